@@ -1,0 +1,232 @@
+"""Builds every part and owns the order of starting and stopping. The only file that knows all parts.
+
+Entered: database → recovery → executor → front ends → delivery → worker. Left in reverse: no new requests,
+the running job back to its place, the cards and results out, then front ends, executor, database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import statistics
+import time
+from collections import deque
+from typing import Final
+
+from pydantic import SecretStr
+
+from bot.chat.client import ChatClient
+from bot.config import Config
+from bot.delivery import DeliveryLoop
+from bot.errors import BotError, ExitCode, StoreUnavailable
+from bot.executors import Executor, create_executor
+from bot.forecast import Pace
+from bot.jobqueue import JobQueue
+from bot.jobs import JobStatus
+from bot.service import Service
+from bot.store.database import Database
+from bot.store.images import ImageStore
+from bot.store.jobstore import DAY_S, JobStore
+from bot.store.settingstore import SettingStore
+from bot.worker import Worker
+from pipeline import EngineDead, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
+from pipeline.models import ModelCard, choose_model, find_model
+
+log = logging.getLogger(__name__)
+
+DATABASE_NAME: Final = "imagine-bot.db"
+IMAGES_FOLDER: Final = "images"
+# With the default stop_grace_s of 10 the whole stop stays under 20 s.
+ANNOUNCE_DEADLINE_S: Final = 3.0
+FLUSH_DEADLINE_S: Final = 3.0
+CLOSE_GRACE_S: Final = 2.0
+PRUNE_EVERY_S: Final = 3600.0
+PRUNE_BATCH: Final = 200
+LAG_PROBE_S: Final = 0.05
+LAG_SAMPLES: Final = 100_000
+
+
+async def run(config: Config, token: SecretStr) -> ExitCode:
+    """Run the service until it is told to stop.
+
+    Ends the process by itself, with the right code, if a hung engine thread would keep it alive.
+
+    Raises:
+        OperatorError, PipelineError: it cannot start as it is set up.
+    """
+    card, reason = choose_model(config.pipeline)
+    log.info("drawing with %s: %s", card.name, reason)
+    if missing := files.missing(card, config.pipeline.models_dir):
+        raise ModelFilesMissing(card.name, [each.path for each in missing])
+    stop = asyncio.Event()
+    _listen_for_signals(stop)
+    executor = create_executor(config.pipeline, stop_grace_s=config.worker.stop_grace_s)
+    exit_code = ExitCode.OK
+    is_hung = False
+    try:
+        async with Database.open(config.storage.data_dir / DATABASE_NAME) as database:
+            try:
+                await _serve(config, token, database, card, executor, stop)
+            finally:
+                is_hung = not await executor.close(CLOSE_GRACE_S)
+    except* EngineDead:
+        exit_code = ExitCode.ENGINE_DEAD
+    except* (BotError, PipelineError) as group:
+        raise _first(group) from None
+    log.info("stopped")
+    if is_hung:
+        logging.shutdown()
+        os._exit(exit_code)
+    return exit_code
+
+
+async def _serve(
+    config: Config, token: SecretStr, database: Database, card: ModelCard, executor: Executor, stop: asyncio.Event
+) -> None:
+    jobs, settings = JobStore(database), SettingStore(database)
+    images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
+    queue = JobQueue(jobs, settings, config.limits, slots=executor.slots, assumed_pace=assumed_pace)
+    for job in await queue.recover(max_attempts=config.worker.max_attempts):
+        if job.status is not JobStatus.QUEUED or job.attempts:
+            log.warning("job %s was interrupted and is now %s", job.id, job.status)
+    if queue.pause_reason is not None:
+        log.warning("the queue is paused: %s", queue.pause_reason or "no reason given")
+
+    delivery = DeliveryLoop(jobs, queue, images, config.delivery)
+    queue.subscribe(delivery.wake)
+    service = Service(
+        card=card,
+        jobs=jobs,
+        queue=queue,
+        delivery=delivery,
+        images=images,
+        limits_config=config.limits,
+        storage=config.storage,
+    )
+    worker = Worker(queue, executor, images, config.worker)
+    lag = _LagProbe()
+
+    async with ChatClient(config.discord, service=service, settings=settings) as chat:
+        delivery.add_frontend(chat.frontend)
+        async with asyncio.TaskGroup() as parts:
+            drawing = parts.create_task(_load_and_draw(executor, card, worker, lag), name="worker")
+            background = [
+                parts.create_task(chat.run_until_closed(token), name="discord"),
+                parts.create_task(_deliver(chat, delivery), name="delivery"),
+                parts.create_task(_prune_forever(jobs, images, config.storage.history_days), name="prune"),
+                parts.create_task(lag.run(), name="lag"),
+            ]
+            await stop.wait()
+            log.info("stopping: no new requests, the running job goes back to its place")
+            service.stop_accepting()
+            queue.close()
+            await asyncio.wait([drawing], timeout=config.worker.stop_grace_s)
+            await queue.requeue_all()
+            for farewell, deadline_s in (
+                (delivery.announce_stop, ANNOUNCE_DEADLINE_S),
+                (delivery.flush, FLUSH_DEADLINE_S),
+            ):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(deadline_s):
+                        await farewell()
+            for task in [drawing, *background]:
+                task.cancel()
+
+
+async def _load_and_draw(executor: Executor, card: ModelCard, worker: Worker, lag: _LagProbe) -> None:
+    started = time.monotonic()
+    await executor.start(card.name)  # jobs may queue meanwhile
+    log.info("%s is loaded after %.1f s", card.name, time.monotonic() - started)
+    lag.report("while loading")
+    await worker.run()
+    lag.report("while serving")
+
+
+async def _deliver(chat: ChatClient, delivery: DeliveryLoop) -> None:
+    await chat.wait_until_connected()
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(delivery.run_results())
+        loops.create_task(delivery.run_cards())
+
+
+async def _prune_forever(jobs: JobStore, images: ImageStore, history_days: int) -> None:
+    """Forget what is older than the config says, in small batches, once an hour."""
+    await images.sweep()
+    while True:
+        try:
+            while deleted := await prune(jobs, images, before=int(time.time()) - history_days * DAY_S):
+                log.info("%s jobs older than %s days were deleted", deleted, history_days)
+        except StoreUnavailable as error:
+            log.error("old jobs cannot be deleted now: %s", error)
+        await asyncio.sleep(PRUNE_EVERY_S)
+
+
+async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
+    """Delete one batch of jobs that ended before `before`, pictures first: a crash in between leaves no orphans."""
+    old = await jobs.ended_before(before, limit=PRUNE_BATCH)
+    gone = [job.id for job in old if job.image_path is None or await images.delete(job.image_path)]
+    await jobs.delete(gone)
+    return len(gone)
+
+
+class _LagProbe:
+    """Measures how late the event loop is: Discord wants its first answer within 3 seconds."""
+
+    def __init__(self) -> None:
+        self._lags_ms: deque[float] = deque(maxlen=LAG_SAMPLES)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_PROBE_S
+            await asyncio.sleep(LAG_PROBE_S)
+            self._lags_ms.append((loop.time() - due) * 1000)
+
+    def report(self, period: str) -> None:
+        """Say how it was in the period that ends now, and begin another."""
+        if len(self._lags_ms) > 1:
+            percentiles = statistics.quantiles(self._lags_ms, n=100)
+            worst = max(self._lags_ms)
+            log.info(
+                "event loop lag %s: p50 %.1f ms, p99 %.1f ms, max %.1f ms",
+                period,
+                percentiles[49],
+                percentiles[98],
+                worst,
+            )
+        self._lags_ms.clear()
+
+
+def assumed_pace(spec: ImageSpec) -> Pace:
+    """The model card's guess for the first finish times."""
+    try:
+        card = find_model(spec.model)
+    except UnknownModel:  # of an older release: the job will fail with a clear text when its turn comes
+        return Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
+    return Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
+
+
+def _listen_for_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and Ctrl-C ask to stop; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(ExitCode.INTERRUPTED)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, on_signal)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal))
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first plain exception inside nested groups: an operator wants one sentence, not a tree."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

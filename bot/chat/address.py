@@ -1,0 +1,54 @@
+"""Where a job's card stands on Discord: what `ReplyTo.address` holds, and how old the card is. Pure.
+
+No secrets in it: it is stored with the job. Writing there is `reply.py`; who may act on a job because of
+where it stands is `gate.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import discord
+
+from bot.jobs import Job, ReplyTo
+
+FRONTEND: Final = "discord"
+# Discord limits edits of messages older than an hour (code 30046): leave those edits to results.
+OLD_CARD_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One message, its person and the language of its server."""
+
+    channel_id: int
+    message_id: int
+    guild_id: int | None
+    user_id: int
+    locale: str
+
+    @classmethod
+    def read(cls, reply_to: ReplyTo) -> Address:
+        """Parse what `reply_to` wrote."""
+        return cls(**json.loads(reply_to.address))
+
+    def reply_to(self) -> ReplyTo:
+        """Pack it for the job's row; the message id is the key under which deletions are reported."""
+        address = json.dumps(dataclasses.asdict(self))
+        return ReplyTo(frontend=FRONTEND, key=str(self.message_id), address=address)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether edits of this message are limited."""
+        age = discord.utils.utcnow() - discord.utils.snowflake_time(self.message_id)
+        return age.total_seconds() > OLD_CARD_S
+
+
+def is_of_server(job: Job, guild_id: int | None) -> bool:
+    """Whether the job was asked for on this server; never true of direct messages and other front ends."""
+    if guild_id is None or job.reply_to.frontend != FRONTEND:
+        return False
+    return Address.read(job.reply_to).guild_id == guild_id

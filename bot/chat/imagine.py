@@ -1,0 +1,99 @@
+"""/imagine: what a person typed → Request → Service.submit → the status card.
+
+The first await is the answer to Discord, due in 3 seconds; a job that nobody can see must not exist.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import discord
+from discord import app_commands
+
+from bot.chat.address import FRONTEND
+from bot.chat.answers import Desk, person, placeholder
+from bot.chat.translations import text
+from bot.errors import NotAccepting
+from bot.jobs import Request
+from pipeline.errors import InvalidSpec
+from pipeline.models import ModelCard
+from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+
+ASPECT_KEYS: Final = {
+    Aspect.SQUARE: "aspect-square",
+    Aspect.PORTRAIT: "aspect-portrait",
+    Aspect.LANDSCAPE: "aspect-landscape",
+    Aspect.PHONE: "aspect-phone",
+    Aspect.WIDE: "aspect-wide",
+}
+
+
+class Imagine:
+    """The command that draws."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def command(self, card: ModelCard) -> app_commands.Command[Any, ..., None]:
+        """Make the command; the shapes on offer are those of the model.
+
+        Its option names are not translated, so that the command line on a card works for every reader.
+        """
+        command: app_commands.Command[Any, ..., None] = app_commands.Command(
+            name=text("command-imagine-name"),
+            description=text("command-imagine-description"),
+            callback=self.imagine,
+        )
+        app_commands.describe(
+            prompt=text("option-prompt-description"),
+            seed=text("option-seed-description"),
+            steps=text("option-steps-description"),
+            aspect=text("option-aspect-description"),
+        )(command)
+        app_commands.choices(
+            aspect=[app_commands.Choice(name=text(ASPECT_KEYS[aspect]), value=aspect.value) for aspect in card.sizes]
+        )(command)
+        return command
+
+    async def imagine(
+        self,
+        interaction: discord.Interaction,
+        prompt: app_commands.Range[str, 1, MAX_PROMPT_CHARS],
+        seed: app_commands.Range[int, RANDOM_SEED, MAX_SEED] | None = None,
+        steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
+        aspect: str | None = None,
+    ) -> None:
+        """Queue one picture. Discord checks the ranges; `submit` checks them again."""
+        desk = self._desk
+        desk.gate.check_channel(interaction)
+        if not desk.service.is_accepting:
+            raise NotAccepting
+        options = ImageOptions(prompt=prompt, seed=seed, steps=steps, aspect=_shape(aspect))
+        async with placeholder(interaction) as message_id:
+            reply_to = desk.reply.address(interaction, message_id)
+            request = Request(
+                user=person(interaction),
+                reply_to=reply_to,
+                options=options,
+                key=f"{FRONTEND}:{interaction.id}",
+            )
+            # The job may be claimed, even be done, before its card is there: progress and result wait here.
+            async with desk.reply.opening(reply_to):
+                job, standing = await desk.service.submit(request)
+                is_there = await desk.reply.open(interaction, job, standing)
+        if not is_there:
+            await desk.service.card_deleted(FRONTEND, reply_to.key)
+
+
+def _shape(aspect: str | None) -> Aspect | None:
+    """The shape of that name. Discord offers a list, but a client of one's own may send anything.
+
+    Raises:
+        InvalidSpec
+    """
+    if not aspect:
+        return None
+    try:
+        return Aspect(aspect)
+    except ValueError as error:
+        raise InvalidSpec("aspect", f"{aspect!r} is no shape") from error

@@ -1,0 +1,335 @@
+"""`imagine-bot check`: everything that a start needs, looked at without starting anything.
+
+Each check returns findings; a problem always carries the way out. Writes nothing that lasts and may run beside a
+running bot. How findings are shown and which exit code follows is the command line's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from pathlib import Path
+from typing import Final
+
+import psutil
+from pydantic import SecretStr
+from safetensors import safe_open
+
+from bot.app import DATABASE_NAME
+from bot.chat import probe
+from bot.config import (
+    ENV_PREFIX,
+    TOKEN_ENV,
+    Config,
+    DiscordConfig,
+    StorageConfig,
+    load_config,
+    load_token,
+    looks_like_token,
+)
+from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
+from bot.logs import redact
+from bot.store.database import rehearse_migrations
+from pipeline import UnknownModel, files
+from pipeline.cards import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.hardware import MIB, Gpu, find_gpu
+from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
+
+# Bytes per weight at rest in host memory, see `pipeline/flux/checkpoint.py`: offloaded models keep the
+# transformer in 8 bits and the rest in bfloat16, small ones are float32.
+_OFFLOADED_DIT_BYTES: Final = 1
+_OFFLOADED_BYTES: Final = 2
+_RESIDENT_BYTES: Final = 4
+# Python, PyTorch and what drawing needs beside the weights: `draw` peaks at 1082 MiB with the demo's 86 (Linux, CPU).
+_BASE_MIB: Final = 1000
+
+
+_OUR_PROCESSES: Final = ("python", "imagine-bot")  # asking every process takes seconds on Windows
+
+
+class Mark(Enum):
+    """How a finding is to be taken."""
+
+    OK = "✔"
+    NOTE = "•"  # worth knowing, nothing to do
+    PROBLEM = "✘"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the page; `way_out` says what to do about a problem."""
+
+    mark: Mark
+    topic: str
+    text: str
+    way_out: str = ""
+
+
+def ok(topic: str, text: str, way_out: str = "") -> Finding:
+    """Something is as it should be."""
+    return Finding(Mark.OK, topic, text, way_out)
+
+
+def note(topic: str, text: str, way_out: str = "") -> Finding:
+    """Something works, but perhaps not as the operator expects."""
+    return Finding(Mark.NOTE, topic, text, way_out)
+
+
+def problem(topic: str, text: str, way_out: str) -> Finding:
+    """Something that has to be mended first."""
+    return Finding(Mark.PROBLEM, topic, text, way_out)
+
+
+async def examine(config_path: Path | None, *, is_offline: bool) -> AsyncIterator[Finding]:
+    """Look at everything in the order of a start; findings come as they are made.
+
+    A config that cannot be read ends the page: nothing else could be judged. Discord is asked last, and not
+    at all if `is_offline`.
+    """
+    try:
+        config, path = load_config(config_path)
+    except ConfigError as error:
+        for text in error.problems:
+            source = text.partition(":")[0]
+            if source.upper().startswith(ENV_PREFIX):
+                way_out = f"correct the environment variable {source}, or unset it"
+            else:
+                way_out = error.way_out or "mend this line; config.example.toml explains every key"
+            yield problem("config", text, way_out)
+        return
+    yield ok("config", str(path.resolve()) if path else "no file, defaults for everything")
+
+    token, findings = check_token(config.discord)
+    for finding in findings:
+        yield finding
+    is_running = await asyncio.to_thread(is_in_use, config.storage.data_dir / DATABASE_NAME)
+    for finding in [
+        *await asyncio.to_thread(check_database, config.storage, is_running=is_running),
+        *check_disk(config.storage),
+        *await asyncio.to_thread(check_machine, config.pipeline, is_running=is_running),
+    ]:
+        yield finding
+    if is_offline:
+        yield note("discord", "not asked (--offline)")
+    elif token is None:
+        yield note("discord", "not asked: there is no token")
+    else:
+        for finding in await check_discord(config, token):
+            yield finding
+
+
+def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]:
+    """Is there a token, does it look like one, and can only its owner read it?"""
+    way_out = (
+        "create an application and a bot on https://discord.com/developers/applications, then set "
+        f"{TOKEN_ENV}, or write the token into a file and name it in [discord] token_file"
+    )
+    try:
+        token = load_token(config)
+    except ConfigError as error:
+        return None, [problem("token", "; ".join(error.problems), error.way_out)]
+    if token is None:
+        return None, [problem("token", "none", way_out)]
+    redact(token)
+    if not looks_like_token(token):
+        text = f"has {len(token.get_secret_value())} characters and does not look like a bot token"
+        return token, [problem("token", text, "copy the token of the Bot page again, not the secret or the id")]
+    file = None if os.environ.get(TOKEN_ENV, "").strip() else config.token_file
+    if file is not None and os.name == "posix" and file.expanduser().stat().st_mode & 0o077:
+        return token, [note("token", f"others may read {file}", f"chmod 600 {file}")]
+    return token, [ok("token", f"from {file or TOKEN_ENV}")]
+
+
+def is_in_use(database: Path) -> bool:
+    """Whether a running bot holds the database, as far as this user may know. Blocks.
+
+    Looks who has the lock file open: trying the lock would take it for an instant, and refuse a bot that starts then.
+    """
+    lock_path = database.with_suffix(".lock")
+    if not lock_path.is_file():
+        return False
+    for process in psutil.process_iter():
+        try:
+            if process.name().startswith(_OUR_PROCESSES) and any(
+                Path(file.path) == lock_path.resolve() for file in process.open_files()
+            ):
+                return True
+        except (psutil.Error, OSError):
+            continue  # it ended meanwhile, or it is somebody else's
+    return False
+
+
+def check_database(config: StorageConfig, *, is_running: bool) -> list[Finding]:
+    """Can the database be opened, brought up to date and written? Blocks; migrates a copy in memory only."""
+    path = config.data_dir / DATABASE_NAME
+    folder = _nearest_folder(path)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        pending = rehearse_migrations(path)
+    except OSError as error:
+        way_out = "give the bot's user the right to write there, or set [storage] data_dir"
+        return [problem("database", f"{folder} cannot be written: {error.strerror}", way_out)]
+    except OperatorError as error:
+        text, _, way_out = str(error).partition("; ")
+        return [problem("database", text, way_out or "see docs/operating.md")]
+    if path.exists() and not os.access(path, os.W_OK):
+        return [problem("database", f"{path} is read-only", "give the bot's user the right to write it")]
+    state = "in use by a running bot" if is_running else "will be created" if not path.exists() else "ready"
+    if pending and path.exists():
+        state += f", will be brought up to date by {', '.join(pending)}"
+    return [ok("database", f"{path} ({state})")]
+
+
+def check_disk(config: StorageConfig) -> list[Finding]:
+    """Is there more room than the floor below which jobs are refused?"""
+    folder = _nearest_folder(config.data_dir)
+    free_mib = shutil.disk_usage(folder).free // MIB
+    text = f"{free_mib} MiB free at {folder}, {config.min_free_mib} MiB are the floor"
+    if free_mib > config.min_free_mib:
+        return [ok("disk", text)]
+    return [problem("disk", text, "free some space, or move [storage] data_dir to another disk")]
+
+
+def check_machine(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
+    """The card, the model that would be used and its files, and memory against what it takes. Blocks."""
+    gpu = find_gpu()
+    try:
+        card, reason = choose_model(config)
+    except UnknownModel as error:
+        return [problem("model", str(error), f"set [pipeline] model to one of auto, {', '.join(error.known)}")]
+    flaws = files.missing(card, config.models_dir)
+    text = f"{card.title} ({card.name}): {reason}"
+    is_fallback = config.model == AUTO and card is DEMO and gpu is not None
+    way_out = f"imagine-bot fetch {MAJICFLUS_V1.name}, to draw with it" if is_fallback else ""
+    findings = [*_check_gpu(gpu, card, config), (note if is_fallback else ok)("model", text, way_out)]
+    if flaws:
+        way_out = f"imagine-bot fetch {card.name}"
+        return findings + [problem("files", f"{flaw.path} {flaw.reason}", way_out) for flaw in flaws]
+    findings.append(ok("files", f"all files of {card.name} are there and whole"))
+    on_gpu = gpu is not None and config.device != "cpu"
+    findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
+    return findings
+
+
+def _check_gpu(gpu: Gpu | None, card: ModelCard, config: PipelineConfig) -> list[Finding]:
+    if gpu is None:
+        text = "no NVIDIA card that its driver knows of"
+        if card.is_offloaded or config.device == "cuda":
+            way_out = 'install the NVIDIA driver (nvidia-smi must list the card), or set [pipeline] model = "demo"'
+            return [problem("gpu", text, way_out)]
+        return [note("gpu", f"{text}; {card.name} draws on the CPU")]
+    text = f"{gpu.name}, {gpu.total_mib} MiB, driver {gpu.driver}"
+    if config.device != "cpu" and not _torch_has_cuda():
+        way_out = "install the CUDA build of PyTorch, see docs/operating.md"
+        return [problem("gpu", f"{text}; but the installed PyTorch was built without CUDA", way_out)]
+    return [ok("gpu", text)]
+
+
+def _check_memory(gpu: Gpu | None, card: ModelCard, config: PipelineConfig, *, is_running: bool) -> list[Finding]:
+    free_mib = psutil.virtual_memory().available // MIB
+    need_mib = _BASE_MIB + _weights_mib(card, config, on_gpu=gpu is not None)
+    checks = [
+        ("memory", need_mib, free_mib, "close other programs, or add memory or swap: the weights rest there"),
+    ]
+    if gpu is not None:
+        way_out = f"close what uses the card, or set [pipeline] vram_limit_mib to at most {gpu.free_mib}"
+        checks.append(("gpu memory", config.vram_limit_mib, gpu.free_mib, way_out))
+    findings = []
+    for topic, need, free, way_out in checks:
+        text = f"{need} MiB needed, {free} MiB free"
+        if need <= free:
+            findings.append(ok(topic, text))
+        elif is_running:
+            findings.append(note(topic, f"{text} beside the running bot"))
+        else:
+            findings.append(problem(topic, text, way_out))
+    return findings
+
+
+async def check_discord(config: Config, token: SecretStr) -> list[Finding]:
+    """Does Discord take the token, and may the bot do its work in every allowed channel?"""
+    try:
+        seen = await probe.probe(config.discord, token)
+    except FrontendUnreachable as error:
+        way_out = "look at this machine's network; https://discordstatus.com tells of outages of Discord itself"
+        return [problem("discord", error.reason, way_out)]
+    except FrontendUnavailable as error:
+        return [problem("discord", error.reason, "reset the token on the Bot page and set the new one")]
+    findings = [ok("discord", f"logged in as {seen.bot_name}")]
+    if seen.interactions_url:
+        way_out = "empty Interactions Endpoint URL on the application's General Information page"
+        findings.append(problem("discord", f"commands are sent to {seen.interactions_url}, not to the bot", way_out))
+    link = probe.invite_url(seen.application_id)
+    if not seen.guilds:
+        findings.append(problem("server", "the bot is on no server", f"open {link}"))
+    allowed = set(config.discord.allowed_channels)
+    for guild in seen.guilds:
+        if guild.name is None:
+            findings.append(problem("server", f"{guild.id}: the bot is not on it", f"open {link}"))
+        else:
+            findings += _check_channels(guild, allowed)
+    known = {channel.id for guild in seen.guilds for channel in guild.channels}
+    for channel_id in sorted(allowed - known):
+        way_out = "correct [discord] allowed_channels (a thread counts as its channel), or let the bot see it"
+        findings.append(problem("channel", f"{channel_id} is on none of the bot's servers", way_out))
+    return findings
+
+
+def _check_channels(guild: probe.GuildRights, allowed: set[int]) -> list[Finding]:
+    """With an allow list every channel on it has to work; without one, one that works is enough."""
+    listed = [channel for channel in guild.channels if not allowed or channel.id in allowed]
+    findings = []
+    for channel in listed:
+        if channel.missing:
+            text = f"#{channel.name} on {guild.name} lacks {', '.join(channel.missing)}"
+            way_out = "channel settings → Permissions: allow these for the bot"
+            make = problem if allowed else note
+            findings.append(make("channel", text, way_out))
+    usable = [channel for channel in listed if not channel.missing]
+    if usable:
+        names = ", ".join(f"#{channel.name}" for channel in usable)
+        findings.insert(0, ok("server", f"{guild.name}: {names}"))
+    elif not allowed:
+        way_out = "invite the bot again with the link of `imagine-bot invite`"
+        findings.insert(0, problem("server", f"{guild.name}: the bot can work in no channel", way_out))
+    return findings
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The folder itself, or the first of its parents that exists."""
+    path = path.expanduser().absolute()
+    return next(place for place in (path, *path.parents) if place.is_dir())
+
+
+def _weights_mib(card: ModelCard, config: PipelineConfig, *, on_gpu: bool) -> int:
+    """Host memory that the weights take once loaded, from the shapes in the file headers."""
+    total = 0
+    for kind, file in card.files.items():
+        if kind.startswith("tokenizer"):
+            continue
+        size = _RESIDENT_BYTES
+        if card.is_offloaded and on_gpu:
+            size = _OFFLOADED_DIT_BYTES if kind == "dit" else _OFFLOADED_BYTES
+        for path in files.weights_of(file, config.models_dir):
+            with safe_open(path, framework="numpy") as weights:
+                total += size * sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
+    return total // MIB
+
+
+def _torch_has_cuda() -> bool:
+    """Whether the installed torch was built for CUDA, read from its version file: importing it takes seconds."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return False
+    text = (Path(spec.origin).parent / "version.py").read_text("utf-8")
+    return re.search(r"^cuda\b[^=]*= *['\"]", text, re.MULTILINE) is not None

@@ -1,0 +1,337 @@
+"""The config file: TOML and environment → frozen sections, each handed to its own part.
+
+`config.example.toml` is its documentation. Importing this module reads nothing; `load_config` does. The
+token comes from the environment or from a file that the config names, never from the TOML itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.errors import ConfigError
+from pipeline.config import PipelineConfig, UserPath
+from pipeline.errors import UnknownModel
+from pipeline.models import AUTO, MODELS, find_model
+
+ENV_PREFIX: Final = "IMAGINE_BOT__"
+TOKEN_ENV: Final = "DISCORD_TOKEN"
+DISCORD_API_URL: Final = "https://discord.com/api/v10"
+CONFIG_NAME: Final = "config.toml"
+TOKENS_STAY_OUT: Final = (
+    f"tokens never belong into this file: set {TOKEN_ENV}, or write it into a file of its own and name that in "
+    "[discord] token_file"
+)
+# What pydantic's kinds of errors mean to somebody who writes TOML.
+PLAIN: Final = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be text in quotes",
+    "path_type": "must be a path in quotes",
+    "tuple_type": "must be a list, like [1, 2]",
+    "model_type": "must be a section with keys of its own",
+}
+
+
+def default_data_dir() -> Path:
+    """Database and pictures when the config names no folder: the user's data folder."""
+    return Path(platformdirs.user_data_dir("imagine-bot", appauthor=False))
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError("must be an address like https://host/path")
+    return text.rstrip("/")
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DiscordConfig(Section):
+    """`[discord]`: which Discord, and where on it."""
+
+    token_file: UserPath | None = Field(None, description="file holding the bot token, if DISCORD_TOKEN is not set")
+    api_url: Annotated[str, AfterValidator(_http_url)] = Field(
+        DISCORD_API_URL, description="address of the REST API; the gateway is asked from it"
+    )
+    allowed_guilds: tuple[int, ...] = Field((), description="server ids to serve; empty = all it was invited to")
+    allowed_channels: tuple[int, ...] = Field((), description="channel ids to serve; empty = all it can see")
+
+
+class LimitsConfig(Section):
+    """`[limits]`: how much may wait, and how much one person may ask."""
+
+    max_waiting: int = Field(30, ge=1, le=10_000, description="jobs waiting in total")
+    max_active_per_user: int = Field(3, ge=1, le=1000, description="jobs waiting + running per person")
+    max_images_per_day: int = Field(50, ge=1, le=100_000, description="pictures per person in 24 hours")
+    cooldown_s: int = Field(5, ge=0, le=86_400, description="seconds between two requests of one person")
+    max_pixel_steps: int = Field(52_428_800, ge=1, description="pixels × steps of one job; default = 1024² × 50")
+
+
+class WorkerConfig(Section):
+    """`[worker]`: how long a job may take and what happens when it does not end well."""
+
+    job_timeout_s: int = Field(1800, ge=1, le=86_400, description="seconds after which a running job is failed")
+    stop_grace_s: int = Field(10, ge=1, le=3600, description="seconds to wait for a stopped job to come out")
+    max_attempts: int = Field(2, ge=1, le=10, description="starts of one job, crashes included")
+    max_failures_in_a_row: int = Field(3, ge=1, le=100, description="engine failures until the queue pauses itself")
+
+
+class DeliveryConfig(Section):
+    """`[delivery]`: how often cards change and how long a result is offered."""
+
+    card_interval_s: float = Field(4.0, ge=0.05, le=60, description="seconds between two edits of one card")
+    retry_first_s: float = Field(2.0, gt=0, le=600, description="seconds until the first new try; doubles each time")
+    retry_max_s: float = Field(
+        300.0, gt=0, le=3600, validate_default=True, description="longest pause between two tries, in seconds"
+    )
+    give_up_after_s: int = Field(86_400, ge=1, description="seconds after which a result is only told on request")
+
+    @field_validator("retry_max_s")
+    @classmethod
+    def _is_no_shorter_than_the_first(cls, longest: float, info: ValidationInfo) -> float:
+        first = info.data.get("retry_first_s", 0.0)  # absent if it is a problem itself
+        if longest < first:
+            raise ValueError(f"must be at least retry_first_s, which is {first:g}")
+        return longest
+
+
+class StorageConfig(Section):
+    """`[storage]`: where things lie and for how long."""
+
+    data_dir: UserPath = Field(default_factory=default_data_dir, description="folder of the database and the pictures")
+    history_days: int = Field(90, ge=1, le=36_500, description="days until a job and its picture are deleted")
+    min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
+
+
+class ModelConfig(PipelineConfig):
+    """`[pipeline]`, with a model that exists: the machine room's own section cannot know the cards."""
+
+    @field_validator("model")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            return name if name == AUTO else find_model(name).name
+        except UnknownModel as error:
+            raise ValueError(f"must be the name of a model{_did_you_mean(name, [AUTO, *MODELS])}") from error
+
+
+class LogConfig(Section):
+    """`[log]`: what is written to standard output."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severity shown; prompts are never logged"
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto = readable on a terminal, JSON otherwise"
+    )
+
+
+class _Environment(EnvSettingsSource):
+    """Values from the environment; what should be JSON and is not is left to the section's own check."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+class Config(BaseSettings):
+    """The whole config. Each part of the program receives only its own section."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True
+    )
+
+    discord: DiscordConfig = DiscordConfig()
+    limits: LimitsConfig = LimitsConfig()
+    worker: WorkerConfig = WorkerConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+    storage: StorageConfig = Field(default_factory=StorageConfig)
+    pipeline: ModelConfig = Field(default_factory=ModelConfig)
+    log: LogConfig = LogConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file; no `.env`, no secrets folder: fewer places to look."""
+        return _Environment(settings_cls), init_settings
+
+
+def default_config_paths() -> tuple[Path, Path]:
+    """Where a config file is looked for: the working folder, then the user's config folder."""
+    return Path(CONFIG_NAME), Path(platformdirs.user_config_dir("imagine-bot", appauthor=False)) / CONFIG_NAME
+
+
+def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
+    """Read `path`, or the first default place that has a file, or nothing; then the environment.
+
+    Returns:
+        The config and the file it came from, None if there was no file.
+
+    Raises:
+        ConfigError: the file cannot be read, or has unknown keys, wrong types or values out of range: all
+            of them, each with file, section, key and the nearest valid key.
+    """
+    if path is None:
+        path = next((place for place in default_config_paths() if place.is_file()), None)
+    values = {} if path is None else _read_toml(path)
+    problems = _unknown_env_keys(os.environ)
+    try:
+        config = Config(**values)
+    except ValidationError as error:
+        problems += [_problem(details, path) for details in error.errors()]
+    if problems:
+        raise ConfigError(problems)
+    return config, path
+
+
+def load_token(config: DiscordConfig) -> SecretStr | None:
+    """The bot token from the environment, else from `discord.token_file`; None if neither is set.
+
+    Raises:
+        ConfigError: the file cannot be read or is empty.
+    """
+    if token := os.environ.get(TOKEN_ENV, "").strip():
+        return SecretStr(token)
+    if config.token_file is None:
+        return None
+    way_out = f"put the token, and nothing else, into the file, or set {TOKEN_ENV}"
+    try:
+        token = config.token_file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"[discord] token_file: cannot read {config.token_file}: {_reason(error)}"
+        raise ConfigError([problem], way_out=way_out) from error
+    if not token:
+        raise ConfigError([f"[discord] token_file: {config.token_file} is empty"], way_out=way_out)
+    return SecretStr(token)
+
+
+def looks_like_token(token: SecretStr) -> bool:
+    """Whether the text has the three dotted parts of a Discord bot token."""
+    return re.fullmatch(r"[\w-]{20,}\.[\w-]{4,}\.[\w-]{20,}", token.get_secret_value()) is not None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))  # Windows editors like to add a byte-order mark
+    except FileNotFoundError as error:
+        way_out = "correct the path, or leave it out: without a file everything has a default"
+        raise ConfigError([f"{path}: there is no such file"], way_out=way_out) from error
+    except (OSError, UnicodeDecodeError) as error:
+        if path.is_dir():  # Windows says "permission denied"
+            raise ConfigError([f"{path}: is a folder"], way_out=f"name a file: {path / CONFIG_NAME}") from error
+        way_out = "let this user read the file" if isinstance(error, OSError) else "save the file as UTF-8"
+        raise ConfigError([f"{path}: cannot be read: {_reason(error)}"], way_out=way_out) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "is not UTF-8 text"
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {
+        name: field.annotation
+        for name, field in Config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+
+
+def _known_keys(place: tuple[str, ...]) -> list[str]:
+    if not place:
+        return list(_sections())
+    section = _sections().get(place[0])
+    return list(section.model_fields) if section is not None and len(place) == 1 else []
+
+
+def _did_you_mean(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _problem(details: ErrorDetails, path: Path | None) -> str:
+    """One line about one validation error: where it is, what is wrong, what was meant."""
+    *section, key = [str(part) for part in details["loc"][:2]]
+    env_name = ENV_PREFIX + "__".join([*section, key]).upper()
+    source = next((name for name in os.environ if name.upper() == env_name), str(path or "config"))
+    where = f"{source}: [{section[0]}] {key}" if section else f"{source}: [{key}]"
+    if details["type"] == "extra_forbidden":
+        if "token" in key.lower():
+            return f"{where}: {TOKENS_STAY_OUT}"
+        kind = "key" if section else "section"
+        return f"{where}: unknown {kind}{_did_you_mean(key, _known_keys(tuple(section)))}"
+    entry = f"entry {int(details['loc'][2]) + 1} " if details["type"] in PLAIN and len(details["loc"]) > 2 else ""
+    rule, separator, hint = _in_plain_words(details).partition("; ")
+    return f"{where}: {entry}{rule}, not {_shown(details['input'])}{separator}{hint}"
+
+
+def _in_plain_words(details: ErrorDetails) -> str:
+    """What a value must be, in the words of a config file rather than of pydantic."""
+    bounds = details.get("ctx", {})
+    match details["type"]:
+        case "greater_than_equal":
+            return f"must be at least {bounds['ge']}"
+        case "greater_than":
+            return f"must be more than {bounds['gt']}"
+        case "less_than_equal":
+            return f"must be at most {bounds['le']}"
+        case kind if kind in PLAIN:
+            return PLAIN[kind]
+    message = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _shown(value: object) -> str:
+    """The value as the operator wrote it, unless it is a token that landed in the wrong place."""
+    return "this token" if isinstance(value, str) and looks_like_token(SecretStr(value)) else repr(value)
+
+
+def _unknown_env_keys(environ: Mapping[str, str]) -> list[str]:
+    """Overrides that pydantic-settings would silently ignore: a section that does not exist."""
+    problems = []
+    for name in environ:
+        if not name.upper().startswith(ENV_PREFIX):
+            continue
+        section, _, key = name[len(ENV_PREFIX) :].lower().partition("__")
+        if section not in _sections():
+            problems.append(f"{name}: unknown section {section!r}{_did_you_mean(section, _known_keys(()))}")
+        elif not key:
+            problems.append(f"{name}: names no key; write {ENV_PREFIX}{section.upper()}__KEY")
+    return problems

@@ -1,0 +1,185 @@
+"""What can go wrong on this side of the door.
+
+BotError
+├─ Refusal                       said to the person, logged at info, never a traceback
+│  ├─ QueueFull(waiting, limit, retry_at)
+│  ├─ TooManyJobs(active, limit, retry_at)
+│  ├─ DailyLimit(used, limit, retry_at)
+│  ├─ CoolingDown(retry_at, cooldown_s)
+│  ├─ JobTooLarge(pixel_steps, limit, max_steps)
+│  ├─ NotAccepting()
+│  ├─ StorageFull()
+│  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id)
+├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
+└─ OperatorError                 said to the operator, stops the start
+   ├─ ConfigError(problems, way_out)
+   ├─ SchemaTooNew(path, found, known)
+   ├─ DatabaseUnusable(path, reason)
+   ├─ AlreadyRunning(path)
+   └─ FrontendUnavailable(frontend, reason)
+      └─ FrontendUnreachable   the network, or the other side, is down
+
+Exceptions carry values; `bot/wording` turns them into sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """What the process says to its supervisor."""
+
+    OK = 0
+    FAILED = 1  # a part died unexpectedly: restart
+    USAGE = 2  # the operator has to change something: do not restart
+    ENGINE_DEAD = 3  # the GPU needs a fresh process: restart
+    ALREADY_RUNNING = 4  # another copy owns the database: do not restart
+    INTERRUPTED = 130  # Ctrl-C
+
+
+class BotError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class Refusal(BotError):
+    """The request is not carried out and costs nothing."""
+
+
+class QueueFull(Refusal):
+    """Too many jobs are waiting in total."""
+
+    def __init__(self, *, waiting: int, limit: int, retry_at: int) -> None:
+        super().__init__(f"{waiting} of {limit} places taken")
+        self.waiting, self.limit, self.retry_at = waiting, limit, retry_at
+
+
+class TooManyJobs(Refusal):
+    """This person has too many jobs waiting or running."""
+
+    def __init__(self, *, active: int, limit: int, retry_at: int) -> None:
+        super().__init__(f"{active} of {limit} jobs waiting or running")
+        self.active, self.limit, self.retry_at = active, limit, retry_at
+
+
+class DailyLimit(Refusal):
+    """This person has drawn as much as one person may in 24 hours."""
+
+    def __init__(self, *, used: int, limit: int, retry_at: int) -> None:
+        super().__init__(f"{used} of {limit} pictures in 24 hours")
+        self.used, self.limit, self.retry_at = used, limit, retry_at
+
+
+class CoolingDown(Refusal):
+    """This person asked again too soon."""
+
+    def __init__(self, *, retry_at: int, cooldown_s: int) -> None:
+        super().__init__(f"again at {retry_at}")
+        self.retry_at, self.cooldown_s = retry_at, cooldown_s
+
+
+class JobTooLarge(Refusal):
+    """Pixels × steps of this job exceed the limit; `max_steps` would fit at this size."""
+
+    def __init__(self, *, pixel_steps: int, limit: int, max_steps: int) -> None:
+        super().__init__(f"{pixel_steps} pixel steps, {limit} allowed")
+        self.pixel_steps, self.limit, self.max_steps = pixel_steps, limit, max_steps
+
+
+class NotAccepting(Refusal):
+    """The process is stopping; waiting jobs are kept."""
+
+
+class StorageFull(Refusal):
+    """The disk is below its floor of free space."""
+
+
+class JobNotFound(Refusal):
+    """No such job, or it was pruned."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class NotYourJob(Refusal):
+    """Only its owner or a moderator may do this."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class JobAlreadyFinished(Refusal):
+    """Whoever wanted to stop the job came too late."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class StoreUnavailable(BotError):
+    """The database is locked by another program, full, or its disk fails; later it may work again."""
+
+    def __init__(self, reason: str, *, is_full: bool) -> None:
+        super().__init__(reason)
+        self.is_full = is_full
+
+
+class OperatorError(BotError):
+    """The operator has to change something; `str()` says what and how."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(OperatorError):
+    """The config has problems; all of them at once. `way_out` is for those that no changed line mends."""
+
+    def __init__(self, problems: Sequence[str], *, way_out: str = "") -> None:
+        super().__init__("\n".join([*problems, *([f"→ {way_out}"] if way_out else [])]))
+        self.problems, self.way_out = tuple(problems), way_out
+
+
+class SchemaTooNew(OperatorError):
+    """The database was written by a newer release."""
+
+    def __init__(self, path: Path, *, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has schema version {found}, this release knows {known}: "
+            "upgrade imagine-bot, or restore the backup that the upgrade left beside the file"
+        )
+        self.found, self.known = found, known
+
+
+class DatabaseUnusable(OperatorError):
+    """The database file is damaged, not a database, or not writable."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"the database {path} cannot be used: {reason}; restore a backup, or move the file away")
+        self.path, self.reason = path, reason
+
+
+class AlreadyRunning(OperatorError):
+    """Another copy works on the same database."""
+
+    exit_code = ExitCode.ALREADY_RUNNING
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"another imagine-bot is already using {path}: stop it first, or give this one another data_dir"
+        )
+        self.path = path
+
+
+class FrontendUnavailable(OperatorError):
+    """A front end cannot start for a reason that trying again does not mend (a refused token, say)."""
+
+    def __init__(self, frontend: str, reason: str) -> None:
+        super().__init__(f"{frontend}: {reason}")
+        self.frontend, self.reason = frontend, reason
+
+
+class FrontendUnreachable(FrontendUnavailable):
+    """There was no answer, or one that has nothing to do with us: another time it may work."""

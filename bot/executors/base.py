@@ -1,0 +1,47 @@
+"""The seam between the worker and whatever runs the engine: what may cross, what callers may rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bot.jobs import StopSignal
+from pipeline import GeneratedImage, ImageSpec, Progress
+
+
+class Executor(Protocol):
+    """Runs specs on engines, away from the event loop.
+
+    Only plain data crosses. Implementations keep these promises:
+
+    - `on_progress` is always called on the event loop, and only the latest value is kept: a slow reader
+      loses steps, never time.
+    - Cancelling a task that awaits `run` sets the stop signal, waits until the engine has come to rest, and
+      then re-raises, so that the next run never meets a ghost.
+    - After any outcome of `run` but EngineDead, the next `run` works.
+    """
+
+    slots: int  # how many `run` calls may overlap
+
+    async def start(self, model: str) -> None:
+        """Load a model ahead of the first job.
+
+        Raises:
+            PipelineError: whatever `Engine.load` raises.
+        """
+
+    async def run(
+        self, spec: ImageSpec, *, on_progress: Callable[[Progress], None], stop: StopSignal
+    ) -> GeneratedImage:
+        """Draw one picture; loads the spec's model first if another one is loaded.
+
+        Raises:
+            PipelineError: whatever `Engine.generate` raises.
+        """
+
+    async def close(self, grace_s: float) -> bool:
+        """Free the engine, waiting `grace_s` at most.
+
+        Returns:
+            False if a thread hangs in the engine, so that the process cannot end by itself.
+        """

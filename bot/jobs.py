@@ -1,0 +1,155 @@
+"""The nouns of the bot: who asked, where to answer, the job and its legal life. Pure data, no I/O.
+
+The row in SQLite is the truth about a job; the objects here are snapshots of it.
+
+    queued ──claim──► running ──► done | failed | cancelled
+      ▲  └─cancel─► cancelled      │
+      └──────── interrupted ◄──────┘   (crash, shutdown)
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pipeline import ImageOptions, ImageSpec, Progress
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life. Asking to cancel is a flag beside it, not a status."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can happen to the job any more."""
+        return not LEGAL_MOVES[self]
+
+
+LEGAL_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}),
+    JobStatus.DONE: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+
+class Delivery(StrEnum):
+    """Whether the person has been told how the job ended."""
+
+    NONE = "none"  # not ended yet
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    UNDELIVERABLE = "undeliverable"  # every way failed; told on the person's next command
+    DROPPED = "dropped"  # nobody is to be told: the person or a moderator deleted the card
+
+
+class FailureCode(StrEnum):
+    """Why a job failed; each has a sentence in every language."""
+
+    GENERATION_FAILED = "generation_failed"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"  # the process died under it, twice
+    MODEL_MISSING = "model_missing"
+    INVALID_SPEC = "invalid_spec"
+    STORAGE = "storage"  # the picture could not be saved
+
+
+class StopReason(StrEnum):
+    """Why a running job was asked to stop; the first reason wins."""
+
+    USER = "user"
+    SHUTDOWN = "shutdown"
+    TIMEOUT = "timeout"
+
+
+class StopSignal:
+    """A thread-safe request to stop, with the first reason given."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason: StopReason | None = None
+
+    def set(self, reason: StopReason) -> None:
+        """Ask to stop; later reasons are ignored."""
+        with self._lock:
+            self._reason = self._reason or reason
+
+    @property
+    def reason(self) -> StopReason | None:
+        """The first reason given, or None."""
+        return self._reason
+
+    def is_set(self) -> bool:
+        """Whether stopping was asked for; this is what engines poll."""
+        return self._reason is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserKey:
+    """A person, as one front end knows them. Limits and history hang on it."""
+
+    frontend: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyTo:
+    """Where to answer. `key` names the card uniquely within its front end; only it can read `address`."""
+
+    frontend: str
+    key: str
+    address: str  # JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a front end hands to `Service.submit`."""
+
+    user: UserKey
+    reply_to: ReplyTo
+    options: ImageOptions
+    key: str  # unique per press of a button or command: a repeat returns the first job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A request that was accepted. Times are Unix seconds UTC."""
+
+    id: int
+    user: UserKey
+    reply_to: ReplyTo
+    spec: ImageSpec
+    status: JobStatus
+    attempts: int  # counted when claimed, so that a picture that kills the process cannot do so for ever
+    interruptions: int  # how often a stop or a crash of the process sent it back to the queue
+    is_cancel_requested: bool
+    failure_code: FailureCode | None
+    queued_at: int
+    started_at: int | None
+    finished_at: int | None
+    ran_s: float  # GPU seconds of all attempts
+    step_s: float | None
+    image_path: str | None  # relative to the image folder
+    image_bytes: int | None
+    delivery: Delivery
+    delivery_attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where an unfinished job stands at this moment."""
+
+    position: int | None  # 1-based among those waiting; None while running
+    finish_at: int | None  # estimated, Unix seconds; None while the queue is paused
+    is_rough: bool  # fewer than three measurements behind finish_at: say "about"
+    progress: Progress | None = None
+    pause_reason: str | None = None  # the queue takes no new job; "" if no reason was given

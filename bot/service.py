@@ -1,0 +1,228 @@
+"""The one door for front ends: submit, cancel, look. Knows no front end.
+
+Everything a person may ask for passes here, so that a command, a button and a web page obey the same rules.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bot import limits
+from bot.config import LimitsConfig, StorageConfig
+from bot.delivery import DeliveryLoop
+from bot.errors import JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
+from bot.jobqueue import Clock, JobQueue
+from bot.jobs import Job, JobStatus, Request, Standing, UserKey
+from bot.store.images import ImageStore
+from bot.store.jobstore import DAY_S, JobStore
+from pipeline.models import ModelCard
+from pipeline.spec import MAX_SEED, Aspect, ImageOptions
+
+log = logging.getLogger(__name__)
+
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What one person has used of what one person may."""
+
+    used: int
+    limit: int
+    resets_at: int | None  # when one more picture is allowed again; None while there is room
+    active: int
+    active_limit: int
+    cooldown_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """How the service is doing, for its operator. "Today" is the last 24 hours."""
+
+    waiting: int
+    running: int
+    done_today: int
+    failed_today: int
+    cancelled_today: int
+    gpu_s_today: float
+    step_s: float | None  # median of the active model's square pictures; None before any was measured
+    disk_free_bytes: int
+    model: str
+    uptime_s: float
+
+
+class Service:
+    """What front ends may ask for."""
+
+    def __init__(
+        self,
+        *,
+        card: ModelCard,
+        jobs: JobStore,
+        queue: JobQueue,
+        delivery: DeliveryLoop,
+        images: ImageStore,
+        limits_config: LimitsConfig,
+        storage: StorageConfig,
+        clock: Clock = time.time,
+    ) -> None:
+        self.card = card
+        self.is_accepting = True
+        self._jobs = jobs
+        self._queue = queue
+        self._delivery = delivery
+        self._images = images
+        self._limits = limits_config
+        self._storage = storage
+        self._clock = clock
+        self._started_at = clock()
+
+    # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
+
+    async def submit(self, request: Request) -> tuple[Job, Standing]:
+        """Accept a request, now or never; the row is on disk when this returns.
+
+        A missing seed is drawn here and stored, so that every picture can be drawn again.
+
+        Raises:
+            Refusal: NotAccepting, StorageFull, or one of `JobQueue.put`.
+            InvalidSpec: a value is out of range for the model.
+        """
+        if not self.is_accepting:
+            raise NotAccepting
+        spec = self.card.resolve(request.options, random_seed=secrets.randbelow(MAX_SEED + 1))
+        if (free_mib := self._images.free_bytes() // MIB) < self._storage.min_free_mib:
+            log.error(
+                "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
+                free_mib,
+                self._storage.min_free_mib,
+            )
+            raise StorageFull
+        try:
+            job = await self._queue.put(request, spec)
+        except StoreUnavailable as error:
+            log.error("a request cannot be stored: %s", error)
+            if error.is_full:
+                raise StorageFull from error
+            raise
+        standing = await self.standing(job)
+        if standing is None:  # claimed and ended in between, or a repeat of an old request
+            standing = Standing(position=None, finish_at=None, is_rough=False)
+        self._delivery.card_is_fresh(job, standing)
+        return job, standing
+
+    async def cancel(self, job_id: int, *, by: UserKey, is_moderator: bool = False) -> Job:
+        """Cancel a job of one's own, or anybody's as a moderator. A running one stops within a step.
+
+        Raises:
+            JobNotFound, NotYourJob, JobAlreadyFinished
+        """
+        job = await self.job(job_id)
+        if job.user != by and not is_moderator:
+            raise NotYourJob(job_id)
+        return await self._queue.cancel(job_id)
+
+    async def card_deleted(self, frontend: str, key: str) -> None:
+        """Somebody deleted a card: its job is cancelled and nothing is delivered. Unknown cards are ignored."""
+        await self._delivery.card_deleted(frontend, key)
+
+    def stop_accepting(self) -> None:
+        """Refuse new requests from now on: the process is about to stop."""
+        self.is_accepting = False
+
+    # ── looking ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def job(self, job_id: int) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFound: never existed, or was pruned.
+        """
+        if (job := await self._jobs.get(job_id)) is None:
+            raise JobNotFound(job_id)
+        return job
+
+    async def standing(self, job: Job) -> Standing | None:
+        """Where a job stands now; None once it has ended."""
+        return next((standing for other, standing in await self._queue.standings() if other.id == job.id), None)
+
+    async def unfinished(self) -> list[tuple[Job, Standing]]:
+        """The whole queue: running jobs first, then the waiting ones in their expected order."""
+        return await self._queue.standings()
+
+    async def active(self, user: UserKey) -> list[Job]:
+        """This person's waiting and running jobs, oldest first."""
+        return [job for job in await self._jobs.unfinished() if job.user == user]
+
+    async def history(
+        self, user: UserKey, *, limit: int, before_id: int | None = None, search: str | None = None
+    ) -> list[Job]:
+        """This person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
+        return await self._jobs.history(user, limit=limit, before_id=before_id, search=search)
+
+    def image_file(self, job: Job) -> Path | None:
+        """The picture of a job; None if it has none or the file is gone."""
+        return None if job.image_path is None else self._images.find(job.image_path)
+
+    async def quota(self, user: UserKey) -> Quota:
+        """What this person has used, and when there is room again."""
+        usage = await self._jobs.usage(user, now=int(self._clock()))
+        is_used_up = len(usage.counted_at) >= self._limits.max_images_per_day
+        return Quota(
+            used=len(usage.counted_at),
+            limit=self._limits.max_images_per_day,
+            resets_at=limits.daily_limit_ends_at(usage.counted_at, self._limits) if is_used_up else None,
+            active=usage.active,
+            active_limit=self._limits.max_active_per_user,
+            cooldown_s=self._limits.cooldown_s,
+        )
+
+    async def untold(self, user: UserKey) -> list[Job]:
+        """Results that could not be delivered, to be mentioned on this person's next command, oldest first."""
+        return await self._jobs.untold(user)
+
+    async def mark_told(self, job_ids: Sequence[int]) -> None:
+        """The person has been told of these results: do not mention them again."""
+        await self._jobs.mark_told(job_ids, now=int(self._clock()))
+
+    # ── running the place ───────────────────────────────────────────────────────────────────────────
+
+    @property
+    def pause_reason(self) -> str | None:
+        """Why no new job is started; None while the queue moves."""
+        return self._queue.pause_reason
+
+    async def pause(self, reason: str) -> None:
+        """Start no new job until `resume`; the running one goes on, new ones may still be queued."""
+        await self._queue.pause(reason)
+
+    async def resume(self) -> None:
+        """Start jobs again."""
+        await self._queue.resume()
+
+    async def stats(self) -> Stats:
+        """How the service is doing."""
+        now = self._clock()
+        unfinished = await self._jobs.unfinished()
+        running = sum(job.status is JobStatus.RUNNING for job in unfinished)
+        totals = await self._jobs.totals(since=int(now) - DAY_S)
+        square = self.card.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
+        pace = await self._queue.measured_pace(square)
+        return Stats(
+            waiting=len(unfinished) - running,
+            running=running,
+            done_today=totals.done,
+            failed_today=totals.failed,
+            cancelled_today=totals.cancelled,
+            gpu_s_today=totals.gpu_s,
+            step_s=None if pace is None else pace.step_s,
+            disk_free_bytes=self._images.free_bytes(),
+            model=self.card.name,
+            uptime_s=now - self._started_at,
+        )

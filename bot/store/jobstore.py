@@ -1,0 +1,487 @@
+"""Every SQL statement about jobs, and row ↔ Job.
+
+One method, one statement: each holds its own condition, so two callers can never both win. Times come in
+as parameters (Unix seconds). What a refusal means is said by `bot/limits.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bot.config import LimitsConfig
+from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
+from bot.store.database import Database
+from pipeline import ImageSpec
+
+DAY_S: Final = 86_400
+FAIRNESS_WINDOW_S: Final = 3600
+MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
+
+# Failed jobs and jobs cancelled before they started cost nothing.
+_COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at IS NULL))"
+_MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
+_OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What stands against the bounds: for everybody, and for one person."""
+
+    waiting: int
+    active: int
+    counted_at: tuple[int, ...]  # when the counted jobs of the last 24 hours were queued, oldest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What one finished picture took."""
+
+    step_s: float
+    fixed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How the jobs of a period ended."""
+
+    done: int
+    failed: int
+    cancelled: int
+    gpu_s: float
+
+
+class JobStore:
+    """The `jobs` table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ── accepting ───────────────────────────────────────────────────────────────────────────────────
+
+    async def insert(
+        self, request: Request, spec: ImageSpec, *, size_class: int, limits: LimitsConfig, now: int
+    ) -> Job | None:
+        """Add a waiting job if every bound has room and this request made none before; None otherwise."""
+        row = await self._database.fetch_one(
+            f"""
+            INSERT INTO jobs (
+                request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
+                spec, model, size_class, queued_at
+            )
+            SELECT
+                :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
+                :spec, :model, :size_class, :now
+            WHERE (SELECT COUNT(*) FROM jobs WHERE status = 'queued') < :max_waiting
+              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND status IN ('queued', 'running'))
+                  < :max_active_per_user
+              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND queued_at > :now - {DAY_S} AND {_COUNTS})
+                  < :max_images_per_day
+              AND NOT EXISTS (
+                  SELECT 1 FROM jobs
+                  WHERE {_MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+              )
+            ON CONFLICT (request_key) DO NOTHING
+            RETURNING *
+            """,
+            {
+                "request_key": request.key,
+                "user_frontend": request.user.frontend,
+                "user_id": request.user.id,
+                "reply_frontend": request.reply_to.frontend,
+                "reply_key": request.reply_to.key,
+                "reply_address": request.reply_to.address,
+                "spec": spec.to_json(),
+                "model": spec.model,
+                "size_class": size_class,
+                "now": now,
+                "max_waiting": limits.max_waiting,
+                "max_active_per_user": limits.max_active_per_user,
+                "max_images_per_day": limits.max_images_per_day,
+                "cooldown_s": limits.cooldown_s,
+            },
+        )
+        return None if row is None else _job(row)
+
+    async def by_request_key(self, key: str) -> Job | None:
+        """The job that this request made, if it made one."""
+        return await self._one("SELECT * FROM jobs WHERE request_key = :key", {"key": key})
+
+    async def usage(self, user: UserKey, *, now: int) -> Usage:
+        """What stands against the bounds at this moment."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT
+                (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS waiting,
+                (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND status IN ('queued', 'running')) AS active,
+                (SELECT json_group_array(queued_at) FROM (
+                    SELECT queued_at FROM jobs
+                    WHERE {_MINE} AND queued_at > :now - {DAY_S} AND {_COUNTS}
+                    ORDER BY queued_at
+                )) AS counted_at
+            """,
+            {**_user_values(user), "now": now},
+        )
+        counted_at = str(rows[0]["counted_at"]).strip("[]")
+        return Usage(
+            waiting=rows[0]["waiting"],
+            active=rows[0]["active"],
+            counted_at=tuple(int(text) for text in counted_at.split(",") if text),
+        )
+
+    # ── running ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def claim(self, *, now: int) -> Job | None:
+        """Start the next job: of the person with the least GPU seconds in the last hour, oldest first.
+
+        This ORDER BY is the one place where fairness lives; `bot/forecast.py` foretells it.
+        """
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'running', attempts = attempts + 1, started_at = :now
+            WHERE id = (
+                SELECT waiting.id
+                FROM jobs AS waiting
+                WHERE waiting.status = 'queued'
+                ORDER BY
+                    (
+                        SELECT COALESCE(SUM(CASE past.status WHEN 'running' THEN :now - past.started_at ELSE 0 END
+                                            + past.ran_s), 0)
+                        FROM jobs AS past
+                        WHERE past.user_frontend = waiting.user_frontend
+                          AND past.user_id = waiting.user_id
+                          AND (past.finished_at > :now - {FAIRNESS_WINDOW_S} OR past.status = 'running')
+                    ),
+                    waiting.id
+                LIMIT 1
+            )
+            RETURNING *
+            """,
+            {"now": now},
+        )
+
+    async def gpu_seconds(self, *, now: int) -> dict[UserKey, float]:
+        """GPU seconds of the last hour per person, for those with jobs waiting or running."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT user_frontend, user_id, SUM(ran_s) AS gpu_s
+            FROM jobs
+            WHERE finished_at > :now - {FAIRNESS_WINDOW_S}
+            GROUP BY user_frontend, user_id
+            """,
+            {"now": now},
+        )
+        return {UserKey(frontend=row["user_frontend"], id=row["user_id"]): row["gpu_s"] for row in rows}
+
+    async def finish(
+        self,
+        job_id: int,
+        *,
+        image_path: str,
+        image_bytes: int,
+        ran_s: float,
+        measured: Measurement,
+        now: int,
+    ) -> Job | None:
+        """Mark a running job done and put it into the outbox; None if it is not running."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'done', finished_at = :now, image_path = :image_path, image_bytes = :image_bytes,
+                ran_s = ran_s + :ran_s, step_s = :step_s, fixed_s = :fixed_s, delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {
+                "id": job_id,
+                "image_path": image_path,
+                "image_bytes": image_bytes,
+                "ran_s": ran_s,
+                "step_s": measured.step_s,
+                "fixed_s": measured.fixed_s,
+                "now": now,
+            },
+        )
+
+    async def fail(self, job_id: int, code: FailureCode, *, ran_s: float, now: int) -> Job | None:
+        """Mark a running job failed and put it into the outbox; None if it is not running."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'failed', failure_code = :code, finished_at = :now, ran_s = ran_s + :ran_s,
+                delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {"id": job_id, "code": code, "ran_s": ran_s, "now": now},
+        )
+
+    async def cancel_running(self, job_id: int, *, ran_s: float, now: int) -> Job | None:
+        """Mark a running job cancelled and put it into the outbox; None if it is not running."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'cancelled', finished_at = :now, ran_s = ran_s + :ran_s, delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {"id": job_id, "ran_s": ran_s, "now": now},
+        )
+
+    async def requeue(self, job_id: int, *, now: int) -> Job | None:
+        """Send a running job back to its place; the attempt does not count. None if it is not running.
+
+        One that was asked to cancel is cancelled instead.
+        """
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = iif(is_cancel_requested, 'cancelled', 'queued'),
+                finished_at = iif(is_cancel_requested, :now, NULL),
+                delivery = iif(is_cancel_requested, {_OUTBOX}, delivery),
+                started_at = iif(is_cancel_requested, started_at, NULL),
+                attempts = attempts - 1,
+                interruptions = interruptions + 1
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {"id": job_id, "now": now},
+        )
+
+    async def recover(self, *, max_attempts: int, now: int) -> list[Job]:
+        """Settle the jobs that a dead process left unfinished; returns them as they are now.
+
+        Asked to cancel → cancelled; running and started `max_attempts` times → failed as interrupted; else
+        back to their place. Every job's interruption is counted, so that its card says so.
+        """
+        rows = await self._database.fetch_all(
+            f"""
+            UPDATE jobs
+            SET status = iif(is_settled, iif(is_cancel_requested, 'cancelled', 'failed'), 'queued'),
+                failure_code = iif(is_settled AND NOT is_cancel_requested, 'interrupted', NULL),
+                finished_at = iif(is_settled, :now, NULL),
+                delivery = iif(is_settled, {_OUTBOX}, delivery),
+                started_at = iif(is_settled, started_at, NULL),
+                interruptions = interruptions + 1
+            FROM (
+                SELECT id AS unfinished_id,
+                       is_cancel_requested OR (status = 'running' AND attempts >= :max_attempts) AS is_settled
+                FROM jobs
+                WHERE status IN ('queued', 'running')
+            )
+            WHERE id = unfinished_id
+            RETURNING *
+            """,
+            {"max_attempts": max_attempts, "now": now},
+        )
+        return [_job(row) for row in rows]
+
+    # ── cancelling ──────────────────────────────────────────────────────────────────────────────────
+
+    async def cancel_queued(self, job_id: int, *, now: int) -> Job | None:
+        """Cancel a waiting job and put it into the outbox; None if it is not waiting."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'cancelled', finished_at = :now, delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'queued'
+            RETURNING *
+            """,
+            {"id": job_id, "now": now},
+        )
+
+    async def request_cancel(self, job_id: int) -> Job | None:
+        """Note on a running job that it is to be cancelled, so that a crash does not bring it back."""
+        return await self._one(
+            "UPDATE jobs SET is_cancel_requested = 1 WHERE id = :id AND status = 'running' RETURNING *", {"id": job_id}
+        )
+
+    async def drop_card(self, frontend: str, key: str) -> Job | None:
+        """Note that a card was deleted: nothing is to be delivered there any more. None if no job has it."""
+        return await self._one(
+            """
+            UPDATE jobs
+            SET delivery = CASE delivery WHEN 'delivered' THEN 'delivered' ELSE 'dropped' END
+            WHERE reply_frontend = :frontend AND reply_key = :key
+            RETURNING *
+            """,
+            {"frontend": frontend, "key": key},
+        )
+
+    # ── delivering ──────────────────────────────────────────────────────────────────────────────────
+
+    async def due(self, *, now: int, limit: int) -> list[Job]:
+        """Ended jobs whose person is to be told now, longest waiting first."""
+        return await self._many(
+            """
+            SELECT * FROM jobs
+            WHERE delivery = 'pending' AND next_delivery_at <= :now
+            ORDER BY next_delivery_at, finished_at, id
+            LIMIT :limit
+            """,
+            {"now": now, "limit": limit},
+        )
+
+    async def delivered(self, job_id: int, reply_to: ReplyTo) -> None:
+        """The person was told, and the answer now stands at `reply_to`."""
+        await self._database.fetch_all(
+            """
+            UPDATE jobs
+            SET delivery = 'delivered', delivery_attempts = delivery_attempts + 1,
+                reply_key = :key, reply_address = :address
+            WHERE id = :id AND delivery = 'pending'
+            """,
+            {"id": job_id, "key": reply_to.key, "address": reply_to.address},
+        )
+
+    async def postpone(self, job_id: int, *, next_at: int) -> None:
+        """Telling did not work; try again at `next_at`."""
+        await self._database.fetch_all(
+            """
+            UPDATE jobs SET delivery_attempts = delivery_attempts + 1, next_delivery_at = :next_at
+            WHERE id = :id AND delivery = 'pending'
+            """,
+            {"id": job_id, "next_at": next_at},
+        )
+
+    async def close_delivery(self, job_id: int, outcome: Delivery) -> None:
+        """Stop trying to tell the person: undeliverable, or dropped."""
+        await self._database.fetch_all(
+            """
+            UPDATE jobs SET delivery = :outcome, delivery_attempts = delivery_attempts + 1
+            WHERE id = :id AND delivery = 'pending'
+            """,
+            {"id": job_id, "outcome": outcome},
+        )
+
+    async def untold(self, user: UserKey) -> list[Job]:
+        """Results that could not be delivered and that this person was not told of yet, oldest first."""
+        return await self._many(
+            f"SELECT * FROM jobs WHERE {_MINE} AND delivery = 'undeliverable' AND told_at IS NULL ORDER BY id",
+            _user_values(user),
+        )
+
+    async def mark_told(self, job_ids: Sequence[int], *, now: int) -> None:
+        """The person was told of these."""
+        await self._database.fetch_all(
+            "UPDATE jobs SET told_at = :now WHERE id IN (SELECT value FROM json_each(:ids))",
+            {"ids": json.dumps(list(job_ids)), "now": now},
+        )
+
+    # ── looking ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def get(self, job_id: int) -> Job | None:
+        """One job, or None."""
+        return await self._one("SELECT * FROM jobs WHERE id = :id", {"id": job_id})
+
+    async def unfinished(self) -> list[Job]:
+        """Jobs waiting or running, oldest first."""
+        return await self._many("SELECT * FROM jobs WHERE status IN ('queued', 'running') ORDER BY id", {})
+
+    async def history(self, user: UserKey, *, limit: int, before_id: int | None, search: str | None) -> list[Job]:
+        """This person's pictures, newest first; `search` is a part of the prompt or the whole seed."""
+        return await self._many(
+            f"""
+            SELECT * FROM jobs
+            WHERE {_MINE} AND status = 'done'
+              AND (:before_id IS NULL OR id < :before_id)
+              AND (
+                  :search IS NULL
+                  OR json_extract(spec, '$.prompt') LIKE :pattern ESCAPE '\\'
+                  OR CAST(json_extract(spec, '$.seed') AS TEXT) = :search
+              )
+            ORDER BY id DESC
+            LIMIT :limit
+            """,
+            {
+                **_user_values(user),
+                "limit": limit,
+                "before_id": before_id,
+                "search": search,
+                "pattern": None if search is None else f"%{_escape_like(search)}%",
+            },
+        )
+
+    async def measurements(self, model: str, size_class: int) -> list[Measurement]:
+        """What the newest pictures of this model and size took."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT step_s, fixed_s FROM jobs
+            WHERE status = 'done' AND model = :model AND size_class = :size_class
+            ORDER BY finished_at DESC
+            LIMIT {MEASUREMENTS}
+            """,
+            {"model": model, "size_class": size_class},
+        )
+        return [Measurement(step_s=row["step_s"], fixed_s=row["fixed_s"]) for row in rows]
+
+    async def totals(self, *, since: int) -> Totals:
+        """How the jobs that ended after `since` ended."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT
+                COUNT(*) FILTER (WHERE status = 'done') AS done,
+                COUNT(*) FILTER (WHERE status = 'failed') AS failed,
+                COUNT(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+                COALESCE(SUM(ran_s), 0) AS gpu_s
+            FROM jobs
+            WHERE finished_at > :since
+            """,
+            {"since": since},
+        )
+        return Totals(**dict(rows[0]))
+
+    async def ended_before(self, moment: int, *, limit: int) -> list[Job]:
+        """The jobs that ended longest ago."""
+        return await self._many(
+            "SELECT * FROM jobs WHERE finished_at < :moment ORDER BY finished_at, id LIMIT :limit",
+            {"moment": moment, "limit": limit},
+        )
+
+    async def delete(self, job_ids: Sequence[int]) -> None:
+        """Forget these jobs; their pictures have to be gone already."""
+        await self._database.fetch_all(
+            "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(list(job_ids))}
+        )
+
+    async def _one(self, sql: str, values: dict[str, str | int | float | None]) -> Job | None:
+        row = await self._database.fetch_one(sql, values)
+        return None if row is None else _job(row)
+
+    async def _many(self, sql: str, values: dict[str, str | int | float | None]) -> list[Job]:
+        return [_job(row) for row in await self._database.fetch_all(sql, values)]
+
+
+def _user_values(user: UserKey) -> dict[str, str | int | float | None]:
+    return {"user_frontend": user.frontend, "user_id": user.id}
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        user=UserKey(frontend=row["user_frontend"], id=row["user_id"]),
+        reply_to=ReplyTo(frontend=row["reply_frontend"], key=row["reply_key"], address=row["reply_address"]),
+        spec=ImageSpec.from_json(row["spec"]),
+        status=JobStatus(row["status"]),
+        attempts=row["attempts"],
+        interruptions=row["interruptions"],
+        is_cancel_requested=bool(row["is_cancel_requested"]),
+        failure_code=None if row["failure_code"] is None else FailureCode(row["failure_code"]),
+        queued_at=row["queued_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        ran_s=row["ran_s"],
+        step_s=row["step_s"],
+        image_path=row["image_path"],
+        image_bytes=row["image_bytes"],
+        delivery=Delivery(row["delivery"]),
+        delivery_attempts=row["delivery_attempts"],
+    )

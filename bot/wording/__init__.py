@@ -1,0 +1,106 @@
+"""Every sentence a person reads, by language: answers, cards, buttons, and the commands themselves.
+
+The sentences lie in `en.ftl` and `zh-CN.ftl` (Fluent, https://projectfluent.org); this file only looks them
+up. Must not know Discord: a time arrives as text or through `format_time`, a person as text.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from fluent.runtime import FluentBundle, FluentResource
+from fluent.runtime.types import fluent_number
+
+from bot.errors import Refusal
+from bot.jobs import FailureCode
+from pipeline.errors import InvalidSpec
+from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS
+
+log = logging.getLogger(__name__)
+
+LANGUAGES: Final = ("en", "zh-CN")  # the first has every key; the others fall back to it
+
+
+class Wording:
+    """The sentences of one language."""
+
+    def __init__(self, language: str, bundles: tuple[FluentBundle, ...]) -> None:
+        self.language = language
+        self._bundles = bundles
+
+    def say(self, key: str, **values: str | int) -> str:
+        """Say the sentence `key`. Whole numbers choose the plural and are written without separators.
+
+        Raises:
+            KeyError: no language has this key.
+        """
+        bundle = next((bundle for bundle in self._bundles if bundle.has_message(key)), None)
+        pattern = bundle.get_message(key).value if bundle else None
+        if bundle is None or pattern is None:
+            raise KeyError(key)
+        arguments = {
+            name: fluent_number(value, useGrouping=False) if isinstance(value, int) else value
+            for name, value in values.items()
+        }
+        text, errors = bundle.format_pattern(pattern, arguments)
+        if errors:
+            log.error("wording %s in %s: %s", key, self.language, errors)
+        return str(text)
+
+    def refusal(self, error: Refusal, *, format_time: Callable[[int], str]) -> str:
+        """Say why a request is refused: the key is the class name, the values are the error's attributes.
+
+        An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said.
+        """
+        values: dict[str, str | int] = {}
+        for name, value in vars(error).items():
+            if name.endswith("_at"):
+                values[name] = format_time(value)
+            elif isinstance(value, tuple):
+                values[name] = self.say("list-separator").join(self.say(key) for key in value)
+            else:
+                values[name] = value
+        return self.say(key_of(type(error)), **values)
+
+    def invalid(self, error: InvalidSpec) -> str:
+        """Say what is wrong with a value that a person typed."""
+        key = f"invalid-{error.field}"
+        if key not in {"invalid-prompt", "invalid-seed", "invalid-steps", "invalid-aspect"}:
+            return self.say("invalid-value", field=error.field, reason=error.reason)
+        bounds: Mapping[str, int] = {
+            "max_chars": MAX_PROMPT_CHARS,
+            "max_seed": MAX_SEED,
+            "max_steps": MAX_STEPS,
+        }
+        return self.say(key, **bounds)
+
+    def failure(self, code: FailureCode) -> str:
+        """Say why a job failed and what to do about it."""
+        return self.say("failure-" + code.value.replace("_", "-"))
+
+
+def wording_for(locale: str) -> Wording:
+    """The wording for a reader's locale: Chinese of any kind gets zh-CN, everybody else English."""
+    return _load("zh-CN" if locale.lower().startswith("zh") else "en")
+
+
+def key_of(kind: type) -> str:
+    """The key of a class: `QueueFull` → `queue-full`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+@cache
+def _load(language: str) -> Wording:
+    return Wording(language, tuple(_bundle(name) for name in dict.fromkeys((language, LANGUAGES[0]))))
+
+
+@cache
+def _bundle(language: str) -> FluentBundle:
+    bundle = FluentBundle([language], use_isolating=False)  # isolation marks would travel into copied commands
+    bundle.add_resource(FluentResource(Path(__file__).with_name(f"{language}.ftl").read_text("utf-8")))
+    return bundle

@@ -1,0 +1,36 @@
+"""Settings of the machine room: which model, where its files lie, how much memory it may take. Plain data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # `~` means the user's folder, as in a shell
+
+
+def default_models_dir() -> Path:
+    """The folder for model files when the config names none: under the user's data folder."""
+    return Path(platformdirs.user_data_dir("imagine-bot", appauthor=False)) / "models"
+
+
+class PipelineConfig(BaseModel):
+    """The `[pipeline]` section of the config file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        "auto", description="Model to draw with; auto = majicflus-v1 if files and GPU are there, else demo"
+    )
+    device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Where to compute; auto = cuda if there is one")
+    models_dir: UserPath = Field(default_factory=default_models_dir, description="Folder of the model files")
+    endpoint: str | None = Field(None, description="ModelScope endpoint to fetch from; unset = its own default")
+    vram_limit_mib: int = Field(7000, ge=2000, description="GPU memory that weights and activations may take, in MiB")
+    precision: Literal["auto", "float32", "bfloat16", "float8"] = Field(
+        "auto", description="How weights are stored; auto = float32 on the CPU, else 8 bits for models of billions"
+    )
+    cpu_threads: int = Field(
+        0, ge=0, le=256, description="Threads for drawing on the CPU; 0 = one per core but one, both of two"
+    )

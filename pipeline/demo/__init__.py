@@ -1,0 +1,10 @@
+"""The small trained model that ships inside the package: 22.6 M parameters, 256 × 256, English and Chinese.
+
+    model.py      its modules: DiffSynth's own classes, built narrow. Imports torch.
+    layouts.py    how DiffSynth recognises its files. Plain data.
+    weights/      bf16 safetensors
+    tokenizer_1/  tokenizer_2/    for the CLIP and the T5 encoder; they share their pieces
+    MODEL_CARD.md what it draws, how it was trained, where its data came from
+
+It is loaded and run by `flux/engine.py`, like the models it stands in for.
+"""

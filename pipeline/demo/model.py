@@ -1,0 +1,182 @@
+"""The modules of the demo model: each is DiffSynth's FLUX class with its widths as arguments.
+
+Forward passes are inherited, so DiffSynth's pipeline runs them as it runs FLUX.1. The defaults are the
+sizes of the shipped weights. Must not know files or prompts.
+
+Letters in shapes: B batch, T text tokens, C channels, H and W picture sides in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffsynth.models.flux_dit import (
+    AdaLayerNormContinuous,
+    FluxDiT,
+    FluxJointTransformerBlock,
+    FluxSingleTransformerBlock,
+    RoPEEmbedding,
+)
+from diffsynth.models.flux_text_encoder_clip import CLIPEncoderLayer, FluxTextEncoderClip
+from diffsynth.models.flux_text_encoder_t5 import FluxTextEncoderT5
+from diffsynth.models.flux_vae import DownSampler, FluxVAEDecoder, FluxVAEEncoder, ResnetBlock, UpSampler
+from diffsynth.models.general_modules import TimestepEmbeddings
+from torch import Tensor, nn
+from transformers import T5Config
+
+VOCABULARY = 6001  # 6000 pieces and CLIP's end token, whose id must be the highest
+LATENT_CHANNELS = 16
+PATCH_CHANNELS = 64  # 2 × 2 latents × 16 channels
+
+
+class SmallDiT(FluxDiT):  # type: ignore[misc]
+    """FLUX's transformer. `axes` are the rotary dimensions of (index, row, column); they fill one head."""
+
+    def __init__(
+        self,
+        dim: int = 256,
+        heads: int = 4,
+        axes: Sequence[int] = (8, 28, 28),
+        joint_blocks: int = 3,
+        single_blocks: int = 8,
+        text_dim: int = 256,
+        pooled_dim: int = 128,
+    ) -> None:
+        nn.Module.__init__(self)  # FluxDiT.__init__ would build 12 billion parameters
+        self.pos_embedder = RoPEEmbedding(dim, 10000, list(axes))
+        self.time_embedder = TimestepEmbeddings(256, dim)
+        self.guidance_embedder = TimestepEmbeddings(256, dim)
+        self.pooled_text_embedder = nn.Sequential(nn.Linear(pooled_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.context_embedder = nn.Linear(text_dim, dim)
+        self.x_embedder = nn.Linear(PATCH_CHANNELS, dim)
+        self.blocks = nn.ModuleList(FluxJointTransformerBlock(dim, heads) for _ in range(joint_blocks))
+        self.single_blocks = nn.ModuleList(FluxSingleTransformerBlock(dim, heads) for _ in range(single_blocks))
+        self.final_norm_out = AdaLayerNormContinuous(dim)
+        self.final_proj_out = nn.Linear(dim, PATCH_CHANNELS)
+        self.input_dim = PATCH_CHANNELS
+
+
+class SmallT5(FluxTextEncoderT5):  # type: ignore[misc]
+    """T5's encoder, (B, T) ids → (B, min(T, text_length), dim).
+
+    The pipeline pads prompts to 512 tokens; training used `text_length`, and FLUX masks nothing, so the
+    padding beyond it is cut off here.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int = VOCABULARY,
+        dim: int = 256,
+        hidden_dim: int = 512,
+        heads: int = 4,
+        head_dim: int = 64,
+        layers: int = 3,
+        text_length: int = 48,
+    ) -> None:
+        config = T5Config(
+            vocab_size=vocabulary,
+            d_model=dim,
+            d_kv=head_dim,
+            d_ff=hidden_dim,
+            num_layers=layers,
+            num_heads=heads,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+            relative_attention_num_buckets=32,
+            relative_attention_max_distance=64,
+            pad_token_id=0,
+            eos_token_id=1,
+            tie_word_embeddings=False,  # type: ignore[call-arg]
+            use_cache=False,
+            is_encoder_decoder=False,
+        )
+        super(FluxTextEncoderT5, self).__init__(config)  # past FluxTextEncoderT5's own, full-size config
+        self.text_length = text_length
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Encode the first `text_length` ids."""
+        embedding: Tensor = super().forward(input_ids[:, : self.text_length])
+        return embedding
+
+
+class SmallClip(FluxTextEncoderClip):  # type: ignore[misc]
+    """CLIP's text encoder, (B, length) ids → pooled (B, dim) at the token with the highest id."""
+
+    def __init__(
+        self,
+        vocabulary: int = VOCABULARY,
+        dim: int = 128,
+        hidden_dim: int = 512,
+        heads: int = 2,
+        layers: int = 2,
+        length: int = 77,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.token_embedding = nn.Embedding(vocabulary, dim)
+        self.position_embeds = nn.Parameter(torch.zeros(1, length, dim))
+        self.encoders = nn.ModuleList(
+            CLIPEncoderLayer(dim, hidden_dim, num_heads=heads, head_dim=dim // heads) for _ in range(layers)
+        )
+        self.attn_mask = self.attention_mask(length)
+        self.final_layer_norm = nn.LayerNorm(dim)
+
+
+class SmallVAEDecoder(FluxVAEDecoder):  # type: ignore[misc]
+    """Latents (B, 16, H/8, W/8) → picture (B, 3, H, W) in −1…1; `widths` from the picture's side inwards."""
+
+    def __init__(self, widths: Sequence[int] = (32, 64, 96, 96)) -> None:
+        nn.Module.__init__(self)
+        _add_latent_scale(self)
+        innermost = widths[-1]
+        blocks: list[nn.Module] = [_residual(innermost, innermost), _residual(innermost, innermost)]
+        previous = innermost
+        for level, width in reversed(list(enumerate(widths))):
+            blocks += [_residual(previous, width), _residual(width, width)]
+            if level > 0:
+                blocks.append(UpSampler(width))
+            previous = width
+        self.conv_in = nn.Conv2d(LATENT_CHANNELS, innermost, kernel_size=3, padding=1)
+        self.blocks = nn.ModuleList(blocks)
+        self.conv_norm_out = nn.Identity()
+        self.conv_act = nn.SiLU()
+        self.conv_out = nn.Conv2d(widths[0], 3, kernel_size=3, padding=1)
+
+
+class SmallVAEEncoder(FluxVAEEncoder):  # type: ignore[misc]
+    """Picture (B, 3, H, W) in −1…1 → latents (B, 16, H/8, W/8); for pictures as input, and for training."""
+
+    def __init__(self, widths: Sequence[int] = (32, 64, 96, 96)) -> None:
+        nn.Module.__init__(self)
+        _add_latent_scale(self)
+        blocks: list[nn.Module] = []
+        previous = widths[0]
+        for level, width in enumerate(widths):
+            blocks.append(_residual(previous, width))
+            if level < len(widths) - 1:
+                blocks.append(DownSampler(width, padding=0, extra_padding=True))
+            previous = width
+        blocks += [_residual(previous, previous), _residual(previous, previous)]
+        self.conv_in = nn.Conv2d(3, widths[0], kernel_size=3, padding=1)
+        self.blocks = nn.ModuleList(blocks)
+        self.conv_norm_out = nn.Identity()
+        self.conv_act = nn.SiLU()
+        self.conv_out = nn.Conv2d(widths[-1], 2 * LATENT_CHANNELS, kernel_size=3, padding=1)
+
+
+def _add_latent_scale(vae: nn.Module) -> None:
+    """Give latents zero mean and unit variance per channel; FLUX has one number for all of them."""
+    vae.register_buffer("scaling_factor", torch.ones(1, LATENT_CHANNELS, 1, 1))
+    vae.register_buffer("shift_factor", torch.zeros(1, LATENT_CHANNELS, 1, 1))
+
+
+def _residual(channels_in: int, channels_out: int) -> nn.Module:
+    """FLUX's residual block without its group norms.
+
+    On 32 to 96 channels they take the absolute colour out of a flat picture. Without them the network is a
+    plain local convolution, so any picture size works and training on crops is exact.
+    """
+    block: nn.Module = ResnetBlock(channels_in, channels_out, groups=1, eps=1e-6)
+    block.norm1 = nn.Identity()
+    block.norm2 = nn.Identity()
+    return block

@@ -1,0 +1,170 @@
+"""Looks at a picture of the demo model and says what is on it, without any network.
+
+An object is what differs from the border's colour; which concept it shows is decided by its nearest
+neighbour among small reference cutouts. NumPy and Pillow only: pictures come in as bytes, scores go out.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Side = Literal["left", "right"]
+
+FOLDER: Final = Path(__file__).parent / "references"
+CUTOUT_PX: Final = 32
+WORK_PX: Final = 128  # pictures are looked at in this size
+OBJECT_CONTRAST: Final = 0.08  # CIE Lab distance ÷ 100 from the background
+MIN_SIDE_PX: Final = 4  # smaller things are noise
+PLACE_TOLERANCE: Final = 0.14  # of the picture's side
+COUNTED_SHARE: Final = 0.2  # of the largest object's area
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concept:
+    """One thing that the model can draw, with its names."""
+
+    key: str
+    en: tuple[str, ...]
+    zh: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """What the concepts look like: features (cutout, value) and the concept of each cutout."""
+
+    concepts: tuple[Concept, ...]
+    features: Array
+    concept_of: npt.NDArray[np.int64]
+
+    def nearest(self, picture: Array, side: Side | None = None, *, limit: int = 5) -> list[Concept]:
+        """The most similar concepts, best first. `picture`: (H, W, RGB) in 0…1."""
+        distances = np.linalg.norm(self.features - feature(cutout(picture, side)), axis=1)
+        order = dict.fromkeys(self.concept_of[np.argsort(distances)].tolist())
+        return [self.concepts[index] for index in list(order)[:limit]]
+
+
+@cache
+def references() -> References:
+    """Read the reference sheet: one column per concept, one row per drawing style; black where there is none."""
+    entries = json.loads((FOLDER / "concepts.json").read_text("utf-8"))
+    concepts = tuple(Concept(key=item["key"], en=tuple(item["en"]), zh=tuple(item["zh"])) for item in entries)
+    with Image.open(FOLDER / "cutouts.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"), np.float64) / 255
+    rows, columns = pixels.shape[0] // CUTOUT_PX, pixels.shape[1] // CUTOUT_PX
+    cutouts = pixels.reshape(rows, CUTOUT_PX, columns, CUTOUT_PX, 3).swapaxes(1, 2)
+    present = [(row, column) for row in range(rows) for column in range(len(concepts)) if cutouts[row, column].any()]
+    return References(
+        concepts=concepts,
+        features=np.stack([feature(cutouts[place]) for place in present]),
+        concept_of=np.array([column for _, column in present]),
+    )
+
+
+def picture_of(pixels: bytes, width: int, height: int) -> Array:
+    """Pixels as they come from an engine → (128, 128, RGB) in 0…1."""
+    image = Image.frombytes("RGB", (width, height), pixels).resize((WORK_PX, WORK_PX), Image.Resampling.BOX)
+    return np.asarray(image, np.float64) / 255
+
+
+def background(picture: Array) -> Array:
+    """The median colour of the border, (RGB)."""
+    border = [picture[:4], picture[-4:], picture[:, :4], picture[:, -4:]]
+    return np.asarray(np.median(np.concatenate([part.reshape(-1, 3) for part in border]), axis=0))
+
+
+def object_mask(picture: Array) -> Mask:
+    """Where something differs from the background, (H, W)."""
+    distance = np.linalg.norm(lab(picture) - lab(background(picture)), axis=-1)
+    return np.asarray(distance > OBJECT_CONTRAST)
+
+
+def cutout(picture: Array, side: Side | None = None) -> Array:
+    """The object by its bounding box on a white square, (32, 32, RGB); white where there is none."""
+    mask = object_mask(picture)
+    if side is not None:
+        half = picture.shape[1] // 2
+        mask[:, half:] &= side == "right"
+        mask[:, :half] &= side == "left"
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) < MIN_SIDE_PX or len(columns) < MIN_SIDE_PX:
+        return np.ones((CUTOUT_PX, CUTOUT_PX, 3))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    grown = _dilate(mask)[box][..., None]
+    kept = np.where(grown, picture[box], 1.0)
+    height, width = kept.shape[:2]
+    square = np.ones((max(height, width), max(height, width), 3))
+    top, left = (len(square) - height) // 2, (len(square) - width) // 2
+    square[top : top + height, left : left + width] = kept
+    method = Image.Resampling.BOX if len(square) >= CUTOUT_PX else Image.Resampling.BILINEAR
+    image = Image.fromarray((square * 255).round().astype(np.uint8)).resize((CUTOUT_PX, CUTOUT_PX), method)
+    return np.asarray(image, np.float64) / 255
+
+
+def feature(cut: Array) -> Array:
+    """What is compared of a cutout: its colours, the same coarsely, and its edges."""
+    colours = lab(cut)
+    coarse = colours.reshape(CUTOUT_PX // 2, 2, CUTOUT_PX // 2, 2, 3).mean((1, 3))
+    edges = [np.diff(colours[..., 0], axis=axis) for axis in (0, 1)]
+    return np.concatenate([2 * coarse.ravel(), colours.ravel(), *(edge.ravel() for edge in edges)])
+
+
+def count_objects(picture: Array) -> int:
+    """How many separate objects there are, those far smaller than the largest left out."""
+    mask = object_mask(picture)
+    mask = np.asarray(mask.reshape(WORK_PX // 2, 2, WORK_PX // 2, 2).any((1, 3)), np.bool_)
+    areas: list[int] = []
+    while mask.any():
+        part = np.zeros_like(mask)
+        part.flat[int(np.flatnonzero(mask)[0])] = True
+        while True:
+            grown = _dilate(part) & mask
+            if (grown == part).all():
+                break
+            part = grown
+        areas.append(int(part.sum()))
+        mask &= ~part
+    return sum(area > COUNTED_SHARE * max(areas) for area in areas)
+
+
+def centre(picture: Array) -> tuple[float, float] | None:
+    """The middle of the object's bounding box as (x, y) in 0…1; None if there is none."""
+    mask = object_mask(picture)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) < MIN_SIDE_PX or len(columns) < MIN_SIDE_PX:
+        return None
+    return float(columns[0] + columns[-1] + 1) / 2 / mask.shape[1], float(rows[0] + rows[-1] + 1) / 2 / mask.shape[0]
+
+
+def psnr(picture: bytes, reference: bytes) -> float:
+    """Peak signal-to-noise ratio of two pictures' bytes in dB; infinite if they are equal."""
+    one, other = (np.frombuffer(each, np.uint8).astype(np.float64) for each in (picture, reference))
+    error = float(((one - other) ** 2).mean())
+    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def lab(rgb: Array) -> Array:
+    """sRGB in 0…1 → CIE 1976 L*a*b* (D65) ÷ 100; the last axis is the channel."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = linear @ to_xyz.T / np.array([0.9505, 1.0, 1.089])
+    f = np.where(xyz > 0.008856, np.cbrt(np.maximum(xyz, 1e-6)), 7.787 * xyz + 16 / 116)
+    x, y, z = f[..., 0], f[..., 1], f[..., 2]
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1) / 100
+
+
+def _dilate(mask: Mask) -> Mask:
+    """Grow by one pixel in the eight directions."""
+    padded = np.pad(mask, 1)
+    height, width = mask.shape
+    shifted = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return np.asarray(np.any(shifted, axis=0))

@@ -1,0 +1,89 @@
+"""The seam between the machine room and everything above it: `Engine`, its progress and its picture.
+
+Torch-free, so that callers import it in milliseconds. Implementations: `flux/engine.py`, `fake.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from pipeline.spec import ImageSpec
+
+
+class Stage(StrEnum):
+    """Where a run is."""
+
+    LOADING = "loading"
+    ENCODING = "encoding"
+    DENOISING = "denoising"
+    DECODING = "decoding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A snapshot of a run; the latest wins, any may be dropped. `step` counts finished steps, 0…steps."""
+
+    stage: Stage
+    step: int = 0
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedImage:
+    """A picture and what it cost.
+
+    pixels: (height, width, RGB) uint8, row-major, as bytes. Encoding a PNG takes half a second at 1024²,
+    so it is left to the caller, who has other threads than the GPU's.
+    """
+
+    pixels: bytes
+    width: int
+    height: int
+    spec: ImageSpec
+    encode_s: float
+    denoise_s: float
+    decode_s: float
+    peak_mib: int | None  # GPU memory reserved at most during the run; None on the CPU
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole run."""
+        return self.encode_s + self.denoise_s + self.decode_s
+
+    @property
+    def step_s(self) -> float:
+        """Seconds per denoising step."""
+        return self.denoise_s / self.spec.steps
+
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], bool]
+
+
+class Engine(Protocol):
+    """Turns one spec into one picture. Synchronous; every call comes from the same one thread."""
+
+    def load(self) -> None:
+        """Read the model files into memory. Blocks for seconds to minutes; idempotent.
+
+        Raises:
+            ModelFilesMissing, OutOfMemory, GenerationFailed, EngineDead
+        """
+
+    def generate(self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop) -> GeneratedImage:
+        """Draw one picture; loads first if nobody did.
+
+        `on_progress` is called on this thread before each step and after the last. `should_stop` is asked
+        between steps, so stopping takes up to one step; encoding and decoding cannot be interrupted.
+        Whatever the outcome, the models are back at rest and the next call works.
+
+        Raises:
+            GenerationStopped: `should_stop` returned True.
+            InvalidSpec, ModelFilesMissing, OutOfMemory, GenerationFailed, EngineDead
+        """
+
+    def close(self) -> None:
+        """Free memory. Idempotent; the engine may not be used afterwards."""

@@ -1,0 +1,102 @@
+"""What can go wrong while turning an ImageSpec into a picture.
+
+PipelineError                    who reacts
+├─ InvalidSpec                   the person: change the request
+├─ UnknownModel                  the person or the operator
+├─ ModelFilesMissing             the operator: fetch the files
+├─ HubSilent                     the operator: the connection, or the hub's address
+├─ FetchFailed                   the operator: fetch again; what arrived is kept
+├─ DiskFull                      the operator: make room
+├─ OutOfMemory                   the job fails, the engine lives
+├─ GenerationStopped             nobody: stopping was asked for
+├─ GenerationFailed              the job fails, the engine lives
+└─ EngineDead                    the process ends, its supervisor restarts it
+
+Exceptions carry values; the sentences that people read are written upstairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+class PipelineError(Exception):
+    """Base of everything the machine room raises on purpose."""
+
+
+class InvalidSpec(PipelineError):
+    """A field of a request has no meaning for this model."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UnknownModel(PipelineError):
+    """No model card has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"unknown model {name!r}; known: {', '.join(known)}")
+        self.name = name
+        self.known = tuple(known)
+
+
+class ModelFilesMissing(PipelineError):
+    """Files that a model needs are absent or not whole."""
+
+    def __init__(self, model: str, paths: Sequence[Path]) -> None:
+        super().__init__(f"model {model!r} lacks {len(paths)} file(s): {', '.join(map(str, paths))}")
+        self.model = model
+        self.paths = tuple(paths)
+
+
+class HubSilent(PipelineError):
+    """The hub did not say what its repositories hold, so nothing was fetched or compared."""
+
+    def __init__(self, model: str, reasons: Mapping[str, str]) -> None:
+        lines = "; ".join(f"{repo}: {reason}" for repo, reason in reasons.items())
+        super().__init__(f"model {model!r}: no listing of {lines}")
+        self.model = model
+        self.reasons = dict(reasons)
+
+
+class FetchFailed(PipelineError):
+    """Files could not be fetched, or arrived wrong; whole files and resumable parts stay on disk."""
+
+    def __init__(self, model: str, reasons: Mapping[Path, str]) -> None:
+        lines = "; ".join(f"{path}: {reason}" for path, reason in reasons.items())
+        super().__init__(f"model {model!r}: {len(reasons)} file(s) not fetched: {lines}")
+        self.model = model
+        self.reasons = dict(reasons)
+
+
+class DiskFull(PipelineError):
+    """The disk has no room for the files that are to be fetched."""
+
+    def __init__(self, folder: Path, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(f"{folder}: {needed_bytes} bytes are needed, {free_bytes} are free")
+        self.folder = folder
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+
+
+class OutOfMemory(PipelineError):
+    """There was no room in memory, as a rule the GPU's; smaller pictures may still work."""
+
+    def __init__(self, free_mib: int | None = None) -> None:
+        super().__init__("out of memory" + ("" if free_mib is None else f", {free_mib} MiB of GPU were free"))
+        self.free_mib = free_mib
+
+
+class GenerationStopped(PipelineError):
+    """The run ended early because `should_stop` said so."""
+
+
+class GenerationFailed(PipelineError):
+    """The run failed; the engine is at rest and takes the next one."""
+
+
+class EngineDead(PipelineError):
+    """The engine cannot be used again in this process (poisoned CUDA context, hung kernel)."""

@@ -1,0 +1,101 @@
+"""An engine without torch: the same contract, deterministic pictures, failures on demand. For tests only.
+
+Words in the prompt drive it: `[fail]` the run fails, `[oom]` out of memory, `[dead]` the engine dies,
+`[hang]` steps go on until stopped, `[step=0.2]` seconds per step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+
+from PIL import Image
+
+from pipeline.cards import ModelCard
+from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage
+from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
+from pipeline.spec import ImageSpec
+
+_STEP_MARKER = re.compile(r"\[step=(\d+(?:\.\d+)?)\]")
+
+
+class FakeEngine:
+    """Draws a gradient whose corners are a hash of the spec."""
+
+    def __init__(self, card: ModelCard, *, step_s: float = 0.0, load_s: float = 0.0) -> None:
+        self._card = card
+        self._step_s = step_s
+        self._load_s = load_s
+        self._is_loaded = False
+        self._is_dead = False
+
+    def load(self) -> None:
+        """Wait `load_s` the first time."""
+        self._check_alive()
+        if not self._is_loaded:
+            time.sleep(self._load_s)
+            self._is_loaded = True
+
+    def generate(self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop) -> GeneratedImage:
+        """Walk through the stages of a real run, `step_s` per step; see `Engine.generate`."""
+        self._check_alive()
+        if spec.model != self._card.name:
+            raise InvalidSpec("model", f"this engine draws with {self._card.name}")
+        if not self._is_loaded:
+            on_progress(Progress(stage=Stage.LOADING, steps=spec.steps))
+            self.load()
+        marker = _STEP_MARKER.search(spec.prompt)
+        step_s = float(marker[1]) if marker else self._step_s
+
+        on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
+        started_at = time.perf_counter()
+        step = 0
+        while step < spec.steps:
+            if should_stop():
+                raise GenerationStopped
+            on_progress(Progress(stage=Stage.DENOISING, step=step, steps=spec.steps))
+            time.sleep(step_s)
+            self._fail_if_asked(spec.prompt)
+            if "[hang]" in spec.prompt:
+                time.sleep(0.001)  # a hung run without step_s must not eat a core
+            else:
+                step += 1
+        on_progress(Progress(stage=Stage.DENOISING, step=step, steps=spec.steps))
+        denoised_at = time.perf_counter()
+        on_progress(Progress(stage=Stage.DECODING, step=step, steps=spec.steps))
+        pixels = _gradient(spec)
+        return GeneratedImage(
+            pixels=pixels,
+            width=spec.width,
+            height=spec.height,
+            spec=spec,
+            encode_s=0.0,
+            denoise_s=denoised_at - started_at,
+            decode_s=time.perf_counter() - denoised_at,
+            peak_mib=None,
+        )
+
+    def close(self) -> None:
+        """Nothing to free."""
+        self._is_loaded = False
+
+    def _fail_if_asked(self, prompt: str) -> None:
+        if "[fail]" in prompt:
+            raise GenerationFailed("asked to fail")
+        if "[oom]" in prompt:
+            raise OutOfMemory(free_mib=0)
+        if "[dead]" in prompt:
+            self._is_dead = True
+            raise EngineDead("asked to die")
+
+    def _check_alive(self) -> None:
+        if self._is_dead:
+            raise EngineDead("died before")
+
+
+def _gradient(spec: ImageSpec) -> bytes:
+    """Four corner colours from a hash of the spec, stretched over the picture: (H, W, RGB) uint8."""
+    digest = hashlib.sha256(spec.to_json().encode()).digest()
+    corners = Image.frombytes("RGB", (2, 2), digest[:12])
+    return corners.resize((spec.width, spec.height), Image.Resampling.BILINEAR).tobytes()

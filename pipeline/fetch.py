@@ -1,0 +1,329 @@
+"""Fetching model files from their hub, through modelscope.
+
+What is there is compared with the hub first; then room, then bytes, then a check of what arrived. What is
+interrupted is resumed by the next call. A wrong file is put aside, so that nothing loads it. Where files lie is
+the business of `files.py`. No torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import glob
+import hashlib
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final, Protocol
+
+from pipeline import files
+from pipeline.cards import ModelCard, ModelFile
+from pipeline.errors import DiskFull, FetchFailed, HubSilent
+
+MARGIN_BYTES: Final = 256 * 2**20  # left free beside the files: databases and logs live on this disk too
+_HASH_CHUNK_BYTES: Final = 8 * 2**20
+_ASIDE_SUFFIX: Final = ".rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubFile:
+    """A file as the hub lists it; `sha256` is None where the hub gives none."""
+
+    path: str
+    size_bytes: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchProgress:
+    """How far a fetch is. Bytes count files that were there before."""
+
+    is_checking: bool
+    done_bytes: int
+    total_bytes: int
+
+
+OnFetchProgress = Callable[[FetchProgress], None]
+
+
+class Hub(Protocol):
+    """A place to fetch from; `ModelScope`, or a fake in tests."""
+
+    def list_files(self, repo: str) -> Sequence[HubFile]:
+        """List every file of a repository."""
+
+    def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
+        """Bring files to `folder / path`, resuming what an earlier call began.
+
+        `on_bytes` is told how many more have arrived, from any thread. Raises whatever went wrong; files
+        that are whole by then stay.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """One file to fetch and where to."""
+
+    repo: str
+    listed: HubFile
+    target: Path
+
+    @property
+    def has_its_size(self) -> bool:
+        return self.target.is_file() and self.target.stat().st_size == self.listed.size_bytes
+
+    def has_its_hash(self, on_bytes: Callable[[int], None]) -> bool:
+        """Whether the content is the hub's; as far as sizes can tell where the hub gives no hash."""
+        if self.listed.sha256 is None:
+            on_bytes(self.listed.size_bytes)
+            return True
+        return _sha256(self.target, on_bytes) == self.listed.sha256.lower()
+
+    def put_aside(self) -> Path:
+        """Rename the file so that nothing loads it."""
+        return self.target.replace(self.target.with_name(self.target.name + _ASIDE_SUFFIX))
+
+    @property
+    def bytes_begun(self) -> int:
+        """Bytes of an interrupted download, which lie beside the target under longer names."""
+        parts = self.target.parent.glob(f"{glob.escape(self.target.name)}?*")
+        return sum(part.stat().st_size for part in parts if part.suffix != _ASIDE_SUFFIX)
+
+
+def fetch(
+    card: ModelCard,
+    models_dir: Path,
+    *,
+    endpoint: str | None = None,
+    on_progress: OnFetchProgress = lambda _progress: None,
+    hub: Hub | None = None,
+) -> list[Path]:
+    """Bring every file of a model to its place and check sizes and sha256. Blocks for minutes to hours.
+
+    Files that are as the hub has them are not fetched again; each file is hashed once. `on_progress` is called
+    from several threads, one at a time.
+
+    Returns:
+        Where files went that had been there with another content: fetched again, the old ones put aside.
+
+    Raises:
+        HubSilent: there is nothing to compare with or to fetch from; no file was touched.
+        DiskFull: before the first byte, or when the disk fills up meanwhile.
+        FetchFailed: says what is wrong with which file; calling again goes on from there.
+    """
+    hub = hub or ModelScope(endpoint)
+    wanted = _list_wanted(card, models_dir, hub)
+    total_bytes = sum(file.listed.size_bytes for file in wanted)
+    checked = _Count(0, total_bytes, on_progress, is_checking=True)
+    aside = [file.put_aside() for file in wanted if file.has_its_size and not file.has_its_hash(checked.add)]
+    lacking = [file for file in wanted if not file.has_its_size]
+    _demand_room(models_dir, lacking)
+
+    count = _Count(total_bytes - sum(file.listed.size_bytes for file in lacking), total_bytes, on_progress)
+    failures: dict[str, str] = {}
+    for repo in dict.fromkeys(file.repo for file in lacking):
+        paths = [file.listed.path for file in lacking if file.repo == repo]
+        try:
+            hub.download(repo, paths, models_dir / repo, count.add)
+        except Exception as error:
+            cause = _cause_of(error)
+            if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+                _demand_room(models_dir, [file for file in wanted if not file.has_its_size])
+            failures[repo] = _in_plain_words(cause)
+
+    reasons = _check(lacking, failures, checked)
+    if reasons:
+        raise FetchFailed(card.name, reasons)
+    return aside
+
+
+def _list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[_Wanted]:
+    """Match a card's entries with the hub's listing.
+
+    Raises:
+        HubSilent: a repository could not be listed.
+        FetchFailed: the hub has no such file.
+    """
+    by_repo: dict[str, list[ModelFile]] = {}
+    for file in card.files.values():
+        if file.repo is not None:
+            by_repo.setdefault(file.repo, []).append(file)
+    listings = _list(card, list(by_repo), hub)
+    wanted: dict[Path, _Wanted] = {}
+    reasons: dict[Path, str] = {}
+    for repo, entries in by_repo.items():
+        for file in entries:
+            found = [listed for listed in listings[repo] if _belongs(listed.path, file)]
+            if not found:
+                reasons[files.path_of(file, models_dir)] = f"is not in {repo}"
+            for listed in found:
+                target = models_dir / repo / listed.path
+                wanted[target] = _Wanted(repo=repo, listed=listed, target=target)
+    if reasons:
+        raise FetchFailed(card.name, reasons)
+    return list(wanted.values())
+
+
+def _list(card: ModelCard, repos: Sequence[str], hub: Hub) -> dict[str, Sequence[HubFile]]:
+    listings: dict[str, Sequence[HubFile]] = {}
+    reasons: dict[str, str] = {}
+    for repo in repos:
+        try:
+            listings[repo] = hub.list_files(repo)
+        except Exception as error:
+            reasons[repo] = _in_plain_words(error)
+            if isinstance(error, OSError):  # the network: asking for the rest takes many seconds and changes nothing
+                reasons |= {other: reasons[repo] for other in repos if other not in listings}
+                break
+    if reasons:
+        raise HubSilent(card.name, reasons)
+    return listings
+
+
+def _belongs(path: str, file: ModelFile) -> bool:
+    """Whether a listed path is one that an entry asks for, and safe to write and to read."""
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or parts.suffix in files.UNSAFE_SUFFIXES:
+        return False
+    return path.startswith(file.path) if file.is_folder else path == file.path
+
+
+def _demand_room(models_dir: Path, lacking: Iterable[_Wanted]) -> None:
+    """Raise DiskFull if the disk has no room for what is lacking."""
+    needed = sum(max(0, file.listed.size_bytes - file.bytes_begun) for file in lacking)
+    folder = models_dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed and needed + MARGIN_BYTES > free:
+        raise DiskFull(folder, needed + MARGIN_BYTES, free)
+
+
+def _check(fetched: Sequence[_Wanted], failures: dict[str, str], checked: _Count) -> dict[Path, str]:
+    """Compare what was fetched with the listing; name what is wrong and put wrong content aside."""
+    reasons: dict[Path, str] = {}
+    for file in fetched:
+        if not file.has_its_size:
+            have = file.target.stat().st_size if file.target.is_file() else file.bytes_begun
+            arrived = f"{have} of {file.listed.size_bytes} bytes arrived"
+            reasons[file.target] = f"{failures[file.repo]} ({arrived})" if file.repo in failures else arrived
+        elif not file.has_its_hash(checked.add):
+            reasons[file.target] = f"has another sha256 than the hub says; put aside as {file.put_aside().name}"
+    return reasons
+
+
+def _sha256(path: Path, on_bytes: Callable[[int], None]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+            on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """The first of the errors that modelscope gathers in its `FileDownloadError`, or the error itself."""
+    failed_files: Mapping[str, BaseException] = getattr(error, "failed_files", {})
+    return next(iter(failed_files.values()), error)
+
+
+def _in_plain_words(error: BaseException) -> str:
+    """What went wrong, in English: modelscope's messages are partly Chinese and full of addresses.
+
+    Its errors are told apart by what they share with others: builtin base classes, `status_code`, `suggestion`.
+    """
+    match getattr(error, "status_code", None):
+        case 401 | 403 as status:
+            return f"the hub refuses access (HTTP {status}): it may want a login, or agreement to the licence"
+        case 404:
+            return "the hub does not have it (HTTP 404)"
+        case int() as status:
+            return f"the hub answered with an error (HTTP {status})"
+    text = str(error).strip().partition("\n")[0]
+    if hasattr(error, "suggestion"):
+        if isinstance(error, TimeoutError):
+            return "no answer from the hub in time"
+        if isinstance(error, ConnectionError):
+            return "no connection to the hub"
+        if not text.isascii():
+            return str(error.suggestion)
+    return text or type(error).__name__
+
+
+class _Count:
+    """Adds up bytes from several threads; never above the total, which retries would exceed."""
+
+    def __init__(
+        self, done_bytes: int, total_bytes: int, on_progress: OnFetchProgress, *, is_checking: bool = False
+    ) -> None:
+        self._done_bytes = done_bytes
+        self._total_bytes = total_bytes
+        self._on_progress = on_progress
+        self._is_checking = is_checking
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._done_bytes = min(self._done_bytes + count, self._total_bytes)
+            self._on_progress(
+                FetchProgress(
+                    is_checking=self._is_checking,
+                    done_bytes=self._done_bytes,
+                    total_bytes=self._total_bytes,
+                )
+            )
+
+
+class ModelScope:
+    """The ModelScope hub. Its library takes a second to import, so that waits until it is needed."""
+
+    def __init__(self, endpoint: str | None) -> None:
+        self._endpoint = endpoint
+
+    def list_files(self, repo: str) -> list[HubFile]:
+        """Ask the hub for sizes and hashes."""
+        from modelscope_hub import HubApi
+
+        _silence_modelscope()
+        api = HubApi(endpoint=self._endpoint)
+        if self._endpoint is None:
+            api = HubApi(endpoint=api.resolve_endpoint_for_read(repo))
+        return [
+            HubFile(path=file.path, size_bytes=file.size, sha256=file.sha256)
+            for file in api.list_repo_files(repo, "model")
+            if not file.is_dir
+        ]
+
+    def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
+        """Fetch with modelscope, which resumes, retries and checks each file."""
+        from modelscope import snapshot_download
+        from modelscope_hub import ProgressCallback
+
+        class Report(ProgressCallback):
+            """Made by modelscope for each file."""
+
+            def update(self, size: int) -> None:
+                on_bytes(size)
+
+        _silence_modelscope()
+        snapshot_download(
+            repo,
+            local_dir=str(folder),
+            allow_patterns=[glob.escape(path) for path in paths],
+            progress_callbacks=[Report],
+            endpoint=self._endpoint,
+        )
+
+
+def _silence_modelscope() -> None:
+    """Take away modelscope's own progress bar and log handler; what it logs goes where our logs go."""
+    from modelscope_hub import _download
+
+    _download.tqdm = functools.partial(_download.tqdm, disable=True)  # type: ignore[attr-defined]
+    for name in ("modelscope", "modelscope_hub"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True

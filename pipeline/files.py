@@ -1,0 +1,122 @@
+"""Model files: where they lie and whether they are whole. Fetching them is `fetch.py`. No torch.
+
+Files lie under `models_dir/<namespace>/<name>/<path>`, whether fetched or put there by hand. Weights are
+safetensors only: pickled formats run code when they are loaded, so they are never fetched and never accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError, safe_open
+
+from pipeline.cards import ModelCard, ModelFile
+
+_PACKAGE_DIR: Final = Path(__file__).parent
+_SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
+_WEIGHTS_SUFFIX: Final = ".safetensors"
+_INDEX_SUFFIX: Final = ".safetensors.index.json"
+UNSAFE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+
+
+class Flaw(StrEnum):
+    """Why a file cannot be used."""
+
+    ABSENT = "is absent"
+    EMPTY = "is empty"
+    NOT_WHOLE = "is not whole: cut off or damaged"
+    UNSAFE = "is not a safetensors file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingFile:
+    """A file that a model needs and that is not usable."""
+
+    path: Path
+    reason: Flaw
+
+
+def path_of(file: ModelFile, models_dir: Path) -> Path:
+    """Where a file or folder of a card lies."""
+    return (_PACKAGE_DIR if file.repo is None else models_dir / file.repo) / file.path
+
+
+def weights_of(file: ModelFile, models_dir: Path) -> list[Path]:
+    """The weight files behind one entry of a card, in shard order; those that should be there, there or not.
+
+    A folder's shards are those its index lists, else those its names count (`…-00001-of-00003`), else every
+    safetensors file in it.
+    """
+    place = path_of(file, models_dir)
+    if not file.is_folder:
+        return [place]
+    for index in sorted(place.glob(f"*{_INDEX_SUFFIX}")):
+        shards = _shards_of_index(index)
+        return [place / name for name in sorted(shards)] if shards else [index]
+    names = {path.name for path in place.glob(f"*{_WEIGHTS_SUFFIX}")}
+    for match in [match for name in names if (match := _SHARD_NAME.fullmatch(name))]:
+        count = int(match["count"])
+        names |= {f"{match['stem']}-{k:05}-of-{count:05}{_WEIGHTS_SUFFIX}" for k in range(1, count + 1)}
+    return [place / name for name in sorted(names)] or [place / f"model{_WEIGHTS_SUFFIX}"]
+
+
+def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
+    """List what stands between this model and loading it; empty means ready.
+
+    Reads the headers of the weight files, not the weights: milliseconds on a local disk.
+    """
+    return [
+        MissingFile(path=path, reason=flaw)
+        for path in _expected(card, models_dir)
+        if (flaw := _flaw_of(path)) is not None
+    ]
+
+
+def _expected(card: ModelCard, models_dir: Path) -> Iterator[Path]:
+    for kind, file in card.files.items():
+        place = path_of(file, models_dir)
+        yield from (place / name for name in file.needs)
+        if not kind.startswith("tokenizer"):
+            yield from weights_of(file, models_dir)
+
+
+def _flaw_of(path: Path) -> Flaw | None:
+    if not path.is_file():
+        return Flaw.ABSENT
+    if path.stat().st_size == 0:
+        return Flaw.EMPTY
+    if path.suffix in UNSAFE_SUFFIXES:
+        return Flaw.UNSAFE
+    return None if _is_whole(path) else Flaw.NOT_WHOLE
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        if path.suffix == _WEIGHTS_SUFFIX:
+            # The library compares the header's sizes with the file's; a hostile header only raises.
+            with safe_open(path, framework="numpy"):
+                return True
+        if path.name.endswith(_INDEX_SUFFIX):
+            return bool(_shards_of_index(path))
+        if path.suffix == ".json":
+            json.loads(path.read_bytes())
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _shards_of_index(index: Path) -> set[str]:
+    """The file names that a shard index lists; none if it makes no sense or leads out of its folder."""
+    try:
+        content: Any = json.loads(index.read_bytes())
+        names = set(content["weight_map"].values())
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return set()
+    are_plain = all(isinstance(name, str) and Path(name).name == name for name in names)
+    return names if are_plain else set()

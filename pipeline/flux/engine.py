@@ -1,0 +1,202 @@
+"""The engine of the FLUX.1 family: DiffSynth's pipeline driven, watched and put back to rest.
+
+Files and precision are the business of `checkpoint.py`, what torch's errors mean that of `memory.py`.
+Must not know people, queues or PNG.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pipeline.flux.diffsynth  # noqa: F401 - before anything else of the library
+
+# isort: split
+import torch
+from diffsynth.pipelines.flux_image import FluxImagePipeline
+from PIL.Image import Image
+
+from pipeline.cards import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage
+from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
+from pipeline.flux.checkpoint import load_pipeline, placements
+from pipeline.flux.memory import MIB, translate
+from pipeline.spec import ImageSpec
+
+log = logging.getLogger(__name__)
+
+_TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores that this process may use
+
+
+class FluxEngine:
+    """Draws with one model; every call comes from the same one thread. See `pipeline.engine.Engine`."""
+
+    def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
+        self._card = card
+        self._config = config
+        self._device = choose_device(config.device)
+        self._pipe: FluxImagePipeline | None = None
+
+    def load(self) -> None:
+        """Read the model files into memory."""
+        if self._pipe is not None:
+            return
+        started_at = time.perf_counter()
+        torch.set_num_threads(self._config.cpu_threads or default_threads())
+        try:
+            self._pipe = load_pipeline(
+                self._card,
+                self._config.models_dir,
+                placements=placements(
+                    is_offloaded=self._card.is_offloaded, device=self._device, precision=self._config.precision
+                ),
+                vram_limit_mib=self._config.vram_limit_mib if self._device == "cuda" else None,
+            )
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what was read so far
+            raise translate(error) from error
+        log.info(
+            "model loaded",
+            extra={
+                "model": self._card.name,
+                "device": self._device,
+                "seconds": round(time.perf_counter() - started_at, 2),
+            },
+        )
+
+    def generate(self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop) -> GeneratedImage:
+        """Draw one picture; see `Engine.generate`. Same spec, same machine: same bytes."""
+        if spec.model != self._card.name:
+            raise InvalidSpec("model", f"this engine draws with {self._card.name}")
+        if self._pipe is None:
+            on_progress(Progress(stage=Stage.LOADING, steps=spec.steps))
+            self.load()
+        try:
+            if should_stop():  # loading may have taken minutes
+                raise GenerationStopped
+            return self._draw(self._pipe, spec, on_progress, should_stop)
+        except Exception as error:
+            # The frames of the failed run hold its activations; freed now, they are free for the next run
+            # even if somebody keeps the exception.
+            traceback.clear_frames(error.__traceback__)
+            meaning = translate(error)
+            if meaning is error:
+                raise
+            raise meaning from error
+        finally:
+            self._rest()
+
+    def close(self) -> None:
+        """Drop the model and give its memory back."""
+        self._pipe = None
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _draw(
+        self, pipe: FluxImagePipeline, spec: ImageSpec, on_progress: OnProgress, should_stop: ShouldStop
+    ) -> GeneratedImage:
+        run = _Run(spec, on_progress, should_stop, self._device)
+        if self._device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
+        check = pipe.vae_decoder.register_forward_hook(_check_finite)
+        try:
+            picture: Image = pipe(
+                prompt=spec.prompt,
+                cfg_scale=spec.cfg_scale,
+                embedded_guidance=spec.guidance,
+                width=spec.width,
+                height=spec.height,
+                seed=spec.seed,
+                rand_device="cpu",  # the same noise on every machine
+                num_inference_steps=spec.steps,
+                progress_bar_cmd=run.watch,
+            )
+        finally:
+            check.remove()
+        if picture.getbbox() is None:
+            raise GenerationFailed("the picture is black")
+        return run.finish(picture)
+
+    def _rest(self) -> None:
+        """Put the weights back where they rest; DiffSynth does so only after a run that went well.
+
+        Raises:
+            EngineDead: the GPU no longer answers.
+        """
+        try:
+            if self._pipe is not None:
+                self._pipe.load_models_to_device([])
+            if self._device == "cuda":
+                torch.cuda.empty_cache()
+        except Exception as error:
+            raise EngineDead(f"the model could not be put to rest: {error}") from error
+
+
+class _Run:
+    """What is measured and reported about one picture."""
+
+    def __init__(self, spec: ImageSpec, on_progress: OnProgress, should_stop: ShouldStop, device: str) -> None:
+        self._spec = spec
+        self._on_progress = on_progress
+        self._should_stop = should_stop
+        self._device = device
+        self._started_at = self._encoded_at = self._denoised_at = self._now()
+
+    def watch(self, timesteps: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Hand DiffSynth its timesteps one by one; between them, report and look for a stop.
+
+        Raises:
+            GenerationStopped: inside DiffSynth's loop, through which it leaves the pipeline.
+        """
+        self._encoded_at = self._now()
+        for step, timestep in enumerate(timesteps):
+            if self._should_stop():
+                raise GenerationStopped
+            self._on_progress(Progress(stage=Stage.DENOISING, step=step, steps=self._spec.steps))
+            yield timestep
+            # A GPU runs behind the program; without waiting, all steps would be reported at once.
+            self._denoised_at = self._now()
+        self._on_progress(Progress(stage=Stage.DENOISING, step=self._spec.steps, steps=self._spec.steps))
+        self._on_progress(Progress(stage=Stage.DECODING, step=self._spec.steps, steps=self._spec.steps))
+
+    def finish(self, picture: Image) -> GeneratedImage:
+        """Measure the end and pack the picture."""
+        ended_at = self._now()
+        return GeneratedImage(
+            pixels=picture.convert("RGB").tobytes(),
+            width=picture.width,
+            height=picture.height,
+            spec=self._spec,
+            encode_s=self._encoded_at - self._started_at,
+            denoise_s=self._denoised_at - self._encoded_at,
+            decode_s=ended_at - self._denoised_at,
+            peak_mib=torch.cuda.max_memory_reserved() // MIB if self._device == "cuda" else None,
+        )
+
+    def _now(self) -> float:
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+def default_threads() -> int:
+    """All cores but one, which is the event loop's; both where there are only two."""
+    return _TORCH_THREADS - 1 if _TORCH_THREADS > 2 else _TORCH_THREADS
+
+
+def choose_device(setting: str) -> str:
+    """Return `cuda` or `cpu` for a setting of `auto`, `cuda` or `cpu`."""
+    if setting == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return setting
+
+
+def _check_finite(_decoder: torch.nn.Module, _inputs: Any, picture: torch.Tensor) -> None:
+    """Refuse a decoded picture (B, 3, H, W) with a NaN or an infinity: cast to bytes it would be noise."""
+    if not bool(torch.isfinite(picture).all()):
+        raise GenerationFailed("the decoded picture is not finite")

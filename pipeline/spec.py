@@ -1,0 +1,142 @@
+"""What to draw: `ImageOptions` as a person typed them, `ImageSpec` with every gap filled.
+
+Rules here hold for any model; what only one model knows (its sizes, its step counts) is on its card in
+`models.py`. Must not know people, queues or tensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from pipeline.errors import InvalidSpec
+
+MAX_PROMPT_CHARS: Final = 2000
+MAX_SEED: Final = 2**32 - 1  # inside Discord's (±2⁵³), SQLite's and JSON's integers
+MAX_STEPS: Final = 50
+MAX_SIDE_PX: Final = 4096  # a bound for files from elsewhere; what a model draws well is on its card
+MAX_GUIDANCE: Final = 100.0
+RANDOM_SEED: Final = -1
+SIDE_MULTIPLE_PX: Final = 16  # VAE ÷ 8, then 2 × 2 patches
+SPEC_VERSION: Final = 1
+ZERO_WIDTH_JOINER: Final = "\u200d"
+
+
+class Aspect(StrEnum):
+    """Named picture shapes; each model card maps them to sizes that it draws well."""
+
+    SQUARE = "square"
+    PORTRAIT = "portrait"
+    LANDSCAPE = "landscape"
+    PHONE = "phone"
+    WIDE = "wide"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOptions:
+    """What a person asked for; None where they said nothing. Seed −1 means random, like None."""
+
+    prompt: str
+    seed: int | None = None
+    steps: int | None = None
+    aspect: Aspect | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """Everything that decides a picture. Equal specs give equal pictures on the same machine."""
+
+    prompt: str
+    seed: int
+    steps: int
+    width: int
+    height: int
+    guidance: float
+    cfg_scale: float
+    model: str
+
+    def __post_init__(self) -> None:
+        """Check what is true for any model.
+
+        Raises:
+            InvalidSpec: a field is out of range.
+        """
+        if not self.prompt:
+            raise InvalidSpec("prompt", "is empty")
+        if len(self.prompt) > MAX_PROMPT_CHARS:
+            raise InvalidSpec("prompt", f"has {len(self.prompt)} characters, at most {MAX_PROMPT_CHARS} are allowed")
+        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in self.prompt):
+            raise InvalidSpec("prompt", "has control characters")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InvalidSpec("seed", f"must be {RANDOM_SEED} (random) or 0 to {MAX_SEED}")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise InvalidSpec("steps", f"must be 1 to {MAX_STEPS}")
+        for name, side in (("width", self.width), ("height", self.height)):
+            if not 0 < side <= MAX_SIDE_PX or side % SIDE_MULTIPLE_PX:
+                raise InvalidSpec(name, f"must be a multiple of {SIDE_MULTIPLE_PX} up to {MAX_SIDE_PX}")
+        for name, scale in (("guidance", self.guidance), ("cfg_scale", self.cfg_scale)):
+            if not (math.isfinite(scale) and 0 <= scale <= MAX_GUIDANCE):
+                raise InvalidSpec(name, f"must be 0 to {MAX_GUIDANCE:g}")
+        if not self.model:
+            raise InvalidSpec("model", "is empty")
+
+    @property
+    def pixel_steps(self) -> int:
+        """Pixels × steps: the size of the job."""
+        return self.width * self.height * self.steps
+
+    def to_json(self) -> str:
+        """One line of JSON with a version, readable by `from_json` of this and later releases."""
+        return json.dumps({"version": SPEC_VERSION, **dataclasses.asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ImageSpec:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InvalidSpec: not our JSON, a newer version, a missing or unknown field, a value out of range.
+        """
+        try:
+            fields: Any = json.loads(text)
+        except (ValueError, RecursionError) as error:  # recursion: thousands of nested brackets
+            raise InvalidSpec("json", str(error)) from error
+        if not isinstance(fields, dict):
+            raise InvalidSpec("json", "is not an object")
+        if fields.pop("version", None) != SPEC_VERSION:
+            raise InvalidSpec("version", f"is not {SPEC_VERSION}")
+        expected = {field.name: field.type for field in dataclasses.fields(cls)}
+        if missing := expected.keys() - fields.keys():
+            raise InvalidSpec(min(missing), "is missing")
+        if unknown := fields.keys() - expected.keys():
+            raise InvalidSpec(min(unknown), "is unknown")
+        for name, kind in expected.items():
+            value = fields[name]
+            if kind == "float" and type(value) is int and abs(value) <= MAX_SEED:  # 3 for 3.0
+                fields[name] = float(value)
+            elif type(value).__name__ != kind:
+                raise InvalidSpec(name, f"must be {kind}")
+        return cls(**fields)
+
+
+def clean_prompt(text: str) -> str:
+    """Fold white space and drop characters that nobody can see, so that a copied prompt stays equal.
+
+    Control, format (zero-width, bidirectional marks) and surrogate characters go, except the zero-width
+    joiner between others, which holds emoji together; every run of white space becomes one space. NFC,
+    because the same text typed on two systems must draw the same picture. Cleaning twice changes nothing.
+    """
+    visible = "".join(
+        " " if character.isspace() else character
+        for character in text
+        if character.isspace()
+        or character == ZERO_WIDTH_JOINER
+        or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
+    )
+    words = (word.strip(ZERO_WIDTH_JOINER) for word in visible.split())
+    return unicodedata.normalize("NFC", " ".join(word for word in words if word))

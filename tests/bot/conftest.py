@@ -1,0 +1,37 @@
+"""Fixtures for tests of `bot`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from bot import logs
+
+
+@pytest.fixture
+def clean_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Logging, and the list of secrets, as they were before, whatever a test sets up."""
+    monkeypatch.setattr(logs, "_secrets", set())
+    root = logging.getLogger()
+    loggers = [logging.getLogger(name) for name in logs.OUR_PACKAGES]
+    handlers, levels = root.handlers[:], [(logger, logger.level) for logger in (root, *loggers)]
+    yield
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    for logger, level in levels:
+        logger.setLevel(level)
+
+
+@pytest.fixture
+def clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty working folder, and user folders inside it."""
+    for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,135 @@
+"""The database opens alone, migrates whole or not at all, and refuses what it cannot understand."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot.errors import AlreadyRunning, DatabaseUnusable, SchemaTooNew, StoreUnavailable
+from bot.store import database as module
+from bot.store.database import Database, Migration, migrations, rehearse_migrations
+
+SNAPSHOT = Path(__file__).with_name("schema.sql")
+
+
+async def test_schema_equals_the_snapshot(database: Database) -> None:
+    """A change of schema shows up as a diff of one readable file."""
+    rows = await database.fetch_all("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
+    assert "\n\n".join(row["sql"] + ";" for row in rows) + "\n" == SNAPSHOT.read_text("utf-8")
+
+
+async def test_second_copy_is_refused_while_the_first_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    async with Database.open(path):
+        with pytest.raises(AlreadyRunning, match="already using"):
+            async with Database.open(path):
+                pass
+    async with Database.open(path):
+        pass  # and welcome again once the first has left
+
+
+async def test_newer_database_is_refused_and_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    with pytest.raises(SchemaTooNew, match="999"):
+        async with Database.open(path):
+            pass
+    with pytest.raises(SchemaTooNew):
+        rehearse_migrations(path)
+
+
+@pytest.mark.parametrize("content", [b"this is not a database, but it is long enough " * 50, b"\0" * 5000])
+async def test_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "test.db"
+    path.write_bytes(content)
+    with pytest.raises(DatabaseUnusable, match="cannot be used"):
+        async with Database.open(path):
+            pass
+    assert path.read_bytes() == content
+
+
+async def test_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test.db").mkdir()
+    with pytest.raises(DatabaseUnusable):
+        async with Database.open(tmp_path / "test.db"):
+            pass
+
+
+async def test_failing_migration_leaves_schema_version_and_rows_untouched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "test.db"
+    async with Database.open(path) as database:
+        await database.fetch_all("INSERT INTO settings (key, value) VALUES ('kept', 'yes')")
+    known = migrations()
+    broken = Migration(known[-1].version + 1, "9999_broken.sql", "DELETE FROM settings; SELECT no_such_function();")
+    monkeypatch.setattr(module, "migrations", lambda: [*known, broken])
+    with pytest.raises(DatabaseUnusable, match="no_such_function"):
+        async with Database.open(path):
+            pass
+    with pytest.raises(DatabaseUnusable, match="no_such_function"):
+        rehearse_migrations(path)
+    monkeypatch.undo()
+    async with Database.open(path) as database:
+        assert (await database.fetch_one("SELECT value FROM settings WHERE key = 'kept'")) is not None
+
+
+async def test_migration_of_a_database_in_use_leaves_a_backup_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "test.db"
+    async with Database.open(path):
+        pass
+    assert list(tmp_path.glob("test.v*.db")) == []  # a new file needs none
+    known = migrations()
+    newer = Migration(known[-1].version + 1, "9999_newer.sql", "CREATE TABLE newer (id INTEGER);")
+    monkeypatch.setattr(module, "migrations", lambda: [*known, newer])
+    assert rehearse_migrations(path) == ["9999_newer.sql"]
+    async with Database.open(path) as database:
+        assert await database.fetch_all("SELECT * FROM newer") == []
+    (backup,) = tmp_path.glob(f"test.v{known[-1].version}.*.db")
+    with closing(sqlite3.connect(backup)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (known[-1].version,)
+
+
+async def test_lock_of_another_program_is_a_passing_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    path = tmp_path / "test.db"
+    async with Database.open(path) as database:
+        write = "INSERT INTO settings (key, value) VALUES (:key, 'x')"
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable) as trouble:
+                await database.fetch_all(write, {"key": "now"})
+            assert not trouble.value.is_full
+            insisting = asyncio.create_task(module.insist(lambda: database.fetch_all(write, {"key": "later"})))
+            await asyncio.sleep(0.2)
+            other.execute("COMMIT")
+        await asyncio.wait_for(insisting, 5)
+        assert [row["key"] for row in await database.fetch_all("SELECT key FROM settings")] == ["later"]
+
+
+async def test_full_database_is_told_from_a_locked_one(tmp_path: Path) -> None:
+    async with Database.open(tmp_path / "test.db") as database:
+        pages = (await database.fetch_all("PRAGMA page_count"))[0][0]
+        await database.fetch_all(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreUnavailable) as trouble:
+            await database.fetch_all(
+                "INSERT INTO settings (key, value) VALUES ('big', :value)", {"value": "x" * 100_000}
+            )
+        assert trouble.value.is_full
+
+
+def test_rehearsal_of_a_missing_file_names_every_migration_and_creates_nothing(tmp_path: Path) -> None:
+    assert rehearse_migrations(tmp_path / "none.db") == [migration.name for migration in migrations()]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert [migration.version for migration in migrations()] == list(range(1, len(migrations()) + 1))

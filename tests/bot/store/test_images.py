@@ -1,0 +1,64 @@
+"""Image files are whole or absent, and no path leads out of their folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bot.store.images import ImageStore
+
+
+async def test_written_file_is_found_and_deleted(images: ImageStore) -> None:
+    relative = await images.write(1042, b"png")
+    path = images.find(relative)
+    assert path is not None and path.read_bytes() == b"png"
+    await images.delete(relative)
+    assert images.find(relative) is None
+    await images.delete(relative)  # twice is fine
+
+
+async def test_writing_a_number_again_replaces_the_file(images: ImageStore) -> None:
+    first = await images.write(7, b"before the crash")
+    assert await images.write(7, b"after") == first
+    path = images.find(first)
+    assert path is not None and path.read_bytes() == b"after"
+
+
+async def test_full_disk_leaves_nothing_behind(
+    images: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        await images.write(1, b"png")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("relative", ["../secret.txt", "/etc/hostname", "..", "", "none.png"])
+def test_paths_that_lead_outside_or_nowhere_are_not_found(images: ImageStore, tmp_path: Path, relative: str) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    assert images.find(relative) is None
+
+
+async def test_file_in_use_stays_and_says_so(images: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    relative = await images.write(1, b"png")
+
+    def in_use(_path: Path, *, missing_ok: bool) -> None:
+        raise PermissionError(13, "being used by another process")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", in_use)
+        assert await images.delete(relative) is False
+    assert await images.delete(relative) is True
+
+
+async def test_sweep_deletes_what_a_crash_left_and_nothing_else(images: ImageStore, tmp_path: Path) -> None:
+    relative = await images.write(1, b"png")
+    left = tmp_path / "images" / "00000" / "2.part"
+    left.write_bytes(b"half")
+    await images.sweep()
+    assert not left.exists() and images.find(relative) is not None

@@ -1,0 +1,472 @@
+"""The command line as a person meets it: output, files, exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner, Result
+
+from bot import __main__ as cli
+from bot.errors import AlreadyRunning, ExitCode
+from pipeline import files
+from pipeline.cards import ModelCard
+from pipeline.errors import DiskFull, FetchFailed, HubSilent
+from pipeline.fetch import FetchProgress
+from pipeline.png import read_spec
+
+pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
+
+BOT_TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.abcdefghijklmnopqrstuvwxyz0123456789AB"
+COMMAND = [sys.executable, "-m", "bot"]
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def draw(*arguments: str) -> Result:
+    return invoke("draw", "--model", "fake", *arguments)
+
+
+def refusal(result: Result) -> str:
+    """The one line of a refusal, after checking that there is nothing else."""
+    assert result.exit_code == ExitCode.USAGE
+    assert isinstance(result.exception, SystemExit)
+    [line] = result.stderr.splitlines()
+    assert result.stdout == ""
+    return line
+
+
+# --- without a command ------------------------------------------------------------------------------------
+
+
+def test_version_is_the_installed_one() -> None:
+    assert invoke("--version").stdout == f"imagine-bot {version('imagine-bot')}\n"
+
+
+def test_without_arguments_the_commands_are_listed() -> None:
+    result = invoke()
+    assert all(name in result.output for name in ("run", "draw", "check", "fetch", "invite"))
+
+
+@pytest.mark.parametrize(("command", "usage"), [("draw", "[OPTIONS] PROMPT"), ("fetch", "[OPTIONS] [MODEL]")])
+def test_help_shows_arguments_without_doubled_brackets(command: str, usage: str) -> None:
+    text = invoke(command, "--help").output
+    assert any(line.strip().endswith(f" {command} {usage}") for line in text.splitlines())
+    assert not set("{}−") & set(text)
+
+
+def test_help_needs_nothing_heavy() -> None:
+    """Starting has to take a fraction of a second."""
+    heavy = {"torch", "diffsynth", "modelscope", "discord", "pydantic", "structlog", "PIL", "numpy", "asyncio"}
+    code = f"import sys, bot.__main__; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_root())
+    assert done.stdout.strip() == "[]"
+
+
+# --- draw -------------------------------------------------------------------------------------------------
+
+
+def test_draw_saves_a_png_named_after_prompt_and_seed(clean_place: Path) -> None:
+    result = draw("A red apple, 熊猫!", "--seed", "7", "--steps", "3")
+    assert result.exit_code == 0
+    spec = read_spec((clean_place / "a-red-apple-熊猫-7.png").read_bytes())
+    assert spec is not None
+    assert (spec.prompt, spec.seed, spec.steps, spec.model) == ("A red apple, 熊猫!", 7, 3, "fake")
+
+
+def test_draw_prints_what_the_picture_is_and_what_it_cost() -> None:
+    lines = dict(line.split(maxsplit=1) for line in draw("a cat", "--seed", "7").stdout.splitlines())
+    assert list(lines) == ["file", "seed", "size", "steps", "model", "seconds", "peak"]
+    assert (lines["file"], lines["seed"], lines["size"], lines["model"]) == ("a-cat-7.png", "7", "64 × 64", "fake")
+    assert float(lines["seconds"].split()[0]) >= 0
+    assert sys.platform == "win32" or lines["peak"].endswith("MiB of memory")
+
+
+def test_draw_takes_a_random_seed_and_shows_it(clean_place: Path) -> None:
+    for arguments in ([], ["--seed", "-1"]):
+        lines = dict(line.split(maxsplit=1) for line in draw("a cat", *arguments).stdout.splitlines())
+        assert (clean_place / f"a-cat-{lines['seed']}.png").is_file()
+    assert len(list(clean_place.glob("*.png"))) == 2
+
+
+def test_draw_takes_an_aspect() -> None:
+    assert "64 × 96" in draw("a cat", "--aspect", "portrait").stdout
+
+
+def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:
+    names = [draw("a cat", "--seed", "7").stdout.split()[1] for _ in range(3)]
+    assert names == ["a-cat-7.png", "a-cat-7-2.png", "a-cat-7-3.png"]
+    (clean_place / "mine.png").write_text("precious")
+    assert draw("a cat", "-o", "mine.png").stdout.split()[1] == "mine-2.png"
+    assert (clean_place / "mine.png").read_text() == "precious"
+
+
+def test_draw_says_when_the_picture_has_another_name_than_asked_for(clean_place: Path) -> None:
+    (clean_place / "mine.png").write_text("precious")
+    assert draw("a cat", "-o", "mine.png").stderr == (
+        "• mine.png is there already: the picture went to mine-2.png (--force overwrites)\n"
+    )
+    assert draw("a cat", "-o", "v1.5").stderr == "• pictures are PNG files: v1.5 became v1.5.png\n"
+    assert draw("a cat", "-o", "new.png").stderr == draw("a cat", "-o", ".").stderr == ""
+
+
+def test_draw_overwrites_when_told(clean_place: Path) -> None:
+    (clean_place / "mine.png").write_text("old")
+    result = draw("a cat", "--force", "-o", "mine.png")
+    assert result.exit_code == 0
+    assert (clean_place / "mine.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("output", "file"),
+    [("x.png", "x.png"), ("x", "x.png"), ("v1.5", "v1.5.png"), ("X.PNG", "X.PNG"), ("folder", "folder/a-cat-7.png")],
+)
+def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str) -> None:
+    (clean_place / "folder").mkdir()
+    assert draw("a cat", "--seed", "7", "--output", output).exit_code == 0
+    assert (clean_place / file).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([""], "the prompt is empty: write what to draw"),
+        ([" \u200b "], "the prompt is empty: write what to draw"),
+        (["x" * 2001], "prompt has 2001 characters, at most 2000 are allowed"),
+        (["a cat", "--seed", "-2"], "seed must be -1 (random) or 0 to 4294967295"),
+        (["a cat", "--seed", "4294967296"], "seed must be -1 (random) or 0 to 4294967295"),
+        (["a cat", "--steps", "0"], "steps must be 1 to 50"),
+        (["a cat", "--steps", "51"], "steps must be 1 to 50"),
+        (["a cat", "--aspect", "wide"], "aspect must be one of square, portrait, landscape with fake"),
+        (["a cat", "--aspect", "banana"], "aspect must be one of square, portrait, landscape, phone, wide"),
+        (["a cat", "--aspect", "wide", "--model", "demo"], "aspect must be square with demo"),
+        (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
+        (["a cat", "-o", "cat.jpg"], "cat.jpg: pictures are written as PNG; end the name in .png"),
+    ],
+)
+def test_draw_refuses_in_one_line(clean_place: Path, arguments: list[str], says: str) -> None:
+    assert refusal(draw(*arguments)) == f"✘ {says}"
+    assert not list(clean_place.glob("*.png"))
+
+
+def test_draw_names_the_models_there_are() -> None:
+    says = refusal(invoke("draw", "a cat", "--model", "flux"))
+    assert says == "✘ unknown model 'flux'; there are majicflus-v1, flux1-dev, demo"
+
+
+def test_draw_names_every_missing_file_and_the_way_out(clean_place: Path) -> None:
+    result = invoke("draw", "a cat", "--model", "flux1-dev")
+    assert result.exit_code == ExitCode.USAGE
+    assert str(Path("FLUX.1-dev", "ae.safetensors")) in result.stderr
+    assert "imagine-bot fetch flux1-dev" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code", "says"),
+    [
+        ("[fail]", ExitCode.FAILED, "could not be drawn"),
+        ("[oom]", ExitCode.FAILED, "--aspect"),
+        ("[dead]", ExitCode.ENGINE_DEAD, "gave up"),
+    ],
+)
+def test_a_failed_run_is_a_message_and_a_code(clean_place: Path, prompt: str, code: ExitCode, says: str) -> None:
+    result = draw(prompt)
+    assert result.exit_code == code
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+    assert not list(clean_place.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_draw_refuses_a_folder_that_cannot_be_written(clean_place: Path) -> None:
+    folder = clean_place / "closed"
+    folder.mkdir(mode=0o500)
+    assert "cannot be written" in refusal(draw("a cat", "-o", str(folder / "x.png")))
+
+
+def test_a_full_disk_is_a_message(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str = "r", *_args: object, **_options: object) -> Any:
+        if mode == "xb":
+            raise OSError(28, "No space left on device")
+        return open_really(path, mode)
+
+    open_really = Path.open
+    monkeypatch.setattr(Path, "open", refuse)
+    result = draw("a cat")
+    assert result.exit_code == ExitCode.FAILED
+    assert "cannot be written: No space left on device; choose another with -o" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["draw a-cat", "check", "fetch", "invite", "run"])
+def test_a_broken_config_is_told_without_a_traceback(clean_place: Path, command: str) -> None:
+    (clean_place / "config.toml").write_text("[limits]\nmax_waitin = 3\n[log]\nlevel = 'loud'\n")
+    result = invoke(*command.split())
+    assert result.exit_code in {ExitCode.FAILED, ExitCode.USAGE}
+    assert "did you mean 'max_waiting'?" in result.output
+    assert "[log] level" in result.output
+    assert "Traceback" not in result.output
+
+
+# --- run --------------------------------------------------------------------------------------------------
+
+
+def test_run_without_a_token_says_how_to_get_one() -> None:
+    result = invoke("run")
+    assert result.exit_code == ExitCode.USAGE
+    assert "DISCORD_TOKEN" in result.stderr
+    assert "token_file" in result.stderr
+    assert "imagine-bot invite" in result.stderr
+    assert len(result.stderr.splitlines()) < 15
+
+
+def test_run_hands_config_and_token_to_the_service(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    async def service(config: Any, token: SecretStr) -> ExitCode:
+        seen.extend((config.limits.max_waiting, token.get_secret_value()))
+        return ExitCode.OK
+
+    monkeypatch.setattr("bot.app.run", service)
+    monkeypatch.setenv("DISCORD_TOKEN", BOT_TOKEN)
+    (clean_place / "other.toml").write_text("[limits]\nmax_waiting = 4\n")
+    result = invoke("run", "--config", "other.toml")
+    assert (result.exit_code, seen) == (0, [4, BOT_TOKEN])
+    assert BOT_TOKEN not in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(AlreadyRunning(Path("x.db")), ExitCode.ALREADY_RUNNING), (KeyboardInterrupt(), ExitCode.INTERRUPTED)],
+)
+def test_run_ends_with_the_code_of_the_error(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: ExitCode
+) -> None:
+    async def service(_config: object, _token: object) -> ExitCode:
+        raise error
+
+    monkeypatch.setattr("bot.app.run", service)
+    monkeypatch.setenv("DISCORD_TOKEN", BOT_TOKEN)
+    result = invoke("run")
+    assert result.exit_code == code
+    assert "Traceback" not in result.output
+
+
+def test_run_logs_what_nobody_expected_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def service(_config: object, _token: object) -> ExitCode:
+        raise ExceptionGroup("parts", [ValueError(f"with {BOT_TOKEN}")])
+
+    monkeypatch.setattr("bot.app.run", service)
+    monkeypatch.setenv("DISCORD_TOKEN", BOT_TOKEN)
+    result = invoke("run")
+    assert result.exit_code == ExitCode.FAILED
+    assert "ValueError: with ***" in result.stdout
+    assert BOT_TOKEN not in result.output
+
+
+# --- fetch ------------------------------------------------------------------------------------------------
+
+
+def test_fetch_shows_the_licence_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.fetch.fetch", lambda *_, **__: [])
+    result = invoke("fetch")
+    assert result.exit_code == 0
+    assert result.stdout.index("Non-Commercial") < result.stdout.index("all files are there and whole")
+
+
+def test_fetch_compares_files_that_look_whole_and_names_those_it_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "missing", lambda *_: [])
+    monkeypatch.setattr("pipeline.fetch.fetch", lambda *_, **__: [Path("ae.safetensors.rejected")])
+    result = invoke("fetch", "flux1-dev")
+    assert result.exit_code == 0
+    assert "differed from the hub's: ae.safetensors.rejected" in result.stdout
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_fetch_without_a_hub_says_what_is_known(monkeypatch: pytest.MonkeyPatch, is_whole: bool) -> None:
+    def fail(card: ModelCard, *_args: object, **_options: object) -> None:
+        raise HubSilent(card.name, {"x/y": "no connection to the hub"})
+
+    monkeypatch.setattr("pipeline.fetch.fetch", fail)
+    if is_whole:
+        monkeypatch.setattr(files, "missing", lambda *_: [])
+    result = invoke("fetch", "flux1-dev")
+    assert result.output.count("x/y: no connection to the hub") == 1
+    assert ("look whole, but were not compared" in result.stdout) is is_whole
+    assert ("[pipeline] endpoint" in result.stderr) is not is_whole
+    assert result.exit_code == (ExitCode.OK if is_whole else ExitCode.FAILED)
+    assert "✔" not in result.output
+    assert "is kept" not in result.output
+
+
+def test_fetch_has_nothing_to_do_for_the_demo() -> None:
+    result = invoke("fetch", "demo")
+    assert (result.exit_code, "all files are there and whole" in result.stdout) == (0, True)
+
+
+def test_fetch_names_every_file_that_did_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(card: ModelCard, *_args: object, **_options: object) -> None:
+        raise FetchFailed(card.name, {Path("a/ae.safetensors"): "connection lost", Path("b/c.json"): "wrong size"})
+
+    monkeypatch.setattr("pipeline.fetch.fetch", fail)
+    result = invoke("fetch", "flux1-dev")
+    assert result.exit_code == ExitCode.FAILED
+    assert f"{Path('a/ae.safetensors')}: connection lost" in result.stderr
+    assert f"{Path('b/c.json')}: wrong size" in result.stderr
+    assert "run the command again: it goes on where this one stopped" in result.stderr
+
+
+def test_fetch_says_how_much_room_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise DiskFull(tmp_path, 30 * cli.MIB, 2 * cli.MIB)
+
+    monkeypatch.setattr("pipeline.fetch.fetch", fail)
+    result = invoke("fetch", "flux1-dev")
+    assert result.exit_code == ExitCode.FAILED
+    assert "needs 30 MiB more and has 2 MiB free" in result.stderr
+    assert "models_dir" in result.stderr
+
+
+def test_fetch_stops_cleanly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.fetch.fetch", stop)
+    result = invoke("fetch", "flux1-dev")
+    assert (result.exit_code, result.stderr.split()) == (ExitCode.INTERRUPTED, ["stopped"])
+
+
+def test_fetch_reports_progress_and_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def succeed(
+        _card: object, _folder: object, *, endpoint: object, on_progress: Callable[[FetchProgress], None]
+    ) -> list[Path]:
+        assert endpoint == "https://hub.example"
+        for is_checking in (False, True):
+            on_progress(FetchProgress(is_checking=is_checking, done_bytes=5, total_bytes=10))
+        return []
+
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__ENDPOINT", "https://hub.example")
+    monkeypatch.setattr("pipeline.fetch.fetch", succeed)
+    result = invoke("fetch", "majicflus-v1")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+# --- invite -----------------------------------------------------------------------------------------------
+
+INVITE = (
+    "https://discord.com/oauth2/authorize?client_id=123456789012345678"
+    "&scope=bot+applications.commands&permissions=274878024704\n"
+)
+
+
+def test_invite_asks_for_exactly_what_is_needed() -> None:
+    """View Channel, Send Messages (also in threads), Embed Links, Attach Files, Read Message History."""
+    assert sum(1 << bit for bit in (10, 11, 14, 15, 16, 38)) == 274878024704
+    assert invoke("invite", "--application-id", "123456789012345678").stdout == INVITE
+
+
+def test_invite_reads_the_application_from_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", BOT_TOKEN)
+    result = invoke("invite")
+    assert result.stdout == INVITE
+    assert BOT_TOKEN not in result.output
+
+
+@pytest.mark.parametrize("token", ["", "é.x.y", "not-a-token", "YWJj.x.y"])
+def test_invite_without_an_id_says_where_to_find_it(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", token)
+    result = invoke("invite")
+    assert result.exit_code == ExitCode.USAGE
+    assert "--application-id" in result.stderr
+
+
+# --- whole processes --------------------------------------------------------------------------------------
+
+
+def _root() -> Path:
+    return Path(__file__).parents[2]
+
+
+def test_run_as_a_process_without_a_token_exits_with_2(clean_place: Path) -> None:
+    done = subprocess.run([*COMMAND, "run"], capture_output=True, text=True, env=_environment(), check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "There is no Discord token yet." in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["draw", "a cat", "--model", "fake"]])
+def test_a_reader_that_goes_away_is_no_accident(clean_place: Path, arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, env=_environment(), check=False
+        )
+    finally:
+        os.close(writer)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipeError" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("model", "shows"), [("fake", "step 0/20"), ("demo", "loading demo")])
+def test_ctrl_c_ends_draw_at_once_without_a_traceback(clean_place: Path, model: str, shows: str) -> None:
+    with _on_terminal("draw", "[hang] a red apple", "--model", model) as (process, terminal):
+        _wait_for(terminal, shows)
+        os.killpg(process.pid, signal.SIGINT)
+        started = time.monotonic()
+        rest = _read_rest(terminal)  # first, or the program waits for room in the terminal's buffer
+        assert process.wait(10) == ExitCode.INTERRUPTED
+    assert "stopped" in rest
+    assert "Traceback" not in rest
+    assert time.monotonic() - started < 10
+    assert not list(clean_place.glob("*.png"))
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(_root())}
+
+
+@contextmanager
+def _on_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The program with a terminal of its own, as a person would start it."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {**_environment(), "COLUMNS": "100", "TERM": "xterm"}
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    )
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def _wait_for(terminal: int, text: str) -> None:
+    seen = b""
+    while text.encode() not in seen:
+        seen += os.read(terminal, 4096)
+
+
+def _read_rest(terminal: int) -> str:
+    seen = b""
+    try:
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    except OSError:  # Linux: the other end is closed
+        pass
+    return seen.decode()

@@ -1,0 +1,265 @@
+"""The config file: what loads, what is refused, and how the refusal reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from bot.config import (
+    TOKEN_ENV,
+    Config,
+    DiscordConfig,
+    default_config_paths,
+    load_config,
+    load_token,
+    looks_like_token,
+)
+from bot.errors import ConfigError, ExitCode
+
+ROOT = Path(__file__).parents[2]
+BOT_TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.abcdefghijklmnopqrstuvwxyz0123456789AB"
+
+
+pytestmark = pytest.mark.usefixtures("clean_place")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def problems(path: Path | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    return caught.value.problems
+
+
+def test_without_a_file_everything_has_a_default() -> None:
+    config, path = load_config()
+    assert path is None
+    assert (config.limits.max_waiting, config.limits.max_active_per_user, config.limits.max_images_per_day) == (
+        30,
+        3,
+        50,
+    )
+    assert config.discord.api_url == "https://discord.com/api/v10"
+    assert config.pipeline.model == "auto"
+
+
+def test_the_file_in_the_working_folder_wins_over_the_users(clean_place: Path) -> None:
+    here, users = default_config_paths()
+    users.parent.mkdir(parents=True)
+    users.write_text("[limits]\nmax_waiting = 7\n")
+    assert load_config()[0].limits.max_waiting == 7
+    here.write_text("[limits]\nmax_waiting = 8\n")
+    config, path = load_config()
+    assert (config.limits.max_waiting, path) == (8, here)
+
+
+def test_a_file_with_a_byte_order_mark_loads(clean_place: Path) -> None:
+    path = clean_place / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbf[limits]\r\nmax_waiting = 9\r\n")
+    assert load_config(path)[0].limits.max_waiting == 9
+
+
+def test_the_environment_wins_over_the_file(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(clean_place, "[limits]\nmax_waiting = 7\ncooldown_s = 1\n")
+    monkeypatch.setenv("IMAGINE_BOT__LIMITS__MAX_WAITING", "11")
+    monkeypatch.setenv("IMAGINE_BOT__DISCORD__ALLOWED_GUILDS", "[1, 2]")
+    config, _ = load_config(path)
+    assert (config.limits.max_waiting, config.limits.cooldown_s) == (11, 1)
+    assert config.discord.allowed_guilds == (1, 2)
+
+
+def test_all_problems_are_told_at_once_each_with_its_place(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(
+        clean_place,
+        """
+        [limits]
+        max_waitin = 3
+        cooldown_s = -1
+        max_active_per_user = "many"
+        [limts]
+        max_waiting = 3
+        [pipeline]
+        device = "tpu"
+        """,
+    )
+    monkeypatch.setenv("IMAGINE_BOT__WORKR__MAX_ATTEMPTS", "1")
+    told = problems(path)
+    assert sorted(told) == sorted(
+        [
+            "IMAGINE_BOT__WORKR__MAX_ATTEMPTS: unknown section 'workr'; did you mean 'worker'?",
+            f"{path}: [limits] max_waitin: unknown key; did you mean 'max_waiting'?",
+            f"{path}: [limits] cooldown_s: must be at least 0, not -1",
+            f"{path}: [limits] max_active_per_user: must be a whole number, not 'many'",
+            f"{path}: [limts]: unknown section; did you mean 'limits'?",
+            f"{path}: [pipeline] device: must be 'auto', 'cuda' or 'cpu', not 'tpu'",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("limits = 3", "[limits]: must be a section with keys of its own, not 3"),
+        ("[limits.max_waiting]\na = 1", "[limits] max_waiting"),
+        ("[discord]\napi_url = 'ftp://x'", "must be an address like https://host/path"),
+        ("[discord]\nallowed_channels = 5", "[discord] allowed_channels: must be a list, like [1, 2], not 5"),
+        ("[discord]\nallowed_channels = [1, 'a']", "allowed_channels: entry 2 must be a whole number, not 'a'"),
+        ("[limits]\nmax_waiting = 1.5", "[limits] max_waiting: must be a whole number, not 1.5"),
+        ("[limits]\nmax_waiting = 0", "[limits] max_waiting: must be at least 1, not 0"),
+        ("[limits]\nmax_waiting = 10001", "[limits] max_waiting: must be at most 10000, not 10001"),
+        ("[delivery]\nretry_first_s = 'x'", "[delivery] retry_first_s: must be a number, not 'x'"),
+        ("[delivery]\nretry_first_s = 0", "[delivery] retry_first_s: must be more than 0"),
+        ("[delivery]\nretry_first_s = 9\nretry_max_s = 8", "retry_max_s: must be at least retry_first_s, which is 9"),
+        ("[delivery]\nretry_first_s = 400", "retry_max_s: must be at least retry_first_s, which is 400"),
+        ("[storage]\ndata_dir = 3", "[storage] data_dir: must be a path in quotes, not 3"),
+        ("[pipeline]\nmodel = 3", "[pipeline] model: must be text in quotes, not 3"),
+        ("[pipeline]\nmodel = 'fluxx'", "must be the name of a model, not 'fluxx'; did you mean 'flux1-dev'?"),
+        ("[pipeline]\nmodel = ''", "not ''; known: auto, majicflus-v1, flux1-dev, demo"),
+        ("[delivery]\nretry_first_s = nan", "[delivery] retry_first_s"),
+        ("[delivery]\nretry_max_s = inf", "[delivery] retry_max_s"),
+        ("[log]\nlevel = 'loud'", "[log] level"),
+        ("[pipeline]\nvram_limit_mib = 8", "[pipeline] vram_limit_mib"),
+        ("[storage", "is not valid TOML"),
+        ("a = 1\na = 2", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_file(clean_place: Path, text: str, says: str) -> None:
+    path = write(clean_place, text)
+    [told] = problems(path)
+    assert told.startswith(f"{path}: ")
+    assert says in told
+
+
+def test_an_unknown_key_lists_the_known_ones_when_none_is_near(clean_place: Path) -> None:
+    [told] = problems(write(clean_place, "[log]\nzzzzzz = 1"))
+    assert told.endswith("known: level, format")
+
+
+def test_a_wrong_value_in_the_environment_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__LIMITS__MAX_WAITING", "lots")
+    [told] = problems()
+    assert told.startswith("IMAGINE_BOT__LIMITS__MAX_WAITING: [limits] max_waiting")
+
+
+def test_a_variable_that_names_no_key_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__LIMITS", '{"max_waiting": 3}')
+    assert problems() == ("IMAGINE_BOT__LIMITS: names no key; write IMAGINE_BOT__LIMITS__KEY",)
+
+
+def test_a_list_in_the_environment_that_is_no_json_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__DISCORD__ALLOWED_GUILDS", "1,2")
+    [told] = problems()
+    assert told == (
+        "IMAGINE_BOT__DISCORD__ALLOWED_GUILDS: [discord] allowed_guilds: must be a list, like [1, 2], not '1,2'"
+    )
+
+
+def test_a_list_that_is_no_json_hides_no_other_problem(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__DISCORD__ALLOWED_GUILDS", "[1")
+    path = write(
+        clean_place, "[delivery]\nretry_max_s = 1\ngive_up_after_s = 0\n[pipeline]\nmodel = 'x'\ndevice = 'x'\n"
+    )
+    assert len(problems(path)) == 5
+
+
+@pytest.mark.parametrize("model", ["auto", "demo", "fake"])
+def test_every_model_with_a_card_may_be_chosen(clean_place: Path, model: str) -> None:
+    assert load_config(write(clean_place, f"[pipeline]\nmodel = '{model}'"))[0].pipeline.model == model
+
+
+def test_reading_the_config_does_not_import_torch() -> None:
+    code = "import sys, bot.config; bot.config.load_config(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_missing_file_is_a_problem_only_if_it_was_named(clean_place: Path) -> None:
+    assert load_config()[1] is None
+    [told] = problems(clean_place / "other.toml")
+    assert told.endswith("other.toml: there is no such file")
+
+
+def test_a_folder_is_no_config_file(clean_place: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(clean_place)
+    assert caught.value.problems == (f"{clean_place}: is a folder",)
+    assert str(caught.value).endswith(f"→ name a file: {clean_place / 'config.toml'}")
+
+
+def test_a_file_that_is_no_text_is_a_problem(clean_place: Path) -> None:
+    path = clean_place / "config.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert problems(path) == (f"{path}: cannot be read: is not UTF-8 text",)
+
+
+def test_sections_are_frozen() -> None:
+    config, _ = load_config()
+    with pytest.raises(ValidationError):
+        config.limits.max_waiting = 1  # type: ignore[misc]
+
+
+def test_folders_may_begin_with_a_tilde(clean_place: Path) -> None:
+    path = write(clean_place, '[storage]\ndata_dir = "~/bot"\n[pipeline]\nmodels_dir = "~/models"\n')
+    config, _ = load_config(path)
+    assert config.storage.data_dir == Path("~/bot").expanduser()
+    assert config.pipeline.models_dir == Path("~/models").expanduser()
+
+
+def test_a_config_error_asks_the_supervisor_not_to_restart() -> None:
+    assert ConfigError(["x"]).exit_code is ExitCode.USAGE
+
+
+def test_the_token_comes_from_the_environment_first(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = clean_place / "token.txt"
+    file.write_text("from-file\n")
+    config = DiscordConfig(token_file=file)
+    assert load_token(config) == SecretStr("from-file")
+    monkeypatch.setenv(TOKEN_ENV, " from-environment ")
+    assert load_token(config) == SecretStr("from-environment")
+
+
+def test_without_token_there_is_none() -> None:
+    assert load_token(DiscordConfig()) is None
+
+
+@pytest.mark.parametrize("content", [None, "", "  \n"])
+def test_a_token_file_that_holds_none_is_a_problem(clean_place: Path, content: str | None) -> None:
+    file = clean_place / "token.txt"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match=r"token_file[^→]*→ put the token, and nothing else"):
+        load_token(DiscordConfig(token_file=file))
+
+
+def test_a_token_in_the_config_file_is_refused_without_being_shown(clean_place: Path) -> None:
+    for text in (f'[discord]\ntoken = "{BOT_TOKEN}"', f'DISCORD_TOKEN = "{BOT_TOKEN}"'):
+        [told] = problems(write(clean_place, text))
+        assert "tokens never belong into this file: set DISCORD_TOKEN" in told
+        assert "token_file" in told
+        assert BOT_TOKEN not in told
+
+
+def test_a_token_in_the_place_of_something_else_is_not_shown(clean_place: Path) -> None:
+    [told] = problems(write(clean_place, f'discord = "{BOT_TOKEN}"'))
+    assert told.endswith("must be a section with keys of its own, not this token")
+
+
+def test_a_token_prints_as_stars() -> None:
+    assert BOT_TOKEN not in repr(SecretStr(BOT_TOKEN))
+    assert BOT_TOKEN not in str(Config())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [(BOT_TOKEN, True), ("", False), ("hello", False), ("123456789012345678", False), (f"Bot {BOT_TOKEN}", False)],
+)
+def test_what_looks_like_a_token(text: str, is_one: bool) -> None:
+    assert looks_like_token(SecretStr(text)) is is_one

@@ -1,0 +1,251 @@
+"""Results reach their people once, cards stay current without flooding, and one bad job stops nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bot.config import DeliveryConfig, LimitsConfig
+from bot.delivery import CardGone, DeliveryDelayed, DeliveryImpossible, DeliveryLoop
+from bot.forecast import Pace
+from bot.jobqueue import JobQueue
+from bot.jobs import Delivery, Job, JobStatus, ReplyTo, Request, Standing
+from bot.store.images import ImageStore
+from bot.store.jobstore import JobStore, Measurement
+from bot.store.settingstore import SettingStore
+from pipeline import Progress, Stage
+from pipeline.models import find_model
+
+MEASURED = Measurement(step_s=1.0, fixed_s=1.0)
+
+
+@dataclass
+class RecordingFrontend:
+    """Remembers what it was asked to say; `troubles` are raised first, in order."""
+
+    name: str = "test"
+    shown: list[tuple[int, Standing]] = field(default_factory=list)
+    delivered: list[tuple[int, JobStatus, bytes | None]] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    async def show(self, job: Job, standing: Standing) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.shown.append((job.id, standing))
+
+    async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
+        await self.hold.wait()
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.delivered.append((job.id, job.status, image and image.read_bytes()))
+        return ReplyTo(frontend="test", key=f"answer-{job.id}", address='{"moved": true}')
+
+
+@pytest.fixture
+def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig) -> JobQueue:
+    pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
+    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace)
+
+
+@pytest.fixture
+def frontend() -> RecordingFrontend:
+    return RecordingFrontend()
+
+
+@pytest.fixture
+async def delivery(
+    jobs: JobStore, queue: JobQueue, images: ImageStore, frontend: RecordingFrontend
+) -> AsyncIterator[DeliveryLoop]:
+    config = DeliveryConfig(card_interval_s=0.2, retry_first_s=0.01, retry_max_s=0.02)
+    delivery = DeliveryLoop(jobs, queue, images, config)
+    delivery.add_frontend(frontend)
+    queue.subscribe(delivery.wake)
+    tasks = [asyncio.create_task(delivery.run_results()), asyncio.create_task(delivery.run_cards())]
+    yield delivery
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        assert task.cancelled(), task.exception()
+
+
+@pytest.fixture
+def put(queue: JobQueue, make_request: Callable[..., Request]) -> Callable[..., Awaitable[Job]]:
+    async def put() -> Job:
+        request = make_request()
+        return await queue.put(request, find_model("fake").resolve(request.options, random_seed=1))
+
+    return put
+
+
+@pytest.fixture
+def draw(queue: JobQueue, images: ImageStore, put) -> Callable[..., Awaitable[Job]]:
+    async def draw() -> Job:
+        job = await put()
+        await queue.claim()
+        path = await images.write(job.id, b"png")
+        done = await queue.finish(job.id, image_path=path, image_bytes=3, ran_s=1.0, measured=MEASURED)
+        assert done is not None
+        return done
+
+    return draw
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def settled(jobs: JobStore, job: Job) -> Job:
+    async with asyncio.timeout(10):
+        while (latest := await jobs.get(job.id)).delivery in {Delivery.PENDING, Delivery.NONE}:
+            await asyncio.sleep(0.01)
+    return latest
+
+
+async def test_result_is_delivered_once_and_its_new_place_remembered(jobs, frontend, delivery, draw) -> None:
+    job = await settled(jobs, await draw())
+    assert job.delivery is Delivery.DELIVERED and job.reply_to.key == f"answer-{job.id}"
+    delivery.wake()
+    await asyncio.sleep(0.05)
+    assert frontend.delivered == [(job.id, JobStatus.DONE, b"png")]
+
+
+async def test_delayed_result_is_tried_again_until_it_works(jobs, frontend, delivery, draw) -> None:
+    frontend.troubles = [DeliveryDelayed(), DeliveryDelayed(0.5), RuntimeError("a bug in the front end")]
+    job = await settled(jobs, await draw())
+    assert job.delivery is Delivery.DELIVERED and job.delivery_attempts == 4
+    assert len(frontend.delivered) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "outcome"),
+    [(CardGone(), Delivery.DROPPED), (DeliveryImpossible("no way"), Delivery.UNDELIVERABLE)],
+)
+async def test_final_trouble_ends_the_tries(jobs, frontend, delivery, draw, trouble, outcome) -> None:
+    frontend.troubles = [trouble]
+    assert (await settled(jobs, await draw())).delivery is outcome
+    assert frontend.delivered == []
+
+
+async def test_old_result_is_given_up_and_told_on_request(
+    jobs, queue, images, frontend, draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frontend.troubles = [DeliveryDelayed()] * 100
+    config = DeliveryConfig(retry_first_s=0.01, give_up_after_s=1)
+    delivery = DeliveryLoop(jobs, queue, images, config)
+    delivery.add_frontend(frontend)
+    queue.subscribe(delivery.wake)
+    task = asyncio.create_task(delivery.run_results())
+    job = await settled(jobs, await draw())
+    assert job.delivery is Delivery.UNDELIVERABLE
+    assert [note.id for note in await jobs.untold(job.user)] == [job.id]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_result_of_a_front_end_that_is_switched_off_waits(jobs, queue, images, draw) -> None:
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(retry_first_s=0.01))
+    queue.subscribe(delivery.wake)
+    task = asyncio.create_task(delivery.run_results())
+    job = await draw()
+    await asyncio.sleep(0.1)
+    assert (await jobs.get(job.id)).delivery is Delivery.PENDING
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_failure_and_cancelling_are_told_as_well(jobs, queue, frontend, delivery, put) -> None:
+    job = await put()
+    await queue.cancel(job.id)
+    await settled(jobs, job)
+    assert frontend.delivered == [(job.id, JobStatus.CANCELLED, None)]
+
+
+async def test_cards_of_everybody_waiting_are_brought_up_to_date(queue, frontend, delivery, put, draw) -> None:
+    standings = []
+    for _ in range(3):
+        job = await put()
+        standing = dict(await queue.standings())[job]
+        delivery.card_is_fresh(job, standing)
+        standings.append((job.id, standing.position))
+    assert [position for _, position in standings] == [1, 2, 3]
+    await queue.claim()
+    await until(lambda: len(frontend.shown) >= 3)
+    latest = {job_id: standing.position for job_id, standing in frontend.shown}
+    assert list(latest.values()) == [None, 1, 2]
+
+
+async def test_nothing_changed_nothing_edited(queue, frontend, delivery, put) -> None:
+    job = await put()
+    delivery.card_is_fresh(job, dict(await queue.standings())[job])
+    for _ in range(20):
+        delivery.wake()
+        await asyncio.sleep(0.02)
+    assert frontend.shown == []
+
+
+async def test_time_that_ran_out_on_a_card_is_replaced(queue, frontend, delivery, put) -> None:
+    job = await put()
+    standing = dict(await queue.standings())[job]
+    delivery.card_is_fresh(job, dataclasses.replace(standing, finish_at=int(time.time()) - 1))
+    await until(lambda: frontend.shown)
+    assert frontend.shown[0][1].finish_at > time.time()
+
+
+async def test_edits_of_one_card_keep_their_distance(queue, frontend, delivery, put) -> None:
+    job = await put()
+    await queue.claim()
+    for step in range(100):
+        queue.report(job.id, Progress(stage=Stage.DENOISING, step=step, steps=100))
+        await asyncio.sleep(0.01)
+    assert 2 <= len(frontend.shown) <= 8  # a second and a bit, one edit in 0.2 s
+
+
+async def test_no_card_is_edited_while_a_result_is_on_its_way(queue, frontend, delivery, put, draw) -> None:
+    frontend.hold.clear()
+    await draw()
+    await asyncio.sleep(0.1)
+    await put()
+    await asyncio.sleep(0.4)
+    assert frontend.shown == []
+    frontend.hold.set()
+    await until(lambda: frontend.shown)
+
+
+async def test_edit_that_was_delayed_is_made_later(queue, frontend, delivery, put) -> None:
+    frontend.troubles = [DeliveryDelayed(0.3)]
+    job = await put()
+    await until(lambda: frontend.shown)
+    assert frontend.shown[0][0] == job.id
+
+
+async def test_card_deleted_under_an_edit_cancels_the_job(jobs, queue, frontend, delivery, put) -> None:
+    frontend.troubles = [CardGone()]
+    job = await put()
+    latest = await settled(jobs, job)
+    assert (latest.status, latest.delivery) == (JobStatus.CANCELLED, Delivery.DROPPED)
+    assert frontend.delivered == []
+
+
+async def test_deleting_the_card_of_a_delivered_picture_keeps_the_picture(jobs, frontend, delivery, draw) -> None:
+    job = await settled(jobs, await draw())
+    await delivery.card_deleted("test", job.reply_to.key)
+    assert (await jobs.get(job.id)).status is JobStatus.DONE
+
+
+async def test_flush_returns_when_every_result_is_out(jobs, frontend, delivery, draw) -> None:
+    job = await draw()
+    await asyncio.wait_for(delivery.flush(), 5)
+    assert (await jobs.get(job.id)).delivery is Delivery.DELIVERED

@@ -1,0 +1,171 @@
+"""What a front end may ask for, and what it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
+from bot.delivery import DeliveryLoop
+from bot.errors import JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable, TooManyJobs
+from bot.forecast import Pace
+from bot.jobqueue import JobQueue
+from bot.jobs import Delivery, JobStatus, Request, UserKey
+from bot.service import Service
+from bot.store.images import ImageStore
+from bot.store.jobstore import JobStore, Measurement
+from bot.store.settingstore import SettingStore
+from pipeline import InvalidSpec
+from pipeline.models import find_model
+
+ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
+
+
+@pytest.fixture
+def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock) -> JobQueue:
+    pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
+    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=clock)
+
+
+@pytest.fixture
+def make_service(jobs: JobStore, queue: JobQueue, images: ImageStore, clock, no_limits) -> Callable[..., Service]:
+    def make(*, storage: StorageConfig | None = None) -> Service:
+        return Service(
+            card=find_model("fake"),
+            jobs=jobs,
+            queue=queue,
+            delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+            images=images,
+            limits_config=no_limits,
+            storage=storage or StorageConfig(min_free_mib=0),
+            clock=clock,
+        )
+
+    return make
+
+
+async def draw(queue: JobQueue, images: ImageStore) -> None:
+    running = await queue.claim()
+    assert running is not None
+    path = await images.write(running.job.id, b"png")
+    await queue.finish(
+        running.job.id, image_path=path, image_bytes=3, ran_s=2.0, measured=Measurement(step_s=0.5, fixed_s=0.0)
+    )
+
+
+async def test_accepted_job_is_on_disk_with_a_seed_of_its_own(make_service, make_request, jobs: JobStore) -> None:
+    service = make_service()
+    first, standing = await service.submit(make_request(seed=None))
+    second, _ = await service.submit(make_request(seed=-1))
+    assert await jobs.get(first.id) == first
+    assert standing.position == 1
+    assert first.spec.seed != second.spec.seed
+    third, _ = await service.submit(make_request(seed=0))
+    assert third.spec.seed == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prompt": ""},
+        {"prompt": " \u200b\n "},
+        {"prompt": "x" * 2001},
+        {"steps": 0},
+        {"steps": 51},
+        {"seed": -2},
+        {"seed": 2**32},
+    ],
+)
+async def test_bad_values_are_refused_before_anything_is_written(
+    make_service, make_request, jobs: JobStore, options
+) -> None:
+    with pytest.raises(InvalidSpec):
+        await make_service().submit(make_request(**options))
+    assert await jobs.unfinished() == []
+
+
+async def test_stopping_service_accepts_nothing(make_service, make_request: Callable[..., Request]) -> None:
+    service = make_service()
+    service.stop_accepting()
+    with pytest.raises(NotAccepting):
+        await service.submit(make_request())
+
+
+async def test_low_disk_space_is_refused_politely(make_service, make_request) -> None:
+    service = make_service(storage=StorageConfig(min_free_mib=10**9))
+    with pytest.raises(StorageFull):
+        await service.submit(make_request())
+
+
+async def test_database_that_cannot_grow_is_refused_politely(
+    make_service, make_request, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [StoreUnavailable("locked", is_full=False), StoreUnavailable("full", is_full=True)]
+
+    async def troubled(*_args: object, **_kwargs: object) -> None:
+        raise troubles.pop()
+
+    monkeypatch.setattr(jobs, "insert", troubled)
+    with pytest.raises(StorageFull):
+        await make_service().submit(make_request())
+    with pytest.raises(StoreUnavailable):  # locked is not full: nobody is told to delete files
+        await make_service().submit(make_request())
+
+
+async def test_only_owner_or_moderator_may_cancel(make_service, make_request, jobs: JobStore) -> None:
+    service = make_service()
+    first, _ = await service.submit(make_request("ann"))
+    second, _ = await service.submit(make_request("ann"))
+    with pytest.raises(NotYourJob):
+        await service.cancel(first.id, by=BOB)
+    assert (await service.cancel(first.id, by=ANN)).status is JobStatus.CANCELLED
+    assert (await service.cancel(second.id, by=BOB, is_moderator=True)).status is JobStatus.CANCELLED
+    with pytest.raises(JobNotFound):
+        await service.cancel(999, by=ANN)
+
+
+async def test_deleting_a_card_cancels_its_waiting_job_silently(make_service, make_request, jobs: JobStore) -> None:
+    service = make_service()
+    job, _ = await service.submit(make_request())
+    await service.card_deleted(job.reply_to.frontend, job.reply_to.key)
+    latest = await jobs.get(job.id)
+    assert latest is not None and (latest.status, latest.delivery) == (JobStatus.CANCELLED, Delivery.DROPPED)
+    await service.card_deleted("test", "somebody else's message")
+
+
+async def test_quota_counts_what_was_drawn_and_names_the_end(
+    make_service, make_request, queue: JobQueue, images: ImageStore
+) -> None:
+    service = make_service()
+    await service.submit(make_request())
+    await draw(queue, images)
+    await service.submit(make_request())
+    quota = await service.quota(ANN)
+    assert (quota.used, quota.active, quota.resets_at) == (2, 1, None)
+    assert (await service.quota(BOB)).used == 0
+
+
+async def test_history_and_stats_tell_what_happened(
+    make_service, make_request, queue: JobQueue, images: ImageStore, clock
+) -> None:
+    service = make_service()
+    job, _ = await service.submit(make_request())
+    assert (await service.stats()).step_s is None
+    await draw(queue, images)
+    clock.advance(60)
+    (found,) = await service.history(ANN, limit=5)
+    assert found.id == job.id
+    path = service.image_file(found)
+    assert path is not None and path.read_bytes() == b"png"
+    assert await service.standing(found) is None
+    stats = await service.stats()
+    assert (stats.done_today, stats.waiting, stats.step_s, stats.uptime_s) == (1, 0, 0.5, 60)
+
+
+async def test_refusal_of_the_queue_passes_through(make_service, make_request, no_limits, queue) -> None:
+    queue._limits = no_limits.model_copy(update={"max_active_per_user": 1})
+    service = make_service()
+    await service.submit(make_request())
+    with pytest.raises(TooManyJobs):
+        await service.submit(make_request())

@@ -1,0 +1,97 @@
+"""What every test may use: a clean environment, a frozen clock, a real database in a temporary folder."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
+from bot.jobs import ReplyTo, Request, UserKey
+from bot.store.database import Database
+from bot.store.images import ImageStore
+from bot.store.jobstore import JobStore
+from bot.store.settingstore import SettingStore
+from pipeline import ImageOptions, ImageSpec
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings, or the token, of the person who runs it."""
+    for name in list(os.environ):
+        if name.upper().startswith(ENV_PREFIX) or name == TOKEN_ENV:
+            monkeypatch.delenv(name)
+
+
+@dataclass
+class FrozenClock:
+    """Time that passes only when a test says so."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with Database.open(tmp_path / "data" / "test.db") as database:
+        yield database
+
+
+@pytest.fixture
+def jobs(database: Database) -> JobStore:
+    return JobStore(database)
+
+
+@pytest.fixture
+def settings(database: Database) -> SettingStore:
+    return SettingStore(database)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageStore:
+    return ImageStore(tmp_path / "images")
+
+
+@pytest.fixture
+def spec() -> ImageSpec:
+    return ImageSpec(
+        prompt="a red apple", seed=7, steps=4, width=64, height=64, guidance=3.5, cfg_scale=1.0, model="fake"
+    )
+
+
+@pytest.fixture
+def no_limits() -> LimitsConfig:
+    """Bounds that no test reaches by accident."""
+    return LimitsConfig(max_waiting=1000, max_active_per_user=1000, max_images_per_day=1000, cooldown_s=0)
+
+
+@pytest.fixture
+def make_request() -> Callable[..., Request]:
+    """Requests that differ in everything but what the test fixes."""
+    numbers = itertools.count(1)
+
+    def make(user: str = "ann", *, key: str | None = None, **options: object) -> Request:
+        number = next(numbers)
+        base = ImageOptions(prompt="a red apple", seed=number, steps=4)
+        return Request(
+            user=UserKey(frontend="test", id=user),
+            reply_to=ReplyTo(frontend="test", key=f"card-{number}", address="{}"),
+            options=replace(base, **options),  # type: ignore[arg-type]
+            key=key or f"request-{number}",
+        )
+
+    return make

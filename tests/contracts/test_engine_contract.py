@@ -1,0 +1,137 @@
+"""What every engine promises (`pipeline/engine.py`), asked of each one that runs without a GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.cards import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.engine import Engine, Progress, Stage
+from pipeline.errors import GenerationStopped, InvalidSpec
+from pipeline.models import DEMO, FAKE, create_engine
+from pipeline.spec import ImageOptions, ImageSpec
+
+STEPS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """An engine under test and how to make another one of its kind."""
+
+    card: ModelCard
+    engine: Engine
+    create: Callable[[], Engine]
+
+    def spec(self, *, seed: int = 1) -> ImageSpec:
+        return self.card.resolve(ImageOptions(prompt="a red apple", seed=seed, steps=STEPS), random_seed=0)
+
+
+def _random_flux(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
+    from pipeline.flux.engine import FluxEngine
+    from tests.pipeline.flux.random_flux import Sizes, miniature_card, register_miniature, write_random_flux
+
+    write_random_flux(folder, Sizes(), seed=1)
+    register_miniature(folder, Sizes())
+    card = miniature_card()
+    return card, lambda: FluxEngine(card, PipelineConfig(device="cpu", models_dir=folder))
+
+
+@pytest.fixture(scope="module", params=["fake", "demo", "random flux"])
+def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    folder = tmp_path_factory.mktemp("models")
+    if request.param == "random flux":
+        card, create = _random_flux(folder)
+    else:
+        card = {"fake": FAKE, "demo": DEMO}[request.param]
+        config = PipelineConfig(device="cpu", models_dir=folder)
+
+        def create() -> Engine:
+            return create_engine(card.name, config)
+
+    engine = create()
+    yield Subject(card, engine, create)
+    engine.close()
+
+
+def never() -> bool:
+    return False
+
+
+def ignore(_progress: Progress) -> None:
+    pass
+
+
+def test_picture_has_the_size_and_the_spec_that_were_asked_for(subject: Subject) -> None:
+    spec = subject.spec()
+    image = subject.engine.generate(spec, on_progress=ignore, should_stop=never)
+    assert (image.width, image.height) == (spec.width, spec.height)
+    assert len(image.pixels) == spec.width * spec.height * 3
+    assert len(set(image.pixels)) > 1
+    assert image.spec == spec
+    assert min(image.encode_s, image.denoise_s, image.decode_s) >= 0
+    assert image.step_s == image.denoise_s / STEPS
+    assert image.peak_mib is None
+
+
+def test_progress_counts_every_step_and_ends_at_the_last(subject: Subject) -> None:
+    subject.engine.load()
+    seen: list[Progress] = []
+    subject.engine.generate(subject.spec(), on_progress=seen.append, should_stop=never)
+    denoising = [Progress(stage=Stage.DENOISING, step=step, steps=STEPS) for step in range(STEPS + 1)]
+    assert seen == [
+        Progress(stage=Stage.ENCODING, step=0, steps=STEPS),
+        *denoising,
+        Progress(stage=Stage.DECODING, step=STEPS, steps=STEPS),
+    ]
+
+
+def test_same_spec_draws_the_same_bytes_and_another_seed_others(subject: Subject) -> None:
+    first, again, other = (
+        subject.engine.generate(subject.spec(seed=seed), on_progress=ignore, should_stop=never) for seed in (7, 7, 8)
+    )
+    assert again.pixels == first.pixels
+    assert other.pixels != first.pixels
+
+
+def test_stop_takes_effect_within_a_step_and_the_next_run_works(subject: Subject) -> None:
+    seen: list[Progress] = []
+    with pytest.raises(GenerationStopped):
+        subject.engine.generate(
+            subject.spec(), on_progress=seen.append, should_stop=lambda: bool(seen) and seen[-1].step == 1
+        )
+    assert seen[-1].step == 1
+    subject.engine.generate(subject.spec(), on_progress=ignore, should_stop=never)
+
+
+def test_stopped_run_leaves_no_trace_in_the_next_picture(subject: Subject) -> None:
+    before = subject.engine.generate(subject.spec(), on_progress=ignore, should_stop=never)
+    with pytest.raises(GenerationStopped):
+        subject.engine.generate(subject.spec(seed=2), on_progress=ignore, should_stop=lambda: True)
+    after = subject.engine.generate(subject.spec(), on_progress=ignore, should_stop=never)
+    assert after.pixels == before.pixels
+
+
+def test_spec_of_another_model_is_refused(subject: Subject) -> None:
+    spec = dataclasses.replace(subject.spec(), model="another")
+    with pytest.raises(InvalidSpec):
+        subject.engine.generate(spec, on_progress=ignore, should_stop=never)
+
+
+def test_generate_loads_if_nobody_did_and_says_so(subject: Subject) -> None:
+    engine = subject.create()
+    seen: list[Progress] = []
+    engine.generate(subject.spec(), on_progress=seen.append, should_stop=never)
+    assert seen[0].stage is Stage.LOADING
+    engine.close()
+
+
+def test_load_and_close_may_be_called_twice(subject: Subject) -> None:
+    engine = subject.create()
+    engine.load()
+    engine.load()
+    engine.close()
+    engine.close()

@@ -1,0 +1,243 @@
+"""Creating, editing and deleting messages: limits, files, mentions, events.
+
+Owns every change of a message, whoever asked for it. Must not know permissions or tokens; rest.py and
+interactions.py decide whether a change is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tests.discord_server import limits
+from tests.discord_server.errors import ApiError, Problem
+from tests.discord_server.permissions import Permission
+from tests.discord_server.render import media_urls, message_payload, number, referenced_names, without_nulls
+from tests.discord_server.view import MessageView
+from tests.discord_server.world import (
+    COMPONENTS_V2,
+    EPHEMERAL,
+    LOADING,
+    SUPPRESS_EMBEDS,
+    Attachment,
+    Channel,
+    Message,
+    User,
+)
+
+if TYPE_CHECKING:
+    from tests.discord_server.interactions import Interaction
+    from tests.discord_server.server import Emulator
+
+EDITABLE = ("content", "embeds", "components")
+MAX_FILES = 10
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file sent to Discord, by the bot or by a user."""
+
+    filename: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something users saw happen; `t` is seconds since the emulator (or interaction) began."""
+
+    t: float
+    kind: str
+    message: MessageView | None = None
+    detail: Any = None
+
+
+class Messages:
+    """The one place where messages change."""
+
+    def __init__(self, emu: Emulator) -> None:
+        self.emu = emu
+        self.world = emu.world
+
+    def create(
+        self,
+        channel: Channel,
+        author: User,
+        fields: dict[str, Any],
+        files: dict[int, Upload],
+        *,
+        flags: int = 0,
+        kind: int = 0,
+        interaction: Interaction | None = None,
+        reference: Message | None = None,
+        at: limits.Path = (),
+    ) -> Message:
+        """Post a message. LOADING in `flags` makes the placeholder of a deferred answer.
+
+        `at` is where in the request's body the fields are.
+        """
+        self._check(fields, at)
+        message = Message(
+            self.world.snowflake(), channel, author, kind, flags=flags, tts=bool(fields.get("tts")),
+            nonce=fields.get("nonce"), interaction=interaction, reference=reference,
+        )  # fmt: skip
+        if interaction is not None:
+            message.watchers.append(interaction)
+            if message.ephemeral:
+                message.only_for = interaction.user
+        self._apply(message, fields)
+        message.attachments = self._attachments(message, fields, files)
+        if not message.loading:
+            _check_not_empty(message)
+        self._note_dangling(message)
+        channel.messages[message.id] = message
+        self._announce("MESSAGE_CREATE", message)
+        self._record("message", message)
+        return message
+
+    def edit(self, message: Message, fields: dict[str, Any], files: dict[int, Upload], at: limits.Path = ()) -> None:
+        """Change the fields that are given; a refused edit leaves the message as it was."""
+        merged = {name: fields[name] if name in fields else getattr(message, name) for name in EDITABLE}
+        self._check({**merged, "flags": fields.get("flags")}, at)
+        attachments = self._attachments(message, fields, files)
+        before = {name: getattr(message, name) for name in (*EDITABLE, "flags", "attachments")}
+        if fields.get("flags") is not None:
+            message.flags = message.flags & ~SUPPRESS_EMBEDS | fields["flags"] & SUPPRESS_EMBEDS
+        message.flags &= ~LOADING
+        self._apply(message, fields)
+        message.attachments = attachments
+        try:
+            _check_not_empty(message)
+        except ApiError:
+            for name, value in before.items():
+                setattr(message, name, value)
+            raise
+        for attachment in before["attachments"]:
+            if attachment not in attachments:
+                self.world.cdn.remove(attachment)
+        if not before["flags"] & LOADING:
+            message.edited = time.time()
+        self._note_dangling(message)
+        self._announce("MESSAGE_UPDATE", message)
+        self._record("edit", message)
+
+    def delete(self, message: Message) -> None:
+        """Remove a message and its files, and tell everybody."""
+        message.deleted = True
+        message.channel.messages.pop(message.id, None)
+        self._record("delete", message)
+        for attachment in message.attachments:
+            self.world.cdn.remove(attachment)
+        guild = None if message.ephemeral else message.channel.guild
+        gone = {"id": message.id, "channel_id": message.channel.id}
+        if guild:
+            gone["guild_id"] = guild.id
+        self.emu.gateway.dispatch("MESSAGE_DELETE", gone, gone.get("guild_id"))
+
+    def payload(self, message: Message) -> dict[str, Any]:
+        """Return the message as the API shows it."""
+        return message_payload(self.world.cdn, message)
+
+    # -- checks ---------------------------------------------------------------------
+
+    def _check(self, fields: dict[str, Any], at: limits.Path) -> None:
+        if (fields.get("flags") or 0) & COMPONENTS_V2:
+            self.emu.violation("not_emulated", "components V2 are not emulated")
+            raise ApiError("NOT_EMULATED")
+        problems = limits.message_problems(fields)
+        self.emu.reject_if("limit", (replace(p, path=at + p.path) for p in problems))
+
+    def _note_dangling(self, message: Message) -> None:
+        """Report an attachment:// URL without its file: a picture the bot meant to show is missing."""
+        names = {a.filename for a in message.attachments}
+        for name in referenced_names(message):
+            if name not in names:
+                text = f"attachment://{name} names no file of message {message.id} ({sorted(names)})"
+                self.emu.violation("dangling", text)
+        for url in media_urls(message):
+            if url.startswith(self.world.cdn.base) and self.world.cdn.lookup(url) is None:
+                text = f"{url.split('?')[0]} is gone, shown by message {message.id}"
+                self.emu.violation("dangling", text)
+
+    # -- content --------------------------------------------------------------------
+
+    def _apply(self, message: Message, fields: dict[str, Any]) -> None:
+        if "content" in fields:
+            message.content = (fields["content"] or "").strip()
+            self._set_mentions(message, fields.get("allowed_mentions"))
+        if "embeds" in fields:
+            message.embeds = [without_nulls(e) for e in fields["embeds"] or []]
+        if "components" in fields:
+            message.components = without_nulls(fields["components"] or [])
+            number(message.components)
+
+    def _set_mentions(self, message: Message, allowed: dict[str, Any] | None) -> None:
+        def may(kind: str, target: str = "") -> bool:
+            if allowed is None:
+                return True
+            return kind in (allowed.get("parse") or []) or target in map(str, allowed.get(kind) or [])
+
+        ids = dict.fromkeys(re.findall(r"<@!?(\d+)>", message.content))
+        message.mentions = [self.world.users[i] for i in ids if i in self.world.users and may("users", i)]
+        guild = message.channel.guild
+        roles = dict.fromkeys(re.findall(r"<@&(\d+)>", message.content))
+        message.mention_roles = [r for r in roles if guild and r in guild.roles and may("roles", r)]
+        permitted = Permission.MENTION_EVERYONE in self.world.permissions(message.channel, message.author)
+        shouted = re.search(r"@(everyone|here)", message.content) is not None
+        message.mention_everyone = shouted and permitted and may("everyone")
+
+    def _attachments(self, message: Message, fields: dict[str, Any], files: dict[int, Upload]) -> list[Attachment]:
+        """Return the message's files after the request: those kept, then those uploaded."""
+        described = fields.get("attachments")
+        by_id = {a.id: a for a in message.attachments}
+        if described is None:
+            kept = list(message.attachments)
+            new: list[dict[str, Any]] = [{"id": n} for n in files]
+        else:
+            kept = [by_id[str(d["id"])] for d in described if str(d["id"]) in by_id]
+            new = [d for d in described if str(d["id"]) not in by_id]
+            for n in files:
+                if str(n) not in [str(d["id"]) for d in new]:
+                    text = f"files[{n}] is not listed in attachments, so Discord drops it"
+                    self.emu.violation("limit", text)
+        if len(kept) + len(new) > MAX_FILES:
+            self.emu.reject_if("limit", [limits.too_long(("attachments",), MAX_FILES)])
+        for i, d in enumerate(new):
+            if int(d["id"]) not in files:
+                text = f"No such file: {d['id']}"
+                problem = Problem(("attachments", i, "id"), "ATTACHMENT_NOT_FOUND", text)
+                self.emu.reject_if("limit", [problem])
+        for d in new:
+            upload = files[int(d["id"])]
+            name = d.get("filename") or upload.filename
+            described_as = d.get("description")
+            made = self.world.new_attachment(
+                message.channel, name, upload.data, described_as, ephemeral=message.ephemeral
+            )
+            kept.append(made)
+        return kept
+
+    # -- telling --------------------------------------------------------------------
+
+    def _announce(self, event: str, message: Message) -> None:
+        """Tell the bot; ephemeral messages are announced like direct ones, without their guild."""
+        payload = self.payload(message)
+        guild = None if message.flags & EPHEMERAL else message.channel.guild
+        if guild is not None:
+            payload |= {"guild_id": guild.id, "channel_type": message.channel.type}
+            if message.author.id in guild.members:
+                payload["member"] = guild.members[message.author.id].payload()
+        self.emu.gateway.dispatch(event, payload, guild.id if guild else None)
+
+    def _record(self, kind: str, message: Message) -> None:
+        view = MessageView.of(self.world.cdn, message)
+        self.emu.log.append(Event(self.emu.elapsed(), kind, view))
+        for watcher in message.watchers:
+            watcher.record(kind, view)
+        self.world.changed.notify()
+
+
+def _check_not_empty(message: Message) -> None:
+    if not (message.content.strip() or message.embeds or message.attachments or message.components):
+        raise ApiError("EMPTY_MESSAGE")

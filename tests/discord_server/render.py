@@ -1,0 +1,123 @@
+"""Messages as the API shows them: attachment references resolved, fields filled in.
+
+Owns the JSON of messages and files. Must not know how a message came to be, nor change it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from tests.discord_server.world import Attachment, Cdn, Message, isoformat
+
+ATTACHMENT = "attachment://"
+
+
+def message_payload(cdn: Cdn, message: Message) -> dict[str, Any]:
+    """Return a message as a bot gets it; files that an embed shows are not in its `attachments`."""
+    by_name = {a.filename: a for a in message.attachments}
+    hidden = {by_name[n].id for n in referenced_names(message) if n in by_name}
+    payload: dict[str, Any] = {
+        "id": message.id, "channel_id": message.channel.id, "type": message.type,
+        "content": message.content, "author": message.author.payload(), "flags": message.flags,
+        "attachments": [attachment_payload(cdn, a) for a in message.attachments if a.id not in hidden],
+        "embeds": [_embed(cdn, e, by_name) for e in message.embeds], "components": message.components,
+        "timestamp": isoformat(message.created),
+        "edited_timestamp": isoformat(message.edited) if message.edited else None,
+        "mentions": [u.payload() for u in message.mentions], "mention_roles": list(message.mention_roles),
+        "mention_everyone": message.mention_everyone, "pinned": False, "tts": message.tts,
+    }  # fmt: skip
+    if message.nonce is not None:
+        payload["nonce"] = message.nonce
+    if message.reference is not None:
+        target = {"channel_id": message.reference.channel.id, "message_id": message.reference.id}
+        payload["message_reference"] = {"type": 0, **target}
+        if message.channel.guild:
+            payload["message_reference"]["guild_id"] = message.channel.guild.id
+    if message.interaction is not None:
+        payload["webhook_id"] = payload["application_id"] = message.interaction.application_id
+        payload |= message.interaction.message_metadata(message)
+    return payload
+
+
+def attachment_payload(cdn: Cdn, attachment: Attachment) -> dict[str, Any]:
+    """Return a file as a bot gets it, with a freshly signed URL."""
+    url = cdn.url(attachment)
+    payload: dict[str, Any] = {
+        "id": attachment.id, "filename": attachment.filename, "size": len(attachment.data),
+        "url": url, "proxy_url": url, "content_type": attachment.content_type, "content_scan_version": 0,
+    }  # fmt: skip
+    if attachment.size:
+        payload["width"], payload["height"] = attachment.size
+    if attachment.description is not None:
+        payload["description"] = attachment.description
+    if attachment.ephemeral:
+        payload["ephemeral"] = True
+    return payload
+
+
+def media_urls(message: Message) -> Iterator[str]:
+    """Yield every URL an embed of the message (as sent) shows."""
+    for embed in message.embeds:
+        for key in ("image", "thumbnail"):
+            yield embed.get(key, {}).get("url") or ""
+        for key in ("author", "footer"):
+            yield embed.get(key, {}).get("icon_url") or ""
+
+
+def referenced_names(message: Message) -> list[str]:
+    """Return the names of the files the message shows through attachment:// URLs."""
+    return [url.removeprefix(ATTACHMENT) for url in media_urls(message) if url.startswith(ATTACHMENT)]
+
+
+def walk(components: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield components and those inside them."""
+    for component in components:
+        yield component
+        yield from walk(component.get("components") or [])
+        if component.get("component"):  # of a modal's label
+            yield component["component"]
+
+
+def number(components: list[dict[str, Any]]) -> None:
+    """Give each component without an id the next free one."""
+    taken = {c["id"] for c in walk(components) if c.get("id")}
+    free = (n for n in itertools.count(1) if n not in taken)
+    for component in walk(components):
+        component["id"] = component.get("id") or next(free)
+
+
+def without_nulls(value: Any) -> Any:
+    """Return JSON with its null members left out, at every depth."""
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return [without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def _embed(cdn: Cdn, embed: dict[str, Any], by_name: dict[str, Attachment]) -> dict[str, Any]:
+    shown = {**embed, "type": "rich"}
+    if "fields" in shown:
+        shown["fields"] = [{"inline": False, **f} for f in shown["fields"]]
+    for key in ("image", "thumbnail"):
+        if key in shown:
+            url, attachment = _resolve(cdn, shown[key].get("url") or "", by_name)
+            if url is None:
+                del shown[key]
+                continue
+            shown[key] = {"url": url, "proxy_url": url}
+            if attachment and attachment.size:
+                shown[key]["width"], shown[key]["height"] = attachment.size
+    for key in ("author", "footer"):
+        if shown.get(key, {}).get("icon_url"):
+            url, _ = _resolve(cdn, shown[key]["icon_url"], by_name)
+            rest = {k: v for k, v in shown[key].items() if k != "icon_url"}
+            shown[key] = {**rest, "icon_url": url, "proxy_icon_url": url} if url else rest
+    return shown
+
+
+def _resolve(cdn: Cdn, url: str, by_name: dict[str, Attachment]) -> tuple[str | None, Attachment | None]:
+    if not url.startswith(ATTACHMENT):
+        return url or None, cdn.lookup(url)
+    attachment = by_name.get(url.removeprefix(ATTACHMENT))
+    return (cdn.url(attachment), attachment) if attachment else (None, None)

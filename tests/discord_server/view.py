@@ -1,0 +1,131 @@
+"""What a user sees of a message at one moment.
+
+Owns the snapshots tests look at. Must not know how messages are made or changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.discord_server.render import message_payload, walk
+from tests.discord_server.world import EPHEMERAL, LOADING, Attachment, Cdn, Message
+
+BUTTON = 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image shown by a message."""
+
+    place: str  # "attachment" or "embed"
+    url: str
+    file: Attachment | None  # None: the URL leads elsewhere, or to nothing
+
+    @property
+    def data(self) -> bytes:
+        if self.file is None:
+            raise LookupError(f"nothing is stored behind {self.url}")
+        return self.file.data
+
+
+@dataclass(frozen=True)
+class MessageView:
+    """A snapshot of a message; later edits do not change it."""
+
+    payload: dict[str, Any]  # as the API shows it
+    images: tuple[Picture, ...]
+    files: dict[str, Attachment]
+    deleted: bool
+
+    @classmethod
+    def of(cls, cdn: Cdn, message: Message) -> MessageView:
+        payload = message_payload(cdn, message)
+        files = {a.id: a for a in message.attachments}
+        return cls(payload, tuple(_pictures(cdn, payload)), files, message.deleted)
+
+    @property
+    def id(self) -> str:
+        return self.payload["id"]
+
+    @property
+    def channel_id(self) -> str:
+        return self.payload["channel_id"]
+
+    @property
+    def author_id(self) -> str:
+        return self.payload["author"]["id"]
+
+    @property
+    def content(self) -> str:
+        return self.payload["content"]
+
+    @property
+    def embeds(self) -> list[dict[str, Any]]:
+        return self.payload["embeds"]
+
+    @property
+    def components(self) -> list[dict[str, Any]]:
+        return self.payload["components"]
+
+    @property
+    def attachments(self) -> list[dict[str, Any]]:
+        """As the API lists them: files shown by an embed are not among them."""
+        return self.payload["attachments"]
+
+    @property
+    def flags(self) -> int:
+        return self.payload["flags"]
+
+    @property
+    def ephemeral(self) -> bool:
+        return bool(self.flags & EPHEMERAL)
+
+    @property
+    def loading(self) -> bool:
+        """The "... is thinking" state of a deferred answer."""
+        return bool(self.flags & LOADING)
+
+    @property
+    def pings(self) -> list[str]:
+        """Ids of the users and roles it notifies, and "everyone"."""
+        everyone = ["everyone"] if self.payload["mention_everyone"] else []
+        return [u["id"] for u in self.payload["mentions"]] + self.payload["mention_roles"] + everyone
+
+    @property
+    def text(self) -> str:
+        """All readable text: content and embeds."""
+        parts: list[str | None] = [self.content]
+        for embed in self.embeds:
+            parts += [embed.get("author", {}).get("name"), embed.get("title"), embed.get("description")]
+            for item in embed.get("fields", ()):
+                parts += [item["name"], item["value"]]
+            parts.append(embed.get("footer", {}).get("text"))
+        return "\n".join(p for p in parts if p)
+
+    @property
+    def buttons(self) -> list[dict[str, Any]]:
+        return [c for c in walk(self.components) if c["type"] == BUTTON]
+
+    def attachment_bytes(self, index: int) -> bytes:
+        return self.files[self.attachments[index]["id"]].data
+
+    def image_bytes(self, index: int) -> bytes:
+        return self.images[index].data
+
+    def __repr__(self) -> str:
+        marks = [name for name in ("loading", "ephemeral", "deleted") if getattr(self, name)]
+        labels = [b.get("label") or b.get("emoji", {}).get("name") for b in self.buttons]
+        seen = f"{self.text[:120]!r} images={len(self.images)} buttons={labels}"
+        return f"<message {self.id} {' '.join(marks)} {seen}>"
+
+
+def _pictures(cdn: Cdn, payload: dict[str, Any]) -> list[Picture]:
+    def picture(place: str, url: str) -> Picture:
+        return Picture(place, url, cdn.lookup(url))
+
+    attached = [a for a in payload["attachments"] if a["content_type"].startswith("image/")]
+    found = [picture("attachment", a["url"]) for a in attached]
+    for embed in payload["embeds"]:
+        found += [picture("embed", embed[key]["url"]) for key in ("image", "thumbnail") if key in embed]
+    return found

@@ -1,0 +1,97 @@
+"""The whole bot as a subprocess against the emulator, with the fake engine unless a test says otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.discord_server import BotProcess, Discord, MessageView, Use
+
+EMULATOR_TOKEN = "emulator.bot.token"
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[Discord]:
+    async with Discord() as discord:
+        yield discord
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def make_bot(discord: Discord, tmp_path: Path, data_dir: Path) -> Callable[..., BotProcess]:
+    """A bot process with every waiting time short and no limit in the way; settings as `section__key`."""
+
+    def make(**settings: Any) -> BotProcess:
+        defaults = {
+            "discord__api_url": discord.api_base,
+            "storage__data_dir": data_dir,
+            "storage__min_free_mib": 0,
+            "pipeline__model": "fake",
+            "limits__cooldown_s": 0,
+            "limits__max_waiting": 1000,
+            "limits__max_active_per_user": 100,
+            "limits__max_images_per_day": 1000,
+            "delivery__retry_first_s": 0.2,
+            "worker__stop_grace_s": 5,
+            "log__format": "console",
+        }
+        env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
+        return BotProcess(
+            discord,
+            [sys.executable, "-m", "bot", "run"],
+            env={**env, "DISCORD_TOKEN": discord.token, "PYTHONPATH": str(Path(__file__).parents[2])},
+            cwd=tmp_path,
+        )
+
+    return make
+
+
+@pytest.fixture
+async def bot(discord: Discord, make_bot: Callable[..., BotProcess]) -> AsyncIterator[BotProcess]:
+    """A bot that is online with its commands registered."""
+    async with make_bot() as bot:
+        await bot.wait_ready()
+        await discord.wait_command("imagine")
+        yield bot
+
+
+def is_result(message: MessageView) -> bool:
+    return bool(message.images)
+
+
+def is_final(message: MessageView) -> bool:
+    """Whether the card says how its job ended: nothing left to cancel."""
+    return not message.loading and not message.buttons
+
+
+async def imagine(discord: Discord, prompt: str = "a red apple", **options: Any) -> Use:
+    """The default user asks in the default channel; `steps` is 2 unless given."""
+    return await discord.slash(discord.user, discord.channel, "imagine", prompt=prompt, **{"steps": 2, **options})
+
+
+def rows(data_dir: Path, sql: str = "SELECT * FROM jobs ORDER BY id") -> list[dict[str, Any]]:
+    """Look into the bot's database from outside."""
+    with closing(sqlite3.connect(data_dir / "imagine-bot.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(sql)]
+
+
+async def wait_row(data_dir: Path, number: int = 0, **values: Any) -> dict[str, Any]:
+    """Wait until the bot's row of job number `number` (0 = first) has these values."""
+    async with asyncio.timeout(20):
+        while True:
+            table = rows(data_dir)
+            if len(table) > number and values.items() <= table[number].items():
+                return table[number]
+            await asyncio.sleep(0.02)

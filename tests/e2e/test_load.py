@@ -1,0 +1,102 @@
+"""A whole team at once: nobody waits for an answer, nobody is lost, nobody takes it all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.discord_server import BotProcess, Discord, Use
+from tests.discord_server.stats import percentile
+from tests.e2e.conftest import is_result, rows
+
+PEOPLE = 50
+EACH = 3
+CHANNELS = 10
+
+
+async def ask(discord: Discord, *, prompt: str, steps: int, seconds: float) -> list[Use]:
+    """Everybody asks three times in a row, person after person, spread evenly over `seconds`."""
+    channels = [discord.add_channel(f"art-{number}") for number in range(CHANNELS)]
+    team = [discord.add_user(f"person-{number}") for number in range(PEOPLE)]
+    await discord.wait_command("imagine")
+    loop = asyncio.get_running_loop()
+    began, uses = loop.time(), []
+    for number in range(PEOPLE * EACH):
+        await asyncio.sleep(max(0.0, began + number * seconds / (PEOPLE * EACH) - loop.time()))
+        person = number // EACH
+        channel = channels[person % CHANNELS]
+        uses.append(
+            await discord.slash(team[person], channel, "imagine", prompt=f"{prompt} {number}", steps=steps, seed=number)
+        )
+    return uses
+
+
+def ended_jobs(bot: BotProcess) -> list[int]:
+    """Job ids in the order in which they ended, from the canonical log lines."""
+    return [int(found[1]) for line in bot.lines if "job ended" in line and (found := re.search(r"job=(\d+)", line))]
+
+
+@pytest.mark.timeout(180)
+async def test_fifty_people_are_served_fairly_and_nobody_is_lost(
+    discord: Discord, make_bot: Callable[..., BotProcess], data_dir: Path
+) -> None:
+    async with make_bot() as bot:
+        await bot.wait_ready()
+        uses = await ask(discord, prompt="[step=0.2]", steps=1, seconds=10)
+        for use in uses:
+            await use.wait(is_result, timeout=120)
+        while any(row["delivery"] != "delivered" for row in rows(data_dir)):
+            await asyncio.sleep(0.1)
+        await bot.stop()
+    table = {row["id"]: row for row in rows(data_dir)}
+    assert Counter(row["status"] for row in table.values()) == {"done": PEOPLE * EACH}
+    first_slots = Counter(table[job_id]["user_id"] for job_id in ended_jobs(bot)[:30])
+    assert max(first_slots.values()) <= 2 * 30 / PEOPLE
+    results = {event.message.id for event in discord.log if event.message is not None and event.message.images}
+    assert len(results) == PEOPLE * EACH
+    discord.assert_clean()
+    assert discord.stats()["rate_limited"] == 0
+
+
+async def test_full_queue_refuses_with_a_time_and_keeps_what_it_took(
+    discord: Discord, make_bot: Callable[..., BotProcess], data_dir: Path
+) -> None:
+    async with make_bot(limits__max_waiting=30, limits__max_active_per_user=2) as bot:
+        await bot.wait_ready()
+        uses = await ask(discord, prompt="[step=0.05]", steps=1, seconds=3)
+        answers = [await use.wait(lambda message: not message.loading) for use in uses]
+        accepted = [use for use, answer in zip(uses, answers, strict=True) if not answer.ephemeral]
+        refused = [answer for answer in answers if answer.ephemeral]
+        assert refused and all("<t:" in answer.text for answer in refused)
+        for use in accepted:
+            await use.wait(is_result, timeout=60)
+        await bot.stop()
+    assert len(rows(data_dir)) == len(accepted) == len(uses) - len(refused)
+    discord.assert_clean()
+
+
+@pytest.mark.timeout(120)
+async def test_everybody_is_answered_within_a_second_while_a_picture_is_drawn_on_the_cpu(
+    discord: Discord, make_bot: Callable[..., BotProcess], data_dir: Path
+) -> None:
+    """The demo model on every core of this machine, and 150 commands in 10 seconds beside it."""
+    async with make_bot(pipeline__model="demo") as bot:
+        await bot.wait_ready()
+        await bot.wait_log("demo is loaded", timeout=60)
+        uses = await ask(discord, prompt="a red apple", steps=20, seconds=10)
+        acks = [await use.acked() for use in uses]
+        assert "running" in {row["status"] for row in rows(data_dir)}
+        await discord.wait_message(is_result, timeout=30)
+        await bot.stop(timeout=25)
+    lag = re.search(r"lag while serving.* p99 ([\d.]+) ms", bot.output)
+    assert lag is not None, bot.output[-2000:]
+    print(f"first answer p99 {percentile(acks, 99):.3f} s, event loop lag p99 {lag[1]} ms")  # noqa: T201
+    assert percentile(acks, 99) < 1.0
+    assert float(lag[1]) < 100
+    discord.assert_clean()
+    assert discord.stats()["rate_limited"] == 0

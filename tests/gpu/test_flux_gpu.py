@@ -1,0 +1,187 @@
+"""FLUX.1 at full size on a real GPU held to 7.4 GiB, with random weights in the real file layout.
+
+Needs about 22 GB of disk for the files, 26 GB of host memory and some minutes. Proves memory, stopping and
+repeatability; what the pictures look like needs the real weights. `--log-cli-level=INFO` shows the seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pipeline.cards import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.engine import GeneratedImage, Progress, Stage
+from pipeline.errors import GenerationStopped, OutOfMemory
+from pipeline.models import DEMO, FLUX1_DEV, create_engine
+from pipeline.spec import Aspect, ImageOptions, ImageSpec
+
+if TYPE_CHECKING:
+    from pipeline.flux.engine import FluxEngine
+
+pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
+
+log = logging.getLogger(__name__)
+
+CAP_MIB = int(7.4 * 1024)
+STEPS = 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gpu() -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA GPU")
+
+
+@pytest.fixture(scope="module")
+def cap() -> Iterator[Callable[[int], None]]:
+    """Sets how many MiB this process may take of the GPU; no limit again at the end."""
+    import torch
+
+    total = torch.cuda.get_device_properties(0).total_memory
+
+    def set_cap(mib: int) -> None:
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(mib * 2**20 / total)
+
+    set_cap(CAP_MIB)
+    yield set_cap
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.fixture(scope="module")
+def card() -> ModelCard:
+    return FLUX1_DEV
+
+
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Full-size files; the transformer is written in 8 bits, which halves the time and is how it rests."""
+    import torch
+
+    from tests.pipeline.flux.random_flux import FULL, write_random_flux
+
+    folder = tmp_path_factory.mktemp("models")
+    started_at = time.perf_counter()
+    write_random_flux(folder, FULL, seed=1, dtype=torch.bfloat16, dit_dtype=torch.float8_e4m3fn, device="cuda")
+    torch.cuda.empty_cache()
+    log.info("random weights written in %.1f s", time.perf_counter() - started_at)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(models_dir: Path, card: ModelCard, cap: Callable[[int], None]) -> Iterator[FluxEngine]:
+    from pipeline.flux.engine import FluxEngine
+
+    engine = FluxEngine(card, PipelineConfig(device="cuda", models_dir=models_dir, vram_limit_mib=7000))
+    started_at = time.perf_counter()
+    engine.load()
+    log.info("loaded in %.1f s", time.perf_counter() - started_at)
+    yield engine
+    engine.close()
+
+
+def spec_of(card: ModelCard, *, side_px: int = 512, seed: int = 1) -> ImageSpec:
+    return ImageSpec(
+        prompt="a red apple on a wooden table",
+        seed=seed,
+        steps=STEPS,
+        width=side_px,
+        height=side_px,
+        guidance=card.guidance,
+        cfg_scale=card.cfg_scale,
+        model=card.name,
+    )
+
+
+def draw(engine: FluxEngine, spec: ImageSpec) -> GeneratedImage:
+    image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
+    log.info(
+        "%d × %d: encode %.2f s, %.2f s/step, decode %.2f s, peak %s MiB",
+        image.width,
+        image.height,
+        image.encode_s,
+        image.step_s,
+        image.decode_s,
+        image.peak_mib,
+    )
+    return image
+
+
+def allocated_mib() -> float:
+    import torch
+
+    return torch.cuda.memory_allocated() / 2**20
+
+
+@pytest.fixture(scope="module")
+def first_image(engine: FluxEngine, card: ModelCard) -> GeneratedImage:
+    return draw(engine, spec_of(card))
+
+
+def test_picture_is_drawn_within_the_cap(first_image: GeneratedImage) -> None:
+    assert (first_image.width, first_image.height) == (512, 512)
+    assert len(set(first_image.pixels)) > 16
+    assert first_image.peak_mib is not None
+    assert 0 < first_image.peak_mib <= CAP_MIB
+
+
+def test_memory_is_back_at_rest_after_a_picture(first_image: GeneratedImage) -> None:
+    assert allocated_mib() < 64
+
+
+def test_same_seed_draws_the_same_bytes(engine: FluxEngine, card: ModelCard, first_image: GeneratedImage) -> None:
+    assert draw(engine, spec_of(card)).pixels == first_image.pixels
+
+
+def test_memory_is_back_at_rest_after_a_stop(engine: FluxEngine, card: ModelCard) -> None:
+    seen: list[Progress] = []
+    busy: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.stage is Stage.DENOISING:
+            busy.append(allocated_mib())
+
+    with pytest.raises(GenerationStopped):
+        engine.generate(spec_of(card, seed=2), on_progress=watch, should_stop=lambda: bool(seen) and seen[-1].step == 1)
+    assert max(busy) > 1000
+    assert allocated_mib() < 64
+
+
+def test_real_out_of_memory_fails_the_run_only(engine: FluxEngine, card: ModelCard, cap: Callable[[int], None]) -> None:
+    cap(600)
+    try:
+        with pytest.raises(OutOfMemory):
+            draw(engine, spec_of(card))
+        assert allocated_mib() < 64
+    finally:
+        cap(CAP_MIB)
+    draw(engine, spec_of(card, side_px=256))
+
+
+def test_one_megapixel_fits_under_the_cap(engine: FluxEngine, card: ModelCard) -> None:
+    width, height = card.sizes[Aspect.SQUARE]
+    assert width == height
+    image = draw(engine, spec_of(card, side_px=width))
+    assert image.peak_mib is not None
+    assert image.peak_mib <= CAP_MIB
+
+
+def test_demo_draws_nearly_the_same_on_gpu_and_cpu(tmp_path: Path) -> None:
+    """Same noise, other arithmetic: below one level of 255 on average."""
+    spec = DEMO.resolve(ImageOptions(prompt="a red apple", seed=7), random_seed=0)
+    pictures = []
+    for device in ("cpu", "cuda"):
+        engine = create_engine("demo", PipelineConfig.model_validate({"device": device, "models_dir": tmp_path}))
+        image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
+        pictures.append(np.frombuffer(image.pixels, np.uint8).astype(float))
+        engine.close()
+    assert np.abs(pictures[0] - pictures[1]).mean() < 1

@@ -1,0 +1,80 @@
+"""The shipped model draws what it is asked for, in both languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pipeline.demo
+from pipeline.config import PipelineConfig
+from pipeline.demo.model import SmallDiT, SmallVAEDecoder, SmallVAEEncoder
+from pipeline.engine import Engine
+from pipeline.models import DEMO, create_engine
+from pipeline.spec import ImageOptions
+
+FOLDER = Path(pipeline.demo.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    config = PipelineConfig(device="cpu", models_dir=tmp_path_factory.mktemp("models"))
+    engine = create_engine("demo", config)
+    engine.load()
+    yield engine
+    engine.close()
+
+
+def draw(engine: Engine, prompt: str) -> np.ndarray:
+    """(H, W, RGB) in 0…1."""
+    spec = DEMO.resolve(ImageOptions(prompt=prompt, seed=7), random_seed=0)
+    image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
+    return np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3) / 255
+
+
+def share_of(picture: np.ndarray, low: tuple[float, ...], high: tuple[float, ...]) -> float:
+    """The share of pixels between two colours."""
+    return float(np.all((picture >= low) & (picture <= high), axis=-1).mean())
+
+
+RED = ((0.75, 0.0, 0.0), (1.0, 0.35, 0.35))
+WHITE = ((0.9, 0.9, 0.9), (1.0, 1.0, 1.0))
+DARK = ((0.0, 0.0, 0.0), (0.35, 0.35, 0.45))
+YELLOW = ((0.85, 0.75, 0.0), (1.0, 1.0, 0.45))
+
+
+@pytest.mark.parametrize("prompt", ["a red apple", "红苹果"])
+def test_red_apple_is_red_on_white(engine: Engine, prompt: str) -> None:
+    picture = draw(engine, prompt)
+    assert share_of(picture, *RED) > 0.15
+    assert share_of(picture, *WHITE) > 0.4
+
+
+def test_panda_is_black_and_white(engine: Engine) -> None:
+    picture = draw(engine, "一只熊猫")
+    assert share_of(picture, *DARK) > 0.03
+    assert share_of(picture, *WHITE) > 0.6
+    assert share_of(picture, *RED) < 0.01
+
+
+def test_background_has_the_colour_that_was_named(engine: Engine) -> None:
+    border = draw(engine, "a unicorn on a yellow background")[:16]
+    assert share_of(border, *YELLOW) > 0.9
+
+
+def test_classes_have_the_parameters_that_the_card_states() -> None:
+    with torch.device("meta"):
+        dit = sum(parameter.numel() for parameter in SmallDiT().parameters())
+        vae = sum(p.numel() for part in (SmallVAEDecoder(), SmallVAEEncoder()) for p in part.parameters())
+    card = (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
+    stated = re.search(r"transformer ([\d.]+) M, T5 encoder [\d.]+ M, VAE ([\d.]+) M", card)
+    assert stated is not None
+    assert (f"{dit / 1e6:.1f}", f"{vae / 1e6:.1f}") == stated.groups()
+
+
+def test_shipped_files_are_small_enough_for_a_repository() -> None:
+    assert all(path.stat().st_size < 20 * 2**20 for path in FOLDER.rglob("*.safetensors"))

@@ -1,0 +1,50 @@
+"""What the GPU's driver says, or that there is none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pynvml
+import pytest
+
+from pipeline.hardware import Gpu, find_gpu
+
+
+def fail(*_args: object) -> None:
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+
+
+def test_no_driver_means_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    assert find_gpu() is None
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = SimpleNamespace(total=8188 * 2**20, free=7000 * 2**20)
+    answers = {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetMemoryInfo": lambda device: memory,
+        "nvmlDeviceGetCudaComputeCapability": lambda device: (8, 9),
+        "nvmlDeviceGetName": lambda device: "NVIDIA GeForce RTX 4060",
+        "nvmlSystemGetDriverVersion": lambda: "580.1",
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(pynvml, name, answer)
+
+
+def test_first_card_is_described(driver: None) -> None:
+    assert find_gpu() == Gpu(
+        name="NVIDIA GeForce RTX 4060",
+        driver="580.1",
+        total_mib=8188,
+        free_mib=7000,
+        compute_capability=(8, 9),
+    )
+
+
+def test_driver_without_a_card_means_no_gpu(driver: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", fail)
+    assert find_gpu() is None

@@ -1,0 +1,162 @@
+"""The spec: JSON both ways, limits, prompts made clean."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import InvalidSpec
+from pipeline.spec import (
+    MAX_GUIDANCE,
+    MAX_PROMPT_CHARS,
+    MAX_SEED,
+    MAX_SIDE_PX,
+    MAX_STEPS,
+    ImageSpec,
+    clean_prompt,
+)
+
+SIDES = st.integers(1, MAX_SIDE_PX // 16).map(lambda patches: 16 * patches)
+SCALES = st.floats(0, MAX_GUIDANCE)
+SPECS = st.builds(
+    ImageSpec,
+    prompt=st.text(min_size=1, max_size=MAX_PROMPT_CHARS).map(clean_prompt).filter(bool),
+    seed=st.integers(0, MAX_SEED),
+    steps=st.integers(1, MAX_STEPS),
+    width=SIDES,
+    height=SIDES,
+    guidance=SCALES,
+    cfg_scale=SCALES,
+    model=st.text(min_size=1, max_size=20),
+)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+
+
+def fields(**changes: object) -> dict[str, object]:
+    base: dict[str, object] = {
+        "prompt": "a cat",
+        "seed": 1,
+        "steps": 20,
+        "width": 64,
+        "height": 64,
+        "guidance": 3.5,
+        "cfg_scale": 1.0,
+        "model": "demo",
+    }
+    return base | changes
+
+
+@given(SPECS)
+def test_json_round_trip_keeps_every_field(spec: ImageSpec) -> None:
+    assert ImageSpec.from_json(spec.to_json()) == spec
+
+
+@given(SPECS)
+def test_json_is_one_line_of_utf_8(spec: ImageSpec) -> None:
+    assert "\n" not in spec.to_json()
+    spec.to_json().encode()
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")) | JSON_VALUES.map(json.dumps))
+def test_foreign_text_is_refused_and_never_crashes(text: str) -> None:
+    with pytest.raises(InvalidSpec):
+        ImageSpec.from_json(text)
+
+
+@given(st.sampled_from(sorted(fields())), JSON_VALUES)
+def test_any_value_in_any_field_is_read_or_refused(name: str, value: object) -> None:
+    text = json.dumps({"version": 1, **fields(), name: value})
+    try:
+        spec = ImageSpec.from_json(text)
+    except InvalidSpec:
+        return
+    assert getattr(spec, name) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"version": 1, "seed": ' + "9" * 5000 + "}",
+        json.dumps({"version": 1, **fields(guidance=10**400)}),
+        json.dumps({"version": 1, **fields(seed=True)}),
+        json.dumps({"version": 1, **fields(steps=2.0)}),
+        json.dumps({"version": 2, **fields()}),
+        json.dumps(fields()),
+        json.dumps({"version": 1, **fields(extra=1)}),
+        json.dumps({"version": 1, "prompt": "a cat"}),
+        json.dumps({"version": 1, **fields(prompt="\ud800")}),
+        json.dumps({"version": 1, **fields(guidance=float("nan"))}),
+    ],
+    ids=range(11),
+)
+def test_hostile_json_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSpec):
+        ImageSpec.from_json(text)
+
+
+def test_whole_number_is_accepted_where_a_float_belongs() -> None:
+    assert ImageSpec.from_json(json.dumps({"version": 1, **fields(guidance=3)})).guidance == 3.0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompt", ""),
+        ("prompt", "x" * (MAX_PROMPT_CHARS + 1)),
+        ("prompt", "a\x00b"),
+        ("seed", -1),
+        ("seed", MAX_SEED + 1),
+        ("steps", 0),
+        ("steps", MAX_STEPS + 1),
+        ("width", 0),
+        ("width", 72),
+        ("height", MAX_SIDE_PX + 16),
+        ("guidance", float("inf")),
+        ("cfg_scale", -1.0),
+        ("model", ""),
+    ],
+)
+def test_value_out_of_range_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(InvalidSpec) as raised:
+        ImageSpec(**fields(**{field: value}))  # type: ignore[arg-type]
+    assert raised.value.field == field
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    assert clean_prompt(clean_prompt(text)) == clean_prompt(text)
+
+
+@given(st.text(min_size=1))
+def test_clean_prompt_is_accepted_or_empty(text: str) -> None:
+    if prompt := clean_prompt(text)[:MAX_PROMPT_CHARS]:
+        ImageSpec(**fields(prompt=prompt))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("  a \t red\n\napple ", "a red apple"),
+        ("一只　熊猫", "一只 熊猫"),
+        ("cat\u200b\u202e\ufeff", "cat"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("\u200d", ""),
+        ("cafe\u0301", "café"),
+        ("e\u200c\u0301", "é"),
+        ("a\ud800b", "ab"),
+    ],
+)
+def test_prompt_is_cleaned(typed: str, clean: str) -> None:
+    assert clean_prompt(typed) == clean
+
+
+def test_pixel_steps_measure_the_job() -> None:
+    assert ImageSpec(**fields(steps=2)).pixel_steps == 64 * 64 * 2  # type: ignore[arg-type]

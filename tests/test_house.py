@@ -1,0 +1,200 @@
+"""The house rules that a machine can check: floors, light imports, documents that agree with the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from bot.__main__ import app
+from bot.config import Config, load_config
+from bot.errors import ExitCode
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "config.example.toml"
+
+
+def read(*parts: str) -> str:
+    return ROOT.joinpath(*parts).read_text("utf-8")
+
+
+def fields() -> Iterator[tuple[str, str, Any]]:
+    """Section, key and default of everything that can be configured."""
+    for section, values in Config():
+        assert isinstance(values, BaseModel)
+        for key, default in values:
+            yield section, key, default
+
+
+def sections(text: str, header: str) -> dict[str, str]:
+    """Parts of a document by the section that `header` names in its first group."""
+    found = list(re.finditer(header, text, re.MULTILINE))
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    return {match[1]: text[match.end() : end] for match, end in zip(found, ends, strict=True)}
+
+
+# --- imports ----------------------------------------------------------------------------------------------
+
+
+def test_imports_keep_to_their_floors() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("package", ["bot", "pipeline"])
+def test_importing_a_whole_package_does_not_import_torch(package: str) -> None:
+    """Every module but the engines themselves, which are imported when an engine is made."""
+    code = f"""
+import importlib, pkgutil, sys, {package}
+for module in pkgutil.walk_packages({package}.__path__, "{package}."):
+    if not module.name.startswith(("pipeline.flux", "pipeline.demo", "bot.__main__")):
+        importlib.import_module(module.name)
+print(sorted({{"torch", "diffsynth", "transformers", "modelscope"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_only_the_chat_folder_imports_discord() -> None:
+    code = """
+import importlib, pkgutil, sys, bot
+for module in pkgutil.walk_packages(bot.__path__, "bot."):
+    if not module.name.startswith("bot.chat") and module.name not in {"bot.app", "bot.check"}:
+        importlib.import_module(module.name)
+print("discord" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+# --- configuration ----------------------------------------------------------------------------------------
+
+
+def test_the_example_config_loads_and_equals_the_defaults() -> None:
+    assert load_config(EXAMPLE)[0] == Config()
+
+
+def test_the_example_config_names_every_key_and_no_other() -> None:
+    by_section = sections(EXAMPLE.read_text("utf-8"), r"^\[(\w+)\]$")
+    named = {
+        (section, key) for section, text in by_section.items() for key in re.findall(r"^(?:# )?(\w+) = ", text, re.M)
+    }
+    assert named == {(section, key) for section, key, _ in fields()}
+
+
+def test_the_example_config_explains_every_key_on_its_line() -> None:
+    lines = [line for line in EXAMPLE.read_text("utf-8").splitlines() if re.match(r"(?:# )?\w+ = ", line)]
+    assert [line for line in lines if not re.search(r"\S\s+# \w.{10}", line)] == []
+
+
+def test_uncommenting_the_example_config_still_loads(tmp_path: Path) -> None:
+    text = re.sub(r"^# (\w+ = )", r"\1", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
+    path = tmp_path / "config.toml"
+    path.write_text(text, "utf-8")
+    config, _ = load_config(path)
+    assert config.discord.token_file == Path("token.txt")
+
+
+def test_the_operators_page_has_every_key_with_its_default() -> None:
+    by_section = sections(read("docs", "configuration.md"), r"^## `\[(\w+)\]`$")
+    rows = {
+        (section, key): default
+        for section, text in by_section.items()
+        for key, default in re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE)
+    }
+    assert rows.keys() == {(section, key) for section, key, _ in fields()}
+    for section, key, default in fields():
+        if isinstance(default, str | int | float) and key != "api_url":
+            assert rows[section, key].strip("`") == json.dumps(default), f"[{section}] {key}"
+
+
+# --- commands and documents -------------------------------------------------------------------------------
+
+
+def commands() -> dict[str, Any]:
+    return dict(typer.main.get_group(app).commands)
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_command_has_help_and_is_in_the_readme(name: str) -> None:
+    command = commands()[name]
+    assert command.help
+    assert all(parameter.help for parameter in command.params)
+    for document in ("README.md", "README.zh-CN.md"):
+        assert f"`imagine-bot {name}" in read(document)
+
+
+def test_every_exit_code_is_in_the_operators_page() -> None:
+    text = read("docs", "operating.md")
+    assert [code for code in ExitCode if f"\n| {code.value} | " not in text] == []
+
+
+def test_the_two_commands_stand_in_both_readmes() -> None:
+    for document in ("README.md", "README.zh-CN.md"):
+        text = read(document)
+        assert "    pip install uv && uv run imagine-bot run\n" in text
+        assert "    pip install uv && uv run pytest\n" in text
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+)
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if target.startswith("http"):
+            continue
+        file, _, anchor = target.partition("#")
+        assert (path.parent / file).is_file(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", (path.parent / file).read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def test_the_service_is_not_restarted_where_that_cannot_help() -> None:
+    hopeless = f"{ExitCode.USAGE.value} {ExitCode.ALREADY_RUNNING.value}"
+    assert f"\nRestartPreventExitStatus={hopeless}\n" in read("contrib", "imagine-bot.service")
+    assert "$final = 0, 2, 4, 130" in read("contrib", "imagine-bot.ps1")
+
+
+# --- what is in the repository ----------------------------------------------------------------------------
+
+
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("not a git checkout")
+    return done.stdout.splitlines()
+
+
+def test_nothing_is_tracked_that_belongs_to_one_machine() -> None:
+    personal = re.compile(r"(^|/)(uv\.lock|config\.toml|token(\.\w+)?|\.env|.*\.(pyc|db|log|part|rejected))$")
+    assert [path for path in tracked() if personal.search(path)] == []
+
+
+def test_weights_are_tracked_only_where_they_ship() -> None:
+    weights = [path for path in tracked() if path.endswith((".safetensors", ".bin", ".pt", ".ckpt"))]
+    assert [
+        path for path in weights if not path.startswith("pipeline/demo/") or not path.endswith(".safetensors")
+    ] == []
+
+
+def test_both_packages_and_the_script_are_in_the_distribution() -> None:
+    project = tomllib.loads(read("pyproject.toml"))
+    assert project["project"]["scripts"] == {"imagine-bot": "bot.__main__:main"}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["bot", "pipeline"]

@@ -1,0 +1,125 @@
+"""Both trainings run on the CPU in miniature, and their files are the product's."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import pipeline.demo
+from training import autoencoder, networks, trainer
+from training.clock import learning_rate
+from training.muon import orthogonalise
+from training.networks import Networks, TextEncoders, rotary_table, velocity
+from training.sampling import contact_sheet, draw
+from training.scenes import TEXT_LENGTH, batches
+from training.sprites import Atlas
+from training.vocabulary import Concept
+
+SHIPPED = Path(pipeline.demo.__file__).parent / "weights"
+SMALL = trainer.Options(batch=2, pool=4, every=1, agree_every=1, is_compiled=False)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Networks:
+    return networks.load(SHIPPED)
+
+
+@pytest.mark.parametrize("phase", ["base", "distill"])
+def test_phase_changes_the_transformer(
+    phase: trainer.Phase, miniature: Networks, atlas: Atlas, concepts: list[Concept], tmp_path: Path
+) -> None:
+    before = miniature.dit.final_proj_out.weight.detach().clone()
+    stream = batches(concepts, dict(atlas.number), 2, seed=0, workers=0)
+    run = trainer.Trainer(miniature, atlas, stream, tmp_path, device="cpu", options=SMALL)
+    assert run.run(phase, seconds=0.5) > 0
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
+    assert all(math.isfinite(line["loss"]) for line in lines)
+    assert not torch.equal(before, miniature.dit.final_proj_out.weight)
+
+
+def test_autoencoder_stores_the_same_scale_in_both_halves(
+    miniature: Networks, atlas: Atlas, concepts: list[Concept], tmp_path: Path
+) -> None:
+    stream = batches(concepts, dict(atlas.number), 2, seed=0, workers=0)
+    assert autoencoder.train(miniature, atlas, stream, tmp_path, seconds=0.2, device="cpu", rounds=1) > 0
+    assert torch.equal(miniature.encoder.scaling_factor, miniature.decoder.scaling_factor)
+
+
+def test_saved_files_have_the_names_and_shapes_of_the_shipped_ones(shipped: Networks, tmp_path: Path) -> None:
+    networks.save(shipped, tmp_path)
+    paths = sorted(path.relative_to(SHIPPED) for path in SHIPPED.rglob("*.safetensors"))
+    assert paths == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.safetensors"))
+
+    def shapes(folder: Path) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for path in paths:
+            with safe_open(folder / path, "pt") as file:
+                found |= {f"{path.parts[0]}:{key}": file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+        return found
+
+    assert shapes(tmp_path) == shapes(SHIPPED)
+
+
+def test_text_encoders_give_what_the_product_computes(shipped: Networks) -> None:
+    ids = torch.zeros(1, TEXT_LENGTH, dtype=torch.long)
+    ids[0, :4] = torch.tensor([90, 400, 30, 1])
+    clip_ids = torch.zeros(1, 77, dtype=torch.long)
+    clip_ids[0, :4] = torch.tensor([90, 400, 30, 6000])
+    with torch.no_grad():
+        sequence, pooled = TextEncoders(shipped.t5, shipped.clip)(ids)
+        torch.testing.assert_close(sequence, shipped.t5(ids), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(pooled, shipped.clip(clip_ids)[0], atol=1e-4, rtol=1e-4)
+
+
+def test_velocity_is_what_the_product_computes(shipped: Networks) -> None:
+    from diffsynth.pipelines.flux_image import model_fn_flux_image
+
+    latents, sigma = torch.randn(1, 16, 8, 8), torch.tensor([0.7])
+    text, guidance = (torch.randn(1, TEXT_LENGTH, 256), torch.randn(1, 128)), torch.tensor([3.5])
+    with torch.no_grad():
+        ours = velocity(shipped.dit, latents, sigma, text, guidance, rotary_table(shipped.dit, 4, "cpu"))
+        theirs = model_fn_flux_image(
+            shipped.dit,
+            latents=latents,
+            timestep=sigma * 1000,
+            prompt_emb=text[0],
+            pooled_prompt_emb=text[1],
+            guidance=guidance,
+            text_ids=torch.zeros(1, TEXT_LENGTH, 3),
+        )
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_drawing_gives_pictures_and_a_sheet(shipped: Networks, tmp_path: Path) -> None:
+    pictures = draw(shipped, ["a red apple", "熊猫"], [1, 2], device="cpu", steps=2)
+    contact_sheet(pictures, tmp_path / "sheet.png")
+    assert pictures.shape == (2, 256, 256, 3)
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_step_of_the_schedule_ends_at_the_picture() -> None:
+    ends = trainer.one_step_below(torch.tensor([1.0, 0.3, 0.0]), 1.0)
+    torch.testing.assert_close(ends, torch.tensor([21 / 22, 0.0, 0.0]))
+
+
+def test_samples_lie_near_noise_as_often_as_asked() -> None:
+    sigma = trainer.sample_sigma(4000, 1.0, "cpu")
+    assert sigma.min() >= 0.86 - 1e-6
+    assert sigma.max() <= 1
+
+
+def test_learning_rate_warms_up_and_ends_low() -> None:
+    assert learning_rate(1.0, 0, 0.0) == pytest.approx(0.01)
+    assert learning_rate(1.0, 500, 0.0) == pytest.approx(1.0)
+    assert learning_rate(1.0, 500, 1.0) == pytest.approx(0.02)
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(3, 32, 64)))
+    assert values.min() > 0.5
+    assert values.max() < 1.4

@@ -1,0 +1,12 @@
+"""The recipe of the demo model in `pipeline/demo`: from emoji and their names to weights.
+
+    concepts.json  unknown.json    what is drawn, by which names; names of things that are not
+    vocabulary.py  words.py  captions.py    scenes and what people call them, English and Chinese
+    sprites.py  scenes.py          emoji as bitmaps; scenes composed on the device
+    networks.py  muon.py           the model's parts, their files, one forward pass; an optimiser
+    autoencoder.py  trainer.py     the two trainings: the VAE; the transformer with its text encoders
+    sampling.py  evaluation.py     many pictures at once; contact sheet; scores
+
+`python -m training --help` lists the commands, `docs/demo-model.md` tells how they were used. Not part of the
+installed package. May import `pipeline`, which must not know this folder.
+"""

@@ -1,0 +1,152 @@
+"""`python -m training`: the commands of the recipe, in the order in which they are used."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+import pipeline.demo
+from training import autoencoder, evaluation, networks, sampling, scenes, sprites, trainer
+from training.vocabulary import load_concepts
+
+WEIGHTS = Path(pipeline.demo.__file__).parent / "weights"
+DEFAULTS = trainer.Options()
+logger = logging.getLogger("training")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    args = _parser().parse_args(arguments)
+    {"sprites": _sprites, "vae": _vae, "train": _train, "evaluate": _evaluate, "references": _references}[args.command](
+        args
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--sprites", type=Path, default=Path("sprites.npz"), help="the rendered emoji")
+        command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+        command.add_argument("--concepts", type=int, default=None, help="only the first so many (for trying out)")
+        return command
+
+    render = add("sprites", "render the emoji of both icon packages")
+    render.add_argument("--node-modules", type=Path, required=True, help="where npm has put the packages")
+    for name, text in (
+        ("vae", "train the autoencoder"),
+        ("train", "train transformer and text encoders, then distill"),
+    ):
+        command = add(name, text)
+        command.add_argument("--weights", type=Path, default=None, help="folder to go on from (default: from nothing)")
+        command.add_argument("--out", type=Path, required=True, help="folder for weights and log")
+        command.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
+        command.add_argument("--seed", type=int, default=0, help="a new one for each run that goes on from weights")
+        command.add_argument("--batch", type=int, default=DEFAULTS.batch)
+        if name == "vae":
+            command.add_argument("--minutes", type=float, default=3.0)
+        else:
+            command.add_argument("--base-minutes", type=float, default=30.0)
+            command.add_argument("--distill-minutes", type=float, default=8.0)
+            command.add_argument("--pool", type=int, default=DEFAULTS.pool)
+            command.add_argument("--no-compile", action="store_true")
+    command = add("evaluate", "score every concept in both languages and draw the contact sheet")
+    command.add_argument("--weights", type=Path, default=WEIGHTS)
+    command.add_argument("--steps", type=int, default=8)
+    command.add_argument("--guidance", type=float, default=trainer.USUAL_GUIDANCE)
+    command.add_argument("--cfg-scale", type=float, default=1.0)
+    command.add_argument("--sheet", type=Path, default=None, help="PNG to write, in place of the scores")
+    add("references", "write the cutouts that pictures are compared with, pipeline/demo/references")
+    return parser
+
+
+def _sprites(args: argparse.Namespace) -> None:
+    count = sprites.render(args.node_modules, load_concepts(args.concepts), args.sprites)
+    logger.info("%d sprites in %s", count, args.sprites)
+
+
+def _vae(args: argparse.Namespace) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    concepts = load_concepts(args.concepts)
+    atlas = sprites.Atlas.load(args.sprites, concepts, "cpu")
+    stream = scenes.batches(concepts, dict(atlas.number), args.batch, seed=args.seed, workers=args.workers)
+    parts = networks.load(args.weights) if args.weights else networks.new(seed=args.seed)
+    atlas = sprites.Atlas.load(args.sprites, concepts, args.device)
+    psnr_db = autoencoder.train(parts, atlas, stream, args.out, seconds=args.minutes * 60, device=args.device)
+    networks.save(parts, args.out)
+    logger.info("PSNR %.1f dB", psnr_db)
+
+
+def _train(args: argparse.Namespace) -> None:
+    """One process per device; `torch.distributed.run` sets the environment that says which."""
+    rank, devices = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    concepts = load_concepts(args.concepts)
+    number = dict(sprites.Atlas.load(args.sprites, concepts, "cpu").number)
+    brought = max(1, args.batch // 4)
+    stream = scenes.batches(concepts, number, brought, seed=args.seed * 1000 + rank, workers=args.workers // devices)
+    if args.device == "cuda":
+        torch.cuda.set_device(rank)
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cuda.enable_cudnn_sdp(
+            False
+        )  # gave NaN once in a while with torch 2.11; flash attention does not
+    if devices > 1:
+        dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
+    parts = networks.load(args.weights) if args.weights else networks.new()
+    torch.manual_seed(args.seed * 1000 + rank)
+    atlas = sprites.Atlas.load(args.sprites, concepts, args.device)
+    options = trainer.Options(batch=args.batch, pool=args.pool, is_compiled=not args.no_compile)
+    run = trainer.Trainer(parts, atlas, stream, args.out, device=args.device, options=options)
+    phases: list[tuple[trainer.Phase, float]] = [("base", args.base_minutes), ("distill", args.distill_minutes)]
+    for phase, minutes in phases:
+        if minutes > 0:
+            run.run(phase, seconds=minutes * 60)
+            if rank == 0:
+                networks.save(parts, args.out / phase)
+    if devices > 1:
+        dist.destroy_process_group()
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    parts = networks.load(args.weights).to(args.device)
+    concepts = load_concepts(args.concepts)
+
+    def draw(prompts: Sequence[str], seeds: Sequence[int]) -> torch.Tensor:
+        return sampling.draw(
+            parts,
+            prompts,
+            seeds,
+            device=args.device,
+            steps=args.steps,
+            guidance=args.guidance,
+            cfg_scale=args.cfg_scale,
+        )
+
+    if args.sheet:
+        names = [concept.names["zh" if i % 2 else "en"][0] for i, concept in enumerate(concepts)]
+        sampling.contact_sheet(draw(names, [7] * len(names)), args.sheet)
+        return
+    scores = evaluation.retrieval(concepts, draw)
+    logger.info("top-1 %.1f %%, top-5 %.1f %%, %s", 100 * scores.top1, 100 * scores.top5, scores.by_language)
+    logger.info("missed: %s", scores.missed)
+
+
+def _references(args: argparse.Namespace) -> None:
+    concepts = load_concepts(args.concepts)
+    atlas = sprites.Atlas.load(args.sprites, concepts, "cpu")
+    evaluation.write_references(concepts, atlas, Path(pipeline.demo.__file__).parent / "references")
+
+
+if __name__ == "__main__":
+    main()

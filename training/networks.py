@@ -1,0 +1,207 @@
+"""The model's parts: new ones, their files, and one forward pass for training.
+
+The classes are the product's (`pipeline.demo.model`); here is only what training needs beside them: first
+weights, text encoders written out so that a CUDA graph can hold them, and a forward pass for whole batches.
+
+Letters in shapes: B batch, T text tokens, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.demo.model import VOCABULARY, SmallClip, SmallDiT, SmallT5, SmallVAEDecoder, SmallVAEEncoder
+from training.scenes import TEXT_LENGTH
+
+T5_EOS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Networks:
+    """All parts. `text_modules` and `dit` are trained together, the VAE before them."""
+
+    dit: SmallDiT
+    t5: SmallT5
+    clip: SmallClip
+    encoder: SmallVAEEncoder
+    decoder: SmallVAEDecoder
+
+    def to(self, device: str) -> Networks:
+        """Move every part, in place."""
+        for part in (self.dit, self.t5, self.clip, self.encoder, self.decoder):
+            part.to(device)
+        self.clip.attn_mask = self.clip.attn_mask.to(device)
+        return self
+
+
+def new(*, seed: int = 0) -> Networks:
+    """Parts with first weights. Blocks of the transformer start as the identity (adaLN-zero, arXiv 2212.09748)."""
+    torch.manual_seed(seed)
+    parts = Networks(
+        dit=SmallDiT(), t5=SmallT5(), clip=SmallClip(), encoder=SmallVAEEncoder(), decoder=SmallVAEDecoder()
+    )
+    for module in [*parts.dit.modules(), *parts.clip.modules()]:
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for embedder in (parts.dit.time_embedder, parts.dit.guidance_embedder):
+        for layer in (0, 2):
+            nn.init.normal_(embedder.timestep_embedder[layer].weight, std=0.02)
+    gates = [block.norm1_a.linear for block in parts.dit.blocks] + [block.norm1_b.linear for block in parts.dit.blocks]
+    gates += [block.norm.linear for block in parts.dit.single_blocks]
+    for gate in [*gates, parts.dit.final_norm_out.linear, parts.dit.final_proj_out]:
+        nn.init.zeros_(gate.weight)
+        nn.init.zeros_(gate.bias)
+    nn.init.normal_(parts.clip.token_embedding.weight, std=0.3)
+    nn.init.normal_(parts.clip.position_embeds, std=0.05)
+    with torch.no_grad():
+        parts.encoder.conv_out.bias[parts.decoder.conv_in.in_channels :] = -4.0  # little posterior noise at first
+        for module in [*parts.encoder.modules(), *parts.decoder.modules()]:
+            if hasattr(module, "conv2") and hasattr(module, "norm2"):  # residual blocks start near the identity
+                module.conv2.weight.mul_(0.1)
+                module.conv2.bias.zero_()
+    return parts
+
+
+def load(folder: Path) -> Networks:
+    """Read weights laid out as in `pipeline/demo/weights`, as float32; parts whose files are missing are new."""
+    parts = new()
+    if (folder / "vae.safetensors").exists():
+        vae = load_file(folder / "vae.safetensors")
+        for prefix, part in (("encoder.", parts.encoder), ("decoder.", parts.decoder)):
+            part.load_state_dict({k.removeprefix(prefix): v.float() for k, v in vae.items() if k.startswith(prefix)})
+    if (folder / "dit").exists():
+        parts.dit.load_state_dict(_float(*(load_file(path) for path in sorted((folder / "dit").glob("*.safetensors")))))
+        # T5's table is stored once, under "shared"; the encoder holds it under a second name
+        parts.t5.load_state_dict(_float(load_file(folder / "t5.safetensors")), strict=False)
+        parts.clip.load_state_dict(_float(load_file(folder / "clip.safetensors")))
+    return parts
+
+
+def save(parts: Networks, folder: Path) -> None:
+    """Write bf16 files of the names and sizes that `pipeline/demo/layouts.py` recognises."""
+    (folder / "dit").mkdir(parents=True, exist_ok=True)
+    vae = {f"encoder.{k}": v for k, v in parts.encoder.state_dict().items()}
+    vae |= {f"decoder.{k}": v for k, v in parts.decoder.state_dict().items()}
+    t5 = {k: v for k, v in parts.t5.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    dit = parts.dit.state_dict()
+    size, half = 0, sum(tensor.numel() for tensor in dit.values()) // 2
+    first: dict[str, Tensor] = {}
+    for name, tensor in dit.items():
+        if size > half:
+            break
+        first[name] = tensor
+        size += tensor.numel()
+    second = {name: tensor for name, tensor in dit.items() if name not in first}
+    files: Mapping[str, Mapping[str, Tensor]] = {
+        "dit/dit-00001-of-00002.safetensors": first,
+        "dit/dit-00002-of-00002.safetensors": second,
+        "t5.safetensors": t5,
+        "clip.safetensors": parts.clip.state_dict(),
+        "vae.safetensors": vae,
+    }
+    for name, weights in files.items():
+        # the VAE's latent statistics are few and exact
+        stored = {k: v.detach().cpu().to(v.dtype if "_factor" in k else torch.bfloat16) for k, v in weights.items()}
+        save_file({k: v.contiguous().clone() for k, v in stored.items()}, folder / name, metadata={"format": "pt"})
+
+
+class TextEncoders(nn.Module):
+    """T5's ids (B, T) → (B, T, 256) and pooled (B, 128): what both encoders' own forward passes give.
+
+    They share their pieces, so CLIP's ids follow from T5's. CLIP looks back only and is read at its end token:
+    tokens after T are left out.
+    """
+
+    def __init__(self, t5: SmallT5, clip: SmallClip) -> None:
+        super().__init__()
+        self.t5, self.clip = t5, clip
+        attention = t5.encoder.block[0].layer[0].SelfAttention
+        position = torch.arange(TEXT_LENGTH)
+        buckets = attention._relative_position_bucket(
+            position[None] - position[:, None], bidirectional=True, num_buckets=32, max_distance=64
+        )
+        self.register_buffer("buckets", buckets, persistent=False)
+        self.register_buffer("mask", torch.full((TEXT_LENGTH, TEXT_LENGTH), -1e4).triu(1), persistent=False)
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode both."""
+        return self._sequence(ids), self._pooled(torch.where(ids == T5_EOS, VOCABULARY - 1, ids))
+
+    def _sequence(self, ids: Tensor) -> Tensor:
+        encoder = self.t5.encoder
+        first = encoder.block[0].layer[0].SelfAttention
+        bias = first.relative_attention_bias(self.buckets).permute(2, 0, 1)[None]
+        hidden = self.t5.shared(ids)
+        for block in encoder.block:
+            attention, feed = block.layer[0].SelfAttention, block.layer[1].DenseReluDense
+            normed = _rms_norm(hidden, block.layer[0].layer_norm)
+            query, key, value = (
+                project(normed).unflatten(-1, (first.n_heads, -1)).transpose(1, 2)
+                for project in (attention.q, attention.k, attention.v)
+            )
+            mixed = functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=bias.to(query.dtype), scale=1.0
+            )
+            hidden = hidden + attention.o(mixed.transpose(1, 2).flatten(2))
+            normed = _rms_norm(hidden, block.layer[1].layer_norm)
+            hidden = hidden + feed.wo(functional.gelu(feed.wi_0(normed), approximate="tanh") * feed.wi_1(normed))
+        return _rms_norm(hidden, encoder.final_layer_norm)
+
+    def _pooled(self, ids: Tensor) -> Tensor:
+        hidden = self.clip.token_embedding(ids) + self.clip.position_embeds[:, :TEXT_LENGTH]
+        mask = self.mask.bfloat16() if torch.is_autocast_enabled(hidden.device.type) else self.mask
+        for layer in self.clip.encoders:
+            hidden = layer(hidden, attn_mask=mask)
+        hidden = self.clip.final_layer_norm(hidden)
+        return hidden[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
+
+
+def rotary_table(dit: SmallDiT, grid: int, device: str) -> Tensor:
+    """The positions of T text tokens and `grid` × `grid` patches; the same for every sample."""
+    ids = torch.zeros(1, TEXT_LENGTH + grid * grid, 3, device=device)
+    rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
+    ids[0, TEXT_LENGTH:, 1], ids[0, TEXT_LENGTH:, 2] = rows.flatten().float(), columns.flatten().float()
+    table: Tensor = dit.pos_embedder(ids)
+    return table
+
+
+def velocity(
+    dit: SmallDiT, latents: Tensor, sigma: Tensor, text: tuple[Tensor, Tensor], guidance: Tensor, rotary: Tensor
+) -> Tensor:
+    """noise − image, (B, 16, H, W), for noisy latents; DiffSynth's `model_fn_flux_image` without its options.
+
+    sigma: (B,) in 0…1; guidance: (B,), as people give it.
+    """
+    sequence, pooled = text
+    dtype = latents.dtype
+    condition = dit.time_embedder(sigma * 1000, dtype) + dit.pooled_text_embedder(pooled)
+    condition = condition + dit.guidance_embedder(guidance * 1000, dtype)
+    height, width = latents.shape[-2:]
+    image, words = dit.x_embedder(dit.patchify(latents)), dit.context_embedder(sequence)
+    for block in dit.blocks:
+        image, words = block(image, words, condition, rotary)
+    image = torch.cat([words, image], dim=1)
+    for block in dit.single_blocks:
+        image, words = block(image, words, condition, rotary)
+    image = dit.final_proj_out(dit.final_norm_out(image[:, words.shape[1] :], condition))
+    latent: Tensor = dit.unpatchify(image, height, width)
+    return latent
+
+
+def _float(*files: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() for file in files for name, tensor in file.items()}
+
+
+def _rms_norm(hidden: Tensor, norm: nn.Module) -> Tensor:
+    hidden = hidden.float()
+    scale = torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon)
+    return norm.weight * (hidden * scale)
