@@ -41,7 +41,6 @@ class RunningJob:
     job: Job
     stop: StopSignal
     progress: Progress | None = None
-    denoising_since: float | None = None  # clock
 
 
 class JobQueue:
@@ -137,8 +136,6 @@ class JobQueue:
         """Remember the latest progress of a running job; progress of any other job is dropped."""
         if (running := self._running.get(job_id)) is None:
             return
-        if progress.stage is Stage.DENOISING and running.denoising_since is None:
-            running.denoising_since = self._clock()
         running.progress = progress
         self._tell()
 
@@ -279,10 +276,10 @@ class JobQueue:
 
     def _seconds_left(self, job: Job, pace: Pace, now: float) -> float:
         running = self._running.get(job.id)
-        if running is None or running.progress is None or running.denoising_since is None:
+        if running is None or running.progress is None or running.progress.stage in (Stage.LOADING, Stage.ENCODING):
             return max(1.0, (job.started_at or now) + pace.seconds(job.spec.steps) - now)
         done = running.progress.step
-        step_s = (now - running.denoising_since) / done if done >= STEPS_TO_TRUST else pace.step_s
+        step_s = running.progress.denoise_s / done if done >= STEPS_TO_TRUST else pace.step_s
         return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2)
 
     async def _end(self, job_id: int, statement: Callable[[], Awaitable[Job | None]]) -> Job | None:

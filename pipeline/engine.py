@@ -6,7 +6,7 @@ Torch-free, so that callers import it in milliseconds. Implementations: `flux/en
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -24,11 +24,15 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A snapshot of a run; the latest wins, any may be dropped. `step` counts finished steps, 0…steps."""
+    """A snapshot of a run; the latest wins, any may be dropped. `step` counts finished steps, 0…steps.
+
+    `denoise_s` is measured by the engine, since a busy listener may get several snapshots at once.
+    """
 
     stage: Stage
     step: int = 0
     steps: int = 0
+    denoise_s: float = field(default=0.0, compare=False)  # since the first step began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,19 +51,24 @@ class FakeEngine:
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
         started_at = time.perf_counter()
         step = 0
+
+        def report(stage: Stage) -> None:
+            denoise_s = time.perf_counter() - started_at
+            on_progress(Progress(stage=stage, step=step, steps=spec.steps, denoise_s=denoise_s))
+
         while step < spec.steps:
             if should_stop():
                 raise GenerationStopped
-            on_progress(Progress(stage=Stage.DENOISING, step=step, steps=spec.steps))
+            report(Stage.DENOISING)
             time.sleep(step_s)
             self._fail_if_asked(spec.prompt)
             if "[hang]" in spec.prompt:
                 time.sleep(0.001)  # a hung run without step_s must not eat a core
             else:
                 step += 1
-        on_progress(Progress(stage=Stage.DENOISING, step=step, steps=spec.steps))
+        report(Stage.DENOISING)
         denoised_at = time.perf_counter()
-        on_progress(Progress(stage=Stage.DECODING, step=step, steps=spec.steps))
+        report(Stage.DECODING)
         pixels = _gradient(spec)
         return GeneratedImage(
             pixels=pixels,

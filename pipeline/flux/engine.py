@@ -157,12 +157,12 @@ class _Run:
         for step, timestep in enumerate(timesteps):
             if self._should_stop():
                 raise GenerationStopped
-            self._on_progress(Progress(stage=Stage.DENOISING, step=step, steps=self._spec.steps))
+            self._report(Stage.DENOISING, step)
             yield timestep
             # A GPU runs behind the program; without waiting, all steps would be reported at once.
             self._denoised_at = self._now()
-        self._on_progress(Progress(stage=Stage.DENOISING, step=self._spec.steps, steps=self._spec.steps))
-        self._on_progress(Progress(stage=Stage.DECODING, step=self._spec.steps, steps=self._spec.steps))
+        self._report(Stage.DENOISING, self._spec.steps)
+        self._report(Stage.DECODING, self._spec.steps)
 
     def finish(self, picture: Image) -> GeneratedImage:
         """Measure the end and pack the picture."""
@@ -177,6 +177,10 @@ class _Run:
             decode_s=ended_at - self._denoised_at,
             peak_mib=torch.cuda.max_memory_reserved() // MIB if self._device == "cuda" else None,
         )
+
+    def _report(self, stage: Stage, step: int) -> None:
+        denoise_s = max(0.0, self._denoised_at - self._encoded_at)
+        self._on_progress(Progress(stage=stage, step=step, steps=self._spec.steps, denoise_s=denoise_s))
 
     def _now(self) -> float:
         if self._device == "cuda":

@@ -87,6 +87,9 @@ def test_progress_counts_every_step_and_ends_at_the_last(subject: Subject) -> No
         *denoising,
         Progress(stage=Stage.DECODING, step=STEPS, steps=STEPS),
     ]
+    clock = [progress.denoise_s for progress in seen]
+    assert clock[:2] == [0.0, pytest.approx(0.0, abs=0.01)]
+    assert clock == sorted(clock) and clock[-1] > 0
 
 
 def test_same_spec_draws_the_same_bytes_and_another_seed_others(subject: Subject) -> None:
