@@ -34,7 +34,7 @@ from pipeline.errors import (
     PipelineError,
     UnknownModel,
 )
-from pipeline.spec import MAX_SEED, MAX_STEPS, Aspect, ImageOptions
+from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBars
@@ -185,6 +185,13 @@ def draw(
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
     aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw with; default: the config's.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help=f"How much of it is drawn anew: over 0, up to 1; default: {DEFAULT_STRENGTH}."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="PNG file to write; default: named after prompt and seed, here."),
@@ -201,6 +208,7 @@ def draw(
     from pipeline import files
     from pipeline.models import choose_model, find_model
     from pipeline.png import encode_png
+    from pipeline.source import resolve_with_source
 
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
@@ -208,14 +216,19 @@ def draw(
     if aspect is not None and aspect not in set(Aspect):
         raise InvalidSpec("aspect", f"must be one of {SHAPES}")
     shape = None if aspect is None else Aspect(aspect)
-    options = ImageOptions(prompt=prompt, seed=seed, steps=steps, aspect=shape, model=card.name)
-    spec = card.resolve(options, random_seed=secrets.randbelow(MAX_SEED + 1))
+    options = ImageOptions(prompt=prompt, seed=seed, steps=steps, aspect=shape, model=card.name, strength=strength)
+    random_seed, source = secrets.randbelow(MAX_SEED + 1), None
+    if image is None:
+        spec = card.resolve(options, random_seed=random_seed)
+    else:
+        spec, fitted = resolve_with_source(card, options, read_upload(image), random_seed=random_seed)
+        source = fitted.tobytes()
     path = png_path(output, spec.prompt, spec.seed)
     if flaws := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # at once, not after importing torch
-    image = asyncio.run(_draw(config.pipeline, spec))
-    written = write_new(path, encode_png(image, release()), is_forced=is_forced)
-    _show_picture(image, written)
+    drawn = asyncio.run(_draw(config.pipeline, spec, source))
+    written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
+    _show_picture(drawn, written)
     if output is not None and not output.is_dir() and path != output:
         say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
     if written != path:
@@ -373,6 +386,17 @@ def png_path(output: Path | None, prompt: str, seed: int) -> Path:
     return path
 
 
+def read_upload(path: Path) -> bytes:
+    """The picture file to start from, as far as it may be: one byte too many shows that it is too large."""
+    from pipeline.source import MAX_SOURCE_BYTES
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SOURCE_BYTES + 1)
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE)
+
+
 def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
     """Write a file and return its path; beside an older one of that name (`-2`, `-3` …) unless forced."""
     places = itertools.chain([path], (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in itertools.count(2)))
@@ -388,7 +412,7 @@ def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
     raise AssertionError("there is always a next number")
 
 
-async def _draw(config: PipelineConfig, spec: ImageSpec) -> GeneratedImage:
+async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -> GeneratedImage:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
     from bot.executors import create_executor
@@ -413,7 +437,7 @@ async def _draw(config: PipelineConfig, spec: ImageSpec) -> GeneratedImage:
 
         try:
             await executor.start(spec.model)
-            return await executor.run(spec, on_progress=show, stop=StopSignal())
+            return await executor.run(spec, on_progress=show, stop=StopSignal(), source=source)
         finally:
             await executor.close(THREAD_GRACE_S)
 
@@ -431,6 +455,7 @@ def _show_picture(image: GeneratedImage, path: Path) -> None:
         "seed": str(image.spec.seed),
         "size": f"{image.width} × {image.height}",
         "steps": str(image.spec.steps),
+        **({"strength": f"{image.spec.strength:g}"} if image.spec.source else {}),
         "model": image.spec.model,
         "seconds": f"{image.seconds:.1f} ({parts})",
         "peak": peak,

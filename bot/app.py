@@ -43,6 +43,7 @@ IMAGES_FOLDER: Final = "images"
 ANNOUNCE_DEADLINE_S: Final = 3.0
 FLUSH_DEADLINE_S: Final = 3.0
 CLOSE_GRACE_S: Final = 2.0
+ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
 PRUNE_BATCH: Final = 200
 LAG_PROBE_S: Final = 0.05
@@ -159,6 +160,7 @@ async def _prune_forever(jobs: JobStore, images: ImageStore, history_days: int) 
         try:
             while deleted := await prune(jobs, images, before=int(time.time()) - history_days * DAY_S):
                 log.info("%s jobs older than %s days were deleted", deleted, history_days)
+            await images.delete_sources(kept=await jobs.sources(), before=time.time() - ORPHAN_AGE_S)
         except StoreUnavailable as error:
             log.error("old jobs cannot be deleted now: %s", error)
         await asyncio.sleep(PRUNE_EVERY_S)

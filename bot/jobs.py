@@ -118,6 +118,8 @@ class Request:
     reply_to: ReplyTo
     options: ImageOptions
     key: str  # unique per press of a button or command: a repeat returns the first job
+    is_more: bool = False  # one more picture of the same press: no pause between the two is asked for
+    source: bytes | None = None  # a picture file to start from, as it came, not checked yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

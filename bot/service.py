@@ -5,6 +5,7 @@ Everything a person may ask for passes here, so that a command, a button and a w
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -22,6 +23,7 @@ from bot.jobs import Job, JobStatus, Request, Standing, UserKey
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from pipeline.models import ModelCard
+from pipeline.source import resolve_with_source, source_png
 from pipeline.spec import MAX_SEED, Aspect, ImageOptions
 
 log = logging.getLogger(__name__)
@@ -96,7 +98,14 @@ class Service:
         """
         if not self.is_accepting:
             raise NotAccepting
-        spec = self.card.resolve(request.options, random_seed=secrets.randbelow(MAX_SEED + 1))
+        random_seed = secrets.randbelow(MAX_SEED + 1)
+        source = None
+        if request.source is None:
+            spec = self.card.resolve(request.options, random_seed=random_seed)
+        else:
+            spec, source = await asyncio.to_thread(
+                resolve_with_source, self.card, request.options, request.source, random_seed=random_seed
+            )
         if (free_mib := self._images.free_bytes() // MIB) < self._storage.min_free_mib:
             log.error(
                 "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
@@ -104,6 +113,12 @@ class Service:
                 self._storage.min_free_mib,
             )
             raise StorageFull
+        if source is not None:
+            try:
+                await self._images.write_source(spec.source, await asyncio.to_thread(source_png, source))
+            except OSError as error:
+                log.error("a picture to start from cannot be stored: %s", error)
+                raise StorageFull from error
         try:
             job = await self._queue.put(request, spec)
         except StoreUnavailable as error:
@@ -183,9 +198,26 @@ class Service:
             cooldown_s=self._limits.cooldown_s,
         )
 
+    async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
+        """The quota of everybody behind cards whose keys begin so, if together they may have as much as `people`."""
+        usage = await self._jobs.usage_of_cards(frontend, key_prefix, now=int(self._clock()))
+        limit = self._limits.max_images_per_day * people
+        return Quota(
+            used=len(usage.counted_at),
+            limit=limit,
+            resets_at=usage.counted_at[-limit] + DAY_S if len(usage.counted_at) >= limit else None,
+            active=usage.active,
+            active_limit=self._limits.max_active_per_user * people,
+            cooldown_s=0,
+        )
+
     async def untold(self, user: UserKey) -> list[Job]:
         """Results that could not be delivered, to be mentioned on this person's next command, oldest first."""
         return await self._jobs.untold(user)
+
+    async def failures(self, user: UserKey) -> list[Job]:
+        """What failed in the last 24 hours and this person has not been told of, for front ends that are looked at."""
+        return await self._jobs.failures(user, since=int(self._clock()) - DAY_S)
 
     async def mark_told(self, job_ids: Sequence[int]) -> None:
         """The person has been told of these results: do not mention them again."""

@@ -94,9 +94,13 @@ class Worker:
 
     async def _draw(self, running: RunningJob) -> GeneratedImage:
         job = running.job
+        source = await self._images.read_source(job.spec.source) if job.spec.source else None
         drawing = asyncio.ensure_future(
             self._executor.run(
-                job.spec, on_progress=lambda progress: self._queue.report(job.id, progress), stop=running.stop
+                job.spec,
+                on_progress=lambda progress: self._queue.report(job.id, progress),
+                stop=running.stop,
+                source=source,
             )
         )
         try:

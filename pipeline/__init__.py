@@ -9,6 +9,7 @@
     hardware.py  the GPU as its driver describes it. No torch.
     files.py     model files: where they lie, whether they are whole. No torch.
     fetch.py     model files: brought from their hub through modelscope, checked. No torch.
+    source.py    a person's picture → pixels to start from. No torch.
     png.py       pixels → PNG bytes with the spec inside
     quality.py   scores settings of the engine on the demo model, for `imagine-bot bench quality`
     fake.py      an Engine without torch: same contract, deterministic pictures. Tests only.

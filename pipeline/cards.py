@@ -5,11 +5,12 @@ The cards themselves are in `models.py`; where their files lie is the business o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.errors import InvalidSpec
-from pipeline.spec import RANDOM_SEED, Aspect, ImageOptions, ImageSpec, clean_prompt
+from pipeline.spec import DEFAULT_STRENGTH, RANDOM_SEED, Aspect, ImageOptions, ImageSpec, clean_prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +54,32 @@ class ModelCard:
     assumed_step_s: float = 1.0  # a guess for the first finish times, before anything was measured here
     assumed_fixed_s: float = 1.0  # text encoding + decoding, likewise
 
-    def resolve(self, options: ImageOptions, *, random_seed: int) -> ImageSpec:
+    def size(self, aspect: Aspect) -> tuple[int, int]:
+        """(width, height) of a shape, in px.
+
+        Raises:
+            InvalidSpec: this model has no such shape.
+        """
+        if aspect not in self.sizes:
+            choice = "one of " if len(self.sizes) > 1 else ""
+            raise InvalidSpec("aspect", f"must be {choice}{', '.join(self.sizes)} with {self.name}")
+        return self.sizes[aspect]
+
+    def nearest_aspect(self, width: int, height: int) -> Aspect:
+        """The shape that cuts least off a picture of this size."""
+        ratio = math.log(width / height)
+        return min(self.sizes, key=lambda aspect: abs(math.log(self.sizes[aspect][0] / self.sizes[aspect][1]) - ratio))
+
+    def resolve(self, options: ImageOptions, *, random_seed: int, source: str = "") -> ImageSpec:
         """Fill the gaps of `options` and check them against this model.
 
-        `random_seed` is used where the options leave the seed open (None or −1).
+        `random_seed` is used where the options leave the seed open (None or −1); `source` is the key of the
+        picture to start from.
 
         Raises:
             InvalidSpec: a value is out of range or this model has no such size.
         """
-        aspect = options.aspect or Aspect.SQUARE
-        if aspect not in self.sizes:
-            choice = "one of " if len(self.sizes) > 1 else ""
-            raise InvalidSpec("aspect", f"must be {choice}{', '.join(self.sizes)} with {self.name}")
-        width, height = self.sizes[aspect]
+        width, height = self.size(options.aspect or Aspect.SQUARE)
         return ImageSpec(
             prompt=clean_prompt(options.prompt),
             seed=random_seed if options.seed in (None, RANDOM_SEED) else options.seed,
@@ -75,4 +89,6 @@ class ModelCard:
             guidance=self.guidance,
             cfg_scale=self.cfg_scale,
             model=self.name,
+            source=source,
+            strength=(DEFAULT_STRENGTH if source else 1.0) if options.strength is None else options.strength,
         )

@@ -5,11 +5,13 @@ Torch-free, so that callers import it in milliseconds. Implementations: `flux/en
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from pipeline.errors import InvalidSpec
 from pipeline.spec import ImageSpec
 
 
@@ -63,6 +65,19 @@ class GeneratedImage:
         return self.denoise_s / self.spec.steps
 
 
+def check_source(spec: ImageSpec, source: bytes | None) -> None:
+    """See that the pixels to start from are those that the spec names.
+
+    Raises:
+        InvalidSpec: missing, not asked for, or others.
+    """
+    if source is None:
+        if spec.source:
+            raise InvalidSpec("image", "to start from is missing")
+    elif hashlib.sha256(source).hexdigest() != spec.source or len(source) != spec.width * spec.height * 3:
+        raise InvalidSpec("image", "to start from is not the one that was asked for")
+
+
 OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
 
@@ -77,8 +92,13 @@ class Engine(Protocol):
             ModelFilesMissing, OutOfMemory, GenerationFailed, EngineDead
         """
 
-    def generate(self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop) -> GeneratedImage:
+    def generate(
+        self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop, source: bytes | None = None
+    ) -> GeneratedImage:
         """Draw one picture; loads first if nobody did.
+
+        `source` is the picture that `spec.source` names, if it names one: (height, width, RGB) uint8 of the
+        size that is drawn; `check_source` says whether it is.
 
         `on_progress` is called on this thread before each step and after the last. `should_stop` is asked
         between steps, so stopping takes up to one step; encoding and decoding cannot be interrupted.

@@ -13,7 +13,7 @@ import time
 from PIL import Image
 
 from pipeline.cards import ModelCard
-from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage
+from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.spec import ImageSpec
 
@@ -37,9 +37,12 @@ class FakeEngine:
             time.sleep(self._load_s)
             self._is_loaded = True
 
-    def generate(self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop) -> GeneratedImage:
+    def generate(
+        self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop, source: bytes | None = None
+    ) -> GeneratedImage:
         """Walk through the stages of a real run, `step_s` per step; see `Engine.generate`."""
         self._check_alive()
+        check_source(spec, source)
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
         if not self._is_loaded:
@@ -69,7 +72,7 @@ class FakeEngine:
         report(Stage.DENOISING)
         denoised_at = time.perf_counter()
         report(Stage.DECODING)
-        pixels = _gradient(spec)
+        pixels = _gradient(spec, source)
         return GeneratedImage(
             pixels=pixels,
             width=spec.width,
@@ -99,8 +102,14 @@ class FakeEngine:
             raise EngineDead("died before")
 
 
-def _gradient(spec: ImageSpec) -> bytes:
-    """Four corner colours from a hash of the spec, stretched over the picture: (H, W, RGB) uint8."""
+def _gradient(spec: ImageSpec, source: bytes | None) -> bytes:
+    """Four corner colours from a hash of the spec, stretched over the picture: (H, W, RGB) uint8.
+
+    A source shows through as far as the strength leaves it.
+    """
     digest = hashlib.sha256(spec.to_json().encode()).digest()
-    corners = Image.frombytes("RGB", (2, 2), digest[:12])
-    return corners.resize((spec.width, spec.height), Image.Resampling.BILINEAR).tobytes()
+    size = (spec.width, spec.height)
+    gradient = Image.frombytes("RGB", (2, 2), digest[:12]).resize(size, Image.Resampling.BILINEAR)
+    if source is not None:
+        gradient = Image.blend(Image.frombytes("RGB", size, source), gradient, spec.strength)
+    return gradient.tobytes()

@@ -48,6 +48,8 @@ def parameters(spec: ImageSpec) -> str:
         "Size": f"{spec.width}x{spec.height}",
         "Model": spec.model,
     }
+    if spec.source:
+        pairs["Denoising strength"] = f"{spec.strength:g}"
     return f"{spec.prompt}\n" + ", ".join(f"{key}: {value}" for key, value in pairs.items())
 
 

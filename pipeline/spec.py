@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,7 @@ MAX_SEED: Final = 2**32 - 1  # inside Discord's (±2⁵³), SQLite's and JSON's 
 MAX_STEPS: Final = 50
 MAX_SIDE_PX: Final = 4096  # a bound for files from elsewhere; what a model draws well is on its card
 MAX_GUIDANCE: Final = 100.0
+DEFAULT_STRENGTH: Final = 0.6
 RANDOM_SEED: Final = -1
 SIDE_MULTIPLE_PX: Final = 16  # VAE ÷ 8, then 2 × 2 patches
 SPEC_VERSION: Final = 1
@@ -46,11 +48,16 @@ class ImageOptions:
     steps: int | None = None
     aspect: Aspect | None = None
     model: str | None = None
+    strength: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSpec:
-    """Everything that decides a picture. Equal specs give equal pictures on the same machine."""
+    """Everything that decides a picture. Equal specs give equal pictures on the same machine.
+
+    source: SHA-256 of the pixels to start from, in hexadecimal digits; "" to start from noise alone.
+    strength: how far back towards noise the source is taken, over 0 to 1; at 1 nothing of it is left.
+    """
 
     prompt: str
     seed: int
@@ -60,6 +67,8 @@ class ImageSpec:
     guidance: float
     cfg_scale: float
     model: str
+    source: str = ""
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         """Check what is true for any model.
@@ -85,6 +94,12 @@ class ImageSpec:
                 raise InvalidSpec(name, f"must be 0 to {MAX_GUIDANCE:g}")
         if not self.model:
             raise InvalidSpec("model", "is empty")
+        if self.source and not re.fullmatch(r"[0-9a-f]{64}", self.source):
+            raise InvalidSpec("source", "is not a SHA-256 in hexadecimal digits")
+        if not 0 < self.strength <= 1:
+            raise InvalidSpec("strength", "must be over 0, at most 1")
+        if not self.source and self.strength != 1:
+            raise InvalidSpec("strength", "needs an image to start from")
 
     @property
     def pixel_steps(self) -> int:
@@ -111,12 +126,13 @@ class ImageSpec:
         if fields.pop("version", None) != SPEC_VERSION:
             raise InvalidSpec("version", f"is not {SPEC_VERSION}")
         expected = {field.name: field.type for field in dataclasses.fields(cls)}
-        if missing := expected.keys() - fields.keys():
+        optional = {field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING}
+        if missing := expected.keys() - optional - fields.keys():
             raise InvalidSpec(min(missing), "is missing")
         if unknown := fields.keys() - expected.keys():
             raise InvalidSpec(min(unknown), "is unknown")
-        for name, kind in expected.items():
-            value = fields[name]
+        for name, value in fields.items():
+            kind = expected[name]
             if kind == "float" and type(value) is int and abs(value) <= MAX_SEED:  # 3 for 3.0
                 fields[name] = float(value)
             elif type(value).__name__ != kind:

@@ -31,9 +31,14 @@ class Executor(Protocol):
         """
 
     async def run(
-        self, spec: ImageSpec, *, on_progress: Callable[[Progress], None], stop: StopSignal
+        self,
+        spec: ImageSpec,
+        *,
+        on_progress: Callable[[Progress], None],
+        stop: StopSignal,
+        source: bytes | None = None,
     ) -> GeneratedImage:
-        """Draw one picture; loads the spec's model first if another one is loaded.
+        """Draw one picture, from `source` if the spec names one; loads the spec's model first if need be.
 
         Raises:
             PipelineError: whatever `Engine.generate` raises.

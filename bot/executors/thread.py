@@ -44,13 +44,19 @@ class ThreadExecutor:
         await self._on_thread(lambda: self._engine_of(model).load())
 
     async def run(
-        self, spec: ImageSpec, *, on_progress: Callable[[Progress], None], stop: StopSignal
+        self,
+        spec: ImageSpec,
+        *,
+        on_progress: Callable[[Progress], None],
+        stop: StopSignal,
+        source: bytes | None = None,
     ) -> GeneratedImage:
         """Draw `spec` on the gpu thread."""
         latest = _LatestValue(on_progress)
 
         def draw() -> GeneratedImage:
-            return self._engine_of(spec.model).generate(spec, on_progress=latest.put, should_stop=stop.is_set)
+            engine = self._engine_of(spec.model)
+            return engine.generate(spec, on_progress=latest.put, should_stop=stop.is_set, source=source)
 
         future = self._on_thread(draw)
         try:

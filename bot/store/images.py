@@ -10,8 +10,12 @@ import contextlib
 import logging
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
+
+from PIL import Image
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +23,7 @@ FILES_PER_FOLDER: Final = 1000  # folders with very many files are slow to list 
 
 
 class ImageStore:
-    """A folder of PNG files, named by number."""
+    """A folder of PNG files: pictures named by number, and in `sources/` what some of them start from, by content."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,11 +54,43 @@ class ImageStore:
                 return False
         return True
 
+    async def write_source(self, key: str, png: bytes) -> None:
+        """Keep a picture to start from under its `ImageSpec.source`.
+
+        Raises:
+            OSError: the disk is full or not writable; nothing is left behind.
+        """
+        await asyncio.to_thread(_write_whole, self._source(key), png)
+
+    async def read_source(self, key: str) -> bytes:
+        """The pixels of a kept source: (height, width, RGB) uint8.
+
+        Raises:
+            OSError: it is gone or damaged.
+        """
+
+        def read() -> bytes:
+            with Image.open(self._source(key), formats=("PNG",)) as file:
+                return file.convert("RGB").tobytes()
+
+        return await asyncio.to_thread(read)
+
+    async def delete_sources(self, *, kept: Collection[str], before: float) -> None:
+        """Delete the sources that no job in `kept` needs; those written after `before` may yet get one."""
+
+        def delete() -> None:
+            for path in self._folder.glob("sources/*/*.png"):
+                with contextlib.suppress(OSError):
+                    if path.stem not in kept and path.stat().st_mtime < before:
+                        path.unlink()
+
+        await asyncio.to_thread(delete)
+
     async def sweep(self) -> None:
         """Delete what a crash left half written."""
 
         def sweep() -> None:
-            for part in self._folder.glob("*/*.part"):
+            for part in self._folder.rglob("*.part"):
                 with contextlib.suppress(OSError):
                     part.unlink()
 
@@ -67,16 +103,22 @@ class ImageStore:
 
     def _write(self, number: int, png: bytes) -> str:
         relative = Path(f"{number // FILES_PER_FOLDER:05}") / f"{number}.png"
-        path = self._folder / relative
-        part = path.with_suffix(".part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                file.write(png)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        _write_whole(self._folder / relative, png)
         return relative.as_posix()
+
+    def _source(self, key: str) -> Path:
+        return self._folder / "sources" / key[:2] / f"{key}.png"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.stem}.{uuid4().hex}.part")  # two may write one source at once
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

@@ -132,6 +132,25 @@ class JobStore:
             counted_at=tuple(int(text) for text in counted_at.split(",") if text),
         )
 
+    async def usage_of_cards(self, frontend: str, key_prefix: str, *, now: int) -> Usage:
+        """The same for everybody whose cards have keys that begin so."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT queued_at, status IN ('queued', 'running') AS is_active
+            FROM jobs
+            WHERE reply_frontend = :frontend AND reply_key >= :first AND reply_key < :last
+              AND queued_at > :now - {DAY_S} AND {_COUNTS}
+            ORDER BY queued_at
+            """,
+            {"frontend": frontend, "first": key_prefix, "last": f"{key_prefix}\x7f", "now": now},
+        )
+        unfinished = await self.unfinished()
+        return Usage(
+            waiting=sum(job.status is JobStatus.QUEUED for job in unfinished),
+            active=sum(row["is_active"] for row in rows),
+            counted_at=tuple(row["queued_at"] for row in rows),
+        )
+
     # ── running ─────────────────────────────────────────────────────────────────────────────────────
 
     async def claim(self, *, now: int) -> Job | None:
@@ -365,6 +384,17 @@ class JobStore:
             _user_values(user),
         )
 
+    async def failures(self, user: UserKey, *, since: int) -> list[Job]:
+        """Failed jobs that ended after `since` and that this person was not told of by a reader, oldest first."""
+        return await self._many(
+            f"""
+            SELECT * FROM jobs
+            WHERE {_MINE} AND status = 'failed' AND finished_at > :since AND told_at IS NULL
+            ORDER BY id
+            """,
+            {**_user_values(user), "since": since},
+        )
+
     async def mark_told(self, job_ids: Sequence[int], *, now: int) -> None:
         """The person was told of these."""
         await self._database.fetch_all(
@@ -441,6 +471,11 @@ class JobStore:
             "SELECT * FROM jobs WHERE finished_at < :moment ORDER BY finished_at, id LIMIT :limit",
             {"moment": moment, "limit": limit},
         )
+
+    async def sources(self) -> set[str]:
+        """The pictures that any job starts from, by `ImageSpec.source`."""
+        rows = await self._database.fetch_all("SELECT DISTINCT json_extract(spec, '$.source') AS source FROM jobs")
+        return {row["source"] for row in rows if row["source"]}
 
     async def delete(self, job_ids: Sequence[int]) -> None:
         """Forget these jobs; their pictures have to be gone already."""

@@ -19,11 +19,17 @@ from fluent.runtime.types import fluent_number
 from bot.errors import Refusal
 from bot.jobs import FailureCode
 from pipeline.errors import InvalidSpec
+from pipeline.source import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS
 
 log = logging.getLogger(__name__)
 
 LANGUAGES: Final = ("en", "zh-CN")  # the first has every key; the others fall back to it
+
+
+INVALID: Final = frozenset(
+    {"invalid-prompt", "invalid-seed", "invalid-steps", "invalid-aspect", "invalid-image", "invalid-strength"}
+)
 
 
 class Wording:
@@ -70,12 +76,14 @@ class Wording:
     def invalid(self, error: InvalidSpec) -> str:
         """Say what is wrong with a value that a person typed."""
         key = f"invalid-{error.field}"
-        if key not in {"invalid-prompt", "invalid-seed", "invalid-steps", "invalid-aspect"}:
+        if key not in INVALID:
             return self.say("invalid-value", field=error.field, reason=error.reason)
         bounds: Mapping[str, int] = {
             "max_chars": MAX_PROMPT_CHARS,
             "max_seed": MAX_SEED,
             "max_steps": MAX_STEPS,
+            "max_image_mib": MAX_SOURCE_BYTES // 2**20,
+            "max_image_megapixels": MAX_SOURCE_PIXELS // 10**6,
         }
         return self.say(key, **bounds)
 

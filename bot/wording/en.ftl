@@ -47,6 +47,8 @@ invalid-prompt = The prompt must have 1 to { $max_chars } visible characters.
 invalid-seed = The seed must be a whole number from 0 to { $max_seed }; leave it out (or −1) for a random one.
 invalid-steps = The steps must be a whole number from 1 to { $max_steps }.
 invalid-aspect = The model in use cannot draw this shape. Please pick one from the list.
+invalid-image = The picture to start from must be a PNG, JPEG or WebP file of at most { $max_image_mib } MiB and { $max_image_megapixels } million pixels, and not far longer than wide.
+invalid-strength = The strength must be over 0, at most 1, and needs a picture to start from.
 invalid-value = “{ $field }” does not work: { $reason }.
 
 unexpected-error = Something went wrong on my side. Nothing was lost and nothing was counted; please try again. If it stays, tell the person who runs me: error { $error_id }.
@@ -60,7 +62,7 @@ failure-timeout = Drawing took too long and was stopped. This cost you nothing; 
 failure-interrupted = I was restarted twice while drawing this. This cost you nothing; please try again.
 failure-model-missing = The model's files are missing. This cost you nothing; please tell the person who runs me.
 failure-invalid-spec = The model in use cannot draw this size or these settings. This cost you nothing; please ask again.
-failure-storage = The picture could not be saved, most likely because the disk is full. This cost you nothing; please tell the person who runs me.
+failure-storage = A file of this picture could not be read or saved, most likely because the disk is full. This cost you nothing; please tell the person who runs me.
 
 ## The card in the channel
 

@@ -37,6 +37,8 @@ invalid-prompt = 提示词要有 1 到 { $max_chars } 个可见字符。
 invalid-seed = 种子必须是 0 到 { $max_seed } 的整数；留空（或填 −1）则随机。
 invalid-steps = 步数必须是 1 到 { $max_steps } 的整数。
 invalid-aspect = 当前模型画不了这种画幅，请从列表里选。
+invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels } 百万像素，长宽比也不能过大。
+invalid-strength = 重绘强度须大于 0、不超过 1，并且需要一张起始图片。
 invalid-value = “{ $field }”不可用：{ $reason }。
 
 unexpected-error = 我这边出错了。没有丢失任何东西，也没有计数，请再试一次。如果一直这样，请把错误编号告诉管理我的人：{ $error_id }。
@@ -50,7 +52,7 @@ failure-timeout = 画得太久，已中止，不计额度。减少步数或换�
 failure-interrupted = 绘制时我重启了两次，不计额度，请再试一次。
 failure-model-missing = 模型文件缺失，不计额度。请告诉管理我的人。
 failure-invalid-spec = 当前模型画不了这个尺寸或设置，不计额度，请重新提交。
-failure-storage = 图片没能保存，多半是磁盘满了，不计额度。请告诉管理我的人。
+failure-storage = 这张图的文件没能读取或保存，多半是磁盘满了，不计额度。请告诉管理我的人。
 
 ## 频道里的卡片
 

@@ -40,15 +40,17 @@ class Concept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """What the concepts look like: features (cutout, value) and the concept of each cutout."""
+    """What the concepts look like: features (cutout, value), their squared lengths, and the concept of each cutout."""
 
     concepts: tuple[Concept, ...]
     features: Array
+    squares: Array
     concept_of: npt.NDArray[np.int64]
 
     def nearest(self, picture: Array, side: Side | None = None, *, limit: int = 5) -> list[Concept]:
         """The most similar concepts, best first. `picture`: (H, W, RGB) in 0…1."""
-        distances = np.linalg.norm(self.features - feature(cutout(picture, side)), axis=1)
+        # |f − x|² without |x|², which is the same for all: one product instead of 40 MB of differences
+        distances = self.squares - 2 * (self.features @ feature(cutout(picture, side)))
         order = dict.fromkeys(self.concept_of[np.argsort(distances)].tolist())
         return [self.concepts[index] for index in list(order)[:limit]]
 
@@ -63,9 +65,11 @@ def references() -> References:
     rows, columns = pixels.shape[0] // CUTOUT_PX, pixels.shape[1] // CUTOUT_PX
     cutouts = pixels.reshape(rows, CUTOUT_PX, columns, CUTOUT_PX, 3).swapaxes(1, 2)
     present = [(row, column) for row in range(rows) for column in range(len(concepts)) if cutouts[row, column].any()]
+    features = np.stack([feature(cutouts[place]) for place in present])
     return References(
         concepts=concepts,
-        features=np.stack([feature(cutouts[place]) for place in present]),
+        features=features,
+        squares=(features**2).sum(1),
         concept_of=np.array([column for _, column in present]),
     )
 

@@ -28,7 +28,7 @@ from pipeline.errors import GenerationFailed, ModelFilesMissing
 
 _WEIGHT_KINDS = ("dit", "t5", "clip", "vae")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_PARTS = ("dit", "text_encoder_1", "text_encoder_2", "vae_decoder", "tokenizer_1", "tokenizer_2")
+_PARTS = ("dit", "text_encoder_1", "text_encoder_2", "vae_decoder", "vae_encoder", "tokenizer_1", "tokenizer_2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

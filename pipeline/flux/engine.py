@@ -17,11 +17,11 @@ import pipeline.flux.diffsynth  # noqa: F401 - before anything else of the libra
 # isort: split
 import torch
 from diffsynth.pipelines.flux_image import FluxImagePipeline
-from PIL.Image import Image
+from PIL import Image
 
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage
+from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
 from pipeline.flux.checkpoint import load_pipeline, placements
 from pipeline.flux.memory import MIB, translate
@@ -68,8 +68,11 @@ class FluxEngine:
             },
         )
 
-    def generate(self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop) -> GeneratedImage:
+    def generate(
+        self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop, source: bytes | None = None
+    ) -> GeneratedImage:
         """Draw one picture; see `Engine.generate`. Same spec, same machine: same bytes."""
+        check_source(spec, source)
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
         if self._pipe is None:
@@ -78,7 +81,7 @@ class FluxEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
-            return self._draw(self._pipe, spec, on_progress, should_stop)
+            return self._draw(self._pipe, spec, source, on_progress, should_stop)
         except Exception as error:
             # The frames of the failed run hold its activations; freed now, they are free for the next run
             # even if somebody keeps the exception.
@@ -97,7 +100,12 @@ class FluxEngine:
             torch.cuda.empty_cache()
 
     def _draw(
-        self, pipe: FluxImagePipeline, spec: ImageSpec, on_progress: OnProgress, should_stop: ShouldStop
+        self,
+        pipe: FluxImagePipeline,
+        spec: ImageSpec,
+        source: bytes | None,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
     ) -> GeneratedImage:
         run = _Run(spec, on_progress, should_stop, self._device)
         if self._device == "cuda":
@@ -105,8 +113,10 @@ class FluxEngine:
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
         check = pipe.vae_decoder.register_forward_hook(_check_finite)
         try:
-            picture: Image = pipe(
+            picture: Image.Image = pipe(
                 prompt=spec.prompt,
+                input_image=None if source is None else Image.frombytes("RGB", (spec.width, spec.height), source),
+                denoising_strength=spec.strength,
                 cfg_scale=spec.cfg_scale,
                 embedded_guidance=spec.guidance,
                 width=spec.width,
@@ -164,7 +174,7 @@ class _Run:
         self._report(Stage.DENOISING, self._spec.steps)
         self._report(Stage.DECODING, self._spec.steps)
 
-    def finish(self, picture: Image) -> GeneratedImage:
+    def finish(self, picture: Image.Image) -> GeneratedImage:
         """Measure the end and pack the picture."""
         ended_at = self._now()
         return GeneratedImage(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
@@ -105,6 +106,16 @@ def test_draw_takes_an_aspect() -> None:
     assert "64 × 96" in draw("a cat", "--aspect", "portrait").stdout
 
 
+def test_draw_starts_from_a_picture(clean_place: Path) -> None:
+    Image.new("RGB", (90, 60), "red").save("photo.jpg")
+    lines = dict(line.split(maxsplit=1) for line in draw("a cat", "--image", "photo.jpg").stdout.splitlines())
+    assert lines["size"] == "96 × 64" and lines["strength"] == "0.6"
+    spec = read_spec(Path(lines["file"]).read_bytes())
+    assert spec is not None and spec.strength == 0.6 and len(spec.source) == 64
+    with Image.open(lines["file"]) as picture:
+        assert "Denoising strength: 0.6" in picture.info["parameters"]
+
+
 def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:
     names = [draw("a cat", "--seed", "7").stdout.split()[1] for _ in range(3)]
     assert names == ["a-cat-7.png", "a-cat-7-2.png", "a-cat-7-3.png"]
@@ -153,6 +164,11 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--aspect", "banana"], "aspect must be one of square, portrait, landscape, phone, wide"),
         (["a cat", "--aspect", "wide", "--model", "demo"], "aspect must be square with demo"),
         (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
+        (["a cat", "--image", "gone.png"], "gone.png cannot be read: No such file or directory"),
+        (["a cat", "--image", "."], ". cannot be read: Is a directory"),
+        (["a cat", "--image", os.devnull], "image is empty"),
+        (["a cat", "--image", __file__], "image cannot be read as a PNG, JPEG or WebP picture"),
+        (["a cat", "--strength", "0.5"], "strength needs an image to start from"),
         (["a cat", "-o", "cat.jpg"], "cat.jpg: pictures are written as PNG; end the name in .png"),
     ],
 )
@@ -445,7 +461,14 @@ def _on_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int
     ours, theirs = pty.openpty()
     environment = {**_environment(), "COLUMNS": "100", "TERM": "xterm"}
     process = subprocess.Popen(
-        [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+        [*COMMAND, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(theirs)
     try:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery import DeliveryLoop
@@ -169,3 +174,42 @@ async def test_refusal_of_the_queue_passes_through(make_service, make_request, n
     await service.submit(make_request())
     with pytest.raises(TooManyJobs):
         await service.submit(make_request())
+
+
+async def test_picture_to_start_from_is_kept_before_its_job_is_written(
+    make_service, make_request, images: ImageStore, jobs: JobStore
+) -> None:
+    request = replace(make_request(aspect=None, strength=0.3), source=a_png((300, 200)))
+    job, _ = await make_service().submit(request)
+    assert (job.spec.width, job.spec.height, job.spec.strength) == (96, 64, 0.3)
+    assert len(await images.read_source(job.spec.source)) == 96 * 64 * 3
+    assert await jobs.sources() == {job.spec.source}
+    again, _ = await make_service().submit(request)
+    assert again == job
+
+
+async def test_bad_picture_is_refused_before_anything_is_written(
+    make_service, make_request, images: ImageStore, jobs: JobStore, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidSpec):
+        await make_service().submit(replace(make_request(), source=b"not a picture"))
+    assert await jobs.unfinished() == []
+    assert list(tmp_path.rglob("sources")) == []
+
+
+async def test_disk_that_takes_no_source_is_refused_politely(
+    make_service, make_request, monkeypatch: pytest.MonkeyPatch, jobs: JobStore
+) -> None:
+    def no_space(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(StorageFull):
+        await make_service().submit(replace(make_request(), source=a_png((64, 64))))
+    assert await jobs.unfinished() == []
+
+
+def a_png(size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from bot.config import LimitsConfig, WorkerConfig
 from bot.errors import JobAlreadyFinished
@@ -23,6 +26,7 @@ from pipeline import EngineDead
 from pipeline.config import PipelineConfig
 from pipeline.models import find_model
 from pipeline.png import read_spec
+from pipeline.source import resolve_with_source, source_png
 
 Put = Callable[..., Awaitable[Job]]
 
@@ -85,6 +89,25 @@ async def test_picture_is_saved_with_its_spec_before_it_is_announced(
     path = images.find(done.image_path)
     assert path is not None and path.stat().st_size == done.image_bytes
     assert read_spec(path.read_bytes()) == job.spec
+
+
+async def test_picture_starts_from_the_kept_source(
+    jobs: JobStore, queue: JobQueue, images: ImageStore, make_request: Callable[..., Request], working
+) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, format="PNG")
+    request = make_request(strength=0.01)
+    spec, source = resolve_with_source(find_model("fake"), request.options, buffer.getvalue(), random_seed=1)
+    lost = await queue.put(request, spec)
+    async with working():
+        assert (await ended(jobs, lost)).failure_code is FailureCode.STORAGE
+        await images.write_source(spec.source, source_png(source))
+        done = await ended(jobs, await queue.put(replace(request, key="again"), spec))
+    assert done.image_path is not None
+    path = images.find(done.image_path)
+    assert path is not None
+    red, green, blue = Image.open(path).getpixel((32, 32))
+    assert red > 250 and green < 5 and blue < 5
 
 
 async def test_every_third_job_fails_and_the_thirtieth_still_runs(jobs: JobStore, put: Put, working) -> None:

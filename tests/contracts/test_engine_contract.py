@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine, Progress, Stage
 from pipeline.errors import GenerationStopped, InvalidSpec
-from pipeline.models import DEMO, FAKE, create_engine
-from pipeline.spec import ImageOptions, ImageSpec
+from pipeline.models import DEMO, FAKE, MODELS, create_engine
+from pipeline.source import resolve_with_source
+from pipeline.spec import Aspect, ImageOptions, ImageSpec
 
 STEPS = 3
 
@@ -98,6 +102,35 @@ def test_same_spec_draws_the_same_bytes_and_another_seed_others(subject: Subject
     )
     assert again.pixels == first.pixels
     assert other.pixels != first.pixels
+
+
+def test_source_shows_through_less_and_less_as_the_strength_grows(subject: Subject) -> None:
+    width, height = subject.card.sizes[Aspect.SQUARE]
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).save(buffer, format="PNG")
+    distances = []
+    for strength in (0.1, 0.5, 1.0):
+        options = ImageOptions(prompt="a red apple", seed=1, steps=STEPS, strength=strength)
+        spec, source = resolve_with_source(subject.card, options, buffer.getvalue(), random_seed=0)
+        first, again = (
+            subject.engine.generate(spec, on_progress=ignore, should_stop=never, source=source.tobytes()).pixels
+            for _ in range(2)
+        )
+        assert first == again
+        distances.append(np.abs(np.frombuffer(first, np.uint8).astype(int) - np.asarray(source).ravel()).mean())
+    # The random model cannot undo its own encoder: there only the order is promised by the mathematics.
+    assert distances[0] < distances[-1] or subject.card.name not in MODELS
+    assert len(set(distances)) == 3
+
+
+def test_source_that_was_not_asked_for_or_is_missing_is_refused(subject: Subject) -> None:
+    spec = subject.spec()
+    with pytest.raises(InvalidSpec):
+        subject.engine.generate(spec, on_progress=ignore, should_stop=never, source=bytes(spec.width * spec.height * 3))
+    with pytest.raises(InvalidSpec):
+        sourced = dataclasses.replace(spec, source="0" * 64, strength=0.5)
+        subject.engine.generate(sourced, on_progress=ignore, should_stop=never)
+    subject.engine.generate(spec, on_progress=ignore, should_stop=never)
 
 
 def test_stop_takes_effect_within_a_step_and_the_next_run_works(subject: Subject) -> None:

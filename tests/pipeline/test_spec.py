@@ -102,6 +102,11 @@ def test_hostile_json_is_refused(text: str) -> None:
         ImageSpec.from_json(text)
 
 
+def test_spec_of_a_release_without_sources_is_read() -> None:
+    spec = ImageSpec.from_json(json.dumps({"version": 1, **fields()}))
+    assert (spec.source, spec.strength) == ("", 1.0)
+
+
 def test_whole_number_is_accepted_where_a_float_belongs() -> None:
     assert ImageSpec.from_json(json.dumps({"version": 1, **fields(guidance=3)})).guidance == 3.0
 
@@ -122,6 +127,10 @@ def test_whole_number_is_accepted_where_a_float_belongs() -> None:
         ("guidance", float("inf")),
         ("cfg_scale", -1.0),
         ("model", ""),
+        ("source", "../../etc/passwd"),
+        ("source", "A" * 64),
+        ("strength", 0.5),  # without a source
+        ("strength", 0.0),
     ],
 )
 def test_value_out_of_range_is_refused_by_name(field: str, value: object) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bot.store.images import ImageStore
+from pipeline.source import source_png
 
 
 async def test_written_file_is_found_and_deleted(images: ImageStore) -> None:
@@ -62,3 +65,23 @@ async def test_sweep_deletes_what_a_crash_left_and_nothing_else(images: ImageSto
     left.write_bytes(b"half")
     await images.sweep()
     assert not left.exists() and images.find(relative) is not None
+
+
+async def test_source_is_kept_by_content_and_read_back(images: ImageStore) -> None:
+    picture = Image.linear_gradient("L").convert("RGB").resize((16, 8))
+    for _ in range(2):  # twice is fine
+        await images.write_source("ab" * 32, source_png(picture))
+    assert await images.read_source("ab" * 32) == picture.tobytes()
+
+
+async def test_sources_go_when_no_job_needs_them_but_not_those_just_written(images: ImageStore) -> None:
+    picture = source_png(Image.new("RGB", (16, 16)))
+    for digit in "abc":
+        await images.write_source(digit * 64, picture)
+    await images.delete_sources(kept={"a" * 64}, before=0)
+    await images.read_source("b" * 64)
+    await images.delete_sources(kept={"a" * 64}, before=time.time() + 60)
+    await images.read_source("a" * 64)
+    for digit in "bc":
+        with pytest.raises(OSError, match="No such file"):
+            await images.read_source(digit * 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import pipeline.demo
 from pipeline.config import PipelineConfig
 from pipeline.demo.model import SmallDiT, SmallVAEDecoder, SmallVAEEncoder
+from pipeline.demo.scoring import picture_of, references
 from pipeline.engine import Engine
 from pipeline.models import DEMO, create_engine
+from pipeline.source import resolve_with_source
 from pipeline.spec import ImageOptions
 
 FOLDER = Path(pipeline.demo.__file__).parent
@@ -29,11 +33,30 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.close()
 
 
-def draw(engine: Engine, prompt: str) -> np.ndarray:
+def draw(
+    engine: Engine,
+    prompt: str,
+    *,
+    steps: int = 8,
+    source: np.ndarray | None = None,
+    strength: float | None = None,
+) -> np.ndarray:
     """(H, W, RGB) in 0…1."""
-    spec = DEMO.resolve(ImageOptions(prompt=prompt, seed=7), random_seed=0)
-    image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
+    options, pixels = ImageOptions(prompt=prompt, seed=7, steps=steps, strength=strength), None
+    if source is None:
+        spec = DEMO.resolve(options, random_seed=0)
+    else:
+        buffer = io.BytesIO()
+        Image.fromarray((source * 255).round().astype(np.uint8)).save(buffer, format="PNG")
+        spec, fitted = resolve_with_source(DEMO, options, buffer.getvalue(), random_seed=0)
+        pixels = fitted.tobytes()
+    image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False, source=pixels)
     return np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3) / 255
+
+
+def shrunk(picture: np.ndarray) -> np.ndarray:
+    """As `pipeline.demo.scoring` looks at it."""
+    return picture_of((picture * 255).round().astype(np.uint8).tobytes(), picture.shape[1], picture.shape[0])
 
 
 def share_of(picture: np.ndarray, low: tuple[float, ...], high: tuple[float, ...]) -> float:
@@ -64,6 +87,31 @@ def test_panda_is_black_and_white(engine: Engine) -> None:
 def test_background_has_the_colour_that_was_named(engine: Engine) -> None:
     border = draw(engine, "a unicorn on a yellow background")[:16]
     assert share_of(border, *YELLOW) > 0.9
+
+
+def rms(first: np.ndarray, second: np.ndarray) -> float:
+    """Root mean square difference, in 0…255."""
+    return float(np.sqrt(((first - second) ** 2).mean()) * 255)
+
+
+@pytest.mark.parametrize("prompt", ["a red apple", "一只熊猫", "a castle", "a blue umbrella on a pink background"])
+def test_more_steps_are_never_worse(engine: Engine, prompt: str) -> None:
+    """The drawing is recognised at every number of steps, and settles: late steps change little."""
+    pictures = {steps: draw(engine, prompt, steps=steps) for steps in (4, 8, 20, 50)}
+    subjects = {references().nearest(shrunk(picture))[0].key for picture in pictures.values()}
+    assert len(subjects) == 1
+    assert rms(pictures[20], pictures[50]) <= rms(pictures[4], pictures[50])
+
+
+def test_nearby_strengths_give_nearby_pictures(engine: Engine) -> None:
+    """From an apple to a panda in small steps, farther and farther from where it began."""
+    source = draw(engine, "a red apple on a blue background")
+    pictures = [draw(engine, "a panda", source=source, strength=strength) for strength in (0.1, 0.3, 0.35, 0.6, 1.0)]
+    distances = [rms(source, picture) for picture in pictures]
+    assert distances == sorted(distances)
+    assert distances[0] < 6
+    assert rms(pictures[1], pictures[2]) < rms(pictures[1], pictures[3]) < rms(pictures[1], pictures[4])
+    assert references().nearest(shrunk(pictures[-1]))[0].en[0] == "panda"
 
 
 def test_classes_have_the_parameters_that_the_card_states() -> None:

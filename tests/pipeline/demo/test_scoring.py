@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.demo import scoring
 from pipeline.demo.scoring import FOLDER, Array, references
@@ -13,14 +16,18 @@ def blank(*colour: float) -> Array:
     return np.ones((128, 128, 3)) * np.array(colour or (1.0, 1.0, 1.0))
 
 
+@cache
+def sheet() -> Image.Image:
+    """Every concept's reference cutout, 32 px each."""
+    with Image.open(FOLDER / "cutouts.png") as file:
+        return file.convert("RGB")
+
+
 def paste(picture: Array, key: str, *, x: float = 0.5, y: float = 0.5, size: int = 48) -> Array:
     """Put a concept's own reference cutout onto a picture."""
-    from PIL import Image
-
     column = [concept.key for concept in references().concepts].index(key)
-    with Image.open(FOLDER / "cutouts.png") as sheet:
-        box = (column * 32, 0, column * 32 + 32, 32)
-        cut = np.asarray(sheet.convert("RGB").crop(box).resize((size, size), Image.Resampling.BILINEAR)) / 255
+    box = (column * 32, 0, column * 32 + 32, 32)
+    cut = np.asarray(sheet().crop(box).resize((size, size), Image.Resampling.BILINEAR)) / 255
     top, left = int(y * 128 - size / 2), int(x * 128 - size / 2)
     place = picture[top : top + size, left : left + size]
     place[...] = np.where(cut.min(-1, keepdims=True) < 0.97, cut, place)
