@@ -19,6 +19,10 @@ from bot.store.settingstore import SettingStore
 from pipeline import ImageOptions, ImageSpec
 
 
+# As `pipeline.models.create_engine` does: too late there for tests that import torch themselves.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings, or the token, of the person who runs it."""

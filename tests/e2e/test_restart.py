@@ -51,6 +51,7 @@ async def test_job_that_dies_with_the_process_twice_is_failed_and_the_next_one_r
 ) -> None:
     poison = await imagine(discord, "[hang] [step=0.05]")
     innocent = await imagine(discord, "innocent")
+    await wait_row(data_dir, 1)
     for attempt in (1, 2):
         await wait_row(data_dir, status="running", attempts=attempt)
         await bot.kill()
