@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.quality import Score
 
 MEASURES: Final = ("top1", "top5", "top1 en", "top1 zh", "colour", "count", "place", "pair")
-PRECISIONS: Final = ("float32", "bfloat16", "float8")
+PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 
@@ -32,7 +32,7 @@ def _group() -> None:
 
 @app.command()
 def quality(
-    precision: Annotated[list[str] | None, typer.Option(help="float32, bfloat16, float8; repeatable.")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help=f"{', '.join(PRECISIONS)}; repeatable.")] = None,
     steps: Annotated[list[int] | None, typer.Option(min=1, max=50, help="Steps; repeatable.")] = None,
     cfg_scale: Annotated[list[float] | None, typer.Option("--cfg", help="CFG scale; repeatable.")] = None,
     guidance: Annotated[list[float] | None, typer.Option(help="Embedded guidance; repeatable.")] = None,
@@ -48,7 +48,7 @@ def quality(
     from pipeline.models import DEMO
     from pipeline.quality import Setting, make_tasks, measure
 
-    precisions = precision or ["float32", "float8"]
+    precisions = precision or ["float32", "float8", "int8"]
     if unknown := set(precisions) - set(PRECISIONS):
         raise typer.BadParameter(f"unknown precision {min(unknown)!r}; there are {', '.join(PRECISIONS)}")
     config, _ = load_config(config_path)

@@ -7,6 +7,7 @@
     cards.py     ModelCard: what is true of a model before loading it; card.resolve(options) → spec
     models.py    MODELS: name → card; choose_model(); create_engine() imports torch on demand
     hardware.py  the GPU as its driver describes it. No torch.
+    plan.py      what stays on the card, what is streamed: arithmetic. No torch.
     files.py     model files: where they lie, whether they are whole. No torch.
     fetch.py     model files: brought from their hub through modelscope, checked. No torch.
     source.py    a person's picture → pixels to start from. No torch.

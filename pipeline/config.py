@@ -28,7 +28,7 @@ class PipelineConfig(BaseModel):
     models_dir: UserPath = Field(default_factory=default_models_dir, description="Folder of the model files")
     endpoint: str | None = Field(None, description="ModelScope endpoint to fetch from; unset = its own default")
     vram_limit_mib: int = Field(7000, ge=2000, description="GPU memory that weights and activations may take, in MiB")
-    precision: Literal["auto", "float32", "bfloat16", "float8"] = Field(
+    precision: Literal["auto", "float32", "bfloat16", "float8", "int8"] = Field(
         "auto", description="How weights are stored; auto = float32 on the CPU, else 8 bits for models of billions"
     )
     cpu_threads: int = Field(

@@ -25,6 +25,9 @@ from pipeline import files
 from pipeline.cards import ModelCard
 from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
+from pipeline.flux.formats import Format
+from pipeline.flux.transformer import Transformer
+from pipeline.hardware import MIB
 
 _WEIGHT_KINDS = ("dit", "t5", "clip", "vae")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -74,7 +77,7 @@ def placements(*, is_offloaded: bool, device: str, precision: str = "auto") -> d
 
     `auto`: small models are float32 everywhere, since on a CPU bfloat16 is many times slower and on a GPU it
     does not matter; large ones compute in bfloat16 on the GPU and rest in host memory, the transformer in 8
-    bits. `float32` and `bfloat16` store and compute alike; `float8` stores the transformer in 8 bits.
+    bits. `float32` and `bfloat16` store and compute alike; `float8` and `int8` are for the transformer alone.
     """
     is_streamed = is_offloaded and device != "cpu"
     if precision == "auto":
@@ -84,9 +87,16 @@ def placements(*, is_offloaded: bool, device: str, precision: str = "auto") -> d
         by_kind = dict.fromkeys(_WEIGHT_KINDS, Placement.offloaded(computed, computed, device))
     else:
         by_kind = dict.fromkeys(_WEIGHT_KINDS, Placement.resident(computed, device))
-    if precision == "float8":
+    if is_streamed and precision == "float8":
         by_kind["dit"] = Placement.offloaded(torch.float8_e4m3fn, computed, device)
     return by_kind
+
+
+def transformer_format(*, is_offloaded: bool, device: str, precision: str) -> Format | None:
+    """How the transformer is kept; None where DiffSynth's own recipe for small cards is still the default."""
+    if is_offloaded and device != "cpu" and precision != Format.INT8:
+        return None
+    return Format.FLOAT32 if precision == "auto" else Format(precision)
 
 
 def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
@@ -99,9 +109,12 @@ def load_pipeline(
     models_dir: Path,
     *,
     placements: Mapping[str, Placement],
+    kept_as: Format | None,
     vram_limit_mib: int | None,
 ) -> FluxImagePipeline:
     """Read a model's files into a pipeline at rest. Blocks for seconds to minutes.
+
+    `kept_as` is the format of the transformer; None leaves it to DiffSynth, where its placement says.
 
     Raises:
         ModelFilesMissing: files are absent, empty or not whole.
@@ -119,11 +132,13 @@ def load_pipeline(
             **asdict(placements[kind]),
         )
         for kind in _WEIGHT_KINDS
+        if kind != "dit" or kept_as is None
     ]
+    dtype, device = placements["dit"].computation_dtype, placements["dit"].computation_device
     try:
         pipe = FluxImagePipeline.from_pretrained(
-            torch_dtype=placements["dit"].computation_dtype,
-            device=placements["dit"].computation_device,
+            torch_dtype=dtype,
+            device=device,
             model_configs=configs,
             tokenizer_1_config=None,
             tokenizer_2_config=None,
@@ -131,6 +146,16 @@ def load_pipeline(
         )
     except ValueError as error:  # a layout that is not in DiffSynth's table; its message names the file
         raise GenerationFailed(str(error)) from error
+    if kept_as is not None:
+        paths = files.weights_of(card.files["dit"], models_dir)
+        cache = models_dir / "packed" / f"{card.name}.{kept_as}.safetensors" if card.is_offloaded else None
+        transformer = Transformer(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
+        if card.is_offloaded and vram_limit_mib is not None:
+            transformer.place_within(vram_limit_mib * MIB, sizes=card.sizes.values())
+        else:
+            transformer.place()
+        pipe.dit = transformer.dit
+        pipe.model_fn = lambda **inputs: transformer.predict(schedule=pipe.scheduler.timesteps, **inputs)
     # The class is read from the folder: CLIPTokenizer and T5Tokenizer for FLUX.1, as DiffSynth would take
     # them, but the demo's word pieces belong to neither.
     for name in ("tokenizer_1", "tokenizer_2"):

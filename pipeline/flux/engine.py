@@ -23,8 +23,9 @@ from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
-from pipeline.flux.checkpoint import load_pipeline, placements
-from pipeline.flux.memory import MIB, translate
+from pipeline.flux.checkpoint import load_pipeline, placements, transformer_format
+from pipeline.flux.memory import translate
+from pipeline.hardware import MIB
 from pipeline.spec import ImageSpec
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,9 @@ class FluxEngine:
                 self._card,
                 self._config.models_dir,
                 placements=placements(
+                    is_offloaded=self._card.is_offloaded, device=self._device, precision=self._config.precision
+                ),
+                kept_as=transformer_format(
                     is_offloaded=self._card.is_offloaded, device=self._device, precision=self._config.precision
                 ),
                 vram_limit_mib=self._config.vram_limit_mib if self._device == "cuda" else None,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.errors import EngineDead, GenerationFailed, OutOfMemory, PipelineError
-
-MIB = 2**20
+from pipeline.hardware import MIB
 
 # Messages, because torch raises plain RuntimeError for these outside its CUDA allocator. "out of memory":
 # cudaMalloc inside a library; the rest: cuBLAS workspace; host allocator on Linux and on Windows.

@@ -14,7 +14,8 @@ from diffsynth.core.loader.file import convert_keys_dict_to_single_str, hash_mod
 from pipeline import files
 from pipeline.demo.layouts import LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
-from pipeline.flux.checkpoint import load_pipeline, placements, register_layouts
+from pipeline.flux.checkpoint import load_pipeline, placements, register_layouts, transformer_format
+from pipeline.flux.formats import Format
 from pipeline.models import DEMO
 from tests.pipeline.flux import random_flux
 from tests.pipeline.flux.random_flux import FULL, Shapes, miniature_card
@@ -54,7 +55,7 @@ def test_layouts_are_registered_once() -> None:
 
 def test_missing_file_is_named_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ModelFilesMissing) as raised:
-        load_pipeline(miniature_card(), tmp_path, placements=CPU, vram_limit_mib=None)
+        load_pipeline(miniature_card(), tmp_path, placements=CPU, kept_as=Format.FLOAT32, vram_limit_mib=None)
     assert tmp_path / "black-forest-labs/FLUX.1-dev/ae.safetensors" in raised.value.paths
 
 
@@ -64,15 +65,15 @@ def test_checkpoint_of_unknown_layout_is_named(miniature_dir: Path, tmp_path: Pa
     shapes: Shapes = {"a.weight": (2, 2)}
     random_flux.write_safetensors(dit, shapes, dtype=torch.float32, generator=torch.Generator().manual_seed(1))
     with pytest.raises(GenerationFailed, match=r"flux1-dev\.safetensors"):
-        load_pipeline(miniature_card(), tmp_path, placements=CPU, vram_limit_mib=None)
+        load_pipeline(miniature_card(), tmp_path, placements=CPU, kept_as=Format.FLOAT32, vram_limit_mib=None)
 
 
 def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(miniature_dir, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "black-forest-labs/FLUX.1-dev"
     shutil.copy(folder / "ae.safetensors", folder / "flux1-dev.safetensors")
-    with pytest.raises(GenerationFailed, match="hold no dit"):
-        load_pipeline(miniature_card(), tmp_path, placements=CPU, vram_limit_mib=None)
+    with pytest.raises(GenerationFailed, match="no FLUX transformer"):
+        load_pipeline(miniature_card(), tmp_path, placements=CPU, kept_as=Format.FLOAT32, vram_limit_mib=None)
 
 
 def test_large_models_rest_in_host_memory_and_small_ones_stay() -> None:
@@ -81,3 +82,20 @@ def test_large_models_rest_in_host_memory_and_small_ones_stay() -> None:
     assert (large["t5"].offload_dtype, large["t5"].computation_dtype) == (torch.bfloat16, torch.bfloat16)
     assert placements(is_offloaded=False, device="cuda")["dit"].offload_device is None
     assert placements(is_offloaded=True, device="cpu")["dit"].computation_dtype is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("is_offloaded", "device", "precision", "kept_as"),
+    [
+        (False, "cpu", "auto", Format.FLOAT32),
+        (False, "cuda", "auto", Format.FLOAT32),
+        (False, "cpu", "int8", Format.INT8),
+        (True, "cuda", "int8", Format.INT8),
+        (True, "cuda", "auto", None),
+        (True, "cpu", "bfloat16", Format.BFLOAT16),
+    ],
+)
+def test_format_follows_from_model_device_and_setting(
+    is_offloaded: bool, device: str, precision: str, kept_as: Format | None
+) -> None:
+    assert transformer_format(is_offloaded=is_offloaded, device=device, precision=precision) is kept_as

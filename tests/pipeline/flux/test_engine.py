@@ -56,6 +56,7 @@ def create_offloading(
             }
 
         monkeypatch.setattr(engine_module, "placements", on_the_cpu)
+        monkeypatch.setattr(engine_module, "transformer_format", lambda **_options: None)
         engine = FluxEngine(miniature_card(is_offloaded=True), cpu_config)
         engine.load()
         return engine

@@ -1,0 +1,98 @@
+"""Packed blocks on disk: written once per checkpoint and format, read at every start after that.
+
+A safetensors file with one run of bytes per block, so that any tool can look inside. It is a cache: whatever is
+wrong with it, it is written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.errors import DiskFull
+from pipeline.flux.packing import Block
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 1  # of what the bytes mean; raise it with any change of `formats.py` or `packing.py`
+SPARE_BYTES: Final = 2**30  # that the disk keeps
+
+
+def fingerprint(paths: Sequence[Path], kept_as: str) -> str:
+    """Names one version of a checkpoint in one format. Reads headers, not weights.
+
+    A file that was changed without changing its size or time is not noticed.
+    """
+    digest = hashlib.sha256(f"{VERSION} {kept_as}".encode())
+    for path in paths:
+        status = path.stat()
+        with path.open("rb") as file:
+            header = file.read(struct.unpack("<Q", file.read(8))[0])
+        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns} ".encode() + header)
+    return digest.hexdigest()
+
+
+def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> dict[str, Tensor] | None:
+    """The bytes of each block (size,) uint8, mapped from the file, not read; None if it is not what is wanted."""
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header: Any = json.loads(file.read(length))
+        expected, total = _header(blocks, source)
+        if header != expected or path.stat().st_size != 8 + length + total:
+            return None
+        # Copy-on-write only because torch wants memory that it might write to.
+        data = torch.from_numpy(np.memmap(path, np.uint8, "c", offset=8 + length))
+    except (OSError, ValueError, struct.error, RecursionError):
+        return None
+    ends = {name: header[name]["data_offsets"] for name in blocks}
+    return {name: data[start:end] for name, (start, end) in ends.items()}
+
+
+def write_packed(
+    path: Path, blocks: Mapping[str, Block], source: str, contents: Iterable[tuple[Block, Tensor]]
+) -> None:
+    """Write the file so that it is there whole or not at all.
+
+    Raises:
+        DiskFull: there is no room; nothing was written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header, total = _header(blocks, source)
+    text = json.dumps(header).encode()
+    if (free := shutil.disk_usage(path.parent).free) < total + SPARE_BYTES:
+        raise DiskFull(path.parent, total + SPARE_BYTES, free)
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            start, done = file.tell(), 0
+            for block, data in contents:
+                file.seek(start + header[block.name]["data_offsets"][0])
+                file.write(data.numpy().data)
+                if (done + block.size) * 10 // total > done * 10 // total:
+                    log.info("packing %s: %.0f %%", path.stem, 100 * (done + block.size) / total)
+                done += block.size
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _header(blocks: Mapping[str, Block], source: str) -> tuple[dict[str, Any], int]:
+    """What the file begins with, and how many bytes follow."""
+    header: dict[str, Any] = {"__metadata__": {"source": source}}
+    offset = 0
+    for block in blocks.values():
+        header[block.name] = {"dtype": "U8", "shape": [block.size], "data_offsets": [offset, offset + block.size]}
+        offset += block.size
+    return header, offset

@@ -1,0 +1,205 @@
+"""FLUX's transformer from a checkpoint, in a format of ours: packed, placed, its modulation hoisted.
+
+DiffSynth says what the file is and brings the classes; how weights are kept, moved and multiplied is ours.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import torch
+from diffsynth.configs import MODEL_CONFIGS
+from diffsynth.core.loader import hash_model_file
+from torch import Tensor, nn
+
+from pipeline.errors import GenerationFailed
+from pipeline.flux.formats import Format
+from pipeline.flux.modulation import HoistedModel
+from pipeline.flux.packed_file import fingerprint, read_packed, write_packed
+from pipeline.flux.packing import MODULATION, REST, Block, Convert, layout, pack, prepare
+from pipeline.flux.ring import Ring
+from pipeline.plan import make_plan
+
+log = logging.getLogger(__name__)
+
+LOCKED_SHARE: Final = 0.35  # of the host's memory; with much more of it page-locked, systems stall
+
+
+class Transformer:
+    """A transformer and where its weights lie. `dit` is DiffSynth's class, `predict` its `model_fn_flux_image`.
+
+    Blocks that were placed stay on the device; the others pass through a ring whenever they are needed.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], *, kept_as: Format, dtype: torch.dtype, device: str, cache: Path | None = None
+    ) -> None:
+        """Read a checkpoint, or the packed file `cache` that was made of it; nothing is placed yet.
+
+        Without `cache` the packed blocks are kept in memory.
+
+        Raises:
+            GenerationFailed: no transformer that DiffSynth knows, or not whole.
+            DiskFull: no room for the packed file.
+        """
+        make, convert = _recognise(paths)
+        with torch.device("meta"):
+            self.dit = make()
+        prepare(self.dit, kept_as, dtype)
+        self._device = device
+        self.blocks = layout(self.dit)
+        self.running = [name for name in self.blocks if name != REST and not name.endswith(MODULATION)]
+        self._packed = self._read(paths, convert, kept_as, cache)
+        self._owners = dict(self.dit.named_modules())
+        self._placed: set[str] = set()
+        self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
+        self._ring: Ring | None = None
+        self._views: dict[tuple[str, int], list[tuple[dict[str, Any], str, Tensor]]] = {}  # by block and slot
+        self._is_in_phase = False  # what the ring brings next is the first block of a step
+        self.predict = HoistedModel(self.dit, self._visit)
+        for name in self.running:
+            self._owners[name].register_forward_pre_hook(partial(self._before, name))
+            self._owners[name].register_forward_hook(partial(self._after, name))
+
+    def place(self, resident: Collection[str] | None = None, *, slots: int = 0) -> None:
+        """Bring these blocks to the device for good, and let the others pass through `slots`. None means all.
+
+        May be called again between pictures. What belongs to no block always stays.
+        """
+        stays = {name for name in self.blocks if resident is None or name == REST or name in resident}
+        passing = [block for name, block in self.blocks.items() if name not in stays]
+        self._ring = None  # gives its memory back before more is taken
+        self._views.clear()
+        self._is_in_phase = False
+        for block in passing:
+            if block.name not in self._waiting:
+                data = self._packed[block.name]
+                self._waiting[block.name] = data if self._device == "cpu" else self._lock_pages(data)
+                self._attach(block, data)  # lets go of the device's memory
+                self._placed.discard(block.name)
+        for name in stays - self._placed:
+            self._waiting.pop(name, None)
+            self._attach(self.blocks[name], self._packed[name].to(self._device))
+            self._placed.add(name)
+        if passing:
+            self._ring = Ring(max(block.size for block in passing), slots, self._device)
+
+    def place_within(self, limit_bytes: int, sizes: Iterable[tuple[int, int]]) -> None:
+        """Place as `pipeline.plan` says for the largest of these pictures (width, height), in px.
+
+        Raises:
+            OutOfMemory: not even one block at a time fits.
+        """
+        width, height = max(sizes, key=lambda size: size[0] * size[1])
+        plan = make_plan(
+            [self.blocks[name].size for name in self.running],
+            other_blocks=[block.size for name, block in self.blocks.items() if name.endswith(MODULATION)],
+            fixed_bytes=self.blocks[REST].size,
+            free_bytes=limit_bytes,
+            width=width,
+            height=height,
+        )
+        resident = [name for name, stays in zip(self.running, plan.is_resident, strict=True) if stays]
+        self.place(resident, slots=plan.ring_slots)
+
+    def _read(
+        self, paths: Sequence[Path], convert: Convert | None, kept_as: Format, cache: Path | None
+    ) -> dict[str, Tensor]:
+        if cache is None:
+            return {block.name: data for block, data in pack(self.dit, paths, convert)}
+        source = fingerprint(paths, kept_as)
+        packed = read_packed(cache, self.blocks, source)
+        if packed is None:
+            write_packed(cache, self.blocks, source, pack(self.dit, paths, convert))
+            packed = read_packed(cache, self.blocks, source)
+        if packed is None:
+            raise GenerationFailed(f"{cache} cannot be read back")
+        return packed
+
+    def _lock_pages(self, data: Tensor) -> Tensor:
+        """A copy that the GPU can fetch by itself; an ordinary one where the system locks no more."""
+        copied = data.clone()
+        locked = sum(len(waiting) for waiting in self._waiting.values())
+        if locked + len(copied) > LOCKED_SHARE * psutil.virtual_memory().total:
+            log.warning("page-locked memory is limited to %.0f %%: some blocks are streamed slowly", 100 * LOCKED_SHARE)
+        elif torch.cuda.cudart().cudaHostRegister(copied.data_ptr(), len(copied), 0) != 0:
+            log.warning("the system locks no more than %.0f MB of memory: the rest is streamed slowly", locked / 1e6)
+        return copied
+
+    def _visit(self, names: Sequence[str]) -> Iterator[str]:
+        """Have each of the blocks on the device in its turn."""
+        passing = [name for name in names if name in self._waiting]
+        if passing:
+            assert self._ring is not None
+            self._is_in_phase = False
+            self._ring.feed(self._waiting[name] for name in passing)
+        for name in names:
+            self._take(name)
+            yield name
+            self._give(name)
+
+    def _before(self, name: str, *_inputs: Any) -> None:
+        if name == self.running[0]:
+            passing = [self._waiting[name] for name in self.running if name in self._waiting]
+            if passing and not self._is_in_phase:  # the first step, or the last one was interrupted
+                assert self._ring is not None
+                self._ring.feed(itertools.cycle(passing))
+            self._is_in_phase = False
+        self._take(name)
+
+    def _after(self, name: str, *_inputs: Any) -> None:
+        self._give(name)
+        if name == self.running[-1]:
+            self._is_in_phase = True
+
+    def _take(self, name: str) -> None:
+        if name not in self._waiting:
+            return
+        assert self._ring is not None
+        slot = self._ring.take()
+        if (name, slot) not in self._views:
+            self._views[name, slot] = list(self._attachments(self.blocks[name], self._ring.slots[slot]))
+        for registry, attribute, tensor in self._views[name, slot]:
+            registry[attribute] = tensor
+
+    def _give(self, name: str) -> None:
+        if name in self._waiting:
+            assert self._ring is not None
+            self._ring.give()
+
+    def _attach(self, block: Block, data: Tensor) -> None:
+        """Let a block's tensors be views of these bytes."""
+        for registry, attribute, tensor in self._attachments(block, data):
+            registry[attribute] = tensor
+
+    def _attachments(self, block: Block, data: Tensor) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
+        for name, view in block.views(data).items():
+            owner, _, attribute = name.rpartition(".")
+            module = self._owners[owner]
+            if attribute in module._parameters:
+                yield module._parameters, attribute, nn.Parameter(view, requires_grad=False)
+            else:
+                yield module._buffers, attribute, view
+
+
+def _recognise(paths: Sequence[Path]) -> tuple[Any, Convert | None]:
+    """How to make the module that a checkpoint is for, and how to convert its names."""
+    model_hash = hash_model_file([str(path) for path in paths])
+    for config in MODEL_CONFIGS:
+        if config["model_hash"] == model_hash and config["model_name"] == "flux_dit":
+            make = partial(_imported(config["model_class"]), **(config.get("extra_kwargs") or {}))
+            convert = config.get("state_dict_converter")
+            return make, None if convert is None else _imported(convert)
+    raise GenerationFailed(f"{paths[0].name} is no FLUX transformer that DiffSynth knows")
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)

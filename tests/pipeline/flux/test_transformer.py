@@ -1,0 +1,330 @@
+"""Packed, placed, streamed, hoisted: whatever moves, the numbers stay the same to the last bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffsynth.models.model_loader import ModelPool
+from diffsynth.pipelines.flux_image import model_fn_flux_image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline import files
+from pipeline.errors import DiskFull, GenerationFailed
+from pipeline.flux import packed_file
+from pipeline.flux.formats import Format
+from pipeline.flux.packing import MODULATION, REST, block_of
+from pipeline.flux.transformer import Transformer
+from pipeline.models import FLUX1_DEV
+from tests.pipeline.flux.random_flux import Sizes
+
+SCHEDULE = torch.tensor([1000.0, 800.0, 400.0])
+SIZES = Sizes()
+Make = Callable[..., Transformer]
+
+
+@pytest.fixture
+def path(miniature_dir: Path) -> Path:
+    (path,) = files.weights_of(FLUX1_DEV.files["dit"], miniature_dir)
+    return path
+
+
+@pytest.fixture
+def make(path: Path) -> Make:
+    def make(
+        *, kept_as: Format = Format.FLOAT32, at: Path = path, cache: Path | None = None, placed: bool = True
+    ) -> Transformer:
+        transformer = Transformer([at], kept_as=kept_as, dtype=torch.float32, device="cpu", cache=cache)
+        if placed:
+            transformer.place()
+        return transformer
+
+    return make
+
+
+def inputs(seed: int = 1) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    return {
+        "latents": random(1, 16, 8, 8),
+        "prompt_emb": random(1, 20, SIZES.t5_dim),
+        "pooled_prompt_emb": random(1, SIZES.clip_dim),
+        "guidance": torch.tensor([3.5]),
+        "text_ids": torch.zeros(1, 20, 3),
+    }
+
+
+@torch.no_grad()
+def run(transformer: Transformer, **changes: Tensor) -> list[Tensor]:
+    """The prediction of every step."""
+    return [
+        transformer.predict(
+            dit=transformer.dit, schedule=SCHEDULE, timestep=timestep[None], progress_id=step, **(inputs() | changes)
+        )
+        for step, timestep in enumerate(SCHEDULE)
+    ]
+
+
+def equal(first: list[Tensor], second: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture
+def exact(path: Path, miniature_dir: Path) -> list[Tensor]:
+    """What DiffSynth alone computes."""
+    pool = ModelPool()
+    vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
+    pool.auto_load_model(str(path), vram_config=vram)
+    dit = pool.fetch_model("flux_dit")
+    with torch.no_grad():
+        return [model_fn_flux_image(dit=dit, timestep=timestep[None], **inputs()) for timestep in SCHEDULE]
+
+
+def test_unquantized_transformer_computes_what_diffsynth_does(make: Make, exact: list[Tensor]) -> None:
+    assert equal(run(make()), exact)
+
+
+@pytest.mark.parametrize(("kept_as", "bound"), [(Format.BFLOAT16, 0.01), (Format.FLOAT8, 0.08), (Format.INT8, 0.04)])
+def test_formats_stay_near(make: Make, exact: list[Tensor], kept_as: Format, bound: float) -> None:
+    for found, wanted in zip(run(make(kept_as=kept_as)), exact, strict=True):
+        assert 0 < (found - wanted).norm() / wanted.norm() < bound
+
+
+@pytest.mark.parametrize("kept_as", list(Format))
+@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("resident", [[], ["blocks.1"], ["blocks.0", "single_blocks.1"]])
+def test_streaming_changes_nothing(make: Make, kept_as: Format, slots: int, resident: list[str]) -> None:
+    transformer = make(kept_as=kept_as)
+    whole = run(transformer)
+    transformer.place(resident, slots=slots)
+    assert equal(run(transformer), whole)
+    assert equal(run(transformer), whole)  # the ring goes on across pictures
+    other = run(transformer, pooled_prompt_emb=inputs(2)["pooled_prompt_emb"])  # modulation passes through in between
+    assert not equal(other, whole)
+    assert equal(run(transformer), whole)
+    transformer.place()
+    assert equal(run(transformer), whole)
+
+
+def test_run_that_was_broken_off_leaves_no_wrong_weights_behind(make: Make) -> None:
+    transformer = make()
+    whole = run(transformer)
+    transformer.place([], slots=2)
+
+    def fail(*_inputs: object) -> None:
+        raise RuntimeError("cancelled")
+
+    for name in transformer.running:
+        hook = transformer.dit.get_submodule(name).register_forward_pre_hook(fail)
+        with pytest.raises(RuntimeError, match="cancelled"):
+            run(transformer)
+        hook.remove()
+        assert equal(run(transformer), whole)
+
+
+def test_modulation_is_computed_once_per_prompt_and_schedule(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformer = make()
+    visits: list[int] = []
+    visit = transformer._visit
+    monkeypatch.setattr(transformer.predict, "_visit", lambda names: visits.append(1) or visit(names))
+    run(transformer)
+    run(transformer, latents=inputs(5)["latents"])
+    assert len(visits) == 1
+    for changed in ({"pooled_prompt_emb": inputs(2)["pooled_prompt_emb"]}, {"guidance": torch.tensor([1.0])}):
+        run(transformer, **changed)
+    assert len(visits) == 3
+
+
+def test_every_block_knows_its_modulation(make: Make) -> None:
+    blocks = make(placed=False).blocks
+    joint = [f"blocks.{number}" for number in range(SIZES.joint_blocks)]
+    single = [f"single_blocks.{number}" for number in range(SIZES.single_blocks)]
+    assert blocks.keys() == {REST, *joint, *single, *(name + MODULATION for name in (*joint, *single))}
+    assert block_of("final_norm_out.linear.weight") == REST
+    assert all(entry.offset % 256 == 0 for block in blocks.values() for entry in block.entries)
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_published_names_and_types_are_read(
+    make: Make, path: Path, tmp_path: Path, prefix: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.safetensors"
+    save_file({prefix + name: tensor.to(dtype) for name, tensor in load_file(path).items()}, other)
+    recognise_as(path, monkeypatch)
+    transformer = make(at=other)
+    weight = load_file(other)[f"{prefix}single_blocks.1.linear1.weight"].float()
+    assert torch.equal(transformer.dit.single_blocks[1].to_qkv_mlp.weight, weight)
+    assert all(torch.isfinite(step).all() for step in run(transformer))
+
+
+def test_diffusers_names_are_joined_block_by_block(
+    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: list[Tensor]
+) -> None:
+    other = tmp_path / "diffusers.safetensors"
+    save_file(as_diffusers(load_file(path)), other)
+    converter = "diffsynth.utils.state_dict_converters.flux_dit.FluxDiTStateDictConverterFromDiffusers"
+    recognise_as(path, monkeypatch, state_dict_converter=converter)
+    assert equal(run(make(at=other)), exact)
+
+
+def test_packed_file_is_written_once_and_read_after_that(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "packed" / "flux.int8.safetensors"
+    whole = run(make(kept_as=Format.INT8))
+    assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
+    assert {REST, "blocks.0"} < load_file(cache).keys()  # any tool can look inside
+    monkeypatch.setattr(packed_file, "write_packed", None)
+    assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
+
+
+def test_packed_file_of_another_checkpoint_or_format_is_written_again(make: Make, path: Path, tmp_path: Path) -> None:
+    cache, copy = tmp_path / "flux.safetensors", tmp_path / "copy.safetensors"
+    copy.write_bytes(path.read_bytes())
+    make(at=copy, kept_as=Format.INT8, cache=cache)
+    first = cache.read_bytes()
+    os.utime(copy, (1, 1))
+    make(at=copy, kept_as=Format.INT8, cache=cache)
+    second = cache.read_bytes()
+    assert second != first and second[-1000:] == first[-1000:]
+    make(at=copy, kept_as=Format.FLOAT8, cache=cache)
+    assert cache.read_bytes()[-1000:] != first[-1000:]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: data[:5], lambda _data: b"", lambda d: d + b"x"]
+)
+def test_damaged_packed_file_is_written_again(make: Make, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    cache = tmp_path / "flux.safetensors"
+    make(cache=cache)
+    whole = cache.read_bytes()
+    cache.write_bytes(damage(whole))
+    make(cache=cache)
+    assert cache.read_bytes() == whole
+
+
+def test_interrupted_packing_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "packed" / "flux.safetensors"
+
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.flux.packing._bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(cache=cache)
+    assert list(cache.parent.iterdir()) == []
+
+
+def test_full_disk_is_noticed_before_anything_is_written(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed_file, "SPARE_BYTES", 2**60)
+    with pytest.raises(DiskFull):
+        make(cache=tmp_path / "flux.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["missing", "misshapen"])
+def test_checkpoint_that_is_not_whole_is_named(
+    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    tensors, name = load_file(path), "single_blocks.0.linear2.weight"
+    weight = tensors.pop(name)
+    if change == "misshapen":
+        tensors[name] = weight[:-1]
+    save_file(tensors, tmp_path / "other.safetensors")
+    recognise_as(path, monkeypatch)
+    with pytest.raises(GenerationFailed, match=r"single_blocks\.0\.proj_out\.weight"):
+        make(at=tmp_path / "other.safetensors")
+
+
+def test_checkpoint_with_an_unknown_number_type_is_named(
+    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + length])
+    header["img_in.bias"]["dtype"] = "I64"
+    text = json.dumps(header).encode()
+    (tmp_path / "other.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    recognise_as(path, monkeypatch)
+    with pytest.raises(GenerationFailed, match="I64"):
+        make(at=tmp_path / "other.safetensors")
+
+
+def recognise_as(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
+    """Have every file taken for a checkpoint like `path`, except for `changes`."""
+    from diffsynth.core.loader import hash_model_file
+
+    from pipeline.flux import transformer
+
+    (config,) = [each for each in transformer.MODEL_CONFIGS if each["model_hash"] == hash_model_file(str(path))]
+    monkeypatch.setattr(transformer, "MODEL_CONFIGS", [{**config, **changes, "model_hash": "any"}])
+    monkeypatch.setattr(transformer, "hash_model_file", lambda _paths: "any")
+
+
+def as_diffusers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights under the names of the diffusers library, queries, keys and values apart."""
+    simple = {
+        "img_in": "x_embedder",
+        "txt_in": "context_embedder",
+        "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
+        "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
+        "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
+        "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
+        "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
+        "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
+        "final_layer.adaLN_modulation.1": "norm_out.linear",  # halves unswapped: the converter swaps at width 3072 only
+        "final_layer.linear": "proj_out",
+    }
+    joint = {
+        "img_mod.lin": "norm1.linear",
+        "txt_mod.lin": "norm1_context.linear",
+        "img_attn.proj": "attn.to_out.0",
+        "txt_attn.proj": "attn.to_add_out",
+        "img_mlp.0": "ff.net.0.proj",
+        "img_mlp.2": "ff.net.2",
+        "txt_mlp.0": "ff_context.net.0.proj",
+        "txt_mlp.2": "ff_context.net.2",
+        "img_attn.norm.query_norm": "attn.norm_q",
+        "img_attn.norm.key_norm": "attn.norm_k",
+        "txt_attn.norm.query_norm": "attn.norm_added_q",
+        "txt_attn.norm.key_norm": "attn.norm_added_k",
+    }
+    single = {
+        "modulation.lin": "norm.linear",
+        "linear2": "proj_out",
+        "norm.query_norm": "attn.norm_q",
+        "norm.key_norm": "attn.norm_k",
+    }
+    parts = {
+        "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+        "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+        "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
+    }
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        kind = "weight" if kind == "scale" else kind
+        if layer in simple:
+            renamed[f"{simple[layer]}.{kind}"] = tensor
+            continue
+        stack, number, layer = layer.split(".", 2)
+        at = f"{'transformer_blocks' if stack == 'double_blocks' else 'single_transformer_blocks'}.{number}"
+        if layer in parts:
+            sizes = [SIZES.dim] * 3 + ([4 * SIZES.dim] if layer == "linear1" else [])
+            for part, piece in zip(parts[layer], tensor.split(sizes), strict=True):
+                renamed[f"{at}.{part}.{kind}"] = piece.contiguous()
+        else:
+            renamed[f"{at}.{(joint if stack == 'double_blocks' else single)[layer]}.{kind}"] = tensor
+    return renamed
