@@ -1,7 +1,13 @@
 """The FLUX.1 family; the only code that knows DiffSynth.
 
-engine.py      one picture: encode, denoise, decode; DiffSynth's pipeline driven, watched, put back to rest
-checkpoint.py  a card's files → DiffSynth's pipeline: precision, placement, layouts, no prints
-memory.py      GPU memory measured in MiB; what torch raises, translated
-diffsynth.py   the library's import, without its training half
+engine.py       one picture: encode, denoise, decode; DiffSynth's pipeline driven, watched, put back to rest
+checkpoint.py   a card's files → DiffSynth's pipeline: precision, placement, layouts, no prints
+transformer.py  the transformer in our own keeping: read, placed, streamed
+packing.py      a checkpoint → one run of bytes per block, quantized while reading
+packed_file.py  those bytes on disk, from the second start on
+formats.py      how a weight is kept and multiplied: floats, scaled 8-bit floats, rotated 8-bit integers
+modulation.py   the part of the transformer that one table per picture replaces
+ring.py         slots on the device through which blocks pass
+memory.py       GPU memory measured in MiB; what torch raises, translated
+diffsynth.py    the library's import, without its training half
 """
