@@ -18,6 +18,7 @@ HEADROOM_BYTES: Final = 128 * MIB  # what the allocator cannot use because it li
 BYTES_PER_TOKEN: Final = 120_000  # activations of one block at its widest: (tokens, 15 360) twice, in 16 bits
 BYTES_PER_DECODED_PIXEL: Final = 2_640  # of the VAE, in 16 bits; measured at 512² to 1280²
 TOKEN_PX: Final = 16
+LATENT_PX: Final = 8
 TEXT_TOKENS: Final = 512
 TILE_PX: Final = 512
 

@@ -26,6 +26,7 @@ from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, Inv
 from pipeline.flux.checkpoint import load_pipeline, placements, transformer_format
 from pipeline.flux.memory import translate
 from pipeline.hardware import MIB
+from pipeline.plan import BYTES_PER_DECODED_PIXEL, LATENT_PX, TILE_PX
 from pipeline.spec import ImageSpec
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,9 @@ class FluxEngine:
                 seed=spec.seed,
                 rand_device="cpu",  # the same noise on every machine
                 num_inference_steps=spec.steps,
+                tiled=self._must_tile(spec),
+                tile_size=TILE_PX // LATENT_PX,
+                tile_stride=TILE_PX // LATENT_PX * 3 // 4,
                 progress_bar_cmd=run.watch,
             )
         finally:
@@ -135,6 +139,13 @@ class FluxEngine:
         if picture.getbbox() is None:
             raise GenerationFailed("the picture is black")
         return run.finish(picture)
+
+    def _must_tile(self, spec: ImageSpec) -> bool:
+        """Whether the VAE has to work tile by tile beside what stays on the card."""
+        if self._device == "cpu":
+            return False
+        room = self._config.vram_limit_mib * MIB - torch.cuda.memory_allocated()
+        return spec.width * spec.height * BYTES_PER_DECODED_PIXEL > room
 
     def _rest(self) -> None:
         """Put the weights back where they rest; DiffSynth does so only after a run that went well.

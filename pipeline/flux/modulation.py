@@ -89,7 +89,7 @@ class HoistedModel:
             pooled_prompt_emb=pooled_prompt_emb,
             guidance=guidance,
             progress_id=progress_id,
-            **inputs,
+            **inputs | {"tiled": False},  # meant for the VAE; DiffSynth would cut up the transformer's work as well
         )
         return velocity
 

@@ -175,6 +175,95 @@ def test_one_megapixel_fits_under_the_cap(engine: FluxEngine, card: ModelCard) -
     assert image.peak_mib <= CAP_MIB
 
 
+@pytest.mark.parametrize("kept_as", ["int8", "float8"])
+def test_streamed_transformer_computes_what_the_resident_one_does(
+    models_dir: Path, card: ModelCard, cap: Callable[[int], None], kept_as: str
+) -> None:
+    """Bit for bit, at both sizes, after a run that was broken off, and with other things in the ring meanwhile."""
+    import torch
+
+    from pipeline import files
+    from pipeline.flux.formats import Format
+    from pipeline.flux.transformer import Transformer
+
+    paths = files.weights_of(card.files["dit"], models_dir)
+    cache = models_dir / "packed" / f"{kept_as}.safetensors"
+    schedule = torch.linspace(1000, 100, 6)
+    generator = torch.Generator("cuda").manual_seed(1)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, device="cuda", dtype=torch.bfloat16)
+
+    text = {
+        "prompt_emb": random(1, 512, 4096),
+        "pooled_prompt_emb": random(1, 768),
+        "guidance": torch.tensor([3.5], device="cuda", dtype=torch.bfloat16),
+        "text_ids": torch.zeros(1, 512, 3, device="cuda", dtype=torch.bfloat16),
+    }
+    latents = {side: random(1, 16, side // 8, side // 8) for side in (512, 1024)}
+
+    @torch.no_grad()
+    def run(transformer: Transformer, side: int) -> torch.Tensor:
+        steps, started_at = [], time.perf_counter()
+        for step, timestep in enumerate(schedule):
+            timestep = timestep[None].to("cuda", torch.bfloat16)
+            predicted = transformer.predict(
+                dit=transformer.dit,
+                schedule=schedule,
+                timestep=timestep,
+                progress_id=step,
+                latents=latents[side],
+                **text,
+            )
+            steps.append(predicted)
+            if step == 0:
+                torch.cuda.synchronize()
+                log.info("%s %d: first step %.3f s", kept_as, side, time.perf_counter() - started_at)
+                started_at = time.perf_counter()
+        torch.cuda.synchronize()
+        seconds = (time.perf_counter() - started_at) / (len(schedule) - 1)
+        peak = torch.cuda.max_memory_reserved() / 2**20
+        log.info("%s %d: %.4f s/step, peak %.0f MiB", kept_as, side, seconds, peak)
+        return torch.stack(steps)
+
+    cap(torch.cuda.get_device_properties(0).total_memory // 2**20)
+    started_at = time.perf_counter()
+    transformer = Transformer(paths, kept_as=Format(kept_as), dtype=torch.bfloat16, device="cuda", cache=cache)
+    log.info("%s: packed in %.1f s", kept_as, time.perf_counter() - started_at)
+    transformer.place()
+    resident = {side: run(transformer, side) for side in latents}
+    resident = {side: run(transformer, side) for side in latents}  # warm
+    assert all(torch.isfinite(steps).all() for steps in resident.values())
+    cap(CAP_MIB)
+    torch.cuda.reset_peak_memory_stats()
+    started_at = time.perf_counter()
+    transformer.place_within(7000 * 2**20, sizes=[(1024, 1024)])
+    streamed = sum(len(transformer._waiting[name]) for name in transformer.running if name in transformer._waiting)
+    log.info("%s: placed in %.1f s, %.2f GB streamed", kept_as, time.perf_counter() - started_at, streamed / 1e9)
+    for _ in range(2):
+        for side in latents:
+            assert torch.equal(run(transformer, side), resident[side])
+    hook = transformer.dit.single_blocks[7].register_forward_pre_hook(lambda *_inputs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(transformer, 512)
+    hook.remove()
+    transformer.predict._tables.clear()  # modulation passes through the ring in between
+    assert torch.equal(run(transformer, 512), resident[512])
+
+
+def test_own_engine_draws_within_the_cap(models_dir: Path, card: ModelCard, cap: Callable[[int], None]) -> None:
+    from pipeline.flux.engine import FluxEngine
+
+    cap(CAP_MIB)
+    config = PipelineConfig(device="cuda", models_dir=models_dir, vram_limit_mib=7000, precision="int8")
+    engine = FluxEngine(card, config)
+    for side_px in (512, 1024):
+        first, again = (draw(engine, spec_of(card, side_px=side_px)) for _ in range(2))
+        assert first.pixels == again.pixels
+        assert first.peak_mib is not None and first.peak_mib <= CAP_MIB
+    engine.close()
+
+
 def test_demo_draws_nearly_the_same_on_gpu_and_cpu(tmp_path: Path) -> None:
     """Same noise, other arithmetic: below one level of 255 on average."""
     spec = DEMO.resolve(ImageOptions(prompt="a red apple", seed=7), random_seed=0)

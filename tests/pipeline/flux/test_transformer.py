@@ -64,7 +64,7 @@ def inputs(seed: int = 1) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def run(transformer: Transformer, **changes: Tensor) -> list[Tensor]:
+def run(transformer: Transformer, **changes: object) -> list[Tensor]:
     """The prediction of every step."""
     return [
         transformer.predict(
@@ -142,6 +142,11 @@ def test_modulation_is_computed_once_per_prompt_and_schedule(make: Make, monkeyp
     for changed in ({"pooled_prompt_emb": inputs(2)["pooled_prompt_emb"]}, {"guidance": torch.tensor([1.0])}):
         run(transformer, **changed)
     assert len(visits) == 3
+
+
+def test_tiles_are_for_the_autoencoder_alone(make: Make) -> None:
+    transformer = make()
+    assert equal(run(transformer, tiled=True), run(transformer))
 
 
 def test_every_block_knows_its_modulation(make: Make) -> None:
