@@ -101,7 +101,7 @@ class Engine(Protocol):
         size that is drawn; `check_source` says whether it is.
 
         `on_progress` is called on this thread before each step and after the last. `should_stop` is asked
-        between steps, so stopping takes up to one step; encoding and decoding cannot be interrupted.
+        again and again, so stopping takes one step at most; encoding and decoding cannot be interrupted.
         Whatever the outcome, the models are back at rest and the next call works.
 
         Raises:

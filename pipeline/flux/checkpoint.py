@@ -111,10 +111,13 @@ def load_pipeline(
     placements: Mapping[str, Placement],
     kept_as: Format | None,
     vram_limit_mib: int | None,
-) -> FluxImagePipeline:
+) -> tuple[FluxImagePipeline, Transformer | None]:
     """Read a model's files into a pipeline at rest. Blocks for seconds to minutes.
 
     `kept_as` is the format of the transformer; None leaves it to DiffSynth, where its placement says.
+
+    Returns:
+        The pipeline, and its transformer if that is in our own keeping.
 
     Raises:
         ModelFilesMissing: files are absent, empty or not whole.
@@ -146,6 +149,7 @@ def load_pipeline(
         )
     except ValueError as error:  # a layout that is not in DiffSynth's table; its message names the file
         raise GenerationFailed(str(error)) from error
+    transformer = None
     if kept_as is not None:
         paths = files.weights_of(card.files["dit"], models_dir)
         cache = models_dir / "packed" / f"{card.name}.{kept_as}.safetensors" if card.is_offloaded else None
@@ -155,7 +159,8 @@ def load_pipeline(
         else:
             transformer.place()
         pipe.dit = transformer.dit
-        pipe.model_fn = lambda **inputs: transformer.predict(schedule=pipe.scheduler.timesteps, **inputs)
+        predict = transformer.predict
+        pipe.model_fn = lambda **inputs: predict(schedule=pipe.scheduler.timesteps, **inputs)
     # The class is read from the folder: CLIPTokenizer and T5Tokenizer for FLUX.1, as DiffSynth would take
     # them, but the demo's word pieces belong to neither.
     for name in ("tokenizer_1", "tokenizer_2"):
@@ -164,7 +169,7 @@ def load_pipeline(
     if absent := [part for part in _PARTS if getattr(pipe, part) is None]:
         raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
     pipe.eval().requires_grad_(False)
-    return pipe
+    return pipe, transformer
 
 
 def _silence_diffsynth() -> None:

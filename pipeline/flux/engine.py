@@ -25,6 +25,8 @@ from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, St
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
 from pipeline.flux.checkpoint import load_pipeline, placements, transformer_format
 from pipeline.flux.memory import translate
+from pipeline.flux.modulation import NotFinite
+from pipeline.flux.transformer import Transformer
 from pipeline.hardware import MIB
 from pipeline.plan import BYTES_PER_DECODED_PIXEL, LATENT_PX, TILE_PX
 from pipeline.spec import ImageSpec
@@ -42,6 +44,7 @@ class FluxEngine:
         self._config = config
         self._device = choose_device(config.device)
         self._pipe: FluxImagePipeline | None = None
+        self._transformer: Transformer | None = None
 
     def load(self) -> None:
         """Read the model files into memory."""
@@ -50,7 +53,7 @@ class FluxEngine:
         started_at = time.perf_counter()
         torch.set_num_threads(self._config.cpu_threads or default_threads())
         try:
-            self._pipe = load_pipeline(
+            self._pipe, self._transformer = load_pipeline(
                 self._card,
                 self._config.models_dir,
                 placements=placements(
@@ -86,7 +89,17 @@ class FluxEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
-            return self._draw(self._pipe, spec, source, on_progress, should_stop)
+            try:
+                return self._draw(self._pipe, spec, source, on_progress, should_stop)
+            except NotFinite as error:
+                if self._transformer is None:
+                    raise
+                log.warning("%s: drawing it once more without integer arithmetic", error)
+            self._transformer.multiply_integers(False)
+            try:
+                return self._draw(self._pipe, spec, source, on_progress, should_stop)
+            finally:
+                self._transformer.multiply_integers(True)
         except Exception as error:
             # The frames of the failed run hold its activations; freed now, they are free for the next run
             # even if somebody keeps the exception.
@@ -100,7 +113,7 @@ class FluxEngine:
 
     def close(self) -> None:
         """Drop the model and give its memory back."""
-        self._pipe = None
+        self._pipe = self._transformer = None
         if self._device == "cuda":
             torch.cuda.empty_cache()
 
@@ -116,6 +129,8 @@ class FluxEngine:
         if self._device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
+        if self._transformer is not None:
+            self._transformer.on_block = run.check_stop
         check = pipe.vae_decoder.register_forward_hook(_check_finite)
         try:
             picture: Image.Image = pipe(
@@ -180,14 +195,22 @@ class _Run:
         """
         self._encoded_at = self._now()
         for step, timestep in enumerate(timesteps):
-            if self._should_stop():
-                raise GenerationStopped
+            self.check_stop()
             self._report(Stage.DENOISING, step)
             yield timestep
             # A GPU runs behind the program; without waiting, all steps would be reported at once.
             self._denoised_at = self._now()
         self._report(Stage.DENOISING, self._spec.steps)
         self._report(Stage.DECODING, self._spec.steps)
+
+    def check_stop(self) -> None:
+        """Leave the pipeline if a stop was asked for.
+
+        Raises:
+            GenerationStopped
+        """
+        if self._should_stop():
+            raise GenerationStopped
 
     def finish(self, picture: Image.Image) -> GeneratedImage:
         """Measure the end and pack the picture."""

@@ -52,6 +52,8 @@ class Format(StrEnum):
 class PackedLinear(nn.Module):
     """A Linear whose weight (M, K) is kept in a format; computes in the dtype of its input (…, K).
 
+    `multiplies_integers` may be switched off: then 8-bit integers are only how the weight is kept.
+
     Buffers: `weight` as `Format.dtype`, `scale` (M,) float32 where the format has one, `bias` (M,) or None.
     """
 
@@ -64,6 +66,7 @@ class PackedLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.format = kept_as
+        self.multiplies_integers = kept_as is Format.INT8
         self.in_features, self.out_features = inputs, outputs
         self.register_buffer("weight", torch.empty(outputs, inputs, dtype=kept_as.dtype, device=device))
         scale = torch.empty(outputs, dtype=torch.float32, device=device) if kept_as.is_scaled else None
@@ -82,7 +85,7 @@ class PackedLinear(nn.Module):
         rows = x.reshape(-1, self.in_features)
         if self.format is Format.INT8:
             rows = rotate(rows)
-            if len(rows) > FEW_TOKENS:
+            if self.multiplies_integers and len(rows) > FEW_TOKENS:
                 out = _int8_product(rows, self.weight, self.scale)
                 return (out if self.bias is None else out + self.bias).view(*x.shape[:-1], -1)
         weight = self.weight.to(x.dtype) * self.scale[:, None].to(x.dtype)

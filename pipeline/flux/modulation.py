@@ -16,12 +16,17 @@ from diffsynth.pipelines.flux_image import model_fn_flux_image
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from pipeline.errors import GenerationFailed
 from pipeline.flux.packing import MODULATION, block_of
 
 TABLES: Final = 4  # kept, newest last: one per prompt and schedule, two with a negative prompt
 
 Table = dict[str, Tensor]
 Visit = Callable[[Sequence[str]], Iterable[str]]
+
+
+class NotFinite(GenerationFailed):
+    """A step overflowed: what follows would be noise."""
 
 
 class Row(nn.Module):
@@ -68,7 +73,11 @@ class HoistedModel:
         progress_id: int,
         **inputs: Any,
     ) -> Tensor:
-        """Predict one step's velocity, (1, 16, H ÷ 8, W ÷ 8). `schedule` holds all timesteps of the run, (steps,)."""
+        """Predict one step's velocity, (1, 16, H ÷ 8, W ÷ 8). `schedule` holds all timesteps of the run, (steps,).
+
+        Raises:
+            NotFinite
+        """
         key = (
             tuple(schedule.tolist()),
             tuple(guidance.tolist()),
@@ -91,6 +100,8 @@ class HoistedModel:
             progress_id=progress_id,
             **inputs | {"tiled": False},  # meant for the VAE; DiffSynth would cut up the transformer's work as well
         )
+        if not bool(torch.isfinite(velocity).all()):
+            raise NotFinite(f"step {progress_id + 1} gave values that are not finite")
         return velocity
 
     def _table(self, dit: Any, schedule: Tensor, pooled: Tensor, guidance: Tensor, dtype: torch.dtype) -> Table:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,7 @@ from diffsynth.core.loader import hash_model_file
 from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
-from pipeline.flux.formats import Format
+from pipeline.flux.formats import Format, PackedLinear
 from pipeline.flux.modulation import HoistedModel
 from pipeline.flux.packed_file import fingerprint, read_packed, write_packed
 from pipeline.flux.packing import MODULATION, REST, Block, Convert, layout, pack, prepare
@@ -29,6 +30,7 @@ from pipeline.plan import make_plan
 
 log = logging.getLogger(__name__)
 
+BLOCKS_AHEAD: Final = 6  # a tenth of a step of FLUX.1
 LOCKED_SHARE: Final = 0.35  # of the host's memory; with much more of it page-locked, systems stall
 
 
@@ -62,6 +64,8 @@ class Transformer:
         self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
         self._ring: Ring | None = None
         self._views: dict[tuple[str, int], list[tuple[dict[str, Any], str, Tensor]]] = {}  # by block and slot
+        self._ahead: deque[torch.cuda.Event] = deque()  # one per block that was launched and may not have ended
+        self.on_block: Callable[[], None] | None = None  # called before each block; what it raises ends the run
         self._is_in_phase = False  # what the ring brings next is the first block of a step
         self.predict = HoistedModel(self.dit, self._visit)
         for name in self.running:
@@ -109,6 +113,12 @@ class Transformer:
         resident = [name for name, stays in zip(self.running, plan.is_resident, strict=True) if stays]
         self.place(resident, slots=plan.ring_slots)
 
+    def multiply_integers(self, wanted: bool) -> None:
+        """Whether 8-bit integers are multiplied as such, or only how weights are kept."""
+        for module in self._owners.values():
+            if isinstance(module, PackedLinear):
+                module.multiplies_integers = wanted and module.format is Format.INT8
+
     def _read(
         self, paths: Sequence[Path], convert: Convert | None, kept_as: Format, cache: Path | None
     ) -> dict[str, Tensor]:
@@ -146,6 +156,9 @@ class Transformer:
             self._give(name)
 
     def _before(self, name: str, *_inputs: Any) -> None:
+        self._wait_for_the_device()
+        if self.on_block is not None:
+            self.on_block()
         if name == self.running[0]:
             passing = [self._waiting[name] for name in self.running if name in self._waiting]
             if passing and not self._is_in_phase:  # the first step, or the last one was interrupted
@@ -158,6 +171,16 @@ class Transformer:
         self._give(name)
         if name == self.running[-1]:
             self._is_in_phase = True
+
+    def _wait_for_the_device(self) -> None:
+        """Let the program run a few blocks ahead of the GPU, no more: what was launched cannot be called back."""
+        if self._device == "cpu":
+            return
+        if len(self._ahead) >= BLOCKS_AHEAD:
+            self._ahead.popleft().synchronize()
+        event = torch.cuda.Event()
+        event.record()
+        self._ahead.append(event)
 
     def _take(self, name: str) -> None:
         if name not in self._waiting:

@@ -15,6 +15,7 @@ from pipeline.config import PipelineConfig
 from pipeline.engine import Progress
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, OutOfMemory, PipelineError
 from pipeline.flux import engine as engine_module
+from pipeline.flux import formats
 from pipeline.flux.checkpoint import Placement
 from pipeline.flux.engine import FluxEngine
 from pipeline.spec import ImageOptions, ImageSpec
@@ -233,3 +234,49 @@ def test_threads_follow_the_configuration(cpu_config: PipelineConfig) -> None:
 def test_nothing_is_printed(cpu_config: PipelineConfig, capfd: pytest.CaptureFixture[str]) -> None:
     draw(FluxEngine(miniature_card(), cpu_config), a_spec())
     assert capfd.readouterr() == ("", "")
+
+
+def test_stop_takes_effect_between_two_blocks(engine: FluxEngine) -> None:
+    """Within a step: on slow cards one step of a large picture takes seconds."""
+    assert engine._transformer is not None
+    ran: list[str] = []
+    for name in engine._transformer.running:
+        module = engine._transformer.dit.get_submodule(name)
+        module.register_forward_hook(lambda *_inputs, name=name: ran.append(name))
+    with pytest.raises(GenerationStopped):
+        engine.generate(a_spec(), on_progress=ignore, should_stop=lambda: len(ran) == 2)
+    assert ran == engine._transformer.running[:2]
+    draw(engine, a_spec())
+
+
+@pytest.fixture
+def int8_engine(cpu_config: PipelineConfig) -> FluxEngine:
+    engine = FluxEngine(miniature_card(), cpu_config.model_copy(update={"precision": "int8"}))
+    engine.load()
+    return engine
+
+
+def test_overflow_in_integers_is_drawn_again_without_them(
+    int8_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = draw(int8_engine, a_spec())
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            formats, "_int8_product", lambda rows, weight, _scale: torch.full((len(rows), len(weight)), torch.nan)
+        )
+        rescued = draw(int8_engine, a_spec())
+    assert "step 1 gave values that are not finite" in caplog.text
+    difference = np.abs(rescued - before).mean()
+    assert 0 < difference < 5
+    assert np.array_equal(draw(int8_engine, a_spec()), before)  # integers again
+
+
+def test_overflow_in_both_arithmetics_is_a_clear_failure(int8_engine: FluxEngine) -> None:
+    assert int8_engine._transformer is not None
+    bias = int8_engine._transformer.dit.single_blocks[1].proj_out.bias
+    kept = bias.clone()
+    bias.fill_(torch.inf)
+    with pytest.raises(GenerationFailed, match="not finite"):
+        draw(int8_engine, a_spec())
+    bias.copy_(kept)
+    draw(int8_engine, a_spec())
