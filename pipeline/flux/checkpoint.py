@@ -153,7 +153,7 @@ def load_pipeline(
     if kept_as is not None:
         paths = files.weights_of(card.files["dit"], models_dir)
         cache = models_dir / "packed" / f"{card.name}.{kept_as}.safetensors" if card.is_offloaded else None
-        transformer = Transformer(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
+        transformer = Transformer.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
         if card.is_offloaded and vram_limit_mib is not None:
             transformer.place_within(vram_limit_mib * MIB, sizes=card.sizes.values())
         else:

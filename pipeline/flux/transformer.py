@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psutil
 import torch
@@ -40,25 +40,13 @@ class Transformer:
     Blocks that were placed stay on the device; the others pass through a ring whenever they are needed.
     """
 
-    def __init__(
-        self, paths: Sequence[Path], *, kept_as: Format, dtype: torch.dtype, device: str, cache: Path | None = None
-    ) -> None:
-        """Read a checkpoint, or the packed file `cache` that was made of it; nothing is placed yet.
-
-        Without `cache` the packed blocks are kept in memory.
-
-        Raises:
-            GenerationFailed: no transformer that DiffSynth knows, or not whole.
-            DiskFull: no room for the packed file.
-        """
-        make, convert = _recognise(paths)
-        with torch.device("meta"):
-            self.dit = make()
-        prepare(self.dit, kept_as, dtype)
+    def __init__(self, dit: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
+        """Take over a module that `packing.prepare` made ready, and the bytes of its blocks; nothing is placed yet."""
+        self.dit = dit
+        self._packed = packed
         self._device = device
-        self.blocks = layout(self.dit)
+        self.blocks = layout(dit)
         self.running = [name for name in self.blocks if name != REST and not name.endswith(MODULATION)]
-        self._packed = self._read(paths, convert, kept_as, cache)
         self._owners = dict(self.dit.named_modules())
         self._placed: set[str] = set()
         self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
@@ -71,6 +59,33 @@ class Transformer:
         for name in self.running:
             self._owners[name].register_forward_pre_hook(partial(self._before, name))
             self._owners[name].register_forward_hook(partial(self._after, name))
+
+    @classmethod
+    def read(
+        cls, paths: Sequence[Path], *, kept_as: Format, dtype: torch.dtype, device: str, cache: Path | None = None
+    ) -> Self:
+        """Read a checkpoint, or the packed file `cache` that was made of it.
+
+        Without `cache` the packed blocks are kept in memory.
+
+        Raises:
+            GenerationFailed: no transformer that DiffSynth knows, or not whole.
+            DiskFull: no room for the packed file.
+        """
+        make, convert = _recognise(paths)
+        with torch.device("meta"):
+            dit = make()
+        prepare(dit, kept_as, dtype)
+        if cache is None:
+            return cls(dit, {block.name: data for block, data in pack(dit, paths, convert)}, device)
+        blocks, source = layout(dit), fingerprint(paths, kept_as)
+        packed = read_packed(cache, blocks, source)
+        if packed is None:
+            write_packed(cache, blocks, source, pack(dit, paths, convert))
+            packed = read_packed(cache, blocks, source)
+        if packed is None:
+            raise GenerationFailed(f"{cache} cannot be read back")
+        return cls(dit, packed, device)
 
     def place(self, resident: Collection[str] | None = None, *, slots: int = 0) -> None:
         """Bring these blocks to the device for good, and let the others pass through `slots`. None means all.
@@ -118,20 +133,6 @@ class Transformer:
         for module in self._owners.values():
             if isinstance(module, PackedLinear):
                 module.multiplies_integers = wanted and module.format is Format.INT8
-
-    def _read(
-        self, paths: Sequence[Path], convert: Convert | None, kept_as: Format, cache: Path | None
-    ) -> dict[str, Tensor]:
-        if cache is None:
-            return {block.name: data for block, data in pack(self.dit, paths, convert)}
-        source = fingerprint(paths, kept_as)
-        packed = read_packed(cache, self.blocks, source)
-        if packed is None:
-            write_packed(cache, self.blocks, source, pack(self.dit, paths, convert))
-            packed = read_packed(cache, self.blocks, source)
-        if packed is None:
-            raise GenerationFailed(f"{cache} cannot be read back")
-        return packed
 
     def _lock_pages(self, data: Tensor) -> Tensor:
         """A copy that the GPU can fetch by itself; an ordinary one where the system locks no more."""

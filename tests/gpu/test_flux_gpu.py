@@ -228,7 +228,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
 
     cap(torch.cuda.get_device_properties(0).total_memory // 2**20)
     started_at = time.perf_counter()
-    transformer = Transformer(paths, kept_as=Format(kept_as), dtype=torch.bfloat16, device="cuda", cache=cache)
+    transformer = Transformer.read(paths, kept_as=Format(kept_as), dtype=torch.bfloat16, device="cuda", cache=cache)
     log.info("%s: packed in %.1f s", kept_as, time.perf_counter() - started_at)
     transformer.place()
     resident = {side: run(transformer, side) for side in latents}

@@ -40,7 +40,7 @@ def make(path: Path) -> Make:
     def make(
         *, kept_as: Format = Format.FLOAT32, at: Path = path, cache: Path | None = None, placed: bool = True
     ) -> Transformer:
-        transformer = Transformer([at], kept_as=kept_as, dtype=torch.float32, device="cpu", cache=cache)
+        transformer = Transformer.read([at], kept_as=kept_as, dtype=torch.float32, device="cpu", cache=cache)
         if placed:
             transformer.place()
         return transformer
