@@ -1,6 +1,7 @@
 """`imagine-bot bench`: measurements that anyone can repeat on their own machine, as tables.
 
-What is measured is the machine room's business (`pipeline/quality.py`); here it gets a progress bar and columns.
+What is measured is the business of the machine room (`pipeline/quality.py`, `pipeline/timing.py`); here it gets a
+progress bar and columns.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from pipeline.spec import SIDE_MULTIPLE_PX
+from pipeline.timing import STOCK, SYSTEMS
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.quality import Score
+    from pipeline.timing import Timing
 
 MEASURES: Final = ("top1", "top5", "top1 en", "top1 zh", "colour", "count", "place", "pair")
 PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
@@ -65,6 +70,69 @@ def quality(
     Console().print(_table(scores))
     if output is not None:
         output.write_text(json.dumps([dataclasses.asdict(score) for score in scores], indent=1), "utf-8")
+
+
+@app.command()
+def engine(
+    system: Annotated[list[str] | None, typer.Option(help=f"{', '.join(SYSTEMS)}; repeatable. Default: all.")] = None,
+    side: Annotated[
+        list[int] | None, typer.Option(min=256, max=2048, help="Side in px; repeatable. Default: 512, 1024.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, max=50, help="Steps to time.")] = 8,
+    limit: Annotated[int | None, typer.Option(min=2000, help="GPU memory in MiB; default: the config's.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
+    config_path: Annotated[Path | None, typer.Option("--config", help="Config file.", show_default=False)] = None,
+) -> None:
+    """Time FLUX.1's transformer at full size on this GPU, with random weights: no model files are needed."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from bot.config import load_config
+    from pipeline.hardware import find_gpu
+    from pipeline.timing import time_engine
+
+    systems, sides = system or list(SYSTEMS), side or [512, 1024]
+    if unknown := set(systems) - set(SYSTEMS):
+        raise typer.BadParameter(f"unknown system {min(unknown)!r}; there are {', '.join(SYSTEMS)}")
+    if odd := [each for each in sides if each % SIDE_MULTIPLE_PX]:
+        raise typer.BadParameter(f"a side must be a multiple of {SIDE_MULTIPLE_PX}, {odd[0]} is not")
+    config, _ = load_config(config_path)
+    gpu = find_gpu()
+    if gpu is None:
+        raise typer.BadParameter("there is no NVIDIA GPU here; on a CPU a model of this size takes minutes per step")
+    limit_mib = limit or config.pipeline.vram_limit_mib
+    timings = []
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        bar = bars.add_task("timing", total=len(systems) * len(sides))
+        for timing in time_engine(systems, limit_mib=limit_mib, sides_px=sides, steps=steps):
+            timings.append(timing)
+            bars.advance(bar)
+    Console().print(_timings(timings, f"{gpu.name}, {limit_mib} MiB"))
+    if output is not None:
+        output.write_text(json.dumps([dataclasses.asdict(timing) for timing in timings], indent=1), "utf-8")
+
+
+def _timings(timings: list[Timing], title: str) -> Table:
+    """One row per system and size; how many times faster than the stock system, where that was timed as well."""
+    from rich import box
+    from rich.table import Table
+
+    stock = {timing.side_px: timing.step_s for timing in timings if timing.system == STOCK}
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for name in ("system", "side", "s/step", "first step", "peak MiB", "GB/step", "link busy", "× stock"):
+        table.add_column(name, justify="left" if name == "system" else "right")
+    for timing in timings:
+        table.add_row(
+            timing.system,
+            str(timing.side_px),
+            f"{timing.step_s:.3f}",
+            f"{timing.first_step_s:.2f}",
+            "–" if timing.peak_mib is None else str(timing.peak_mib),
+            "–" if timing.streamed_bytes is None else f"{timing.streamed_bytes / 1e9:.2f}",
+            "–" if timing.link_share is None else f"{100 * timing.link_share:.0f} %",
+            f"{stock[timing.side_px] / timing.step_s:.1f}" if timing.side_px in stock else "–",
+        )
+    return table
 
 
 def _table(scores: list[Score]) -> Table:

@@ -60,6 +60,11 @@ class Transformer:
             self._owners[name].register_forward_pre_hook(partial(self._before, name))
             self._owners[name].register_forward_hook(partial(self._after, name))
 
+    @property
+    def streamed_bytes(self) -> int:
+        """What crosses to the device at every step."""
+        return sum(self.blocks[name].size for name in self.running if name in self._waiting)
+
     @classmethod
     def read(
         cls, paths: Sequence[Path], *, kept_as: Format, dtype: torch.dtype, device: str, cache: Path | None = None
