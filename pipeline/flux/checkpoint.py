@@ -26,6 +26,7 @@ from pipeline.cards import ModelCard
 from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.flux.formats import Format
+from pipeline.flux.prompts import remember_prompts
 from pipeline.flux.transformer import Transformer
 from pipeline.hardware import MIB
 
@@ -168,6 +169,7 @@ def load_pipeline(
         setattr(pipe, name, AutoTokenizer.from_pretrained(folder, local_files_only=True))
     if absent := [part for part in _PARTS if getattr(pipe, part) is None]:
         raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
+    remember_prompts(pipe)
     pipe.eval().requires_grad_(False)
     return pipe, transformer
 

@@ -15,7 +15,7 @@ from pipeline.config import PipelineConfig
 from pipeline.engine import Progress
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, OutOfMemory, PipelineError
 from pipeline.flux import engine as engine_module
-from pipeline.flux import formats
+from pipeline.flux import formats, prompts
 from pipeline.flux.checkpoint import Placement
 from pipeline.flux.engine import FluxEngine
 from pipeline.spec import ImageOptions, ImageSpec
@@ -280,3 +280,21 @@ def test_overflow_in_both_arithmetics_is_a_clear_failure(int8_engine: FluxEngine
         draw(int8_engine, a_spec())
     bias.copy_(kept)
     draw(int8_engine, a_spec())
+
+
+def test_prompt_is_read_once_for_many_seeds(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine._pipe is not None
+    read: list[int] = []
+    for encoder in (engine._pipe.text_encoder_1, engine._pipe.text_encoder_2):
+        encoder.register_forward_pre_hook(lambda *_inputs: read.append(1))
+    monkeypatch.setattr(prompts, "PROMPTS", 2)
+    first = draw(engine, a_spec("a cat"))
+    assert len(read) == 2
+    assert np.array_equal(draw(engine, a_spec("a cat")), first)
+    draw(engine, a_spec("a cat", seed=2))
+    assert len(read) == 2
+    draw(engine, a_spec("a dog"))
+    draw(engine, a_spec("a cow"))
+    assert len(read) == 6
+    assert np.array_equal(draw(engine, a_spec("a cat")), first)  # forgotten meanwhile, and read again
+    assert len(read) == 8
