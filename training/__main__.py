@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,13 +60,18 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--base-minutes", type=float, default=30.0)
             command.add_argument("--distill-minutes", type=float, default=8.0)
             command.add_argument("--pool", type=int, default=DEFAULTS.pool)
+            command.add_argument("--base-rate", type=float, default=DEFAULTS.rates[0], help="learning rate's peak")
+            command.add_argument("--guidance-weight", type=float, default=DEFAULTS.guidance_weight)
+            command.add_argument("--guided-below", type=float, default=DEFAULTS.guided_below, help="noise level, 0…1")
             command.add_argument("--no-compile", action="store_true")
-    command = add("evaluate", "score every concept in both languages and draw the contact sheet")
+    command = add("evaluate", "score every concept in both languages, unknown words and the variety of the seeds")
     command.add_argument("--weights", type=Path, default=WEIGHTS)
     command.add_argument("--steps", type=int, default=8)
     command.add_argument("--guidance", type=float, default=trainer.USUAL_GUIDANCE)
     command.add_argument("--cfg-scale", type=float, default=1.0)
-    command.add_argument("--sheet", type=Path, default=None, help="PNG to write, in place of the scores")
+    command.add_argument("--sheet", type=Path, default=None, help="PNG of every concept, in place of the scores")
+    command.add_argument("--seeds-sheet", type=Path, default=None, help="PNG of the same prompts with several seeds")
+    command.add_argument("--prompts", nargs="+", default=evaluation.SEED_PROMPTS, help="of the seeds' sheet")
     add("references", "write the cutouts that pictures are compared with, pipeline/demo/references")
     return parser
 
@@ -78,10 +84,10 @@ def _sprites(args: argparse.Namespace) -> None:
 def _vae(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     concepts = load_concepts(args.concepts)
-    atlas = sprites.Atlas.load(args.sprites, concepts, "cpu")
-    stream = scenes.batches(concepts, dict(atlas.number), args.batch, seed=args.seed, workers=args.workers)
+    atlas = sprites.Atlas.load(args.sprites, concepts)
+    stream = scenes.batches(concepts, atlas.number, args.batch, seed=args.seed, workers=args.workers)
     parts = networks.load(args.weights) if args.weights else networks.new(seed=args.seed)
-    atlas = sprites.Atlas.load(args.sprites, concepts, args.device)
+    atlas.to(args.device)
     psnr_db = autoencoder.train(parts, atlas, stream, args.out, seconds=args.minutes * 60, device=args.device)
     networks.save(parts, args.out)
     logger.info("PSNR %.1f dB", psnr_db)
@@ -92,9 +98,10 @@ def _train(args: argparse.Namespace) -> None:
     rank, devices = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     args.out.mkdir(parents=True, exist_ok=True)
     concepts = load_concepts(args.concepts)
-    number = dict(sprites.Atlas.load(args.sprites, concepts, "cpu").number)
+    atlas = sprites.Atlas.load(args.sprites, concepts)
     brought = max(1, args.batch // 4)
-    stream = scenes.batches(concepts, number, brought, seed=args.seed * 1000 + rank, workers=args.workers // devices)
+    workers = args.workers // devices
+    stream = scenes.batches(concepts, atlas.number, brought, seed=args.seed * 1000 + rank, workers=workers)
     if args.device == "cuda":
         torch.cuda.set_device(rank)
         torch.set_float32_matmul_precision("high")
@@ -105,15 +112,19 @@ def _train(args: argparse.Namespace) -> None:
         dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
     parts = networks.load(args.weights) if args.weights else networks.new()
     torch.manual_seed(args.seed * 1000 + rank)
-    atlas = sprites.Atlas.load(args.sprites, concepts, args.device)
-    options = trainer.Options(batch=args.batch, pool=args.pool, is_compiled=not args.no_compile)
-    run = trainer.Trainer(parts, atlas, stream, args.out, device=args.device, options=options)
+    options = trainer.Options(
+        batch=args.batch,
+        pool=args.pool,
+        rates=(args.base_rate, DEFAULTS.rates[1]),
+        guidance_weight=args.guidance_weight,
+        guided_below=args.guided_below,
+        is_compiled=not args.no_compile,
+    )
+    run = trainer.Trainer(parts, atlas.to(args.device), stream, args.out, device=args.device, options=options)
     phases: list[tuple[trainer.Phase, float]] = [("base", args.base_minutes), ("distill", args.distill_minutes)]
     for phase, minutes in phases:
         if minutes > 0:
             run.run(phase, seconds=minutes * 60)
-            if rank == 0:
-                networks.save(parts, args.out / phase)
     if devices > 1:
         dist.destroy_process_group()
 
@@ -136,7 +147,23 @@ def _evaluate(args: argparse.Namespace) -> None:
     if args.sheet:
         names = [concept.names["zh" if i % 2 else "en"][0] for i, concept in enumerate(concepts)]
         sampling.contact_sheet(draw(names, [7] * len(names)), args.sheet)
+    if args.seeds_sheet:
+        prompts = [prompt for prompt in args.prompts for _ in range(evaluation.SEEDS)]
+        pictures = draw(prompts, list(range(evaluation.SEEDS)) * len(args.prompts))
+        sampling.contact_sheet(pictures, args.seeds_sheet, columns=evaluation.SEEDS)
+        measured = [evaluation.variety(part) for part in torch.split(pictures, evaluation.SEEDS)]
+        for prompt, each in zip(args.prompts, measured, strict=True):
+            logger.info("%s: picture %.1f, thing %.1f", prompt, each.picture, each.thing)
+        logger.info(
+            "variety of %d seeds, RMS of 255: picture %.1f, thing %.1f",
+            evaluation.SEEDS,
+            statistics.mean(each.picture for each in measured),
+            statistics.mean(each.thing for each in measured),
+        )
+    if args.sheet or args.seeds_sheet:
         return
+    share, missed = evaluation.unknown(draw)
+    logger.info("unknown words seen as such %.1f %%, missed: %s", 100 * share, missed)
     scores = evaluation.retrieval(concepts, draw)
     logger.info("top-1 %.1f %%, top-5 %.1f %%, %s", 100 * scores.top1, 100 * scores.top5, scores.by_language)
     logger.info("missed: %s", scores.missed)
@@ -144,7 +171,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _references(args: argparse.Namespace) -> None:
     concepts = load_concepts(args.concepts)
-    atlas = sprites.Atlas.load(args.sprites, concepts, "cpu")
+    atlas = sprites.Atlas.load(args.sprites, concepts)
     evaluation.write_references(concepts, atlas, Path(pipeline.demo.__file__).parent / "references")
 
 

@@ -49,7 +49,7 @@ def train(
             picture = compose(atlas, objects[:whole], grounds[:whole])
         loss = _loss(parts, picture, device)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
         if torch.isfinite(norm):
             optimizer.step()
@@ -106,4 +106,5 @@ def _loss(parts: Networks, picture: Tensor, device: str) -> Tensor:
     coarse = torch.stack([functional.avg_pool2d(error, side).abs().mean() for side in (2, 4, 8)]).sum()
     edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
     divergence = 0.5 * (mean**2 + spread.exp() - 1 - spread).mean()
-    return error.abs().mean() + 0.5 * coarse + edges + 0.5 * error.pow(2).mean() + KL_WEIGHT * divergence
+    loss: Tensor = error.abs().mean() + 0.5 * coarse + edges + 0.5 * error.pow(2).mean() + KL_WEIGHT * divergence
+    return loss

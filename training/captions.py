@@ -1,20 +1,28 @@
 """Random scenes, and what people would ask for to get them, English and Chinese.
 
-A scene is what is drawn; a caption is one way to say it, so one scene has many. Runs in loader processes:
-standard library only. Randomness comes in as a seed.
+A scene is what is drawn; a caption is one way to say it, so one scene has many. What a caption leaves open, the
+scene varies: there the seed decides, so that another seed is another drawing. It varies what is decided early and
+cannot blur: tints, place and size have no wrong value between two right ones, and mirrored or not and one style or
+the other are told apart by most of the picture.
+
+Runs in loader processes: standard library only. Randomness comes in as a seed.
 """
 
 from __future__ import annotations
 
+import colorsys
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from training.vocabulary import UNKNOWN_IS_DRAWN_AS, Concept, Language
+from training import unknown
+from training.vocabulary import ONE_WAY_ROUND, UNKNOWN_IS_DRAWN_AS, Concept, Language
 from training.words import (
     COLOUR_WEIGHTS,
     COLOURS,
+    CONTEXT_EN,
+    CONTEXT_ZH,
     MEASURE_WORDS,
     NUMBERS_EN,
     NUMBERS_ZH,
@@ -33,10 +41,17 @@ from training.words import (
 Kind = Literal["one", "size", "place", "count", "pair", "trio"]
 Rgb = tuple[int, int, int]
 KINDS: Final[Mapping[Kind, float]] = {"one": 44, "size": 7, "place": 10, "count": 11, "pair": 23, "trio": 5}
-# When no style is named. One clear favourite: few-step sampling has no time to choose between equals.
-STYLE_SHARES: Final = (0.25, 0.75)
+UNKNOWN_KINDS: Final[Mapping[Kind, float]] = {"one": 80, "size": 6, "place": 8, "count": 6}
 NAMED_STYLE_SHARE: Final = 0.3
-UNKNOWN_SHARE: Final = 0.06
+UNKNOWN_SHARE: Final = 0.12
+CONTEXT_SHARE: Final = 0.08  # of single objects: unknown words beside a name, which must not hide it
+SIZES: Final = (0.6, 0.9)  # of a single object, as a share of the picture's side
+TURN_DEG: Final = 12.0
+# Tints of backgrounds that are not named; their gradients are flat enough for `pipeline.demo.scoring`.
+TINT_SATURATION: Final = 0.3
+TINT_DARKNESS: Final = 0.08
+GRADIENT_HUES: Final = 0.03  # of the whole circle
+GRADIENT_FADING: Final = 0.7  # of the saturation
 ENGLISH_SHARE: Final = 0.55
 ALIAS_SHARE: Final = 0.06
 PAIR_EN: Final[Mapping[str, Sequence[str]]] = {
@@ -54,19 +69,22 @@ PAIR_ZH: Final[Mapping[str, Sequence[str]]] = {
     "left": ("{0}在{1}的左边", "左边是{0}，右边是{1}", "{1}在{0}的右边", "{0}在左，{1}在右"),
     "above": ("{0}在{1}上面", "{1}在{0}下面", "上面是{0}，下面是{1}", "{0}在{1}的上方", "{1}在{0}的下方"),
 }
-UNKNOWN_EN: Final = ("{}", "{}", "{} {}", "{} {} {}", "{} in a {}", "{} of my {} with the {}", "my {} and your {}")
-UNKNOWN_ZH: Final = ("{}", "{}", "{}{}", "{}{}{}", "{}的{}", "{}在{}里", "{}和{}的{}", "我的{}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One object: concept's index, drawing style, centre and size as shares of the picture's side."""
+    """One object: concept's index, drawing style, centre and size as shares of the picture's side.
+
+    It is mirrored left to right first, then turned clockwise.
+    """
 
     concept: int
     style: int
     x: float
     y: float
     size: float
+    turn_deg: float
+    is_mirrored: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +128,31 @@ class Author:
         """Invent a scene."""
         chance = self._random
         is_unknown = bool(self._unknown) and self._puzzled is not None and chance.random() < UNKNOWN_SHARE
-        kind: Kind = "one" if is_unknown else chance.choices(list(self._kinds), list(self._kinds.values()))[0]
+        kinds = UNKNOWN_KINDS if is_unknown else self._kinds
+        kind = chance.choices(list(kinds), list(kinds.values()))[0]
         wanted = {"pair": 2, "trio": 3}.get(kind, 1)
         picked = [self._puzzled] if is_unknown else chance.choices(range(len(self._concepts)), k=wanted)
         concepts = tuple(index for index in picked if index is not None)
         is_style_named = chance.random() < NAMED_STYLE_SHARE
-        style = chance.choices(range(len(STYLES)), None if is_style_named else STYLE_SHARES)[0]
+        style = chance.randrange(len(STYLES))
         detail, places = self._layout(kind)
+        is_mirrored = chance.random() < 0.5
+        turn_deg = chance.uniform(-TURN_DEG, TURN_DEG) if kind == "one" else 0.0  # elsewhere there is no room for it
         shown = concepts * len(places) if len(concepts) == 1 else concepts
         gradient, colours, named_colours = self._background()
         return Scene(
             kind=kind,
             concepts=concepts,
             objects=tuple(
-                Placed(concept=concept, style=style, x=x, y=y, size=size)
+                Placed(
+                    concept=concept,
+                    style=style,
+                    x=x,
+                    y=y,
+                    size=size,
+                    turn_deg=turn_deg,
+                    is_mirrored=is_mirrored and self._concepts[concept].key not in ONE_WAY_ROUND,
+                )
                 for concept, (x, y, size) in zip(shown, places, strict=True)
             ),
             detail=detail,
@@ -135,7 +164,6 @@ class Author:
         )
 
     def _near(self, value: float, spread: float = 0.01) -> float:
-        # Little variation: the mean picture of a name is sharp, so names are learnt sooner.
         return value + self._random.uniform(-spread, spread)
 
     def _layout(self, kind: Kind) -> tuple[str, list[tuple[float, float, float]]]:
@@ -143,7 +171,9 @@ class Author:
         chance = self._random
         match kind:
             case "one":
-                return "", [(self._near(0.5), self._near(0.5), self._near(0.76, 0.03))]
+                size = chance.uniform(*SIZES)
+                room = max(0.0, 0.48 - 0.55 * size)  # a tenth more than its own size, since it may be turned
+                return "", [(self._near(0.5, room), self._near(0.5, room), size)]
             case "size":
                 detail = chance.choice(["small", "large"])
                 size = self._near(0.33, 0.02) if detail == "small" else self._near(0.96, 0.012)
@@ -176,10 +206,23 @@ class Author:
 
         return moved(red), moved(green), moved(blue)
 
+    def _tints(self) -> tuple[Rgb, Rgb]:
+        """A pale colour and a neighbour of it; from white on, in any hue."""
+        chance = self._random
+        hue, saturation = chance.random(), chance.uniform(0, TINT_SATURATION)
+        value = 1 - chance.uniform(0, TINT_DARKNESS)
+
+        def rgb(hue: float, saturation: float) -> Rgb:
+            red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
+            return red, green, blue
+
+        faded = saturation * chance.uniform(GRADIENT_FADING, 1)
+        return rgb(hue, saturation), rgb(self._near(hue, GRADIENT_HUES), faded)
+
     def _background(self) -> tuple[int, tuple[Rgb, Rgb], tuple[str, ...]]:
         chance = self._random.random()
         if chance < 0.4:
-            return 0, ((255, 255, 255), (255, 255, 255)), ()
+            return self._random.randint(0, 4), self._tints(), ()
         if chance < 0.88:
             weights = [COLOUR_WEIGHTS.get(name, 1.0) for name in COLOURS]
             name = self._random.choices(list(COLOURS), weights)[0]
@@ -197,8 +240,7 @@ class Author:
 
     def _names(self, scene: Scene, language: Language) -> list[str]:
         if scene.is_unknown and self._unknown:
-            words = self._random.sample(list(self._unknown[language]), 4)
-            return [self._random.choice(UNKNOWN_EN if language == "en" else UNKNOWN_ZH).format(*words)]
+            return [unknown.caption(self._random, self._unknown, language)]
         return [self._name(self._concepts[index], language) for index in scene.concepts]
 
     def _name(self, concept: Concept, language: Language) -> str:
@@ -214,6 +256,12 @@ class Author:
             return []
         return self._random.sample(list(tags), min(len(tags), self._random.randint(1, 2)))
 
+    def _in_context(self, text: str, scene: Scene, language: Language, patterns: Sequence[str]) -> str:
+        """Add unknown words to a known name."""
+        if not self._unknown or scene.kind != "one" or scene.is_unknown or self._random.random() >= CONTEXT_SHARE:
+            return text
+        return self._random.choice(patterns).format(text, *self._random.sample(self._unknown[language], 2))
+
     def _english(self, scene: Scene) -> str:
         pick, chance = self._random.choice, self._random.random
         names, article = self._names(scene, "en"), chance()
@@ -224,6 +272,7 @@ class Author:
         match scene.kind:
             case "one":
                 text = ", ".join([thing(names[0]), *self._tags(scene, "en")])
+                text = self._in_context(text, scene, "en", CONTEXT_EN)
             case "size":
                 small, large = ("small", "tiny", "little", "mini"), ("large", "big", "huge", "giant")
                 text = thing(f"{pick(small if scene.detail == 'small' else large)} {names[0]}")
@@ -266,6 +315,7 @@ class Author:
         match scene.kind:
             case "one":
                 text = "，".join([thing(0), *self._tags(scene, "zh")])
+                text = self._in_context(text, scene, "zh", CONTEXT_ZH)
             case "size":
                 small, large = ("小小的", "很小的", "迷你的"), ("大大的", "很大的", "巨大的")
                 text = thing(0, pick(small if scene.detail == "small" else large))

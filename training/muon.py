@@ -5,6 +5,7 @@ Equal shapes are handled as one batch. Updates have the size of AdamW's, so both
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +26,8 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     for _ in range(STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return (x.mT if is_tall else x).float()
+    nearest: Tensor = x.mT if is_tall else x
+    return nearest.float()
 
 
 def orthogonal_update(update: Tensor) -> Tensor:
@@ -36,12 +38,12 @@ def orthogonal_update(update: Tensor) -> Tensor:
     count, rows, columns = update.shape
     if rows > columns and rows % columns == 0:
         blocks = update.view(-1, columns, columns)
-        return 0.2 * columns**0.5 * orthogonalise(blocks).view_as(update)
+        return 0.2 * math.sqrt(columns) * orthogonalise(blocks).view_as(update)
     if columns > rows and columns % rows == 0:
         blocks = update.view(count, rows, columns // rows, rows).transpose(1, 2).reshape(-1, rows, rows)
         square = orthogonalise(blocks).view(count, columns // rows, rows, rows)
-        return 0.2 * rows**0.5 * square.transpose(1, 2).reshape_as(update)
-    return 0.2 * max(rows, columns) ** 0.5 * orthogonalise(update)
+        return 0.2 * math.sqrt(rows) * square.transpose(1, 2).reshape_as(update)
+    return 0.2 * math.sqrt(max(rows, columns)) * orthogonalise(update)
 
 
 class Muon(torch.optim.Optimizer):
@@ -61,7 +63,7 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     by_shape.setdefault(tuple(parameter.shape), []).append(parameter)
             for parameters in by_shape.values():
-                gradients = [parameter.grad for parameter in parameters]
+                gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
                 momenta = [
                     self.state[parameter].setdefault("m", torch.zeros_like(parameter)) for parameter in parameters
                 ]

@@ -16,11 +16,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.models.t5.modeling_t5 import T5LayerNorm
 
-from pipeline.demo.model import VOCABULARY, SmallClip, SmallDiT, SmallT5, SmallVAEDecoder, SmallVAEEncoder
+from pipeline.demo.model import (
+    LATENT_CHANNELS,
+    VOCABULARY,
+    SmallClip,
+    SmallDiT,
+    SmallT5,
+    SmallVAEDecoder,
+    SmallVAEEncoder,
+)
 from training.scenes import TEXT_LENGTH
 
 T5_EOS = 1
+GATES = ("norm1_a.linear", "norm1_b.linear", "norm.linear", "final_norm_out.linear", "final_proj_out")  # of the DiT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,23 +57,21 @@ def new(*, seed: int = 0) -> Networks:
     parts = Networks(
         dit=SmallDiT(), t5=SmallT5(), clip=SmallClip(), encoder=SmallVAEEncoder(), decoder=SmallVAEDecoder()
     )
-    for module in [*parts.dit.modules(), *parts.clip.modules()]:
+    for name, module in [*parts.dit.named_modules(), *parts.clip.named_modules()]:
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
+            if name.endswith(GATES):
+                nn.init.zeros_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for embedder in (parts.dit.time_embedder, parts.dit.guidance_embedder):
         for layer in (0, 2):
             nn.init.normal_(embedder.timestep_embedder[layer].weight, std=0.02)
-    gates = [block.norm1_a.linear for block in parts.dit.blocks] + [block.norm1_b.linear for block in parts.dit.blocks]
-    gates += [block.norm.linear for block in parts.dit.single_blocks]
-    for gate in [*gates, parts.dit.final_norm_out.linear, parts.dit.final_proj_out]:
-        nn.init.zeros_(gate.weight)
-        nn.init.zeros_(gate.bias)
     nn.init.normal_(parts.clip.token_embedding.weight, std=0.3)
     nn.init.normal_(parts.clip.position_embeds, std=0.05)
     with torch.no_grad():
-        parts.encoder.conv_out.bias[parts.decoder.conv_in.in_channels :] = -4.0  # little posterior noise at first
+        spread = parts.encoder.get_parameter("conv_out.bias")[LATENT_CHANNELS:]
+        nn.init.constant_(spread, -4.0)  # little posterior noise at first
         for module in [*parts.encoder.modules(), *parts.decoder.modules()]:
             if hasattr(module, "conv2") and hasattr(module, "norm2"):  # residual blocks start near the identity
                 module.conv2.weight.mul_(0.1)
@@ -87,7 +95,10 @@ def load(folder: Path) -> Networks:
 
 
 def save(parts: Networks, folder: Path) -> None:
-    """Write bf16 files of the names and sizes that `pipeline/demo/layouts.py` recognises."""
+    """Write bf16 files of the names and sizes that `pipeline/demo/layouts.py` recognises, over those of before.
+
+    Whoever is killed meanwhile leaves whole files.
+    """
     (folder / "dit").mkdir(parents=True, exist_ok=True)
     vae = {f"encoder.{k}": v for k, v in parts.encoder.state_dict().items()}
     vae |= {f"decoder.{k}": v for k, v in parts.decoder.state_dict().items()}
@@ -111,7 +122,9 @@ def save(parts: Networks, folder: Path) -> None:
     for name, weights in files.items():
         # the VAE's latent statistics are few and exact
         stored = {k: v.detach().cpu().to(v.dtype if "_factor" in k else torch.bfloat16) for k, v in weights.items()}
-        save_file({k: v.contiguous().clone() for k, v in stored.items()}, folder / name, metadata={"format": "pt"})
+        fresh = (folder / name).with_suffix(".part")
+        save_file({k: v.contiguous().clone() for k, v in stored.items()}, fresh, metadata={"format": "pt"})
+        fresh.replace(folder / name)
 
 
 class TextEncoders(nn.Module):
@@ -162,7 +175,8 @@ class TextEncoders(nn.Module):
         for layer in self.clip.encoders:
             hidden = layer(hidden, attn_mask=mask)
         hidden = self.clip.final_layer_norm(hidden)
-        return hidden[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
+        pooled: Tensor = hidden[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
+        return pooled
 
 
 def rotary_table(dit: SmallDiT, grid: int, device: str) -> Tensor:
@@ -201,7 +215,8 @@ def _float(*files: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.float() for file in files for name, tensor in file.items()}
 
 
-def _rms_norm(hidden: Tensor, norm: nn.Module) -> Tensor:
+def _rms_norm(hidden: Tensor, norm: T5LayerNorm) -> Tensor:
     hidden = hidden.float()
     scale = torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon)
-    return norm.weight * (hidden * scale)
+    normed: Tensor = norm.weight * (hidden * scale)
+    return normed

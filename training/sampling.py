@@ -61,18 +61,18 @@ def draw(
                     base = velocity(parts.dit, latents, sigma, unnamed, scale, rotary).float()
                     moved = base + cfg_scale * (moved - base)
                 latents = schedule.step(moved, timestep, latents)
-            drawn = torch.cat([parts.decoder(part) for part in latents.split(16)]).float().clamp(-1, 1)
+            drawn = torch.cat([parts.decoder(part) for part in torch.split(latents, 16)]).float().clamp(-1, 1)
             pictures.append(((drawn + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
     return torch.cat(pictures)
 
 
-def contact_sheet(pictures: Tensor, path: Path) -> None:
+def contact_sheet(pictures: Tensor, path: Path, *, columns: int = COLUMNS) -> None:
     """Save (picture, H, W, RGB) side by side as a PNG with a palette."""
-    rows = -(-len(pictures) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * CELL_PX, rows * CELL_PX), "white")
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * CELL_PX, rows * CELL_PX), "white")
     for number, picture in enumerate(pictures):
         cell = Image.fromarray(picture.numpy()).resize((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)
-        sheet.paste(cell, (number % COLUMNS * CELL_PX, number // COLUMNS * CELL_PX))
+        sheet.paste(cell, (number % columns * CELL_PX, number // columns * CELL_PX))
     sheet.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 

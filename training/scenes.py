@@ -5,6 +5,7 @@ Letters in shapes: B scenes, K = `MAX_OBJECTS`, T text tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from training.sprites import SIZE_PX, Atlas
 from training.vocabulary import Concept, load_unknown
 
 MAX_OBJECTS: Final = 4
+OBJECT: Final = ("sprite", "x", "y", "size", "turn", "side")  # sprite −1: none; turn in radians; side −1: mirrored
 CAPTIONS: Final = 4  # phrasings of every scene
 TEXT_LENGTH: Final = 48
 TOKENIZER: Final = Path(pipeline.demo.__file__).parent / "tokenizer_2" / "tokenizer.json"
@@ -27,13 +29,16 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def tensors(scenes: Sequence[Scene], atlas_number: dict[tuple[int, int], int]) -> tuple[Tensor, Tensor]:
-    """→ objects (B, K, 4: sprite or −1, x, y, size) and backgrounds (B, 7: gradient, two colours 0…255)."""
-    objects = torch.full((len(scenes), MAX_OBJECTS, 4), -1.0)
+    """→ objects (B, K, `OBJECT`) and backgrounds (B, 7: gradient, two colours 0…255)."""
+    objects = torch.full((len(scenes), MAX_OBJECTS, len(OBJECT)), -1.0)
     grounds = torch.zeros(len(scenes), 7)
     for i, scene in enumerate(scenes):
         for k, placed in enumerate(scene.objects):
             sprite = atlas_number[placed.concept, placed.style]
-            objects[i, k] = torch.tensor([sprite, placed.x, placed.y, placed.size])
+            turn = math.radians(placed.turn_deg)
+            objects[i, k] = torch.tensor(
+                [sprite, placed.x, placed.y, placed.size, turn, -1 if placed.is_mirrored else 1]
+            )
         grounds[i] = torch.tensor([scene.gradient, *scene.colours[0], *scene.colours[1]], dtype=torch.float32)
     return objects, grounds
 
@@ -84,18 +89,23 @@ def compose(atlas: Atlas, objects: Tensor, grounds: Tensor, *, side_px: int = SI
             chosen = ((objects[:, k, 0] >= 0) & fits).nonzero()[:, 0]
             if len(chosen) == 0:
                 continue
-            sprite, x, y, size = objects[chosen, k].unbind(1)
-            theta = torch.zeros(len(chosen), 2, 3)
-            theta[:, 0, 0] = theta[:, 1, 1] = 1 / size
-            theta[:, 0, 2], theta[:, 1, 2] = -(2 * x - 1) / size, -(2 * y - 1) / size
-            grid = functional.affine_grid(
-                theta.to(device, non_blocking=True), [len(chosen), 4, side_px, side_px], False
-            )
+            sprite = objects[chosen, k, 0]
+            theta = _to_sprite(objects[chosen, k]).to(device, non_blocking=True)
+            grid = functional.affine_grid(theta, [len(chosen), 4, side_px, side_px], False)
             pixels = level[sprite.long().to(device, non_blocking=True)].float() / 255
             drawn = functional.grid_sample(pixels, grid, align_corners=False)
             where = chosen.to(device, non_blocking=True)
             picture[where] = drawn[:, :3] + picture[where] * (1 - drawn[:, 3:])
     return picture.clamp(0, 1) * 2 - 1
+
+
+def _to_sprite(objects: Tensor) -> Tensor:
+    """(B, `OBJECT`) → (B, 2, 3): from the picture's coordinates to the sprite's, both −1…1."""
+    _, x, y, size, turn, side = objects.unbind(1)
+    x, y, cosine, sine = 2 * x - 1, 2 * y - 1, turn.cos() / size, turn.sin() / size
+    right = torch.stack([cosine, sine, -(cosine * x + sine * y)], 1) * side[:, None]
+    down = torch.stack([-sine, cosine, sine * x - cosine * y], 1)
+    return torch.stack([right, down], 1)
 
 
 def _paint_grounds(grounds: Tensor, side_px: int) -> Tensor:

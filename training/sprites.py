@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch.nn import functional
 
 from training.vocabulary import Concept
 
+Pixels = npt.NDArray[np.uint8]
 SIZE_PX: Final = 256
 PACKAGES: Final = ("noto", "fluent-emoji-flat")  # the index is the style's number
 
@@ -53,23 +55,33 @@ class Atlas:
     `number` maps (concept's index, style) to the sprite.
     """
 
-    def __init__(self, sprites: np.ndarray, number: Mapping[tuple[int, int], int], device: str) -> None:
-        self.number = number
-        self.whole = torch.from_numpy(sprites).permute(0, 3, 1, 2).contiguous().to(device)
-        self.half = torch.cat(
-            [functional.avg_pool2d(part.float(), 2).round().to(torch.uint8) for part in self.whole.split(64)]
-        )
+    def __init__(self, sprites: Pixels, number: Mapping[tuple[int, int], int]) -> None:
+        self.number = dict(number)
+        self.whole = torch.from_numpy(sprites).permute(0, 3, 1, 2).contiguous()
+        parts = torch.split(self.whole, 64)  # all at once would take 1 GB as floats
+        self.half = torch.cat([functional.avg_pool2d(part.float(), 2).round().to(torch.uint8) for part in parts])
+
+    def to(self, device: str) -> Atlas:
+        """Move the sprites, in place."""
+        self.whole, self.half = self.whole.to(device), self.half.to(device)
+        return self
 
     @classmethod
-    def load(cls, path: Path, concepts: Sequence[Concept], device: str) -> Atlas:
-        """Read what `render` wrote; concepts that are not in `concepts` are left out."""
+    def load(cls, path: Path, concepts: Sequence[Concept]) -> Atlas:
+        """Read what `render` wrote, to the CPU; concepts that are not in `concepts` are left out.
+
+        Raises:
+            KeyError: the file lacks a concept, so it was rendered for another list.
+        """
         with np.load(path) as file:
             pack = {name: file[name] for name in file.files}
         index = {concept.key: i for i, concept in enumerate(concepts)}
         rows = [row for row, key in enumerate(pack["key"].tolist()) if key in index]
         sprites = np.stack([_decode(pack["data"], pack["offsets"], row) for row in rows])
         number = {(index[str(pack["key"][row])], int(pack["style"][row])): n for n, row in enumerate(rows)}
-        return cls(sprites, number, device)
+        if missing := [concept.key for i, concept in enumerate(concepts) if (i, 0) not in number]:
+            raise KeyError(*missing)
+        return cls(sprites, number)
 
 
 def _load(node_modules: Path, package: str) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def _webp(svg: str) -> bytes:
     return out.getvalue()
 
 
-def _decode(data: np.ndarray, offsets: np.ndarray, row: int) -> np.ndarray:
+def _decode(data: Pixels, offsets: npt.NDArray[np.int64], row: int) -> Pixels:
     with Image.open(io.BytesIO(data[offsets[row] : offsets[row + 1]].tobytes())) as image:
         pixels = np.asarray(image.convert("RGBA")).astype(np.uint16)
     pixels[..., :3] = (pixels[..., :3] * pixels[..., 3:] + 127) // 255

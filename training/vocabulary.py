@@ -14,6 +14,27 @@ from typing import Any, Final, Literal
 
 FOLDER: Final = Path(__file__).parent
 UNKNOWN_IS_DRAWN_AS: Final = "thinking face"
+# Drawings with writing, a dial or another side that is wrong in a mirror; all others are drawn both ways round.
+ONE_WAY_ROUND: Final = frozenset(
+    {
+        "alarm clock",
+        "clapper board",
+        "credit card",
+        "globe showing americas",
+        "kimono",
+        "money bag",
+        "money-mouth face",
+        "musical note",
+        "newspaper",
+        "pool 8 ball",
+        "red envelope",
+        "sleeping face",
+        "statue of liberty",
+        "telephone",
+        "ticket",
+        "watch",
+    }
+)
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 

@@ -165,6 +165,28 @@ PRAISE_ZH = [
     "贴纸",
     "写实",
 ]
+CONTEXT_EN = [  # a known name beside unknown words
+    "{} in the {}",
+    "{} at the {}",
+    "{} near a {}",
+    "{} with {}",
+    "{} and {} {}",
+    "{}, {}, {}",
+    "a {1} {2} with {0}",
+    "{1} {0}",
+    "{0} who can {1} the {2}",
+    "the {1} of {0}",
+]
+CONTEXT_ZH = [
+    "{}在{}里",
+    "{}在{}旁",
+    "{1}里的{0}",
+    "{1}的{0}",
+    "{}，{}，{}",
+    "会{1}的{0}",
+    "有{1}和{2}的{0}",
+    "{}正在{}",
+]
 MEASURE_WORDS = {
     "plant-flower": ["朵", "个"],
     "transport-ground": ["辆", "个"],

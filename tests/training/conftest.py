@@ -24,7 +24,7 @@ def atlas() -> Atlas:
     middle = slice(SIZE_PX // 8, -SIZE_PX // 8)
     for number in range(4):
         sprites[number, middle, middle] = (200, 0, 0, 255) if number < 2 else (0, 0, 200, 255)
-    return Atlas(sprites, {(concept, style): 2 * concept + style for concept in range(2) for style in range(2)}, "cpu")
+    return Atlas(sprites, {(concept, style): 2 * concept + style for concept in range(2) for style in range(2)})
 
 
 @pytest.fixture
