@@ -2,7 +2,8 @@
 
 engine.py       one picture: encode, denoise, decode; DiffSynth's pipeline driven, watched, put back to rest
 checkpoint.py   a card's files → DiffSynth's pipeline: precision, placement, layouts, no prints
-transformer.py  the transformer in our own keeping: read, placed, streamed
+transformer.py  the transformer and T5 in our own keeping, planned and placed, sharing one ring
+streamed.py     a module whose blocks stay on the device or pass through the ring
 packing.py      a checkpoint → one run of bytes per block, quantized while reading
 packed_file.py  those bytes on disk, from the second start on
 formats.py      how a weight is kept and multiplied: floats, scaled 8-bit floats, rotated 8-bit integers

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.flux.formats import FLOAT8, Format
 from pipeline.flux.packing import Block, layout, prepare
-from pipeline.flux.transformer import Transformer
+from pipeline.flux.transformer import Transformer, place_within
 from pipeline.hardware import MIB
 from pipeline.plan import LATENT_PX, TEXT_TOKENS
 from pipeline.timing import STOCK, Timing
@@ -116,7 +116,7 @@ def _time_ours(
     prepare(dit, Format(system), dtype)
     transformer = Transformer(dit, RandomBlocks(dit), device)
     if device == "cuda":
-        transformer.place_within(limit_mib * MIB, sizes=[(side, side) for side in sides])
+        place_within(transformer, None, limit_mib * MIB, sizes=[(side, side) for side in sides])
     else:
         transformer.place()
     schedule = torch.linspace(1000, 100, steps + WARM_UP)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from diffsynth.configs import MODEL_CONFIGS
@@ -27,11 +27,13 @@ from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.flux.formats import Format
 from pipeline.flux.prompts import remember_prompts
-from pipeline.flux.transformer import Transformer
+from pipeline.flux.streamed import Streamed
+from pipeline.flux.transformer import TextEncoder, Transformer, place_within
 from pipeline.hardware import MIB
 
 _WEIGHT_KINDS = ("dit", "t5", "clip", "vae")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+S = TypeVar("S", bound=Streamed)
 _PARTS = ("dit", "text_encoder_1", "text_encoder_2", "vae_decoder", "vae_encoder", "tokenizer_1", "tokenizer_2")
 
 
@@ -129,6 +131,7 @@ def load_pipeline(
     register_layouts(DEMO_LAYOUTS)
     _silence_diffsynth()
     _give_the_cpu_a_cache()
+    ours = set() if kept_as is None else {"dit", "t5"} if card.is_offloaded and kept_as is Format.INT8 else {"dit"}
     configs = [
         ModelConfig(
             path=[str(path) for path in files.weights_of(card.files[kind], models_dir)],
@@ -136,7 +139,7 @@ def load_pipeline(
             **asdict(placements[kind]),
         )
         for kind in _WEIGHT_KINDS
-        if kind != "dit" or kept_as is None
+        if kind not in ours
     ]
     dtype, device = placements["dit"].computation_dtype, placements["dit"].computation_device
     try:
@@ -152,16 +155,25 @@ def load_pipeline(
         raise GenerationFailed(str(error)) from error
     transformer = None
     if kept_as is not None:
-        paths = files.weights_of(card.files["dit"], models_dir)
-        cache = models_dir / "packed" / f"{card.name}.{kept_as}.safetensors" if card.is_offloaded else None
-        transformer = Transformer.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
+
+        def read(part: type[S], kind: str) -> S:
+            cache = models_dir / "packed" / f"{card.name}.{kind}.{kept_as}.safetensors" if card.is_offloaded else None
+            paths = files.weights_of(card.files[kind], models_dir)
+            return part.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
+
+        transformer = read(Transformer, "dit")
+        text_encoder = read(TextEncoder, "t5") if "t5" in ours else None
         if card.is_offloaded and vram_limit_mib is not None:
-            transformer.place_within(vram_limit_mib * MIB, sizes=card.sizes.values())
+            place_within(transformer, text_encoder, vram_limit_mib * MIB, sizes=card.sizes.values())
         else:
             transformer.place()
-        pipe.dit = transformer.dit
+            if text_encoder is not None:
+                text_encoder.place()
+        pipe.dit = transformer.module
         predict = transformer.predict
         pipe.model_fn = lambda **inputs: predict(schedule=pipe.scheduler.timesteps, **inputs)
+        if text_encoder is not None:
+            pipe.text_encoder_2 = text_encoder.module
     # The class is read from the folder: CLIPTokenizer and T5Tokenizer for FLUX.1, as DiffSynth would take
     # them, but the demo's word pieces belong to neither.
     for name in ("tokenizer_1", "tokenizer_2"):

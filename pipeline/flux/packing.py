@@ -24,6 +24,7 @@ from pipeline.flux.formats import Format, PackedLinear, quantize
 ALIGN: Final = 256  # bytes; what GPU kernels like their operands to start at
 REST: Final = ""  # the name of the block that holds what belongs to none
 MODULATION: Final = "#modulation"
+WORDS: Final = "shared"  # T5's table of word pieces
 DTYPES: Final = {
     "F32": torch.float32,
     "F16": torch.float16,
@@ -77,7 +78,7 @@ def prepare(module: nn.Module, kept_as: Format, dtype: torch.dtype) -> None:
 def layout(module: nn.Module) -> dict[str, Block]:
     """The blocks of a prepared module, in the order in which they run; modulation apart."""
     named: dict[str, list[tuple[str, Tensor]]] = {}
-    for name, tensor in module.state_dict().items():
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):  # each once, under however many names
         named.setdefault(block_of(name), []).append((name, tensor))
     return {name: _block(name, tensors) for name, tensors in named.items()}
 
@@ -112,10 +113,10 @@ def pack(module: nn.Module, paths: Iterable[Path], convert: Convert | None) -> I
 
 
 def block_of(name: str) -> str:
-    """The block that a tensor of a module belongs to: `blocks.3`, `blocks.3#modulation`, or `REST`."""
-    found = re.match(r"((?:single_)?blocks\.\d+)\.(norm(?:1_[ab])?\.linear\.)?", name)
+    """The block of a tensor: `blocks.3`, `blocks.3#modulation`; `encoder.block.3`, `WORDS` in T5; or `REST`."""
+    found = re.match(r"((?:single_)?blocks\.\d+|encoder\.block\.\d+)\.(norm(?:1_[ab])?\.linear\.)?", name)
     if found is None:
-        return REST
+        return WORDS if name.startswith(f"{WORDS}.") else REST
     return found[1] + (MODULATION if found[2] else "")
 
 
@@ -146,7 +147,7 @@ def _groups(paths: Iterable[Path], convert: Convert | None) -> Iterator[dict[str
     files = _Files(paths)
     groups: dict[str, list[str]] = {}
     for name in files.names:
-        found = re.match(r"(?:.*\.)?(?:\w*blocks)\.\d+\.", name)
+        found = re.match(r"(?:.*\.)?\w*blocks?\.\d+\.", name)
         groups.setdefault(found[0] if found else "", []).append(name)
     for names in groups.values():
         tensors = {name: files.read(name) for name in names}

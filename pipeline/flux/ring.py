@@ -23,14 +23,16 @@ class Ring:
         self._free = [torch.cuda.Event() for _ in self.slots] if self._copies else []
         self._source: Iterator[Tensor] = iter(())
         self._filled = self._taken = self._given = 0
+        self.user: object = None  # who fed it last
 
-    def feed(self, blocks: Iterable[Tensor]) -> None:
+    def feed(self, blocks: Iterable[Tensor], user: object) -> None:
         """Begin a run of blocks, (bytes,) uint8 each, in host memory; what is left of another run is forgotten.
 
         Only page-locked blocks are copied while the program goes on; others make it wait.
         """
         for event in self._free:
             event.record()  # an interrupted run may still be using any of them
+        self.user = user
         self._source = iter(blocks)
         self._filled = self._taken = self._given = 0
         for _ in self.slots:

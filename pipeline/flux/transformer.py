@@ -1,234 +1,73 @@
-"""FLUX's transformer from a checkpoint, in a format of ours: packed, placed, its modulation hoisted.
-
-DiffSynth says what the file is and brings the classes; how weights are kept, moved and multiplied is ours.
-"""
+"""FLUX's transformer and its T5 in our own keeping: read, planned, placed, sharing one ring."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from importlib import import_module
-from pathlib import Path
-from typing import Any, Final, Self
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import psutil
-import torch
-from diffsynth.configs import MODEL_CONFIGS
-from diffsynth.core.loader import hash_model_file
 from torch import Tensor, nn
 
-from pipeline.errors import GenerationFailed
-from pipeline.flux.formats import Format, PackedLinear
 from pipeline.flux.modulation import HoistedModel
-from pipeline.flux.packed_file import fingerprint, read_packed, write_packed
-from pipeline.flux.packing import MODULATION, REST, Block, Convert, layout, pack, prepare
+from pipeline.flux.packing import MODULATION, REST
 from pipeline.flux.ring import Ring
+from pipeline.flux.streamed import Streamed
 from pipeline.plan import make_plan
 
-log = logging.getLogger(__name__)
 
-BLOCKS_AHEAD: Final = 6  # a tenth of a step of FLUX.1
-LOCKED_SHARE: Final = 0.35  # of the host's memory; with much more of it page-locked, systems stall
+class Transformer(Streamed):
+    """A transformer. `predict` stands in for DiffSynth's `model_fn_flux_image`."""
+
+    KIND = "flux_dit"
+
+    def __init__(self, module: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
+        super().__init__(module, packed, device)
+        self.predict = HoistedModel(module, self.visit)
 
 
-class Transformer:
-    """A transformer and where its weights lie. `dit` is DiffSynth's class, `predict` its `model_fn_flux_image`.
+class TextEncoder(Streamed):
+    """T5. Its activations have outliers that are no good in 8 bits, so those are only how its weights are kept.
 
-    Blocks that were placed stay on the device; the others pass through a ring whenever they are needed.
+    The table of word pieces stays in host memory: a few of its rows are needed once per prompt.
     """
 
-    def __init__(self, dit: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
-        """Take over a module that `packing.prepare` made ready, and the bytes of its blocks; nothing is placed yet."""
-        self.dit = dit
-        self._packed = packed
-        self._device = device
-        self.blocks = layout(dit)
-        self.running = [name for name in self.blocks if name != REST and not name.endswith(MODULATION)]
-        self._owners = dict(self.dit.named_modules())
-        self._placed: set[str] = set()
-        self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
-        self._ring: Ring | None = None
-        self._views: dict[tuple[str, int], list[tuple[dict[str, Any], str, Tensor]]] = {}  # by block and slot
-        self._ahead: deque[torch.cuda.Event] = deque()  # one per block that was launched and may not have ended
-        self.on_block: Callable[[], None] | None = None  # called before each block; what it raises ends the run
-        self._is_in_phase = False  # what the ring brings next is the first block of a step
-        self.predict = HoistedModel(self.dit, self._visit)
-        for name in self.running:
-            self._owners[name].register_forward_pre_hook(partial(self._before, name))
-            self._owners[name].register_forward_hook(partial(self._after, name))
+    KIND = "flux_text_encoder_t5"
+    IS_RENAMED = False
 
-    @property
-    def streamed_bytes(self) -> int:
-        """What crosses to the device at every step."""
-        return sum(self.blocks[name].size for name in self.running if name in self._waiting)
+    def __init__(self, module: Any, packed: Mapping[str, Tensor], device: str) -> None:
+        super().__init__(module, packed, device)
+        self.multiply_integers(False)
+        module.shared.register_forward_pre_hook(lambda _module, inputs: tuple(ids.cpu() for ids in inputs))
+        module.shared.register_forward_hook(lambda _module, _inputs, found: found.to(device))
 
     @classmethod
-    def read(
-        cls, paths: Sequence[Path], *, kept_as: Format, dtype: torch.dtype, device: str, cache: Path | None = None
-    ) -> Self:
-        """Read a checkpoint, or the packed file `cache` that was made of it.
-
-        Without `cache` the packed blocks are kept in memory.
-
-        Raises:
-            GenerationFailed: no transformer that DiffSynth knows, or not whole.
-            DiskFull: no room for the packed file.
-        """
-        make, convert = _recognise(paths)
-        with torch.device("meta"):
-            dit = make()
-        prepare(dit, kept_as, dtype)
-        if cache is None:
-            return cls(dit, {block.name: data for block, data in pack(dit, paths, convert)}, device)
-        blocks, source = layout(dit), fingerprint(paths, kept_as)
-        packed = read_packed(cache, blocks, source)
-        if packed is None:
-            write_packed(cache, blocks, source, pack(dit, paths, convert))
-            packed = read_packed(cache, blocks, source)
-        if packed is None:
-            raise GenerationFailed(f"{cache} cannot be read back")
-        return cls(dit, packed, device)
-
-    def place(self, resident: Collection[str] | None = None, *, slots: int = 0) -> None:
-        """Bring these blocks to the device for good, and let the others pass through `slots`. None means all.
-
-        May be called again between pictures. What belongs to no block always stays.
-        """
-        stays = {name for name in self.blocks if resident is None or name == REST or name in resident}
-        passing = [block for name, block in self.blocks.items() if name not in stays]
-        self._ring = None  # gives its memory back before more is taken
-        self._views.clear()
-        self._is_in_phase = False
-        for block in passing:
-            if block.name not in self._waiting:
-                data = self._packed[block.name]
-                self._waiting[block.name] = data if self._device == "cpu" else self._lock_pages(data)
-                self._attach(block, data)  # lets go of the device's memory
-                self._placed.discard(block.name)
-        for name in stays - self._placed:
-            self._waiting.pop(name, None)
-            self._attach(self.blocks[name], self._packed[name].to(self._device))
-            self._placed.add(name)
-        if passing:
-            self._ring = Ring(max(block.size for block in passing), slots, self._device)
-
-    def place_within(self, limit_bytes: int, sizes: Iterable[tuple[int, int]]) -> None:
-        """Place as `pipeline.plan` says for the largest of these pictures (width, height), in px.
-
-        Raises:
-            OutOfMemory: not even one block at a time fits.
-        """
-        width, height = max(sizes, key=lambda size: size[0] * size[1])
-        plan = make_plan(
-            [self.blocks[name].size for name in self.running],
-            other_blocks=[block.size for name, block in self.blocks.items() if name.endswith(MODULATION)],
-            fixed_bytes=self.blocks[REST].size,
-            free_bytes=limit_bytes,
-            width=width,
-            height=height,
-        )
-        resident = [name for name, stays in zip(self.running, plan.is_resident, strict=True) if stays]
-        self.place(resident, slots=plan.ring_slots)
-
-    def multiply_integers(self, wanted: bool) -> None:
-        """Whether 8-bit integers are multiplied as such, or only how weights are kept."""
-        for module in self._owners.values():
-            if isinstance(module, PackedLinear):
-                module.multiplies_integers = wanted and module.format is Format.INT8
-
-    def _lock_pages(self, data: Tensor) -> Tensor:
-        """A copy that the GPU can fetch by itself; an ordinary one where the system locks no more."""
-        copied = data.clone()
-        locked = sum(len(waiting) for waiting in self._waiting.values())
-        if locked + len(copied) > LOCKED_SHARE * psutil.virtual_memory().total:
-            log.warning("page-locked memory is limited to %.0f %%: some blocks are streamed slowly", 100 * LOCKED_SHARE)
-        elif torch.cuda.cudart().cudaHostRegister(copied.data_ptr(), len(copied), 0) != 0:
-            log.warning("the system locks no more than %.0f MB of memory: the rest is streamed slowly", locked / 1e6)
-        return copied
-
-    def _visit(self, names: Sequence[str]) -> Iterator[str]:
-        """Have each of the blocks on the device in its turn."""
-        passing = [name for name in names if name in self._waiting]
-        if passing:
-            assert self._ring is not None
-            self._is_in_phase = False
-            self._ring.feed(self._waiting[name] for name in passing)
-        for name in names:
-            self._take(name)
-            yield name
-            self._give(name)
-
-    def _before(self, name: str, *_inputs: Any) -> None:
-        self._wait_for_the_device()
-        if self.on_block is not None:
-            self.on_block()
-        if name == self.running[0]:
-            passing = [self._waiting[name] for name in self.running if name in self._waiting]
-            if passing and not self._is_in_phase:  # the first step, or the last one was interrupted
-                assert self._ring is not None
-                self._ring.feed(itertools.cycle(passing))
-            self._is_in_phase = False
-        self._take(name)
-
-    def _after(self, name: str, *_inputs: Any) -> None:
-        self._give(name)
-        if name == self.running[-1]:
-            self._is_in_phase = True
-
-    def _wait_for_the_device(self) -> None:
-        """Let the program run a few blocks ahead of the GPU, no more: what was launched cannot be called back."""
-        if self._device == "cpu":
-            return
-        if len(self._ahead) >= BLOCKS_AHEAD:
-            self._ahead.popleft().synchronize()
-        event = torch.cuda.Event()
-        event.record()
-        self._ahead.append(event)
-
-    def _take(self, name: str) -> None:
-        if name not in self._waiting:
-            return
-        assert self._ring is not None
-        slot = self._ring.take()
-        if (name, slot) not in self._views:
-            self._views[name, slot] = list(self._attachments(self.blocks[name], self._ring.slots[slot]))
-        for registry, attribute, tensor in self._views[name, slot]:
-            registry[attribute] = tensor
-
-    def _give(self, name: str) -> None:
-        if name in self._waiting:
-            assert self._ring is not None
-            self._ring.give()
-
-    def _attach(self, block: Block, data: Tensor) -> None:
-        """Let a block's tensors be views of these bytes."""
-        for registry, attribute, tensor in self._attachments(block, data):
-            registry[attribute] = tensor
-
-    def _attachments(self, block: Block, data: Tensor) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-        for name, view in block.views(data).items():
-            owner, _, attribute = name.rpartition(".")
-            module = self._owners[owner]
-            if attribute in module._parameters:
-                yield module._parameters, attribute, nn.Parameter(view, requires_grad=False)
-            else:
-                yield module._buffers, attribute, view
+    def _simplify(cls, module: Any) -> None:
+        module.encoder.embed_tokens = module.shared  # the file has one table, the library's class two
 
 
-def _recognise(paths: Sequence[Path]) -> tuple[Any, Convert | None]:
-    """How to make the module that a checkpoint is for, and how to convert its names."""
-    model_hash = hash_model_file([str(path) for path in paths])
-    for config in MODEL_CONFIGS:
-        if config["model_hash"] == model_hash and config["model_name"] == "flux_dit":
-            make = partial(_imported(config["model_class"]), **(config.get("extra_kwargs") or {}))
-            convert = config.get("state_dict_converter")
-            return make, None if convert is None else _imported(convert)
-    raise GenerationFailed(f"{paths[0].name} is no FLUX transformer that DiffSynth knows")
+def place_within(
+    transformer: Transformer, text_encoder: TextEncoder | None, limit_bytes: int, sizes: Iterable[tuple[int, int]]
+) -> None:
+    """Place both as `pipeline.plan` says for the largest of these pictures (width, height), in px.
 
-
-def _imported(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)
+    Raises:
+        OutOfMemory: not even one block at a time fits.
+    """
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    passing = [block.size for name, block in transformer.blocks.items() if name.endswith(MODULATION)]
+    fixed = transformer.blocks[REST].size
+    if text_encoder is not None:
+        passing += [text_encoder.blocks[name].size for name in text_encoder.running]
+        fixed += text_encoder.blocks[REST].size
+    plan = make_plan(
+        [transformer.blocks[name].size for name in transformer.running],
+        other_blocks=passing,
+        fixed_bytes=fixed,
+        free_bytes=limit_bytes,
+        width=width,
+        height=height,
+    )
+    ring = Ring(plan.slot_bytes, plan.ring_slots, transformer._device)
+    resident = [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays]
+    transformer.place(resident, ring=ring)
+    if text_encoder is not None:
+        text_encoder.place([], ring=ring)

@@ -184,7 +184,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
 
     from pipeline import files
     from pipeline.flux.formats import Format
-    from pipeline.flux.transformer import Transformer
+    from pipeline.flux.transformer import Transformer, place_within
 
     paths = files.weights_of(card.files["dit"], models_dir)
     cache = models_dir / "packed" / f"{kept_as}.safetensors"
@@ -208,7 +208,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
         for step, timestep in enumerate(schedule):
             timestep = timestep[None].to("cuda", torch.bfloat16)
             predicted = transformer.predict(
-                dit=transformer.dit,
+                dit=transformer.module,
                 schedule=schedule,
                 timestep=timestep,
                 progress_id=step,
@@ -237,13 +237,13 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     cap(CAP_MIB)
     torch.cuda.reset_peak_memory_stats()
     started_at = time.perf_counter()
-    transformer.place_within(7000 * 2**20, sizes=[(1024, 1024)])
+    place_within(transformer, None, 7000 * 2**20, sizes=[(1024, 1024)])
     seconds = time.perf_counter() - started_at
     log.info("%s: placed in %.1f s, %.2f GB streamed", kept_as, seconds, transformer.streamed_bytes / 1e9)
     for _ in range(2):
         for side in latents:
             assert torch.equal(run(transformer, side), resident[side])
-    hook = transformer.dit.single_blocks[7].register_forward_pre_hook(lambda *_inputs: 1 / 0)
+    hook = transformer.module.single_blocks[7].register_forward_pre_hook(lambda *_inputs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(transformer, 512)
     hook.remove()

@@ -72,7 +72,7 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
     shutil.copytree(miniature_dir, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "black-forest-labs/FLUX.1-dev"
     shutil.copy(folder / "ae.safetensors", folder / "flux1-dev.safetensors")
-    with pytest.raises(GenerationFailed, match="no FLUX transformer"):
+    with pytest.raises(GenerationFailed, match="no flux_dit"):
         load_pipeline(miniature_card(), tmp_path, placements=CPU, kept_as=Format.FLOAT32, vram_limit_mib=None)
 
 

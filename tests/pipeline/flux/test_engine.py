@@ -241,7 +241,7 @@ def test_stop_takes_effect_between_two_blocks(engine: FluxEngine) -> None:
     assert engine._transformer is not None
     ran: list[str] = []
     for name in engine._transformer.running:
-        module = engine._transformer.dit.get_submodule(name)
+        module = engine._transformer.module.get_submodule(name)
         module.register_forward_hook(lambda *_inputs, name=name: ran.append(name))
     with pytest.raises(GenerationStopped):
         engine.generate(a_spec(), on_progress=ignore, should_stop=lambda: len(ran) == 2)
@@ -273,7 +273,7 @@ def test_overflow_in_integers_is_drawn_again_without_them(
 
 def test_overflow_in_both_arithmetics_is_a_clear_failure(int8_engine: FluxEngine) -> None:
     assert int8_engine._transformer is not None
-    bias = int8_engine._transformer.dit.single_blocks[1].proj_out.bias
+    bias = int8_engine._transformer.module.single_blocks[1].proj_out.bias
     kept = bias.clone()
     bias.fill_(torch.inf)
     with pytest.raises(GenerationFailed, match="not finite"):

@@ -16,11 +16,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline import files
-from pipeline.errors import DiskFull, GenerationFailed
+from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.flux import packed_file
 from pipeline.flux.formats import Format
 from pipeline.flux.packing import MODULATION, REST, block_of
-from pipeline.flux.transformer import Transformer
+from pipeline.flux.ring import Ring
+from pipeline.flux.streamed import Streamed
+from pipeline.flux.transformer import TextEncoder, Transformer, place_within
 from pipeline.models import FLUX1_DEV
 from tests.pipeline.flux.random_flux import Sizes
 
@@ -68,10 +70,14 @@ def run(transformer: Transformer, **changes: object) -> list[Tensor]:
     """The prediction of every step."""
     return [
         transformer.predict(
-            dit=transformer.dit, schedule=SCHEDULE, timestep=timestep[None], progress_id=step, **(inputs() | changes)
+            dit=transformer.module, schedule=SCHEDULE, timestep=timestep[None], progress_id=step, **(inputs() | changes)
         )
         for step, timestep in enumerate(SCHEDULE)
     ]
+
+
+def ring_for(part: Streamed, slots: int) -> Ring:
+    return Ring(max(block.size for block in part.blocks.values()), slots, "cpu")
 
 
 def equal(first: list[Tensor], second: list[Tensor]) -> bool:
@@ -105,7 +111,7 @@ def test_formats_stay_near(make: Make, exact: list[Tensor], kept_as: Format, bou
 def test_streaming_changes_nothing(make: Make, kept_as: Format, slots: int, resident: list[str]) -> None:
     transformer = make(kept_as=kept_as)
     whole = run(transformer)
-    transformer.place(resident, slots=slots)
+    transformer.place(resident, ring=ring_for(transformer, slots))
     assert equal(run(transformer), whole)
     assert equal(run(transformer), whole)  # the ring goes on across pictures
     other = run(transformer, pooled_prompt_emb=inputs(2)["pooled_prompt_emb"])  # modulation passes through in between
@@ -118,13 +124,13 @@ def test_streaming_changes_nothing(make: Make, kept_as: Format, slots: int, resi
 def test_run_that_was_broken_off_leaves_no_wrong_weights_behind(make: Make) -> None:
     transformer = make()
     whole = run(transformer)
-    transformer.place([], slots=2)
+    transformer.place([], ring=ring_for(transformer, 2))
 
     def fail(*_inputs: object) -> None:
         raise RuntimeError("cancelled")
 
     for name in transformer.running:
-        hook = transformer.dit.get_submodule(name).register_forward_pre_hook(fail)
+        hook = transformer.module.get_submodule(name).register_forward_pre_hook(fail)
         with pytest.raises(RuntimeError, match="cancelled"):
             run(transformer)
         hook.remove()
@@ -134,7 +140,7 @@ def test_run_that_was_broken_off_leaves_no_wrong_weights_behind(make: Make) -> N
 def test_modulation_is_computed_once_per_prompt_and_schedule(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     transformer = make()
     visits: list[int] = []
-    visit = transformer._visit
+    visit = transformer.visit
     monkeypatch.setattr(transformer.predict, "_visit", lambda names: visits.append(1) or visit(names))
     run(transformer)
     run(transformer, latents=inputs(5)["latents"])
@@ -168,7 +174,7 @@ def test_published_names_and_types_are_read(
     recognise_as(path, monkeypatch)
     transformer = make(at=other)
     weight = load_file(other)[f"{prefix}single_blocks.1.linear1.weight"].float()
-    assert torch.equal(transformer.dit.single_blocks[1].to_qkv_mlp.weight, weight)
+    assert torch.equal(transformer.module.single_blocks[1].to_qkv_mlp.weight, weight)
     assert all(torch.isfinite(step).all() for step in run(transformer))
 
 
@@ -189,7 +195,7 @@ def test_packed_file_is_written_once_and_read_after_that(
     whole = run(make(kept_as=Format.INT8))
     assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
     assert {REST, "blocks.0"} < load_file(cache).keys()  # any tool can look inside
-    monkeypatch.setattr(packed_file, "write_packed", None)
+    monkeypatch.setattr("pipeline.flux.streamed.write_packed", None)
     assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
 
 
@@ -271,11 +277,11 @@ def recognise_as(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object)
     """Have every file taken for a checkpoint like `path`, except for `changes`."""
     from diffsynth.core.loader import hash_model_file
 
-    from pipeline.flux import transformer
+    from pipeline.flux import streamed
 
-    (config,) = [each for each in transformer.MODEL_CONFIGS if each["model_hash"] == hash_model_file(str(path))]
-    monkeypatch.setattr(transformer, "MODEL_CONFIGS", [{**config, **changes, "model_hash": "any"}])
-    monkeypatch.setattr(transformer, "hash_model_file", lambda _paths: "any")
+    (config,) = [each for each in streamed.MODEL_CONFIGS if each["model_hash"] == hash_model_file(str(path))]
+    monkeypatch.setattr(streamed, "MODEL_CONFIGS", [{**config, **changes, "model_hash": "any"}])
+    monkeypatch.setattr(streamed, "hash_model_file", lambda _paths: "any")
 
 
 def as_diffusers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -333,3 +339,53 @@ def as_diffusers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         else:
             renamed[f"{at}.{(joint if stack == 'double_blocks' else single)[layer]}.{kind}"] = tensor
     return renamed
+
+
+def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, miniature_dir: Path) -> None:
+    paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
+    pool = ModelPool()
+    vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
+    pool.auto_load_model([str(path) for path in paths], vram_config=vram)
+    exact = pool.fetch_model("flux_text_encoder_t5")
+    ids = torch.randint(3, SIZES.t5_vocabulary, (1, 40), generator=torch.Generator().manual_seed(1))
+
+    def read(kept_as: Format) -> TextEncoder:
+        return TextEncoder.read(paths, kept_as=kept_as, dtype=torch.float32, device="cpu")
+
+    with torch.no_grad():
+        wanted = exact(ids)
+        plain, integers = read(Format.FLOAT32), read(Format.INT8)
+        plain.place()
+        assert torch.equal(plain.module(ids), wanted)
+        integers.place()
+        found = integers.module(ids)
+        assert 0 < (found - wanted).norm() / wanted.norm() < 0.08
+        transformer = make(kept_as=Format.INT8)
+        drawn = run(transformer)
+        ring = Ring(max(block.size for part in (transformer, integers) for block in part.blocks.values()), 2, "cpu")
+        transformer.place(["blocks.0"], ring=ring)
+        integers.place([], ring=ring)
+        for _ in range(2):  # by turns, as for pictures of different prompts
+            assert torch.equal(integers.module(ids), found)
+            assert equal(run(transformer), drawn)
+
+
+def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.plan.CONTEXT_BYTES", 0)
+    monkeypatch.setattr("pipeline.plan.HEADROOM_BYTES", 0)
+    paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
+    text_encoder = TextEncoder.read(paths, kept_as=Format.INT8, dtype=torch.float32, device="cpu")
+    transformer = make(kept_as=Format.INT8)
+    whole = run(transformer)
+    running = sum(transformer.blocks[name].size for name in transformer.running)
+    passing = [block for name, block in transformer.blocks.items() if name != REST]
+    passing += [text_encoder.blocks[name] for name in text_encoder.running]
+    largest = max(block.size for block in passing)
+    fixed = transformer.blocks[REST].size + text_encoder.blocks[REST].size
+    drawing = (16 + 512) * 120_000
+    limit = drawing + fixed + 3 * largest + running // 2
+    place_within(transformer, text_encoder, limit, sizes=[(64, 64)])
+    assert 0 < transformer.streamed_bytes < running
+    assert equal(run(transformer), whole)
+    with pytest.raises(OutOfMemory):
+        place_within(transformer, text_encoder, drawing + fixed, sizes=[(64, 64)])

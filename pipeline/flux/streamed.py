@@ -1,0 +1,218 @@
+"""A module whose weights are ours: blocks that stay on the device, and blocks that pass through the ring."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import psutil
+import torch
+from diffsynth.configs import MODEL_CONFIGS
+from diffsynth.core.loader import hash_model_file
+from torch import Tensor, nn
+
+from pipeline.errors import GenerationFailed
+from pipeline.flux.formats import Format, PackedLinear
+from pipeline.flux.packed_file import fingerprint, read_packed, write_packed
+from pipeline.flux.packing import MODULATION, REST, WORDS, Block, Convert, layout, pack, prepare
+from pipeline.flux.ring import Ring
+
+log = logging.getLogger(__name__)
+
+BLOCKS_AHEAD: Final = 6  # a tenth of a step of FLUX.1
+LOCKED_SHARE: Final = 0.35  # of the host's memory; with much more of it page-locked, systems stall
+
+
+class Streamed:
+    """A module of DiffSynth's and where its weights lie. Its blocks have to run in the order of `running`.
+
+    KIND is DiffSynth's name for a checkpoint of it; IS_RENAMED whether the names in the file are others.
+    """
+
+    KIND: ClassVar[str]
+    IS_RENAMED: ClassVar[bool] = True
+
+    def __init__(self, module: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
+        """Take over a module that `packing.prepare` made ready, and the bytes of its blocks; nothing is placed yet."""
+        self.module = module
+        self._packed = packed
+        self._device = device
+        self.blocks = layout(module)
+        self.running = [name for name in self.blocks if name not in (REST, WORDS) and not name.endswith(MODULATION)]
+        self._owners = dict(module.named_modules())
+        self._placed: set[str] = set()
+        self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
+        self._ring: Ring | None = None
+        self._views: dict[tuple[str, int], list[tuple[dict[str, Any], str, Tensor]]] = {}  # by block and slot
+        self._ahead: deque[torch.cuda.Event] = deque()  # one per block that was launched and may not have ended
+        self.on_block: Callable[[], None] | None = None  # called before each block; what it raises ends the run
+        self._is_in_phase = False  # what the ring brings next is the first block, unless another used it meanwhile
+        for name in self.running:
+            self._owners[name].register_forward_pre_hook(partial(self._before, name))
+            self._owners[name].register_forward_hook(partial(self._after, name))
+
+    @classmethod
+    def read(
+        cls, paths: Sequence[Path], *, kept_as: Format, dtype: torch.dtype, device: str, cache: Path | None = None
+    ) -> Self:
+        """Read a checkpoint, or the packed file `cache` that was made of it.
+
+        Without `cache` the packed blocks are kept in memory.
+
+        Raises:
+            GenerationFailed: it is something else, or not whole.
+            DiskFull: no room for the packed file.
+        """
+        make, convert = _recognise(cls.KIND, paths)
+        if not cls.IS_RENAMED:
+            convert = None
+        with torch.device("meta"):
+            module = make()
+        cls._simplify(module)
+        prepare(module, kept_as, dtype)
+        if cache is None:
+            return cls(module, {block.name: data for block, data in pack(module, paths, convert)}, device)
+        blocks, source = layout(module), fingerprint(paths, kept_as)
+        packed = read_packed(cache, blocks, source)
+        if packed is None:
+            write_packed(cache, blocks, source, pack(module, paths, convert))
+            packed = read_packed(cache, blocks, source)
+        if packed is None:
+            raise GenerationFailed(f"{cache} cannot be read back")
+        return cls(module, packed, device)
+
+    @classmethod
+    def _simplify(cls, module: nn.Module) -> None:
+        """Take out of a fresh module what needs no weights of its own."""
+
+    @property
+    def streamed_bytes(self) -> int:
+        """What crosses to the device each time the module runs."""
+        return sum(self.blocks[name].size for name in self.running if name in self._waiting)
+
+    def place(self, resident: Collection[str] | None = None, *, ring: Ring | None = None) -> None:
+        """Bring these blocks to the device for good, and let the others pass through the ring. None means all.
+
+        May be called again between pictures. What belongs to no block always stays; words stay in host memory.
+        """
+        stays = {name for name in self.blocks if resident is None or name in (REST, WORDS) or name in resident}
+        self._ring = ring
+        self._views.clear()
+        self._is_in_phase = False
+        for name, block in self.blocks.items():
+            if name not in stays and name not in self._waiting:
+                data = self._packed[name]
+                self._waiting[name] = data if self._device == "cpu" else self._lock_pages(data)
+                self._attach(block, data)  # lets go of the device's memory
+                self._placed.discard(name)
+        for name in stays - self._placed:
+            self._waiting.pop(name, None)
+            self._attach(self.blocks[name], self._packed[name].to("cpu" if name == WORDS else self._device))
+            self._placed.add(name)
+
+    def multiply_integers(self, wanted: bool) -> None:
+        """Whether 8-bit integers are multiplied as such, or only how weights are kept."""
+        for module in self._owners.values():
+            if isinstance(module, PackedLinear):
+                module.multiplies_integers = wanted and module.format is Format.INT8
+
+    def visit(self, names: Sequence[str]) -> Iterator[str]:
+        """Have each of these blocks on the device in its turn."""
+        passing = [name for name in names if name in self._waiting]
+        if passing:
+            assert self._ring is not None
+            self._is_in_phase = False
+            self._ring.feed((self._waiting[name] for name in passing), self)
+        for name in names:
+            self._take(name)
+            yield name
+            self._give(name)
+
+    def _lock_pages(self, data: Tensor) -> Tensor:
+        """A copy that the GPU can fetch by itself; an ordinary one where the system locks no more."""
+        copied = data.clone()
+        locked = sum(len(waiting) for waiting in self._waiting.values())
+        if locked + len(copied) > LOCKED_SHARE * psutil.virtual_memory().total:
+            log.warning("page-locked memory is limited to %.0f %%: some blocks are streamed slowly", 100 * LOCKED_SHARE)
+        elif torch.cuda.cudart().cudaHostRegister(copied.data_ptr(), len(copied), 0) != 0:
+            log.warning("the system locks no more than %.0f MB of memory: the rest is streamed slowly", locked / 1e6)
+        return copied
+
+    def _before(self, name: str, *_inputs: Any) -> None:
+        self._wait_for_the_device()
+        if self.on_block is not None:
+            self.on_block()
+        if name == self.running[0]:
+            passing = [self._waiting[name] for name in self.running if name in self._waiting]
+            if passing:
+                assert self._ring is not None
+                if not self._is_in_phase or self._ring.user is not self:  # the first run, or one was interrupted
+                    self._ring.feed(itertools.cycle(passing), self)
+            self._is_in_phase = False
+        self._take(name)
+
+    def _after(self, name: str, *_inputs: Any) -> None:
+        self._give(name)
+        if name == self.running[-1]:
+            self._is_in_phase = True
+
+    def _wait_for_the_device(self) -> None:
+        """Let the program run a few blocks ahead of the GPU, no more: what was launched cannot be called back."""
+        if self._device == "cpu":
+            return
+        if len(self._ahead) >= BLOCKS_AHEAD:
+            self._ahead.popleft().synchronize()
+        event = torch.cuda.Event()
+        event.record()
+        self._ahead.append(event)
+
+    def _take(self, name: str) -> None:
+        if name not in self._waiting:
+            return
+        assert self._ring is not None
+        slot = self._ring.take()
+        if (name, slot) not in self._views:
+            self._views[name, slot] = list(self._attachments(self.blocks[name], self._ring.slots[slot]))
+        for registry, attribute, tensor in self._views[name, slot]:
+            registry[attribute] = tensor
+
+    def _give(self, name: str) -> None:
+        if name in self._waiting:
+            assert self._ring is not None
+            self._ring.give()
+
+    def _attach(self, block: Block, data: Tensor) -> None:
+        """Let a block's tensors be views of these bytes."""
+        for registry, attribute, tensor in self._attachments(block, data):
+            registry[attribute] = tensor
+
+    def _attachments(self, block: Block, data: Tensor) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
+        for name, view in block.views(data).items():
+            owner, _, attribute = name.rpartition(".")
+            module = self._owners[owner]
+            if attribute in module._parameters:
+                yield module._parameters, attribute, nn.Parameter(view, requires_grad=False)
+            else:
+                yield module._buffers, attribute, view
+
+
+def _recognise(kind: str, paths: Sequence[Path]) -> tuple[Any, Convert | None]:
+    """How to make the module that a checkpoint is for, and how to convert its names."""
+    model_hash = hash_model_file([str(path) for path in paths])
+    for config in MODEL_CONFIGS:
+        if config["model_hash"] == model_hash and config["model_name"] == kind:
+            make = partial(_imported(config["model_class"]), **(config.get("extra_kwargs") or {}))
+            convert = config.get("state_dict_converter")
+            return make, None if convert is None else _imported(convert)
+    raise GenerationFailed(f"{paths[0].name} is no {kind} that DiffSynth knows")
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
