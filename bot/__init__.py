@@ -14,6 +14,7 @@ worker.py     claim → draw → save → announce
 delivery.py   results and cards to their front ends; the Frontend protocol
 wording/      every sentence a person reads, in English and Chinese
 chat/         Discord, the only folder that may import discord
+console/      the local page, the only folder that may import gradio
 executors/    where engines run; thread.py is the one thread crossing
 store/        SQLite and the image files; all SQL of the project
 """

@@ -53,7 +53,7 @@ FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", "
 SHAPES: Final = ", ".join(Aspect)
 
 NO_TOKEN: Final = """\
-There is no Discord token yet.
+There is no Discord token yet, so this is the local page alone. To put the bot on Discord as well:
 
   1. https://discord.com/developers/applications: New Application, then Bot, then Reset Token; copy the token.
   2. Set it as DISCORD_TOKEN in the environment, or write it into a file and name that file in config.toml:
@@ -61,9 +61,7 @@ There is no Discord token yet.
          token_file = "token.txt"
   3. imagine-bot invite   prints the link that puts the bot on your server.
      imagine-bot check    says whether everything is in place.
-     imagine-bot run      starts it.
-
-Without Discord, this draws a picture right now:  imagine-bot draw "a red apple" --seed 7"""
+     imagine-bot run      starts it, and with [console] enabled = true the page too."""
 
 log = logging.getLogger("bot.__main__")  # __name__ is "__main__" under `python -m bot`
 
@@ -153,15 +151,17 @@ def _options(
 
 @app.command()
 def run(config_path: ConfigPath = None) -> None:
-    """Run the bot until it is stopped (Ctrl-C or SIGTERM)."""
+    """Run the bot, the local page, or both, until stopped (Ctrl-C or SIGTERM)."""
     from bot import logs
-    from bot.config import load_config, load_token
+    from bot.config import load_config, load_password, load_token
 
     config, path = load_config(config_path)
-    token = load_token(config.discord)
+    token, password = load_token(config.discord), load_password(config.console)
+    for secret in (token, password):
+        if secret is not None:
+            logs.redact(secret)
     if token is None:
-        fail(NO_TOKEN, ExitCode.USAGE)
-    logs.redact(token)
+        say("•", NO_TOKEN, style="yellow")
     import asyncio
 
     from bot import app as service
@@ -169,7 +169,7 @@ def run(config_path: ConfigPath = None) -> None:
     logs.setup(config.log)
     log.info("starting", extra={"release": release(), "config": str(path or "defaults")})
     try:
-        code = asyncio.run(service.run(config, token))
+        code = asyncio.run(service.run(config, token, password=password, release=release()))
     except (OperatorError, PipelineError):
         raise
     except Exception:

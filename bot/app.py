@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from bot.chat.client import ChatClient
 from bot.config import Config
+from bot.console.server import Console
 from bot.delivery import DeliveryLoop
 from bot.errors import BotError, ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
@@ -50,8 +51,8 @@ LAG_PROBE_S: Final = 0.05
 LAG_SAMPLES: Final = 100_000
 
 
-async def run(config: Config, token: SecretStr) -> ExitCode:
-    """Run the service until it is told to stop.
+async def run(config: Config, token: SecretStr | None, *, password: SecretStr | None, release: str) -> ExitCode:
+    """Run the service until it is told to stop: Discord if there is a token, the page if enabled or without one.
 
     Ends the process by itself, with the right code, if a hung engine thread would keep it alive.
 
@@ -70,7 +71,7 @@ async def run(config: Config, token: SecretStr) -> ExitCode:
     try:
         async with Database.open(config.storage.data_dir / DATABASE_NAME) as database:
             try:
-                await _serve(config, token, database, card, executor, stop)
+                await _serve(config, token, password, release, database, card, executor, stop)
             finally:
                 is_hung = not await executor.close(CLOSE_GRACE_S)
     except* EngineDead:
@@ -85,7 +86,14 @@ async def run(config: Config, token: SecretStr) -> ExitCode:
 
 
 async def _serve(
-    config: Config, token: SecretStr, database: Database, card: ModelCard, executor: Executor, stop: asyncio.Event
+    config: Config,
+    token: SecretStr | None,
+    password: SecretStr | None,
+    release: str,
+    database: Database,
+    card: ModelCard,
+    executor: Executor,
+    stop: asyncio.Event,
 ) -> None:
     jobs, settings = JobStore(database), SettingStore(database)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
@@ -110,16 +118,34 @@ async def _serve(
     worker = Worker(queue, executor, images, config.worker)
     lag = _LagProbe()
 
-    async with ChatClient(config.discord, service=service, settings=settings) as chat:
-        delivery.add_frontend(chat.frontend)
+    async with contextlib.AsyncExitStack() as frontends:
+        chat = console = None
+        if token is None or config.console.enabled:
+            console = await frontends.enter_async_context(
+                Console(
+                    config.console,
+                    password,
+                    service=service,
+                    settings=settings,
+                    data_dir=config.storage.data_dir,
+                    release=release,
+                )
+            )
+            delivery.add_frontend(console.frontend)
+        if token is not None:
+            chat = await frontends.enter_async_context(ChatClient(config.discord, service=service, settings=settings))
+            delivery.add_frontend(chat.frontend)
         async with asyncio.TaskGroup() as parts:
             drawing = parts.create_task(_load_and_draw(executor, card, worker, lag), name="worker")
             background = [
-                parts.create_task(chat.run_until_closed(token), name="discord"),
                 parts.create_task(_deliver(chat, delivery), name="delivery"),
                 parts.create_task(_prune_forever(jobs, images, config.storage.history_days), name="prune"),
                 parts.create_task(lag.run(), name="lag"),
             ]
+            if console is not None:
+                background.append(parts.create_task(console.run_until_closed(), name="console"))
+            if chat is not None and token is not None:
+                background.append(parts.create_task(chat.run_until_closed(token), name="discord"))
             await stop.wait()
             log.info("stopping: no new requests, the running job goes back to its place")
             service.stop_accepting()
@@ -146,8 +172,9 @@ async def _load_and_draw(executor: Executor, card: ModelCard, worker: Worker, la
     lag.report("while serving")
 
 
-async def _deliver(chat: ChatClient, delivery: DeliveryLoop) -> None:
-    await chat.wait_until_connected()
+async def _deliver(chat: ChatClient | None, delivery: DeliveryLoop) -> None:
+    if chat is not None:
+        await chat.wait_until_connected()
     async with asyncio.TaskGroup() as loops:
         loops.create_task(delivery.run_results())
         loops.create_task(delivery.run_cards())

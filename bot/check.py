@@ -29,12 +29,15 @@ from bot.config import (
     ENV_PREFIX,
     TOKEN_ENV,
     Config,
+    ConsoleConfig,
     DiscordConfig,
     StorageConfig,
     load_config,
+    load_password,
     load_token,
     looks_like_token,
 )
+from bot.console.server import PORT_WAY_OUT, check_exposure, listen
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
 from bot.logs import redact
 from bot.store.database import rehearse_migrations
@@ -118,6 +121,8 @@ async def examine(config_path: Path | None, *, is_offline: bool) -> AsyncIterato
         *await asyncio.to_thread(check_machine, config.pipeline, is_running=is_running),
     ]:
         yield finding
+    if token is None or config.console.enabled:
+        yield check_console(config.console, is_running=is_running)
     if is_offline:
         yield note("discord", "not asked (--offline)")
     elif token is None:
@@ -138,7 +143,7 @@ def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]
     except ConfigError as error:
         return None, [problem("token", "; ".join(error.problems), error.way_out)]
     if token is None:
-        return None, [problem("token", "none", way_out)]
+        return None, [note("token", "none: the local page runs alone; to add Discord", way_out)]
     redact(token)
     if not looks_like_token(token):
         text = f"has {len(token.get_secret_value())} characters and does not look like a bot token"
@@ -147,6 +152,22 @@ def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]
     if file is not None and os.name == "posix" and file.expanduser().stat().st_mode & 0o077:
         return token, [note("token", f"others may read {file}", f"chmod 600 {file}")]
     return token, [ok("token", f"from {file or TOKEN_ENV}")]
+
+
+def check_console(config: ConsoleConfig, *, is_running: bool) -> Finding:
+    """Can the page listen where it should, and does it ask for a password if others can reach it?"""
+    try:
+        if (password := load_password(config)) is not None:
+            redact(password)
+        check_exposure(config, password)
+        if not is_running:
+            listening, _ = listen(config)
+            listening.close()
+    except ConfigError as error:
+        return problem("console", "; ".join(error.problems), error.way_out)
+    except FrontendUnavailable as error:
+        return problem("console", error.reason.partition("\n")[0], PORT_WAY_OUT)
+    return ok("console", f"the page: {config.host}, port {config.port}{', with a password' if password else ''}")
 
 
 def is_in_use(database: Path) -> bool:

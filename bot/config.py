@@ -86,6 +86,19 @@ class DiscordConfig(Section):
     allowed_channels: tuple[int, ...] = Field((), description="channel ids to serve; empty = all it can see")
 
 
+class ConsoleConfig(Section):
+    """`[console]`: the local web page."""
+
+    enabled: bool = Field(False, description="show the page beside Discord too; without a token it always is")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="address to listen on; any but this machine's needs a password"
+    )
+    port: int = Field(6006, ge=0, le=65_535, description="port to listen on; 0 = any free one")
+    password: SecretStr | None = Field(None, min_length=1, description="asked of everybody who opens the page")
+    password_file: UserPath | None = Field(None, description="file holding the password, if password is not set")
+    people_per_address: int = Field(5, ge=1, le=10_000, description="one address may have as much as so many people")
+
+
 class LimitsConfig(Section):
     """`[limits]`: how much may wait, and how much one person may ask."""
 
@@ -173,6 +186,7 @@ class Config(BaseSettings):
     )
 
     discord: DiscordConfig = DiscordConfig()
+    console: ConsoleConfig = ConsoleConfig()
     limits: LimitsConfig = LimitsConfig()
     worker: WorkerConfig = WorkerConfig()
     delivery: DeliveryConfig = DeliveryConfig()
@@ -232,14 +246,29 @@ def load_token(config: DiscordConfig) -> SecretStr | None:
     if config.token_file is None:
         return None
     way_out = f"put the token, and nothing else, into the file, or set {TOKEN_ENV}"
+    return _read_secret(config.token_file, "[discord] token_file", way_out=way_out)
+
+
+def load_password(config: ConsoleConfig) -> SecretStr | None:
+    """The password of the page from the config or the environment, else from `console.password_file`; None if unset.
+
+    Raises:
+        ConfigError: the file cannot be read or is empty.
+    """
+    if config.password is not None or config.password_file is None:
+        return config.password
+    way_out = f"put the password, and nothing else, into the file, or set {ENV_PREFIX}CONSOLE__PASSWORD"
+    return _read_secret(config.password_file, "[console] password_file", way_out=way_out)
+
+
+def _read_secret(path: Path, key: str, *, way_out: str) -> SecretStr:
     try:
-        token = config.token_file.read_text("utf-8").strip()
+        secret = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"[discord] token_file: cannot read {config.token_file}: {_reason(error)}"
-        raise ConfigError([problem], way_out=way_out) from error
-    if not token:
-        raise ConfigError([f"[discord] token_file: {config.token_file} is empty"], way_out=way_out)
-    return SecretStr(token)
+        raise ConfigError([f"{key}: cannot read {path}: {_reason(error)}"], way_out=way_out) from error
+    if not secret:
+        raise ConfigError([f"{key}: {path} is empty"], way_out=way_out)
+    return SecretStr(secret)
 
 
 def looks_like_token(token: SecretStr) -> bool:
@@ -299,7 +328,8 @@ def _problem(details: ErrorDetails, path: Path | None) -> str:
         return f"{where}: unknown {kind}{_did_you_mean(key, _known_keys(tuple(section)))}"
     entry = f"entry {int(details['loc'][2]) + 1} " if details["type"] in PLAIN and len(details["loc"]) > 2 else ""
     rule, separator, hint = _in_plain_words(details).partition("; ")
-    return f"{where}: {entry}{rule}, not {_shown(details['input'])}{separator}{hint}"
+    shown = "this one" if key == "password" else _shown(details["input"])
+    return f"{where}: {entry}{rule}, not {shown}{separator}{hint}"
 
 
 def _in_plain_words(details: ErrorDetails) -> str:

@@ -87,9 +87,10 @@ class JobQueue:
             Refusal: CoolingDown, TooManyJobs, DailyLimit, QueueFull or JobTooLarge.
         """
         limits.check_size(spec, self._limits)
+        bounds = self._limits.model_copy(update={"cooldown_s": 0}) if request.is_more else self._limits
         while True:
             job = await self._jobs.insert(
-                request, spec, size_class=forecast.size_class(spec), limits=self._limits, now=self._now()
+                request, spec, size_class=forecast.size_class(spec), limits=bounds, now=self._now()
             )
             if job is not None:
                 self._notify()
@@ -99,7 +100,7 @@ class JobQueue:
             usage = await self._jobs.usage(request.user, now=self._now())
             next_free_at, own_free_at = await self._free_times(request.user)
             refusal = limits.find_refusal(
-                self._limits,
+                bounds,
                 waiting=usage.waiting,
                 active=usage.active,
                 counted_at=usage.counted_at,

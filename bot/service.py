@@ -185,6 +185,10 @@ class Service:
         """The picture of a job; None if it has none or the file is gone."""
         return None if job.image_path is None else self._images.find(job.image_path)
 
+    def source_file(self, job: Job) -> Path | None:
+        """The picture that a job starts from; None if it starts from none, or the file is gone."""
+        return self._images.find_source(job.spec.source) if job.spec.source else None
+
     async def quota(self, user: UserKey) -> Quota:
         """What this person has used, and when there is room again."""
         usage = await self._jobs.usage(user, now=int(self._clock()))
@@ -200,13 +204,13 @@ class Service:
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
         """The quota of everybody behind cards whose keys begin so, if together they may have as much as `people`."""
-        usage = await self._jobs.usage_of_cards(frontend, key_prefix, now=int(self._clock()))
+        active, counted_at = await self._jobs.shared_usage(frontend, key_prefix, now=int(self._clock()))
         limit = self._limits.max_images_per_day * people
         return Quota(
-            used=len(usage.counted_at),
+            used=len(counted_at),
             limit=limit,
-            resets_at=usage.counted_at[-limit] + DAY_S if len(usage.counted_at) >= limit else None,
-            active=usage.active,
+            resets_at=counted_at[-limit] + DAY_S if len(counted_at) >= limit else None,
+            active=active,
             active_limit=self._limits.max_active_per_user * people,
             cooldown_s=0,
         )

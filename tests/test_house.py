@@ -82,6 +82,18 @@ print("discord" in sys.modules)
     assert done.stdout.strip() == "False", done.stderr
 
 
+def test_importing_everything_but_the_page_itself_does_not_import_gradio() -> None:
+    code = """
+import importlib, pkgutil, sys, bot
+for module in pkgutil.walk_packages(bot.__path__, "bot."):
+    if module.name not in {"bot.console.page", "bot.__main__"}:
+        importlib.import_module(module.name)
+print("gradio" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stderr
+
+
 # --- configuration ----------------------------------------------------------------------------------------
 
 

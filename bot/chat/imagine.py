@@ -5,7 +5,7 @@ The first await is the answer to Discord, due in 3 seconds; a job that nobody ca
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -15,17 +15,10 @@ from bot.chat.answers import Desk, person, placeholder
 from bot.chat.translations import text
 from bot.errors import NotAccepting
 from bot.jobs import Request
+from bot.wording import ASPECT_KEYS
 from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
-
-ASPECT_KEYS: Final = {
-    Aspect.SQUARE: "aspect-square",
-    Aspect.PORTRAIT: "aspect-portrait",
-    Aspect.LANDSCAPE: "aspect-landscape",
-    Aspect.PHONE: "aspect-phone",
-    Aspect.WIDE: "aspect-wide",
-}
 
 
 class Imagine:

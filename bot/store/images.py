@@ -75,6 +75,11 @@ class ImageStore:
 
         return await asyncio.to_thread(read)
 
+    def find_source(self, key: str) -> Path | None:
+        """The file of a kept source; None if it is gone."""
+        path = self._source(key)
+        return path if path.is_file() else None
+
     async def delete_sources(self, *, kept: Collection[str], before: float) -> None:
         """Delete the sources that no job in `kept` needs; those written after `before` may yet get one."""
 

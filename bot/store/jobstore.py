@@ -132,8 +132,8 @@ class JobStore:
             counted_at=tuple(int(text) for text in counted_at.split(",") if text),
         )
 
-    async def usage_of_cards(self, frontend: str, key_prefix: str, *, now: int) -> Usage:
-        """The same for everybody whose cards have keys that begin so."""
+    async def shared_usage(self, frontend: str, key_prefix: str, *, now: int) -> tuple[int, tuple[int, ...]]:
+        """How many jobs are active, and when the counted ones were queued, behind all cards whose keys begin so."""
         rows = await self._database.fetch_all(
             f"""
             SELECT queued_at, status IN ('queued', 'running') AS is_active
@@ -144,12 +144,7 @@ class JobStore:
             """,
             {"frontend": frontend, "first": key_prefix, "last": f"{key_prefix}\x7f", "now": now},
         )
-        unfinished = await self.unfinished()
-        return Usage(
-            waiting=sum(job.status is JobStatus.QUEUED for job in unfinished),
-            active=sum(row["is_active"] for row in rows),
-            counted_at=tuple(row["queued_at"] for row in rows),
-        )
+        return sum(row["is_active"] for row in rows), tuple(row["queued_at"] for row in rows)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,11 +20,18 @@ from bot.errors import Refusal
 from bot.jobs import FailureCode
 from pipeline.errors import InvalidSpec
 from pipeline.source import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS
-from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS
+from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
 
 log = logging.getLogger(__name__)
 
 LANGUAGES: Final = ("en", "zh-CN")  # the first has every key; the others fall back to it
+ASPECT_KEYS: Final = {
+    Aspect.SQUARE: "aspect-square",
+    Aspect.PORTRAIT: "aspect-portrait",
+    Aspect.LANDSCAPE: "aspect-landscape",
+    Aspect.PHONE: "aspect-phone",
+    Aspect.WIDE: "aspect-wide",
+}
 
 
 INVALID: Final = frozenset(
@@ -58,10 +65,11 @@ class Wording:
             log.error("wording %s in %s: %s", key, self.language, errors)
         return str(text)
 
-    def refusal(self, error: Refusal, *, format_time: Callable[[int], str]) -> str:
+    def refusal(self, error: Refusal, *, format_time: Callable[[int], str], place: str = "") -> str:
         """Say why a request is refused: the key is the class name, the values are the error's attributes.
 
-        An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said.
+        An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said. At a
+        `place` whose key has a sentence of its own, that one is said.
         """
         values: dict[str, str | int] = {}
         for name, value in vars(error).items():
@@ -71,7 +79,8 @@ class Wording:
                 values[name] = self.say("list-separator").join(self.say(key) for key in value)
             else:
                 values[name] = value
-        return self.say(key_of(type(error)), **values)
+        own = f"{place}-{key_of(type(error))}"
+        return self.say(own if self._bundles[-1].has_message(own) else key_of(type(error)), **values)
 
     def invalid(self, error: InvalidSpec) -> str:
         """Say what is wrong with a value that a person typed."""

@@ -137,6 +137,68 @@ note-done = ✅ #{ $job_id } is done. `/show id:{ $job_id }` posts it.
 note-failed = ❌ #{ $job_id }: { $reason }
 note-cancelled = 🚫 #{ $job_id } was cancelled.
 
+## The local page
+
+console-prompt = What to draw
+console-prompt-hint = a fox in the snow
+console-draw = Draw
+console-seed = Seed (−1 = random)
+console-dice = 🎲 Random
+console-keep = 📌 Keep
+console-steps = Steps
+console-aspect = Shape
+console-count = Pictures
+console-more = More settings
+console-source = Start from a picture
+console-strength = Strength: how much of it is drawn anew
+console-name = Your name in the queue (optional)
+console-name-hint = somebody
+console-queued = { $count ->
+        [one] Queued.
+       *[other] { $count } pictures queued.
+    }
+console-waiting = Number { $position } in line
+console-running = Step { $step } of { $steps }
+console-loading = Loading the model
+console-encoding = Reading the prompt
+console-decoding = Finishing the picture
+console-stopping = Stopping
+console-resumed = ↻ The service was restarted; your place was kept.
+console-download = ⬇ Download
+console-reuse = ↩ Settings to the form
+console-vary = 🔀 Variations
+console-show = Show: { $prompt }
+console-ok = OK
+console-gallery = Your pictures
+console-search = Search in prompts, or a seed
+console-older = Older
+console-empty = No pictures yet. Say what to draw, and it will be here, also when you come back another day.
+console-offline = The service does not answer. This page goes on by itself as soon as it is back; nothing that waits is lost.
+console-from-picture = { $settings } · from a picture, strength { $strength }
+console-you = you
+console-somebody = somebody
+console-elsewhere = somebody on Discord
+console-in-seconds = in { $count ->
+        [one] one second
+       *[other] { $count } seconds
+    }
+console-in-minutes = in { $count ->
+        [one] one minute
+       *[other] { $count } minutes
+    }
+console-in-hours = in { $count ->
+        [one] one hour
+       *[other] { $count } hours
+    }
+console-too-many-jobs =
+    You already have { $active ->
+        [one] one picture
+       *[other] { $active } pictures
+    } waiting or being drawn, and { $limit } is the most at a time. The next one fits { $retry_at }; cancelling one makes room at once.
+console-job-not-found = Picture #{ $job_id } is not yours, or it has been removed after its time.
+upload-gone = The picture to start from is not there any more. Please choose it again.
+too-many-from-address = From your network address { $used } pictures are waiting or were drawn today, and { $limit } is the most. Please try again { $retry_at }.
+
 ## Admin
 
 admin-paused =

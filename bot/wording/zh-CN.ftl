@@ -118,6 +118,55 @@ note-done = ✅ #{ $job_id } 画好了，用 `/查看 编号:{ $job_id }` 发出
 note-failed = ❌ #{ $job_id }：{ $reason }
 note-cancelled = 🚫 #{ $job_id } 已取消。
 
+## 本地页面
+
+console-prompt = 想画什么
+console-prompt-hint = 雪地里的狐狸
+console-draw = 开始画
+console-seed = 种子（−1 = 随机）
+console-dice = 🎲 随机
+console-keep = 📌 保留
+console-steps = 步数
+console-aspect = 画幅
+console-count = 张数
+console-more = 更多设置
+console-source = 从一张图片开始
+console-strength = 重绘强度：多少内容重新画
+console-name = 排队时显示的名字（可不填）
+console-name-hint = 某人
+console-queued = { $count ->
+        [1] 已加入队列。
+       *[other] 已加入队列：{ $count } 张。
+    }
+console-waiting = 排在第 { $position } 位
+console-running = 第 { $step } / { $steps } 步
+console-loading = 正在加载模型
+console-encoding = 正在理解提示词
+console-decoding = 正在完成图片
+console-stopping = 正在停止
+console-resumed = ↻ 服务重启过，你的位置保留。
+console-download = ⬇ 下载
+console-reuse = ↩ 用这些设置
+console-vary = 🔀 变体
+console-show = 查看：{ $prompt }
+console-ok = 知道了
+console-gallery = 你的图
+console-search = 搜索提示词，或输入种子
+console-older = 更早
+console-empty = 还没有图。写下想画的内容，图就会出现在这里，改天再来也还在。
+console-offline = 服务没有响应。恢复后页面会自动继续，排队中的图不会丢失。
+console-from-picture = { $settings } · 从图片开始，强度 { $strength }
+console-you = 你
+console-somebody = 某人
+console-elsewhere = Discord 上的某人
+console-in-seconds = { $count } 秒后
+console-in-minutes = { $count } 分钟后
+console-in-hours = { $count } 小时后
+console-too-many-jobs = 你已有 { $active } 张图在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；取消一张就能马上腾出位置。
+console-job-not-found = #{ $job_id } 不是你的图，或已过期被清理。
+upload-gone = 起始图片已不在了，请重新选择。
+too-many-from-address = 你的网络地址今天共有 { $used } 张图在排队或已画，上限是 { $limit } 张。请 { $retry_at }再试。
+
 ## 管理
 
 admin-paused =

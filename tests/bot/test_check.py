@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from bot import __main__ as cli
 from bot import check
 from bot.app import DATABASE_NAME
 from bot.check import Finding, Mark
-from bot.config import Config, DiscordConfig, StorageConfig
+from bot.config import Config, ConsoleConfig, DiscordConfig, StorageConfig
 from bot.errors import ExitCode
 from bot.store.database import Database
 from pipeline.config import PipelineConfig
@@ -69,10 +70,10 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch, enough_memory: None) -> None:
 # --- token ------------------------------------------------------------------------------------------------
 
 
-def test_no_token_is_a_problem_that_says_where_to_get_one() -> None:
+def test_no_token_is_noted_with_where_to_get_one() -> None:
     token, [finding] = check.check_token(DiscordConfig())
     assert token is None
-    assert finding.mark is Mark.PROBLEM
+    assert finding.mark is Mark.NOTE
     assert "discord.com/developers" in finding.way_out
 
 
@@ -362,6 +363,25 @@ async def test_a_discord_that_is_silent_is_no_matter_of_the_token(monkeypatch: p
     assert "token" not in finding.way_out
 
 
+# --- the local page ---------------------------------------------------------------------------------------
+
+
+def test_page_is_judged_like_a_start_of_it(clean_place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = ConsoleConfig(port=taken.getsockname()[1])
+        finding = check.check_console(busy, is_running=False)
+        assert (finding.mark, "[console] port" in finding.way_out) == (Mark.PROBLEM, True)
+        assert check.check_console(busy, is_running=True).mark is Mark.OK
+    assert check.check_console(busy, is_running=False).mark is Mark.OK
+    open_to_all = check.check_console(ConsoleConfig(host="0.0.0.0", port=0), is_running=False)
+    assert (open_to_all.mark, "no password" in open_to_all.text) == (Mark.PROBLEM, True)
+    (clean_place / "password.txt").write_text("geheim\n")
+    guarded = ConsoleConfig(host="0.0.0.0", port=0, password_file=Path("password.txt"))
+    finding = check.check_console(guarded, is_running=False)
+    assert (finding.mark, finding.text.endswith("with a password")) == (Mark.OK, True)
+    assert check.check_console(ConsoleConfig(password_file=Path("none.txt")), is_running=False).mark is Mark.PROBLEM
+
+
 # --- the page ---------------------------------------------------------------------------------------------
 
 
@@ -384,7 +404,8 @@ def test_the_page_ends_with_0_when_all_is_in_place(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("no_gpu", "data_dir")
-def test_the_page_ends_with_1_and_a_way_out_for_every_problem() -> None:
+def test_the_page_ends_with_1_and_a_way_out_for_every_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "client-secret")
     result = CliRunner().invoke(cli.app, ["check", "--offline"])
     assert result.exit_code == ExitCode.FAILED
     lines = result.stdout.splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -238,9 +239,17 @@ def test_a_broken_config_is_told_without_a_traceback(clean_place: Path, command:
 # --- run --------------------------------------------------------------------------------------------------
 
 
-def test_run_without_a_token_says_how_to_get_one() -> None:
+def test_run_without_a_token_runs_the_page_and_says_how_to_add_discord(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    async def service(_config: Any, token: SecretStr | None, **_: object) -> ExitCode:
+        seen.append(token)
+        return ExitCode.OK
+
+    monkeypatch.setattr("bot.app.run", service)
     result = invoke("run")
-    assert result.exit_code == ExitCode.USAGE
+    assert (result.exit_code, seen) == (0, [None])
+    assert "the local page alone" in result.stderr
     assert "DISCORD_TOKEN" in result.stderr
     assert "token_file" in result.stderr
     assert "imagine-bot invite" in result.stderr
@@ -250,7 +259,7 @@ def test_run_without_a_token_says_how_to_get_one() -> None:
 def test_run_hands_config_and_token_to_the_service(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    async def service(config: Any, token: SecretStr) -> ExitCode:
+    async def service(config: Any, token: SecretStr, **_: object) -> ExitCode:
         seen.extend((config.limits.max_waiting, token.get_secret_value()))
         return ExitCode.OK
 
@@ -269,7 +278,7 @@ def test_run_hands_config_and_token_to_the_service(clean_place: Path, monkeypatc
 def test_run_ends_with_the_code_of_the_error(
     monkeypatch: pytest.MonkeyPatch, error: BaseException, code: ExitCode
 ) -> None:
-    async def service(_config: object, _token: object) -> ExitCode:
+    async def service(_config: object, _token: object, **_: object) -> ExitCode:
         raise error
 
     monkeypatch.setattr("bot.app.run", service)
@@ -280,7 +289,7 @@ def test_run_ends_with_the_code_of_the_error(
 
 
 def test_run_logs_what_nobody_expected_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def service(_config: object, _token: object) -> ExitCode:
+    async def service(_config: object, _token: object, **_: object) -> ExitCode:
         raise ExceptionGroup("parts", [ValueError(f"with {BOT_TOKEN}")])
 
     monkeypatch.setattr("bot.app.run", service)
@@ -414,10 +423,15 @@ def _root() -> Path:
     return Path(__file__).parents[2]
 
 
-def test_run_as_a_process_without_a_token_exits_with_2(clean_place: Path) -> None:
-    done = subprocess.run([*COMMAND, "run"], capture_output=True, text=True, env=_environment(), check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "There is no Discord token yet." in done.stderr
+def test_run_as_a_process_on_a_taken_port_exits_with_2(clean_place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environment = {**_environment(), "IMAGINE_BOT__CONSOLE__PORT": port, "IMAGINE_BOT__PIPELINE__MODEL": "fake"}
+        done = subprocess.run([*COMMAND, "run"], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert "There is no Discord token yet, so this is the local page alone." in done.stderr
+    assert f"port {port} cannot be used" in done.stderr and "[console] port" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["draw", "a cat", "--model", "fake"]])

@@ -10,7 +10,8 @@ import pytest
 from fluent.syntax import FluentParser, ast
 from fluent.syntax.visitor import Visitor
 
-import bot.chat.client  # noqa: F401 - brings every Refusal of the front end into being
+import bot.chat.client
+import bot.console.desk  # noqa: F401 - these bring every Refusal of the front ends into being
 from bot import wording as wording_module
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.jobs import FailureCode
@@ -18,7 +19,8 @@ from bot.wording import LANGUAGES, key_of, wording_for
 from pipeline import InvalidSpec
 
 FOLDER = Path(wording_module.__file__).parent
-SOURCES = [*FOLDER.glob("*.py"), *(FOLDER.parent / "chat").glob("*.py")]
+FRONTENDS = ("chat", "console")
+SOURCES = [*FOLDER.glob("*.py"), *(path for name in FRONTENDS for path in (FOLDER.parent / name).glob("*.py"))]
 
 
 class Variables(Visitor):
@@ -75,7 +77,7 @@ def test_every_failure_has_a_sentence(code: FailureCode, locale: str) -> None:
 def test_no_sentence_is_unused() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
     said = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', sources))
-    said |= {key_of(kind) for kind in refusals()}
+    said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     assert sentences("en").keys() - said == set()
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from PIL import Image
 
+from bot.console.desk import Desk
+from bot.console.people import FRONTEND, THIS_MACHINE, Visitor
+from bot.console.reply import ConsoleReply
 from bot.delivery import CardGone, DeliveryDelayed, DeliveryImpossible, Frontend
-from bot.jobs import FailureCode, Job, JobStatus, Standing
-from pipeline import Progress
+from bot.jobqueue import JobQueue
+from bot.jobs import FailureCode, Job, JobStatus, ReplyTo, Standing, UserKey
+from bot.store.images import ImageStore
+from bot.store.jobstore import Measurement
+from pipeline import ImageOptions, Progress
 from pipeline import Stage as RunStage
 from tests.bot.chat.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
+from tests.console.test_desk import config, desk, queue  # noqa: F401 - fixtures
 from tests.discord_server import MessageView
 from tests.discord_server.permissions import Permission
 
@@ -43,6 +51,76 @@ class Subject(Protocol):
     def mend_the_network(self) -> None: ...
 
     def shut_every_way(self) -> None: ...
+
+
+class OnPage:
+    """The local page, which shows what the rows say: this brings the rows to where a job is said to be."""
+
+    def __init__(self, desk: Desk, queue: JobQueue, images: ImageStore) -> None:  # noqa: F811
+        self._desk, self._queue, self._images = desk, queue, images
+        self._visitor = Visitor(user=UserKey(frontend=FRONTEND, id="ann"), origin=THIS_MACHINE, locale="en")
+        self._texts: list[str] = []
+        self._pictures: list[bytes] = []
+        self.frontend: Frontend = self
+
+    name = ConsoleReply.name
+
+    async def show(self, job: Job, standing: Standing) -> None:
+        if (await self._desk.own(self._visitor, job.id)).status is JobStatus.QUEUED:
+            await self._queue.claim()
+        if standing.progress is not None:
+            self._queue.report(job.id, standing.progress)
+        await ConsoleReply().show(job, standing)
+        await self._look()
+
+    async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
+        if (await self._desk.own(self._visitor, job.id)).status is JobStatus.QUEUED:
+            await self._queue.claim()
+        if image is not None:
+            path = await self._images.write(job.id, image.read_bytes())
+            measured = Measurement(step_s=0.1, fixed_s=0.1)
+            await self._queue.finish(job.id, image_path=path, image_bytes=1, ran_s=1.0, measured=measured)
+        elif job.failure_code is not None:
+            await self._queue.fail(job.id, job.failure_code, ran_s=1.0)
+        else:
+            await self._queue.cancelled(job.id, ran_s=1.0)
+        reply_to = await ConsoleReply().deliver(job, image)
+        await self._look()
+        return reply_to
+
+    async def ask(self) -> Job:
+        options = ImageOptions(prompt="a red apple", seed=7, steps=4)
+        drawn = await self._desk.draw(self._visitor, options)
+        await self._look()
+        return drawn.jobs[0]
+
+    def texts(self) -> list[str]:
+        return self._texts
+
+    def pictures(self) -> list[bytes]:
+        return self._pictures
+
+    def delete_card(self) -> None:
+        pytest.skip("cards of the page cannot be deleted, only cancelled")
+
+    def lose_the_network(self) -> None:
+        pytest.skip("nothing is sent to the page: it comes and looks")
+
+    def mend_the_network(self) -> None: ...
+
+    def shut_every_way(self) -> None:
+        pytest.skip("the gallery is always there")
+
+    async def _look(self) -> None:
+        """Open the page, and every picture on it."""
+        self._desk._standings_at = 0.0
+        state: dict[str, Any] = await self._desk.state(self._visitor)
+        page: dict[str, Any] = await self._desk.gallery(self._visitor, search="", before_id=None)
+        ids = [int(re.findall(r'data-id="(\d+)"', html)[0]) for html in page["pictures"]]
+        self._texts = [*state["jobs"], *[await self._desk.picture(self._visitor, number) for number in ids]]
+        addresses = [re.findall(r'src="/pictures/(\w+)/(\d+)\.png"', text) for text in self._texts]
+        files = [await self._desk.file(key, int(number)) for found in addresses for key, number in found]
+        self._pictures = [file.read_bytes() for file in files if file is not None]
 
 
 class OnDiscord:
@@ -81,8 +159,17 @@ class OnDiscord:
         return [message for place in places for message in self._discord.messages(place)]
 
 
-@pytest.fixture
-async def subject(start: Start) -> AsyncIterator[Subject]:  # noqa: F811
+@pytest.fixture(params=["discord", "console"])
+async def subject(
+    request: pytest.FixtureRequest,
+    start: Start,  # noqa: F811
+    desk: Desk,  # noqa: F811
+    queue: JobQueue,  # noqa: F811
+    images: ImageStore,
+) -> AsyncIterator[Subject]:
+    if request.param == "console":
+        yield OnPage(desk, queue, images)
+        return
     async with start(with_delivery=False) as stage:
         yield OnDiscord(stage)
 

@@ -1,0 +1,303 @@
+"""The Gradio part: the form, what its buttons do, and `draw` for scripts.
+
+Importing this imports Gradio, which takes seconds: `server.py` does it in its own thread. The living part of the
+page is `page.js`; what a button means is `desk.py`. Sentences are `bot/wording`, chosen by the browser.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+import anyio
+import gradio as gr
+from gradio.events import api
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+
+from bot.console.bridge import Ask
+from bot.console.cards import file_name
+from bot.console.desk import MAX_COUNT, MAX_NAME_CHARS, Desk, UploadGone
+from bot.console.gate import UPLOADS_AGE_S
+from bot.console.people import Visitor, visitor
+from bot.console.routes import routes
+from bot.errors import BotError
+from bot.jobs import JobStatus
+from bot.wording import ASPECT_KEYS, LANGUAGES, wording_for
+from pipeline.errors import InvalidSpec
+from pipeline.models import ModelCard
+from pipeline.source import MAX_SOURCE_BYTES
+from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+
+HERE: Final = Path(__file__).parent
+MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio's own queue must hold up nobody
+# Sentences of the form: the browser chooses the language. Those of the living part come with every answer.
+FORM_KEYS: Final = (
+    "console-prompt",
+    "console-prompt-hint",
+    "console-draw",
+    "console-seed",
+    "console-dice",
+    "console-keep",
+    "console-steps",
+    "console-aspect",
+    "console-count",
+    "console-more",
+    "console-source",
+    "console-strength",
+    "console-name",
+    "console-name-hint",
+)
+# Every kind of Chinese that browsers name gets ours, as in `wording_for`.
+LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
+
+
+def mount(app: Starlette, desk: Desk, ask: Ask, card: ModelCard, *, secret: str, uploads: Path) -> None:
+    """Put the page and its routes into `app`; takes about a second, blocks."""
+    app.router.routes.extend(routes(desk, ask, secret))
+    blocks = _blocks(desk, ask, card, secret, uploads)
+    blocks.max_threads = MAX_EVENTS
+    blocks.queue(default_concurrency_limit=None, api_open=False)
+    blocks.has_launched = True  # else Gradio does not look where the files lie that a browser names
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path="",
+        footer_links=[],
+        run_history=False,
+        allowed_paths=[],
+        show_error=False,
+        max_file_size=MAX_SOURCE_BYTES,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=gr.themes.Default(
+            primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ),
+        css_paths=[HERE / "page.css"],
+        i18n=gr.I18n(
+            **{
+                locale: {key: wording_for(name).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
+                for locale, name in LOCALES.items()
+            }
+        ),
+    )
+
+
+def _blocks(desk: Desk, ask: Ask, card: ModelCard, secret: str, uploads: Path) -> gr.Blocks:
+    say = gr.I18n()
+    quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+    blocks = gr.Blocks(title="imagine-bot", analytics_enabled=False, delete_cache=(UPLOADS_AGE_S, UPLOADS_AGE_S))
+    with blocks:
+        remembered_name = gr.BrowserState("", storage_key="imagine-bot-name", secret="not a secret")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=320):
+                prompt = gr.Textbox(
+                    label=say("console-prompt"),
+                    placeholder=say("console-prompt-hint"),
+                    lines=3,
+                    max_lines=10,
+                    max_length=MAX_PROMPT_CHARS,
+                    autofocus=True,
+                    elem_id="prompt",
+                )
+                button = gr.Button(say("console-draw"), variant="primary", elem_id="draw")
+                said = gr.HTML(elem_id="said", html_template="<div role='status'>${value}</div>")
+                with gr.Row(elem_id="seed-row"):
+                    seed = gr.Number(
+                        RANDOM_SEED, label=say("console-seed"), precision=0, elem_id="seed", min_width=140, scale=3
+                    )
+                    dice = gr.Button(say("console-dice"), size="sm", min_width=80, elem_id="dice")
+                    keep = gr.Button(say("console-keep"), size="sm", min_width=80, elem_id="keep")
+                steps = gr.Slider(1, MAX_STEPS, card.default_steps, step=1, label=say("console-steps"), elem_id="steps")
+                aspect = gr.Radio(
+                    [(say(ASPECT_KEYS[aspect]), aspect.value) for aspect in card.sizes],
+                    value=Aspect.SQUARE.value,
+                    label=say("console-aspect"),
+                    visible=len(card.sizes) > 1,
+                    elem_id="aspect",
+                )
+                count = gr.Slider(1, MAX_COUNT, 1, step=1, label=say("console-count"), elem_id="count")
+                with gr.Accordion(say("console-more"), open=False, elem_id="more"):
+                    source = gr.Image(
+                        type="filepath", sources=["upload", "clipboard"], label=say("console-source"),
+                        height=220, elem_id="source",
+                    )  # fmt: skip
+                    # Not opened here: the picture in it is for `Service.submit` to judge. A subclass would do, had
+                    # Gradio not the habit of writing a .pyi file beside it.
+                    source.preprocess = _path  # type: ignore[assignment,method-assign]
+                    strength = gr.Slider(
+                        0.05, 1, DEFAULT_STRENGTH, step=0.05, label=say("console-strength"), elem_id="strength"
+                    )
+                    name = gr.Textbox(
+                        label=say("console-name"), placeholder=say("console-name-hint"),
+                        max_length=MAX_NAME_CHARS, elem_id="name",
+                    )  # fmt: skip
+            with gr.Column(scale=3, min_width=320):
+                living = gr.HTML(
+                    html_template="<div class='living'></div>",
+                    js_on_load=(HERE / "page.js").read_text("utf-8"),
+                    apply_default_css=False,
+                    elem_id="living",
+                )
+
+        async def draw_from_form(
+            prompt: str,
+            seed: float | None,
+            steps: float | None,
+            aspect: str | None,
+            count: float | None,
+            source: str | None,
+            strength: float | None,
+            name: str | None,
+            request: gr.Request,
+        ) -> str:
+            asker = _asker(request, secret)
+            try:
+                options = ImageOptions(
+                    prompt=prompt or "",
+                    seed=_whole("seed", seed),
+                    steps=_whole("steps", steps),
+                    aspect=_shape(aspect),
+                    strength=strength if source else None,
+                )
+                upload = None if source is None else await _read_upload(source, uploads)
+                drawn = await ask(
+                    desk.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
+                )
+            except Exception as error:
+                return _said(desk.explain(error, asker), is_refusal=True)
+            return _said(drawn.text)
+
+        async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
+            asker = _asker(request, secret)
+            try:
+                job = await ask(desk.own(asker, int(event.job_id)))
+            except (BotError, ValueError, TypeError, AttributeError):
+                return [gr.skip()] * 6
+            options = desk.options(job)
+            start = await _offer_upload(await ask(desk.source(job)), uploads)
+            return [options.prompt, job.spec.seed, job.spec.steps, options.aspect, start, options.strength or gr.skip()]
+
+        inputs = [prompt, seed, steps, aspect, count, source, strength, name]
+        button.click(draw_from_form, inputs, said, **quiet)
+        dice.click(None, None, seed, js=f"() => {RANDOM_SEED}", **quiet)
+        keep.click(
+            None, None, seed,
+            js=f"() => Number(document.querySelector('.picture')?.dataset.seed ?? {RANDOM_SEED})", **quiet,
+        )  # fmt: skip
+        living.reuse(reuse, None, [prompt, seed, steps, aspect, source, strength], **quiet)
+        name.change(None, name, remembered_name, js="name => name", **quiet)
+        blocks.load(None, remembered_name, name, js="name => name", **quiet)
+        api(_draw_for_scripts(desk, ask, card, secret), api_name="draw", concurrency_limit=None)
+    return blocks
+
+
+def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Callable[..., Any]:
+    async def draw(
+        prompt: str, seed: int = RANDOM_SEED, steps: int = card.default_steps, request: gr.Request | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Draw one picture and wait for it: the file, and what draws it again. Queue and limits are the page's."""
+        asker = _asker(request, secret)
+        try:
+            options = ImageOptions(
+                prompt=_text("prompt", prompt), seed=_whole("seed", seed), steps=_whole("steps", steps)
+            )
+            drawn = await ask(desk.draw(asker, options))
+            job = await ask(desk.ended(asker, drawn.jobs[0].id))
+        except Exception as error:
+            raise gr.Error(desk.explain(error, asker), print_exception=False) from None
+        if job.status is not JobStatus.DONE or (address := desk.address(job, "png")) is None:
+            raise gr.Error(desk.ending(job, asker), print_exception=False)
+        spec = job.spec
+        file = {
+            "path": (url := f"{str(_http(request).base_url).rstrip('/')}{address}"),
+            "url": url,
+            "orig_name": file_name(job),
+            "mime_type": "image/png",
+            "meta": {"_type": "gradio.FileData"},
+        }
+        settings = {"id": job.id, "prompt": spec.prompt, "seed": spec.seed, "steps": spec.steps}
+        return file, {**settings, "width": spec.width, "height": spec.height, "model": spec.model, "seconds": job.ran_s}
+
+    draw.__annotations__ = get_type_hints(draw)  # Gradio reads the outputs off them and does not resolve them
+    return draw
+
+
+def _path(upload: Any) -> str | None:
+    return None if upload is None else upload.path
+
+
+def _asker(request: gr.Request | None, secret: str) -> Visitor:
+    return visitor(_http(request), secret)
+
+
+def _http(request: gr.Request | None) -> HTTPConnection:
+    assert request is not None and request.request is not None, "set for every event that came over HTTP"
+    return request.request
+
+
+def _said(text: str, *, is_refusal: bool = False) -> str:
+    kind = "refusal" if is_refusal else "answer"
+    # A number of its own: the browser leaves alone, and faded out, what is the same as before.
+    return f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+
+
+async def _read_upload(path: str, uploads: Path) -> bytes:
+    """The bytes of an upload, and of nothing else, whatever the browser names.
+
+    Raises:
+        UploadGone
+    """
+    file = await anyio.Path(path).resolve()
+    if not file.is_relative_to(uploads) or not await file.is_file():
+        raise UploadGone
+    return await file.read_bytes()
+
+
+async def _offer_upload(picture: bytes | None, uploads: Path) -> str | None:
+    """Put a picture of our own where an upload of the browser would lie."""
+    if picture is None:
+        return None
+    folder = anyio.Path(uploads / secrets.token_hex(32))
+    await folder.mkdir()
+    await (folder / "start.png").write_bytes(picture)
+    return str(folder / "start.png")
+
+
+def _text(field: str, value: object) -> str:
+    """A script may send anything.
+
+    Raises:
+        InvalidSpec
+    """
+    if not isinstance(value, str):
+        raise InvalidSpec(field, "must be text")
+    return value
+
+
+def _whole(field: str, value: object) -> int | None:
+    """A whole number, which JSON may bring as 7.0; None for an emptied field.
+
+    Raises:
+        InvalidSpec
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise InvalidSpec(field, "must be a whole number")
+    return int(value)
+
+
+def _shape(value: str | None) -> Aspect | None:
+    if value is None:
+        return None
+    try:
+        return Aspect(value)
+    except ValueError as error:
+        raise InvalidSpec("aspect", "is no shape") from error

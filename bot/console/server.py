@@ -1,0 +1,168 @@
+"""Starts and stops the page: the port, the password rule, and a thread with a loop of its own for Gradio.
+
+Gradio is imported in that thread, so that neither `--help` nor Discord ever waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from bot.config import ConsoleConfig
+from bot.console.bridge import Ask, bridge_to
+from bot.console.desk import Desk
+from bot.console.gate import Gate
+from bot.console.people import FRONTEND, is_loopback
+from bot.console.reply import ConsoleReply
+from bot.delivery import Frontend
+from bot.errors import ConfigError, FrontendUnavailable
+from bot.service import Service
+from bot.store.settingstore import SettingStore
+from pipeline.source import MAX_SOURCE_BYTES
+
+log = logging.getLogger(__name__)
+
+SECRET_SETTING: Final = "console.secret"  # makes addresses of pictures that nobody can guess
+UPLOADS_FOLDER: Final = "uploads"
+PORT_WAY_OUT: Final = "stop what uses it, or choose another with [console] port, or host"
+CLOSE_S: Final = 2  # open pages are cut off after this
+
+
+def check_exposure(config: ConsoleConfig, password: SecretStr | None) -> None:
+    """See that a page which others can reach asks for a password.
+
+    Raises:
+        ConfigError
+    """
+    if password is None and not is_loopback(config.host):
+        problem = f"[console] host: {config.host} can be reached from other machines, and there is no password"
+        way_out = 'set IMAGINE_BOT__CONSOLE__PASSWORD or [console] password_file, or go back to host = "127.0.0.1"'
+        raise ConfigError([problem], way_out=way_out)
+
+
+def listen(config: ConsoleConfig) -> tuple[socket.socket, str]:
+    """Take the port of the page; the socket and the address that a browser opens.
+
+    Raises:
+        FrontendUnavailable: the port is taken, or the address is none of this machine's.
+    """
+    host, port = config.host, config.port
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = f"{host} port {port} cannot be used: {os.strerror(error.errno) if error.errno else error}"
+        raise FrontendUnavailable(FRONTEND, f"{reason}\n→ {PORT_WAY_OUT}") from error
+    return listening, f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+class Console:
+    """The page; use as `async with`, on the service's loop."""
+
+    def __init__(
+        self,
+        config: ConsoleConfig,
+        password: SecretStr | None,
+        *,
+        service: Service,
+        settings: SettingStore,
+        data_dir: Path,
+        release: str,
+    ) -> None:
+        check_exposure(config, password)
+        self.frontend: Frontend = ConsoleReply()
+        self._config = config
+        self._password = password
+        self._service = service
+        self._settings = settings
+        self._uploads = (data_dir / UPLOADS_FOLDER).resolve()
+        self._release = release
+        self._server: uvicorn.Server | None = None
+        self._close_gate: Callable[[], object] = lambda: None
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        """Take the port; who connects now is served as soon as the page is built.
+
+        Raises:
+            FrontendUnavailable
+        """
+        self._socket, self.url = listen(self._config)
+        self._secret = await self._settings.get(SECRET_SETTING) or secrets.token_urlsafe(32)
+        await self._settings.set(SECRET_SETTING, self._secret)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+    async def run_until_closed(self) -> None:
+        """Serve until cancelled.
+
+        Raises:
+            RuntimeError: the server ended by itself.
+        """
+        desk = Desk(
+            self._service,
+            secret=self._secret,
+            people_per_address=self._config.people_per_address,
+            release=self._release,
+        )
+        loop = asyncio.get_running_loop()
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=FRONTEND)
+        serving = loop.run_in_executor(thread, self._serve, desk, bridge_to(loop))
+        thread.shutdown(wait=False)
+        try:
+            await asyncio.shield(serving)
+            raise RuntimeError("the page's server ended, and nobody asked for that")
+        finally:
+            self._is_closed = True
+            if self._server is not None:
+                self._server.should_exit = True
+            self._close_gate()
+            await asyncio.wait([serving])
+
+    def _serve(self, desk: Desk, ask: Ask) -> None:
+        shutil.rmtree(self._uploads, ignore_errors=True)  # what a person uploaded lives until it is queued
+        self._uploads.mkdir(parents=True, exist_ok=True)
+        # Read by Gradio when it is imported, and when it stores an upload.
+        os.environ.update(GRADIO_TEMP_DIR=str(self._uploads), GRADIO_ANALYTICS_ENABLED="False")
+        from bot.console import page
+
+        app = Starlette(lifespan=self._announce)
+        page.mount(app, desk, ask, self._service.card, secret=self._secret, uploads=self._uploads)
+        self._gate = Gate(app, password=self._password, uploads=self._uploads, max_upload_bytes=MAX_SOURCE_BYTES)
+        config = uvicorn.Config(
+            self._gate,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=CLOSE_S,
+        )
+        self._server = uvicorn.Server(config)
+        if not self._is_closed:  # meanwhile
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+
+    @contextlib.asynccontextmanager
+    async def _announce(self, _app: Starlette) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        self._close_gate = lambda: loop.call_soon_threadsafe(self._gate.close)
+        log.info("the page is at %s", self.url)
+        yield
+        self._close_gate = lambda: None

@@ -1,0 +1,81 @@
+"""Starting the page: the port and the password rule."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from bot.config import ConsoleConfig
+from bot.console.server import Console, check_exposure
+from bot.errors import ConfigError, ExitCode, FrontendUnavailable
+from bot.store.settingstore import SettingStore
+from tests.console.conftest import ROOT
+
+
+def console(settings: SettingStore, folder: Path, **config: Any) -> Console:
+    service = cast("Any", SimpleNamespace(card=None))
+    return Console(ConsoleConfig(**config), None, service=service, settings=settings, data_dir=folder, release="test")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "pictures.example"])
+def test_page_that_others_can_reach_needs_a_password(host: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_exposure(ConsoleConfig(host=host), None)
+    assert host in str(caught.value) and "there is no password" in str(caught.value)
+    assert "IMAGINE_BOT__CONSOLE__PASSWORD" in str(caught.value)
+    check_exposure(ConsoleConfig(host=host), SecretStr("x"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_page_of_this_machine_needs_none(host: str) -> None:
+    check_exposure(ConsoleConfig(host=host), None)
+
+
+async def test_taken_port_is_a_clear_error(settings: SettingStore, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(FrontendUnavailable, match=rf"(?s)127.0.0.1 port {port} cannot be used: .*\[console\] port"):
+            async with console(settings, tmp_path, port=port):
+                raise AssertionError("it started")
+
+
+async def test_address_of_another_machine_is_a_clear_error(settings: SettingStore, tmp_path: Path) -> None:
+    page = console(settings, tmp_path)
+    page._config = ConsoleConfig(host="198.51.100.7")
+    with pytest.raises(FrontendUnavailable, match="choose another with"):
+        async with page:
+            raise AssertionError("it started")
+
+
+async def test_secret_of_the_pictures_addresses_is_kept(settings: SettingStore, tmp_path: Path) -> None:
+    secrets = []
+    for _ in range(2):
+        async with console(settings, tmp_path, port=0) as page:
+            assert page.url.startswith("http://127.0.0.1:")
+            secrets.append(page._secret)
+    assert secrets[0] == secrets[1] and len(secrets[0]) > 40
+
+
+def test_open_page_without_a_password_refuses_to_start_and_the_password_is_never_shown(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[console]\nhost = "0.0.0.0"\n[storage]\ndata_dir = "data"\n[pipeline]\nmodel = "fake"\n')
+    command = [sys.executable, "-m", "bot", "run"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == ExitCode.USAGE
+    assert "can be reached from other machines" in done.stderr
+    (tmp_path / "password.txt").write_text(" \n")
+    config.write_text('[console]\nhost = "0.0.0.0"\npassword_file = "password.txt"\npassword = 1234\n')
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == ExitCode.USAGE
+    assert "password: must be text in quotes" in done.stderr and "1234" not in done.stderr
