@@ -18,7 +18,6 @@ from bot.store.jobstore import JobStore
 from bot.store.settingstore import SettingStore
 from pipeline import ImageOptions, ImageSpec
 
-
 # As `pipeline.models.create_engine` does: too late there for tests that import torch themselves.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
