@@ -25,6 +25,15 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What the picture is about to be, small and rough: (height, width, RGB) uint8 as bytes."""
+
+    pixels: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """A snapshot of a run; the latest wins, any may be dropped. `step` counts finished steps, 0…steps.
 
@@ -35,6 +44,7 @@ class Progress:
     step: int = 0
     steps: int = 0
     denoise_s: float = field(default=0.0, compare=False)  # since the first step began
+    preview: Preview | None = field(default=None, compare=False, repr=False)  # after the first step, if there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

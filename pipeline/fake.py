@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from typing import Final
 
 from PIL import Image
 
 from pipeline.cards import ModelCard
-from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage, check_source
+from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.spec import ImageSpec
 
+PREVIEW_PX: Final = 8
 _STEP_MARKER = re.compile(r"\[step=(\d+(?:\.\d+)?)\]")
 
 
@@ -54,10 +56,12 @@ class FakeEngine:
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
         started_at = time.perf_counter()
         step = 0
+        small = _gradient(spec, (PREVIEW_PX, PREVIEW_PX)).tobytes()
 
         def report(stage: Stage) -> None:
+            preview = Preview(pixels=small, width=PREVIEW_PX, height=PREVIEW_PX) if step else None
             denoise_s = time.perf_counter() - started_at
-            on_progress(Progress(stage=stage, step=step, steps=spec.steps, denoise_s=denoise_s))
+            on_progress(Progress(stage=stage, step=step, steps=spec.steps, denoise_s=denoise_s, preview=preview))
 
         while step < spec.steps:
             if should_stop():
@@ -72,9 +76,11 @@ class FakeEngine:
         report(Stage.DENOISING)
         denoised_at = time.perf_counter()
         report(Stage.DECODING)
-        pixels = _gradient(spec, source)
+        picture = _gradient(spec, (spec.width, spec.height))
+        if source is not None:
+            picture = Image.blend(Image.frombytes("RGB", picture.size, source), picture, spec.strength)
         return GeneratedImage(
-            pixels=pixels,
+            pixels=picture.tobytes(),
             width=spec.width,
             height=spec.height,
             spec=spec,
@@ -102,14 +108,7 @@ class FakeEngine:
             raise EngineDead("died before")
 
 
-def _gradient(spec: ImageSpec, source: bytes | None) -> bytes:
-    """Four corner colours from a hash of the spec, stretched over the picture: (H, W, RGB) uint8.
-
-    A source shows through as far as the strength leaves it.
-    """
+def _gradient(spec: ImageSpec, size: tuple[int, int]) -> Image.Image:
+    """Four corner colours from a hash of the spec, stretched over the picture."""
     digest = hashlib.sha256(spec.to_json().encode()).digest()
-    size = (spec.width, spec.height)
-    gradient = Image.frombytes("RGB", (2, 2), digest[:12]).resize(size, Image.Resampling.BILINEAR)
-    if source is not None:
-        gradient = Image.blend(Image.frombytes("RGB", size, source), gradient, spec.strength)
-    return gradient.tobytes()
+    return Image.frombytes("RGB", (2, 2), digest[:12]).resize(size, Image.Resampling.BILINEAR)

@@ -5,16 +5,21 @@ Everything that a person typed is escaped here. What buttons do is `page.js`; se
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from typing import Final
+
+from PIL import Image
 
 from bot.console.people import FRONTEND
 from bot.jobs import Job, JobStatus, Standing, UserKey
 from bot.wording import Wording
 from bot.worker import PAUSED_BY_FAILURES
-from pipeline.engine import Progress, Stage
+from pipeline.engine import Preview, Progress, Stage
 
 SOON_S: Final = 2  # nearer finish times would be over before they are read
 MINUTE_S: Final = 60
@@ -37,6 +42,7 @@ def job_card(job: Job, standing: Standing, wording: Wording, *, now: float) -> s
     return (
         f'<article class="card" data-key="{job.id}" data-status="{job.status}">'
         f'<div class="row"><strong>{escape(" · ".join(lines))}</strong>{button}</div>{_bar(job, standing.progress)}'
+        f"{_look(standing.progress)}"
         f"{''.join(f'<p class=note>{escape(note)}</p>' for note in notes)}{_about(job, wording)}</article>"
     )
 
@@ -155,6 +161,20 @@ def _bar(job: Job, progress: Progress | None) -> str:
     if progress is None or progress.stage in (Stage.LOADING, Stage.ENCODING):
         return "<progress></progress>"
     return f'<progress max="{max(progress.steps, 1)}" value="{progress.step}"></progress>'
+
+
+def _look(progress: Progress | None) -> str:
+    if progress is None or progress.preview is None:
+        return ""
+    return f'<img class="preview" src="{_data_address(progress.preview)}" alt="">'
+
+
+@lru_cache(maxsize=8)
+def _data_address(preview: Preview) -> str:
+    """The preview inside the page itself: it is gone in a second, and a few kilobytes."""
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (preview.width, preview.height), preview.pixels).save(buffer, format="WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _about(job: Job, wording: Wording, *, seconds: float | None = None) -> str:

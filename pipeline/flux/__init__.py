@@ -10,6 +10,7 @@ formats.py      how a weight is kept and multiplied: floats, scaled 8-bit floats
 modulation.py   the part of the transformer that one table per picture replaces
 ring.py         slots on the device through which blocks pass
 prompts.py      embeddings of the last prompts, so that another seed needs no text encoder
+preview.py      latents → a small rough picture, while the steps go on
 benchmark.py    the transformer at full size with random weights, timed beside DiffSynth's own
 memory.py       GPU memory measured in MiB; what torch raises, translated
 diffsynth.py    the library's import, without its training half

@@ -21,11 +21,12 @@ from PIL import Image
 
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage, check_source
+from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
 from pipeline.flux.checkpoint import load_pipeline, placements, transformer_format
 from pipeline.flux.memory import translate
 from pipeline.flux.modulation import NotFinite
+from pipeline.flux.preview import Previewer
 from pipeline.flux.transformer import Transformer
 from pipeline.hardware import MIB
 from pipeline.plan import BYTES_PER_DECODED_PIXEL, LATENT_PX, TILE_PX
@@ -45,6 +46,7 @@ class FluxEngine:
         self._device = choose_device(config.device)
         self._pipe: FluxImagePipeline | None = None
         self._transformer: Transformer | None = None
+        self._previewer: Previewer | None = None
 
     def load(self) -> None:
         """Read the model files into memory."""
@@ -67,6 +69,8 @@ class FluxEngine:
         except Exception as error:
             traceback.clear_frames(error.__traceback__)  # they hold what was read so far
             raise translate(error) from error
+        if self._transformer is not None:
+            self._previewer = self._make_previewer(self._pipe)
         log.info(
             "model loaded",
             extra={
@@ -125,12 +129,13 @@ class FluxEngine:
         on_progress: OnProgress,
         should_stop: ShouldStop,
     ) -> GeneratedImage:
-        run = _Run(spec, on_progress, should_stop, self._device)
+        run = _Run(spec, on_progress, should_stop, self._device, self._previewer)
         if self._device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
         if self._transformer is not None:
             self._transformer.on_block = run.check_stop
+            self._transformer.predict.on_estimate = run.show
         check = pipe.vae_decoder.register_forward_hook(_check_finite)
         try:
             picture: Image.Image = pipe(
@@ -154,6 +159,16 @@ class FluxEngine:
         if picture.getbbox() is None:
             raise GenerationFailed("the picture is black")
         return run.finish(picture)
+
+    def _make_previewer(self, pipe: FluxImagePipeline) -> Previewer:
+        def decode(latents: torch.Tensor) -> torch.Tensor:
+            pipe.load_models_to_device(["vae_decoder"])
+            picture: torch.Tensor = pipe.vae_decoder(latents.to(self._device, pipe.torch_dtype), device=self._device)
+            pipe.load_models_to_device([])
+            return picture
+
+        with torch.no_grad():
+            return Previewer(decode)
 
     def _must_tile(self, spec: ImageSpec) -> bool:
         """Whether the VAE has to work tile by tile beside what stays on the card."""
@@ -180,7 +195,16 @@ class FluxEngine:
 class _Run:
     """What is measured and reported about one picture."""
 
-    def __init__(self, spec: ImageSpec, on_progress: OnProgress, should_stop: ShouldStop, device: str) -> None:
+    def __init__(
+        self,
+        spec: ImageSpec,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+        device: str,
+        previewer: Previewer | None,
+    ) -> None:
+        self._previewer = previewer
+        self._preview: Preview | None = None
         self._spec = spec
         self._on_progress = on_progress
         self._should_stop = should_stop
@@ -202,6 +226,11 @@ class _Run:
             self._denoised_at = self._now()
         self._report(Stage.DENOISING, self._spec.steps)
         self._report(Stage.DECODING, self._spec.steps)
+
+    def show(self, estimate: torch.Tensor) -> None:
+        """Take a look at where the picture is heading: latents (1, 16, H, W)."""
+        if self._previewer is not None:
+            self._preview = self._previewer(estimate)
 
     def check_stop(self) -> None:
         """Leave the pipeline if a stop was asked for.
@@ -228,7 +257,9 @@ class _Run:
 
     def _report(self, stage: Stage, step: int) -> None:
         denoise_s = max(0.0, self._denoised_at - self._encoded_at)
-        self._on_progress(Progress(stage=stage, step=step, steps=self._spec.steps, denoise_s=denoise_s))
+        self._on_progress(
+            Progress(stage=stage, step=step, steps=self._spec.steps, denoise_s=denoise_s, preview=self._preview)
+        )
 
     def _now(self) -> float:
         if self._device == "cuda":

@@ -21,6 +21,7 @@ async def test_person_draws_watches_the_steps_and_gets_the_picture_with_its_seed
         await person.draw(f"{SLOW} a red apple", steps=12)
         await expect(person.jobs).to_contain_text("Step")
         await expect(person.page.locator("progress[value]")).to_be_visible()
+        await expect(person.page.locator("img.preview")).to_be_visible()
         await expect(person.page.locator(".queue")).to_contain_text("1 being drawn")
         await expect(person.picture).to_be_visible()
         await expect(person.jobs).to_have_count(0)

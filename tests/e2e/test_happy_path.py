@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.discord_server import BotProcess, ClientRefused, Discord, Permission
-from tests.e2e.conftest import imagine, is_final, is_result, rows
+from tests.e2e.conftest import imagine, is_final, is_result, rows, wait_row
 
 
 async def test_imagine_becomes_a_status_card_and_then_a_picture(discord: Discord, bot: BotProcess) -> None:
@@ -24,9 +24,12 @@ async def test_imagine_becomes_a_status_card_and_then_a_picture(discord: Discord
     assert discord.stats()["rate_limited"] == 0
 
 
-async def test_waiting_card_shows_place_and_finish_time_and_progress_follows(discord: Discord, bot: BotProcess) -> None:
+async def test_waiting_card_shows_place_and_finish_time_and_progress_follows(
+    discord: Discord, bot: BotProcess, data_dir: Path
+) -> None:
     await (await imagine(discord, "[step=0.3]")).wait(is_result)  # the pace is known from here on, if roughly
     first = await imagine(discord, "[step=0.3]", steps=20)
+    await wait_row(data_dir, 1, status="running")  # else the second is number 2, and says so for four seconds
     second = await imagine(discord, "[step=0.1]", steps=2)
     waiting = await second.wait(lambda message: "number 1 in line" in message.text)
     assert "<t:" in waiting.text and ":R>" in waiting.text and "about" in waiting.text

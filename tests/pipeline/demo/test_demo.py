@@ -16,7 +16,7 @@ import pipeline.demo
 from pipeline.config import PipelineConfig
 from pipeline.demo.model import SmallDiT, SmallVAEDecoder, SmallVAEEncoder
 from pipeline.demo.scoring import picture_of, references
-from pipeline.engine import Engine
+from pipeline.engine import Engine, Preview, Progress
 from pipeline.models import DEMO, create_engine
 from pipeline.source import resolve_with_source
 from pipeline.spec import ImageOptions
@@ -101,6 +101,21 @@ def test_more_steps_are_never_worse(engine: Engine, prompt: str) -> None:
     subjects = {references().nearest(shrunk(picture))[0].key for picture in pictures.values()}
     assert len(subjects) == 1
     assert rms(pictures[20], pictures[50]) <= rms(pictures[4], pictures[50])
+
+
+def test_previews_come_to_look_like_the_picture(engine: Engine) -> None:
+    seen: list[Preview] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.preview is not None:
+            seen.append(progress.preview)
+
+    spec = DEMO.resolve(ImageOptions(prompt="a red apple on a blue background", seed=7, steps=8), random_seed=0)
+    image = engine.generate(spec, on_progress=watch, should_stop=lambda: False)
+    picture = Image.frombytes("RGB", (image.width, image.height), image.pixels).resize((32, 32), Image.Resampling.BOX)
+    previews = [np.frombuffer(preview.pixels, np.uint8).reshape(32, 32, 3) / 255 for preview in seen]
+    assert len(previews) >= 8
+    assert rms(previews[-1], np.asarray(picture) / 255) < 25  # of 255: the colours, not the details
 
 
 def test_nearby_strengths_give_nearby_pictures(engine: Engine) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipeline.config import PipelineConfig
-from pipeline.engine import Progress
+from pipeline.engine import Progress, Stage
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, OutOfMemory, PipelineError
 from pipeline.flux import engine as engine_module
 from pipeline.flux import formats, prompts
@@ -298,3 +298,14 @@ def test_prompt_is_read_once_for_many_seeds(engine: FluxEngine, monkeypatch: pyt
     assert len(read) == 6
     assert np.array_equal(draw(engine, a_spec("a cat")), first)  # forgotten meanwhile, and read again
     assert len(read) == 8
+
+
+def test_every_step_but_the_first_report_has_a_preview(engine: FluxEngine) -> None:
+    seen: list[Progress] = []
+    engine.generate(a_spec(), on_progress=seen.append, should_stop=never)
+    denoising = [progress.preview for progress in seen if progress.stage is Stage.DENOISING]
+    assert denoising[0] is None
+    assert all(preview is not None for preview in denoising[1:])
+    assert {(preview.width, preview.height, len(preview.pixels)) for preview in denoising[1:] if preview} == {
+        (8, 8, 192)
+    }
