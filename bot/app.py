@@ -34,7 +34,7 @@ from bot.store.jobstore import DAY_S, JobStore
 from bot.store.settingstore import SettingStore
 from bot.worker import Worker
 from pipeline import EngineDead, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
-from pipeline.models import ModelCard, choose_model, find_model
+from pipeline.models import ModelCard, choose_model, find_model, usable_models
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,10 @@ async def _serve(
 
     delivery = DeliveryLoop(jobs, queue, images, config.delivery)
     queue.subscribe(delivery.wake)
+    _, *others = await asyncio.to_thread(usable_models, config.pipeline)
     service = Service(
         card=card,
+        others=others,
         jobs=jobs,
         queue=queue,
         delivery=delivery,

@@ -22,6 +22,7 @@ from bot.jobqueue import Clock, JobQueue
 from bot.jobs import Job, JobStatus, Request, Standing, UserKey
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
+from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
 from pipeline.source import resolve_with_source, source_png
 from pipeline.spec import MAX_SEED, Aspect, ImageOptions
@@ -66,6 +67,7 @@ class Service:
         self,
         *,
         card: ModelCard,
+        others: Sequence[ModelCard] = (),
         jobs: JobStore,
         queue: JobQueue,
         delivery: DeliveryLoop,
@@ -75,6 +77,7 @@ class Service:
         clock: Clock = time.time,
     ) -> None:
         self.card = card
+        self.cards = {each.name: each for each in (card, *others)}  # that may be asked for by name
         self.is_accepting = True
         self._jobs = jobs
         self._queue = queue
@@ -98,13 +101,14 @@ class Service:
         """
         if not self.is_accepting:
             raise NotAccepting
+        card = self.card_of(request.options.model)
         random_seed = secrets.randbelow(MAX_SEED + 1)
         source = None
         if request.source is None:
-            spec = self.card.resolve(request.options, random_seed=random_seed)
+            spec = card.resolve(request.options, random_seed=random_seed)
         else:
             spec, source = await asyncio.to_thread(
-                resolve_with_source, self.card, request.options, request.source, random_seed=random_seed
+                resolve_with_source, card, request.options, request.source, random_seed=random_seed
             )
         if (free_mib := self._images.free_bytes() // MIB) < self._storage.min_free_mib:
             log.error(
@@ -131,6 +135,19 @@ class Service:
             standing = Standing(position=None, finish_at=None, is_rough=False)
         self._delivery.card_is_fresh(job, standing)
         return job, standing
+
+    def card_of(self, model: str | None) -> ModelCard:
+        """The model of that name; without one, the usual one.
+
+        Raises:
+            InvalidSpec: it is not among those that can draw here.
+        """
+        if model is None:
+            return self.card
+        try:
+            return self.cards[model]
+        except KeyError:
+            raise InvalidSpec("model", f"must be one of {', '.join(self.cards)}") from None
 
     async def cancel(self, job_id: int, *, by: UserKey, is_moderator: bool = False) -> Job:
         """Cancel a job of one's own, or anybody's as a moderator. A running one stops within a step.

@@ -154,6 +154,22 @@ def choose_model(config: PipelineConfig) -> tuple[ModelCard, str]:
     return MAJICFLUS_V1, "its files are whole and there is a GPU"
 
 
+def usable_models(config: PipelineConfig) -> list[ModelCard]:
+    """The models that can draw on this machine as it is, the configured one first.
+
+    Raises:
+        UnknownModel
+    """
+    chosen, _ = choose_model(config)
+    has_gpu = config.device != "cpu" and find_gpu() is not None
+    others = [
+        card
+        for card in MODELS.values()
+        if card is not chosen and (has_gpu or not card.is_offloaded) and not files.missing(card, config.models_dir)
+    ]
+    return [chosen, *others]
+
+
 def create_engine(name: str, config: PipelineConfig) -> Engine:
     """Make the engine of a model; imports torch where needed (seconds), loads nothing yet.
 

@@ -231,10 +231,12 @@ class Desk:
 
     def options(self, job: Job) -> ImageOptions:
         """What would have to be asked for to get such a picture, but for the seed."""
-        spec, sizes = job.spec, self._service.card.sizes
+        spec = job.spec
+        model = spec.model if spec.model in self._service.cards else None
+        sizes = self._service.card_of(model).sizes
         aspect = next((aspect for aspect, size in sizes.items() if size == (spec.width, spec.height)), Aspect.SQUARE)
         strength = spec.strength if spec.source else None
-        return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, strength=strength)
+        return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, model=model, strength=strength)
 
     async def source(self, job: Job) -> bytes | None:
         """The picture that a job starts from, as a file; None if it starts from none, or it is gone."""

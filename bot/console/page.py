@@ -7,7 +7,7 @@ page is `page.js`; what a button means is `desk.py`. Sentences are `bot/wording`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -44,6 +44,7 @@ FORM_KEYS: Final = (
     "console-keep",
     "console-steps",
     "console-aspect",
+    "console-model",
     "console-count",
     "console-more",
     "console-source",
@@ -55,10 +56,10 @@ FORM_KEYS: Final = (
 LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
-def mount(app: Starlette, desk: Desk, ask: Ask, card: ModelCard, *, secret: str, uploads: Path) -> None:
-    """Put the page and its routes into `app`; takes about a second, blocks."""
+def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Path) -> None:
+    """Put the page and its routes into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
     app.router.routes.extend(routes(desk, ask, secret))
-    blocks = _blocks(desk, ask, card, secret, uploads)
+    blocks = _blocks(desk, ask, cards, secret, uploads)
     blocks.max_threads = MAX_EVENTS
     blocks.queue(default_concurrency_limit=None, api_open=False)
     blocks.has_launched = True  # else Gradio does not look where the files lie that a browser names
@@ -88,7 +89,9 @@ def mount(app: Starlette, desk: Desk, ask: Ask, card: ModelCard, *, secret: str,
     )
 
 
-def _blocks(desk: Desk, ask: Ask, card: ModelCard, secret: str, uploads: Path) -> gr.Blocks:
+def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Path) -> gr.Blocks:
+    card = cards[0]
+    shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     say = gr.I18n()
     quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
@@ -116,11 +119,18 @@ def _blocks(desk: Desk, ask: Ask, card: ModelCard, secret: str, uploads: Path) -
                     keep = gr.Button(say("console-keep"), size="sm", min_width=80, elem_id="keep")
                 steps = gr.Slider(1, MAX_STEPS, card.default_steps, step=1, label=say("console-steps"), elem_id="steps")
                 aspect = gr.Radio(
-                    [(say(ASPECT_KEYS[aspect]), aspect.value) for aspect in card.sizes],
+                    [(say(ASPECT_KEYS[aspect]), aspect.value) for aspect in shapes],
                     value=Aspect.SQUARE.value,
                     label=say("console-aspect"),
-                    visible=len(card.sizes) > 1,
+                    visible=len(shapes) > 1,
                     elem_id="aspect",
+                )
+                model = gr.Dropdown(
+                    [(each.title, each.name) for each in cards],
+                    value=card.name,
+                    label=say("console-model"),
+                    visible=len(cards) > 1,
+                    elem_id="model",
                 )
                 count = gr.Slider(1, MAX_COUNT, 1, step=1, label=say("console-count"), elem_id="count")
                 with gr.Accordion(say("console-more"), open=False, elem_id="more"):
@@ -155,6 +165,7 @@ def _blocks(desk: Desk, ask: Ask, card: ModelCard, secret: str, uploads: Path) -
             source: str | None,
             strength: float | None,
             name: str | None,
+            model: str | None,
             request: gr.Request,
         ) -> str:
             asker = _asker(request, secret)
@@ -164,6 +175,7 @@ def _blocks(desk: Desk, ask: Ask, card: ModelCard, secret: str, uploads: Path) -
                     seed=_whole("seed", seed),
                     steps=_whole("steps", steps),
                     aspect=_shape(aspect),
+                    model=model,
                     strength=strength if source else None,
                 )
                 upload = None if source is None else await _read_upload(source, uploads)
@@ -179,19 +191,21 @@ def _blocks(desk: Desk, ask: Ask, card: ModelCard, secret: str, uploads: Path) -
             try:
                 job = await ask(desk.own(asker, int(event.job_id)))
             except (BotError, ValueError, TypeError, AttributeError):
-                return [gr.skip()] * 6
+                return [gr.skip()] * 7
             options = desk.options(job)
             start = await _offer_upload(await ask(desk.source(job)), uploads)
-            return [options.prompt, job.spec.seed, job.spec.steps, options.aspect, start, options.strength or gr.skip()]
+            strength = options.strength or gr.skip()
+            model = options.model or card.name
+            return [options.prompt, job.spec.seed, job.spec.steps, options.aspect, model, start, strength]
 
-        inputs = [prompt, seed, steps, aspect, count, source, strength, name]
+        inputs = [prompt, seed, steps, aspect, count, source, strength, name, model]
         button.click(draw_from_form, inputs, said, **quiet)
         dice.click(None, None, seed, js=f"() => {RANDOM_SEED}", **quiet)
         keep.click(
             None, None, seed,
             js=f"() => Number(document.querySelector('.picture')?.dataset.seed ?? {RANDOM_SEED})", **quiet,
         )  # fmt: skip
-        living.reuse(reuse, None, [prompt, seed, steps, aspect, source, strength], **quiet)
+        living.reuse(reuse, None, [prompt, seed, steps, aspect, model, source, strength], **quiet)
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(desk, ask, card, secret), api_name="draw", concurrency_limit=None)

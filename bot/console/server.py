@@ -145,7 +145,7 @@ class Console:
         from bot.console import page
 
         app = Starlette(lifespan=self._announce)
-        page.mount(app, desk, ask, self._service.card, secret=self._secret, uploads=self._uploads)
+        page.mount(app, desk, ask, list(self._service.cards.values()), secret=self._secret, uploads=self._uploads)
         self._gate = Gate(app, password=self._password, uploads=self._uploads, max_upload_bytes=MAX_SOURCE_BYTES)
         config = uvicorn.Config(
             self._gate,

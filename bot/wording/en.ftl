@@ -147,6 +147,7 @@ console-dice = 🎲 Random
 console-keep = 📌 Keep
 console-steps = Steps
 console-aspect = Shape
+console-model = Model
 console-count = Pictures
 console-more = More settings
 console-source = Start from a picture

@@ -128,6 +128,7 @@ console-dice = 🎲 随机
 console-keep = 📌 保留
 console-steps = 步数
 console-aspect = 画幅
+console-model = 模型
 console-count = 张数
 console-more = 更多设置
 console-source = 从一张图片开始

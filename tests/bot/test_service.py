@@ -38,6 +38,7 @@ def make_service(jobs: JobStore, queue: JobQueue, images: ImageStore, clock, no_
     def make(*, storage: StorageConfig | None = None) -> Service:
         return Service(
             card=find_model("fake"),
+            others=[find_model("demo")],
             jobs=jobs,
             queue=queue,
             delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
@@ -213,3 +214,12 @@ def a_png(size: tuple[int, int]) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size, "red").save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+async def test_model_may_be_asked_for_by_name(make_service, make_request) -> None:
+    service = make_service()
+    usual, _ = await service.submit(make_request())
+    named, _ = await service.submit(make_request(model="demo"))
+    assert (usual.spec.model, named.spec.model, named.spec.width) == ("fake", "demo", 256)
+    with pytest.raises(InvalidSpec, match="must be one of fake, demo"):
+        await service.submit(make_request(model="majicflus-v1"))

@@ -177,9 +177,8 @@ class Session:
     async def draw(self, *values: Any) -> httpx.Response:
         """Press the button of the form, by what Gradio sends for it."""
         config = (await self.client.get("/config")).json()
-        number = next(each["id"] for each in config["dependencies"] if len(each["inputs"]) == 8)
-        prompt, seed, steps, aspect, count, source, strength, name = (*values, *DEFAULTS[len(values) :])
-        data = [prompt, seed, steps, aspect, count, source, strength, name]
+        number = next(each["id"] for each in config["dependencies"] if len(each["inputs"]) == len(DEFAULTS))
+        data = [*values, *DEFAULTS[len(values) :]]
         return await self.client.post(
             "/gradio_api/run/predict", json={"data": data, "fn_index": number, "session_hash": "x"}
         )
@@ -198,7 +197,8 @@ class Session:
         return pictures
 
 
-DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "")
+# prompt, seed, steps, aspect, count, source, strength, name, model
+DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None)
 Enter = Callable[..., AbstractAsyncContextManager[Session]]
 
 

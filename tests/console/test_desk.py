@@ -135,7 +135,7 @@ async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
     assert (await desk.state(ANN))["newest"] == job.id
     html = await desk.picture(ANN, job.id)
     assert "seed 7" in html and "&lt;b&gt;apple" in html and "<b>" not in html
-    assert desk.options(job) == ImageOptions(prompt="<b>apple</b>", steps=4, aspect=Aspect.PORTRAIT)
+    assert desk.options(job) == ImageOptions(prompt="<b>apple</b>", steps=4, aspect=Aspect.PORTRAIT, model="fake")
     for forbidden in (desk.picture(BEN, job.id), desk.cancel(BEN, job.id), desk.vary(BEN, job.id)):
         with pytest.raises(JobNotFound):
             await forbidden

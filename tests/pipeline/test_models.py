@@ -113,6 +113,23 @@ def test_auto_takes_majicflus_where_its_files_and_a_gpu_are(
     assert reason
 
 
+@pytest.mark.parametrize(
+    ("device", "gpu", "absent", "usable"),
+    [
+        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, DEMO]),
+        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, DEMO]),
+        ("auto", None, [], [DEMO]),
+        ("cpu", A_GPU, [], [DEMO]),
+    ],
+)
+def test_usable_models_have_their_files_and_what_they_need(
+    device: str, gpu: Gpu | None, absent: list[ModelCard], usable: list[ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "find_gpu", lambda: gpu)
+    monkeypatch.setattr(models.files, "missing", lambda card, _models_dir: ["a file"] if card in absent else [])
+    assert models.usable_models(PipelineConfig.model_validate({"device": device})) == usable
+
+
 def test_named_model_is_taken_whatever_is_there(tmp_path: Path) -> None:
     card, _reason = choose_model(PipelineConfig(model="flux1-dev", models_dir=tmp_path))
     assert card is FLUX1_DEV
