@@ -56,7 +56,7 @@ def status_card(job: Job, standing: Standing, wording: Wording, *, now: int, wit
         description=_prompt(job, STATUS_PROMPT, wording, with_prompt),
         colour=BLUE if job.status is JobStatus.RUNNING else GREY,
     )
-    embed.set_footer(text=settings(job, wording))
+    embed.set_footer(text=wording.settings(job))
     return Card(content="\n".join(lines), embed=embed, can_cancel=not job.is_cancel_requested)
 
 
@@ -84,10 +84,10 @@ def result_card(
     parts = [_prompt(job, room, wording, with_prompt), block, *notes]
     embed = discord.Embed(description="\n".join(part for part in parts if part), colour=GREEN)
     if job.ran_s < 0.1:
-        footer = wording.say("card-no-seconds", settings=settings(job, wording))
+        footer = wording.say("card-no-seconds", settings=wording.settings(job))
     else:
         seconds = f"{job.ran_s:.1f}" if job.ran_s < 10 else f"{job.ran_s:.0f}"
-        footer = wording.say("card-seconds", settings=settings(job, wording), seconds=seconds)
+        footer = wording.say("card-seconds", settings=wording.settings(job), seconds=seconds)
     embed.set_footer(text=footer)
     if picture is not None:
         embed.set_image(url=f"attachment://{picture}")
@@ -105,7 +105,7 @@ def ended_card(job: Job, wording: Wording, *, with_prompt: bool = True) -> Card:
         description=_prompt(job, STATUS_PROMPT, wording, with_prompt),
         colour=RED if job.status is JobStatus.FAILED else GREY,
     )
-    embed.set_footer(text=settings(job, wording))
+    embed.set_footer(text=wording.settings(job))
     return Card(content=content, embed=embed)
 
 
@@ -115,22 +115,8 @@ def moved_card(job: Job, wording: Wording, *, to_dm: bool) -> Card:
         return ended_card(job, wording)
     content = wording.say("card-done-by-dm" if to_dm else "card-done-elsewhere", who=mention(job))
     embed = discord.Embed(description=_prompt(job, STATUS_PROMPT, wording, True), colour=GREEN)
-    embed.set_footer(text=settings(job, wording))
+    embed.set_footer(text=wording.settings(job))
     return Card(content=content, embed=embed)
-
-
-def settings(job: Job, wording: Wording) -> str:
-    """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
-    spec = job.spec
-    return wording.say(
-        "card-settings",
-        job_id=job.id,
-        seed=spec.seed,
-        steps=spec.steps,
-        width=spec.width,
-        height=spec.height,
-        model=spec.model,
-    )
 
 
 def finish(standing: Standing, wording: Wording, *, now: int) -> str | None:

@@ -302,7 +302,7 @@ async def _say_page(
         embed.set_footer(text=wording.say("history-file-gone", job_id=shown.id))
     else:
         name = f"imagine-{shown.id}.{upload.extension}"
-        embed.set_image(url=f"attachment://{name}").set_footer(text=cards.settings(shown, wording))
+        embed.set_image(url=f"attachment://{name}").set_footer(text=wording.settings(shown))
         parts["file"] = discord.File(io.BytesIO(upload.body), filename=name)
     parts["view"] = _page_view(page, shown, wording, before_id=before_id, search=search, has_more=len(jobs) > PAGE)
     await say(interaction, None, **parts)

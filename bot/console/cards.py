@@ -179,15 +179,7 @@ def _data_address(preview: Preview) -> str:
 
 def _about(job: Job, wording: Wording, *, seconds: float | None = None) -> str:
     spec = job.spec
-    settings = wording.say(
-        "card-settings",
-        job_id=job.id,
-        seed=spec.seed,
-        steps=spec.steps,
-        width=spec.width,
-        height=spec.height,
-        model=spec.model,
-    )
+    settings = wording.settings(job)
     if spec.source:
         settings = wording.say("console-from-picture", settings=settings, strength=f"{spec.strength:g}")
     if seconds is not None and seconds >= 0.1:

@@ -17,7 +17,7 @@ from fluent.runtime import FluentBundle, FluentResource
 from fluent.runtime.types import fluent_number
 
 from bot.errors import Refusal
-from bot.jobs import FailureCode
+from bot.jobs import FailureCode, Job
 from pipeline.errors import InvalidSpec
 from pipeline.source import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
@@ -95,6 +95,19 @@ class Wording:
             "max_image_megapixels": MAX_SOURCE_PIXELS // 10**6,
         }
         return self.say(key, **bounds)
+
+    def settings(self, job: Job) -> str:
+        """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
+        spec = job.spec
+        return self.say(
+            "card-settings",
+            job_id=job.id,
+            seed=spec.seed,
+            steps=spec.steps,
+            width=spec.width,
+            height=spec.height,
+            model=spec.model,
+        )
 
     def failure(self, code: FailureCode) -> str:
         """Say why a job failed and what to do about it."""

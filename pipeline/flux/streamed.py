@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -142,6 +143,8 @@ class Streamed:
             log.warning("page-locked memory is limited to %.0f %%: some blocks are streamed slowly", 100 * LOCKED_SHARE)
         elif torch.cuda.cudart().cudaHostRegister(copied.data_ptr(), len(copied), 0) != 0:
             log.warning("the system locks no more than %.0f MB of memory: the rest is streamed slowly", locked / 1e6)
+        else:
+            weakref.finalize(copied, torch.cuda.cudart().cudaHostUnregister, copied.data_ptr())
         return copied
 
     def _before(self, name: str, *_inputs: Any) -> None:
