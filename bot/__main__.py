@@ -183,7 +183,7 @@ def draw(
     prompt: Annotated[str, typer.Argument(help="What to draw, English or Chinese.", metavar="PROMPT")],
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
-    aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square.")] = None,
+    aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square, or the --image's.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw with; default: the config's.")] = None,
     image: Annotated[
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")

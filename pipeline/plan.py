@@ -32,12 +32,7 @@ class Plan:
     streamed_bytes: int  # that cross the link at every step
     slot_bytes: int
     ring_slots: int
-    is_tiled: bool  # the VAE decodes in tiles
     peak_bytes: int  # expected, of the whole process
-
-    def step_s(self, *, link_gb_s: float, compute_s: float) -> float:
-        """Seconds per step where copying and computing overlap."""
-        return max(self.streamed_bytes / (link_gb_s * 1e9), compute_s)
 
 
 def make_plan(
@@ -77,15 +72,13 @@ def make_plan(
         is_resident = spread(blocks, room)
     resident = sum(size for size, stays in zip(blocks, is_resident, strict=True) if stays)
     weights = base + resident + RING_SLOTS * slot_bytes
-    is_tiled = weights + decoding > free_bytes
     return Plan(
         is_resident=is_resident,
         resident_bytes=resident,
         streamed_bytes=sum(blocks) - resident,
         slot_bytes=slot_bytes,
         ring_slots=RING_SLOTS,
-        is_tiled=is_tiled,
-        peak_bytes=weights + max(drawing, decoding_a_tile if is_tiled else decoding),
+        peak_bytes=weights + max(drawing, decoding if weights + decoding <= free_bytes else decoding_a_tile),
     )
 
 

@@ -43,7 +43,7 @@ class Streamed:
         """Take over a module that `packing.prepare` made ready, and the bytes of its blocks; nothing is placed yet."""
         self.module = module
         self._packed = packed
-        self._device = device
+        self.device = device
         self.blocks = layout(module)
         self.running = [name for name in self.blocks if name not in (REST, WORDS) and not name.endswith(MODULATION)]
         self._owners = dict(module.named_modules())
@@ -109,12 +109,12 @@ class Streamed:
         for name, block in self.blocks.items():
             if name not in stays and name not in self._waiting:
                 data = self._packed[name]
-                self._waiting[name] = data if self._device == "cpu" else self._lock_pages(data)
+                self._waiting[name] = data if self.device == "cpu" else self._lock_pages(data)
                 self._attach(block, data)  # lets go of the device's memory
                 self._placed.discard(name)
         for name in stays - self._placed:
             self._waiting.pop(name, None)
-            self._attach(self.blocks[name], self._packed[name].to("cpu" if name == WORDS else self._device))
+            self._attach(self.blocks[name], self._packed[name].to("cpu" if name == WORDS else self.device))
             self._placed.add(name)
 
     def multiply_integers(self, wanted: bool) -> None:
@@ -167,7 +167,7 @@ class Streamed:
 
     def _wait_for_the_device(self) -> None:
         """Let the program run a few blocks ahead of the GPU, no more: what was launched cannot be called back."""
-        if self._device == "cpu":
+        if self.device == "cpu":
             return
         if len(self._ahead) >= BLOCKS_AHEAD:
             self._ahead.popleft().synchronize()

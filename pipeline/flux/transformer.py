@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from pipeline.flux.packing import MODULATION, REST
 from pipeline.flux.ring import Ring
 from pipeline.flux.streamed import Streamed
 from pipeline.plan import make_plan
+
+log = logging.getLogger(__name__)
 
 
 class Transformer(Streamed):
@@ -66,7 +69,13 @@ def place_within(
         width=width,
         height=height,
     )
-    ring = Ring(plan.slot_bytes, plan.ring_slots, transformer._device)
+    log.info(
+        "weights on the card: %.1f GB, streamed at every step: %.1f GB, expected peak: %.1f GB",
+        plan.resident_bytes / 1e9,
+        plan.streamed_bytes / 1e9,
+        plan.peak_bytes / 1e9,
+    )
+    ring = Ring(plan.slot_bytes, plan.ring_slots, transformer.device)
     resident = [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays]
     transformer.place(resident, ring=ring)
     if text_encoder is not None:

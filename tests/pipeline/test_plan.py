@@ -25,15 +25,14 @@ def flux_plan(free_mib: int, side: int = 1024):
 
 
 @pytest.mark.parametrize(
-    ("free_mib", "resident_gb", "is_tiled"),
-    [(5200, (2.5, 4.0), True), (7200, (4.5, 6.0), True), (11000, (8.6, 8.7), True), (15000, (8.6, 8.7), False)],
+    ("free_mib", "resident_gb"),
+    [(5200, (2.5, 4.0)), (7200, (4.5, 6.0)), (11000, (8.6, 8.7)), (15000, (8.6, 8.7))],
 )
-def test_cards_of_6_8_12_and_16_gb(free_mib: int, resident_gb: tuple[float, float], is_tiled: bool) -> None:
+def test_cards_of_6_8_12_and_16_gb(free_mib: int, resident_gb: tuple[float, float]) -> None:
     plan = flux_plan(free_mib)
     assert resident_gb[0] <= plan.resident_bytes / 1e9 <= resident_gb[1]
     assert plan.resident_bytes + plan.streamed_bytes == sum(FLUX)
     assert plan.peak_bytes <= free_mib * MIB
-    assert plan.is_tiled == is_tiled
 
 
 def test_smaller_pictures_leave_more_room_for_weights() -> None:
@@ -43,12 +42,6 @@ def test_smaller_pictures_leave_more_room_for_weights() -> None:
 def test_no_room_for_a_single_block_is_said() -> None:
     with pytest.raises(OutOfMemory):
         flux_plan(1500)
-
-
-def test_step_takes_the_longer_of_copying_and_computing() -> None:
-    plan = flux_plan(7200)
-    assert plan.step_s(link_gb_s=12.8, compute_s=0.01) == pytest.approx(plan.streamed_bytes / 12.8e9)
-    assert plan.step_s(link_gb_s=1000, compute_s=0.3) == 0.3
 
 
 def test_streamed_blocks_lie_evenly_between_resident_ones() -> None:
