@@ -125,8 +125,13 @@ def _group(width: int) -> int:
     return min(MAX_GROUP, width & -width)
 
 
-@cache
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _hadamard(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _sylvester(size, dtype, device)
+
+
+@cache
+def _sylvester(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Sylvester's matrix (size, size), orthogonal and symmetric."""
     matrix = torch.ones(1, 1, dtype=torch.float64)
     while len(matrix) < size:
