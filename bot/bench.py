@@ -10,21 +10,34 @@ import dataclasses
 import itertools
 import json
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from pipeline.spec import SIDE_MULTIPLE_PX
-from pipeline.timing import STOCK, SYSTEMS
+from pipeline.timing import EMULATIONS, PEERS, STOCK, SYSTEMS, Conditions, Machine, Timing
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.quality import Score
-    from pipeline.timing import Timing
 
 MEASURES: Final = ("top1", "top5", "top1 en", "top1 zh", "colour", "count", "place", "pair")
+COLUMNS: Final = (
+    "system",
+    "side",
+    "s/step",
+    "first\nstep",
+    "peak\nMiB",
+    "GB\n/ step",
+    "link\n%",
+    "kernels\n/ step",
+    "idle\n%",
+    "×\nstock",
+)
 PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
@@ -75,12 +88,16 @@ def quality(
 @app.command()
 def engine(
     system: Annotated[list[str] | None, typer.Option(help=f"{', '.join(SYSTEMS)}; repeatable. Default: all.")] = None,
+    peer: Annotated[list[str] | None, typer.Option(help=f"{', '.join(PEERS)}, if installed; repeatable.")] = None,
     side: Annotated[
         list[int] | None, typer.Option(min=256, max=2048, help="Side in px; repeatable. Default: 512, 1024.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, max=50, help="Steps to time.")] = 8,
     limit: Annotated[int | None, typer.Option(min=2000, help="GPU memory in MiB; default: the config's.")] = None,
+    is_eager: Annotated[bool, typer.Option("--eager", help="Do not compile blocks.")] = False,
+    emulate: Annotated[str | None, typer.Option(help=f"Use a part of this GPU: {', '.join(EMULATIONS)}.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the table as Markdown.")] = None,
     config_path: Annotated[Path | None, typer.Option("--config", help="Config file.", show_default=False)] = None,
 ) -> None:
     """Time FLUX.1's transformer at full size on this GPU, with random weights: no model files are needed."""
@@ -89,49 +106,137 @@ def engine(
 
     from bot.config import load_config
     from pipeline.hardware import find_gpu
-    from pipeline.timing import time_engine
+    from pipeline.timing import describe_machine, time_engine
 
-    systems, sides = system or list(SYSTEMS), side or [512, 1024]
-    if unknown := set(systems) - set(SYSTEMS):
-        raise typer.BadParameter(f"unknown system {min(unknown)!r}; there are {', '.join(SYSTEMS)}")
+    for names, known in ((system or [], SYSTEMS), (peer or [], PEERS), ([emulate] if emulate else [], EMULATIONS)):
+        if unknown := set(names) - set(known):
+            raise typer.BadParameter(f"unknown {min(unknown)!r}; there are {', '.join(known)}")
+    systems, sides = [*(system or SYSTEMS), *(peer or [])], tuple(side or (512, 1024))
     if odd := [each for each in sides if each % SIDE_MULTIPLE_PX]:
         raise typer.BadParameter(f"a side must be a multiple of {SIDE_MULTIPLE_PX}, {odd[0]} is not")
     config, _ = load_config(config_path)
     gpu = find_gpu()
     if gpu is None:
         raise typer.BadParameter("there is no NVIDIA GPU here; on a CPU a model of this size takes minutes per step")
-    limit_mib = limit or config.pipeline.vram_limit_mib
-    timings = []
+    conditions = Conditions(
+        limit_mib=limit or config.pipeline.vram_limit_mib,
+        sides_px=sides,
+        steps=steps,
+        is_eager=is_eager,
+        emulation=EMULATIONS[emulate] if emulate else None,
+    )
+    command = [
+        "imagine-bot bench engine",
+        *(f"--system {each}" for each in system or ()),
+        *(f"--peer {each}" for each in peer or ()),
+        *(f"--side {each}" for each in sides),
+        f"--steps {steps} --limit {conditions.limit_mib}",
+        *(["--eager"] if is_eager else []),
+        *([f"--emulate {emulate}"] if emulate else []),
+    ]
+    report = Report(
+        date=datetime.now(UTC),
+        command=" ".join(command),
+        conditions=conditions,
+        machine=describe_machine(gpu),
+    )
+    report.write(output, markdown)  # a folder that is not there is noticed now
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("timing", total=len(systems) * len(sides))
-        for timing in time_engine(systems, limit_mib=limit_mib, sides_px=sides, steps=steps):
-            timings.append(timing)
+        for timing in time_engine(systems, conditions, link_gb_s=report.machine.link_gb_s):
+            report.timings.append(timing)
+            report.write(output, markdown)  # each time, so that nothing is lost if the rest takes too long
             bars.advance(bar)
-    Console().print(_timings(timings, f"{gpu.name}, {limit_mib} MiB"))
-    if output is not None:
-        output.write_text(json.dumps([dataclasses.asdict(timing) for timing in timings], indent=1), "utf-8")
+    console = Console()
+    console.print(_timings(report))
+    console.print("\n".join(report.notes()), markup=False, highlight=False)
 
 
-def _timings(timings: list[Timing], title: str) -> Table:
-    """One row per system and size; how many times faster than the stock system, where that was timed as well."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What `engine` found, and what somebody needs to know who wants to find it as well."""
+
+    date: datetime
+    command: str
+    conditions: Conditions
+    machine: Machine
+    timings: list[Timing] = dataclasses.field(default_factory=list)
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """A row of `COLUMNS` per system and size; how many times faster than the stock system, where that was timed."""
+        stock = {timing.side_px: timing.step_s for timing in self.timings if timing.system == STOCK}
+        for timing in self.timings:
+            stock_s = stock.get(timing.side_px)
+            times_stock = stock_s / timing.step_s if stock_s is not None and timing.step_s is not None else None
+            yield (
+                timing.system,
+                str(timing.side_px),
+                "failed" if timing.error else _figure(timing.step_s, ".3f"),
+                _figure(timing.first_step_s, ".2f"),
+                _figure(timing.peak_mib, "d"),
+                _figure(timing.streamed_bytes, ".2f", scale=1e-9),
+                _figure(timing.link_share, ".0f", scale=100),
+                _figure(timing.kernels, "d"),
+                _figure(timing.idle_share, ".0f", scale=100),
+                _figure(times_stock, ".1f"),
+            )
+
+    def notes(self) -> Iterator[str]:
+        """What belongs under the table, a line each."""
+        machine, conditions = self.machine, self.conditions
+        versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
+        yield f"{machine.gpu}, driver {machine.driver}, {machine.cpus} CPUs; {versions}"
+        yield (
+            f"link to the card: {machine.link_gb_s:.1f} GB/s from page-locked memory, "
+            f"{machine.pageable_gb_s:.1f} GB/s from ordinary"
+        )
+        if conditions.emulation is not None:
+            yield (
+                f"emulated: {conditions.emulation.multiprocessors} multiprocessors for all; a link of about "
+                f"{conditions.emulation.link_gb_s:.1f} GB/s for our own formats only, others have the whole one"
+            )
+        for timing in self.timings:
+            if timing.error:
+                yield f"{timing.system} at {timing.side_px}: {timing.error}"
+            elif timing.is_compiled is False and not conditions.is_eager:
+                yield f"{timing.system} at {timing.side_px}: blocks are not compiled"
+        yield f"{self.date:%Y-%m-%d %H:%M} UTC, {self.command}"
+
+    def write(self, json_path: Path | None, markdown_path: Path | None) -> None:
+        """Write whichever file is wanted anew."""
+        if json_path is not None:
+            figures = dataclasses.asdict(self) | {
+                "date": self.date.isoformat(timespec="seconds"),
+                "timings": [
+                    dataclasses.asdict(timing) | {"link_share": timing.link_share, "idle_share": timing.idle_share}
+                    for timing in self.timings
+                ],
+            }
+            json_path.write_text(json.dumps(figures, indent=1, ensure_ascii=False), "utf-8")
+        if markdown_path is not None:
+            heads = [name.replace("\n", " ") for name in COLUMNS]
+            rules = ["---", *["---:"] * (len(COLUMNS) - 1)]
+            table = "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *self.rows()))
+            notes = "\n".join(f"- {note}" for note in self.notes())
+            markdown_path.write_text(f"{table}\n\n{notes}\n", "utf-8")
+
+
+def _figure(value: float | None, form: str, *, scale: float = 1) -> str:
+    if value is None:
+        return "–"
+    return format(value if scale == 1 else value * scale, form)
+
+
+def _timings(report: Report) -> Table:
     from rich import box
     from rich.table import Table
 
-    stock = {timing.side_px: timing.step_s for timing in timings if timing.system == STOCK}
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    for name in ("system", "side", "s/step", "first step", "peak MiB", "GB/step", "link busy", "× stock"):
-        table.add_column(name, justify="left" if name == "system" else "right")
-    for timing in timings:
-        table.add_row(
-            timing.system,
-            str(timing.side_px),
-            f"{timing.step_s:.3f}",
-            f"{timing.first_step_s:.2f}",
-            "–" if timing.peak_mib is None else str(timing.peak_mib),
-            "–" if timing.streamed_bytes is None else f"{timing.streamed_bytes / 1e9:.2f}",
-            "–" if timing.link_share is None else f"{100 * timing.link_share:.0f} %",
-            f"{stock[timing.side_px] / timing.step_s:.1f}" if timing.side_px in stock else "–",
-        )
+    title = f"{report.machine.gpu}, {report.conditions.limit_mib} MiB"
+    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True)  # ten columns in 80
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name == COLUMNS[0] else "right")
+    for row in report.rows():
+        table.add_row(*row)
     return table
 
 

@@ -7,6 +7,8 @@
     cards.py     ModelCard: what is true of a model before loading it; card.resolve(options) → spec
     models.py    MODELS: name → card; choose_model(); create_engine() imports torch on demand
     hardware.py  the GPU as its driver describes it. No torch.
+    speed.py     what a card was measured at, and the 8-bit format that follows. No torch.
+    outlook.py   how a large model will run here, for `check` and `/admin stats`. No torch.
     plan.py      what stays on the card, what is streamed: arithmetic. No torch.
     files.py     model files: where they lie, whether they are whole. No torch.
     fetch.py     model files: brought from their hub through modelscope, checked. No torch.

@@ -66,8 +66,8 @@ MAJICFLUS_V1: Final = ModelCard(
     files=_flux_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
     sizes=_FLUX_SIZES,
     is_offloaded=True,
-    assumed_step_s=6.0,
-    assumed_fixed_s=10.0,
+    assumed_step_s=1.5,
+    assumed_fixed_s=3.0,
 )
 FLUX1_DEV: Final = ModelCard(
     name="flux1-dev",
@@ -81,8 +81,8 @@ FLUX1_DEV: Final = ModelCard(
     files=_flux_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
     sizes=_FLUX_SIZES,
     is_offloaded=True,
-    assumed_step_s=6.0,
-    assumed_fixed_s=10.0,
+    assumed_step_s=1.5,
+    assumed_fixed_s=3.0,
 )
 DEMO: Final = ModelCard(
     name="demo",

@@ -5,22 +5,27 @@ GB are 10⁹ bytes. Sizes of FLUX.1 are counted, rates are measured on the machi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pipeline.errors import OutOfMemory
 from pipeline.hardware import MIB
 
+REST: Final = ""  # the name of the block that holds what belongs to none, and always stays on the card
+WORDS: Final = ("shared", "token_embedding")  # the tables of word pieces of T5 and CLIP, which stay in host memory
+MODULATION: Final = "#modulation"  # how the names of blocks end that are used once per picture
+
 RING_SLOTS: Final = 3  # one in use, one there, one on its way
-CONTEXT_BYTES: Final = 350 * MIB  # CUDA's own, and cuBLAS's workspace
-HEADROOM_BYTES: Final = 128 * MIB  # what the allocator cannot use because it lies in pieces
-BYTES_PER_TOKEN: Final = 120_000  # activations of one block at its widest: (tokens, 15 360) twice, in 16 bits
+HEADROOM_BYTES: Final = 192 * MIB  # what the allocator cannot use because it lies in pieces; modulation's tables
+BYTES_PER_TOKEN: Final = 160_000  # activations of one block at its widest; measured with compiled blocks
 BYTES_PER_DECODED_PIXEL: Final = 2_640  # of the VAE, in 16 bits; measured at 512² to 1280²
 TOKEN_PX: Final = 16
 LATENT_PX: Final = 8
 TEXT_TOKENS: Final = 512
 TILE_PX: Final = 512
+EFFICIENCY: Final = 0.75  # of the slower of link and arithmetic that is reached; measured 0.8 to 0.97
+ATTENTION_WIDTH: Final = 3072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,36 @@ class Plan:
     streamed_bytes: int  # that cross the link at every step
     slot_bytes: int
     ring_slots: int
-    peak_bytes: int  # expected, of the whole process
+    peak_bytes: int  # expected, weights and activations
+
+
+def is_running(name: str) -> bool:
+    """Whether a block is used each time its model runs."""
+    return name not in (REST, *WORDS) and not name.endswith(MODULATION)
+
+
+def plan_blocks(
+    transformer: Mapping[str, int],
+    text_encoders: Iterable[Mapping[str, int]],
+    *,
+    fixed_bytes: int,
+    free_bytes: int,
+    width: int,
+    height: int,
+) -> Plan:
+    """`make_plan` for the blocks of models, bytes by name."""
+    others = [size for name, size in transformer.items() if name.endswith(MODULATION)]
+    for part in text_encoders:
+        others += [size for name, size in part.items() if is_running(name)]
+        fixed_bytes += part[REST]
+    return make_plan(
+        [size for name, size in transformer.items() if is_running(name)],
+        other_blocks=others,
+        fixed_bytes=fixed_bytes + transformer[REST],
+        free_bytes=free_bytes,
+        width=width,
+        height=height,
+    )
 
 
 def make_plan(
@@ -50,7 +84,7 @@ def make_plan(
         blocks: bytes of each block of the transformer, in the order in which they run.
         other_blocks: bytes of whatever else passes through the ring (modulation, text encoder).
         fixed_bytes: weights that always stay: embedders, head, VAE, the modulation table.
-        free_bytes: GPU memory that this process may take in all, its CUDA context included.
+        free_bytes: GPU memory for weights and activations; CUDA's own context comes on top.
         width, height: of the picture, in px.
 
     Raises:
@@ -60,7 +94,7 @@ def make_plan(
     tokens = pixels // TOKEN_PX**2 + TEXT_TOKENS
     drawing, decoding = tokens * BYTES_PER_TOKEN, pixels * BYTES_PER_DECODED_PIXEL
     decoding_a_tile = min(decoding, TILE_PX**2 * BYTES_PER_DECODED_PIXEL)
-    base = CONTEXT_BYTES + HEADROOM_BYTES + fixed_bytes
+    base = HEADROOM_BYTES + fixed_bytes
     slot_bytes, is_resident = max(other_blocks, default=0), (True,) * len(blocks)
     room = free_bytes - base - max(drawing, decoding_a_tile) - RING_SLOTS * slot_bytes
     if sum(blocks) > room:
@@ -80,6 +114,30 @@ def make_plan(
         ring_slots=RING_SLOTS,
         peak_bytes=weights + max(drawing, decoding if weights + decoding <= free_bytes else decoding_a_tile),
     )
+
+
+def step_seconds(
+    transformer: Mapping[str, int],
+    *,
+    streamed_bytes: int,
+    bytes_per_weight: int,
+    link_gb_s: float,
+    tflops: float,
+    width: int,
+    height: int,
+) -> float:
+    """What a step should take where copies and arithmetic go on at once: the longer of the two, not quite reached.
+
+    Args:
+        transformer: bytes of its blocks by name.
+        tflops: 10¹² operations per second of the products.
+    """
+    tokens = width * height // TOKEN_PX**2 + TEXT_TOKENS
+    running = {name: size / bytes_per_weight for name, size in transformer.items() if is_running(name)}
+    # In a double block a token of the picture meets one half of the weights, and one of the text the other.
+    weights = sum(size if name.startswith("single") else size / 2 for name, size in running.items())
+    operations = 2 * weights * tokens + 4 * len(running) * ATTENTION_WIDTH * tokens**2
+    return max(streamed_bytes / (link_gb_s * 1e9), operations / (tflops * 1e12)) / EFFICIENCY
 
 
 def spread(blocks: Sequence[int], room: int) -> tuple[bool, ...]:

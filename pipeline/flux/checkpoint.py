@@ -8,9 +8,9 @@ Its prints are silenced here. Must not know prompts or steps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffsynth.configs import MODEL_CONFIGS
@@ -26,80 +26,62 @@ from pipeline.cards import ModelCard
 from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.flux.formats import Format
+from pipeline.flux.kernels import card_speed, is_supported
 from pipeline.flux.prompts import remember_prompts
 from pipeline.flux.streamed import Streamed
-from pipeline.flux.transformer import TextEncoder, Transformer, place_within
-from pipeline.hardware import MIB
+from pipeline.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
+from pipeline.speed import CardSpeed, packed_path
 
-_WEIGHT_KINDS = ("dit", "t5", "clip", "vae")
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-S = TypeVar("S", bound=Streamed)
 _PARTS = ("dit", "text_encoder_1", "text_encoder_2", "vae_decoder", "vae_encoder", "tokenizer_1", "tokenizer_2")
+S = TypeVar("S", bound=Streamed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """Where a part's weights are, and in which precision, in DiffSynth's four states of VRAM management.
+class Arithmetic:
+    """How a model is kept and computed with.
 
-    offload: at rest; onload: their part runs; preparing: kept on the GPU while it runs; computation: in use.
+    `is_streamed`: it is larger than the card, so its blocks take turns there; see `Residency`.
     """
 
-    offload_dtype: torch.dtype | None = None
-    offload_device: str | None = None
-    onload_dtype: torch.dtype | None = None
-    onload_device: str | None = None
-    preparing_dtype: torch.dtype | None = None
-    preparing_device: str | None = None
-    computation_dtype: torch.dtype
-    computation_device: str
-
-    @classmethod
-    def resident(cls, dtype: torch.dtype, device: str) -> Self:
-        """Weights stay on the device that computes with them."""
-        return cls(computation_dtype=dtype, computation_device=device)
-
-    @classmethod
-    def offloaded(cls, stored: torch.dtype, computed: torch.dtype, device: str) -> Self:
-        """DiffSynth's recipe for small cards: weights rest in host memory as `stored`; while their part runs,
-        as many as fit under the limit stay on the device, and the others are copied over for each use.
-        """
-        return cls(
-            offload_dtype=stored,
-            offload_device="cpu",
-            onload_dtype=stored,
-            onload_device="cpu",
-            preparing_dtype=stored,
-            preparing_device=device,
-            computation_dtype=computed,
-            computation_device=device,
-        )
+    kept_as: Format  # the transformer's weights
+    multiplies_8bit: bool  # or whether 8 bits are only how they are kept
+    dtype: torch.dtype  # of everything else
+    device: str
+    is_streamed: bool
+    speed: CardSpeed | None  # of a card that blocks are streamed to
 
 
-def placements(*, is_offloaded: bool, device: str, precision: str = "auto") -> dict[str, Placement]:
-    """The placement of each part, by kind of file.
+def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, models_dir: Path) -> Arithmetic:
+    """Decide by the size of the model, the device and the setting.
 
     `auto`: small models are float32 everywhere, since on a CPU bfloat16 is many times slower and on a GPU it
-    does not matter; large ones compute in bfloat16 on the GPU and rest in host memory, the transformer in 8
-    bits. `float32` and `bfloat16` store and compute alike; `float8` and `int8` are for the transformer alone.
+    does not matter; large ones compute in bfloat16 on the GPU, and their transformer in the 8 bits that this card is
+    fastest at. `float8` and `int8` are for the transformer alone.
     """
-    is_streamed = is_offloaded and device != "cpu"
-    if precision == "auto":
-        precision = "float8" if is_streamed else "float32"
-    computed = _DTYPES.get(precision, torch.float32 if device == "cpu" else torch.bfloat16)
-    if is_streamed:
-        by_kind = dict.fromkeys(_WEIGHT_KINDS, Placement.offloaded(computed, computed, device))
+    is_streamed = is_offloaded and device == "cuda"
+    speed = card_speed(models_dir) if is_streamed else None
+    multiplies_8bit = precision == Format.INT8 or device == "cuda"  # floats of 8 bits are slow on a CPU
+    if precision != "auto":
+        kept_as = Format(precision)
+    elif is_streamed:
+        assert speed is not None
+        chosen, multiplies_8bit = speed.choose_format()
+        kept_as = Format(chosen)
     else:
-        by_kind = dict.fromkeys(_WEIGHT_KINDS, Placement.resident(computed, device))
-    if is_streamed and precision == "float8":
-        by_kind["dit"] = Placement.offloaded(torch.float8_e4m3fn, computed, device)
-    return by_kind
-
-
-def transformer_format(*, is_offloaded: bool, device: str, precision: str) -> Format | None:
-    """How the transformer is kept; None where DiffSynth's own recipe for small cards is still the default."""
-    if is_offloaded and device != "cpu" and precision != Format.INT8:
-        return None
-    return Format.FLOAT32 if precision == "auto" else Format(precision)
+        kept_as = Format.FLOAT32
+    if kept_as.is_8bit:
+        dtype = torch.float32 if device == "cpu" else torch.bfloat16
+        multiplies_8bit = multiplies_8bit and (device == "cpu" or is_supported(kept_as))
+    else:
+        dtype, multiplies_8bit = kept_as.dtype, False
+    return Arithmetic(
+        kept_as=kept_as,
+        multiplies_8bit=multiplies_8bit,
+        dtype=dtype,
+        device=device,
+        is_streamed=is_streamed,
+        speed=speed,
+    )
 
 
 def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
@@ -108,72 +90,63 @@ def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
 
 
 def load_pipeline(
-    card: ModelCard,
-    models_dir: Path,
-    *,
-    placements: Mapping[str, Placement],
-    kept_as: Format | None,
-    vram_limit_mib: int | None,
-) -> tuple[FluxImagePipeline, Transformer | None]:
-    """Read a model's files into a pipeline at rest. Blocks for seconds to minutes.
-
-    `kept_as` is the format of the transformer; None leaves it to DiffSynth, where its placement says.
+    card: ModelCard, models_dir: Path, arithmetic: Arithmetic
+) -> tuple[FluxImagePipeline, Transformer, Residency | None]:
+    """Read a model's files into a pipeline at rest. Blocks for seconds, or minutes where weights are packed first.
 
     Returns:
-        The pipeline, and its transformer if that is in our own keeping.
+        The pipeline; its transformer; and, for a model that is streamed, what decides where its blocks lie: nothing
+        can be drawn before `Residency.fit`.
 
     Raises:
         ModelFilesMissing: files are absent, empty or not whole.
         GenerationFailed: a file holds something else than its place says.
+        DiskFull: no room for the packed weights.
     """
     if missing := files.missing(card, models_dir):
         raise ModelFilesMissing(card.name, [file.path for file in missing])
     register_layouts(DEMO_LAYOUTS)
     _silence_diffsynth()
-    _give_the_cpu_a_cache()
-    ours = set() if kept_as is None else {"dit", "t5"} if card.is_offloaded and kept_as is Format.INT8 else {"dit"}
+    dtype, device = arithmetic.dtype, arithmetic.device
+    by_the_library = ("vae",) if arithmetic.is_streamed else ("t5", "clip", "vae")
     configs = [
         ModelConfig(
             path=[str(path) for path in files.weights_of(card.files[kind], models_dir)],
             skip_download=True,
-            **asdict(placements[kind]),
+            computation_dtype=dtype,
+            computation_device=device,
         )
-        for kind in _WEIGHT_KINDS
-        if kind not in ours
+        for kind in by_the_library
     ]
-    dtype, device = placements["dit"].computation_dtype, placements["dit"].computation_device
     try:
         pipe = FluxImagePipeline.from_pretrained(
-            torch_dtype=dtype,
-            device=device,
-            model_configs=configs,
-            tokenizer_1_config=None,
-            tokenizer_2_config=None,
-            vram_limit=None if vram_limit_mib is None else vram_limit_mib / 1024,
+            torch_dtype=dtype, device=device, model_configs=configs, tokenizer_1_config=None, tokenizer_2_config=None
         )
     except ValueError as error:  # a layout that is not in DiffSynth's table; its message names the file
         raise GenerationFailed(str(error)) from error
-    transformer = None
-    if kept_as is not None:
 
-        def read(part: type[S], kind: str) -> S:
-            cache = models_dir / "packed" / f"{card.name}.{kind}.{kept_as}.safetensors" if card.is_offloaded else None
-            paths = files.weights_of(card.files[kind], models_dir)
-            return part.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
+    def read(part: type[S], kind: str, kept_as: Format) -> S:
+        cache = packed_path(models_dir, card, kind, kept_as) if card.is_offloaded else None
+        paths = files.weights_of(card.files[kind], models_dir)
+        return part.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
 
-        transformer = read(Transformer, "dit")
-        text_encoder = read(TextEncoder, "t5") if "t5" in ours else None
-        if card.is_offloaded and vram_limit_mib is not None:
-            place_within(transformer, text_encoder, vram_limit_mib * MIB, sizes=card.sizes.values())
-        else:
-            transformer.place()
-            if text_encoder is not None:
-                text_encoder.place()
-        pipe.dit = transformer.module
-        predict = transformer.predict
-        pipe.model_fn = lambda **inputs: predict(schedule=pipe.scheduler.timesteps, **inputs)
-        if text_encoder is not None:
-            pipe.text_encoder_2 = text_encoder.module
+    transformer = read(Transformer, "dit", arithmetic.kept_as)
+    transformer.multiply_8bit(arithmetic.multiplies_8bit)
+    pipe.dit = transformer.module
+    residency = None
+    if arithmetic.is_streamed:
+        # The library's T5 would cast activations to 8-bit floats along with weights; integers it leaves alone.
+        kept_as = Format.INT8 if arithmetic.kept_as.is_8bit else Format.BFLOAT16
+        text_encoders = [read(PooledTextEncoder, "clip", Format.BFLOAT16), read(TextEncoder, "t5", kept_as)]
+        pipe.text_encoder_1, pipe.text_encoder_2 = (part.module for part in text_encoders)
+        vae = (*pipe.vae_decoder.parameters(), *pipe.vae_encoder.parameters())
+        residency = Residency(
+            transformer, text_encoders, sizes=card.sizes.values(), fixed_bytes=sum(weight.nbytes for weight in vae)
+        )
+    else:
+        transformer.place()
+    predict = transformer.predict if residency is None else residency.predict
+    pipe.model_fn = lambda **inputs: predict(schedule=pipe.scheduler.timesteps, **inputs)
     # The class is read from the folder: CLIPTokenizer and T5Tokenizer for FLUX.1, as DiffSynth would take
     # them, but the demo's word pieces belong to neither.
     for name in ("tokenizer_1", "tokenizer_2"):
@@ -183,7 +156,7 @@ def load_pipeline(
         raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
     remember_prompts(pipe)
     pipe.eval().requires_grad_(False)
-    return pipe, transformer
+    return pipe, transformer, residency
 
 
 def _silence_diffsynth() -> None:
@@ -193,15 +166,6 @@ def _silence_diffsynth() -> None:
     """
     for module in (diffsynth_config, diffsynth_layers, diffsynth_loader, diffsynth_pipeline):
         module.print = _discard
-
-
-def _give_the_cpu_a_cache() -> None:
-    """Let weights that rest in 8 bits be used on a CPU too.
-
-    DiffSynth empties `torch.<device>`'s cache whenever parts change places, and `torch.cpu` has none.
-    """
-    if not hasattr(torch.cpu, "empty_cache"):
-        torch.cpu.empty_cache = lambda: None  # type: ignore[attr-defined]
 
 
 def _discard(*_values: object, **_options: object) -> None:

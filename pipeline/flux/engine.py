@@ -6,10 +6,14 @@ Must not know people, queues or PNG.
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import time
 import traceback
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import pipeline.flux.diffsynth  # noqa: F401 - before anything else of the library
@@ -23,17 +27,20 @@ from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
-from pipeline.flux.checkpoint import load_pipeline, placements, transformer_format
-from pipeline.flux.memory import translate
+from pipeline.flux.checkpoint import Arithmetic, choose_arithmetic, load_pipeline
+from pipeline.flux.formats import Format
+from pipeline.flux.memory import available_bytes, hold_to, start_cuda, translate
 from pipeline.flux.modulation import NotFinite
 from pipeline.flux.preview import Previewer
-from pipeline.flux.transformer import Transformer
+from pipeline.flux.tiles import in_tiles
+from pipeline.flux.transformer import SHRINK_BYTES, Residency, Transformer
 from pipeline.hardware import MIB
-from pipeline.plan import BYTES_PER_DECODED_PIXEL, LATENT_PX, TILE_PX
+from pipeline.plan import BYTES_PER_DECODED_PIXEL, LATENT_PX, TILE_PX, step_seconds
 from pipeline.spec import ImageSpec
 
 log = logging.getLogger(__name__)
 
+TOO_SLOW: Final = 3  # times what is planned
 _TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores that this process may use
 
 
@@ -45,7 +52,9 @@ class FluxEngine:
         self._config = config
         self._device = choose_device(config.device)
         self._pipe: FluxImagePipeline | None = None
+        self._arithmetic: Arithmetic | None = None
         self._transformer: Transformer | None = None
+        self._residency: Residency | None = None  # of a model that is larger than the card
         self._previewer: Previewer | None = None
 
     def load(self) -> None:
@@ -55,22 +64,27 @@ class FluxEngine:
         started_at = time.perf_counter()
         torch.set_num_threads(self._config.cpu_threads or default_threads())
         try:
-            self._pipe, self._transformer = load_pipeline(
-                self._card,
-                self._config.models_dir,
-                placements=placements(
-                    is_offloaded=self._card.is_offloaded, device=self._device, precision=self._config.precision
-                ),
-                kept_as=transformer_format(
-                    is_offloaded=self._card.is_offloaded, device=self._device, precision=self._config.precision
-                ),
-                vram_limit_mib=self._config.vram_limit_mib if self._device == "cuda" else None,
+            if self._device == "cuda":
+                hold_to(self._config.vram_limit_mib * MIB)
+            self._arithmetic = choose_arithmetic(
+                is_offloaded=self._card.is_offloaded,
+                device=self._device,
+                precision=self._config.precision,
+                models_dir=self._config.models_dir,
             )
+            pipe, transformer, self._residency = load_pipeline(self._card, self._config.models_dir, self._arithmetic)
+            self._place()
+            if self._residency is not None and self._config.compile:
+                keep_compiled_in(self._config.models_dir)
+                transformer.compile_blocks(self._residency.predict)
+            self._previewer = self._make_previewer(pipe)
+            pipe.vae_decoder.forward = partial(self._in_pieces, pipe.vae_decoder.forward, LATENT_PX)
+            pipe.vae_encoder.forward = partial(self._in_pieces, pipe.vae_encoder.forward, 1)
         except Exception as error:
+            self._residency = None
             traceback.clear_frames(error.__traceback__)  # they hold what was read so far
             raise translate(error) from error
-        if self._transformer is not None:
-            self._previewer = self._make_previewer(self._pipe)
+        self._pipe, self._transformer = pipe, transformer
         log.info(
             "model loaded",
             extra={
@@ -93,17 +107,17 @@ class FluxEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
+            self._place()
             try:
                 return self._draw(self._pipe, spec, source, on_progress, should_stop)
             except NotFinite as error:
-                if self._transformer is None:
-                    raise
-                log.warning("%s: drawing it once more without integer arithmetic", error)
-            self._transformer.multiply_integers(False)
+                log.warning("%s: drawing it once more without 8-bit arithmetic", error)
+            assert self._transformer is not None and self._arithmetic is not None
+            self._transformer.multiply_8bit(False)
             try:
                 return self._draw(self._pipe, spec, source, on_progress, should_stop)
             finally:
-                self._transformer.multiply_integers(True)
+                self._transformer.multiply_8bit(self._arithmetic.multiplies_8bit)
         except Exception as error:
             # The frames of the failed run hold its activations; freed now, they are free for the next run
             # even if somebody keeps the exception.
@@ -117,9 +131,19 @@ class FluxEngine:
 
     def close(self) -> None:
         """Drop the model and give its memory back."""
-        self._pipe = self._transformer = None
+        self._pipe = self._transformer = self._residency = self._previewer = None
+        gc.collect()  # hooks refer to what they are hooked to
         if self._device == "cuda":
             torch.cuda.empty_cache()
+
+    def _place(self) -> None:
+        """Use the memory that the setting allows, or what other programs have left of it."""
+        if self._residency is None:
+            return
+        limit = self._config.vram_limit_mib * MIB
+        if self._device == "cuda" and (available := available_bytes()) < limit:
+            limit = available // SHRINK_BYTES * SHRINK_BYTES
+        self._residency.fit(limit)
 
     def _draw(
         self,
@@ -149,47 +173,87 @@ class FluxEngine:
                 seed=spec.seed,
                 rand_device="cpu",  # the same noise on every machine
                 num_inference_steps=spec.steps,
-                tiled=self._must_tile(spec),
-                tile_size=TILE_PX // LATENT_PX,
-                tile_stride=TILE_PX // LATENT_PX * 3 // 4,
                 progress_bar_cmd=run.watch,
             )
         finally:
             check.remove()
         if picture.getbbox() is None:
             raise GenerationFailed("the picture is black")
-        return run.finish(picture)
+        image = run.finish(picture)
+        self._check_speed(image)
+        return image
 
     def _make_previewer(self, pipe: FluxImagePipeline) -> Previewer:
         def decode(latents: torch.Tensor) -> torch.Tensor:
-            pipe.load_models_to_device(["vae_decoder"])
             picture: torch.Tensor = pipe.vae_decoder(latents.to(self._device, pipe.torch_dtype), device=self._device)
-            pipe.load_models_to_device([])
             return picture
 
         with torch.no_grad():
             return Previewer(decode)
 
-    def _must_tile(self, spec: ImageSpec) -> bool:
-        """Whether the VAE has to work tile by tile beside what stays on the card."""
+    def _in_pieces(self, call: Any, picture_px: int, x: torch.Tensor, **options: Any) -> torch.Tensor:
+        """Decode or encode (1, C, H, W), in tiles where there is too little memory: the steps are done by then.
+
+        `picture_px` is how many pixels of the picture an element of `x` is wide.
+        """
+
+        def of(part: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = call(part, **options)
+            return made
+
+        if not self._must_tile(x.shape[2] * x.shape[3] * picture_px**2):
+            try:
+                return of(x)
+            except torch.OutOfMemoryError as error:
+                traceback.clear_frames(error.__traceback__)
+            log.warning("too little memory for the picture as a whole: decoding it in tiles")
+            if self._residency is not None:
+                self._residency.shrink()
+        return in_tiles(of, x, tile=TILE_PX // picture_px)
+
+    def _check_speed(self, image: GeneratedImage) -> None:
+        """Say so if steps took far longer than this card needs."""
+        if self._arithmetic is None or self._arithmetic.speed is None or self._transformer is None:
+            return
+        speed, kept_as = self._arithmetic.speed, self._arithmetic.kept_as
+        planned_s = step_seconds(
+            self._transformer.sizes,
+            streamed_bytes=self._transformer.streamed_bytes,
+            bytes_per_weight=kept_as.dtype.itemsize,
+            link_gb_s=speed.link_gb_s,
+            tflops=speed.tflops[kept_as if self._arithmetic.multiplies_8bit else Format.BFLOAT16],
+            width=image.width,
+            height=image.height,
+        )
+        if image.step_s > TOO_SLOW * planned_s:
+            log.warning(
+                "a step took %.2f s where this card needs about %.2f s: it may be hot or shared with other programs, "
+                "or its driver lends it ordinary memory (on Windows: turn off the fallback to system memory)",
+                image.step_s,
+                planned_s,
+            )
+
+    def _must_tile(self, pixels: int) -> bool:
+        """Whether the autoencoder has to work tile by tile beside what stays on the card."""
         if self._device == "cpu":
             return False
-        room = self._config.vram_limit_mib * MIB - torch.cuda.memory_allocated()
-        return spec.width * spec.height * BYTES_PER_DECODED_PIXEL > room
+        room = self._config.vram_limit_mib * MIB - start_cuda() - torch.cuda.memory_allocated()
+        return pixels * BYTES_PER_DECODED_PIXEL > room
 
     def _rest(self) -> None:
-        """Put the weights back where they rest; DiffSynth does so only after a run that went well.
+        """Give memory that only this picture needed back to the card and to the host.
 
         Raises:
             EngineDead: the GPU no longer answers.
         """
+        if self._residency is not None:
+            self._residency.release()
+        if self._device == "cpu":
+            return
         try:
-            if self._pipe is not None:
-                self._pipe.load_models_to_device([])
-            if self._device == "cuda":
-                torch.cuda.empty_cache()
+            torch.cuda.empty_cache()
         except Exception as error:
-            raise EngineDead(f"the model could not be put to rest: {error}") from error
+            raise EngineDead(f"the graphics card does not answer: {error}") from error
 
 
 class _Run:
@@ -265,6 +329,12 @@ class _Run:
         if self._device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
+
+
+def keep_compiled_in(models_dir: Path) -> None:
+    """Let compiled code outlive the process, beside the packed weights; the system's temporary folder would lose it."""
+    for compiler in ("TORCHINDUCTOR", "TRITON"):
+        os.environ.setdefault(f"{compiler}_CACHE_DIR", str(models_dir / "packed" / compiler.lower()))
 
 
 def default_threads() -> int:

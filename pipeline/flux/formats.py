@@ -2,7 +2,8 @@
 
 Integers work on GeForce cards at four times the rate of bfloat16. Single large activations would cost them
 their precision, so inputs and weights are first rotated by blocks of a Hadamard matrix, which spreads every
-value over its block and cancels out in the product (QuaRot, arXiv 2404.00456).
+value over its block and cancels out in the product (QuaRot, arXiv 2404.00456). Floats of 8 bits bear large values
+by themselves, but round four times as coarsely; they are for cards that multiply them faster (`kernels.py`).
 
 Letters in shapes: N tokens, K inputs, M outputs.
 """
@@ -20,6 +21,7 @@ from torch.nn.functional import linear
 
 MAX_GROUP: Final = 256  # inputs that one block of the rotation mixes
 FEW_TOKENS: Final = 16  # integer products of cuBLAS start above this; so few rows are bound by reading the weight
+ROWS_AT_ONCE: Final = 1024  # of a product in 8 bits: what lies around it takes four bytes each, three times over
 INT8_MAX: Final = 127
 FLOAT8: Final = torch.float8_e4m3fn
 FLOAT8_MAX: Final = 448.0
@@ -44,15 +46,15 @@ class Format(StrEnum):
         }[self]
 
     @property
-    def is_scaled(self) -> bool:
-        """Whether a scale per output belongs to the weight."""
+    def is_8bit(self) -> bool:
+        """Whether values take 8 bits, with a scale per output."""
         return self in (Format.FLOAT8, Format.INT8)
 
 
 class PackedLinear(nn.Module):
     """A Linear whose weight (M, K) is kept in a format; computes in the dtype of its input (…, K).
 
-    `multiplies_integers` may be switched off: then 8-bit integers are only how the weight is kept.
+    Where `multiplies_8bit` is off, 8 bits are only how the weight is kept.
 
     Buffers: `weight` as `Format.dtype`, `scale` (M,) float32 where the format has one, `bias` (M,) or None.
     """
@@ -66,10 +68,10 @@ class PackedLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.format = kept_as
-        self.multiplies_integers = kept_as is Format.INT8
+        self.multiplies_8bit = kept_as is Format.INT8  # which works everywhere
         self.in_features, self.out_features = inputs, outputs
         self.register_buffer("weight", torch.empty(outputs, inputs, dtype=kept_as.dtype, device=device))
-        scale = torch.empty(outputs, dtype=torch.float32, device=device) if kept_as.is_scaled else None
+        scale = torch.empty(outputs, dtype=torch.float32, device=device) if kept_as.is_8bit else None
         self.register_buffer("scale", scale)
         self.register_buffer("bias", torch.empty(outputs, dtype=dtype, device=device) if has_bias else None)
 
@@ -85,16 +87,16 @@ class PackedLinear(nn.Module):
         rows = x.reshape(-1, self.in_features)
         if self.format is Format.INT8:
             rows = rotate(rows)
-            if self.multiplies_integers and len(rows) > FEW_TOKENS:
-                out = _int8_product(rows, self.weight, self.scale)
-                return (out if self.bias is None else out + self.bias).view(*x.shape[:-1], -1)
-        weight = self.weight.to(x.dtype) * self.scale[:, None].to(x.dtype)
-        return linear(rows, weight, self.bias).view(*x.shape[:-1], -1)
+        if self.multiplies_8bit and len(rows) > FEW_TOKENS:
+            out = multiply_8bit(rows, self.weight, self.scale, self.bias)
+        else:
+            out = linear(rows, self.weight.to(x.dtype) * self.scale[:, None].to(x.dtype), self.bias)
+        return out.view(*x.shape[:-1], -1)
 
 
 def quantize(weight: Tensor, kept_as: Format) -> dict[str, Tensor]:
     """A weight (M, K) in the buffers of `PackedLinear`: `weight`, and `scale` where there is one."""
-    if not kept_as.is_scaled:
+    if not kept_as.is_8bit:
         return {"weight": weight.to(kept_as.dtype)}
     weight = weight.float()
     if kept_as is Format.INT8:
@@ -112,12 +114,31 @@ def rotate(x: Tensor) -> Tensor:
     return blocks.view(len(x), -1)
 
 
-def _int8_product(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """(N, K) rotated · (M, K) int8 → (N, M): each row to integers by its own largest value, sums exact in int32."""
+def multiply_8bit(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    """(N, K) · (M, K) in 8 bits → (N, M): each row to 8 bits by its own largest value; integers: rotated before."""
+    product = _int8_product if weight.dtype is torch.int8 else _float8_product
+    if torch.compiler.is_compiling() or len(rows) <= ROWS_AT_ONCE:
+        return product(rows, weight, scale, bias)
+    out = rows.new_empty(len(rows), len(weight))
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        # The last piece reaches back, so that none is too short for the product.
+        part = slice(max(0, min(start, len(rows) - ROWS_AT_ONCE)), start + ROWS_AT_ONCE)
+        out[part] = product(rows[part], weight, scale, bias)
+    return out
+
+
+def _int8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
     row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / INT8_MAX
     integers = (rows / row_scale).round().to(torch.int8)
-    sums = torch._int_mm(integers, weight.t())
-    return (sums * row_scale * scale).to(rows.dtype)
+    sums = torch._int_mm(integers, weight.t())  # exact, in int32
+    out = (sums * row_scale * scale).to(rows.dtype)
+    return out if bias is None else out + bias
+
+
+def _float8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / FLOAT8_MAX
+    floats = (rows / row_scale).to(FLOAT8)
+    return torch._scaled_mm(floats, weight.t(), scale_a=row_scale, scale_b=scale[None], bias=bias, out_dtype=rows.dtype)
 
 
 def _group(width: int) -> int:

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from pipeline.errors import GenerationFailed
-from pipeline.flux.packing import MODULATION, block_of
+from pipeline.flux.packing import block_of
+from pipeline.plan import MODULATION
 
-TABLES: Final = 4  # kept, newest last: one per prompt and schedule, two with a negative prompt
+TABLES: Final = 2  # kept, newest last: one per prompt and schedule, two with a negative prompt
 
 Table = dict[str, Tensor]
 Visit = Callable[[Sequence[str]], Iterable[str]]

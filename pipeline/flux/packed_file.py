@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import mmap
 import shutil
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,32 @@ VERSION: Final = 1  # of what the bytes mean; raise it with any change of `forma
 SPARE_BYTES: Final = 2**30  # that the disk keeps
 
 
+class PackedFile(Mapping[str, Tensor]):
+    """The bytes of each block (size,) uint8 by name, mapped from a file, not read."""
+
+    def __init__(self, path: Path, start: int, ends: Mapping[str, tuple[int, int]]) -> None:
+        # Copy-on-write only because torch wants memory that it might write to.
+        mapped = np.memmap(path, np.uint8, "c", offset=start)
+        self._mapping: mmap.mmap = mapped._mmap  # type: ignore[attr-defined]
+        self._data = torch.from_numpy(mapped)
+        self._ends = ends
+
+    def __getitem__(self, name: str) -> Tensor:
+        start, end = self._ends[name]
+        return self._data[start:end]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ends)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def release(self) -> None:
+        """Take what was read off this process's account; it stays in the system's file cache."""
+        if hasattr(self._mapping, "madvise"):
+            self._mapping.madvise(mmap.MADV_DONTNEED)
+
+
 def fingerprint(paths: Sequence[Path], kept_as: str) -> str:
     """Names one version of a checkpoint in one format. Reads headers, not weights.
 
@@ -42,8 +69,8 @@ def fingerprint(paths: Sequence[Path], kept_as: str) -> str:
     return digest.hexdigest()
 
 
-def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> dict[str, Tensor] | None:
-    """The bytes of each block (size,) uint8, mapped from the file, not read; None if it is not what is wanted."""
+def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> PackedFile | None:
+    """Open a packed file; None if it is not what is wanted."""
     try:
         with path.open("rb") as file:
             length = struct.unpack("<Q", file.read(8))[0]
@@ -51,12 +78,9 @@ def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> dict[st
         expected, total = _header(blocks, source)
         if header != expected or path.stat().st_size != 8 + length + total:
             return None
-        # Copy-on-write only because torch wants memory that it might write to.
-        data = torch.from_numpy(np.memmap(path, np.uint8, "c", offset=8 + length))
+        return PackedFile(path, 8 + length, {name: tuple(header[name]["data_offsets"]) for name in blocks})
     except (OSError, ValueError, struct.error, RecursionError):
         return None
-    ends = {name: header[name]["data_offsets"] for name in blocks}
-    return {name: data[start:end] for name, (start, end) in ends.items()}
 
 
 def write_packed(

@@ -20,11 +20,9 @@ from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
 from pipeline.flux.formats import Format, PackedLinear, quantize
+from pipeline.plan import MODULATION, REST, WORDS
 
 ALIGN: Final = 256  # bytes; what GPU kernels like their operands to start at
-REST: Final = ""  # the name of the block that holds what belongs to none
-MODULATION: Final = "#modulation"
-WORDS: Final = "shared"  # T5's table of word pieces
 DTYPES: Final = {
     "F32": torch.float32,
     "F16": torch.float16,
@@ -113,10 +111,11 @@ def pack(module: nn.Module, paths: Iterable[Path], convert: Convert | None) -> I
 
 
 def block_of(name: str) -> str:
-    """The block of a tensor: `blocks.3`, `blocks.3#modulation`; `encoder.block.3`, `WORDS` in T5; or `REST`."""
-    found = re.match(r"((?:single_)?blocks\.\d+|encoder\.block\.\d+)\.(norm(?:1_[ab])?\.linear\.)?", name)
+    """The block of a tensor: `blocks.3`, `blocks.3#modulation`; `encoder.block.3`, `encoders.3`, `WORDS`; or `REST`."""
+    found = re.match(r"((?:single_)?blocks\.\d+|encoder\.block\.\d+|encoders\.\d+)\.(norm(?:1_[ab])?\.linear\.)?", name)
     if found is None:
-        return WORDS if name.startswith(f"{WORDS}.") else REST
+        owner = name.partition(".")[0]
+        return owner if owner in WORDS else REST
     return found[1] + (MODULATION if found[2] else "")
 
 

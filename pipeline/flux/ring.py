@@ -3,33 +3,47 @@
 Copies run on a stream of their own and only ever towards the device. A slot is refilled when what used it has
 finished, told by events, so the program never waits; addresses never change. On the CPU the same slots are
 filled at once, which is how the order of things is tested.
+
+The GPU fetches page-locked memory by itself. Other memory is first copied, by a thread, to a small page-locked
+buffer: slower, but the system has little page-locked memory to give.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 import torch
 from torch import Tensor
 
+STAGE_BYTES: Final = 2**25
+STAGES: Final = 2
+
 
 class Ring:
-    """`slots` buffers of `slot_bytes`, used in turn. Feed it, then `take` and `give` by turns."""
+    """`slots` buffers of `slot_bytes`, used in turn. Feed it, then `take` and `give` by turns.
 
-    def __init__(self, slot_bytes: int, slots: int, device: str) -> None:
+    `repeat` copies every block so many times, which makes a fast link stand for a slow one in a benchmark.
+    """
+
+    def __init__(self, slot_bytes: int, slots: int, device: str, *, repeat: int = 1) -> None:
+        self._repeat = repeat
         self.slots = [torch.empty(slot_bytes, dtype=torch.uint8, device=device) for _ in range(slots)]
         self._copies = torch.cuda.Stream() if device == "cuda" else None
         self._full = [torch.cuda.Event() for _ in self.slots] if self._copies else []
         self._free = [torch.cuda.Event() for _ in self.slots] if self._copies else []
+        self._staging: dict[int, Future[None]] = {}  # by slot that the thread fills
+        self._stager: _Stager | None = None
         self._source: Iterator[Tensor] = iter(())
         self._filled = self._taken = self._given = 0
         self.user: object = None  # who fed it last
 
     def feed(self, blocks: Iterable[Tensor], user: object) -> None:
-        """Begin a run of blocks, (bytes,) uint8 each, in host memory; what is left of another run is forgotten.
-
-        Only page-locked blocks are copied while the program goes on; others make it wait.
-        """
+        """Begin a run of blocks, (bytes,) uint8 each, in host memory; what is left of another run is forgotten."""
+        for future in self._staging.values():
+            future.result()
+        self._staging.clear()
         for event in self._free:
             event.record()  # an interrupted run may still be using any of them
         self.user = user
@@ -43,6 +57,8 @@ class Ring:
         assert self._taken < self._filled, "nothing was fed"
         slot = self._taken % len(self.slots)
         if self._copies is not None:
+            if (future := self._staging.pop(slot, None)) is not None:
+                future.result()
             torch.cuda.current_stream().wait_event(self._full[slot])
         self._taken += 1
         return slot
@@ -63,9 +79,42 @@ class Ring:
         target = self.slots[slot][: len(block)]
         if self._copies is None:
             target.copy_(block)
-        else:
+        elif block.is_pinned():
             with torch.cuda.stream(self._copies):
                 self._copies.wait_event(self._free[slot])
-                target.copy_(block, non_blocking=True)
+                for _ in range(self._repeat):
+                    target.copy_(block, non_blocking=True)
                 self._full[slot].record(self._copies)
+        else:
+            self._stager = self._stager or _Stager(self._copies)
+            self._staging[slot] = self._stager.start(block, target, free=self._free[slot], full=self._full[slot])
         self._filled += 1
+
+
+class _Stager:
+    """Copies ordinary memory to the device by way of two page-locked buffers, on a thread."""
+
+    def __init__(self, copies: torch.cuda.Stream) -> None:
+        self._copies = copies
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ring")
+        self._buffers = [torch.empty(STAGE_BYTES, dtype=torch.uint8, pin_memory=True) for _ in range(STAGES)]
+        self._emptied = [torch.cuda.Event() for _ in range(STAGES)]
+        self._next = 0
+
+    def start(self, block: Tensor, target: Tensor, *, free: torch.cuda.Event, full: torch.cuda.Event) -> Future[None]:
+        """Fill `target` when it is `free`; the future says when `full` has been recorded."""
+        return self._thread.submit(self._copy, block, target, free, full)
+
+    def _copy(self, block: Tensor, target: Tensor, free: torch.cuda.Event, full: torch.cuda.Event) -> None:
+        free.synchronize()
+        with torch.cuda.stream(self._copies):
+            for start in range(0, len(block), STAGE_BYTES):
+                buffer, emptied = self._buffers[self._next], self._emptied[self._next]
+                self._next = (self._next + 1) % STAGES
+                emptied.synchronize()
+                part = block[start : start + STAGE_BYTES]
+                staged = buffer[: len(part)]
+                staged.copy_(part)
+                target[start : start + len(part)].copy_(staged, non_blocking=True)
+                emptied.record(self._copies)
+            full.record(self._copies)

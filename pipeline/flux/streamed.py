@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
 from pipeline.flux.formats import Format, PackedLinear
-from pipeline.flux.packed_file import fingerprint, read_packed, write_packed
-from pipeline.flux.packing import MODULATION, REST, WORDS, Block, Convert, layout, pack, prepare
+from pipeline.flux.packed_file import PackedFile, fingerprint, read_packed, write_packed
+from pipeline.flux.packing import Block, Convert, layout, pack, prepare
 from pipeline.flux.ring import Ring
+from pipeline.plan import REST, WORDS, is_running
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,13 @@ LOCKED_SHARE: Final = 0.35  # of the host's memory; with much more of it page-lo
 class Streamed:
     """A module of DiffSynth's and where its weights lie. Its blocks have to run in the order of `running`.
 
-    KIND is DiffSynth's name for a checkpoint of it; IS_RENAMED whether the names in the file are others.
+    KIND is DiffSynth's name for a checkpoint of it; IS_RENAMED whether the names in the file are others; IS_LOCKED
+    whether it runs often enough for its streamed blocks to take page-locked memory.
     """
 
     KIND: ClassVar[str]
     IS_RENAMED: ClassVar[bool] = True
+    IS_LOCKED: ClassVar[bool] = False
 
     def __init__(self, module: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
         """Take over a module that `packing.prepare` made ready, and the bytes of its blocks; nothing is placed yet."""
@@ -45,7 +48,7 @@ class Streamed:
         self._packed = packed
         self.device = device
         self.blocks = layout(module)
-        self.running = [name for name in self.blocks if name not in (REST, WORDS) and not name.endswith(MODULATION)]
+        self.running = [name for name in self.blocks if is_running(name)]
         self._owners = dict(module.named_modules())
         self._placed: set[str] = set()
         self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
@@ -93,6 +96,11 @@ class Streamed:
         """Take out of a fresh module what needs no weights of its own."""
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each block."""
+        return {name: block.size for name, block in self.blocks.items()}
+
+    @property
     def streamed_bytes(self) -> int:
         """What crosses to the device each time the module runs."""
         return sum(self.blocks[name].size for name in self.running if name in self._waiting)
@@ -102,26 +110,31 @@ class Streamed:
 
         May be called again between pictures. What belongs to no block always stays; words stay in host memory.
         """
-        stays = {name for name in self.blocks if resident is None or name in (REST, WORDS) or name in resident}
+        stays = {name for name in self.blocks if resident is None or name in (REST, *WORDS) or name in resident}
         self._ring = ring
         self._views.clear()
         self._is_in_phase = False
         for name, block in self.blocks.items():
             if name not in stays and name not in self._waiting:
                 data = self._packed[name]
-                self._waiting[name] = data if self.device == "cpu" else self._lock_pages(data)
+                self._waiting[name] = self._lock_pages(data) if self.IS_LOCKED and name in self.running else data
                 self._attach(block, data)  # lets go of the device's memory
                 self._placed.discard(name)
         for name in stays - self._placed:
             self._waiting.pop(name, None)
-            self._attach(self.blocks[name], self._packed[name].to("cpu" if name == WORDS else self.device))
+            self._attach(self.blocks[name], self._packed[name].to("cpu" if name in WORDS else self.device))
             self._placed.add(name)
 
-    def multiply_integers(self, wanted: bool) -> None:
-        """Whether 8-bit integers are multiplied as such, or only how weights are kept."""
+    def multiply_8bit(self, wanted: bool) -> None:
+        """Whether values kept in 8 bits are multiplied as such, or only kept so."""
         for module in self._owners.values():
             if isinstance(module, PackedLinear):
-                module.multiplies_integers = wanted and module.format is Format.INT8
+                module.multiplies_8bit = wanted and module.format.is_8bit
+
+    def release(self) -> None:
+        """Give host memory back that was only read through, where the blocks lie in a file."""
+        if isinstance(self._packed, PackedFile):
+            self._packed.release()
 
     def visit(self, names: Sequence[str]) -> Iterator[str]:
         """Have each of these blocks on the device in its turn."""
@@ -136,15 +149,18 @@ class Streamed:
             self._give(name)
 
     def _lock_pages(self, data: Tensor) -> Tensor:
-        """A copy that the GPU can fetch by itself; an ordinary one where the system locks no more."""
-        copied = data.clone()
-        locked = sum(len(waiting) for waiting in self._waiting.values())
-        if locked + len(copied) > LOCKED_SHARE * psutil.virtual_memory().total:
+        """A copy that the GPU can fetch by itself; the data themselves where the system locks no more."""
+        if self.device == "cpu":
+            return data
+        locked = sum(len(self._waiting[name]) for name in self.running if name in self._waiting)
+        if locked + len(data) > LOCKED_SHARE * psutil.virtual_memory().total:
             log.warning("page-locked memory is limited to %.0f %%: some blocks are streamed slowly", 100 * LOCKED_SHARE)
-        elif torch.cuda.cudart().cudaHostRegister(copied.data_ptr(), len(copied), 0) != 0:
+            return data
+        copied = data.clone()
+        if torch.cuda.cudart().cudaHostRegister(copied.data_ptr(), len(copied), 0) != 0:
             log.warning("the system locks no more than %.0f MB of memory: the rest is streamed slowly", locked / 1e6)
-        else:
-            weakref.finalize(copied, torch.cuda.cudart().cudaHostUnregister, copied.data_ptr())
+            return data
+        weakref.finalize(copied, torch.cuda.cudart().cudaHostUnregister, copied.data_ptr())
         return copied
 
     def _before(self, name: str, *_inputs: Any) -> None:

@@ -1,30 +1,75 @@
-"""FLUX's transformer and its T5 in our own keeping: read, planned, placed, sharing one ring."""
+"""FLUX's transformer and its text encoders in our own keeping: one ring, a plan for the memory there is, and less.
+
+Compiled, the blocks of the transformer take half the time: what lies between two products becomes one kernel.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any
+import traceback
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MethodType
+from typing import Any, ClassVar, Final
 
+import torch
 from torch import Tensor, nn
 
+from pipeline.flux.memory import start_cuda
 from pipeline.flux.modulation import HoistedModel
-from pipeline.flux.packing import MODULATION, REST
 from pipeline.flux.ring import Ring
 from pipeline.flux.streamed import Streamed
-from pipeline.plan import make_plan
+from pipeline.hardware import MIB
+from pipeline.plan import LATENT_PX, TEXT_TOKENS, Plan, plan_blocks
 
 log = logging.getLogger(__name__)
+
+RETRIES: Final = 2  # of a step that found too little memory
+SHRINK_BYTES: Final = 512 * MIB
+WARM_UP_SIDE_PX: Final = 512
 
 
 class Transformer(Streamed):
     """A transformer. `predict` stands in for DiffSynth's `model_fn_flux_image`."""
 
     KIND = "flux_dit"
+    IS_LOCKED = True
 
     def __init__(self, module: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
         super().__init__(module, packed, device)
         self.predict = HoistedModel(module, self.visit)
+
+    def compile_blocks(self, predict: Callable[..., Tensor] | None = None, **options: Any) -> bool:
+        """Compile the code of the blocks, once for all of a kind and for every size; whether that worked.
+
+        The first time takes about a minute on a usual computer, later some seconds: results are kept on disk.
+
+        Args:
+            predict: that of a `Residency`, where there is one.
+            options: for `torch.compile`.
+        """
+        if self.device != "cpu" and not _has_triton():
+            log.info("Triton is missing, so blocks are not compiled and pictures take longer")
+            return False
+        blocks = [module for name, module in self.module.named_modules() if name in set(self.running)]
+        compiled = {kind: torch.compile(kind.forward, **options) for kind in {type(block) for block in blocks}}
+        for block in blocks:
+            block.forward = MethodType(_for_every_size(compiled[type(block)]), block)
+        try:
+            self._warm_up(predict or self.predict)
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)
+            log.warning("blocks could not be compiled, so pictures take longer: %s", str(error).partition("\n")[0])
+            for block in blocks:
+                del block.forward
+            return False
+        return True
+
+    @torch.no_grad()
+    def _warm_up(self, predict: Callable[..., Tensor]) -> None:
+        dtype = next(self.module.get_submodule("x_embedder").parameters()).dtype
+        inputs = random_inputs(self.module, WARM_UP_SIDE_PX, self.device, dtype)
+        timestep = torch.tensor([500.0], device=self.device, dtype=dtype)
+        predict(dit=self.module, schedule=timestep.float().cpu(), timestep=timestep, progress_id=0, **inputs)
 
 
 class TextEncoder(Streamed):
@@ -35,48 +80,149 @@ class TextEncoder(Streamed):
 
     KIND = "flux_text_encoder_t5"
     IS_RENAMED = False
+    WORDS: ClassVar[str] = "shared"
 
     def __init__(self, module: Any, packed: Mapping[str, Tensor], device: str) -> None:
         super().__init__(module, packed, device)
-        self.multiply_integers(False)
-        module.shared.register_forward_pre_hook(lambda _module, inputs: tuple(ids.cpu() for ids in inputs))
-        module.shared.register_forward_hook(lambda _module, _inputs, found: found.to(device))
+        self.multiply_8bit(False)
+        words = module.get_submodule(self.WORDS)
+        words.register_forward_pre_hook(lambda _module, inputs: tuple(ids.cpu() for ids in inputs))
+        words.register_forward_hook(lambda _module, _inputs, found: found.to(device))
 
     @classmethod
     def _simplify(cls, module: Any) -> None:
         module.encoder.embed_tokens = module.shared  # the file has one table, the library's class two
 
 
-def place_within(
-    transformer: Transformer, text_encoder: TextEncoder | None, limit_bytes: int, sizes: Iterable[tuple[int, int]]
-) -> None:
-    """Place both as `pipeline.plan` says for the largest of these pictures (width, height), in px.
+class PooledTextEncoder(TextEncoder):
+    """CLIP, of which FLUX uses one vector per prompt."""
 
-    Raises:
-        OutOfMemory: not even one block at a time fits.
-    """
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
-    passing = [block.size for name, block in transformer.blocks.items() if name.endswith(MODULATION)]
-    fixed = transformer.blocks[REST].size
-    if text_encoder is not None:
-        passing += [text_encoder.blocks[name].size for name in text_encoder.running]
-        fixed += text_encoder.blocks[REST].size
-    plan = make_plan(
-        [transformer.blocks[name].size for name in transformer.running],
-        other_blocks=passing,
-        fixed_bytes=fixed,
-        free_bytes=limit_bytes,
-        width=width,
-        height=height,
-    )
-    log.info(
-        "weights on the card: %.1f GB, streamed at every step: %.1f GB, expected peak: %.1f GB",
-        plan.resident_bytes / 1e9,
-        plan.streamed_bytes / 1e9,
-        plan.peak_bytes / 1e9,
-    )
-    ring = Ring(plan.slot_bytes, plan.ring_slots, transformer.device)
-    resident = [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays]
-    transformer.place(resident, ring=ring)
-    if text_encoder is not None:
-        text_encoder.place([], ring=ring)
+    KIND = "flux_text_encoder_clip"
+    IS_RENAMED = True
+    WORDS = "token_embedding"
+
+    @classmethod
+    def _simplify(cls, module: Any) -> None:
+        module.attn_mask = module.attention_mask(len(module.attn_mask))  # no weight, so not in the file
+
+
+class Residency:
+    """Which blocks stay on the card: planned for so much memory, and planned again when that changes."""
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        text_encoders: Collection[TextEncoder] = (),
+        *,
+        sizes: Iterable[tuple[int, int]],
+        fixed_bytes: int = 0,
+        link_repeat: int = 1,
+    ) -> None:
+        """Prepare for the largest of these pictures (width, height), in px. Nothing is placed yet.
+
+        Args:
+            fixed_bytes: of weights on the card that are not ours.
+            link_repeat: see `Ring`.
+        """
+        self._transformer, self._text_encoders = transformer, text_encoders
+        self._size = max(sizes, key=lambda size: size[0] * size[1])
+        self._fixed_bytes = fixed_bytes
+        self._link_repeat = link_repeat
+        self._ring: Ring | None = None
+        self._limit_bytes = 0
+        self.plan: Plan | None = None
+
+    def fit(self, limit_bytes: int) -> None:
+        """Place the blocks so that this process takes at most so much of the card, its CUDA context included.
+
+        Does nothing if that changes little. May be called between pictures and between steps.
+
+        Raises:
+            OutOfMemory: not even one block at a time fits.
+        """
+        if self.plan is not None and 0 <= limit_bytes - self._limit_bytes < SHRINK_BYTES:
+            return
+        transformer = self._transformer
+        plan = plan_blocks(
+            transformer.sizes,
+            [part.sizes for part in self._text_encoders],
+            fixed_bytes=self._fixed_bytes,
+            free_bytes=limit_bytes - (start_cuda() if transformer.device == "cuda" else 0),
+            width=self._size[0],
+            height=self._size[1],
+        )
+        self._limit_bytes = limit_bytes
+        if self.plan is not None and plan.is_resident == self.plan.is_resident:
+            return
+        self.plan = plan
+        log.info(
+            "weights on the card: %.1f GB, streamed at every step: %.1f GB, expected peak: %.1f GB",
+            plan.resident_bytes / 1e9,
+            plan.streamed_bytes / 1e9,
+            plan.peak_bytes / 1e9,
+        )
+        if self._ring is None or len(self._ring.slots[0]) != plan.slot_bytes:
+            self._ring = None  # lets go of its memory
+            self._ring = Ring(plan.slot_bytes, plan.ring_slots, transformer.device, repeat=self._link_repeat)
+        transformer.place(
+            [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays], ring=self._ring
+        )
+        for part in self._text_encoders:
+            part.place([], ring=self._ring)
+
+    def release(self) -> None:
+        """Give host memory back that only the last picture needed."""
+        for part in (self._transformer, *self._text_encoders):
+            part.release()
+
+    def predict(self, **inputs: Any) -> Tensor:
+        """One step, again with fewer blocks on the card if there is too little memory; see `HoistedModel`."""
+        for _ in range(RETRIES):
+            try:
+                return self._transformer.predict(**inputs)
+            except torch.OutOfMemoryError as error:
+                traceback.clear_frames(error.__traceback__)  # they hold the activations of the failed step
+            self.shrink()
+        return self._transformer.predict(**inputs)
+
+    def shrink(self) -> None:
+        """Give memory back by streaming more."""
+        log.warning("too little memory on the card: %d MiB less are used from here on", SHRINK_BYTES // MIB)
+        if self._transformer.device == "cuda":
+            torch.cuda.empty_cache()
+        self.fit(self._limit_bytes - SHRINK_BYTES)
+
+
+def random_inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> dict[str, Tensor]:
+    """What a transformer is given for a square picture, but for the time; noise in place of a prompt."""
+    generator = torch.Generator().manual_seed(1)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device, dtype)
+
+    return {
+        "latents": random(1, 16, side_px // LATENT_PX, side_px // LATENT_PX),
+        "prompt_emb": random(1, TEXT_TOKENS, dit.context_embedder.in_features),
+        "pooled_prompt_emb": random(1, dit.pooled_text_embedder[0].in_features),
+        "guidance": torch.tensor([3.5], device=device, dtype=dtype),
+        "text_ids": torch.zeros(1, TEXT_TOKENS, 3, device=device, dtype=dtype),
+    }
+
+
+def _for_every_size(compiled: Any) -> Any:
+    """A compiled forward pass of a block that counts on any number of tokens from the start."""
+
+    def forward(
+        block: nn.Module, hidden: Tensor, text: Tensor, time: Tensor, rotary: Tensor, *args: Any, **kw: Any
+    ) -> Any:
+        torch._dynamo.maybe_mark_dynamic(hidden, 1)
+        torch._dynamo.maybe_mark_dynamic(rotary, 2)
+        return compiled(block, hidden, text, time, rotary, *args, **kw)
+
+    return forward
+
+
+def _has_triton() -> bool:
+    from torch.utils._triton import has_triton
+
+    return bool(has_triton())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 
 from bot.__main__ import app
 from pipeline.hardware import Gpu
-from pipeline.timing import STOCK, SYSTEMS, Timing
+from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, Machine, Timing
 
 
 def test_quality_prints_a_column_per_setting_and_writes_json(tmp_path: Path) -> None:
@@ -33,45 +35,120 @@ def test_unknown_precision_is_refused_by_name() -> None:
     assert "int3" in result.output
 
 
-def timings() -> Iterator[Timing]:
-    for system, step_s, streamed in (("int8", 0.1, 2_760_000_000), (STOCK, 5.0, None)):
-        yield Timing(
-            system=system,
-            side_px=512,
-            first_step_s=0.5,
-            step_s=step_s,
-            peak_mib=6900,
-            streamed_bytes=streamed,
-            link_gb_s=55.2,
-        )
+GPU = Gpu(name="Some Card", driver="1", total_mib=8188, free_mib=8000, compute_capability=(8, 9))
+MACHINE = Machine(
+    gpu="Some Card", driver="1", cpus=4, versions={"torch": "2.11"}, link_gb_s=55.2, pageable_gb_s=11.8
+)  # fmt: skip
+TIMINGS = (
+    Timing(system="int8", side_px=512, first_step_s=0.5, step_s=0.1, peak_mib=6900, streamed_bytes=2_760_000_000,
+           link_gb_s=55.2, kernels=1200, busy_s=0.07, is_compiled=True),
+    Timing(system="float8", side_px=512, first_step_s=0.5, step_s=0.2, is_compiled=False),
+    Timing(system=STOCK, side_px=512, first_step_s=0.5, step_s=5.0, peak_mib=6900, link_gb_s=55.2),
+    Timing(system="diffusers", side_px=512, error="diffusers is not installed: pip install diffusers"),
+)  # fmt: skip
 
 
-def test_engine_prints_a_row_per_system_beside_stock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What the machine room is asked for on a machine with a card; it answers `TIMINGS`."""
     asked: dict[str, object] = {}
 
-    def time_engine(systems: list[str], **options: object) -> Iterator[Timing]:
-        asked.update(systems=systems, **options)
-        return timings()
+    def time_engine(systems: list[str], conditions: Conditions, **options: object) -> Iterator[Timing]:
+        asked.update(systems=systems, conditions=conditions, **options)
+        yield from TIMINGS
 
-    gpu = Gpu(name="Some Card", driver="1", total_mib=8188, free_mib=8000, compute_capability=(8, 9))
-    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: gpu)
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: GPU)
+    monkeypatch.setattr("pipeline.timing.describe_machine", lambda _gpu: MACHINE)
+    monkeypatch.setattr("pipeline.timing.time_engine", time_engine)
+    return asked
+
+
+def test_engine_prints_a_row_per_system_beside_stock(asked: dict[str, object]) -> None:
+    result = CliRunner().invoke(app, ["bench", "engine", "--side", "512", "--limit", "7200"])
+    assert result.exit_code == 0, result.output
+    assert asked == {
+        "systems": list(SYSTEMS),
+        "conditions": Conditions(limit_mib=7200, sides_px=(512,), steps=8),
+        "link_gb_s": 55.2,
+    }
+    assert "Some Card, 7200 MiB" in result.stdout
+    names = tuple(timing.system for timing in TIMINGS)
+    rows = [
+        line.split() for line in result.stdout.splitlines() if line.strip().startswith(names) and " at " not in line
+    ]
+    assert rows == [
+        ["int8", "512", "0.100", "0.50", "6900", "2.76", "50", "1200", "30", "50.0"],
+        ["float8", "512", "0.200", "0.50", "–", "–", "–", "–", "–", "25.0"],
+        [STOCK, "512", "5.000", "0.50", "6900", "–", "–", "–", "–", "1.0"],
+        ["diffusers", "512", "failed", "–", "–", "–", "–", "–", "–", "–"],
+    ]
+    assert "diffusers at 512: diffusers is not installed: pip install diffusers" in result.stdout
+    assert "float8 at 512: blocks are not compiled" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_engine_writes_figures_and_where_they_come_from(asked: dict[str, object], tmp_path: Path) -> None:
+    figures, page = tmp_path / "figures.json", tmp_path / "figures.md"
+    result = CliRunner().invoke(
+        app,
+        ["bench", "engine", "--system", "int8", "--peer", "diffusers", "--side", "512", "--limit", "7200", "--eager",
+         "--emulate", "rtx4060", "-o", str(figures), "--markdown", str(page)],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert asked["systems"] == ["int8", "diffusers"]
+    assert asked["conditions"] == Conditions(
+        limit_mib=7200, sides_px=(512,), steps=8, is_eager=True, emulation=EMULATIONS["rtx4060"]
+    )
+    command = (
+        "imagine-bot bench engine --system int8 --peer diffusers --side 512 --steps 8 --limit 7200 "
+        "--eager --emulate rtx4060"
+    )
+
+    report = json.loads(figures.read_text("utf-8"))
+    assert report["command"] == command
+    assert report["machine"] == asdict(MACHINE)
+    assert report["conditions"]["emulation"] == {"multiprocessors": 8, "link_gb_s": 12.8}
+    assert datetime.fromisoformat(report["date"]).tzinfo is not None
+    assert [timing["system"] for timing in report["timings"]] == [timing.system for timing in TIMINGS]
+    assert report["timings"][0]["streamed_bytes"] == 2_760_000_000
+    assert report["timings"][0]["link_share"] == pytest.approx(0.5)
+    assert report["timings"][0]["idle_share"] == pytest.approx(0.3)
+
+    lines = page.read_text("utf-8").splitlines()
+    assert lines[0] == (
+        "| system | side | s/step | first step | peak MiB | GB / step | link % | kernels / step | idle % | × stock |"
+    )
+    assert lines[2] == "| int8 | 512 | 0.100 | 0.50 | 6900 | 2.76 | 50 | 1200 | 30 | 50.0 |"
+    assert "- Some Card, driver 1, 4 CPUs; torch 2.11" in lines
+    assert "- link to the card: 55.2 GB/s from page-locked memory, 11.8 GB/s from ordinary" in lines
+    assert "- diffusers at 512: diffusers is not installed: pip install diffusers" in lines
+    assert any(line.startswith("- emulated: 8 multiprocessors for all;") for line in lines)
+    assert lines[-1].endswith(f" UTC, {command}")
+
+
+def test_what_was_timed_is_kept_if_the_rest_ends_badly(
+    asked: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_engine(*_arguments: object, **_options: object) -> Iterator[Timing]:
+        yield TIMINGS[0]
+        raise KeyboardInterrupt
+
     monkeypatch.setattr("pipeline.timing.time_engine", time_engine)
     figures = tmp_path / "figures.json"
-    result = CliRunner().invoke(app, ["bench", "engine", "--side", "512", "--limit", "7200", "-o", str(figures)])
-    assert result.exit_code == 0, result.output
-    assert asked == {"systems": list(SYSTEMS), "limit_mib": 7200, "sides_px": [512], "steps": 8}
-    assert "Some Card, 7200 MiB" in result.stdout
-    rows = [line.split() for line in result.stdout.splitlines() if line.strip().startswith(("int8", STOCK))]
-    assert rows == [
-        ["int8", "512", "0.100", "0.50", "6900", "2.76", "50", "%", "50.0"],
-        [STOCK, "512", "5.000", "0.50", "6900", "–", "–", "1.0"],
-    ]
-    assert max(map(len, result.stdout.splitlines())) <= 80
-    assert json.loads(figures.read_text("utf-8"))[0]["streamed_bytes"] == 2_760_000_000
+    result = CliRunner().invoke(app, ["bench", "engine", "-o", str(figures)])
+    assert result.exit_code != 0
+    assert len(json.loads(figures.read_text("utf-8"))["timings"]) == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"), [([], "no NVIDIA GPU"), (["--system", "fp3"], "fp3"), (["--side", "500"], "500")]
+    ("arguments", "says"),
+    [
+        ([], "no NVIDIA GPU"),
+        (["--system", "fp3"], "fp3"),
+        (["--peer", "webui"], "webui"),
+        (["--emulate", "rtx1"], "rtx1"),
+        (["--side", "500"], "500"),
+    ],
 )
 def test_engine_refuses_what_it_cannot_time(arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: None)

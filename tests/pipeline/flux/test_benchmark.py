@@ -2,35 +2,226 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml
 import pytest
 import torch
+from torch import nn
 
 from pipeline.demo.model import SmallDiT
-from pipeline.flux.benchmark import RandomBlocks, time_systems
+from pipeline.flux.benchmark import RandomBlocks, Ready, _apart, time_system, time_systems
 from pipeline.flux.formats import Format
 from pipeline.flux.packing import prepare
-from pipeline.flux.transformer import Transformer
-from pipeline.timing import SYSTEMS, Timing
+from pipeline.flux.streamed import Streamed
+from pipeline.flux.transformer import Transformer, random_inputs
+from pipeline.hardware import MIB
+from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, PeakMemory, Timing
 
 
 def small() -> SmallDiT:
     return SmallDiT(dim=64, heads=2, axes=(8, 12, 12), joint_blocks=1, single_blocks=2, text_dim=48, pooled_dim=32)
 
 
+def conditions(**changes: Any) -> Conditions:
+    return Conditions(**{"limit_mib": 1000, "sides_px": (64, 96), "steps": 2} | changes)
+
+
+def timed(systems: Sequence[str], **changes: Any) -> list[Timing]:
+    return list(time_systems(systems, conditions(**changes), link_gb_s=None, device="cpu", make_dit=small))
+
+
 def test_every_system_is_timed_at_every_size() -> None:
-    timings = list(time_systems(SYSTEMS, device="cpu", limit_mib=1000, sides=[64, 96], steps=2, make_dit=small))
-    assert [(timing.system, timing.side_px) for timing in timings] == [
-        (name, px) for name in SYSTEMS for px in (64, 96)
+    timings = timed(SYSTEMS)
+    assert [(timing.system, timing.side_px, timing.error) for timing in timings] == [
+        (name, px, None) for name in SYSTEMS for px in (64, 96)
     ]
-    assert all(timing.step_s > 0 and timing.first_step_s > 0 for timing in timings)
-    assert all(timing.link_share is None for timing in timings)
+    assert all(timing.step_s and timing.first_step_s for timing in timings)
+    assert all(timing.link_share is None and timing.idle_share is None for timing in timings)
 
 
 def test_share_of_the_link_says_what_limits() -> None:
-    timing = Timing(
-        system="int8", side_px=512, first_step_s=1.0, step_s=0.1, peak_mib=1, streamed_bytes=5 * 10**9, link_gb_s=50.0
-    )
+    timing = Timing(system="int8", side_px=512, step_s=0.1, streamed_bytes=5 * 10**9, link_gb_s=50.0)
     assert timing.link_share == pytest.approx(1.0)
+
+
+def test_idle_share_is_never_negative() -> None:
+    assert Timing(system="int8", side_px=512, step_s=0.1, busy_s=0.075).idle_share == pytest.approx(0.25)
+    assert Timing(system="int8", side_px=512, step_s=0.1, busy_s=0.11).idle_share == 0
+
+
+def test_one_size_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        if side_px == 96:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.\nAdvice follows.")
+        return random_inputs(dit, side_px, device, dtype)
+
+    monkeypatch.setattr("pipeline.flux.benchmark.random_inputs", inputs)
+    assert [timing.error for timing in timed(["int8", STOCK])] == [None, "out of memory within 1000 MiB"] * 2
+
+
+def test_system_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def enable(*_arguments: object, **_options: object) -> None:
+        raise ValueError("no such thing\nand why")
+
+    monkeypatch.setattr("pipeline.flux.benchmark.enable_vram_management", enable)
+    reasons = [timing.error for timing in timed([STOCK, "int8"], sides_px=(64,))]
+    assert reasons == ["ValueError: no such thing", None]
+
+
+def test_smaller_card_is_no_option_without_a_large_one() -> None:
+    (timing,) = timed(["int8"], sides_px=(64,), emulation=EMULATIONS["rtx4060"])
+    assert timing.error is not None
+    assert timing.error.startswith("a smaller card cannot be emulated here: ")
+
+
+def test_process_that_dies_takes_no_other_along() -> None:
+    with pytest.raises(BrokenProcessPool):
+        _apart(os._exit, 1)
+    assert _apart(abs, -1) == 1
+
+
+def test_diffusers_is_asked_for_by_name_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    reasons = [timing.error for timing in timed(["diffusers", "int8"], sides_px=(64,))]
+    assert reasons == ["diffusers is not installed: pip install diffusers", None]
+
+
+def test_diffusers_runs_in_its_own_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FluxTransformer2DModel(torch.nn.Linear):
+        config = SimpleNamespace(in_channels=64, joint_attention_dim=48, pooled_projection_dim=32)
+
+        def __init__(self, guidance_embeds: bool) -> None:
+            super().__init__(64, 64)
+
+        def enable_layerwise_casting(self, **dtypes: torch.dtype) -> None:
+            asked.update(dtypes)
+
+        def forward(self, hidden_states: torch.Tensor, **inputs: Any) -> tuple[torch.Tensor]:
+            shapes.append(tuple(hidden_states.shape))
+            return (super().forward(hidden_states),)
+
+    asked: dict[str, torch.dtype] = {}
+    shapes: list[tuple[int, ...]] = []
+    monkeypatch.setitem(sys.modules, "diffusers", SimpleNamespace(FluxTransformer2DModel=FluxTransformer2DModel))
+    (timing,) = timed(["diffusers"], sides_px=(64,))
+    assert timing.error is None and timing.step_s
+    assert asked == {"storage_dtype": torch.float8_e4m3fn, "compute_dtype": torch.bfloat16}
+    assert set(shapes) == {(1, 16, 64)}
+
+
+class Driver:
+    """A card that has 300 MiB used by others; what this process takes is listed or not."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, lists_processes: bool) -> None:
+        self.own_mib = 0
+        self.asked = Event()
+        self.lists_processes = lists_processes
+        monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda _index: self)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", self.memory)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", self.processes)
+
+    def memory(self, _card: object) -> SimpleNamespace:
+        self.asked.set()
+        return SimpleNamespace(used=(300 + self.own_mib) * MIB)
+
+    def processes(self, _card: object) -> list[SimpleNamespace]:
+        self.asked.set()
+        if not self.lists_processes:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return [
+            SimpleNamespace(pid=os.getpid() + 1, usedGpuMemory=300 * MIB),
+            SimpleNamespace(pid=os.getpid(), usedGpuMemory=self.own_mib * MIB),
+        ]
+
+    def take(self, mib: int) -> None:
+        """Take so much, long enough to be seen."""
+        self.own_mib = mib
+        for _ in range(2):  # the first answer may have been on its way
+            self.asked.clear()
+            assert self.asked.wait(5)
+
+
+@pytest.mark.parametrize("lists_processes", [True, False])
+def test_peak_is_the_most_of_this_process_alone(lists_processes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(monkeypatch, lists_processes=lists_processes)
+    memory = PeakMemory()
+    with memory:
+        driver.take(5000)
+        driver.take(1000)
+    assert memory.mib == 5000
+    with memory:
+        driver.take(2000)
+    assert memory.mib == 2000
+
+
+class Profile:
+    """Stands in for torch's profiler: two kernels of 30 ms beside what is none."""
+
+    def __init__(self, **_options: object) -> None:
+        pass
+
+    def __enter__(self) -> Profile:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        pass
+
+    def events(self) -> list[SimpleNamespace]:
+        def event(name: str, device: str = "CUDA", *, is_user_annotation: bool = False) -> SimpleNamespace:
+            return SimpleNamespace(
+                name=name,
+                device_type=SimpleNamespace(name=device),
+                is_user_annotation=is_user_annotation,
+                time_range=SimpleNamespace(elapsed_us=lambda: 30_000.0),
+            )
+
+        return [
+            event("gemm"),
+            event("attention"),
+            event("Memcpy HtoD (Pinned -> Device)"),
+            event("cudaLaunchKernel", "CPU"),
+            event("CompiledFxGraph", is_user_annotation=True),
+        ]
+
+
+def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[int] = []
+    repeats: list[int] = []
+
+    def make_ready(_system: str, _conditions: Conditions, link_repeat: int, *_more: object) -> Ready:
+        repeats.append(link_repeat)
+        return Ready(at=lambda side: lambda _number: seen.append(side), streamed_bytes=lambda: 10**9, is_compiled=True)
+
+    seen: list[int] = []
+    driver = Driver(monkeypatch, lists_processes=True)
+    driver.own_mib = 6900
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr("pipeline.flux.benchmark.start_cuda", lambda: 0)
+    monkeypatch.setattr("pipeline.flux.benchmark.hold_to", limits.append)
+    monkeypatch.setattr("pipeline.flux.benchmark.profile", Profile)
+    monkeypatch.setattr("pipeline.flux.benchmark._make_ready", make_ready)
+    monkeypatch.setattr("pipeline.flux.benchmark._few_multiprocessors", lambda _number: nullcontext())
+    small_card = conditions(limit_mib=7200, emulation=EMULATIONS["rtx4060"])
+
+    timings = time_system("int8", small_card, 51.0, "cuda", small)
+
+    assert [timing.error for timing in timings] == [None, None]
+    assert [timing.side_px for timing in timings] == [64, 96]
+    assert seen[0] == 96  # the largest first
+    assert (limits, repeats) == ([7200 * MIB], [4])
+    assert {(timing.peak_mib, timing.kernels, timing.busy_s, timing.link_gb_s) for timing in timings} == {
+        (6900, 2, 0.06, 12.75)
+    }
 
 
 @pytest.mark.parametrize("kept_as", list(Format))
@@ -44,3 +235,17 @@ def test_random_weights_have_about_unit_gain_and_are_the_same_each_time(kept_as:
     transformer.place()
     out = dit.blocks[0].ff_a[0](torch.randn(40, 64, generator=torch.Generator().manual_seed(1)))
     assert 0.5 < out.std() < 2
+
+
+@pytest.mark.parametrize("kept_as", list(Format))
+def test_random_weights_of_full_size_are_numbers(kept_as: Format) -> None:
+    """Among millions some are far out, and a float of 8 bits holds 448 at most."""
+    with torch.device("meta"):
+        module = nn.Module()
+        module.blocks = nn.ModuleList([nn.Sequential(nn.Linear(4096, 4100, bias=False))])
+    prepare(module, kept_as, torch.float32)
+    transformer = Streamed(module, RandomBlocks(module), "cpu")
+    transformer.place()
+    weight = module.blocks[0][0].weight.float()
+    assert torch.isfinite(weight).all()
+    assert weight.abs().max() > 3 * weight.std()

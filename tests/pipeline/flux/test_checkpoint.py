@@ -14,13 +14,15 @@ from diffsynth.core.loader.file import convert_keys_dict_to_single_str, hash_mod
 from pipeline import files
 from pipeline.demo.layouts import LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
-from pipeline.flux.checkpoint import load_pipeline, placements, register_layouts, transformer_format
+from pipeline.flux import checkpoint
+from pipeline.flux.checkpoint import choose_arithmetic, load_pipeline, register_layouts
 from pipeline.flux.formats import Format
 from pipeline.models import DEMO
+from pipeline.speed import CardSpeed
 from tests.pipeline.flux import random_flux
 from tests.pipeline.flux.random_flux import FULL, Shapes, miniature_card
 
-CPU = placements(is_offloaded=False, device="cpu")
+CPU = choose_arithmetic(is_offloaded=False, device="cpu", precision="auto", models_dir=Path())
 
 
 def names_that_diffsynth_finds(shapes: Shapes) -> set[str]:
@@ -55,7 +57,7 @@ def test_layouts_are_registered_once() -> None:
 
 def test_missing_file_is_named_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ModelFilesMissing) as raised:
-        load_pipeline(miniature_card(), tmp_path, placements=CPU, kept_as=Format.FLOAT32, vram_limit_mib=None)
+        load_pipeline(miniature_card(), tmp_path, CPU)
     assert tmp_path / "black-forest-labs/FLUX.1-dev/ae.safetensors" in raised.value.paths
 
 
@@ -65,7 +67,7 @@ def test_checkpoint_of_unknown_layout_is_named(miniature_dir: Path, tmp_path: Pa
     shapes: Shapes = {"a.weight": (2, 2)}
     random_flux.write_safetensors(dit, shapes, dtype=torch.float32, generator=torch.Generator().manual_seed(1))
     with pytest.raises(GenerationFailed, match=r"flux1-dev\.safetensors"):
-        load_pipeline(miniature_card(), tmp_path, placements=CPU, kept_as=Format.FLOAT32, vram_limit_mib=None)
+        load_pipeline(miniature_card(), tmp_path, CPU)
 
 
 def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path) -> None:
@@ -73,29 +75,37 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
     folder = tmp_path / "black-forest-labs/FLUX.1-dev"
     shutil.copy(folder / "ae.safetensors", folder / "flux1-dev.safetensors")
     with pytest.raises(GenerationFailed, match="no flux_dit"):
-        load_pipeline(miniature_card(), tmp_path, placements=CPU, kept_as=Format.FLOAT32, vram_limit_mib=None)
-
-
-def test_large_models_rest_in_host_memory_and_small_ones_stay() -> None:
-    large = placements(is_offloaded=True, device="cuda")
-    assert (large["dit"].offload_dtype, large["dit"].offload_device) == (torch.float8_e4m3fn, "cpu")
-    assert (large["t5"].offload_dtype, large["t5"].computation_dtype) == (torch.bfloat16, torch.bfloat16)
-    assert placements(is_offloaded=False, device="cuda")["dit"].offload_device is None
-    assert placements(is_offloaded=True, device="cpu")["dit"].computation_dtype is torch.float32
+        load_pipeline(miniature_card(), tmp_path, CPU)
 
 
 @pytest.mark.parametrize(
-    ("is_offloaded", "device", "precision", "kept_as"),
+    ("is_offloaded", "device", "precision", "kept_as", "multiplies_8bit", "dtype"),
     [
-        (False, "cpu", "auto", Format.FLOAT32),
-        (False, "cuda", "auto", Format.FLOAT32),
-        (False, "cpu", "int8", Format.INT8),
-        (True, "cuda", "int8", Format.INT8),
-        (True, "cuda", "auto", None),
-        (True, "cpu", "bfloat16", Format.BFLOAT16),
+        (False, "cpu", "auto", "float32", False, torch.float32),
+        (False, "cuda", "auto", "float32", False, torch.float32),
+        (False, "cpu", "int8", "int8", True, torch.float32),
+        (False, "cpu", "float8", "float8", False, torch.float32),
+        (False, "cuda", "int8", "int8", True, torch.bfloat16),
+        (True, "cpu", "bfloat16", "bfloat16", False, torch.bfloat16),
+        (True, "cuda", "bfloat16", "bfloat16", False, torch.bfloat16),
+        (True, "cuda", "int8", "int8", True, torch.bfloat16),
+        (True, "cuda", "float8", "float8", False, torch.bfloat16),  # asked for on a card that cannot multiply it
+        (True, "cuda", "auto", "int8", True, torch.bfloat16),
     ],
 )
-def test_format_follows_from_model_device_and_setting(
-    is_offloaded: bool, device: str, precision: str, kept_as: Format | None
+def test_arithmetic_follows_from_model_device_and_setting(
+    is_offloaded: bool,
+    device: str,
+    precision: str,
+    kept_as: str,
+    multiplies_8bit: bool,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert transformer_format(is_offloaded=is_offloaded, device=device, precision=precision) is kept_as
+    speed = CardSpeed(gpu="a", driver="1", torch="2", link_gb_s=12.0, tflops={"bfloat16": 30.0, "int8": 120.0})
+    monkeypatch.setattr(checkpoint, "card_speed", lambda _models_dir: speed)
+    monkeypatch.setattr(checkpoint, "is_supported", lambda kept_as: kept_as is Format.INT8)
+    found = choose_arithmetic(is_offloaded=is_offloaded, device=device, precision=precision, models_dir=Path())
+    assert (found.kept_as, found.multiplies_8bit, found.dtype) == (Format(kept_as), multiplies_8bit, dtype)
+    assert found.is_streamed is (is_offloaded and device == "cuda")
+    assert (found.speed is not None) is found.is_streamed

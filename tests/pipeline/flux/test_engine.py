@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import hashlib
+import shutil
 import weakref
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +19,13 @@ from pipeline.engine import Progress, Stage
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, OutOfMemory, PipelineError
 from pipeline.flux import engine as engine_module
 from pipeline.flux import formats, prompts
-from pipeline.flux.checkpoint import Placement
+from pipeline.flux.checkpoint import Arithmetic
 from pipeline.flux.engine import FluxEngine
+from pipeline.flux.formats import Format
+from pipeline.flux.transformer import Residency
+from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, REST, RING_SLOTS
 from pipeline.spec import ImageOptions, ImageSpec
+from pipeline.speed import CardSpeed
 from tests.pipeline.flux.random_flux import miniature_card
 
 
@@ -42,46 +49,42 @@ def engine(cpu_config: PipelineConfig) -> FluxEngine:
     return engine
 
 
-@pytest.fixture
-def create_offloading(
-    cpu_config: PipelineConfig, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[torch.dtype], FluxEngine]:
-    """Engines placed as on an 8 GB card, with the CPU in the GPU's place; called with the DiT's storage."""
-
-    def create(dit_dtype: torch.dtype) -> FluxEngine:
-        def on_the_cpu(*, is_offloaded: bool, device: str, precision: str) -> dict[str, Placement]:
-            others = Placement.offloaded(torch.bfloat16, torch.bfloat16, device)
-            return {
-                "dit": Placement.offloaded(dit_dtype, torch.bfloat16, device),
-                **dict.fromkeys(("t5", "clip", "vae"), others),
-            }
-
-        monkeypatch.setattr(engine_module, "placements", on_the_cpu)
-        monkeypatch.setattr(engine_module, "transformer_format", lambda **_options: None)
-        engine = FluxEngine(miniature_card(is_offloaded=True), cpu_config)
-        engine.load()
-        return engine
-
-    return create
+SPEED = CardSpeed(gpu="a card", driver="1", torch="2", link_gb_s=12.0, tflops={"bfloat16": 30.0, "int8": 120.0})
 
 
 @pytest.fixture
-def offloading_engine(create_offloading: Callable[[torch.dtype], FluxEngine]) -> FluxEngine:
-    return create_offloading(torch.float8_e4m3fn)
+def streaming_engine(miniature_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FluxEngine:
+    """An engine as on a card that is too small for the model, with the CPU in the GPU's place."""
+    shutil.copytree(miniature_dir, tmp_path, dirs_exist_ok=True)
+    card = miniature_card(is_offloaded=True)
+    arithmetic = Arithmetic(
+        kept_as=Format.INT8, multiplies_8bit=True, dtype=torch.float32, device="cpu", is_streamed=True, speed=SPEED
+    )
+    monkeypatch.setattr(engine_module, "choose_arithmetic", lambda **_options: arithmetic)
+
+    monkeypatch.setattr("pipeline.plan.HEADROOM_BYTES", 0)
+    fit = Residency.fit
+
+    def fit_tightly(residency: Residency, _limit_bytes: int) -> None:
+        """Leave room for activations, the ring and half of the transformer."""
+        parts = (residency._transformer, *residency._text_encoders)
+        largest = max(block.size for part in parts for name, block in part.blocks.items() if name != REST)
+        half = sum(residency._transformer.blocks[name].size for name in residency._transformer.running) // 2
+        pixels = residency._size[0] * residency._size[1]
+        activations = max((pixels // 256 + 512) * BYTES_PER_TOKEN, pixels * BYTES_PER_DECODED_PIXEL)
+        fixed = residency._fixed_bytes + sum(part.blocks[REST].size for part in parts)
+        fit(residency, fixed + activations + RING_SLOTS * largest + half)
+
+    monkeypatch.setattr(Residency, "fit", fit_tightly)
+    engine = FluxEngine(card, PipelineConfig(device="cpu", models_dir=tmp_path, compile=False))
+    engine.load()
+    return engine
 
 
 def draw(engine: FluxEngine, spec: ImageSpec) -> np.ndarray:
     """(H, W, RGB) as float."""
     image = engine.generate(spec, on_progress=ignore, should_stop=never)
     return np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3).astype(float)
-
-
-def is_at_rest(engine: FluxEngine) -> bool:
-    """Whether every part that DiffSynth manages is in its offloaded state."""
-    assert engine._pipe is not None
-    states = [module.state for module in engine._pipe.modules() if hasattr(module, "vram_limit")]
-    assert states
-    return not any(states)
 
 
 def raise_in_the_transformer(engine: FluxEngine, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,54 +175,108 @@ def test_prompt_guidance_and_scale_change_the_picture(engine: FluxEngine) -> Non
         assert not np.array_equal(plain, draw(engine, other))
 
 
-def test_8_bit_storage_draws_nearly_the_same_picture(
-    create_offloading: Callable[[torch.dtype], FluxEngine],
-) -> None:
-    """Measured here: 2.5 of 255 levels apart on average; another seed is 56 apart."""
-    in_16_bits = draw(create_offloading(torch.bfloat16), a_spec())
-    in_8_bits = draw(create_offloading(torch.float8_e4m3fn), a_spec())
-    assert 0 < np.abs(in_8_bits - in_16_bits).mean() < 5
+def test_streamed_model_draws_nearly_the_same_picture(engine: FluxEngine, streaming_engine: FluxEngine) -> None:
+    """Another seed is 56 of 255 levels apart."""
+    assert streaming_engine._transformer is not None and streaming_engine._transformer.streamed_bytes > 0
+    streamed = draw(streaming_engine, a_spec())
+    assert 0 < np.abs(streamed - draw(engine, a_spec())).mean() < 5
+    assert np.array_equal(draw(streaming_engine, a_spec()), streamed)
+    assert not np.array_equal(draw(streaming_engine, a_spec("a dog")), streamed)
+    assert np.array_equal(draw(streaming_engine, a_spec()), streamed)
 
 
-def test_offloaded_transformer_rests_in_8_bits(offloading_engine: FluxEngine) -> None:
-    draw(offloading_engine, a_spec())
-    assert offloading_engine._pipe is not None
-    dtypes = {parameter.dtype for parameter in offloading_engine._pipe.dit.parameters()}
-    assert dtypes == {torch.float8_e4m3fn}
-    assert {p.dtype for p in offloading_engine._pipe.text_encoder_2.parameters()} == {torch.bfloat16}
-
-
-def test_parts_are_at_rest_after_success_stop_and_failure(
-    offloading_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert is_at_rest(offloading_engine)
-    busy: list[bool] = []
-
-    def watch(_progress: Progress) -> None:
-        busy.append(not is_at_rest(offloading_engine))
-
-    offloading_engine.generate(a_spec(), on_progress=watch, should_stop=never)
-    assert any(busy)
-    assert is_at_rest(offloading_engine)
-    with pytest.raises(GenerationStopped):
-        offloading_engine.generate(a_spec(), on_progress=ignore, should_stop=iter([False, False, True]).__next__)
-    assert is_at_rest(offloading_engine)
+def test_streamed_model_bears_stops_and_failures(streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = draw(streaming_engine, a_spec())
+    for checks in range(2, 12):
+        with pytest.raises(GenerationStopped):
+            streaming_engine.generate(
+                a_spec(seed=checks), on_progress=ignore, should_stop=iter([False] * checks + [True]).__next__
+            )
     with monkeypatch.context() as patch:
-        raise_in_the_transformer(offloading_engine, torch.OutOfMemoryError("CUDA out of memory"), patch)
+        raise_in_the_transformer(streaming_engine, torch.OutOfMemoryError("CUDA out of memory"), patch)
         with pytest.raises(OutOfMemory):
-            draw(offloading_engine, a_spec())
-    assert is_at_rest(offloading_engine)
+            draw(streaming_engine, a_spec())
+    assert np.array_equal(draw(streaming_engine, a_spec()), before)
 
 
-def test_engine_is_dead_when_its_parts_cannot_be_put_to_rest(
-    engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+def test_packed_weights_are_written_once(streaming_engine: FluxEngine) -> None:
+    folder = streaming_engine._config.models_dir / "packed"
+    written = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert set(written) == {
+        f"{miniature_card().name}.{kind}.safetensors" for kind in ("dit.int8", "t5.int8", "clip.bfloat16")
+    }
+    again = FluxEngine(miniature_card(is_offloaded=True), streaming_engine._config)
+    again.load()
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+
+
+def test_decoding_without_memory_is_repeated_in_tiles_and_no_step_is(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_names: list[str]) -> None:
+    assert streaming_engine._pipe is not None and streaming_engine._residency is not None
+    steps: list[int] = []
+    calls: list[tuple[int, ...]] = []
+
+    def decode(latents: torch.Tensor, **_options: object) -> torch.Tensor:
+        calls.append(tuple(latents.shape[2:]))
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.zeros(1, 3, latents.shape[2] * 8, latents.shape[3] * 8)
+
+    in_pieces = partial(streaming_engine._in_pieces, decode, 8)
+    monkeypatch.setattr(streaming_engine._pipe.vae_decoder, "forward", in_pieces)
+    monkeypatch.setattr(streaming_engine._residency, "shrink", lambda: steps.append(-1))
+    monkeypatch.setattr(engine_module, "TILE_PX", 32)
+
+    def watch(progress: Progress) -> None:
+        if progress.stage is Stage.DENOISING:
+            steps.append(progress.step)
+
+    streaming_engine.generate(a_spec(steps=2), on_progress=watch, should_stop=never)
+    assert calls == [(8, 8), *[(4, 4)] * 9]
+    assert steps == [0, 1, 2, -1]
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_picture_in_tiles_is_nearly_the_same(
+    engine: FluxEngine, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiles know nothing of each other, so brightness and edges differ a little."""
+    spec, source = a_spec(), None
+    if strength < 1:
+        source = bytes(range(256)) * (spec.width * spec.height * 3 // 256)
+        spec = a_spec(strength=strength, source=hashlib.sha256(source).hexdigest())
+
+    def drawn() -> np.ndarray:
+        image = engine.generate(spec, on_progress=ignore, should_stop=never, source=source)
+        return np.frombuffer(image.pixels, np.uint8).astype(float)
+
+    whole = drawn()
+    monkeypatch.setattr(engine, "_must_tile", lambda _pixels: True)
+    monkeypatch.setattr(engine_module, "TILE_PX", 48)
+    difference = np.abs(drawn() - whole)
+    assert 0 < difference.mean() < 20
+
+
+def test_steps_far_slower_than_the_card_are_said(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine_module, "TOO_SLOW", 1e9)
+    draw(streaming_engine, a_spec())
+    assert "a step took" not in caplog.text
+    monkeypatch.setattr(engine_module, "TOO_SLOW", 0)
+    draw(streaming_engine, a_spec())
+    assert "a step took" in caplog.text
+
+
+def test_engine_is_dead_when_the_card_does_not_answer(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
         raise RuntimeError("CUDA error: unknown error")
 
-    monkeypatch.setattr(engine._pipe, "load_models_to_device", fail)
+    monkeypatch.setattr(engine, "_device", "cuda")
+    monkeypatch.setattr(torch.cuda, "empty_cache", fail)
     with pytest.raises(EngineDead):
-        engine.generate(a_spec(), on_progress=ignore, should_stop=never)
+        engine._rest()
 
 
 def test_threads_follow_the_configuration(cpu_config: PipelineConfig) -> None:
@@ -262,7 +319,7 @@ def test_overflow_in_integers_is_drawn_again_without_them(
     before = draw(int8_engine, a_spec())
     with monkeypatch.context() as patch:
         patch.setattr(
-            formats, "_int8_product", lambda rows, weight, _scale: torch.full((len(rows), len(weight)), torch.nan)
+            formats, "_int8_product", lambda rows, weight, *_others: torch.full((len(rows), len(weight)), torch.nan)
         )
         rescued = draw(int8_engine, a_spec())
     assert "step 1 gave values that are not finite" in caplog.text

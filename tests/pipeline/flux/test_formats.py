@@ -89,4 +89,16 @@ def test_each_token_is_rounded_by_itself(weight: Tensor, inputs: Tensor) -> None
 def test_empty_copy_of_a_linear_has_its_sizes(kept_as: Format) -> None:
     module = PackedLinear.like(nn.Linear(8, 24, bias=False), kept_as, torch.bfloat16)
     assert module.weight.shape == (24, 8) and module.weight.is_meta and module.weight.dtype == kept_as.dtype
-    assert module.bias is None and (module.scale is None) == (not kept_as.is_scaled)
+    assert module.bias is None and (module.scale is None) == (not kept_as.is_8bit)
+
+
+@pytest.mark.parametrize("kept_as", [Format.FLOAT8, Format.INT8])
+@pytest.mark.parametrize("tokens", [1024, 1025, 2300])
+def test_many_tokens_are_multiplied_in_pieces_to_the_same_result(weight: Tensor, kept_as: Format, tokens: int) -> None:
+    rows = torch.randn(tokens, INPUTS, generator=torch.Generator().manual_seed(3))
+    module = filled(weight, torch.ones(OUTPUTS), kept_as)
+    module.multiplies_8bit = True
+    found = module(rows)
+    assert error(found, linear(rows, weight, torch.ones(OUTPUTS))) < 0.05
+    for first in (0, 1000, tokens - 17):
+        assert error(found[first : first + 17], module(rows[first : first + 17])) < 1e-5

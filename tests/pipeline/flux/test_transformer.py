@@ -18,12 +18,14 @@ from torch import Tensor
 from pipeline import files
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.flux import packed_file
+from pipeline.flux import transformer as transformer_module
 from pipeline.flux.formats import Format
-from pipeline.flux.packing import MODULATION, REST, block_of
+from pipeline.flux.packing import block_of
 from pipeline.flux.ring import Ring
 from pipeline.flux.streamed import Streamed
-from pipeline.flux.transformer import TextEncoder, Transformer, place_within
+from pipeline.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
 from pipeline.models import FLUX1_DEV
+from pipeline.plan import BYTES_PER_TOKEN, MODULATION, REST
 from tests.pipeline.flux.random_flux import Sizes
 
 SCHEDULE = torch.tensor([1000.0, 800.0, 400.0])
@@ -370,9 +372,17 @@ def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, min
             assert equal(run(transformer), drawn)
 
 
-def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.plan.CONTEXT_BYTES", 0)
+@pytest.fixture
+def small_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans count bytes exactly, as if nothing but blocks and activations took room."""
     monkeypatch.setattr("pipeline.plan.HEADROOM_BYTES", 0)
+    monkeypatch.setattr(transformer_module, "SHRINK_BYTES", 30_000)
+
+
+DRAWING_BYTES = (16 + 512) * BYTES_PER_TOKEN  # activations of a picture of 64 × 64
+
+
+def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, small_cards: None) -> None:
     paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
     text_encoder = TextEncoder.read(paths, kept_as=Format.INT8, dtype=torch.float32, device="cpu")
     transformer = make(kept_as=Format.INT8)
@@ -382,10 +392,121 @@ def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, monkeyp
     passing += [text_encoder.blocks[name] for name in text_encoder.running]
     largest = max(block.size for block in passing)
     fixed = transformer.blocks[REST].size + text_encoder.blocks[REST].size
-    drawing = (16 + 512) * 120_000
-    limit = drawing + fixed + 3 * largest + running // 2
-    place_within(transformer, text_encoder, limit, sizes=[(64, 64)])
-    assert 0 < transformer.streamed_bytes < running
+    residency = Residency(transformer, [text_encoder], sizes=[(64, 64)])
+    residency.fit(DRAWING_BYTES + fixed + 3 * largest + running // 2)
+    streamed = transformer.streamed_bytes
+    assert 0 < streamed < running
+    assert equal(run(transformer), whole)
+    residency.fit(DRAWING_BYTES + fixed + 3 * largest + running // 4)
+    assert streamed < transformer.streamed_bytes < running
+    assert equal(run(transformer), whole)
+    residency.fit(DRAWING_BYTES + fixed + 3 * largest + 2 * running)
+    assert transformer.streamed_bytes == 0
     assert equal(run(transformer), whole)
     with pytest.raises(OutOfMemory):
-        place_within(transformer, text_encoder, drawing + fixed, sizes=[(64, 64)])
+        residency.fit(DRAWING_BYTES + fixed)
+
+
+@pytest.fixture
+def roomy(make: Make, small_cards: None) -> Residency:
+    """A transformer that stays on the card as a whole, just."""
+    transformer = make(kept_as=Format.INT8, placed=False)
+    residency = Residency(transformer, sizes=[(64, 64)])
+    residency.fit(DRAWING_BYTES + sum(block.size for block in transformer.blocks.values()) * 2)
+    assert residency.plan is not None and residency.plan.streamed_bytes == 0
+    return residency
+
+
+def step(residency: Residency, number: int) -> Tensor:
+    with torch.no_grad():
+        return residency.predict(
+            dit=residency._transformer.module,
+            schedule=SCHEDULE,
+            timestep=SCHEDULE[number][None],
+            progress_id=number,
+            **inputs(),
+        )
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_step_without_memory_is_repeated_with_fewer_blocks_on_the_card(
+    roomy: Residency, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    wanted = [step(roomy, number) for number in range(3)]
+    left = [True] * failures
+    transformer = roomy._transformer
+    block = transformer.module.get_submodule("single_blocks.1")
+
+    def fail(*_inputs: object) -> None:
+        if left and left.pop():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    handle = block.register_forward_pre_hook(fail)
+    half = sum(transformer.blocks[name].size for name in transformer.running) // 2
+    largest = max(block.size for name, block in transformer.blocks.items() if name != REST)
+    least = DRAWING_BYTES + transformer.blocks[REST].size + largest + half
+    monkeypatch.setattr("pipeline.plan.RING_SLOTS", 1)
+    monkeypatch.setattr(transformer_module, "SHRINK_BYTES", (roomy._limit_bytes - least) // failures)
+    found = [step(roomy, number) for number in range(3)]
+    handle.remove()
+    assert transformer.streamed_bytes > 0
+    assert equal(found, wanted)
+
+
+def test_step_that_never_finds_memory_fails(roomy: Residency) -> None:
+    tries: list[int] = []
+
+    def fail(*_inputs: object) -> None:
+        tries.append(1)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    handle = roomy._transformer.module.get_submodule("blocks.0").register_forward_pre_hook(fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        step(roomy, 0)
+    handle.remove()
+    assert len(tries) == 3
+    step(roomy, 0)
+
+
+def test_pooled_text_encoder_passes_through_the_ring(miniature_dir: Path) -> None:
+    paths = files.weights_of(FLUX1_DEV.files["clip"], miniature_dir)
+    pool = ModelPool()
+    vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
+    pool.auto_load_model(str(paths[0]), vram_config=vram)
+    ids = torch.arange(77)[None] % SIZES.clip_vocabulary
+    clip = PooledTextEncoder.read(paths, kept_as=Format.FLOAT32, dtype=torch.float32, device="cpu")
+    with torch.no_grad():
+        wanted, _ = pool.fetch_model("flux_text_encoder_clip")(ids)
+        for _ in range(2):
+            clip.place([], ring=ring_for(clip, 2))
+            assert torch.equal(clip.module(ids)[0], wanted)
+
+
+def test_blocks_are_compiled_once_for_all_of_a_kind_sizes_and_slots(make: Make) -> None:
+    """Compiling takes half a minute, so another block, slot or size must not cause it again."""
+    from torch._dynamo.testing import CompileCounterWithBackend
+
+    transformer = make(kept_as=Format.INT8)
+    text = {"prompt_emb": torch.ones(1, 512, SIZES.t5_dim), "text_ids": torch.zeros(1, 512, 3)}
+    wide, high = ({"latents": torch.ones(1, 16, *sides), **text} for sides in ((12, 16), (20, 14)))
+    small, large = run(transformer, **wide), run(transformer, **high)
+    counter = CompileCounterWithBackend("eager")
+    assert transformer.compile_blocks(backend=counter)
+    assert counter.frame_count == 2
+    assert equal(run(transformer, **wide), small)
+    transformer.place(["blocks.1"], ring=ring_for(transformer, 2))
+    assert equal(run(transformer, **high), large)
+    assert equal(run(transformer, **wide), small)
+    assert counter.frame_count == 2
+
+
+def test_blocks_that_cannot_be_compiled_run_as_they_are(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_inputs: object) -> None:
+        raise RuntimeError("no C compiler\nand a long story")
+
+    transformer = make()
+    plain = run(transformer)
+    assert not transformer.compile_blocks(backend=fail)
+    assert "could not be compiled" in caplog.text
+    assert "long story" not in caplog.text
+    assert equal(run(transformer), plain)

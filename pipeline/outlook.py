@@ -1,0 +1,83 @@
+"""What to expect of a large model on this card, from what was measured and packed before. No torch, so it is quick."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.cards import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.errors import OutOfMemory
+from pipeline.hardware import MIB, find_gpu
+from pipeline.plan import REST, Plan, plan_blocks, step_seconds
+from pipeline.spec import Aspect
+from pipeline.speed import CardSpeed, packed_path, read_speed
+
+CONTEXT_BYTES: Final = 500 * MIB  # of CUDA itself; the engine measures it
+VAE_BYTES: Final = 170 * 10**6
+PACKED_GB: Final = 17  # of FLUX.1 in 8 bits, text encoders included
+BYTES_PER_WEIGHT: Final = {"float32": 4, "bfloat16": 2, "float8": 1, "int8": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How a model runs on a card. `step_s` is for a square picture; it counts on compiled blocks."""
+
+    kept_as: str
+    speed: CardSpeed
+    plan: Plan | None  # None before its weights were packed, or where it does not fit at all
+    step_s: float | None
+
+
+def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
+    """None for a small model, without a card, or before the card was measured. Takes milliseconds."""
+    if not card.is_offloaded or config.device == "cpu" or (gpu := find_gpu()) is None:
+        return None
+    speed = read_speed(config.models_dir, gpu)
+    if speed is None:
+        return None
+    chosen, multiplies_8bit = speed.choose_format()
+    kept_as = chosen if config.precision == "auto" else config.precision
+    sizes = {}
+    for kind, format_ in (("dit", kept_as), ("t5", "int8"), ("clip", "bfloat16")):
+        sizes[kind] = _block_sizes(packed_path(config.models_dir, card, kind, format_))
+    transformer, *text_encoders = sizes.values()
+    if transformer is None or None in text_encoders:
+        return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
+    width, height = card.sizes[Aspect.SQUARE]
+    try:
+        plan = plan_blocks(
+            transformer,
+            [part for part in text_encoders if part is not None],
+            fixed_bytes=VAE_BYTES,
+            free_bytes=config.vram_limit_mib * MIB - CONTEXT_BYTES,
+            width=width,
+            height=height,
+        )
+    except OutOfMemory:
+        return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
+    step_s = step_seconds(
+        transformer,
+        streamed_bytes=plan.streamed_bytes,
+        bytes_per_weight=BYTES_PER_WEIGHT[kept_as],
+        link_gb_s=speed.link_gb_s,
+        tflops=speed.tflops.get(kept_as if multiplies_8bit else "bfloat16", speed.tflops["bfloat16"]),
+        width=width,
+        height=height,
+    )
+    return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=step_s)
+
+
+def _block_sizes(path: Path) -> dict[str, int] | None:
+    """Bytes of each block of a packed file by name; None if there is none."""
+    try:
+        with path.open("rb") as file:
+            header: dict[str, Any] = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        header.pop("__metadata__", None)
+        sizes = {name: int(entry["shape"][0]) for name, entry in header.items()}
+        return sizes if REST in sizes else None
+    except (OSError, ValueError, struct.error, RecursionError, KeyError, TypeError, IndexError, AttributeError):
+        return None

@@ -1,0 +1,64 @@
+"""What a graphics card was measured at, kept in a file beside the packed weights. No torch, so that `check` is quick.
+
+TFLOP/s are 10¹² multiplications and additions per second, GB are 10⁹ bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.cards import ModelCard
+from pipeline.hardware import Gpu
+
+FILE_NAME: Final = "card.json"
+WORTH_IT: Final = 1.05  # times bfloat16; an 8-bit product below that is only a loss of precision
+NEAR_ENOUGH: Final = 0.8  # of the fastest; integers are four times as exact as floats of 8 bits
+
+
+class CardSpeed(BaseModel):
+    """Rates of one card with one driver and one PyTorch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gpu: str
+    driver: str
+    torch: str
+    link_gb_s: float = Field(gt=0)  # to the card, from page-locked memory
+    tflops: dict[str, float]  # of products as large as FLUX.1's, by format; those that the card can do
+
+    def choose_format(self) -> tuple[str, bool]:
+        """The 8-bit format for this card, and whether to multiply in it or only to keep weights so."""
+        rates = {name: rate for name, rate in self.tflops.items() if name in ("int8", "float8")}
+        fastest = max(rates.values(), default=0.0)
+        if fastest < WORTH_IT * self.tflops.get("bfloat16", 0.0):
+            return "int8", False
+        return ("int8" if rates.get("int8", 0.0) >= NEAR_ENOUGH * fastest else "float8"), True
+
+
+def read_speed(models_dir: Path, gpu: Gpu, torch_version: str | None = None) -> CardSpeed | None:
+    """What was measured for this card and driver, and for this PyTorch if one is named; None if nothing was."""
+    try:
+        speed = CardSpeed.model_validate_json(_path(models_dir).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    is_same = (speed.gpu, speed.driver) == (gpu.name, gpu.driver) and torch_version in (None, speed.torch)
+    return speed if is_same else None
+
+
+def write_speed(models_dir: Path, speed: CardSpeed) -> None:
+    """Keep it for the next start."""
+    path = _path(models_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(speed.model_dump_json(indent=1), "utf-8")
+
+
+def packed_path(models_dir: Path, card: ModelCard, kind: str, kept_as: str) -> Path:
+    """Where the packed weights of one part of a model lie."""
+    return models_dir / "packed" / f"{card.name}.{kind}.{kept_as}.safetensors"
+
+
+def _path(models_dir: Path) -> Path:
+    return models_dir / "packed" / FILE_NAME

@@ -1,0 +1,82 @@
+"""A card is measured once, and its format follows from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import GenerationFailed
+from pipeline.flux import kernels
+from pipeline.flux.formats import Format
+from pipeline.hardware import Gpu
+from pipeline.speed import FILE_NAME, CardSpeed, read_speed
+
+GPU = Gpu(name="a card", driver="580", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
+    """The formats that were measured so far, on a card that cannot multiply 8-bit floats."""
+    asked: list[Format] = []
+
+    def tflops(kept_as: Format) -> float | None:
+        asked.append(kept_as)
+        return {Format.BFLOAT16: 30.0, Format.INT8: 110.0}.get(kept_as)
+
+    monkeypatch.setattr(kernels, "_tflops", tflops)
+    monkeypatch.setattr(kernels, "link_gb_s", lambda: 12.5)
+    monkeypatch.setattr(kernels, "find_gpu", lambda: GPU)
+    return asked
+
+
+def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
+    speed = kernels.card_speed(tmp_path)
+    assert (speed.gpu, speed.link_gb_s, speed.tflops) == ("a card", 12.5, {"bfloat16": 30.0, "int8": 110.0})
+    assert len(measured) == len(Format)
+    assert kernels.card_speed(tmp_path) == speed == read_speed(tmp_path, GPU)
+    assert len(measured) == len(Format)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace('"580"', '"550"'),
+        lambda text: text.replace('"a card"', '"another"'),
+        lambda text: text[:-5],
+        lambda text: text.replace("12.5", "-1"),
+        lambda text: '{"gpu": "a card"}',
+        lambda text: "\x00\xff",
+    ],
+    ids=["other driver", "other card", "cut off", "impossible", "incomplete", "rubbish"],
+)
+def test_card_is_measured_again(measured: list[Format], tmp_path: Path, spoil: Callable[[str], str]) -> None:
+    kernels.card_speed(tmp_path)
+    path = tmp_path / "packed" / FILE_NAME
+    path.write_text(spoil(path.read_text("utf-8")), "utf-8")
+    assert read_speed(tmp_path, GPU) is None
+    assert kernels.card_speed(tmp_path).tflops["int8"] == 110.0
+    assert len(measured) == 2 * len(Format)
+
+
+def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "find_gpu", lambda: None)
+    with pytest.raises(GenerationFailed, match="driver"):
+        kernels.card_speed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tflops", "chosen"),
+    [
+        ({"bfloat16": 30.0, "int8": 120.0, "float8": 60.0}, ("int8", True)),  # as on GeForce
+        ({"bfloat16": 30.0, "int8": 110.0, "float8": 120.0}, ("int8", True)),  # nearly as fast, and more exact
+        ({"bfloat16": 700.0, "int8": 620.0, "float8": 1150.0}, ("float8", True)),  # as on an H200
+        ({"bfloat16": 30.0, "int8": 31.0}, ("int8", False)),  # no gain in speed, so none is lost in precision
+        ({"bfloat16": 30.0}, ("int8", False)),
+        ({"bfloat16": 50.0, "float8": 100.0}, ("float8", True)),
+    ],
+)
+def test_format_is_the_fastest_that_is_exact_enough(tflops: dict[str, float], chosen: tuple[str, bool]) -> None:
+    speed = CardSpeed(gpu="a", driver="b", torch="c", link_gb_s=12.0, tflops=tflops)
+    assert speed.choose_format() == chosen
