@@ -255,12 +255,21 @@ def fetch(
     model: Annotated[
         str | None, typer.Argument(help="majicflus-v1 or flux1-dev; default: the config's.", metavar="MODEL")
     ] = None,
+    prepare: Annotated[
+        bool | None,
+        typer.Option(
+            "--prepare/--no-prepare",
+            help="Pack the weights for this graphics card now, or when they are first used. Default: ask.",
+            show_default=False,
+        ),
+    ] = None,
     config_path: ConfigPath = None,
 ) -> None:
     """Download the files of a model and compare them with the hub; goes on where an earlier download stopped."""
     from bot import logs
     from bot.config import LogConfig, load_config
     from pipeline import files
+    from pipeline.hardware import find_gpu
     from pipeline.models import AUTO, MAJICFLUS_V1, find_model
 
     config, _ = load_config(config_path)
@@ -276,10 +285,35 @@ def fetch(
             raise
         reasons = "".join(f"\n  {repo}: {reason}" for repo, reason in error.reasons.items())
         say("•", f"the files look whole, but were not compared with the hub:{reasons}", style="yellow", on_stderr=False)
+    else:
+        for path in replaced:
+            say("•", f"replaced a file that differed from the hub's: {path}", style="yellow", on_stderr=False)
+        say("✔", "all files are there and whole", style="green", on_stderr=False)
+    if config.pipeline.device != "cpu" and find_gpu() is not None:
+        logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
+        _prepare(config.pipeline, card, is_wanted=prepare)
+
+
+def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:
+    """Load a model once, which packs its weights and compiles its code for this graphics card."""
+    from pipeline.models import create_engine
+    from pipeline.outlook import PACKED_GB
+
+    cost = f"{PACKED_GB} GB of disk, some minutes"
+    if is_wanted is None:
+        is_wanted = can_ask() and typer.confirm(f"Pack the weights for this card now ({cost})?", default=True)
+    if not is_wanted:
+        say("•", f"its weights are packed when it is first used: {cost}", style="yellow", on_stderr=False)
         return
-    for path in replaced:
-        say("•", f"replaced a file that differed from the hub's: {path}", style="yellow", on_stderr=False)
-    say("✔", "all files are there and whole", style="green", on_stderr=False)
+    engine = create_engine(card.name, config)
+    engine.load()
+    engine.close()
+    say("✔", "ready to draw", style="green", on_stderr=False)
+
+
+def can_ask() -> bool:
+    """Whether somebody sits at the terminal."""
+    return sys.stdin.isatty()
 
 
 @app.command()

@@ -14,6 +14,7 @@ import signal
 import statistics
 import time
 from collections import deque
+from functools import partial
 from typing import Final
 
 from pydantic import SecretStr
@@ -35,6 +36,7 @@ from bot.store.settingstore import SettingStore
 from bot.worker import Worker
 from pipeline import EngineDead, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
 from pipeline.models import ModelCard, choose_model, find_model, usable_models
+from pipeline.outlook import look_ahead
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +118,7 @@ async def _serve(
         images=images,
         limits_config=config.limits,
         storage=config.storage,
+        look_ahead=partial(look_ahead, card, config.pipeline),
     )
     worker = Worker(queue, executor, images, config.worker)
     lag = _LagProbe()

@@ -46,12 +46,9 @@ from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.hardware import MIB, Gpu, find_gpu
 from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
+from pipeline.outlook import PACKED_GB, look_ahead
 
-# Bytes per weight at rest in host memory, see `pipeline/flux/checkpoint.py`: offloaded models keep the
-# transformer in 8 bits and the rest in bfloat16, small ones are float32.
-_OFFLOADED_DIT_BYTES: Final = 1
-_OFFLOADED_BYTES: Final = 2
-_RESIDENT_BYTES: Final = 4
+_BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
 # Python, PyTorch and what drawing needs beside the weights: `draw` peaks at 1082 MiB with the demo's 86 (Linux, CPU).
 _BASE_MIB: Final = 1000
 
@@ -239,6 +236,8 @@ def check_machine(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
     on_gpu = gpu is not None and config.device != "cpu"
     findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
+    if on_gpu and card.is_offloaded:
+        findings.append(_check_outlook(card, config))
     return findings
 
 
@@ -256,11 +255,27 @@ def _check_gpu(gpu: Gpu | None, card: ModelCard, config: PipelineConfig) -> list
     return [ok("gpu", text)]
 
 
+def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
+    """How the model will run on the card, from what its last load measured and packed."""
+    outlook = look_ahead(card, config)
+    if outlook is None or outlook.plan is None or outlook.step_s is None:
+        text = f"not known before {card.name} was loaded once, which packs its weights: {PACKED_GB} GB of disk, minutes"
+        return note("speed", text)
+    speed, plan = outlook.speed, outlook.plan
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in speed.tflops.items())
+    return ok(
+        "speed",
+        f"{outlook.kept_as}: {plan.resident_bytes / 1e9:.1f} GB of weights stay on the card, "
+        f"{plan.streamed_bytes / 1e9:.1f} GB are streamed at every step at {speed.link_gb_s:.1f} GB/s; about "
+        f"{outlook.step_s:.2f} s per step of a large square picture (TFLOP/s: {rates})",
+    )
+
+
 def _check_memory(gpu: Gpu | None, card: ModelCard, config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     free_mib = psutil.virtual_memory().available // MIB
     need_mib = _BASE_MIB + _weights_mib(card, config, on_gpu=gpu is not None)
     checks = [
-        ("memory", need_mib, free_mib, "close other programs, or add memory or swap: the weights rest there"),
+        ("memory", need_mib, free_mib, "close other programs, or add memory or swap: weights rest there"),
     ]
     if gpu is not None:
         way_out = f"close what uses the card, or set [pipeline] vram_limit_mib to at most {gpu.free_mib}"
@@ -333,18 +348,24 @@ def _nearest_folder(path: Path) -> Path:
 
 
 def _weights_mib(card: ModelCard, config: PipelineConfig, *, on_gpu: bool) -> int:
-    """Host memory that the weights take once loaded, from the shapes in the file headers."""
+    """Host memory that the weights take once loaded, from the shapes in the file headers.
+
+    On a GPU a large model keeps in it what the card does not hold of the transformer, in 8 bits; all else is read
+    from the disk when it is needed.
+    """
+    if card.is_offloaded and on_gpu:
+        return max(0, _weights(card, "dit", config) // MIB - config.vram_limit_mib)
+    kinds = [kind for kind in card.files if not kind.startswith("tokenizer")]
+    return _BYTES_PER_WEIGHT * sum(_weights(card, kind, config) for kind in kinds) // MIB
+
+
+def _weights(card: ModelCard, kind: str, config: PipelineConfig) -> int:
+    """How many there are in a part of a model."""
     total = 0
-    for kind, file in card.files.items():
-        if kind.startswith("tokenizer"):
-            continue
-        size = _RESIDENT_BYTES
-        if card.is_offloaded and on_gpu:
-            size = _OFFLOADED_DIT_BYTES if kind == "dit" else _OFFLOADED_BYTES
-        for path in files.weights_of(file, config.models_dir):
-            with safe_open(path, framework="numpy") as weights:
-                total += size * sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
-    return total // MIB
+    for path in files.weights_of(card.files[kind], config.models_dir):
+        with safe_open(path, framework="numpy") as weights:
+            total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
+    return total
 
 
 def _torch_has_cuda() -> bool:

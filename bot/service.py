@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
+from pipeline.outlook import Outlook
 from pipeline.source import resolve_with_source, source_png
 from pipeline.spec import MAX_SEED, Aspect, ImageOptions
 
@@ -58,6 +59,7 @@ class Stats:
     disk_free_bytes: int
     model: str
     uptime_s: float
+    outlook: Outlook | None  # of a large model on this card
 
 
 class Service:
@@ -74,6 +76,7 @@ class Service:
         images: ImageStore,
         limits_config: LimitsConfig,
         storage: StorageConfig,
+        look_ahead: Callable[[], Outlook | None] = lambda: None,
         clock: Clock = time.time,
     ) -> None:
         self.card = card
@@ -85,6 +88,7 @@ class Service:
         self._images = images
         self._limits = limits_config
         self._storage = storage
+        self._look_ahead = look_ahead
         self._clock = clock
         self._started_at = clock()
 
@@ -278,4 +282,5 @@ class Service:
             disk_free_bytes=self._images.free_bytes(),
             model=self.card.name,
             uptime_s=now - self._started_at,
+            outlook=await asyncio.to_thread(self._look_ahead),
         )

@@ -126,4 +126,13 @@ class AdminCommands:
             disk_gib=f"{stats.disk_free_bytes / GIB:.1f}",
             started_at=relative(int(time.time() - stats.uptime_s)),
         )
+        if stats.outlook is not None and stats.outlook.plan is not None:
+            plan = stats.outlook.plan
+            lines += "\n" + wording.say(
+                "admin-card",
+                format=stats.outlook.kept_as,
+                resident_gb=f"{plan.resident_bytes / 1e9:.1f}",
+                streamed_gb=f"{plan.streamed_bytes / 1e9:.1f}",
+                link_gb_s=f"{stats.outlook.speed.link_gb_s:.1f}",
+            )
         await say(interaction, lines)

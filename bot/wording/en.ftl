@@ -212,6 +212,7 @@ admin-stats =
     In 24 hours: { $done } done, { $failed } failed, { $cancelled } cancelled
     Drawing time in 24 hours: { $gpu_minutes } min · one step: { $step }
     Free disk: { $disk_gib } GiB · started { $started_at }
+admin-card = Weights: { $format } · { $resident_gb } GB on the card · { $streamed_gb } GB streamed at every step, { $link_gb_s } GB/s
 admin-state-open = taking requests
 admin-state-closing = shutting down
 admin-step = { $step_s } s

@@ -180,6 +180,7 @@ admin-stats =
     24 小时内：完成 { $done }，失败 { $failed }，取消 { $cancelled }
     24 小时绘制时间：{ $gpu_minutes } 分钟 · 每步：{ $step }
     剩余磁盘：{ $disk_gib } GiB · { $started_at }启动
+admin-card = 权重：{ $format } · 显卡上 { $resident_gb } GB · 每步传输 { $streamed_gb } GB，{ $link_gb_s } GB/s
 admin-state-open = 正常接单
 admin-state-closing = 正在关闭
 admin-step = { $step_s } 秒

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections import namedtuple
@@ -29,6 +31,7 @@ from bot.store.database import Database
 from pipeline.config import PipelineConfig
 from pipeline.hardware import Gpu
 from pipeline.models import DEMO, MAJICFLUS_V1
+from pipeline.speed import CardSpeed, write_speed
 from tests.discord_server import Discord, Permission
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
@@ -232,14 +235,55 @@ def test_every_file_that_is_missing_or_cut_off_is_named(clean_place: Path) -> No
 
 
 @pytest.mark.usefixtures("gpu")
-def test_memory_is_counted_in_the_precision_in_which_weights_rest(clean_place: Path) -> None:
-    """1 MiB of weights in each of four files: the transformer rests in 8 bits, the others in 16."""
+def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
+    """1 MiB of weights in each of four files, all of which fits on the card."""
     write_model(clean_place)
     findings = check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False)
-    assert marks(findings) == "✔✔✔✔✔"
+    assert marks(findings) == "✔✔✔✔✔•"
     assert "majicflus-v1" in only(findings, "model").text
-    assert only(findings, "memory").text.startswith("1007 MiB needed")
+    assert only(findings, "memory").text.startswith("1000 MiB needed")
     assert only(findings, "gpu memory").text == "7000 MiB needed, 7600 MiB free"
+    assert "loaded once" in only(findings, "speed").text
+
+
+@pytest.mark.usefixtures("gpu")
+def test_speed_is_told_from_what_was_measured_and_packed(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(clean_place)
+    monkeypatch.setattr("pipeline.outlook.find_gpu", lambda: CARD)
+    write_measured(clean_place)
+    finding = only(check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False), "speed")
+    assert finding.mark is Mark.OK
+    assert finding.text.startswith("int8: 4.")
+    assert "streamed at every step at 12.5 GB/s; about " in finding.text
+    assert "int8 110" in finding.text
+    config = PipelineConfig(models_dir=clean_place, vram_limit_mib=2000)
+    assert only(check.check_machine(config, is_running=False), "speed").mark is Mark.NOTE
+    (clean_place / "packed" / "majicflus-v1.t5.int8.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
+    finding = only(check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False), "speed")
+    assert finding.mark is Mark.NOTE
+
+
+def write_measured(models_dir: Path) -> None:
+    """What the first load of a large model leaves behind, with the sizes of FLUX.1 in 8 bits."""
+    write_speed(
+        models_dir,
+        CardSpeed(
+            gpu=CARD.name, driver=CARD.driver, torch="2", link_gb_s=12.5, tflops={"bfloat16": 30.0, "int8": 110.0}
+        ),
+    )
+    double = {f"blocks.{number}": 227 * 10**6 for number in range(19)}
+    single = {f"single_blocks.{number}": 113 * 10**6 for number in range(38)}
+    modulation = {f"{name}#modulation": 57 * 10**6 for name in (*double, *single)}
+    parts = {
+        "dit.int8": {"": 90 * 10**6, **double, **single, **modulation},
+        "t5.int8": {"": 10**6, "shared": 263 * 10**6, **{f"encoder.block.{n}": 190 * 10**6 for n in range(24)}},
+        "clip.bfloat16": {"": 10**6, "token_embedding": 76 * 10**6, "encoders.0": 14 * 10**6},
+    }
+    for part, sizes in parts.items():
+        header = {name: {"dtype": "U8", "shape": [size], "data_offsets": [0, size]} for name, size in sizes.items()}
+        text = json.dumps({"__metadata__": {"source": "x"}, **header}).encode()
+        path = models_dir / "packed" / f"majicflus-v1.{part}.safetensors"
+        path.write_bytes(struct.pack("<Q", len(text)) + text)
 
 
 @pytest.mark.usefixtures("gpu")

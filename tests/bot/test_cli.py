@@ -25,6 +25,7 @@ from pipeline import files
 from pipeline.cards import ModelCard
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from pipeline.fetch import FetchProgress
+from pipeline.hardware import Gpu
 from pipeline.png import read_spec
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
@@ -333,6 +334,44 @@ def test_fetch_without_a_hub_says_what_is_known(monkeypatch: pytest.MonkeyPatch,
     assert result.exit_code == (ExitCode.OK if is_whole else ExitCode.FAILED)
     assert "✔" not in result.output
     assert "is kept" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "has_gpu", "answer", "is_loaded"),
+    [
+        (["--prepare"], True, None, True),
+        (["--no-prepare"], True, None, False),
+        ([], True, None, False),
+        ([], True, True, True),
+        ([], True, False, False),
+        (["--prepare"], False, None, False),
+    ],
+    ids=["wanted", "unwanted", "nobody to ask", "yes", "no", "no card"],
+)
+def test_fetch_packs_the_weights_for_the_card_if_wanted(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], has_gpu: bool, answer: bool | None, is_loaded: bool
+) -> None:
+    done: list[str] = []
+
+    class Engine:
+        def load(self) -> None:
+            done.append("load")
+
+        def close(self) -> None:
+            done.append("close")
+
+    gpu = Gpu(name="a", driver="1", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
+    monkeypatch.setattr("pipeline.fetch.fetch", lambda *_, **__: [])
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: gpu if has_gpu else None)
+    monkeypatch.setattr("pipeline.models.create_engine", lambda _name, _config: Engine())
+    if answer is not None:
+        monkeypatch.setattr("typer.confirm", lambda *_, **__: answer)
+        monkeypatch.setattr(cli, "can_ask", lambda: True)
+    result = invoke("fetch", "flux1-dev", *options)
+    assert result.exit_code == 0
+    assert done == (["load", "close"] if is_loaded else [])
+    assert ("ready to draw" in result.stdout) is is_loaded
+    assert ("packed when it is first used" in result.stdout) is (has_gpu and not is_loaded)
 
 
 def test_fetch_has_nothing_to_do_for_the_demo() -> None:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from bot.jobs import JobStatus
+from pipeline.outlook import Outlook
+from pipeline.plan import make_plan
+from pipeline.speed import CardSpeed
 from tests.bot.chat.conftest import Stage
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
@@ -121,7 +124,13 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     await queue_up(stage)
     page = await admin(stage, manager, "stats")
     assert "Model **fake** · taking requests" in page and "Waiting 1" in page and "GiB" in page
-    assert "one step: not measured yet" in page
+    assert "one step: not measured yet" in page and "Weights" not in page
+    speed = CardSpeed(gpu="a", driver="1", torch="2", link_gb_s=12.5, tflops={"bfloat16": 30.0, "int8": 110.0})
+    plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9 + 10**9, width=512, height=512)
+    stage.service._look_ahead = lambda: Outlook(kept_as="int8", speed=speed, plan=plan, step_s=0.3)
+    page = await admin(stage, manager, "stats")
+    kept, streamed = plan.resident_bytes / 1e9, plan.streamed_bytes / 1e9
+    assert f"Weights: int8 · {kept:.1f} GB on the card · {streamed:.1f} GB streamed at every step, 12.5 GB/s" in page
     await stage.service.pause("")
     assert "paused by a moderator" in await admin(stage, manager, "stats")
     stage.service.stop_accepting()
