@@ -115,7 +115,8 @@ class FluxEngine:
             assert self._transformer is not None and self._arithmetic is not None
             self._transformer.multiply_8bit(False)
             try:
-                return self._draw(self._pipe, spec, source, on_progress, should_stop)
+                with torch.compiler.set_stance("force_eager"):  # compiling other arithmetic would take a minute
+                    return self._draw(self._pipe, spec, source, on_progress, should_stop)
             finally:
                 self._transformer.multiply_8bit(self._arithmetic.multiplies_8bit)
         except Exception as error:

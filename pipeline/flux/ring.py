@@ -6,16 +6,23 @@ filled at once, which is how the order of things is tested.
 
 The GPU fetches page-locked memory by itself. Other memory is first copied, by a thread, to a small page-locked
 buffer: slower, but the system has little page-locked memory to give.
+
+With the log at `debug` every block is summed up before and after its way, which is slow and finds what went wrong.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import torch
 from torch import Tensor
+
+from pipeline.errors import GenerationFailed
+
+log = logging.getLogger(__name__)
 
 STAGE_BYTES: Final = 2**25
 STAGES: Final = 2
@@ -33,6 +40,8 @@ class Ring:
         self._copies = torch.cuda.Stream() if device == "cuda" else None
         self._full = [torch.cuda.Event() for _ in self.slots] if self._copies else []
         self._free = [torch.cuda.Event() for _ in self.slots] if self._copies else []
+        self._checks = log.isEnabledFor(logging.DEBUG)
+        self._sums: dict[int, tuple[int, int]] = {}  # by slot: bytes, and their sum
         self._staging: dict[int, Future[None]] = {}  # by slot that the thread fills
         self._stager: _Stager | None = None
         self._source: Iterator[Tensor] = iter(())
@@ -53,7 +62,11 @@ class Ring:
             self._fill()
 
     def take(self) -> int:
-        """The slot that holds the next block; its bytes may be used by what is launched from now on."""
+        """The slot that holds the next block; its bytes may be used by what is launched from now on.
+
+        Raises:
+            GenerationFailed: it holds something else; looked for only with the log at `debug`.
+        """
         assert self._taken < self._filled, "nothing was fed"
         slot = self._taken % len(self.slots)
         if self._copies is not None:
@@ -61,6 +74,10 @@ class Ring:
                 future.result()
             torch.cuda.current_stream().wait_event(self._full[slot])
         self._taken += 1
+        if self._checks:
+            size, expected = self._sums[slot]
+            if _sum(self.slots[slot][:size]) != expected:
+                raise GenerationFailed(f"slot {slot} of the ring does not hold the block that was sent")
         return slot
 
     def give(self) -> None:
@@ -77,6 +94,8 @@ class Ring:
             return
         slot = self._filled % len(self.slots)
         target = self.slots[slot][: len(block)]
+        if self._checks:
+            self._sums[slot] = len(block), _sum(block)
         if self._copies is None:
             target.copy_(block)
         elif block.is_pinned():
@@ -89,6 +108,11 @@ class Ring:
             self._stager = self._stager or _Stager(self._copies)
             self._staging[slot] = self._stager.start(block, target, free=self._free[slot], full=self._full[slot])
         self._filled += 1
+
+
+def _sum(data: Tensor) -> int:
+    """Of bytes."""
+    return int(data.sum(dtype=torch.int64))
 
 
 class _Stager:

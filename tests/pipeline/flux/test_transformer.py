@@ -372,6 +372,25 @@ def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, min
             assert equal(run(transformer), drawn)
 
 
+def test_wrong_bytes_in_a_slot_are_found_when_debugging(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="pipeline.flux.ring")
+    transformer = make(kept_as=Format.INT8)
+    whole = run(transformer)
+    ring = ring_for(transformer, 2)
+    transformer.place([], ring=ring)
+    assert equal(run(transformer), whole)
+
+    def spoil(*_inputs: object) -> None:
+        ring.slots[0][100] ^= 1
+        ring.slots[1][100] ^= 1
+
+    handle = transformer.module.get_submodule("blocks.0").register_forward_hook(spoil)
+    with pytest.raises(GenerationFailed, match="ring does not hold"):
+        run(transformer)
+    handle.remove()
+    assert equal(run(transformer), whole)
+
+
 @pytest.fixture
 def small_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans count bytes exactly, as if nothing but blocks and activations took room."""
