@@ -186,6 +186,8 @@ class Emulator:
             status, body = self._carry_out(call, call.op)
         except ApiError as error:
             return _json(error.status, error.body(), verdict.headers)
+        except ConnectionError:
+            raise  # who asked went away, or was killed, before the body was here: nothing has happened
         except Exception as error:
             self.violation("emulator", f"the emulator failed: {error!r}")
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -148,6 +149,29 @@ async def test_reset_loses_the_answer_but_not_the_effect() -> None:
             await bot.send({"content": "c"})
         assert [m.content for m in d.messages(d.channel)] == ["c"]
         assert [r.status for r in d.requests("messages")] == [0]
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=b", "application/json"])
+async def test_bot_killed_in_the_middle_of_a_request_has_broken_no_rule(content_type: str) -> None:
+    async with Discord() as d, RawBot(d, connect=False, commands=()) as bot:
+        sending = asyncio.Event()
+
+        async def half_of_it() -> AsyncIterator[bytes]:
+            yield b'--b\r\nContent-Disposition: form-data; name="files[0]"; filename="a.png"\r\n\r\nhalf of a pic'
+            sending.set()
+            await asyncio.Event().wait()
+
+        path = f"/channels/{d.channel.id}/messages"
+        request = asyncio.create_task(
+            bot.post(path, data=half_of_it(), headers={"Content-Type": content_type})
+        )
+        await sending.wait()
+        request.cancel()
+        await d.wait_requests("messages")
+        assert [record.status for record in d.requests("messages")] == [0]
+        assert d.messages(d.channel) == []
+        assert (await bot.send({"content": "c"}))[0] == 200
+        d.assert_clean()
 
 
 async def test_hang_ends_with_the_server() -> None:
