@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DiskFull
-from pipeline.flux.packing import Block
+from pipeline.flux.packing import ALIGN, Block
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1  # of what the bytes mean; raise it with any change of `formats.py` or `packing.py`
+VERSION: Final = 2  # of what the bytes mean; raise it with any change of `formats.py` or `packing.py`
 SPARE_BYTES: Final = 2**30  # that the disk keeps
 
 
@@ -94,6 +94,7 @@ def write_packed(
     path.parent.mkdir(parents=True, exist_ok=True)
     header, total = _header(blocks, source)
     text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % ALIGN)  # or, on some CPUs, products of what is mapped would round otherwise
     if (free := shutil.disk_usage(path.parent).free) < total + SPARE_BYTES:
         raise DiskFull(path.parent, total + SPARE_BYTES, free)
     part = path.with_suffix(".part")

@@ -20,7 +20,7 @@ from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.flux import packed_file
 from pipeline.flux import transformer as transformer_module
 from pipeline.flux.formats import Format
-from pipeline.flux.packing import block_of
+from pipeline.flux.packing import ALIGN, block_of
 from pipeline.flux.ring import Ring
 from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
@@ -197,6 +197,7 @@ def test_packed_file_is_written_once_and_read_after_that(
     whole = run(make(kept_as=Format.INT8))
     assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
     assert {REST, "blocks.0"} < load_file(cache).keys()  # any tool can look inside
+    assert all(data.data_ptr() % ALIGN == 0 for data in make(kept_as=Format.INT8, cache=cache)._packed.values())
     monkeypatch.setattr("pipeline.flux.streamed.write_packed", None)
     assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
 
