@@ -172,9 +172,10 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
         if target.startswith("http"):
             continue
         file, _, anchor = target.partition("#")
-        assert (path.parent / file).is_file(), target
+        place = path.parent / file if file else path
+        assert place.is_file(), target
         if anchor:
-            headings = re.findall(r"^#+ (.+)$", (path.parent / file).read_text("utf-8"), re.MULTILINE)
+            headings = re.findall(r"^#+ (.+)$", place.read_text("utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
 
 
