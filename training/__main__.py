@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 import pipeline.demo
 from training import autoencoder, evaluation, networks, sampling, scenes, sprites, trainer
+from training.blend import blend
 from training.vocabulary import load_concepts
 
 WEIGHTS = Path(pipeline.demo.__file__).parent / "weights"
@@ -26,9 +27,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     args = _parser().parse_args(arguments)
-    {"sprites": _sprites, "vae": _vae, "train": _train, "evaluate": _evaluate, "references": _references}[args.command](
-        args
-    )
+    {
+        "sprites": _sprites,
+        "vae": _vae,
+        "train": _train,
+        "blend": _blend,
+        "evaluate": _evaluate,
+        "references": _references,
+    }[args.command](args)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--guidance-weight", type=float, default=DEFAULTS.guidance_weight)
             command.add_argument("--guided-below", type=float, default=DEFAULTS.guided_below, help="noise level, 0…1")
             command.add_argument("--no-compile", action="store_true")
+    text = "average the weights of a run with those of one that went on from it"
+    command = commands.add_parser("blend", help=text, description=text)
+    command.add_argument("--weights", type=Path, default=WEIGHTS, help="folder whose files' layout is kept")
+    command.add_argument("--towards", type=Path, required=True, help="folder of the run that went on")
+    command.add_argument("--share", type=float, required=True, help="0…1: how far to go")
+    command.add_argument("--out", type=Path, required=True, help="folder for the blend")
     command = add("evaluate", "score every concept in both languages, unknown words and the variety of the seeds")
     command.add_argument("--weights", type=Path, default=WEIGHTS)
     command.add_argument("--steps", type=int, default=8)
@@ -127,6 +139,14 @@ def _train(args: argparse.Namespace) -> None:
             run.run(phase, seconds=minutes * 60)
     if devices > 1:
         dist.destroy_process_group()
+
+
+def _blend(args: argparse.Namespace) -> None:
+    try:
+        blend(args.weights, args.towards, share=args.share, out=args.out)
+    except ValueError as error:
+        sys.exit(str(error))
+    logger.info("%g of the way from %s to %s is in %s", args.share, args.weights, args.towards, args.out)
 
 
 def _evaluate(args: argparse.Namespace) -> None:

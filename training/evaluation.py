@@ -7,7 +7,7 @@ product itself: `imagine-bot bench quality`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -15,18 +15,16 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from pipeline.demo import scoring
-from training.captions import TURN_DEG
 from training.scenes import OBJECT, compose
 from training.sprites import Atlas
 from training.vocabulary import LANGUAGES, UNKNOWN_IS_DRAWN_AS, Concept, Language
 
 WHITE_GROUND: Final = {"en": " on a white background", "zh": "，白色背景"}
 CUTOUT_SCENE_SIZE: Final = 0.76
-VIEWS_DEG: Final = (0.0, -TURN_DEG * 2 / 3, TURN_DEG * 2 / 3)  # references stand upright; drawings may be turned
 SEEDS: Final = 8
 SEED_PROMPTS: Final = ("a castle", "a cat", "a red apple", "house", "一辆汽车", "熊猫", "a robot", "一朵向日葵")
 # Kept out of training: no entry of `unknown.json` occurs in them.
@@ -130,15 +128,8 @@ def variety(pictures: Tensor) -> Variety:
 
 
 def nearest(picture: Tensor) -> list[str]:
-    """Keys of all concepts, the most similar first. `picture`: (H, W, RGB) uint8, which is mirrored and turned, too.
-
-    Of true scenes as they are trained on, all are recognised so; of the upright view alone, four of five.
-    """
-    references = scoring.references()
-    features = np.stack([scoring.feature(scoring.cutout(view)) for view in _views(picture)])
-    distances = np.linalg.norm(references.features - features[:, None], axis=-1).min(0)
-    order = dict.fromkeys(references.concept_of[np.argsort(distances)].tolist())
-    return [references.concepts[index].key for index in order]
+    """Keys of the five most similar concepts, best first. `picture`: (H, W, RGB) uint8."""
+    return [concept.key for concept in scoring.references().nearest(_as_seen(Image.fromarray(picture.numpy())))]
 
 
 def write_references(concepts: Sequence[Concept], atlas: Atlas, folder: Path) -> None:
@@ -156,14 +147,6 @@ def write_references(concepts: Sequence[Concept], atlas: Atlas, folder: Path) ->
     rows = [{"key": concept.key, **{name: list(concept.names[name]) for name in LANGUAGES}} for concept in concepts]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "concepts.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-
-
-def _views(picture: Tensor) -> Iterator[scoring.Array]:
-    upright = Image.fromarray(picture.numpy())
-    red, green, blue = (round(255 * part) for part in scoring.background(_as_seen(upright)))
-    for image in (upright, ImageOps.mirror(upright)):
-        for angle in VIEWS_DEG:
-            yield _as_seen(image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=(red, green, blue)))
 
 
 def _as_seen(image: Image.Image) -> scoring.Array:

@@ -54,10 +54,30 @@ def test_sides_are_looked_at_apart() -> None:
     assert references().nearest(picture, "right")[0].key == "red apple"
 
 
+@pytest.mark.parametrize(("turn_deg", "is_mirrored"), [(10, False), (-10, False), (0, True), (10, True)])
+def test_turned_and_mirrored_things_are_recognised_on_each_side(turn_deg: int, is_mirrored: bool) -> None:
+    halves = []
+    for key in ("trumpet", "telescope"):  # which look elsewhere in a mirror
+        half = Image.fromarray((paste(blank(), key)[:, 32:96] * 255).astype(np.uint8))
+        half = half.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if is_mirrored else half
+        halves.append(np.asarray(half.rotate(turn_deg, Image.Resampling.BICUBIC, fillcolor="white")) / 255)
+    picture = np.concatenate(halves, axis=1)
+    assert references().nearest(picture, "left")[0].key == "trumpet"
+    assert references().nearest(picture, "right")[0].key == "telescope"
+
+
 def test_background_and_place_are_found() -> None:
     picture = paste(blank(0.1, 0.4, 0.9), "banana", x=0.25, y=0.75, size=40)
     assert scoring.background(picture) == pytest.approx([0.1, 0.4, 0.9])
     assert scoring.centre(picture) == pytest.approx((0.25, 0.75), abs=0.05)
+
+
+def test_specks_on_the_border_are_no_part_of_the_object() -> None:
+    picture = paste(blank(0.1, 0.4, 0.9), "banana", size=64)
+    alone = scoring.cutout(picture)
+    picture[:3, :3] = picture[-3:, -3:] = 0
+    assert (scoring.cutout(picture) == alone).all()
+    assert scoring.count_objects(picture) == 1
 
 
 def test_empty_picture_has_no_object() -> None:
