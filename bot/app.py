@@ -15,12 +15,13 @@ import statistics
 import time
 from collections import deque
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
 from bot.chat.client import ChatClient
-from bot.config import Config
+from bot.config import Config, StorageConfig
 from bot.console.server import Console
 from bot.delivery import DeliveryLoop
 from bot.errors import BotError, ExitCode, StoreUnavailable
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "imagine-bot.db"
 IMAGES_FOLDER: Final = "images"
+PROMPTS_FOLDER: Final = "prompts"
 # With the default stop_grace_s of 10 the whole stop stays under 20 s.
 ANNOUNCE_DEADLINE_S: Final = 3.0
 FLUSH_DEADLINE_S: Final = 3.0
@@ -67,7 +69,11 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
         raise ModelFilesMissing(card.name, [each.path for each in missing])
     stop = asyncio.Event()
     _listen_for_signals(stop)
-    executor = create_executor(config.pipeline, stop_grace_s=config.worker.stop_grace_s)
+    executor = create_executor(
+        config.pipeline,
+        stop_grace_s=config.worker.stop_grace_s,
+        prompts_dir=config.storage.data_dir / PROMPTS_FOLDER,
+    )
     exit_code = ExitCode.OK
     is_hung = False
     try:
@@ -144,7 +150,7 @@ async def _serve(
             drawing = parts.create_task(_load_and_draw(executor, card, worker, lag), name="worker")
             background = [
                 parts.create_task(_deliver(chat, delivery), name="delivery"),
-                parts.create_task(_prune_forever(jobs, images, config.storage.history_days), name="prune"),
+                parts.create_task(_prune_forever(jobs, images, config.storage), name="prune"),
                 parts.create_task(lag.run(), name="lag"),
             ]
             if console is not None:
@@ -185,13 +191,15 @@ async def _deliver(chat: ChatClient | None, delivery: DeliveryLoop) -> None:
         loops.create_task(delivery.run_cards())
 
 
-async def _prune_forever(jobs: JobStore, images: ImageStore, history_days: int) -> None:
+async def _prune_forever(jobs: JobStore, images: ImageStore, config: StorageConfig) -> None:
     """Forget what is older than the config says, in small batches, once an hour."""
     await images.sweep()
     while True:
+        before = int(time.time()) - config.history_days * DAY_S
+        await asyncio.to_thread(forget_prompts, config.data_dir / PROMPTS_FOLDER, before=before)
         try:
-            while deleted := await prune(jobs, images, before=int(time.time()) - history_days * DAY_S):
-                log.info("%s jobs older than %s days were deleted", deleted, history_days)
+            while deleted := await prune(jobs, images, before=before):
+                log.info("%s jobs older than %s days were deleted", deleted, config.history_days)
             await images.delete_sources(kept=await jobs.sources(), before=time.time() - ORPHAN_AGE_S)
         except StoreUnavailable as error:
             log.error("old jobs cannot be deleted now: %s", error)
@@ -204,6 +212,14 @@ async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
     gone = [job.id for job in old if job.image_path is None or await images.delete(job.image_path)]
     await jobs.delete(gone)
     return len(gone)
+
+
+def forget_prompts(folder: Path, *, before: float) -> None:
+    """Delete what the engine read of prompts that nobody has drawn since `before`. Blocks."""
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < before:
+                path.unlink()
 
 
 class _LagProbe:

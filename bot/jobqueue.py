@@ -257,6 +257,11 @@ class JobQueue:
         ]
         return standings
 
+    async def upcoming(self, model: str) -> list[str]:
+        """The prompts that wait for a model, in the order in which they will probably be drawn."""
+        standings = await self.standings()
+        return [job.spec.prompt for job, stands in standings if stands.position and job.spec.model == model]
+
     async def pace(self, spec: ImageSpec) -> Pace:
         """How fast pictures like this one are drawn here; the card's guess before any was."""
         return await self.measured_pace(spec) or self._assumed_pace(spec)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 import structlog
 
 from bot.config import WorkerConfig
+from bot.errors import StoreUnavailable
 from bot.executors import Executor
 from bot.jobqueue import JobQueue, RunningJob
 from bot.jobs import FailureCode, Job, JobStatus, StopReason
@@ -101,6 +102,7 @@ class Worker:
                 on_progress=lambda progress: self._queue.report(job.id, progress),
                 stop=running.stop,
                 source=source,
+                upcoming=await self._upcoming(job.spec.model),
             )
         )
         try:
@@ -113,6 +115,12 @@ class Worker:
             return drawing.result()
         finally:
             drawing.cancel()
+
+    async def _upcoming(self, model: str) -> Sequence[str]:
+        try:
+            return await self._queue.upcoming(model)
+        except StoreUnavailable:  # it only saves time
+            return ()
 
     async def _save(self, job: Job, image: GeneratedImage) -> Job | None:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""

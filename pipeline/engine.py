@@ -6,7 +6,7 @@ Torch-free, so that callers import it in milliseconds. Implementations: `flux/en
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -103,12 +103,19 @@ class Engine(Protocol):
         """
 
     def generate(
-        self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop, source: bytes | None = None
+        self,
+        spec: ImageSpec,
+        *,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+        source: bytes | None = None,
+        upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Draw one picture; loads first if nobody did.
 
         `source` is the picture that `spec.source` names, if it names one: (height, width, RGB) uint8 of the
-        size that is drawn; `check_source` says whether it is.
+        size that is drawn; `check_source` says whether it is. `upcoming` are the prompts that will probably be
+        drawn next, which an engine may read along with this one; no picture depends on it.
 
         `on_progress` is called on this thread before each step and after the last. `should_stop` is asked
         again and again, so stopping takes one step at most; encoding and decoding cannot be interrupted.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from PIL import Image
@@ -40,7 +41,13 @@ class FakeEngine:
             self._is_loaded = True
 
     def generate(
-        self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop, source: bytes | None = None
+        self,
+        spec: ImageSpec,
+        *,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+        source: bytes | None = None,
+        upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Walk through the stages of a real run, `step_s` per step; see `Engine.generate`."""
         self._check_alive()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -170,8 +171,11 @@ def usable_models(config: PipelineConfig) -> list[ModelCard]:
     return [chosen, *others]
 
 
-def create_engine(name: str, config: PipelineConfig) -> Engine:
+def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
     """Make the engine of a model; imports torch where needed (seconds), loads nothing yet.
+
+    Args:
+        prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
 
     Raises:
         UnknownModel
@@ -186,7 +190,7 @@ def create_engine(name: str, config: PipelineConfig) -> Engine:
             _limit_spinning()
             from pipeline.flux.engine import FluxEngine
 
-            return FluxEngine(card, config)
+            return FluxEngine(card, config, prompts_dir=prompts_dir)
         case _:
             raise AssertionError(card.family)
 

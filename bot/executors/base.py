@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bot.jobs import StopSignal
@@ -37,8 +37,11 @@ class Executor(Protocol):
         on_progress: Callable[[Progress], None],
         stop: StopSignal,
         source: bytes | None = None,
+        upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Draw one picture, from `source` if the spec names one; loads the spec's model first if need be.
+
+        `upcoming` are the prompts that will probably be drawn next with this model; see `Engine.generate`.
 
         Raises:
             PipelineError: whatever `Engine.generate` raises.

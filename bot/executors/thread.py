@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -50,13 +50,16 @@ class ThreadExecutor:
         on_progress: Callable[[Progress], None],
         stop: StopSignal,
         source: bytes | None = None,
+        upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Draw `spec` on the gpu thread."""
         latest = _LatestValue(on_progress)
 
         def draw() -> GeneratedImage:
             engine = self._engine_of(spec.model)
-            return engine.generate(spec, on_progress=latest.put, should_stop=stop.is_set, source=source)
+            return engine.generate(
+                spec, on_progress=latest.put, should_stop=stop.is_set, source=source, upcoming=upcoming
+            )
 
         future = self._on_thread(draw)
         try:

@@ -27,7 +27,8 @@ from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.flux.formats import Format
 from pipeline.flux.kernels import card_speed, is_supported
-from pipeline.flux.prompts import remember_prompts
+from pipeline.flux.packed_file import fingerprint
+from pipeline.flux.prompts import PromptFiles, PromptMemory, remember_prompts
 from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
 from pipeline.speed import CardSpeed, packed_path
@@ -84,19 +85,28 @@ def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, models
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A model in memory. Where it is streamed, nothing can be drawn before `Residency.fit`."""
+
+    pipe: FluxImagePipeline
+    transformer: Transformer
+    residency: Residency | None  # of a model that is streamed
+    prompts: PromptMemory
+
+
 def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
     """Teach DiffSynth checkpoints that it does not know; again is harmless."""
     MODEL_CONFIGS.extend(dict(layout) for layout in layouts if layout not in MODEL_CONFIGS)
 
 
 def load_pipeline(
-    card: ModelCard, models_dir: Path, arithmetic: Arithmetic
-) -> tuple[FluxImagePipeline, Transformer, Residency | None]:
+    card: ModelCard, models_dir: Path, arithmetic: Arithmetic, *, prompts_dir: Path | None = None
+) -> Loaded:
     """Read a model's files into a pipeline at rest. Blocks for seconds, or minutes where weights are packed first.
 
-    Returns:
-        The pipeline; its transformer; and, for a model that is streamed, what decides where its blocks lie: nothing
-        can be drawn before `Residency.fit`.
+    Args:
+        prompts_dir: where what streamed encoders read of prompts is kept across restarts.
 
     Raises:
         ModelFilesMissing: files are absent, empty or not whole.
@@ -133,12 +143,15 @@ def load_pipeline(
     transformer = read(Transformer, "dit", arithmetic.kept_as)
     transformer.multiply_8bit(arithmetic.multiplies_8bit)
     pipe.dit = transformer.module
-    residency = None
+    residency = prompt_files = None
     if arithmetic.is_streamed:
         # The library's T5 would cast activations to 8-bit floats along with weights; integers it leaves alone.
         kept_as = Format.INT8 if arithmetic.kept_as.is_8bit else Format.BFLOAT16
         text_encoders = [read(PooledTextEncoder, "clip", Format.BFLOAT16), read(TextEncoder, "t5", kept_as)]
         pipe.text_encoder_1, pipe.text_encoder_2 = (part.module for part in text_encoders)
+        if prompts_dir is not None:
+            encoders = [path for name in ("clip", "t5") for path in files.weights_of(card.files[name], models_dir)]
+            prompt_files = PromptFiles(prompts_dir, fingerprint(encoders, kept_as))
         vae = (*pipe.vae_decoder.parameters(), *pipe.vae_encoder.parameters())
         residency = Residency(
             transformer, text_encoders, sizes=card.sizes.values(), fixed_bytes=sum(weight.nbytes for weight in vae)
@@ -154,9 +167,9 @@ def load_pipeline(
         setattr(pipe, name, AutoTokenizer.from_pretrained(folder, local_files_only=True))
     if absent := [part for part in _PARTS if getattr(pipe, part) is None]:
         raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
-    remember_prompts(pipe)
+    prompts = remember_prompts(pipe, prompt_files)
     pipe.eval().requires_grad_(False)
-    return pipe, transformer, residency
+    return Loaded(pipe=pipe, transformer=transformer, residency=residency, prompts=prompts)
 
 
 def _silence_diffsynth() -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ from pipeline.flux.formats import Format
 from pipeline.flux.memory import available_bytes, hold_to, start_cuda, translate
 from pipeline.flux.modulation import NotFinite
 from pipeline.flux.preview import Previewer
+from pipeline.flux.prompts import PromptMemory
 from pipeline.flux.tiles import in_tiles
 from pipeline.flux.transformer import SHRINK_BYTES, Residency, Transformer
 from pipeline.hardware import MIB
@@ -47,14 +48,17 @@ _TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores
 class FluxEngine:
     """Draws with one model; every call comes from the same one thread. See `pipeline.engine.Engine`."""
 
-    def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
+    def __init__(self, card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | None = None) -> None:
+        """`prompts_dir`: where what a large model reads of prompts is kept across restarts; None: nowhere."""
         self._card = card
         self._config = config
+        self._prompts_dir = prompts_dir
         self._device = choose_device(config.device)
         self._pipe: FluxImagePipeline | None = None
         self._arithmetic: Arithmetic | None = None
         self._transformer: Transformer | None = None
         self._residency: Residency | None = None  # of a model that is larger than the card
+        self._prompts: PromptMemory | None = None
         self._previewer: Previewer | None = None
 
     def load(self) -> None:
@@ -72,7 +76,8 @@ class FluxEngine:
                 precision=self._config.precision,
                 models_dir=self._config.models_dir,
             )
-            pipe, transformer, self._residency = load_pipeline(self._card, self._config.models_dir, self._arithmetic)
+            loaded = load_pipeline(self._card, self._config.models_dir, self._arithmetic, prompts_dir=self._prompts_dir)
+            pipe, transformer, self._residency = loaded.pipe, loaded.transformer, loaded.residency
             self._place()
             if self._residency is not None and self._config.compile:
                 keep_compiled_in(self._config.models_dir)
@@ -84,7 +89,7 @@ class FluxEngine:
             self._residency = None
             traceback.clear_frames(error.__traceback__)  # they hold what was read so far
             raise translate(error) from error
-        self._pipe, self._transformer = pipe, transformer
+        self._pipe, self._transformer, self._prompts = pipe, transformer, loaded.prompts
         log.info(
             "model loaded",
             extra={
@@ -95,7 +100,13 @@ class FluxEngine:
         )
 
     def generate(
-        self, spec: ImageSpec, *, on_progress: OnProgress, should_stop: ShouldStop, source: bytes | None = None
+        self,
+        spec: ImageSpec,
+        *,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+        source: bytes | None = None,
+        upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Draw one picture; see `Engine.generate`. Same spec, same machine: same bytes."""
         check_source(spec, source)
@@ -108,6 +119,8 @@ class FluxEngine:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
             self._place()
+            if self._residency is not None and self._prompts is not None:
+                self._prompts.upcoming = upcoming
             try:
                 return self._draw(self._pipe, spec, source, on_progress, should_stop)
             except NotFinite as error:
@@ -132,7 +145,7 @@ class FluxEngine:
 
     def close(self) -> None:
         """Drop the model and give its memory back."""
-        self._pipe = self._transformer = self._residency = self._previewer = None
+        self._pipe = self._transformer = self._residency = self._prompts = self._previewer = None
         gc.collect()  # hooks refer to what they are hooked to
         if self._device == "cuda":
             torch.cuda.empty_cache()

@@ -1,38 +1,117 @@
-"""Prompts are read once: another seed of the same words needs no text encoder.
+"""Prompts are read once: another seed of the same words needs no text encoder, after a restart neither.
 
-Kept in memory only, so what was asked for is gone with the process. With streamed encoders it saves seconds.
+With streamed encoders that saves seconds on a slow link; so does reading the prompts that come next along with the
+first, since their weights cross the link once for all. What was read is kept as privately as the prompt itself: in a
+folder that its owner alone can open, under names that tell nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+import torch
 from diffsynth.pipelines.flux_image import FluxImagePipeline, FluxImageUnit_PromptEmbedder
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-PROMPTS: Final = 16  # kept, 4 MB each with FLUX.1's encoders
+log = logging.getLogger(__name__)
+
+PROMPTS: Final = 16  # kept in memory, 4 MB each with FLUX.1's encoders
+FILES: Final = 128  # kept on the disk
+AT_ONCE: Final = 3  # prompts; more would make the first wait for arithmetic
+
+Reading = Mapping[str, Tensor]  # a prompt's embeddings by name
+
+
+class PromptFiles:
+    """Readings on the disk, the latest used; a cache, so whatever goes wrong with it, prompts are read again."""
+
+    def __init__(self, folder: Path, encoders: str) -> None:
+        """`encoders` names the text encoders: what others have read is not found."""
+        self._folder = folder
+        self._encoders = encoders
+
+    def find(self, prompt: str, tokens: int) -> Reading | None:
+        """What was read before; None if it was not, or if the file is damaged."""
+        path = self._path(prompt, tokens)
+        try:
+            reading = load(path.read_bytes())
+            os.utime(path)
+        except (OSError, SafetensorError):
+            return None
+        return reading if reading and all(_is_finite(tensor) for tensor in reading.values()) else None
+
+    def keep(self, prompt: str, tokens: int, reading: Reading) -> None:
+        """Write it, whole or not at all, and delete what was not used for longest."""
+        path = self._path(prompt, tokens)
+        part = path.with_suffix(".part")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.touch(mode=0o600)
+            part.write_bytes(save({name: tensor.contiguous() for name, tensor in reading.items()}))
+            part.replace(path)
+            for old in sorted(self._folder.iterdir(), key=lambda file: file.stat().st_mtime)[:-FILES]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("what was read of a prompt is not kept: %s", error)
+
+    def _path(self, prompt: str, tokens: int) -> Path:
+        return self._folder / hashlib.sha256(f"{self._encoders} {tokens} {prompt}".encode()).hexdigest()
 
 
 class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
     """DiffSynth's reader of prompts with a memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: PromptFiles | None = None) -> None:
         super().__init__()
-        self._read: OrderedDict[tuple[str, int], dict[str, Tensor]] = OrderedDict()
+        self._files = files
+        self._read: OrderedDict[tuple[str, int], Reading] = OrderedDict()
+        self.upcoming: Sequence[str] = ()  # prompts to read along with one that has to be read anyway
 
     def process(self, pipe: FluxImagePipeline, prompt: str, t5_sequence_length: int, positive: bool) -> dict[str, Any]:
         """Embeddings of a prompt by name, on the device of the pipeline."""
-        key = prompt, t5_sequence_length
-        if key not in self._read:
-            found = super().process(pipe, prompt, t5_sequence_length, positive)
-            self._read[key] = {name: tensor.cpu() for name, tensor in found.items()}
-            if len(self._read) > PROMPTS:
-                self._read.popitem(last=False)
-        self._read.move_to_end(key)
-        return {name: tensor.to(pipe.device) for name, tensor in self._read[key].items()}
+        found = self._find(prompt, t5_sequence_length)
+        if found is None:
+            others = [text for text in dict.fromkeys(self.upcoming) if text != prompt]
+            unread = [text for text in others if self._find(text, t5_sequence_length) is None]
+            texts = [prompt, *unread[: AT_ONCE - 1]]
+            together = super().process(pipe, texts, t5_sequence_length, positive)
+            for number, text in enumerate(texts):
+                reading = {name: tensor[number : number + 1].cpu() for name, tensor in together.items()}
+                self._remember(text, t5_sequence_length, reading)
+                if self._files is not None:
+                    self._files.keep(text, t5_sequence_length, reading)
+            found = self._read[prompt, t5_sequence_length]
+        return {name: tensor.to(pipe.device) for name, tensor in found.items()}
+
+    def _find(self, prompt: str, tokens: int) -> Reading | None:
+        if (prompt, tokens) in self._read:
+            self._read.move_to_end((prompt, tokens))
+            return self._read[prompt, tokens]
+        found = self._files.find(prompt, tokens) if self._files is not None else None
+        if found is not None:
+            self._remember(prompt, tokens, found)
+        return found
+
+    def _remember(self, prompt: str, tokens: int, reading: Reading) -> None:
+        self._read[prompt, tokens] = reading
+        if len(self._read) > PROMPTS:
+            self._read.popitem(last=False)
 
 
-def remember_prompts(pipe: FluxImagePipeline) -> None:
+def remember_prompts(pipe: FluxImagePipeline, files: PromptFiles | None) -> PromptMemory:
     """Give a pipeline the memory."""
-    pipe.units = [PromptMemory() if type(unit) is FluxImageUnit_PromptEmbedder else unit for unit in pipe.units]
+    memory = PromptMemory(files)
+    pipe.units = [memory if type(unit) is FluxImageUnit_PromptEmbedder else unit for unit in pipe.units]
+    return memory
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from types import MethodType
 from typing import Any, ClassVar, Final
 
@@ -75,7 +76,8 @@ class Transformer(Streamed):
 class TextEncoder(Streamed):
     """T5. Its activations have outliers that are no good in 8 bits, so those are only how its weights are kept.
 
-    The table of word pieces stays in host memory: a few of its rows are needed once per prompt.
+    The table of word pieces stays in host memory: a few of its rows are needed once per prompt. Of several prompts
+    at once, every block reads one after the other: as a batch they would be rounded otherwise than alone.
     """
 
     KIND = "flux_text_encoder_t5"
@@ -85,6 +87,9 @@ class TextEncoder(Streamed):
     def __init__(self, module: Any, packed: Mapping[str, Tensor], device: str) -> None:
         super().__init__(module, packed, device)
         self.multiply_8bit(False)
+        for name in self.running:
+            block = module.get_submodule(name)
+            block.forward = partial(_one_by_one, block.forward)
         words = module.get_submodule(self.WORDS)
         words.register_forward_pre_hook(lambda _module, inputs: tuple(ids.cpu() for ids in inputs))
         words.register_forward_hook(lambda _module, _inputs, found: found.to(device))
@@ -207,6 +212,14 @@ def random_inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> di
         "guidance": torch.tensor([3.5], device=device, dtype=dtype),
         "text_ids": torch.zeros(1, TEXT_TOKENS, 3, device=device, dtype=dtype),
     }
+
+
+def _one_by_one(forward: Callable[..., Any], hidden: Tensor, *args: Any, **kw: Any) -> Any:
+    """A block's forward pass for (B, T, C), as if each of B were alone; what else it returns is the same for all."""
+    outs = [forward(row, *args, **kw) for row in hidden.split(1)]
+    if isinstance(outs[0], Tensor):
+        return torch.cat(outs)
+    return (torch.cat([out[0] for out in outs]), *outs[0][1:])
 
 
 def _for_every_size(compiled: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from bot.app import assumed_pace, prune
+from bot.app import assumed_pace, forget_prompts, prune
 from bot.config import LimitsConfig
 from bot.jobs import Request
 from bot.store.images import ImageStore
@@ -51,6 +53,15 @@ async def test_picture_that_cannot_be_deleted_keeps_its_row_for_the_next_time(
         assert await prune(jobs, images, before=NOW + 1) == 2
         assert await prune(jobs, images, before=NOW + 1) == 0
     assert await prune(jobs, images, before=NOW + 1) == 1
+
+
+def test_prompts_that_nobody_has_drawn_lately_are_forgotten(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / str(number)).touch()
+        os.utime(tmp_path / str(number), (NOW + number, NOW + number))
+    forget_prompts(tmp_path, before=NOW + 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
+    forget_prompts(tmp_path / "missing", before=NOW)
 
 
 def test_job_of_a_model_that_is_gone_has_a_pace_all_the_same(spec: ImageSpec) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from bot.config import LimitsConfig, WorkerConfig
-from bot.errors import JobAlreadyFinished
+from bot.errors import JobAlreadyFinished, StoreUnavailable
 from bot.executors.thread import ThreadExecutor
 from bot.forecast import Pace
 from bot.jobqueue import JobQueue
@@ -22,8 +23,9 @@ from bot.store.images import ImageStore
 from bot.store.jobstore import JobStore
 from bot.store.settingstore import SettingStore
 from bot.worker import PAUSED_BY_FAILURES, Worker
-from pipeline import EngineDead
+from pipeline import EngineDead, GeneratedImage, ImageSpec
 from pipeline.config import PipelineConfig
+from pipeline.fake import FakeEngine
 from pipeline.models import find_model
 from pipeline.png import read_spec
 from pipeline.source import resolve_with_source, source_png
@@ -108,6 +110,36 @@ async def test_picture_starts_from_the_kept_source(
     assert path is not None
     red, green, blue = Image.open(path).getpixel((32, 32))
     assert red > 250 and green < 5 and blue < 5
+
+
+async def test_engine_is_told_what_waits_for_its_model(
+    jobs: JobStore, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[list[str]] = []
+    generate = FakeEngine.generate
+
+    def note(self: FakeEngine, spec: ImageSpec, *, upcoming: Sequence[str], **options: Any) -> GeneratedImage:
+        told.append(list(upcoming))
+        return generate(self, spec, **options)
+
+    monkeypatch.setattr(FakeEngine, "generate", note)
+    put_jobs = [await put(prompt) for prompt in ("one", "two", "three")]
+    async with working():
+        for job in put_jobs:
+            await ended(jobs, job)
+    assert told == [["two", "three"], ["three"], []]
+
+
+async def test_job_is_drawn_though_what_waits_cannot_be_read(
+    jobs: JobStore, queue: JobQueue, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unavailable(_model: str) -> list[str]:
+        raise StoreUnavailable("the disk fails", is_full=False)
+
+    monkeypatch.setattr(queue, "upcoming", unavailable)
+    job = await put()
+    async with working():
+        assert (await ended(jobs, job)).status is JobStatus.DONE
 
 
 async def test_every_third_job_fails_and_the_thirtieth_still_runs(jobs: JobStore, put: Put, working) -> None:

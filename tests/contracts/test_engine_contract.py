@@ -98,7 +98,8 @@ def test_progress_counts_every_step_and_ends_at_the_last(subject: Subject) -> No
 
 def test_same_spec_draws_the_same_bytes_and_another_seed_others(subject: Subject) -> None:
     first, again, other = (
-        subject.engine.generate(subject.spec(seed=seed), on_progress=ignore, should_stop=never) for seed in (7, 7, 8)
+        subject.engine.generate(subject.spec(seed=seed), on_progress=ignore, should_stop=never, upcoming=upcoming)
+        for seed, upcoming in ((7, ()), (7, ("a blue cup",)), (8, ()))
     )
     assert again.pixels == first.pixels
     assert other.pixels != first.pixels

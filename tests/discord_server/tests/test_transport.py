@@ -162,9 +162,7 @@ async def test_bot_killed_in_the_middle_of_a_request_has_broken_no_rule(content_
             await asyncio.Event().wait()
 
         path = f"/channels/{d.channel.id}/messages"
-        request = asyncio.create_task(
-            bot.post(path, data=half_of_it(), headers={"Content-Type": content_type})
-        )
+        request = asyncio.create_task(bot.post(path, data=half_of_it(), headers={"Content-Type": content_type}))
         await sending.wait()
         request.cancel()
         await d.wait_requests("messages")

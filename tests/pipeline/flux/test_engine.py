@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import hashlib
+import os
 import shutil
 import weakref
 from functools import partial
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline import files
 from pipeline.config import PipelineConfig
 from pipeline.engine import Progress, Stage
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, OutOfMemory, PipelineError
@@ -355,6 +357,100 @@ def test_prompt_is_read_once_for_many_seeds(engine: FluxEngine, monkeypatch: pyt
     assert len(read) == 6
     assert np.array_equal(draw(engine, a_spec("a cat")), first)  # forgotten meanwhile, and read again
     assert len(read) == 8
+
+
+@pytest.fixture
+def read(streaming_engine: FluxEngine) -> list[int]:
+    """Grows by how many prompts are read each time that the streamed text encoders are used."""
+    return count_readings(streaming_engine)
+
+
+def count_readings(engine: FluxEngine) -> list[int]:
+    assert engine._pipe is not None
+    read: list[int] = []
+    engine._pipe.text_encoder_2.register_forward_pre_hook(lambda _module, inputs: read.append(len(inputs[0])))
+    return read
+
+
+def test_upcoming_prompts_are_read_along_and_no_picture_depends_on_it(
+    streaming_engine: FluxEngine, read: list[int]
+) -> None:
+    pictures = {prompt: draw(streaming_engine, a_spec(prompt)) for prompt in ("a cat", "a dog", "a cow", "a hen")}
+    assert read == [1, 1, 1, 1]
+    assert streaming_engine._prompts is not None
+    streaming_engine._prompts._read.clear()
+    upcoming = ["a cat", "a dog", "a dog", "a cow", "a hen"]
+    image = streaming_engine.generate(a_spec("a cat"), on_progress=ignore, should_stop=never, upcoming=upcoming)
+    assert image.pixels == pictures["a cat"].astype(np.uint8).tobytes()
+    for prompt in ("a dog", "a cow"):
+        assert np.array_equal(draw(streaming_engine, a_spec(prompt)), pictures[prompt])
+    assert read == [1, 1, 1, 1, prompts.AT_ONCE]
+    draw(streaming_engine, a_spec("a hen"))
+    assert read[5:] == [1]
+
+
+def test_known_prompt_does_not_wait_for_upcoming_ones(streaming_engine: FluxEngine, read: list[int]) -> None:
+    draw(streaming_engine, a_spec("a cat"))
+    streaming_engine.generate(a_spec("a cat"), on_progress=ignore, should_stop=never, upcoming=["a dog"])
+    assert read == [1]
+
+
+def restarted(engine: FluxEngine, prompts_dir: Path) -> tuple[FluxEngine, list[int]]:
+    again = FluxEngine(engine._card, engine._config, prompts_dir=prompts_dir)
+    again.load()
+    return again, count_readings(again)
+
+
+def test_what_was_read_outlives_the_process_and_is_private(streaming_engine: FluxEngine, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "prompts"
+    first, _ = restarted(streaming_engine, folder)
+    cat, dog = draw(first, a_spec("a cat")), draw(first, a_spec("a dog"))
+    again, read = restarted(streaming_engine, folder)
+    assert np.array_equal(draw(again, a_spec("a cat")), cat)
+    assert read == []
+    files = list(folder.iterdir())
+    assert len(files) == 2
+    if os.name == "posix":
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not any(b"cat" in file.name.encode() + file.read_bytes() for file in files)
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-1])
+    again, read = restarted(streaming_engine, folder)
+    assert np.array_equal(draw(again, a_spec("a dog")), dog)
+    assert read == [1]
+    assert np.array_equal(draw(restarted(streaming_engine, folder)[0], a_spec("a dog")), dog)
+
+
+def test_readings_of_other_text_encoders_are_not_used(streaming_engine: FluxEngine, tmp_path: Path) -> None:
+    first, _ = restarted(streaming_engine, tmp_path / "prompts")
+    draw(first, a_spec("a cat"))
+    (path,) = files.weights_of(streaming_engine._card.files["clip"], tmp_path)
+    os.utime(path, (1, 1))
+    again, read = restarted(streaming_engine, tmp_path / "prompts")
+    draw(again, a_spec("a cat"))
+    assert read == [1]
+
+
+def test_readings_that_were_not_used_for_longest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "FILES", 2)
+    kept = prompts.PromptFiles(tmp_path, "encoders")
+    for number, prompt in enumerate(("a cat", "a dog", "a cow")):
+        kept.keep(prompt, 512, {"prompt_emb": torch.ones(1)})
+        os.utime(kept._path(prompt, 512), (number, number))
+        assert kept.find("a cat", 512) is not None  # which is use
+    assert kept.find("a dog", 512) is None
+    assert kept.find("a cow", 512) is not None
+    assert kept.find("a cow", 256) is None
+
+
+def test_folder_that_cannot_be_written_costs_no_picture(
+    streaming_engine: FluxEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    engine, _ = restarted(streaming_engine, tmp_path / "file" / "prompts")
+    draw(engine, a_spec("a cat"))
+    assert "not kept" in caplog.text and "cat" not in caplog.text
 
 
 def test_every_step_but_the_first_report_has_a_preview(engine: FluxEngine) -> None:
