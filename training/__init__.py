@@ -6,7 +6,7 @@
     sprites.py  scenes.py          emoji as bitmaps; scenes composed on the device
     networks.py  muon.py           the model's parts, their files, one forward pass; an optimiser
     autoencoder.py  trainer.py     the two trainings: the VAE; the transformer with its text encoders
-    blend.py                       the mean of two runs' weights
+    blend.py  relay.py             the mean of two runs' weights; one model that draws as two in turn
     sampling.py  evaluation.py     many pictures at once; contact sheet; scores
 
 `python -m training --help` lists the commands, `docs/demo-model.md` tells how they were used. Not part of the

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 import pipeline.demo
-from training import autoencoder, evaluation, networks, sampling, scenes, sprites, trainer
+from training import autoencoder, evaluation, networks, relay, sampling, scenes, sprites, trainer
 from training.blend import blend
 from training.vocabulary import load_concepts
 
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         "vae": _vae,
         "train": _train,
         "blend": _blend,
+        "relay": _relay,
         "evaluate": _evaluate,
         "references": _references,
     }[args.command](args)
@@ -76,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--towards", type=Path, required=True, help="folder of the run that went on")
     command.add_argument("--share", type=float, required=True, help="0…1: how far to go")
     command.add_argument("--out", type=Path, required=True, help="folder for the blend")
+    command = add("relay", "teach one model to set out as one and to go on as another")
+    command.add_argument("--first", type=Path, required=True, help="folder of the one that sets out")
+    command.add_argument("--rest", type=Path, required=True, help="folder of the one that goes on")
+    command.add_argument("--weights", type=Path, required=True, help="folder to begin with, such as a blend of both")
+    command.add_argument("--out", type=Path, required=True, help="folder for weights and log")
+    command.add_argument("--minutes", type=float, required=True)
+    command.add_argument("--rate", type=float, default=relay.Options().rate, help="learning rate's peak")
+    command.add_argument("--seed", type=int, default=0, help="a new one for each run that goes on from weights")
     command = add("evaluate", "score every concept in both languages, unknown words and the variety of the seeds")
     command.add_argument("--weights", type=Path, default=WEIGHTS)
     command.add_argument("--steps", type=int, default=8)
@@ -147,6 +156,22 @@ def _blend(args: argparse.Namespace) -> None:
     except ValueError as error:
         sys.exit(str(error))
     logger.info("%g of the way from %s to %s is in %s", args.share, args.weights, args.towards, args.out)
+
+
+def _relay(args: argparse.Namespace) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
+    run = relay.Relay(
+        networks.load(args.weights),
+        networks.load(args.first),
+        networks.load(args.rest),
+        load_concepts(args.concepts),
+        args.out,
+        device=args.device,
+        seed=args.seed,
+        options=relay.Options(rate=args.rate),
+    )
+    run.run(seconds=args.minutes * 60)
 
 
 def _evaluate(args: argparse.Namespace) -> None:

@@ -16,12 +16,12 @@ class Clock:
 
     def __init__(self, end_at: float) -> None:
         self._start = time.monotonic()
-        self._length_s = max(1e-3, end_at - self._start)
+        self._length_s = end_at - self._start
 
     @property
     def share(self) -> float:
         """The share of the phase that is over; 1 and more: stop."""
-        return (time.monotonic() - self._start) / self._length_s
+        return (time.monotonic() - self._start) / self._length_s if self._length_s > 0 else 1.0
 
 
 def learning_rate(peak: float, step: int, share: float, *, warmup_steps: int = 100, last: float = 0.02) -> float:

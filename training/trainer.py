@@ -115,7 +115,9 @@ class Trainer:
         loss_of: Callable[[], Tensor] = self._base_loss if phase == "base" else lambda: self._distill_loss(teacher)
         modules: list[nn.Module] = [self._parts.dit]
         modules += [self._parts.t5, self._parts.clip] if phase == "base" else []
-        optimizers, weights = _optimizers(modules, self._parts.dit, options)
+        optimizers, weights = make_optimizers(
+            modules, self._parts.dit, rate=options.rates[0], embedding_factor=options.embedding_rate
+        )
         gradients = _flat_gradients(weights)
         average = [weight.detach().clone() for weight in weights]
         started_at = time.monotonic()
@@ -128,7 +130,7 @@ class Trainer:
             if step % options.agree_every == 0 and (share := self._agreed(clock.share)) >= 1:
                 break
             if time.monotonic() - saved_at > options.save_every_s and not _is_follower():
-                self._save(phase, weights, average)
+                save_average(self._parts, weights, average, self._out / phase)
                 saved_at = time.monotonic()
             rate = learning_rate(options.rates[phase == "distill"], step, share)
             for optimizer in optimizers:
@@ -157,14 +159,6 @@ class Trainer:
     def _record(self, **values: object) -> None:
         if not _is_follower():
             record(self._out, **values)
-
-    @torch.no_grad()
-    def _save(self, phase: Phase, weights: list[Tensor], average: list[Tensor]) -> None:
-        # In place, since a captured graph knows the weights by their addresses.
-        trained = [weight.detach().clone() for weight in weights]
-        torch._foreach_copy_(weights, average)
-        save(self._parts, self._out / phase)
-        torch._foreach_copy_(weights, trained)
 
     @torch.no_grad()
     def _refill(self) -> int:
@@ -271,6 +265,16 @@ class Trainer:
         gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(scale)
 
 
+@torch.no_grad()
+def save_average(parts: Networks, weights: list[Tensor], average: list[Tensor], folder: Path) -> None:
+    """Write `parts` with the averages of their weights, and go on with the weights themselves."""
+    # In place, since a captured graph knows the weights by their addresses.
+    trained = [weight.detach().clone() for weight in weights]
+    torch._foreach_copy_(weights, average)
+    save(parts, folder)
+    torch._foreach_copy_(weights, trained)
+
+
 def compile_blocks(*transformers: SmallDiT) -> None:
     """Compile block by block: alike ones share their code, so it takes half a minute."""
     for transformer in transformers:
@@ -282,8 +286,8 @@ def _is_follower() -> bool:
     return dist.is_initialized() and dist.get_rank() > 0
 
 
-def _optimizers(
-    modules: Sequence[nn.Module], dit: nn.Module, options: Options
+def make_optimizers(
+    modules: Sequence[nn.Module], dit: nn.Module, *, rate: float, embedding_factor: float
 ) -> tuple[list[torch.optim.Optimizer], list[Tensor]]:
     """Muon for the transformer's hidden matrices, AdamW for the rest (the text encoders have no query-key norm)."""
     matrices: list[Tensor] = []
@@ -296,9 +300,9 @@ def _optimizers(
                 matrices.append(weight)
             else:
                 (embeddings if "shared" in name or "token_embedding" in name else others).append(weight)
-    groups = [{"params": others, "factor": 1.0}, {"params": embeddings, "factor": options.embedding_rate}]
+    groups = [{"params": others, "factor": 1.0}, {"params": embeddings, "factor": embedding_factor}]
     adamw = torch.optim.AdamW([group for group in groups if group["params"]], betas=(0.9, 0.98), weight_decay=0.0)
-    muon = Muon(matrices, lr=options.rates[0])
+    muon = Muon(matrices, lr=rate)
     muon.param_groups[0]["factor"] = 1.0
     return [muon, adamw], [*matrices, *embeddings, *others]
 

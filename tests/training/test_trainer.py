@@ -70,14 +70,10 @@ def test_run_that_is_killed_leaves_whole_weights(
     assert files == {path.name for path in SHIPPED.rglob("*.safetensors")}
 
 
-def test_saving_writes_the_averaged_weights_and_leaves_the_trained_ones(
-    miniature: Networks, atlas: Atlas, concepts: list[Concept], tmp_path: Path
-) -> None:
-    stream = batches(concepts, atlas.number, 2, seed=0, workers=0)
-    run = trainer.Trainer(miniature, atlas, stream, tmp_path, device="cpu", options=SMALL)
+def test_saving_writes_the_averaged_weights_and_leaves_the_trained_ones(miniature: Networks, tmp_path: Path) -> None:
     weight = miniature.t5.shared.weight
     trained, average = weight.detach().clone(), torch.full_like(weight, 0.5)
-    run._save("base", [weight], [average])
+    trainer.save_average(miniature, [weight], [average], tmp_path / "base")
     written = load_file(tmp_path / "base" / "t5.safetensors")["shared.weight"]
     assert torch.equal(written.float(), average)
     assert torch.equal(weight, trained)
