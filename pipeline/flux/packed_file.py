@@ -18,9 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
-from pipeline.errors import DiskFull
+from pipeline.errors import DiskFull, GenerationFailed
 from pipeline.flux.packing import ALIGN, Block
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,28 @@ def fingerprint(paths: Sequence[Path], kept_as: str) -> str:
     return digest.hexdigest()
 
 
+def open_packed(
+    path: Path, blocks: Mapping[str, Block], source: str, contents: Iterable[tuple[Block, Tensor]]
+) -> PackedFile:
+    """The packed file, written first if need be; of several processes one writes and the others wait for it.
+
+    Raises:
+        DiskFull: there is no room; nothing was written.
+        GenerationFailed: it cannot be read back.
+    """
+    packed = read_packed(path, blocks, source)
+    if packed is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            packed = read_packed(path, blocks, source)
+            if packed is None:
+                write_packed(path, blocks, source, contents)
+                packed = read_packed(path, blocks, source)
+    if packed is None:
+        raise GenerationFailed(f"{path} cannot be read back")
+    return packed
+
+
 def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> PackedFile | None:
     """Open a packed file; None if it is not what is wanted."""
     try:
@@ -91,13 +114,13 @@ def write_packed(
     Raises:
         DiskFull: there is no room; nothing was written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     header, total = _header(blocks, source)
     text = json.dumps(header).encode()
     text += b" " * (-(8 + len(text)) % ALIGN)  # or, on some CPUs, products of what is mapped would round otherwise
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)  # of a process that was killed; it may take the room that is needed
     if (free := shutil.disk_usage(path.parent).free) < total + SPARE_BYTES:
         raise DiskFull(path.parent, total + SPARE_BYTES, free)
-    part = path.with_suffix(".part")
     try:
         with part.open("wb") as file:
             file.write(struct.pack("<Q", len(text)) + text)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
 from pipeline.flux.formats import Format, PackedLinear
-from pipeline.flux.packed_file import PackedFile, fingerprint, read_packed, write_packed
+from pipeline.flux.packed_file import PackedFile, fingerprint, open_packed
 from pipeline.flux.packing import Block, Convert, layout, pack, prepare
 from pipeline.flux.ring import Ring
 from pipeline.plan import REST, WORDS, is_running
@@ -82,14 +82,8 @@ class Streamed:
         prepare(module, kept_as, dtype)
         if cache is None:
             return cls(module, {block.name: data for block, data in pack(module, paths, convert)}, device)
-        blocks, source = layout(module), fingerprint(paths, kept_as)
-        packed = read_packed(cache, blocks, source)
-        if packed is None:
-            write_packed(cache, blocks, source, pack(module, paths, convert))
-            packed = read_packed(cache, blocks, source)
-        if packed is None:
-            raise GenerationFailed(f"{cache} cannot be read back")
-        return cls(module, packed, device)
+        source = fingerprint(paths, kept_as)
+        return cls(module, open_packed(cache, layout(module), source, pack(module, paths, convert)), device)
 
     @classmethod
     def _simplify(cls, module: nn.Module) -> None:

@@ -198,7 +198,7 @@ def test_packed_file_is_written_once_and_read_after_that(
     assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
     assert {REST, "blocks.0"} < load_file(cache).keys()  # any tool can look inside
     assert all(data.data_ptr() % ALIGN == 0 for data in make(kept_as=Format.INT8, cache=cache)._packed.values())
-    monkeypatch.setattr("pipeline.flux.streamed.write_packed", None)
+    monkeypatch.setattr(packed_file, "write_packed", None)
     assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
 
 
@@ -236,7 +236,33 @@ def test_interrupted_packing_leaves_nothing(make: Make, tmp_path: Path, monkeypa
     monkeypatch.setattr("pipeline.flux.packing._bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make(cache=cache)
-    assert list(cache.parent.iterdir()) == []
+    assert [path.name for path in cache.parent.iterdir()] == ["flux.lock"]
+
+
+def test_packing_that_was_killed_is_taken_up_by_the_next(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "flux.part").write_bytes(b"half of it")
+    make(cache=tmp_path / "flux.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} == {"flux.safetensors", "flux.lock"}
+
+
+def test_second_process_waits_for_the_first_to_pack(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find nothing; what the first writes meanwhile is all that the second needs."""
+    cache, elsewhere = tmp_path / "packed" / "flux.safetensors", tmp_path / "elsewhere.safetensors"
+    whole = run(make(cache=elsewhere))
+
+    class Lock:
+        def __init__(self, _path: Path) -> None: ...
+
+        def __enter__(self) -> None:
+            cache.write_bytes(elsewhere.read_bytes())
+
+        def __exit__(self, *_raised: object) -> None: ...
+
+    monkeypatch.setattr(packed_file, "FileLock", Lock)
+    monkeypatch.setattr(packed_file, "write_packed", None)
+    assert equal(run(make(cache=cache)), whole)
 
 
 def test_full_disk_is_noticed_before_anything_is_written(
@@ -245,7 +271,7 @@ def test_full_disk_is_noticed_before_anything_is_written(
     monkeypatch.setattr(packed_file, "SPARE_BYTES", 2**60)
     with pytest.raises(DiskFull):
         make(cache=tmp_path / "flux.safetensors")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["flux.lock"]
 
 
 @pytest.mark.parametrize("change", ["missing", "misshapen"])
