@@ -26,9 +26,9 @@ def flux_plan(free_mib: int, side: int = 1024):
 
 @pytest.mark.parametrize(
     ("free_mib", "resident_gb"),
-    [(5200, (2.5, 4.0)), (7200, (4.5, 6.0)), (11000, (8.6, 8.7)), (15000, (8.6, 8.7))],
+    [(5200, (2.5, 4.0)), (7200, (4.5, 6.0)), (11000, (8.6, 8.7)), (15000, (8.6, 8.7)), (23000, (8.6, 8.7))],
 )
-def test_cards_of_6_8_12_and_16_gb(free_mib: int, resident_gb: tuple[float, float]) -> None:
+def test_cards_of_6_8_12_16_and_24_gb(free_mib: int, resident_gb: tuple[float, float]) -> None:
     plan = flux_plan(free_mib)
     assert resident_gb[0] <= plan.resident_bytes / 1e9 <= resident_gb[1]
     assert plan.resident_bytes + plan.streamed_bytes == sum(FLUX)

@@ -453,6 +453,30 @@ def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, small_c
         residency.fit(DRAWING_BYTES + fixed)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 2.0])
+def test_what_is_allocated_is_what_the_plan_says(make: Make, small_cards: None, share: float) -> None:
+    transformer = make(kept_as=Format.INT8, placed=False)
+    residency = Residency(transformer, sizes=[(64, 64)])
+    running = sum(transformer.blocks[name].size for name in transformer.running)
+    largest = max(block.size for name, block in transformer.blocks.items() if name != REST)
+    fixed = transformer.blocks[REST].size
+    residency.fit(DRAWING_BYTES + fixed + 3 * largest + int(share * running))
+    plan = residency.plan
+    assert plan is not None and residency._ring is not None
+    assert sum(len(slot) for slot in residency._ring.slots) == plan.ring_slots * plan.slot_bytes
+    kept = [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays]
+    tensors = transformer.module.named_parameters(), transformer.module.named_buffers()
+    storages = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+        for each in tensors
+        for name, tensor in each
+        if block_of(name) in (REST, *kept)
+    }
+    assert sum(storages.values()) == plan.resident_bytes + fixed
+    assert plan.resident_bytes + plan.streamed_bytes == running
+    assert (plan.streamed_bytes == transformer.streamed_bytes) and (plan.streamed_bytes == 0) == (share > 1)
+
+
 @pytest.fixture
 def roomy(make: Make, small_cards: None) -> Residency:
     """A transformer that stays on the card as a whole, just."""
