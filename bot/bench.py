@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pipeline.spec import SIDE_MULTIPLE_PX
-from pipeline.timing import EMULATIONS, PEERS, STOCK, SYSTEMS, Conditions, Machine, Timing
+from pipeline.timing import EMULATIONS, PEERS, PICTURE_STEPS, STOCK, SYSTEMS, Conditions, Machine, Timing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,14 +30,16 @@ COLUMNS: Final = (
     "system",
     "side",
     "s/step",
-    "first\nstep",
+    "1st\nstep",
     "peak\nMiB",
-    "GB\n/ step",
+    "GB/\nstep",
     "link\n%",
     "kernels\n/ step",
     "idle\n%",
+    "floor\n%",
     "×\nstock",
 )
+PICTURE_COLUMNS: Final = ("system", "side", "s, new prompt", "s, known prompt", "× stock")
 PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
@@ -95,12 +97,15 @@ def engine(
     steps: Annotated[int, typer.Option(min=1, max=50, help="Steps to time.")] = 8,
     limit: Annotated[int | None, typer.Option(min=2000, help="GPU memory in MiB; default: the config's.")] = None,
     is_eager: Annotated[bool, typer.Option("--eager", help="Do not compile blocks.")] = False,
+    draws_pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help=f"Whole pictures of {PICTURE_STEPS} steps as well.")
+    ] = True,
     emulate: Annotated[str | None, typer.Option(help=f"Use a part of this GPU: {', '.join(EMULATIONS)}.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the table as Markdown.")] = None,
     config_path: Annotated[Path | None, typer.Option("--config", help="Config file.", show_default=False)] = None,
 ) -> None:
-    """Time FLUX.1's transformer at full size on this GPU, with random weights: no model files are needed."""
+    """Time FLUX.1 at full size on this GPU, with random weights: no model files are needed."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -123,6 +128,7 @@ def engine(
         sides_px=sides,
         steps=steps,
         is_eager=is_eager,
+        draws_pictures=draws_pictures,
         emulation=EMULATIONS[emulate] if emulate else None,
     )
     command = [
@@ -132,6 +138,7 @@ def engine(
         *(f"--side {each}" for each in sides),
         f"--steps {steps} --limit {conditions.limit_mib}",
         *(["--eager"] if is_eager else []),
+        *([] if draws_pictures else ["--no-pictures"]),
         *([f"--emulate {emulate}"] if emulate else []),
     ]
     report = Report(
@@ -148,7 +155,8 @@ def engine(
             report.write(output, markdown)  # each time, so that nothing is lost if the rest takes too long
             bars.advance(bar)
     console = Console()
-    console.print(_timings(report))
+    for columns, rows in report.tables():
+        console.print(_timings(report, columns, rows))
     console.print("\n".join(report.notes()), markup=False, highlight=False)
 
 
@@ -163,11 +171,8 @@ class Report:
     timings: list[Timing] = dataclasses.field(default_factory=list)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """A row of `COLUMNS` per system and size; how many times faster than the stock system, where that was timed."""
-        stock = {timing.side_px: timing.step_s for timing in self.timings if timing.system == STOCK}
+        """A row of `COLUMNS` per system and size."""
         for timing in self.timings:
-            stock_s = stock.get(timing.side_px)
-            times_stock = stock_s / timing.step_s if stock_s is not None and timing.step_s is not None else None
             yield (
                 timing.system,
                 str(timing.side_px),
@@ -178,8 +183,33 @@ class Report:
                 _figure(timing.link_share, ".0f", scale=100),
                 _figure(timing.kernels, "d"),
                 _figure(timing.idle_share, ".0f", scale=100),
-                _figure(times_stock, ".1f"),
+                _figure(timing.floor_share, ".0f", scale=100),
+                self._times_stock(timing, lambda each: each.step_s),
             )
+
+    def picture_rows(self) -> Iterator[tuple[str, ...]]:
+        """A row of `PICTURE_COLUMNS` per system and size that whole pictures were drawn with."""
+        for timing in self.timings:
+            if timing.new_prompt_s is not None:
+                yield (
+                    timing.system,
+                    str(timing.side_px),
+                    _figure(timing.new_prompt_s, ".2f"),
+                    _figure(timing.known_prompt_s, ".2f"),
+                    self._times_stock(timing, lambda each: each.new_prompt_s),
+                )
+
+    def _times_stock(self, timing: Timing, seconds_of: Callable[[Timing], float | None]) -> str:
+        """How many times faster than the stock system, where that was timed at the same size."""
+        same = (each for each in self.timings if (each.system, each.side_px) == (STOCK, timing.side_px))
+        stock_s, own_s = next((seconds_of(each) for each in same), None), seconds_of(timing)
+        return _figure(None if stock_s is None or own_s is None else stock_s / own_s, ".1f")
+
+    def tables(self) -> Iterator[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+        """Columns and rows: of steps, and of whole pictures if any were drawn."""
+        yield COLUMNS, list(self.rows())
+        if pictures := list(self.picture_rows()):
+            yield PICTURE_COLUMNS, pictures
 
     def notes(self) -> Iterator[str]:
         """What belongs under the table, a line each."""
@@ -195,6 +225,8 @@ class Report:
                 f"emulated: {conditions.emulation.multiprocessors} multiprocessors for all; a link of about "
                 f"{conditions.emulation.link_gb_s:.1f} GB/s for our own formats only, others have the whole one"
             )
+        if any(timing.new_prompt_s is not None for timing in self.timings):
+            yield f"pictures have {PICTURE_STEPS} steps; of {STOCK}, all but a few are computed"
         for timing in self.timings:
             if timing.error:
                 yield f"{timing.system} at {timing.side_px}: {timing.error}"
@@ -208,17 +240,16 @@ class Report:
             figures = dataclasses.asdict(self) | {
                 "date": self.date.isoformat(timespec="seconds"),
                 "timings": [
-                    dataclasses.asdict(timing) | {"link_share": timing.link_share, "idle_share": timing.idle_share}
+                    dataclasses.asdict(timing)
+                    | {name: getattr(timing, name) for name in ("link_share", "idle_share", "floor_share")}
                     for timing in self.timings
                 ],
             }
             json_path.write_text(json.dumps(figures, indent=1, ensure_ascii=False), "utf-8")
         if markdown_path is not None:
-            heads = [name.replace("\n", " ") for name in COLUMNS]
-            rules = ["---", *["---:"] * (len(COLUMNS) - 1)]
-            table = "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *self.rows()))
+            tables = [_markdown(columns, rows) for columns, rows in self.tables()]
             notes = "\n".join(f"- {note}" for note in self.notes())
-            markdown_path.write_text(f"{table}\n\n{notes}\n", "utf-8")
+            markdown_path.write_text("\n\n".join([*tables, notes]) + "\n", "utf-8")
 
 
 def _figure(value: float | None, form: str, *, scale: float = 1) -> str:
@@ -227,15 +258,21 @@ def _figure(value: float | None, form: str, *, scale: float = 1) -> str:
     return format(value if scale == 1 else value * scale, form)
 
 
-def _timings(report: Report) -> Table:
+def _markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    heads = [name.replace("\n", " ") for name in columns]
+    rules = ["---", *["---:"] * (len(columns) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
+
+
+def _timings(report: Report, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
     from rich import box
     from rich.table import Table
 
     title = f"{report.machine.gpu}, {report.conditions.limit_mib} MiB"
-    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True)  # ten columns in 80
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name == COLUMNS[0] else "right")
-    for row in report.rows():
+    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True)  # eleven columns in 80
+    for name in columns:
+        table.add_column(name, justify="left" if name == columns[0] else "right")
+    for row in rows:
         table.add_row(*row)
     return table
 

@@ -15,7 +15,7 @@
     source.py    a person's picture → pixels to start from. No torch.
     png.py       pixels → PNG bytes with the spec inside
     quality.py   scores settings of the engine on the demo model, for `imagine-bot bench quality`
-    timing.py    times FLUX.1's transformer with random weights, for `imagine-bot bench engine`
+    timing.py    times FLUX.1 with random weights, for `imagine-bot bench engine`
     fake.py      an Engine without torch: same contract, deterministic pictures. Tests only.
     flux/        the FLUX.1 family; the only code that knows DiffSynth
     demo/        the small trained model that ships inside the package

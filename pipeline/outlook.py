@@ -12,7 +12,7 @@ from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.errors import OutOfMemory
 from pipeline.hardware import MIB, find_gpu
-from pipeline.plan import REST, Plan, plan_blocks, step_seconds
+from pipeline.plan import EFFICIENCY, REST, Plan, floor_seconds, plan_blocks
 from pipeline.spec import Aspect
 from pipeline.speed import CardSpeed, packed_path, read_speed
 
@@ -59,7 +59,7 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
         )
     except OutOfMemory:
         return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
-    step_s = step_seconds(
+    floor_s = floor_seconds(
         transformer,
         streamed_bytes=plan.streamed_bytes,
         bytes_per_weight=BYTES_PER_WEIGHT[kept_as],
@@ -68,7 +68,7 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
         width=width,
         height=height,
     )
-    return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=step_s)
+    return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=floor_s / EFFICIENCY)
 
 
 def _block_sizes(path: Path) -> dict[str, int] | None:

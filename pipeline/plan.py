@@ -24,7 +24,7 @@ TOKEN_PX: Final = 16
 LATENT_PX: Final = 8
 TEXT_TOKENS: Final = 512
 TILE_PX: Final = 512
-EFFICIENCY: Final = 0.75  # of the slower of link and arithmetic that is reached; measured 0.8 to 0.97
+EFFICIENCY: Final = 0.75  # how near `floor_seconds` a step is expected to come; measured 0.8 to 0.97
 ATTENTION_WIDTH: Final = 3072
 
 
@@ -116,7 +116,7 @@ def make_plan(
     )
 
 
-def step_seconds(
+def floor_seconds(
     transformer: Mapping[str, int],
     *,
     streamed_bytes: int,
@@ -126,7 +126,7 @@ def step_seconds(
     width: int,
     height: int,
 ) -> float:
-    """What a step should take where copies and arithmetic go on at once: the longer of the two, not quite reached.
+    """What a step takes at least where copies and arithmetic go on at once: the longer of the two.
 
     Args:
         transformer: bytes of its blocks by name.
@@ -137,7 +137,7 @@ def step_seconds(
     # In a double block a token of the picture meets one half of the weights, and one of the text the other.
     weights = sum(size if name.startswith("single") else size / 2 for name, size in running.items())
     operations = 2 * weights * tokens + 4 * len(running) * ATTENTION_WIDTH * tokens**2
-    return max(streamed_bytes / (link_gb_s * 1e9), operations / (tflops * 1e12)) / EFFICIENCY
+    return max(streamed_bytes / (link_gb_s * 1e9), operations / (tflops * 1e12))
 
 
 def spread(blocks: Sequence[int], room: int) -> tuple[bool, ...]:

@@ -16,6 +16,7 @@ from pipeline.hardware import MIB, Gpu
 STOCK: Final = "stock"  # DiffSynth with its own recipe for small cards
 SYSTEMS: Final = ("int8", "float8", "bfloat16", STOCK)
 PEERS: Final = ("diffusers",)  # not among our dependencies
+PICTURE_STEPS: Final = 20
 SAMPLE_S: Final = 0.02
 
 
@@ -40,6 +41,7 @@ class Conditions:
     sides_px: tuple[int, ...]  # of square pictures
     steps: int
     is_eager: bool = False  # blocks are not compiled
+    draws_pictures: bool = False  # whole ones as well
     emulation: Emulation | None = None
 
 
@@ -68,6 +70,9 @@ class Timing:
     link_gb_s: float | None = None  # 10⁹ bytes per second that the link has for them
     kernels: int | None = None  # launched per step
     busy_s: float | None = None  # how long these take together
+    floor_s: float | None = None  # what a step takes at least: the longer of link and arithmetic, both as measured
+    new_prompt_s: float | None = None  # a whole picture of `PICTURE_STEPS`
+    known_prompt_s: float | None = None  # another of the same prompt
     is_compiled: bool | None = None
     error: str | None = None  # why there are no figures
 
@@ -77,6 +82,11 @@ class Timing:
         if self.streamed_bytes is None or self.link_gb_s is None or self.step_s is None:
             return None
         return self.streamed_bytes / (self.link_gb_s * 1e9) / self.step_s
+
+    @property
+    def floor_share(self) -> float | None:
+        """How much of a step is needed at least; at 1 it could not be faster."""
+        return self.floor_s / self.step_s if self.floor_s is not None and self.step_s is not None else None
 
     @property
     def idle_share(self) -> float | None:
@@ -94,7 +104,7 @@ def describe_machine(gpu: Gpu) -> Machine:
 
 
 def time_engine(systems: Sequence[str], conditions: Conditions, *, link_gb_s: float) -> Iterator[Timing]:
-    """Time FLUX.1's transformer with random weights on the GPU; see `pipeline.flux.benchmark`. Takes minutes."""
+    """Time FLUX.1 with random weights on the GPU; see `pipeline.flux.benchmark`. Takes minutes."""
     from pipeline.flux.benchmark import time_systems
 
     yield from time_systems(systems, conditions, link_gb_s=link_gb_s)

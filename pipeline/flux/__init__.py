@@ -11,9 +11,10 @@ formats.py      how a weight is kept and multiplied: floats, scaled 8-bit floats
 modulation.py   the part of the transformer that one table per picture replaces
 ring.py         slots on the device through which blocks pass
 tiles.py        the autoencoder tile by tile, where a whole picture would not fit
-prompts.py      embeddings of the last prompts, so that another seed needs no text encoder
+prompts.py      embeddings of prompts, kept, so that another seed needs no text encoder
 preview.py      latents → a small rough picture, while the steps go on
-benchmark.py    the transformer at full size with random weights, timed beside DiffSynth's own
+benchmark.py    steps and whole pictures at full size, timed beside DiffSynth's own
+random_model.py the model without its files, for that benchmark
 peers.py        how others run it, for that benchmark
 memory.py       GPU memory: what CUDA takes, a limit, what is free; what torch raises, translated
 diffsynth.py    the library's import, without its training half

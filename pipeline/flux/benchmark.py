@@ -1,6 +1,6 @@
-"""Times the transformer of FLUX.1 at full size without its files: random weights, real shapes.
+"""Times FLUX.1 at full size without its files: steps of its transformer, and whole pictures, of noise alone.
 
-Speed and memory do not depend on what the weights are; what a picture looks like does, so nothing is drawn. Every
+Speed and memory do not depend on what the weights are; see `random_model.py`. Every
 system runs in a process of its own: none finds memory or kernels of another, and one that dies takes no other along.
 """
 
@@ -11,40 +11,50 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 import torch
-from diffsynth.core.vram.initialization import skip_model_initialization
-from diffsynth.core.vram.layers import AutoWrappedLinear, AutoWrappedModule, enable_vram_management
-from diffsynth.models.flux_dit import FluxDiT, RMSNorm
 from diffsynth.pipelines.flux_image import model_fn_flux_image
-from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from pipeline.config import PipelineConfig
 from pipeline.errors import GenerationFailed, OutOfMemory
 from pipeline.flux import kernels
-from pipeline.flux.formats import FLOAT8, Format
+from pipeline.flux.checkpoint import silence_diffsynth
+from pipeline.flux.engine import FluxEngine
+from pipeline.flux.formats import Format
 from pipeline.flux.memory import hold_to, start_cuda, translate
-from pipeline.flux.packing import Block, layout, prepare
 from pipeline.flux.peers import diffusers_steps
-from pipeline.flux.transformer import Residency, Transformer, random_inputs
+from pipeline.flux.random_model import (
+    FLUX1,
+    Classes,
+    random_model,
+    random_transformer,
+    stock_module,
+    stock_pipeline,
+)
+from pipeline.flux.transformer import Residency, random_inputs
 from pipeline.hardware import MIB, Gpu
-from pipeline.timing import STOCK, Conditions, Machine, PeakMemory, Timing
+from pipeline.models import FLUX1_DEV
+from pipeline.plan import floor_seconds
+from pipeline.spec import Aspect, ImageSpec
+from pipeline.timing import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, PeakMemory, Timing
 
 log = logging.getLogger(__name__)
 
 WARM_UP: Final = 2
 OTHERS_STEPS: Final = 3  # they take seconds each
 LONG_STEP_S: Final = 2.0
-RANGES: Final = {torch.int8: (36.0, 127.0), FLOAT8: (100.0, 448.0)}  # spread of 8-bit weights, and the most they hold
-PATTERN_BYTES: Final = 2**24 - 3  # odd, so that no two rows of a weight are equal
 STOCK_ROOM_MIB: Final = 512  # that DiffSynth's examples leave to activations
 PACKAGES: Final = ("torch", "triton", "diffsynth", "diffusers")
 
@@ -58,44 +68,7 @@ class Ready:
     at: Callable[[int], Callable[[int], object]]  # side in px → what runs the step of a number, on noise
     streamed_bytes: Callable[[], int] | None = None  # may grow where memory turned out to be too little
     is_compiled: bool | None = None
-
-
-class RandomBlocks(Mapping[str, Tensor]):
-    """Blocks of a prepared module with arbitrary weights of the usual size, made when they are asked for."""
-
-    def __init__(self, dit: nn.Module) -> None:
-        self._blocks = layout(dit)
-        self._linears = {f"{name}.weight" for name, module in dit.named_modules() if hasattr(module, "in_features")}
-        generator = torch.Generator().manual_seed(1)
-        self._pattern = torch.randn(PATTERN_BYTES, generator=generator)
-
-    def __getitem__(self, name: str) -> Tensor:
-        block: Block = self._blocks[name]
-        data = torch.zeros(block.size, dtype=torch.uint8)
-        for entry_name, view in block.views(data).items():
-            if entry_name in self._linears:
-                gain, most = RANGES.get(view.dtype, (view.shape[1] ** -0.5, torch.inf))
-                flat = view.view(-1)
-                for start in range(0, len(flat), PATTERN_BYTES):
-                    part = flat[start : start + PATTERN_BYTES]
-                    part.copy_((self._pattern[: len(part)] * gain).clamp_(-most, most))
-            elif entry_name.endswith(".scale"):
-                weight = entry_name.removesuffix("scale") + "weight"
-                shape = next(entry.shape for entry in block.entries if entry.name == weight)
-                view.fill_(shape[1] ** -0.5 / RANGES[self._dtype_of(block, weight)][0])
-            elif not entry_name.endswith(".bias"):
-                view.fill_(1)
-        return data
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._blocks)
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    @staticmethod
-    def _dtype_of(block: Block, name: str) -> torch.dtype:
-        return next(entry.dtype for entry in block.entries if entry.name == name)
+    floor_s: Callable[[int, float, float], float] | None = None  # of a side, a link in GB/s and a rate in TFLOP/s
 
 
 def describe(gpu: Gpu) -> Machine:
@@ -123,42 +96,41 @@ def time_systems(
     *,
     link_gb_s: float | None,
     device: str = "cuda",
-    make_dit: Callable[[], Any] = FluxDiT,
+    classes: Classes = FLUX1,
 ) -> Iterator[Timing]:
     """Time one system after the other; `systems` are formats, `STOCK` or peers. What fails gets an `error`.
 
     Args:
         link_gb_s: of page-locked memory, measured.
         device: on the CPU, for tests, nothing is measured but seconds.
-        make_dit: makes the module; FLUX.1's unless a test wants a smaller one.
+        classes: make the modules; FLUX.1's unless a test wants smaller ones.
     """
+    call = _apart if device == "cuda" else _here
     for system in systems:
-        arguments = (system, conditions, link_gb_s, device, make_dit)
+        arguments = (system, conditions, link_gb_s, device, classes)
         try:
-            timings = _apart(time_system, *arguments) if device == "cuda" else time_system(*arguments)
+            timings = call(time_system, *arguments)
+            if conditions.draws_pictures and system not in PEERS and any(timing.step_s for timing in timings):
+                timings = call(time_pictures, timings, *arguments)
         except Exception as error:  # the process died: the system killed it, or a driver did
             timings = [_failed(system, side, error, conditions) for side in conditions.sides_px]
         yield from timings
 
 
 def time_system(
-    system: str, conditions: Conditions, link_gb_s: float | None, device: str, make_dit: Callable[[], Any]
+    system: str, conditions: Conditions, link_gb_s: float | None, device: str, classes: Classes
 ) -> list[Timing]:
     """Time one system at every size, in this process."""
     memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
-    is_ours, link_repeat = system in list(Format), 1
+    is_ours = system in list(Format)
     timings: dict[int, Timing] = {}
     with ExitStack() as stack:
         try:
-            if device == "cuda":
-                start_cuda()
-                hold_to(conditions.limit_mib * MIB)
-            if conditions.emulation is not None:
-                stack.enter_context(_few_multiprocessors(conditions.emulation.multiprocessors))
-                if is_ours and link_gb_s is not None:
-                    link_repeat = max(1, round(link_gb_s / conditions.emulation.link_gb_s))
+            link_repeat = stack.enter_context(_held_to(conditions, link_gb_s if is_ours else None, device))
             with torch.no_grad(), memory or nullcontext():
-                ready = _make_ready(system, conditions, link_repeat, device, make_dit)
+                ready = _make_ready(system, conditions, link_repeat, device, classes)
+            link = link_gb_s and link_gb_s / link_repeat
+            tflops = kernels.tflops_of(Format(system)) if is_ours and device == "cuda" else None
         except Exception as error:
             return [_failed(system, side, error, conditions) for side in conditions.sides_px]
         ready_mib = memory.mib if memory else 0
@@ -175,8 +147,9 @@ def time_system(
                     step_s=statistics.median(seconds[WARM_UP:]),
                     peak_mib=max(ready_mib, memory.mib) if memory else None,
                     streamed_bytes=ready.streamed_bytes() if ready.streamed_bytes else None,
-                    link_gb_s=link_gb_s and link_gb_s / link_repeat,
+                    link_gb_s=link,
                     is_compiled=ready.is_compiled,
+                    floor_s=ready.floor_s(side, link, tflops) if ready.floor_s and link and tflops else None,
                 )
             except Exception as error:
                 timings[side] = _failed(system, side, error, conditions)
@@ -185,22 +158,132 @@ def time_system(
     return [timings[side] for side in conditions.sides_px]
 
 
-def _make_ready(
-    system: str, conditions: Conditions, link_repeat: int, device: str, make_dit: Callable[[], Any]
-) -> Ready:
+def time_pictures(
+    timings: Sequence[Timing],
+    system: str,
+    conditions: Conditions,
+    link_gb_s: float | None,
+    device: str,
+    classes: Classes,
+) -> list[Timing]:
+    """`timings` with the seconds of whole pictures at their sizes; without them where that fails."""
+    memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
+    found = {timing.side_px: timing for timing in timings}
+    try:
+        with ExitStack() as stack:
+            link_repeat = stack.enter_context(_held_to(conditions, None if system == STOCK else link_gb_s, device))
+            stack.enter_context(memory or nullcontext())
+            if system == STOCK:
+                draw = _stock_pictures(conditions, device, classes)
+            else:
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="imagine-bot-")))
+                draw = _our_pictures(Format(system), conditions, link_repeat, device, classes, folder)
+            for side in sorted(conditions.sides_px, reverse=True):
+                new_s, known_s = draw(side)
+                found[side] = replace(found[side], new_prompt_s=new_s, known_prompt_s=known_s)
+    except Exception as error:
+        log.warning("whole pictures of %s failed", system, exc_info=error)
+    if memory is not None:
+        found = {
+            side: timing if timing.peak_mib is None else replace(timing, peak_mib=max(timing.peak_mib, memory.mib))
+            for side, timing in found.items()
+        }
+    return list(found.values())
+
+
+def _our_pictures(
+    kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, folder: Path
+) -> Callable[[int], tuple[float, float | None]]:
+    """Side in px → seconds of a picture with a new prompt, and of another with the same.
+
+    `folder` takes what is measured and compiled.
+    """
+    largest = max(conditions.sides_px)
+    card = replace(FLUX1_DEV, sizes={Aspect.SQUARE: (largest, largest)})
+    config = PipelineConfig.model_validate(
+        {
+            "device": device,
+            "precision": kept_as,
+            "vram_limit_mib": conditions.limit_mib,
+            "compile": not conditions.is_eager,
+            "models_dir": folder,
+        }
+    )
+    engine = FluxEngine(card, config, read=partial(random_model, classes=classes, link_repeat=link_repeat))
+    engine.load()
+
+    def seconds(prompt: str, side: int, seed: int, steps: int) -> float:
+        spec = ImageSpec(
+            prompt=prompt,
+            seed=seed,
+            steps=steps,
+            width=side,
+            height=side,
+            guidance=card.guidance,
+            cfg_scale=card.cfg_scale,
+            model=card.name,
+        )
+        return engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False).seconds
+
+    def draw(side: int) -> tuple[float, float]:
+        seconds("warm", side, 0, WARM_UP)
+        return seconds(f"new at {side}", side, 1, PICTURE_STEPS), seconds(f"new at {side}", side, 2, PICTURE_STEPS)
+
+    return draw
+
+
+def _stock_pictures(
+    conditions: Conditions, device: str, classes: Classes
+) -> Callable[[int], tuple[float, float | None]]:
+    """Side in px → seconds of a picture, all but a few of its steps computed. It knows no prompt from before."""
+    silence_diffsynth()
+    pipe = stock_pipeline(classes, device, _stock_limit_gib(conditions, device))
+
+    def seconds(side: int) -> float:
+        marks = [time.perf_counter()]
+
+        def mark() -> None:
+            if device == "cuda":
+                torch.cuda.synchronize()
+            marks.append(time.perf_counter())
+
+        def watch(timesteps: torch.Tensor) -> Iterator[torch.Tensor]:
+            mark()
+            for timestep in timesteps:
+                yield timestep
+                mark()
+
+        pipe(
+            prompt="a picture",
+            seed=1,
+            width=side,
+            height=side,
+            num_inference_steps=OTHERS_STEPS,
+            progress_bar_cmd=watch,
+        )
+        mark()
+        encode_s, *steps_s, decode_s = (later - earlier for earlier, later in pairwise(marks))
+        return encode_s + PICTURE_STEPS * statistics.median(steps_s) + decode_s
+
+    def draw(side: int) -> tuple[float, None]:
+        seconds(side)  # which warms up
+        return seconds(side), None
+
+    return draw
+
+
+def _make_ready(system: str, conditions: Conditions, link_repeat: int, device: str, classes: Classes) -> Ready:
     if system == STOCK:
-        return _stock(conditions, device, make_dit)
+        return _stock(conditions, device, classes)
     if system in list(Format):
-        return _ours(Format(system), conditions, link_repeat, device, make_dit)
+        return _ours(Format(system), conditions, link_repeat, device, classes)
     return Ready(at=diffusers_steps(device))
 
 
-def _ours(kept_as: Format, conditions: Conditions, link_repeat: int, device: str, make_dit: Callable[[], Any]) -> Ready:
+def _ours(kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes) -> Ready:
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    with torch.device("meta"):
-        dit = make_dit()
-    prepare(dit, kept_as, dtype)
-    transformer = Transformer(dit, RandomBlocks(dit), device)
+    transformer = random_transformer(classes.dit, kept_as, dtype, device)
+    dit = transformer.module
     residency = Residency(transformer, sizes=[(side, side) for side in conditions.sides_px], link_repeat=link_repeat)
     is_compiled = None
     if device == "cuda":
@@ -221,38 +304,23 @@ def _ours(kept_as: Format, conditions: Conditions, link_repeat: int, device: str
             **inputs,
         )
 
-    return Ready(at=at, streamed_bytes=lambda: transformer.streamed_bytes, is_compiled=is_compiled)
+    def floor_s(side: int, link_gb_s: float, tflops: float) -> float:
+        return floor_seconds(
+            transformer.sizes,
+            streamed_bytes=transformer.streamed_bytes,
+            bytes_per_weight=kept_as.dtype.itemsize,
+            link_gb_s=link_gb_s,
+            tflops=tflops,
+            width=side,
+            height=side,
+        )
+
+    return Ready(at=at, streamed_bytes=lambda: transformer.streamed_bytes, is_compiled=is_compiled, floor_s=floor_s)
 
 
-def _stock(conditions: Conditions, device: str, make_dit: Callable[[], Any]) -> Ready:
-    """The transformer in 8-bit floats in host memory, as DiffSynth's examples for small cards have it."""
+def _stock(conditions: Conditions, device: str, classes: Classes) -> Ready:
     dtype = torch.bfloat16
-    with skip_model_initialization():
-        dit = make_dit()
-    with torch.device("meta"):
-        shapes = make_dit()
-    prepare(shapes, Format.BFLOAT16, dtype)
-    random = RandomBlocks(shapes)
-    for name, block in layout(shapes).items():
-        for entry_name, view in block.views(random[name]).items():
-            owner, _, attribute = entry_name.rpartition(".")
-            value = nn.Parameter(view.to(FLOAT8), requires_grad=False)
-            dit.get_submodule(owner)._parameters[attribute] = value
-    dit = enable_vram_management(
-        dit.eval(),
-        {nn.Linear: AutoWrappedLinear, RMSNorm: AutoWrappedModule},
-        vram_config={
-            "offload_dtype": FLOAT8,
-            "offload_device": "cpu",
-            "onload_dtype": FLOAT8,
-            "onload_device": "cpu",
-            "preparing_dtype": FLOAT8,
-            "preparing_device": device,
-            "computation_dtype": dtype,
-            "computation_device": device,
-        },
-        vram_limit=(conditions.limit_mib - STOCK_ROOM_MIB) / 1024 if device == "cuda" else None,
-    )
+    dit = stock_module(classes.dit, device, _stock_limit_gib(conditions, device))
     for module in dit.modules():
         if hasattr(module, "onload"):
             module.onload()
@@ -263,6 +331,10 @@ def _stock(conditions: Conditions, device: str, make_dit: Callable[[], Any]) -> 
         return lambda _number: model_fn_flux_image(dit=dit, timestep=timestep, **inputs)
 
     return Ready(at=at)
+
+
+def _stock_limit_gib(conditions: Conditions, device: str) -> float | None:
+    return (conditions.limit_mib - STOCK_ROOM_MIB) / 1024 if device == "cuda" else None
 
 
 def _failed(system: str, side: int, error: Exception, conditions: Conditions) -> Timing:
@@ -313,6 +385,24 @@ def _profiled(timing: Timing, at: Callable[[int], Callable[[int], object]]) -> T
 
 
 @contextmanager
+def _held_to(conditions: Conditions, link_gb_s: float | None, device: str) -> Iterator[int]:
+    """Keep this process to what it may use of the card; gives how often a block is to be copied for a slow link.
+
+    `link_gb_s`: as measured; None for systems whose copies are not ours.
+    """
+    with ExitStack() as stack:
+        if device == "cuda":
+            start_cuda()
+            hold_to(conditions.limit_mib * MIB)
+        link_repeat = 1
+        if conditions.emulation is not None:
+            stack.enter_context(_few_multiprocessors(conditions.emulation.multiprocessors))
+            if link_gb_s is not None:
+                link_repeat = max(1, round(link_gb_s / conditions.emulation.link_gb_s))
+        yield link_repeat
+
+
+@contextmanager
 def _few_multiprocessors(number: int) -> Iterator[None]:
     """What is launched inside uses so many multiprocessors of the card.
 
@@ -332,6 +422,10 @@ def _few_multiprocessors(number: int) -> Iterator[None]:
 
 def _measure_link() -> tuple[float, float]:
     return kernels.link_gb_s(), kernels.link_gb_s(is_locked=False)
+
+
+def _here(function: Callable[..., T], *arguments: Any) -> T:
+    return function(*arguments)
 
 
 def _apart(function: Callable[..., T], *arguments: Any) -> T:

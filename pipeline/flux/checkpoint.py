@@ -7,7 +7,7 @@ Its prints are silenced here. Must not know prompts or steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from diffsynth.core.vram import layers as diffsynth_layers
 from diffsynth.diffusion import base_pipeline as diffsynth_pipeline
 from diffsynth.models import model_loader as diffsynth_loader
 from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
+from torch import Tensor
 from transformers import AutoTokenizer
 
 from pipeline import files
@@ -33,7 +34,7 @@ from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
 from pipeline.speed import CardSpeed, packed_path
 
-_PARTS = ("dit", "text_encoder_1", "text_encoder_2", "vae_decoder", "vae_encoder", "tokenizer_1", "tokenizer_2")
+_PARTS = {"clip": ["text_encoder_1"], "t5": ["text_encoder_2"], "vae": ["vae_decoder", "vae_encoder"]}
 S = TypeVar("S", bound=Streamed)
 
 
@@ -116,7 +117,7 @@ def load_pipeline(
     if missing := files.missing(card, models_dir):
         raise ModelFilesMissing(card.name, [file.path for file in missing])
     register_layouts(DEMO_LAYOUTS)
-    _silence_diffsynth()
+    silence_diffsynth()
     dtype, device = arithmetic.dtype, arithmetic.device
     by_the_library = ("vae",) if arithmetic.is_streamed else ("t5", "clip", "vae")
     configs = [
@@ -135,6 +136,10 @@ def load_pipeline(
     except ValueError as error:  # a layout that is not in DiffSynth's table; its message names the file
         raise GenerationFailed(str(error)) from error
 
+    expected = [part for kind in by_the_library for part in _PARTS[kind]]
+    if absent := [part for part in expected if getattr(pipe, part) is None]:
+        raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
+
     def read(part: type[S], kind: str, kept_as: Format) -> S:
         cache = packed_path(models_dir, card, kind, kept_as) if card.is_offloaded else None
         paths = files.weights_of(card.files[kind], models_dir)
@@ -142,37 +147,66 @@ def load_pipeline(
 
     transformer = read(Transformer, "dit", arithmetic.kept_as)
     transformer.multiply_8bit(arithmetic.multiplies_8bit)
-    pipe.dit = transformer.module
-    residency = prompt_files = None
+    text_encoders: list[TextEncoder] = []
+    prompt_files = None
     if arithmetic.is_streamed:
         # The library's T5 would cast activations to 8-bit floats along with weights; integers it leaves alone.
         kept_as = Format.INT8 if arithmetic.kept_as.is_8bit else Format.BFLOAT16
         text_encoders = [read(PooledTextEncoder, "clip", Format.BFLOAT16), read(TextEncoder, "t5", kept_as)]
-        pipe.text_encoder_1, pipe.text_encoder_2 = (part.module for part in text_encoders)
         if prompts_dir is not None:
             encoders = [path for name in ("clip", "t5") for path in files.weights_of(card.files[name], models_dir)]
             prompt_files = PromptFiles(prompts_dir, fingerprint(encoders, kept_as))
+    return assemble(
+        pipe,
+        transformer,
+        text_encoders,
+        sizes=card.sizes.values(),
+        tokenizers=[files.path_of(card.files[name], models_dir) for name in ("tokenizer_1", "tokenizer_2")],
+        prompt_files=prompt_files,
+    )
+
+
+def assemble(
+    pipe: FluxImagePipeline,
+    transformer: Transformer,
+    text_encoders: Sequence[TextEncoder],
+    *,
+    sizes: Iterable[tuple[int, int]],
+    tokenizers: Iterable[Path],
+    prompt_files: PromptFiles | None = None,
+    link_repeat: int = 1,
+) -> Loaded:
+    """Make a model of its parts.
+
+    Args:
+        pipe: with the parts that the library keeps: the autoencoder and, if there are no others, its text encoders.
+        text_encoders: CLIP and T5 of a model whose blocks are streamed; none otherwise.
+        sizes: of pictures (width, height), in px.
+        tokenizers: folders, of CLIP and of T5.
+        link_repeat: see `Ring`.
+    """
+    pipe.dit, residency = transformer.module, None
+    predict: Callable[..., Tensor] = transformer.predict
+    if text_encoders:
+        pipe.text_encoder_1, pipe.text_encoder_2 = (part.module for part in text_encoders)
         vae = (*pipe.vae_decoder.parameters(), *pipe.vae_encoder.parameters())
-        residency = Residency(
-            transformer, text_encoders, sizes=card.sizes.values(), fixed_bytes=sum(weight.nbytes for weight in vae)
-        )
+        fixed_bytes = sum(weight.nbytes for weight in vae)
+        residency = Residency(transformer, text_encoders, sizes=sizes, fixed_bytes=fixed_bytes, link_repeat=link_repeat)
+        predict = residency.predict
     else:
         transformer.place()
-    predict = transformer.predict if residency is None else residency.predict
     pipe.model_fn = lambda **inputs: predict(schedule=pipe.scheduler.timesteps, **inputs)
     # The class is read from the folder: CLIPTokenizer and T5Tokenizer for FLUX.1, as DiffSynth would take
     # them, but the demo's word pieces belong to neither.
-    for name in ("tokenizer_1", "tokenizer_2"):
-        folder = files.path_of(card.files[name], models_dir)
-        setattr(pipe, name, AutoTokenizer.from_pretrained(folder, local_files_only=True))
-    if absent := [part for part in _PARTS if getattr(pipe, part) is None]:
-        raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
+    pipe.tokenizer_1, pipe.tokenizer_2 = (
+        AutoTokenizer.from_pretrained(folder, local_files_only=True) for folder in tokenizers
+    )
     prompts = remember_prompts(pipe, prompt_files)
     pipe.eval().requires_grad_(False)
     return Loaded(pipe=pipe, transformer=transformer, residency=residency, prompts=prompts)
 
 
-def _silence_diffsynth() -> None:
+def silence_diffsynth() -> None:
     """Shadow `print` in the modules of DiffSynth that we drive; it has no switch for it.
 
     Only there: redirecting standard output would swallow what other threads print meanwhile.

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
-from pipeline.flux.checkpoint import Arithmetic, choose_arithmetic, load_pipeline
+from pipeline.flux.checkpoint import Arithmetic, Loaded, choose_arithmetic, load_pipeline
 from pipeline.flux.formats import Format
 from pipeline.flux.memory import available_bytes, hold_to, start_cuda, translate
 from pipeline.flux.modulation import NotFinite
@@ -36,7 +36,7 @@ from pipeline.flux.prompts import PromptMemory
 from pipeline.flux.tiles import in_tiles
 from pipeline.flux.transformer import SHRINK_BYTES, Residency, Transformer
 from pipeline.hardware import MIB
-from pipeline.plan import BYTES_PER_DECODED_PIXEL, LATENT_PX, TILE_PX, step_seconds
+from pipeline.plan import BYTES_PER_DECODED_PIXEL, EFFICIENCY, LATENT_PX, TILE_PX, floor_seconds
 from pipeline.spec import ImageSpec
 
 log = logging.getLogger(__name__)
@@ -48,11 +48,24 @@ _TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores
 class FluxEngine:
     """Draws with one model; every call comes from the same one thread. See `pipeline.engine.Engine`."""
 
-    def __init__(self, card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | None = None) -> None:
-        """`prompts_dir`: where what a large model reads of prompts is kept across restarts; None: nowhere."""
+    def __init__(
+        self,
+        card: ModelCard,
+        config: PipelineConfig,
+        *,
+        prompts_dir: Path | None = None,
+        read: Callable[..., Loaded] = load_pipeline,
+    ) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            prompts_dir: where what a large model reads of prompts is kept across restarts; None: nowhere.
+            read: makes the model, as `load_pipeline` does; another one for models without files.
+        """
         self._card = card
         self._config = config
         self._prompts_dir = prompts_dir
+        self._read = read
         self._device = choose_device(config.device)
         self._pipe: FluxImagePipeline | None = None
         self._arithmetic: Arithmetic | None = None
@@ -76,7 +89,7 @@ class FluxEngine:
                 precision=self._config.precision,
                 models_dir=self._config.models_dir,
             )
-            loaded = load_pipeline(self._card, self._config.models_dir, self._arithmetic, prompts_dir=self._prompts_dir)
+            loaded = self._read(self._card, self._config.models_dir, self._arithmetic, prompts_dir=self._prompts_dir)
             pipe, transformer, self._residency = loaded.pipe, loaded.transformer, loaded.residency
             self._place()
             if self._residency is not None and self._config.compile:
@@ -230,7 +243,7 @@ class FluxEngine:
         if self._arithmetic is None or self._arithmetic.speed is None or self._transformer is None:
             return
         speed, kept_as = self._arithmetic.speed, self._arithmetic.kept_as
-        planned_s = step_seconds(
+        floor_s = floor_seconds(
             self._transformer.sizes,
             streamed_bytes=self._transformer.streamed_bytes,
             bytes_per_weight=kept_as.dtype.itemsize,
@@ -239,6 +252,7 @@ class FluxEngine:
             width=image.width,
             height=image.height,
         )
+        planned_s = floor_s / EFFICIENCY
         if image.step_s > TOO_SLOW * planned_s:
             log.warning(
                 "a step took %.2f s where this card needs about %.2f s: it may be hot or shared with other programs, "

@@ -35,7 +35,7 @@ def card_speed(models_dir: Path) -> CardSpeed:
         raise GenerationFailed("the driver of the graphics card does not answer")
     speed = read_speed(models_dir, gpu, torch.__version__)
     if speed is None:
-        tflops = {str(kept_as): rate for kept_as in Format if (rate := _tflops(kept_as)) is not None}
+        tflops = {str(kept_as): rate for kept_as in Format if (rate := tflops_of(kept_as)) is not None}
         speed = CardSpeed(
             gpu=gpu.name, driver=gpu.driver, torch=torch.__version__, link_gb_s=link_gb_s(), tflops=tflops
         )
@@ -47,7 +47,7 @@ def card_speed(models_dir: Path) -> CardSpeed:
 
 def is_supported(kept_as: Format) -> bool:
     """Whether the GPU can multiply in an 8-bit format."""
-    return kept_as.is_8bit and _tflops(kept_as, SHAPES[-1:]) is not None
+    return kept_as.is_8bit and tflops_of(kept_as, SHAPES[-1:]) is not None
 
 
 def link_gb_s(*, is_locked: bool = True) -> float:
@@ -58,7 +58,7 @@ def link_gb_s(*, is_locked: bool = True) -> float:
     return LINK_BYTES / _seconds(lambda: target.copy_(source, non_blocking=True)) / 1e9
 
 
-def _tflops(kept_as: Format, shapes: tuple[tuple[int, int], ...] = SHAPES) -> float | None:
+def tflops_of(kept_as: Format, shapes: tuple[tuple[int, int], ...] = SHAPES) -> float | None:
     """The rate of the products alone; None where the format is no choice or the card cannot."""
     if kept_as is Format.FLOAT32:
         return None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.errors import GenerationFailed
 from pipeline.flux.formats import FLOAT8
+from pipeline.flux.random_model import fill
 from pipeline.plan import TEXT_TOKENS, TOKEN_PX
-
-PATTERN: Final = 2**24 - 3  # odd, so that no two rows of a weight are equal
 
 
 def diffusers_steps(device: str) -> Callable[[int], Callable[[int], object]]:
@@ -54,24 +53,6 @@ def diffusers_steps(device: str) -> Callable[[int], Callable[[int], object]]:
         return lambda _number: model(**inputs, return_dict=False)
 
     return at
-
-
-def fill(module: nn.Module, dtype: torch.dtype) -> None:
-    """Give a module on the meta device arbitrary weights in host memory."""
-    pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1)).mul_(0.01).to(dtype)
-    for child in module.modules():
-        for name, parameter in child._parameters.items():
-            if parameter is None:
-                continue
-            value = torch.empty(parameter.shape, dtype=dtype)
-            if value.dim() == 1:
-                value.fill_(float(name == "weight"))
-            else:
-                flat = value.view(-1)
-                for start in range(0, len(flat), PATTERN):
-                    part = flat[start : start + PATTERN]
-                    part.copy_(pattern[: len(part)])
-            child._parameters[name] = nn.Parameter(value, requires_grad=False)
 
 
 def _inputs(config: Any, side_px: int, device: str) -> dict[str, Tensor]:

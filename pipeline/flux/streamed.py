@@ -78,7 +78,7 @@ class Streamed:
             convert = None
         with torch.device("meta"):
             module = make()
-        cls._simplify(module)
+        cls.simplify(module)
         prepare(module, kept_as, dtype)
         if cache is None:
             return cls(module, {block.name: data for block, data in pack(module, paths, convert)}, device)
@@ -86,7 +86,7 @@ class Streamed:
         return cls(module, open_packed(cache, layout(module), source, pack(module, paths, convert)), device)
 
     @classmethod
-    def _simplify(cls, module: nn.Module) -> None:
+    def simplify(cls, module: nn.Module) -> None:
         """Take out of a fresh module what needs no weights of its own."""
 
     @property

@@ -95,7 +95,7 @@ class TextEncoder(Streamed):
         words.register_forward_hook(lambda _module, _inputs, found: found.to(device))
 
     @classmethod
-    def _simplify(cls, module: Any) -> None:
+    def simplify(cls, module: Any) -> None:
         module.encoder.embed_tokens = module.shared  # the file has one table, the library's class two
 
 
@@ -107,7 +107,7 @@ class PooledTextEncoder(TextEncoder):
     WORDS = "token_embedding"
 
     @classmethod
-    def _simplify(cls, module: Any) -> None:
+    def simplify(cls, module: Any) -> None:
         module.attn_mask = module.attention_mask(len(module.attn_mask))  # no weight, so not in the file
 
 

@@ -41,9 +41,11 @@ MACHINE = Machine(
 )  # fmt: skip
 TIMINGS = (
     Timing(system="int8", side_px=512, first_step_s=0.5, step_s=0.1, peak_mib=6900, streamed_bytes=2_760_000_000,
-           link_gb_s=55.2, kernels=1200, busy_s=0.07, is_compiled=True),
+           link_gb_s=55.2, kernels=1200, busy_s=0.07, is_compiled=True, floor_s=0.09, new_prompt_s=2.3,
+           known_prompt_s=1.6),
     Timing(system="float8", side_px=512, first_step_s=0.5, step_s=0.2, is_compiled=False),
-    Timing(system=STOCK, side_px=512, first_step_s=0.5, step_s=5.0, peak_mib=6900, link_gb_s=55.2),
+    Timing(system=STOCK, side_px=512, first_step_s=0.5, step_s=5.0, peak_mib=6900, link_gb_s=55.2,
+           new_prompt_s=115.0),
     Timing(system="diffusers", side_px=512, error="diffusers is not installed: pip install diffusers"),
 )  # fmt: skip
 
@@ -68,7 +70,7 @@ def test_engine_prints_a_row_per_system_beside_stock(asked: dict[str, object]) -
     assert result.exit_code == 0, result.output
     assert asked == {
         "systems": list(SYSTEMS),
-        "conditions": Conditions(limit_mib=7200, sides_px=(512,), steps=8),
+        "conditions": Conditions(limit_mib=7200, sides_px=(512,), steps=8, draws_pictures=True),
         "link_gb_s": 55.2,
     }
     assert "Some Card, 7200 MiB" in result.stdout
@@ -77,10 +79,12 @@ def test_engine_prints_a_row_per_system_beside_stock(asked: dict[str, object]) -
         line.split() for line in result.stdout.splitlines() if line.strip().startswith(names) and " at " not in line
     ]
     assert rows == [
-        ["int8", "512", "0.100", "0.50", "6900", "2.76", "50", "1200", "30", "50.0"],
-        ["float8", "512", "0.200", "0.50", "–", "–", "–", "–", "–", "25.0"],
-        [STOCK, "512", "5.000", "0.50", "6900", "–", "–", "–", "–", "1.0"],
-        ["diffusers", "512", "failed", "–", "–", "–", "–", "–", "–", "–"],
+        ["int8", "512", "0.100", "0.50", "6900", "2.76", "50", "1200", "30", "90", "50.0"],
+        ["float8", "512", "0.200", "0.50", "–", "–", "–", "–", "–", "–", "25.0"],
+        [STOCK, "512", "5.000", "0.50", "6900", "–", "–", "–", "–", "–", "1.0"],
+        ["diffusers", "512", "failed", "–", "–", "–", "–", "–", "–", "–", "–"],
+        ["int8", "512", "2.30", "1.60", "50.0"],
+        [STOCK, "512", "115.00", "–", "1.0"],
     ]
     assert "diffusers at 512: diffusers is not installed: pip install diffusers" in result.stdout
     assert "float8 at 512: blocks are not compiled" in result.stdout
@@ -92,7 +96,7 @@ def test_engine_writes_figures_and_where_they_come_from(asked: dict[str, object]
     result = CliRunner().invoke(
         app,
         ["bench", "engine", "--system", "int8", "--peer", "diffusers", "--side", "512", "--limit", "7200", "--eager",
-         "--emulate", "rtx4060", "-o", str(figures), "--markdown", str(page)],
+         "--emulate", "rtx4060", "--no-pictures", "-o", str(figures), "--markdown", str(page)],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert asked["systems"] == ["int8", "diffusers"]
@@ -101,7 +105,7 @@ def test_engine_writes_figures_and_where_they_come_from(asked: dict[str, object]
     )
     command = (
         "imagine-bot bench engine --system int8 --peer diffusers --side 512 --steps 8 --limit 7200 "
-        "--eager --emulate rtx4060"
+        "--eager --no-pictures --emulate rtx4060"
     )
 
     report = json.loads(figures.read_text("utf-8"))
@@ -113,12 +117,15 @@ def test_engine_writes_figures_and_where_they_come_from(asked: dict[str, object]
     assert report["timings"][0]["streamed_bytes"] == 2_760_000_000
     assert report["timings"][0]["link_share"] == pytest.approx(0.5)
     assert report["timings"][0]["idle_share"] == pytest.approx(0.3)
+    assert report["timings"][0]["floor_share"] == pytest.approx(0.9)
 
     lines = page.read_text("utf-8").splitlines()
     assert lines[0] == (
-        "| system | side | s/step | first step | peak MiB | GB / step | link % | kernels / step | idle % | × stock |"
+        "| system | side | s/step | 1st step | peak MiB | GB/ step | link % | kernels / step | idle % | floor % "
+        "| × stock |"
     )
-    assert lines[2] == "| int8 | 512 | 0.100 | 0.50 | 6900 | 2.76 | 50 | 1200 | 30 | 50.0 |"
+    assert lines[2] == "| int8 | 512 | 0.100 | 0.50 | 6900 | 2.76 | 50 | 1200 | 30 | 90 | 50.0 |"
+    assert "| int8 | 512 | 2.30 | 1.60 | 50.0 |" in lines
     assert "- Some Card, driver 1, 4 CPUs; torch 2.11" in lines
     assert "- link to the card: 55.2 GB/s from page-locked memory, 11.8 GB/s from ordinary" in lines
     assert "- diffusers at 512: diffusers is not installed: pip install diffusers" in lines

@@ -16,26 +16,37 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.demo.model import SmallDiT
-from pipeline.flux.benchmark import RandomBlocks, Ready, _apart, time_system, time_systems
+from pipeline.demo.model import SmallClip, SmallDiT, SmallT5
+from pipeline.flux.benchmark import Ready, _apart, time_system, time_systems
 from pipeline.flux.formats import Format
 from pipeline.flux.packing import prepare
+from pipeline.flux.random_model import Classes, RandomBlocks
 from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import Transformer, random_inputs
 from pipeline.hardware import MIB
 from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, PeakMemory, Timing
+from tests.pipeline.flux.random_flux import NarrowVAEDecoder, NarrowVAEEncoder
 
 
 def small() -> SmallDiT:
     return SmallDiT(dim=64, heads=2, axes=(8, 12, 12), joint_blocks=1, single_blocks=2, text_dim=48, pooled_dim=32)
 
 
+SMALL = Classes(
+    dit=small,
+    clip=lambda: SmallClip(dim=32, hidden_dim=64, layers=2),
+    t5=lambda: SmallT5(dim=48, hidden_dim=64, heads=2, head_dim=24, layers=2),
+    vae_decoder=lambda: NarrowVAEDecoder([32] * 4),
+    vae_encoder=lambda: NarrowVAEEncoder([32] * 4),
+)
+
+
 def conditions(**changes: Any) -> Conditions:
-    return Conditions(**{"limit_mib": 1000, "sides_px": (64, 96), "steps": 2} | changes)
+    return Conditions(**{"limit_mib": 2000, "sides_px": (64, 96), "steps": 2} | changes)
 
 
 def timed(systems: Sequence[str], **changes: Any) -> list[Timing]:
-    return list(time_systems(systems, conditions(**changes), link_gb_s=None, device="cpu", make_dit=small))
+    return list(time_systems(systems, conditions(**changes), link_gb_s=None, device="cpu", classes=SMALL))
 
 
 def test_every_system_is_timed_at_every_size() -> None:
@@ -47,9 +58,44 @@ def test_every_system_is_timed_at_every_size() -> None:
     assert all(timing.link_share is None and timing.idle_share is None for timing in timings)
 
 
+def test_whole_pictures_are_drawn_with_a_new_and_a_known_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "empty_cache", lambda: None, raising=False)  # DiffSynth counts on it
+    monkeypatch.setattr("pipeline.flux.benchmark.PICTURE_STEPS", 4)
+    read: list[int] = []
+    forward = SmallT5.forward
+
+    def note(self: SmallT5, input_ids: torch.Tensor) -> torch.Tensor:
+        read.append(len(input_ids))
+        return forward(self, input_ids)
+
+    monkeypatch.setattr(SmallT5, "forward", note)
+    ours, stock = timed(["int8", STOCK], sides_px=(64,), draws_pictures=True, is_eager=True)
+    assert ours.new_prompt_s and ours.known_prompt_s
+    assert stock.new_prompt_s and stock.known_prompt_s is None
+    assert len(read) == 2 + 2  # ours: to warm up, and once for two pictures; DiffSynth: each time
+
+
+def test_pictures_that_cannot_be_drawn_leave_the_steps(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("pipeline.flux.benchmark.stock_pipeline", fail)
+    (timing,) = timed([STOCK], sides_px=(64,), draws_pictures=True)
+    assert timing.step_s and timing.new_prompt_s is None and timing.error is None
+    assert "whole pictures of stock failed" in caplog.text
+
+
 def test_share_of_the_link_says_what_limits() -> None:
     timing = Timing(system="int8", side_px=512, step_s=0.1, streamed_bytes=5 * 10**9, link_gb_s=50.0)
     assert timing.link_share == pytest.approx(1.0)
+
+
+def test_share_of_the_floor_says_how_much_faster_it_could_be() -> None:
+    timing = Timing(system="int8", side_px=512, step_s=0.1, floor_s=0.08)
+    assert timing.floor_share == pytest.approx(0.8)
+    assert Timing(system="stock", side_px=512, step_s=0.1).floor_share is None
 
 
 def test_idle_share_is_never_negative() -> None:
@@ -64,14 +110,14 @@ def test_one_size_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) 
         return random_inputs(dit, side_px, device, dtype)
 
     monkeypatch.setattr("pipeline.flux.benchmark.random_inputs", inputs)
-    assert [timing.error for timing in timed(["int8", STOCK])] == [None, "out of memory within 1000 MiB"] * 2
+    assert [timing.error for timing in timed(["int8", STOCK])] == [None, "out of memory within 2000 MiB"] * 2
 
 
 def test_system_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def enable(*_arguments: object, **_options: object) -> None:
         raise ValueError("no such thing\nand why")
 
-    monkeypatch.setattr("pipeline.flux.benchmark.enable_vram_management", enable)
+    monkeypatch.setattr("pipeline.flux.random_model.enable_vram_management", enable)
     reasons = [timing.error for timing in timed([STOCK, "int8"], sides_px=(64,))]
     assert reasons == ["ValueError: no such thing", None]
 
@@ -199,7 +245,12 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
 
     def make_ready(_system: str, _conditions: Conditions, link_repeat: int, *_more: object) -> Ready:
         repeats.append(link_repeat)
-        return Ready(at=lambda side: lambda _number: seen.append(side), streamed_bytes=lambda: 10**9, is_compiled=True)
+        return Ready(
+            at=lambda side: lambda _number: seen.append(side),
+            streamed_bytes=lambda: 10**9,
+            is_compiled=True,
+            floor_s=lambda side, link_gb_s, tflops: side / link_gb_s / tflops,
+        )
 
     seen: list[int] = []
     driver = Driver(monkeypatch, lists_processes=True)
@@ -209,11 +260,12 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("pipeline.flux.benchmark.start_cuda", lambda: 0)
     monkeypatch.setattr("pipeline.flux.benchmark.hold_to", limits.append)
     monkeypatch.setattr("pipeline.flux.benchmark.profile", Profile)
+    monkeypatch.setattr("pipeline.flux.kernels.tflops_of", lambda _kept_as: 100.0)
     monkeypatch.setattr("pipeline.flux.benchmark._make_ready", make_ready)
     monkeypatch.setattr("pipeline.flux.benchmark._few_multiprocessors", lambda _number: nullcontext())
     small_card = conditions(limit_mib=7200, emulation=EMULATIONS["rtx4060"])
 
-    timings = time_system("int8", small_card, 51.0, "cuda", small)
+    timings = time_system("int8", small_card, 51.0, "cuda", SMALL)
 
     assert [timing.error for timing in timings] == [None, None]
     assert [timing.side_px for timing in timings] == [64, 96]
@@ -222,6 +274,7 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
     assert {(timing.peak_mib, timing.kernels, timing.busy_s, timing.link_gb_s) for timing in timings} == {
         (6900, 2, 0.06, 12.75)
     }
+    assert [timing.floor_s for timing in timings] == [64 / 12.75 / 100, 96 / 12.75 / 100]
 
 
 @pytest.mark.parametrize("kept_as", list(Format))

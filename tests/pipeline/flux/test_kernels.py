@@ -25,7 +25,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
         asked.append(kept_as)
         return {Format.BFLOAT16: 30.0, Format.INT8: 110.0}.get(kept_as)
 
-    monkeypatch.setattr(kernels, "_tflops", tflops)
+    monkeypatch.setattr(kernels, "tflops_of", tflops)
     monkeypatch.setattr(kernels, "link_gb_s", lambda: 12.5)
     monkeypatch.setattr(kernels, "find_gpu", lambda: GPU)
     return asked
