@@ -154,7 +154,7 @@ async def test_sigterm_does_not_wait_for_an_engine_that_hangs(discord: Discord, 
 
 
 async def test_cancel_promised_while_stopping_is_kept(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
-    use = await imagine(discord, "[step=2]", steps=4)
+    use = await imagine(discord, "[step=4]", steps=2)
     card = await use.wait(lambda message: message.buttons)
     await wait_row(data_dir, status="running")
     bot._signal(signal.SIGTERM)
@@ -178,7 +178,7 @@ async def test_database_locked_by_another_program_holds_up_and_loses_nothing(
 
 
 async def test_sigterm_refuses_new_requests_politely(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
-    await imagine(discord, "[step=2]", steps=4)
+    await imagine(discord, "[step=4]", steps=2)
     await wait_row(data_dir, status="running")
     bot._signal(signal.SIGTERM)
     await asyncio.sleep(0.3)
