@@ -204,6 +204,19 @@ def test_same_seed_draws_the_same_bytes(engine: FluxEngine, card: ModelCard, fir
     assert draw(engine, spec_of(card)).pixels == first_image.pixels
 
 
+def test_prompt_that_was_read_along_draws_what_it_draws_alone(
+    engine: FluxEngine, card: ModelCard, first_image: GeneratedImage
+) -> None:
+    alone = draw(engine, spec_of(card, prompt="a grey fox"))
+    assert engine._prompts is not None
+    engine._prompts._read.clear()
+    other = spec_of(card, prompt="a brown hen")
+    engine.generate(
+        other, on_progress=lambda _progress: None, should_stop=lambda: False, upcoming=["a grey fox", "a white owl"]
+    )
+    assert draw(engine, spec_of(card, prompt="a grey fox")).pixels == alone.pixels
+
+
 def test_memory_is_back_at_rest_after_a_stop(engine: FluxEngine, card: ModelCard, first_image: GeneratedImage) -> None:
     at_rest = allocated_mib()
     asked_at: list[float] = []
