@@ -34,7 +34,7 @@ from pipeline.flux.modulation import NotFinite
 from pipeline.flux.preview import Previewer
 from pipeline.flux.prompts import PromptMemory
 from pipeline.flux.tiles import in_tiles
-from pipeline.flux.transformer import SHRINK_BYTES, Residency, Transformer
+from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency, Transformer
 from pipeline.hardware import MIB
 from pipeline.plan import BYTES_PER_DECODED_PIXEL, EFFICIENCY, LATENT_PX, TILE_PX, floor_seconds
 from pipeline.spec import ImageSpec
@@ -228,15 +228,18 @@ class FluxEngine:
             made: torch.Tensor = call(part, **options)
             return made
 
-        if not self._must_tile(x.shape[2] * x.shape[3] * picture_px**2):
+        tile = TILE_PX // picture_px
+        must_tile = self._must_tile(x.shape[2] * x.shape[3] * picture_px**2)
+        for _ in range(RETRIES):
             try:
-                return of(x)
+                return in_tiles(of, x, tile=tile) if must_tile else of(x)
             except torch.OutOfMemoryError as error:
                 traceback.clear_frames(error.__traceback__)
-            log.warning("too little memory for the picture as a whole: decoding it in tiles")
+            log.warning("too little memory for the autoencoder: it works in tiles")
+            must_tile = True
             if self._residency is not None:
                 self._residency.shrink()
-        return in_tiles(of, x, tile=TILE_PX // picture_px)
+        return in_tiles(of, x, tile=tile)
 
     def _check_speed(self, image: GeneratedImage) -> None:
         """Say so if steps took far longer than this card needs."""
