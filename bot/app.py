@@ -34,7 +34,7 @@ from bot.store.database import Database
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from bot.store.settingstore import SettingStore
-from bot.worker import Worker
+from bot.worker import PAUSED_BY_FAILURES, Worker
 from pipeline import EngineDead, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
 from pipeline.models import ModelCard, choose_model, find_model, usable_models
 from pipeline.outlook import look_ahead
@@ -109,6 +109,9 @@ async def _serve(
     for job in await queue.recover(max_attempts=config.worker.max_attempts):
         if job.status is not JobStatus.QUEUED or job.attempts:
             log.warning("job %s was interrupted and is now %s", job.id, job.status)
+    if queue.pause_reason == PAUSED_BY_FAILURES:
+        log.warning("the queue had paused itself after several failures; it goes on, since somebody started it again")
+        await queue.resume()
     if queue.pause_reason is not None:
         log.warning("the queue is paused: %s", queue.pause_reason or "no reason given")
 

@@ -24,7 +24,7 @@ TOKEN_PX: Final = 16
 LATENT_PX: Final = 8
 TEXT_TOKENS: Final = 512
 TILE_PX: Final = 512
-EFFICIENCY: Final = 0.75  # how near `floor_seconds` a step is expected to come; measured 0.8 to 0.97
+EFFICIENCY: Final = 0.75  # how near `floor_seconds` a step is expected to come; measured 0.7 to 0.97
 ATTENTION_WIDTH: Final = 3072
 
 

@@ -41,7 +41,7 @@ Phase = Literal["base", "distill"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Sizes and rates; the defaults made the shipped weights, on two devices."""
+    """Sizes and rates of the recipe; `docs/demo-model.md` says which runs made the shipped weights."""
 
     batch: int = 384  # samples per device and step; the loader brings a quarter of that
     pool: int = 49152  # scenes kept encoded on the device, each used about four times

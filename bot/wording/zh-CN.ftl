@@ -31,7 +31,7 @@ permission-view-channel = “查看频道”
 permission-send-messages = “发送消息”
 permission-send-messages-in-threads = “在子区内发送消息”
 permission-embed-links = “嵌入链接”
-permission-attach-files = “添加文件”
+permission-attach-files = “附加文件”
 
 invalid-prompt = 提示词要有 1 到 { $max_chars } 个可见字符。
 invalid-seed = 种子必须是 0 到 { $max_seed } 的整数；留空（或填 −1）则随机。
@@ -205,7 +205,7 @@ command-queue-description = 谁在排队，还要等多久
 command-cancel-name = 取消
 command-cancel-description = 取消你的一张图
 option-cancel-job-name = 图片
-option-cancel-job-description = 你正在等的哪一张
+option-cancel-job-description = 你的哪一张图，排队中或正在画的都可以
 command-history-name = 历史
 command-history-description = 你画过的图，从新到旧（只有你能看到）
 option-search-name = 搜索

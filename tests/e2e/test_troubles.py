@@ -208,14 +208,18 @@ async def test_failed_picture_says_why_and_costs_nothing(discord: Discord, make_
         assert "1 of your 1" in (await refused.wait(lambda message: message.ephemeral)).text
 
 
-async def test_three_failures_in_a_row_pause_the_queue_until_an_admin_resumes(
-    discord: Discord, bot: BotProcess
-) -> None:
+@pytest.mark.parametrize("way_out", ["an admin resumes", "a restart"])
+async def test_three_failures_in_a_row_pause_the_queue_until(discord: Discord, bot: BotProcess, way_out: str) -> None:
     for _ in range(3):
         await (await imagine(discord, "[fail]")).wait(is_final)
     use = await imagine(discord)
     card = await use.wait(lambda message: message.buttons)
     assert "paused" in card.text
-    admin = discord.add_user("admin", roles=[discord.add_role("admins", Permission.MANAGE_GUILD)])
-    await discord.slash(admin, discord.channel, "admin resume")
+    if way_out == "a restart":
+        await bot.stop()
+        await bot.start()
+        await bot.wait_ready()
+    else:
+        admin = discord.add_user("admin", roles=[discord.add_role("admins", Permission.MANAGE_GUILD)])
+        await discord.slash(admin, discord.channel, "admin resume")
     await use.wait(is_result)
