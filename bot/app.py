@@ -110,7 +110,7 @@ async def _serve(
         if job.status is not JobStatus.QUEUED or job.attempts:
             log.warning("job %s was interrupted and is now %s", job.id, job.status)
     if queue.pause_reason == PAUSED_BY_FAILURES:
-        log.warning("the queue had paused itself after several failures; it goes on, since somebody started it again")
+        log.warning("the queue had paused itself after several failures; it goes on after this restart")
         await queue.resume()
     if queue.pause_reason is not None:
         log.warning("the queue is paused: %s", queue.pause_reason or "no reason given")

@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pipeline.spec import SIDE_MULTIPLE_PX
-from pipeline.timing import EMULATIONS, PEERS, PICTURE_STEPS, STOCK, SYSTEMS, Conditions, Machine, Timing
+from pipeline.timing import EMULATIONS, PEERS, PICTURE_STEPS, STOCK, SYSTEMS, Conditions, Machine, Pictures, Timing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +39,7 @@ COLUMNS: Final = (
     "floor\n%",
     "×\nstock",
 )
-PICTURE_COLUMNS: Final = ("system", "side", "s, new prompt", "s, known prompt", "× stock")
+PICTURE_COLUMNS: Final = ("system", "side", "s, new prompt", "s, known prompt", "peak MiB", "× stock")
 PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
@@ -150,10 +150,13 @@ def engine(
     report.write(output, markdown)  # a folder that is not there is noticed now
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("timing", total=len(systems) * len(sides))
-        for timing in time_engine(systems, conditions, link_gb_s=report.machine.link_gb_s):
-            report.timings.append(timing)
+        for measured in time_engine(systems, conditions, link_gb_s=report.machine.link_gb_s):
+            if isinstance(measured, Timing):
+                report.timings.append(measured)
+                bars.advance(bar)
+            else:
+                report.pictures.append(measured)
             report.write(output, markdown)  # each time, so that nothing is lost if the rest takes too long
-            bars.advance(bar)
     console = Console()
     for columns, rows in report.tables():
         console.print(_timings(report, columns, rows))
@@ -169,9 +172,11 @@ class Report:
     conditions: Conditions
     machine: Machine
     timings: list[Timing] = dataclasses.field(default_factory=list)
+    pictures: list[Pictures] = dataclasses.field(default_factory=list)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """A row of `COLUMNS` per system and size."""
+        stock = {timing.side_px: timing.step_s for timing in self.timings if timing.system == STOCK}
         for timing in self.timings:
             yield (
                 timing.system,
@@ -184,26 +189,21 @@ class Report:
                 _figure(timing.kernels, "d"),
                 _figure(timing.idle_share, ".0f", scale=100),
                 _figure(timing.floor_share, ".0f", scale=100),
-                self._times_stock(timing, lambda each: each.step_s),
+                _times(stock.get(timing.side_px), timing.step_s),
             )
 
     def picture_rows(self) -> Iterator[tuple[str, ...]]:
-        """A row of `PICTURE_COLUMNS` per system and size that whole pictures were drawn with."""
-        for timing in self.timings:
-            if timing.new_prompt_s is not None:
-                yield (
-                    timing.system,
-                    str(timing.side_px),
-                    _figure(timing.new_prompt_s, ".2f"),
-                    _figure(timing.known_prompt_s, ".2f"),
-                    self._times_stock(timing, lambda each: each.new_prompt_s),
-                )
-
-    def _times_stock(self, timing: Timing, seconds_of: Callable[[Timing], float | None]) -> str:
-        """How many times faster than the stock system, where that was timed at the same size."""
-        same = (each for each in self.timings if (each.system, each.side_px) == (STOCK, timing.side_px))
-        stock_s, own_s = next((seconds_of(each) for each in same), None), seconds_of(timing)
-        return _figure(None if stock_s is None or own_s is None else stock_s / own_s, ".1f")
+        """A row of `PICTURE_COLUMNS` per system and size that whole pictures were tried with."""
+        stock = {each.side_px: each.new_prompt_s for each in self.pictures if each.system == STOCK}
+        for each in self.pictures:
+            yield (
+                each.system,
+                str(each.side_px),
+                "failed" if each.error else _figure(each.new_prompt_s, ".2f"),
+                _figure(each.known_prompt_s, ".2f"),
+                _figure(each.peak_mib, "d"),
+                _times(stock.get(each.side_px), each.new_prompt_s),
+            )
 
     def tables(self) -> Iterator[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
         """Columns and rows: of steps, and of whole pictures if any were drawn."""
@@ -223,10 +223,13 @@ class Report:
         if conditions.emulation is not None:
             yield (
                 f"emulated: {conditions.emulation.multiprocessors} multiprocessors for all; a link of about "
-                f"{conditions.emulation.link_gb_s:.1f} GB/s for our own formats only, others have the whole one"
+                f"{conditions.emulation.link_gb_s:.1f} GB/s for our own transformer only, all else has the whole one"
             )
-        if any(timing.new_prompt_s is not None for timing in self.timings):
-            yield f"pictures have {PICTURE_STEPS} steps; of {STOCK}, all but a few are computed"
+        if self.pictures:
+            yield f"pictures have {PICTURE_STEPS} steps; {STOCK} draws a few, the others are reckoned from them"
+        for each in self.pictures:
+            if each.error:
+                yield f"pictures of {each.system} at {each.side_px}: {each.error}"
         for timing in self.timings:
             if timing.error:
                 yield f"{timing.system} at {timing.side_px}: {timing.error}"
@@ -252,6 +255,11 @@ class Report:
             markdown_path.write_text("\n\n".join([*tables, notes]) + "\n", "utf-8")
 
 
+def _times(stock_s: float | None, own_s: float | None) -> str:
+    """How many times faster than the stock system."""
+    return _figure(None if stock_s is None or own_s is None else stock_s / own_s, ".1f")
+
+
 def _figure(value: float | None, form: str, *, scale: float = 1) -> str:
     if value is None:
         return "–"
@@ -259,7 +267,7 @@ def _figure(value: float | None, form: str, *, scale: float = 1) -> str:
 
 
 def _markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    heads = [name.replace("\n", " ") for name in columns]
+    heads = [name.replace("/\n", "/").replace("\n", " ") for name in columns]
     rules = ["---", *["---:"] * (len(columns) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
 

@@ -140,7 +140,9 @@ class DeliveryConfig(Section):
 class StorageConfig(Section):
     """`[storage]`: where things lie and for how long."""
 
-    data_dir: UserPath = Field(default_factory=default_data_dir, description="folder of the database and the pictures")
+    data_dir: UserPath = Field(
+        default_factory=default_data_dir, description="folder of the database, the pictures and what is kept of prompts"
+    )
     history_days: int = Field(90, ge=1, le=36_500, description="days until a job and its picture are deleted")
     min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
 

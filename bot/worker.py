@@ -154,7 +154,9 @@ class Worker:
             return  # says nothing about the engine
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= self._config.max_failures_in_a_row and self._queue.pause_reason is None:
-            log.critical("%s jobs failed in a row: the queue is paused until /admin resume", self._failures_in_a_row)
+            log.critical(
+                "%s jobs failed in a row: the queue is paused until /admin resume or a restart", self._failures_in_a_row
+            )
             self._failures_in_a_row = 0
             await insist(lambda: self._queue.pause(PAUSED_BY_FAILURES))
 

@@ -70,9 +70,7 @@ class Timing:
     link_gb_s: float | None = None  # 10⁹ bytes per second that the link has for them
     kernels: int | None = None  # launched per step
     busy_s: float | None = None  # how long these take together
-    floor_s: float | None = None  # what a step takes at least: the longer of link and arithmetic, both as measured
-    new_prompt_s: float | None = None  # a whole picture of `PICTURE_STEPS`
-    known_prompt_s: float | None = None  # another of the same prompt
+    floor_s: float | None = None  # the longer of link and arithmetic, at the rates that were measured of both
     is_compiled: bool | None = None
     error: str | None = None  # why there are no figures
 
@@ -85,7 +83,7 @@ class Timing:
 
     @property
     def floor_share(self) -> float | None:
-        """How much of a step is needed at least; at 1 it could not be faster."""
+        """How near a step comes to its floor. Rates depend on shapes a little, so 1 is not quite the end."""
         return self.floor_s / self.step_s if self.floor_s is not None and self.step_s is not None else None
 
     @property
@@ -96,6 +94,18 @@ class Timing:
         return max(0.0, 1 - self.busy_s / self.step_s)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Whole pictures of `PICTURE_STEPS` by one system at one size. None is what was not or cannot be measured."""
+
+    system: str
+    side_px: int
+    new_prompt_s: float | None = None
+    known_prompt_s: float | None = None  # another seed of the same prompt
+    peak_mib: int | None = None  # as in `Timing`
+    error: str | None = None  # why there are no figures
+
+
 def describe_machine(gpu: Gpu) -> Machine:
     """Look up versions and measure the link. Takes some ten seconds."""
     from pipeline.flux.benchmark import describe
@@ -103,7 +113,7 @@ def describe_machine(gpu: Gpu) -> Machine:
     return describe(gpu)
 
 
-def time_engine(systems: Sequence[str], conditions: Conditions, *, link_gb_s: float) -> Iterator[Timing]:
+def time_engine(systems: Sequence[str], conditions: Conditions, *, link_gb_s: float) -> Iterator[Timing | Pictures]:
     """Time FLUX.1 with random weights on the GPU; see `pipeline.flux.benchmark`. Takes minutes."""
     from pipeline.flux.benchmark import time_systems
 

@@ -30,7 +30,7 @@ from training.trainer import LATENT, USUAL_GUIDANCE, make_optimizers, save_avera
 from training.vocabulary import Concept, load_unknown
 
 SCHEDULES: Final = (4, 6, 8, 8, 8, 12, 20, 30)  # steps of the pictures that are drawn to learn from
-POINTS: Final = 8  # at most so many steps of a picture are learned from
+POINTS: Final = 8  # at most so many steps of a picture are learned from, beside the first one's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Options:
     batch: int = 64  # half of it of each kind
     pool: int = 6144  # points of a kind that are kept
     scenes: int = 16  # drawn at once
-    every: int = 6  # steps of learning between two such drawings: a point is used about four times
+    every: int = 6  # steps of learning between two such drawings: a point is used two to eight times
     rate: float = 5e-4
     averaging: float = 0.99
     above: float = 0.97  # s; there the first one's steps are learned: one of eight, two of twenty

@@ -1,7 +1,7 @@
 """Times FLUX.1 at full size without its files: steps of its transformer, and whole pictures, of noise alone.
 
-Speed and memory do not depend on what the weights are; see `random_model.py`. Every
-system runs in a process of its own: none finds memory or kernels of another, and one that dies takes no other along.
+Speed and memory do not depend on what the weights are; see `random_model.py`. Every system runs in processes of its
+own: none finds memory or kernels of another, and one that dies takes no other along.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
+import pipeline.flux.diffsynth  # noqa: F401 - before anything else of the library
+
+# isort: split
 import torch
 from diffsynth.pipelines.flux_image import model_fn_flux_image
 from torch.profiler import ProfilerActivity, profile
@@ -48,7 +51,7 @@ from pipeline.hardware import MIB, Gpu
 from pipeline.models import FLUX1_DEV
 from pipeline.plan import floor_seconds
 from pipeline.spec import Aspect, ImageSpec
-from pipeline.timing import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, PeakMemory, Timing
+from pipeline.timing import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, PeakMemory, Pictures, Timing
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ STOCK_ROOM_MIB: Final = 512  # that DiffSynth's examples leave to activations
 PACKAGES: Final = ("torch", "triton", "diffsynth", "diffusers")
 
 T = TypeVar("T")
+R = TypeVar("R", Timing, Pictures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,7 @@ def time_systems(
     link_gb_s: float | None,
     device: str = "cuda",
     classes: Classes = FLUX1,
-) -> Iterator[Timing]:
+) -> Iterator[Timing | Pictures]:
     """Time one system after the other; `systems` are formats, `STOCK` or peers. What fails gets an `error`.
 
     Args:
@@ -110,11 +114,15 @@ def time_systems(
         arguments = (system, conditions, link_gb_s, device, classes)
         try:
             timings = call(time_system, *arguments)
-            if conditions.draws_pictures and system not in PEERS and any(timing.step_s for timing in timings):
-                timings = call(time_pictures, timings, *arguments)
         except Exception as error:  # the process died: the system killed it, or a driver did
-            timings = [_failed(system, side, error, conditions) for side in conditions.sides_px]
+            timings = [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
         yield from timings
+        if not conditions.draws_pictures or system in PEERS or all(timing.error for timing in timings):
+            continue
+        try:
+            yield from call(time_pictures, *arguments)
+        except Exception as error:
+            yield from [_failed(Pictures, system, side, error, conditions) for side in conditions.sides_px]
 
 
 def time_system(
@@ -127,12 +135,12 @@ def time_system(
     with ExitStack() as stack:
         try:
             link_repeat = stack.enter_context(_held_to(conditions, link_gb_s if is_ours else None, device))
-            with torch.no_grad(), memory or nullcontext():
-                ready = _make_ready(system, conditions, link_repeat, device, classes)
             link = link_gb_s and link_gb_s / link_repeat
             tflops = kernels.tflops_of(Format(system)) if is_ours and device == "cuda" else None
+            with torch.no_grad(), memory or nullcontext():
+                ready = _make_ready(system, conditions, link_repeat, device, classes)
         except Exception as error:
-            return [_failed(system, side, error, conditions) for side in conditions.sides_px]
+            return [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
         ready_mib = memory.mib if memory else 0
         steps = conditions.steps if is_ours else min(conditions.steps, OTHERS_STEPS)
         # The largest first, because DiffSynth keeps on the card what fits beside its first picture.
@@ -152,52 +160,52 @@ def time_system(
                     floor_s=ready.floor_s(side, link, tflops) if ready.floor_s and link and tflops else None,
                 )
             except Exception as error:
-                timings[side] = _failed(system, side, error, conditions)
+                timings[side] = _failed(Timing, system, side, error, conditions)
         if device == "cuda":  # last, because whatever runs after a profiler runs slower
             timings = {side: _profiled(timing, ready.at) for side, timing in timings.items()}
     return [timings[side] for side in conditions.sides_px]
 
 
 def time_pictures(
-    timings: Sequence[Timing],
-    system: str,
-    conditions: Conditions,
-    link_gb_s: float | None,
-    device: str,
-    classes: Classes,
-) -> list[Timing]:
-    """`timings` with the seconds of whole pictures at their sizes; without them where that fails."""
+    system: str, conditions: Conditions, link_gb_s: float | None, device: str, classes: Classes
+) -> list[Pictures]:
+    """Draw with one system at every size, in this process."""
     memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
-    found = {timing.side_px: timing for timing in timings}
-    try:
-        with ExitStack() as stack:
+    pictures: dict[int, Pictures] = {}
+    with ExitStack() as stack:
+        try:
             link_repeat = stack.enter_context(_held_to(conditions, None if system == STOCK else link_gb_s, device))
-            stack.enter_context(memory or nullcontext())
-            if system == STOCK:
-                draw = _stock_pictures(conditions, device, classes)
-            else:
-                folder = Path(stack.enter_context(TemporaryDirectory(prefix="imagine-bot-")))
-                draw = _our_pictures(Format(system), conditions, link_repeat, device, classes, folder)
-            for side in sorted(conditions.sides_px, reverse=True):
-                new_s, known_s = draw(side)
-                found[side] = replace(found[side], new_prompt_s=new_s, known_prompt_s=known_s)
-    except Exception as error:
-        log.warning("whole pictures of %s failed", system, exc_info=error)
-    if memory is not None:
-        found = {
-            side: timing if timing.peak_mib is None else replace(timing, peak_mib=max(timing.peak_mib, memory.mib))
-            for side, timing in found.items()
-        }
-    return list(found.values())
+            with memory or nullcontext():
+                if system == STOCK:
+                    draw = _stock_pictures(conditions, device, classes)
+                else:
+                    # What is measured and compiled goes there; compiled code may still be in use at the end.
+                    place = TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True)
+                    folder = Path(stack.enter_context(place))
+                    draw = _our_pictures(Format(system), conditions, link_repeat, device, classes, folder)
+        except Exception as error:
+            return [_failed(Pictures, system, side, error, conditions) for side in conditions.sides_px]
+        ready_mib = memory.mib if memory else 0
+        for side in sorted(conditions.sides_px, reverse=True):
+            try:
+                with memory or nullcontext():
+                    new_s, known_s = draw(side)
+                pictures[side] = Pictures(
+                    system=system,
+                    side_px=side,
+                    new_prompt_s=new_s,
+                    known_prompt_s=known_s,
+                    peak_mib=max(ready_mib, memory.mib) if memory else None,
+                )
+            except Exception as error:
+                pictures[side] = _failed(Pictures, system, side, error, conditions)
+    return [pictures[side] for side in conditions.sides_px]
 
 
 def _our_pictures(
     kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, folder: Path
 ) -> Callable[[int], tuple[float, float | None]]:
-    """Side in px → seconds of a picture with a new prompt, and of another with the same.
-
-    `folder` takes what is measured and compiled.
-    """
+    """Side in px → seconds of a picture with a new prompt, and of another with the same."""
     largest = max(conditions.sides_px)
     card = replace(FLUX1_DEV, sizes={Aspect.SQUARE: (largest, largest)})
     config = PipelineConfig.model_validate(
@@ -235,7 +243,7 @@ def _our_pictures(
 def _stock_pictures(
     conditions: Conditions, device: str, classes: Classes
 ) -> Callable[[int], tuple[float, float | None]]:
-    """Side in px → seconds of a picture, all but a few of its steps computed. It knows no prompt from before."""
+    """Side in px → seconds of a picture, reckoned from its first steps. It knows no prompt from before."""
     silence_diffsynth()
     pipe = stock_pipeline(classes, device, _stock_limit_gib(conditions, device))
 
@@ -263,7 +271,8 @@ def _stock_pictures(
         )
         mark()
         encode_s, *steps_s, decode_s = (later - earlier for earlier, later in pairwise(marks))
-        return encode_s + PICTURE_STEPS * statistics.median(steps_s) + decode_s
+        first_s, *others_s = steps_s  # which brings to the card what fits there
+        return encode_s + first_s + (PICTURE_STEPS - 1) * statistics.median(others_s) + decode_s
 
     def draw(side: int) -> tuple[float, None]:
         seconds(side)  # which warms up
@@ -337,11 +346,11 @@ def _stock_limit_gib(conditions: Conditions, device: str) -> float | None:
     return (conditions.limit_mib - STOCK_ROOM_MIB) / 1024 if device == "cuda" else None
 
 
-def _failed(system: str, side: int, error: Exception, conditions: Conditions) -> Timing:
+def _failed(result: type[R], system: str, side: int, error: Exception, conditions: Conditions) -> R:
     log.warning("%s at %d px failed", system, side, exc_info=error)
     known = translate(error)
     reason = f"out of memory within {conditions.limit_mib} MiB" if isinstance(known, OutOfMemory) else str(known)
-    return Timing(system=system, side_px=side, error=reason)
+    return result(system=system, side_px=side, error=reason)
 
 
 def _seconds_of_steps(step: Callable[[int], object], count: int, device: str) -> list[float]:

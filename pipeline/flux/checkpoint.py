@@ -155,7 +155,11 @@ def load_pipeline(
         text_encoders = [read(PooledTextEncoder, "clip", Format.BFLOAT16), read(TextEncoder, "t5", kept_as)]
         if prompts_dir is not None:
             encoders = [path for name in ("clip", "t5") for path in files.weights_of(card.files[name], models_dir)]
-            prompt_files = PromptFiles(prompts_dir, fingerprint(encoders, kept_as))
+            folders = [files.path_of(card.files[name], models_dir) for name in ("tokenizer_1", "tokenizer_2")]
+            tokens = [(path.name, path.stat().st_size) for folder in folders for path in sorted(folder.iterdir())]
+            where = torch.cuda.get_device_name() if device == "cuda" else device
+            depends_on = (fingerprint(encoders, kept_as), tokens, dtype, torch.__version__, where)
+            prompt_files = PromptFiles(prompts_dir, repr(depends_on))
     return assemble(
         pipe,
         transformer,

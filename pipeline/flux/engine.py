@@ -235,10 +235,10 @@ class FluxEngine:
                 return in_tiles(of, x, tile=tile) if must_tile else of(x)
             except torch.OutOfMemoryError as error:
                 traceback.clear_frames(error.__traceback__)
+            if must_tile and self._residency is not None:
+                self._residency.shrink()
             log.warning("too little memory for the autoencoder: it works in tiles")
             must_tile = True
-            if self._residency is not None:
-                self._residency.shrink()
         return in_tiles(of, x, tile=tile)
 
     def _check_speed(self, image: GeneratedImage) -> None:

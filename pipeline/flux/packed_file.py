@@ -13,12 +13,13 @@ import mmap
 import shutil
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from pipeline.errors import DiskFull, GenerationFailed
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 VERSION: Final = 2  # of what the bytes mean; raise it with any change of `formats.py` or `packing.py`
 SPARE_BYTES: Final = 2**30  # that the disk keeps
+WAIT_S: Final = 3600.0  # for another process
 
 
 class PackedFile(Mapping[str, Tensor]):
@@ -82,7 +84,7 @@ def open_packed(
     packed = read_packed(path, blocks, source)
     if packed is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with _alone(path):
             packed = read_packed(path, blocks, source)
             if packed is None:
                 write_packed(path, blocks, source, contents)
@@ -90,6 +92,21 @@ def open_packed(
     if packed is None:
         raise GenerationFailed(f"{path} cannot be read back")
     return packed
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Be the only process that writes a packed file. Others take minutes at most, so it waits for them."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process is packing %s: waiting for it", path.stem)
+        lock.acquire(timeout=WAIT_S)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> PackedFile | None:

@@ -1,17 +1,19 @@
 """Prompts are read once: another seed of the same words needs no text encoder, after a restart neither.
 
 With streamed encoders that saves seconds on a slow link; so does reading the prompts that come next along with the
-first, since their weights cross the link once for all. What was read is kept as privately as the prompt itself: in a
-folder that its owner alone can open, under names that tell nothing.
+first, since the encoders' weights then cross the link once for all of them. Embeddings can be turned back into words
+(arXiv 2310.06816), so what is kept on the disk is kept as privately as history.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,30 +36,38 @@ class PromptFiles:
     """Readings on the disk, the latest used; a cache, so whatever goes wrong with it, prompts are read again."""
 
     def __init__(self, folder: Path, encoders: str) -> None:
-        """`encoders` names the text encoders: what others have read is not found."""
+        """`encoders` names what a reading depends on beside the prompt: what others have read is not found."""
         self._folder = folder
         self._encoders = encoders
 
     def find(self, prompt: str, tokens: int) -> Reading | None:
         """What was read before; None if it was not, or if the file is damaged."""
-        path = self._path(prompt, tokens)
         try:
-            reading = load(path.read_bytes())
-            os.utime(path)
-        except (OSError, SafetensorError):
+            reading = load(self._path(prompt, tokens).read_bytes())
+        except (OSError, SafetensorError, KeyError):  # the last: of a type that torch does not know
             return None
         return reading if reading and all(_is_finite(tensor) for tensor in reading.values()) else None
+
+    def has(self, prompt: str, tokens: int) -> bool:
+        """Whether there is a file, whatever is in it."""
+        return self._path(prompt, tokens).exists()
+
+    def touch(self, prompt: str, tokens: int) -> None:
+        """Note that a reading was used."""
+        with contextlib.suppress(OSError):
+            os.utime(self._path(prompt, tokens))
 
     def keep(self, prompt: str, tokens: int, reading: Reading) -> None:
         """Write it, whole or not at all, and delete what was not used for longest."""
         path = self._path(prompt, tokens)
         part = path.with_suffix(".part")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.chmod(0o700)
             part.touch(mode=0o600)
             part.write_bytes(save({name: tensor.contiguous() for name, tensor in reading.items()}))
             part.replace(path)
-            for old in sorted(self._folder.iterdir(), key=lambda file: file.stat().st_mtime)[:-FILES]:
+            for old in sorted(self._folder.iterdir(), key=_used_at)[:-FILES]:
                 old.unlink(missing_ok=True)
         except OSError as error:
             log.warning("what was read of a prompt is not kept: %s", error)
@@ -79,9 +89,9 @@ class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
         """Embeddings of a prompt by name, on the device of the pipeline."""
         found = self._find(prompt, t5_sequence_length)
         if found is None:
-            others = [text for text in dict.fromkeys(self.upcoming) if text != prompt]
-            unread = [text for text in others if self._find(text, t5_sequence_length) is None]
-            texts = [prompt, *unread[: AT_ONCE - 1]]
+            others = (text for text in dict.fromkeys(self.upcoming) if text != prompt)
+            unread = (text for text in others if not self._is_known(text, t5_sequence_length))
+            texts = [prompt, *islice(unread, AT_ONCE - 1)]
             together = super().process(pipe, texts, t5_sequence_length, positive)
             for number, text in enumerate(texts):
                 reading = {name: tensor[number : number + 1].cpu() for name, tensor in together.items()}
@@ -89,7 +99,12 @@ class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
                 if self._files is not None:
                     self._files.keep(text, t5_sequence_length, reading)
             found = self._read[prompt, t5_sequence_length]
+        elif self._files is not None:
+            self._files.touch(prompt, t5_sequence_length)
         return {name: tensor.to(pipe.device) for name, tensor in found.items()}
+
+    def _is_known(self, prompt: str, tokens: int) -> bool:
+        return (prompt, tokens) in self._read or (self._files is not None and self._files.has(prompt, tokens))
 
     def _find(self, prompt: str, tokens: int) -> Reading | None:
         if (prompt, tokens) in self._read:
@@ -111,6 +126,13 @@ def remember_prompts(pipe: FluxImagePipeline, files: PromptFiles | None) -> Prom
     memory = PromptMemory(files)
     pipe.units = [memory if type(unit) is FluxImageUnit_PromptEmbedder else unit for unit in pipe.units]
     return memory
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # forgotten meanwhile
+        return 0.0
 
 
 def _is_finite(tensor: Tensor) -> bool:

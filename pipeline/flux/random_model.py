@@ -11,6 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import pipeline.flux.diffsynth
+
+# isort: split
 import torch
 from diffsynth.configs.vram_management_module_maps import VRAM_MANAGEMENT_MODULE_MAPS as MAPS
 from diffsynth.core.vram.initialization import skip_model_initialization
@@ -32,7 +35,7 @@ from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import PooledTextEncoder, TextEncoder, Transformer
 
 RANGES: Final = {torch.int8: (36.0, 127.0), FLOAT8: (100.0, 448.0)}  # spread of 8-bit weights, and the most they hold
-PATTERN: Final = 2**24 - 3  # odd, so that no two rows of a weight are equal
+PATTERN: Final = 2**24 - 3  # shares no factor with the widths of FLUX.1, so that no two rows of a weight are equal
 TOKENIZERS: Final = tuple(Path(pipeline.demo.__file__).parent / name for name in ("tokenizer_1", "tokenizer_2"))
 
 S = TypeVar("S", bound=Streamed)
@@ -160,7 +163,7 @@ def stock_pipeline(classes: Classes, device: str, limit_gib: float | None) -> Fl
 
 
 def fill(module: nn.Module, dtype: torch.dtype) -> None:
-    """Give a module of the library's, as yet without memory, arbitrary weights in host memory."""
+    """Give a module on the meta device arbitrary weights in host memory."""
     pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1))
     for child in module.modules():
         for name, parameter in child._parameters.items():

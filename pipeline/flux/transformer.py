@@ -215,7 +215,11 @@ def random_inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> di
 
 
 def _one_by_one(forward: Callable[..., Any], hidden: Tensor, *args: Any, **kw: Any) -> Any:
-    """A block's forward pass for (B, T, C), as if each of B were alone; what else it returns is the same for all."""
+    """A block's forward pass for (B, T, C), as if each of B were alone.
+
+    Whatever else it takes and returns has to be the same for all, as a mask of no padding and distances are.
+    """
+    assert all(len(each) == 1 for each in (*args, *kw.values()) if isinstance(each, Tensor) and each.dim() > 2)
     outs = [forward(row, *args, **kw) for row in hidden.split(1)]
     if isinstance(outs[0], Tensor):
         return torch.cat(outs)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bot.__main__ import app
 from pipeline.hardware import Gpu
-from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, Machine, Timing
+from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, Machine, Pictures, Timing
 
 
 def test_quality_prints_a_column_per_setting_and_writes_json(tmp_path: Path) -> None:
@@ -41,13 +41,18 @@ MACHINE = Machine(
 )  # fmt: skip
 TIMINGS = (
     Timing(system="int8", side_px=512, first_step_s=0.5, step_s=0.1, peak_mib=6900, streamed_bytes=2_760_000_000,
-           link_gb_s=55.2, kernels=1200, busy_s=0.07, is_compiled=True, floor_s=0.09, new_prompt_s=2.3,
-           known_prompt_s=1.6),
+           link_gb_s=55.2, kernels=1200, busy_s=0.07, is_compiled=True, floor_s=0.09),
     Timing(system="float8", side_px=512, first_step_s=0.5, step_s=0.2, is_compiled=False),
-    Timing(system=STOCK, side_px=512, first_step_s=0.5, step_s=5.0, peak_mib=6900, link_gb_s=55.2,
-           new_prompt_s=115.0),
+    Timing(system=STOCK, side_px=512, first_step_s=0.5, step_s=5.0, peak_mib=6900, link_gb_s=55.2),
     Timing(system="diffusers", side_px=512, error="diffusers is not installed: pip install diffusers"),
 )  # fmt: skip
+
+
+PICTURES = (
+    Pictures(system="int8", side_px=512, new_prompt_s=2.3, known_prompt_s=1.6, peak_mib=6800),
+    Pictures(system=STOCK, side_px=512, new_prompt_s=115.0),
+    Pictures(system="float8", side_px=512, error="out of memory within 7200 MiB"),
+)
 
 
 @pytest.fixture
@@ -55,9 +60,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """What the machine room is asked for on a machine with a card; it answers `TIMINGS`."""
     asked: dict[str, object] = {}
 
-    def time_engine(systems: list[str], conditions: Conditions, **options: object) -> Iterator[Timing]:
+    def time_engine(systems: list[str], conditions: Conditions, **options: object) -> Iterator[Timing | Pictures]:
         asked.update(systems=systems, conditions=conditions, **options)
         yield from TIMINGS
+        if conditions.draws_pictures:
+            yield from PICTURES
 
     monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: GPU)
     monkeypatch.setattr("pipeline.timing.describe_machine", lambda _gpu: MACHINE)
@@ -83,9 +90,11 @@ def test_engine_prints_a_row_per_system_beside_stock(asked: dict[str, object]) -
         ["float8", "512", "0.200", "0.50", "–", "–", "–", "–", "–", "–", "25.0"],
         [STOCK, "512", "5.000", "0.50", "6900", "–", "–", "–", "–", "–", "1.0"],
         ["diffusers", "512", "failed", "–", "–", "–", "–", "–", "–", "–", "–"],
-        ["int8", "512", "2.30", "1.60", "50.0"],
-        [STOCK, "512", "115.00", "–", "1.0"],
+        ["int8", "512", "2.30", "1.60", "6800", "50.0"],
+        [STOCK, "512", "115.00", "–", "–", "1.0"],
+        ["float8", "512", "failed", "–", "–", "–"],
     ]
+    assert "pictures of float8 at 512: out of memory within 7200 MiB" in result.stdout
     assert "diffusers at 512: diffusers is not installed: pip install diffusers" in result.stdout
     assert "float8 at 512: blocks are not compiled" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
@@ -121,11 +130,11 @@ def test_engine_writes_figures_and_where_they_come_from(asked: dict[str, object]
 
     lines = page.read_text("utf-8").splitlines()
     assert lines[0] == (
-        "| system | side | s/step | 1st step | peak MiB | GB/ step | link % | kernels / step | idle % | floor % "
+        "| system | side | s/step | 1st step | peak MiB | GB/step | link % | kernels / step | idle % | floor % "
         "| × stock |"
     )
     assert lines[2] == "| int8 | 512 | 0.100 | 0.50 | 6900 | 2.76 | 50 | 1200 | 30 | 90 | 50.0 |"
-    assert "| int8 | 512 | 2.30 | 1.60 | 50.0 |" in lines
+    assert "known prompt" not in page.read_text("utf-8")
     assert "- Some Card, driver 1, 4 CPUs; torch 2.11" in lines
     assert "- link to the card: 55.2 GB/s from page-locked memory, 11.8 GB/s from ordinary" in lines
     assert "- diffusers at 512: diffusers is not installed: pip install diffusers" in lines

@@ -209,7 +209,9 @@ async def test_failed_picture_says_why_and_costs_nothing(discord: Discord, make_
 
 
 @pytest.mark.parametrize("way_out", ["an admin resumes", "a restart"])
-async def test_three_failures_in_a_row_pause_the_queue_until(discord: Discord, bot: BotProcess, way_out: str) -> None:
+async def test_queue_that_paused_itself_after_three_failures_goes_on_when(
+    discord: Discord, bot: BotProcess, way_out: str
+) -> None:
     for _ in range(3):
         await (await imagine(discord, "[fail]")).wait(is_final)
     use = await imagine(discord)

@@ -214,6 +214,7 @@ def test_prompt_that_was_read_along_draws_what_it_draws_alone(
     engine.generate(
         other, on_progress=lambda _progress: None, should_stop=lambda: False, upcoming=["a grey fox", "a white owl"]
     )
+    assert ("a grey fox", 512) in engine._prompts._read
     assert draw(engine, spec_of(card, prompt="a grey fox")).pixels == alone.pixels
 
 

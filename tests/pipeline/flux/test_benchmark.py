@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from threading import Event
@@ -17,14 +17,17 @@ import torch
 from torch import nn
 
 from pipeline.demo.model import SmallClip, SmallDiT, SmallT5
-from pipeline.flux.benchmark import Ready, _apart, time_system, time_systems
+from pipeline.engine import GeneratedImage
+from pipeline.flux.benchmark import Ready, _apart, time_pictures, time_system, time_systems
+from pipeline.flux.engine import FluxEngine
 from pipeline.flux.formats import Format
 from pipeline.flux.packing import prepare
 from pipeline.flux.random_model import Classes, RandomBlocks
 from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import Transformer, random_inputs
 from pipeline.hardware import MIB
-from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, PeakMemory, Timing
+from pipeline.spec import ImageSpec
+from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, PeakMemory, Pictures, Timing
 from tests.pipeline.flux.random_flux import NarrowVAEDecoder, NarrowVAEEncoder
 
 
@@ -45,7 +48,7 @@ def conditions(**changes: Any) -> Conditions:
     return Conditions(**{"limit_mib": 2000, "sides_px": (64, 96), "steps": 2} | changes)
 
 
-def timed(systems: Sequence[str], **changes: Any) -> list[Timing]:
+def timed(systems: Sequence[str], **changes: Any) -> list[Any]:
     return list(time_systems(systems, conditions(**changes), link_gb_s=None, device="cpu", classes=SMALL))
 
 
@@ -58,9 +61,23 @@ def test_every_system_is_timed_at_every_size() -> None:
     assert all(timing.link_share is None and timing.idle_share is None for timing in timings)
 
 
-def test_whole_pictures_are_drawn_with_a_new_and_a_known_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Pictures]]:
+    """Draws small pictures in few steps, blocks as they are."""
     monkeypatch.setattr(torch.cpu, "empty_cache", lambda: None, raising=False)  # DiffSynth counts on it
     monkeypatch.setattr("pipeline.flux.benchmark.PICTURE_STEPS", 4)
+
+    def draw(systems: Sequence[str], **changes: Any) -> list[Pictures]:
+        measured = timed(systems, draws_pictures=True, is_eager=True, **changes)
+        assert not any(each.error for each in measured if isinstance(each, Timing))
+        return [each for each in measured if isinstance(each, Pictures)]
+
+    return draw
+
+
+def test_whole_pictures_are_drawn_with_a_new_and_a_known_prompt(
+    pictures: Callable[..., list[Pictures]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[int] = []
     forward = SmallT5.forward
 
@@ -69,22 +86,51 @@ def test_whole_pictures_are_drawn_with_a_new_and_a_known_prompt(monkeypatch: pyt
         return forward(self, input_ids)
 
     monkeypatch.setattr(SmallT5, "forward", note)
-    ours, stock = timed(["int8", STOCK], sides_px=(64,), draws_pictures=True, is_eager=True)
+    ours, stock = pictures(["int8", STOCK], sides_px=(64,))
     assert ours.new_prompt_s and ours.known_prompt_s
     assert stock.new_prompt_s and stock.known_prompt_s is None
     assert len(read) == 2 + 2  # ours: to warm up, and once for two pictures; DiffSynth: each time
 
 
-def test_pictures_that_cannot_be_drawn_leave_the_steps(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_picture_that_fails_leaves_those_of_other_sizes(
+    pictures: Callable[..., list[Pictures]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_arguments: object, **_options: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    generate = FluxEngine.generate
 
-    monkeypatch.setattr("pipeline.flux.benchmark.stock_pipeline", fail)
-    (timing,) = timed([STOCK], sides_px=(64,), draws_pictures=True)
-    assert timing.step_s and timing.new_prompt_s is None and timing.error is None
-    assert "whole pictures of stock failed" in caplog.text
+    def fail(self: FluxEngine, spec: ImageSpec, **options: Any) -> GeneratedImage:
+        if spec.width == 96:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(self, spec, **options)
+
+    monkeypatch.setattr(FluxEngine, "generate", fail)
+    small_one, large_one = pictures(["int8"])
+    assert small_one.error is None and small_one.new_prompt_s
+    assert large_one.error == "out of memory within 2000 MiB"
+
+
+def test_process_that_dies_while_drawing_leaves_the_steps(
+    pictures: Callable[..., list[Pictures]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_arguments: object) -> None:
+        raise BrokenProcessPool("a process died")
+
+    monkeypatch.setattr("pipeline.flux.benchmark.time_pictures", die)
+    (picture,) = pictures(["int8"], sides_px=(64,))
+    assert picture.error == "BrokenProcessPool: a process died"
+
+
+def test_peak_of_pictures_is_that_of_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(monkeypatch, lists_processes=True)
+
+    def draw(side: int) -> tuple[float, None]:
+        driver.take(100 * side)
+        return 1.0, None
+
+    monkeypatch.setattr("pipeline.flux.benchmark.start_cuda", lambda: 0)
+    monkeypatch.setattr("pipeline.flux.benchmark.hold_to", lambda _bytes: None)
+    monkeypatch.setattr("pipeline.flux.benchmark._stock_pictures", lambda *_arguments: draw)
+    found = time_pictures(STOCK, conditions(), 51.0, "cuda", SMALL)
+    assert [(each.side_px, each.peak_mib) for each in found] == [(64, 6400), (96, 9600)]
 
 
 def test_share_of_the_link_says_what_limits() -> None:

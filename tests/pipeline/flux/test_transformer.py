@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import struct
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from diffsynth.models.model_loader import ModelPool
 from diffsynth.pipelines.flux_image import model_fn_flux_image
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -245,24 +248,26 @@ def test_packing_that_was_killed_is_taken_up_by_the_next(make: Make, tmp_path: P
     assert {path.name for path in tmp_path.iterdir()} == {"flux.safetensors", "flux.lock"}
 
 
-def test_second_process_waits_for_the_first_to_pack(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_second_process_waits_for_the_first_to_pack_and_uses_what_it_wrote(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Both find nothing; what the first writes meanwhile is all that the second needs."""
-    cache, elsewhere = tmp_path / "packed" / "flux.safetensors", tmp_path / "elsewhere.safetensors"
+    caplog.set_level("INFO")
+    cache, elsewhere = tmp_path / "flux.safetensors", tmp_path / "elsewhere.safetensors"
     whole = run(make(cache=elsewhere))
-
-    class Lock:
-        def __init__(self, _path: Path) -> None: ...
-
-        def __enter__(self) -> None:
-            cache.write_bytes(elsewhere.read_bytes())
-
-        def __exit__(self, *_raised: object) -> None: ...
-
-    monkeypatch.setattr(packed_file, "FileLock", Lock)
     monkeypatch.setattr(packed_file, "write_packed", None)
-    assert equal(run(make(cache=cache)), whole)
+    first = FileLock(cache.with_suffix(".lock"), thread_local=False)
+    first.acquire()
+
+    def write() -> None:
+        while "another process is packing" not in caplog.text:
+            time.sleep(0.01)
+        cache.write_bytes(elsewhere.read_bytes())
+        first.release()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        assert equal(run(make(cache=cache)), whole)
+        writing.result()
 
 
 def test_full_disk_is_noticed_before_anything_is_written(
