@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,7 +30,7 @@ from pipeline.cards import ModelCard
 from pipeline.flux.checkpoint import Arithmetic, Loaded, assemble
 from pipeline.flux.formats import FLOAT8, Format
 from pipeline.flux.packing import Block, layout, prepare
-from pipeline.flux.streamed import Streamed
+from pipeline.flux.streamed import Streamed, imported
 from pipeline.flux.transformer import PooledTextEncoder, TextEncoder, Transformer
 
 RANGES: Final = {torch.int8: (36.0, 127.0), FLOAT8: (100.0, 448.0)}  # spread of 8-bit weights, and the most they hold
@@ -74,10 +73,7 @@ class RandomBlocks(Mapping[str, Tensor]):
         for entry_name, view in block.views(data).items():
             if view.dim() == 2:
                 gain, most = RANGES.get(view.dtype, (view.shape[1] ** -0.5, torch.inf))
-                flat = view.view(-1)
-                for start in range(0, len(flat), PATTERN):
-                    part = flat[start : start + PATTERN]
-                    part.copy_((self._pattern[: len(part)] * gain).clamp_(-most, most))
+                _cover(view, (self._pattern[: view.numel()] * gain).clamp_(-most, most))
             elif entry_name.endswith(".scale"):
                 weight = next(
                     entry for entry in block.entries if entry.name == entry_name.removesuffix("scale") + "weight"
@@ -135,7 +131,7 @@ def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) 
     kind = next(kind for each in type(module).__mro__ if (kind := f"{each.__module__}.{each.__name__}") in MAPS)
     return enable_vram_management(
         module.eval(),
-        {_imported(source): _imported(target) for source, target in MAPS[kind].items()},
+        {imported(source): imported(target) for source, target in MAPS[kind].items()},
         vram_config={
             "offload_dtype": FLOAT8,
             "offload_device": "cpu",
@@ -173,12 +169,15 @@ def fill(module: nn.Module, dtype: torch.dtype) -> None:
             if value.dim() == 1:
                 value.fill_(float(name == "weight"))
             else:
-                flat, gain = value.view(-1), value[0].numel() ** -0.5
-                scaled = (pattern[: len(flat)] * gain).to(dtype)
-                for start in range(0, len(flat), PATTERN):
-                    part = flat[start : start + PATTERN]
-                    part.copy_(scaled[: len(part)])
+                _cover(value, pattern[: value.numel()] * value[0].numel() ** -0.5)
             child._parameters[name] = nn.Parameter(value, requires_grad=False)
+
+
+def _cover(weight: Tensor, pattern: Tensor) -> None:
+    """Fill a weight with a pattern, again and again."""
+    pattern = pattern.to(weight.dtype)
+    for part in weight.view(-1).split(len(pattern)):
+        part.copy_(pattern[: len(part)])
 
 
 def _random(part: type[S], make: Callable[[], Any], kept_as: Format, dtype: torch.dtype, device: str) -> S:
@@ -187,8 +186,3 @@ def _random(part: type[S], make: Callable[[], Any], kept_as: Format, dtype: torc
     part.simplify(module)
     prepare(module, kept_as, dtype)
     return part(module, RandomBlocks(module), device)
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)

@@ -220,12 +220,13 @@ def _recognise(kind: str, paths: Sequence[Path]) -> tuple[Any, Convert | None]:
     model_hash = hash_model_file([str(path) for path in paths])
     for config in MODEL_CONFIGS:
         if config["model_hash"] == model_hash and config["model_name"] == kind:
-            make = partial(_imported(config["model_class"]), **(config.get("extra_kwargs") or {}))
+            make = partial(imported(config["model_class"]), **(config.get("extra_kwargs") or {}))
             convert = config.get("state_dict_converter")
-            return make, None if convert is None else _imported(convert)
+            return make, None if convert is None else imported(convert)
     raise GenerationFailed(f"{paths[0].name} is no {kind} that DiffSynth knows")
 
 
-def _imported(path: str) -> Any:
+def imported(path: str) -> Any:
+    """What DiffSynth's tables name by a dotted path."""
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)
