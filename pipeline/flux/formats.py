@@ -85,13 +85,18 @@ class PackedLinear(nn.Module):
         if self.scale is None:
             return linear(x, self.weight.to(x.dtype), self.bias)
         rows = x.reshape(-1, self.in_features)
-        if self.format is Format.INT8:
-            rows = rotate(rows)
         if self.multiplies_8bit and len(rows) > FEW_TOKENS:
+            rows = rotate(rows) if self.format is Format.INT8 else rows
             out = multiply_8bit(rows, self.weight, self.scale, self.bias)
         else:
-            out = linear(rows, self.weight.to(x.dtype) * self.scale[:, None].to(x.dtype), self.bias)
+            out = self.unpacked(rows)
         return out.view(*x.shape[:-1], -1)
+
+    def unpacked(self, rows: Tensor) -> Tensor:
+        """(N, K) → (N, M), the 8-bit weight brought to the dtype of the rows, which moves several times its bytes."""
+        assert self.scale is not None
+        rows = rotate(rows) if self.format is Format.INT8 else rows
+        return linear(rows, self.weight.to(rows.dtype) * self.scale[:, None].to(rows.dtype), self.bias)
 
 
 def quantize(weight: Tensor, kept_as: Format) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from pipeline import files
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.flux import packed_file
 from pipeline.flux import transformer as transformer_module
-from pipeline.flux.formats import Format
+from pipeline.flux.formats import Format, PackedLinear
 from pipeline.flux.packing import ALIGN, block_of
 from pipeline.flux.ring import Ring
 from pipeline.flux.streamed import Streamed
@@ -153,6 +153,29 @@ def test_modulation_is_computed_once_per_prompt_and_schedule(make: Make, monkeyp
     for changed in ({"pooled_prompt_emb": inputs(2)["pooled_prompt_emb"]}, {"guidance": torch.tensor([1.0])}):
         run(transformer, **changed)
     assert len(visits) == 3
+
+
+@pytest.mark.parametrize("kept_as", [Format.FLOAT8, Format.INT8])
+def test_modulation_unpacks_each_weight_once_for_all_steps(
+    make: Make, monkeypatch: pytest.MonkeyPatch, kept_as: Format
+) -> None:
+    transformer = make(kept_as=kept_as)
+    layers = [layer for block in transformer.predict._layers.values() for layer in block.values()]
+    unpacked: list[tuple[PackedLinear, Tensor]] = []
+    unpack = PackedLinear.unpacked
+
+    def note(self: PackedLinear, rows: Tensor) -> Tensor:
+        unpacked.append((self, rows))
+        return unpack(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackedLinear, "unpacked", note)
+        run(transformer)
+    calls = [(layer, rows) for layer, rows in unpacked if layer in layers]
+    assert [layer for layer, _ in calls] == layers
+    for layer, rows in calls:
+        assert len(rows) == len(SCHEDULE)
+        torch.testing.assert_close(layer.unpacked(rows), torch.cat([layer(row) for row in rows.split(1)]))
 
 
 def test_tiles_are_for_the_autoencoder_alone(make: Make) -> None:
