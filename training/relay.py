@@ -37,7 +37,8 @@ POINTS: Final = 8  # at most so many steps of a picture are learned from, beside
 class Options:
     """Sizes and rates; the defaults made the shipped weights."""
 
-    batch: int = 64  # half of it of each kind
+    batch: int = 64
+    first_share: float = 0.33  # of the batch; what the first one does is learned soon, the finish of the rest is not
     pool: int = 6144  # points of a kind that are kept
     scenes: int = 16  # drawn at once
     every: int = 6  # steps of learning between two such drawings: a point is used two to eight times
@@ -119,7 +120,8 @@ class Relay:
                 optimizer.zero_grad()
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["factor"]
-            both = [self._loss(self._pools[is_first]) for is_first in (True, False)]
+            count = round(options.batch * options.first_share)
+            both = [self._loss(self._pools[True], count), self._loss(self._pools[False], options.batch - count)]
             torch.autograd.backward(both)
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             for optimizer in optimizers:
@@ -166,8 +168,8 @@ class Relay:
                 self._pools[is_first].add([x.cpu(), moved.cpu(), ids, at, guidance])
             x = x + moved * (below - sigma)
 
-    def _loss(self, pool: Pool) -> Tensor:
-        x, target, ids, sigma, guidance = (column.to(self._device) for column in pool.draw(self._options.batch // 2))
+    def _loss(self, pool: Pool, count: int) -> Tensor:
+        x, target, ids, sigma, guidance = (column.to(self._device) for column in pool.draw(count))
         moved = velocity(self._student.dit, x.float(), sigma, self._text(ids.long()), guidance, self._rotary)
         return (moved - target.float()).pow(2).mean()
 
