@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
+from typing import Any
 
 import pynvml
 
 MIB = 2**20
 
+# Cards are numbered as the driver's tools number them; CUDA by itself would put the fastest first.
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """The first NVIDIA card. Memory counts every process on it."""
+    """The card that is used. Memory counts every process on it."""
 
     name: str
     driver: str
@@ -22,17 +27,17 @@ class Gpu:
 
 
 def find_gpu() -> Gpu | None:
-    """Ask the driver for the first NVIDIA GPU; None if there is no driver or no card. Takes milliseconds."""
+    """Ask the driver for the card that CUDA will use; None if there is no driver or no card. Takes milliseconds."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return None
     try:
-        device = pynvml.nvmlDeviceGetHandleByIndex(0)
-        memory = pynvml.nvmlDeviceGetMemoryInfo(device)
-        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+        card = find_card()
+        memory = pynvml.nvmlDeviceGetMemoryInfo(card)
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(card)
         return Gpu(
-            name=str(pynvml.nvmlDeviceGetName(device)),
+            name=str(pynvml.nvmlDeviceGetName(card)),
             driver=str(pynvml.nvmlSystemGetDriverVersion()),
             total_mib=int(memory.total) // MIB,
             free_mib=int(memory.free) // MIB,
@@ -43,3 +48,17 @@ def find_gpu() -> Gpu | None:
     finally:
         with contextlib.suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
+
+
+def find_card() -> Any:
+    """NVML's handle of the first card, or of the one that `CUDA_VISIBLE_DEVICES` names first. NVML must be started.
+
+    Raises:
+        NVMLError: there is no such card.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if named.startswith(("GPU-", "MIG-")):
+        return pynvml.nvmlDeviceGetHandleByUUID(named)
+    if not named.isdecimal():  # nothing or -1 hides every card from CUDA
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+    return pynvml.nvmlDeviceGetHandleByIndex(int(named))

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import pynvml
 
-from pipeline.hardware import MIB, Gpu
+from pipeline.hardware import MIB, Gpu, find_card
 
 STOCK: Final = "stock"  # DiffSynth with its own recipe for small cards
 SYSTEMS: Final = ("int8", "float8", "bfloat16", STOCK)
@@ -129,7 +129,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         pynvml.nvmlInit()
-        self._card = pynvml.nvmlDeviceGetHandleByIndex(0)
+        self._card = find_card()
         self._before_bytes = self._used_bytes()
         self._most_bytes = 0
 
