@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", type=Path, required=True, help="folder to begin with, such as a blend of both")
     command.add_argument("--out", type=Path, required=True, help="folder for weights and log")
     command.add_argument("--minutes", type=float, required=True)
+    command.add_argument("--batch", type=int, default=relay.Options().batch, help="points per step")
     command.add_argument("--rate", type=float, default=relay.Options().rate, help="learning rate's peak")
     command.add_argument("--seed", type=int, default=0, help="a new one for each run that goes on from weights")
     command = add("evaluate", "score every concept in both languages, unknown words and the variety of the seeds")
@@ -161,6 +162,7 @@ def _blend(args: argparse.Namespace) -> None:
 def _relay(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
+    torch.set_float32_matmul_precision("high")
     run = relay.Relay(
         networks.load(args.weights),
         networks.load(args.first),
@@ -169,7 +171,7 @@ def _relay(args: argparse.Namespace) -> None:
         args.out,
         device=args.device,
         seed=args.seed,
-        options=relay.Options(rate=args.rate),
+        options=relay.Options(batch=args.batch, rate=args.rate),
     )
     run.run(seconds=args.minutes * 60)
 

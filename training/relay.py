@@ -39,8 +39,8 @@ class Options:
 
     batch: int = 64
     first_share: float = 0.33  # of the batch; what the first one does is learned soon, the finish of the rest is not
-    pool: int = 6144  # points of a kind that are kept
-    scenes: int = 16  # drawn at once
+    kept: int = 96  # batches of points of a kind
+    scenes_share: float = 0.25  # of the batch, drawn at once
     every: int = 6  # steps of learning between two such drawings: a point is used two to eight times
     rate: float = 5e-4
     averaging: float = 0.99
@@ -52,27 +52,27 @@ class Options:
 class Pool:
     """The latest points of a kind: what a step began with, what it did, the caption's ids, s and guidance."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, device: str) -> None:
         self._columns = (
-            torch.zeros(size, *LATENT, dtype=torch.float16),
-            torch.zeros(size, *LATENT, dtype=torch.float16),
-            torch.zeros(size, TEXT_LENGTH, dtype=torch.int16),
-            torch.zeros(size),
-            torch.zeros(size),
+            torch.zeros(size, *LATENT, dtype=torch.float16, device=device),
+            torch.zeros(size, *LATENT, dtype=torch.float16, device=device),
+            torch.zeros(size, TEXT_LENGTH, dtype=torch.int16, device=device),
+            torch.zeros(size, device=device),
+            torch.zeros(size, device=device),
         )
-        self._size, self._next, self._filled = size, 0, 0
+        self._size, self._next, self._filled, self._device = size, 0, 0, device
 
     def add(self, columns: Sequence[Tensor]) -> None:
         """Take over rows (B, …) of each column; the oldest make room."""
         count = len(columns[0])
-        places = (self._next + torch.arange(count)) % self._size
+        places = (self._next + torch.arange(count, device=self._device)) % self._size
         for kept, column in zip(self._columns, columns, strict=True):
-            kept[places] = column.to(kept.dtype)
+            kept[places] = column.to(kept)
         self._next, self._filled = (self._next + count) % self._size, min(self._size, self._filled + count)
 
     def draw(self, count: int) -> list[Tensor]:
         """Random rows."""
-        rows = torch.randint(self._filled, (count,))
+        rows = torch.randint(self._filled, (count,), device=self._device)
         return [column[rows] for column in self._columns]
 
 
@@ -102,7 +102,8 @@ class Relay:
         self._tokenizer = Tokenizer.from_file(str(TOKENIZER))
         self._tokenizer.enable_truncation(TEXT_LENGTH)
         self._tokenizer.enable_padding(length=TEXT_LENGTH, pad_id=0, pad_token="<pad>")
-        self._pools = {is_first: Pool(options.pool) for is_first in (True, False)}
+        size = options.kept * options.batch
+        self._pools = {is_first: Pool(size, device) for is_first in (True, False)}
 
     def run(self, *, seconds: float) -> int:
         """Learn for so long, put the averaged weights into the student and into the folder; returns the steps."""
@@ -146,7 +147,8 @@ class Relay:
     @torch.no_grad()
     def draw_points(self) -> None:
         """Let the pair draw some scenes and keep what each step began with and what it did."""
-        options, device, count = self._options, self._device, self._options.scenes
+        options, device = self._options, self._device
+        count = max(1, round(options.batch * options.scenes_share))
         scenes = [self._author.scene() for _ in range(count)]
         ids = self._ids([self._author.caption(scene) for scene in scenes])
         # To the pair, nothing is unknown: it is told the name of what the unknown is drawn as.
@@ -165,11 +167,11 @@ class Relay:
             at = torch.full((count,), sigma)
             moved = velocity(model.dit, x, at.to(device), text, guidance.to(device), self._rotary)
             if is_first or number in kept:
-                self._pools[is_first].add([x.cpu(), moved.cpu(), ids, at, guidance])
+                self._pools[is_first].add([x, moved, ids, at, guidance])
             x = x + moved * (below - sigma)
 
     def _loss(self, pool: Pool, count: int) -> Tensor:
-        x, target, ids, sigma, guidance = (column.to(self._device) for column in pool.draw(count))
+        x, target, ids, sigma, guidance = pool.draw(count)
         moved = velocity(self._student.dit, x.float(), sigma, self._text(ids.long()), guidance, self._rotary)
         return (moved - target.float()).pow(2).mean()
 

@@ -19,7 +19,7 @@ from training.relay import Options, Pool, Relay
 from training.scenes import TOKENIZER
 from training.vocabulary import UNKNOWN_IS_DRAWN_AS, Concept, load_concepts
 
-SMALL = Options(batch=4, pool=16, scenes=2, every=2, record_every=1, rate=1e-3)
+SMALL = Options(batch=4, kept=4, scenes_share=0.5, every=2, record_every=1, rate=1e-3)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def tensors(place: Path) -> dict[str, torch.Tensor]:
 
 
 def test_oldest_points_make_room() -> None:
-    pool = Pool(3)
+    pool = Pool(3, "cpu")
     for number in range(5):
         row = torch.full((1,), float(number))
         pool.add([torch.zeros(1, 16, 32, 32), torch.zeros(1, 16, 32, 32), torch.zeros(1, 48), row, row])
