@@ -6,7 +6,7 @@ TFLOP/s are 10¹² multiplications and additions per second, GB are 10⁹ bytes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,6 +16,16 @@ from pipeline.hardware import Gpu
 FILE_NAME: Final = "card.json"
 WORTH_IT: Final = 1.05  # times bfloat16; an 8-bit product below that is only a loss of precision
 NEAR_ENOUGH: Final = 0.8  # of the fastest; integers are four times as exact as floats of 8 bits
+
+
+class Tiles(NamedTuple):
+    """How a product is cut up, see `pipeline.flux.integers`."""
+
+    rows: int
+    outputs: int
+    inputs: int  # that are multiplied at a time
+    warps: int
+    stages: int  # of inputs on their way
 
 
 class CardSpeed(BaseModel):
@@ -28,6 +38,7 @@ class CardSpeed(BaseModel):
     torch: str
     link_gb_s: float = Field(gt=0)  # to the card, from page-locked memory
     tflops: dict[str, float]  # of products as large as FLUX.1's, by format; those that the card can do
+    int8_tiles: Tiles | None  # that multiply integers faster than the library; None: none do
 
     def choose_format(self) -> tuple[str, bool]:
         """The 8-bit format for this card, and whether to multiply in it or only to keep weights so."""

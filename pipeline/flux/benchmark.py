@@ -51,6 +51,7 @@ from pipeline.hardware import MIB, Gpu
 from pipeline.models import FLUX1_DEV
 from pipeline.plan import floor_seconds
 from pipeline.spec import Aspect, ImageSpec
+from pipeline.speed import Tiles
 from pipeline.timing import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, PeakMemory, Pictures, Timing
 
 log = logging.getLogger(__name__)
@@ -136,9 +137,10 @@ def time_system(
         try:
             link_repeat = stack.enter_context(_held_to(conditions, link_gb_s if is_ours else None, device))
             link = link_gb_s and link_gb_s / link_repeat
-            tflops = kernels.tflops_of(Format(system)) if is_ours and device == "cuda" else None
+            tiles = kernels.fastest_tiles() if system == Format.INT8 and device == "cuda" else None
+            tflops = kernels.tflops_of(Format(system), tiles) if is_ours and device == "cuda" else None
             with torch.no_grad(), memory or nullcontext():
-                ready = _make_ready(system, conditions, link_repeat, device, classes)
+                ready = _make_ready(system, conditions, link_repeat, device, classes, tiles)
         except Exception as error:
             return [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
         ready_mib = memory.mib if memory else 0
@@ -281,15 +283,19 @@ def _stock_pictures(
     return draw
 
 
-def _make_ready(system: str, conditions: Conditions, link_repeat: int, device: str, classes: Classes) -> Ready:
+def _make_ready(
+    system: str, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
+) -> Ready:
     if system == STOCK:
         return _stock(conditions, device, classes)
     if system in list(Format):
-        return _ours(Format(system), conditions, link_repeat, device, classes)
+        return _ours(Format(system), conditions, link_repeat, device, classes, tiles)
     return Ready(at=diffusers_steps(device))
 
 
-def _ours(kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes) -> Ready:
+def _ours(
+    kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
+) -> Ready:
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     transformer = random_transformer(classes.dit, kept_as, dtype, device)
     dit = transformer.module
@@ -297,6 +303,7 @@ def _ours(kept_as: Format, conditions: Conditions, link_repeat: int, device: str
     is_compiled = None
     if device == "cuda":
         transformer.multiply_8bit(kernels.is_supported(kept_as))
+        transformer.use_tiles(tiles)
         residency.fit(conditions.limit_mib * MIB)
         is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.predict)
     else:

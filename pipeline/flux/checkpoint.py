@@ -52,6 +52,11 @@ class Arithmetic:
     is_streamed: bool
     speed: CardSpeed | None  # of a card that blocks are streamed to
 
+    def use_in(self, transformer: Transformer) -> None:
+        """Have its products made so."""
+        transformer.multiply_8bit(self.multiplies_8bit)
+        transformer.use_tiles(self.speed.int8_tiles if self.speed is not None else None)
+
 
 def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, models_dir: Path) -> Arithmetic:
     """Decide by the size of the model, the device and the setting.
@@ -146,7 +151,7 @@ def load_pipeline(
         return part.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
 
     transformer = read(Transformer, "dit", arithmetic.kept_as)
-    transformer.multiply_8bit(arithmetic.multiplies_8bit)
+    arithmetic.use_in(transformer)
     text_encoders: list[TextEncoder] = []
     prompt_files = None
     if arithmetic.is_streamed:

@@ -144,7 +144,7 @@ class FluxEngine:
                 with torch.compiler.set_stance("force_eager"):  # compiling other arithmetic would take a minute
                     return self._draw(self._pipe, spec, source, on_progress, should_stop)
             finally:
-                self._transformer.multiply_8bit(self._arithmetic.multiplies_8bit)
+                self._arithmetic.use_in(self._transformer)
         except Exception as error:
             # The frames of the failed run hold its activations; freed now, they are free for the next run
             # even if somebody keeps the exception.

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+from pipeline.speed import Tiles
 
 MAX_GROUP: Final = 256  # inputs that one block of the rotation mixes
 FEW_TOKENS: Final = 16  # integer products of cuBLAS start above this; so few rows are bound by reading the weight
@@ -54,7 +56,8 @@ class Format(StrEnum):
 class PackedLinear(nn.Module):
     """A Linear whose weight (M, K) is kept in a format; computes in the dtype of its input (…, K).
 
-    Where `multiplies_8bit` is off, 8 bits are only how the weight is kept.
+    Where `multiplies_8bit` is off, 8 bits are only how the weight is kept. With `tiles`, integers are multiplied by our
+    own kernel.
 
     Buffers: `weight` as `Format.dtype`, `scale` (M,) float32 where the format has one, `bias` (M,) or None.
     """
@@ -69,6 +72,7 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.format = kept_as
         self.multiplies_8bit = kept_as is Format.INT8  # which works everywhere
+        self.tiles: Tiles | None = None
         self.in_features, self.out_features = inputs, outputs
         self.register_buffer("weight", torch.empty(outputs, inputs, dtype=kept_as.dtype, device=device))
         scale = torch.empty(outputs, dtype=torch.float32, device=device) if kept_as.is_8bit else None
@@ -87,7 +91,7 @@ class PackedLinear(nn.Module):
         rows = x.reshape(-1, self.in_features)
         if self.multiplies_8bit and len(rows) > FEW_TOKENS:
             rows = rotate(rows) if self.format is Format.INT8 else rows
-            out = multiply_8bit(rows, self.weight, self.scale, self.bias)
+            out = multiply_8bit(rows, self.weight, self.scale, self.bias, self.tiles)
         else:
             out = self.unpacked(rows)
         return out.view(*x.shape[:-1], -1)
@@ -119,9 +123,11 @@ def rotate(x: Tensor) -> Tensor:
     return blocks.view(len(x), -1)
 
 
-def multiply_8bit(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def multiply_8bit(
+    rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, tiles: Tiles | None = None
+) -> Tensor:
     """(N, K) · (M, K) in 8 bits → (N, M): each row to 8 bits by its own largest value; integers: rotated before."""
-    product = _int8_product if weight.dtype is torch.int8 else _float8_product
+    product = partial(_int8_product, tiles=tiles) if weight.dtype is torch.int8 else _float8_product
     if torch.compiler.is_compiling() or len(rows) <= ROWS_AT_ONCE:
         return product(rows, weight, scale, bias)
     out = rows.new_empty(len(rows), len(weight))
@@ -132,9 +138,14 @@ def multiply_8bit(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | No
     return out
 
 
-def _int8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def _int8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, tiles: Tiles | None) -> Tensor:
     row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / INT8_MAX
     integers = (rows / row_scale).round().to(torch.int8)
+    if tiles is not None:  # whoever chose them has imported the operator
+        product: Tensor = torch.ops.imagine_bot.int8_product(
+            integers, weight, row_scale, scale, bias, rows.dtype, list(tiles)
+        )
+        return product
     sums = torch._int_mm(integers, weight.t())  # exact, in int32
     out = (sums * row_scale * scale).to(rows.dtype)
     return out if bias is None else out + bias

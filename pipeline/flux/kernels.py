@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import torch
+from torch.utils._triton import has_triton
 
 from pipeline.errors import GenerationFailed
 from pipeline.flux.formats import FLOAT8, Format
 from pipeline.hardware import find_gpu
-from pipeline.speed import CardSpeed, read_speed, write_speed
+from pipeline.speed import CardSpeed, Tiles, read_speed, write_speed
 
 log = logging.getLogger(__name__)
 
 SHAPES: Final = ((3072, 21504), (15360, 3072), (3072, 12288), (3072, 9216))  # inputs, outputs: FLUX.1's large products
 TOKENS: Final = 1536  # of a picture of 512 × 512 and its text
 REPEATS: Final = 8
+LAUNCH_CYCLES: Final = 10**7  # some milliseconds
 LINK_BYTES: Final = 2**28
+ODD: Final = (200, 1040, 1016)  # tokens, inputs, outputs
 
 
 def card_speed(models_dir: Path) -> CardSpeed:
@@ -35,9 +36,15 @@ def card_speed(models_dir: Path) -> CardSpeed:
         raise GenerationFailed("the driver of the graphics card does not answer")
     speed = read_speed(models_dir, gpu, torch.__version__)
     if speed is None:
-        tflops = {str(kept_as): rate for kept_as in Format if (rate := tflops_of(kept_as)) is not None}
+        tiles = fastest_tiles()
+        tflops = {str(kept_as): rate for kept_as in Format if (rate := tflops_of(kept_as, tiles)) is not None}
         speed = CardSpeed(
-            gpu=gpu.name, driver=gpu.driver, torch=torch.__version__, link_gb_s=link_gb_s(), tflops=tflops
+            gpu=gpu.name,
+            driver=gpu.driver,
+            torch=torch.__version__,
+            link_gb_s=link_gb_s(),
+            tflops=tflops,
+            int8_tiles=tiles,
         )
         write_speed(models_dir, speed)
         torch.cuda.empty_cache()
@@ -47,7 +54,7 @@ def card_speed(models_dir: Path) -> CardSpeed:
 
 def is_supported(kept_as: Format) -> bool:
     """Whether the GPU can multiply in an 8-bit format."""
-    return kept_as.is_8bit and tflops_of(kept_as, SHAPES[-1:]) is not None
+    return kept_as.is_8bit and tflops_of(kept_as, shapes=SHAPES[-1:]) is not None
 
 
 def link_gb_s(*, is_locked: bool = True) -> float:
@@ -58,8 +65,30 @@ def link_gb_s(*, is_locked: bool = True) -> float:
     return LINK_BYTES / _seconds(lambda: target.copy_(source, non_blocking=True)) / 1e9
 
 
-def tflops_of(kept_as: Format, shapes: tuple[tuple[int, int], ...] = SHAPES) -> float | None:
-    """The rate of the products alone; None where the format is no choice or the card cannot."""
+def fastest_tiles() -> Tiles | None:
+    """Tiles of our own kernel that beat the library's products of integers; None where none do or none can run.
+
+    The first time it takes half a minute, most of it compiling.
+    """
+    library = tflops_of(Format.INT8)
+    if library is None or not has_triton():
+        return None
+    from pipeline.flux.integers import CHOICES
+
+    rates = {tiles: rate for tiles in CHOICES if _is_exact(tiles) and (rate := tflops_of(Format.INT8, tiles))}
+    shown = ", ".join(f"{rate:.0f} in tiles {tuple(tiles)}" for tiles, rate in rates.items())
+    log.info("products of integers, TFLOP/s: %.0f by the library, %s", library, shown or "none by our own kernel")
+    best = max(rates, key=lambda tiles: rates[tiles], default=None)
+    return best if best is not None and rates[best] > library else None
+
+
+def tflops_of(
+    kept_as: Format, tiles: Tiles | None = None, *, shapes: tuple[tuple[int, int], ...] = SHAPES
+) -> float | None:
+    """The rate of the products, ending in bfloat16; None where the format is no choice or the card cannot.
+
+    `tiles`: of our own kernel for integers, in place of the library's.
+    """
     if kept_as is Format.FLOAT32:
         return None
     operations, seconds = 0, 0.0
@@ -67,22 +96,48 @@ def tflops_of(kept_as: Format, shapes: tuple[tuple[int, int], ...] = SHAPES) -> 
         for inputs, outputs in shapes:
             rows = torch.randn(TOKENS, inputs, device="cuda", dtype=torch.bfloat16)
             weight = torch.randn(outputs, inputs, device="cuda", dtype=torch.bfloat16)
-            seconds += _seconds(_product(kept_as, rows, weight))
+            seconds += _seconds(_product(kept_as, rows, weight, tiles))
             operations += 2 * TOKENS * inputs * outputs
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:  # too old a card, or a library without this product
+    except Exception as error:  # too old a card, a library without this product, tiles that are too large
         log.debug("no products in %s: %s", kept_as, error)
         return None
     return operations / seconds / 1e12
 
 
-def _product(kept_as: Format, rows: torch.Tensor, weight: torch.Tensor) -> Callable[[], object]:
+def _is_exact(tiles: Tiles) -> bool:
+    """Whether our kernel gives what the library gives, bit for bit, at sizes that no tile divides."""
+    from pipeline.flux.integers import int8_product
+
+    generator = torch.Generator("cuda").manual_seed(1)
+
+    def integers(*shape: int) -> torch.Tensor:
+        return torch.randint(-127, 128, shape, dtype=torch.int8, device="cuda", generator=generator)
+
+    rows, weight = integers(ODD[0], ODD[1]), integers(ODD[2], ODD[1])
+    row_scale, scale = (torch.rand(len(each), device="cuda", generator=generator) for each in (rows, weight))
+    bias = scale.bfloat16()
+    wanted = (torch._int_mm(rows, weight.t()) * row_scale[:, None] * scale).bfloat16() + bias
+    try:
+        made = int8_product(rows, weight, row_scale[:, None], scale, bias, torch.bfloat16, list(tiles))
+    except Exception as error:  # too large for this card
+        log.debug("no products in tiles %s: %s", tiles, error)
+        return False
+    return torch.equal(made, wanted)
+
+
+def _product(kept_as: Format, rows: torch.Tensor, weight: torch.Tensor, tiles: Tiles | None) -> Callable[[], object]:
     if kept_as is Format.BFLOAT16:
         return lambda: rows @ weight.t()
     if kept_as is Format.INT8:
         integers, kept = (rows * 32).to(torch.int8), (weight * 32).to(torch.int8)
-        return lambda: torch._int_mm(integers, kept.t())
+        if tiles is None:  # what is made of the sums reads and writes them once more
+            return lambda: torch._int_mm(integers, kept.t()).bfloat16()
+        from pipeline.flux.integers import int8_product
+
+        scales = torch.ones(len(rows), 1, device="cuda"), torch.ones(len(weight), device="cuda")
+        return lambda: int8_product(integers, kept, *scales, None, torch.bfloat16, list(tiles))
     floats, kept = rows.to(FLOAT8), weight.to(FLOAT8)
     row_scale = torch.ones(len(rows), 1, device="cuda")
     scale = torch.ones(1, len(weight), device="cuda")
@@ -90,12 +145,15 @@ def _product(kept_as: Format, rows: torch.Tensor, weight: torch.Tensor) -> Calla
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """Median of some calls, each waited for, after two that warm up."""
-    seconds = []
-    for _ in range(REPEATS + 2):
-        torch.cuda.synchronize()
-        started_at = time.perf_counter()
+    """Mean of some calls in a row, as the card counts it, after two that warm up."""
+    for _ in range(2):
         call()
-        torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started_at)
-    return statistics.median(seconds[2:])
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda._sleep(LAUNCH_CYCLES)  # until all calls are queued: what it takes to launch them is not asked for
+    start.record()
+    for _ in range(REPEATS):
+        call()
+    end.record()
+    end.synchronize()
+    milliseconds: float = start.elapsed_time(end)
+    return milliseconds / 1000 / REPEATS

@@ -107,7 +107,7 @@ def random_model(
     """A model of ours, as `load_pipeline` reads one; its text encoders are streamed with it."""
     dtype, device = arithmetic.dtype, arithmetic.device
     transformer = random_transformer(classes.dit, arithmetic.kept_as, dtype, device)
-    transformer.multiply_8bit(arithmetic.multiplies_8bit)
+    arithmetic.use_in(transformer)
     kept_as = Format.INT8 if arithmetic.kept_as.is_8bit else arithmetic.kept_as
     text_encoders = [
         _random(PooledTextEncoder, classes.clip, Format.BFLOAT16 if kept_as.is_8bit else kept_as, dtype, device),

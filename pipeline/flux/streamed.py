@@ -24,6 +24,7 @@ from pipeline.flux.packed_file import PackedFile, fingerprint, open_packed
 from pipeline.flux.packing import Block, Convert, layout, pack, prepare
 from pipeline.flux.ring import Ring
 from pipeline.plan import REST, WORDS, is_running
+from pipeline.speed import Tiles
 
 log = logging.getLogger(__name__)
 
@@ -102,10 +103,11 @@ class Streamed:
     def place(self, resident: Collection[str] | None = None, *, ring: Ring | None = None) -> None:
         """Bring these blocks to the device for good, and let the others pass through the ring. None means all.
 
-        May be called again between pictures. What belongs to no block always stays; words stay in host memory.
+        May be called again between pictures. What belongs to no block always stays; words stay in host memory. If
+        memory runs out meanwhile, nothing can run before a call that succeeds.
         """
         stays = {name for name in self.blocks if resident is None or name in (REST, *WORDS) or name in resident}
-        self._ring = ring
+        self._ring = None  # until every block has found its place: half of them would run with the bytes of others
         self._views.clear()
         self._is_in_phase = False
         for name, block in self.blocks.items():
@@ -115,15 +117,22 @@ class Streamed:
                 self._attach(block, data)  # lets go of the device's memory
                 self._placed.discard(name)
         for name in stays - self._placed:
-            self._waiting.pop(name, None)
             self._attach(self.blocks[name], self._packed[name].to("cpu" if name in WORDS else self.device))
             self._placed.add(name)
+            self._waiting.pop(name, None)
+        self._ring = ring
 
     def multiply_8bit(self, wanted: bool) -> None:
         """Whether values kept in 8 bits are multiplied as such, or only kept so."""
         for module in self._owners.values():
             if isinstance(module, PackedLinear):
                 module.multiplies_8bit = wanted and module.format.is_8bit
+
+    def use_tiles(self, tiles: Tiles | None) -> None:
+        """How integers are multiplied; see `PackedLinear`."""
+        for module in self._owners.values():
+            if isinstance(module, PackedLinear):
+                module.tiles = tiles
 
     def release(self) -> None:
         """Give host memory back that was only read through, where the blocks lie in a file."""

@@ -268,7 +268,12 @@ def write_measured(models_dir: Path) -> None:
     write_speed(
         models_dir,
         CardSpeed(
-            gpu=CARD.name, driver=CARD.driver, torch="2", link_gb_s=12.5, tflops={"bfloat16": 30.0, "int8": 110.0}
+            gpu=CARD.name,
+            driver=CARD.driver,
+            torch="2",
+            link_gb_s=12.5,
+            tflops={"bfloat16": 30.0, "int8": 110.0},
+            int8_tiles=None,
         ),
     )
     double = {f"blocks.{number}": 227 * 10**6 for number in range(19)}

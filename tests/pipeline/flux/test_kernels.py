@@ -11,8 +11,9 @@ from pipeline.errors import GenerationFailed
 from pipeline.flux import kernels
 from pipeline.flux.formats import Format
 from pipeline.hardware import Gpu
-from pipeline.speed import FILE_NAME, CardSpeed, read_speed
+from pipeline.speed import FILE_NAME, CardSpeed, Tiles, read_speed
 
+FIRST, SECOND = Tiles(128, 128, 128, 4, 3), Tiles(64, 128, 64, 4, 4)
 GPU = Gpu(name="a card", driver="580", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
 
 
@@ -21,11 +22,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
     """The formats that were measured so far, on a card that cannot multiply 8-bit floats."""
     asked: list[Format] = []
 
-    def tflops(kept_as: Format) -> float | None:
+    def tflops(kept_as: Format, _tiles: Tiles | None) -> float | None:
         asked.append(kept_as)
         return {Format.BFLOAT16: 30.0, Format.INT8: 110.0}.get(kept_as)
 
     monkeypatch.setattr(kernels, "tflops_of", tflops)
+    monkeypatch.setattr(kernels, "fastest_tiles", lambda: Tiles(128, 128, 64, 8, 4))
     monkeypatch.setattr(kernels, "link_gb_s", lambda: 12.5)
     monkeypatch.setattr(kernels, "find_gpu", lambda: GPU)
     return asked
@@ -34,6 +36,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
 def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
     speed = kernels.card_speed(tmp_path)
     assert (speed.gpu, speed.link_gb_s, speed.tflops) == ("a card", 12.5, {"bfloat16": 30.0, "int8": 110.0})
+    assert speed.int8_tiles == Tiles(128, 128, 64, 8, 4)
     assert len(measured) == len(Format)
     assert kernels.card_speed(tmp_path) == speed == read_speed(tmp_path, GPU)
     assert len(measured) == len(Format)
@@ -47,9 +50,10 @@ def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
         lambda text: text[:-5],
         lambda text: text.replace("12.5", "-1"),
         lambda text: '{"gpu": "a card"}',
+        lambda text: text.replace("128,", '"wide",', 1),
         lambda text: "\x00\xff",
     ],
-    ids=["other driver", "other card", "cut off", "impossible", "incomplete", "rubbish"],
+    ids=["other driver", "other card", "cut off", "impossible", "incomplete", "other tiles", "rubbish"],
 )
 def test_card_is_measured_again(measured: list[Format], tmp_path: Path, spoil: Callable[[str], str]) -> None:
     kernels.card_speed(tmp_path)
@@ -58,6 +62,36 @@ def test_card_is_measured_again(measured: list[Format], tmp_path: Path, spoil: C
     assert read_speed(tmp_path, GPU) is None
     assert kernels.card_speed(tmp_path).tflops["int8"] == 110.0
     assert len(measured) == 2 * len(Format)
+
+
+@pytest.mark.parametrize(
+    ("rates", "wrong", "chosen"),
+    [
+        ({FIRST: 90.0, SECOND: 130.0}, None, SECOND),
+        ({FIRST: 90.0, SECOND: 130.0}, SECOND, None),  # fast and wrong is no choice, right and slow neither
+        ({FIRST: 120.0, SECOND: 130.0}, SECOND, FIRST),
+        ({FIRST: 90.0}, None, None),  # the library is faster
+        ({}, None, None),
+    ],
+)
+def test_tiles_are_the_fastest_that_are_exact(
+    rates: dict[Tiles, float], wrong: Tiles | None, chosen: Tiles | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(kernels, "has_triton", lambda: True)
+    monkeypatch.setattr("pipeline.flux.integers.CHOICES", [FIRST, SECOND])
+    monkeypatch.setattr(kernels, "_is_exact", lambda tiles: tiles != wrong)
+    monkeypatch.setattr(kernels, "tflops_of", lambda _format, tiles=None: 110.0 if tiles is None else rates.get(tiles))
+    assert kernels.fastest_tiles() == chosen
+
+
+@pytest.mark.parametrize(("library", "has_triton"), [(None, True), (110.0, False)])
+def test_without_integers_or_triton_there_are_no_tiles(
+    library: float | None, has_triton: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "has_triton", lambda: has_triton)
+    monkeypatch.setattr(kernels, "tflops_of", lambda _format: library)
+    assert kernels.fastest_tiles() is None
 
 
 def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,5 +112,5 @@ def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: p
     ],
 )
 def test_format_is_the_fastest_that_is_exact_enough(tflops: dict[str, float], chosen: tuple[str, bool]) -> None:
-    speed = CardSpeed(gpu="a", driver="b", torch="c", link_gb_s=12.0, tflops=tflops)
+    speed = CardSpeed(gpu="a", driver="b", torch="c", link_gb_s=12.0, tflops=tflops, int8_tiles=None)
     assert speed.choose_format() == chosen

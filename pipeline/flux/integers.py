@@ -1,0 +1,122 @@
+"""The product of 8-bit integers and all that follows it in one kernel, where Triton can make one.
+
+Libraries write the sums as they are, in 32 bits, for somebody else to read and scale; that moves five times the bytes
+of the result. On chips newer than their kernels for integers they also multiply slower than this. The sums are exact,
+so tiles of every shape give the same bits, and those of the library.
+
+Letters in shapes: N tokens, K inputs, M outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.library import triton_op, wrap_triton
+
+from pipeline.speed import Tiles
+
+NEIGHBOURS: Final = 8  # tiles of rows whose programs run side by side: they share weights in the cache
+
+
+CHOICES: Final = (
+    Tiles(128, 128, 128, 4, 3),  # the fastest on an H100
+    Tiles(128, 128, 128, 8, 3),
+    Tiles(128, 256, 128, 8, 4),
+    Tiles(128, 256, 64, 8, 3),
+    Tiles(128, 128, 64, 8, 4),
+    Tiles(64, 256, 64, 8, 4),
+    Tiles(64, 128, 64, 4, 4),
+)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _kernel(  # type: ignore[no-untyped-def]
+    rows_at,
+    weight_at,
+    row_scale_at,
+    scale_at,
+    bias_at,
+    out_at,
+    tokens,
+    outputs,
+    inputs,
+    has_bias: tl.constexpr,
+    is_whole: tl.constexpr,
+    tile_rows: tl.constexpr,
+    tile_outputs: tl.constexpr,
+    tile_inputs: tl.constexpr,
+    neighbours: tl.constexpr,
+):
+    """One tile of out = (rows · weightᵀ) · row_scale · scale + bias."""
+    program = tl.program_id(0)
+    down, across = tl.cdiv(tokens, tile_rows), tl.cdiv(outputs, tile_outputs)
+    first = program // (neighbours * across) * neighbours
+    height = min(down - first, neighbours)
+    row = (first + program % (neighbours * across) % height) * tile_rows + tl.arange(0, tile_rows)
+    output = program % (neighbours * across) // height * tile_outputs + tl.arange(0, tile_outputs)
+    step = tl.arange(0, tile_inputs)
+    # What lies beyond the edge is read from the beginning, and never written.
+    left = (row % tokens)[:, None] * inputs + step[None, :]
+    right = (output % outputs)[None, :] * inputs + step[:, None]
+    sums = tl.zeros((tile_rows, tile_outputs), dtype=tl.int32)
+    for at in range(0, inputs, tile_inputs):
+        if is_whole:
+            a, b = tl.load(rows_at + left), tl.load(weight_at + right)
+        else:
+            a = tl.load(rows_at + left, mask=step[None, :] < inputs - at, other=0)
+            b = tl.load(weight_at + right, mask=step[:, None] < inputs - at, other=0)
+        sums = tl.dot(a, b, sums, out_dtype=tl.int32)
+        rows_at += tile_inputs
+        weight_at += tile_inputs
+    row_scale = tl.load(row_scale_at + row % tokens)
+    scale = tl.load(scale_at + output % outputs)
+    out = (sums.to(tl.float32) * row_scale[:, None] * scale[None, :]).to(out_at.dtype.element_ty)
+    if has_bias:
+        bias = tl.load(bias_at + output % outputs)
+        out = (out.to(tl.float32) + bias.to(tl.float32)[None, :]).to(out_at.dtype.element_ty)
+    place = row[:, None] * outputs + output[None, :]
+    tl.store(out_at + place, out, mask=(row[:, None] < tokens) & (output[None, :] < outputs))
+
+
+@triton_op("imagine_bot::int8_product", mutates_args=())
+def int8_product(
+    rows: Tensor,
+    weight: Tensor,
+    row_scale: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    dtype: torch.dtype,
+    tiles: list[int],
+) -> Tensor:
+    """Integers (N, K) · (M, K) times scales (N, 1) and (M,), plus bias (M,) or nothing → (N, M) in `dtype`.
+
+    Both factors are contiguous; `tiles`: see `Tiles`.
+    """
+    (tokens, inputs), outputs = rows.shape, len(weight)
+    row_count, output_count, input_count, warps, stages = tiles
+    out = torch.empty(tokens, outputs, dtype=dtype, device=rows.device)
+    programs = triton.cdiv(tokens, row_count) * triton.cdiv(outputs, output_count)
+    wrap_triton(_kernel)[(programs,)](
+        rows,
+        weight,
+        row_scale,
+        scale,
+        scale if bias is None else bias,
+        out,
+        tokens,
+        outputs,
+        inputs,
+        has_bias=bias is not None,
+        is_whole=inputs % input_count == 0,
+        tile_rows=row_count,
+        tile_outputs=output_count,
+        tile_inputs=input_count,
+        neighbours=NEIGHBOURS,
+        num_warps=warps,
+        num_stages=stages,
+    )
+    return out
