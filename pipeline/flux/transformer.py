@@ -156,10 +156,10 @@ class Residency:
             width=self._size[0],
             height=self._size[1],
         )
-        self._limit_bytes = limit_bytes
         if self.plan is not None and plan.is_resident == self.plan.is_resident:
+            self._limit_bytes = limit_bytes
             return
-        self.plan = plan
+        self.plan = None  # until everything has found its place
         log.info(
             "weights on the card: %.1f GB, streamed at every step: %.1f GB, expected peak: %.1f GB",
             plan.resident_bytes / 1e9,
@@ -174,6 +174,7 @@ class Residency:
         )
         for part in self._text_encoders:
             part.place([], ring=self._ring)
+        self._limit_bytes, self.plan = limit_bytes, plan
 
     def release(self) -> None:
         """Give host memory back that only the last picture needed."""

@@ -551,6 +551,38 @@ def test_step_without_memory_is_repeated_with_fewer_blocks_on_the_card(
     assert equal(found, wanted)
 
 
+def test_memory_that_runs_out_while_blocks_are_brought_to_the_card_spoils_nothing(
+    roomy: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks that were streamed before must not be taken for resident: the ring holds others in their place by now."""
+    transformer, enough = roomy._transformer, roomy._limit_bytes
+    wanted = [step(roomy, number) for number in range(3)]
+    most = max(block.size for name, block in transformer.blocks.items() if name != REST)
+    little = DRAWING_BYTES + transformer.blocks[REST].size + 3 * most
+    roomy.fit(little)
+    assert equal([step(roomy, number) for number in range(3)], wanted)
+
+    class Scarce(dict[str, Tensor]):
+        room = 2
+
+        def __getitem__(self, name: str) -> Tensor:
+            self.room -= 1
+            if self.room < 0:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().__getitem__(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer, "_packed", Scarce({name: transformer._packed[name] for name in transformer.blocks}))
+        with pytest.raises(torch.OutOfMemoryError):
+            roomy.fit(enough)
+        with pytest.raises(AssertionError):
+            step(roomy, 0)
+    for limit, is_all in ((little, False), (enough, True)):
+        roomy.fit(limit)
+        assert equal([step(roomy, number) for number in range(3)], wanted)
+        assert (transformer.streamed_bytes == 0) == is_all
+
+
 def test_step_that_never_finds_memory_fails(roomy: Residency) -> None:
     tries: list[int] = []
 
