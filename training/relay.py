@@ -29,6 +29,7 @@ from training.scenes import TEXT_LENGTH, TOKENIZER
 from training.trainer import LATENT, USUAL_GUIDANCE, make_optimizers, save_average
 from training.vocabulary import Concept, load_unknown
 
+STEPS: Final = 8  # that both models were made for
 SCHEDULES: Final = (4, 6, 8, 8, 8, 12, 20, 30)  # steps of the pictures that are drawn to learn from
 POINTS: Final = 8  # at most so many steps of a picture are learned from, beside the first one's
 
@@ -155,25 +156,42 @@ class Relay:
         known = self._ids([self._knowing.caption(scene) for scene in scenes])
         is_unknown = torch.tensor([scene.is_unknown for scene in scenes])
         told = torch.where(is_unknown[:, None], known, ids).to(device)
-        texts = [text(told) for text in self._texts]
+        with self._autocast():
+            texts = [text(told) for text in self._texts]
         guidance = torch.rand(count, generator=self._random) * 5 + 1
         guidance = torch.where(torch.rand(count, generator=self._random) < 0.6, USUAL_GUIDANCE, guidance)
-        sigmas = sigmas_of(SCHEDULES[int(torch.randint(len(SCHEDULES), (), generator=self._random))])
-        kept = torch.randperm(len(sigmas) - 1, generator=self._random)[:POINTS].tolist()
-        x = torch.randn(count, *LATENT, generator=self._random).to(device)
+        steps = SCHEDULES[int(torch.randint(len(SCHEDULES), (), generator=self._random))]
+        noise = torch.randn(count, *LATENT, generator=self._random).to(device)
+
+        def move(x: Tensor, sigma: float) -> Tensor:
+            is_first = sigma > options.above
+            at = torch.full((count,), sigma, device=device)
+            with self._autocast():
+                model, text = self._pair[not is_first], texts[not is_first]
+                return velocity(model.dit, x, at, text, guidance.to(device), self._rotary).float()
+
+        end: Tensor | None = None
+        if steps < STEPS:  # too few for the pair: such steps learn to lead to what enough of them draw
+            end = noise
+            for sigma, below in pairwise(sigmas_of(STEPS)):
+                end = end + move(end, sigma) * (below - sigma)
+        x, sigmas = noise, sigmas_of(steps)
+        kept = torch.randperm(steps, generator=self._random)[:POINTS].tolist()
         for number, (sigma, below) in enumerate(pairwise(sigmas)):
             is_first = sigma > options.above
-            model, text = self._pair[not is_first], texts[not is_first]
-            at = torch.full((count,), sigma)
-            moved = velocity(model.dit, x, at.to(device), text, guidance.to(device), self._rotary)
+            moved = move(x, sigma) if is_first or end is None else (x - end) / sigma
             if is_first or number in kept:
-                self._pools[is_first].add([x, moved, ids, at, guidance])
+                self._pools[is_first].add([x, moved, ids, torch.full((count,), sigma), guidance])
             x = x + moved * (below - sigma)
 
     def _loss(self, pool: Pool, count: int) -> Tensor:
         x, target, ids, sigma, guidance = pool.draw(count)
-        moved = velocity(self._student.dit, x.float(), sigma, self._text(ids.long()), guidance, self._rotary)
-        return (moved - target.float()).pow(2).mean()
+        with self._autocast():
+            moved = velocity(self._student.dit, x.float(), sigma, self._text(ids.long()), guidance, self._rotary)
+        return (moved.float() - target.float()).pow(2).mean()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._device != "cpu")
 
     def _ids(self, captions: list[str]) -> Tensor:
         return torch.tensor([encoding.ids for encoding in self._tokenizer.encode_batch(captions)])
