@@ -3,11 +3,12 @@
 engine.py       one picture: encode, denoise, decode; DiffSynth's pipeline driven, watched, put back to rest
 checkpoint.py   a card's files → DiffSynth's pipeline: arithmetic, layouts, no prints
 transformer.py  the transformer and the text encoders in our own keeping: placed, compiled, sharing one ring
-kernels.py      measures a card: its link, and its products in each format
+kernels.py      measures a card: its link, its products in each format, and the best tiles for our own
 streamed.py     a module whose blocks stay on the device or pass through the ring
 packing.py      a checkpoint → one run of bytes per block, quantized while reading
 packed_file.py  those bytes on disk, from the second start on
 formats.py      how a weight is kept and multiplied: floats, scaled 8-bit floats, rotated 8-bit integers
+integers.py     one kernel for products of 8-bit integers and their scales, where Triton can make it
 modulation.py   the part of the transformer that one table per picture replaces
 ring.py         slots on the device through which blocks pass
 tiles.py        the autoencoder tile by tile, where a whole picture would not fit
