@@ -83,6 +83,7 @@ class FluxEngine:
         try:
             if self._device == "cuda":
                 hold_to(self._config.vram_limit_mib * MIB)
+                keep_compiled_in(self._config.models_dir)
             self._arithmetic = choose_arithmetic(
                 is_offloaded=self._card.is_offloaded,
                 device=self._device,
@@ -93,7 +94,6 @@ class FluxEngine:
             pipe, transformer, self._residency = loaded.pipe, loaded.transformer, loaded.residency
             self._place()
             if self._residency is not None and self._config.compile:
-                keep_compiled_in(self._config.models_dir)
                 transformer.compile_blocks(self._residency.predict)
             self._previewer = self._make_previewer(pipe)
             pipe.vae_decoder.forward = partial(self._in_pieces, pipe.vae_decoder.forward, LATENT_PX)
