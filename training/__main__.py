@@ -162,7 +162,6 @@ def _blend(args: argparse.Namespace) -> None:
 def _relay(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
-    torch.set_float32_matmul_precision("high")
     run = relay.Relay(
         networks.load(args.weights),
         networks.load(args.first),

@@ -5,7 +5,8 @@ leads all seeds to one place. `Relay` learns the varied one's steps near pure no
 the way that the pair itself draws (on-policy, arXiv 2306.13649), so it needs no drawings, only captions. Words that
 mean nothing it learns to take for the name of what unknown things are drawn as, however the two draw them.
 
-Runs on a CPU in hours, since every target is exact: a model's step, not a sample of what it should be on average.
+Takes minutes on a GPU and can be done in hours without one, since every target is exact: a model's step, not a sample
+of what it should be on average.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ POINTS: Final = 8  # at most so many steps of a picture are learned from, beside
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Sizes and rates; the defaults made the shipped weights."""
+    """Sizes and rates, for a CPU; `docs/demo-model.md` says which made the shipped weights."""
 
     batch: int = 64
     first_share: float = 0.33  # of the batch; what the first one does is learned soon, the finish of the rest is not
