@@ -1,4 +1,4 @@
-"""Measures what decides about a card: its link, and which 8-bit products it is fast at. Half a minute, once per card."""
+"""Measures what decides about a card: its link, and which products it is fast at. Half a minute, once per card."""
 
 from __future__ import annotations
 
