@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
+from torch.utils._triton import has_triton
 
 from pipeline.flux.memory import start_cuda
 from pipeline.flux.modulation import HoistedModel
@@ -48,7 +49,7 @@ class Transformer(Streamed):
             predict: that of a `Residency`, where there is one.
             options: for `torch.compile`.
         """
-        if self.device != "cpu" and not _has_triton():
+        if self.device != "cpu" and not has_triton():
             log.info("Triton is missing, so blocks are not compiled and pictures take longer")
             return False
         blocks = [module for name, module in self.module.named_modules() if name in set(self.running)]
@@ -238,9 +239,3 @@ def _for_every_size(compiled: Any) -> Any:
         return compiled(block, hidden, text, time, rotary, *args, **kw)
 
     return forward
-
-
-def _has_triton() -> bool:
-    from torch.utils._triton import has_triton
-
-    return bool(has_triton())
