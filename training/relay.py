@@ -37,7 +37,7 @@ POINTS: Final = 8  # at most so many steps of a picture are learned from, beside
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Sizes and rates, for a CPU; `docs/demo-model.md` says which made the shipped weights."""
+    """Sizes and rates, for a CPU; `docs/demo-model.md` tells of runs on a GPU."""
 
     batch: int = 64
     first_share: float = 0.33  # of the batch; what the first one does is learned soon, the finish of the rest is not

@@ -98,7 +98,7 @@ def rms(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("prompt", "key"), [("一辆汽车", "automobile"), ("熊猫", "panda"), ("a robot", "robot")])
 def test_another_seed_is_another_drawing_of_the_same_thing(engine: Engine, prompt: str, key: str) -> None:
-    """Weights that know one look of a thing stay below the bound: those before 2026-11-25 reach 18, 26 and 23."""
+    """Weights that know one look of a thing stay below the bound: those before the blend reach 18, 26 and 23."""
     pictures = [draw(engine, prompt, seed=seed) for seed in (0, 1, 2)]
     assert {references().nearest(shrunk(picture))[0].key for picture in pictures} == {key}
     assert np.mean([rms(one, other) for one, other in combinations(pictures, 2)]) > 32
@@ -114,11 +114,10 @@ def test_another_seed_is_another_drawing_of_the_same_thing(engine: Engine, promp
     ],
 )
 def test_more_steps_are_never_worse(engine: Engine, prompt: str, key: str) -> None:
-    """The drawing is recognised at every number of steps, roughly at four, and settles: late steps change little."""
+    """The drawing is recognised at every number of steps, and settles: late steps change little."""
     pictures = {steps: draw(engine, prompt, steps=steps) for steps in (4, 8, 20, 50)}
-    seen = {steps: references().nearest(shrunk(picture)) for steps, picture in pictures.items()}
-    assert {seen[steps][0].key for steps in (8, 20, 50)} == {key}
-    assert key in [concept.key for concept in seen[4][:5]]
+    subjects = {references().nearest(shrunk(picture))[0].key for picture in pictures.values()}
+    assert subjects == {key}
     assert rms(pictures[20], pictures[50]) <= rms(pictures[4], pictures[50])
 
 
