@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         else:
             command.add_argument("--base-minutes", type=float, default=30.0)
             command.add_argument("--distill-minutes", type=float, default=8.0)
+            text = "0…1, how far scenes stray from what is usual where no caption says so"
+            command.add_argument("--variety", type=float, default=1.0, help=text)
             command.add_argument("--pool", type=int, default=DEFAULTS.pool)
             command.add_argument("--base-rate", type=float, default=DEFAULTS.rates[0], help="learning rate's peak")
             command.add_argument("--guidance-weight", type=float, default=DEFAULTS.guidance_weight)
@@ -123,7 +125,8 @@ def _train(args: argparse.Namespace) -> None:
     atlas = sprites.Atlas.load(args.sprites, concepts)
     brought = max(1, args.batch // 4)
     workers = args.workers // devices
-    stream = scenes.batches(concepts, atlas.number, brought, seed=args.seed * 1000 + rank, workers=workers)
+    seed = args.seed * 1000 + rank
+    stream = scenes.batches(concepts, atlas.number, brought, seed=seed, workers=workers, variety=args.variety)
     if args.device == "cuda":
         torch.cuda.set_device(rank)
         torch.set_float32_matmul_precision("high")
@@ -133,7 +136,7 @@ def _train(args: argparse.Namespace) -> None:
     if devices > 1:
         dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
     parts = networks.load(args.weights) if args.weights else networks.new()
-    torch.manual_seed(args.seed * 1000 + rank)
+    torch.manual_seed(seed)
     options = trainer.Options(
         batch=args.batch,
         pool=args.pool,

@@ -31,7 +31,8 @@ from training.trainer import LATENT, USUAL_GUIDANCE, make_optimizers, save_avera
 from training.vocabulary import Concept, load_unknown
 
 STEPS: Final = 8  # that both models were made for
-SCHEDULES: Final = (4, 6, 8, 8, 8, 12, 20, 30)  # steps of the pictures that are drawn to learn from
+# Steps of the pictures that are drawn to learn from. Short ones are hardest to learn and give the fewest points.
+SCHEDULES: Final = (4, 4, 4, 6, 6, 8, 8, 8, 12, 20)
 POINTS: Final = 8  # at most so many steps of a picture are learned from, beside the first one's
 
 

@@ -47,15 +47,23 @@ class SceneStream(IterableDataset[Batch]):
     """Endless batches: objects, grounds, token ids (B, CAPTIONS, T), int16."""
 
     def __init__(
-        self, concepts: Sequence[Concept], number: dict[tuple[int, int], int], batch: int, *, seed: int
+        self,
+        concepts: Sequence[Concept],
+        number: dict[tuple[int, int], int],
+        batch: int,
+        *,
+        seed: int,
+        variety: float = 1.0,
     ) -> None:
-        self._concepts, self._number, self._batch, self._seed = concepts, number, batch, seed
+        self._concepts, self._number, self._batch = concepts, number, batch
+        self._seed, self._variety = seed, variety
 
     def __iter__(self) -> Iterator[Batch]:
         from tokenizers import Tokenizer
 
         worker = get_worker_info()
-        author = Author(self._concepts, seed=self._seed * 1000 + (worker.id if worker else 0), unknown=load_unknown())
+        seed = self._seed * 1000 + (worker.id if worker else 0)
+        author = Author(self._concepts, seed=seed, unknown=load_unknown(), variety=self._variety)
         tokenizer = Tokenizer.from_file(str(TOKENIZER))
         tokenizer.enable_truncation(TEXT_LENGTH)
         tokenizer.enable_padding(length=TEXT_LENGTH, pad_id=0, pad_token="<pad>")
@@ -67,10 +75,16 @@ class SceneStream(IterableDataset[Batch]):
 
 
 def batches(
-    concepts: Sequence[Concept], number: dict[tuple[int, int], int], batch: int, *, seed: int, workers: int
+    concepts: Sequence[Concept],
+    number: dict[tuple[int, int], int],
+    batch: int,
+    *,
+    seed: int,
+    workers: int,
+    variety: float = 1.0,
 ) -> Iterator[Batch]:
     """Scenes from `workers` processes (0: this one). Make it before CUDA is first used: workers are forked."""
-    stream = SceneStream(concepts, number, batch, seed=seed)
+    stream = SceneStream(concepts, number, batch, seed=seed, variety=variety)
     context = "fork" if workers else None
     return iter(DataLoader(stream, batch_size=None, num_workers=workers, multiprocessing_context=context))
 

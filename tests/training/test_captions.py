@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from training.captions import KINDS, Author
+from training.captions import KINDS, USUAL_STYLE, Author
 from training.evaluation import UNKNOWN_PROBES
 from training.unknown import PATTERNS
 from training.vocabulary import (
@@ -104,6 +104,20 @@ def test_plain_scenes_of_one_object_vary_in_all_that_no_caption_names() -> None:
         ([each.turn_deg for each in placed], 20),
     ):
         assert max(values) - min(values) > spread
+
+
+def test_without_variety_a_name_has_one_look_and_a_favourite_style() -> None:
+    author = Author(load_concepts(), seed=7, kinds={"one": 1.0}, variety=0.0)
+    scenes = [author.scene() for _ in range(600)]
+    placed = [scene.objects[0] for scene in scenes]
+    assert {(each.size, each.turn_deg, each.is_mirrored) for each in placed} == {(0.75, 0.0, False)}
+    assert {(each.x, each.y) for each in placed} == {(0.5, 0.5)}
+    white = {colour for scene in scenes if not scene.named_colours for colour in scene.colours}
+    assert white == {(255, 255, 255)}
+    flat = [each.style == USUAL_STYLE for each, scene in zip(placed, scenes, strict=True) if scene.named_style is None]
+    assert 0.65 < sum(flat) / len(flat) < 0.85
+    named = {scene.named_style for scene in scenes} - {None}
+    assert named == {0, 1}
 
 
 def test_what_has_writing_is_never_mirrored() -> None:
