@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--out", type=Path, required=True, help="folder for weights and log")
         command.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
         command.add_argument("--seed", type=int, default=0, help="a new one for each run that goes on from weights")
-        command.add_argument("--batch", type=int, default=DEFAULTS.batch)
+        command.add_argument("--batch", type=int, default=64 if name == "vae" else DEFAULTS.batch)
         if name == "vae":
             command.add_argument("--minutes", type=float, default=3.0)
         else:

@@ -12,6 +12,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,10 +27,10 @@ from PIL import Image
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
-from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
+from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.flux.checkpoint import Arithmetic, Loaded, choose_arithmetic, load_pipeline
 from pipeline.flux.formats import Format
-from pipeline.flux.memory import available_bytes, hold_to, start_cuda, translate
+from pipeline.flux.memory import available_bytes, hold_to, room_bytes, start_cuda, translate
 from pipeline.flux.modulation import NotFinite
 from pipeline.flux.preview import Previewer
 from pipeline.flux.prompts import PromptMemory
@@ -170,7 +171,11 @@ class FluxEngine:
         limit = self._config.vram_limit_mib * MIB
         if self._device == "cuda" and (available := available_bytes()) < limit:
             limit = available // SHRINK_BYTES * SHRINK_BYTES
-        self._residency.fit(limit)
+        try:
+            self._residency.fit(limit)
+        except torch.OutOfMemoryError as error:  # less is left than the driver says
+            traceback.clear_frames(error.__traceback__)
+            self._residency.shrink()
 
     def _draw(
         self,
@@ -207,7 +212,7 @@ class FluxEngine:
         if picture.getbbox() is None:
             raise GenerationFailed("the picture is black")
         image = run.finish(picture)
-        self._check_speed(image)
+        self._check_speed(image, run.steps_s[1:])
         return image
 
     def _make_previewer(self, pipe: FluxImagePipeline) -> Previewer:
@@ -228,10 +233,11 @@ class FluxEngine:
             made: torch.Tensor = call(part, **options)
             return made
 
-        tile = TILE_PX // picture_px
-        must_tile = self._must_tile(x.shape[2] * x.shape[3] * picture_px**2)
+        tile, pixels = TILE_PX // picture_px, x.shape[2] * x.shape[3] * picture_px**2
+        must_tile = self._must_tile(pixels)
         for _ in range(RETRIES):
             try:
+                self._make_room(min(pixels, TILE_PX**2) if must_tile else pixels)
                 return in_tiles(of, x, tile=tile) if must_tile else of(x)
             except torch.OutOfMemoryError as error:
                 traceback.clear_frames(error.__traceback__)
@@ -241,9 +247,21 @@ class FluxEngine:
             must_tile = True
         return in_tiles(of, x, tile=tile)
 
-    def _check_speed(self, image: GeneratedImage) -> None:
-        """Say so if steps took far longer than this card needs."""
-        if self._arithmetic is None or self._arithmetic.speed is None or self._transformer is None:
+    def _make_room(self, pixels: int) -> None:
+        """Let the autoencoder find what it needs, if the steps found too little.
+
+        Where cuDNN finds too little, it changes to other kernels without a word and keeps to them, so that from then
+        on the same seed draws other bytes.
+        """
+        if self._residency is None or not self._residency.is_short:
+            return
+        if pixels * BYTES_PER_DECODED_PIXEL > room_bytes():
+            with suppress(OutOfMemory):  # then it has to do with what there is
+                self._residency.shrink()
+
+    def _check_speed(self, image: GeneratedImage, steps_s: list[float]) -> None:
+        """Say so if even the fastest step took far longer than this card needs."""
+        if not steps_s or self._arithmetic is None or self._arithmetic.speed is None or self._transformer is None:
             return
         speed, kept_as = self._arithmetic.speed, self._arithmetic.kept_as
         floor_s = floor_seconds(
@@ -256,11 +274,11 @@ class FluxEngine:
             height=image.height,
         )
         planned_s = floor_s / EFFICIENCY
-        if image.step_s > TOO_SLOW * planned_s:
+        if min(steps_s) > TOO_SLOW * planned_s:
             log.warning(
                 "a step took %.2f s where this card needs about %.2f s: it may be hot or shared with other programs, "
                 "or its driver lends it ordinary memory (on Windows: turn off the fallback to system memory)",
-                image.step_s,
+                min(steps_s),
                 planned_s,
             )
 
@@ -305,6 +323,7 @@ class _Run:
         self._should_stop = should_stop
         self._device = device
         self._started_at = self._encoded_at = self._denoised_at = self._now()
+        self.steps_s: list[float] = []  # the first one makes what all steps share, too
 
     def watch(self, timesteps: torch.Tensor) -> Iterator[torch.Tensor]:
         """Hand DiffSynth its timesteps one by one; between them, report and look for a stop.
@@ -312,13 +331,14 @@ class _Run:
         Raises:
             GenerationStopped: inside DiffSynth's loop, through which it leaves the pipeline.
         """
-        self._encoded_at = self._now()
+        self._encoded_at = self._denoised_at = self._now()
         for step, timestep in enumerate(timesteps):
             self.check_stop()
             self._report(Stage.DENOISING, step)
             yield timestep
             # A GPU runs behind the program; without waiting, all steps would be reported at once.
-            self._denoised_at = self._now()
+            began_at, self._denoised_at = self._denoised_at, self._now()
+            self.steps_s.append(self._denoised_at - began_at)
         self._report(Stage.DENOISING, self._spec.steps)
         self._report(Stage.DECODING, self._spec.steps)
 
@@ -351,7 +371,7 @@ class _Run:
         )
 
     def _report(self, stage: Stage, step: int) -> None:
-        denoise_s = max(0.0, self._denoised_at - self._encoded_at)
+        denoise_s = self._denoised_at - self._encoded_at
         self._on_progress(
             Progress(stage=stage, step=step, steps=self._spec.steps, denoise_s=denoise_s, preview=self._preview)
         )

@@ -49,6 +49,13 @@ def available_bytes() -> int:
     return context_bytes + torch.cuda.memory_reserved() + free
 
 
+def room_bytes() -> int:
+    """What torch may still allocate: neither withheld from this process nor taken by others."""
+    free, total = torch.cuda.mem_get_info()
+    allowed = int(total * torch.cuda.get_per_process_memory_fraction())
+    return min(allowed, torch.cuda.memory_reserved() + free) - torch.cuda.memory_allocated()
+
+
 def translate(error: Exception) -> PipelineError:
     """Say what an exception of torch, DiffSynth or a file means for the engine."""
     if isinstance(error, PipelineError):

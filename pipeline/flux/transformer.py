@@ -137,6 +137,7 @@ class Residency:
         self._ring: Ring | None = None
         self._limit_bytes = 0
         self.plan: Plan | None = None
+        self.is_short = False  # whether less memory was there than `fit` was last told
 
     def fit(self, limit_bytes: int) -> None:
         """Place the blocks so that this process takes at most so much of the card, its CUDA context included.
@@ -145,7 +146,9 @@ class Residency:
 
         Raises:
             OutOfMemory: not even one block at a time fits.
+            torch.OutOfMemoryError: less is left than the limit allows. Nothing can run before a call that succeeds.
         """
+        self.is_short = False
         if self.plan is not None and 0 <= limit_bytes - self._limit_bytes < SHRINK_BYTES:
             return
         transformer = self._transformer
@@ -198,6 +201,7 @@ class Residency:
         if self._transformer.device == "cuda":
             torch.cuda.empty_cache()
         self.fit(self._limit_bytes - SHRINK_BYTES)
+        self.is_short = True
 
 
 def random_inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from pipeline.flux import formats, prompts
 from pipeline.flux.checkpoint import Arithmetic
 from pipeline.flux.engine import FluxEngine
 from pipeline.flux.formats import Format
-from pipeline.flux.transformer import RETRIES, Residency
+from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, REST, RING_SLOTS
 from pipeline.spec import ImageOptions, ImageSpec
 from pipeline.speed import CardSpeed
@@ -66,6 +66,7 @@ def streaming_engine(miniature_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
         kept_as=Format.INT8, multiplies_8bit=True, dtype=torch.float32, device="cpu", is_streamed=True, speed=SPEED
     )
     monkeypatch.setattr(engine_module, "choose_arithmetic", lambda **_options: arithmetic)
+    monkeypatch.setattr(engine_module, "room_bytes", lambda: 2**40)
 
     monkeypatch.setattr("pipeline.plan.HEADROOM_BYTES", 0)
     fit = Residency.fit
@@ -245,6 +246,53 @@ def test_decoding_without_memory_is_repeated_in_tiles_and_no_step_is(
         streaming_engine.generate(a_spec(steps=2), on_progress=watch, should_stop=never)
     assert seen == calls
     assert steps == [0, 1, 2, *[-1] * min(failures - 1, RETRIES - 1)]  # tiles first, then less on the card
+
+
+@pytest.mark.parametrize(
+    ("is_short", "room", "expected"),
+    [(True, 0, ["less on the card", (4, 4)]), (True, 10**9, [(4, 4)]), (False, 0, [(4, 4)])],
+)
+def test_room_for_decoding_is_made_after_steps_that_found_too_little(
+    streaming_engine: FluxEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    is_short: bool,
+    room: int,
+    expected: list[str | tuple[int, int]],
+) -> None:
+    """A convolution that finds too little memory would draw other bytes, and go on to do so."""
+    assert streaming_engine._residency is not None
+    done: list[str | tuple[int, int]] = []
+
+    def decode(latents: torch.Tensor) -> torch.Tensor:
+        done.append((latents.shape[2], latents.shape[3]))
+        return torch.zeros(1, 3, latents.shape[2] * 8, latents.shape[3] * 8)
+
+    monkeypatch.setattr(engine_module, "room_bytes", lambda: room)
+    monkeypatch.setattr(streaming_engine._residency, "is_short", is_short)
+    monkeypatch.setattr(streaming_engine._residency, "shrink", lambda: done.append("less on the card"))
+    streaming_engine._in_pieces(decode, 8, torch.zeros(1, 16, 4, 4))
+    assert done == expected
+
+
+def test_blocks_that_find_no_room_stay_away_and_the_picture_is_drawn(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver may say that there is more than there is."""
+    residency = streaming_engine._residency
+    assert residency is not None
+    before = draw(streaming_engine, a_spec())
+    limit, fit, asked = residency._limit_bytes, residency.fit, list[int]()
+
+    def fit_less(limit_bytes: int) -> None:
+        asked.append(limit_bytes)
+        if len(asked) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        fit(limit_bytes)
+
+    monkeypatch.setattr(residency, "fit", fit_less)
+    assert np.array_equal(draw(streaming_engine, a_spec()), before)
+    assert asked[1:] == [limit - SHRINK_BYTES]
+    assert residency.is_short
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
@@ -445,7 +493,7 @@ def test_readings_in_other_numbers_are_not_used(
 ) -> None:
     first, _ = restarted(streaming_engine, tmp_path / "prompts")
     draw(first, a_spec("a cat"))
-    other = dataclasses.replace(engine_module.choose_arithmetic(), dtype=torch.bfloat16)
+    other = dataclasses.replace(engine_module.choose_arithmetic(), kept_as=Format.BFLOAT16, multiplies_8bit=False)
     monkeypatch.setattr(engine_module, "choose_arithmetic", lambda **_options: other)
     again, read = restarted(streaming_engine, tmp_path / "prompts")
     draw(again, a_spec("a cat"))
