@@ -171,11 +171,15 @@ class FluxEngine:
         limit = self._config.vram_limit_mib * MIB
         if self._device == "cuda" and (available := available_bytes()) < limit:
             limit = available // SHRINK_BYTES * SHRINK_BYTES
-        try:
-            self._residency.fit(limit)
-        except torch.OutOfMemoryError as error:  # less is left than the driver says
-            traceback.clear_frames(error.__traceback__)
-            self._residency.shrink()
+        for retry in range(RETRIES):
+            try:
+                self._residency.fit(limit, is_short=retry > 0)
+            except torch.OutOfMemoryError as error:  # less is left than the driver says
+                traceback.clear_frames(error.__traceback__)
+                limit -= SHRINK_BYTES
+            else:
+                return
+        self._residency.fit(limit, is_short=True)
 
     def _draw(
         self,
@@ -250,7 +254,7 @@ class FluxEngine:
     def _make_room(self, pixels: int) -> None:
         """Let the autoencoder find what it needs, if the steps found too little.
 
-        Where cuDNN finds too little, it changes to other kernels without a word and keeps to them, so that from then
+        Where cuDNN finds too little, torch takes its next kernels without a word and keeps to them, so that from then
         on the same seed draws other bytes.
         """
         if self._residency is None or not self._residency.is_short:

@@ -137,18 +137,22 @@ class Residency:
         self._ring: Ring | None = None
         self._limit_bytes = 0
         self.plan: Plan | None = None
-        self.is_short = False  # whether less memory was there than `fit` was last told
+        self.is_short = False
 
-    def fit(self, limit_bytes: int) -> None:
+    def fit(self, limit_bytes: int, *, is_short: bool = False) -> None:
         """Place the blocks so that this process takes at most so much of the card, its CUDA context included.
 
         Does nothing if that changes little. May be called between pictures and between steps.
+
+        Args:
+            limit_bytes: of the card's memory.
+            is_short: whether more was to be had and was not there; kept for whoever asks.
 
         Raises:
             OutOfMemory: not even one block at a time fits.
             torch.OutOfMemoryError: less is left than the limit allows. Nothing can run before a call that succeeds.
         """
-        self.is_short = False
+        self.is_short = is_short
         if self.plan is not None and 0 <= limit_bytes - self._limit_bytes < SHRINK_BYTES:
             return
         transformer = self._transformer
@@ -200,8 +204,7 @@ class Residency:
         log.warning("too little memory on the card: %d MiB less are used from here on", SHRINK_BYTES // MIB)
         if self._transformer.device == "cuda":
             torch.cuda.empty_cache()
-        self.fit(self._limit_bytes - SHRINK_BYTES)
-        self.is_short = True
+        self.fit(self._limit_bytes - SHRINK_BYTES, is_short=True)
 
 
 def random_inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> dict[str, Tensor]:

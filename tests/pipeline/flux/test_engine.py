@@ -71,7 +71,7 @@ def streaming_engine(miniature_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("pipeline.plan.HEADROOM_BYTES", 0)
     fit = Residency.fit
 
-    def fit_tightly(residency: Residency, _limit_bytes: int) -> None:
+    def fit_tightly(residency: Residency, _limit_bytes: int, **options: bool) -> None:
         """Leave room for activations, the ring and half of the transformer."""
         parts = (residency._transformer, *residency._text_encoders)
         largest = max(block.size for part in parts for name, block in part.blocks.items() if name != REST)
@@ -79,7 +79,7 @@ def streaming_engine(miniature_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
         pixels = residency._size[0] * residency._size[1]
         activations = max((pixels // 256 + 512) * BYTES_PER_TOKEN, pixels * BYTES_PER_DECODED_PIXEL)
         fixed = residency._fixed_bytes + sum(part.blocks[REST].size for part in parts)
-        fit(residency, fixed + activations + RING_SLOTS * largest + half)
+        fit(residency, fixed + activations + RING_SLOTS * largest + half, **options)
 
     monkeypatch.setattr(Residency, "fit", fit_tightly)
     engine = FluxEngine(card, PipelineConfig(device="cpu", models_dir=tmp_path, compile=False))
@@ -274,25 +274,30 @@ def test_room_for_decoding_is_made_after_steps_that_found_too_little(
     assert done == expected
 
 
+@pytest.mark.parametrize("failures", [RETRIES, RETRIES + 1])
 def test_blocks_that_find_no_room_stay_away_and_the_picture_is_drawn(
-    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
     """The driver may say that there is more than there is."""
     residency = streaming_engine._residency
     assert residency is not None
     before = draw(streaming_engine, a_spec())
-    limit, fit, asked = residency._limit_bytes, residency.fit, list[int]()
+    fit, asked = residency.fit, list[int]()
 
-    def fit_less(limit_bytes: int) -> None:
+    def fit_less(limit_bytes: int, **options: bool) -> None:
         asked.append(limit_bytes)
-        if len(asked) == 1:
+        if len(asked) <= failures:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        fit(limit_bytes)
+        fit(limit_bytes, **options)
 
     monkeypatch.setattr(residency, "fit", fit_less)
+    if failures > RETRIES:
+        with pytest.raises(OutOfMemory):
+            draw(streaming_engine, a_spec())
+        failures = 0
     assert np.array_equal(draw(streaming_engine, a_spec()), before)
-    assert asked[1:] == [limit - SHRINK_BYTES]
-    assert residency.is_short
+    assert [asked[0] - each for each in asked[: RETRIES + 1]] == [n * SHRINK_BYTES for n in range(RETRIES + 1)]
+    assert residency.is_short == (failures > 0)
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
