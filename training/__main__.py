@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--base-minutes", type=float, default=30.0)
             command.add_argument("--distill-minutes", type=float, default=8.0)
             text = "0…1, how far scenes stray from what is usual where no caption says so"
-            command.add_argument("--variety", type=float, default=1.0, help=text)
+            command.add_argument("--variety", type=_share, default=1.0, help=text)
             command.add_argument("--pool", type=int, default=DEFAULTS.pool)
             command.add_argument("--base-rate", type=float, default=DEFAULTS.rates[0], help="learning rate's peak")
             command.add_argument("--guidance-weight", type=float, default=DEFAULTS.guidance_weight)
@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--prompts", nargs="+", default=evaluation.SEED_PROMPTS, help="of the seeds' sheet")
     add("references", "write the cutouts that pictures are compared with, pipeline/demo/references")
     return parser
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return share
 
 
 def _sprites(args: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from pipeline.flux.engine import FluxEngine
 from pipeline.models import DEMO
 from pipeline.spec import ImageOptions
 from training import autoencoder, networks, trainer
+from training.__main__ import main
 from training.clock import learning_rate
 from training.muon import orthogonalise
 from training.networks import Networks, TextEncoders, rotary_table, velocity
@@ -214,3 +215,11 @@ def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
     values = torch.linalg.svdvals(orthogonalise(torch.randn(3, 32, 64)))
     assert values.min() > 0.5
     assert values.max() < 1.4
+
+
+@pytest.mark.parametrize("variety", ["-0.1", "1.5", "nan", "much"])
+def test_variety_that_is_no_share_is_refused(variety: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--out", str(tmp_path / "run"), "--variety", variety])
+    assert "--variety" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
