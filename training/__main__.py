@@ -64,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "vae":
             command.add_argument("--minutes", type=float, default=3.0)
         else:
+            text = "first, on pictures of half the side: names are learned sooner"
+            command.add_argument("--coarse-minutes", type=float, default=0.0, help=text)
             command.add_argument("--base-minutes", type=float, default=30.0)
             command.add_argument("--distill-minutes", type=float, default=8.0)
             text = "0…1, how far scenes stray from what is usual where no caption says so"
@@ -153,8 +155,12 @@ def _train(args: argparse.Namespace) -> None:
         is_compiled=not args.no_compile,
     )
     run = trainer.Trainer(parts, atlas.to(args.device), stream, args.out, device=args.device, options=options)
-    phases: list[tuple[trainer.Phase, float]] = [("base", args.base_minutes), ("distill", args.distill_minutes)]
-    for phase, minutes in phases:
+    phases: dict[trainer.Phase, float] = {
+        "coarse": args.coarse_minutes,
+        "base": args.base_minutes,
+        "distill": args.distill_minutes,
+    }
+    for phase, minutes in phases.items():
         if minutes > 0:
             run.run(phase, seconds=minutes * 60)
     if devices > 1:

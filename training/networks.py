@@ -179,11 +179,15 @@ class TextEncoders(nn.Module):
         return pooled
 
 
-def rotary_table(dit: SmallDiT, grid: int, device: str) -> Tensor:
-    """The positions of T text tokens and `grid` × `grid` patches; the same for every sample."""
+def rotary_table(dit: SmallDiT, grid: int, device: str, *, spacing: int = 1) -> Tensor:
+    """The positions of T text tokens and `grid` × `grid` patches; the same for every sample.
+
+    Patches that each stand for `spacing` × `spacing` of a larger picture's lie at the centres of those.
+    """
     ids = torch.zeros(1, TEXT_LENGTH + grid * grid, 3, device=device)
-    rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
-    ids[0, TEXT_LENGTH:, 1], ids[0, TEXT_LENGTH:, 2] = rows.flatten().float(), columns.flatten().float()
+    line = torch.arange(grid) * float(spacing) + (spacing - 1) / 2
+    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    ids[0, TEXT_LENGTH:, 1], ids[0, TEXT_LENGTH:, 2] = rows.flatten(), columns.flatten()
     table: Tensor = dit.pos_embedder(ids)
     return table
 

@@ -40,7 +40,7 @@ def shipped() -> Networks:
     return networks.load(SHIPPED)
 
 
-@pytest.mark.parametrize("phase", ["base", "distill"])
+@pytest.mark.parametrize("phase", ["coarse", "base", "distill"])
 def test_phase_changes_the_transformer(
     phase: trainer.Phase, miniature: Networks, atlas: Atlas, concepts: list[Concept], tmp_path: Path
 ) -> None:
@@ -80,6 +80,26 @@ def test_saving_writes_the_averaged_weights_and_leaves_the_trained_ones(miniatur
     assert torch.equal(weight, trained)
 
 
+def test_coarse_patch_lies_at_the_centre_of_those_it_stands_for(shipped: Networks) -> None:
+    coarse = rotary_table(shipped.dit, 1, "cpu", spacing=3)
+    fine = rotary_table(shipped.dit, 3, "cpu")
+    torch.testing.assert_close(coarse[..., TEXT_LENGTH, :, :, :], fine[..., TEXT_LENGTH + 4, :, :, :])
+
+
+def test_coarse_pool_holds_pictures_of_half_the_side(
+    miniature: Networks, atlas: Atlas, concepts: list[Concept], tmp_path: Path
+) -> None:
+    stream = batches(concepts, atlas.number, 2, seed=0, workers=0)
+    run = trainer.Trainer(miniature, atlas, stream, tmp_path, device="cpu", options=SMALL)
+    sizes = []
+    for phase in ("coarse", "base", "distill"):
+        run.prepare(phase)
+        sizes.append(tuple(run._draw()[0].shape))
+    assert sizes == [(4, 16, 16, 16), (2, 16, 32, 32), (2, 16, 32, 32)]
+    lines = (tmp_path / "log.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == 2  # a pool is drawn anew for another size only
+
+
 def test_guidance_is_absent_near_noise_and_weak_below() -> None:
     sigma, guidance = torch.tensor([1.0, 0.97, 0.96, 0.5, 0.5]), torch.tensor([3.5, 3.5, 3.5, 3.5, 1.0])
     weights = trainer.guidance_weights(guidance, sigma, trainer.Options())
@@ -110,6 +130,7 @@ def test_target_of_the_student_is_the_mean_velocity_of_the_teacher(
     monkeypatch.setattr(trainer, "sample_sigma", lambda count, *_: torch.full((count,), 0.99))
     stream = batches(concepts, atlas.number, 2, seed=0, workers=0)
     run = trainer.Trainer(miniature, atlas, stream, tmp_path, device="cpu", options=SMALL)
+    run.prepare("distill")
     loss = run._distill_loss(teacher)
     ends = trainer.one_step_below(torch.tensor([0.99]), 1.0).item()
     assert len(seen) == trainer.SUBSTEPS
