@@ -39,7 +39,7 @@ COLUMNS: Final = (
     "floor\n%",
     "×\nstock",
 )
-PICTURE_COLUMNS: Final = ("system", "side", "s, new prompt", "s, known prompt", "peak MiB", "× stock")
+PICTURE_COLUMNS: Final = ("system", "side", "s, new prompt", "s, known prompt", "peak MiB", "host MiB", "× stock")
 PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
@@ -202,6 +202,7 @@ class Report:
                 "failed" if each.error else _figure(each.new_prompt_s, ".2f"),
                 _figure(each.known_prompt_s, ".2f"),
                 _figure(each.peak_mib, "d"),
+                _figure(each.host_mib, "d"),
                 _times(stock.get(each.side_px), each.new_prompt_s),
             )
 

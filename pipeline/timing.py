@@ -15,7 +15,7 @@ from pipeline.hardware import MIB, Gpu, find_card
 
 STOCK: Final = "stock"  # DiffSynth with its own recipe for small cards
 SYSTEMS: Final = ("int8", "float8", "bfloat16", STOCK)
-PEERS: Final = ("diffusers",)  # not among our dependencies
+PEERS: Final = ("diffusers", "mmgp")  # not among our dependencies
 PICTURE_STEPS: Final = 20
 SAMPLE_S: Final = 0.02
 
@@ -103,6 +103,7 @@ class Pictures:
     new_prompt_s: float | None = None
     known_prompt_s: float | None = None  # another seed of the same prompt
     peak_mib: int | None = None  # as in `Timing`
+    host_mib: int | None = None  # of main memory that the process has after these pictures, page-locked included
     error: str | None = None  # why there are no figures
 
 

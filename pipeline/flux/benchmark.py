@@ -26,6 +26,7 @@ from typing import Any, Final, TypeVar
 import pipeline.flux.diffsynth  # noqa: F401 - before anything else of the library
 
 # isort: split
+import psutil
 import torch
 from diffsynth.pipelines.flux_image import model_fn_flux_image
 from torch.profiler import ProfilerActivity, profile
@@ -37,7 +38,7 @@ from pipeline.flux.checkpoint import silence_diffsynth
 from pipeline.flux.engine import FluxEngine
 from pipeline.flux.formats import Format
 from pipeline.flux.memory import hold_to, start_cuda, translate
-from pipeline.flux.peers import diffusers_steps
+from pipeline.flux.peers import STEPS
 from pipeline.flux.random_model import (
     FLUX1,
     Classes,
@@ -60,7 +61,7 @@ WARM_UP: Final = 2
 OTHERS_STEPS: Final = 3  # they take seconds each
 LONG_STEP_S: Final = 2.0
 STOCK_ROOM_MIB: Final = 512  # that DiffSynth's examples leave to activations
-PACKAGES: Final = ("torch", "triton", "diffsynth", "diffusers")
+PACKAGES: Final = ("torch", "triton", "diffsynth", *PEERS)
 
 T = TypeVar("T")
 R = TypeVar("R", Timing, Pictures)
@@ -198,6 +199,7 @@ def time_pictures(
                     new_prompt_s=new_s,
                     known_prompt_s=known_s,
                     peak_mib=max(ready_mib, memory.mib) if memory else None,
+                    host_mib=psutil.Process().memory_info().rss // MIB,
                 )
             except Exception as error:
                 pictures[side] = _failed(Pictures, system, side, error, conditions)
@@ -290,7 +292,7 @@ def _make_ready(
         return _stock(conditions, device, classes)
     if system in list(Format):
         return _ours(Format(system), conditions, link_repeat, device, classes, tiles)
-    return Ready(at=diffusers_steps(device))
+    return Ready(at=STEPS[system](device, conditions.limit_mib))
 
 
 def _ours(

@@ -49,7 +49,7 @@ TIMINGS = (
 
 
 PICTURES = (
-    Pictures(system="int8", side_px=512, new_prompt_s=2.3, known_prompt_s=1.6, peak_mib=6800),
+    Pictures(system="int8", side_px=512, new_prompt_s=2.3, known_prompt_s=1.6, peak_mib=6800, host_mib=5900),
     Pictures(system=STOCK, side_px=512, new_prompt_s=115.0),
     Pictures(system="float8", side_px=512, error="out of memory within 7200 MiB"),
 )
@@ -90,9 +90,9 @@ def test_engine_prints_a_row_per_system_beside_stock(asked: dict[str, object]) -
         ["float8", "512", "0.200", "0.50", "–", "–", "–", "–", "–", "–", "25.0"],
         [STOCK, "512", "5.000", "0.50", "6900", "–", "–", "–", "–", "–", "1.0"],
         ["diffusers", "512", "failed", "–", "–", "–", "–", "–", "–", "–", "–"],
-        ["int8", "512", "2.30", "1.60", "6800", "50.0"],
-        [STOCK, "512", "115.00", "–", "–", "1.0"],
-        ["float8", "512", "failed", "–", "–", "–"],
+        ["int8", "512", "2.30", "1.60", "6800", "5900", "50.0"],
+        [STOCK, "512", "115.00", "–", "–", "–", "1.0"],
+        ["float8", "512", "failed", "–", "–", "–", "–"],
     ]
     assert "pictures of float8 at 512: out of memory within 7200 MiB" in result.stdout
     assert "diffusers at 512: diffusers is not installed: pip install diffusers" in result.stdout

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from threading import Event
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pynvml
 import pytest
@@ -22,6 +22,7 @@ from pipeline.flux.benchmark import Ready, _apart, time_pictures, time_system, t
 from pipeline.flux.engine import FluxEngine
 from pipeline.flux.formats import Format
 from pipeline.flux.packing import prepare
+from pipeline.flux.peers import MMGP_ROOM_MIB
 from pipeline.flux.random_model import Classes, RandomBlocks
 from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import Transformer, random_inputs
@@ -180,33 +181,63 @@ def test_process_that_dies_takes_no_other_along() -> None:
     assert _apart(abs, -1) == 1
 
 
-def test_diffusers_is_asked_for_by_name_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "diffusers", None)
-    reasons = [timing.error for timing in timed(["diffusers", "int8"], sides_px=(64,))]
-    assert reasons == ["diffusers is not installed: pip install diffusers", None]
+@pytest.mark.parametrize(("missing", "peer"), [("diffusers", "diffusers"), ("mmgp", "mmgp"), ("diffusers", "mmgp")])
+def test_peer_is_asked_for_by_name_where_it_is_missing(
+    missing: str, peer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mmgp", SimpleNamespace(offload=None))
+    monkeypatch.setitem(sys.modules, missing, None)
+    reasons = [timing.error for timing in timed([peer, "int8"], sides_px=(64,))]
+    assert reasons == [f"{missing} is not installed: pip install {missing}", None]
 
 
-def test_diffusers_runs_in_its_own_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    class FluxTransformer2DModel(torch.nn.Linear):
-        config = SimpleNamespace(in_channels=64, joint_attention_dim=48, pooled_projection_dim=32)
+class PeersTransformer(torch.nn.Linear):
+    """In place of diffusers' class; what it was asked and given is kept."""
 
-        def __init__(self, guidance_embeds: bool) -> None:
-            super().__init__(64, 64)
+    config = SimpleNamespace(in_channels=64, joint_attention_dim=48, pooled_projection_dim=32)
+    asked: ClassVar[dict[str, torch.dtype]] = {}
+    shapes: ClassVar[list[tuple[int, ...]]] = []
 
-        def enable_layerwise_casting(self, **dtypes: torch.dtype) -> None:
-            asked.update(dtypes)
+    def __init__(self, guidance_embeds: bool) -> None:
+        super().__init__(64, 64)
+        self.asked.clear()
+        self.shapes.clear()
 
-        def forward(self, hidden_states: torch.Tensor, **inputs: Any) -> tuple[torch.Tensor]:
-            shapes.append(tuple(hidden_states.shape))
-            return (super().forward(hidden_states),)
+    def enable_layerwise_casting(self, **dtypes: torch.dtype) -> None:
+        self.asked.update(dtypes)
 
-    asked: dict[str, torch.dtype] = {}
-    shapes: list[tuple[int, ...]] = []
-    monkeypatch.setitem(sys.modules, "diffusers", SimpleNamespace(FluxTransformer2DModel=FluxTransformer2DModel))
+    def forward(self, hidden_states: torch.Tensor, **inputs: Any) -> tuple[torch.Tensor]:
+        self.shapes.append(tuple(hidden_states.shape))
+        return (super().forward(hidden_states),)
+
+
+@pytest.fixture
+def diffusers(monkeypatch: pytest.MonkeyPatch) -> type[PeersTransformer]:
+    """Installed, as far as the peers need it."""
+    monkeypatch.setitem(sys.modules, "diffusers", SimpleNamespace(FluxTransformer2DModel=PeersTransformer))
+    return PeersTransformer
+
+
+def test_diffusers_runs_in_its_own_8_bits(diffusers: type[PeersTransformer]) -> None:
     (timing,) = timed(["diffusers"], sides_px=(64,))
     assert timing.error is None and timing.step_s
-    assert asked == {"storage_dtype": torch.float8_e4m3fn, "compute_dtype": torch.bfloat16}
-    assert set(shapes) == {(1, 16, 64)}
+    assert diffusers.asked == {"storage_dtype": torch.float8_e4m3fn, "compute_dtype": torch.bfloat16}
+    assert set(diffusers.shapes) == {(1, 16, 64)}
+
+
+@pytest.mark.parametrize(("limit_mib", "budget_mib"), [(7200, 7200 - MMGP_ROOM_MIB), (2000, 1)])
+def test_mmgp_keeps_on_the_card_what_the_limit_leaves(
+    limit_mib: int, budget_mib: int, diffusers: type[PeersTransformer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    offload = SimpleNamespace(all=lambda models, **options: asked.append((models, options)))
+    monkeypatch.setitem(sys.modules, "mmgp", SimpleNamespace(offload=offload))
+    (timing,) = timed(["mmgp"], sides_px=(64,), limit_mib=limit_mib)
+    assert timing.error is None and timing.step_s
+    ((models, options),) = asked
+    assert isinstance(models["transformer"], diffusers)
+    assert options["budgets"] == {"transformer": budget_mib}
+    assert options["pinnedMemory"]
 
 
 class Driver:
