@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import statistics
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 import pipeline.demo
-from training import autoencoder, evaluation, networks, relay, sampling, scenes, sprites, trainer
+from training import autoencoder, evaluation, networks, recipe, relay, sampling, scenes, sprites, trainer
 from training.blend import blend
 from training.vocabulary import load_concepts
 
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = _parser().parse_args(arguments)
     {
         "sprites": _sprites,
+        "recipe": _recipe,
         "vae": _vae,
         "train": _train,
         "blend": _blend,
@@ -51,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
 
     render = add("sprites", "render the emoji of both icon packages")
     render.add_argument("--node-modules", type=Path, required=True, help="where npm has put the packages")
+    command = add("recipe", "from nothing to weights that can be shipped, all stages in one go")
+    command.add_argument("--out", type=Path, required=True, help="folder; stages that it holds are not repeated")
+    text = f"of training; starting the stages takes some {recipe.STARTING_MINUTES} more"
+    command.add_argument("--minutes", type=float, default=recipe.MINUTES, help=text)
     for name, text in (
         ("vae", "train the autoencoder"),
         ("train", "train transformer and text encoders, then distill"),
@@ -112,6 +118,16 @@ def _share(text: str) -> float:
 def _sprites(args: argparse.Namespace) -> None:
     count = sprites.render(args.node_modules, load_concepts(args.concepts), args.sprites)
     logger.info("%d sprites in %s", count, args.sprites)
+
+
+def _recipe(args: argparse.Namespace) -> None:
+    if not args.sprites.exists():
+        sys.exit(f"{args.sprites} does not exist: python -m training sprites makes it")
+    try:
+        folder = recipe.follow(args.out, minutes=args.minutes, sprites=args.sprites, device=args.device)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error}\nGive the same command again to go on from there.")
+    logger.info("the weights are in %s", folder)
 
 
 def _vae(args: argparse.Namespace) -> None:
