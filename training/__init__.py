@@ -7,6 +7,7 @@
     networks.py  muon.py           the model's parts, their files, one forward pass; an optimiser
     autoencoder.py  trainer.py     the two trainings: the VAE; the transformer with its text encoders
     blend.py  relay.py             the mean of two runs' weights; one model that draws as two in turn
+    recipe.py                      all of it in one go
     sampling.py  evaluation.py     many pictures at once; contact sheet; scores
 
 `python -m training --help` lists the commands, `docs/demo-model.md` tells how they were used. Not part of the
