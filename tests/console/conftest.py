@@ -92,9 +92,10 @@ def start(tmp_path: Path) -> Start:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PageProcess]:
-    """One page for all tests that do not restart it; every test is another person there."""
+    """One page for all tests that do not restart it; every test is another person there, and none makes it call out."""
     async with start_in(tmp_path_factory.mktemp("page"))() as process:
         yield process
+        assert process.attempts == []
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
