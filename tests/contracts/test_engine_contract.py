@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pipeline.cards import ModelCard
@@ -34,6 +35,11 @@ class Subject:
         return self.card.resolve(ImageOptions(prompt="a red apple", seed=seed, steps=STEPS), random_seed=0)
 
 
+def config_of(models_dir: Path) -> PipelineConfig:
+    """Two threads wherever the tests run: the same bytes must not depend on which of them is first."""
+    return PipelineConfig(device="cpu", models_dir=models_dir, cpu_threads=2)
+
+
 def _random_flux(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
     from pipeline.flux.engine import FluxEngine
     from tests.pipeline.flux.random_flux import Sizes, miniature_card, register_miniature, write_random_flux
@@ -41,7 +47,7 @@ def _random_flux(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
     write_random_flux(folder, Sizes(), seed=1)
     register_miniature(folder, Sizes())
     card = miniature_card()
-    return card, lambda: FluxEngine(card, PipelineConfig(device="cpu", models_dir=folder))
+    return card, lambda: FluxEngine(card, config_of(folder))
 
 
 @pytest.fixture(scope="module", params=["fake", "demo", "random flux"])
@@ -51,14 +57,15 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         card, create = _random_flux(folder)
     else:
         card = {"fake": FAKE, "demo": DEMO}[request.param]
-        config = PipelineConfig(device="cpu", models_dir=folder)
 
         def create() -> Engine:
-            return create_engine(card.name, config)
+            return create_engine(card.name, config_of(folder))
 
+    threads = torch.get_num_threads()
     engine = create()
     yield Subject(card, engine, create)
     engine.close()
+    torch.set_num_threads(threads)
 
 
 def never() -> bool:
