@@ -1,4 +1,7 @@
-"""What every test may use: a clean environment, a frozen clock, a real database in a temporary folder."""
+"""What every test may use: a clean environment, a frozen clock, a real database in a temporary folder.
+
+And how the tests are shared by two processes.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,17 @@ from bot.store.images import ImageStore
 from bot.store.jobstore import JobStore
 from bot.store.settingstore import SettingStore
 from pipeline import ImageOptions, ImageSpec
+from pipeline.hardware import find_gpu
 
 # As `pipeline.models.create_engine` does: too late there for tests that import torch themselves.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+PROCESSES = 2
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """While one process waits for a bot, the other computes; one where there is a card, whose memory is measured."""
+    return PROCESSES if find_gpu() is None else 0
 
 
 @pytest.fixture(autouse=True)
