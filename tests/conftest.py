@@ -27,10 +27,22 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 PROCESSES = 2
 
+# Two processes with a thread for every core each would wait for each other's: four drawings in each of two on two
+# cores took 77 s so, and 55 s with one thread each. torch reads this when it is imported, with the tests.
+_is_shared = "PYTEST_XDIST_WORKER" in os.environ and "OMP_NUM_THREADS" not in os.environ
+if _is_shared:
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // PROCESSES))
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """While one process waits for a bot, the other computes; one where there is a card, whose memory is measured."""
     return PROCESSES if find_gpu() is None else 0
+
+
+def pytest_collection_finish() -> None:
+    """Programs that tests start choose their threads themselves, as outside of tests."""
+    if _is_shared:
+        os.environ.pop("OMP_NUM_THREADS", None)
 
 
 @pytest.fixture(autouse=True)
