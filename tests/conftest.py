@@ -39,6 +39,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return PROCESSES if find_gpu() is None else 0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with those that wait most: they are in the half of one process, and most that compute in the other's."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+
+
 def pytest_collection_finish() -> None:
     """Programs that tests start choose their threads themselves, as outside of tests."""
     if _is_shared:
