@@ -33,6 +33,7 @@ from pipeline.source import MAX_SOURCE_BYTES
 from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
 
 HERE: Final = Path(__file__).parent
+POLL_S: Final = 0.05  # Gradio looks a thousand times a second for work that waits, which takes 6 % of a core all day
 MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio's own queue must hold up nobody
 # Sentences of the form: the browser chooses the language. Those of the living part come with every answer.
 FORM_KEYS: Final = (
@@ -62,6 +63,7 @@ def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, s
     blocks = _blocks(desk, ask, cards, secret, uploads)
     blocks.max_threads = MAX_EVENTS
     blocks.queue(default_concurrency_limit=None, api_open=False)
+    blocks._queue.sleep_when_free = POLL_S
     blocks.has_launched = True  # else Gradio does not look where the files lie that a browser names
     gr.mount_gradio_app(
         app,

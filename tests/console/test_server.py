@@ -11,11 +11,13 @@ from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 from bot.config import ConsoleConfig
 from bot.console.server import Console, check_exposure
 from bot.errors import ConfigError, ExitCode, FrontendUnavailable
 from bot.store.settingstore import SettingStore
+from pipeline.models import DEMO
 from tests.console.conftest import ROOT
 
 
@@ -61,6 +63,21 @@ async def test_secret_of_the_pictures_addresses_is_kept(settings: SettingStore, 
             assert page.url.startswith("http://127.0.0.1:")
             secrets.append(page._secret)
     assert secrets[0] == secrets[1] and len(secrets[0]) > 40
+
+
+async def test_idle_page_does_not_look_for_work_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gradio
+
+    from bot.console import page
+
+    mounted: list[gradio.Blocks] = []
+    monkeypatch.setattr(gradio, "mount_gradio_app", lambda _app, blocks, **_options: mounted.append(blocks))
+    nobody = cast("Any", SimpleNamespace())
+    page.mount(Starlette(), nobody, nobody, [DEMO], secret="x", uploads=tmp_path)
+    queue = mounted[0]._queue
+    loop = queue.start_processing.__func__.__code__.co_names
+    assert "sleep_when_free" in loop, "Gradio no longer sleeps for as long as that says"
+    assert queue.sleep_when_free == page.POLL_S >= 0.02
 
 
 def test_open_page_without_a_password_refuses_to_start_and_the_password_is_never_shown(tmp_path: Path) -> None:
