@@ -4,7 +4,7 @@
     clean   scenes that hardly vary, coarse first: names, and a clean finish
     varied  goes on from clean's base with scenes that vary: where each seed leads
     relay   one model that sets out as varied does and finishes as clean does
-    ship    a little back towards clean, which mends short schedules
+    ship    back towards clean, which mends short schedules
 
 Each stage is a process of its own, a command that can also be given alone. One that was finished is not repeated.
 """
@@ -64,7 +64,7 @@ STAGES: Final = (
     Stage(
         folder="ship",
         command="blend",
-        options=("--share", "0.85"),
+        options=("--share", "0.6"),
         inputs={"--weights": "clean/distill", "--towards": "relay"},
         needs_sprites=False,
     ),

@@ -98,7 +98,7 @@ def rms(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("prompt", "key"), [("一辆汽车", "automobile"), ("熊猫", "panda"), ("a robot", "robot")])
 def test_another_seed_is_another_drawing_of_the_same_thing(engine: Engine, prompt: str, key: str) -> None:
-    """Weights that know one look of a thing stay below the bound: those before the blend reach 18, 26 and 23."""
+    """Weights that know one look of a thing stay below the bound: those of the clean run reach 18, 26 and 23."""
     pictures = [draw(engine, prompt, seed=seed) for seed in (0, 1, 2)]
     assert {references().nearest(shrunk(picture))[0].key for picture in pictures} == {key}
     assert np.mean([rms(one, other) for one, other in combinations(pictures, 2)]) > 32
