@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 DATABASE_NAME: Final = "imagine-bot.db"
 IMAGES_FOLDER: Final = "images"
 PROMPTS_FOLDER: Final = "prompts"
-# With the default stop_grace_s of 10 the whole stop stays under 20 s.
+# With the default stop_grace_s of 10 the whole stop takes at most 20 s.
+ANSWERS_DEADLINE_S: Final = 2.0
 ANNOUNCE_DEADLINE_S: Final = 3.0
 FLUSH_DEADLINE_S: Final = 3.0
 CLOSE_GRACE_S: Final = 2.0
@@ -167,6 +168,7 @@ async def _serve(
             await asyncio.wait([drawing], timeout=config.worker.stop_grace_s)
             await queue.requeue_all()
             for farewell, deadline_s in (
+                *([(chat.desk.finish_answers, ANSWERS_DEADLINE_S)] if chat is not None else []),
                 (delivery.announce_stop, ANNOUNCE_DEADLINE_S),
                 (delivery.flush, FLUSH_DEADLINE_S),
             ):

@@ -6,11 +6,12 @@ Every command and button answers through here, so that nobody answers twice or n
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import discord
@@ -43,6 +44,12 @@ class Desk:
     service: Service
     reply: ChatReply
     gate: Gate
+    answering: set[asyncio.Task[Any]] = field(default_factory=set)  # those who were shown "thinking…" wait for them
+
+    async def finish_answers(self) -> None:
+        """Wait until everybody who was shown "thinking…" has an answer; who asks meanwhile is not waited for."""
+        if self.answering:
+            await asyncio.wait(set(self.answering))
 
 
 def desk_of(interaction: discord.Interaction) -> Desk:
@@ -62,12 +69,14 @@ def reader(interaction: discord.Interaction) -> Wording:
 
 async def think(interaction: discord.Interaction) -> None:
     """Show "thinking…" to one person, as the first await of a command; the next `say` replaces it."""
+    _promise_answer(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     interaction.extras[_THINKING] = True
 
 
 async def replace(interaction: discord.Interaction) -> None:
     """Answer a button of a private message; the next `say` replaces that message."""
+    _promise_answer(interaction)
     await interaction.response.defer()
     interaction.extras[_THINKING] = True
 
@@ -93,6 +102,7 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
     Yields:
         The id of the message that will hold the answer.
     """
+    _promise_answer(interaction)
     answer = await interaction.response.defer(thinking=True)
     try:
         if answer is not None and answer.message_id is not None:
@@ -167,6 +177,15 @@ async def cancel(interaction: discord.Interaction, service: Service, job_id: int
     job = await service.cancel(job_id, by=person(interaction), is_moderator=is_moderator(interaction, job))
     key = "cancel-done" if job.status is JobStatus.CANCELLED else "cancel-stopping"  # within one step
     await say(interaction, reader(interaction).say(key, job_id=job.id))
+
+
+def _promise_answer(interaction: discord.Interaction) -> None:
+    """Let the process not end before the task that answers does: "thinking…" would stay for a quarter of an hour."""
+    task = asyncio.current_task()
+    assert task is not None, "discord.py runs every command and button in a task of its own"
+    answering = desk_of(interaction).answering
+    answering.add(task)
+    task.add_done_callback(answering.discard)
 
 
 def _note(job: Job, wording: Wording) -> str:

@@ -164,6 +164,17 @@ async def test_cancel_promised_while_stopping_is_kept(discord: Discord, bot: Bot
     await use.wait(lambda message: "cancelled" in message.text and is_final(message), timeout=15)
 
 
+async def test_answer_under_way_while_stopping_is_given(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
+    await imagine(discord, RUNNING, steps=50)
+    await wait_row(data_dir, status="running")
+    slow = discord.fault(r"POST /interactions/\d+/[^/]+/callback", times=1, slow=1.5)
+    asked = await discord.slash(discord.user, discord.channel, "history")
+    await slow.wait_spent()
+    bot._signal(signal.SIGTERM)
+    assert "No pictures yet" in (await asked.wait()).text
+    assert await bot.wait_exit(timeout=20) == ExitCode.OK
+
+
 async def test_database_locked_by_another_program_holds_up_and_loses_nothing(
     discord: Discord, bot: BotProcess, data_dir: Path
 ) -> None:
