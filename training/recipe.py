@@ -1,4 +1,4 @@
-"""The whole recipe in one go: from nothing to weights that can be shipped, in less than an hour on one GPU.
+"""The whole recipe in one go: from nothing to weights that can be shipped, planned for an hour of one GPU.
 
     vae     the autoencoder
     clean   scenes that hardly vary, coarse first: names, and a clean finish
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 DONE: Final = "done"  # a file in the folder of a stage that was finished
-STARTING_MINUTES: Final = 8  # imports, compiling and the first scenes of all stages together, on an H100's host
+STARTING_MINUTES: Final = 8  # imports, compiling and the first scenes of all stages together; reckoned for an H100
 
 logger = logging.getLogger("training")
 

@@ -53,7 +53,7 @@ def test_stages_take_the_time_that_there_is(minutes: float, tmp_path: Path) -> N
     assert sum(map(minutes_of, stages.given)) == pytest.approx(minutes, abs=0.01)
 
 
-def test_whole_recipe_takes_less_than_an_hour() -> None:
+def test_whole_recipe_is_planned_for_less_than_an_hour() -> None:
     assert recipe.MINUTES + recipe.STARTING_MINUTES < 60
 
 
