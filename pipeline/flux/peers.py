@@ -52,7 +52,7 @@ def mmgp_steps(device: str, limit_mib: int) -> Steps:
     Raises:
         GenerationFailed: it or diffusers, whose model it moves, is not installed.
     """
-    offload: Any = _imported("mmgp").offload
+    offload = _imported("mmgp.offload")
     model = _diffusers_model()
     budgets = {"transformer": max(1, limit_mib - MMGP_ROOM_MIB)}  # 0 would be all there is
     offload.all({"transformer": model}, pinnedMemory=True, budgets=budgets, verboseLevel=0)
@@ -62,11 +62,12 @@ def mmgp_steps(device: str, limit_mib: int) -> Steps:
 STEPS: Final[Mapping[str, Callable[[str, int], Steps]]] = {"diffusers": diffusers_steps, "mmgp": mmgp_steps}
 
 
-def _imported(package: str) -> Any:
+def _imported(name: str) -> Any:
+    package = name.partition(".")[0]
     try:
-        return import_module(package)
+        return import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != package:
+        if (error.name or "").partition(".")[0] != package:
             raise
         raise GenerationFailed(f"{package} is not installed: pip install {package}") from error
 

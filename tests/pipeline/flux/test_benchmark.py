@@ -185,7 +185,8 @@ def test_process_that_dies_takes_no_other_along() -> None:
 def test_peer_is_asked_for_by_name_where_it_is_missing(
     missing: str, peer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "mmgp", SimpleNamespace(offload=None))
+    if missing != "mmgp":
+        monkeypatch.setitem(sys.modules, "mmgp.offload", SimpleNamespace())
     monkeypatch.setitem(sys.modules, missing, None)
     reasons = [timing.error for timing in timed([peer, "int8"], sides_px=(64,))]
     assert reasons == [f"{missing} is not installed: pip install {missing}", None]
@@ -231,7 +232,9 @@ def test_mmgp_keeps_on_the_card_what_the_limit_leaves(
 ) -> None:
     asked: list[Any] = []
     offload = SimpleNamespace(all=lambda models, **options: asked.append((models, options)))
-    monkeypatch.setitem(sys.modules, "mmgp", SimpleNamespace(offload=offload))
+    # A package that imports no module of its own by itself.
+    monkeypatch.setitem(sys.modules, "mmgp", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "mmgp.offload", offload)
     (timing,) = timed(["mmgp"], sides_px=(64,), limit_mib=limit_mib)
     assert timing.error is None and timing.step_s
     ((models, options),) = asked
