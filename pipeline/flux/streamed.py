@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
-import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -12,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
-import psutil
 import torch
 from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader import hash_model_file
@@ -20,16 +17,14 @@ from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
 from pipeline.flux.formats import Format, PackedLinear
+from pipeline.flux.locked import LockedMemory
 from pipeline.flux.packed_file import PackedFile, fingerprint, open_packed
 from pipeline.flux.packing import Block, Convert, layout, pack, prepare
 from pipeline.flux.ring import Ring
 from pipeline.plan import REST, WORDS, is_running
 from pipeline.speed import Tiles
 
-log = logging.getLogger(__name__)
-
 BLOCKS_AHEAD: Final = 6  # a tenth of a step of FLUX.1
-LOCKED_SHARE: Final = 0.35  # of the host's memory; with much more of it page-locked, systems stall
 
 
 class Streamed:
@@ -53,6 +48,7 @@ class Streamed:
         self._owners = dict(module.named_modules())
         self._placed: set[str] = set()
         self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
+        self._locked = LockedMemory() if self.IS_LOCKED and device == "cuda" else None
         self._ring: Ring | None = None
         self._views: dict[tuple[str, int], list[tuple[dict[str, Any], str, Tensor]]] = {}  # by block and slot
         self._ahead: deque[torch.cuda.Event] = deque()  # one per block that was launched and may not have ended
@@ -113,7 +109,7 @@ class Streamed:
         for name, block in self.blocks.items():
             if name not in stays and name not in self._waiting:
                 data = self._packed[name]
-                self._waiting[name] = self._lock_pages(data) if self.IS_LOCKED and name in self.running else data
+                self._waiting[name] = self._locked.copy(data) if self._locked and name in self.running else data
                 self._attach(block, data)  # lets go of the device's memory
                 self._placed.discard(name)
         for name in stays - self._placed:
@@ -150,21 +146,6 @@ class Streamed:
             self._take(name)
             yield name
             self._give(name)
-
-    def _lock_pages(self, data: Tensor) -> Tensor:
-        """A copy that the GPU can fetch by itself; the data themselves where the system locks no more."""
-        if self.device == "cpu":
-            return data
-        locked = sum(len(self._waiting[name]) for name in self.running if name in self._waiting)
-        if locked + len(data) > LOCKED_SHARE * psutil.virtual_memory().total:
-            log.warning("page-locked memory is limited to %.0f %%: some blocks are streamed slowly", 100 * LOCKED_SHARE)
-            return data
-        copied = data.clone()
-        if torch.cuda.cudart().cudaHostRegister(copied.data_ptr(), len(copied), 0) != 0:
-            log.warning("the system locks no more than %.0f MB of memory: the rest is streamed slowly", locked / 1e6)
-            return data
-        weakref.finalize(copied, torch.cuda.cudart().cudaHostUnregister, copied.data_ptr())
-        return copied
 
     def _before(self, name: str, *_inputs: Any) -> None:
         self._wait_for_the_device()

@@ -196,6 +196,72 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     torch.cuda.empty_cache()
 
 
+def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
+    """Full size, weights with outliers, 20 steps at 512²; exact: the same weights, multiplied and summed in float32."""
+    import torch
+    from diffsynth.models.flux_dit import FluxDiT
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    from pipeline.flux.formats import Format
+    from pipeline.flux.kernels import fastest_tiles, is_supported
+    from pipeline.flux.memory import hold_to
+    from tests.pipeline.flux.accuracy import Course, as_stock_keeps, seeded
+
+    hold_to(torch.cuda.get_device_properties(0).total_memory)
+    with sdpa_kernel(SDPBackend.MATH):
+        course = Course(seeded(FluxDiT, Format.BFLOAT16, torch.float32, "cuda"), side_px=512, steps=20)
+    found = {}
+    for name, kept_as, options in (
+        ("int8", Format.INT8, []),
+        ("float8", Format.FLOAT8, []),
+        ("bfloat16", Format.BFLOAT16, []),
+        ("stock", Format.BFLOAT16, [as_stock_keeps]),
+    ):
+        transformer = seeded(FluxDiT, kept_as, torch.bfloat16, "cuda", *options)
+        transformer.multiply_8bit(is_supported(kept_as))
+        transformer.use_tiles(fastest_tiles())
+        found[name] = course.accuracy(transformer, torch.bfloat16)
+        log.info("%s: worst step %.4f, latents %.1f dB", name, found[name].worst_step, found[name].psnr_db)
+        del transformer
+        gc.collect()
+        torch.cuda.empty_cache()
+    hold_to(LIMIT_MIB * 2**20)
+    assert found["int8"].worst_step < found["float8"].worst_step < found["stock"].worst_step
+    assert found["int8"].psnr_db > found["float8"].psnr_db > found["stock"].psnr_db
+    assert found["int8"].worst_step < 0.06
+
+
+def test_memory_that_the_system_will_not_lock_is_streamed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that fails leaves its error behind in CUDA, where torch finds it after the next launch of a kernel."""
+    import torch
+
+    from pipeline.demo.model import SmallDiT
+    from pipeline.flux.formats import Format
+    from pipeline.flux.ring import Ring
+    from pipeline.flux.transformer import random_inputs
+    from tests.pipeline.flux.accuracy import seeded
+
+    cudart = torch.cuda.cudart()
+    asked: list[int] = []
+
+    class Refusing:
+        cudaHostUnregister = cudart.cudaHostUnregister  # noqa: N815
+
+        def cudaHostRegister(self, _address: int, size: int, flags: int) -> object:  # noqa: N802
+            asked.append(size)
+            return cudart.cudaHostRegister(0, size, flags)  # no address: a real error
+
+    transformer = seeded(SmallDiT, Format.FLOAT32, torch.float32, "cuda")
+    inputs = random_inputs(transformer.module, 256, "cuda", torch.float32)
+    inputs |= {"schedule": torch.tensor([500.0]), "timestep": torch.tensor([500.0], device="cuda"), "progress_id": 0}
+    with torch.no_grad():
+        resident = transformer.predict(dit=transformer.module, **inputs)
+        monkeypatch.setattr(torch.cuda, "cudart", Refusing)
+        transformer.place([], ring=Ring(max(transformer.sizes.values()), 3, "cuda"))
+        assert len(asked) == 1
+        assert torch.equal(transformer.predict(dit=transformer.module, **inputs), resident)
+
+
 def test_picture_is_drawn_within_the_limit(first_image: GeneratedImage) -> None:
     assert (first_image.width, first_image.height) == (512, 512)
     assert len(set(first_image.pixels)) > 16
