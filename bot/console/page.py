@@ -6,11 +6,12 @@ page is `page.js`; what a button means is `desk.py`. Sentences are `bot/wording`
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import anyio
 import gradio as gr
@@ -31,6 +32,12 @@ from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
 from pipeline.source import MAX_SOURCE_BYTES
 from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+
+if TYPE_CHECKING:
+    from gradio.block_function import BlockFunction
+    from gradio.state_holder import SessionState
+
+log = logging.getLogger(__name__)
 
 HERE: Final = Path(__file__).parent
 POLL_S: Final = 0.05  # Gradio looks a thousand times a second for work that waits, which takes 6 % of a core all day
@@ -91,13 +98,35 @@ def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, s
     )
 
 
+class _Discreet(gr.Blocks):
+    """Refuses values that do not fit without showing them: Gradio prints them, prompts too, on standard error."""
+
+    async def preprocess_data(
+        self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
+    ) -> list[Any]:
+        """Turn what came over HTTP into the arguments of a function.
+
+        Raises:
+            gr.Error: there are too few values or too many, or one is of another kind; told to the caller alone.
+        """
+        if len(inputs) != len(block_fn.inputs):
+            text = f"data must hold {len(block_fn.inputs)} values, not {len(inputs)}"
+            raise gr.Error(text, print_exception=False)
+        try:
+            values: list[Any] = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except Exception as error:
+            log.info("a request with a value that does not fit was refused: %s", type(error).__name__)
+            raise gr.Error("a value in data is of the wrong kind", print_exception=False) from None
+        return values
+
+
 def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Path) -> gr.Blocks:
     card = cards[0]
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     say = gr.I18n()
     quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
-    blocks = gr.Blocks(title="imagine-bot", analytics_enabled=False, delete_cache=(UPLOADS_AGE_S, UPLOADS_AGE_S))
+    blocks = _Discreet(title="imagine-bot", analytics_enabled=False, delete_cache=(UPLOADS_AGE_S, UPLOADS_AGE_S))
     with blocks:
         remembered_name = gr.BrowserState("", storage_key="imagine-bot-name", secret="not a secret")
         with gr.Row(equal_height=False):

@@ -177,12 +177,14 @@ class Session:
 
     async def draw(self, *values: Any) -> httpx.Response:
         """Press the button of the form, by what Gradio sends for it."""
-        config = (await self.client.get("/config")).json()
-        number = next(each["id"] for each in config["dependencies"] if len(each["inputs"]) == len(DEFAULTS))
         data = [*values, *DEFAULTS[len(values) :]]
-        return await self.client.post(
-            "/gradio_api/run/predict", json={"data": data, "fn_index": number, "session_hash": "x"}
-        )
+        body = {"data": data, "fn_index": await self.draw_number(), "session_hash": "x"}
+        return await self.client.post("/gradio_api/run/predict", json=body)
+
+    async def draw_number(self) -> int:
+        """Gradio's number for what the button of the form does."""
+        config = (await self.client.get("/config")).json()
+        return next(each["id"] for each in config["dependencies"] if len(each["inputs"]) == len(DEFAULTS))
 
     async def state(self) -> dict[str, Any]:
         return (await self.client.get("/console/state")).json()

@@ -75,6 +75,27 @@ async def test_scripts_are_told_what_is_wrong(shared: PageProcess, data: list[ob
     assert event == "error" and text in answer["error"]
 
 
+@pytest.mark.parametrize("values", [["my private prompt"], ["my private prompt", 1, 2, 3, 4]])
+async def test_number_of_values_is_told_and_the_prompt_is_not_printed(shared: PageProcess, values: list[Any]) -> None:
+    before = len(shared.lines)
+    event, answer = await call_draw(shared.url, body={"data": values})
+    assert event == "error" and f"data must hold 3 values, not {len(values)}" in answer["error"]
+    async with session_at(shared.url) as person:
+        body = {"data": values, "fn_index": await person.draw_number(), "session_hash": "x"}
+        answer = (await person.client.post("/gradio_api/run/predict", json=body)).json()
+    assert f"data must hold 9 values, not {len(values)}" in answer["error"]
+    assert [line for line in shared.lines[before:] if "private" in line or "Traceback" in line] == []
+
+
+async def test_value_in_the_wrong_place_is_refused_and_not_printed(shared: PageProcess) -> None:
+    before = len(shared.lines)
+    async with session_at(shared.url) as person:
+        for values in (("x", "my private prompt"), ("x", -1, 2, "my private prompt")):
+            assert (await person.draw(*values)).json()["error"] == "a value in data is of the wrong kind"
+        assert (await person.gallery())["pictures"] == []
+    assert [line for line in shared.lines[before:] if "private" in line or "Traceback" in line] == []
+
+
 async def test_twenty_sessions_with_three_jobs_each_lose_none(shared: PageProcess) -> None:
     async def person(number: int) -> list[str]:
         async with session_at(shared.url) as session:
