@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -38,6 +38,11 @@ WRITE: Final = re.compile(
     r"|/gradio_api/(queue/join|run/predict/?|api/predict/?|reset/?|cancel|upload|call/(v2/)?draw/?)"
 )
 UPLOAD: Final = "/gradio_api/upload"
+NAMED_DRAW: Final = "/gradio_api/call/v2/draw"
+DRAW_KEYS: Final = ("prompt", "seed", "steps")  # of which only the first is needed
+WAIT_FOR_DRAW: Final = re.compile(r"/gradio_api/call/(v2/)?draw/\w+")
+WAIT_FOR_ALL: Final = "/gradio_api/queue/data"  # as gradio_client does
+FAREWELL: Final = "the service is stopping; what you asked for keeps its place and is drawn when it is back"
 UPLOADED: Final = "/gradio_api/file="
 MAX_BODY_BYTES: Final = 256 * 1024
 UPLOAD_MARGIN_BYTES: Final = 64 * 1024  # for the rest of the form around the file
@@ -86,7 +91,7 @@ class Gate:
             refusal.headers.update(HEADERS)
             await refusal(scope, receive, send)
             return
-        answer = _Answer(scope, request, send)
+        answer = _Answer(scope, request, send, is_closed=lambda: self._is_closed)
         task = asyncio.current_task()
         assert task is not None, "ASGI runs in tasks"
         self._open.add(task)
@@ -95,9 +100,10 @@ class Gate:
         except asyncio.CancelledError:
             if not self._is_closed:
                 raise
-            await answer.end()
         finally:
             self._open.discard(task)
+        if self._is_closed:
+            await answer.end()
 
     def close(self) -> None:
         """End what is still being answered: Gradio keeps streams open for as long as the page is looked at."""
@@ -167,11 +173,21 @@ class Gate:
             if len(body) > MAX_BODY_BYTES:
                 return receive, PlainTextResponse("the request is too large", 413)
         try:
-            if body and not all(self._is_upload(path) for path in _paths(json.loads(body))):
+            values = json.loads(body) if body else None
+            if not all(self._is_upload(path) for path in _paths(values)):
                 return receive, PlainTextResponse("files are uploaded, not fetched", 403)
         except (ValueError, RecursionError):
             return receive, PlainTextResponse("the request is not JSON", 400)
+        if scope["path"].rstrip("/") == NAMED_DRAW and not _is_named_draw(values):
+            first, *others = DRAW_KEYS
+            text = f"the request must be a JSON object with {first} and, if wanted, {' and '.join(others)}"
+            return receive, PlainTextResponse(text, 400)
         return _replay(body, receive), None
+
+
+def _is_named_draw(values: Any) -> bool:
+    """Whether Gradio can make arguments of it: what it cannot is an error of the server to it, with a traceback."""
+    return isinstance(values, dict) and DRAW_KEYS[0] in values and values.keys() <= set(DRAW_KEYS)
 
 
 def _paths(value: Any) -> Iterator[object]:
@@ -194,15 +210,30 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
+def _farewell(path: str) -> bytes:
+    """The last event of a stream in which a script waits for its picture; nothing for all else."""
+    if WAIT_FOR_DRAW.fullmatch(path):
+        return f"event: error\ndata: {json.dumps({'error': FAREWELL})}\n\n".encode()
+    if path == WAIT_FOR_ALL:
+        event = {"msg": "unexpected_error", "message": FAREWELL, "success": False, "session_not_found": False}
+        return f"data: {json.dumps(event)}\n\n".encode()
+    return b""
+
+
 class _Answer:
     """An answer on its way, with our headers, and on the page itself the cookie that makes a browser a person."""
 
-    def __init__(self, scope: Scope, request: HTTPConnection, send: Send) -> None:
-        self._scope, self._request, self._send = scope, request, send
+    def __init__(self, scope: Scope, request: HTTPConnection, send: Send, *, is_closed: Callable[[], bool]) -> None:
+        self._scope, self._request, self._send, self._is_closed = scope, request, send, is_closed
         self._has_begun = self._is_whole = False
 
     async def send(self, message: Message) -> None:
-        """Pass a piece on."""
+        """Pass a piece on; of a stream that is cut off none, since Gradio would tell how it was cancelled."""
+        if self._has_begun and self._is_closed() and _farewell(self._scope["path"]):
+            return
+        await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._has_begun = True
             headers = MutableHeaders(scope=message)
@@ -216,9 +247,11 @@ class _Answer:
     async def end(self) -> None:
         """Leave nothing half said."""
         if not self._has_begun:
-            await self.send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
-        if not self._is_whole:
-            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._pass_on({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
+            await self._pass_on({"type": "http.response.body", "body": b"", "more_body": False})
+        elif not self._is_whole:
+            farewell = _farewell(self._scope["path"])
+            await self._pass_on({"type": "http.response.body", "body": farewell, "more_body": False})
 
     def _cookie(self) -> str:
         token = self._request.cookies.get(COOKIE, "")

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.console import gate as gate_module
-from bot.console.gate import MAX_BODY_BYTES, MAX_UPLOADS, Gate
+from bot.console.gate import MAX_BODY_BYTES, MAX_UPLOADS, NAMED_DRAW, Gate
 from bot.console.people import COOKIE, is_token, new_token
 
 UPLOADS = Path("/data/uploads")
@@ -144,6 +144,28 @@ async def test_bodies_are_bounded_and_name_no_file_but_uploads(ask: Ask, body: b
         assert answer.status_code == status
         if status == 200:
             assert answer.content == body
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"prompt": "x"}', 200),
+        (b'{"prompt": "x", "steps": 3, "seed": 1}', 200),
+        (b'{"promt": "x"}', 400),
+        (b'{"prompt": "x", "size": 7}', 400),
+        (b'{"data": ["x"]}', 400),
+        (b'["x"]', 400),
+        (b"{}", 400),
+        (b"", 400),
+    ],
+)
+async def test_values_by_name_have_the_names_that_there_are(ask: Ask, body: bytes, status: int) -> None:
+    async with ask() as client:
+        for path in (NAMED_DRAW, f"{NAMED_DRAW}/"):
+            answer = await client.post(path, content=body)
+            assert answer.status_code == status
+            if status == 400:
+                assert answer.text == "the request must be a JSON object with prompt and, if wanted, seed and steps"
 
 
 async def test_uploads_are_bounded_before_they_are_read(ask: Ask) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from playwright.async_api import expect
 
+from bot.console.gate import FAREWELL
 from bot.errors import ExitCode
 from tests.console.conftest import Start, Visit, session_at
 
@@ -46,3 +49,34 @@ async def test_orderly_stop_is_quick_with_pages_open_and_keeps_what_waits(start:
             await service.start()
             await service.wait_page()
             await person.wait_for_pictures(2)
+
+
+async def test_scripts_that_wait_while_it_stops_are_told_so_and_nothing_else(start: Start) -> None:
+    async with start() as service, session_at(service.url) as script:
+        data = {"data": ["[hang] [step=0.1]", 7, 2]}
+        number = (await script.client.post("/gradio_api/call/draw", json=data)).json()["event_id"]
+        api_id = next(
+            each["id"]
+            for each in (await script.client.get("/config")).json()["dependencies"]
+            if each["api_name"] == "draw"
+        )
+        await script.client.post("/gradio_api/queue/join", json={**data, "fn_index": api_id, "session_hash": "client"})
+
+        async def listen(path: str) -> str:
+            async with script.client.stream("GET", path) as answer:
+                is_listening.release()
+                return (await answer.aread()).decode()
+
+        is_listening = asyncio.Semaphore(0)
+        paths = (f"/gradio_api/call/draw/{number}", "/gradio_api/queue/data?session_hash=client")
+        async with asyncio.TaskGroup() as scripts:
+            waiting = [scripts.create_task(listen(path)) for path in paths]
+            for _ in paths:
+                await is_listening.acquire()
+            while len((await script.state())["jobs"]) < len(paths):  # before that the second would be refused
+                await asyncio.sleep(0.1)
+            assert await service.stop(timeout=20) == ExitCode.OK
+        for told in (each.result() for each in waiting):
+            assert FAREWELL in told.strip().splitlines()[-1]
+            assert "cancel" not in told.lower() and ".py" not in told
+        assert "Traceback" not in service.output

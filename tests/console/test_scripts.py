@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bot.console.gate import DRAW_KEYS
 from pipeline.png import read_spec
 from tests.console.conftest import PageProcess, Start, session_at
 
@@ -46,6 +47,14 @@ async def test_curl_may_name_its_values_and_leave_some_out(shared: PageProcess) 
     body = {"prompt": "a red apple", "steps": 3}
     event, (_, settings) = await call_draw(shared.url, path="/gradio_api/call/v2/draw", body=body)
     assert (event, settings["steps"]) == ("complete", 3)
+
+
+async def test_gate_knows_the_names_of_the_values(shared: PageProcess) -> None:
+    async with session_at(shared.url) as person:
+        info = (await person.client.get("/gradio_api/info")).json()
+    parameters = info["named_endpoints"]["/draw"]["parameters"]
+    assert tuple(each["parameter_name"] for each in parameters) == DRAW_KEYS
+    assert [each["parameter_has_default"] for each in parameters] == [False, True, True]
 
 
 async def test_gradio_client_draws_and_has_the_file(shared: PageProcess, tmp_path: Path) -> None:
