@@ -29,7 +29,7 @@ from bot.errors import BotError
 from bot.jobs import JobStatus
 from bot.wording import ASPECT_KEYS, LANGUAGES, wording_for
 from pipeline.errors import InvalidSpec
-from pipeline.models import ModelCard
+from pipeline.models import DEMO, ModelCard
 from pipeline.source import MAX_SOURCE_BYTES
 from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
 
@@ -46,6 +46,7 @@ MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio'
 FORM_KEYS: Final = (
     "console-prompt",
     "console-prompt-hint",
+    "console-prompt-demo",
     "console-draw",
     "console-seed",
     "console-dice",
@@ -134,6 +135,7 @@ def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploa
                 prompt = gr.Textbox(
                     label=say("console-prompt"),
                     placeholder=say("console-prompt-hint"),
+                    info=say("console-prompt-demo") if card is DEMO else None,
                     lines=3,
                     max_lines=10,
                     max_length=MAX_PROMPT_CHARS,

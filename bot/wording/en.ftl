@@ -141,6 +141,7 @@ note-cancelled = 🚫 #{ $job_id } was cancelled.
 
 console-prompt = What to draw
 console-prompt-hint = a fox in the snow
+console-prompt-demo = The built-in model knows 431 things, one or a few at a time; what it does not know mostly becomes a thinking face.
 console-draw = Draw
 console-seed = Seed (−1 = random)
 console-dice = 🎲 Random

@@ -17,7 +17,7 @@ from bot.config import ConsoleConfig
 from bot.console.server import Console, check_exposure
 from bot.errors import ConfigError, ExitCode, FrontendUnavailable
 from bot.store.settingstore import SettingStore
-from pipeline.models import DEMO
+from pipeline.models import DEMO, FAKE, ModelCard
 from tests.console.conftest import ROOT
 
 
@@ -65,16 +65,31 @@ async def test_secret_of_the_pictures_addresses_is_kept(settings: SettingStore, 
     assert secrets[0] == secrets[1] and len(secrets[0]) > 40
 
 
-async def test_idle_page_does_not_look_for_work_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def mounted(card: ModelCard, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What Gradio is given to show."""
     import gradio
 
     from bot.console import page
 
-    mounted: list[gradio.Blocks] = []
-    monkeypatch.setattr(gradio, "mount_gradio_app", lambda _app, blocks, **_options: mounted.append(blocks))
+    blocks: list[gradio.Blocks] = []
+    monkeypatch.setattr(gradio, "mount_gradio_app", lambda _app, given, **_options: blocks.append(given))
     nobody = cast("Any", SimpleNamespace())
-    page.mount(Starlette(), nobody, nobody, [DEMO], secret="x", uploads=tmp_path)
-    queue = mounted[0]._queue
+    page.mount(Starlette(), nobody, nobody, [card], secret="x", uploads=uploads)
+    return blocks[0]
+
+
+@pytest.mark.parametrize("card", [DEMO, FAKE])
+async def test_page_of_the_demo_alone_says_what_it_knows(
+    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = str(mounted(card, tmp_path, monkeypatch).get_config_file())
+    assert ("console-prompt-demo" in shown) == (card is DEMO)
+
+
+async def test_idle_page_does_not_look_for_work_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bot.console import page
+
+    queue = mounted(DEMO, tmp_path, monkeypatch)._queue
     loop = queue.start_processing.__func__.__code__.co_names
     assert "sleep_when_free" in loop, "Gradio no longer sleeps for as long as that says"
     assert queue.sleep_when_free == page.POLL_S >= 0.02
