@@ -7,9 +7,7 @@ running bot. How findings are shown and which exit code follows is the command l
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -39,12 +37,13 @@ from bot.config import (
 )
 from bot.console.server import PORT_WAY_OUT, check_exposure, listen
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
+from bot.executors import ANY_DEVICE, INSTALL_CUDA, INSTALL_DRIVER
 from bot.logs import redact
 from bot.store.database import rehearse_migrations
 from pipeline import UnknownModel, files
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.hardware import MIB, Gpu, find_gpu
+from pipeline.hardware import MIB, Gpu, find_gpu, torch_has_cuda
 from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
 from pipeline.outlook import PACKED_GB, look_ahead
 
@@ -245,13 +244,16 @@ def _check_gpu(gpu: Gpu | None, card: ModelCard, config: PipelineConfig) -> list
     if gpu is None:
         text = "no NVIDIA card that its driver knows of"
         if card.is_offloaded or config.device == "cuda":
-            way_out = 'install the NVIDIA driver (nvidia-smi must list the card), or set [pipeline] model = "demo"'
-            return [problem("gpu", text, way_out)]
+            ways_out = [
+                INSTALL_DRIVER,
+                *([ANY_DEVICE] if config.device == "cuda" else []),
+                *(['set [pipeline] model = "demo"'] if card.is_offloaded else []),
+            ]
+            return [problem("gpu", text, ", or ".join([ways_out[0], " and ".join(ways_out[1:])]))]
         return [note("gpu", f"{text}; {card.name} draws on the CPU")]
     text = f"{gpu.name}, {gpu.total_mib} MiB, driver {gpu.driver}"
-    if config.device != "cpu" and not _torch_has_cuda():
-        way_out = "install the CUDA build of PyTorch, see docs/operating.md"
-        return [problem("gpu", f"{text}; but the installed PyTorch was built without CUDA", way_out)]
+    if config.device != "cpu" and not torch_has_cuda():
+        return [problem("gpu", f"{text}; but the installed PyTorch was built without CUDA", INSTALL_CUDA)]
     return [ok("gpu", text)]
 
 
@@ -366,12 +368,3 @@ def _weights(card: ModelCard, kind: str, config: PipelineConfig) -> int:
         with safe_open(path, framework="numpy") as weights:
             total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
     return total
-
-
-def _torch_has_cuda() -> bool:
-    """Whether the installed torch was built for CUDA, read from its version file: importing it takes seconds."""
-    spec = importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return False
-    text = (Path(spec.origin).parent / "version.py").read_text("utf-8")
-    return re.search(r"^cuda\b[^=]*= *['\"]", text, re.MULTILINE) is not None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pynvml
@@ -62,3 +65,12 @@ def find_card() -> Any:
     if not named.isdecimal():  # nothing or -1 hides every card from CUDA
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
     return pynvml.nvmlDeviceGetHandleByIndex(int(named))
+
+
+def torch_has_cuda() -> bool:
+    """Whether the installed torch was built for CUDA, read from its version file: importing it takes seconds."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return False
+    text = (Path(spec.origin).parent / "version.py").read_text("utf-8")
+    return re.search(r"^cuda\b[^=]*= *['\"]", text, re.MULTILINE) is not None

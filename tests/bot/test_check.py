@@ -61,7 +61,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, enough_memory: None) -> None:
     """An 8 GB card with its driver."""
     monkeypatch.setattr(check, "find_gpu", lambda: CARD)
     monkeypatch.setattr("pipeline.models.find_gpu", lambda: CARD)
-    monkeypatch.setattr(check, "_torch_has_cuda", lambda: True)
+    monkeypatch.setattr(check, "torch_has_cuda", lambda: True)
 
 
 @pytest.fixture
@@ -309,16 +309,21 @@ def test_too_little_memory_is_a_problem_unless_the_bot_itself_holds_it(
 
 @pytest.mark.usefixtures("gpu")
 def test_a_torch_without_cuda_beside_a_card_is_a_problem(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "_torch_has_cuda", lambda: False)
+    monkeypatch.setattr(check, "torch_has_cuda", lambda: False)
     finding = only(check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False), "gpu")
     assert finding.mark is Mark.PROBLEM
     assert "PyTorch" in finding.text
 
 
-def test_whether_torch_has_cuda_is_read_without_importing_it() -> None:
-    import torch
-
-    assert check._torch_has_cuda() is (torch.version.cuda is not None)
+@pytest.mark.usefixtures("no_gpu")
+def test_device_that_is_not_there_is_a_problem_with_both_ways_out(clean_place: Path) -> None:
+    config = PipelineConfig(models_dir=clean_place, device="cuda")
+    finding = only(check.check_machine(config, is_running=False), "gpu")
+    assert finding.mark is Mark.PROBLEM
+    assert "driver" in finding.way_out and finding.way_out.endswith('set [pipeline] device = "auto"')
+    large = config.model_copy(update={"model": "flux1-dev"})
+    finding = only(check.check_machine(large, is_running=False), "gpu")
+    assert finding.way_out.endswith('set [pipeline] device = "auto" and set [pipeline] model = "demo"')
 
 
 def test_an_unknown_model_is_a_problem_that_lists_the_known(clean_place: Path) -> None:

@@ -301,6 +301,21 @@ def test_run_logs_what_nobody_expected_and_fails(monkeypatch: pytest.MonkeyPatch
     assert BOT_TOKEN not in result.output
 
 
+@pytest.mark.parametrize("command", ["run", "draw"])
+@pytest.mark.parametrize(("has_card", "says"), [(False, "nvidia-smi must list the card"), (True, "CUDA build")])
+def test_device_that_is_not_there_is_a_refusal_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, command: str, has_card: bool, says: str
+) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__DEVICE", "cuda")
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODEL", "demo")
+    monkeypatch.setattr("bot.executors.find_gpu", lambda: object() if has_card else None)
+    monkeypatch.setattr("bot.executors.torch_has_cuda", lambda: False)
+    result = invoke(command, *(["a red apple"] if command == "draw" else []))
+    assert result.exit_code == ExitCode.USAGE
+    assert "[pipeline] device is cuda, but" in result.stderr
+    assert says in result.stderr and 'or set [pipeline] device = "auto"' in result.stderr
+
+
 # --- fetch ------------------------------------------------------------------------------------------------
 
 

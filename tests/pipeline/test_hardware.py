@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from pipeline.hardware import Gpu, find_gpu
+from pipeline.hardware import Gpu, find_gpu, torch_has_cuda
 
 CARDS = {0: "NVIDIA GeForce RTX 4060", 1: "NVIDIA A2", "GPU-5c0f": "NVIDIA L4", "MIG-77": "NVIDIA H100 MIG"}
 
@@ -73,3 +73,9 @@ def test_card_is_the_one_that_cuda_is_let_see(
 def test_driver_without_a_card_means_no_gpu(driver: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", fail)
     assert find_gpu() is None
+
+
+def test_whether_torch_has_cuda_is_read_without_importing_it() -> None:
+    import torch
+
+    assert torch_has_cuda() is (torch.version.cuda is not None)
