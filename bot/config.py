@@ -7,6 +7,7 @@ token comes from the environment or from a file that the config names, never fro
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -48,6 +49,8 @@ PLAIN: Final = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "string_type": "must be text in quotes",
@@ -55,6 +58,8 @@ PLAIN: Final = {
     "tuple_type": "must be a list, like [1, 2]",
     "model_type": "must be a section with keys of its own",
 }
+# Of the kinds above: those where pydantic would otherwise take "3" or true for a number, "no" or 0 for false.
+TYPES_OF_TOML: Final = ("int_type", "float_type", "bool_type")
 
 
 def default_data_dir() -> Path:
@@ -227,7 +232,7 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
     if path is None:
         path = next((place for place in default_config_paths() if place.is_file()), None)
     values = {} if path is None else _read_toml(path)
-    problems = _unknown_env_keys(os.environ)
+    problems = _unknown_env_keys(os.environ) + _take_out_wrong_types(values, path)
     try:
         config = Config(**values)
     except ValidationError as error:
@@ -293,8 +298,29 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
 
 
+def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str]:
+    """A line about every number or switch in the file that is of another type, and thereby none in `values` any more.
+
+    The environment has text only, so its values are converted, and win: what it sets is not looked at here.
+    """
+    problems = []
+    for name, section in _sections().items():
+        if not isinstance(given := values.get(name), dict):
+            continue
+        given = {key: value for key, value in given.items() if _env_name(name, key) is None}
+        try:
+            section.model_validate_json(json.dumps(given, default=str), strict=True)
+        except ValidationError as error:
+            for details in error.errors():
+                if details["type"] in TYPES_OF_TOML:
+                    details["loc"] = (name, *details["loc"])
+                    problems.append(_problem(details, path))
+                    values[name].pop(str(details["loc"][1]), None)
+    return problems
+
+
 def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "is not UTF-8 text"
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def _sections() -> dict[str, type[BaseModel]]:
@@ -320,8 +346,7 @@ def _did_you_mean(key: str, known: list[str]) -> str:
 def _problem(details: ErrorDetails, path: Path | None) -> str:
     """One line about one validation error: where it is, what is wrong, what was meant."""
     *section, key = [str(part) for part in details["loc"][:2]]
-    env_name = ENV_PREFIX + "__".join([*section, key]).upper()
-    source = next((name for name in os.environ if name.upper() == env_name), str(path or "config"))
+    source = _env_name(*section, key) or str(path or "config")
     where = f"{source}: [{section[0]}] {key}" if section else f"{source}: [{key}]"
     if details["type"] == "extra_forbidden":
         if "token" in key.lower():
@@ -332,6 +357,12 @@ def _problem(details: ErrorDetails, path: Path | None) -> str:
     rule, separator, hint = _in_plain_words(details).partition("; ")
     shown = "this one" if key == "password" else _shown(details["input"])
     return f"{where}: {entry}{rule}, not {shown}{separator}{hint}"
+
+
+def _env_name(*place: str) -> str | None:
+    """The variable that sets this section or key, as it is written in the environment; None if there is none."""
+    wanted = (ENV_PREFIX + "__".join(place)).upper()
+    return next((name for name in os.environ if name.upper() == wanted), None)
 
 
 def _in_plain_words(details: ErrorDetails) -> str:
@@ -352,7 +383,9 @@ def _in_plain_words(details: ErrorDetails) -> str:
 
 def _shown(value: object) -> str:
     """The value as the operator wrote it, unless it is a token that landed in the wrong place."""
-    return "this token" if isinstance(value, str) and looks_like_token(SecretStr(value)) else repr(value)
+    if isinstance(value, str) and looks_like_token(SecretStr(value)):
+        return "this token"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _unknown_env_keys(environ: Mapping[str, str]) -> list[str]:

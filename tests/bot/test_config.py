@@ -115,6 +115,14 @@ def test_all_problems_are_told_at_once_each_with_its_place(clean_place: Path, mo
         ("[limits]\nmax_waiting = 1.5", "[limits] max_waiting: must be a whole number, not 1.5"),
         ("[limits]\nmax_waiting = 0", "[limits] max_waiting: must be at least 1, not 0"),
         ("[limits]\nmax_waiting = 10001", "[limits] max_waiting: must be at most 10000, not 10001"),
+        ("[limits]\nmax_waiting = '3'", "[limits] max_waiting: must be a whole number, not '3'"),
+        ("[storage]\nhistory_days = true", "[storage] history_days: must be a whole number, not true"),
+        ("[discord]\nallowed_guilds = [1, true]", "allowed_guilds: entry 2 must be a whole number, not true"),
+        ("[console]\nport = '6006'", "[console] port: must be a whole number, not '6006'"),
+        ("[console]\nenabled = 1", "[console] enabled: must be true or false, not 1"),
+        ("[pipeline]\ncompile = 'yes'", "[pipeline] compile: must be true or false, not 'yes'"),
+        ("[delivery]\nretry_first_s = '2'", "[delivery] retry_first_s: must be a number, not '2'"),
+        ("[delivery]\nretry_first_s = true", "[delivery] retry_first_s: must be a number, not true"),
         ("[delivery]\nretry_first_s = 'x'", "[delivery] retry_first_s: must be a number, not 'x'"),
         ("[delivery]\nretry_first_s = 0", "[delivery] retry_first_s: must be more than 0"),
         ("[delivery]\nretry_first_s = 9\nretry_max_s = 8", "retry_max_s: must be at least retry_first_s, which is 9"),
@@ -147,6 +155,15 @@ def test_a_wrong_value_in_the_environment_is_named_by_its_variable(monkeypatch: 
     monkeypatch.setenv("IMAGINE_BOT__LIMITS__MAX_WAITING", "lots")
     [told] = problems()
     assert told.startswith("IMAGINE_BOT__LIMITS__MAX_WAITING: [limits] max_waiting")
+
+
+def test_the_environment_has_text_for_everything_and_wins_over_a_wrong_type(
+    clean_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__CONSOLE__ENABLED", "1")
+    monkeypatch.setenv("IMAGINE_BOT__LIMITS__MAX_WAITING", "4")
+    config, _ = load_config(write(clean_place, "[limits]\nmax_waiting = '3'\n[delivery]\nretry_first_s = 2\n"))
+    assert (config.console.enabled, config.limits.max_waiting, config.delivery.retry_first_s) == (True, 4, 2.0)
 
 
 def test_a_variable_that_names_no_key_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +214,7 @@ def test_a_folder_is_no_config_file(clean_place: Path) -> None:
 def test_a_file_that_is_no_text_is_a_problem(clean_place: Path) -> None:
     path = clean_place / "config.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    assert problems(path) == (f"{path}: cannot be read: is not UTF-8 text",)
+    assert problems(path) == (f"{path}: cannot be read: it is not UTF-8 text",)
 
 
 def test_sections_are_frozen() -> None:
