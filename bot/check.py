@@ -39,7 +39,7 @@ from bot.console.server import PORT_WAY_OUT, check_exposure, listen
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
 from bot.executors import ANY_DEVICE, INSTALL_CUDA, INSTALL_DRIVER
 from bot.logs import redact
-from bot.store.database import rehearse_migrations
+from bot.store.database import LET_WRITE, NAME_A_FOLDER, file_in_the_way, rehearse_migrations
 from pipeline import UnknownModel, files
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
@@ -189,13 +189,14 @@ def check_database(config: StorageConfig, *, is_running: bool) -> list[Finding]:
     """Can the database be opened, brought up to date and written? Blocks; migrates a copy in memory only."""
     path = config.data_dir / DATABASE_NAME
     folder = _nearest_folder(path)
+    if (file := file_in_the_way(config.data_dir.expanduser().absolute())) is not None:
+        return [problem("database", f"{file} is no folder", NAME_A_FOLDER)]
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
         pending = rehearse_migrations(path)
     except OSError as error:
-        way_out = "give the bot's user the right to write there, or set [storage] data_dir"
-        return [problem("database", f"{folder} cannot be written: {error.strerror}", way_out)]
+        return [problem("database", f"{folder} cannot be written: {error.strerror}", LET_WRITE)]
     except OperatorError as error:
         text, _, way_out = str(error).partition("; ")
         return [problem("database", text, way_out or "see docs/operating.md")]

@@ -14,7 +14,7 @@ BotError
 └─ OperatorError                 said to the operator, stops the start
    ├─ ConfigError(problems, way_out)
    ├─ SchemaTooNew(path, found, known)
-   ├─ DatabaseUnusable(path, reason)
+   ├─ DatabaseUnusable(path, reason, way_out)
    ├─ AlreadyRunning(path)
    └─ FrontendUnavailable(frontend, reason)
       └─ FrontendUnreachable   the network, or the other side, is down
@@ -154,11 +154,11 @@ class SchemaTooNew(OperatorError):
 
 
 class DatabaseUnusable(OperatorError):
-    """The database file is damaged, not a database, or not writable."""
+    """The database file is damaged or not a database, or its folder cannot be used."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"the database {path} cannot be used: {reason}; restore a backup, or move the file away")
-        self.path, self.reason = path, reason
+    def __init__(self, path: Path, reason: str, *, way_out: str = "restore a backup, or move the file away") -> None:
+        super().__init__(f"the database {path} cannot be used: {reason}; {way_out}")
+        self.path, self.reason, self.way_out = path, reason, way_out
 
 
 class AlreadyRunning(OperatorError):

@@ -139,7 +139,7 @@ class Console:
 
     def _serve(self, desk: Desk, ask: Ask) -> None:
         shutil.rmtree(self._uploads, ignore_errors=True)  # what a person uploaded lives until it is queued
-        self._uploads.mkdir(parents=True, exist_ok=True)
+        self._uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Read by Gradio when it is imported, and when it stores an upload.
         os.environ.update(GRADIO_TEMP_DIR=str(self._uploads), GRADIO_ANALYTICS_ENABLED="False")
         from bot.console import page

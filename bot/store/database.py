@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -27,6 +27,8 @@ PASSING_TROUBLES: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 )
 RETRY_S: Final = 5.0
+LET_WRITE: Final = "give the bot's user the right to write there, or set [storage] data_dir"
+NAME_A_FOLDER: Final = "set [storage] data_dir to a folder"
 
 SqlValue = str | int | float | None
 T = TypeVar("T")
@@ -59,11 +61,12 @@ class Database:
         Raises:
             AlreadyRunning: another process has it.
             SchemaTooNew: a newer release wrote it.
-            DatabaseUnusable: not a database, damaged, or not writable.
+            DatabaseUnusable: not a database, damaged, or in a folder that cannot be made or written.
         """
         async with AsyncExitStack() as stack:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                # Prompts, pictures and the page's secret are nobody else's on this machine.
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # The kernel drops this lock with the process, on kill −9 too.
                 lock = FileLock(path.with_suffix(".lock"), timeout=0, thread_local=False)
                 stack.enter_context(lock)
@@ -77,7 +80,9 @@ class Database:
             except Timeout as error:
                 raise AlreadyRunning(path) from error
             except OSError as error:
-                raise DatabaseUnusable(path, error.strerror or str(error)) from error
+                if (file := file_in_the_way(path.parent)) is not None:
+                    raise DatabaseUnusable(path, f"{file} is no folder", way_out=NAME_A_FOLDER) from error
+                raise DatabaseUnusable(path, error.strerror or str(error), way_out=LET_WRITE) from error
             except sqlite3.DatabaseError as error:
                 raise DatabaseUnusable(path, str(error)) from error
             yield database
@@ -154,6 +159,13 @@ def pending_migrations(found: int, path: Path) -> list[Migration]:
     if found > known[-1].version:
         raise SchemaTooNew(path, found=found, known=known[-1].version)
     return [migration for migration in known if migration.version > found]
+
+
+def file_in_the_way(folder: Path) -> Path | None:
+    """What stands where `folder`, or one of the folders around it, should be; None if nothing does."""
+    with suppress(OSError):  # it may not be looked at
+        return next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None)
+    return None
 
 
 def rehearse_migrations(path: Path) -> list[str]:

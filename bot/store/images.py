@@ -103,7 +103,7 @@ class ImageStore:
 
     def free_bytes(self) -> int:
         """Free space on the disk that holds the folder."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return shutil.disk_usage(self._folder).free
 
     def _write(self, number: int, png: bytes) -> str:
@@ -117,7 +117,7 @@ class ImageStore:
 
 def _write_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f"{path.stem}.{uuid4().hex}.part")  # two may write one source at once
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with part.open("wb") as file:
             file.write(content)

@@ -140,6 +140,14 @@ def test_a_database_that_is_none_is_a_problem(clean_place: Path) -> None:
     assert "backup" in finding.way_out
 
 
+def test_data_dir_that_is_a_file_is_a_problem(clean_place: Path) -> None:
+    (clean_place / "file").touch()
+    for data_dir in (clean_place / "file", clean_place / "file" / "data"):
+        [finding] = check.check_database(StorageConfig(data_dir=data_dir), is_running=False)
+        assert (finding.mark, finding.text) == (Mark.PROBLEM, f"{clean_place / 'file'} is no folder")
+        assert finding.way_out == "set [storage] data_dir to a folder"
+
+
 def test_a_database_of_a_newer_release_is_a_problem(clean_place: Path) -> None:
     connection = sqlite3.connect(clean_place / DATABASE_NAME)
     connection.execute("PRAGMA user_version = 999")

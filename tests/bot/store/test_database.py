@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from bot.errors import AlreadyRunning, DatabaseUnusable, SchemaTooNew, StoreUnavailable
 from bot.store import database as module
 from bot.store.database import Database, Migration, migrations, rehearse_migrations
+from bot.store.images import ImageStore
 
 SNAPSHOT = Path(__file__).with_name("schema.sql")
 
@@ -124,6 +127,34 @@ async def test_full_database_is_told_from_a_locked_one(tmp_path: Path) -> None:
                 "INSERT INTO settings (key, value) VALUES ('big', :value)", {"value": "x" * 100_000}
             )
         assert trouble.value.is_full
+
+
+async def test_folder_that_cannot_be_used_is_told_with_its_own_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "data"):
+        with pytest.raises(DatabaseUnusable, match=r"file is no folder; set \[storage\] data_dir to a folder"):
+            async with Database.open(folder / "test.db"):
+                pass
+
+    def mkdir(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(DatabaseUnusable, match=r"Read-only file system; give the bot's user the right to write"):
+        async with Database.open(tmp_path / "data" / "test.db"):
+            pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of POSIX")
+async def test_folders_of_data_are_for_the_bots_user_alone(tmp_path: Path) -> None:
+    async with Database.open(tmp_path / "data" / "test.db"):
+        images = ImageStore(tmp_path / "data" / "images")
+        images.free_bytes()
+        await images.write(1, b"png")
+    for folder in ("data", "data/images", "data/images/00000"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
 
 
 def test_rehearsal_of_a_missing_file_names_every_migration_and_creates_nothing(tmp_path: Path) -> None:
