@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -71,6 +72,7 @@ def quality(
     precisions = precision or ["float32", "float8", "int8"]
     if unknown := set(precisions) - set(PRECISIONS):
         raise typer.BadParameter(f"unknown precision {min(unknown)!r}; there are {', '.join(PRECISIONS)}")
+    _check_folder(output)
     config, _ = load_config(config_path)
     settings = [
         Setting(precision=each, steps=number, cfg_scale=scale, guidance=strength)
@@ -119,6 +121,8 @@ def engine(
     systems, sides = [*(system or SYSTEMS), *(peer or [])], tuple(side or (512, 1024))
     if odd := [each for each in sides if each % SIDE_MULTIPLE_PX]:
         raise typer.BadParameter(f"a side must be a multiple of {SIDE_MULTIPLE_PX}, {odd[0]} is not")
+    _check_folder(output)
+    _check_folder(markdown)
     config, _ = load_config(config_path)
     gpu = find_gpu()
     if gpu is None:
@@ -147,7 +151,6 @@ def engine(
         conditions=conditions,
         machine=describe_machine(gpu),
     )
-    report.write(output, markdown)  # a folder that is not there is noticed now
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("timing", total=len(systems) * len(sides))
         for measured in time_engine(systems, conditions, link_gb_s=report.machine.link_gb_s):
@@ -161,6 +164,22 @@ def engine(
     for columns, rows in report.tables():
         console.print(_timings(report, columns, rows))
     console.print("\n".join(report.notes()), markup=False, highlight=False)
+
+
+def _check_folder(file: Path | None) -> None:
+    """See, before minutes of measuring, that what they bring can be written.
+
+    Raises:
+        BadParameter
+    """
+    if file is None:
+        return
+    if file.is_dir():
+        raise typer.BadParameter(f"{file} is a folder; name a file")
+    if not file.parent.is_dir():
+        raise typer.BadParameter(f"{file}: there is no folder {file.parent}; create it first")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise typer.BadParameter(f"{file} cannot be written; choose another place")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,3 +171,14 @@ def test_engine_refuses_what_it_cannot_time(arguments: list[str], says: str, mon
     result = CliRunner().invoke(app, ["bench", "engine", *arguments])
     assert result.exit_code == 2
     assert says in result.output
+
+
+@pytest.mark.parametrize("command", ["quality", "engine"])
+@pytest.mark.parametrize(("place", "says"), [("none/x.json", "there is no folder"), (".", "name a file")])
+def test_place_that_takes_no_file_is_refused_before_minutes_of_measuring(
+    command: str, place: str, says: str, asked: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.quality.measure", lambda *_, **__: pytest.fail("it measured"))
+    result = CliRunner().invoke(app, ["bench", command, "-o", str(tmp_path / place)], env={"COLUMNS": "300"})
+    assert (result.exit_code, asked) == (2, {})
+    assert says in result.output
