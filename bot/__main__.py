@@ -162,6 +162,9 @@ def run(config_path: ConfigPath = None) -> None:
             logs.redact(secret)
     if token is None:
         say("•", NO_TOKEN, style="yellow")
+        port = config.console.port
+        place = f"will be at {config.console.url(port)}" if port else "says its address"
+        say("•", f"The page {place} in about ten seconds.", style="yellow")  # Gradio takes that long to import
     import asyncio
 
     from bot import app as service

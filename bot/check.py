@@ -163,7 +163,8 @@ def check_console(config: ConsoleConfig, *, is_running: bool) -> Finding:
         return problem("console", "; ".join(error.problems), error.way_out)
     except FrontendUnavailable as error:
         return problem("console", error.reason.partition("\n")[0], PORT_WAY_OUT)
-    return ok("console", f"the page: {config.host}, port {config.port}{', with a password' if password else ''}")
+    place = config.url(config.port) if config.port else f"{config.host}, any free port"
+    return ok("console", f"the page: {place}{', with a password' if password else ''}")
 
 
 def is_in_use(database: Path) -> bool:

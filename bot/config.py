@@ -103,6 +103,10 @@ class ConsoleConfig(Section):
     password_file: UserPath | None = Field(None, description="file holding the password, if password is not set")
     people_per_address: int = Field(5, ge=1, le=10_000, description="one address may have as much as so many people")
 
+    def url(self, port: int) -> str:
+        """What a browser opens; `port` is the one that was taken, since the configured one may be 0."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+
 
 class LimitsConfig(Section):
     """`[limits]`: how much may wait, and how much one person may ask."""

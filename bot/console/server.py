@@ -64,9 +64,10 @@ def listen(config: ConsoleConfig) -> tuple[socket.socket, str]:
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        reason = f"{host} port {port} cannot be used: {os.strerror(error.errno) if error.errno else error}"
+        # Names that nobody can resolve have numbers of their own, which the system's list of errors does not know.
+        reason = f"{host} port {port} cannot be used: {error.strerror or error}"
         raise FrontendUnavailable(FRONTEND, f"{reason}\n→ {PORT_WAY_OUT}") from error
-    return listening, f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    return listening, config.url(listening.getsockname()[1])
 
 
 class Console:
@@ -163,6 +164,7 @@ class Console:
     async def _announce(self, _app: Starlette) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         self._close_gate = lambda: loop.call_soon_threadsafe(self._gate.close)
-        log.info("the page is at %s", self.url)
+        if self._service.is_accepting:  # else it was told to stop while the page was built
+            log.info("the page is at %s", self.url)
         yield
         self._close_gate = lambda: None

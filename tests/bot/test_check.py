@@ -447,6 +447,11 @@ def test_page_is_judged_like_a_start_of_it(clean_place: Path) -> None:
 # --- the page ---------------------------------------------------------------------------------------------
 
 
+def test_local_page_is_shown_as_a_link() -> None:
+    assert check.check_console(ConsoleConfig(), is_running=True).text == "the page: http://127.0.0.1:6006"
+    assert check.check_console(ConsoleConfig(port=0), is_running=True).text == "the page: 127.0.0.1, any free port"
+
+
 @pytest.fixture
 def data_dir(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("IMAGINE_BOT__STORAGE__DATA_DIR", str(clean_place / "data"))

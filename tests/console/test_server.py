@@ -56,6 +56,29 @@ async def test_address_of_another_machine_is_a_clear_error(settings: SettingStor
             raise AssertionError("it started")
 
 
+async def test_host_that_nobody_can_resolve_is_a_clear_error(
+    settings: SettingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create_server(*_: object, **__: object) -> socket.socket:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    with pytest.raises(FrontendUnavailable, match="port 6006 cannot be used: Name or service not known"):
+        async with console(settings, tmp_path):
+            raise AssertionError("it started")
+
+
+async def test_page_that_is_built_while_the_service_stops_is_not_announced(
+    settings: SettingStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with console(settings, tmp_path, port=0) as page:
+        for is_accepting, lines in ((False, []), (True, [f"the page is at {page.url}"])):
+            page._service.is_accepting = is_accepting
+            async with page._announce(Starlette()):
+                assert caplog.messages == lines
+
+
 async def test_secret_of_the_pictures_addresses_is_kept(settings: SettingStore, tmp_path: Path) -> None:
     secrets = []
     for _ in range(2):
