@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from bot import bench
 from bot.errors import ExitCode, OperatorError
+from bot.usage import Command
 from pipeline.errors import (
     DiskFull,
     EngineDead,
@@ -80,14 +81,6 @@ class Commands(TyperGroup):
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except PipelineError as error:
             fail(*explained(error))
-
-
-class Command(TyperCommand):
-    """A command whose usage line shows arguments as manuals do: `PROMPT`, `[MODEL]`, no braces."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The words after the command's name."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
 app = typer.Typer(
@@ -149,7 +142,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(cls=Command)
 def run(config_path: ConfigPath = None) -> None:
     """Run the bot, the local page, or both, until stopped (Ctrl-C or SIGTERM)."""
     from bot import logs
@@ -181,8 +174,9 @@ def run(config_path: ConfigPath = None) -> None:
     raise typer.Exit(code)
 
 
-@app.command(cls=Command)
+@app.command(cls=Command, context_settings={"allow_extra_args": True})
 def draw(
+    context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What to draw, English or Chinese.", metavar="PROMPT")],
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
@@ -203,6 +197,9 @@ def draw(
     config_path: ConfigPath = None,
 ) -> None:
     """Draw one picture, without Discord, and save it as a PNG."""
+    if context.args:
+        whole = " ".join([prompt, *context.args])
+        fail(f'the prompt is one argument: put it in quotes, {PROGRAM} draw "{whole}"', ExitCode.USAGE)
     import asyncio
     import secrets
 
@@ -238,7 +235,7 @@ def draw(
         say("•", f"{path} is there already: the picture went to {written} (--force overwrites)", style="yellow")
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     config_path: ConfigPath = None,
     is_offline: Annotated[bool, typer.Option("--offline", help="Do not ask Discord.")] = False,
@@ -319,7 +316,7 @@ def can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-@app.command()
+@app.command(cls=Command)
 def invite(
     application_id: Annotated[
         int | None,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bot.usage import Command
 from pipeline.spec import SIDE_MULTIPLE_PX
 from pipeline.timing import EMULATIONS, PEERS, PICTURE_STEPS, STOCK, SYSTEMS, Conditions, Machine, Pictures, Timing
 
@@ -51,7 +52,7 @@ def _group() -> None:
     """Measure this machine."""
 
 
-@app.command()
+@app.command(cls=Command)
 def quality(
     precision: Annotated[list[str] | None, typer.Option(help=f"{', '.join(PRECISIONS)}; repeatable.")] = None,
     steps: Annotated[list[int] | None, typer.Option(min=1, max=50, help="Steps; repeatable.")] = None,
@@ -89,7 +90,7 @@ def quality(
         output.write_text(json.dumps([dataclasses.asdict(score) for score in scores], indent=1), "utf-8")
 
 
-@app.command()
+@app.command(cls=Command)
 def engine(
     system: Annotated[list[str] | None, typer.Option(help=f"{', '.join(SYSTEMS)}; repeatable. Default: all.")] = None,
     peer: Annotated[list[str] | None, typer.Option(help=f"{', '.join(PEERS)}, if installed; repeatable.")] = None,

@@ -70,6 +70,11 @@ def test_help_shows_arguments_without_doubled_brackets(command: str, usage: str)
     assert not set("{}−") & set(text)
 
 
+@pytest.mark.parametrize("command", ["draw", "check", "fetch", "bench engine"])
+def test_help_shows_no_type_after_a_switch(command: str) -> None:
+    assert "<bool>" not in invoke(*command.split(), "--help").output
+
+
 def test_help_needs_nothing_heavy() -> None:
     """Starting has to take a fraction of a second."""
     heavy = {"torch", "diffsynth", "modelscope", "discord", "pydantic", "structlog", "PIL", "numpy", "asyncio"}
@@ -177,6 +182,13 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
 def test_draw_refuses_in_one_line(clean_place: Path, arguments: list[str], says: str) -> None:
     assert refusal(draw(*arguments)) == f"✘ {says}"
     assert not list(clean_place.glob("*.png"))
+
+
+def test_prompt_without_quotes_is_shown_with_them(clean_place: Path) -> None:
+    assert refusal(draw("a", "red", "apple", "--seed", "7")).endswith(
+        'put it in quotes, imagine-bot draw "a red apple"'
+    )
+    assert list(clean_place.glob("*.png")) == []
 
 
 def test_draw_names_the_models_there_are() -> None:
