@@ -146,7 +146,7 @@ def _options(
 def run(config_path: ConfigPath = None) -> None:
     """Run the bot, the local page, or both, until stopped (Ctrl-C or SIGTERM)."""
     from bot import logs
-    from bot.config import load_config, load_password, load_token
+    from bot.config import load_config, load_password, load_token, near_misses
 
     config, path = load_config(config_path)
     token, password = load_token(config.discord), load_password(config.console)
@@ -163,6 +163,8 @@ def run(config_path: ConfigPath = None) -> None:
     from bot import app as service
 
     logs.setup(config.log)
+    for line in near_misses(os.environ):
+        log.warning(line)
     log.info("starting", extra={"release": release(), "config": str(path or "defaults")})
     try:
         code = asyncio.run(service.run(config, token, password=password, release=release()))

@@ -34,6 +34,7 @@ from bot.config import (
     load_password,
     load_token,
     looks_like_token,
+    near_misses,
 )
 from bot.console.server import PORT_WAY_OUT, check_exposure, listen
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
@@ -106,6 +107,8 @@ async def examine(config_path: Path | None, *, is_offline: bool) -> AsyncIterato
             yield problem("config", text, way_out)
         return
     yield ok("config", str(path.resolve()) if path else "no file, defaults for everything")
+    for line in near_misses(os.environ):
+        yield note("config", line)
 
     token, findings = check_token(config.discord)
     for finding in findings:

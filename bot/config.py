@@ -392,6 +392,19 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+def near_misses(environ: Mapping[str, str]) -> list[str]:
+    """Variables that look like ours and set nothing, since two underscores go before section and key; a line each.
+
+    No reason to refuse the start: they may belong to whatever starts the program.
+    """
+    stem = ENV_PREFIX.rstrip("_")
+    return [
+        f"{name} sets nothing; keys are set as {ENV_PREFIX}SECTION__KEY, with two underscores each time"
+        for name in environ
+        if name.upper().startswith(f"{stem}_") and not name.upper().startswith(ENV_PREFIX)
+    ]
+
+
 def _unknown_env_keys(environ: Mapping[str, str]) -> list[str]:
     """Overrides that pydantic-settings would silently ignore: a section that does not exist."""
     problems = []

@@ -54,7 +54,7 @@ def pytest_collection_finish() -> None:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings, or the token, of the person who runs it."""
     for name in list(os.environ):
-        if name.upper().startswith(ENV_PREFIX) or name == TOKEN_ENV:
+        if name.upper().startswith(ENV_PREFIX.rstrip("_")) or name == TOKEN_ENV:
             monkeypatch.delenv(name)
 
 

@@ -270,6 +270,17 @@ def test_run_without_a_token_runs_the_page_and_says_how_to_add_discord(monkeypat
     assert len(result.stderr.splitlines()) < 15
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("IMAGINE_BOT_CONSOLE_PORT", True), ("IMAGINE_BOTTOM", False)])
+def test_variable_that_nearly_sets_something_is_told(monkeypatch: pytest.MonkeyPatch, name: str, is_told: bool) -> None:
+    async def service(*_: object, **__: object) -> ExitCode:
+        return ExitCode.OK
+
+    monkeypatch.setattr("bot.app.run", service)
+    monkeypatch.setenv(name, "7000")
+    for command in (["run"], ["check", "--offline"]):
+        assert (f"{name} sets nothing; keys are set as IMAGINE_BOT__SECTION__KEY" in invoke(*command).output) == is_told
+
+
 def test_run_hands_config_and_token_to_the_service(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
