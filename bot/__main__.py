@@ -291,7 +291,7 @@ def fetch(
         for path in replaced:
             say("•", f"replaced a file that differed from the hub's: {path}", style="yellow", on_stderr=False)
         say("✔", "all files are there and whole", style="green", on_stderr=False)
-    if config.pipeline.device != "cpu" and find_gpu() is not None:
+    if card.is_offloaded and config.pipeline.device != "cpu" and find_gpu() is not None:
         logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
         _prepare(config.pipeline, card, is_wanted=prepare)
 

@@ -129,7 +129,7 @@ def engine(
     if gpu is None:
         raise typer.BadParameter("there is no NVIDIA GPU here; on a CPU a model of this size takes minutes per step")
     conditions = Conditions(
-        limit_mib=limit or config.pipeline.vram_limit_mib,
+        limit_mib=limit or config.pipeline.limit_mib(gpu.total_mib),
         sides_px=sides,
         steps=steps,
         is_eager=is_eager,

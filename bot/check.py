@@ -43,7 +43,7 @@ from bot.logs import redact
 from bot.store.database import LET_WRITE, NAME_A_FOLDER, file_in_the_way, rehearse_migrations
 from pipeline import UnknownModel, files
 from pipeline.cards import ModelCard
-from pipeline.config import PipelineConfig
+from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.hardware import MIB, Gpu, find_gpu, torch_has_cuda
 from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
 from pipeline.outlook import PACKED_GB, look_ahead
@@ -280,18 +280,22 @@ def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
 
 def _check_memory(gpu: Gpu | None, card: ModelCard, config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     free_mib = psutil.virtual_memory().available // MIB
-    need_mib = _BASE_MIB + _weights_mib(card, config, on_gpu=gpu is not None)
+    need_mib = _BASE_MIB + _weights_mib(card, config, gpu)
     checks = [
-        ("memory", need_mib, free_mib, "close other programs, or add memory or swap: weights rest there"),
+        ("memory", need_mib, free_mib, "", "close other programs, or add memory or swap: weights rest there"),
     ]
     if gpu is not None:
-        way_out = f"close what uses the card, or set [pipeline] vram_limit_mib to at most {gpu.free_mib}"
-        checks.append(("gpu memory", config.vram_limit_mib, gpu.free_mib, way_out))
+        way_out = "close what uses the card"
+        if config.vram_limit_mib and gpu.free_mib >= LEAST_LIMIT_MIB:
+            way_out += f", or set [pipeline] vram_limit_mib to at most {gpu.free_mib}"
+        need = config.vram_limit_mib or LEAST_LIMIT_MIB
+        used = f", of which {min(config.limit_mib(gpu.total_mib), gpu.free_mib)} MiB are used"
+        checks.append(("gpu memory", need, gpu.free_mib, used, way_out))
     findings = []
-    for topic, need, free, way_out in checks:
+    for topic, need, free, used, way_out in checks:
         text = f"{need} MiB needed, {free} MiB free"
         if need <= free:
-            findings.append(ok(topic, text))
+            findings.append(ok(topic, text + used))
         elif is_running:
             findings.append(note(topic, f"{text} beside the running bot"))
         else:
@@ -354,14 +358,14 @@ def _nearest_folder(path: Path) -> Path:
     return next(place for place in (path, *path.parents) if place.is_dir())
 
 
-def _weights_mib(card: ModelCard, config: PipelineConfig, *, on_gpu: bool) -> int:
+def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> int:
     """Host memory that the weights take once loaded, from the shapes in the file headers.
 
     On a GPU a large model keeps in it what the card does not hold of the transformer, in 8 bits; all else is read
     from the disk when it is needed.
     """
-    if card.is_offloaded and on_gpu:
-        return max(0, _weights(card, "dit", config) // MIB - config.vram_limit_mib)
+    if card.is_offloaded and gpu is not None:
+        return max(0, _weights(card, "dit", config) // MIB - config.limit_mib(gpu.total_mib))
     kinds = [kind for kind in card.files if not kind.startswith("tokenizer")]
     return _BYTES_PER_WEIGHT * sum(_weights(card, kind, config) for kind in kinds) // MIB
 

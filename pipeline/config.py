@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+LEAST_LIMIT_MIB: Final = 2000  # a large model's largest block, the ring and CUDA itself
+LEFT_FREE_MIB: Final = 1188  # of the card by default, for the desktop: 7000 are taken of a card of 8 GB
 
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # `~` means the user's folder, as in a shell
 
@@ -27,7 +30,9 @@ class PipelineConfig(BaseModel):
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Where to compute; auto = cuda if there is one")
     models_dir: UserPath = Field(default_factory=default_models_dir, description="Folder of the model files")
     endpoint: str | None = Field(None, description="ModelScope endpoint to fetch from; unset = its own default")
-    vram_limit_mib: int = Field(7000, ge=2000, description="GPU memory that this program may take in all, in MiB")
+    vram_limit_mib: int | None = Field(
+        None, ge=LEAST_LIMIT_MIB, description="GPU memory that this program may take in all, in MiB; unset = most of it"
+    )
     precision: Literal["auto", "float32", "bfloat16", "float8", "int8"] = Field(
         "auto", description="How weights are stored; auto = float32 on the CPU, else 8 bits for models of billions"
     )
@@ -37,3 +42,7 @@ class PipelineConfig(BaseModel):
     cpu_threads: int = Field(
         0, ge=0, le=256, description="Threads for drawing on the CPU; 0 = one per core but one, both of two"
     )
+
+    def limit_mib(self, total_mib: int) -> int:
+        """GPU memory that the program may take of a card that has so much."""
+        return self.vram_limit_mib or max(LEAST_LIMIT_MIB, total_mib - LEFT_FREE_MIB)

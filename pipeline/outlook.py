@@ -53,7 +53,7 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
             transformer,
             [part for part in text_encoders if part is not None],
             fixed_bytes=VAE_BYTES,
-            free_bytes=config.vram_limit_mib * MIB - CONTEXT_BYTES,
+            free_bytes=config.limit_mib(gpu.total_mib) * MIB - CONTEXT_BYTES,
             width=width,
             height=height,
         )

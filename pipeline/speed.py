@@ -42,11 +42,11 @@ class CardSpeed(BaseModel):
 
     def choose_format(self) -> tuple[str, bool]:
         """The 8-bit format for this card, and whether to multiply in it or only to keep weights so."""
-        rates = {name: rate for name, rate in self.tflops.items() if name in ("int8", "float8")}
-        fastest = max(rates.values(), default=0.0)
-        if fastest < WORTH_IT * self.tflops.get("bfloat16", 0.0):
+        least = WORTH_IT * self.tflops.get("bfloat16", 0.0)
+        rates = {name: self.tflops[name] for name in ("int8", "float8") if self.tflops.get(name, 0.0) >= least}
+        if not rates:
             return "int8", False
-        return ("int8" if rates.get("int8", 0.0) >= NEAR_ENOUGH * fastest else "float8"), True
+        return ("int8" if rates.get("int8", 0.0) >= NEAR_ENOUGH * max(rates.values()) else "float8"), True
 
 
 def read_speed(models_dir: Path, gpu: Gpu, torch_version: str | None = None) -> CardSpeed | None:

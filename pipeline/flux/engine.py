@@ -12,7 +12,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, Shoul
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.flux.checkpoint import Arithmetic, Loaded, choose_arithmetic, load_pipeline
 from pipeline.flux.formats import Format
-from pipeline.flux.memory import available_bytes, hold_to, room_bytes, start_cuda, translate
+from pipeline.flux.memory import available_bytes, hold_to, room_bytes, start_cuda, total_mib, translate
 from pipeline.flux.modulation import NotFinite
 from pipeline.flux.preview import Previewer
 from pipeline.flux.prompts import PromptMemory
@@ -68,6 +68,8 @@ class FluxEngine:
         self._prompts_dir = prompts_dir
         self._read = read
         self._device = choose_device(config.device)
+        self._limit_bytes = 0  # of the card's memory, by the setting
+        self._found_bytes = 0  # the same, or what other programs had left of it when the blocks were placed
         self._pipe: FluxImagePipeline | None = None
         self._arithmetic: Arithmetic | None = None
         self._transformer: Transformer | None = None
@@ -83,7 +85,8 @@ class FluxEngine:
         torch.set_num_threads(self._config.cpu_threads or default_threads())
         try:
             if self._device == "cuda":
-                hold_to(self._config.vram_limit_mib * MIB)
+                self._limit_bytes = self._config.limit_mib(total_mib()) * MIB
+                hold_to(self._limit_bytes)
                 keep_compiled_in(self._config.models_dir)
             self._arithmetic = choose_arithmetic(
                 is_offloaded=self._card.is_offloaded,
@@ -97,8 +100,8 @@ class FluxEngine:
             if self._residency is not None and self._config.compile:
                 transformer.compile_blocks(self._residency.predict)
             self._previewer = self._make_previewer(pipe)
-            pipe.vae_decoder.forward = partial(self._in_pieces, pipe.vae_decoder.forward, LATENT_PX)
-            pipe.vae_encoder.forward = partial(self._in_pieces, pipe.vae_encoder.forward, 1)
+            for part, picture_px in ((pipe.vae_decoder, LATENT_PX), (pipe.vae_encoder, 1)):
+                part.forward = partial(self._without_loss, part, part.forward, picture_px)
         except Exception as error:
             self._residency = None
             traceback.clear_frames(error.__traceback__)  # they hold what was read so far
@@ -166,11 +169,11 @@ class FluxEngine:
 
     def _place(self) -> None:
         """Use the memory that the setting allows, or what other programs have left of it."""
+        limit = self._found_bytes = self._limit_bytes
         if self._residency is None:
             return
-        limit = self._config.vram_limit_mib * MIB
         if self._device == "cuda" and (available := available_bytes()) < limit:
-            limit = available // SHRINK_BYTES * SHRINK_BYTES
+            limit = self._found_bytes = available // SHRINK_BYTES * SHRINK_BYTES
         for retry in range(RETRIES):
             try:
                 self._residency.fit(limit, is_short=retry > 0)
@@ -227,16 +230,31 @@ class FluxEngine:
         with torch.no_grad():
             return Previewer(decode)
 
-    def _in_pieces(self, call: Any, picture_px: int, x: torch.Tensor, **options: Any) -> torch.Tensor:
-        """Decode or encode (1, C, H, W), in tiles where there is too little memory: the steps are done by then.
+    def _without_loss(
+        self, part: torch.nn.Module, call: Any, picture_px: int, x: torch.Tensor, **options: Any
+    ) -> torch.Tensor:
+        """Decode or encode (1, C, H, W), if need be on the CPU in float32: the steps are done and shall not be lost.
 
         `picture_px` is how many pixels of the picture an element of `x` is wide.
         """
 
-        def of(part: torch.Tensor) -> torch.Tensor:
-            made: torch.Tensor = call(part, **options)
+        def of(piece: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = call(piece, **options)
             return made
 
+        try:
+            made = self._in_pieces(of, picture_px, x)
+            if x.dtype is torch.float32 or bool(torch.isfinite(made).all()):
+                return made
+            log.warning("the autoencoder overflowed: once more in float32 on the CPU, which takes a while")
+        except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)
+            log.warning("the autoencoder finds no memory on the card: it works on the CPU, which takes a while")
+        with in_float32_on_the_cpu(part):
+            return in_tiles(of, x.to("cpu", torch.float32), tile=TILE_PX // picture_px).to(x)
+
+    def _in_pieces(self, of: Callable[[torch.Tensor], torch.Tensor], picture_px: int, x: torch.Tensor) -> torch.Tensor:
+        """The same where `x` is, in tiles if there is too little memory."""
         tile, pixels = TILE_PX // picture_px, x.shape[2] * x.shape[3] * picture_px**2
         must_tile = self._must_tile(pixels)
         for _ in range(RETRIES):
@@ -290,7 +308,7 @@ class FluxEngine:
         """Whether the autoencoder has to work tile by tile beside what stays on the card."""
         if self._device == "cpu":
             return False
-        room = self._config.vram_limit_mib * MIB - start_cuda() - torch.cuda.memory_allocated()
+        room = self._found_bytes - start_cuda() - torch.cuda.memory_allocated()
         return pixels * BYTES_PER_DECODED_PIXEL > room
 
     def _rest(self) -> None:
@@ -390,6 +408,20 @@ def keep_compiled_in(models_dir: Path) -> None:
     """Let compiled code outlive the process, beside the packed weights; the system's temporary folder would lose it."""
     for compiler in ("TORCHINDUCTOR", "TRITON"):
         os.environ.setdefault(f"{compiler}_CACHE_DIR", str(models_dir / "packed" / compiler.lower()))
+
+
+@contextmanager
+def in_float32_on_the_cpu(module: torch.nn.Module) -> Iterator[None]:
+    """Move the weights there for a while; those on the card stay where they are, so that going back takes no memory."""
+    weights = list(module.parameters())
+    kept = [weight.data for weight in weights]
+    try:
+        for weight in weights:
+            weight.data = weight.data.to("cpu", torch.float32)
+        yield
+    finally:
+        for weight, data in zip(weights, kept, strict=True):
+            weight.data = data
 
 
 def default_threads() -> int:

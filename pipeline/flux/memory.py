@@ -49,6 +49,11 @@ def available_bytes() -> int:
     return context_bytes + torch.cuda.memory_reserved() + free
 
 
+def total_mib() -> int:
+    """All of the card's memory."""
+    return int(torch.cuda.mem_get_info()[1]) // MIB
+
+
 def room_bytes() -> int:
     """What torch may still allocate: neither withheld from this process nor taken by others."""
     free, total = torch.cuda.mem_get_info()

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import mmap
+import os
 import shutil
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -148,6 +149,8 @@ def write_packed(
                 if (done + block.size) * 10 // total > done * 10 // total:
                     log.info("packing %s: %.0f %%", path.stem, 100 * (done + block.size) / total)
                 done += block.size
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the name and not the bytes
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -250,7 +250,7 @@ def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
     assert marks(findings) == "✔✔✔✔✔•"
     assert "majicflus-v1" in only(findings, "model").text
     assert only(findings, "memory").text.startswith("1000 MiB needed")
-    assert only(findings, "gpu memory").text == "7000 MiB needed, 7600 MiB free"
+    assert only(findings, "gpu memory").text == "2000 MiB needed, 7600 MiB free, of which 7004 MiB are used"
     assert "loaded once" in only(findings, "speed").text
 
 

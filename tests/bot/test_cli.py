@@ -413,9 +413,12 @@ def test_fetch_packs_the_weights_for_the_card_if_wanted(
     assert ("packed when it is first used" in result.stdout) is (has_gpu and not is_loaded)
 
 
-def test_fetch_has_nothing_to_do_for_the_demo() -> None:
+def test_fetch_has_nothing_to_do_for_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu(name="a", driver="1", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: gpu)
     result = invoke("fetch", "demo")
     assert (result.exit_code, "all files are there and whole" in result.stdout) == (0, True)
+    assert "packed" not in result.stdout
 
 
 def test_fetch_names_every_file_that_did_not_come(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.errors import OutOfMemory
 from pipeline.hardware import MIB
+from pipeline.outlook import CONTEXT_BYTES
 from pipeline.plan import RING_SLOTS, make_plan, spread
 
 DOUBLE, SINGLE = 227 * 10**6, 114 * 10**6  # of FLUX.1 in 8 bits, modulation apart
@@ -25,14 +27,28 @@ def flux_plan(free_mib: int, side: int = 1024):
 
 
 @pytest.mark.parametrize(
-    ("free_mib", "resident_gb"),
-    [(5200, (2.5, 4.0)), (7200, (4.5, 6.0)), (11000, (8.6, 8.7)), (15000, (8.6, 8.7)), (23000, (8.6, 8.7))],
+    ("total_mib", "limit_mib", "resident_gb"),
+    [
+        (6141, 4953, (2.0, 3.5)),
+        (8188, 7000, (4.0, 5.5)),
+        (12282, 11094, (8.6, 8.7)),
+        (16376, 15188, (8.6, 8.7)),
+        (24564, 23376, (8.6, 8.7)),
+    ],
 )
-def test_cards_of_6_8_12_16_and_24_gb(free_mib: int, resident_gb: tuple[float, float]) -> None:
+def test_cards_of_6_8_12_16_and_24_gb(total_mib: int, limit_mib: int, resident_gb: tuple[float, float]) -> None:
+    """Without a setting."""
+    assert PipelineConfig().limit_mib(total_mib) == limit_mib
+    free_mib = limit_mib - CONTEXT_BYTES // MIB
     plan = flux_plan(free_mib)
     assert resident_gb[0] <= plan.resident_bytes / 1e9 <= resident_gb[1]
     assert plan.resident_bytes + plan.streamed_bytes == sum(FLUX)
     assert plan.peak_bytes <= free_mib * MIB
+
+
+def test_limit_that_is_set_is_kept_to_and_a_tiny_card_is_not_reckoned_below_the_least() -> None:
+    assert PipelineConfig(vram_limit_mib=5000).limit_mib(24564) == 5000
+    assert PipelineConfig().limit_mib(2048) == LEAST_LIMIT_MIB
 
 
 def test_smaller_pictures_leave_more_room_for_weights() -> None:

@@ -218,9 +218,14 @@ def test_packed_weights_are_written_once(streaming_engine: FluxEngine) -> None:
 
 @pytest.mark.parametrize(
     ("failures", "calls"),
-    [(1, [(8, 8), *[(4, 4)] * 9]), (2, [(8, 8), *[(4, 4)] * 10]), (3, [(8, 8), (4, 4), (4, 4)])],
+    [
+        (1, [(8, 8), *[(4, 4)] * 9]),
+        (2, [(8, 8), *[(4, 4)] * 10]),
+        (3, [(8, 8), *[(4, 4)] * 11]),  # the last of them on the CPU
+        (4, [(8, 8), *[(4, 4)] * 3]),
+    ],
 )
-def test_decoding_without_memory_is_repeated_in_tiles_and_no_step_is(
+def test_decoding_without_memory_is_repeated_in_tiles_and_then_on_the_cpu_and_no_step_is(
     streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, failures: int, calls: list[tuple[int, int]]
 ) -> None:
     assert streaming_engine._pipe is not None and streaming_engine._residency is not None
@@ -233,8 +238,8 @@ def test_decoding_without_memory_is_repeated_in_tiles_and_no_step_is(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return torch.zeros(1, 3, latents.shape[2] * 8, latents.shape[3] * 8)
 
-    in_pieces = partial(streaming_engine._in_pieces, decode, 8)
-    monkeypatch.setattr(streaming_engine._pipe.vae_decoder, "forward", in_pieces)
+    decoder = streaming_engine._pipe.vae_decoder
+    monkeypatch.setattr(decoder, "forward", partial(streaming_engine._without_loss, decoder, decode, 8))
     monkeypatch.setattr(streaming_engine._residency, "shrink", lambda: steps.append(-1))
     monkeypatch.setattr(engine_module, "TILE_PX", 32)
 
@@ -242,10 +247,41 @@ def test_decoding_without_memory_is_repeated_in_tiles_and_no_step_is(
         if progress.stage is Stage.DENOISING:
             steps.append(progress.step)
 
-    with pytest.raises(OutOfMemory) if failures > RETRIES else nullcontext():
+    with pytest.raises(OutOfMemory) if failures > RETRIES + 1 else nullcontext():
         streaming_engine.generate(a_spec(steps=2), on_progress=watch, should_stop=never)
     assert seen == calls
     assert steps == [0, 1, 2, *[-1] * min(failures - 1, RETRIES - 1)]  # tiles first, then less on the card
+
+
+def test_picture_that_overflows_in_16_bits_is_decoded_in_float32_and_no_step_is_repeated(
+    engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The autoencoder's weights are where and what they were afterwards."""
+    assert engine._pipe is not None
+    decoder = engine._pipe.vae_decoder.to(torch.bfloat16)
+    before = {name: weight.clone() for name, weight in decoder.state_dict().items()}
+    last, seen, steps = decoder.conv_out.forward, list[torch.dtype](), list[int]()
+
+    def overflow(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.dtype)
+        return last(x) if x.dtype is torch.float32 else torch.full((1, 3, 64, 64), torch.inf, dtype=x.dtype)
+
+    def watch(progress: Progress) -> None:
+        if progress.stage is Stage.DENOISING:
+            steps.append(progress.step)
+
+    inner = decoder.forward
+
+    def in_16_bits(x: torch.Tensor, **options: object) -> torch.Tensor:
+        return inner(x.bfloat16(), **options)
+
+    monkeypatch.setattr(decoder.conv_out, "forward", overflow)
+    monkeypatch.setattr(decoder, "forward", in_16_bits)
+    image = engine.generate(a_spec(steps=2), on_progress=watch, should_stop=never)
+    assert len(set(image.pixels)) > 16
+    assert seen == [torch.bfloat16, torch.float32]
+    assert steps == [0, 1, 2]
+    assert all(torch.equal(weight, before[name]) for name, weight in decoder.state_dict().items())
 
 
 @pytest.mark.parametrize(
