@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 
 from pipeline import files
 from pipeline.config import PipelineConfig
@@ -26,7 +27,8 @@ from pipeline.flux.checkpoint import Arithmetic
 from pipeline.flux.engine import FluxEngine
 from pipeline.flux.formats import Format
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
-from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, REST, RING_SLOTS
+from pipeline.hardware import MIB
+from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, EFFICIENCY, REST, RING_SLOTS
 from pipeline.spec import ImageOptions, ImageSpec
 from pipeline.speed import CardSpeed
 from tests.pipeline.flux.random_flux import miniature_card
@@ -357,15 +359,86 @@ def test_picture_in_tiles_is_nearly_the_same(
     assert 0 < difference.mean() < 20
 
 
-def test_steps_far_slower_than_the_card_are_said(
-    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("times", "is_said"), [(2.9, False), (3.1, True)])
+def test_steps_that_take_three_times_as_long_as_planned_are_said(
+    streaming_engine: FluxEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    times: float,
+    is_said: bool,
 ) -> None:
-    monkeypatch.setattr(engine_module, "TOO_SLOW", 1e9)
-    draw(streaming_engine, a_spec())
-    assert "a step took" not in caplog.text
-    monkeypatch.setattr(engine_module, "TOO_SLOW", 0)
-    draw(streaming_engine, a_spec())
-    assert "a step took" in caplog.text
+    image = streaming_engine.generate(a_spec(), on_progress=ignore, should_stop=never)
+    monkeypatch.setattr(engine_module, "floor_seconds", lambda *_, **__: 2.0 * EFFICIENCY)
+    caplog.clear()
+    streaming_engine._check_speed(image, [9.0, 2.0 * times])
+    assert ("a step took" in caplog.text) is is_said
+
+
+def test_what_other_programs_leave_is_asked_for_before_every_picture(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residency = streaming_engine._residency
+    assert residency is not None
+    asked: list[int] = []
+    monkeypatch.setattr(residency, "fit", lambda limit, **_options: asked.append(limit))
+    monkeypatch.setattr(streaming_engine, "_device", "cuda")
+    streaming_engine._limit_bytes = 7000 * MIB
+    for left_mib in (9000, 5000, 7100):
+        monkeypatch.setattr(engine_module, "available_bytes", lambda left_mib=left_mib: left_mib * MIB)
+        streaming_engine._place()
+    assert [each // MIB for each in asked] == [7000, 5000 // 512 * 512, 7000]
+
+
+def test_compiled_code_is_kept_beside_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for compiler in ("TORCHINDUCTOR", "TRITON"):
+        monkeypatch.setenv(f"{compiler}_CACHE_DIR", "x")
+        monkeypatch.delenv(f"{compiler}_CACHE_DIR")
+    engine_module.keep_compiled_in(tmp_path)
+    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path / "packed"
+    assert Path(os.environ["TRITON_CACHE_DIR"]).parent == tmp_path / "packed"
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_picture_is_the_one_that_diffsynth_alone_draws(engine: FluxEngine, miniature_dir: Path, steps: int) -> None:
+    spec = a_spec(steps=steps, guidance=3.0)
+    files_of = {kind: miniature_dir / str(file.repo) / file.path for kind, file in miniature_card().files.items()}
+    pipe = FluxImagePipeline.from_pretrained(
+        torch_dtype=torch.float32,
+        device="cpu",
+        model_configs=[
+            ModelConfig(path=[str(path) for path in files.weights_of(miniature_card().files[kind], miniature_dir)])
+            for kind in ("dit", "clip", "t5", "vae")
+        ],
+        tokenizer_1_config=ModelConfig(path=str(files_of["tokenizer_1"])),
+        tokenizer_2_config=ModelConfig(path=str(files_of["tokenizer_2"])),
+    )
+    picture = pipe(
+        prompt=spec.prompt,
+        seed=spec.seed,
+        width=spec.width,
+        height=spec.height,
+        num_inference_steps=steps,
+        embedded_guidance=spec.guidance,
+        rand_device="cpu",
+        progress_bar_cmd=lambda timesteps: timesteps,
+    )
+    assert np.array_equal(draw(engine, spec), np.asarray(picture, float))
+
+
+def test_pictures_of_all_kinds_in_a_row_are_as_if_each_were_the_first(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = [
+        a_spec("a cat", steps=2),
+        a_spec("a dog", steps=3, width=96),
+        a_spec("a cat", steps=3, height=48),
+        a_spec("a dog", steps=2, guidance=1.0),
+    ]
+    in_a_row = [draw(streaming_engine, spec) for spec in (*specs, *specs)]
+    for spec, *drawn in zip(specs, in_a_row[:4], in_a_row[4:], strict=True):
+        fresh = FluxEngine(miniature_card(is_offloaded=True), streaming_engine._config)
+        fresh.load()
+        assert all(np.array_equal(each, draw(fresh, spec)) for each in drawn)
 
 
 def test_engine_is_dead_when_the_card_does_not_answer(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:

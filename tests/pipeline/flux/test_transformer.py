@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from pipeline import files
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
-from pipeline.flux import packed_file
+from pipeline.flux import packed_file, packing
 from pipeline.flux import transformer as transformer_module
 from pipeline.flux.formats import Format, PackedLinear
 from pipeline.flux.packing import ALIGN, block_of
@@ -29,10 +30,11 @@ from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
 from pipeline.models import FLUX1_DEV
 from pipeline.plan import BYTES_PER_TOKEN, MODULATION, REST
-from tests.pipeline.flux.random_flux import Sizes
+from tests.pipeline.flux.random_flux import Sizes, dit_shapes
 
 SCHEDULE = torch.tensor([1000.0, 800.0, 400.0])
 SIZES = Sizes()
+NAMES = list(dit_shapes(SIZES))
 Make = Callable[..., Transformer]
 
 
@@ -153,6 +155,34 @@ def test_modulation_is_computed_once_per_prompt_and_schedule(make: Make, monkeyp
     for changed in ({"pooled_prompt_emb": inputs(2)["pooled_prompt_emb"]}, {"guidance": torch.tensor([1.0])}):
         run(transformer, **changed)
     assert len(visits) == 3
+    with torch.no_grad():  # as many steps at other times
+        transformer.predict(
+            dit=transformer.module, schedule=SCHEDULE - 1, timestep=SCHEDULE[:1] - 1, progress_id=0, **inputs()
+        )
+    assert len(visits) == 4
+
+
+def test_next_step_is_on_its_way_while_one_ends(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ring is fed once for all steps, of whatever picture: fed anew, it would start empty at each."""
+    transformer = make()
+    run(transformer)  # after which the modulation is known
+    transformer.place(["blocks.1"], ring=ring_for(transformer, 2))
+    fed: list[object] = []
+    feed = Ring.feed
+    monkeypatch.setattr(Ring, "feed", lambda ring, blocks, user: fed.append(user) or feed(ring, blocks, user))
+    for _ in range(2):
+        run(transformer)
+    assert fed == [transformer]
+
+
+def test_every_block_runs_once_per_step(make: Make) -> None:
+    transformer = make()
+    ran: list[str] = []
+    for name in transformer.running:
+        transformer.module.get_submodule(name).register_forward_hook(lambda *_inputs, name=name: ran.append(name))
+    transformer.place([], ring=ring_for(transformer, 2))
+    run(transformer)
+    assert ran == transformer.running * len(SCHEDULE)
 
 
 @pytest.mark.parametrize("kept_as", [Format.FLOAT8, Format.INT8])
@@ -269,6 +299,27 @@ def test_packing_that_was_killed_is_taken_up_by_the_next(make: Make, tmp_path: P
     (tmp_path / "flux.part").write_bytes(b"half of it")
     make(cache=tmp_path / "flux.safetensors")
     assert {path.name for path in tmp_path.iterdir()} == {"flux.safetensors", "flux.lock"}
+
+
+def test_packing_holds_a_block_or_two_in_memory(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of 24 GB must not have to fit."""
+    alive: list[weakref.ref[Tensor]] = []
+    most = 0
+    read = packing._Files.read
+
+    def watched(files: packing._Files, name: str) -> Tensor:
+        nonlocal most
+        tensor = read(files, name)
+        alive.append(weakref.ref(tensor))
+        held = [each for each in alive if each() is not None]
+        most = max(most, len(held))
+        return tensor
+
+    monkeypatch.setattr(packing._Files, "read", watched)
+    transformer = make(cache=tmp_path / "packed.safetensors", placed=False)
+    largest = max(sum(name.startswith(f"double_blocks.{n}.") for name in NAMES) for n in range(SIZES.joint_blocks))
+    assert len(transformer.blocks) > 4
+    assert largest <= most <= 2 * largest < len(alive)
 
 
 def test_second_process_waits_for_the_first_to_pack_and_uses_what_it_wrote(
@@ -628,6 +679,14 @@ def test_blocks_are_compiled_once_for_all_of_a_kind_sizes_and_slots(make: Make) 
     assert equal(run(transformer, **high), large)
     assert equal(run(transformer, **wide), small)
     assert counter.frame_count == 2
+
+
+def test_without_triton_nothing_is_compiled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformer = make()
+    monkeypatch.setattr(transformer, "device", "cuda")
+    monkeypatch.setattr(transformer_module, "has_triton", lambda: False)
+    assert not transformer.compile_blocks()
+    assert not any("forward" in vars(transformer.module.get_submodule(name)) for name in transformer.running)
 
 
 def test_blocks_that_cannot_be_compiled_run_as_they_are(make: Make, caplog: pytest.LogCaptureFixture) -> None:
