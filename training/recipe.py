@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 DONE: Final = "done"  # a file in the folder of a stage that was finished
-STARTING_MINUTES: Final = 8  # imports, compiling and the first scenes of all stages together; reckoned for an H100
+STARTING_MINUTES: Final = 5  # imports, compiling and the first scenes of all stages together, on an H100
 
 logger = logging.getLogger("training")
 
@@ -38,20 +38,20 @@ class Stage:
 
 
 STAGES: Final = (
-    Stage(folder="vae", command="vae", minutes={"--minutes": 2.5}),
+    Stage(folder="vae", command="vae", minutes={"--minutes": 2}),
     Stage(
         folder="clean",
         command="train",
         options=("--variety", "0", "--guidance-weight", "2.2", "--guided-below", "1"),
         inputs={"--weights": "vae"},
-        minutes={"--coarse-minutes": 8, "--base-minutes": 18, "--distill-minutes": 4},
+        minutes={"--coarse-minutes": 6.5, "--base-minutes": 15, "--distill-minutes": 3.5},
     ),
     Stage(
         folder="varied",
         command="train",
         options=("--seed", "1"),
         inputs={"--weights": "clean/base"},
-        minutes={"--base-minutes": 3.5, "--distill-minutes": 2},
+        minutes={"--base-minutes": 7, "--distill-minutes": 3},
     ),
     Stage(
         folder="relay",
