@@ -102,6 +102,7 @@ DEMO: Final = ModelCard(
         }
     ),
     sizes=MappingProxyType({Aspect.SQUARE: (256, 256)}),
+    default_steps=8,  # which draw as well as 20: docs/demo-model.md
     assumed_step_s=0.1,
     assumed_fixed_s=0.2,
 )
