@@ -430,10 +430,18 @@ def default_threads() -> int:
 
 
 def choose_device(setting: str) -> str:
-    """Return `cuda` or `cpu` for a setting of `auto`, `cuda` or `cpu`."""
-    if setting == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return setting
+    """Return `cuda` or `cpu` for a setting of `auto`, `cuda` or `cpu`.
+
+    Raises:
+        GenerationFailed: it has to be `cuda`, and PyTorch finds no card.
+    """
+    if setting == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if setting == "cuda":
+        raise GenerationFailed("PyTorch finds no graphics card that it can use")
+    return "cpu"
 
 
 def _check_finite(_decoder: torch.nn.Module, _inputs: Any, picture: torch.Tensor) -> None:

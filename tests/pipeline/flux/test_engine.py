@@ -24,7 +24,7 @@ from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, Out
 from pipeline.flux import engine as engine_module
 from pipeline.flux import formats, prompts
 from pipeline.flux.checkpoint import Arithmetic
-from pipeline.flux.engine import FluxEngine
+from pipeline.flux.engine import FluxEngine, choose_device
 from pipeline.flux.formats import Format
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.hardware import MIB
@@ -449,6 +449,15 @@ def test_engine_is_dead_when_the_card_does_not_answer(engine: FluxEngine, monkey
     monkeypatch.setattr(torch.cuda, "empty_cache", fail)
     with pytest.raises(EngineDead):
         engine._rest()
+
+
+def test_card_that_has_to_be_there_and_is_not_is_said(
+    cpu_config: PipelineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(GenerationFailed, match="no graphics card"):
+        FluxEngine(miniature_card(), cpu_config.model_copy(update={"device": "cuda"}))
+    assert choose_device("auto") == "cpu"
 
 
 def test_threads_follow_the_configuration(cpu_config: PipelineConfig) -> None:
