@@ -68,7 +68,9 @@ class FluxEngine:
         self._prompts_dir = prompts_dir
         self._read = read
         self._device = choose_device(config.device)
-        self._limit_bytes = 0  # of the card's memory, by the setting
+        self._limit_bytes = (
+            config.vram_limit_mib or 0
+        ) * MIB  # of the card's memory; without a setting known by `load`
         self._found_bytes = 0  # the same, or what other programs had left of it when the blocks were placed
         self._pipe: FluxImagePipeline | None = None
         self._arithmetic: Arithmetic | None = None
