@@ -11,6 +11,7 @@ formats.py      how a weight is kept and multiplied: floats, scaled 8-bit floats
 integers.py     one kernel for products of 8-bit integers and their scales, where Triton can make it
 modulation.py   the part of the transformer that one table per picture replaces
 ring.py         slots on the device through which blocks pass
+locked.py       page-locked host memory, as far as the system gives it
 tiles.py        the autoencoder tile by tile, where a whole picture would not fit
 prompts.py      embeddings of prompts, kept, so that another seed needs no text encoder
 preview.py      latents → a small rough picture, while the steps go on
