@@ -249,12 +249,9 @@ def _check_gpu(gpu: Gpu | None, card: ModelCard, config: PipelineConfig) -> list
     if gpu is None:
         text = "no NVIDIA card that its driver knows of"
         if card.is_offloaded or config.device == "cuda":
-            ways_out = [
-                INSTALL_DRIVER,
-                *([ANY_DEVICE] if config.device == "cuda" else []),
-                *(['set [pipeline] model = "demo"'] if card.is_offloaded else []),
-            ]
-            return [problem("gpu", text, ", or ".join([ways_out[0], " and ".join(ways_out[1:])]))]
+            settings = [ANY_DEVICE] if config.device == "cuda" else []
+            settings += ['set [pipeline] model = "demo"'] if card.is_offloaded else []
+            return [problem("gpu", text, f"{INSTALL_DRIVER}, or {' and '.join(settings)}")]
         return [note("gpu", f"{text}; {card.name} draws on the CPU")]
     text = f"{gpu.name}, {gpu.total_mib} MiB, driver {gpu.driver}"
     if config.device != "cpu" and not torch_has_cuda():

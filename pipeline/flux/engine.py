@@ -68,9 +68,7 @@ class FluxEngine:
         self._prompts_dir = prompts_dir
         self._read = read
         self._device = choose_device(config.device)
-        self._limit_bytes = (
-            config.vram_limit_mib or 0
-        ) * MIB  # of the card's memory; without a setting known by `load`
+        self._limit_bytes = 0  # of the card's memory, known when it is loaded
         self._found_bytes = 0  # the same, or what other programs had left of it when the blocks were placed
         self._pipe: FluxImagePipeline | None = None
         self._arithmetic: Arithmetic | None = None
@@ -86,8 +84,8 @@ class FluxEngine:
         started_at = time.perf_counter()
         torch.set_num_threads(self._config.cpu_threads or default_threads())
         try:
+            self._limit_bytes = self._config.limit_mib(total_mib() if self._device == "cuda" else 0) * MIB
             if self._device == "cuda":
-                self._limit_bytes = self._config.limit_mib(total_mib()) * MIB
                 hold_to(self._limit_bytes)
                 keep_compiled_in(self._config.models_dir)
             self._arithmetic = choose_arithmetic(
