@@ -37,7 +37,14 @@ from pipeline.flux.prompts import PromptMemory
 from pipeline.flux.tiles import in_tiles
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency, Transformer
 from pipeline.hardware import MIB
-from pipeline.plan import BYTES_PER_DECODED_PIXEL, EFFICIENCY, LATENT_PX, TILE_PX, floor_seconds
+from pipeline.plan import (
+    BYTES_PER_DECODED_PIXEL,
+    EFFICIENCY,
+    HEADROOM_BYTES,
+    LATENT_PX,
+    TILE_PX,
+    floor_seconds,
+)
 from pipeline.spec import ImageSpec
 
 log = logging.getLogger(__name__)
@@ -277,8 +284,8 @@ class FluxEngine:
         """
         if self._residency is None or not self._residency.is_short:
             return
-        if pixels * BYTES_PER_DECODED_PIXEL > room_bytes():
-            with suppress(OutOfMemory):  # then it has to do with what there is
+        with suppress(OutOfMemory):  # then it has to do with what there is
+            while pixels * BYTES_PER_DECODED_PIXEL + HEADROOM_BYTES > room_bytes():
                 self._residency.shrink()
 
     def _check_speed(self, image: GeneratedImage, steps_s: list[float]) -> None:

@@ -28,7 +28,7 @@ from pipeline.flux.engine import FluxEngine, choose_device
 from pipeline.flux.formats import Format
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.hardware import MIB
-from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, EFFICIENCY, REST, RING_SLOTS
+from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, EFFICIENCY, HEADROOM_BYTES, REST, RING_SLOTS
 from pipeline.spec import ImageOptions, ImageSpec
 from pipeline.speed import CardSpeed
 from tests.pipeline.flux.random_flux import miniature_card
@@ -286,15 +286,25 @@ def test_picture_that_overflows_in_16_bits_is_decoded_in_float32_and_no_step_is_
     assert all(torch.equal(weight, before[name]) for name, weight in decoder.state_dict().items())
 
 
+LESS = "less on the card"
+NEEDED = 32 * 32 * BYTES_PER_DECODED_PIXEL
+
+
 @pytest.mark.parametrize(
-    ("is_short", "room", "expected"),
-    [(True, 0, ["less on the card", (4, 4)]), (True, 10**9, [(4, 4)]), (False, 0, [(4, 4)])],
+    ("is_short", "rooms", "expected"),
+    [
+        (True, [0, NEEDED, NEEDED + HEADROOM_BYTES], [LESS, LESS, (4, 4)]),  # some of it lies in pieces
+        (True, [0, 0], [LESS, (4, 4)]),
+        (True, [10**9], [(4, 4)]),
+        (False, [], [(4, 4)]),
+    ],
+    ids=["until there is enough", "until no more can be had", "enough", "steps had what they needed"],
 )
 def test_room_for_decoding_is_made_after_steps_that_found_too_little(
     streaming_engine: FluxEngine,
     monkeypatch: pytest.MonkeyPatch,
     is_short: bool,
-    room: int,
+    rooms: list[int],
     expected: list[str | tuple[int, int]],
 ) -> None:
     """A convolution that finds too little memory would draw other bytes, and go on to do so."""
@@ -305,11 +315,17 @@ def test_room_for_decoding_is_made_after_steps_that_found_too_little(
         done.append((latents.shape[2], latents.shape[3]))
         return torch.zeros(1, 3, latents.shape[2] * 8, latents.shape[3] * 8)
 
-    monkeypatch.setattr(engine_module, "room_bytes", lambda: room)
+    def shrink() -> None:
+        if not rooms:
+            raise OutOfMemory(free_mib=0)
+        done.append(LESS)
+
+    monkeypatch.setattr(engine_module, "room_bytes", lambda: rooms.pop(0))
     monkeypatch.setattr(streaming_engine._residency, "is_short", is_short)
-    monkeypatch.setattr(streaming_engine._residency, "shrink", lambda: done.append("less on the card"))
+    monkeypatch.setattr(streaming_engine._residency, "shrink", shrink)
     streaming_engine._in_pieces(decode, 8, torch.zeros(1, 16, 4, 4))
     assert done == expected
+    assert rooms == []
 
 
 @pytest.mark.parametrize("failures", [RETRIES, RETRIES + 1])
