@@ -39,6 +39,7 @@ class CardSpeed(BaseModel):
     link_gb_s: float = Field(gt=0)  # to the card, from page-locked memory
     tflops: dict[str, float]  # of products as large as FLUX.1's, by format; those that the card can do
     int8_tiles: Tiles | None  # that multiply integers faster than the library; None: none do
+    fuses_rows: bool  # whether our kernel that makes integers of rows is right here
 
     def choose_format(self) -> tuple[str, bool]:
         """The 8-bit format for this card, and whether to multiply in it or only to keep weights so."""

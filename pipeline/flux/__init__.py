@@ -8,7 +8,7 @@ streamed.py     a module whose blocks stay on the device or pass through the rin
 packing.py      a checkpoint → one run of bytes per block, quantized while reading
 packed_file.py  those bytes on disk, from the second start on
 formats.py      how a weight is kept and multiplied: floats, scaled 8-bit floats, rotated 8-bit integers
-integers.py     one kernel for products of 8-bit integers and their scales, where Triton can make it
+integers.py     kernels of our own that make 8-bit integers and multiply them, where Triton can
 modulation.py   the part of the transformer that one table per picture replaces
 ring.py         slots on the device through which blocks pass
 locked.py       page-locked host memory, as far as the system gives it

@@ -55,7 +55,8 @@ class Arithmetic:
     def use_in(self, transformer: Transformer) -> None:
         """Have its products made so."""
         transformer.multiply_8bit(self.multiplies_8bit)
-        transformer.use_tiles(self.speed.int8_tiles if self.speed is not None else None)
+        if self.speed is not None:
+            transformer.use_kernels(self.speed.int8_tiles, fuses_rows=self.speed.fuses_rows)
 
 
 def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, models_dir: Path) -> Arithmetic:

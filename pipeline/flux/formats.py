@@ -57,7 +57,7 @@ class PackedLinear(nn.Module):
     """A Linear whose weight (M, K) is kept in a format; computes in the dtype of its input (…, K).
 
     Where `multiplies_8bit` is off, 8 bits are only how the weight is kept. With `tiles`, integers are multiplied by our
-    own kernel.
+    own kernel; with `fuses_rows`, another one makes them.
 
     Buffers: `weight` as `Format.dtype`, `scale` (M,) float32 where the format has one, `bias` (M,) or None.
     """
@@ -73,6 +73,7 @@ class PackedLinear(nn.Module):
         self.format = kept_as
         self.multiplies_8bit = kept_as is Format.INT8  # which works everywhere
         self.tiles: Tiles | None = None
+        self.fuses_rows = False
         self.in_features, self.out_features = inputs, outputs
         self.register_buffer("weight", torch.empty(outputs, inputs, dtype=kept_as.dtype, device=device))
         scale = torch.empty(outputs, dtype=torch.float32, device=device) if kept_as.is_8bit else None
@@ -90,8 +91,7 @@ class PackedLinear(nn.Module):
             return linear(x, self.weight.to(x.dtype), self.bias)
         rows = x.reshape(-1, self.in_features)
         if self.multiplies_8bit and len(rows) > FEW_TOKENS:
-            rows = rotate(rows) if self.format is Format.INT8 else rows
-            out = multiply_8bit(rows, self.weight, self.scale, self.bias, self.tiles)
+            out = multiply_8bit(rows, self.weight, self.scale, self.bias, self.tiles, fuses_rows=self.fuses_rows)
         else:
             out = self.unpacked(rows)
         return out.view(*x.shape[:-1], -1)
@@ -124,10 +124,18 @@ def rotate(x: Tensor) -> Tensor:
 
 
 def multiply_8bit(
-    rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, tiles: Tiles | None = None
+    rows: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    tiles: Tiles | None = None,
+    *,
+    fuses_rows: bool = False,
 ) -> Tensor:
-    """(N, K) · (M, K) in 8 bits → (N, M): each row to 8 bits by its own largest value; integers: rotated before."""
-    product = partial(_int8_product, tiles=tiles) if weight.dtype is torch.int8 else _float8_product
+    """(N, K) · (M, K) in 8 bits → (N, M): each row to 8 bits by its own largest value; for integers, rotated before."""
+    product = _float8_product
+    if weight.dtype is torch.int8:
+        product = partial(_int8_product, tiles=tiles, fuses_rows=fuses_rows and rows.shape[1] % MAX_GROUP == 0)
     if torch.compiler.is_compiling() or len(rows) <= ROWS_AT_ONCE:
         return product(rows, weight, scale, bias)
     out = rows.new_empty(len(rows), len(weight))
@@ -138,10 +146,12 @@ def multiply_8bit(
     return out
 
 
-def _int8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, tiles: Tiles | None) -> Tensor:
-    row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / INT8_MAX
-    integers = (rows / row_scale).round().to(torch.int8)
-    if tiles is not None:  # whoever chose them has imported the operator
+def _int8_product(
+    rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, *, tiles: Tiles | None, fuses_rows: bool
+) -> Tensor:
+    # Our own operators are there: see `Streamed.use_kernels`.
+    integers, row_scale = torch.ops.imagine_bot.int8_rows(rows) if fuses_rows else int8_rows(rows)
+    if tiles is not None:
         product: Tensor = torch.ops.imagine_bot.int8_product(
             integers, weight, row_scale, scale, bias, rows.dtype, list(tiles)
         )
@@ -149,6 +159,13 @@ def _int8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | No
     sums = torch._int_mm(integers, weight.t())  # exact, in int32
     out = (sums * row_scale * scale).to(rows.dtype)
     return out if bias is None else out + bias
+
+
+def int8_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, K) rotated → integers (N, K) and scales (N, 1) in float32."""
+    rows = rotate(rows)
+    row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / INT8_MAX
+    return (rows / row_scale).round().to(torch.int8), row_scale
 
 
 def _float8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:

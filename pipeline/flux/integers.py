@@ -1,8 +1,11 @@
-"""The product of 8-bit integers and all that follows it in one kernel, where Triton can make one.
+"""The product of 8-bit integers and all that follows it in one kernel, and all that comes before it in another one.
 
 Libraries write the sums as they are, in 32 bits, for somebody else to read and scale; that moves five times the bytes
 of the result. On chips newer than their kernels for integers they also multiply slower than this. The sums are exact,
 so tiles of every shape give the same bits, and those of the library.
+
+What comes before it, rotating rows and rounding them, moves four times the bytes where each part of it reads and writes
+them once more, and a rotation by a matrix of 256 × 256 takes four times the arithmetic of one by 64 × 64.
 
 Letters in shapes: N tokens, K inputs, M outputs.
 """
@@ -17,10 +20,12 @@ import triton.language as tl
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
+from pipeline.flux.formats import MAX_GROUP
 from pipeline.speed import Tiles
 
 NEIGHBOURS: Final = 8  # tiles of rows whose programs run side by side: they share weights in the cache
-
+GROUPS_AT_ONCE: Final = 64  # of one row or of several: what one program has in hand
+WARPS: Final = 4
 
 CHOICES: Final = (
     Tiles(128, 128, 128, 4, 3),  # the fastest on an H100
@@ -120,3 +125,68 @@ def int8_product(
         num_stages=stages,
     )
     return out
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _rows_kernel(  # type: ignore[no-untyped-def]
+    rows_at,
+    integers_at,
+    row_scale_at,
+    tokens,
+    inputs,
+    rows: tl.constexpr,
+    groups: tl.constexpr,
+):
+    """Some rows, each of up to `groups` groups of 256 inputs: rotated by Sylvester's matrix of 256, and as integers.
+
+    The matrix is a Kronecker product: every quarter of a group by the matrix of 64, then the quarters by that of 4.
+    """
+    column = tl.arange(0, 64)
+    common = column[:, None] & column[None, :]
+    common ^= common >> 4
+    common ^= common >> 2
+    common ^= common >> 1
+    matrix = 0.0625 - 0.125 * (common & 1)  # negative where row and column have an odd number of bits in common
+    matrix = matrix.to(rows_at.dtype.element_ty)
+    index = tl.arange(0, rows * groups)
+    row, first = tl.program_id(0) * rows + index // groups, index % groups * 256
+    is_inside = ((row < tokens) & (first < inputs))[:, None]
+    place = (row * inputs + first)[:, None] + column[None, :]
+    a = tl.load(rows_at + place, mask=is_inside, other=0.0)
+    b = tl.load(rows_at + place + 64, mask=is_inside, other=0.0)
+    c = tl.load(rows_at + place + 128, mask=is_inside, other=0.0)
+    d = tl.load(rows_at + place + 192, mask=is_inside, other=0.0)
+    a, b = tl.dot(a, matrix, input_precision="ieee"), tl.dot(b, matrix, input_precision="ieee")
+    c, d = tl.dot(c, matrix, input_precision="ieee"), tl.dot(d, matrix, input_precision="ieee")
+    a, b, c, d = a + b, a - b, c + d, c - d
+    a, b, c, d = a + c, b + d, a - c, b - d
+    largest = tl.maximum(tl.maximum(tl.abs(a), tl.abs(b)), tl.maximum(tl.abs(c), tl.abs(d)))
+    scale = tl.maximum(tl.max(tl.reshape(tl.max(largest, 1), (rows, groups)), 1), 1e-12) / 127
+    factor = tl.reshape(tl.broadcast_to((1 / scale)[:, None], (rows, groups)), (rows * groups,))[:, None]
+    tl.store(integers_at + place, _rounded(a * factor), mask=is_inside)
+    tl.store(integers_at + place + 64, _rounded(b * factor), mask=is_inside)
+    tl.store(integers_at + place + 128, _rounded(c * factor), mask=is_inside)
+    tl.store(integers_at + place + 192, _rounded(d * factor), mask=is_inside)
+    row = tl.program_id(0) * rows + tl.arange(0, rows)
+    tl.store(row_scale_at + row, scale, mask=row < tokens)
+
+
+@triton.jit
+def _rounded(x):  # type: ignore[no-untyped-def]
+    """To the nearest integer: a sum with 1.5 · 2²³ has no bits left for what is below one."""
+    return ((x + 12582912.0) - 12582912.0).to(tl.int8)
+
+
+@triton_op("imagine_bot::int8_rows", mutates_args=())
+def int8_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """As `formats.int8_rows`, for K that 256 divides. Nothing is rounded in between, so that some integers differ."""
+    tokens, inputs = x.shape
+    x = x.contiguous()
+    integers = torch.empty(tokens, inputs, dtype=torch.int8, device=x.device)
+    row_scale = torch.empty(tokens, 1, dtype=torch.float32, device=x.device)
+    groups = triton.next_power_of_2(inputs // MAX_GROUP)
+    rows = max(1, GROUPS_AT_ONCE // groups)
+    wrap_triton(_rows_kernel)[(triton.cdiv(tokens, rows),)](
+        x, integers, row_scale, tokens, inputs, rows=rows, groups=groups, num_warps=WARPS
+    )
+    return integers, row_scale

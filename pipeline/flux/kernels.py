@@ -11,7 +11,7 @@ import torch
 from torch.utils._triton import has_triton
 
 from pipeline.errors import GenerationFailed
-from pipeline.flux.formats import FLOAT8, Format
+from pipeline.flux.formats import FLOAT8, Format, int8_rows
 from pipeline.hardware import find_gpu
 from pipeline.speed import CardSpeed, Tiles, read_speed, write_speed
 
@@ -45,6 +45,7 @@ def card_speed(models_dir: Path) -> CardSpeed:
             link_gb_s=link_gb_s(),
             tflops=tflops,
             int8_tiles=tiles,
+            fuses_rows=fuses_rows(),
         )
         write_speed(models_dir, speed)
         torch.cuda.empty_cache()
@@ -80,6 +81,27 @@ def fastest_tiles() -> Tiles | None:
     log.info("products of integers, TFLOP/s: %.0f by the library, %s", library, shown or "none by our own kernel")
     best = max(rates, key=lambda tiles: rates[tiles], default=None)
     return best if best is not None and rates[best] > library else None
+
+
+def fuses_rows() -> bool:
+    """Whether our kernel that rotates rows and rounds them to integers gives what it should on this card."""
+    if not has_triton():
+        return False
+    from pipeline.flux import integers
+
+    generator = torch.Generator("cuda").manual_seed(1)
+    for inputs in {inputs for inputs, _outputs in SHAPES}:
+        rows = torch.randn(ODD[0] + 1, inputs, device="cuda", generator=generator).bfloat16()
+        wanted, wanted_scale = int8_rows(rows.float())
+        try:
+            made, scale = integers.int8_rows(rows)
+        except Exception as error:  # too old a card
+            log.debug("no integers of rows: %s", error)
+            return False
+        if not torch.allclose(scale, wanted_scale, rtol=0.02) or (made.int() - wanted).abs().max() > 1:
+            log.warning("our own kernel makes wrong integers of rows on this card, and is not used")
+            return False
+    return True
 
 
 def tflops_of(

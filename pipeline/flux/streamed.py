@@ -124,11 +124,13 @@ class Streamed:
             if isinstance(module, PackedLinear):
                 module.multiplies_8bit = wanted and module.format.is_8bit
 
-    def use_tiles(self, tiles: Tiles | None) -> None:
-        """How integers are multiplied; see `PackedLinear`."""
+    def use_kernels(self, tiles: Tiles | None, *, fuses_rows: bool) -> None:
+        """How integers are made and multiplied; see `PackedLinear`."""
+        if tiles is not None or fuses_rows:
+            import_module("pipeline.flux.integers")  # which has the operators
         for module in self._owners.values():
             if isinstance(module, PackedLinear):
-                module.tiles = tiles
+                module.tiles, module.fuses_rows = tiles, fuses_rows
 
     def release(self) -> None:
         """Give host memory back that was only read through, where the blocks lie in a file."""

@@ -282,6 +282,7 @@ def write_measured(models_dir: Path) -> None:
             link_gb_s=12.5,
             tflops={"bfloat16": 30.0, "int8": 110.0},
             int8_tiles=None,
+            fuses_rows=False,
         ),
     )
     double = {f"blocks.{number}": 227 * 10**6 for number in range(19)}

@@ -7,9 +7,13 @@ repeatability; what the pictures look like needs the real weights. `--log-cli-le
 from __future__ import annotations
 
 import gc
+import hashlib
 import itertools
+import json
 import logging
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +42,22 @@ BEFORE_MIB = 0 if _gpu is None else _gpu.total_mib - _gpu.free_mib  # by whateve
 LIMIT_MIB = 7000  # of the whole process, CUDA's own part included
 STEPS = 3
 MANY = int(os.environ.get("GPU_TEST_PICTURES", "200"))
+
+
+SECOND_START = """
+import hashlib, json, sys, time
+from pipeline.config import PipelineConfig
+from pipeline.flux.engine import FluxEngine
+from pipeline.models import FLUX1_DEV
+from pipeline.spec import ImageSpec
+
+engine = FluxEngine(FLUX1_DEV, PipelineConfig.model_validate(json.loads(sys.argv[1])))
+started_at = time.perf_counter()
+engine.load()
+seconds = time.perf_counter() - started_at
+image = engine.generate(eval(sys.argv[2]), on_progress=lambda _progress: None, should_stop=lambda: False)
+print(f"{seconds:.1f}", hashlib.sha256(image.pixels).hexdigest())
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -149,7 +169,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
 
     from pipeline import files
     from pipeline.flux.formats import Format
-    from pipeline.flux.kernels import fastest_tiles, is_supported
+    from pipeline.flux.kernels import fastest_tiles, fuses_rows, is_supported
     from pipeline.flux.memory import hold_to
     from pipeline.flux.transformer import Residency, Transformer, random_inputs
 
@@ -176,7 +196,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     hold_to(torch.cuda.get_device_properties(0).total_memory)
     transformer = Transformer.read(paths, kept_as=Format(kept_as), dtype=torch.bfloat16, device="cuda", cache=cache)
     transformer.multiply_8bit(is_supported(Format(kept_as)))
-    transformer.use_tiles(fastest_tiles())
+    transformer.use_kernels(fastest_tiles(), fuses_rows=fuses_rows())
     transformer.place()
     resident = {side: run(transformer, side) for side in (512, 1024)}
     assert all(torch.isfinite(steps).all() for steps in resident.values())
@@ -203,7 +223,7 @@ def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from pipeline.flux.formats import Format
-    from pipeline.flux.kernels import fastest_tiles, is_supported
+    from pipeline.flux.kernels import fastest_tiles, fuses_rows, is_supported
     from pipeline.flux.memory import hold_to
     from tests.pipeline.flux.accuracy import Course, as_stock_keeps, seeded
 
@@ -219,7 +239,7 @@ def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
     ):
         transformer = seeded(FluxDiT, kept_as, torch.bfloat16, "cuda", *options)
         transformer.multiply_8bit(is_supported(kept_as))
-        transformer.use_tiles(fastest_tiles())
+        transformer.use_kernels(fastest_tiles(), fuses_rows=fuses_rows())
         found[name] = course.accuracy(transformer, torch.bfloat16)
         log.info("%s: worst step %.4f, latents %.1f dB", name, found[name].worst_step, found[name].psnr_db)
         del transformer
@@ -274,6 +294,20 @@ def test_same_seed_draws_the_same_bytes(engine: FluxEngine, card: ModelCard, fir
     assert is_same(draw(engine, spec_of(card)), first_image)
     draw(engine, spec_of(card, prompt="a blue cup"))
     assert is_same(draw(engine, spec_of(card)), first_image)
+
+
+def test_second_start_draws_the_same_bytes(models_dir: Path, card: ModelCard, first_image: GeneratedImage) -> None:
+    """What was measured, packed and compiled comes from the disk then."""
+    settings = json.dumps({"device": "cuda", "models_dir": str(models_dir), "vram_limit_mib": LIMIT_MIB})
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SECOND_START, settings, repr(spec_of(card))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds, _, found = done.stdout.partition(" ")
+    assert found.strip() == hashlib.sha256(first_image.pixels).hexdigest(), done.stderr
+    log.info("second start: loaded %s s after its imports", seconds)
 
 
 def test_prompt_that_was_read_along_draws_what_it_draws_alone(

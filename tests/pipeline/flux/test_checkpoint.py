@@ -103,7 +103,13 @@ def test_arithmetic_follows_from_model_device_and_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     speed = CardSpeed(
-        gpu="a", driver="1", torch="2", link_gb_s=12.0, tflops={"bfloat16": 30.0, "int8": 120.0}, int8_tiles=None
+        gpu="a",
+        driver="1",
+        torch="2",
+        link_gb_s=12.0,
+        tflops={"bfloat16": 30.0, "int8": 120.0},
+        int8_tiles=None,
+        fuses_rows=False,
     )
     monkeypatch.setattr(checkpoint, "card_speed", lambda _models_dir: speed)
     monkeypatch.setattr(checkpoint, "is_supported", lambda kept_as: kept_as is Format.INT8)

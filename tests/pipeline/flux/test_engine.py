@@ -55,7 +55,13 @@ def engine(cpu_config: PipelineConfig) -> FluxEngine:
 
 
 SPEED = CardSpeed(
-    gpu="a card", driver="1", torch="2", link_gb_s=12.0, tflops={"bfloat16": 30.0, "int8": 120.0}, int8_tiles=None
+    gpu="a card",
+    driver="1",
+    torch="2",
+    link_gb_s=12.0,
+    tflops={"bfloat16": 30.0, "int8": 120.0},
+    int8_tiles=None,
+    fuses_rows=False,
 )
 
 
@@ -516,7 +522,9 @@ def test_overflow_in_integers_is_drawn_again_without_them(
     before = draw(int8_engine, a_spec())
     with monkeypatch.context() as patch:
         patch.setattr(
-            formats, "_int8_product", lambda rows, weight, *_, tiles: torch.full((len(rows), len(weight)), torch.nan)
+            formats,
+            "_int8_product",
+            lambda rows, weight, *_, **_options: torch.full((len(rows), len(weight)), torch.nan),
         )
         rescued = draw(int8_engine, a_spec())
     assert "step 1 gave values that are not finite" in caplog.text

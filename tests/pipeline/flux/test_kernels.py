@@ -28,6 +28,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
 
     monkeypatch.setattr(kernels, "tflops_of", tflops)
     monkeypatch.setattr(kernels, "fastest_tiles", lambda: Tiles(128, 128, 64, 8, 4))
+    monkeypatch.setattr(kernels, "fuses_rows", lambda: True)
     monkeypatch.setattr(kernels, "link_gb_s", lambda: 12.5)
     monkeypatch.setattr(kernels, "find_gpu", lambda: GPU)
     return asked
@@ -37,6 +38,7 @@ def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
     speed = kernels.card_speed(tmp_path)
     assert (speed.gpu, speed.link_gb_s, speed.tflops) == ("a card", 12.5, {"bfloat16": 30.0, "int8": 110.0})
     assert speed.int8_tiles == Tiles(128, 128, 64, 8, 4)
+    assert speed.fuses_rows
     assert len(measured) == len(Format)
     assert kernels.card_speed(tmp_path) == speed == read_speed(tmp_path, GPU)
     assert len(measured) == len(Format)
@@ -113,5 +115,5 @@ def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: p
     ],
 )
 def test_format_is_the_fastest_that_is_exact_enough(tflops: dict[str, float], chosen: tuple[str, bool]) -> None:
-    speed = CardSpeed(gpu="a", driver="b", torch="c", link_gb_s=12.0, tflops=tflops, int8_tiles=None)
+    speed = CardSpeed(gpu="a", driver="b", torch="c", link_gb_s=12.0, tflops=tflops, int8_tiles=None, fuses_rows=False)
     assert speed.choose_format() == chosen
