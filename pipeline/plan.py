@@ -95,24 +95,27 @@ def make_plan(
     drawing, decoding = tokens * BYTES_PER_TOKEN, pixels * BYTES_PER_DECODED_PIXEL
     decoding_a_tile = min(decoding, TILE_PX**2 * BYTES_PER_DECODED_PIXEL)
     base = HEADROOM_BYTES + fixed_bytes
+
+    def beside_weights(slot_bytes: int) -> int:
+        return max(drawing + RING_SLOTS * slot_bytes, decoding_a_tile)  # the autoencoder uses the ring's memory as well
+
     slot_bytes, is_resident = max(other_blocks, default=0), (True,) * len(blocks)
-    room = free_bytes - base - max(drawing, decoding_a_tile) - RING_SLOTS * slot_bytes
-    if sum(blocks) > room:
-        room += RING_SLOTS * slot_bytes
+    if sum(blocks) > free_bytes - base - beside_weights(slot_bytes):
         slot_bytes = max(*blocks, slot_bytes)
-        room -= RING_SLOTS * slot_bytes
+        room = free_bytes - base - beside_weights(slot_bytes)
         if room < 0:
             raise OutOfMemory(free_mib=free_bytes // MIB)
         is_resident = spread(blocks, room)
     resident = sum(size for size, stays in zip(blocks, is_resident, strict=True) if stays)
-    weights = base + resident + RING_SLOTS * slot_bytes
+    # Whole pictures are decoded only where they leave the ring alone, so that there is plenty.
+    is_whole = base + resident + RING_SLOTS * slot_bytes + decoding <= free_bytes
     return Plan(
         is_resident=is_resident,
         resident_bytes=resident,
         streamed_bytes=sum(blocks) - resident,
         slot_bytes=slot_bytes,
         ring_slots=RING_SLOTS,
-        peak_bytes=weights + max(drawing, decoding if weights + decoding <= free_bytes else decoding_a_tile),
+        peak_bytes=base + resident + max(beside_weights(slot_bytes), decoding if is_whole else 0),
     )
 
 

@@ -12,7 +12,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -257,6 +257,7 @@ class FluxEngine:
         except torch.OutOfMemoryError as error:
             traceback.clear_frames(error.__traceback__)
             log.warning("the autoencoder finds no memory on the card: it works on the CPU, which takes a while")
+            self._place()  # the ring may have found its memory taken
         with in_float32_on_the_cpu(part):
             return in_tiles(of, x.to("cpu", torch.float32), tile=TILE_PX // picture_px).to(x)
 
@@ -264,20 +265,21 @@ class FluxEngine:
         """The same where `x` is, in tiles if there is too little memory."""
         tile, pixels = TILE_PX // picture_px, x.shape[2] * x.shape[3] * picture_px**2
         must_tile = self._must_tile(pixels)
-        for _ in range(RETRIES):
-            try:
-                self._make_room(min(pixels, TILE_PX**2) if must_tile else pixels)
-                return in_tiles(of, x, tile=tile) if must_tile else of(x)
-            except torch.OutOfMemoryError as error:
-                traceback.clear_frames(error.__traceback__)
-            if must_tile and self._residency is not None:
-                self._residency.shrink()
-            log.warning("too little memory for the autoencoder: it works in tiles")
-            must_tile = True
-        return in_tiles(of, x, tile=tile)
+        with nullcontext() if self._residency is None else self._residency.lend_ring():
+            for _ in range(RETRIES):
+                try:
+                    self._make_room(min(pixels, TILE_PX**2) if must_tile else pixels)
+                    return in_tiles(of, x, tile=tile) if must_tile else of(x)
+                except torch.OutOfMemoryError as error:
+                    traceback.clear_frames(error.__traceback__)
+                if must_tile and self._residency is not None:
+                    self._residency.shrink()
+                log.warning("too little memory for the autoencoder: it works in tiles")
+                must_tile = True
+            return in_tiles(of, x, tile=tile)
 
     def _make_room(self, pixels: int) -> None:
-        """Let the autoencoder find what it needs, if the steps found too little.
+        """Let the autoencoder find what it needs beside the memory of the ring, if the steps found too little.
 
         Where cuDNN finds too little, torch takes its next kernels without a word and keeps to them, so that from then
         on the same seed draws other bytes.

@@ -37,7 +37,7 @@ def start_cuda() -> int:
 
 def hold_to(limit_bytes: int) -> None:
     """Let this process take so much of the card's memory and no more, its context included."""
-    context_bytes = start_cuda()  # first, since anything else would start CUDA unseen
+    context_bytes = start_cuda()  # first: see `total_mib`
     _free, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(min(1.0, max(0.01, (limit_bytes - context_bytes) / total)))
 
@@ -51,6 +51,7 @@ def available_bytes() -> int:
 
 def total_mib() -> int:
     """All of the card's memory."""
+    start_cuda()  # first, since anything else would start CUDA unseen
     return int(torch.cuda.mem_get_info()[1]) // MIB
 
 

@@ -35,11 +35,11 @@ class Ring:
     """
 
     def __init__(self, slot_bytes: int, slots: int, device: str, *, repeat: int = 1) -> None:
-        self._repeat = repeat
-        self.slots = [torch.empty(slot_bytes, dtype=torch.uint8, device=device) for _ in range(slots)]
+        self.slot_bytes, self._count, self._device, self._repeat = slot_bytes, slots, device, repeat
+        self.slots: list[Tensor] = []
         self._copies = torch.cuda.Stream() if device == "cuda" else None
-        self._full = [torch.cuda.Event() for _ in self.slots] if self._copies else []
-        self._free = [torch.cuda.Event() for _ in self.slots] if self._copies else []
+        self._full = [torch.cuda.Event() for _ in range(slots)] if self._copies else []
+        self._free = [torch.cuda.Event() for _ in range(slots)] if self._copies else []
         self._checks = log.isEnabledFor(logging.DEBUG)
         self._sums: dict[int, tuple[int, int]] = {}  # by slot: bytes, and their sum
         self._staging: dict[int, Future[None]] = {}  # by slot that the thread fills
@@ -47,17 +47,27 @@ class Ring:
         self._source: Iterator[Tensor] = iter(())
         self._filled = self._taken = self._given = 0
         self.user: object = None  # who fed it last
+        self.restore()
+
+    def release(self) -> None:
+        """Give the memory of the slots back; whoever was fed has let go of them, and is fed anew the next time."""
+        self._end_run()
+        if self._copies is not None:
+            self._copies.synchronize()
+        self.user = None
+        self.slots.clear()
+
+    def restore(self) -> None:
+        """Take the memory again."""
+        self.slots = [torch.empty(self.slot_bytes, dtype=torch.uint8, device=self._device) for _ in range(self._count)]
 
     def feed(self, blocks: Iterable[Tensor], user: object) -> None:
         """Begin a run of blocks, (bytes,) uint8 each, in host memory; what is left of another run is forgotten."""
-        for future in self._staging.values():
-            future.result()
-        self._staging.clear()
+        self._end_run()
         for event in self._free:
             event.record()  # an interrupted run may still be using any of them
         self.user = user
         self._source = iter(blocks)
-        self._filled = self._taken = self._given = 0
         for _ in self.slots:
             self._fill()
 
@@ -87,6 +97,13 @@ class Ring:
             self._free[slot].record()
         self._given += 1
         self._fill()
+
+    def _end_run(self) -> None:
+        for future in self._staging.values():
+            future.result()
+        self._staging.clear()
+        self._source = iter(())
+        self._filled = self._taken = self._given = 0
 
     def _fill(self) -> None:
         block = next(self._source, None)

@@ -118,6 +118,13 @@ class Streamed:
             self._waiting.pop(name, None)
         self._ring = ring
 
+    def leave_ring(self) -> None:
+        """Let go of the ring's slots, which the blocks that passed through them still hold."""
+        self._views.clear()
+        self._is_in_phase = False
+        for name, data in self._waiting.items():
+            self._attach(self.blocks[name], data)
+
     def multiply_8bit(self, wanted: bool) -> None:
         """Whether values kept in 8 bits are multiplied as such, or only kept so."""
         for module in self._owners.values():

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from types import MethodType
 from typing import Any, ClassVar, Final
@@ -174,7 +175,7 @@ class Residency:
             plan.streamed_bytes / 1e9,
             plan.peak_bytes / 1e9,
         )
-        if self._ring is None or len(self._ring.slots[0]) != plan.slot_bytes:
+        if self._ring is None or self._ring.slot_bytes != plan.slot_bytes:
             self._ring = None  # lets go of its memory
             self._ring = Ring(plan.slot_bytes, plan.ring_slots, transformer.device, repeat=self._link_repeat)
         transformer.place(
@@ -188,6 +189,28 @@ class Residency:
         """Give host memory back that only the last picture needed."""
         for part in (self._transformer, *self._text_encoders):
             part.release()
+
+    @contextmanager
+    def lend_ring(self) -> Iterator[None]:
+        """Let something else use the memory of the ring meanwhile, while nothing passes through it.
+
+        Raises:
+            torch.OutOfMemoryError: it is not there any more. Nothing can run before a `fit` that succeeds.
+        """
+        ring = self._ring
+        if ring is None:
+            yield
+            return
+        for part in (self._transformer, *self._text_encoders):
+            part.leave_ring()
+        ring.release()
+        try:
+            yield
+        finally:
+            if self._ring is ring:  # `fit` may have made another one
+                plan, self._ring, self.plan = self.plan, None, None
+                ring.restore()
+                self._ring, self.plan = ring, plan
 
     def predict(self, **inputs: Any) -> Tensor:
         """One step, again with fewer blocks on the card if there is too little memory; see `HoistedModel`."""

@@ -28,6 +28,7 @@ from pipeline.engine import GeneratedImage, Progress, Stage
 from pipeline.errors import GenerationStopped, OutOfMemory
 from pipeline.hardware import find_gpu
 from pipeline.models import DEMO, FLUX1_DEV, create_engine
+from pipeline.plan import TILE_PX, make_plan
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
 
 if TYPE_CHECKING:
@@ -67,6 +68,24 @@ print(
         }
     )
 )
+"""
+
+
+AUTOENCODER = """
+import json
+import torch
+from diffsynth.models.flux_vae import FluxVAEDecoder
+
+decoder, needed = FluxVAEDecoder().to("cuda", torch.bfloat16), {}
+for side_px in (512, 768, 1024):
+    latents = torch.randn(1, 16, side_px // 8, side_px // 8, device="cuda", dtype=torch.bfloat16)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    with torch.no_grad():
+        decoder(latents, device="cuda")
+    needed[side_px] = torch.cuda.max_memory_allocated() - before
+print(json.dumps(needed))
 """
 
 
@@ -259,6 +278,19 @@ def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
     assert found["int8"].worst_step < found["float8"].worst_step < found["stock"].worst_step
     assert found["int8"].psnr_db > found["float8"].psnr_db > found["stock"].psnr_db
     assert found["int8"].worst_step < 0.06
+
+
+def test_autoencoder_gets_what_it_takes_where_there_is_plenty() -> None:
+    """Given less, it draws other bytes. In a process of its own: torch keeps to the kernels that it took first."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AUTOENCODER], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    needed = {int(side_px): count for side_px, count in json.loads(done.stdout).items()}
+    for side_px, count in needed.items():
+        log.info("decoding %d²: %d MiB, %.0f bytes per pixel", side_px, count >> 20, count / side_px**2)
+    plan = make_plan([2 * 10**8] * 57, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9, width=1024, height=1024)
+    assert needed[TILE_PX] < plan.peak_bytes - plan.resident_bytes
 
 
 def test_memory_that_the_system_will_not_lock_is_streamed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,11 @@ import hashlib
 import os
 import shutil
 import weakref
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from pipeline.flux import formats, prompts
 from pipeline.flux.checkpoint import Arithmetic
 from pipeline.flux.engine import FluxEngine, choose_device
 from pipeline.flux.formats import Format
+from pipeline.flux.ring import Ring
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.hardware import MIB
 from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, EFFICIENCY, HEADROOM_BYTES, REST, RING_SLOTS
@@ -290,6 +293,65 @@ def test_picture_that_overflows_in_16_bits_is_decoded_in_float32_and_no_step_is_
     assert seen == [torch.bfloat16, torch.float32]
     assert steps == [0, 1, 2]
     assert all(torch.equal(weight, before[name]) for name, weight in decoder.state_dict().items())
+
+
+def test_autoencoder_has_the_memory_of_the_ring_to_itself(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one block may still hold a slot then, or its memory would not be free. The steps go on as if nothing was."""
+    residency = streaming_engine._residency
+    assert residency is not None and residency._ring is not None and residency._transformer.streamed_bytes > 0
+    source = bytes(range(256)) * (64 * 64 * 3 // 256)
+    spec = a_spec(steps=2, strength=0.9, source=hashlib.sha256(source).hexdigest())
+    modules = [part.module for part in (residency._transformer, *residency._text_encoders)]
+    in_pieces, seen = streaming_engine._in_pieces, list[tuple[int, int, int]]()
+
+    def redraw() -> bytes:
+        return streaming_engine.generate(spec, on_progress=ignore, should_stop=never, source=source).pixels
+
+    def holders_of(slots: set[int]) -> int:
+        tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+        return sum(tensor.untyped_storage().data_ptr() in slots for tensor in tensors)
+
+    def watched(of: Callable[[torch.Tensor], torch.Tensor], *args: Any) -> torch.Tensor:
+        slots = {slot.untyped_storage().data_ptr() for slot in residency._ring.slots}
+        before = holders_of(slots)
+
+        def look(piece: torch.Tensor) -> torch.Tensor:
+            seen.append((before, holders_of(slots), len(residency._ring.slots)))
+            return of(piece)
+
+        return in_pieces(look, *args)
+
+    before = redraw()
+    monkeypatch.setattr(streaming_engine, "_in_pieces", watched)
+    with pytest.raises(GenerationStopped):
+        streaming_engine.generate(
+            spec, on_progress=ignore, should_stop=iter([False] * 9 + [True]).__next__, source=source
+        )
+    seen.clear()
+    assert redraw() == before
+    (_, *encoding), (holders, *decoding) = seen
+    assert encoding == decoding == [0, 0]
+    assert holders > 0
+    assert len(residency._ring.slots) == RING_SLOTS
+
+
+def test_ring_that_finds_its_memory_taken_costs_no_picture(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = draw(streaming_engine, a_spec())
+    restore, failures = Ring.restore, [torch.OutOfMemoryError("CUDA out of memory")]
+
+    def fail_once(ring: Ring) -> None:
+        if failures:
+            raise failures.pop()
+        restore(ring)
+
+    monkeypatch.setattr(Ring, "restore", fail_once)
+    assert np.abs(draw(streaming_engine, a_spec()) - before).mean() < 1
+    assert "it works on the CPU" in caplog.text
+    assert np.array_equal(draw(streaming_engine, a_spec()), before)
 
 
 LESS = "less on the card"
