@@ -47,6 +47,7 @@ MANY = int(os.environ.get("GPU_TEST_PICTURES", "200"))
 
 SECOND_START = """
 import hashlib, json, sys, time
+import psutil
 from pipeline.config import PipelineConfig
 from pipeline.flux.engine import FluxEngine
 from pipeline.models import FLUX1_DEV
@@ -56,12 +57,14 @@ engine = FluxEngine(FLUX1_DEV, PipelineConfig.model_validate(json.loads(sys.argv
 started_at = time.perf_counter()
 engine.load()
 loaded_s = time.perf_counter() - started_at
+ready_s = time.time() - psutil.Process().create_time()
 for _ in range(2):
     image = engine.generate(eval(sys.argv[2]), on_progress=lambda _progress: None, should_stop=lambda: False)
 print(
     json.dumps(
         {
             "loaded_s": round(loaded_s, 2),
+            "ready_s": round(ready_s, 2),
             "step_s": round(image.step_s, 4),
             "streamed_gb": round(engine._transformer.streamed_bytes / 1e9, 2),
             "sha256": hashlib.sha256(image.pixels).hexdigest(),
