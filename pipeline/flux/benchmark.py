@@ -305,7 +305,7 @@ def _ours(
     is_compiled = None
     if device == "cuda":
         transformer.multiply_8bit(kernels.is_supported(kept_as))
-        transformer.use_kernels(tiles, fuses_rows=kept_as is Format.INT8 and kernels.fuses_rows())
+        transformer.use_kernels(tiles, fuses_rows=kept_as is Format.INT8 and kernels.can_fuse_rows())
         residency.fit(conditions.limit_mib * MIB)
         is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.predict)
     else:

@@ -249,37 +249,43 @@ class FluxEngine:
             made: torch.Tensor = call(piece, **options)
             return made
 
-        try:
-            made = self._in_pieces(of, picture_px, x)
-            if x.dtype is torch.float32 or bool(torch.isfinite(made).all()):
-                return made
-            log.warning("the autoencoder overflowed: once more in float32 on the CPU, which takes a while")
-        except torch.OutOfMemoryError as error:
-            traceback.clear_frames(error.__traceback__)
-            log.warning("the autoencoder finds no memory on the card: it works on the CPU, which takes a while")
-            self._place()  # the ring may have found its memory taken
-        with in_float32_on_the_cpu(part):
-            return in_tiles(of, x.to("cpu", torch.float32), tile=TILE_PX // picture_px).to(x)
-
-    def _in_pieces(self, of: Callable[[torch.Tensor], torch.Tensor], picture_px: int, x: torch.Tensor) -> torch.Tensor:
-        """The same where `x` is, in tiles if there is too little memory."""
-        tile, pixels = TILE_PX // picture_px, x.shape[2] * x.shape[3] * picture_px**2
+        made: torch.Tensor | None = None
+        pixels = x.shape[2] * x.shape[3] * picture_px**2
         must_tile = self._must_tile(pixels)
-        with nullcontext() if self._residency is None else self._residency.lend_ring():
-            for _ in range(RETRIES):
-                try:
-                    self._make_room(min(pixels, TILE_PX**2) if must_tile else pixels)
-                    return in_tiles(of, x, tile=tile) if must_tile else of(x)
-                except torch.OutOfMemoryError as error:
-                    traceback.clear_frames(error.__traceback__)
-                if must_tile and self._residency is not None:
+        try:
+            with nullcontext() if self._residency is None else self._residency.lend_ring():
+                made = self._in_pieces(of, x, pixels, TILE_PX // picture_px, must_tile=must_tile)
+        except (OutOfMemory, torch.OutOfMemoryError) as error:  # of the ring as well, which matters to steps alone
+            traceback.clear_frames(error.__traceback__)
+        if made is None or not (x.dtype is torch.float32 or bool(torch.isfinite(made).all())):
+            why = "finds no memory on the card" if made is None else "overflowed"
+            log.warning("the autoencoder %s: it works in float32 on the CPU, which takes a while", why)
+            with in_float32_on_the_cpu(part):
+                made = in_tiles(of, x.to("cpu", torch.float32), tile=TILE_PX // picture_px).to(x)
+        is_before_steps = picture_px == 1
+        if is_before_steps and self._residency is not None and self._residency.plan is None:
+            self._place()
+        return made
+
+    def _in_pieces(
+        self, of: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, pixels: int, tile: int, *, must_tile: bool
+    ) -> torch.Tensor:
+        """The same where `x` is, in tiles if there is too little memory."""
+        for _ in range(RETRIES):
+            try:
+                self._make_room(min(pixels, TILE_PX**2))
+                return in_tiles(of, x, tile=tile) if must_tile else of(x)
+            except torch.OutOfMemoryError as error:
+                traceback.clear_frames(error.__traceback__)
+            if must_tile and self._residency is not None:
+                with suppress(OutOfMemory):  # then it has to do with what there is
                     self._residency.shrink()
-                log.warning("too little memory for the autoencoder: it works in tiles")
-                must_tile = True
-            return in_tiles(of, x, tile=tile)
+            log.warning("too little memory for the autoencoder: it works in tiles")
+            must_tile = True
+        return in_tiles(of, x, tile=tile)
 
     def _make_room(self, pixels: int) -> None:
-        """Let the autoencoder find what it needs beside the memory of the ring, if the steps found too little.
+        """Let the autoencoder find what it needs for a tile, if the steps found too little.
 
         Where cuDNN finds too little, torch takes its next kernels without a word and keeps to them, so that from then
         on the same seed draws other bytes.
@@ -314,10 +320,12 @@ class FluxEngine:
             )
 
     def _must_tile(self, pixels: int) -> bool:
-        """Whether the autoencoder has to work tile by tile beside what stays on the card."""
+        """Whether the autoencoder has to work tile by tile beside what stays on the card and the ring, not yet lent."""
         if self._device == "cpu":
             return False
         room = self._found_bytes - start_cuda() - torch.cuda.memory_allocated()
+        if self._residency is not None and self._residency.is_short:
+            room = min(room, room_bytes())
         return pixels * BYTES_PER_DECODED_PIXEL > room
 
     def _rest(self) -> None:

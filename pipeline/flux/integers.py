@@ -137,9 +137,9 @@ def _rows_kernel(  # type: ignore[no-untyped-def]
     rows: tl.constexpr,
     groups: tl.constexpr,
 ):
-    """Some rows, each of up to `groups` groups of 256 inputs: rotated by Sylvester's matrix of 256, and as integers.
+    """Some rows, each of up to `groups` groups of 256 inputs, which is `MAX_GROUP`: rotated, and as integers.
 
-    The matrix is a Kronecker product: every quarter of a group by the matrix of 64, then the quarters by that of 4.
+    Sylvester's matrix is a Kronecker product: every quarter of a group by that of 64, then the quarters by that of 4.
     """
     column = tl.arange(0, 64)
     common = column[:, None] & column[None, :]
@@ -160,8 +160,9 @@ def _rows_kernel(  # type: ignore[no-untyped-def]
     c, d = tl.dot(c, matrix, input_precision="ieee"), tl.dot(d, matrix, input_precision="ieee")
     a, b, c, d = a + b, a - b, c + d, c - d
     a, b, c, d = a + c, b + d, a - c, b - d
-    largest = tl.maximum(tl.maximum(tl.abs(a), tl.abs(b)), tl.maximum(tl.abs(c), tl.abs(d)))
-    scale = tl.maximum(tl.max(tl.reshape(tl.max(largest, 1), (rows, groups)), 1), 1e-12) / 127
+    largest = _largest(_largest(tl.abs(a), tl.abs(b)), _largest(tl.abs(c), tl.abs(d)))
+    largest = tl.reduce(tl.reshape(tl.reduce(largest, 1, _largest), (rows, groups)), 1, _largest)
+    scale = _largest(largest, 1e-12) / 127
     factor = tl.reshape(tl.broadcast_to((1 / scale)[:, None], (rows, groups)), (rows * groups,))[:, None]
     tl.store(integers_at + place, _rounded(a * factor), mask=is_inside)
     tl.store(integers_at + place + 64, _rounded(b * factor), mask=is_inside)
@@ -169,6 +170,12 @@ def _rows_kernel(  # type: ignore[no-untyped-def]
     tl.store(integers_at + place + 192, _rounded(d * factor), mask=is_inside)
     row = tl.program_id(0) * rows + tl.arange(0, rows)
     tl.store(row_scale_at + row, scale, mask=row < tokens)
+
+
+@triton.jit
+def _largest(a, b):  # type: ignore[no-untyped-def]
+    """Not a number where one of them is none: what overflowed has to be seen at the end of the step."""
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,8 @@ from pipeline.flux.packing import Block, Convert, layout, pack, prepare
 from pipeline.flux.ring import Ring
 from pipeline.plan import REST, WORDS, is_running
 from pipeline.speed import Tiles
+
+log = logging.getLogger(__name__)
 
 BLOCKS_AHEAD: Final = 6  # a tenth of a step of FLUX.1
 
@@ -134,7 +137,11 @@ class Streamed:
     def use_kernels(self, tiles: Tiles | None, *, fuses_rows: bool) -> None:
         """How integers are made and multiplied; see `PackedLinear`."""
         if tiles is not None or fuses_rows:
-            import_module("pipeline.flux.integers")  # which has the operators
+            try:
+                import_module("pipeline.flux.integers")  # which has the operators
+            except ImportError:
+                log.warning("Triton is missing, which was there when this card was measured: pictures take longer")
+                tiles, fuses_rows = None, False
         for module in self._owners.values():
             if isinstance(module, PackedLinear):
                 module.tiles, module.fuses_rows = tiles, fuses_rows

@@ -176,7 +176,9 @@ class Residency:
             plan.peak_bytes / 1e9,
         )
         if self._ring is None or self._ring.slot_bytes != plan.slot_bytes:
-            self._ring = None  # lets go of its memory
+            if self._ring is not None:
+                self._empty(self._ring)
+            self._ring = None
             self._ring = Ring(plan.slot_bytes, plan.ring_slots, transformer.device, repeat=self._link_repeat)
         transformer.place(
             [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays], ring=self._ring
@@ -192,7 +194,7 @@ class Residency:
 
     @contextmanager
     def lend_ring(self) -> Iterator[None]:
-        """Let something else use the memory of the ring meanwhile, while nothing passes through it.
+        """Let something else use the memory of the ring meanwhile, unless `fit` makes a larger one.
 
         Raises:
             torch.OutOfMemoryError: it is not there any more. Nothing can run before a `fit` that succeeds.
@@ -201,11 +203,12 @@ class Residency:
         if ring is None:
             yield
             return
-        for part in (self._transformer, *self._text_encoders):
-            part.leave_ring()
-        ring.release()
+        self._empty(ring)
         try:
             yield
+        except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what the ring needs again
+            raise
         finally:
             if self._ring is ring:  # `fit` may have made another one
                 plan, self._ring, self.plan = self.plan, None, None
@@ -221,6 +224,12 @@ class Residency:
                 traceback.clear_frames(error.__traceback__)  # they hold the activations of the failed step
             self.shrink()
         return self._transformer.predict(**inputs)
+
+    def _empty(self, ring: Ring) -> None:
+        """Give its memory back."""
+        for part in (self._transformer, *self._text_encoders):
+            part.leave_ring()
+        ring.release()
 
     def shrink(self) -> None:
         """Give memory back by streaming more."""

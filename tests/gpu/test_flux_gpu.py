@@ -6,6 +6,7 @@ repeatability; what the pictures look like needs the real weights. `--log-cli-le
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import hashlib
 import itertools
@@ -28,7 +29,7 @@ from pipeline.engine import GeneratedImage, Progress, Stage
 from pipeline.errors import GenerationStopped, OutOfMemory
 from pipeline.hardware import find_gpu
 from pipeline.models import DEMO, FLUX1_DEV, create_engine
-from pipeline.plan import TILE_PX, make_plan
+from pipeline.plan import BYTES_PER_DECODED_PIXEL, RING_SLOTS
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _gpu = find_gpu()
 BEFORE_MIB = 0 if _gpu is None else _gpu.total_mib - _gpu.free_mib  # by whatever else is on the card
 
 LIMIT_MIB = 7000  # of the whole process, CUDA's own part included
+SLOT_BYTES = 226_825_216  # of the ring: a double block of FLUX.1 in 8 bits
 STEPS = 3
 MANY = int(os.environ.get("GPU_TEST_PICTURES", "200"))
 
@@ -58,8 +60,9 @@ started_at = time.perf_counter()
 engine.load()
 loaded_s = time.perf_counter() - started_at
 ready_s = time.time() - psutil.Process().create_time()
+spec = ImageSpec(**json.loads(sys.argv[2]))
 for _ in range(2):
-    image = engine.generate(eval(sys.argv[2]), on_progress=lambda _progress: None, should_stop=lambda: False)
+    image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
 print(
     json.dumps(
         {
@@ -201,7 +204,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
 
     from pipeline import files
     from pipeline.flux.formats import Format
-    from pipeline.flux.kernels import fastest_tiles, fuses_rows, is_supported
+    from pipeline.flux.kernels import can_fuse_rows, fastest_tiles, is_supported
     from pipeline.flux.memory import hold_to
     from pipeline.flux.transformer import Residency, Transformer, random_inputs
 
@@ -228,7 +231,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     hold_to(torch.cuda.get_device_properties(0).total_memory)
     transformer = Transformer.read(paths, kept_as=Format(kept_as), dtype=torch.bfloat16, device="cuda", cache=cache)
     transformer.multiply_8bit(is_supported(Format(kept_as)))
-    transformer.use_kernels(fastest_tiles(), fuses_rows=fuses_rows())
+    transformer.use_kernels(fastest_tiles(), fuses_rows=can_fuse_rows())
     transformer.place()
     resident = {side: run(transformer, side) for side in (512, 1024)}
     assert all(torch.isfinite(steps).all() for steps in resident.values())
@@ -255,7 +258,7 @@ def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from pipeline.flux.formats import Format
-    from pipeline.flux.kernels import fastest_tiles, fuses_rows, is_supported
+    from pipeline.flux.kernels import can_fuse_rows, fastest_tiles, is_supported
     from pipeline.flux.memory import hold_to
     from tests.pipeline.flux.accuracy import Course, as_stock_keeps, seeded
 
@@ -271,7 +274,7 @@ def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
     ):
         transformer = seeded(FluxDiT, kept_as, torch.bfloat16, "cuda", *options)
         transformer.multiply_8bit(is_supported(kept_as))
-        transformer.use_kernels(fastest_tiles(), fuses_rows=fuses_rows())
+        transformer.use_kernels(fastest_tiles(), fuses_rows=can_fuse_rows())
         found[name] = course.accuracy(transformer, torch.bfloat16)
         log.info("%s: worst step %.4f, latents %.1f dB", name, found[name].worst_step, found[name].psnr_db)
         del transformer
@@ -292,8 +295,7 @@ def test_autoencoder_gets_what_it_takes_where_there_is_plenty() -> None:
     needed = {int(side_px): count for side_px, count in json.loads(done.stdout).items()}
     for side_px, count in needed.items():
         log.info("decoding %d²: %d MiB, %.0f bytes per pixel", side_px, count >> 20, count / side_px**2)
-    plan = make_plan([2 * 10**8] * 57, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9, width=1024, height=1024)
-    assert needed[TILE_PX] < plan.peak_bytes - plan.resident_bytes
+        assert count <= side_px**2 * BYTES_PER_DECODED_PIXEL + RING_SLOTS * SLOT_BYTES
 
 
 def test_memory_that_the_system_will_not_lock_is_streamed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,9 +348,11 @@ def test_second_start_draws_the_same_bytes(
     models_dir: Path, card: ModelCard, first_image: GeneratedImage, limit_mib: int | None
 ) -> None:
     """What was measured, packed and compiled comes from the disk. Without a limit, a large card streams nothing."""
+    if limit_mib is None and (_gpu is None or _gpu.total_mib < 24_000):
+        pytest.skip("the weights do not fit on this card beside those of the first start")
     settings = json.dumps({"device": "cuda", "models_dir": str(models_dir), "vram_limit_mib": limit_mib})
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SECOND_START, settings, repr(spec_of(card))],
+        [sys.executable, "-W", "ignore", "-c", SECOND_START, settings, json.dumps(dataclasses.asdict(spec_of(card)))],
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,15 @@ from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.errors import OutOfMemory
 from pipeline.hardware import MIB
 from pipeline.outlook import CONTEXT_BYTES
-from pipeline.plan import RING_SLOTS, make_plan, spread
+from pipeline.plan import (
+    BYTES_PER_DECODED_PIXEL,
+    BYTES_PER_TOKEN,
+    HEADROOM_BYTES,
+    RING_SLOTS,
+    TILE_PX,
+    make_plan,
+    spread,
+)
 
 DOUBLE, SINGLE = 227 * 10**6, 114 * 10**6  # of FLUX.1 in 8 bits, modulation apart
 FLUX = [DOUBLE] * 19 + [SINGLE] * 38
@@ -53,6 +61,17 @@ def test_limit_that_is_set_is_kept_to_and_a_tiny_card_is_not_reckoned_below_the_
 
 def test_smaller_pictures_leave_more_room_for_weights() -> None:
     assert flux_plan(7200, 512).resident_bytes > flux_plan(7200, 2048).resident_bytes
+
+
+def test_autoencoder_shares_its_memory_with_the_ring() -> None:
+    """It is the larger of the two only where hardly anything passes through the ring."""
+    slot, tile = max(*FLUX, *MODULATION), TILE_PX**2 * BYTES_PER_DECODED_PIXEL
+    drawing = (512 * 512 // 256 + 512) * BYTES_PER_TOKEN
+    plan = flux_plan(6000, 512)
+    assert plan.peak_bytes - plan.resident_bytes == HEADROOM_BYTES + FIXED + drawing + RING_SLOTS * slot
+    assert drawing < tile < drawing + RING_SLOTS * slot
+    small = make_plan([10**6] * 3, other_blocks=[], fixed_bytes=0, free_bytes=10**9, width=512, height=512)
+    assert small.peak_bytes == HEADROOM_BYTES + 3 * 10**6 + tile
 
 
 def test_no_room_for_a_single_block_is_said() -> None:

@@ -82,6 +82,11 @@ for tokens, inputs in ((5, 256), (9, 3072), (1, 768), (3, 12288)):
         assert torch.allclose(scale, wanted_scale, rtol=1e-6), (tokens, inputs, dtype)
 made, scale = integers.int8_rows(torch.zeros(3, 512))
 assert not made.any() and (scale > 0).all()
+for wrong in (torch.nan, torch.inf):  # what overflowed has to be seen
+    x = torch.randn(3, 768, generator=generator)
+    x[1, 300] = wrong
+    _, scale = integers.int8_rows(x)
+    assert torch.equal(scale.isfinite()[:, 0], torch.tensor([True, False, True])), wrong
 
 module = linear(512, 80)
 x = torch.randn(2, 20, 512, generator=generator)
@@ -111,7 +116,7 @@ inputs = random_inputs(transformer.module, 64, "cpu", torch.float32)
 inputs |= {"schedule": torch.tensor([500.0]), "timestep": torch.tensor([500.0]), "progress_id": 0}
 with torch.no_grad():
     wanted = transformer.predict(dit=transformer.module, **inputs)
-    transformer.use_kernels(Tiles(128, 128, 128, 4, 2), fuses_rows=True)  # as they were chosen before
+    transformer.use_kernels(Tiles(128, 128, 128, 4, 2), fuses_rows=True)  # as on a second start
     formats.int8_rows = None
     made = transformer.predict(dit=transformer.module, **inputs)
 assert not torch.equal(made, wanted)
@@ -173,6 +178,7 @@ def test_kernel_for_rows_compiles_to_wide_copies_and_little_memory(
         num_warps=WARPS,
     )
     assert instruction in made.asm["ptx"]
+    assert "max.NaN.f32" in made.asm["ptx"]
     assert {"ld.global.v4.b32", "st.global.v4.b32"} <= set(made.asm["ptx"].split())
     assert made.metadata.shared <= SHARED_KIB[card] * 1024 // 2
 

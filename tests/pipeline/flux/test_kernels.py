@@ -28,7 +28,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
 
     monkeypatch.setattr(kernels, "tflops_of", tflops)
     monkeypatch.setattr(kernels, "fastest_tiles", lambda: Tiles(128, 128, 64, 8, 4))
-    monkeypatch.setattr(kernels, "fuses_rows", lambda: True)
+    monkeypatch.setattr(kernels, "can_fuse_rows", lambda: True)
     monkeypatch.setattr(kernels, "link_gb_s", lambda: 12.5)
     monkeypatch.setattr(kernels, "find_gpu", lambda: GPU)
     return asked

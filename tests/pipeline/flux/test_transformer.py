@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from pipeline.flux.streamed import Streamed
 from pipeline.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
 from pipeline.models import FLUX1_DEV
 from pipeline.plan import BYTES_PER_TOKEN, MODULATION, REST
+from pipeline.speed import Tiles
 from tests.pipeline.flux.random_flux import Sizes, dit_shapes
 
 SCHEDULE = torch.tensor([1000.0, 800.0, 400.0])
@@ -687,6 +689,27 @@ def test_without_triton_nothing_is_compiled(make: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(transformer_module, "has_triton", lambda: False)
     assert not transformer.compile_blocks()
     assert not any("forward" in vars(transformer.module.get_submodule(name)) for name in transformer.running)
+
+
+def test_kernels_are_not_used_where_triton_went_away(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The card may have been measured before that."""
+    transformer = make(kept_as=Format.INT8)
+    before = run(transformer)
+    monkeypatch.setitem(sys.modules, "pipeline.flux.integers", None)
+    transformer.use_kernels(Tiles(128, 128, 128, 4, 3), fuses_rows=True)
+    assert "Triton is missing" in caplog.text
+    assert equal(run(transformer), before)
+
+
+def test_ring_that_was_replaced_while_it_was_lent_takes_no_memory(roomy: Residency) -> None:
+    lent = roomy._ring
+    assert lent is not None
+    with roomy.lend_ring():
+        roomy._ring = Ring(lent.slot_bytes + 256, 3, "cpu")
+    assert lent.slots == []
+    assert len(roomy._ring.slots) == 3
 
 
 def test_blocks_that_cannot_be_compiled_run_as_they_are(make: Make, caplog: pytest.LogCaptureFixture) -> None:
