@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -701,6 +702,23 @@ def test_kernels_are_not_used_where_triton_went_away(
     transformer.use_kernels(Tiles(128, 128, 128, 4, 3), fuses_rows=True)
     assert "Triton is missing" in caplog.text
     assert equal(run(transformer), before)
+
+
+def test_smaller_ring_is_gone_before_a_larger_one_comes(roomy: Residency, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they might not fit."""
+    smaller, left = roomy._ring, list[int]()
+    assert smaller is not None and smaller.slots
+    smaller.slot_bytes -= 1
+
+    def larger(*args: Any, **options: Any) -> Ring:
+        left.append(len(smaller.slots))
+        return Ring(*args, **options)
+
+    monkeypatch.setattr(transformer_module, "Ring", larger)
+    roomy.plan = None
+    roomy.fit(roomy._limit_bytes)
+    assert left == [0]
+    assert roomy._ring is not smaller
 
 
 def test_ring_that_was_replaced_while_it_was_lent_takes_no_memory(roomy: Residency) -> None:
