@@ -86,15 +86,15 @@ def fastest_tiles() -> Tiles | None:
     return best if best is not None and rates[best] > library else None
 
 
-def can_fuse_rows() -> bool:
+def can_fuse_rows(device: str = "cuda") -> bool:
     """Whether our kernel that rotates rows and rounds them to integers gives what it should on this card."""
     if not has_triton():
         return False
     from pipeline.flux import integers
 
-    generator = torch.Generator("cuda").manual_seed(1)
+    generator = torch.Generator(device).manual_seed(1)
     for inputs in {inputs for inputs, _outputs in SHAPES}:
-        rows = torch.randn(ODD[0] + 1, inputs, device="cuda", generator=generator).bfloat16()
+        rows = torch.randn(ODD[0] + 1, inputs, device=device, generator=generator).bfloat16()
         wanted, wanted_scale = int8_rows(rows.float())
         try:
             made, scale = integers.int8_rows(rows)
@@ -104,8 +104,8 @@ def can_fuse_rows() -> bool:
         except Exception as error:  # too old a card
             log.debug("no integers of rows: %s", error)
             return False
-        is_near = torch.allclose(scale, wanted_scale, rtol=1e-3) and (made.int() - wanted).abs().max() <= 1
-        if not is_near or not no_scale.isnan().all():
+        is_near = torch.allclose(scale, wanted_scale, rtol=1e-3) and bool((made.int() - wanted).abs().max() <= 1)
+        if not is_near or not bool(no_scale.isnan().all()):
             log.warning("our own kernel makes wrong integers of rows on this card, and is not used")
             return False
     return True

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.errors import GenerationFailed
 from pipeline.flux import kernels
-from pipeline.flux.formats import Format
+from pipeline.flux.formats import Format, int8_rows
 from pipeline.hardware import Gpu
-from pipeline.speed import FILE_NAME, CardSpeed, Tiles, read_speed
+from pipeline.speed import FILE_NAME, Tiles, read_speed
+from tests.pipeline.measured import measured_card
 
 FIRST, SECOND = Tiles(128, 128, 128, 4, 3), Tiles(64, 128, 64, 4, 4)
 GPU = Gpu(name="a card", driver="580", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
@@ -96,6 +98,60 @@ def test_without_integers_or_triton_there_are_no_tiles(
     assert kernels.fastest_tiles() is None
 
 
+def right(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return int8_rows(rows.float())
+
+
+def two_off(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    integers, scale = right(rows)
+    return integers.clamp(-100, 100) + 2, scale
+
+
+def too_wide(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    integers, scale = right(rows)
+    return integers, 1.01 * scale
+
+
+def hides_overflow(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    integers, scale = right(rows)
+    return integers, scale.nan_to_num()
+
+
+def impossible(_rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    raise RuntimeError("PassManager::run failed")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "has_triton", "expected"),
+    [
+        (right, True, True),
+        (right, False, False),
+        (two_off, True, False),
+        (too_wide, True, False),
+        (hides_overflow, True, False),
+        (impossible, True, False),
+    ],
+)
+def test_kernel_for_rows_is_used_where_it_is_right(
+    kernel: Callable[[torch.Tensor], object], has_triton: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(kernels, "has_triton", lambda: has_triton)
+    monkeypatch.setattr("pipeline.flux.integers.int8_rows", kernel)
+    assert kernels.can_fuse_rows("cpu") is expected
+
+
+def test_memory_that_is_short_for_once_says_nothing_about_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_rows: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    pytest.importorskip("triton")
+    monkeypatch.setattr(kernels, "has_triton", lambda: True)
+    monkeypatch.setattr("pipeline.flux.integers.int8_rows", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        kernels.can_fuse_rows("cpu")
+
+
 def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "find_gpu", lambda: None)
     with pytest.raises(GenerationFailed, match="driver"):
@@ -115,5 +171,5 @@ def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: p
     ],
 )
 def test_format_is_the_fastest_that_is_exact_enough(tflops: dict[str, float], chosen: tuple[str, bool]) -> None:
-    speed = CardSpeed(gpu="a", driver="b", torch="c", link_gb_s=12.0, tflops=tflops, int8_tiles=None, fuses_rows=False)
+    speed = measured_card(tflops=tflops)
     assert speed.choose_format() == chosen
