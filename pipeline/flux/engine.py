@@ -250,18 +250,18 @@ class FluxEngine:
             return made
 
         made: torch.Tensor | None = None
-        pixels = x.shape[2] * x.shape[3] * picture_px**2
+        tile, pixels = TILE_PX // picture_px, x.shape[2] * x.shape[3] * picture_px**2
         must_tile = self._must_tile(pixels)
         try:
             with nullcontext() if self._residency is None else self._residency.lend_ring():
-                made = self._in_pieces(of, x, pixels, TILE_PX // picture_px, must_tile=must_tile)
+                made = self._in_pieces(of, x, pixels, tile, must_tile=must_tile)
         except (OutOfMemory, torch.OutOfMemoryError) as error:  # of the ring as well, which matters to steps alone
             traceback.clear_frames(error.__traceback__)
         if made is None or not (x.dtype is torch.float32 or bool(torch.isfinite(made).all())):
             why = "finds no memory on the card" if made is None else "overflowed"
             log.warning("the autoencoder %s: it works in float32 on the CPU, which takes a while", why)
             with in_float32_on_the_cpu(part):
-                made = in_tiles(of, x.to("cpu", torch.float32), tile=TILE_PX // picture_px).to(x)
+                made = in_tiles(of, x.to("cpu", torch.float32), tile=tile).to(x)
         is_before_steps = picture_px == 1
         if is_before_steps and self._residency is not None and self._residency.plan is None:
             self._place()
@@ -270,7 +270,7 @@ class FluxEngine:
     def _in_pieces(
         self, of: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, pixels: int, tile: int, *, must_tile: bool
     ) -> torch.Tensor:
-        """The same where `x` is, in tiles if there is too little memory."""
+        """The same where `x` is, in tiles if there is too little memory for so many pixels of the picture."""
         for _ in range(RETRIES):
             try:
                 self._make_room(min(pixels, TILE_PX**2))

@@ -31,8 +31,9 @@ from bot.store.database import Database
 from pipeline.config import PipelineConfig
 from pipeline.hardware import Gpu
 from pipeline.models import DEMO, MAJICFLUS_V1
-from pipeline.speed import CardSpeed, write_speed
+from pipeline.speed import write_speed
 from tests.discord_server import Discord, Permission
+from tests.pipeline.measured import measured_card
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
@@ -275,15 +276,7 @@ def write_measured(models_dir: Path) -> None:
     """What the first load of a large model leaves behind, with the sizes of FLUX.1 in 8 bits."""
     write_speed(
         models_dir,
-        CardSpeed(
-            gpu=CARD.name,
-            driver=CARD.driver,
-            torch="2",
-            link_gb_s=12.5,
-            tflops={"bfloat16": 30.0, "int8": 110.0},
-            int8_tiles=None,
-            fuses_rows=False,
-        ),
+        measured_card(gpu=CARD.name, driver=CARD.driver),
     )
     double = {f"blocks.{number}": 227 * 10**6 for number in range(19)}
     single = {f"single_blocks.{number}": 113 * 10**6 for number in range(38)}

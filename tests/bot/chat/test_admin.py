@@ -9,10 +9,10 @@ import pytest
 from bot.jobs import JobStatus
 from pipeline.outlook import Outlook
 from pipeline.plan import make_plan
-from pipeline.speed import CardSpeed
 from tests.bot.chat.conftest import Stage
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
+from tests.pipeline.measured import measured_card
 
 
 @pytest.fixture
@@ -125,15 +125,7 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     page = await admin(stage, manager, "stats")
     assert "Model **fake** · taking requests" in page and "Waiting 1" in page and "GiB" in page
     assert "one step: not measured yet" in page and "Weights" not in page
-    speed = CardSpeed(
-        gpu="a",
-        driver="1",
-        torch="2",
-        link_gb_s=12.5,
-        tflops={"bfloat16": 30.0, "int8": 110.0},
-        int8_tiles=None,
-        fuses_rows=False,
-    )
+    speed = measured_card()
     plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9 + 10**9, width=512, height=512)
     stage.service._look_ahead = lambda: Outlook(kept_as="int8", speed=speed, plan=plan, step_s=0.3)
     page = await admin(stage, manager, "stats")

@@ -18,9 +18,9 @@ from pipeline.flux import checkpoint
 from pipeline.flux.checkpoint import choose_arithmetic, load_pipeline, register_layouts
 from pipeline.flux.formats import Format
 from pipeline.models import DEMO
-from pipeline.speed import CardSpeed
 from tests.pipeline.flux import random_flux
 from tests.pipeline.flux.random_flux import FULL, Shapes, miniature_card
+from tests.pipeline.measured import measured_card
 
 CPU = choose_arithmetic(is_offloaded=False, device="cpu", precision="auto", models_dir=Path())
 
@@ -102,15 +102,7 @@ def test_arithmetic_follows_from_model_device_and_setting(
     dtype: torch.dtype,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    speed = CardSpeed(
-        gpu="a",
-        driver="1",
-        torch="2",
-        link_gb_s=12.0,
-        tflops={"bfloat16": 30.0, "int8": 120.0},
-        int8_tiles=None,
-        fuses_rows=False,
-    )
+    speed = measured_card()
     monkeypatch.setattr(checkpoint, "card_speed", lambda _models_dir: speed)
     monkeypatch.setattr(checkpoint, "is_supported", lambda kept_as: kept_as is Format.INT8)
     found = choose_arithmetic(is_offloaded=is_offloaded, device=device, precision=precision, models_dir=Path())

@@ -33,8 +33,8 @@ from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.hardware import MIB
 from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, EFFICIENCY, HEADROOM_BYTES, REST, RING_SLOTS
 from pipeline.spec import ImageOptions, ImageSpec
-from pipeline.speed import CardSpeed
 from tests.pipeline.flux.random_flux import miniature_card
+from tests.pipeline.measured import measured_card
 
 
 def never() -> bool:
@@ -57,15 +57,7 @@ def engine(cpu_config: PipelineConfig) -> FluxEngine:
     return engine
 
 
-SPEED = CardSpeed(
-    gpu="a card",
-    driver="1",
-    torch="2",
-    link_gb_s=12.0,
-    tflops={"bfloat16": 30.0, "int8": 120.0},
-    int8_tiles=None,
-    fuses_rows=False,
-)
+SPEED = measured_card()
 
 
 @pytest.fixture
