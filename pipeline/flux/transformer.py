@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 RETRIES: Final = 2  # of a step that found too little memory
 SHRINK_BYTES: Final = 512 * MIB
 WARM_UP_SIDE_PX: Final = 512
+# Otherwise every start measures some kernels anew and takes those that happen to be faster, which sum in another order.
+REPEATABLE: Final[dict[str, str | int | bool | Callable[..., Any]]] = {"deterministic": True}
 
 
 class Transformer(Streamed):
@@ -41,20 +43,27 @@ class Transformer(Streamed):
         super().__init__(module, packed, device)
         self.predict = HoistedModel(module, self.visit)
 
-    def compile_blocks(self, predict: Callable[..., Tensor] | None = None, **options: Any) -> bool:
+    def compile_blocks(
+        self, predict: Callable[..., Tensor] | None = None, *, backend: str | Callable[..., Any] = "inductor"
+    ) -> bool:
         """Compile the code of the blocks, once for all of a kind and for every size; whether that worked.
 
-        The first time takes about a minute on a usual computer, later some seconds: results are kept on disk.
+        The first time takes about a minute on a usual computer, later some seconds: results are kept on disk. Compiled
+        anew, they compute the same bits.
 
         Args:
             predict: that of a `Residency`, where there is one.
-            options: for `torch.compile`.
+            backend: of `torch.compile`; another one for tests.
         """
         if self.device != "cpu" and not has_triton():
             log.info("Triton is missing, so blocks are not compiled and pictures take longer")
             return False
         blocks = [module for name, module in self.module.named_modules() if name in set(self.running)]
-        compiled = {kind: torch.compile(kind.forward, **options) for kind in {type(block) for block in blocks}}
+        options = REPEATABLE if backend == "inductor" else None
+        compiled = {
+            kind: torch.compile(kind.forward, backend=backend, options=options)
+            for kind in {type(block) for block in blocks}
+        }
         for block in blocks:
             block.forward = MethodType(_for_every_size(compiled[type(block)]), block)
         try:

@@ -684,6 +684,20 @@ def test_blocks_are_compiled_once_for_all_of_a_kind_sizes_and_slots(make: Make) 
     assert counter.frame_count == 2
 
 
+def test_kernels_are_not_chosen_anew_at_every_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would sum in another order. What that does shows on a GPU only; an option unknown to torch shows here."""
+    compile_, asked = torch.compile, list[object]()
+
+    def spy(call: Any, *, options: Any, **others: Any) -> Any:
+        asked.append(options)
+        return compile_(call, options=options, **others)
+
+    monkeypatch.setattr(torch, "compile", spy)
+    monkeypatch.setattr(Transformer, "_warm_up", lambda *_: None)
+    assert make().compile_blocks()
+    assert asked == [{"deterministic": True}] * 2
+
+
 def test_without_triton_nothing_is_compiled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     transformer = make()
     monkeypatch.setattr(transformer, "device", "cuda")
