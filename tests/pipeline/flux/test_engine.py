@@ -355,6 +355,29 @@ def test_ring_that_finds_its_memory_taken_costs_nothing(
     assert "on the CPU" not in caplog.text
 
 
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_blocks_that_find_no_room_leave_some_behind_or_fail_one_picture(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """Less may be left on the card than the driver says."""
+    before, fit, tried = draw(streaming_engine, a_spec()), Residency.fit, list[tuple[int, bool]]()
+    limit = streaming_engine._limit_bytes
+
+    def fail(residency: Residency, limit_bytes: int, *, is_short: bool = False) -> None:
+        tried.append((limit_bytes, is_short))
+        if len(tried) <= failures:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        fit(residency, limit_bytes, is_short=is_short)
+
+    monkeypatch.setattr(Residency, "fit", fail)
+    if failures > RETRIES:
+        with pytest.raises(OutOfMemory):
+            draw(streaming_engine, a_spec())
+        assert len(tried) == failures
+    assert np.array_equal(draw(streaming_engine, a_spec()), before)
+    assert tried[:3] == [(limit - less * SHRINK_BYTES, less > 0) for less in range(3)][: len(tried)]
+
+
 LESS = "less on the card"
 NEEDED = 32 * 32 * BYTES_PER_DECODED_PIXEL
 
