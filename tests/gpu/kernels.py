@@ -1,4 +1,4 @@
-"""What single kernels take: `uv run python -m tests.gpu.kernels` on a card of 12 GB or more. Some two minutes.
+"""What single kernels take: `uv run python -m tests.gpu.kernels` on a card of 12 GB or more. About a minute.
 
 Says what making integers of rows takes, compiled by torch and by our own kernel, and where a step of FLUX.1 at full
 size with all of its weights on the card goes, by torch's profiler.
