@@ -204,7 +204,8 @@ class FluxEngine:
             torch.cuda.reset_peak_memory_stats()
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
         if self._transformer is not None:
-            self._transformer.on_block = run.check_stop
+            for part in (self._transformer,) if self._residency is None else self._residency.parts:
+                part.on_block = run.check_stop
             self._transformer.predict.on_estimate = run.show
         check = pipe.vae_decoder.register_forward_hook(_check_finite)
         try:

@@ -159,14 +159,13 @@ class Streamed:
             self._is_in_phase = False
             self._ring.feed((self._waiting[name] for name in passing), self)
         for name in names:
+            self._look_up()
             self._take(name)
             yield name
             self._give(name)
 
     def _before(self, name: str, *_inputs: Any) -> None:
-        self._wait_for_the_device()
-        if self.on_block is not None:
-            self.on_block()
+        self._look_up()
         if name == self.running[0]:
             passing = [self._waiting[name] for name in self.running if name in self._waiting]
             if passing:
@@ -181,15 +180,16 @@ class Streamed:
         if name == self.running[-1]:
             self._is_in_phase = True
 
-    def _wait_for_the_device(self) -> None:
-        """Let the program run a few blocks ahead of the GPU, no more: what was launched cannot be called back."""
-        if self.device == "cpu":
-            return
-        if len(self._ahead) >= BLOCKS_AHEAD:
-            self._ahead.popleft().synchronize()
-        event = torch.cuda.Event()
-        event.record()
-        self._ahead.append(event)
+    def _look_up(self) -> None:
+        """Let somebody end the run. Stay few blocks ahead of the GPU, since launched ones cannot be called back."""
+        if self.device != "cpu":
+            if len(self._ahead) >= BLOCKS_AHEAD:
+                self._ahead.popleft().synchronize()
+            event = torch.cuda.Event()
+            event.record()
+            self._ahead.append(event)
+        if self.on_block is not None:
+            self.on_block()
 
     def _take(self, name: str) -> None:
         if name not in self._waiting:

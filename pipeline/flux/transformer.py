@@ -141,6 +141,7 @@ class Residency:
             link_repeat: see `Ring`.
         """
         self._transformer, self._text_encoders = transformer, text_encoders
+        self.parts: tuple[Streamed, ...] = (transformer, *text_encoders)
         self._size = max(sizes, key=lambda size: size[0] * size[1])
         self._fixed_bytes = fixed_bytes
         self._link_repeat = link_repeat
@@ -198,7 +199,7 @@ class Residency:
 
     def release(self) -> None:
         """Give host memory back that only the last picture needed."""
-        for part in (self._transformer, *self._text_encoders):
+        for part in self.parts:
             part.release()
 
     @contextmanager
@@ -236,7 +237,7 @@ class Residency:
 
     def _empty(self, ring: Ring) -> None:
         """Give its memory back."""
-        for part in (self._transformer, *self._text_encoders):
+        for part in self.parts:
             part.leave_ring()
         ring.release()
 

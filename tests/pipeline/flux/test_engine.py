@@ -31,7 +31,15 @@ from pipeline.flux.formats import Format
 from pipeline.flux.ring import Ring
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.hardware import MIB
-from pipeline.plan import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, EFFICIENCY, HEADROOM_BYTES, REST, RING_SLOTS
+from pipeline.plan import (
+    BYTES_PER_DECODED_PIXEL,
+    BYTES_PER_TOKEN,
+    EFFICIENCY,
+    HEADROOM_BYTES,
+    MODULATION,
+    REST,
+    RING_SLOTS,
+)
 from pipeline.spec import ImageOptions, ImageSpec
 from tests.pipeline.flux.random_flux import miniature_card
 from tests.pipeline.measured import measured_card
@@ -76,12 +84,11 @@ def streaming_engine(miniature_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
     def fit_tightly(residency: Residency, _limit_bytes: int, **options: bool) -> None:
         """Leave room for activations, the ring and half of the transformer."""
-        parts = (residency._transformer, *residency._text_encoders)
-        largest = max(block.size for part in parts for name, block in part.blocks.items() if name != REST)
+        largest = max(block.size for part in residency.parts for name, block in part.blocks.items() if name != REST)
         half = sum(residency._transformer.blocks[name].size for name in residency._transformer.running) // 2
         pixels = residency._size[0] * residency._size[1]
         activations = max((pixels // 256 + 512) * BYTES_PER_TOKEN, pixels * BYTES_PER_DECODED_PIXEL)
-        fixed = residency._fixed_bytes + sum(part.blocks[REST].size for part in parts)
+        fixed = residency._fixed_bytes + sum(part.blocks[REST].size for part in residency.parts)
         fit(residency, fixed + activations + RING_SLOTS * largest + half, **options)
 
     monkeypatch.setattr(Residency, "fit", fit_tightly)
@@ -194,13 +201,25 @@ def test_streamed_model_draws_nearly_the_same_picture(engine: FluxEngine, stream
     assert np.array_equal(draw(streaming_engine, a_spec()), streamed)
 
 
-def test_streamed_model_bears_stops_and_failures(streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = draw(streaming_engine, a_spec())
-    for checks in range(2, 12):
+def test_streamed_model_stops_before_any_block(streaming_engine: FluxEngine) -> None:
+    """Of the text encoders and of what is used once per prompt as well: from a slow disk those take seconds."""
+    before, asked, spec = draw(streaming_engine, a_spec()), list[None](), a_spec("counted")
+    streaming_engine.generate(spec, on_progress=ignore, should_stop=lambda: bool(asked.append(None)))
+    transformer, residency = streaming_engine._transformer, streaming_engine._residency
+    assert transformer is not None and residency is not None
+    once = [name for name in transformer.blocks if name.endswith(MODULATION)]
+    read = [name for part in residency.parts[1:] for name in part.running]
+    assert len(asked) == 1 + len(read) + len(once) + spec.steps * (1 + len(transformer.running))
+    for checks in range(len(asked)):
         with pytest.raises(GenerationStopped):
             streaming_engine.generate(
-                a_spec(seed=checks), on_progress=ignore, should_stop=iter([False] * checks + [True]).__next__
+                a_spec(f"number {checks}"), on_progress=ignore, should_stop=iter([False] * checks + [True]).__next__
             )
+    assert np.array_equal(draw(streaming_engine, a_spec()), before)
+
+
+def test_streamed_model_bears_failures(streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = draw(streaming_engine, a_spec())
     with monkeypatch.context() as patch:
         raise_in_the_transformer(streaming_engine, torch.OutOfMemoryError("CUDA out of memory"), patch)
         with pytest.raises(OutOfMemory):
@@ -295,7 +314,7 @@ def test_autoencoder_has_the_memory_of_the_ring_to_itself(
     assert residency is not None and residency._ring is not None and residency._transformer.streamed_bytes > 0
     source = bytes(range(256)) * (64 * 64 * 3 // 256)
     spec = a_spec(steps=2, strength=0.9, source=hashlib.sha256(source).hexdigest())
-    modules = [part.module for part in (residency._transformer, *residency._text_encoders)]
+    modules = [part.module for part in residency.parts]
     in_pieces, seen, slots = streaming_engine._in_pieces, list[int](), set[int]()
 
     def redraw() -> bytes:
