@@ -6,13 +6,17 @@ import contextlib
 import importlib.util
 import os
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pynvml
 
 MIB = 2**20
+FULL_MIB: Final = 256  # so little free memory means that somebody may want more
+HOT: Final = pynvml.nvmlClocksEventReasonSwThermalSlowdown | pynvml.nvmlClocksEventReasonHwThermalSlowdown
+UNDERPOWERED: Final = pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown | pynvml.nvmlClocksEventReasonHwSlowdown
 
 # Cards are numbered as the driver's tools number them; CUDA by itself would put the fastest first.
 os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
@@ -31,11 +35,7 @@ class Gpu:
 
 def find_gpu() -> Gpu | None:
     """Ask the driver for the card that CUDA will use; None if there is no driver or no card. Takes milliseconds."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
+    with contextlib.suppress(pynvml.NVMLError), _driver():
         card = find_card()
         memory = pynvml.nvmlDeviceGetMemoryInfo(card)
         major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(card)
@@ -46,8 +46,47 @@ def find_gpu() -> Gpu | None:
             free_mib=int(memory.free) // MIB,
             compute_capability=(int(major), int(minor)),
         )
-    except pynvml.NVMLError:
-        return None
+    return None
+
+
+def why_slow() -> list[str]:
+    """What the driver says that may hold the card back at this moment, for the log. Takes milliseconds."""
+    causes = []
+    with contextlib.suppress(pynvml.NVMLError), _driver():
+        card = find_card()
+
+        def asked(call: Callable[..., Any], *of: Any) -> Any:
+            with contextlib.suppress(pynvml.NVMLError):  # of this driver, or of this card
+                return call(card, *of)
+            return None
+
+        slowed_by = asked(pynvml.nvmlDeviceGetCurrentClocksEventReasons) or 0
+        if slowed_by & HOT:
+            temperature = asked(pynvml.nvmlDeviceGetTemperature, pynvml.NVML_TEMPERATURE_GPU)
+            causes.append("it is too hot" if temperature is None else f"it is too hot, at {temperature} °C")
+        elif slowed_by & UNDERPOWERED:
+            causes.append("it gets too little power")
+        if others := len(asked(pynvml.nvmlDeviceGetComputeRunningProcesses) or [None]) - 1:
+            causes.append(f"it computes for {others} other program{'s' if others > 1 else ''}")
+        memory = asked(pynvml.nvmlDeviceGetMemoryInfo)
+        if memory is not None and memory.free < FULL_MIB * MIB:
+            causes.append(
+                "its memory is full, so its driver may lend it ordinary memory (on Windows: turn off the fallback to "
+                "system memory)"
+            )
+    return causes
+
+
+@contextlib.contextmanager
+def _driver() -> Iterator[None]:
+    """Start NVML and end it.
+
+    Raises:
+        NVMLError: there is no driver.
+    """
+    pynvml.nvmlInit()
+    try:
+        yield
     finally:
         with contextlib.suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()

@@ -36,7 +36,7 @@ from pipeline.flux.preview import Previewer
 from pipeline.flux.prompts import PromptMemory
 from pipeline.flux.tiles import in_tiles
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency, Transformer
-from pipeline.hardware import MIB
+from pipeline.hardware import MIB, why_slow
 from pipeline.plan import (
     BYTES_PER_DECODED_PIXEL,
     EFFICIENCY,
@@ -313,12 +313,8 @@ class FluxEngine:
         )
         planned_s = floor_s / EFFICIENCY
         if min(steps_s) > TOO_SLOW * planned_s:
-            log.warning(
-                "a step took %.2f s where this card needs about %.2f s: it may be hot or shared with other programs, "
-                "or its driver lends it ordinary memory (on Windows: turn off the fallback to system memory)",
-                min(steps_s),
-                planned_s,
-            )
+            why = "; ".join(why_slow()) or "its driver gives no reason, so it may be shared with other programs"
+            log.warning("a step took %.2f s where this card needs about %.2f s: %s", min(steps_s), planned_s, why)
 
     def _must_tile(self, pixels: int) -> bool:
         """Whether the autoencoder has to work tile by tile beside what stays on the card and the ring, not yet lent."""

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from pipeline.hardware import Gpu, find_gpu, torch_has_cuda
+from pipeline.hardware import Gpu, find_gpu, torch_has_cuda, why_slow
 
 CARDS = {0: "NVIDIA GeForce RTX 4060", 1: "NVIDIA A2", "GPU-5c0f": "NVIDIA L4", "MIG-77": "NVIDIA H100 MIG"}
 
@@ -73,6 +73,52 @@ def test_card_is_the_one_that_cuda_is_let_see(
 def test_driver_without_a_card_means_no_gpu(driver: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", fail)
     assert find_gpu() is None
+
+
+HOT, POWER, IDLE = pynvml.nvmlClocksEventReasonSwThermalSlowdown, pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown, 1
+
+
+@pytest.mark.parametrize(
+    ("reasons", "programs", "free_mib", "expected"),
+    [
+        (IDLE, 1, 1000, []),
+        (HOT | IDLE, 1, 1000, ["it is too hot, at 91 °C"]),
+        (POWER, 1, 1000, ["it gets too little power"]),
+        (0, 2, 1000, ["it computes for 1 other program"]),
+        (0, 0, 1000, []),  # it did not say who computes on it
+        (0, 1, 255, ["its memory is full"]),
+        (HOT | POWER, 3, 0, ["it is too hot, at 91 °C", "it computes for 2 other programs", "its memory is full"]),
+    ],
+)
+def test_driver_says_why_a_card_is_slow(
+    driver: None, monkeypatch: pytest.MonkeyPatch, reasons: int, programs: int, free_mib: int, expected: list[str]
+) -> None:
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons", lambda _card: reasons)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTemperature", lambda _card, _sensor: 91)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", lambda _card: [object()] * programs)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda _card: SimpleNamespace(free=free_mib * 2**20))
+    assert [cause.partition(", so")[0] for cause in why_slow()] == expected
+
+
+@pytest.mark.parametrize(
+    ("failing", "expected"),
+    [
+        ("nvmlInit", []),
+        ("nvmlDeviceGetHandleByIndex", []),
+        ("nvmlDeviceGetCurrentClocksEventReasons", ["it computes for 1 other program"]),  # an old driver
+        ("nvmlDeviceGetTemperature", ["it is too hot", "it computes for 1 other program"]),
+        ("nvmlDeviceGetComputeRunningProcesses", ["it is too hot, at 91 °C"]),
+        ("nvmlDeviceGetMemoryInfo", ["it is too hot, at 91 °C", "it computes for 1 other program"]),
+    ],
+)
+def test_what_a_driver_does_not_say_is_left_out(
+    driver: None, monkeypatch: pytest.MonkeyPatch, failing: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons", lambda _card: HOT)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTemperature", lambda _card, _sensor: 91)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", lambda _card: [object()] * 2)
+    monkeypatch.setattr(pynvml, failing, fail)
+    assert why_slow() == expected
 
 
 def test_whether_torch_has_cuda_is_read_without_importing_it() -> None:

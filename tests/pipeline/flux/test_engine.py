@@ -486,19 +486,29 @@ def test_picture_in_tiles_is_nearly_the_same(
     assert 0 < difference.mean() < 20
 
 
-@pytest.mark.parametrize(("times", "is_said"), [(2.9, False), (3.1, True)])
+@pytest.mark.parametrize(
+    ("times", "causes", "said"),
+    [
+        (2.9, ["it is too hot"], None),
+        (3.1, ["it is too hot", "its memory is full"], "about 2.00 s: it is too hot; its memory is full"),
+        (3.1, [], "gives no reason"),
+    ],
+)
 def test_steps_that_take_three_times_as_long_as_planned_are_said(
     streaming_engine: FluxEngine,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     times: float,
-    is_said: bool,
+    causes: list[str],
+    said: str | None,
 ) -> None:
     image = streaming_engine.generate(a_spec(), on_progress=ignore, should_stop=never)
     monkeypatch.setattr(engine_module, "floor_seconds", lambda *_, **__: 2.0 * EFFICIENCY)
+    monkeypatch.setattr(engine_module, "why_slow", lambda: causes)
     caplog.clear()
     streaming_engine._check_speed(image, [9.0, 2.0 * times])
-    assert ("a step took" in caplog.text) is is_said
+    assert (said or "") in caplog.text
+    assert ("a step took" in caplog.text) is (said is not None)
 
 
 def test_what_other_programs_leave_is_asked_for_before_every_picture(
