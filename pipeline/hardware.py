@@ -67,7 +67,7 @@ def why_slow() -> list[str]:
         elif slowed_by & UNDERPOWERED:
             causes.append("it gets too little power")
         if others := len(asked(pynvml.nvmlDeviceGetComputeRunningProcesses) or [None]) - 1:
-            causes.append(f"it computes for {others} other program{'s' if others > 1 else ''}")
+            causes.append("another program uses it" if others == 1 else f"{others} other programs use it")
         memory = asked(pynvml.nvmlDeviceGetMemoryInfo)
         if memory is not None and memory.free < FULL_MIB * MIB:
             causes.append(

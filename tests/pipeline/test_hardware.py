@@ -84,10 +84,10 @@ HOT, POWER, IDLE = pynvml.nvmlClocksEventReasonSwThermalSlowdown, pynvml.nvmlClo
         (IDLE, 1, 1000, []),
         (HOT | IDLE, 1, 1000, ["it is too hot, at 91 °C"]),
         (POWER, 1, 1000, ["it gets too little power"]),
-        (0, 2, 1000, ["it computes for 1 other program"]),
+        (0, 2, 1000, ["another program uses it"]),
         (0, 0, 1000, []),  # it did not say who computes on it
         (0, 1, 255, ["its memory is full"]),
-        (HOT | POWER, 3, 0, ["it is too hot, at 91 °C", "it computes for 2 other programs", "its memory is full"]),
+        (HOT | POWER, 3, 0, ["it is too hot, at 91 °C", "2 other programs use it", "its memory is full"]),
     ],
 )
 def test_driver_says_why_a_card_is_slow(
@@ -105,10 +105,10 @@ def test_driver_says_why_a_card_is_slow(
     [
         ("nvmlInit", []),
         ("nvmlDeviceGetHandleByIndex", []),
-        ("nvmlDeviceGetCurrentClocksEventReasons", ["it computes for 1 other program"]),  # an old driver
-        ("nvmlDeviceGetTemperature", ["it is too hot", "it computes for 1 other program"]),
+        ("nvmlDeviceGetCurrentClocksEventReasons", ["another program uses it"]),  # an old driver
+        ("nvmlDeviceGetTemperature", ["it is too hot", "another program uses it"]),
         ("nvmlDeviceGetComputeRunningProcesses", ["it is too hot, at 91 °C"]),
-        ("nvmlDeviceGetMemoryInfo", ["it is too hot, at 91 °C", "it computes for 1 other program"]),
+        ("nvmlDeviceGetMemoryInfo", ["it is too hot, at 91 °C", "another program uses it"]),
     ],
 )
 def test_what_a_driver_does_not_say_is_left_out(
