@@ -215,10 +215,9 @@ def draw(
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model) if model else choose_model(config.pipeline)[0]
-    if aspect is not None and aspect not in set(Aspect):
-        raise InvalidSpec("aspect", f"must be one of {SHAPES}")
-    shape = None if aspect is None else Aspect(aspect)
-    options = ImageOptions(prompt=prompt, seed=seed, steps=steps, aspect=shape, model=card.name, strength=strength)
+    options = ImageOptions.read(
+        prompt=prompt, seed=seed, steps=steps, aspect=aspect, model=card.name, strength=strength
+    )
     random_seed, source = secrets.randbelow(MAX_SEED + 1), None
     if image is None:
         spec = card.resolve(options, random_seed=random_seed)

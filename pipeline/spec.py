@@ -39,6 +39,15 @@ class Aspect(StrEnum):
     WIDE = "wide"
 
 
+# Annotation of a field → what its value may be, and how that is said. `bool` is an `int` to Python, never to a person.
+_KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
+    "str": (str, "must be text"),
+    "int": (int, "must be a whole number"),
+    "float": ((float, int), "must be a number"),
+    "Aspect": (Aspect, "must be a shape"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
     """What a person asked for; None where they said nothing. Seed −1 means random, like None."""
@@ -49,6 +58,38 @@ class ImageOptions:
     aspect: Aspect | None = None
     model: str | None = None
     strength: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the types; ranges are checked in the spec.
+
+        Raises:
+            InvalidSpec: a field is of another type.
+        """
+        _check_types(self)
+
+    @classmethod
+    def read(cls, **values: object) -> ImageOptions:
+        """Make options of what came from outside: the one door for form, endpoint, slash command and shell.
+
+        JSON writes whole numbers as 7.0 and forms leave "" in a list where nothing was chosen; both are understood.
+
+        Raises:
+            InvalidSpec: a value is of a type that its field cannot have, or names no shape.
+        """
+        read = {"prompt": None, **values}
+        for name in ("seed", "steps"):
+            if isinstance(value := read.get(name), float) and value.is_integer():  # false for NaN and infinity
+                read[name] = int(value)
+        if isinstance(strength := read.get("strength"), int) and not isinstance(strength, bool):
+            read["strength"] = float(strength) if abs(strength) <= MAX_SEED else math.inf
+        for name in ("aspect", "model"):
+            read[name] = None if read.get(name) == "" else read.get(name)
+        if isinstance(aspect := read["aspect"], str):
+            try:
+                read["aspect"] = Aspect(aspect)
+            except ValueError as error:
+                raise InvalidSpec("aspect", f"must be one of {', '.join(Aspect)}") from error
+        return cls(**read)  # type: ignore[arg-type]  # `__post_init__` checks them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +112,24 @@ class ImageSpec:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
+        """Raises InvalidSpec, see `check`."""
+        self.check()
+
+    @classmethod
+    def accepted(cls, **fields: str | int | float) -> ImageSpec:
+        """Make a spec that was accepted before, perhaps by a release with other bounds, from all fields."""
+        spec = object.__new__(cls)
+        for name, value in fields.items():
+            object.__setattr__(spec, name, value)
+        return spec
+
+    def check(self) -> None:
         """Check what is true for any model.
 
         Raises:
-            InvalidSpec: a field is out of range.
+            InvalidSpec: a field is of another type or out of range.
         """
+        _check_types(self)
         if not self.prompt:
             raise InvalidSpec("prompt", "is empty")
         if len(self.prompt) > MAX_PROMPT_CHARS:
@@ -138,6 +192,17 @@ class ImageSpec:
             elif type(value).__name__ != kind:
                 raise InvalidSpec(name, f"must be {kind}")
         return cls(**fields)
+
+
+def _check_types(values: ImageOptions | ImageSpec) -> None:
+    for field in dataclasses.fields(values):
+        value = getattr(values, field.name)
+        name, _, nothing = str(field.type).partition(" | ")
+        kind, reason = _KINDS[name]
+        if value is None and nothing:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InvalidSpec(field.name, reason)
 
 
 def clean_prompt(text: str) -> str:

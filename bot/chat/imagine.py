@@ -16,9 +16,8 @@ from bot.chat.translations import text
 from bot.errors import NotAccepting
 from bot.jobs import Request
 from bot.wording import ASPECT_KEYS
-from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
-from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, ImageOptions
 
 
 class Imagine:
@@ -61,7 +60,8 @@ class Imagine:
         desk.gate.check_channel(interaction)
         if not desk.service.is_accepting:
             raise NotAccepting
-        options = ImageOptions(prompt=prompt, seed=seed, steps=steps, aspect=_shape(aspect))
+        # Discord offers lists and ranges, but a client of one's own may send anything.
+        options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps, aspect=aspect)
         async with placeholder(interaction) as message_id:
             reply_to = desk.reply.address(interaction, message_id)
             request = Request(
@@ -76,17 +76,3 @@ class Imagine:
                 is_there = await desk.reply.open(interaction, job, standing)
         if not is_there:
             await desk.service.card_deleted(FRONTEND, reply_to.key)
-
-
-def _shape(aspect: str | None) -> Aspect | None:
-    """The shape of that name. Discord offers a list, but a client of one's own may send anything.
-
-    Raises:
-        InvalidSpec
-    """
-    if not aspect:
-        return None
-    try:
-        return Aspect(aspect)
-    except ValueError as error:
-        raise InvalidSpec("aspect", f"{aspect!r} is no shape") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -15,6 +16,8 @@ from pipeline.spec import (
     MAX_SEED,
     MAX_SIDE_PX,
     MAX_STEPS,
+    Aspect,
+    ImageOptions,
     ImageSpec,
     clean_prompt,
 )
@@ -165,6 +168,65 @@ def test_clean_prompt_is_accepted_or_empty(text: str) -> None:
 )
 def test_prompt_is_cleaned(typed: str, clean: str) -> None:
     assert clean_prompt(typed) == clean
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompt", None),
+        ("prompt", ["a cat"]),
+        ("prompt", b"a cat"),
+        ("seed", True),
+        ("seed", "7"),
+        ("seed", 7.5),
+        ("seed", float("nan")),
+        ("steps", float("inf")),
+        ("steps", [4]),
+        ("steps", {}),
+        ("aspect", "round"),
+        ("aspect", 3),
+        ("aspect", ["square"]),
+        ("model", 7),
+        ("model", {"name": "demo"}),
+        ("strength", True),
+        ("strength", "0.5"),
+        ("strength", []),
+    ],
+)
+def test_value_of_another_type_is_refused_at_the_door(field: str, value: object) -> None:
+    with pytest.raises(InvalidSpec) as raised:
+        ImageOptions.read(**{"prompt": "a cat", field: value})
+    assert raised.value.field == field
+
+
+@given(st.sampled_from(["prompt", "seed", "steps", "aspect", "model", "strength"]), JSON_VALUES)
+def test_any_value_at_the_door_is_read_or_refused(field: str, value: object) -> None:
+    with contextlib.suppress(InvalidSpec):
+        ImageOptions.read(**{"prompt": "a cat", field: value})
+
+
+def test_values_as_json_and_forms_write_them_are_understood() -> None:
+    read = ImageOptions.read(prompt="a cat", seed=7.0, steps=4.0, aspect="wide", model="", strength=1)
+    assert read == ImageOptions(prompt="a cat", seed=7, steps=4, aspect=Aspect.WIDE, strength=1.0)
+    assert ImageOptions.read(prompt="a cat", aspect="", seed=None) == ImageOptions(prompt="a cat")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompt", 7),
+        ("seed", True),
+        ("seed", 1.0),
+        ("steps", "4"),
+        ("strength", True),
+        ("guidance", "3"),
+        ("model", None),
+    ],
+)
+def test_spec_holds_no_value_of_another_type(field: str, value: object) -> None:
+    with pytest.raises(InvalidSpec) as raised:
+        ImageSpec(**fields(**{field: value}))  # type: ignore[arg-type]
+    assert raised.value.field == field
 
 
 def test_pixel_steps_measure_the_job() -> None:
