@@ -9,12 +9,13 @@ BotError
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
-│  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id)
+│  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 └─ OperatorError                 said to the operator, stops the start
    ├─ ConfigError(problems, way_out)
    ├─ SchemaTooNew(path, found, known)
    ├─ DatabaseUnusable(path, reason, way_out)
+   │  └─ DatabaseLocked        another program holds it at this moment
    ├─ AlreadyRunning(path)
    └─ FrontendUnavailable(frontend, reason)
       └─ FrontendUnreachable   the network, or the other side, is down
@@ -120,6 +121,14 @@ class JobAlreadyFinished(Refusal):
         self.job_id = job_id
 
 
+class JobUnreadable(Refusal):
+    """The stored settings of the job are damaged, or of a later release: they make no new one."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
 class StoreUnavailable(BotError):
     """The database is locked by another program, full, or its disk fails; later it may work again."""
 
@@ -159,6 +168,12 @@ class DatabaseUnusable(OperatorError):
     def __init__(self, path: Path, reason: str, *, way_out: str = "restore a backup, or move the file away") -> None:
         super().__init__(f"the database {path} cannot be used: {reason}; {way_out}")
         self.path, self.reason, self.way_out = path, reason, way_out
+
+
+class DatabaseLocked(DatabaseUnusable):
+    """Another program holds the database; once it lets go, a start works."""
+
+    exit_code = ExitCode.FAILED
 
 
 class AlreadyRunning(OperatorError):

@@ -22,7 +22,7 @@ from bot.jobs import FailureCode, Job, JobStatus, Request, Standing, StopReason,
 from bot.store.database import insist
 from bot.store.jobstore import JobStore, Measurement
 from bot.store.settingstore import SettingStore
-from pipeline import ImageSpec, Progress, Stage
+from pipeline import ImageSpec, InvalidSpec, Progress, Stage
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,10 @@ class JobQueue:
             if job is not None and self._is_closed:  # closed while the database worked
                 await self.requeue(job.id)
                 return None
+            if job is not None and (flaw := _flaw(job)) is not None:
+                log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
+                await self.fail(job.id, flaw, ran_s=0.0)
+                continue
             if job is not None:
                 running = self._running[job.id] = RunningJob(job, self._stops.setdefault(job.id, StopSignal()))
                 self._tell()
@@ -305,3 +309,14 @@ class JobQueue:
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+def _flaw(job: Job) -> FailureCode | None:
+    """Why a stored job cannot be drawn; bounds may have been lowered since it was accepted."""
+    if job.flaw is not None:
+        return job.flaw
+    try:
+        job.spec.check()
+    except InvalidSpec:
+        return FailureCode.INVALID_SPEC
+    return None

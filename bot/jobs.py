@@ -61,6 +61,9 @@ class FailureCode(StrEnum):
     MODEL_MISSING = "model_missing"
     INVALID_SPEC = "invalid_spec"
     STORAGE = "storage"  # the picture could not be saved
+    UNREADABLE = "unreadable"  # the stored settings are damaged
+    NEWER_RELEASE = "newer_release"  # a later release wrote settings that this one does not know
+    OTHER = "other"  # a later release knows why
 
 
 class StopReason(StrEnum):
@@ -144,6 +147,7 @@ class Job:
     image_bytes: int | None
     delivery: Delivery
     delivery_attempts: int
+    flaw: FailureCode | None = None  # why this release cannot draw it; `spec` then holds what could be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

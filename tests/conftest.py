@@ -79,6 +79,7 @@ def clock() -> FrozenClock:
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     async with Database.open(tmp_path / "data" / "test.db") as database:
+        await database.fetch_all("PRAGMA ignore_check_constraints = OFF")  # our own mistakes are to be found
         yield database
 
 

@@ -13,11 +13,13 @@ from typing import Final
 
 import discord
 
+from bot.delivery import DeliveryImpossible
 from bot.jobs import Job, ReplyTo
 
 FRONTEND: Final = "discord"
 # Discord limits edits of messages older than an hour (code 30046): leave those edits to results.
 OLD_CARD_S: Final = 3600.0
+MAX_ID: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,21 @@ class Address:
 
     @classmethod
     def read(cls, reply_to: ReplyTo) -> Address:
-        """Parse what `reply_to` wrote."""
-        return cls(**json.loads(reply_to.address))
+        """Parse what `reply_to` wrote, in this release or a later one.
+
+        Raises:
+            DeliveryImpossible: it is damaged.
+        """
+        try:
+            stored = json.loads(reply_to.address)
+            address = cls(**{field.name: stored[field.name] for field in dataclasses.fields(cls)})
+            ids = [address.channel_id, address.message_id, address.user_id]
+            ids += [] if address.guild_id is None else [address.guild_id]
+            if not all(type(each) is int and 0 <= each < MAX_ID for each in ids) or type(address.locale) is not str:
+                raise ValueError("an id or the language is of another type")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise DeliveryImpossible(f"where to answer cannot be read: {type(error).__name__}") from error
+        return address
 
     def reply_to(self) -> ReplyTo:
         """Pack it for the job's row; the message id is the key under which deletions are reported."""
@@ -51,4 +66,7 @@ def is_of_server(job: Job, guild_id: int | None) -> bool:
     """Whether the job was asked for on this server; never true of direct messages and other front ends."""
     if guild_id is None or job.reply_to.frontend != FRONTEND:
         return False
-    return Address.read(job.reply_to).guild_id == guild_id
+    try:
+        return Address.read(job.reply_to).guild_id == guild_id
+    except DeliveryImpossible:
+        return False

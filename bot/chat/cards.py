@@ -77,7 +77,7 @@ def result_card(
         notes.append(wording.say("card-shrunk", format=shrunk_to))
     if picture is None:
         notes.append(wording.say("card-picture-pruned"))
-    block = f"```\n{command(job)}\n```" if with_prompt else ""
+    block = f"```\n{command(job)}\n```" if with_prompt and job.flaw is None else ""
     room = MAX_DESCRIPTION - units("\n".join([block, *notes])) - 2
     if room < STATUS_PROMPT:  # almost 2000 characters that each count twice
         block, room = "", MAX_DESCRIPTION - units("\n".join(notes)) - 2
@@ -224,4 +224,4 @@ def _aspect(spec: ImageSpec) -> Aspect | None:
 
 
 def _prompt(job: Job, room: int, wording: Wording, with_prompt: bool) -> str:
-    return shorten(escape(job.spec.prompt), room) if with_prompt else wording.say("card-prompt-hidden")
+    return shorten(escape(wording.prompt(job)), room) if with_prompt else wording.say("card-prompt-hidden")

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 COMMANDS_SETTING: Final = "discord.commands"  # JSON: where commands are registered → hash of what was
 GLOBAL: Final = "global"
+PLACE: Final = re.compile(rf"{GLOBAL}|[0-9]{{1,19}}")
 # Longer waits than this are handed to us as RateLimited, so that deliveries can be postponed instead of
 # sleeping inside the library; 30 is the least it takes.
 MAX_RATELIMIT_S: Final = 30.0
@@ -161,7 +163,8 @@ class ChatClient(discord.AutoShardedClient):
         wanted = {str(guild_id): await self._commands_hash() for guild_id in self._config.allowed_guilds} or {
             GLOBAL: await self._commands_hash()
         }
-        known: dict[str, str] = json.loads(await self._settings.get(COMMANDS_SETTING) or "{}")
+        stored = await self._settings.get_json(COMMANDS_SETTING)
+        known = {place: what for place, what in _items(stored) if PLACE.fullmatch(place)}
         for place in {**known, **wanted}:
             if known.get(place) == wanted.get(place):
                 continue
@@ -273,5 +276,9 @@ async def _insist_on_cancelling(work: Coroutine[Any, Any, None]) -> None:
     await task
 
 
-def _without(known: dict[str, Any], place: str) -> dict[str, Any]:
+def _items(stored: object) -> Iterable[tuple[str, object]]:
+    return stored.items() if isinstance(stored, dict) else ()
+
+
+def _without(known: dict[str, object], place: str) -> dict[str, object]:
     return {name: value for name, value in known.items() if name != place}

@@ -251,7 +251,7 @@ def queue_lines(unfinished: list[tuple[Job, Standing]], wording: Wording, *, now
         else:
             position = standing.position or 1
             line = wording.say("queue-waiting", position=position, job_id=job.id, who=mention(job), finish=when)
-        prompt = shorten(escape(job.spec.prompt), LINE_PROMPT // 2) if with_prompts else ""
+        prompt = shorten(escape(wording.prompt(job)), LINE_PROMPT // 2) if with_prompts else ""
         lines.append(f"{line} — {prompt}" if prompt else line)
     if len(unfinished) > QUEUE_LINES:
         lines.append(wording.say("queue-more", count=len(unfinished) - QUEUE_LINES))
@@ -261,7 +261,7 @@ def queue_lines(unfinished: list[tuple[Job, Standing]], wording: Wording, *, now
 def choices(jobs: list[Job], current: str, wording: Wording) -> list[app_commands.Choice[int]]:
     """Jobs as suggestions: those whose number or prompt holds what was typed, at most 25."""
     found = [
-        app_commands.Choice(name=_label(job), value=job.id)
+        app_commands.Choice(name=_label(job, wording), value=job.id)
         for job in jobs
         if current.lower() in f"{job.id} {job.spec.prompt}".lower()
     ]
@@ -339,7 +339,7 @@ def _lines(page: list[Job], wording: Wording) -> list[str]:
             when=relative(job.finished_at or job.queued_at),
             seed=job.spec.seed,
         )
-        + f" — {shorten(escape(job.spec.prompt), LINE_PROMPT)}"
+        + f" — {shorten(escape(wording.prompt(job)), LINE_PROMPT)}"
         for job in page
     ]
 
@@ -349,5 +349,5 @@ async def _upload(desk: Desk, job: Job, guild: discord.Guild | None) -> uploads.
     return None if path is None else await desk.reply.fit(path, guild.id if guild else None)
 
 
-def _label(job: Job) -> str:
-    return shorten(f"#{job.id} · {job.spec.prompt}", MAX_CHOICE)
+def _label(job: Job, wording: Wording) -> str:
+    return shorten(f"#{job.id} · {wording.prompt(job)}", MAX_CHOICE)

@@ -112,7 +112,11 @@ class ChatReply:
         Raises:
             CardGone, DeliveryDelayed
         """
-        key, address, wording = job.reply_to.key, Address.read(job.reply_to), _wording(job)
+        key = job.reply_to.key
+        try:
+            address, wording = Address.read(job.reply_to), _wording(job)
+        except DeliveryImpossible:  # `deliver` says so, once
+            return
         if address.is_old:
             return
         try:

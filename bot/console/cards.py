@@ -67,7 +67,7 @@ def picture_card(job: Job, address: str | None, wording: Wording) -> str:
     else:
         picture = (
             f'<a href="{escape(address)}" target="_blank" rel="noopener"><img src="{escape(address)}" '
-            f'width="{job.spec.width}" height="{job.spec.height}" alt="{escape(job.spec.prompt)}"></a>'
+            f'width="{job.spec.width}" height="{job.spec.height}" alt="{escape(wording.prompt(job))}"></a>'
         )
         text = escape(wording.say("console-download"))
         download = f'<a class="button" href="{escape(address)}" download="{escape(file_name(job))}">{text}</a>'
@@ -80,11 +80,11 @@ def picture_card(job: Job, address: str | None, wording: Wording) -> str:
 
 def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
     """A picture in the gallery; pressing it shows it in full."""
-    name = wording.say("console-show", prompt=job.spec.prompt)
+    name = wording.say("console-show", prompt=wording.prompt(job))
     inside = f'<img src="{escape(address)}" alt="" loading="lazy">' if address else f"<span>#{job.id}</span>"
     return (
         f'<button class="thumbnail" data-key="thumbnail-{job.id}" data-do="show" data-id="{job.id}" '
-        f'aria-label="{escape(name)}" title="{escape(job.spec.prompt)}">{inside}</button>'
+        f'aria-label="{escape(name)}" title="{escape(wording.prompt(job))}">{inside}</button>'
     )
 
 
@@ -184,7 +184,7 @@ def _about(job: Job, wording: Wording, *, seconds: float | None = None) -> str:
         settings = wording.say("console-from-picture", settings=settings, strength=f"{spec.strength:g}")
     if seconds is not None and seconds >= 0.1:
         settings = wording.say("card-seconds", settings=settings, seconds=f"{seconds:.1f}")
-    return f'<p class="prompt">{escape(spec.prompt)}</p><p class="settings">{escape(settings)}</p>'
+    return f'<p class="prompt">{escape(wording.prompt(job))}</p><p class="settings">{escape(settings)}</p>'
 
 
 def _stranger(job: Job, wording: Wording) -> str:

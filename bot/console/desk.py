@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from bot.console import cards
 from bot.console.people import FRONTEND, THIS_MACHINE, Visitor, keyed_hash
-from bot.errors import JobNotFound, Refusal, StoreUnavailable
+from bot.errors import JobNotFound, JobUnreadable, Refusal, StoreUnavailable
 from bot.jobqueue import Clock
 from bot.jobs import Job, JobStatus, ReplyTo, Request, Standing
 from bot.service import Service
@@ -230,7 +230,13 @@ class Desk:
             return None
 
     def options(self, job: Job) -> ImageOptions:
-        """What would have to be asked for to get such a picture, but for the seed."""
+        """What would have to be asked for to get such a picture, but for the seed.
+
+        Raises:
+            JobUnreadable
+        """
+        if job.flaw is not None:
+            raise JobUnreadable(job.id)
         spec = job.spec
         model = spec.model if spec.model in self._service.cards else None
         sizes = self._service.card_of(model).sizes
@@ -308,5 +314,8 @@ def _clean_name(name: str) -> str:
 
 
 def _name(job: Job) -> str:
-    name = json.loads(job.reply_to.address).get("name", "")
-    return name if isinstance(name, str) else ""
+    try:
+        name = json.loads(job.reply_to.address).get("name")
+    except (ValueError, AttributeError, RecursionError):  # a damaged row is nobody's name
+        return ""
+    return _clean_name(name) if isinstance(name, str) else ""

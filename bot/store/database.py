@@ -8,27 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 import aiosqlite
 from filelock import FileLock, Timeout
 
-from bot.errors import AlreadyRunning, DatabaseUnusable, SchemaTooNew, StoreUnavailable
+from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
 
 BUSY_TIMEOUT_MS: Final = 5000
 PRIMARY_CODE: Final = 0xFF  # of an extended result code
 PASSING_TROUBLES: Final = frozenset(
-    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,  # its -wal file, while the process has no file handle left
+        sqlite3.SQLITE_PROTOCOL,
+    }
 )
+# What a damaged file leads to. "no such table" has the code of every mistake in SQL: the statements are tested, so
+# that it is the table that is gone.
+DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+MISSING: Final = ("no such table", "no such column", "has no column", "malformed database schema")
 RETRY_S: Final = 5.0
 LET_WRITE: Final = "give the bot's user the right to write there, or set [storage] data_dir"
 NAME_A_FOLDER: Final = "set [storage] data_dir to a folder"
+LET_GO: Final = "close the program that holds it (an editor of databases, a backup), then start again"
+MAKE_ROOM: Final = "free some space on its disk, or move [storage] data_dir to another"
+RESTORE: Final = "restore a backup, or move the file away, see “A damaged database” in docs/operating.md"
 
 SqlValue = str | int | float | None
 T = TypeVar("T")
@@ -49,6 +66,8 @@ class Database:
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
+        self._is_damaged = asyncio.Event()
+        self._damage: DatabaseUnusable | None = None
         self.path = path
 
     @classmethod
@@ -61,20 +80,24 @@ class Database:
         Raises:
             AlreadyRunning: another process has it.
             SchemaTooNew: a newer release wrote it.
-            DatabaseUnusable: not a database, damaged, or in a folder that cannot be made or written.
+            DatabaseUnusable: not a database, damaged, locked, read-only, on a full disk, or in a folder that cannot be
+                made or written.
         """
         async with AsyncExitStack() as stack:
             try:
                 # Prompts, pictures and the page's secret are nobody else's on this machine.
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # The kernel drops this lock with the process, on kill −9 too.
-                lock = FileLock(path.with_suffix(".lock"), timeout=0, thread_local=False)
+                lock = FileLock(path.with_suffix(".lock"), timeout=0, mode=0o600, thread_local=False)
                 stack.enter_context(lock)
+                _keep_private(path)
                 # A refusal to open is met here: aiosqlite leaves a thread behind that reports to a closed loop.
                 sqlite3.connect(path).close()
                 # Closed on every way out: the connection's thread is no daemon and would keep the process alive.
                 connection = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
                 connection.row_factory = sqlite3.Row
+                # One damaged text must not spoil a statement that reads the rows of others as well.
+                connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
                 database = cls(connection, path)
                 await database._prepare()
             except Timeout as error:
@@ -84,22 +107,38 @@ class Database:
                     raise DatabaseUnusable(path, f"{file} is no folder", way_out=NAME_A_FOLDER) from error
                 raise DatabaseUnusable(path, error.strerror or str(error), way_out=LET_WRITE) from error
             except sqlite3.DatabaseError as error:
-                raise DatabaseUnusable(path, str(error)) from error
+                raise unusable(path, error) from error
+            except StoreUnavailable as error:
+                raise unusable(path, error) from error
             yield database
 
     async def fetch_all(self, sql: str, values: Mapping[str, SqlValue] | None = None) -> list[sqlite3.Row]:
         """Run one statement and return all its rows; `RETURNING` counts as rows.
 
         Raises:
-            StoreUnavailable: locked for longer than the busy timeout, full, or an I/O error: nothing happened.
+            StoreUnavailable: locked for longer than the busy timeout, full, an I/O error, or damaged: nothing happened.
         """
         try:
             return list(await self._connection.execute_fetchall(sql, values or {}))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & PRIMARY_CODE in PASSING_TROUBLES:
-                is_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
-                raise StoreUnavailable(str(error), is_full=is_full) from error
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+            if _is_damage(error):
+                self._damage = self._damage or unusable(self.path, error)
+                self._is_damaged.set()
+                raise StoreUnavailable(str(error), is_full=False) from error
+            if code in PASSING_TROUBLES:
+                raise StoreUnavailable(str(error), is_full=code == sqlite3.SQLITE_FULL) from error
             raise
+
+    async def watch(self) -> NoReturn:
+        """Wait until a statement, whoever ran it, finds the file damaged: nothing can be relied on any more.
+
+        Raises:
+            DatabaseUnusable
+        """
+        await self._is_damaged.wait()
+        assert self._damage is not None, "set before"
+        raise self._damage
 
     async def fetch_one(self, sql: str, values: Mapping[str, SqlValue] | None = None) -> sqlite3.Row | None:
         """Run one statement and return its first row, or None."""
@@ -111,6 +150,9 @@ class Database:
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
             "synchronous = NORMAL",  # survives a killed process; a power cut may lose the last moments
+            # The CHECKs of the schema are for our own mistakes, and hold in the tests. Here a row that breaks one, by
+            # damage or by another program, must not make a statement fail that would have moved other rows on.
+            "ignore_check_constraints = ON",
         ):
             # Rows are fetched: an unread cursor of journal_mode makes the next commit fail.
             await self._connection.execute_fetchall(f"PRAGMA {pragma}")
@@ -122,14 +164,20 @@ class Database:
         if pending and found:
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
             backup = self.path.with_name(f"{self.path.stem}.v{found}.{stamp}.db")
+            _keep_private(backup)
             await self._connection.execute_fetchall("VACUUM INTO :backup", {"backup": str(backup)})
-        for migration in pending:
+        # Without any migration, one write all the same: a file that takes none is to be told at the start.
+        for script in [_as_transaction(migration) for migration in pending] or [
+            _as_transaction(Migration(found, "", ""))
+        ]:
             try:
-                await self._connection.executescript(_as_transaction(migration))
+                await self._connection.executescript(script)
             except sqlite3.DatabaseError:
                 if self._connection.in_transaction:
                     await self._connection.execute_fetchall("ROLLBACK")
                 raise
+        for look in _looks():
+            await self._connection.execute_fetchall(look)
 
 
 async def insist(statement: Callable[[], Awaitable[T]]) -> T:
@@ -171,7 +219,8 @@ def file_in_the_way(folder: Path) -> Path | None:
 def rehearse_migrations(path: Path) -> list[str]:
     """Try on a copy in memory what opening `path` would do; names of the scripts that would run.
 
-    Blocks; touches nothing on disk. A missing file counts as an empty database.
+    Blocks; touches nothing on disk. A missing file counts as an empty database. Every page is looked at, so that damage
+    is found which opening would not meet.
 
     Raises:
         SchemaTooNew, DatabaseUnusable
@@ -183,11 +232,60 @@ def rehearse_migrations(path: Path) -> list[str]:
                     original.backup(copy)
             found = int(copy.execute("PRAGMA user_version").fetchone()[0])
             pending = pending_migrations(found, path)
+            if found and (damage := copy.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise DatabaseUnusable(path, f"it is damaged ({damage})", way_out=RESTORE)
             for migration in pending:
                 copy.executescript(_as_transaction(migration))
+            for look in _looks():
+                copy.execute(look).fetchall()
             return [migration.name for migration in pending]
     except sqlite3.DatabaseError as error:
-        raise DatabaseUnusable(path, str(error)) from error
+        raise unusable(path, error) from error
+
+
+def unusable(path: Path, error: sqlite3.DatabaseError | StoreUnavailable) -> DatabaseUnusable:
+    """What the operator is to know and to do about an error of SQLite that stops a start, or the service."""
+    cause = error.__cause__ if isinstance(error, StoreUnavailable) else error
+    match getattr(cause, "sqlite_errorcode", 0) & PRIMARY_CODE:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return DatabaseLocked(path, "another program has locked it", way_out=LET_GO)
+        case sqlite3.SQLITE_FULL:
+            return DatabaseUnusable(path, "its disk is full", way_out=MAKE_ROOM)
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return DatabaseUnusable(path, str(cause), way_out=LET_WRITE)
+        case sqlite3.SQLITE_IOERR:
+            return DatabaseUnusable(path, f"its disk fails ({cause})", way_out=RESTORE)
+    return DatabaseUnusable(path, f"it is damaged ({cause})" if _is_damage(cause) else str(cause), way_out=RESTORE)
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+    return code in DAMAGE or any(text in str(error) for text in MISSING)
+
+
+@cache
+def _looks() -> tuple[str, ...]:
+    """Statements that read a row of every table by its columns: what is missing is told at the start."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        for migration in migrations():
+            fresh.executescript(migration.sql)
+        columns = fresh.execute(
+            """
+            SELECT tables.name, group_concat(columns.name)
+            FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+            WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'
+            GROUP BY tables.name
+            """
+        ).fetchall()
+    return tuple(f"SELECT {names} FROM {table} LIMIT 1" for table, names in columns)
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file, or take from others the right to read it: SQLite gives its side files the same rights."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for file in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))):
+        with suppress(OSError):  # it is not there, or somebody else's, who may have let us write it
+            file.chmod(0o600)
 
 
 def _as_transaction(migration: Migration) -> str:

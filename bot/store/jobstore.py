@@ -2,29 +2,36 @@
 
 One method, one statement: each holds its own condition, so two callers can never both win. Times come in
 as parameters (Unix seconds). What a refusal means is said by `bot/limits.py`.
+
+A row may be damaged, or be of another release. No such row may spoil a statement or a list that holds other people's:
+`_job` reads whatever is there, and a statement believes no column that it takes apart or adds up.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Final, TypeVar
 
 from bot.config import LimitsConfig
 from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
+from bot.store import spec_codec
 from bot.store.database import Database
 from pipeline import ImageSpec
 
 DAY_S: Final = 86_400
 FAIRNESS_WINDOW_S: Final = 3600
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
+AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
 # Failed jobs and jobs cancelled before they started cost nothing.
 _COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at IS NULL))"
 _MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
+_SPEC: Final = "CASE WHEN json_valid(spec) THEN spec END"  # what SQL may take apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,7 @@ class JobStore:
                 "reply_frontend": request.reply_to.frontend,
                 "reply_key": request.reply_to.key,
                 "reply_address": request.reply_to.address,
-                "spec": spec.to_json(),
+                "spec": spec_codec.encode(spec),
                 "model": spec.model,
                 "size_class": size_class,
                 "now": now,
@@ -118,7 +125,7 @@ class JobStore:
                 (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS waiting,
                 (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND status IN ('queued', 'running')) AS active,
                 (SELECT json_group_array(queued_at) FROM (
-                    SELECT queued_at FROM jobs
+                    SELECT CAST(queued_at AS INTEGER) AS queued_at FROM jobs
                     WHERE {_MINE} AND queued_at > :now - {DAY_S} AND {_COUNTS}
                     ORDER BY queued_at
                 )) AS counted_at
@@ -144,7 +151,7 @@ class JobStore:
             """,
             {"frontend": frontend, "first": key_prefix, "last": f"{key_prefix}\x7f", "now": now},
         )
-        return sum(row["is_active"] for row in rows), tuple(row["queued_at"] for row in rows)
+        return sum(row["is_active"] for row in rows), tuple(_whole(row["queued_at"]) or 0 for row in rows)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -272,6 +279,7 @@ class JobStore:
         Asked to cancel → cancelled; running and started `max_attempts` times → failed as interrupted; else
         back to their place. Every job's interruption is counted, so that its card says so.
         """
+        await self._take_back(now=now)
         rows = await self._database.fetch_all(
             f"""
             UPDATE jobs
@@ -293,6 +301,25 @@ class JobStore:
             {"max_attempts": max_attempts, "now": now},
         )
         return [_job(row) for row in rows]
+
+    async def _take_back(self, *, now: int) -> None:
+        """Queue again what an earlier release failed because it could not read it, if this one can."""
+        failed = await self._many(
+            """
+            SELECT * FROM jobs
+            WHERE status = 'failed' AND failure_code = :code AND finished_at > :since AND delivery <> 'dropped'
+            """,
+            {"code": FailureCode.NEWER_RELEASE, "since": now - AWAITED_S},
+        )
+        await self._database.fetch_all(
+            """
+            UPDATE jobs
+            SET status = 'queued', failure_code = NULL, started_at = NULL, finished_at = NULL, delivery = 'none',
+                told_at = NULL
+            WHERE id IN (SELECT value FROM json_each(:ids))
+            """,
+            {"ids": json.dumps([job.id for job in failed if job.flaw is None])},
+        )
 
     # ── cancelling ──────────────────────────────────────────────────────────────────────────────────
 
@@ -416,8 +443,8 @@ class JobStore:
               AND (:before_id IS NULL OR id < :before_id)
               AND (
                   :search IS NULL
-                  OR json_extract(spec, '$.prompt') LIKE :pattern ESCAPE '\\'
-                  OR CAST(json_extract(spec, '$.seed') AS TEXT) = :search
+                  OR json_extract({_SPEC}, '$.prompt') LIKE :pattern ESCAPE '\\'
+                  OR CAST(json_extract({_SPEC}, '$.seed') AS TEXT) = :search
               )
             ORDER BY id DESC
             LIMIT :limit
@@ -437,6 +464,7 @@ class JobStore:
             f"""
             SELECT step_s, fixed_s FROM jobs
             WHERE status = 'done' AND model = :model AND size_class = :size_class
+              AND step_s BETWEEN 0 AND {DAY_S} AND fixed_s BETWEEN 0 AND {DAY_S}
             ORDER BY finished_at DESC
             LIMIT {MEASUREMENTS}
             """,
@@ -469,8 +497,26 @@ class JobStore:
 
     async def sources(self) -> set[str]:
         """The pictures that any job starts from, by `ImageSpec.source`."""
-        rows = await self._database.fetch_all("SELECT DISTINCT json_extract(spec, '$.source') AS source FROM jobs")
-        return {row["source"] for row in rows if row["source"]}
+        rows = await self._database.fetch_all(f"SELECT DISTINCT json_extract({_SPEC}, '$.source') AS source FROM jobs")
+        return {row["source"] for row in rows if isinstance(row["source"], str)}
+
+    async def image_paths(self, job_ids: Collection[int]) -> set[str]:
+        """The picture files that the rows of these jobs name."""
+        rows = await self._database.fetch_all(
+            "SELECT image_path FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND image_path IS NOT NULL",
+            {"ids": json.dumps(list(job_ids))},
+        )
+        return {_text(row["image_path"]) for row in rows}
+
+    async def last_number(self) -> int:
+        """The highest number that a job here ever had; 0 before the first one."""
+        row = await self._database.fetch_one("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+        return 0 if row is None else _whole(row["seq"]) or 0
+
+    async def number_from(self, last: int) -> None:
+        """Number the next job `last` + 1."""
+        await self._database.fetch_all("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
+        await self._database.fetch_all("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', :last)", {"last": last})
 
     async def delete(self, job_ids: Sequence[int]) -> None:
         """Forget these jobs; their pictures have to be gone already."""
@@ -495,23 +541,51 @@ def _escape_like(text: str) -> str:
 
 
 def _job(row: sqlite3.Row) -> Job:
+    """Read a row. What cannot be read becomes a neutral value and, if the job cannot be drawn for that, its `flaw`."""
+    spec, flaw = spec_codec.decode(row["spec"])
+    status = _member(JobStatus, row["status"])
+    code = None if row["failure_code"] is None else _member(FailureCode, row["failure_code"]) or FailureCode.OTHER
+    if status is None:  # of a later release: nothing that is done here touches it
+        status, code = JobStatus.FAILED, FailureCode.OTHER
     return Job(
         id=row["id"],
-        user=UserKey(frontend=row["user_frontend"], id=row["user_id"]),
-        reply_to=ReplyTo(frontend=row["reply_frontend"], key=row["reply_key"], address=row["reply_address"]),
-        spec=ImageSpec.from_json(row["spec"]),
-        status=JobStatus(row["status"]),
-        attempts=row["attempts"],
-        interruptions=row["interruptions"],
+        user=UserKey(frontend=_text(row["user_frontend"]), id=_text(row["user_id"])),
+        reply_to=ReplyTo(
+            frontend=_text(row["reply_frontend"]), key=_text(row["reply_key"]), address=_text(row["reply_address"])
+        ),
+        spec=spec,
+        status=status,
+        attempts=_whole(row["attempts"]) or 0,
+        interruptions=_whole(row["interruptions"]) or 0,
         is_cancel_requested=bool(row["is_cancel_requested"]),
-        failure_code=None if row["failure_code"] is None else FailureCode(row["failure_code"]),
-        queued_at=row["queued_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        ran_s=row["ran_s"],
-        step_s=row["step_s"],
-        image_path=row["image_path"],
-        image_bytes=row["image_bytes"],
-        delivery=Delivery(row["delivery"]),
-        delivery_attempts=row["delivery_attempts"],
+        failure_code=code,
+        queued_at=_whole(row["queued_at"]) or 0,
+        started_at=_whole(row["started_at"]),
+        finished_at=_whole(row["finished_at"]),
+        ran_s=_number(row["ran_s"]) or 0.0,
+        step_s=_number(row["step_s"]),
+        image_path=None if row["image_path"] is None else _text(row["image_path"]),
+        image_bytes=_whole(row["image_bytes"]),
+        delivery=_member(Delivery, row["delivery"]) or Delivery.NONE,
+        delivery_attempts=_whole(row["delivery_attempts"]) or 0,
+        flaw=flaw,
     )
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def _member(kind: type[E], value: object) -> E | None:
+    return next((member for member in kind if member.value == value), None)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and abs(value) < 2**53 else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and abs(value) < 2**53 else None

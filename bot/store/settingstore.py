@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
+
 from bot.store.database import Database
+
+log = logging.getLogger(__name__)
 
 
 class SettingStore:
@@ -15,6 +20,15 @@ class SettingStore:
         """The value last set, or None."""
         row = await self._database.fetch_one("SELECT value FROM settings WHERE key = :key", {"key": key})
         return None if row is None else str(row["value"])
+
+    async def get_json(self, key: str) -> object:
+        """The JSON value last set; None if there is none, or if it is damaged."""
+        text = await self.get(key)
+        try:
+            return None if text is None else json.loads(text)
+        except (ValueError, RecursionError):
+            log.warning("the setting %s cannot be read and counts as not set", key)
+            return None
 
     async def set(self, key: str, value: str | None) -> None:
         """Remember `value`; None forgets the key."""

@@ -96,6 +96,10 @@ class Wording:
         }
         return self.say(key, **bounds)
 
+    def prompt(self, job: Job) -> str:
+        """What was asked for, as it was typed; a sentence in its place if the row is damaged."""
+        return job.spec.prompt or self.say("prompt-unreadable")
+
     def settings(self, job: Job) -> str:
         """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
         spec = job.spec

@@ -27,6 +27,7 @@ not-accepting = I am restarting and take nothing new for a moment. Everything th
 storage-full = My disk is nearly full, so I take nothing new right now. Please tell the person who runs me.
 job-not-found = I know no picture #{ $job_id }. It may have been removed after its time; `/history` lists yours.
 not-your-job = Picture #{ $job_id } belongs to somebody else.
+job-unreadable = The stored settings of picture #{ $job_id } cannot be read, so it cannot be drawn again.
 job-already-finished = Picture #{ $job_id } has already ended, so there is nothing to cancel.
 server-not-allowed = I do not work on this server. The person who runs me chooses the servers.
 channel-not-allowed = I do not draw in this channel. Please go to { $channels }.
@@ -63,6 +64,10 @@ failure-interrupted = I was restarted twice while drawing this. This cost you no
 failure-model-missing = The model's files are missing. This cost you nothing; please tell the person who runs me.
 failure-invalid-spec = The model in use cannot draw this size or these settings. This cost you nothing; please ask again.
 failure-storage = A file of this picture could not be read or saved, most likely because the disk is full. This cost you nothing; please tell the person who runs me.
+failure-unreadable = The stored settings of this picture are damaged, so it cannot be drawn. This cost you nothing; please ask again.
+failure-newer-release = This picture was asked for with a newer version of me, which knew settings that I do not. This cost you nothing; it is drawn if that version is back within a week, or ask again.
+failure-other = This picture failed for a reason that only a newer version of me can tell. This cost you nothing.
+prompt-unreadable = (The stored prompt cannot be read.)
 
 ## The card in the channel
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import AlreadyRunning, DatabaseUnusable, SchemaTooNew, StoreUnavailable
+from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, ExitCode, SchemaTooNew, StoreUnavailable
 from bot.store import database as module
 from bot.store.database import Database, Migration, migrations, rehearse_migrations
 from bot.store.images import ImageStore
@@ -164,3 +164,140 @@ def test_rehearsal_of_a_missing_file_names_every_migration_and_creates_nothing(t
 
 def test_migrations_are_numbered_without_gaps() -> None:
     assert [migration.version for migration in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+# ── damage that shows after opening ─────────────────────────────────────────────────────────────────────
+
+
+async def fill(path: Path) -> None:
+    """A database of some fifty pages, with its -wal file written back."""
+    async with Database.open(path) as database:
+        for number in range(200):
+            values = {"key": f"key {number}", "value": "x" * 900}
+            await database.fetch_all("INSERT INTO settings (key, value) VALUES (:key, :value)", values)
+        await database.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def scribble(path: Path, start: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(os.urandom(path.stat().st_size - start))
+
+
+def cut(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+def drop(path: Path, what: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(what)
+        connection.commit()
+
+
+DAMAGES = {
+    "leaf pages": lambda path: scribble(path, 20 * 4096),
+    "root pages": lambda path: scribble(path, 4096),
+    "cut tail": lambda path: cut(path, 20 * 4096),
+    "cut inside a page": lambda path: cut(path, 20 * 4096 + 7),
+    "missing table": lambda path: drop(path, "DROP TABLE settings"),
+    "missing column": lambda path: drop(path, "ALTER TABLE settings DROP COLUMN value"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damage_is_told_in_one_sentence_with_the_way_out(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "test.db"
+    await fill(path)
+    DAMAGES[damage](path)
+    with pytest.raises(DatabaseUnusable, match=r"it is damaged \(.+\); restore a backup") as told:
+        async with Database.open(path) as database:
+            with pytest.raises(StoreUnavailable):
+                await database.fetch_all("SELECT value FROM settings ORDER BY value")
+            await asyncio.wait_for(database.watch(), 5)
+    assert told.value.exit_code == ExitCode.USAGE  # no supervisor starts it again and again
+    with pytest.raises(DatabaseUnusable, match="restore a backup"):
+        rehearse_migrations(path)
+
+
+async def test_damage_that_shows_while_running_is_told_whoever_meets_it(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    await fill(path)
+    async with Database.open(path) as database:
+        watching = asyncio.create_task(database.watch())
+        await database.fetch_all("PRAGMA cache_size = 0")
+        scribble(path, 4096)
+        with pytest.raises(StoreUnavailable) as trouble:
+            await database.fetch_all("SELECT value FROM settings ORDER BY value")
+        assert not trouble.value.is_full
+        with pytest.raises(DatabaseUnusable, match="damaged"):
+            await asyncio.wait_for(watching, 5)
+
+
+async def test_lock_of_another_program_at_the_start_is_told_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_TIMEOUT_MS", 50)
+    path = tmp_path / "test.db"
+    await fill(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DatabaseLocked, match="another program has locked it; close the program") as told:
+            async with Database.open(path):
+                pass
+    assert told.value.exit_code == ExitCode.FAILED  # a supervisor may try again
+    async with Database.open(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (sqlite3.SQLITE_FULL, "its disk is full; free some space"),
+        (sqlite3.SQLITE_READONLY, "attempt to write; give the bot's user the right"),
+        (sqlite3.SQLITE_READONLY | 8 << 8, "attempt to write; give the bot's user the right"),
+        (sqlite3.SQLITE_CANTOPEN, "attempt to write; give the bot's user the right"),
+        (sqlite3.SQLITE_IOERR | 2 << 8, "its disk fails"),
+    ],
+)
+async def test_database_that_takes_no_write_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, text: str
+) -> None:
+    path = tmp_path / "test.db"
+    await fill(path)
+    import aiosqlite
+
+    executescript = aiosqlite.Connection.executescript
+
+    def refuse(connection: aiosqlite.Connection, script: str) -> object:
+        assert "BEGIN IMMEDIATE" in script
+        trouble = sqlite3.OperationalError("attempt to write")
+        trouble.sqlite_errorcode = error
+        raise trouble
+
+    monkeypatch.setattr(aiosqlite.Connection, "executescript", refuse)
+    with pytest.raises(DatabaseUnusable, match=text):
+        async with Database.open(path):
+            pass
+    monkeypatch.setattr(aiosqlite.Connection, "executescript", executescript)
+    async with Database.open(path):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of POSIX")
+async def test_files_are_for_the_bots_user_alone_whatever_they_and_the_folder_were_before(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o777)
+    path = folder / "test.db"
+    await fill(path)
+    path.chmod(0o666)
+    async with Database.open(path) as database:
+        await database.fetch_all("INSERT INTO settings (key, value) VALUES ('key', 'x')")
+        modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+    assert modes == dict.fromkeys(("test.db", "test.db-wal", "test.db-shm", "test.lock"), 0o600)
+
+
+async def test_text_that_is_no_utf_8_spoils_no_other_row(database: Database) -> None:
+    await database.fetch_all("INSERT INTO settings (key, value) VALUES ('bad', CAST(x'ff41' AS TEXT)), ('good', 'yes')")
+    rows = await database.fetch_all("SELECT value FROM settings ORDER BY key")
+    assert [row["value"] for row in rows] == ["\ufffdA", "yes"]
