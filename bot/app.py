@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ import time
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
@@ -30,7 +31,7 @@ from bot.forecast import Pace
 from bot.jobqueue import JobQueue
 from bot.jobs import JobStatus
 from bot.service import Service
-from bot.store.database import Database
+from bot.store.database import Database, unusable
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from bot.store.settingstore import SettingStore
@@ -38,6 +39,8 @@ from bot.worker import PAUSED_BY_FAILURES, Worker
 from pipeline import EngineDead, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
 from pipeline.models import ModelCard, choose_model, find_model, usable_models
 from pipeline.outlook import look_ahead
+
+E = TypeVar("E", bound=BaseException)
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,8 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
                 is_hung = not await executor.close(CLOSE_GRACE_S)
     except* EngineDead:
         exit_code = ExitCode.ENGINE_DEAD
+    except* StoreUnavailable as group:  # of a start: later the loops wait for the database
+        raise unusable(config.storage.data_dir / DATABASE_NAME, _first(group)) from None
     except* (BotError, PipelineError) as group:
         raise _first(group) from None
     log.info("stopped")
@@ -107,6 +112,7 @@ async def _serve(
     jobs, settings = JobStore(database), SettingStore(database)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, slots=executor.slots, assumed_pace=assumed_pace)
+    await continue_numbers(jobs, images)
     for job in await queue.recover(max_attempts=config.worker.max_attempts):
         if job.status is not JobStatus.QUEUED or job.attempts:
             log.warning("job %s was interrupted and is now %s", job.id, job.status)
@@ -156,6 +162,7 @@ async def _serve(
                 parts.create_task(_deliver(chat, delivery), name="delivery"),
                 parts.create_task(_prune_forever(jobs, images, config.storage), name="prune"),
                 parts.create_task(lag.run(), name="lag"),
+                parts.create_task(database.watch(), name="damage"),
             ]
             if console is not None:
                 background.append(parts.create_task(console.run_until_closed(), name="console"))
@@ -197,14 +204,16 @@ async def _deliver(chat: ChatClient | None, delivery: DeliveryLoop) -> None:
 
 
 async def _prune_forever(jobs: JobStore, images: ImageStore, config: StorageConfig) -> None:
-    """Forget what is older than the config says, in small batches, once an hour."""
+    """Forget what is older than the config says, in small batches, once an hour; files without a row once a day."""
     await images.sweep()
-    while True:
+    for hour in itertools.count():
         before = int(time.time()) - config.history_days * DAY_S
         await asyncio.to_thread(forget_prompts, config.data_dir / PROMPTS_FOLDER, before=before)
         try:
             while deleted := await prune(jobs, images, before=before):
                 log.info("%s jobs older than %s days were deleted", deleted, config.history_days)
+            if hour % 24 == 0 and (deleted := await prune_strays(jobs, images, before=before)):
+                log.info("%s pictures without a row, older than %s days, were deleted", deleted, config.history_days)
             await images.delete_sources(kept=await jobs.sources(), before=time.time() - ORPHAN_AGE_S)
         except StoreUnavailable as error:
             log.error("old jobs cannot be deleted now: %s", error)
@@ -217,6 +226,31 @@ async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
     gone = [job.id for job in old if job.image_path is None or await images.delete(job.image_path)]
     await jobs.delete(gone)
     return len(gone)
+
+
+async def prune_strays(jobs: JobStore, images: ImageStore, *, before: int) -> int:
+    """Delete pictures written before `before` that no row names: of a database moved away, or of a crash."""
+    deleted = 0
+    async for pictures in images.written_before(before):
+        named = await jobs.image_paths(pictures.values())
+        for path in pictures.keys() - named:
+            deleted += await images.delete(path)
+    return deleted
+
+
+async def continue_numbers(jobs: JobStore, images: ImageStore) -> None:
+    """Never give a number twice: old messages on Discord name jobs by them. Says so if the database lacks some."""
+    last, highest = await jobs.last_number(), await images.highest_number()
+    if highest <= last:
+        return
+    what = "is empty" if last == 0 else f"knows pictures up to number {last} only"
+    log.critical(
+        "the database %s, but there are pictures up to number %s: was it moved away, replaced by an older copy, or did "
+        "it lose its -wal file? To have queue, history and limits back, stop now and put it back. "
+        "New pictures begin at number %s, and those without a row are deleted after [storage] history_days",
+        what, highest, highest + 1,
+    )  # fmt: skip
+    await jobs.number_from(highest)
 
 
 def forget_prompts(folder: Path, *, before: float) -> None:
@@ -280,8 +314,7 @@ def _listen_for_signals(stop: asyncio.Event) -> None:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal))
 
 
-def _first(error: BaseException) -> BaseException:
+def _first(error: BaseExceptionGroup[E]) -> E:
     """The first plain exception inside nested groups: an operator wants one sentence, not a tree."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    first = error.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

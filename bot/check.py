@@ -21,7 +21,7 @@ import psutil
 from pydantic import SecretStr
 from safetensors import safe_open
 
-from bot.app import DATABASE_NAME
+from bot.app import DATABASE_NAME, IMAGES_FOLDER
 from bot.chat import probe
 from bot.config import (
     ENV_PREFIX,
@@ -40,7 +40,9 @@ from bot.console.server import PORT_WAY_OUT, check_exposure, listen
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
 from bot.executors import ANY_DEVICE, INSTALL_CUDA, INSTALL_DRIVER
 from bot.logs import redact
+from bot.store import preflight
 from bot.store.database import LET_WRITE, NAME_A_FOLDER, file_in_the_way, rehearse_migrations
+from bot.store.images import ImageStore
 from pipeline import UnknownModel, files
 from pipeline.cards import ModelCard
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
@@ -209,7 +211,22 @@ def check_database(config: StorageConfig, *, is_running: bool) -> list[Finding]:
     state = "in use by a running bot" if is_running else "will be created" if not path.exists() else "ready"
     if pending and path.exists():
         state += f", will be brought up to date by {', '.join(pending)}"
-    return [ok("database", f"{path} ({state})")]
+    return [ok("database", f"{path} ({state})"), *_check_contents(config, is_running=is_running)]
+
+
+def _check_contents(config: StorageConfig, *, is_running: bool) -> list[Finding]:
+    """Is there anything among the rows, or missing from them, that a start would complain about?"""
+    contents, findings = preflight.look(config.data_dir / DATABASE_NAME), []
+    if contents.unreadable:
+        numbers = ", ".join(f"#{number}" for number in contents.unreadable[:10])
+        text = f"{len(contents.unreadable)} waiting job(s) cannot be read by this release and will fail: {numbers}"
+        findings.append(note("database", text, "if a later release wrote them, start that one"))
+    highest = ImageStore(config.data_dir / IMAGES_FOLDER).highest_number_now()
+    if highest > contents.last_number and not is_running:
+        text = f"there are pictures up to number {highest}, and the database knows {contents.last_number or 'none'}"
+        way_out = "if it was moved away, replaced, or lost its -wal file: put it back before the bot starts"
+        findings.append(note("database", text, way_out))
+    return findings
 
 
 def check_disk(config: StorageConfig) -> list[Finding]:

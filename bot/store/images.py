@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -19,6 +21,7 @@ from PIL import Image
 
 log = logging.getLogger(__name__)
 
+O_BINARY: Final = getattr(os, "O_BINARY", 0)  # of Windows
 FILES_PER_FOLDER: Final = 1000  # folders with very many files are slow to list and to back up
 
 
@@ -29,7 +32,9 @@ class ImageStore:
         self._folder = folder
 
     async def write(self, number: int, png: bytes) -> str:
-        """Write one file so that it is there whole or not at all; writing a number again replaces it.
+        """Write one file so that it is there whole or not at all, under a name that no file had before.
+
+        Numbers come again if a database was moved away, or restored from a backup.
 
         Returns:
             The path relative to the folder.
@@ -91,6 +96,32 @@ class ImageStore:
 
         await asyncio.to_thread(delete)
 
+    async def highest_number(self) -> int:
+        """The highest number that a picture here was written with; 0 if there is none."""
+        return await asyncio.to_thread(self.highest_number_now)
+
+    def highest_number_now(self) -> int:
+        """`highest_number`, where no event loop waits. Blocks."""
+        for folder in sorted(self._folder.glob("[0-9]*"), reverse=True):
+            if numbers := [number for path in folder.glob("*.png") if (number := _number(path)) is not None]:
+                return max(numbers)
+        return 0
+
+    async def written_before(self, moment: float) -> AsyncIterator[dict[str, int]]:
+        """Pictures last written before `moment`, one folder at a time: relative paths, each with its number."""
+
+        def old(folder: Path) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for path in folder.glob("*.png"):
+                with contextlib.suppress(OSError):
+                    if (number := _number(path)) is not None and path.lstat().st_mtime < moment:
+                        found[path.relative_to(self._folder).as_posix()] = number
+            return found
+
+        for folder in await asyncio.to_thread(lambda: sorted(self._folder.glob("[0-9]*"))):
+            if found := await asyncio.to_thread(old, folder):
+                yield found
+
     async def sweep(self) -> None:
         """Delete what a crash left half written."""
 
@@ -107,7 +138,8 @@ class ImageStore:
         return shutil.disk_usage(self._folder).free
 
     def _write(self, number: int, png: bytes) -> str:
-        relative = Path(f"{number // FILES_PER_FOLDER:05}") / f"{number}.png"
+        # Unlike numbers, which begin anew with another database, these names never come again.
+        relative = Path(f"{number // FILES_PER_FOLDER:05}") / f"{number}-{secrets.token_hex(8)}.png"
         _write_whole(self._folder / relative, png)
         return relative.as_posix()
 
@@ -115,11 +147,17 @@ class ImageStore:
         return self._folder / "sources" / key[:2] / f"{key}.png"
 
 
+def _number(path: Path) -> int | None:
+    """The number in a picture's name: `42-….png`, or `42.png` of an earlier release."""
+    match = re.fullmatch(r"([0-9]{1,18})(-[0-9a-f]+)?", path.stem)
+    return int(match[1]) if match else None
+
+
 def _write_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f"{path.stem}.{uuid4().hex}.part")  # two may write one source at once
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with part.open("wb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_BINARY, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

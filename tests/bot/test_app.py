@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import assumed_pace, forget_prompts, prune
+from bot.app import assumed_pace, continue_numbers, forget_prompts, prune, prune_strays
 from bot.config import LimitsConfig
 from bot.jobs import Request
 from bot.store.images import ImageStore
@@ -53,6 +53,49 @@ async def test_picture_that_cannot_be_deleted_keeps_its_row_for_the_next_time(
         assert await prune(jobs, images, before=NOW + 1) == 2
         assert await prune(jobs, images, before=NOW + 1) == 0
     assert await prune(jobs, images, before=NOW + 1) == 1
+
+
+async def test_pictures_without_a_row_go_when_they_are_as_old_as_history(
+    jobs: JobStore, images: ImageStore, drawn: list[str]
+) -> None:
+    stray = await images.write(2, b"of a database that was moved away")
+    young = await images.write(9999, b"just drawn")
+    for file in (*drawn, stray, young):
+        path, written_at = images.find(file), NOW + 60 * (file == young)
+        assert path is not None
+        os.utime(path, (written_at, written_at))
+    assert await prune_strays(jobs, images, before=NOW) == 0
+    assert await prune_strays(jobs, images, before=NOW + 1) == 1
+    assert [file for file in (*drawn, young, stray) if images.find(file) is None] == [stray]
+
+
+async def test_numbers_go_on_after_the_pictures_that_are_there_and_that_is_said_loudly(
+    jobs: JobStore, images: ImageStore, drawn: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await continue_numbers(jobs, images)
+    assert (caplog.records, await jobs.last_number()) == ([], 3)
+    await images.write(1042, b"of a newer database")
+    await continue_numbers(jobs, images)
+    assert await jobs.last_number() == 1042
+    (record,) = caplog.records
+    assert record.levelname == "CRITICAL" and "pictures up to number 3 only" in record.getMessage()
+    await continue_numbers(jobs, images)
+    assert len(caplog.records) == 1
+
+
+async def test_empty_database_beside_pictures_is_said_loudly_and_numbers_none_of_them_again(
+    jobs: JobStore,
+    images: ImageStore,
+    spec: ImageSpec,
+    make_request: Callable[..., Request],
+    no_limits: LimitsConfig,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await images.write(7, b"of the database that was moved away")
+    await continue_numbers(jobs, images)
+    assert "the database is empty" in caplog.text
+    job = await jobs.insert(make_request(), spec, size_class=0, limits=no_limits, now=NOW)
+    assert job is not None and job.id == 8
 
 
 def test_prompts_that_nobody_has_drawn_lately_are_forgotten(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import numpy
@@ -23,11 +23,12 @@ from typer.testing import CliRunner
 
 from bot import __main__ as cli
 from bot import check
-from bot.app import DATABASE_NAME
+from bot.app import DATABASE_NAME, IMAGES_FOLDER
 from bot.check import Finding, Mark
 from bot.config import Config, ConsoleConfig, DiscordConfig, StorageConfig
 from bot.errors import ExitCode
 from bot.store.database import Database
+from bot.store.images import ImageStore
 from pipeline.config import PipelineConfig
 from pipeline.hardware import Gpu
 from pipeline.models import DEMO, MAJICFLUS_V1
@@ -116,6 +117,30 @@ def test_an_empty_token_file_asks_for_the_token(clean_place: Path) -> None:
 
 # --- database and disk ------------------------------------------------------------------------------------
 
+GOOD_SPEC = (
+    '{"version": 1, "prompt": "x", "seed": 1, "steps": 4, "width": 64, "height": 64, '
+    '"guidance": 1.0, "cfg_scale": 1.0, "model": "fake"}'
+)
+AddJob = Callable[[str, int], Awaitable[None]]
+
+
+@pytest.fixture
+def add_job(data_dir: Path) -> AddJob:
+    """Put a waiting job with this spec and number into the database."""
+
+    async def add(spec: str, number: int) -> None:
+        async with Database.open(data_dir / DATABASE_NAME) as database:
+            await database.fetch_all(
+                """
+                INSERT INTO jobs (id, request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
+                                  spec, model, size_class, queued_at)
+                VALUES (:id, :id, 'test', 'ann', 'test', :id, '{}', :spec, 'fake', 0, 0)
+                """,
+                {"id": number, "spec": spec},
+            )
+
+    return add
+
 
 def test_a_database_that_is_not_there_yet_is_fine_and_stays_away(clean_place: Path) -> None:
     storage = StorageConfig(data_dir=clean_place / "new" / "data")
@@ -156,6 +181,37 @@ def test_a_database_of_a_newer_release_is_a_problem(clean_place: Path) -> None:
     [finding] = check.check_database(StorageConfig(data_dir=clean_place), is_running=False)
     assert finding.mark is Mark.PROBLEM
     assert "upgrade" in finding.text + finding.way_out
+
+
+async def test_waiting_jobs_that_cannot_be_read_are_told(data_dir: Path, add_job: AddJob) -> None:
+    await add_job(GOOD_SPEC, 1)
+    await add_job("{}", 2)
+    await add_job(GOOD_SPEC.replace('"version": 1', '"version": 2'), 3)
+    ready, finding = check.check_database(StorageConfig(data_dir=data_dir), is_running=False)
+    assert (ready.mark, finding.mark) == (Mark.OK, Mark.NOTE)
+    assert "2 waiting job(s) cannot be read by this release and will fail: #2, #3" in finding.text
+
+
+async def test_pictures_that_the_database_does_not_know_are_told(data_dir: Path, add_job: AddJob) -> None:
+    await add_job(GOOD_SPEC, 1)
+    await ImageStore(data_dir / IMAGES_FOLDER).write(7, b"png")
+    _, finding = check.check_database(StorageConfig(data_dir=data_dir), is_running=False)
+    assert "pictures up to number 7, and the database knows 1" in finding.text
+    assert check.check_database(StorageConfig(data_dir=data_dir), is_running=True)[1:] == []
+
+
+async def test_damage_that_no_start_would_meet_is_a_problem(data_dir: Path) -> None:
+    path = data_dir / DATABASE_NAME
+    async with Database.open(path) as database:
+        for number in range(100):
+            values = {"key": f"key {number}", "value": "x" * 900}
+            await database.fetch_all("INSERT INTO settings (key, value) VALUES (:key, :value)", values)
+    with path.open("r+b") as file:
+        file.seek(-8000, 2)
+        file.write(b"\xff" * 4000)
+    [finding] = check.check_database(StorageConfig(data_dir=data_dir), is_running=False)
+    assert finding.mark is Mark.PROBLEM and "damaged" in finding.text
+    assert finding.way_out.startswith("restore a backup")
 
 
 def test_a_running_bot_is_noticed_by_its_lock(clean_place: Path) -> None:

@@ -22,11 +22,39 @@ async def test_written_file_is_found_and_deleted(images: ImageStore) -> None:
     await images.delete(relative)  # twice is fine
 
 
-async def test_writing_a_number_again_replaces_the_file(images: ImageStore) -> None:
-    first = await images.write(7, b"before the crash")
-    assert await images.write(7, b"after") == first
-    path = images.find(first)
-    assert path is not None and path.read_bytes() == b"after"
+async def test_number_that_comes_again_replaces_no_file(images: ImageStore, tmp_path: Path) -> None:
+    (tmp_path / "images" / "00000").mkdir(parents=True)
+    of_earlier_release = tmp_path / "images" / "00000" / "7.png"
+    of_earlier_release.write_bytes(b"of another database")
+    first, second = await images.write(7, b"before the crash"), await images.write(7, b"after")
+    assert of_earlier_release.read_bytes() == b"of another database"
+    for relative, content in (
+        (first, b"before the crash"),
+        (second, b"after"),
+        ("00000/7.png", b"of another database"),
+    ):
+        path = images.find(relative)
+        assert path is not None and path.read_bytes() == content
+
+
+async def test_highest_number_is_read_off_the_names(images: ImageStore, tmp_path: Path) -> None:
+    assert await images.highest_number() == 0
+    await images.write(7, b"png")
+    await images.write(2042, b"png")
+    for name in ("00003/notes.txt", "00003/9999x.png", "00001/1700.png", "sources/ab/9999.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).touch()
+    assert await images.highest_number() == 2042
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of POSIX")
+async def test_pictures_are_for_the_bots_user_alone_whatever_the_folder_was_before(
+    images: ImageStore, tmp_path: Path
+) -> None:
+    (tmp_path / "images" / "00000").mkdir(parents=True)
+    (tmp_path / "images" / "00000").chmod(0o777)
+    path = images.find(await images.write(7, b"png"))
+    assert path is not None and path.stat().st_mode & 0o777 == 0o600
 
 
 async def test_full_disk_leaves_nothing_behind(
