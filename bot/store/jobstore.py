@@ -10,6 +10,7 @@ A row may be damaged, or be of another release. No such row may spoil a statemen
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,14 +25,19 @@ from pipeline import ImageSpec
 
 DAY_S: Final = 86_400
 FAIRNESS_WINDOW_S: Final = 3600
+MAX_ID: Final = 2**63 - 1
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
 # Failed jobs and jobs cancelled before they started cost nothing.
 _COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at IS NULL))"
+# SQLite takes the index of unfinished jobs only if its condition stands there in these words.
+_UNFINISHED: Final = "status IN ('queued', 'running')"
+_QUEUED: Final = f"{_UNFINISHED} AND status = 'queued'"
+_RUNNING: Final = f"{_UNFINISHED} AND status = 'running'"
 _MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
-_SPEC: Final = "CASE WHEN json_valid(spec) THEN spec END"  # what SQL may take apart
+_SEED: Final = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +88,8 @@ class JobStore:
             SELECT
                 :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
                 :spec, :model, :size_class, :now
-            WHERE (SELECT COUNT(*) FROM jobs WHERE status = 'queued') < :max_waiting
-              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND status IN ('queued', 'running'))
+            WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
+              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
               AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND queued_at > :now - {DAY_S} AND {_COUNTS})
                   < :max_images_per_day
@@ -122,12 +128,12 @@ class JobStore:
         rows = await self._database.fetch_all(
             f"""
             SELECT
-                (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS waiting,
-                (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND status IN ('queued', 'running')) AS active,
+                (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) AS waiting,
+                (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_UNFINISHED}) AS active,
                 (SELECT json_group_array(queued_at) FROM (
-                    SELECT CAST(queued_at AS INTEGER) AS queued_at FROM jobs
+                    SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at FROM jobs
                     WHERE {_MINE} AND queued_at > :now - {DAY_S} AND {_COUNTS}
-                    ORDER BY queued_at
+                    ORDER BY jobs.queued_at
                 )) AS counted_at
             """,
             {**_user_values(user), "now": now},
@@ -139,17 +145,19 @@ class JobStore:
             counted_at=tuple(int(text) for text in counted_at.split(",") if text),
         )
 
-    async def shared_usage(self, frontend: str, key_prefix: str, *, now: int) -> tuple[int, tuple[int, ...]]:
-        """How many jobs are active, and when the counted ones were queued, behind all cards whose keys begin so."""
+    async def shared_usage(self, frontend: str, origin: str, *, now: int) -> tuple[int, tuple[int, ...]]:
+        """How many jobs are active, and when the counted ones were queued, behind all cards of an origin.
+
+        `origin` is what their keys begin with, up to the first dash and with it.
+        """
         rows = await self._database.fetch_all(
             f"""
             SELECT queued_at, status IN ('queued', 'running') AS is_active
             FROM jobs
-            WHERE reply_frontend = :frontend AND reply_key >= :first AND reply_key < :last
-              AND queued_at > :now - {DAY_S} AND {_COUNTS}
+            WHERE reply_frontend = :frontend AND reply_origin = :origin AND queued_at > :now - {DAY_S} AND {_COUNTS}
             ORDER BY queued_at
             """,
-            {"frontend": frontend, "first": key_prefix, "last": f"{key_prefix}\x7f", "now": now},
+            {"frontend": frontend, "origin": origin, "now": now},
         )
         return sum(row["is_active"] for row in rows), tuple(_whole(row["queued_at"]) or 0 for row in rows)
 
@@ -162,22 +170,26 @@ class JobStore:
         """
         return await self._one(
             f"""
+            WITH used AS MATERIALIZED (
+                SELECT user_frontend, user_id, SUM(gpu_s) AS gpu_s
+                FROM (
+                    SELECT user_frontend, user_id, ran_s AS gpu_s
+                    FROM jobs
+                    WHERE finished_at > :now - {FAIRNESS_WINDOW_S}
+                    UNION ALL
+                    SELECT user_frontend, user_id, :now - started_at + ran_s
+                    FROM jobs
+                    WHERE {_RUNNING}
+                )
+                GROUP BY user_frontend, user_id
+            )
             UPDATE jobs
             SET status = 'running', attempts = attempts + 1, started_at = :now
             WHERE id = (
                 SELECT waiting.id
-                FROM jobs AS waiting
-                WHERE waiting.status = 'queued'
-                ORDER BY
-                    (
-                        SELECT COALESCE(SUM(CASE past.status WHEN 'running' THEN :now - past.started_at ELSE 0 END
-                                            + past.ran_s), 0)
-                        FROM jobs AS past
-                        WHERE past.user_frontend = waiting.user_frontend
-                          AND past.user_id = waiting.user_id
-                          AND (past.finished_at > :now - {FAIRNESS_WINDOW_S} OR past.status = 'running')
-                    ),
-                    waiting.id
+                FROM (SELECT id, user_frontend, user_id FROM jobs WHERE {_QUEUED}) AS waiting
+                LEFT JOIN used USING (user_frontend, user_id)
+                ORDER BY COALESCE(used.gpu_s, 0), waiting.id
                 LIMIT 1
             )
             RETURNING *
@@ -190,7 +202,7 @@ class JobStore:
         rows = await self._database.fetch_all(
             f"""
             SELECT user_frontend, user_id, SUM(ran_s) AS gpu_s
-            FROM jobs
+            FROM jobs INDEXED BY jobs_finished
             WHERE finished_at > :now - {FAIRNESS_WINDOW_S}
             GROUP BY user_frontend, user_id
             """,
@@ -293,7 +305,7 @@ class JobStore:
                 SELECT id AS unfinished_id,
                        is_cancel_requested OR (status = 'running' AND attempts >= :max_attempts) AS is_settled
                 FROM jobs
-                WHERE status IN ('queued', 'running')
+                WHERE {_UNFINISHED}
             )
             WHERE id = unfinished_id
             RETURNING *
@@ -412,7 +424,7 @@ class JobStore:
             f"""
             SELECT * FROM jobs
             WHERE {_MINE} AND status = 'failed' AND finished_at > :since AND told_at IS NULL
-            ORDER BY id
+            ORDER BY finished_at, id
             """,
             {**_user_values(user), "since": since},
         )
@@ -432,29 +444,35 @@ class JobStore:
 
     async def unfinished(self) -> list[Job]:
         """Jobs waiting or running, oldest first."""
-        return await self._many("SELECT * FROM jobs WHERE status IN ('queued', 'running') ORDER BY id", {})
+        return await self._many(f"SELECT * FROM jobs WHERE {_UNFINISHED} ORDER BY id", {})
 
     async def history(self, user: UserKey, *, limit: int, before_id: int | None, search: str | None) -> list[Job]:
         """This person's pictures, newest first; `search` is a part of the prompt or the whole seed."""
+        seed = int(search) if search and _SEED.fullmatch(search) else None
+        # What is not needed is left out: this is asked of every picture, if few of them have it.
+        found = "prompt LIKE :pattern" if search else "TRUE"
+        if search and re.search(r"[%_\\]", search):
+            found += " ESCAPE '\\'"
+        if seed is not None:
+            found = f"({found} OR seed = :seed)"
         return await self._many(
+            # The inner statement reads one index and no row: it may pass over a hundred thousand pictures.
             f"""
             SELECT * FROM jobs
-            WHERE {_MINE} AND status = 'done'
-              AND (:before_id IS NULL OR id < :before_id)
-              AND (
-                  :search IS NULL
-                  OR json_extract({_SPEC}, '$.prompt') LIKE :pattern ESCAPE '\\'
-                  OR CAST(json_extract({_SPEC}, '$.seed') AS TEXT) = :search
-              )
+            WHERE id IN (
+                SELECT id FROM jobs
+                WHERE {_MINE} AND status = 'done' AND id < :before_id AND {found}
+                ORDER BY id DESC
+                LIMIT :limit
+            )
             ORDER BY id DESC
-            LIMIT :limit
             """,
             {
                 **_user_values(user),
                 "limit": limit,
-                "before_id": before_id,
-                "search": search,
-                "pattern": None if search is None else f"%{_escape_like(search)}%",
+                "before_id": MAX_ID if before_id is None else min(before_id, MAX_ID),
+                "pattern": f"%{_escape_like(search or '')}%",
+                "seed": seed,
             },
         )
 
@@ -497,7 +515,7 @@ class JobStore:
 
     async def sources(self) -> set[str]:
         """The pictures that any job starts from, by `ImageSpec.source`."""
-        rows = await self._database.fetch_all(f"SELECT DISTINCT json_extract({_SPEC}, '$.source') AS source FROM jobs")
+        rows = await self._database.fetch_all("SELECT DISTINCT source FROM jobs WHERE source <> ''")
         return {row["source"] for row in rows if isinstance(row["source"], str)}
 
     async def image_paths(self, job_ids: Collection[int]) -> set[str]:

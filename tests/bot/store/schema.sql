@@ -27,7 +27,11 @@ CREATE TABLE jobs (
                                 CHECK (delivery IN ('none', 'pending', 'delivered', 'undeliverable', 'dropped')),
     delivery_attempts   INTEGER NOT NULL DEFAULT 0,
     next_delivery_at    INTEGER NOT NULL DEFAULT 0,
-    told_at             INTEGER,  -- when the person was told that a result could not be delivered
+    told_at             INTEGER, prompt TEXT
+    GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.prompt') END) VIRTUAL, seed INTEGER
+    GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.seed') END) VIRTUAL, source TEXT
+    GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.source') END) VIRTUAL, reply_origin TEXT
+    GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL,  -- when the person was told that a result could not be delivered
     CHECK ((status = 'failed') = (failure_code IS NOT NULL)),
     CHECK ((status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CHECK (status <> 'done' OR image_path IS NOT NULL)
@@ -40,14 +44,28 @@ CREATE TABLE settings (
 
 CREATE TABLE sqlite_sequence(name,seq);
 
+CREATE INDEX jobs_active_of_user ON jobs (user_frontend, user_id) WHERE status IN ('queued', 'running');
+
 CREATE INDEX jobs_by_card ON jobs (reply_frontend, reply_key);
 
-CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_done_of_user ON jobs (user_frontend, user_id, id, prompt, seed) WHERE status = 'done';
+
+CREATE INDEX jobs_failed_of_user ON jobs (user_frontend, user_id, finished_at) WHERE status = 'failed' AND told_at IS NULL;
+
+CREATE INDEX jobs_finished ON jobs (finished_at, user_frontend, user_id, status, ran_s) WHERE finished_at IS NOT NULL;
 
 CREATE INDEX jobs_measured ON jobs (model, size_class, finished_at) WHERE status = 'done';
 
-CREATE INDEX jobs_of_user ON jobs (user_frontend, user_id, queued_at);
+CREATE INDEX jobs_of_newer_release ON jobs (finished_at) WHERE failure_code = 'newer_release';
+
+CREATE INDEX jobs_of_origin ON jobs (reply_frontend, reply_origin, queued_at, status, started_at);
+
+CREATE INDEX jobs_of_user ON jobs (user_frontend, user_id, queued_at, status, started_at);
 
 CREATE INDEX jobs_to_deliver ON jobs (next_delivery_at) WHERE delivery = 'pending';
 
 CREATE INDEX jobs_unfinished ON jobs (status, id) WHERE status IN ('queued', 'running');
+
+CREATE INDEX jobs_untold_of_user ON jobs (user_frontend, user_id, id) WHERE delivery = 'undeliverable' AND told_at IS NULL;
+
+CREATE INDEX jobs_with_source ON jobs (source) WHERE source <> '';

@@ -1,0 +1,99 @@
+"""No statement reads the whole table: everything stays fast however long the history is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from bot.config import LimitsConfig
+from bot.jobs import Delivery, FailureCode, ReplyTo, Request, UserKey
+from bot.store.database import Database, SqlValue
+from bot.store.jobstore import JobStore, Measurement
+from pipeline import ImageSpec
+
+ANN = UserKey(frontend="test", id="ann")
+# What a look at every row is called, if it is not of a list made by the statement itself or of an index that holds
+# only rows of that kind.
+WHOLE_TABLE = re.compile(r"SCAN (?!used|json_each|\(subquery|CONSTANT|jobs USING INDEX jobs_with_source)")
+SORTED = re.compile(r"USE TEMP B-TREE FOR (?:LAST TERM OF )?ORDER BY")
+
+
+@pytest.fixture
+async def statements(
+    database: Database,
+    jobs: JobStore,
+    spec: ImageSpec,
+    make_request: Callable[..., Request],
+    no_limits: LimitsConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, list[tuple[str, Mapping[str, SqlValue] | None]]]:
+    """The SQL of every method of `JobStore`, by name."""
+    seen: dict[str, list[tuple[str, Mapping[str, SqlValue] | None]]] = {}
+    run, name = database.fetch_all, ""
+
+    async def watched(sql: str, values: Mapping[str, SqlValue] | None = None) -> object:
+        seen.setdefault(name, []).append((sql, values))
+        return await run(sql, values)
+
+    monkeypatch.setattr(database, "fetch_all", watched)
+    reply = ReplyTo(frontend="test", key="card", address="{}")
+    measured = Measurement(step_s=1.0, fixed_s=1.0)
+    calls: dict[str, Callable[[], object]] = {
+        "insert": lambda: jobs.insert(make_request(), spec, size_class=0, limits=no_limits, now=9),
+        "by_request_key": lambda: jobs.by_request_key("x"),
+        "usage": lambda: jobs.usage(ANN, now=9),
+        "shared_usage": lambda: jobs.shared_usage("test", "card-", now=9),
+        "claim": lambda: jobs.claim(now=9),
+        "gpu_seconds": lambda: jobs.gpu_seconds(now=9),
+        "finish": lambda: jobs.finish(1, image_path="a", image_bytes=1, ran_s=1.0, measured=measured, now=9),
+        "fail": lambda: jobs.fail(1, FailureCode.TIMEOUT, ran_s=1.0, now=9),
+        "cancel_running": lambda: jobs.cancel_running(1, ran_s=1.0, now=9),
+        "requeue": lambda: jobs.requeue(1, now=9),
+        "recover": lambda: jobs.recover(max_attempts=2, now=9),
+        "cancel_queued": lambda: jobs.cancel_queued(1, now=9),
+        "request_cancel": lambda: jobs.request_cancel(1),
+        "drop_card": lambda: jobs.drop_card("test", "card"),
+        "due": lambda: jobs.due(now=9, limit=5),
+        "delivered": lambda: jobs.delivered(1, reply),
+        "postpone": lambda: jobs.postpone(1, next_at=9),
+        "close_delivery": lambda: jobs.close_delivery(1, Delivery.DROPPED),
+        "untold": lambda: jobs.untold(ANN),
+        "failures": lambda: jobs.failures(ANN, since=0),
+        "mark_told": lambda: jobs.mark_told([1], now=9),
+        "get": lambda: jobs.get(1),
+        "unfinished": lambda: jobs.unfinished(),
+        "history": lambda: jobs.history(ANN, limit=5, before_id=7, search="123"),
+        "measurements": lambda: jobs.measurements("fake", 0),
+        "totals": lambda: jobs.totals(since=0),
+        "ended_before": lambda: jobs.ended_before(9, limit=5),
+        "sources": lambda: jobs.sources(),
+        "image_paths": lambda: jobs.image_paths([1]),
+        "last_number": lambda: jobs.last_number(),
+        "number_from": lambda: jobs.number_from(7),
+        "delete": lambda: jobs.delete([1]),
+    }
+    public = {each for each in vars(JobStore) if not each.startswith("_")}
+    assert calls.keys() == public, "a new method needs its line here"
+    for name, call in calls.items():  # noqa: B007 - `watched` reads it
+        await call()  # type: ignore[misc]
+    monkeypatch.undo()
+    return seen
+
+
+async def test_no_statement_reads_the_whole_table_or_sorts_a_history(database: Database, statements) -> None:
+    for name, ran in statements.items():
+        for sql, values in ran:
+            if "sqlite_sequence" in sql:
+                continue
+            plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
+            assert [line for line in plan if WHOLE_TABLE.search(line)] == [], (name, plan)
+            if name in {"history", "due", "ended_before", "untold", "failures", "measurements", "shared_usage"}:
+                assert [line for line in plan if SORTED.search(line)] == [], (name, plan)
+
+
+async def test_search_in_a_history_goes_along_an_index_that_holds_the_prompts(database: Database, statements) -> None:
+    sql, values = statements["history"][0]
+    plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert any("INDEX jobs_done_of_user" in line for line in plan), plan
