@@ -27,6 +27,7 @@ DAY_S: Final = 86_400
 FAIRNESS_WINDOW_S: Final = 3600
 MAX_ID: Final = 2**63 - 1
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
+LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
 # Failed jobs and jobs cancelled before they started cost nothing.
@@ -35,6 +36,9 @@ _COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at
 _UNFINISHED: Final = "status IN ('queued', 'running')"
 _QUEUED: Final = f"{_UNFINISHED} AND status = 'queued'"
 _RUNNING: Final = f"{_UNFINISHED} AND status = 'running'"
+# Rows of the future were written while the clock was wrong: they bind nobody until then.
+_TODAY: Final = f"queued_at > :now - {DAY_S} AND queued_at <= :now"
+_LAST_HOUR: Final = f"finished_at > :now - {FAIRNESS_WINDOW_S} AND finished_at <= :now"
 _MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
 _SEED: Final = re.compile(r"[0-9]{1,18}")
@@ -91,7 +95,7 @@ class JobStore:
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
               AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
-              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND queued_at > :now - {DAY_S} AND {_COUNTS})
+              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS})
                   < :max_images_per_day
               AND NOT EXISTS (
                   SELECT 1 FROM jobs
@@ -132,7 +136,7 @@ class JobStore:
                 (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_UNFINISHED}) AS active,
                 (SELECT json_group_array(queued_at) FROM (
                     SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at FROM jobs
-                    WHERE {_MINE} AND queued_at > :now - {DAY_S} AND {_COUNTS}
+                    WHERE {_MINE} AND {_TODAY} AND {_COUNTS}
                     ORDER BY jobs.queued_at
                 )) AS counted_at
             """,
@@ -154,7 +158,7 @@ class JobStore:
             f"""
             SELECT queued_at, status IN ('queued', 'running') AS is_active
             FROM jobs
-            WHERE reply_frontend = :frontend AND reply_origin = :origin AND queued_at > :now - {DAY_S} AND {_COUNTS}
+            WHERE reply_frontend = :frontend AND reply_origin = :origin AND {_TODAY} AND {_COUNTS}
             ORDER BY queued_at
             """,
             {"frontend": frontend, "origin": origin, "now": now},
@@ -175,9 +179,9 @@ class JobStore:
                 FROM (
                     SELECT user_frontend, user_id, ran_s AS gpu_s
                     FROM jobs
-                    WHERE finished_at > :now - {FAIRNESS_WINDOW_S}
+                    WHERE {_LAST_HOUR}
                     UNION ALL
-                    SELECT user_frontend, user_id, :now - started_at + ran_s
+                    SELECT user_frontend, user_id, MAX(0, :now - started_at) + ran_s
                     FROM jobs
                     WHERE {_RUNNING}
                 )
@@ -203,7 +207,7 @@ class JobStore:
             f"""
             SELECT user_frontend, user_id, SUM(ran_s) AS gpu_s
             FROM jobs INDEXED BY jobs_finished
-            WHERE finished_at > :now - {FAIRNESS_WINDOW_S}
+            WHERE {_LAST_HOUR}
             GROUP BY user_frontend, user_id
             """,
             {"now": now},
@@ -368,15 +372,18 @@ class JobStore:
     # ── delivering ──────────────────────────────────────────────────────────────────────────────────
 
     async def due(self, *, now: int, limit: int) -> list[Job]:
-        """Ended jobs whose person is to be told now, longest waiting first."""
+        """Ended jobs whose person is to be told now, longest waiting first.
+
+        So are those postponed further than anything ever is, by a clock that was wrong.
+        """
         return await self._many(
             """
             SELECT * FROM jobs
-            WHERE delivery = 'pending' AND next_delivery_at <= :now
+            WHERE delivery = 'pending' AND (next_delivery_at <= :now OR next_delivery_at > :now + :longest)
             ORDER BY next_delivery_at, finished_at, id
             LIMIT :limit
             """,
-            {"now": now, "limit": limit},
+            {"now": now, "limit": limit, "longest": LONGEST_PAUSE_S},
         )
 
     async def delivered(self, job_id: int, reply_to: ReplyTo) -> None:
@@ -392,7 +399,7 @@ class JobStore:
         )
 
     async def postpone(self, job_id: int, *, next_at: int) -> None:
-        """Telling did not work; try again at `next_at`."""
+        """Telling did not work; try again at `next_at`, LONGEST_PAUSE_S from now at most."""
         await self._database.fetch_all(
             """
             UPDATE jobs SET delivery_attempts = delivery_attempts + 1, next_delivery_at = :next_at

@@ -9,7 +9,8 @@ import pytest
 
 from bot.config import LimitsConfig
 from bot.jobs import Delivery, FailureCode, Job, JobStatus, Request, UserKey
-from bot.store.jobstore import JobStore, Measurement
+from bot.store.database import Database
+from bot.store.jobstore import DAY_S, LONGEST_PAUSE_S, JobStore, Measurement
 from pipeline import ImageSpec
 
 NOW = 1_800_000_000
@@ -233,3 +234,36 @@ async def test_old_jobs_are_deleted_in_batches(jobs: JobStore, put) -> None:
     await jobs.delete([oldest.id])
     assert len(await jobs.ended_before(NOW - 5, limit=9)) == 1
     assert (await jobs.totals(since=0)).done == 2
+
+
+# ── a clock that was wrong ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_pictures_dated_in_the_future_lock_nobody_out(
+    jobs: JobStore, put, no_limits: LimitsConfig, database: Database
+) -> None:
+    limits = no_limits.model_copy(update={"max_images_per_day": 1, "cooldown_s": 5})
+    assert await put(now=NOW + 365 * DAY_S, limits=limits) is not None
+    await draw(jobs, now=NOW + 365 * DAY_S)
+    ann = UserKey(frontend="test", id="ann")
+    assert (await jobs.usage(ann, now=NOW)).counted_at == ()
+    assert await jobs.gpu_seconds(now=NOW) == {}
+    assert await put(now=NOW, limits=limits) is not None
+    assert await put(now=NOW + 10, limits=limits) is None  # the one of today counts
+
+
+async def test_person_drawn_by_a_clock_of_the_future_is_no_less_favoured(jobs: JobStore, put) -> None:
+    await put("ann", now=NOW)
+    await draw(jobs, ran_s=1000, now=NOW + DAY_S)
+    first, _ = await put("ann", now=NOW), await put("ben", now=NOW)
+    claimed = await jobs.claim(now=NOW)
+    assert first is not None and claimed is not None and claimed.id == first.id
+
+
+async def test_delivery_postponed_by_a_clock_of_the_future_is_due(jobs: JobStore, put) -> None:
+    await put()
+    job = await draw(jobs)
+    await jobs.postpone(job.id, next_at=NOW + LONGEST_PAUSE_S)
+    assert await jobs.due(now=NOW, limit=5) == []
+    await jobs.postpone(job.id, next_at=NOW + 365 * DAY_S)
+    assert [each.id for each in await jobs.due(now=NOW, limit=5)] == [job.id]

@@ -16,7 +16,7 @@ from pipeline import ImageSpec
 ANN = UserKey(frontend="test", id="ann")
 # What a look at every row is called, if it is not of a list made by the statement itself or of an index that holds
 # only rows of that kind.
-WHOLE_TABLE = re.compile(r"SCAN (?!used|json_each|\(subquery|CONSTANT|jobs USING INDEX jobs_with_source)")
+WHOLE_TABLE = re.compile(r"SCAN (?!used|json_each|\(subquery|CONSTANT|jobs USING INDEX jobs_(with_source|to_deliver))")
 SORTED = re.compile(r"USE TEMP B-TREE FOR (?:LAST TERM OF )?ORDER BY")
 
 
