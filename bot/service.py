@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from bot.config import LimitsConfig, StorageConfig
 from bot.delivery import DeliveryLoop
 from bot.errors import JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
 from bot.jobqueue import Clock, JobQueue
-from bot.jobs import Job, JobStatus, Request, Standing, UserKey
+from bot.jobs import Job, JobStatus, ReplyTo, Request, Standing, UserKey
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from pipeline.errors import InvalidSpec
@@ -163,6 +163,14 @@ class Service:
         if job.user != by and not is_moderator:
             raise NotYourJob(job_id)
         return await self._queue.cancel(job_id)
+
+    async def card_placed(self, job: Job, reply_to: ReplyTo) -> Job:
+        """The card of a job that was submitted before it had one now stands at `reply_to`."""
+        try:
+            await self._jobs.move_card(job.id, reply_to)
+        except StoreUnavailable as error:  # the front end knows it, too; only a restart would not
+            log.warning("where the card of job %s stands cannot be stored: %s", job.id, error)
+        return replace(job, reply_to=reply_to)
 
     async def card_deleted(self, frontend: str, key: str) -> None:
         """Somebody deleted a card: its job is cancelled and nothing is delivered. Unknown cards are ignored."""

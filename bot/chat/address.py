@@ -24,10 +24,13 @@ MAX_ID: Final = 2**63
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """One message, its person and the language of its server."""
+    """One message, its person and the language of its server.
+
+    message_id: None if the process was killed before Discord had said which message holds the answer.
+    """
 
     channel_id: int
-    message_id: int
+    message_id: int | None
     guild_id: int | None
     user_id: int
     locale: str
@@ -42,22 +45,27 @@ class Address:
         try:
             stored = json.loads(reply_to.address)
             address = cls(**{field.name: stored[field.name] for field in dataclasses.fields(cls)})
-            ids = [address.channel_id, address.message_id, address.user_id]
-            ids += [] if address.guild_id is None else [address.guild_id]
+            ids = [address.channel_id, address.user_id]
+            ids += [each for each in (address.message_id, address.guild_id) if each is not None]
             if not all(type(each) is int and 0 <= each < MAX_ID for each in ids) or type(address.locale) is not str:
                 raise ValueError("an id or the language is of another type")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DeliveryImpossible(f"where to answer cannot be read: {type(error).__name__}") from error
         return address
 
-    def reply_to(self) -> ReplyTo:
-        """Pack it for the job's row; the message id is the key under which deletions are reported."""
-        address = json.dumps(dataclasses.asdict(self))
-        return ReplyTo(frontend=FRONTEND, key=str(self.message_id), address=address)
+    def reply_to(self, interaction_id: int | None = None) -> ReplyTo:
+        """Pack it for the job's row; the message id is the key under which deletions are reported.
+
+        Until there is a message, the interaction's id is the key.
+        """
+        key = interaction_id if self.message_id is None else self.message_id
+        return ReplyTo(frontend=FRONTEND, key=str(key), address=json.dumps(dataclasses.asdict(self)))
 
     @property
     def is_old(self) -> bool:
         """Whether edits of this message are limited."""
+        if self.message_id is None:
+            return False
         age = discord.utils.utcnow() - discord.utils.snowflake_time(self.message_id)
         return age.total_seconds() > OLD_CARD_S
 

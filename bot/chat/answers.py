@@ -69,14 +69,14 @@ def reader(interaction: discord.Interaction) -> Wording:
 
 async def think(interaction: discord.Interaction) -> None:
     """Show "thinking…" to one person, as the first await of a command; the next `say` replaces it."""
-    _promise_answer(interaction)
+    promise_answer(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     interaction.extras[_THINKING] = True
 
 
 async def replace(interaction: discord.Interaction) -> None:
     """Answer a button of a private message; the next `say` replaces that message."""
-    _promise_answer(interaction)
+    promise_answer(interaction)
     await interaction.response.defer()
     interaction.extras[_THINKING] = True
 
@@ -102,7 +102,7 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
     Yields:
         The id of the message that will hold the answer.
     """
-    _promise_answer(interaction)
+    promise_answer(interaction)
     answer = await interaction.response.defer(thinking=True)
     try:
         if answer is not None and answer.message_id is not None:
@@ -179,7 +179,7 @@ async def cancel(interaction: discord.Interaction, service: Service, job_id: int
     await say(interaction, reader(interaction).say(key, job_id=job.id))
 
 
-def _promise_answer(interaction: discord.Interaction) -> None:
+def promise_answer(interaction: discord.Interaction) -> None:
     """Let the process not end before the task that answers does: "thinking…" would stay for a quarter of an hour."""
     task = asyncio.current_task()
     assert task is not None, "discord.py runs every command and button in a task of its own"

@@ -1,23 +1,28 @@
 """/imagine: what a person typed → Request → Service.submit → the status card.
 
-The first await is the answer to Discord, due in 3 seconds; a job that nobody can see must not exist.
+The row comes first, then the answer to Discord, so that a process killed in between leaves nobody with a placeholder
+that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database is not waited for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import contextlib
+from typing import Any, Final
 
 import discord
 from discord import app_commands
 
 from bot.chat.address import FRONTEND
-from bot.chat.answers import Desk, person, placeholder
+from bot.chat.answers import Desk, person, placeholder, promise_answer
 from bot.chat.translations import text
 from bot.errors import NotAccepting
 from bot.jobs import Request
 from bot.wording import ASPECT_KEYS
 from pipeline.models import ModelCard
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, ImageOptions
+
+ROW_FIRST_S: Final = 0.5
 
 
 class Imagine:
@@ -62,17 +67,31 @@ class Imagine:
             raise NotAccepting
         # Discord offers lists and ranges, but a client of one's own may send anything.
         options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps, aspect=aspect)
-        async with placeholder(interaction) as message_id:
-            reply_to = desk.reply.address(interaction, message_id)
-            request = Request(
-                user=person(interaction),
-                reply_to=reply_to,
-                options=options,
-                key=f"{FRONTEND}:{interaction.id}",
-            )
-            # The job may be claimed, even be done, before its card is there: progress and result wait here.
-            async with desk.reply.opening(reply_to):
-                job, standing = await desk.service.submit(request)
-                is_there = await desk.reply.open(interaction, job, standing)
+        promise_answer(interaction)
+        reply_to = desk.reply.address(interaction)
+        request = Request(
+            user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}"
+        )
+        # The job may be claimed, even be done, before its card is there: progress and result wait here.
+        async with desk.reply.opening(reply_to):
+            submitting = asyncio.ensure_future(desk.service.submit(request))
+            await asyncio.wait([submitting], timeout=ROW_FIRST_S)
+            if submitting.done():
+                submitting.result()  # a refusal is the first answer, and private
+            is_answered = False
+            try:
+                async with placeholder(interaction) as message_id:
+                    is_answered = True
+                    job, standing = await submitting
+                    placed = desk.reply.placed(reply_to, message_id)
+                    async with desk.reply.opening(placed):
+                        job = await desk.service.card_placed(job, placed)
+                        is_there = await desk.reply.open(interaction, job, standing)
+            except Exception:
+                if not is_answered:  # nobody would see the job
+                    with contextlib.suppress(Exception):
+                        await submitting
+                    await desk.service.card_deleted(FRONTEND, reply_to.key)
+                raise
         if not is_there:
-            await desk.service.card_deleted(FRONTEND, reply_to.key)
+            await desk.service.card_deleted(FRONTEND, placed.key)

@@ -17,7 +17,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import discord
 
@@ -40,6 +40,7 @@ REMEMBERED_CARDS: Final = 2000
 NOBODY: Final = discord.AllowedMentions.none()
 
 
+T = TypeVar("T")
 _Send = Callable[[Card, discord.File | None], Awaitable[ReplyTo]]
 
 
@@ -57,20 +58,27 @@ class ChatReply:
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._closed: OrderedDict[str, None] = OrderedDict()  # cards that progress may not touch any more
         self._without_prompt: OrderedDict[str, None] = OrderedDict()  # cards whose prompt AutoMod dislikes
+        self._opened: OrderedDict[str, ReplyTo] = OrderedDict()  # where cards went, by the key that they had before
 
     # ── opening a card, through the interaction ─────────────────────────────────────────────────────
 
-    def address(self, interaction: discord.Interaction, message_id: int) -> ReplyTo:
-        """Where the answer to an interaction stands. Public cards speak the server's language."""
+    def address(self, interaction: discord.Interaction) -> ReplyTo:
+        """Where the answer to an interaction will stand. Public cards speak the server's language."""
         assert interaction.channel_id is not None, "commands are for servers only"
         locale = interaction.guild_locale or interaction.locale
         return Address(
             channel_id=interaction.channel_id,
-            message_id=message_id,
+            message_id=None,
             guild_id=interaction.guild_id,
             user_id=interaction.user.id,
             locale=locale.value,
-        ).reply_to()
+        ).reply_to(interaction.id)
+
+    def placed(self, reply_to: ReplyTo, message_id: int) -> ReplyTo:
+        """Where the answer stands, now that Discord has said so."""
+        placed = dataclasses.replace(Address.read(reply_to), message_id=message_id).reply_to()
+        _remember(self._opened, reply_to.key, placed)
+        return placed
 
     def opening(self, reply_to: ReplyTo) -> asyncio.Lock:
         """Hold this while a job is submitted and its placeholder replaced; `show` and `deliver` wait for it."""
@@ -94,7 +102,7 @@ class ChatReply:
                 )
             except TROUBLES as error:
                 if remedy(error) is Remedy.WITHOUT_PROMPT and key not in self._without_prompt:
-                    _remember(self._without_prompt, key)
+                    _remember(self._without_prompt, key, None)
                     continue
                 log.warning("the card of job %s could not be shown yet: %s", job.id, error)
                 return remedy(error) is not Remedy.CARD_GONE
@@ -112,12 +120,13 @@ class ChatReply:
         Raises:
             CardGone, DeliveryDelayed
         """
-        key = job.reply_to.key
         try:
+            job = await self._settled(job)
             address, wording = Address.read(job.reply_to), _wording(job)
         except DeliveryImpossible:  # `deliver` says so, once
             return
-        if address.is_old:
+        key = job.reply_to.key
+        if address.is_old or address.message_id is None:
             return
         try:
             async with asyncio.timeout(SHOW_TIMEOUT_S), self._lock(key):
@@ -132,11 +141,11 @@ class ChatReply:
                 case Remedy.LATER:
                     raise DeliveryDelayed(wait_s(error)) from error
                 case Remedy.WITHOUT_PROMPT if key not in self._without_prompt:
-                    _remember(self._without_prompt, key)
+                    _remember(self._without_prompt, key, None)
                     raise DeliveryDelayed from error
                 case _:
                     log.warning("the card of job %s cannot be edited any more: %s", job.id, error)
-                    _remember(self._closed, key)
+                    _remember(self._closed, key, None)
 
     async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
         """Say how a job ended: on its card, else in a new message in the channel, else in a direct message.
@@ -149,13 +158,21 @@ class ChatReply:
         Raises:
             CardGone, DeliveryDelayed, DeliveryImpossible
         """
+        job = await self._settled(job)
         key = job.reply_to.key
-        _remember(self._closed, key)
+        _remember(self._closed, key, None)
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(key):
                 return await self._deliver(job, image, Address.read(job.reply_to))
         except OSError as error:  # out of time, or the disk does not give the picture at this moment
             raise DeliveryDelayed(wait_s(error)) from error
+
+    async def _settled(self, job: Job) -> Job:
+        """Wait while the card of a job is being opened; the job with the place where it stands since then."""
+        if Address.read(job.reply_to).message_id is not None:
+            return job
+        async with self._lock(job.reply_to.key):
+            return dataclasses.replace(job, reply_to=self._opened.get(job.reply_to.key, job.reply_to))
 
     async def _deliver(self, job: Job, image: Path | None, address: Address) -> ReplyTo:
         try:
@@ -205,6 +222,8 @@ class ChatReply:
             )
 
     async def _edit_result(self, job: Job, address: Address, card: Card, file: discord.File | None) -> ReplyTo:
+        if address.message_id is None:
+            raise _Refused("there is no card: the process was killed before it could be shown")
         try:
             async with self._turn(address.channel_id):
                 await self._message(address).edit(
@@ -256,6 +275,8 @@ class ChatReply:
 
     async def _mark_as_moved(self, job: Job, address: Address, *, to_dm: bool) -> None:
         """Tell the old card where the result went, if that can be done; it matters little."""
+        if address.message_id is None:
+            return
         wording = _wording(job)
         try:
             await self._edit(address, cards.moved_card(job, wording, to_dm=to_dm), job, wording)
@@ -267,6 +288,7 @@ class ChatReply:
         return cards.status_card(job, standing, wording, now=int(time.time()), with_prompt=with_prompt)
 
     def _message(self, address: Address) -> discord.PartialMessage:
+        assert address.message_id is not None, "looked at by those who edit"
         channel = self._client.get_partial_messageable(address.channel_id, guild_id=address.guild_id)
         return channel.get_partial_message(address.message_id)
 
@@ -315,7 +337,7 @@ def _wording(job: Job) -> Wording:
     return wording_for(Address.read(job.reply_to).locale)
 
 
-def _remember(cards_: OrderedDict[str, None], key: str) -> None:
-    cards_[key] = None
+def _remember(cards_: OrderedDict[str, T], key: str, value: T) -> None:
+    cards_[key] = value
     while len(cards_) > REMEMBERED_CARDS:
         cards_.popitem(last=False)

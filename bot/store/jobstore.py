@@ -369,6 +369,13 @@ class JobStore:
             {"frontend": frontend, "key": key},
         )
 
+    async def move_card(self, job_id: int, reply_to: ReplyTo) -> None:
+        """Note where the card of a job stands, now that it does."""
+        await self._database.fetch_all(
+            "UPDATE jobs SET reply_key = :key, reply_address = :address WHERE id = :id AND delivery <> 'delivered'",
+            {"id": job_id, "key": reply_to.key, "address": reply_to.address},
+        )
+
     # ── delivering ──────────────────────────────────────────────────────────────────────────────────
 
     async def due(self, *, now: int, limit: int) -> list[Job]:

@@ -97,6 +97,22 @@ async def test_kill_after_a_new_message_was_posted_does_not_post_it_again(
     assert sum(bool(message.images) for message in discord.messages(discord.channel)) == 1
 
 
+@pytest.mark.parametrize("is_applied", [False, True], ids=["Discord did not hear it", "Discord heard it"])
+async def test_kill_before_the_first_answer_posts_the_picture_anew(
+    discord: Discord, bot: BotProcess, data_dir: Path, is_applied: bool
+) -> None:
+    discord.fault(r"POST /interactions/.*", times=1, hang=30, applied=is_applied)
+    await imagine(discord, "[step=1]", steps=3)
+    await wait_row(data_dir, status="running")
+    await bot.kill()
+    discord.clear_faults()
+    await restart(bot)
+    message = await discord.wait_message(is_result, timeout=20)
+    assert message.pings == [discord.user.id]
+    await wait_row(data_dir, delivery="delivered", reply_key=message.id)
+    assert sum(bool(each.images) for each in discord.messages(discord.channel)) == 1
+
+
 async def test_cancel_survives_a_kill(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
     use = await imagine(discord, "[step=3]", steps=4)
     card = await use.wait(lambda message: message.buttons)

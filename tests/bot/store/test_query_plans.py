@@ -55,6 +55,7 @@ async def statements(
         "cancel_queued": lambda: jobs.cancel_queued(1, now=9),
         "request_cancel": lambda: jobs.request_cancel(1),
         "drop_card": lambda: jobs.drop_card("test", "card"),
+        "move_card": lambda: jobs.move_card(1, reply),
         "due": lambda: jobs.due(now=9, limit=5),
         "delivered": lambda: jobs.delivered(1, reply),
         "postpone": lambda: jobs.postpone(1, next_at=9),
