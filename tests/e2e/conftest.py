@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,33 @@ import pytest
 from tests.discord_server import BotProcess, Discord, MessageView, Use
 
 EMULATOR_TOKEN = "emulator.bot.token"
+
+
+def bot_process(
+    discord: Discord, folder: Path, data_dir: Path, env: Mapping[str, str] | None = None, **settings: Any
+) -> BotProcess:
+    """A bot with every waiting time short and no limit in the way; settings as `section__key`."""
+    defaults = {
+        "discord__api_url": discord.api_base,
+        "storage__data_dir": data_dir,
+        "storage__min_free_mib": 0,
+        "pipeline__model": "fake",
+        "limits__cooldown_s": 0,
+        "limits__max_waiting": 1000,
+        "limits__max_active_per_user": 100,
+        "limits__max_images_per_day": 1000,
+        "delivery__retry_first_s": 0.2,
+        "worker__stop_grace_s": 5,
+        "log__format": "console",
+    }
+    settings_env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
+    root = str(Path(__file__).parents[2])
+    return BotProcess(
+        discord,
+        [sys.executable, "-m", "bot", "run"],
+        env={"PYTHONPATH": root, **settings_env, "DISCORD_TOKEN": discord.token, **(env or {})},
+        cwd=folder,
+    )
 
 
 @pytest.fixture
@@ -30,29 +57,10 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_bot(discord: Discord, tmp_path: Path, data_dir: Path) -> Callable[..., BotProcess]:
-    """A bot process with every waiting time short and no limit in the way; settings as `section__key`."""
+    """See `bot_process`."""
 
     def make(**settings: Any) -> BotProcess:
-        defaults = {
-            "discord__api_url": discord.api_base,
-            "storage__data_dir": data_dir,
-            "storage__min_free_mib": 0,
-            "pipeline__model": "fake",
-            "limits__cooldown_s": 0,
-            "limits__max_waiting": 1000,
-            "limits__max_active_per_user": 100,
-            "limits__max_images_per_day": 1000,
-            "delivery__retry_first_s": 0.2,
-            "worker__stop_grace_s": 5,
-            "log__format": "console",
-        }
-        env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
-        return BotProcess(
-            discord,
-            [sys.executable, "-m", "bot", "run"],
-            env={**env, "DISCORD_TOKEN": discord.token, "PYTHONPATH": str(Path(__file__).parents[2])},
-            cwd=tmp_path,
-        )
+        return bot_process(discord, tmp_path, data_dir, **settings)
 
     return make
 
