@@ -93,7 +93,7 @@ class JobStore:
                 :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
                 :spec, :model, :size_class, :now
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
-              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_UNFINISHED})
+              AND (SELECT COUNT(*) FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
               AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS})
                   < :max_images_per_day
@@ -133,7 +133,7 @@ class JobStore:
             f"""
             SELECT
                 (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) AS waiting,
-                (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_UNFINISHED}) AS active,
+                (SELECT COUNT(*) FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED}) AS active,
                 (SELECT json_group_array(queued_at) FROM (
                     SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at FROM jobs
                     WHERE {_MINE} AND {_TODAY} AND {_COUNTS}
