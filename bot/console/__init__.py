@@ -1,6 +1,8 @@
 """The local page: the only folder that may import gradio.
 
 server.py    starts and stops the page: the port, the password rule, a thread with a loop of its own
+connections.py  how many connections there may be, and which gives way
+protocol.py  one connection: strict about heads, and about time
 page.py      the Gradio part: the form, what its buttons do, and `draw` for scripts. Imported late: gradio takes seconds
 page.js      the living part: asks for the state, shows cards, picture and gallery; page.css how it looks
 routes.py    what page.js asks for, and the pictures; no Gradio in it

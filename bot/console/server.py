@@ -24,9 +24,11 @@ from starlette.applications import Starlette
 
 from bot.config import ConsoleConfig
 from bot.console.bridge import Ask, bridge_to
+from bot.console.connections import BACKLOG, Connections, raise_file_limit, room_for
 from bot.console.desk import Desk
 from bot.console.gate import Gate
 from bot.console.people import FRONTEND, is_loopback
+from bot.console.protocol import KEEP_ALIVE_S, Connection
 from bot.console.reply import ConsoleReply
 from bot.delivery import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
@@ -62,12 +64,52 @@ def listen(config: ConsoleConfig) -> tuple[socket.socket, str]:
     """
     host, port = config.host, config.port
     try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         # Names that nobody can resolve have numbers of their own, which the system's list of errors does not know.
         reason = f"{host} port {port} cannot be used: {error.strerror or error}"
         raise FrontendUnavailable(FRONTEND, f"{reason}\n→ {PORT_WAY_OUT}") from error
     return listening, config.url(listening.getsockname()[1])
+
+
+class PageServer(uvicorn.Server):
+    """uvicorn, with connections that are bounded in number and time."""
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, connections: Connections) -> None:
+        super().__init__(config)
+        self._listening = listening
+        self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the app, then accept."""
+        await super().startup(sockets=[])
+        self._listening.setblocking(False)
+        self._accepting = asyncio.create_task(self._connections.accept(self._listening, self._connection))
+
+    def _connection(self) -> Connection:
+        return Connection(
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            on_change=self._connections.note,
+            on_end=self._connections.forget,
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections, ten times a second; whether to end."""
+        if self._accepting.done():
+            self._accepting.result()  # raises: a page that accepts nobody is no page
+        if counter % 10 == 0:
+            self._connections.sweep()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and end what there is."""
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        self._listening.close()
+        await super().shutdown(sockets)
 
 
 class Console:
@@ -91,7 +133,7 @@ class Console:
         self._settings = settings
         self._uploads = (data_dir / UPLOADS_FOLDER).resolve()
         self._release = release
-        self._server: uvicorn.Server | None = None
+        self._server: PageServer | None = None
         self._close_gate: Callable[[], object] = lambda: None
         self._is_closed = False
 
@@ -102,6 +144,7 @@ class Console:
             FrontendUnavailable
         """
         self._socket, self.url = listen(self._config)
+        self._connections = Connections(room_for(raise_file_limit()))
         self._secret = await self._settings.get(SECRET_SETTING) or secrets.token_urlsafe(32)
         await self._settings.set(SECRET_SETTING, self._secret)
         return self
@@ -153,12 +196,14 @@ class Console:
             log_config=None,
             access_log=False,
             server_header=False,
+            http="h11",
             ws="none",
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=CLOSE_S,
         )
-        self._server = uvicorn.Server(config)
+        self._server = PageServer(config, self._socket, self._connections)
         if not self._is_closed:  # meanwhile
-            asyncio.run(self._server.serve(sockets=[self._socket]))
+            asyncio.run(self._server.serve())
 
     @contextlib.asynccontextmanager
     async def _announce(self, _app: Starlette) -> AsyncIterator[None]:
