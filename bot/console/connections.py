@@ -17,7 +17,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from bot.console.people import THIS_MACHINE, is_loopback
@@ -97,9 +97,6 @@ class Connections:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as connecting:
             while True:
-                if not self.has_room() and self._can_give_way():
-                    await asyncio.sleep(LOOK_AGAIN_S)  # who waits outside is kept by the system meanwhile
-                    continue
                 try:
                     accepted, address = await loop.sock_accept(listening)
                 except OSError as error:
@@ -108,14 +105,29 @@ class Connections:
                         self._drop_oldest(self._all)
                         await asyncio.sleep(OUT_OF_FILES_PAUSE_S)
                     continue
-                neighbours = neighbourhood(address[0])
-                if self.has_room() and self.has_room_for(neighbours):
+                try:
+                    has_room = await self._wait_for_room(neighbourhood(address[0]))
+                except asyncio.CancelledError:
+                    accepted.close()
+                    raise
+                if has_room:
                     connection = make()
-                    self.add(connection, neighbours)
+                    self.add(connection, neighbourhood(address[0]))
                     connecting.create_task(self._connect(loop, connection, accepted))
                 else:
                     _refuse(accepted)
-                await asyncio.sleep(0)
+
+    async def _wait_for_room(self, neighbours: str) -> bool:
+        """Whether there is room, now or as soon as one that asks for nothing is old enough to give way.
+
+        Meanwhile who waits outside is kept by the system.
+        """
+        await asyncio.sleep(0)  # what the others sent is read first
+        while not self.has_room():
+            if not (self._half_open or self._answered or self._arriving):
+                return False
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return self.has_room_for(neighbours)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, connection: Connection, accepted: socket.socket) -> None:
         try:
@@ -169,11 +181,7 @@ class Connections:
             connection.drop()
             self.forget(connection)
 
-    def _can_give_way(self) -> bool:
-        return bool(self._half_open or self._answered or self._arriving)
-
-    def _drop_oldest(self, among: Iterable[Connection]) -> bool:
-        among = among if isinstance(among, (dict, set)) else set(among)
+    def _drop_oldest(self, among: Collection[Connection]) -> bool:
         latest = self._clock() - GRACE_S
         for group in (self._half_open, self._answered, self._arriving):
             oldest = next((each for each in group if each in among), None)

@@ -32,9 +32,12 @@ expect.set_options(timeout=LONG_MS)
 class PageProcess(BotProcess):
     """`imagine-bot run` without a token: the page alone."""
 
-    def __init__(self, env: Mapping[str, str], *, cwd: Path, guard_file: Path) -> None:
+    def __init__(self, env: Mapping[str, str], *, cwd: Path, guard_file: Path, files: int | None = None) -> None:
         no_discord = cast("Discord", SimpleNamespace(gateway=SimpleNamespace(sessions=[])))
-        super().__init__(no_discord, [sys.executable, "-m", "bot", "run"], env=env, cwd=cwd)
+        command = [sys.executable, "-m", "bot", "run"]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
+        super().__init__(no_discord, command, env=env, cwd=cwd)
         self.guard_file = guard_file
         self.url = ""
 
@@ -58,8 +61,11 @@ class PageProcess(BotProcess):
 Start = Callable[..., AbstractAsyncContextManager[PageProcess]]
 
 
-def start_in(folder: Path) -> Start:
-    """`async with start(section__key=value) as page:`; every start in the same folder has the same data."""
+def start_in(folder: Path, *, files: int | None = None) -> Start:
+    """`async with start(section__key=value) as page:`; every start in the same folder has the same data.
+
+    Of `files`, if given, the process may open so many at the same time.
+    """
 
     @asynccontextmanager
     async def start(**settings: Any) -> AsyncIterator[PageProcess]:
@@ -78,7 +84,7 @@ def start_in(folder: Path) -> Start:
         env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
         guard = Path(__file__).parent / "guard"
         env |= {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}", "NETWORK_GUARD_FILE": str(folder / "attempts.txt")}
-        async with PageProcess(env, cwd=folder, guard_file=folder / "attempts.txt") as process:
+        async with PageProcess(env, cwd=folder, guard_file=folder / "attempts.txt", files=files) as process:
             await process.wait_page()
             yield process
 
