@@ -167,7 +167,8 @@ def run(config_path: ConfigPath = None) -> None:
         log.warning(line)
     log.info("starting", extra={"release": release(), "config": str(path or "defaults")})
     try:
-        code = asyncio.run(service.run(config, token, password=password, release=release()))
+        with logs.captured_prints():
+            code = asyncio.run(service.run(config, token, password=password, release=release()))
     except (OperatorError, PipelineError):
         raise
     except Exception:

@@ -1,17 +1,23 @@
-"""Log set-up: readable on a terminal, JSON otherwise, on standard output, with secrets taken out.
+"""Log set-up: readable on a terminal, JSON otherwise, on standard output, without secrets and what people typed.
 
 Every line carries what was bound with `structlog.contextvars` (the job id), also in the GPU thread, which
 runs in a copy of the caller's context. Must not know what is logged: `logging.getLogger(__name__)` with
-`extra={…}` and `structlog.stdlib.get_logger(__name__)` with keywords both arrive here. Importing does
-nothing; `setup` does.
+`extra={…}` and `structlog.stdlib.get_logger(__name__)` with keywords both arrive here. What a line may say is
+`bot/discretion.py`. Importing does nothing; `setup` does.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+import threading
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
 import structlog
@@ -19,9 +25,16 @@ from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bot.config import LogConfig
+from bot.discretion import MASK, OUR_PACKAGES, PRINTED, discreet, is_ours, said
 
-MASK: Final = "***"
-OUR_PACKAGES: Final = ("bot", "pipeline")
+log = logging.getLogger(__name__)
+
+FOLD_S: Final = 60.0
+OUR_LINES: Final = 10  # of one place and minute that differ; a library's place gets one
+MAX_PLACES: Final = 500
+NEVER_FOLDED: Final = frozenset({"job ended"})  # statistics count these
+MAX_PRINTED_CHARS: Final = 8192  # of a line that never ends
+PRINTING: Final = frozenset({"bot.logs", "traceback", "contextlib", "warnings", "logging", "threading"})
 PERSONAL_KEYS: Final = ("prompt", "spec", "options")  # what people typed: debug only, whoever forgets it
 
 # Each pattern keeps group 1, which says what stood there, and masks the rest. No `\\b`: in JSON a line break
@@ -38,17 +51,16 @@ _SECRET_SHAPES: Final = (
 _secrets: set[str] = set()
 
 
-def setup(config: LogConfig, *, stream: TextIO | None = None) -> None:
+def setup(config: LogConfig, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
     """Send all logging to `stream` (default: standard output). Calling it again replaces the first set-up.
 
     Our own packages log from `config.level` on; every library from warnings on.
     """
     stream = sys.stdout if stream is None else stream
     is_console = config.format == "console" or (config.format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(is_console=is_console, has_colors=stream.isatty()))
-
     level = logging.getLevelNamesMapping()[config.level.upper()]
+    handler = _Handler(stream, Folding(clock), shows_debug=level <= logging.DEBUG)
+    handler.setFormatter(_formatter(is_console=is_console, has_colors=stream.isatty()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
@@ -82,6 +94,209 @@ def redacted(text: str) -> str:
     for shape in _SECRET_SHAPES:
         text = shape.sub(rf"\1{MASK}", text)
     return text
+
+
+@contextlib.contextmanager
+def captured_prints() -> Iterator[None]:
+    """Make lines of the log of what libraries print, and of errors that end a thread: they may quote a prompt.
+
+    What goes to standard error is a warning, the rest is at info, where libraries are not heard.
+    """
+    hooks = threading.excepthook, sys.unraisablehook
+
+    def thread_ended(args: threading.ExceptHookArgs) -> None:
+        log.error("a thread ended by an error", exc_info=args.exc_value)
+
+    def unraisable(args: sys.UnraisableHookArgs) -> None:
+        log.error("an error that nobody could catch", exc_info=args.exc_value)
+
+    threading.excepthook, sys.unraisablehook = thread_ended, unraisable
+    out, err = _Printed(logging.INFO, sys.stdout), _Printed(logging.WARNING, sys.stderr)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+    finally:
+        threading.excepthook, sys.unraisablehook = hooks
+
+
+def tell_folded() -> None:
+    """Say of kinds of lines that were folded how many there were, if their minute is over."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler):
+            handler.tell_folded()
+
+
+class Folding:
+    """One line of a kind in a minute; how many more there were is said with the next, or when the minute is over.
+
+    A kind is a place in the code and an error's type, for our own lines also what they say: up to `OUR_LINES`.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._places: dict[tuple[object, ...], _Place] = {}  # the oldest first
+
+    def pass_on(self, record: logging.LogRecord) -> list[logging.LogRecord]:
+        """What is to be shown now that there is this record: perhaps it, perhaps what is said of earlier ones."""
+        due = self.due()
+        is_canonical = isinstance(record.msg, str) and record.msg in NEVER_FOLDED
+        if record.levelno <= logging.DEBUG or record.levelno >= logging.CRITICAL or is_canonical:
+            return [*due, record]
+        key, text = _kind(record)
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= MAX_PLACES:
+                due += self._close(next(iter(self._places)))
+            self._places[key] = _Place(since=self._clock(), texts={text})
+            return [*due, record]
+        if text in place.texts or len(place.texts) >= (OUR_LINES if is_ours(record) else 1):
+            place.more += 1
+            place.last = _without_error(record)
+            return due
+        place.texts.add(text)
+        return [*due, record]
+
+    def due(self, *, is_all: bool = False) -> list[logging.LogRecord]:
+        """What is to be said of minutes that are over, or of all."""
+        told: list[logging.LogRecord] = []
+        over = self._clock() - FOLD_S
+        for key in [key for key, place in self._places.items() if is_all or place.since <= over]:
+            told += self._close(key)
+        return told
+
+    def _close(self, key: tuple[object, ...]) -> list[logging.LogRecord]:
+        place = self._places.pop(key)
+        if place.last is None:
+            return []
+        # Having said that is this minute's line of the kind.
+        self._places[key] = _Place(since=self._clock(), texts={_kind(place.last)[1]})
+        place.last.more = place.more
+        return [place.last]
+
+
+@dataclass(slots=True)
+class _Place:
+    since: float
+    texts: set[str]
+    more: int = 0
+    last: logging.LogRecord | None = None
+
+
+def _kind(record: logging.LogRecord) -> tuple[tuple[object, ...], str]:
+    """Where a line comes from, and what tells it apart from others that come from there."""
+    error = record.exc_info[0] if record.exc_info else None
+    place = (record.name, record.levelno, record.pathname, record.lineno, error)
+    if record.name == "py.warnings":  # "path:line: Category: text"
+        return (*place, *str(record.msg).split(":", 2)[:2]), ""
+    if not is_ours(record):
+        return place, ""
+    job = structlog.contextvars.get_contextvars().get("job")
+    return place, f"{job} {said(record)}"
+
+
+def _without_error(record: logging.LogRecord) -> logging.LogRecord:
+    """A copy that keeps nothing alive: an error's traceback holds all that its functions held."""
+    kept = copy.copy(record)
+    kept.exc_info = kept.exc_text = None
+    return kept
+
+
+def _holds_more(record: logging.LogRecord) -> bool:
+    """Whether it is an error's or a print's, whose text the line does not show."""
+    has_error = record.exc_info or (isinstance(record.msg, dict) and record.msg.get("exc_info"))
+    return bool(has_error) or record.name.endswith(PRINTED)
+
+
+def _at_debug(record: logging.LogRecord) -> logging.LogRecord:
+    whole = copy.copy(record)
+    whole.levelno, whole.levelname = logging.DEBUG, "DEBUG"
+    if isinstance(whole.msg, dict):  # by structlog, which notes the level there
+        whole.msg = {**whole.msg, "level": "debug"}
+    return whole
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Folds what repeats itself, hides what people typed, and shows at debug what errors and prints hold."""
+
+    def __init__(self, stream: TextIO, folding: Folding, *, shows_debug: bool) -> None:
+        super().__init__(stream)
+        self._folding = folding
+        self._shows_debug = shows_debug
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what there is to say now."""
+        try:
+            self._write(self._folding.pass_on(record))
+            if self._shows_debug and record.levelno > logging.DEBUG and _holds_more(record):
+                super().emit(_at_debug(record))
+        except Exception:
+            self.handleError(record)
+
+    def tell_folded(self, *, is_all: bool = False) -> None:
+        """Write how many lines were folded in minutes that are over."""
+        with self.lock or contextlib.nullcontext():
+            self._write(self._folding.due(is_all=is_all))
+
+    def close(self) -> None:
+        """Say what was folded to the last."""
+        if not self.stream.closed:
+            self.tell_folded(is_all=True)
+        super().close()
+
+    def _write(self, records: list[logging.LogRecord]) -> None:
+        for record in records:
+            super().emit(discreet(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as logging calls it
+        """Say that a line could not be written; logging itself would print it, with all that it holds."""
+        with contextlib.suppress(Exception):
+            self.stream.write(f"a line of {record.name} could not be written ({record.pathname}:{record.lineno})\n")
+
+
+class _Printed(io.TextIOBase):
+    """A standard stream whose lines become those of the log, from the module that printed them."""
+
+    encoding = "utf-8"
+
+    def __init__(self, level: int, stream: TextIO) -> None:
+        self._level = level
+        self._stream = stream
+        self._printing = threading.local()
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def fileno(self) -> int:
+        """The real stream's, for child processes."""
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Take a piece; a line is logged when it is whole. Progress bars are left out."""
+        mine = self._printing
+        if getattr(mine, "is_busy", False):  # the log itself is in trouble
+            return len(text)
+        line = getattr(mine, "line", "") + text
+        *whole, mine.line = line.split("\n")
+        if len(mine.line) > MAX_PRINTED_CHARS:
+            whole, mine.line = [*whole, mine.line], ""
+        mine.is_busy = True
+        try:
+            for each in whole:
+                if each.strip() and "\r" not in each:
+                    self._log(each)
+        finally:
+            mine.is_busy = False
+        return len(text)
+
+    def _log(self, line: str) -> None:
+        frame = sys._getframe(2)
+        while frame.f_back is not None and frame.f_globals.get("__name__") in PRINTING:
+            frame = frame.f_back
+        logger = logging.getLogger(f"{frame.f_globals.get('__name__', 'unknown')}{PRINTED}")
+        if logger.isEnabledFor(self._level):
+            place = frame.f_code.co_filename, frame.f_lineno
+            logger.handle(logger.makeRecord(logger.name, self._level, *place, line, (), None))
 
 
 class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
@@ -121,6 +336,7 @@ def _shared_processors() -> list[Processor]:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         _drop_personal,
+        _say_how_many,
     ]
 
 
@@ -129,4 +345,11 @@ def _drop_personal(_logger: WrappedLogger, _method: str, event: EventDict) -> Mu
     if event.get("level") != "debug":
         for key in PERSONAL_KEYS:
             event.pop(key, None)
+    return event
+
+
+def _say_how_many(_logger: WrappedLogger, _method: str, event: EventDict) -> MutableMapping[str, Any]:
+    """Put how many lines were folded behind the one that stands for them."""
+    if (more := event.pop("more", None)) is not None:
+        event["event"] = f"{event['event']} … and {more} more like this in the last minute"
     return event

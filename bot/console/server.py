@@ -22,6 +22,7 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
+from bot import logs
 from bot.config import ConsoleConfig
 from bot.console.bridge import Ask, bridge_to
 from bot.console.connections import BACKLOG, Connections, raise_file_limit, room_for
@@ -102,6 +103,7 @@ class PageServer(uvicorn.Server):
             self._accepting.result()  # raises: a page that accepts nobody is no page
         if counter % 10 == 0:
             self._connections.sweep()
+            logs.tell_folded()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
