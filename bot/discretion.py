@@ -2,8 +2,8 @@
 
 A prompt cannot be told from other text, and errors and libraries quote what they are given, whole, in part, or escaped.
 So of their text only that is shown which stands in the code itself, and of arguments numbers. Of an error there are
-its type, the places, and its text if that cannot quote a request: ours, the system's, the graphics card's. What errors
-hold besides is logged at debug, by `logs.py`.
+its type, the places, and its text if that cannot quote a request: ours, the system's, the graphics card's; else how it
+begins, up to the first value. What errors hold besides is logged at debug, by `logs.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import CodeType, TracebackType
@@ -30,6 +30,7 @@ PRINTED: Final = ".print"  # behind the name of a module: the logger of what it 
 QUOTING: Final = (InvalidSpec, UnknownModel, GenerationFailed, EngineDead)  # of our errors: a name, an engine's words
 STANDARD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "more"}
 NUMBERS: Final = (bool, int, float, type(None))
+MIN_BEGINNING_CHARS: Final = 4
 MAX_ERRORS: Final = 20  # of one chain or group
 # What the system is about to say no more, never a value: their text may be shown.
 ABOUT_CODE: Final = frozenset({"DeprecationWarning", "PendingDeprecationWarning", "FutureWarning", "ResourceWarning"})
@@ -63,9 +64,7 @@ def said(record: logging.LogRecord) -> str | None:
 
 def told(error: BaseException) -> str:
     """An error in one line: its type, and of its text what cannot quote a request."""
-    kind = type(error).__qualname__
-    text = str(error) if _may_be_told(error) else _detail(error)
-    return f"{kind}: {text}" if text else kind
+    return _told(error, list(_codes_of(error.__traceback__)))
 
 
 # ── lines ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,31 +142,38 @@ def _lines(error: BaseException) -> Iterator[str]:
     """A traceback as Python prints it, without text that may quote a request."""
     seen: set[int] = set()
 
-    def of(error: BaseException, indent: str = "") -> Iterator[str]:
+    def of(error: BaseException, indent: str, outer: Sequence[CodeType]) -> Iterator[str]:
         if id(error) in seen or len(seen) >= MAX_ERRORS:
             return
         seen.add(id(error))
+        codes = [*_codes_of(error.__traceback__), *outer]
         if error.__cause__ is not None:
-            yield from of(error.__cause__, indent)
+            yield from of(error.__cause__, indent, outer)
             yield f"{indent}… which caused:\n"
         elif error.__context__ is not None and not error.__suppress_context__:
-            yield from of(error.__context__, indent)
+            yield from of(error.__context__, indent, outer)
             yield f"{indent}… during which happened:\n"
         if error.__traceback__ is not None:
             yield f"{indent}Traceback (most recent call last):\n"
             for frame in traceback.extract_tb(error.__traceback__):
                 yield f'{indent}  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
-        yield f"{indent}{told(error) if _may_be_told(error) or _detail(error) else _masked(error)}\n"
+        yield f"{indent}{_told(error, codes)}\n"
         if isinstance(error, BaseExceptionGroup):
             for inner in error.exceptions:
-                yield from of(inner, f"{indent}  ")
+                yield from of(inner, f"{indent}  ", codes)
 
-    yield from of(error)
+    yield from of(error, "", ())
 
 
-def _masked(error: BaseException) -> str:
+def _told(error: BaseException, codes: Sequence[CodeType]) -> str:
+    """The type of an error, and what may be shown of its text, knowing the code that it came through."""
     kind = type(error).__qualname__
-    return f"{kind}: {MASK}" if _text(error) else kind
+    text = _text(error)
+    if not text:
+        return kind
+    if not _may_be_told(error) and not _is_in_code(text, codes):
+        text = _detail(error) or f"{_beginning_in_code(text, codes)}{MASK}"
+    return f"{kind}: {text}"
 
 
 def _text(error: BaseException) -> str:
@@ -180,11 +186,7 @@ def _text(error: BaseException) -> str:
 def _may_be_told(error: BaseException) -> bool:
     if isinstance(error, (BotError, PipelineError)) and not isinstance(error, QUOTING):
         return True
-    if type(error).__module__.partition(".")[0] == "torch":  # the allocator's and CUDA's
-        return True
-    if isinstance(error, InvalidSpec):
-        return False
-    return _is_in_code(_text(error), _codes_of(error.__traceback__))
+    return type(error).__module__.partition(".")[0] == "torch"  # the allocator's and CUDA's
 
 
 def _detail(error: BaseException) -> str:
@@ -211,7 +213,14 @@ def _code_folders() -> tuple[str, ...]:
     return (*(f"{ours / package}/" for package in OUR_PACKAGES), *(f"{folder}/" for folder in libraries if folder))
 
 
-def _is_in_code(text: str, codes: Iterator[CodeType]) -> bool:
+def _beginning_in_code(text: str, codes: Sequence[CodeType]) -> str:
+    """What stands in the code before the first value that was put into a text."""
+    constants = (constant for code in codes for constant in code.co_consts if isinstance(constant, str))
+    beginnings = (each for each in constants if MIN_BEGINNING_CHARS <= len(each) < len(text) and text.startswith(each))
+    return max(beginnings, key=len, default="")
+
+
+def _is_in_code(text: str, codes: Iterable[CodeType]) -> bool:
     return any(
         isinstance(constant, str) and constant == text
         for code in codes
