@@ -2,9 +2,9 @@
 
 Half-open ones never sent a whole request; whoever opens a thousand of them must not keep anybody out, nor take the
 file descriptors that drawing, the database and Discord need. So connections are accepted here, one by one, not by
-asyncio: that takes whatever comes, and out of descriptors it logs the same error a thousand times a second. Hypercorn
-has time-outs that uvicorn lacks but accepts in the same way, without a bound, and cannot tell a slow head from a busy
-connection; it was measured with both (docs/benchmarks.md). One connection is `protocol.py`.
+asyncio: that takes whatever comes, and out of descriptors it logs the same error a thousand times a second. Under
+hypercorn, which has some of the time-outs that uvicorn lacks, it does so too (docs/benchmarks.md). One connection is
+`protocol.py`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ from typing import Final, Self
 import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot import logs
 from bot.config import ConsoleConfig
@@ -72,6 +74,16 @@ def listen(config: ConsoleConfig) -> tuple[socket.socket, str]:
         reason = f"{host} port {port} cannot be used: {error.strerror or error}"
         raise FrontendUnavailable(FRONTEND, f"{reason}\n→ {PORT_WAY_OUT}") from error
     return listening, config.url(listening.getsockname()[1])
+
+
+def without_the_departed(app: ASGIApp) -> ASGIApp:
+    """An app for which it is no error that somebody leaves in the middle of an upload."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(ClientDisconnect):
+            await app(scope, receive, send)
+
+    return answer
 
 
 class PageServer(uvicorn.Server):
@@ -194,7 +206,7 @@ class Console:
         page.mount(app, desk, ask, list(self._service.cards.values()), secret=self._secret, uploads=self._uploads)
         self._gate = Gate(app, password=self._password, uploads=self._uploads, max_upload_bytes=MAX_SOURCE_BYTES)
         config = uvicorn.Config(
-            self._gate,
+            without_the_departed(self._gate),
             log_config=None,
             access_log=False,
             server_header=False,
