@@ -8,50 +8,65 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
+import json
 import logging
 import os
 import signal
 import statistics
+import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from pydantic import SecretStr
 
+from bot.breaker import Breaker
 from bot.chat.client import ChatClient
 from bot.config import Config, StorageConfig
 from bot.console.server import Console
+from bot.deadline import Deadline
 from bot.delivery import DeliveryLoop
-from bot.errors import BotError, ExitCode, StoreUnavailable
+from bot.errors import ExitCode, OperatorError, StoreUnavailable
 from bot.executors import Executor, create_executor
+from bot.farewell import LEAST_S, Farewells
 from bot.forecast import Pace
 from bot.jobqueue import JobQueue
 from bot.jobs import JobStatus
 from bot.service import Service
 from bot.store.database import Database, unusable
+from bot.store.horizon import Horizon
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from bot.store.settingstore import SettingStore
-from bot.worker import PAUSED_BY_FAILURES, Worker
-from pipeline import EngineDead, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
+from bot.turns import take_turns
+from bot.worker import Worker
+from pipeline import EngineDead, ImageSpec, ModelFilesMissing, UnknownModel, files
 from pipeline.models import ModelCard, choose_model, find_model, usable_models
 from pipeline.outlook import look_ahead
-
-E = TypeVar("E", bound=BaseException)
 
 log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "imagine-bot.db"
 IMAGES_FOLDER: Final = "images"
 PROMPTS_FOLDER: Final = "prompts"
-# With the default stop_grace_s of 10 the whole stop takes at most 20 s.
-ANSWERS_DEADLINE_S: Final = 2.0
-ANNOUNCE_DEADLINE_S: Final = 3.0
-FLUSH_DEADLINE_S: Final = 3.0
-CLOSE_GRACE_S: Final = 2.0
+# What the stop takes at most after stop_grace_s: with the default of 10 it is over within 20 s. In order:
+FAREWELLS_S: Final = 9.0
+ANSWERS_S: Final = 2.0
+ANNOUNCE_S: Final = 2.0
+FLUSH_S: Final = 2.0
+PARTS_S: Final = 3.0  # an open page is cut off after 2 s
+FRONTENDS_S: Final = 1.5
+ENGINE_S: Final = 1.0
+DATABASE_S: Final = 0.5
+LAST_S: Final = 0.5  # beyond all that: if even the event loop hangs
+HORIZON_SETTING: Final = "history.horizon"
+MIB: Final = 2**20
 ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
 PRUNE_BATCH: Final = 200
@@ -62,7 +77,7 @@ LAG_SAMPLES: Final = 100_000
 async def run(config: Config, token: SecretStr | None, *, password: SecretStr | None, release: str) -> ExitCode:
     """Run the service until it is told to stop: Discord if there is a token, the page if enabled or without one.
 
-    Ends the process by itself, with the right code, if a hung engine thread would keep it alive.
+    Ends the process by itself, with the right code, if something that hangs would keep it alive.
 
     Raises:
         OperatorError, PipelineError: it cannot start as it is set up.
@@ -71,29 +86,28 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
     log.info("drawing with %s: %s", card.name, reason)
     if missing := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [each.path for each in missing])
-    stop = asyncio.Event()
-    _listen_for_signals(stop)
+    asyncio.get_running_loop().set_default_executor(_Threads(thread_name_prefix="files"))
+    stop, deadline = asyncio.Event(), Deadline()
+    farewells = Farewells(deadline)
+    stop_s = config.worker.stop_grace_s + FAREWELLS_S
+    _listen_for_signals(stop, partial(_begin_to_end, deadline, stop_s, ExitCode.OK))
     executor = create_executor(
         config.pipeline,
         stop_grace_s=config.worker.stop_grace_s,
         prompts_dir=config.storage.data_dir / PROMPTS_FOLDER,
     )
-    exit_code = ExitCode.OK
-    is_hung = False
-    try:
-        async with Database.open(config.storage.data_dir / DATABASE_NAME) as database:
-            try:
-                await _serve(config, token, password, release, database, card, executor, stop)
-            finally:
-                is_hung = not await executor.close(CLOSE_GRACE_S)
-    except* EngineDead:
-        exit_code = ExitCode.ENGINE_DEAD
-    except* StoreUnavailable as group:  # of a start: later the loops wait for the database
-        raise unusable(config.storage.data_dir / DATABASE_NAME, _first(group)) from None
-    except* (BotError, PipelineError) as group:
-        raise _first(group) from None
+    opening = Database.open(config.storage.data_dir / DATABASE_NAME)
+    database = await opening.__aenter__()
+    errors = await _serve(config, token, password, release, database, card, executor, stop, farewells)
+    await farewells.say({"the engine": _close(executor, farewells)}, at_most_s=ENGINE_S + LEAST_S)
+    await farewells.say({"the database": opening.__aexit__(None, None, None)}, at_most_s=DATABASE_S)
+    exit_code = _exit_code(errors)
+    if errors and exit_code is not ExitCode.ENGINE_DEAD:
+        if farewells.is_hung:  # then nobody may come to say it
+            log.critical("%s", errors[0])
+        raise errors[0] from None
     log.info("stopped")
-    if is_hung:
+    if farewells.is_hung:
         logging.shutdown()
         os._exit(exit_code)
     return exit_code
@@ -108,41 +122,52 @@ async def _serve(
     card: ModelCard,
     executor: Executor,
     stop: asyncio.Event,
-) -> None:
-    jobs, settings = JobStore(database), SettingStore(database)
-    images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
-    queue = JobQueue(jobs, settings, config.limits, slots=executor.slots, assumed_pace=assumed_pace)
-    await continue_numbers(jobs, images)
-    for job in await queue.recover(max_attempts=config.worker.max_attempts):
-        if job.status is not JobStatus.QUEUED or job.attempts:
-            log.warning("job %s was interrupted and is now %s", job.id, job.status)
-    if queue.pause_reason == PAUSED_BY_FAILURES:
-        log.warning("the queue had paused itself after several failures; it goes on after this restart")
-        await queue.resume()
-    if queue.pause_reason is not None:
-        log.warning("the queue is paused: %s", queue.pause_reason or "no reason given")
+    farewells: Farewells,
+) -> list[BaseException]:
+    """Build the parts between database and front ends, and run them; returns what they died of: as a rule, nothing."""
+    deadline = farewells.deadline
+    exits = {"leaving the page": contextlib.AsyncExitStack(), "leaving discord": contextlib.AsyncExitStack()}
+    tasks: list[asyncio.Task[None]] = []
+    errors: list[BaseException] = []
+    try:
+        jobs, settings = JobStore(database), SettingStore(database)
+        images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
+        queue = JobQueue(
+            jobs, settings, config.limits, slots=executor.slots, assumed_pace=assumed_pace, deadline=deadline
+        )
+        await continue_numbers(jobs, images)
+        for job in await queue.recover(max_attempts=config.worker.max_attempts):
+            if job.status is not JobStatus.QUEUED or job.attempts:
+                log.warning("job %s was interrupted and is now %s", job.id, job.status)
+        if (pause := queue.paused) is not None:
+            log.warning("the queue is paused (%s): %s", pause.kind, pause.text or "no reason given")
 
-    delivery = DeliveryLoop(jobs, queue, images, config.delivery)
-    queue.subscribe(delivery.wake)
-    _, *others = await asyncio.to_thread(usable_models, config.pipeline)
-    service = Service(
-        card=card,
-        others=others,
-        jobs=jobs,
-        queue=queue,
-        delivery=delivery,
-        images=images,
-        limits_config=config.limits,
-        storage=config.storage,
-        look_ahead=partial(look_ahead, card, config.pipeline),
-    )
-    worker = Worker(queue, executor, images, config.worker)
-    lag = _LagProbe()
+        delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
+        queue.subscribe(delivery.wake)
+        _, *others = await asyncio.to_thread(usable_models, config.pipeline)
+        service = Service(
+            card=card,
+            others=others,
+            jobs=jobs,
+            queue=queue,
+            delivery=delivery,
+            images=images,
+            limits_config=config.limits,
+            storage=config.storage,
+            look_ahead=partial(look_ahead, card, config.pipeline),
+        )
+        breaker = Breaker(
+            queue,
+            can_save=partial(images.can_write, min_free_bytes=config.storage.min_free_mib * MIB),
+            max_failures_in_a_row=config.worker.max_failures_in_a_row,
+            deadline=deadline,
+        )
+        worker = Worker(queue, executor, images, breaker, config.worker, deadline=deadline)
+        lag = _LagProbe()
 
-    async with contextlib.AsyncExitStack() as frontends:
         chat = console = None
         if token is None or config.console.enabled:
-            console = await frontends.enter_async_context(
+            console = await exits["leaving the page"].enter_async_context(
                 Console(
                     config.console,
                     password,
@@ -154,36 +179,88 @@ async def _serve(
             )
             delivery.add_frontend(console.frontend)
         if token is not None:
-            chat = await frontends.enter_async_context(ChatClient(config.discord, service=service, settings=settings))
+            chat = await exits["leaving discord"].enter_async_context(
+                ChatClient(config.discord, service=service, settings=settings)
+            )
             delivery.add_frontend(chat.frontend)
-        async with asyncio.TaskGroup() as parts:
-            drawing = parts.create_task(_load_and_draw(executor, card, worker, lag), name="worker")
-            background = [
-                parts.create_task(_deliver(chat, delivery), name="delivery"),
-                parts.create_task(_prune_forever(jobs, images, config.storage), name="prune"),
-                parts.create_task(lag.run(), name="lag"),
-                parts.create_task(database.watch(), name="damage"),
-            ]
-            if console is not None:
-                background.append(parts.create_task(console.run_until_closed(), name="console"))
-            if chat is not None and token is not None:
-                background.append(parts.create_task(chat.run_until_closed(token), name="discord"))
-            await stop.wait()
+        drawing = asyncio.create_task(_load_and_draw(executor, card, worker, lag), name="the worker")
+        tasks += [
+            drawing,
+            asyncio.create_task(_deliver(chat, delivery), name="delivery"),
+            asyncio.create_task(_prune_forever(jobs, images, settings, config.storage, deadline), name="pruning"),
+            asyncio.create_task(breaker.run(), name="the breaker"),
+            asyncio.create_task(lag.run(), name="the lag probe"),
+            asyncio.create_task(database.watch(), name="the look for damage"),
+        ]
+        if console is not None:
+            tasks.append(asyncio.create_task(console.run_until_closed(), name="the page"))
+        if chat is not None and token is not None:
+            tasks.append(asyncio.create_task(chat.run_until_closed(token), name="discord"))
+        await _run_until(stop, tasks)
+        if stop.is_set():
             log.info("stopping: no new requests, the running job goes back to its place")
             service.stop_accepting()
             queue.close()
-            await asyncio.wait([drawing], timeout=config.worker.stop_grace_s)
-            await queue.requeue_all()
-            for farewell, deadline_s in (
-                *([(chat.desk.finish_answers, ANSWERS_DEADLINE_S)] if chat is not None else []),
-                (delivery.announce_stop, ANNOUNCE_DEADLINE_S),
-                (delivery.flush, FLUSH_DEADLINE_S),
-            ):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(deadline_s):
-                        await farewell()
-            for task in [drawing, *background]:
-                task.cancel()
+            await asyncio.wait([drawing], timeout=deadline.remaining(config.worker.stop_grace_s))
+            answers = {} if chat is None else {"giving answers": chat.desk.finish_answers()}
+            await farewells.say({"sending jobs back": queue.requeue_all(), **answers}, at_most_s=ANSWERS_S)
+            await farewells.say({"bringing cards up to date": delivery.announce_stop()}, at_most_s=ANNOUNCE_S)
+            await farewells.say({"delivering results": delivery.flush()}, at_most_s=FLUSH_S)
+    except StoreUnavailable as error:  # of a start: later the loops wait for the database
+        errors.append(unusable(database.path, error))
+    except Exception as error:
+        errors.append(error)
+    errors = _what_matters([*errors, *_errors_of(tasks)], is_asked_to_stop=stop.is_set())
+    if errors:
+        _begin_to_end(deadline, config.worker.stop_grace_s + FAREWELLS_S, _exit_code(errors))
+    await farewells.cancel(tasks, at_most_s=PARTS_S)
+    await farewells.say({name: each.aclose() for name, each in exits.items()}, at_most_s=FRONTENDS_S)
+    return errors
+
+
+async def _run_until(stop: asyncio.Event, parts: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until all are to stop, or a part dies.
+
+    Raises:
+        RuntimeError: a part ended without an error, which is never right.
+    """
+    stopping = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not stop.is_set() and not _errors_of(parts):
+        raise RuntimeError(f"{ended.pop().get_name()} ended, and nobody asked for that")
+
+
+def _errors_of(tasks: Sequence[asyncio.Task[None]]) -> list[BaseException]:
+    """What parts that have ended by themselves died of."""
+    ended = [task for task in tasks if task.done() and not task.cancelled()]
+    return [error for task in ended if (error := task.exception()) is not None]
+
+
+def _what_matters(errors: Sequence[BaseException], *, is_asked_to_stop: bool) -> list[BaseException]:
+    """The plain errors that the supervisor hears of; who asked to stop is only told that the engine is dead."""
+    leaves = [leaf for error in errors for leaf in _leaves(error)]
+    if not is_asked_to_stop:
+        return leaves
+    for error in leaves:
+        if not isinstance(error, EngineDead):
+            log.error("an error while stopping", exc_info=error)
+    return [error for error in leaves if isinstance(error, EngineDead)]
+
+
+def _exit_code(errors: Sequence[BaseException]) -> ExitCode:
+    """What the supervisor is told: that the engine is dead comes first, because only a fresh process helps then."""
+    if any(isinstance(error, EngineDead) for error in errors):
+        return ExitCode.ENGINE_DEAD
+    if not errors:
+        return ExitCode.OK
+    return errors[0].exit_code if isinstance(errors[0], OperatorError) else ExitCode.FAILED
+
+
+async def _close(executor: Executor, farewells: Farewells) -> None:
+    if not await executor.close(ENGINE_S):
+        log.error("stopping: the engine's thread hangs and is left behind")
+        farewells.is_hung = True
 
 
 async def _load_and_draw(executor: Executor, card: ModelCard, worker: Worker, lag: _LagProbe) -> None:
@@ -203,21 +280,41 @@ async def _deliver(chat: ChatClient | None, delivery: DeliveryLoop) -> None:
         loops.create_task(delivery.run_cards())
 
 
-async def _prune_forever(jobs: JobStore, images: ImageStore, config: StorageConfig) -> None:
+async def _prune_forever(
+    jobs: JobStore, images: ImageStore, settings: SettingStore, config: StorageConfig, deadline: Deadline
+) -> None:
     """Forget what is older than the config says, in small batches, once an hour; files without a row once a day."""
-    await images.sweep()
-    for hour in itertools.count():
-        before = int(time.time()) - config.history_days * DAY_S
+    hours = itertools.count()
+
+    async def sweep() -> bool:
+        await images.sweep()
+        return False
+
+    async def turn() -> bool:
+        before = await history_begins(jobs, settings, now=int(time.time()), days=config.history_days)
         await asyncio.to_thread(forget_prompts, config.data_dir / PROMPTS_FOLDER, before=before)
-        try:
-            while deleted := await prune(jobs, images, before=before):
-                log.info("%s jobs older than %s days were deleted", deleted, config.history_days)
-            if hour % 24 == 0 and (deleted := await prune_strays(jobs, images, before=before)):
-                log.info("%s pictures without a row, older than %s days, were deleted", deleted, config.history_days)
-            await images.delete_sources(kept=await jobs.sources(), before=time.time() - ORPHAN_AGE_S)
-        except StoreUnavailable as error:
-            log.error("old jobs cannot be deleted now: %s", error)
+        while deleted := await prune(jobs, images, before=before):
+            log.info("%s jobs older than %s days were deleted", deleted, config.history_days)
+        if next(hours) % 24 == 0 and (deleted := await prune_strays(jobs, images, before=before)):
+            log.info("%s pictures without a row, older than %s days, were deleted", deleted, config.history_days)
+        await images.delete_sources(kept=await jobs.sources(), before=time.time() - ORPHAN_AGE_S)
         await asyncio.sleep(PRUNE_EVERY_S)
+        return True
+
+    await take_turns("deleting half-written files", sweep, deadline)
+    await take_turns("deleting old jobs", turn, deadline)
+
+
+async def history_begins(jobs: JobStore, settings: SettingStore, *, now: int, days: int) -> int:
+    """The moment before which history is deleted, whatever the clock says; notes this look for the next one."""
+    stored = await settings.get_json(HORIZON_SETTING)
+    horizon = Horizon.read(stored, newest_at=min(now, await jobs.newest_at() or now)).look(now)
+    await settings.set(HORIZON_SETTING, json.dumps(dataclasses.asdict(horizon)))
+    if horizon.leapt_at is not None:
+        log.warning(
+            "the clock is far ahead of the last look at it: old pictures are deleted after a day, if it stays so"
+        )
+    return min(horizon.trusted_at, now) - days * DAY_S
 
 
 async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
@@ -298,7 +395,30 @@ def assumed_pace(spec: ImageSpec) -> Pace:
     return Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
 
 
-def _listen_for_signals(stop: asyncio.Event) -> None:
+class _Threads(ThreadPoolExecutor):
+    """Threads for files, which nobody waits for at the end: a disk that hangs would hold the process for ever."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more work; what is under way is left to `bot/__main__.py`, which gives every thread a moment."""
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+
+
+def _begin_to_end(deadline: Deadline, seconds: float, code: ExitCode) -> None:
+    """Set the deadline, and see that the process ends soon after, whatever hangs: the event loop, or Python's exit."""
+    deadline.begin(seconds)
+    guard = threading.Timer(deadline.remaining() + LAST_S, _end_process, (code,))
+    guard.daemon = True
+    guard.start()
+
+
+def _end_process(code: ExitCode) -> None:
+    # In a thread of its own: what hangs may be what the log is written to.
+    threading.Thread(target=log.critical, args=("something hangs: the process ends all the same",), daemon=True).start()
+    time.sleep(0.1)
+    os._exit(code)
+
+
+def _listen_for_signals(stop: asyncio.Event, begin_to_end: Callable[[], None]) -> None:
     """SIGTERM and Ctrl-C ask to stop; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
 
@@ -306,6 +426,7 @@ def _listen_for_signals(stop: asyncio.Event) -> None:
         if stop.is_set():
             os._exit(ExitCode.INTERRUPTED)
         stop.set()
+        begin_to_end()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
@@ -314,7 +435,8 @@ def _listen_for_signals(stop: asyncio.Event) -> None:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal))
 
 
-def _first(error: BaseExceptionGroup[E]) -> E:
-    """The first plain exception inside nested groups: an operator wants one sentence, not a tree."""
-    first = error.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The plain exceptions inside nested groups: an operator wants one sentence, not a tree."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]

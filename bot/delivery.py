@@ -10,23 +10,28 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from bot.config import DeliveryConfig
-from bot.errors import BotError, JobAlreadyFinished, StoreUnavailable
+from bot.deadline import Deadline
+from bot.errors import BotError, JobAlreadyFinished, OperatorError, StoreUnavailable
 from bot.jobqueue import Clock, JobQueue
 from bot.jobs import Delivery, Job, ReplyTo, Standing
-from bot.store.database import insist
+from bot.store.database import retry_until_stored
 from bot.store.images import ImageStore
 from bot.store.jobstore import JobStore
+from bot.turns import take_turns
 
 log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 1.0  # look for due results at least this often
 CONCURRENT_RESULTS: Final = 4  # one slow channel does not hold up the others
 CARDS_PER_INTERVAL: Final = 4  # paces edits below Discord's usual 5 in 5 s per channel, with room for results
+BROKEN_CARD_S: Final = 60.0  # until a card is tried again whose edit failed for no known reason
 ETA_TOLERANCE_S: Final = 15  # Discord counts down by itself; only a change of plan is worth an edit
 
 
@@ -86,6 +91,7 @@ class DeliveryLoop:
         images: ImageStore,
         config: DeliveryConfig,
         *,
+        deadline: Deadline | None = None,
         clock: Clock = time.time,
     ) -> None:
         self._jobs = jobs
@@ -93,10 +99,12 @@ class DeliveryLoop:
         self._images = images
         self._frontends: dict[str, Frontend] = {}
         self._config = config
+        self._deadline = deadline or Deadline()
         self._clock = clock
         self._wake_results = asyncio.Event()
         self._wake_cards = asyncio.Event()
         self._under_way: set[int] = set()
+        self._unnoted: set[int] = set()  # what became of them cannot be written: left to the next start
         self._shown: dict[int, _Shown] = {}
 
     def add_frontend(self, frontend: Frontend) -> None:
@@ -115,34 +123,36 @@ class DeliveryLoop:
     async def run_results(self) -> None:
         """Deliver ended jobs for ever; never returns."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
+
+            async def turn() -> bool:
                 self._wake_results.clear()
-                try:
-                    due = await self._jobs.due(now=int(self._clock()), limit=CONCURRENT_RESULTS + len(self._under_way))
-                except StoreUnavailable as error:
-                    log.error("results cannot be looked up: %s", error)
-                    due = []
+                taken = self._under_way | self._unnoted
+                due = await self._jobs.due(now=int(self._clock()), limit=CONCURRENT_RESULTS + len(taken))
                 free = CONCURRENT_RESULTS - len(self._under_way)
-                for job in [job for job in due if job.id not in self._under_way][:free]:
+                for job in [job for job in due if job.id not in taken][:free]:
                     self._under_way.add(job.id)
                     tasks.create_task(self._deliver(job))
                 await _wait(self._wake_results, SWEEP_S)
+                return True
+
+            await take_turns("delivering results", turn, self._deadline)
 
     async def run_cards(self) -> None:
         """Keep the cards of unfinished jobs current for ever; never returns."""
-        while True:
+
+        async def turn() -> bool:
             self._wake_cards.clear()
-            try:
-                await self._refresh_cards()
-            except StoreUnavailable as error:
-                log.error("cards cannot be brought up to date: %s", error)
+            await self._refresh_cards()
             # A fixed pause, whatever woke us: at most CARDS_PER_INTERVAL edits in an interval.
             await asyncio.sleep(self._config.card_interval_s / CARDS_PER_INTERVAL)
             await _wait(self._wake_cards, self._config.card_interval_s)
+            return True
+
+        await take_turns("keeping cards current", turn, self._deadline)
 
     async def flush(self) -> None:
         """Wait until nothing that is due now is left; the result loop must be running. Has no time limit."""
-        while self._under_way or await self._jobs.due(now=int(self._clock()), limit=1):
+        while self._under_way or await self._has_due():
             self._wake_results.set()
             await asyncio.sleep(0.05)
 
@@ -152,47 +162,61 @@ class DeliveryLoop:
             if self._is_worth_an_edit(job, standing):
                 await self._show(job, standing)
 
+    async def _has_due(self) -> bool:
+        due = await self._jobs.due(now=int(self._clock()), limit=1 + len(self._unnoted))
+        return any(job.id not in self._unnoted for job in due)
+
     # ── results ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _deliver(self, job: Job) -> None:
+        self._shown.pop(job.id, None)
         try:
-            self._shown.pop(job.id, None)
-            frontend = self._frontends.get(job.reply_to.frontend)
-            if frontend is None:
-                await self._postpone(job, 0.0)  # a front end that is switched off today may be back tomorrow
-                return
-            image = None if job.image_path is None else self._images.find(job.image_path)
-            try:
-                reply_to = await frontend.deliver(job, image)
-            except CardGone:
-                await insist(lambda: self._jobs.close_delivery(job.id, Delivery.DROPPED))
-                log.info("delivery dropped: the card of job %s was deleted", job.id)
-            except DeliveryDelayed as error:
-                await self._postpone(job, error.after_s)
-            except DeliveryImpossible as error:
-                await insist(lambda: self._jobs.close_delivery(job.id, Delivery.UNDELIVERABLE))
-                log.warning("job %s cannot be delivered: %s", job.id, error)
-            except Exception:
-                # One job that a front end cannot digest must not stop everybody's results.
-                log.exception("delivery of job %s failed", job.id)
-                await self._postpone(job, 0.0)
-            else:
-                # A repeat would be harmless for the reader, but is not needed: insist on the note.
-                await insist(lambda: self._jobs.delivered(job.id, reply_to))
+            await retry_until_stored(await self._tell(job), self._deadline)
+        except OperatorError:
+            raise
+        except Exception as error:
+            # Told or not, the row does not say so: another try now could tell a second time.
+            self._unnoted.add(job.id)
+            is_locked = isinstance(error, StoreUnavailable)
+            log.error("job %s is left to the next start: %s", job.id, error, exc_info=None if is_locked else error)
         finally:
             self._under_way.discard(job.id)
             self.wake()
 
-    async def _postpone(self, job: Job, after_s: float) -> None:
+    async def _tell(self, job: Job) -> Callable[[], Awaitable[None]]:
+        """Tell how a job ended, if that can be done now. Returns the statement that notes what came of it."""
+        frontend = self._frontends.get(job.reply_to.frontend)
+        if frontend is None:
+            return self._postponed(job, 0.0)  # a front end that is switched off today may be back tomorrow
+        try:
+            image = None if job.image_path is None else await self._images.locate(job.image_path)
+            reply_to = await frontend.deliver(job, image)
+        except CardGone:
+            log.info("delivery dropped: the card of job %s was deleted", job.id)
+            return partial(self._jobs.close_delivery, job.id, Delivery.DROPPED)
+        except DeliveryDelayed as error:
+            return self._postponed(job, error.after_s)
+        except DeliveryImpossible as error:
+            log.warning("job %s cannot be delivered: %s", job.id, error)
+            return partial(self._jobs.close_delivery, job.id, Delivery.UNDELIVERABLE)
+        except OSError as error:
+            log.warning("the picture of job %s cannot be read now: %s", job.id, error)
+            return self._postponed(job, 0.0)
+        except Exception:
+            # One job that a front end cannot digest must not stop everybody's results.
+            log.exception("delivery of job %s failed", job.id)
+            return self._postponed(job, 0.0)
+        return partial(self._jobs.delivered, job.id, reply_to)
+
+    def _postponed(self, job: Job, after_s: float) -> Callable[[], Awaitable[None]]:
         now = self._clock()
         if now - (job.finished_at or now) > self._config.give_up_after_s:
-            await insist(lambda: self._jobs.close_delivery(job.id, Delivery.UNDELIVERABLE))
             log.warning("job %s: gave up delivering after %s tries", job.id, job.delivery_attempts + 1)
-            return
+            return partial(self._jobs.close_delivery, job.id, Delivery.UNDELIVERABLE)
         backoff_s = min(self._config.retry_max_s, self._config.retry_first_s * 2 ** min(job.delivery_attempts, 20))
         pause_s = max(after_s, backoff_s)
-        await insist(lambda: self._jobs.postpone(job.id, next_at=int(now + pause_s) + 1))
         log.info("delivery of job %s postponed by %.0f s", job.id, pause_s)
+        return partial(self._jobs.postpone, job.id, next_at=int(now + pause_s) + 1)
 
     # ── cards ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,11 +247,13 @@ class DeliveryLoop:
             await frontend.show(job, standing)
         except CardGone:
             await self.card_deleted(job.reply_to.frontend, job.reply_to.key)
-        except DeliveryDelayed as error:
+        except Exception as error:
             # The reader still sees what was there before: the edit stays worth making.
             shown.standing = None if before is None else before.standing
-            shown.not_before = self._clock() + error.after_s
-        except Exception:
+            if isinstance(error, DeliveryDelayed):
+                shown.not_before = self._clock() + error.after_s
+                return
+            shown.not_before = self._clock() + BROKEN_CARD_S
             log.exception("the card of job %s could not be edited", job.id)
 
     async def card_deleted(self, frontend: str, key: str) -> None:
@@ -246,10 +272,10 @@ class DeliveryLoop:
         if shown is None or shown.standing is None:
             return True
         before = shown.standing
-        if (before.position, before.progress, before.pause_reason) != (
+        if (before.position, before.progress, before.pause) != (
             standing.position,
             standing.progress,
-            standing.pause_reason,
+            standing.pause,
         ):
             return True
         if before.finish_at is None or standing.finish_at is None:

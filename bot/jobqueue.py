@@ -16,10 +16,12 @@ from typing import Final
 
 from bot import forecast, limits
 from bot.config import LimitsConfig
+from bot.deadline import Deadline
 from bot.errors import JobAlreadyFinished, JobNotFound, StoreUnavailable
 from bot.forecast import Pace
 from bot.jobs import FailureCode, Job, JobStatus, Request, Standing, StopReason, StopSignal, UserKey
-from bot.store.database import insist
+from bot.pause import Pause
+from bot.store.database import retry_until_stored
 from bot.store.jobstore import JobStore, Measurement
 from bot.store.settingstore import SettingStore
 from pipeline import ImageSpec, InvalidSpec, Progress, Stage
@@ -54,6 +56,7 @@ class JobQueue:
         *,
         slots: int,
         assumed_pace: Callable[[ImageSpec], Pace],
+        deadline: Deadline | None = None,
         clock: Clock = time.time,
     ) -> None:
         self._jobs = jobs
@@ -62,12 +65,14 @@ class JobQueue:
         self._slots = slots
         self._assumed_pace = assumed_pace
         self._listeners: list[Callable[[], None]] = []
+        self._deadline = deadline or Deadline()
         self._clock = clock
         self._look = asyncio.Event()
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
         self._is_closed = False
-        self.pause_reason: str | None = None
+        self._pausing = asyncio.Lock()  # a person and the machine may want to pause at the same moment
+        self.paused: Pause | None = None
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener` after anything that may move a job or its place."""
@@ -75,7 +80,8 @@ class JobQueue:
 
     async def recover(self, *, max_attempts: int) -> list[Job]:
         """Settle what the last process left; call once, before anything else. Returns the jobs it had running."""
-        self.pause_reason = await self._settings.get(PAUSE_SETTING)
+        stored = await self._settings.get(PAUSE_SETTING)
+        self.paused = None if stored is None else Pause.from_stored(stored)
         settled = await self._jobs.recover(max_attempts=max_attempts, now=self._now())
         self._notify()
         return settled
@@ -112,12 +118,13 @@ class JobQueue:
                 raise refusal
             # Room appeared between the two statements: try again.
 
-    async def claim(self) -> RunningJob | None:
-        """Wait for the next job and start it; None once the queue is closed."""
+    async def claim(self, *, may_try: Callable[[Pause], bool] = lambda _pause: False) -> RunningJob | None:
+        """Wait for the next job and start it, also in spite of a pause if `may_try` says so; None once closed."""
         while not self._is_closed:
             self._look.clear()
             try:
-                job = None if self.pause_reason is not None else await self._jobs.claim(now=self._now())
+                is_open = self.paused is None or may_try(self.paused)
+                job = await self._jobs.claim(now=self._now()) if is_open else None
             except StoreUnavailable as error:
                 log.error("no job can be claimed: %s", error)
                 job = None
@@ -172,8 +179,16 @@ class JobQueue:
         """A running job stops because the process does: back to its place."""
         return await self._end(job_id, lambda: self._jobs.requeue(job_id, now=self._now()))
 
+    def leave_to_recovery(self, job_id: int) -> None:
+        """Forget a running job whose row stays as it is: the process ends under it, and the next start settles it."""
+        self._running.pop(job_id, None)
+
     async def requeue_all(self) -> None:
-        """Send back every job that did not come to rest in time; the process is about to end under it."""
+        """Send back every job that did not come to rest in time; the process is about to end under it.
+
+        Raises:
+            StoreUnavailable: the rest is for the next start to settle.
+        """
         for job_id in list(self._running):
             log.warning("job %s did not stop in time and goes back to its place", job_id)
             await self.requeue(job_id)
@@ -195,16 +210,32 @@ class JobQueue:
             raise JobNotFound(job_id)
         raise JobAlreadyFinished(job_id)
 
-    async def pause(self, reason: str) -> None:
-        """Start no new job until `resume`, also after a restart; the running one goes on."""
-        self.pause_reason = reason
-        await self._settings.set(PAUSE_SETTING, reason)
+    async def pause(self, pause: Pause) -> None:
+        """Start no new job until `resume`, also after a restart; the running one goes on.
+
+        A pause that the machine made gives way to any other; it never takes the place of one that is there.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
+        async with self._pausing:
+            if pause.is_by_machine and self.paused is not None:
+                return
+            await self._settings.set(PAUSE_SETTING, pause.to_json())
+            self.paused = pause
         self._notify()
 
-    async def resume(self) -> None:
-        """Start jobs again."""
-        self.pause_reason = None
-        await self._settings.set(PAUSE_SETTING, None)
+    async def resume(self, only: Pause | None = None) -> None:
+        """Start jobs again; with `only`, if it is this pause that holds them back.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
+        async with self._pausing:
+            if only is not None and self.paused != only:
+                return
+            await self._settings.set(PAUSE_SETTING, None)
+            self.paused = None
         self._notify()
 
     def close(self) -> None:
@@ -252,9 +283,9 @@ class JobQueue:
                 job,
                 Standing(
                     position=place,
-                    finish_at=None if self.pause_reason is not None else int(now + end_s),
+                    finish_at=None if self.paused is not None else int(now + end_s),
                     is_rough=is_rough,
-                    pause_reason=self.pause_reason,
+                    pause=self.paused,
                 ),
             )
             for place, (job, end_s) in enumerate(zip(waiting, ends_s, strict=True), start=1)
@@ -293,7 +324,7 @@ class JobQueue:
         return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2)
 
     async def _end(self, job_id: int, statement: Callable[[], Awaitable[Job | None]]) -> Job | None:
-        job = await insist(statement)
+        job = await retry_until_stored(statement, self._deadline)
         self._running.pop(job_id, None)
         self._stops.pop(job_id, None)
         self._notify()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from bot.pause import Pause
 from pipeline import ImageOptions, ImageSpec, Progress
 
 
@@ -158,4 +159,4 @@ class Standing:
     finish_at: int | None  # estimated, Unix seconds; None while the queue is paused
     is_rough: bool  # fewer than three measurements behind finish_at: say "about"
     progress: Progress | None = None
-    pause_reason: str | None = None  # the queue takes no new job; "" if no reason was given
+    pause: Pause | None = None  # the queue starts no new job

@@ -20,6 +20,7 @@ from bot.delivery import DeliveryLoop
 from bot.errors import JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
 from bot.jobqueue import Clock, JobQueue
 from bot.jobs import Job, JobStatus, ReplyTo, Request, Standing, UserKey
+from bot.pause import Pause
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from pipeline.errors import InvalidSpec
@@ -210,13 +211,13 @@ class Service:
         """This person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
         return await self._jobs.history(user, limit=limit, before_id=before_id, search=search)
 
-    def image_file(self, job: Job) -> Path | None:
-        """The picture of a job; None if it has none or the file is gone."""
-        return None if job.image_path is None else self._images.find(job.image_path)
+    async def image_file(self, job: Job) -> Path | None:
+        """The picture of a job; None if it has none, or the file is gone or cannot be read."""
+        return None if job.image_path is None else await self._images.find(job.image_path)
 
-    def source_file(self, job: Job) -> Path | None:
-        """The picture that a job starts from; None if it starts from none, or the file is gone."""
-        return self._images.find_source(job.spec.source) if job.spec.source else None
+    async def source_file(self, job: Job) -> Path | None:
+        """The picture that a job starts from; None if it starts from none, or the file is gone or cannot be read."""
+        return await self._images.find_source(job.spec.source) if job.spec.source else None
 
     async def quota(self, user: UserKey) -> Quota:
         """What this person has used, and when there is room again."""
@@ -259,16 +260,26 @@ class Service:
     # ── running the place ───────────────────────────────────────────────────────────────────────────
 
     @property
-    def pause_reason(self) -> str | None:
+    def paused(self) -> Pause | None:
         """Why no new job is started; None while the queue moves."""
-        return self._queue.pause_reason
+        return self._queue.paused
 
-    async def pause(self, reason: str) -> None:
-        """Start no new job until `resume`; the running one goes on, new ones may still be queued."""
-        await self._queue.pause(reason)
+    async def pause(self, text: str) -> Pause:
+        """Start no new job until `resume`; the running one goes on, new ones may still be queued.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
+        pause = Pause.by_operator(text)
+        await self._queue.pause(pause)
+        return pause
 
     async def resume(self) -> None:
-        """Start jobs again."""
+        """Start jobs again, whoever paused.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
         await self._queue.resume()
 
     async def stats(self) -> Stats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,17 +11,20 @@ from typing import Final, assert_never
 
 import structlog
 
+from bot.breaker import Breaker
 from bot.config import WorkerConfig
+from bot.deadline import Deadline
 from bot.errors import StoreUnavailable
 from bot.executors import Executor
 from bot.jobqueue import JobQueue, RunningJob
 from bot.jobs import FailureCode, Job, JobStatus, StopReason
-from bot.store.database import insist
 from bot.store.images import ImageStore
 from bot.store.jobstore import Measurement
+from bot.turns import take_turns
 from pipeline import (
     EngineDead,
     GeneratedImage,
+    GenerationFailed,
     GenerationStopped,
     InvalidSpec,
     ModelFilesMissing,
@@ -33,6 +37,13 @@ from pipeline.png import encode_png
 log = logging.getLogger(__name__)
 
 SOFTWARE: Final = "imagine-bot"
+SAVE_PATIENCE_S: Final = 20.0  # a picture may have taken minutes, and a full disk may have room in a moment
+SAVE_PAUSE_S: Final = 4.0
+LAST_WORD_S: Final = 3.0
+
+
+class StorageFailed(Exception):
+    """The picture cannot be saved, or the one that it starts from cannot be read: the engine has no part in it."""
 
 
 class Worker:
@@ -43,16 +54,19 @@ class Worker:
         queue: JobQueue,
         executor: Executor,
         images: ImageStore,
+        breaker: Breaker,
         config: WorkerConfig,
         *,
+        deadline: Deadline | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
         self._executor = executor
         self._images = images
+        self._breaker = breaker
         self._config = config
+        self._deadline = deadline or Deadline()
         self._monotonic = monotonic
-        self._failures_in_a_row = 0
 
     async def run(self) -> None:
         """Work until `JobQueue.close`; then bring the running jobs back to the queue and return.
@@ -65,37 +79,46 @@ class Worker:
                 slots.create_task(self._run_slot())
 
     async def _run_slot(self) -> None:
-        while (running := await self._queue.claim()) is not None:
-            with structlog.contextvars.bound_contextvars(job=running.job.id):
+        await take_turns("drawing", self._turn, self._deadline)
+
+    async def _turn(self) -> bool:
+        """One job, whatever happens to it; False once the queue is closed."""
+        if (running := await self._queue.claim(may_try=self._breaker.may_try)) is None:
+            return False
+        with structlog.contextvars.bound_contextvars(job=running.job.id):
+            try:
                 await self._work(running)
+            except StoreUnavailable as error:
+                log.error("how the job ended cannot be written down, the next start settles it: %s", error)
+        return True
 
     async def _work(self, running: RunningJob) -> None:
-        """One job, whatever happens to it; only EngineDead gets out."""
         job, started = running.job, self._monotonic()
         image: GeneratedImage | None = None
         ended: Job | None = None
         try:
             image = await self._draw(running)
             ended = await self._save(job, image)
-            self._failures_in_a_row = 0
+            await self._breaker.picture_saved()
         except GenerationStopped:
             ended = await self._stopped(running, self._monotonic() - started)
         except EngineDead:
             log.critical("the engine is dead: this process ends, its supervisor has to start it again")
             if running.stop.reason is StopReason.TIMEOUT:
-                await self._queue.fail(job.id, FailureCode.TIMEOUT, ran_s=self._monotonic() - started)
+                with contextlib.suppress(StoreUnavailable, TimeoutError):
+                    async with asyncio.timeout(LAST_WORD_S):
+                        await self._queue.fail(job.id, FailureCode.TIMEOUT, ran_s=self._monotonic() - started)
+            self._queue.leave_to_recovery(job.id)
+            raise
+        except StoreUnavailable:
             raise
         except Exception as error:
-            code = failure_code(error)
-            # The person is told the code; the details are for the operator.
-            log.error("job failed: %s", code, exc_info=error)
-            ended = await self._queue.fail(job.id, code, ran_s=self._monotonic() - started)
-            await self._count_failure(code)
+            ended = await self._failed(job, error, ran_s=self._monotonic() - started)
         self._log_canonical_line(ended or job, image, ran_s=self._monotonic() - started)
 
     async def _draw(self, running: RunningJob) -> GeneratedImage:
         job = running.job
-        source = await self._images.read_source(job.spec.source) if job.spec.source else None
+        source = await self._read_source(job.spec.source) if job.spec.source else None
         drawing = asyncio.ensure_future(
             self._executor.run(
                 job.spec,
@@ -124,8 +147,8 @@ class Worker:
 
     async def _save(self, job: Job, image: GeneratedImage) -> Job | None:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
-        png = await asyncio.to_thread(encode_png, image, SOFTWARE)
-        path = await self._images.write(job.id, png)
+        png = await asyncio.to_thread(_encode, image)
+        path = await self._write(job.id, png)
         return await self._queue.finish(
             job.id,
             image_path=path,
@@ -134,6 +157,38 @@ class Worker:
             measured=Measurement(step_s=image.step_s, fixed_s=image.encode_s + image.decode_s),
         )
 
+    async def _read_source(self, key: str) -> bytes:
+        try:
+            return await self._images.read_source(key)
+        except Exception as error:  # the system's, and many of Pillow's about a file that was damaged
+            raise StorageFailed(f"the picture to start from cannot be read: {error}") from error
+
+    async def _write(self, number: int, png: bytes) -> str:
+        patience = Deadline(SAVE_PATIENCE_S, monotonic=self._monotonic)
+        while True:
+            try:
+                return await self._images.write(number, png)
+            except OSError as error:
+                if patience.is_over or self._deadline.has_begun:
+                    raise StorageFailed(f"the picture cannot be saved: {error}") from error
+                log.warning("the picture cannot be saved now, trying again in %.0f s: %s", SAVE_PAUSE_S, error)
+            await self._deadline.pause(SAVE_PAUSE_S)
+
+    async def _failed(self, job: Job, error: Exception, *, ran_s: float) -> Job | None:
+        code = failure_code(error)
+        # The person is told the code; the details are for the operator.
+        log.error("job failed: %s", code, exc_info=error)
+        if isinstance(error, StorageFailed):
+            if self._deadline.has_begun:  # the next process may find the disk in a better state
+                return await self._queue.requeue(job.id)
+            ended = await self._queue.fail(job.id, code, ran_s=ran_s)
+            await self._breaker.saving_failed()
+            return ended
+        ended = await self._queue.fail(job.id, code, ran_s=ran_s)
+        if not isinstance(error, InvalidSpec | UnknownModel):  # they say nothing about the engine
+            await self._breaker.engine_failed()
+        return ended
+
     async def _stopped(self, running: RunningJob, ran_s: float) -> Job | None:
         job_id = running.job.id
         match running.stop.reason:
@@ -141,24 +196,12 @@ class Worker:
                 return await self._queue.cancelled(job_id, ran_s=ran_s)
             case StopReason.TIMEOUT:
                 job = await self._queue.fail(job_id, FailureCode.TIMEOUT, ran_s=ran_s)
-                await self._count_failure(FailureCode.TIMEOUT)
+                await self._breaker.engine_failed()
                 return job
             case StopReason.SHUTDOWN:
                 return await self._queue.requeue(job_id)
             case _ as unreachable:
                 assert_never(unreachable)
-
-    async def _count_failure(self, code: FailureCode) -> None:
-        """Pause the queue after several engine failures in a row: the next hundred would fail as well."""
-        if code is FailureCode.INVALID_SPEC:
-            return  # says nothing about the engine
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= self._config.max_failures_in_a_row and self._queue.pause_reason is None:
-            log.critical(
-                "%s jobs failed in a row: the queue is paused until /admin resume or a restart", self._failures_in_a_row
-            )
-            self._failures_in_a_row = 0
-            await insist(lambda: self._queue.pause(PAUSED_BY_FAILURES))
 
     def _log_canonical_line(self, job: Job, image: GeneratedImage | None, *, ran_s: float) -> None:
         """The one line per job that statistics and complaints are answered from. No prompt in it."""
@@ -180,7 +223,12 @@ class Worker:
         )
 
 
-PAUSED_BY_FAILURES: Final = "engine_failures"
+def _encode(image: GeneratedImage) -> bytes:
+    """Make the file. Pixels that do not fit their size are the engine's doing. Blocks."""
+    try:
+        return encode_png(image, SOFTWARE)
+    except Exception as error:
+        raise GenerationFailed(f"what was drawn is no picture: {error}") from error
 
 
 def failure_code(error: Exception) -> FailureCode:
@@ -194,7 +242,7 @@ def failure_code(error: Exception) -> FailureCode:
             return FailureCode.INVALID_SPEC
         case PipelineError():
             return FailureCode.GENERATION_FAILED
-        case OSError():
+        case StorageFailed() | OSError():  # the latter: a file of the engine's
             return FailureCode.STORAGE
         case _:
             return FailureCode.GENERATION_FAILED

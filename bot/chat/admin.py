@@ -12,8 +12,8 @@ from bot.chat.answers import Desk, cancel, reader, say, think
 from bot.chat.cards import pause_line, relative
 from bot.chat.history import JobId, say_queue
 from bot.chat.translations import text
+from bot.pause import MAX_TEXT
 
-MAX_REASON: Final = 200
 GIB: Final = 2**30
 
 
@@ -70,14 +70,13 @@ class AdminCommands:
         return group
 
     async def pause(
-        self, interaction: discord.Interaction, reason: app_commands.Range[str, 1, MAX_REASON] | None = None
+        self, interaction: discord.Interaction, reason: app_commands.Range[str, 1, MAX_TEXT] | None = None
     ) -> None:
         """Start no new job, on any server; cards of those who wait say why."""
         self._desk.gate.check_operator(interaction)
         await think(interaction)
-        await self._desk.service.pause(reason or "")
-        wording = reader(interaction)
-        await say(interaction, wording.say("admin-paused", paused=pause_line(reason or "", wording)))
+        pause, wording = await self._desk.service.pause(reason or ""), reader(interaction)
+        await say(interaction, wording.say("admin-paused", paused=pause_line(pause, wording)))
 
     async def resume(self, interaction: discord.Interaction) -> None:
         """Start jobs again."""
@@ -104,8 +103,8 @@ class AdminCommands:
         stats = await service.stats()
         if not service.is_accepting:
             state = wording.say("admin-state-closing")
-        elif service.pause_reason is not None:
-            state = pause_line(service.pause_reason, wording)
+        elif (pause := service.paused) is not None:
+            state = pause_line(pause, wording)
         else:
             state = wording.say("admin-state-open")
         if stats.step_s is None:

@@ -13,8 +13,8 @@ from typing import Final
 import discord
 
 from bot.jobs import Job, JobStatus, Standing
+from bot.pause import Pause
 from bot.wording import Wording
-from bot.worker import PAUSED_BY_FAILURES
 from pipeline.engine import Progress, Stage
 from pipeline.errors import UnknownModel
 from pipeline.models import find_model
@@ -48,8 +48,8 @@ class Card:
 def status_card(job: Job, standing: Standing, wording: Wording, *, now: int, with_prompt: bool = True) -> Card:
     """The card of a job that waits or runs, for a reader at `now` (Unix seconds)."""
     lines = [_headline(job, standing, wording, now=now)]
-    if standing.pause_reason is not None:
-        lines.append(pause_line(standing.pause_reason, wording))
+    if standing.pause is not None:
+        lines.append(pause_line(standing.pause, wording))
     if job.interruptions:
         lines.append(wording.say("card-resumed"))
     embed = discord.Embed(
@@ -129,13 +129,9 @@ def finish(standing: Standing, wording: Wording, *, now: int) -> str | None:
     return wording.say(key, when=relative(standing.finish_at))
 
 
-def pause_line(reason: str, wording: Wording) -> str:
-    """Say that the queue is paused and why; "" if no reason was given."""
-    if not reason:
-        return wording.say("card-paused-by-moderator")
-    is_ours = reason == PAUSED_BY_FAILURES
-    reason = wording.say("pause-engine-failures") if is_ours else shorten(escape(reason), MAX_REASON)
-    return wording.say("card-paused", reason=reason)
+def pause_line(pause: Pause, wording: Wording) -> str:
+    """Say that the queue is paused and why."""
+    return wording.pause(pause, quote=lambda text: shorten(escape(text), MAX_REASON))
 
 
 def command(job: Job) -> str:

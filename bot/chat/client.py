@@ -35,7 +35,7 @@ from bot.chat.reply import ChatReply
 from bot.chat.translations import WordingTranslator
 from bot.config import DISCORD_API_URL, DiscordConfig
 from bot.delivery import Frontend
-from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal
+from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
 from bot.service import Service
 from bot.store.settingstore import SettingStore
 
@@ -163,8 +163,7 @@ class ChatClient(discord.AutoShardedClient):
         wanted = {str(guild_id): await self._commands_hash() for guild_id in self._config.allowed_guilds} or {
             GLOBAL: await self._commands_hash()
         }
-        stored = await self._settings.get_json(COMMANDS_SETTING)
-        known = {place: what for place, what in _items(stored) if PLACE.fullmatch(place)}
+        known = await self._known_commands()
         for place in {**known, **wanted}:
             if known.get(place) == wanted.get(place):
                 continue
@@ -173,9 +172,26 @@ class ChatClient(discord.AutoShardedClient):
             except (discord.Forbidden, discord.NotFound) as error:
                 log.warning("commands cannot be registered at %s, is the bot invited there? %s", place, error)
                 continue
+            except discord.HTTPException as error:
+                if error.status >= 500 or error.status in (401, 429):
+                    raise
+                log.error("Discord does not take the commands at %s now, those it has stay: %s", place, error)
+                continue
             known = {**known, place: wanted[place]} if place in wanted else _without(known, place)
-            await self._settings.set(COMMANDS_SETTING, json.dumps(known))
+            try:
+                await self._settings.set(COMMANDS_SETTING, json.dumps(known))
+            except StoreUnavailable as error:
+                log.warning("that commands are registered at %s cannot be noted now: %s", place, error)
             log.info("commands %s at %s", "registered" if place in wanted else "removed", place)
+
+    async def _known_commands(self) -> dict[str, object]:
+        """What was noted of earlier registrations; nothing if that cannot be read: a repeat is harmless."""
+        try:
+            known = await self._settings.get_json(COMMANDS_SETTING)
+        except StoreUnavailable as error:
+            log.warning("which commands Discord has cannot be looked up: %s", error)
+            known = None
+        return {place: what for place, what in _items(known) if PLACE.fullmatch(place)}
 
     async def _register_at(self, place: str, *, is_wanted: bool) -> None:
         guild = None if place == GLOBAL else discord.Object(int(place))

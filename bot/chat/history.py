@@ -234,8 +234,8 @@ async def say_queue(interaction: discord.Interaction, desk: Desk, *, with_prompt
     lines = queue_lines(here, wording, now=int(time.time()), with_prompts=with_prompts)
     if elsewhere := len(unfinished) - len(here):
         lines.append(wording.say("queue-elsewhere", count=elsewhere))
-    if desk.service.pause_reason is not None:
-        lines.append(cards.pause_line(desk.service.pause_reason, wording))
+    if (pause := desk.service.paused) is not None:
+        lines.append(cards.pause_line(pause, wording))
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
     title = wording.say("queue-title", running=running, waiting=len(unfinished) - running)
     await say(interaction, embed=discord.Embed(title=title, description="\n".join(lines)))
@@ -345,8 +345,12 @@ def _lines(page: list[Job], wording: Wording) -> list[str]:
 
 
 async def _upload(desk: Desk, job: Job, guild: discord.Guild | None) -> uploads.Upload | None:
-    path = desk.service.image_file(job)
-    return None if path is None else await desk.reply.fit(path, guild.id if guild else None)
+    path = await desk.service.image_file(job)
+    try:
+        return None if path is None else await desk.reply.fit(path, guild.id if guild else None)
+    except OSError as error:
+        log.warning("the picture of job %s cannot be read: %s", job.id, error)
+        return None
 
 
 def _label(job: Job, wording: Wording) -> str:

@@ -18,7 +18,6 @@ from PIL import Image
 from bot.console.people import FRONTEND
 from bot.jobs import Job, JobStatus, Standing, UserKey
 from bot.wording import Wording
-from bot.worker import PAUSED_BY_FAILURES
 from pipeline.engine import Preview, Progress, Stage
 
 SOON_S: Final = 2  # nearer finish times would be over before they are read
@@ -34,8 +33,8 @@ def job_card(job: Job, standing: Standing, wording: Wording, *, now: float) -> s
     if (finish := _finish(standing, wording, now=now)) and not job.is_cancel_requested:
         lines.append(finish)
     notes = []
-    if standing.pause_reason is not None:
-        notes.append(_pause(standing.pause_reason, wording))
+    if standing.pause is not None:
+        notes.append(wording.pause(standing.pause))
     if job.interruptions:
         notes.append(wording.say("console-resumed"))
     button = "" if job.is_cancel_requested else _button("cancel", job, wording.say("button-cancel"))
@@ -145,14 +144,6 @@ def _finish(standing: Standing, wording: Wording, *, now: float) -> str | None:
         return wording.say("card-finish-soon")
     key = "card-finish-rough" if standing.is_rough else "card-finish"
     return wording.say(key, when=soon(standing.finish_at, wording, now=now))
-
-
-def _pause(reason: str, wording: Wording) -> str:
-    if not reason:
-        return wording.say("card-paused-by-moderator")
-    return wording.say(
-        "card-paused", reason=wording.say("pause-engine-failures") if reason == PAUSED_BY_FAILURES else reason
-    )
 
 
 def _bar(job: Job, progress: Progress | None) -> str:

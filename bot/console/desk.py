@@ -198,7 +198,7 @@ class Desk:
         page = jobs[:GALLERY_PAGE]
         empty = wording.say("history-nothing-found" if search else "console-empty", search=search)
         return {
-            "pictures": [cards.thumbnail(job, self.address(job, "webp"), wording) for job in page],
+            "pictures": [cards.thumbnail(job, await self.address(job, "webp"), wording) for job in page],
             "older_than": page[-1].id if len(jobs) > GALLERY_PAGE else None,
             "empty": "" if page or before_id is not None else empty,
         }
@@ -212,11 +212,11 @@ class Desk:
         job = await self.own(visitor, job_id)
         if job.status is not JobStatus.DONE:
             raise JobNotFound(job_id)
-        return cards.picture_card(job, self.address(job, "png"), wording_for(visitor.locale))
+        return cards.picture_card(job, await self.address(job, "png"), wording_for(visitor.locale))
 
-    def address(self, job: Job, kind: str) -> str | None:
+    async def address(self, job: Job, kind: str) -> str | None:
         """The path of a picture as `png` or, small, as `webp`; nobody can guess it. None if its file is gone."""
-        if self._service.image_file(job) is None:
+        if await self._service.image_file(job) is None:
             return None
         return f"/pictures/{keyed_hash(self._secret, str(job.id))}/{job.id}.{kind}"
 
@@ -225,7 +225,7 @@ class Desk:
         if not secrets.compare_digest(key.encode(), keyed_hash(self._secret, str(job_id)).encode()):
             return None
         try:
-            return self._service.image_file(await self._service.job(job_id))
+            return await self._service.image_file(await self._service.job(job_id))
         except JobNotFound:
             return None
 
@@ -246,10 +246,11 @@ class Desk:
 
     async def source(self, job: Job) -> bytes | None:
         """The picture that a job starts from, as a file; None if it starts from none, or it is gone."""
-        path = self._service.source_file(job)
+        path = await self._service.source_file(job)
         try:
             return None if path is None else await asyncio.to_thread(path.read_bytes)
-        except FileNotFoundError:  # pruned meanwhile
+        except OSError as error:  # pruned meanwhile, or the disk fails
+            log.warning("the picture that job %s starts from cannot be read: %s", job.id, error)
             return None
 
     def explain(self, error: Exception, visitor: Visitor) -> str:

@@ -259,7 +259,7 @@ def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Cal
             job = await ask(desk.ended(asker, drawn.jobs[0].id))
         except Exception as error:
             raise gr.Error(desk.explain(error, asker), print_exception=False) from None
-        if job.status is not JobStatus.DONE or (address := desk.address(job, "png")) is None:
+        if job.status is not JobStatus.DONE or (address := await ask(desk.address(job, "png"))) is None:
             raise gr.Error(desk.ending(job, asker), print_exception=False)
         spec = job.spec
         file = {

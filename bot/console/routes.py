@@ -6,7 +6,9 @@ Runs on the page's loop; `ask` carries every question to the service's. Who may 
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
@@ -20,6 +22,8 @@ from bot.console.desk import Desk
 from bot.console.people import visitor
 from bot.errors import BotError
 from pipeline.errors import InvalidSpec
+
+log = logging.getLogger(__name__)
 
 THUMBNAIL_PX: Final = 320
 # A picture never changes under its address; "private": not for caches that several people share.
@@ -71,6 +75,8 @@ def routes(desk: Desk, ask: Ask, secret: str) -> list[BaseRoute]:
         if request.path_params["kind"] == "png":
             return FileResponse(path, media_type="image/png", headers=KEPT)
         small = await anyio.to_thread.run_sync(_thumbnail, path)
+        if small is None:
+            return PlainTextResponse("there is no such picture", status_code=404)
         return Response(small, media_type="image/webp", headers=KEPT)
 
     job = "/console/jobs/{job_id:int}"
@@ -92,10 +98,16 @@ def _job_id(request: Request) -> int:
     return min(int(number), 2**63 - 1)  # SQLite's largest
 
 
-def _thumbnail(path: Any) -> bytes:
-    """Our own PNG, small. A few milliseconds at 1024²; blocks."""
+def _thumbnail(path: Path) -> bytes | None:
+    """Our own PNG, small; None if the file is damaged or gone. A few milliseconds at 1024²; blocks."""
     buffer = io.BytesIO()
-    with Image.open(path, formats=("PNG",)) as picture:
-        picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-        picture.convert("RGB").save(buffer, format="WEBP", quality=80)
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+            picture.convert("RGB").save(buffer, format="WEBP", quality=80)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow has many: OSError, SyntaxError, ValueError, zlib.error, struct.error
+        log.warning("%s cannot be shown: %s", path, error)
+        return None
     return buffer.getvalue()

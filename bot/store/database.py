@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
@@ -21,9 +22,13 @@ from typing import Final, NamedTuple, NoReturn, TypeVar
 import aiosqlite
 from filelock import FileLock, Timeout
 
+from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
 
 BUSY_TIMEOUT_MS: Final = 5000
+BUSY_SLICE_MS: Final = 100
+LOCKED_PAUSE_S: Final = (0.02, 0.1)
+LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 PRIMARY_CODE: Final = 0xFF  # of an extended result code
 PASSING_TROUBLES: Final = frozenset(
     {
@@ -40,7 +45,9 @@ PASSING_TROUBLES: Final = frozenset(
 # that it is the table that is gone.
 DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 MISSING: Final = ("no such table", "no such column", "has no column", "malformed database schema")
-RETRY_S: Final = 5.0
+FIRST_RETRY_S: Final = 0.5
+MAX_RETRY_S: Final = 5.0
+STOPPING_RETRY_S: Final = 0.25  # while the process stops there is no time for long pauses
 LET_WRITE: Final = "give the bot's user the right to write there, or set [storage] data_dir"
 NAME_A_FOLDER: Final = "set [storage] data_dir to a folder"
 LET_GO: Final = "close the program that holds it (an editor of databases, a backup), then start again"
@@ -100,6 +107,9 @@ class Database:
                 connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
                 database = cls(connection, path)
                 await database._prepare()
+                # From now on a statement that another program holds up waits in its task, not on the one thread:
+                # others go on, and the task can be cancelled.
+                await connection.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_SLICE_MS}")
             except Timeout as error:
                 raise AlreadyRunning(path) from error
             except OSError as error:
@@ -118,17 +128,22 @@ class Database:
         Raises:
             StoreUnavailable: locked for longer than the busy timeout, full, an I/O error, or damaged: nothing happened.
         """
-        try:
-            return list(await self._connection.execute_fetchall(sql, values or {}))
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
-            if _is_damage(error):
-                self._damage = self._damage or unusable(self.path, error)
-                self._is_damaged.set()
-                raise StoreUnavailable(str(error), is_full=False) from error
-            if code in PASSING_TROUBLES:
-                raise StoreUnavailable(str(error), is_full=code == sqlite3.SQLITE_FULL) from error
-            raise
+        patience = Deadline(BUSY_TIMEOUT_MS / 1000)
+        while True:
+            try:
+                return list(await self._connection.execute_fetchall(sql, values or {}))
+            except sqlite3.DatabaseError as error:
+                code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+                if code in LOCKED and not patience.is_over:
+                    await asyncio.sleep(random.uniform(*LOCKED_PAUSE_S))
+                    continue
+                if _is_damage(error):
+                    self._damage = self._damage or unusable(self.path, error)
+                    self._is_damaged.set()
+                    raise StoreUnavailable(str(error), is_full=False) from error
+                if code in PASSING_TROUBLES:
+                    raise StoreUnavailable(str(error), is_full=code == sqlite3.SQLITE_FULL) from error
+                raise
 
     async def watch(self) -> NoReturn:
         """Wait until a statement, whoever ran it, finds the file damaged: nothing can be relied on any more.
@@ -180,14 +195,24 @@ class Database:
             await self._connection.execute_fetchall(look)
 
 
-async def insist(statement: Callable[[], Awaitable[T]]) -> T:
-    """Run a statement that must not be lost, again and again until the database takes it."""
+async def retry_until_stored(statement: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+    """Run a statement that must not be lost until the database takes it; while the process stops, until `deadline`.
+
+    Raises:
+        StoreUnavailable: the deadline is over. What the statement says has to be found out again at the next start.
+    """
+    pause_s = FIRST_RETRY_S
     while True:
         try:
             return await statement()
         except StoreUnavailable as error:
-            log.critical("the database cannot be used, trying again in %.0f s: %s", RETRY_S, error)
-            await asyncio.sleep(RETRY_S)
+            if deadline.is_over:
+                raise
+            if not deadline.has_begun:
+                log.critical("the database cannot be used, trying again in %.1f s: %s", pause_s, error)
+            # Jitter, so that those who wait for one lock do not all come back at the same moment.
+            await deadline.pause(random.uniform(0.5, 1) * (STOPPING_RETRY_S if deadline.has_begun else pause_s))
+            pause_s = min(2 * pause_s, MAX_RETRY_S)
 
 
 def migrations() -> list[Migration]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Final
@@ -22,6 +24,7 @@ from PIL import Image
 log = logging.getLogger(__name__)
 
 O_BINARY: Final = getattr(os, "O_BINARY", 0)  # of Windows
+TRIAL_BYTES: Final = 2**20
 FILES_PER_FOLDER: Final = 1000  # folders with very many files are slow to list and to back up
 
 
@@ -44,19 +47,30 @@ class ImageStore:
         """
         return await asyncio.to_thread(self._write, number, png)
 
-    def find(self, relative: str) -> Path | None:
-        """The file, or None if it is gone or the path leads outside the folder."""
-        path = (self._folder / relative).resolve()
-        return path if path.is_relative_to(self._folder.resolve()) and path.is_file() else None
+    async def locate(self, relative: str) -> Path | None:
+        """The file, or None if it is gone or the path leads outside the folder.
+
+        Raises:
+            OSError: something is there that cannot be read, at least now, or the whole folder is not there.
+        """
+        return await asyncio.to_thread(_locate, self._folder, relative)
+
+    async def find(self, relative: str) -> Path | None:
+        """The file, or None if it is gone, the path leads outside the folder, or it cannot be read; never fails."""
+        try:
+            return await self.locate(relative)
+        except OSError as error:
+            log.warning("a picture cannot be read: %s", error)
+            return None
 
     async def delete(self, relative: str) -> bool:
         """Delete the file; False if the system does not let us now (Windows, while it is being uploaded)."""
-        if (path := self.find(relative)) is not None:
-            try:
+        try:
+            if (path := await self.locate(relative)) is not None:
                 await asyncio.to_thread(path.unlink, missing_ok=True)
-            except OSError as error:
-                log.warning("a picture cannot be deleted now: %s", error)
-                return False
+        except OSError as error:
+            log.warning("a picture cannot be deleted now: %s", error)
+            return False
         return True
 
     async def write_source(self, key: str, png: bytes) -> None:
@@ -80,10 +94,9 @@ class ImageStore:
 
         return await asyncio.to_thread(read)
 
-    def find_source(self, key: str) -> Path | None:
-        """The file of a kept source; None if it is gone."""
-        path = self._source(key)
-        return path if path.is_file() else None
+    async def find_source(self, key: str) -> Path | None:
+        """The file of a kept source; None if it is gone or cannot be read; never fails."""
+        return await self.find(self._source(key).relative_to(self._folder).as_posix())
 
     async def delete_sources(self, *, kept: Collection[str], before: float) -> None:
         """Delete the sources that no job in `kept` needs; those written after `before` may yet get one."""
@@ -137,6 +150,21 @@ class ImageStore:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return shutil.disk_usage(self._folder).free
 
+    async def can_write(self, *, min_free_bytes: int) -> bool:
+        """Whether a picture could be saved now: there is room, and a file can be written."""
+        return await asyncio.to_thread(self._can_write, min_free_bytes)
+
+    def _can_write(self, min_free_bytes: int) -> bool:
+        trial = self._folder / "trial"
+        try:
+            if self.free_bytes() < min_free_bytes:
+                return False
+            _write_whole(trial, bytes(TRIAL_BYTES))
+            trial.unlink()
+        except OSError:
+            return False
+        return True
+
     def _write(self, number: int, png: bytes) -> str:
         # Unlike numbers, which begin anew with another database, these names never come again.
         relative = Path(f"{number // FILES_PER_FOLDER:05}") / f"{number}-{secrets.token_hex(8)}.png"
@@ -151,6 +179,24 @@ def _number(path: Path) -> int | None:
     """The number in a picture's name: `42-….png`, or `42.png` of an earlier release."""
     match = re.fullmatch(r"([0-9]{1,18})(-[0-9a-f]+)?", path.stem)
     return int(match[1]) if match else None
+
+
+def _locate(folder: Path, relative: str) -> Path | None:
+    try:
+        root = folder.resolve()
+        path = (folder / relative).resolve()
+        if not path.is_relative_to(root) or path == root:
+            return None
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EINVAL, "is no file", str(path))
+        with path.open("rb"):
+            return path
+    except FileNotFoundError:
+        if not folder.is_dir():  # not mounted, perhaps: that says nothing about the file
+            raise
+        return None
+    except (RuntimeError, ValueError) as error:  # a loop of links before Python 3.13; a name that no system takes
+        raise OSError(errno.EINVAL, str(error)) from error
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -540,6 +540,11 @@ class JobStore:
         )
         return {_text(row["image_path"]) for row in rows}
 
+    async def newest_at(self) -> int | None:
+        """When the last job ended."""
+        row = await self._database.fetch_one("SELECT MAX(finished_at) AS newest_at FROM jobs")
+        return None if row is None else _whole(row["newest_at"])
+
     async def last_number(self) -> int:
         """The highest number that a job here ever had; 0 before the first one."""
         row = await self._database.fetch_one("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")

@@ -18,6 +18,7 @@ from fluent.runtime.types import fluent_number
 
 from bot.errors import Refusal
 from bot.jobs import FailureCode, Job
+from bot.pause import Pause
 from pipeline.errors import InvalidSpec
 from pipeline.source import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
@@ -116,6 +117,14 @@ class Wording:
     def failure(self, code: FailureCode) -> str:
         """Say why a job failed and what to do about it."""
         return self.say("failure-" + code.value.replace("_", "-"))
+
+    def pause(self, pause: Pause, *, quote: Callable[[str], str] = str) -> str:
+        """Say that the queue is paused and why; what an operator wrote goes through `quote`."""
+        if pause.is_by_machine:
+            return self.say("card-paused", reason=self.say("pause-" + pause.kind.value.replace("_", "-")))
+        if not pause.text:
+            return self.say("card-paused-by-moderator")
+        return self.say("card-paused", reason=quote(pause.text))
 
 
 def wording_for(locale: str) -> Wording:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bot import turns
 from bot.config import DeliveryConfig, LimitsConfig
-from bot.delivery import CardGone, DeliveryDelayed, DeliveryImpossible, DeliveryLoop
+from bot.deadline import Deadline
+from bot.delivery import BROKEN_CARD_S, CardGone, DeliveryDelayed, DeliveryImpossible, DeliveryLoop
+from bot.errors import StoreUnavailable
 from bot.forecast import Pace
 from bot.jobqueue import JobQueue
 from bot.jobs import Delivery, Job, JobStatus, ReplyTo, Request, Standing
@@ -249,3 +253,104 @@ async def test_flush_returns_when_every_result_is_out(jobs, frontend, delivery, 
     job = await draw()
     await asyncio.wait_for(delivery.flush(), 5)
     assert (await jobs.get(job.id)).delivery is Delivery.DELIVERED
+
+
+@pytest.mark.parametrize("how", ["loop", "folder", "fifo"])
+async def test_picture_that_cannot_be_read_waits_alone_and_comes_when_it_can(
+    jobs, images, frontend, delivery, queue, put, how
+) -> None:
+    first, second = await put(), await put()
+    files = {}
+    for job in (first, second):
+        await queue.claim()
+        files[job.id] = await images.write(job.id, b"png")
+    broken = await images.find(files[second.id])
+    moved = broken.with_suffix(".kept")
+    broken.rename(moved)
+    {"loop": lambda: broken.symlink_to(broken), "folder": broken.mkdir, "fifo": lambda: os.mkfifo(broken)}[how]()
+    for job in (second, first):  # the broken one ends first
+        await queue.finish(job.id, image_path=files[job.id], image_bytes=3, ran_s=1.0, measured=MEASURED)
+    assert (await settled(jobs, first)).delivery is Delivery.DELIVERED
+    while not (await jobs.get(second.id)).delivery_attempts:
+        await asyncio.sleep(0.01)
+    assert (await jobs.get(second.id)).delivery is Delivery.PENDING
+    broken.rmdir() if how == "folder" else broken.unlink()
+    moved.rename(broken)
+    assert (await settled(jobs, second)).delivery is Delivery.DELIVERED
+    assert frontend.delivered == [(first.id, JobStatus.DONE, b"png"), (second.id, JobStatus.DONE, b"png")]
+
+
+@pytest.mark.parametrize("method", ["due", "delivered"])
+async def test_errors_that_nobody_expected_stop_neither_loop(
+    jobs, queue, frontend, delivery, draw, put, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    work, troubles = getattr(jobs, method), [KeyError("reply_address")]
+
+    async def troubled(*args: object, **options: object) -> object:
+        if troubles:
+            raise troubles.pop()
+        return await work(*args, **options)
+
+    monkeypatch.setattr(jobs, method, troubled)
+    monkeypatch.setattr(turns, "FIRST_PAUSE_S", 0.01)
+    first = await draw()
+    await until(lambda: not troubles)
+    second = await draw()
+    assert (await settled(jobs, second)).delivery is Delivery.DELIVERED
+    assert [job_id for job_id, _, _ in frontend.delivered].count(first.id) == 1  # told once, whatever the row says
+
+
+async def test_error_in_the_queue_stops_no_card(
+    queue, frontend, delivery, put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standings, troubles = queue.standings, [KeyError("a row of a later release")]
+
+    async def troubled() -> object:
+        if troubles:
+            raise troubles.pop()
+        return await standings()
+
+    monkeypatch.setattr(queue, "standings", troubled)
+    monkeypatch.setattr(turns, "FIRST_PAUSE_S", 0.01)
+    await put()
+    await until(lambda: frontend.shown)
+    assert troubles == []
+
+
+async def test_note_that_cannot_be_written_while_stopping_is_left_to_the_next_start(
+    jobs, queue, images, frontend, draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(*_: object) -> None:
+        raise StoreUnavailable("locked", is_full=False)
+
+    deadline = Deadline(0)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), deadline=deadline)
+    delivery.add_frontend(frontend)
+    job = await draw()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "delivered", locked)
+        task = asyncio.create_task(delivery.run_results())
+        await until(lambda: frontend.delivered)
+        await asyncio.wait_for(delivery.flush(), 5)
+        for _ in range(5):
+            delivery.wake()
+            await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.wait([task])
+    assert len(frontend.delivered) == 1
+    assert (await jobs.get(job.id)).delivery is Delivery.PENDING
+
+
+async def test_edit_that_failed_for_no_known_reason_stays_worth_making(
+    queue, jobs, images, frontend, put, clock
+) -> None:
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
+    delivery.add_frontend(frontend)
+    frontend.troubles = [RuntimeError("a bug in the front end")]
+    job = await put()
+    await delivery._refresh_cards()
+    await delivery._refresh_cards()
+    assert frontend.shown == []  # not at once
+    clock.advance(BROKEN_CARD_S)
+    await delivery._refresh_cards()
+    assert [job_id for job_id, _ in frontend.shown] == [job.id]

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from bot import jobqueue as jobqueue_module
 from bot.config import LimitsConfig
+from bot.deadline import Deadline
 from bot.errors import (
     CoolingDown,
     DailyLimit,
@@ -21,6 +23,7 @@ from bot.errors import (
 from bot.forecast import Pace
 from bot.jobqueue import JobQueue
 from bot.jobs import FailureCode, Job, JobStatus, Request, StopReason
+from bot.pause import Pause, PauseKind
 from bot.store import database as database_module
 from bot.store.jobstore import JobStore, Measurement
 from bot.store.settingstore import SettingStore
@@ -28,14 +31,17 @@ from pipeline import Progress, Stage
 from pipeline.models import find_model
 
 Put = Callable[..., Awaitable[Job]]
+GAME_NIGHT = Pause.by_operator("a game night")
 ASSUMED = Pace(step_s=10.0, fixed_s=2.0, is_rough=True)
 
 
 @pytest.fixture
 def make_queue(jobs: JobStore, settings: SettingStore, clock, no_limits: LimitsConfig) -> Callable[..., JobQueue]:
-    def make(**limits: int) -> JobQueue:
+    def make(deadline: Deadline | None = None, **limits: int) -> JobQueue:
         config = no_limits.model_copy(update=limits)
-        return JobQueue(jobs, settings, config, slots=1, assumed_pace=lambda _spec: ASSUMED, clock=clock)
+        return JobQueue(
+            jobs, settings, config, slots=1, assumed_pace=lambda _spec: ASSUMED, deadline=deadline, clock=clock
+        )
 
     return make
 
@@ -162,7 +168,7 @@ async def test_ending_is_written_once_the_database_can_be_used_again(
         return await fail(*args, **kwargs)
 
     monkeypatch.setattr(jobs, "fail", troubled)
-    monkeypatch.setattr(database_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(database_module, "FIRST_RETRY_S", 0.01)
     assert (await queue.fail(job.id, FailureCode.TIMEOUT, ran_s=1.0)).status is JobStatus.FAILED
 
 
@@ -178,18 +184,101 @@ async def test_cancelling_twice_or_too_late_or_nothing_is_told_apart(make_queue,
 
 async def test_pause_holds_new_jobs_back_and_outlives_the_process(make_queue, put) -> None:
     queue = make_queue()
-    await queue.pause("a game night")
+    await queue.pause(GAME_NIGHT)
     await put(queue)
     claiming = asyncio.create_task(queue.claim())
     await asyncio.sleep(0.02)
     assert not claiming.done()
     restarted = make_queue()
     await restarted.recover(max_attempts=2)
-    assert restarted.pause_reason == "a game night"
+    assert restarted.paused == GAME_NIGHT
     ((_, standing),) = await restarted.standings()
-    assert standing.finish_at is None and standing.pause_reason == "a game night"
+    assert standing.finish_at is None and standing.pause == GAME_NIGHT
     await queue.resume()
     assert (await asyncio.wait_for(claiming, 2)) is not None
+
+
+@pytest.mark.parametrize("was_paused", [False, True])
+async def test_pause_and_resume_that_cannot_be_written_change_nothing(
+    make_queue, settings: SettingStore, monkeypatch: pytest.MonkeyPatch, was_paused: bool
+) -> None:
+    queue = make_queue()
+    before = GAME_NIGHT if was_paused else None
+    if was_paused:
+        await queue.pause(GAME_NIGHT)
+
+    async def unavailable(_key: str, _value: str | None) -> None:
+        raise StoreUnavailable("locked", is_full=False)
+
+    monkeypatch.setattr(settings, "set", unavailable)
+    heard: list[bool] = []
+    queue.subscribe(lambda: heard.append(True))
+    for change in (queue.pause(Pause.by_operator("other")), queue.resume()):
+        with pytest.raises(StoreUnavailable):
+            await change
+        assert queue.paused == before
+    assert heard == []
+
+
+async def test_pause_may_let_one_job_through(make_queue, put, jobs: JobStore) -> None:
+    queue = make_queue()
+    await queue.pause(Pause(kind=PauseKind.ENGINE_FAILURES))
+    await put(queue)
+    assert (await asyncio.wait_for(queue.claim(may_try=lambda pause: pause.is_by_machine), 2)) is not None
+
+
+async def test_retry_goes_on_at_once_when_the_stop_begins_and_ends_with_the_deadline(
+    make_queue, put, jobs: JobStore, monkeypatch: pytest.MonkeyPatch, clock
+) -> None:
+    deadline = Deadline(monotonic=clock)
+    queue = make_queue(deadline=deadline)
+    job = await put(queue)
+    await queue.claim()
+    tries = asyncio.Semaphore(0)
+
+    async def locked(*_: object, **__: object) -> Job | None:
+        tries.release()
+        clock.advance(3)
+        raise StoreUnavailable("locked", is_full=False)
+
+    monkeypatch.setattr(jobs, "fail", locked)
+    monkeypatch.setattr(database_module, "FIRST_RETRY_S", 3600.0)
+    monkeypatch.setattr(database_module, "STOPPING_RETRY_S", 0.0)
+    ending = asyncio.create_task(queue.fail(job.id, FailureCode.TIMEOUT, ran_s=1.0))
+    await tries.acquire()
+    deadline.begin(10)
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(ending, 5)
+    assert 2 <= tries._value <= 5  # the rest of the ten seconds
+    settled = await jobs.recover(max_attempts=2, now=int(clock()))  # the next start
+    assert [(each.id, each.status) for each in settled] == [(job.id, JobStatus.QUEUED)]
+
+
+async def test_claim_waits_out_a_locked_database(
+    make_queue, put, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue()
+    job = await put(queue)
+    claim, troubles = jobs.claim, [StoreUnavailable("locked", is_full=False)]
+
+    async def troubled(*, now: int) -> Job | None:
+        if troubles:
+            raise troubles.pop()
+        return await claim(now=now)
+
+    monkeypatch.setattr(jobs, "claim", troubled)
+    monkeypatch.setattr(jobqueue_module, "SWEEP_S", 0.01)
+    running = await asyncio.wait_for(queue.claim(), 5)
+    assert running is not None and (running.job.id, running.job.attempts) == (job.id, 1)
+
+
+async def test_job_that_is_left_to_recovery_is_not_sent_back(make_queue, put, jobs: JobStore) -> None:
+    queue = make_queue()
+    job = await put(queue)
+    await queue.claim()
+    queue.leave_to_recovery(job.id)
+    await queue.requeue_all()
+    assert (await jobs.get(job.id)).status is JobStatus.RUNNING
 
 
 async def test_standings_foretell_places_and_times(make_queue, put, clock) -> None:

@@ -162,7 +162,7 @@ async def test_history_and_stats_tell_what_happened(
     clock.advance(60)
     (found,) = await service.history(ANN, limit=5)
     assert found.id == job.id
-    path = service.image_file(found)
+    path = await service.image_file(found)
     assert path is not None and path.read_bytes() == b"png"
     assert await service.standing(found) is None
     stats = await service.stats()

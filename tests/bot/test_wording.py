@@ -15,6 +15,7 @@ import bot.console.desk  # noqa: F401 - these bring every Refusal of the front e
 from bot import wording as wording_module
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.jobs import FailureCode
+from bot.pause import PauseKind
 from bot.wording import LANGUAGES, key_of, wording_for
 from pipeline import InvalidSpec
 
@@ -79,6 +80,7 @@ def test_no_sentence_is_unused() -> None:
     said = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', sources))
     said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
+    said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
     assert sentences("en").keys() - said == set()
 
 

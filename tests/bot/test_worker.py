@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from bot import worker as worker_module
+from bot.breaker import BY_ENGINE, BY_STORAGE, Breaker
 from bot.config import LimitsConfig, WorkerConfig
+from bot.deadline import Deadline
 from bot.errors import JobAlreadyFinished, StoreUnavailable
 from bot.executors.thread import ThreadExecutor
 from bot.forecast import Pace
 from bot.jobqueue import JobQueue
 from bot.jobs import FailureCode, Job, JobStatus, Request
+from bot.store import images as image_module
 from bot.store.images import ImageStore
 from bot.store.jobstore import JobStore
 from bot.store.settingstore import SettingStore
-from bot.worker import PAUSED_BY_FAILURES, Worker
+from bot.worker import SAVE_PATIENCE_S, Worker
 from pipeline import EngineDead, GeneratedImage, ImageSpec
 from pipeline.config import PipelineConfig
 from pipeline.fake import FakeEngine
@@ -53,18 +61,42 @@ def put(queue: JobQueue, make_request: Callable[..., Request]) -> Put:
     return put
 
 
+class QuickDeadline(Deadline):
+    """Nobody really pauses: time passes instead."""
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(monotonic=clock)
+        self._clock = clock
+
+    async def pause(self, seconds: float) -> None:
+        self._clock.advance(max(seconds, 1))
+        await asyncio.sleep(0)
+
+
 @pytest.fixture
-def working(queue: JobQueue, images: ImageStore) -> Callable[..., object]:
+def deadline(clock) -> Deadline:
+    return QuickDeadline(clock)
+
+
+@pytest.fixture
+def breaker(queue: JobQueue, images: ImageStore) -> Breaker:
+    return Breaker(queue, can_save=partial(images.can_write, min_free_bytes=0), max_failures_in_a_row=3)
+
+
+@pytest.fixture
+def working(queue: JobQueue, images: ImageStore, breaker: Breaker, clock, deadline: Deadline) -> Callable[..., object]:
     """A worker at work for the length of a `with` block, then stopped as a shutdown stops it."""
 
     @asynccontextmanager
     async def working(**config: object) -> AsyncIterator[asyncio.Task[None]]:
         worker_config = WorkerConfig(**{"job_timeout_s": 20, "stop_grace_s": 2, **config})
         executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0)
-        task = asyncio.create_task(Worker(queue, executor, images, worker_config).run())
+        worker = Worker(queue, executor, images, breaker, worker_config, deadline=deadline, monotonic=clock)
+        task = asyncio.create_task(worker.run())
         try:
             yield task
         finally:
+            deadline.begin(10)
             queue.close()
             await asyncio.wait([task])
             await executor.close(2.0)
@@ -88,7 +120,7 @@ async def test_picture_is_saved_with_its_spec_before_it_is_announced(
     async with working():
         done = await ended(jobs, job)
     assert done.status is JobStatus.DONE and done.image_path is not None
-    path = images.find(done.image_path)
+    path = await images.find(done.image_path)
     assert path is not None and path.stat().st_size == done.image_bytes
     assert read_spec(path.read_bytes()) == job.spec
 
@@ -106,7 +138,7 @@ async def test_picture_starts_from_the_kept_source(
         await images.write_source(spec.source, source_png(source))
         done = await ended(jobs, await queue.put(replace(request, key="again"), spec))
     assert done.image_path is not None
-    path = images.find(done.image_path)
+    path = await images.find(done.image_path)
     assert path is not None
     red, green, blue = Image.open(path).getpixel((32, 32))
     assert red > 250 and green < 5 and blue < 5
@@ -164,9 +196,9 @@ async def test_three_failures_in_a_row_pause_the_queue_and_keep_the_rest(
     async with working():
         for job in failing:
             await ended(jobs, job)
-        while queue.pause_reason is None:
+        while queue.paused is None:
             await asyncio.sleep(0.01)
-        assert queue.pause_reason == PAUSED_BY_FAILURES
+        assert queue.paused == BY_ENGINE
         assert (await jobs.get(kept.id)).status is JobStatus.QUEUED
         await queue.resume()
         assert (await ended(jobs, kept)).status is JobStatus.DONE
@@ -228,13 +260,191 @@ async def test_shutdown_sends_the_running_job_back_to_its_place(jobs: JobStore, 
     assert [job.id for job in await jobs.unfinished()] == [endless.id, waiting.id]
 
 
-async def test_full_disk_fails_the_job_and_not_the_worker(
-    jobs: JobStore, images: ImageStore, put: Put, working, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def no_space(_number: int, _png: bytes) -> str:
-        raise OSError(28, "No space left on device")
+@pytest.fixture
+def break_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Let writing files fail `times` times; the list returned counts the tries."""
 
-    monkeypatch.setattr(images, "write", no_space)
-    job = await put()
+    def break_disk(*, code: int = errno.ENOSPC, times: int = 10**6, only: str = "") -> list[int]:
+        tries: list[int] = []
+        write = image_module._write_whole
+
+        def failing(path: Path, content: bytes) -> None:
+            if only in path.name and len(tries) < times:
+                tries.append(1)
+                raise OSError(code, os.strerror(code))
+            write(path, content)
+
+        monkeypatch.setattr(image_module, "_write_whole", failing)
+        return tries
+
+    return break_disk
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG, errno.EIO])
+async def test_picture_that_cannot_be_saved_is_the_storages_failure_and_no_engines(
+    jobs: JobStore, queue: JobQueue, put: Put, working, break_disk, clock, code: int
+) -> None:
+    tries = break_disk(code=code)
+    job, kept = await put(), await put()
+    started = clock()
     async with working():
         assert (await ended(jobs, job)).failure_code is FailureCode.STORAGE
+        while queue.paused is None:
+            await asyncio.sleep(0.01)
+    assert queue.paused == BY_STORAGE and (await jobs.get(kept.id)).status is JobStatus.QUEUED
+    assert len(tries) > 3 and clock() - started >= SAVE_PATIENCE_S
+
+
+async def test_picture_is_kept_if_the_disk_comes_back_within_a_short_time(
+    jobs: JobStore, queue: JobQueue, put: Put, working, break_disk
+) -> None:
+    break_disk(times=3)
+    job = await put()
+    async with working():
+        assert (await ended(jobs, job)).status is JobStatus.DONE
+    assert queue.paused is None
+
+
+async def test_file_that_alone_cannot_be_written_pauses_nothing_however_often(
+    jobs: JobStore, queue: JobQueue, put: Put, working, break_disk
+) -> None:
+    put_jobs = [await put() for _ in range(5)]
+    break_disk(only=".png")
+    async with working():
+        results = [await ended(jobs, job) for job in put_jobs]
+    assert {job.failure_code for job in results} == {FailureCode.STORAGE} and queue.paused is None
+
+
+async def test_picture_that_cannot_be_saved_while_stopping_is_drawn_again(
+    jobs: JobStore, put: Put, working, break_disk, deadline: Deadline
+) -> None:
+    tries = break_disk()
+    deadline.begin(10)
+    job = await put()
+    async with working() as task:
+        while not tries:
+            await asyncio.sleep(0.01)
+    await task
+    latest = await jobs.get(job.id)
+    assert (latest.status, latest.attempts) == (JobStatus.QUEUED, 0)
+
+
+async def test_damaged_source_fails_its_job_alone(
+    jobs: JobStore, queue: JobQueue, images: ImageStore, make_request: Callable[..., Request], put: Put, working
+) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, format="PNG")
+    request = make_request(strength=0.5)
+    spec, source = resolve_with_source(find_model("fake"), request.options, buffer.getvalue(), random_seed=1)
+    whole = source_png(source)
+    path = images._source(spec.source)
+    path.parent.mkdir(parents=True)
+    async with working():
+        for number, content in enumerate([b"", whole[:60], whole[:-30], b"no picture at all"]):
+            path.write_bytes(content)
+            job = await queue.put(replace(request, key=str(number)), spec)
+            assert (await ended(jobs, job)).failure_code is FailureCode.STORAGE
+        path.unlink()
+        path.mkdir()
+        job = await queue.put(replace(request, key="folder"), spec)
+        assert (await ended(jobs, job)).failure_code is FailureCode.STORAGE
+        assert (await ended(jobs, await put("fine"))).status is JobStatus.DONE
+    assert queue.paused is None
+
+
+async def test_pixels_that_are_no_picture_are_the_engines_failure(
+    jobs: JobStore, queue: JobQueue, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = FakeEngine.generate
+
+    def short(self: FakeEngine, spec: ImageSpec, **options: Any) -> GeneratedImage:
+        return replace(generate(self, spec, **options), pixels=b"few")
+
+    monkeypatch.setattr(FakeEngine, "generate", short)
+    put_jobs = [await put() for _ in range(3)]
+    async with working():
+        for job in put_jobs:
+            assert (await ended(jobs, job)).failure_code is FailureCode.GENERATION_FAILED
+        while queue.paused is None:
+            await asyncio.sleep(0.01)
+    assert queue.paused == BY_ENGINE
+
+
+async def test_file_that_the_engine_cannot_read_counts_against_the_engine(
+    jobs: JobStore, queue: JobQueue, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(self: FakeEngine, spec: ImageSpec, **options: Any) -> GeneratedImage:
+        raise OSError(errno.EIO, "weights cannot be read")
+
+    monkeypatch.setattr(FakeEngine, "generate", unreadable)
+    put_jobs = [await put() for _ in range(3)]
+    async with working():
+        for job in put_jobs:
+            await ended(jobs, job)
+        while queue.paused is None:
+            await asyncio.sleep(0.01)
+    assert queue.paused == BY_ENGINE
+
+
+async def test_tried_picture_that_works_lets_the_others_follow(
+    jobs: JobStore, queue: JobQueue, put: Put, working
+) -> None:
+    await queue.pause(BY_ENGINE)  # of the last process: tried at once
+    put_jobs = [await put() for _ in range(3)]
+    async with working():
+        for job in put_jobs:
+            assert (await ended(jobs, job)).status is JobStatus.DONE
+    assert queue.paused is None
+
+
+async def test_ending_that_cannot_be_written_until_the_end_is_settled_by_the_next_start(
+    jobs: JobStore, queue: JobQueue, put: Put, working, deadline: Deadline, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue._deadline = deadline
+    is_tried = asyncio.Event()
+
+    async def locked(*_: object, **__: object) -> Job | None:
+        is_tried.set()
+        raise StoreUnavailable("locked", is_full=False)
+
+    job = await put()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "finish", locked)
+        async with working() as task:
+            await is_tried.wait()
+        await task  # neither an error nor a failed job
+    (settled,) = await jobs.recover(max_attempts=2, now=int(clock()))
+    assert (settled.id, settled.status, settled.failure_code) == (job.id, JobStatus.QUEUED, None)
+
+
+async def test_error_that_nobody_expected_ends_neither_the_worker_nor_the_process(
+    jobs: JobStore, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, troubles = jobs.claim, [KeyError("a column of a later release"), ValueError("no JSON")]
+
+    async def troubled(*, now: int) -> Job | None:
+        if troubles:
+            raise troubles.pop()
+        return await claim(now=now)
+
+    monkeypatch.setattr(jobs, "claim", troubled)
+    job = await put()
+    async with working():
+        assert (await ended(jobs, job)).status is JobStatus.DONE
+
+
+async def test_dead_engine_ends_the_worker_though_the_database_is_locked(
+    jobs: JobStore, queue: JobQueue, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(*_: object, **__: object) -> Job | None:
+        raise StoreUnavailable("locked", is_full=False)
+
+    monkeypatch.setattr(jobs, "fail", locked)
+    monkeypatch.setattr(worker_module, "LAST_WORD_S", 0.05)
+    await put("[step=3]")
+    async with working(job_timeout_s=1, stop_grace_s=1) as task:
+        await asyncio.wait([task])
+    with pytest.raises(ExceptionGroup) as group:
+        task.result()
+    assert group.group_contains(EngineDead)
+    assert queue._running == {}

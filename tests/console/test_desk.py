@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -11,11 +12,13 @@ from PIL import Image
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.console.desk import GALLERY_PAGE, MAX_COUNT, Desk, Drawn, TooManyFromAddress, UploadGone
 from bot.console.people import FRONTEND, THIS_MACHINE, Visitor
+from bot.console.routes import _thumbnail
 from bot.delivery import DeliveryLoop
 from bot.errors import CoolingDown, JobNotFound, TooManyJobs
 from bot.forecast import Pace
 from bot.jobqueue import JobQueue
 from bot.jobs import FailureCode, Job, JobStatus, UserKey
+from bot.pause import Pause, PauseKind
 from bot.service import Service
 from bot.store.images import ImageStore
 from bot.store.jobstore import JobStore, Measurement
@@ -145,13 +148,64 @@ async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
 async def test_address_of_a_picture_cannot_be_made_up(desk: Desk, finish: Callable[..., Awaitable[Job]]) -> None:
     await desk.draw(ANN, APPLE, count=2)
     first, second = await finish(), await finish()
-    address = desk.address(first, "png")
+    address = await desk.address(first, "png")
     assert address is not None
     _, _, key, _ = address.split("/")
     assert await desk.file(key, first.id) is not None
     assert await desk.file(key, second.id) is None
     assert await desk.file("é" * 32, first.id) is None
     assert await desk.file(key, 999) is None
+
+
+async def test_one_picture_that_cannot_be_read_hides_no_other(
+    desk: Desk, images: ImageStore, finish: Callable[..., Awaitable[Job]]
+) -> None:
+    await desk.draw(ANN, APPLE, count=2)
+    broken, whole = await finish(), await finish()
+    path = await images.find(broken.image_path or "")
+    assert path is not None
+    path.unlink()
+    path.symlink_to(path)
+    page = await desk.gallery(ANN, search="", before_id=None)
+    assert [html.count("<img") for html in page["pictures"]] == [1, 0]  # newest first
+    assert await desk.address(whole, "png") is not None and await desk.address(broken, "png") is None
+    assert "has been removed" in await desk.picture(ANN, broken.id)
+
+
+async def test_source_that_cannot_be_read_is_gone(
+    desk: Desk, finish: Callable[..., Awaitable[Job]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, format="PNG")
+    await desk.draw(ANN, ImageOptions(prompt="x", steps=1, strength=0.5), source=buffer.getvalue())
+    job = await finish()
+    assert await desk.source(job) is not None
+
+    def fails(_path: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    assert await desk.source(job) is None
+
+
+async def test_pause_is_said_as_text_whatever_was_typed(desk: Desk, queue: JobQueue) -> None:
+    await desk.draw(ANN, APPLE)
+    for pause, said in (
+        (Pause.by_operator("<b>storage</b>"), "paused: &lt;b&gt;storage&lt;/b&gt;"),
+        (Pause.by_operator("storage"), "paused: storage"),
+        (Pause(kind=PauseKind.STORAGE), "paused: pictures cannot be saved"),
+    ):
+        await queue.resume()
+        await queue.pause(pause)
+        desk._standings_at = 0.0
+        assert said in str((await desk.state(ANN))["jobs"])
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_damaged_file_has_no_thumbnail_and_raises_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "1.png").write_bytes(content)
+    assert _thumbnail(tmp_path / "1.png") is None
+    assert _thumbnail(tmp_path / "missing.png") is None
 
 
 async def test_gallery_pages_and_searches(desk: Desk, finish: Callable[..., Awaitable[Job]]) -> None:

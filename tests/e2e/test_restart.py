@@ -204,6 +204,27 @@ async def test_database_locked_by_another_program_holds_up_and_loses_nothing(
     assert bot.returncode is None
 
 
+async def test_sigterm_ends_in_time_though_the_database_stays_locked_and_the_next_start_draws_the_job(
+    discord: Discord, make_bot: Callable[..., BotProcess], data_dir: Path
+) -> None:
+    async with make_bot(worker__stop_grace_s=1) as bot:
+        await bot.wait_ready()
+        use = await imagine(discord, "[step=0.2]", steps=5)
+        await wait_row(data_dir, status="running")
+        with closing(sqlite3.connect(data_dir / "imagine-bot.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            started = time.monotonic()
+            assert await bot.stop(timeout=20) == ExitCode.OK
+            assert time.monotonic() - started < 11  # a second of grace, and at most ten after it
+            other.execute("ROLLBACK")
+        assert "Traceback" not in bot.output
+        assert [(row["status"], row["attempts"]) for row in rows(data_dir)] == [("running", 1)]
+        await restart(bot)
+        await use.wait(is_result, timeout=20)
+    assert [(row["status"], row["attempts"]) for row in rows(data_dir)] == [("done", 2)]
+    discord.assert_clean()
+
+
 async def test_sigterm_refuses_new_requests_politely(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
     await imagine(discord, "[step=4]", steps=2)
     await wait_row(data_dir, status="running")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from pydantic import SecretStr
 
+from bot.breaker import Breaker
 from bot.chat.client import ChatClient
 from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, StorageConfig, WorkerConfig
 from bot.delivery import DeliveryLoop
@@ -48,7 +50,9 @@ class Stage:
     async def drawing(self) -> AsyncIterator[None]:
         """A worker for the length of a `with` block."""
         executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0)
-        worker = Worker(self.queue, executor, self.images, WorkerConfig(job_timeout_s=20, stop_grace_s=2))
+        can_save = partial(self.images.can_write, min_free_bytes=0)
+        breaker = Breaker(self.queue, can_save=can_save, max_failures_in_a_row=3)
+        worker = Worker(self.queue, executor, self.images, breaker, WorkerConfig(job_timeout_s=20, stop_grace_s=2))
         task = asyncio.create_task(worker.run())
         try:
             yield

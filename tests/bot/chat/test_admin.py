@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from bot.errors import StoreUnavailable
 from bot.jobs import JobStatus
+from bot.pause import Pause
+from bot.store.settingstore import SettingStore
 from pipeline.outlook import Outlook
 from pipeline.plan import make_plan
 from tests.bot.chat.conftest import Stage
@@ -42,7 +45,7 @@ async def test_members_whom_the_server_shows_it_are_refused(stage: Stage) -> Non
     command = await stage.discord.wait_command("admin")
     command["default_member_permissions"] = None
     assert await admin(stage, stage.discord.user, "pause") == "Only members with “Manage Server” can do this."
-    assert stage.service.pause_reason is None
+    assert stage.service.paused is None
 
 
 async def test_pause_is_on_the_cards_until_resume(stage: Stage, manager: Any) -> None:
@@ -50,7 +53,27 @@ async def test_pause_is_on_the_cards_until_resume(stage: Stage, manager: Any) ->
     assert "paused: a game" in await admin(stage, manager, "pause", reason="a game")
     await stage.discord.wait_message(lambda message: "⏸️ paused: a game" in message.content and message.buttons)
     assert await admin(stage, manager, "resume") == "The queue goes on."
-    assert stage.service.pause_reason is None
+    assert stage.service.paused is None
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+async def test_pause_and_resume_that_cannot_be_written_say_so_and_change_nothing(
+    stage: Stage, manager: Any, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    before = await stage.service.pause("before")
+
+    async def locked(*_: object) -> None:
+        raise StoreUnavailable("locked", is_full=False)
+
+    monkeypatch.setattr(SettingStore, "set", locked)
+    assert "cannot get at my records" in await admin(stage, manager, command)
+    assert stage.service.paused == before
+
+
+async def test_reason_is_one_line_that_mentions_nobody(stage: Stage, manager: Any) -> None:
+    told = await admin(stage, manager, "pause", reason="@everyone\n# storage\u200b <@1>")
+    assert r"paused: \@everyone \# storage \<\@1\>" in told
+    assert stage.service.paused == Pause.by_operator("@everyone # storage <@1>")
 
 
 async def test_pause_needs_no_reason_and_says_first_what_it_did(stage: Stage, manager: Any) -> None:
@@ -106,7 +129,7 @@ async def test_one_server_of_many_does_not_stop_the_machine(
     user, channel = foreign
     use = await stage.discord.slash(user, channel, f"admin {command}")
     assert channel.guild.id in await told(use)
-    assert stage.service.pause_reason == "before"
+    assert stage.service.paused == Pause.by_operator("before")
 
 
 async def test_servers_that_the_operator_listed_may_stop_the_machine(
@@ -115,9 +138,9 @@ async def test_servers_that_the_operator_listed_may_stop_the_machine(
     user, channel = foreign
     stage.client.desk.gate._guilds = frozenset({int(stage.discord.guild.id), int(channel.guild.id)})
     await told(await stage.discord.slash(user, channel, "admin pause", reason="night"))
-    assert stage.service.pause_reason == "night"
+    assert stage.service.paused == Pause.by_operator("night")
     await admin(stage, manager, "resume")
-    assert stage.service.pause_reason is None
+    assert stage.service.paused is None
 
 
 async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:

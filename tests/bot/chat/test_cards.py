@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bot.chat import cards
 from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Standing, UserKey
+from bot.pause import Pause, PauseKind
 from bot.wording import Wording, wording_for
-from bot.worker import PAUSED_BY_FAILURES
 from pipeline import Aspect, ImageSpec, Progress, Stage
 from pipeline.spec import MAX_PROMPT_CHARS, clean_prompt
 
@@ -105,16 +105,22 @@ def test_card_of_a_job_that_is_being_cancelled_has_no_button() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("pause", "said"),
     [
-        ("a game", "⏸️ paused: a game"),
-        ("", "⏸️ paused by a moderator"),
-        (PAUSED_BY_FAILURES, "⏸️ paused: several pictures in a row failed; the person who runs me has to look"),
-        ("@everyone **now**", r"⏸️ paused: \@everyone \*\*now\*\*"),
+        (Pause.by_operator("a game"), "⏸️ paused: a game"),
+        (Pause.by_operator(""), "⏸️ paused by a moderator"),
+        (
+            Pause(kind=PauseKind.ENGINE_FAILURES),
+            "⏸️ paused: several pictures in a row failed; after a while I try one again",
+        ),
+        (Pause(kind=PauseKind.STORAGE), "⏸️ paused: pictures cannot be saved; I go on as soon as they can"),
+        (Pause.by_operator("engine_failures"), r"⏸️ paused: engine\_failures"),
+        (Pause.by_operator("night\n# loud\u202e\r\n> and more"), r"⏸️ paused: night \# loud \> and more"),
+        (Pause.by_operator("@everyone **now**"), r"⏸️ paused: \@everyone \*\*now\*\*"),
     ],
 )
-def test_pause_and_its_reason_are_on_the_card(reason: str, said: str) -> None:
-    standing = Standing(position=1, finish_at=None, is_rough=False, pause_reason=reason)
+def test_pause_and_its_reason_are_on_the_card(pause: Pause, said: str) -> None:
+    standing = Standing(position=1, finish_at=None, is_rough=False, pause=pause)
     assert headline(a_job(), standing) == f"⏳ <@1> · number 1 in line\n{said}"
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bot.chat.client import COMMANDS_SETTING, ChatClient
 from bot.config import DiscordConfig
-from bot.errors import FrontendUnavailable, JobAlreadyFinished
+from bot.errors import FrontendUnavailable, JobAlreadyFinished, StoreUnavailable
 from bot.jobs import Delivery
 from bot.store.settingstore import SettingStore
 from tests.bot.chat.conftest import Stage, Start
@@ -53,6 +53,46 @@ async def test_commands_are_registered_once(start: Start, settings: SettingStore
         await settings.set(COMMANDS_SETTING, json.dumps({**known, "global": "older"}))
         await stage.client.setup_hook()
         assert len(stage.discord.requests(GLOBAL_COMMANDS)) == 2
+
+
+@pytest.mark.parametrize("noted", ["{", "[1, 2]", "null", "[" * 100_000])
+async def test_note_of_the_commands_that_cannot_be_read_is_made_again(
+    start: Start, settings: SettingStore, noted: str
+) -> None:
+    await settings.set(COMMANDS_SETTING, noted)
+    async with start():
+        assert json.loads(await settings.get(COMMANDS_SETTING) or "").keys() == {"global"}
+
+
+async def test_locked_database_does_not_keep_the_client_from_connecting(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = SettingStore.get
+
+    async def read(self: SettingStore, key: str) -> str | None:
+        if key == COMMANDS_SETTING:
+            raise StoreUnavailable("locked", is_full=False)
+        return await get(self, key)
+
+    async def write(*_: object) -> None:
+        raise StoreUnavailable("locked", is_full=False)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SettingStore, "get", read)
+        patch.setattr(SettingStore, "set", write)
+        async with start() as stage:
+            assert len(stage.discord.requests(GLOBAL_COMMANDS)) == 1
+
+
+async def test_commands_that_discord_does_not_take_today_do_not_stop_the_start(
+    start: Start, settings: SettingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start() as stage:
+        await settings.set(COMMANDS_SETTING, None)
+        stage.discord.fault(GLOBAL_COMMANDS, times=1, code=50035)
+        await stage.client.setup_hook()
+        assert "does not take the commands" in caplog.text
+        assert await settings.get(COMMANDS_SETTING) is None
 
 
 async def test_allowed_guilds_get_their_own_commands_and_the_global_ones_go(

@@ -167,7 +167,7 @@ async def test_show_refuses_privately_and_leaves_nothing(stage: Stage) -> None:
 
 async def test_show_of_a_pruned_file_says_so(stage: Stage) -> None:
     await draw(stage, "x")
-    path = stage.service.image_file(await stage.job(1))
+    path = await stage.service.image_file(await stage.job(1))
     assert path is not None
     path.unlink()
     assert "removed after its time" in (await private(await ask(stage, "show", id=1))).content

@@ -6,11 +6,13 @@ import asyncio
 import errno
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, ExitCode, SchemaTooNew, StoreUnavailable
 from bot.store import database as module
 from bot.store.database import Database, Migration, migrations, rehearse_migrations
@@ -102,7 +104,7 @@ async def test_migration_of_a_database_in_use_leaves_a_backup_beside_it(
 
 async def test_lock_of_another_program_is_a_passing_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUSY_TIMEOUT_MS", 50)
-    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    monkeypatch.setattr(module, "FIRST_RETRY_S", 0.05)
     path = tmp_path / "test.db"
     async with Database.open(path) as database:
         write = "INSERT INTO settings (key, value) VALUES (:key, 'x')"
@@ -111,11 +113,31 @@ async def test_lock_of_another_program_is_a_passing_trouble(tmp_path: Path, monk
             with pytest.raises(StoreUnavailable) as trouble:
                 await database.fetch_all(write, {"key": "now"})
             assert not trouble.value.is_full
-            insisting = asyncio.create_task(module.insist(lambda: database.fetch_all(write, {"key": "later"})))
+            insisting = asyncio.create_task(
+                module.retry_until_stored(lambda: database.fetch_all(write, {"key": "later"}), Deadline())
+            )
             await asyncio.sleep(0.2)
             other.execute("COMMIT")
         await asyncio.wait_for(insisting, 5)
         assert [row["key"] for row in await database.fetch_all("SELECT key FROM settings")] == ["later"]
+
+
+async def test_statement_that_waits_for_a_lock_holds_nobody_up_and_can_be_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    async with Database.open(path) as database:
+        write = "INSERT INTO settings (key, value) VALUES ('late', 'x')"
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            writing = [asyncio.create_task(database.fetch_all(write)) for _ in range(5)]
+            await asyncio.sleep(0)  # they are before it
+            started = time.monotonic()
+            assert await database.fetch_all("SELECT * FROM settings") == []
+            assert time.monotonic() - started < module.BUSY_TIMEOUT_MS / 1000  # and not five times that
+            for task in writing:
+                task.cancel()
+            await asyncio.wait(writing)
+            assert all(task.cancelled() for task in writing)
+            other.execute("COMMIT")
 
 
 async def test_full_database_is_told_from_a_locked_one(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from pipeline.source import source_png
 
 async def test_written_file_is_found_and_deleted(images: ImageStore) -> None:
     relative = await images.write(1042, b"png")
-    path = images.find(relative)
+    path = await images.find(relative)
     assert path is not None and path.read_bytes() == b"png"
     await images.delete(relative)
-    assert images.find(relative) is None
+    assert await images.find(relative) is None
     await images.delete(relative)  # twice is fine
 
 
@@ -33,7 +33,7 @@ async def test_number_that_comes_again_replaces_no_file(images: ImageStore, tmp_
         (second, b"after"),
         ("00000/7.png", b"of another database"),
     ):
-        path = images.find(relative)
+        path = await images.find(relative)
         assert path is not None and path.read_bytes() == content
 
 
@@ -53,7 +53,7 @@ async def test_pictures_are_for_the_bots_user_alone_whatever_the_folder_was_befo
 ) -> None:
     (tmp_path / "images" / "00000").mkdir(parents=True)
     (tmp_path / "images" / "00000").chmod(0o777)
-    path = images.find(await images.write(7, b"png"))
+    path = await images.find(await images.write(7, b"png"))
     assert path is not None and path.stat().st_mode & 0o777 == 0o600
 
 
@@ -70,9 +70,97 @@ async def test_full_disk_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("relative", ["../secret.txt", "/etc/hostname", "..", "", "none.png"])
-def test_paths_that_lead_outside_or_nowhere_are_not_found(images: ImageStore, tmp_path: Path, relative: str) -> None:
+async def test_paths_that_lead_outside_or_nowhere_are_not_found(
+    images: ImageStore, tmp_path: Path, relative: str
+) -> None:
     (tmp_path / "secret.txt").write_text("secret")
-    assert images.find(relative) is None
+    assert await images.find(relative) is None
+
+
+def spoil(path: Path, how: str) -> None:
+    """Put something in the place of a picture that is there and cannot be read."""
+    path.unlink()
+    match how:
+        case "loop":
+            path.symlink_to(path)
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "below a file":
+            path.parent.rmdir()
+            path.parent.write_bytes(b"")
+
+
+UNREADABLE = pytest.mark.parametrize("how", ["loop", "folder", "fifo", "below a file"])
+
+
+@UNREADABLE
+@pytest.mark.skipif(os.name == "nt", reason="files of POSIX")
+async def test_what_is_there_and_cannot_be_read_is_told_from_what_is_gone(images: ImageStore, how: str) -> None:
+    relative = await images.write(1, b"png")
+    path = await images.find(relative)
+    assert path is not None
+    spoil(path, how)
+    with pytest.raises(OSError, match=r"."):
+        await images.locate(relative)
+    assert await images.find(relative) is None
+    assert await images.delete(relative) is False
+
+
+@pytest.mark.parametrize("relative", ["x" * 300 + ".png", "x/" * 3000, "nul\0.png"])
+async def test_names_that_no_system_takes_are_not_found(images: ImageStore, relative: str) -> None:
+    await images.write(1, b"png")
+    with pytest.raises(OSError, match=r"."):
+        await images.locate(relative)
+    assert await images.find(relative) is None
+
+
+async def test_file_that_only_its_owner_may_read_is_there_and_cannot_be_read(
+    images: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relative = await images.write(1, b"png")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(PermissionError):
+        await images.locate(relative)
+    assert await images.find(relative) is None
+
+
+async def test_folder_that_is_not_mounted_does_not_make_its_pictures_gone(images: ImageStore, tmp_path: Path) -> None:
+    relative = await images.write(1, b"png")
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError):
+        await images.locate(relative)
+    (tmp_path / "elsewhere").rename(tmp_path / "images")
+    assert await images.locate(relative) is not None
+
+
+async def test_source_in_whose_place_is_something_else_is_not_found(images: ImageStore) -> None:
+    key = "ab" * 32
+    await images.write_source(key, source_png(Image.new("RGB", (16, 16))))
+    path = await images.find_source(key)
+    assert path is not None
+    spoil(path, "folder")
+    assert await images.find_source(key) is None
+    assert await images.find_source("cd" * 32) is None
+
+
+async def test_trial_says_whether_pictures_can_be_saved_and_leaves_nothing(
+    images: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await images.can_write(min_free_bytes=0)
+    assert not await images.can_write(min_free_bytes=2**62)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        assert not await images.can_write(min_free_bytes=0)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    (tmp_path / "images").rmdir()
+    (tmp_path / "images").write_bytes(b"no folder")
+    assert not await images.can_write(min_free_bytes=0)
 
 
 async def test_file_in_use_stays_and_says_so(images: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +180,7 @@ async def test_sweep_deletes_what_a_crash_left_and_nothing_else(images: ImageSto
     left = tmp_path / "images" / "00000" / "2.part"
     left.write_bytes(b"half")
     await images.sweep()
-    assert not left.exists() and images.find(relative) is not None
+    assert not left.exists() and await images.find(relative) is not None
 
 
 async def test_source_is_kept_by_content_and_read_back(images: ImageStore) -> None:

@@ -73,6 +73,7 @@ async def statements(
         "ended_before": lambda: jobs.ended_before(9, limit=5),
         "sources": lambda: jobs.sources(),
         "image_paths": lambda: jobs.image_paths([1]),
+        "newest_at": lambda: jobs.newest_at(),
         "last_number": lambda: jobs.last_number(),
         "number_from": lambda: jobs.number_from(7),
         "delete": lambda: jobs.delete([1]),
