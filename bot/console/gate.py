@@ -1,55 +1,48 @@
-"""What every request has to pass before Gradio or our routes see it: password, host, origin, path, size.
+"""What every request has to pass before Gradio or our routes see it: host, password, path, origin, size, shape.
 
-Gradio answers on many more paths than this page needs, some of which fetch or read files; what is not on the list
-does not exist here. Pure ASGI; knows no jobs and no people beyond the cookie that it hands out.
+Gradio answers on many more paths than this page needs, some of which fetch or read files: what is not in `paths.py`
+does not exist here, and our own paths are answered from here, so that nobody looks for them a second time. Pure ASGI;
+knows no jobs and no people beyond the cookie that it hands out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hmac
 import json
-import os
+import logging
 import re
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+import secrets
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import PurePath
+from typing import Final
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.console import paths
+from bot.console.admission import Admission, Verdict
+from bot.console.bodies import BadBody, Events, rewritten
+from bot.console.paths import HOST, WORD, Body, Path
 from bot.console.people import COOKIE, is_loopback, is_token, new_token
 
-READ: Final = re.compile(
-    r"/|/console/\w+(/\d+)?|/pictures/.+|/(assets|static|svelte)/.+|/theme\.css|/favicon\.ico|/manifest\.json|/config/?"
-    r"|/gradio_api/(info/?|app_id/?|theme\.css|startup-events|upload_progress|heartbeat/\w+|queue/data"
-    r"|call/(v2/)?draw/\w+|file=https?://[^/]+/pictures/\w+/\d+\.png)"
-)
-WRITE: Final = re.compile(
-    r"/console/jobs/\d+/\w+"
-    r"|/gradio_api/(queue/join|run/predict/?|api/predict/?|reset/?|cancel|upload|call/(v2/)?draw/?)"
-)
-UPLOAD: Final = "/gradio_api/upload"
-NAMED_DRAW: Final = "/gradio_api/call/v2/draw"
-DRAW_KEYS: Final = ("prompt", "seed", "steps")  # of which only the first is needed
-WAIT_FOR_DRAW: Final = re.compile(r"/gradio_api/call/(v2/)?draw/\w+")
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+WAIT_FOR_DRAW: Final = re.compile(rf"/gradio_api/call/(v2/)?draw/{WORD}", re.ASCII)
 WAIT_FOR_ALL: Final = "/gradio_api/queue/data"  # as gradio_client does
 FAREWELL: Final = "the service is stopping; what you asked for keeps its place and is drawn when it is back"
-UPLOADED: Final = "/gradio_api/file="
 MAX_BODY_BYTES: Final = 256 * 1024
-UPLOAD_MARGIN_BYTES: Final = 64 * 1024  # for the rest of the form around the file
-UPLOADS_AGE_S: Final = 3600  # Gradio deletes them after that
-MAX_UPLOADS: Final = 40  # as many of the largest files may lie there at the same time, whoever sent them
 COOKIE_AGE_S: Final = 400 * 24 * 3600  # as long as browsers keep any
-WRONG_PASSWORD_PAUSE_S: Final = 0.5
+RETRY_S: Final = 5
+FRAMES: Final = 4  # of an error that nobody expected, in the log
+# What proxies say of a request. The server under us believes those on this machine; Gradio would believe anybody.
+HEARSAY: Final = re.compile(rb"x-forwarded-.*|forwarded|x-gradio-server", re.DOTALL)
 # Gradio needs inline scripts and eval; everything comes from here, and nothing goes anywhere else.
 CONTENT_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -65,15 +58,15 @@ HEADERS: Final = {
 
 
 class Gate:
-    """ASGI middleware around the whole page."""
+    """ASGI middleware around Gradio; `routes` are ours, by the names that `paths.py` has for them."""
 
-    def __init__(self, app: ASGIApp, *, password: SecretStr | None, uploads: Path, max_upload_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, password: SecretStr | None, routes: Mapping[str, Handler], events: Events
+    ) -> None:
         self._app = app
-        self._password = password
-        self._uploads = f"{uploads}{os.sep}"
-        self._max_upload_bytes = max_upload_bytes
-        self._guessing = asyncio.Lock()
-        self._uploaded: deque[tuple[float, int]] = deque()  # when, bytes
+        self._admission = None if password is None else Admission(password)
+        self._routes = routes
+        self._events = events
         self._open: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
@@ -84,22 +77,20 @@ class Gate:
                 await self._app(scope, receive, send)
             return
         request = HTTPConnection(scope)
-        refusal = await self._refusal(scope, request.headers)
-        if refusal is None and scope["method"] == "POST":
-            receive, refusal = await self._body(scope, receive)
-        if refusal is not None:
-            refusal.headers.update(HEADERS)
-            await refusal(scope, receive, send)
-            return
-        answer = _Answer(scope, request, send, is_closed=lambda: self._is_closed)
+        answer = _Answer(scope, send, is_closed=lambda: self._is_closed)
         task = asyncio.current_task()
         assert task is not None, "ASGI runs in tasks"
         self._open.add(task)
         try:
-            await self._app(scope, receive, answer.send)
+            await self._answer(scope, receive, request, answer)
+            await answer.release()
+        except ClientDisconnect:
+            return
         except asyncio.CancelledError:
             if not self._is_closed:
                 raise
+        except Exception as error:
+            await answer.fail(error)
         finally:
             self._open.discard(task)
         if self._is_closed:
@@ -108,97 +99,104 @@ class Gate:
     def close(self) -> None:
         """End what is still being answered: Gradio keeps streams open for as long as the page is looked at."""
         self._is_closed = True
+        if self._admission is not None:
+            self._admission.tell_wrong()
         for task in self._open:
             task.cancel()
 
-    async def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if self._password is None and not is_loopback(host):
+    async def _answer(self, scope: Scope, receive: Receive, request: HTTPConnection, answer: _Answer) -> None:
+        token = request.cookies.get(COOKIE, "")
+        token = token if is_token(token) else ""
+        refusal = await self._refusal(scope, request.headers, token)
+        if refusal is not None:
+            await refusal(scope, receive, answer.send)
+            return
+        found = paths.find(scope["method"], scope["path"])
+        if found is None:
+            await PlainTextResponse("there is no such page", 404)(scope, receive, answer.send)
+            return
+        entry, names = found
+        if entry.route is not None:
+            ours = Request({**scope, "path_params": dict(names)}, receive)
+            await (await self._routes[entry.route](ours))(scope, receive, answer.send)
+            return
+        if scope["path"] == "/":
+            token = token or new_token()
+            answer.set_cookie(token)
+            if self._admission is not None:
+                self._admission.introduce(token)
+        try:
+            for_gradio, again = await _for_gradio(entry, scope, receive, self._events)
+        except BadBody as bad:
+            await _told(entry, bad)(scope, receive, answer.send)
+            return
+        await self._app(for_gradio, again, answer.send)
+
+    async def _refusal(self, scope: Scope, headers: Headers, token: str) -> PlainTextResponse | None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or re.fullmatch(HOST, hosts[0], re.ASCII) is None:
+            return PlainTextResponse("the request must say which host it is for", 400)
+        if self._admission is None and not is_loopback(_name_of(hosts[0])):
             # A page elsewhere whose name was pointed at this machine: DNS rebinding.
             return PlainTextResponse("this page is for this machine: open it as http://127.0.0.1", 403)
-        if self._password is not None and not self._knows(headers.get("authorization", ""), self._password):
-            if "authorization" in headers:
-                async with self._guessing:  # one guess at a time, whoever guesses
-                    await asyncio.sleep(WRONG_PASSWORD_PAUSE_S)
-            challenge = {"WWW-Authenticate": 'Basic realm="imagine-bot", charset="UTF-8"'}
-            return PlainTextResponse("this page asks for a password", 401, headers=challenge)
-        if not self._exists(scope["method"], scope["path"]):
-            return PlainTextResponse("there is no such page", 404)
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if self._admission is not None:
+            address = (scope.get("client") or ("",))[0]
+            verdict = await self._admission.judge(headers.get("authorization"), token=token, address=address)
+            if verdict is Verdict.TOO_MANY:
+                wait = {"Retry-After": str(RETRY_S)}
+                return PlainTextResponse("too many passwords at once: try again later", 429, headers=wait)
+            if verdict is Verdict.REFUSED:
+                challenge = {"WWW-Authenticate": 'Basic realm="imagine-bot", charset="UTF-8"'}
+                return PlainTextResponse("this page asks for a password", 401, headers=challenge)
+        if any(not _is_from(hosts[0], origin) for origin in headers.getlist("origin")):
             return PlainTextResponse("requests from other pages are refused", 403)
         return None
 
-    def _exists(self, method: str, path: str) -> bool:
-        if method == "POST":
-            return WRITE.fullmatch(path) is not None
-        is_upload = path.startswith(UPLOADED) and self._is_upload(path.removeprefix(UPLOADED))
-        return method in {"GET", "HEAD"} and (is_upload or READ.fullmatch(path) is not None)
 
-    @staticmethod
-    def _knows(authorization: str, password: SecretStr) -> bool:
-        scheme, _, encoded = authorization.partition(" ")
-        try:
-            _, _, given = base64.b64decode(encoded, validate=True).partition(b":")
-        except (ValueError, binascii.Error):
-            return False
-        return scheme.lower() == "basic" and hmac.compare_digest(given, password.get_secret_value().encode())
-
-    def _upload_refusal(self, length: str) -> PlainTextResponse | None:
-        if not length.isdecimal() or int(length) > self._max_upload_bytes + UPLOAD_MARGIN_BYTES:
-            return PlainTextResponse("the file is too large", 413)
-        now = time.monotonic()
-        while self._uploaded and self._uploaded[0][0] < now - UPLOADS_AGE_S:
-            self._uploaded.popleft()
-        if sum(size for _, size in self._uploaded) + int(length) > MAX_UPLOADS * self._max_upload_bytes:
-            return PlainTextResponse("too much was uploaded within an hour: try again later", 429)
-        self._uploaded.append((now, int(length)))
-        return None
-
-    def _is_upload(self, path: object) -> bool:
-        return isinstance(path, str) and os.path.abspath(path).startswith(self._uploads)  # noqa: PTH100 - no look at the disk
-
-    async def _body(self, scope: Scope, receive: Receive) -> tuple[Receive, PlainTextResponse | None]:
-        """Bound what is sent; of JSON, see that it asks the server for no file from elsewhere."""
-        if scope["path"] == UPLOAD:
-            return receive, self._upload_refusal(Headers(scope=scope).get("content-length", ""))
-        body = b""
-        is_whole = False
-        while not is_whole:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return receive, PlainTextResponse("gone", 400)
-            body += message.get("body", b"")
-            is_whole = not message.get("more_body", False)
-            if len(body) > MAX_BODY_BYTES:
-                return receive, PlainTextResponse("the request is too large", 413)
-        try:
-            values = json.loads(body) if body else None
-            if not all(self._is_upload(path) for path in _paths(values)):
-                return receive, PlainTextResponse("files are uploaded, not fetched", 403)
-        except (ValueError, RecursionError):
-            return receive, PlainTextResponse("the request is not JSON", 400)
-        if scope["path"].rstrip("/") == NAMED_DRAW and not _is_named_draw(values):
-            first, *others = DRAW_KEYS
-            text = f"the request must be a JSON object with {first} and, if wanted, {' and '.join(others)}"
-            return receive, PlainTextResponse(text, 400)
-        return _replay(body, receive), None
+def _name_of(host: str) -> str:
+    return host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
 
 
-def _is_named_draw(values: Any) -> bool:
-    """Whether Gradio can make arguments of it: what it cannot is an error of the server to it, with a traceback."""
-    return isinstance(values, dict) and DRAW_KEYS[0] in values and values.keys() <= set(DRAW_KEYS)
+def _is_from(host: str, origin: str) -> bool:
+    scheme, _, rest = origin.partition("://")
+    return scheme in {"http", "https"} and rest.lower() == host.lower()
 
 
-def _paths(value: Any) -> Iterator[object]:
-    """Everything in a request that Gradio may take for a file: it would copy it from this disk, or fetch it."""
-    if isinstance(value, dict):
-        if value.get("path") is not None:
-            yield value["path"]
-        value = list(value.values())
-    if isinstance(value, list):
-        for inner in value:
-            yield from _paths(inner)
+async def _for_gradio(entry: Path, scope: Scope, receive: Receive, events: Events) -> tuple[Scope, Receive]:
+    """What Gradio is to see of a request: the plain path, a query that it needs, a body that was checked.
+
+    Raises:
+        BadBody
+    """
+    if (scope.get("raw_path") or scope["path"].encode()) != scope["path"].encode():
+        raise BadBody(404, "there is no such page")
+    query = scope.get("query_string", b"").decode("latin-1")
+    if entry.query is not None and entry.query.fullmatch(query) is None:
+        raise BadBody(400, "something is wrong behind the question mark")
+    headers = [(name, value) for name, value in scope["headers"] if HEARSAY.fullmatch(name.lower()) is None]
+    scope = {**scope, "headers": headers, "query_string": b"" if entry.query is None else scope["query_string"]}
+    if entry.body is None:
+        return scope, receive
+    if Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadBody(400, "the request must be JSON, and say so as its Content-Type")
+    body = rewritten(entry.body, await _read(receive), events)
+    headers = [(name, value) for name, value in headers if name.lower() not in {b"content-length", b"content-type"}]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    return {**scope, "headers": headers}, _replay(body, receive)
+
+
+async def _read(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece: bytes = message.get("body", b"")
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise BadBody(413, "the request is too large")
+        if not message.get("more_body", False):
+            return body
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -208,6 +206,22 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return again
+
+
+def _told(entry: Path, bad: BadBody) -> Response:
+    """A refusal in the form that whoever asked can read: the form of the page shows what Gradio calls an error."""
+    if entry.body is Body.DIRECT:
+        return JSONResponse({"error": bad.text}, bad.status)
+    return PlainTextResponse(bad.text, bad.status)
+
+
+def note(error: BaseException) -> str:
+    """Log where an error came up that nobody expected, without its text, which may be a person's; return its number."""
+    error_id = secrets.token_hex(4)
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+    places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    log.error("error %s at the page: %s in %s", error_id, type(error).__name__, places)
+    return error_id
 
 
 def _farewell(path: str) -> bytes:
@@ -223,26 +237,55 @@ def _farewell(path: str) -> bytes:
 class _Answer:
     """An answer on its way, with our headers, and on the page itself the cookie that makes a browser a person."""
 
-    def __init__(self, scope: Scope, request: HTTPConnection, send: Send, *, is_closed: Callable[[], bool]) -> None:
-        self._scope, self._request, self._send, self._is_closed = scope, request, send, is_closed
-        self._has_begun = self._is_whole = False
+    def __init__(self, scope: Scope, send: Send, *, is_closed: Callable[[], bool]) -> None:
+        self._scope, self._send, self._is_closed = scope, send, is_closed
+        self._cookie = ""
+        self._has_begun = self._is_whole = self._has_length = False
+        self._held: list[Message] = []  # an answer 500 of a library: what follows it may be the error itself
+
+    def set_cookie(self, token: str) -> None:
+        """Make whoever gets this answer a person, or keep them the one that they are."""
+        secure = "; Secure" if self._scope["scheme"] == "https" else ""
+        self._cookie = f"{COOKIE}={token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax{secure}"
 
     async def send(self, message: Message) -> None:
         """Pass a piece on; of a stream that is cut off none, since Gradio would tell how it was cancelled."""
         if self._has_begun and self._is_closed() and _farewell(self._scope["path"]):
             return
+        if self._held or (message["type"] == "http.response.start" and message["status"] >= 500):
+            self._held.append(message)
+            return
         await self._pass_on(message)
+
+    async def release(self) -> None:
+        """Pass on what was held back: no error came after it."""
+        for message in self._held:
+            await self._pass_on(message)
+        self._held.clear()
 
     async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._has_begun = True
             headers = MutableHeaders(scope=message)
             headers.update(HEADERS)
+            self._has_length = "content-length" in headers
             if self._scope["path"] == "/":
                 headers["Cache-Control"] = "no-store"
-                headers.append("Set-Cookie", self._cookie())
+            if self._cookie:
+                headers.append("Set-Cookie", self._cookie)
         self._is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
+
+    async def fail(self, error: Exception) -> None:
+        """Something went wrong that nobody expected, or a stream ends as Starlette ends one: with an error."""
+        if not (self._has_begun and isinstance(error.__cause__, HTTPException)):
+            error_id = note(error)
+            if not self._has_begun:
+                text = f"something went wrong here; its number is {error_id}"
+                await PlainTextResponse(text, 500)(self._scope, _nothing, self._pass_on)
+                return
+        if not self._is_whole and not self._has_length:
+            await self._pass_on({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def end(self) -> None:
         """Leave nothing half said."""
@@ -253,8 +296,6 @@ class _Answer:
             farewell = _farewell(self._scope["path"])
             await self._pass_on({"type": "http.response.body", "body": farewell, "more_body": False})
 
-    def _cookie(self) -> str:
-        token = self._request.cookies.get(COOKIE, "")
-        secure = "; Secure" if self._scope["scheme"] == "https" else ""
-        value = token if is_token(token) else new_token()
-        return f"{COOKIE}={value}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax{secure}"
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}

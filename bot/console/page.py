@@ -13,18 +13,18 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
-import anyio
 import gradio as gr
 from gradio.events import api
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
+from bot.console.bodies import Events
 from bot.console.bridge import Ask
 from bot.console.cards import file_name
-from bot.console.desk import MAX_COUNT, MAX_NAME_CHARS, Desk, UploadGone
-from bot.console.gate import UPLOADS_AGE_S
+from bot.console.desk import MAX_COUNT, MAX_NAME_CHARS, Desk
+from bot.console.gate import note
 from bot.console.people import Visitor, visitor
-from bot.console.routes import routes
+from bot.console.uploads import BadUpload, Uploads
 from bot.errors import BotError
 from bot.jobs import JobStatus
 from bot.wording import ASPECT_KEYS, LANGUAGES, wording_for
@@ -65,14 +65,13 @@ FORM_KEYS: Final = (
 LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
-def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Path) -> None:
-    """Put the page and its routes into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
-    app.router.routes.extend(routes(desk, ask, secret))
-    blocks = _blocks(desk, ask, cards, secret, uploads)
+def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Uploads) -> Events:
+    """Put the page into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
+    blocks, events = _blocks(desk, ask, cards, secret, uploads)
     blocks.max_threads = MAX_EVENTS
     blocks.queue(default_concurrency_limit=None, api_open=False)
     blocks._queue.sleep_when_free = POLL_S
-    blocks.has_launched = True  # else Gradio does not look where the files lie that a browser names
+    blocks.has_launched = True  # Gradio looks where files lie, as if any could come so far
     gr.mount_gradio_app(
         app,
         blocks,
@@ -97,10 +96,14 @@ def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, s
             }
         ),
     )
+    return events
 
 
 class _Discreet(gr.Blocks):
-    """Refuses values that do not fit without showing them: Gradio prints them, prompts too, on standard error."""
+    """Takes values as `bodies.py` has checked them, and keeps to itself what goes wrong.
+
+    Gradio would look for files in them, which it copies or fetches, and would print what does not fit, prompts too.
+    """
 
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
@@ -108,26 +111,38 @@ class _Discreet(gr.Blocks):
         """Turn what came over HTTP into the arguments of a function.
 
         Raises:
-            gr.Error: there are too few values or too many, or one is of another kind; told to the caller alone.
+            gr.Error: there are too few values or too many; told to the caller alone.
         """
         if len(inputs) != len(block_fn.inputs):
             text = f"data must hold {len(block_fn.inputs)} values, not {len(inputs)}"
             raise gr.Error(text, print_exception=False)
+        return list(inputs)
+
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Run an event.
+
+        Raises:
+            gr.Error: for the caller; nothing else, which Gradio would print.
+        """
         try:
-            values: list[Any] = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+            output: dict[str, Any] = await super().process_api(*args, **options)
+        except gr.Error:
+            raise
         except Exception as error:
-            log.info("a request with a value that does not fit was refused: %s", type(error).__name__)
-            raise gr.Error("a value in data is of the wrong kind", print_exception=False) from None
-        return values
+            text = f"something went wrong here; its number is {note(error)}"
+            raise gr.Error(text, print_exception=False) from None
+        return output
 
 
-def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Path) -> gr.Blocks:
+def _blocks(
+    desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
+) -> tuple[gr.Blocks, Events]:
     card = cards[0]
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     say = gr.I18n()
     quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
-    blocks = _Discreet(title="imagine-bot", analytics_enabled=False, delete_cache=(UPLOADS_AGE_S, UPLOADS_AGE_S))
+    blocks = _Discreet(title="imagine-bot", analytics_enabled=False)
     with blocks:
         remembered_name = gr.BrowserState("", storage_key="imagine-bot-name", secret="not a secret")
         with gr.Row(equal_height=False):
@@ -171,9 +186,9 @@ def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploa
                         type="filepath", sources=["upload", "clipboard"], label=say("console-source"),
                         height=220, elem_id="source",
                     )  # fmt: skip
-                    # Not opened here: the picture in it is for `Service.submit` to judge. A subclass would do, had
+                    # What `reuse` puts there is no file to Gradio, which would copy it. A subclass would do, had
                     # Gradio not the habit of writing a .pyi file beside it.
-                    source.preprocess = _path  # type: ignore[assignment,method-assign]
+                    source.postprocess = _as_it_is  # type: ignore[method-assign]
                     strength = gr.Slider(
                         0.05, 1, DEFAULT_STRENGTH, step=0.05, label=say("console-strength"), elem_id="strength"
                     )
@@ -211,7 +226,7 @@ def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploa
                     model=model,
                     strength=strength if source else None,
                 )
-                upload = None if source is None else await _read_upload(source, uploads)
+                upload = None if source is None else await uploads.read(asker, source)
                 drawn = await ask(
                     desk.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
                 )
@@ -222,11 +237,11 @@ def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploa
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
             asker = _asker(request, secret)
             try:
-                job = await ask(desk.own(asker, int(event.job_id)))
-            except (BotError, ValueError, TypeError, AttributeError):
+                job = await ask(desk.own(asker, event.job_id))
+                options = desk.options(job)
+                start = await _offer(await ask(desk.source(job)), asker, uploads)
+            except BotError:
                 return [gr.skip()] * 7
-            options = desk.options(job)
-            start = await _offer_upload(await ask(desk.source(job)), uploads)
             strength = options.strength or gr.skip()
             model = options.model or card.name
             return [options.prompt, job.spec.seed, job.spec.steps, options.aspect, model, start, strength]
@@ -242,7 +257,8 @@ def _blocks(desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploa
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(desk, ask, card, secret), api_name="draw", concurrency_limit=None)
-    return blocks
+    numbers = {event.name: number for number, event in blocks.fns.items()}
+    return blocks, Events(form=numbers["draw_from_form"], reuse=numbers["reuse"], draw=numbers["draw"])
 
 
 def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Callable[..., Any]:
@@ -276,8 +292,8 @@ def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Cal
     return draw
 
 
-def _path(upload: Any) -> str | None:
-    return None if upload is None else upload.path
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _asker(request: gr.Request | None, secret: str) -> Visitor:
@@ -295,26 +311,15 @@ def _said(text: str, *, is_refusal: bool = False) -> str:
     return f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
 
 
-async def _read_upload(path: str, uploads: Path) -> bytes:
-    """The bytes of an upload, and of nothing else, whatever the browser names.
-
-    Raises:
-        UploadGone
-    """
-    file = await anyio.Path(path).resolve()
-    if not file.is_relative_to(uploads) or not await file.is_file():
-        raise UploadGone
-    return await file.read_bytes()
-
-
-async def _offer_upload(picture: bytes | None, uploads: Path) -> str | None:
-    """Put a picture of our own where an upload of the browser would lie."""
+async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads) -> dict[str, str] | None:
+    """Put a picture of our own where an upload of the browser would lie, and say so as if it had uploaded it."""
     if picture is None:
         return None
-    folder = anyio.Path(uploads / secrets.token_hex(32))
-    await folder.mkdir()
-    await (folder / "start.png").write_bytes(picture)
-    return str(folder / "start.png")
+    try:
+        name = await uploads.put(asker, picture)
+    except BadUpload:
+        return None
+    return {"path": name, "url": f"/gradio_api/file={name}", "orig_name": "start.png", "mime_type": "image/png"}
 
 
 def _text(field: str, value: object) -> str:
@@ -336,7 +341,7 @@ def _whole(field: str, value: object) -> int | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
         raise InvalidSpec(field, "must be a whole number")
     return int(value)
 

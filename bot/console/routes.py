@@ -1,25 +1,26 @@
-"""What `page.js` asks for, and the pictures: a few small routes beside Gradio's own.
+"""What `page.js` asks for, the pictures, and uploads: a few small routes beside Gradio's own.
 
-Runs on the page's loop; `ask` carries every question to the service's. Who may come this far is `gate.py`.
+Runs on the page's loop; `ask` carries every question to the service's. Which paths lead here, and what the names in
+them look like, is `paths.py`; who may come this far is `gate.py`.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio.to_thread
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from bot.console.bridge import Ask
 from bot.console.desk import Desk
+from bot.console.gate import Handler
 from bot.console.people import visitor
+from bot.console.uploads import KINDS, BadUpload, Uploads
 from bot.errors import BotError
 from pipeline.errors import InvalidSpec
 
@@ -28,12 +29,13 @@ log = logging.getLogger(__name__)
 THUMBNAIL_PX: Final = 320
 # A picture never changes under its address; "private": not for caches that several people share.
 KEPT: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
+NO_PICTURE: Final = "there is no such picture"
 
 
-def routes(desk: Desk, ask: Ask, secret: str) -> list[BaseRoute]:
-    """All of them."""
+def routes(desk: Desk, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Handler]:
+    """All of them, by name."""
 
-    def told(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def told(handler: Handler) -> Handler:
         """A refusal is an answer: its sentence, in the reader's language."""
 
         async def answer(request: Request) -> Response:
@@ -51,7 +53,7 @@ def routes(desk: Desk, ask: Ask, secret: str) -> list[BaseRoute]:
     async def gallery(request: Request) -> Response:
         before = request.query_params.get("before", "")
         search = request.query_params.get("search", "")
-        before_id = int(before) if before.isdecimal() and len(before) < 16 else None
+        before_id = int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None
         return JSONResponse(await ask(desk.gallery(visitor(request, secret), search=search, before_id=before_id)))
 
     async def picture(request: Request) -> Response:
@@ -71,7 +73,7 @@ def routes(desk: Desk, ask: Ask, secret: str) -> list[BaseRoute]:
     async def file(request: Request) -> Response:
         path = await ask(desk.file(request.path_params["key"], _job_id(request)))
         if path is None:
-            return PlainTextResponse("there is no such picture", status_code=404)
+            return PlainTextResponse(NO_PICTURE, status_code=404)
         if request.path_params["kind"] == "png":
             return FileResponse(path, media_type="image/png", headers=KEPT)
         small = await anyio.to_thread.run_sync(_thumbnail, path)
@@ -79,23 +81,42 @@ def routes(desk: Desk, ask: Ask, secret: str) -> list[BaseRoute]:
             return PlainTextResponse("there is no such picture", status_code=404)
         return Response(small, media_type="image/webp", headers=KEPT)
 
-    job = "/console/jobs/{job_id:int}"
-    return [
-        Route("/console/state", told(state)),
-        Route("/console/gallery", told(gallery)),
-        Route(job, told(picture)),
-        Route(f"{job}/cancel", told(cancel), methods=["POST"]),
-        Route(f"{job}/vary", told(vary), methods=["POST"]),
-        Route(f"{job}/dismiss", told(dismiss), methods=["POST"]),
-        Route("/pictures/{key}/{job_id:int}.{kind:str}", told(file)),
-        # Where gradio_client looks for what `draw` returned.
-        Route("/gradio_api/file={origin:path}/pictures/{key}/{job_id:int}.{kind:str}", told(file)),
-    ]
+    async def upload(request: Request) -> Response:
+        try:
+            name = await uploads.receive(visitor(request, secret), request.headers, request.stream())
+        except BadUpload as bad:
+            return PlainTextResponse(bad.text, status_code=bad.status)
+        return JSONResponse([name])  # what the browser hands back in the form, as Gradio's page expects it
+
+    async def upload_progress(_request: Request) -> Response:
+        """The browser asks how far its upload is; on this page it waits for the answer to the upload itself."""
+        return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+
+    async def uploaded(request: Request) -> Response:
+        """What its own person uploaded, to be looked at in the form; never as anything but a picture."""
+        name = request.path_params["name"]
+        try:
+            path = uploads.find(visitor(request, secret), name)
+        except BotError:
+            return PlainTextResponse(NO_PICTURE, status_code=404)
+        return FileResponse(path, media_type=KINDS[name.rpartition(".")[2]], headers={"Cache-Control": "no-store"})
+
+    return {
+        "state": told(state),
+        "gallery": told(gallery),
+        "picture": told(picture),
+        "cancel": told(cancel),
+        "vary": told(vary),
+        "dismiss": told(dismiss),
+        "file": told(file),
+        "upload": upload,
+        "upload_progress": upload_progress,
+        "uploaded": uploaded,
+    }
 
 
 def _job_id(request: Request) -> int:
-    number: Any = request.path_params["job_id"]
-    return min(int(number), 2**63 - 1)  # SQLite's largest
+    return int(request.path_params["job_id"])
 
 
 def _thumbnail(path: Path) -> bytes | None:

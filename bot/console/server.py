@@ -33,11 +33,12 @@ from bot.console.gate import Gate
 from bot.console.people import FRONTEND, is_loopback
 from bot.console.protocol import KEEP_ALIVE_S, Connection
 from bot.console.reply import ConsoleReply
+from bot.console.routes import routes
+from bot.console.uploads import Uploads
 from bot.delivery import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
 from bot.service import Service
 from bot.store.settingstore import SettingStore
-from pipeline.source import MAX_SOURCE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -203,8 +204,11 @@ class Console:
         from bot.console import page
 
         app = Starlette(lifespan=self._announce)
-        page.mount(app, desk, ask, list(self._service.cards.values()), secret=self._secret, uploads=self._uploads)
-        self._gate = Gate(app, password=self._password, uploads=self._uploads, max_upload_bytes=MAX_SOURCE_BYTES)
+        uploads = Uploads(self._uploads)
+        cards = list(self._service.cards.values())
+        events = page.mount(app, desk, ask, cards, secret=self._secret, uploads=uploads)
+        handlers = routes(desk, ask, self._secret, uploads)
+        self._gate = Gate(app, password=self._password, routes=handlers, events=events)
         config = uvicorn.Config(
             without_the_departed(self._gate),
             log_config=None,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,30 +11,45 @@ import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bot.console import gate as gate_module
-from bot.console.gate import MAX_BODY_BYTES, MAX_UPLOADS, NAMED_DRAW, Gate
+from bot.console import admission, paths
+from bot.console.bodies import Events
+from bot.console.gate import MAX_BODY_BYTES, Gate
 from bot.console.people import COOKIE, is_token, new_token
+from bot.console.routes import routes
 
-UPLOADS = Path("/data/uploads")
+EVENTS = Events(form=0, reuse=3, draw=6)
+NAMED_DRAW = "/gradio_api/call/v2/draw"
 Ask = Callable[..., httpx.AsyncClient]
 
 
 @pytest.fixture
 async def ask(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ask]:
-    """Make a client of a page with or without a password; behind the gate every path answers what it was sent."""
-    monkeypatch.setattr(gate_module, "WRONG_PASSWORD_PAUSE_S", 0.0)
+    """Make a client of a page with or without a password.
 
-    async def echo(request: Request) -> Response:
-        return Response(await request.body())
+    Behind the gate every path answers what it was sent, and who answers: one of our routes by its name, or Gradio.
+    """
+    monkeypatch.setattr(admission, "MAX_WAIT_S", 0.0)
 
-    room = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT"])])
+    async def gradio(request: Request) -> Response:
+        seen = {"headers": dict(request.headers.items()), "query": str(request.url.query)}
+        headers = {"Answered-By": "gradio", "Seen": json.dumps(seen)}
+        return Response(await request.body(), headers=headers)
+
+    def ours(name: str) -> Any:
+        async def answer(request: Request) -> Response:
+            return JSONResponse(request.path_params, headers={"Answered-By": name})
+
+        return answer
+
+    room = Starlette(routes=[Route("/{path:path}", gradio, methods=["GET", "HEAD", "POST", "PUT", "OPTIONS"])])
+    routes = {entry.route: ours(entry.route) for entry in paths.TABLE if entry.route is not None}
 
     def make(password: str | None = None, *, base_url: str = "http://127.0.0.1:6006", **options: Any) -> Any:
         secret = None if password is None else SecretStr(password)
-        app = Gate(room, password=secret, uploads=UPLOADS, max_upload_bytes=1000)
+        app = Gate(room, password=secret, routes=routes, events=EVENTS)
         transport = httpx.ASGITransport(app=app)
         return httpx.AsyncClient(transport=transport, base_url=base_url, **options)
 
@@ -48,11 +63,12 @@ async def ask(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ask]:
         ("GET", "/config", 200),
         ("GET", "/gradio_api/info", 200),
         ("GET", "/console/state", 200),
-        ("POST", "/gradio_api/run/predict", 200),
+        ("POST", "/gradio_api/run/predict", 400),
         ("POST", "/console/jobs/7/cancel", 200),
-        ("GET", f"/gradio_api/file={UPLOADS}/abc/x.png", 200),
+        ("GET", "/gradio_api/file=0123456789abcdef0123456789abcdef.png", 200),
+        ("GET", "/gradio_api/file=/data/uploads/abc/x.png", 404),
         ("GET", "/gradio_api/file=http://198.51.100.7/x.png", 404),
-        ("GET", f"/gradio_api/file={UPLOADS}/../images/1.png", 404),
+        ("GET", "/gradio_api/file=/data/uploads/../images/1.png", 404),
         ("GET", "/gradio_api/file=/etc/passwd", 404),
         ("GET", "/gradio_api/file=http://127.0.0.1:6006/pictures/abc/1.png", 200),
         ("GET", "/gradio_api/proxy=http://198.51.100.7/x.png", 404),
@@ -122,28 +138,164 @@ async def test_password_is_asked_of_everybody_for_everything(ask: Ask) -> None:
         assert (await client.get("/", headers={"Authorization": "Bearer geheim"})).status_code == 401
 
 
+def joining(**values: object) -> bytes:
+    return json.dumps({"data": ["x", 1, 2], "fn_index": EVENTS.draw, "session_hash": "a1", **values}).encode()
+
+
+def pressing(*data: object, **values: object) -> bytes:
+    return json.dumps({"data": [*data, *FORM[len(data) :]], "fn_index": EVENTS.form, **values}).encode()
+
+
+def naming(path: object, **values: object) -> dict[str, object]:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, **values}
+
+
+FORM = ("x", -1, 2, "square", 1, None, 0.6, "", None)
+NAME = "0123456789abcdef0123456789abcdef.png"
+JSON = {"Content-Type": "application/json"}
+JOIN, PREDICT = "/gradio_api/queue/join", "/gradio_api/run/predict"
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"", 200),
-        (b'{"data": ["a path: http://x", {"path": null}]}', 200),
-        (b'{"data": [{"path": "/data/uploads/ab/x.png"}]}', 200),
-        (b'{"data": [{"path": "/data/uploads/../images/1.png"}]}', 403),
-        (b'{"data": [{"path": "/data/uploads"}]}', 403),
-        (b'{"data": [{"path": "/etc/passwd"}]}', 403),
-        (b'{"data": [{"p\\u0061th": "http://198.51.100.7/x.png"}]}', 403),
-        (b'{"data": [[{"deep": {"path": 7}}]]}', 403),
+        (joining(), 200),
+        (joining(data=["a path: http://x", None, True, 1.5]), 200),
+        (joining(data=[naming(NAME)]), 403),
+        (joining(data=[{"path": "/data/uploads/../images/1.png"}]), 403),
+        (joining(data=[{"path": "/etc/passwd"}]), 403),
+        (joining(data=[{"url": "http://198.51.100.7/x.png"}]), 403),
+        (joining(data=[{"a": [{"meta": {"_type": "gradio.FileData"}}]}]), 403),
+        (joining().replace(b'"x"', b'{"p\\u0061th": "http://198.51.100.7/x.png"}'), 403),
+        (joining(data=[[{"deep": {"path": 7}}]]), 403),
+        (joining(data={"path": "x"}), 403),
+        (joining(data=[[1]]), 422),
+        (joining(data={}), 422),
+        (joining(data=None), 422),
+        (joining(data=[1] * 33), 422),
+        (joining(session_hash=7), 422),
+        (joining(session_hash=None), 422),
+        (joining(session_hash="../x"), 422),
+        (joining(session_hash="x" * 65), 422),
+        (joining(event_id=["x"]), 422),
+        (joining(trigger_id="7"), 422),
+        (joining(trigger_id=-1), 422),
+        (joining(fn_index=7), 404),
+        (joining(fn_index=EVENTS.form), 404),
+        (joining(fn_index=-1), 422),
+        (joining(fn_index=True), 422),
+        (joining(fn_index=10**400), 422),
+        (joining(fn_index=None), 422),
+        (joining().replace(b"1, 2", b"1, NaN"), 400),
+        (joining().replace(b"1, 2", b"1, Infinity"), 400),
+        (joining().replace(b"1, 2", b"1, 1e400"), 400),
+        (joining().replace(b"1, 2", b"1, " + b"9" * 5000), 400),
+        (joining(data=["\ud800"]), 400),
+        (joining().replace(b'"fn_index"', b'"data": [], "fn_index"'), 400),
+        (joining().decode().encode("utf-16"), 400),
+        (b"\xff" + joining(), 400),
+        (b"", 400),
+        (b"[]", 400),
         (b"{", 400),
         (b"[" * 100_000, 400),
         (b" " * (MAX_BODY_BYTES + 1), 413),
     ],
 )
-async def test_bodies_are_bounded_and_name_no_file_but_uploads(ask: Ask, body: bytes, status: int) -> None:
+async def test_script_is_passed_on_with_plain_values_or_refused(ask: Ask, body: bytes, status: int) -> None:
     async with ask() as client:
-        answer = await client.post("/gradio_api/queue/join", content=body)
+        answer = await client.post(JOIN, content=body, headers=JSON)
         assert answer.status_code == status
         if status == 200:
-            assert answer.content == body
+            assert answer.json() == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (pressing(), 200),
+        (pressing("x", None, 4.0, None), 200),
+        (pressing(*FORM[:5], naming(NAME)), 200),
+        (pressing(*FORM[:5], naming(NAME, url=f"http://127.0.0.1:6006/gradio_api/file={NAME}", size=7)), 200),
+        (pressing(*FORM[:5], naming(NAME, url="http://198.51.100.7/x.png")), 403),
+        (pressing(*FORM[:5], naming(f"http://198.51.100.7/../data/uploads/{NAME}")), 403),
+        (pressing(*FORM[:5], naming(f"/data/uploads/{NAME}")), 403),
+        (pressing(*FORM[:5], naming(f"../{NAME}")), 403),
+        (pressing(*FORM[:5], naming(f"{NAME}\n")), 403),
+        (pressing(*FORM[:5], naming("..")), 403),
+        (pressing(*FORM[:5], naming("")), 403),
+        (pressing(*FORM[:5], naming("C:x.png")), 403),
+        (pressing(*FORM[:5], naming("x\\y.png")), 403),
+        (pressing(*FORM[:5], naming("x%2fy.png")), 403),
+        (pressing(*FORM[:5], naming([NAME])), 403),
+        (pressing(*FORM[:5], {"url": NAME}), 403),
+        (pressing(*FORM[:5], {"other": 1}), 422),
+        (pressing(*FORM[:5], NAME), 422),
+        (pressing(naming(NAME)), 403),
+        (pressing("x", True), 422),
+        (pressing("x", "7"), 422),
+        (pressing("x", [7]), 422),
+        (pressing(["x"]), 422),
+        (pressing("x", -1, 2, "round"), 422),
+        (pressing(*FORM[:6], True), 422),
+        (pressing(*FORM, 1), 422),
+        (pressing(session_hash=[1]), 422),
+        (pressing(fn_index=EVENTS.draw), 404),
+        (pressing(fn_index=1), 404),
+        (pressing(fn_index=None), 422),
+        (pressing(fn_index=1.0), 422),
+    ],
+)
+async def test_form_is_passed_on_with_the_bare_name_of_an_upload_or_refused(ask: Ask, body: bytes, status: int) -> None:
+    async with ask() as client:
+        for path in (PREDICT, "/gradio_api/api/predict/"):
+            answer = await client.post(path, content=body, headers=JSON)
+            assert answer.status_code == status
+            if status == 200:
+                seen, sent = answer.json(), json.loads(body)
+                assert seen["data"][5] == (sent["data"][5] and NAME)
+                assert seen["data"][:5] == sent["data"][:5] and seen.keys() == {"data", "fn_index"}
+            else:
+                assert len(answer.json()["error"]) < 100
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [({"job_id": 7}, 200), ({"job_id": "7"}, 422), ({"job_id": -7}, 422), ({"job_id": 10**30}, 422), (None, 400)],
+)
+async def test_event_of_the_page_names_a_job_and_nothing_else(ask: Ask, event: object, status: int) -> None:
+    body = {"data": [], "fn_index": EVENTS.reuse, "event_data": event, "trigger_id": 24, "session_hash": "x"}
+    async with ask() as client:
+        answer = await client.post(PREDICT, json=body)
+        assert answer.status_code == status
+        if status == 200:
+            assert answer.json() == {"data": [], "fn_index": EVENTS.reuse, "event_data": event}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/gradio_api/reset", {"event_id": "a-b_1", "other": 7}, 200),
+        ("/gradio_api/reset/", {"event_id": 7}, 422),
+        ("/gradio_api/cancel", {"event_id": "a", "session_hash": "b", "fn_index": 6}, 200),
+        ("/gradio_api/cancel", {"event_id": "a", "session_hash": "b", "fn_index": "6"}, 422),
+        ("/gradio_api/cancel", {}, 422),
+        ("/gradio_api/call/draw", {"data": ["x"]}, 200),
+        ("/gradio_api/call/draw", {"data": "x"}, 422),
+        ("/gradio_api/call/draw", {"data": [naming("/etc/passwd")]}, 403),
+        ("/gradio_api/call/draw", ["x"], 400),
+    ],
+)
+async def test_other_bodies_hold_what_they_should(ask: Ask, path: str, body: object, status: int) -> None:
+    async with ask() as client:
+        assert (await client.post(path, json=body)).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_body_must_say_that_it_is_json(ask: Ask, kind: str) -> None:
+    async with ask() as client:
+        assert (await client.post(JOIN, content=joining(), headers={"Content-Type": kind})).status_code == 400
+        spelled = {"Content-Type": "Application/JSON; charset=utf-8"}
+        assert (await client.post(JOIN, content=joining(), headers=spelled)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -156,34 +308,146 @@ async def test_bodies_are_bounded_and_name_no_file_but_uploads(ask: Ask, body: b
         (b'{"data": ["x"]}', 400),
         (b'["x"]', 400),
         (b"{}", 400),
-        (b"", 400),
     ],
 )
 async def test_values_by_name_have_the_names_that_there_are(ask: Ask, body: bytes, status: int) -> None:
     async with ask() as client:
         for path in (NAMED_DRAW, f"{NAMED_DRAW}/"):
-            answer = await client.post(path, content=body)
+            answer = await client.post(path, content=body, headers=JSON)
             assert answer.status_code == status
             if status == 400:
                 assert answer.text == "the request must be a JSON object with prompt and, if wanted, seed and steps"
 
 
-async def test_uploads_are_bounded_before_they_are_read(ask: Ask) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        yield b"x" * 10
-        raise AssertionError("the rest was asked for")
+EVIL = "http://198.51.100.7"
+PICTURE = "pictures/0123456789abcdef0123456789abcdef/7.png"
 
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        f"{EVIL}/x.svg",
+        f"{EVIL}/{PICTURE.replace('7.png', '%D9%A1.png')}",  # an Arabic digit, which \\d fits
+        f"{EVIL}/{PICTURE}%0A",
+        f"{EVIL}/{PICTURE}%00",
+        f"{EVIL}/{PICTURE};x",
+        f"{EVIL}/{PICTURE}/",
+        f"{EVIL}/a/{PICTURE}",
+        f"{EVIL}/{PICTURE.replace('pictures', '../pictures')}",
+        f"{EVIL}//{PICTURE}",
+        f"{EVIL}%5C{PICTURE}",
+        f"http:%5C%5C198.51.100.7/{PICTURE}",
+        f"http:/198.51.100.7/{PICTURE}",
+        f"http:///{PICTURE}",
+        f"http://user@198.51.100.7/{PICTURE}",
+        f"HTTP://198.51.100.7/{PICTURE}",
+        f"ftp://198.51.100.7/{PICTURE}",
+        f"file:///{PICTURE}",
+        f"data:image/svg+xml,{PICTURE}",
+        f"//198.51.100.7/{PICTURE}",
+        f"%2F%2F198.51.100.7/{PICTURE}",
+        f"%5C%5C198.51.100.7/{PICTURE}",
+        f"{EVIL}/{PICTURE.replace('7.png', '7.PNG')}",
+        f"{EVIL}/{PICTURE.replace('7.png', '7.svg')}",
+        f"{EVIL}/{PICTURE.replace('7.png', '9' * 5000 + '.png')}",
+        f"{EVIL}/{PICTURE.replace('7.png', '-7.png')}",
+        f"{EVIL.replace('http', 'h%74tp')}/x.svg",
+        "/etc/passwd",
+        "..",
+        "..%2Fx.png",
+        ".hidden.png",
+        "C:x.png",
+        "",
+    ],
+)
+async def test_gradio_is_never_asked_for_what_a_path_names(ask: Ask, method: str, named: str) -> None:
     async with ask() as client:
-        assert (await client.post("/gradio_api/upload", content=b"x" * 500)).status_code == 200
-        assert (await client.post("/gradio_api/upload", content=b"x" * 100_000)).status_code == 413
-        assert (await client.post("/gradio_api/upload", content=endless())).status_code == 413
+        for prefix in ("/gradio_api/file=", "/gradio_api/file%3D", "/gradio_api//file=", "/gradio_api/proxy="):
+            answer = await client.request(method, f"{prefix}{named}")
+            assert answer.status_code == 404 and "Answered-By" not in answer.headers
 
 
-async def test_uploads_of_all_people_together_are_bounded(ask: Ask) -> None:
+@pytest.mark.parametrize("scheme", ["http://", "https://", "http%3A%2F%2F"])
+async def test_picture_behind_a_whole_address_is_ours_whatever_the_host(ask: Ask, scheme: str) -> None:
     async with ask() as client:
-        for _ in range(MAX_UPLOADS):
-            assert (await client.post("/gradio_api/upload", content=b"x" * 1000)).status_code == 200
-        assert (await client.post("/gradio_api/upload", content=b"x")).status_code == 429
+        for host in ("198.51.100.7", "127.0.0.1:6006", "[::1]:6006", "pictures.example"):
+            answer = await client.get(f"/gradio_api/file={scheme}{host}/{PICTURE}")
+            assert answer.headers["Answered-By"] == "file" and answer.json()["job_id"] == "7"
+
+
+async def test_gradio_sees_paths_as_they_are_written_and_queries_that_it_needs(ask: Ask) -> None:
+    async with ask() as client:
+        for path in ("/%63onfig", "/assets/%61.js", "/assets/../config.js", "/assets/.hidden.js", "/assets//a.js"):
+            assert (await client.get(path)).status_code == 404
+        assert json.loads((await client.get("/config?deep_link=x&page=y")).headers["Seen"])["query"] == ""
+        data = "/gradio_api/queue/data"
+        assert json.loads((await client.get(f"{data}?session_hash=a-1")).headers["Seen"])["query"] == "session_hash=a-1"
+        for query in ("", "?session_hash=", "?session_hash=a&session_hash=b", "?session_hash=%61", f"?x={'9' * 5000}"):
+            assert (await client.get(f"{data}{query}")).status_code == 400
+
+
+async def test_gradio_does_not_hear_what_proxies_say(ask: Ask) -> None:
+    told = {
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Prefix": "/evil",
+        "Forwarded": "host=evil.example",
+        "X-Gradio-Server": "http://evil.example",
+    }
+    async with ask() as client:
+        answers = [
+            await client.get("/", headers=told),
+            await client.post(JOIN, json=json.loads(joining()), headers=told),
+        ]
+    for answer in answers:
+        assert answer.status_code == 200 and "evil" not in answer.headers["Seen"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "[", "]", "[::1", "a b", "127.0.0.1:x", "127.0.0.1:6006:7", "evil@127.0.0.1", "127.0.0.1/x", "é", ":80"],
+)
+async def test_host_that_is_none_is_refused(ask: Ask, host: str) -> None:
+    async with ask() as client:
+        assert (await client.get("/", headers={"Host": host.encode()})).status_code == 400
+
+
+async def test_host_that_stands_twice_is_refused(ask: Ask) -> None:
+    async with ask() as client:
+        twice = [("Host", "127.0.0.1:6006"), ("Host", "127.0.0.1:6006")]
+        assert (await client.get("/", headers=twice)).status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://", "", "http:127.0.0.1:6006", "http://127.0.0.1:6006/", "\xff"])
+async def test_origin_that_is_none_is_refused(ask: Ask, origin: str) -> None:
+    async with ask() as client:
+        answer = await client.get("/console/state", headers={"Origin": origin.encode("latin-1")})
+        assert answer.status_code == 403
+
+
+async def test_error_that_nobody_expected_is_a_number_and_its_text_is_nowhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def breaks(_request: Request) -> Response:
+        raise RuntimeError("my private prompt")
+
+    room = Starlette(routes=[Route("/{path:path}", breaks)])
+    gate = Gate(room, password=None, routes={"state": breaks}, events=EVENTS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=gate), base_url="http://127.0.0.1") as client:
+        for path in ("/config", "/console/state"):
+            caplog.clear()
+            answer = await client.get(path)
+            assert answer.status_code == 500 and "connect-src" in answer.headers["Content-Security-Policy"]
+            (line,) = caplog.messages
+            assert answer.text.split()[-1] in line and "RuntimeError in test_gate.py" in line
+            assert "private" not in line + answer.text and caplog.records[0].exc_info is None
+
+
+def test_every_route_of_the_table_is_there() -> None:
+    nobody: Any = None
+    named = {entry.route for entry in paths.TABLE if entry.route is not None}
+    assert set(routes(nobody, nobody, "secret", nobody)) == named
 
 
 def test_tokens_of_two_people_differ() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.console.gate import DRAW_KEYS
+from bot.console.bodies import DRAW_KEYS
 from pipeline.png import read_spec
 from tests.console.conftest import PageProcess, Start, session_at
 

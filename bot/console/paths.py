@@ -1,0 +1,94 @@
+"""Which paths the page has, and who answers each: the one table that the gate and our routes share.
+
+Patterns are ASCII and fit whole paths. What names a file is answered by us alone: behind `file=` Gradio fetches and
+reads what it is told. What is not listed does not exist. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+JOB_ID: Final = r"[0-9]{1,18}"  # inside SQLite's integers
+WORD: Final = r"[A-Za-z0-9_-]{1,64}"  # what Gradio and its clients call sessions and events
+BARE_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"  # of a file, with no folder, drive or address in it
+HOST: Final = r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+# Of Gradio's own files: neither `..` nor a hidden one.
+_PIECE: Final = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
+
+
+class Body(StrEnum):
+    """What Gradio takes by POST; `bodies.py` knows what each may hold."""
+
+    DIRECT = "direct"  # an event of the form
+    JOIN = "join"  # `draw`, as gradio_client asks for it
+    CALL = "call"  # `draw`, as curl does
+    NAMED_CALL = "named call"
+    RESET = "reset"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """One line of the table. `GET` is good for HEAD as well."""
+
+    method: str
+    pattern: re.Pattern[str]
+    route: str | None = None  # which of our routes answers; None: Gradio
+    query: re.Pattern[str] | None = None  # what must stand behind the question mark; None: nothing is passed on
+    body: Body | None = None  # of what is posted to Gradio
+
+
+def _ours(method: str, route: str, pattern: str) -> Path:
+    return Path(method=method, pattern=re.compile(pattern, re.ASCII), route=route)
+
+
+def _gradio(pattern: str, *, query: str | None = None, body: Body | None = None) -> Path:
+    return Path(
+        method="GET" if body is None else "POST",
+        pattern=re.compile(pattern, re.ASCII),
+        query=None if query is None else re.compile(query, re.ASCII),
+        body=body,
+    )
+
+
+TABLE: Final = (
+    _ours("GET", "state", r"/console/state"),
+    _ours("GET", "gallery", r"/console/gallery"),
+    _ours("GET", "picture", rf"/console/jobs/(?P<job_id>{JOB_ID})"),
+    _ours("POST", "cancel", rf"/console/jobs/(?P<job_id>{JOB_ID})/cancel"),
+    _ours("POST", "vary", rf"/console/jobs/(?P<job_id>{JOB_ID})/vary"),
+    _ours("POST", "dismiss", rf"/console/jobs/(?P<job_id>{JOB_ID})/dismiss"),
+    # gradio_client asks for what `draw` returned with its whole address behind `file=`.
+    _ours(
+        "GET",
+        "file",
+        rf"(?:/gradio_api/file=https?://{HOST})?"
+        rf"/pictures/(?P<key>[A-Za-z0-9]{{1,64}})/(?P<job_id>{JOB_ID})\.(?P<kind>png|webp)",
+    ),
+    _ours("POST", "upload", r"/gradio_api/upload"),
+    _ours("GET", "upload_progress", r"/gradio_api/upload_progress"),
+    _ours("GET", "uploaded", rf"/gradio_api/file=(?P<name>{BARE_NAME})"),
+    _gradio(r"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json"),
+    _gradio(rf"/(?:assets|static|svelte)(?:/{_PIECE}){{1,8}}"),
+    _gradio(rf"/gradio_api/(?:info/?|app_id/?|theme\.css|startup-events|heartbeat/{WORD}|call/(?:v2/)?draw/{WORD})"),
+    _gradio(r"/gradio_api/queue/data", query=rf"session_hash={WORD}"),
+    _gradio(r"/gradio_api/(?:run|api)/predict/?", body=Body.DIRECT),
+    _gradio(r"/gradio_api/queue/join", body=Body.JOIN),
+    _gradio(r"/gradio_api/call/draw/?", body=Body.CALL),
+    _gradio(r"/gradio_api/call/v2/draw/?", body=Body.NAMED_CALL),
+    _gradio(r"/gradio_api/reset/?", body=Body.RESET),
+    _gradio(r"/gradio_api/cancel", body=Body.CANCEL),
+)
+
+
+def find(method: str, path: str) -> tuple[Path, Mapping[str, str]] | None:
+    """The line for a request, and what its path names; None if there is no such page."""
+    method = "GET" if method == "HEAD" else method
+    for entry in TABLE:
+        if entry.method == method and (match := entry.pattern.fullmatch(path)) is not None:
+            return entry, match.groupdict()
+    return None
