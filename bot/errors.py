@@ -9,6 +9,7 @@ BotError
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
+│  ├─ AlreadyUnpacking()
 │  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 └─ OperatorError                 said to the operator, stops the start
@@ -95,6 +96,10 @@ class NotAccepting(Refusal):
 
 class StorageFull(Refusal):
     """The disk is below its floor of free space."""
+
+
+class AlreadyUnpacking(Refusal):
+    """A picture to start from, of this person or of too many, is still being read."""
 
 
 class JobNotFound(Refusal):

@@ -17,7 +17,7 @@ from typing import Final
 from bot import forecast, limits
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
-from bot.errors import JobAlreadyFinished, JobNotFound, StoreUnavailable
+from bot.errors import JobAlreadyFinished, JobNotFound, Refusal, StoreUnavailable
 from bot.forecast import Pace
 from bot.jobs import FailureCode, Job, JobStatus, Request, Standing, StopReason, StopSignal, UserKey
 from bot.pause import Pause
@@ -103,20 +103,20 @@ class JobQueue:
                 return job
             if (earlier := await self._jobs.by_request_key(request.key)) is not None:
                 return earlier
-            usage = await self._jobs.usage(request.user, now=self._now())
-            next_free_at, own_free_at = await self._free_times(request.user)
-            refusal = limits.find_refusal(
-                bounds,
-                waiting=usage.waiting,
-                active=usage.active,
-                counted_at=usage.counted_at,
-                next_free_at=next_free_at,
-                own_free_at=own_free_at,
-                now=self._now(),
-            )
-            if refusal is not None:
+            if (refusal := await self._refusal(request.user, bounds)) is not None:
                 raise refusal
             # Room appeared between the two statements: try again.
+
+    async def check(self, request: Request) -> None:
+        """Refuse what `put` would refuse at this moment: a look before work that would be in vain.
+
+        Raises:
+            Refusal: CoolingDown, TooManyJobs, DailyLimit or QueueFull.
+        """
+        bounds = self._limits.model_copy(update={"cooldown_s": 0}) if request.is_more else self._limits
+        refusal = await self._refusal(request.user, bounds)
+        if refusal is not None and await self._jobs.by_request_key(request.key) is None:
+            raise refusal
 
     async def claim(self, *, may_try: Callable[[Pause], bool] = lambda _pause: False) -> RunningJob | None:
         """Wait for the next job and start it, also in spite of a pause if `may_try` says so; None once closed."""
@@ -305,6 +305,23 @@ class JobQueue:
         """How fast pictures like this one were drawn here; None before any was."""
         measured = await self._jobs.measurements(spec.model, forecast.size_class(spec))
         return forecast.measured_pace([each.step_s for each in measured], [each.fixed_s for each in measured])
+
+    async def _refusal(self, user: UserKey, bounds: LimitsConfig) -> Refusal | None:
+        """Which bound has no room for one more picture of this person, and when it will have; None if all have."""
+        usage = await self._jobs.usage(user, now=self._now())
+
+        def find(next_free_at: int, own_free_at: int) -> Refusal | None:
+            return limits.find_refusal(
+                bounds,
+                waiting=usage.waiting,
+                active=usage.active,
+                counted_at=usage.counted_at,
+                next_free_at=next_free_at,
+                own_free_at=own_free_at,
+                now=self._now(),
+            )
+
+        return None if find(0, 0) is None else find(*await self._free_times(user))
 
     async def _free_times(self, user: UserKey) -> tuple[int, int]:
         """When the next place in the queue, and the next place of this person, are expected to be free."""

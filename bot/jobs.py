@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from bot.pause import Pause
@@ -123,7 +124,7 @@ class Request:
     options: ImageOptions
     key: str  # unique per press of a button or command: a repeat returns the first job
     is_more: bool = False  # one more picture of the same press: no pause between the two is asked for
-    source: bytes | None = None  # a picture file to start from, as it came, not checked yet
+    source: bytes | Path | None = None  # a picture file to start from, or where it lies; as it came, not checked yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

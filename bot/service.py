@@ -10,14 +10,17 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
+
 from bot import limits
 from bot.config import LimitsConfig, StorageConfig
 from bot.delivery import DeliveryLoop
-from bot.errors import JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
+from bot.errors import AlreadyUnpacking, JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
 from bot.jobqueue import Clock, JobQueue
 from bot.jobs import Job, JobStatus, ReplyTo, Request, Standing, UserKey
 from bot.pause import Pause
@@ -26,12 +29,14 @@ from bot.store.jobstore import DAY_S, JobStore
 from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
 from pipeline.outlook import Outlook
-from pipeline.source import resolve_with_source, source_png
+from pipeline.source import SourceFile, fit_source, read_header, source_png, unpack
 from pipeline.spec import MAX_SEED, Aspect, ImageOptions
 
 log = logging.getLogger(__name__)
 
 MIB: Final = 2**20
+MAX_UNPACKING: Final = 8  # pictures to start from that wait for each other
+ANY_SOURCE: Final = "0" * 64  # stands for a picture that was not read yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +97,20 @@ class Service:
         self._look_ahead = look_ahead
         self._clock = clock
         self._started_at = clock()
+        self._unpacking: set[UserKey] = set()
+        # One at a time, whoever gave up waiting for it: each takes up to half a gigabyte.
+        self._unpacker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unpack")
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
 
-    async def submit(self, request: Request) -> tuple[Job, Standing]:
+    async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, Standing]:
         """Accept a request, now or never; the row is on disk when this returns.
 
-        A missing seed is drawn here and stored, so that every picture can be drawn again.
+        A missing seed is drawn here and stored, so that every picture can be drawn again. `picture` is what `unpack`
+        made of the request, or of another with the same file.
 
         Raises:
-            Refusal: NotAccepting, StorageFull, or one of `JobQueue.put`.
+            Refusal: NotAccepting, StorageFull, or one of `unpack` and `JobQueue.put`.
             InvalidSpec: a value is out of range for the model.
         """
         if not self.is_accepting:
@@ -112,16 +121,9 @@ class Service:
         if request.source is None:
             spec = card.resolve(request.options, random_seed=random_seed)
         else:
-            spec, source = await asyncio.to_thread(
-                resolve_with_source, card, request.options, request.source, random_seed=random_seed
-            )
-        if (free_mib := self._images.free_bytes() // MIB) < self._storage.min_free_mib:
-            log.error(
-                "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
-                free_mib,
-                self._storage.min_free_mib,
-            )
-            raise StorageFull
+            picture = picture or await self.unpack(request)
+            spec, source = await asyncio.to_thread(fit_source, card, request.options, picture, random_seed=random_seed)
+        self._check_disk()
         if source is not None:
             try:
                 await self._images.write_source(spec.source, await asyncio.to_thread(source_png, source))
@@ -140,6 +142,39 @@ class Service:
             standing = Standing(position=None, finish_at=None, is_rough=False)
         self._delivery.card_is_fresh(job, standing)
         return job, standing
+
+    async def unpack(self, request: Request) -> Image.Image:
+        """Read the picture that a request starts from, once nothing that costs less speaks against the request.
+
+        Pixels are unpacked one file at a time, and of one person no second file waits for that.
+
+        Raises:
+            Refusal: NotAccepting, StorageFull, AlreadyUnpacking, or one of `JobQueue.check`.
+            InvalidSpec: a value, or the file, cannot be used.
+        """
+        if not self.is_accepting:
+            raise NotAccepting
+        options = replace(request.options, aspect=request.options.aspect or Aspect.SQUARE)
+        self.card_of(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
+        self._check_disk()
+        await self._queue.check(request)
+        if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
+            raise AlreadyUnpacking
+        self._unpacking.add(request.user)
+        try:
+            header = await asyncio.to_thread(_read_header, request.source or b"")
+            return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
+        finally:
+            self._unpacking.discard(request.user)
+
+    def _check_disk(self) -> None:
+        if (free_mib := self._images.free_bytes() // MIB) < self._storage.min_free_mib:
+            log.error(
+                "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
+                free_mib,
+                self._storage.min_free_mib,
+            )
+            raise StorageFull
 
     def card_of(self, model: str | None) -> ModelCard:
         """The model of that name; without one, the usual one.
@@ -303,3 +338,11 @@ class Service:
             uptime_s=now - self._started_at,
             outlook=await asyncio.to_thread(self._look_ahead),
         )
+
+
+def _read_header(source: bytes | Path) -> SourceFile:
+    """`read_header` of a file that may still lie on the disk, where many may wait without memory; blocks."""
+    try:
+        return read_header(source if isinstance(source, bytes) else source.read_bytes())
+    except FileNotFoundError as error:
+        raise InvalidSpec("image", "is gone") from error

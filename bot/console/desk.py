@@ -76,7 +76,13 @@ class Desk:
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
 
     async def draw(
-        self, visitor: Visitor, options: ImageOptions, *, count: int = 1, source: bytes | None = None, name: str = ""
+        self,
+        visitor: Visitor,
+        options: ImageOptions,
+        *,
+        count: int = 1,
+        source: bytes | Path | None = None,
+        name: str = "",
     ) -> Drawn:
         """Queue `count` pictures, with seeds that follow each other if one is given; some may be refused.
 
@@ -85,24 +91,17 @@ class Desk:
         """
         wording = wording_for(visitor.locale)
         jobs: list[Job] = []
+        picture = None
         for number in range(max(1, min(count, MAX_COUNT))):
-            seed = options.seed
-            if seed is not None and seed != RANDOM_SEED and number:
-                seed = (seed + number) % (MAX_SEED + 1)
-            key = f"{visitor.origin}-{secrets.token_hex(8)}"
-            request = Request(
-                user=visitor.user,
-                reply_to=ReplyTo(frontend=FRONTEND, key=key, address=json.dumps({"name": _clean_name(name)})),
-                options=replace(options, seed=seed),
-                key=f"{FRONTEND}:{key}",
-                is_more=bool(number),
-                source=source,
-            )
+            request = _request(visitor, options, number, source=source, name=name)
             try:
+                if source is not None and picture is None:  # takes a moment, in which others at the address may ask
+                    await self._check_address(visitor)
+                    picture = await self._service.unpack(request)
                 # Between looking at the bound of an address and putting the job nobody else there may do the same.
                 async with self._asking.setdefault(visitor.origin, asyncio.Lock()):
                     await self._check_address(visitor)
-                    job, _ = await self._service.submit(request)
+                    job, _ = await self._service.submit(request, picture=picture)
             except (Refusal, StoreUnavailable) as error:
                 if not jobs:
                     raise
@@ -308,6 +307,24 @@ class Desk:
             raise TooManyFromAddress(used=quota.active, limit=quota.active_limit, retry_at=retry_at)
         if quota.used >= quota.limit:
             raise TooManyFromAddress(used=quota.used, limit=quota.limit, retry_at=retry_at)
+
+
+def _request(
+    visitor: Visitor, options: ImageOptions, number: int, *, source: bytes | Path | None, name: str
+) -> Request:
+    """Ask for the picture of that number, from 0, of one press of the button."""
+    seed = options.seed
+    if seed is not None and seed != RANDOM_SEED and number:
+        seed = (seed + number) % (MAX_SEED + 1)
+    key = f"{visitor.origin}-{secrets.token_hex(8)}"
+    return Request(
+        user=visitor.user,
+        reply_to=ReplyTo(frontend=FRONTEND, key=key, address=json.dumps({"name": _clean_name(name)})),
+        options=replace(options, seed=seed),
+        key=f"{FRONTEND}:{key}",
+        is_more=bool(number),
+        source=source,
+    )
 
 
 def _clean_name(name: str) -> str:

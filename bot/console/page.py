@@ -226,7 +226,7 @@ def _blocks(
                     model=model,
                     strength=strength if source else None,
                 )
-                upload = None if source is None else await uploads.read(asker, source)
+                upload = None if source is None else uploads.find(asker, source)
                 drawn = await ask(
                     desk.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
                 )

@@ -115,21 +115,10 @@ class Uploads:
         """
         self._forget_old()
         upload = self._held.get(name)
-        if upload is None or upload.user != visitor.user:
+        path = self._folder / name
+        if upload is None or upload.user != visitor.user or not path.is_file():
             raise UploadGone
-        return self._folder / name
-
-    async def read(self, visitor: Visitor, name: str) -> bytes:
-        """What this person uploaded under this name.
-
-        Raises:
-            UploadGone
-        """
-        path = self.find(visitor, name)
-        try:
-            return await asyncio.to_thread(path.read_bytes)
-        except FileNotFoundError:
-            raise UploadGone from None
+        return path
 
     # ── counting ────────────────────────────────────────────────────────────────────────────────────
 

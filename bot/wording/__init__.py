@@ -20,7 +20,7 @@ from bot.errors import Refusal
 from bot.jobs import FailureCode, Job
 from bot.pause import Pause
 from pipeline.errors import InvalidSpec
-from pipeline.source import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS
+from pipeline.source import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS, MAX_WHOLE_PIXELS
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ class Wording:
             "max_steps": MAX_STEPS,
             "max_image_mib": MAX_SOURCE_BYTES // 2**20,
             "max_image_megapixels": MAX_SOURCE_PIXELS // 10**6,
+            "max_whole_megapixels": MAX_WHOLE_PIXELS // 10**6,
         }
         return self.say(key, **bounds)
 

@@ -48,7 +48,7 @@ invalid-prompt = The prompt must have 1 to { $max_chars } visible characters.
 invalid-seed = The seed must be a whole number from 0 to { $max_seed }; leave it out (or −1) for a random one.
 invalid-steps = The steps must be a whole number from 1 to { $max_steps }.
 invalid-aspect = The model in use cannot draw this shape. Please pick one from the list.
-invalid-image = The picture to start from must be a PNG, JPEG or WebP file of at most { $max_image_mib } MiB and { $max_image_megapixels } million pixels, and not far longer than wide.
+invalid-image = The picture to start from must be a PNG, JPEG or WebP file of at most { $max_image_mib } MiB and { $max_image_megapixels } million pixels, { $max_whole_megapixels } million as PNG or WebP, and not far longer than wide.
 invalid-strength = The strength must be over 0, at most 1, and needs a picture to start from.
 invalid-value = “{ $field }” does not work: { $reason }.
 
@@ -204,6 +204,7 @@ console-too-many-jobs =
        *[other] { $active } pictures
     } waiting or being drawn, and { $limit } is the most at a time. The next one fits { $retry_at }; cancelling one makes room at once.
 console-job-not-found = Picture #{ $job_id } is not yours, or it has been removed after its time.
+already-unpacking = Another picture to start from is still being read. Please try again in a few seconds.
 upload-gone = The picture to start from is not there any more. Please choose it again.
 too-many-from-address = From your network address { $used } pictures are waiting or were drawn today, and { $limit } is the most. Please try again { $retry_at }.
 

@@ -38,7 +38,7 @@ invalid-prompt = 提示词要有 1 到 { $max_chars } 个可见字符。
 invalid-seed = 种子必须是 0 到 { $max_seed } 的整数；留空（或填 −1）则随机。
 invalid-steps = 步数必须是 1 到 { $max_steps } 的整数。
 invalid-aspect = 当前模型画不了这种画幅，请从列表里选。
-invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels } 百万像素，长宽比也不能过大。
+invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels } 百万像素（PNG 和 WebP 为 { $max_whole_megapixels } 百万），长宽比也不能过大。
 invalid-strength = 重绘强度须大于 0、不超过 1，并且需要一张起始图片。
 invalid-value = “{ $field }”不可用：{ $reason }。
 
@@ -172,6 +172,7 @@ console-in-minutes = { $count } 分钟后
 console-in-hours = { $count } 小时后
 console-too-many-jobs = 你已有 { $active } 张图在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；取消一张就能马上腾出位置。
 console-job-not-found = #{ $job_id } 不是你的图，或已过期被清理。
+already-unpacking = 还在读取另一张起始图片，请过几秒再试。
 upload-gone = 起始图片已不在了，请重新选择。
 too-many-from-address = 你的网络地址今天共有 { $used } 张图在排队或已画，上限是 { $limit } 张。请 { $retry_at }再试。
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +13,31 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bot import service as service_module
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery import DeliveryLoop
-from bot.errors import JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable, TooManyJobs
+from bot.errors import (
+    AlreadyUnpacking,
+    CoolingDown,
+    DailyLimit,
+    JobNotFound,
+    NotAccepting,
+    NotYourJob,
+    QueueFull,
+    StorageFull,
+    StoreUnavailable,
+    TooManyJobs,
+)
 from bot.forecast import Pace
 from bot.jobqueue import JobQueue
 from bot.jobs import Delivery, JobStatus, Request, UserKey
-from bot.service import Service
+from bot.service import MAX_UNPACKING, Service
 from bot.store.images import ImageStore
 from bot.store.jobstore import JobStore, Measurement
 from bot.store.settingstore import SettingStore
 from pipeline import InvalidSpec
 from pipeline.models import find_model
+from pipeline.source import SourceFile
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
 
@@ -208,6 +223,95 @@ async def test_disk_that_takes_no_source_is_refused_politely(
     with pytest.raises(StorageFull):
         await make_service().submit(replace(make_request(), source=a_png((64, 64))))
     assert await jobs.unfinished() == []
+
+
+@pytest.mark.parametrize("source", [b"", b"not a picture"])
+async def test_whoever_may_not_ask_is_refused_before_a_picture_is_looked_at(
+    make_service, make_request, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, source: bytes
+) -> None:
+    def reads(_data: bytes) -> None:
+        raise AssertionError("it was looked at")
+
+    monkeypatch.setattr(service_module, "read_header", reads)
+    monkeypatch.setattr(service_module, "unpack", reads)
+    service = make_service()
+    with pytest.raises(InvalidSpec, match="steps"):
+        await service.submit(replace(make_request(steps=99), source=source))
+    with pytest.raises(InvalidSpec, match="model"):
+        await service.submit(replace(make_request(model="none"), source=source))
+    with pytest.raises(StorageFull):
+        full = make_service(storage=StorageConfig(min_free_mib=10**9))
+        await full.submit(replace(make_request(), source=source))
+    for bound, refusal in (
+        ({"max_active_per_user": 1}, TooManyJobs),
+        ({"max_images_per_day": 1}, DailyLimit),
+        ({"max_waiting": 1}, QueueFull),
+        ({"cooldown_s": 60}, CoolingDown),
+    ):
+        await service.submit(make_request(refusal.__name__))
+        queue._limits = LimitsConfig(
+            **{"max_waiting": 99, "max_active_per_user": 99, "max_images_per_day": 99, "cooldown_s": 0, **bound}
+        )
+        with pytest.raises(refusal):
+            await service.submit(replace(make_request(refusal.__name__), source=source))
+        queue._limits = LimitsConfig(max_waiting=99, max_active_per_user=99, max_images_per_day=99, cooldown_s=0)
+    service.stop_accepting()
+    with pytest.raises(NotAccepting):
+        await service.submit(replace(make_request(), source=source))
+
+
+async def test_repeat_of_a_request_is_its_first_job_though_there_is_no_room_for_another(
+    make_service, make_request, queue: JobQueue
+) -> None:
+    queue._limits = LimitsConfig(max_waiting=99, max_active_per_user=1, max_images_per_day=99, cooldown_s=0)
+    request = replace(make_request(), source=a_png((30, 20)))
+    first, _ = await make_service().submit(request)
+    again, _ = await make_service().submit(request)
+    assert again == first
+
+
+async def test_pictures_are_unpacked_one_at_a_time_also_when_nobody_waits_for_them_any_more(
+    make_service, make_request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = service_module.unpack
+    under_way, most = 0, 0
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def slow(header: SourceFile) -> Image.Image:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        has_begun.set()
+        may_end.wait()
+        under_way -= 1
+        return unpack(header)
+
+    monkeypatch.setattr(service_module, "unpack", slow)
+    service = make_service()
+    people = [f"person {number}" for number in range(MAX_UNPACKING)]
+    asking = [asyncio.create_task(service.submit(replace(make_request(who), source=a_png((30, 20))))) for who in people]
+    await asyncio.to_thread(has_begun.wait)
+    while len(service._unpacking) < MAX_UNPACKING:
+        await asyncio.sleep(0)
+    for who in (people[3], "one more"):
+        with pytest.raises(AlreadyUnpacking):
+            await service.submit(replace(make_request(who), source=a_png((30, 20))))
+    await service.submit(make_request("without a picture"))
+    asking[0].cancel()
+    await asyncio.wait([asking[0]])
+    later = asyncio.create_task(service.submit(replace(make_request("later"), source=a_png((30, 20)))))
+    may_end.set()
+    await asyncio.gather(*asking[1:], later)
+    assert most == 1 and not service._unpacking
+
+
+async def test_picture_may_lie_on_the_disk_until_it_is_read(make_service, make_request, tmp_path: Path) -> None:
+    path = tmp_path / "start.png"
+    with pytest.raises(InvalidSpec, match="is gone"):
+        await make_service().submit(replace(make_request(), source=path))
+    path.write_bytes(a_png((30, 20)))
+    job, _ = await make_service().submit(replace(make_request(), source=path))
+    assert job.spec.source
 
 
 def a_png(size: tuple[int, int]) -> bytes:

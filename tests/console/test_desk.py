@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bot import service as service_module
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.console.desk import GALLERY_PAGE, MAX_COUNT, Desk, Drawn, TooManyFromAddress, UploadGone
 from bot.console.people import FRONTEND, THIS_MACHINE, Visitor
@@ -282,6 +283,22 @@ async def test_variations_start_from_the_same_picture_with_other_seeds(
     await images.delete_sources(kept=(), before=float("inf"))
     with pytest.raises(UploadGone):
         await desk.vary(ANN, job.id)
+
+
+async def test_one_press_unpacks_its_picture_once_and_an_address_without_room_not_at_all(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = []
+    unpack = service_module.unpack
+    monkeypatch.setattr(service_module, "unpack", lambda header: unpacked.append(header) or unpack(header))
+    buffer = io.BytesIO()
+    Image.new("RGB", (90, 60), "green").save(buffer, format="JPEG")
+    drawn = await desk.draw(person(origin="0a"), APPLE, count=3, source=buffer.getvalue())
+    assert len(drawn.jobs) == 3 and len(unpacked) == 1
+    desk._service._limits = LimitsConfig(max_active_per_user=1, max_images_per_day=1)
+    with pytest.raises(TooManyFromAddress):
+        await desk.draw(person("ben", origin="0a"), APPLE, source=buffer.getvalue())
+    assert len(unpacked) == 1
 
 
 async def test_unexpected_error_has_a_number_and_no_details(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

@@ -63,10 +63,10 @@ async def test_upload_has_a_name_of_ours_and_is_its_persons_alone(uploads: Uploa
     assert ending == kind and len(base) == 32 and set(base) <= set("0123456789abcdef")
     path = uploads.find(ANN, name)
     assert path.parent == uploads._folder and stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert await uploads.read(ANN, name) == data
+    assert path.read_bytes() == data
     for who, other in ((BEN, name), (ANN, f"../uploads/{name}"), (ANN, str(path)), (ANN, "gone.png"), (ANN, "")):
         with pytest.raises(UploadGone):
-            await uploads.read(who, other)
+            uploads.find(who, other)
 
 
 async def test_same_file_twice_has_two_names(uploads: Uploads) -> None:
@@ -169,9 +169,9 @@ async def test_all_people_together_have_no_more_than_the_folder_may_hold(
 
 async def test_picture_of_ones_own_lies_where_an_upload_would(uploads: Uploads) -> None:
     name = await uploads.put(ANN, PNG)
-    assert await uploads.read(ANN, name) == PNG and uploads._used_bytes[ANN.user] == len(PNG)
+    assert uploads.find(ANN, name).read_bytes() == PNG and uploads._used_bytes[ANN.user] == len(PNG)
     with pytest.raises(UploadGone):
-        await uploads.read(BEN, name)
+        uploads.find(BEN, name)
 
 
 async def test_disk_without_room_is_a_sentence(uploads: Uploads) -> None:
@@ -185,4 +185,4 @@ async def test_file_that_somebody_deleted_is_gone(uploads: Uploads) -> None:
     name = await send(uploads, ANN, form(PNG))
     uploads.find(ANN, name).unlink()
     with pytest.raises(UploadGone):
-        await uploads.read(ANN, name)
+        uploads.find(ANN, name)
