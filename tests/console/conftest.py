@@ -61,10 +61,11 @@ class PageProcess(BotProcess):
 Start = Callable[..., AbstractAsyncContextManager[PageProcess]]
 
 
-def start_in(folder: Path, *, files: int | None = None) -> Start:
+def start_in(folder: Path, *, files: int | None = None, is_guarded: bool = True) -> Start:
     """`async with start(section__key=value) as page:`; every start in the same folder has the same data.
 
-    Of `files`, if given, the process may open so many at the same time.
+    Of `files`, if given, the process may open so many at the same time. Without the guard it may connect to wherever it
+    wants: only for networks that lead nowhere.
     """
 
     @asynccontextmanager
@@ -82,7 +83,7 @@ def start_in(folder: Path, *, files: int | None = None) -> Start:
             "log__format": "console",
         }
         env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
-        guard = Path(__file__).parent / "guard"
+        guard = Path(__file__).parent / ("guard" if is_guarded else "")
         env |= {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}", "NETWORK_GUARD_FILE": str(folder / "attempts.txt")}
         async with PageProcess(env, cwd=folder, guard_file=folder / "attempts.txt", files=files) as process:
             await process.wait_page()

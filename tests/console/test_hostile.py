@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.console.conftest import DEFAULTS, PageProcess, session_at
+from tests.console.strangers import ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,32 +20,6 @@ PREDICT, JOIN, CALL = "/gradio_api/run/predict", "/gradio_api/queue/join", "/gra
 NAMED = "/gradio_api/call/v2/draw"
 DIGITS = "9" * 5000
 DEEP = "[" * 50_000 + "]" * 50_000
-
-
-async def ask(
-    url: str,
-    method: str,
-    path: str,
-    body: bytes = b"",
-    *,
-    headers: Sequence[tuple[str, str]] = (),
-    kind: str = "application/json",
-) -> tuple[int, str]:
-    """Send bytes as they are, without a client that knows better; the status and the answer."""
-    host = url.removeprefix("http://").rstrip("/")
-    given = {name.lower() for name, _ in headers}
-    usual = [("Host", host), ("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close")]
-    lines = [
-        f"{name}: {value}" for name, value in [*(each for each in usual if each[0].lower() not in given), *headers]
-    ]
-    reader, writer = await asyncio.open_connection(*host.split(":"))
-    writer.write("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode("latin-1") + body)
-    async with asyncio.timeout(10):
-        answer = (await reader.read()).decode(errors="replace")
-    writer.close()
-    await writer.wait_closed()
-    head, _, text = answer.partition("\r\n\r\n")
-    return int(head.split()[1]), text
 
 
 def pressing(**changes: object) -> str:
