@@ -72,13 +72,12 @@ def routes(desk: Desk, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Han
 
     async def file(request: Request) -> Response:
         path = await ask(desk.file(request.path_params["key"], _job_id(request)))
-        if path is None:
+        is_whole = request.path_params["kind"] == "png"
+        small = None if path is None else await anyio.to_thread.run_sync(_first_byte if is_whole else _thumbnail, path)
+        if path is None or not small:
             return PlainTextResponse(NO_PICTURE, status_code=404)
-        if request.path_params["kind"] == "png":
+        if is_whole:
             return FileResponse(path, media_type="image/png", headers=KEPT)
-        small = await anyio.to_thread.run_sync(_thumbnail, path)
-        if small is None:
-            return PlainTextResponse("there is no such picture", status_code=404)
         return Response(small, media_type="image/webp", headers=KEPT)
 
     async def upload(request: Request) -> Response:
@@ -119,16 +118,24 @@ def _job_id(request: Request) -> int:
     return int(request.path_params["job_id"])
 
 
-def _thumbnail(path: Path) -> bytes | None:
-    """Our own PNG, small; None if the file is damaged or gone. A few milliseconds at 1024²; blocks."""
+def _thumbnail(path: Path) -> bytes:
+    """Our own PNG, small; nothing if it is damaged or not ours to read. A few milliseconds at 1024²; blocks."""
     buffer = io.BytesIO()
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
             picture.convert("RGB").save(buffer, format="WEBP", quality=80)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow has many: OSError, SyntaxError, ValueError, zlib.error, struct.error
-        log.warning("%s cannot be shown: %s", path, error)
-        return None
+    except Exception as error:  # readers of picture formats raise anything at all on damaged files
+        log.warning("the picture %s cannot be shown: %s", path.name, type(error).__name__)
+        return b""
     return buffer.getvalue()
+
+
+def _first_byte(path: Path) -> bytes:
+    """Whether there is a file to be sent; blocks."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1)
+    except OSError as error:
+        log.warning("the picture %s cannot be read: %s", path.name, error.strerror)
+        return b""

@@ -164,6 +164,7 @@ class Uploads:
         name = await part.keep()
         upload.at = self._clock()
         self._held[name] = upload
+        asyncio.get_running_loop().call_later(AGE_S + 1, self._forget_old)  # though nobody may come by
         return name
 
 

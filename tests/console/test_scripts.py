@@ -148,6 +148,30 @@ async def test_pictures_need_their_secret_address_and_nothing_else_is_served(sha
             assert b"root:" not in answer.content
 
 
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "folder"])
+async def test_picture_that_cannot_be_read_is_missing_and_the_gallery_goes_on(shared: PageProcess, damage: str) -> None:
+    before = len(shared.lines)
+    async with session_at(shared.url) as person:
+        await person.draw("[step=0] to be damaged")
+        await person.draw("[step=0] whole")
+        whole, damaged = await person.wait_for_pictures(2)
+        small = damaged.split('src="')[1].split('"')[0]
+        number = small.split("/")[-1].removesuffix(".webp")
+        (path,) = (Path(str(shared.cwd)) / "data" / "images").rglob(f"{number}.png")
+        data = path.read_bytes()
+        path.unlink()
+        if damage == "folder":
+            path.mkdir()
+        elif damage != "gone":
+            path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"")
+        assert (await person.client.get(small)).status_code == 404
+        kept = await person.client.get(small.replace(".webp", ".png"))
+        assert kept.status_code == (200 if damage == "cut" else 404)
+        assert (await person.client.get(whole.split('src="')[1].split('"')[0])).status_code == 200
+        assert len((await person.gallery())["pictures"]) == 2
+    assert [line for line in shared.lines[before:] if "Traceback" in line or "error " in line] == []
+
+
 @pytest.mark.parametrize("path", [ELSEWHERE, "/etc/passwd", __file__, "uploads/../imagine-bot.db", 7, ["a"]])
 async def test_server_takes_no_file_that_was_not_uploaded(shared: PageProcess, path: object) -> None:
     """Gradio would copy or fetch what is named so, in any field; see also that its own check is switched on."""

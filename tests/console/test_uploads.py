@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -142,6 +143,17 @@ async def test_person_who_uploads_too_much_is_told_and_hurts_nobody(
     with pytest.raises(UploadGone):
         uploads.find(ANN, first)
     assert len(list(uploads._folder.iterdir())) == 1
+
+
+async def test_upload_is_deleted_after_an_hour_though_nobody_comes_by(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, clock: FrozenClock
+) -> None:
+    monkeypatch.setattr(uploads_module, "AGE_S", -1)
+    await send(uploads, ANN, form(PNG))
+    clock.advance(1)
+    while list(uploads._folder.iterdir()):
+        await asyncio.sleep(0)
+    assert not uploads._used_bytes
 
 
 async def test_address_has_no_more_than_its_share_whatever_cookies_it_brings(
