@@ -164,7 +164,7 @@ async def test_forty_one_announced_uploads_block_nobody(shared: PageProcess) -> 
     host, port = shared.url.removeprefix("http://").rstrip("/").split(":")
     head = (
         f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}:{port}\r\n"
-        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 26000000\r\n\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 26214400\r\n\r\n"
     ).encode()
     writers = []
     for _ in range(41):
