@@ -218,11 +218,11 @@ def _blocks(
         ) -> str:
             asker = _asker(request, secret)
             try:
-                options = ImageOptions(
+                options = ImageOptions.read(
                     prompt=prompt or "",
-                    seed=_whole("seed", seed),
-                    steps=_whole("steps", steps),
-                    aspect=_shape(aspect),
+                    seed=seed,
+                    steps=steps,
+                    aspect=aspect,
                     model=model,
                     strength=strength if source else None,
                 )
@@ -268,9 +268,7 @@ def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Cal
         """Draw one picture and wait for it: the file, and what draws it again. Queue and limits are the page's."""
         asker = _asker(request, secret)
         try:
-            options = ImageOptions(
-                prompt=_text("prompt", prompt), seed=_whole("seed", seed), steps=_whole("steps", steps)
-            )
+            options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps)
             drawn = await ask(desk.draw(asker, options))
             job = await ask(desk.ended(asker, drawn.jobs[0].id))
         except Exception as error:
@@ -322,17 +320,6 @@ async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads) -> dic
     return {"path": name, "url": f"/gradio_api/file={name}", "orig_name": "start.png", "mime_type": "image/png"}
 
 
-def _text(field: str, value: object) -> str:
-    """A script may send anything.
-
-    Raises:
-        InvalidSpec
-    """
-    if not isinstance(value, str):
-        raise InvalidSpec(field, "must be text")
-    return value
-
-
 def _whole(field: str, value: object) -> int | None:
     """A whole number, which JSON may bring as 7.0; None for an emptied field.
 
@@ -344,12 +331,3 @@ def _whole(field: str, value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
         raise InvalidSpec(field, "must be a whole number")
     return int(value)
-
-
-def _shape(value: str | None) -> Aspect | None:
-    if value is None:
-        return None
-    try:
-        return Aspect(value)
-    except ValueError as error:
-        raise InvalidSpec("aspect", "is no shape") from error

@@ -205,8 +205,8 @@ async def test_pause_is_said_as_text_whatever_was_typed(desk: Desk, queue: JobQu
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_damaged_file_has_no_thumbnail_and_raises_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "1.png").write_bytes(content)
-    assert _thumbnail(tmp_path / "1.png") is None
-    assert _thumbnail(tmp_path / "missing.png") is None
+    assert _thumbnail(tmp_path / "1.png") == b""
+    assert _thumbnail(tmp_path / "missing.png") == b""
 
 
 async def test_gallery_pages_and_searches(desk: Desk, finish: Callable[..., Awaitable[Job]]) -> None:

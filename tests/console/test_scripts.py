@@ -157,7 +157,7 @@ async def test_picture_that_cannot_be_read_is_missing_and_the_gallery_goes_on(sh
         whole, damaged = await person.wait_for_pictures(2)
         small = damaged.split('src="')[1].split('"')[0]
         number = small.split("/")[-1].removesuffix(".webp")
-        (path,) = (Path(str(shared.cwd)) / "data" / "images").rglob(f"{number}.png")
+        (path,) = (Path(str(shared.cwd)) / "data" / "images").rglob(f"{number}-*.png")
         data = path.read_bytes()
         path.unlink()
         if damage == "folder":
