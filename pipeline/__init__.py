@@ -10,6 +10,7 @@
     speed.py     what a card was measured at, and the 8-bit format that follows. No torch.
     outlook.py   how a large model will run here, for `check` and `/admin stats`. No torch.
     plan.py      what stays on the card, what is streamed: arithmetic. No torch.
+    caches.py    files kept to save time: read back as they were written, or made again. No torch.
     files.py     model files: where they lie, whether they are whole. No torch.
     fetch.py     model files: brought from their hub through modelscope, checked. No torch.
     source.py    a person's picture → pixels to start from. No torch.

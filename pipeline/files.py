@@ -7,6 +7,7 @@ safetensors only: pickled formats run code when they are loaded, so they are nev
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _PACKAGE_DIR: Final = Path(__file__).parent
 _SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _WEIGHTS_SUFFIX: Final = ".safetensors"
 _INDEX_SUFFIX: Final = ".safetensors.index.json"
+_MAX_HEADER_BYTES: Final = 100_000_000  # as in the safetensors library
 UNSAFE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 
 
@@ -76,6 +78,22 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
         for path in _expected(card, models_dir)
         if (flaw := _flaw_of(path)) is not None
     ]
+
+
+def read_header(path: Path) -> bytes | None:
+    """The header of a safetensors file, unparsed; None if there is none that could be whole."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for whoever writes to it
+            return None
+        with path.open("rb") as file:
+            prefix = file.read(8)
+            length = int.from_bytes(prefix, "little")
+            if len(prefix) < 8 or length > min(_MAX_HEADER_BYTES, os.fstat(file.fileno()).st_size - 8):
+                return None
+            header = file.read(length)
+            return header if len(header) == length else None
+    except OSError:
+        return None
 
 
 def _expected(card: ModelCard, models_dir: Path) -> Iterator[Path]:

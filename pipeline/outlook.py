@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.errors import OutOfMemory
+from pipeline.files import read_header
 from pipeline.hardware import MIB, find_gpu
 from pipeline.plan import EFFICIENCY, REST, Plan, floor_seconds, plan_blocks
 from pipeline.spec import Aspect
@@ -19,6 +19,7 @@ from pipeline.speed import CardSpeed, packed_path, read_speed
 CONTEXT_BYTES: Final = 500 * MIB  # of CUDA itself; the engine measures it
 VAE_BYTES: Final = 170 * 10**6
 PACKED_GB: Final = 17  # of FLUX.1 in 8 bits, text encoders included
+MAX_BLOCK_BYTES: Final = 2**40  # a damaged file says anything
 BYTES_PER_WEIGHT: Final = {"float32": 4, "bfloat16": 2, "float8": 1, "int8": 1}
 
 
@@ -59,12 +60,15 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
         )
     except OutOfMemory:
         return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
+    tflops = speed.tflops.get(kept_as if multiplies_8bit else "bfloat16", speed.tflops.get("bfloat16"))
+    if tflops is None:
+        return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=None)
     floor_s = floor_seconds(
         transformer,
         streamed_bytes=plan.streamed_bytes,
         bytes_per_weight=BYTES_PER_WEIGHT[kept_as],
         link_gb_s=speed.link_gb_s,
-        tflops=speed.tflops.get(kept_as if multiplies_8bit else "bfloat16", speed.tflops["bfloat16"]),
+        tflops=tflops,
         width=width,
         height=height,
     )
@@ -74,10 +78,10 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
 def _block_sizes(path: Path) -> dict[str, int] | None:
     """Bytes of each block of a packed file by name; None if there is none."""
     try:
-        with path.open("rb") as file:
-            header: dict[str, Any] = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        header: dict[str, Any] = json.loads(read_header(path) or b"")
         header.pop("__metadata__", None)
-        sizes = {name: int(entry["shape"][0]) for name, entry in header.items()}
-        return sizes if REST in sizes else None
-    except (OSError, ValueError, struct.error, RecursionError, KeyError, TypeError, IndexError, AttributeError):
+        sizes = {name: entry["shape"][0] for name, entry in header.items()}
+        are_sizes = all(type(size) is int and 0 < size < MAX_BLOCK_BYTES for size in sizes.values())
+        return sizes if are_sizes and REST in sizes else None
+    except (ValueError, RecursionError, KeyError, TypeError, IndexError, AttributeError):
         return None

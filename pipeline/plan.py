@@ -101,7 +101,7 @@ def make_plan(
 
     slot_bytes, is_resident = max(other_blocks, default=0), (True,) * len(blocks)
     if sum(blocks) > free_bytes - base - beside_weights(slot_bytes):
-        slot_bytes = max(*blocks, slot_bytes)
+        slot_bytes = max([*blocks, slot_bytes])
         room = free_bytes - base - beside_weights(slot_bytes)
         if room < 0:
             raise OutOfMemory(free_mib=free_bytes // MIB)

@@ -5,15 +5,20 @@ TFLOP/s are 10¹² multiplications and additions per second, GB are 10⁹ bytes.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.caches import read_sealed, write_sealed
 from pipeline.cards import ModelCard
 from pipeline.hardware import Gpu
 
-FILE_NAME: Final = "card.json"
+log = logging.getLogger(__name__)
+
+FILE_NAME: Final = "card.txt"  # a checksum, then JSON
+MOST_BYTES: Final = 2**16
 WORTH_IT: Final = 1.05  # times bfloat16; an 8-bit product below that is only a loss of precision
 NEAR_ENOUGH: Final = 0.8  # of the fastest; integers are four times as exact as floats of 8 bits
 
@@ -52,19 +57,25 @@ class CardSpeed(BaseModel):
 
 def read_speed(models_dir: Path, gpu: Gpu, torch_version: str | None = None) -> CardSpeed | None:
     """What was measured for this card and driver, and for this PyTorch if one is named; None if nothing was."""
+    content = read_sealed(_path(models_dir), MOST_BYTES)
     try:
-        speed = CardSpeed.model_validate_json(_path(models_dir).read_bytes())
-    except (OSError, ValidationError):
+        speed = None if content is None else CardSpeed.model_validate_json(content)
+    except ValidationError:  # of another release
+        speed = None
+    if speed is None:
         return None
     is_same = (speed.gpu, speed.driver) == (gpu.name, gpu.driver) and torch_version in (None, speed.torch)
     return speed if is_same else None
 
 
 def write_speed(models_dir: Path, speed: CardSpeed) -> None:
-    """Keep it for the next start."""
+    """Keep it for the next start; where that fails, the card is measured again then."""
     path = _path(models_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(speed.model_dump_json(indent=1), "utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_sealed(path, speed.model_dump_json(indent=1).encode())
+    except OSError as error:
+        log.warning("what the card was measured at is not kept: %s", error)
 
 
 def packed_path(models_dir: Path, card: ModelCard, kind: str, kept_as: str) -> Path:

@@ -32,6 +32,7 @@ from pipeline.flux.checkpoint import Arithmetic, Loaded, choose_arithmetic, load
 from pipeline.flux.formats import Format
 from pipeline.flux.memory import available_bytes, hold_to, room_bytes, start_cuda, total_mib, translate
 from pipeline.flux.modulation import NotFinite
+from pipeline.flux.packed_file import PackedFile
 from pipeline.flux.preview import Previewer
 from pipeline.flux.prompts import PromptMemory
 from pipeline.flux.tiles import in_tiles
@@ -50,6 +51,8 @@ from pipeline.spec import ImageSpec
 log = logging.getLogger(__name__)
 
 TOO_SLOW: Final = 3  # times what is planned
+ATTEMPTS: Final = 3  # at a picture whose weights turn out to be damaged
+POLL_S: Final = 0.2  # between looks whether to stop, while weights are checked
 _TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores that this process may use
 
 
@@ -83,6 +86,7 @@ class FluxEngine:
         self._residency: Residency | None = None  # of a model that is larger than the card
         self._prompts: PromptMemory | None = None
         self._previewer: Previewer | None = None
+        self._packed: tuple[PackedFile, ...] = ()  # what the weights are read from, where they were packed
 
     def load(self) -> None:
         """Read the model files into memory."""
@@ -114,6 +118,10 @@ class FluxEngine:
             traceback.clear_frames(error.__traceback__)  # they hold what was read so far
             raise translate(error) from error
         self._pipe, self._transformer, self._prompts = pipe, transformer, loaded.prompts
+        parts = (transformer,) if self._residency is None else self._residency.parts
+        self._packed = tuple(part.packed_file for part in parts if part.packed_file is not None)
+        for file in self._packed:
+            file.check()
         log.info(
             "model loaded",
             extra={
@@ -132,10 +140,71 @@ class FluxEngine:
         source: bytes | None = None,
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
-        """Draw one picture; see `Engine.generate`. Same spec, same machine: same bytes."""
+        """Draw one picture; see `Engine.generate`. Same spec, same machine: same bytes.
+
+        What was drawn with weights that turn out to be damaged is drawn again, after they were packed again.
+        """
         check_source(spec, source)
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
+        for _ in range(ATTEMPTS):
+            self._drop_damaged()
+            try:
+                image = self._attempt(spec, source, on_progress, should_stop, upcoming)
+            except GenerationFailed:
+                if not self._is_damaged(should_stop):
+                    raise
+            else:
+                if not self._is_damaged(should_stop):
+                    if self._prompts is not None:
+                        self._prompts.keep()
+                    return image
+        raise GenerationFailed("the packed weights are damaged each time: the disk or the memory may be broken")
+
+    def close(self) -> None:
+        """Drop the model and give its memory back."""
+        for file in self._packed:
+            file.abandon()
+        self._packed = ()
+        self._pipe = self._transformer = self._residency = self._prompts = self._previewer = None
+        gc.collect()  # hooks refer to what they are hooked to
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _is_damaged(self, should_stop: ShouldStop) -> bool:
+        """Whether the weights that were drawn with are others than those that were packed; waits until that is known.
+
+        Raises:
+            GenerationStopped: meanwhile.
+        """
+        for file in self._packed:
+            while not file.wait(POLL_S):
+                if should_stop():
+                    raise GenerationStopped
+        return any(file.flaw for file in self._packed)
+
+    def _drop_damaged(self) -> None:
+        """Drop the model if its weights are known to be damaged, and the files that they are in."""
+        damaged = [file for file in self._packed if file.flaw]
+        if not damaged:
+            return
+        for file in damaged:
+            log.warning("%s is of no use: %s", file.path, file.flaw)
+        self.close()
+        try:
+            for file in damaged:
+                file.discard()
+        except OSError as error:
+            raise translate(error) from error
+
+    def _attempt(
+        self,
+        spec: ImageSpec,
+        source: bytes | None,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+        upcoming: Sequence[str],
+    ) -> GeneratedImage:
         if self._pipe is None:
             on_progress(Progress(stage=Stage.LOADING, steps=spec.steps))
             self.load()
@@ -166,13 +235,6 @@ class FluxEngine:
             raise meaning from error
         finally:
             self._rest()
-
-    def close(self) -> None:
-        """Drop the model and give its memory back."""
-        self._pipe = self._transformer = self._residency = self._prompts = self._previewer = None
-        gc.collect()  # hooks refer to what they are hooked to
-        if self._device == "cuda":
-            torch.cuda.empty_cache()
 
     def _place(self) -> None:
         """Use the memory that the setting allows, or what other programs have left of it."""
@@ -302,12 +364,15 @@ class FluxEngine:
         if not steps_s or self._arithmetic is None or self._arithmetic.speed is None or self._transformer is None:
             return
         speed, kept_as = self._arithmetic.speed, self._arithmetic.kept_as
+        tflops = speed.tflops.get(kept_as if self._arithmetic.multiplies_8bit else Format.BFLOAT16)
+        if tflops is None:
+            return
         floor_s = floor_seconds(
             self._transformer.sizes,
             streamed_bytes=self._transformer.streamed_bytes,
             bytes_per_weight=kept_as.dtype.itemsize,
             link_gb_s=speed.link_gb_s,
-            tflops=speed.tflops[kept_as if self._arithmetic.multiplies_8bit else Format.BFLOAT16],
+            tflops=tflops,
             width=image.width,
             height=image.height,
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
+from pipeline.files import read_header
 from pipeline.flux.formats import Format, PackedLinear, quantize
 from pipeline.plan import MODULATION, REST, WORDS
 
@@ -159,11 +159,12 @@ class _Files:
     def __init__(self, paths: Iterable[Path]) -> None:
         self._places: dict[str, tuple[Path, int, Mapping[str, Any]]] = {}
         for path in paths:
-            with path.open("rb") as file:
-                length = struct.unpack("<Q", file.read(8))[0]
-                header = json.loads(file.read(length))
+            text = read_header(path)
+            if text is None:
+                raise GenerationFailed(f"{path} is cut off or damaged")
+            header = json.loads(text)
             header.pop("__metadata__", None)
-            self._places |= {name: (path, 8 + length, facts) for name, facts in header.items()}
+            self._places |= {name: (path, 8 + len(text), facts) for name, facts in header.items()}
         self.names = list(self._places)
 
     def read(self, name: str) -> Tensor:

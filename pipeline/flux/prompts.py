@@ -23,10 +23,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from pipeline.caches import read_sealed, write_sealed
+
 log = logging.getLogger(__name__)
 
 PROMPTS: Final = 16  # kept in memory, 4 MB each with FLUX.1's encoders
 FILES: Final = 128  # kept on the disk
+MOST_BYTES: Final = 2**26  # of one of them
 AT_ONCE: Final = 3  # prompts; more would make the first wait for arithmetic
 
 Reading = Mapping[str, Tensor]  # a prompt's embeddings by name
@@ -42,9 +45,10 @@ class PromptFiles:
 
     def find(self, prompt: str, tokens: int) -> Reading | None:
         """What was read before; None if it was not, or if the file is damaged."""
+        content = read_sealed(self._path(prompt, tokens), MOST_BYTES)
         try:
-            reading = load(self._path(prompt, tokens).read_bytes())
-        except (OSError, SafetensorError, KeyError):  # the last: of a type that torch does not know
+            reading = None if content is None else load(content)
+        except (SafetensorError, KeyError):  # the latter: of a type that torch does not know
             return None
         return reading if reading and all(_is_finite(tensor) for tensor in reading.values()) else None
 
@@ -59,15 +63,13 @@ class PromptFiles:
 
     def keep(self, prompt: str, tokens: int, reading: Reading) -> None:
         """Write it, whole or not at all, and delete what was not used for longest."""
-        path = self._path(prompt, tokens)
-        part = path.with_suffix(".part")
+        content = save({name: tensor.contiguous() for name, tensor in reading.items()})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(0o700)
-            part.touch(mode=0o600)
-            part.write_bytes(save({name: tensor.contiguous() for name, tensor in reading.items()}))
-            part.replace(path)
-            for old in sorted(self._folder.iterdir(), key=_used_at)[:-FILES]:
+            write_sealed(self._path(prompt, tokens), content, mode=0o600)
+            ours = [path for path in self._folder.iterdir() if path.is_file()]
+            for old in sorted(ours, key=_used_at)[:-FILES]:
                 old.unlink(missing_ok=True)
         except OSError as error:
             log.warning("what was read of a prompt is not kept: %s", error)
@@ -83,6 +85,7 @@ class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
         super().__init__()
         self._files = files
         self._read: OrderedDict[tuple[str, int], Reading] = OrderedDict()
+        self._unkept: dict[tuple[str, int], Reading] = {}
         self.upcoming: Sequence[str] = ()  # prompts to read along with one that has to be read anyway
 
     def process(self, pipe: FluxImagePipeline, prompt: str, t5_sequence_length: int, positive: bool) -> dict[str, Any]:
@@ -97,11 +100,18 @@ class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
                 reading = {name: tensor[number : number + 1].cpu() for name, tensor in together.items()}
                 self._remember(text, t5_sequence_length, reading)
                 if self._files is not None:
-                    self._files.keep(text, t5_sequence_length, reading)
+                    self._unkept[text, t5_sequence_length] = reading
             found = self._read[prompt, t5_sequence_length]
         elif self._files is not None:
             self._files.touch(prompt, t5_sequence_length)
         return {name: tensor.to(pipe.device) for name, tensor in found.items()}
+
+    def keep(self) -> None:
+        """Write what was read, now that the weights that read it are known to be right."""
+        for (prompt, tokens), reading in self._unkept.items():
+            assert self._files is not None
+            self._files.keep(prompt, tokens, reading)
+        self._unkept.clear()
 
     def _is_known(self, prompt: str, tokens: int) -> bool:
         return (prompt, tokens) in self._read or (self._files is not None and self._files.has(prompt, tokens))

@@ -146,10 +146,15 @@ class Streamed:
             if isinstance(module, PackedLinear):
                 module.tiles, module.fuses_rows = tiles, fuses_rows
 
+    @property
+    def packed_file(self) -> PackedFile | None:
+        """Where the blocks lie, unless they are kept in memory."""
+        return self._packed if isinstance(self._packed, PackedFile) else None
+
     def release(self) -> None:
         """Give host memory back that was only read through, where the blocks lie in a file."""
-        if isinstance(self._packed, PackedFile):
-            self._packed.release()
+        if self.packed_file is not None:
+            self.packed_file.release()
 
     def visit(self, names: Sequence[str]) -> Iterator[str]:
         """Have each of these blocks on the device in its turn."""

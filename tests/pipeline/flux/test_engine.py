@@ -28,6 +28,7 @@ from pipeline.flux import formats, prompts
 from pipeline.flux.checkpoint import Arithmetic
 from pipeline.flux.engine import FluxEngine, choose_device
 from pipeline.flux.formats import Format
+from pipeline.flux.packed_file import PackedFile
 from pipeline.flux.ring import Ring
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.hardware import MIB
@@ -236,6 +237,78 @@ def test_packed_weights_are_written_once(streaming_engine: FluxEngine) -> None:
     again = FluxEngine(miniature_card(is_offloaded=True), streaming_engine._config)
     again.load()
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")} == written
+
+
+def flip(path: Path, *, keeps_time: bool = True) -> None:
+    """Change a bit of a number in the middle of a packed file."""
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(status.st_size // 2)
+        (byte,) = file.read(1)
+        file.seek(status.st_size // 2)
+        file.write(bytes([byte ^ 64]))
+    if keeps_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("part", ["dit.int8", "t5.int8", "clip.bfloat16"])
+def test_damaged_weights_are_packed_again_and_draw_the_picture_that_whole_ones_draw(
+    streaming_engine: FluxEngine, tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was read of the prompt with them is forgotten, on the disk as well."""
+    path = tmp_path / "packed" / f"{miniature_card().name}.{part}.safetensors"
+    before, written = draw(streaming_engine, a_spec()), path.read_bytes()
+    flip(path)
+    assert path.read_bytes() != written
+    again, read = restarted(streaming_engine, tmp_path / "prompts")
+    assert np.array_equal(draw(again, a_spec()), before)
+    assert path.read_bytes() == written
+    assert f"{path} is of no use" in caplog.text
+    last, read = restarted(streaming_engine, tmp_path / "prompts")
+    assert np.array_equal(draw(last, a_spec()), before)
+    assert read == []
+
+
+def test_weights_that_are_damaged_in_use_are_packed_again(streaming_engine: FluxEngine, tmp_path: Path) -> None:
+    path = tmp_path / "packed" / f"{miniature_card().name}.dit.int8.safetensors"
+    before, written = draw(streaming_engine, a_spec()), path.read_bytes()
+    for damage in (partial(flip, keeps_time=False), lambda path: os.truncate(path, 4096)):
+        damage(path)
+        assert np.array_equal(draw(streaming_engine, a_spec()), before)
+        assert path.read_bytes() == written
+
+
+def test_readings_of_unchecked_weights_are_not_kept(
+    streaming_engine: FluxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stops before the weights were checked has no picture, and no reading of the prompt stays behind."""
+    flip(tmp_path / "packed" / f"{miniature_card().name}.t5.int8.safetensors")
+    again, _ = restarted(streaming_engine, tmp_path / "prompts")
+    monkeypatch.setattr(PackedFile, "wait", lambda _file, _timeout_s: False)
+    steps: list[int] = []
+    with pytest.raises(GenerationStopped):
+        again.generate(
+            a_spec(), on_progress=lambda progress: steps.append(progress.step), should_stop=lambda: steps[-1:] == [3]
+        )
+    assert not (tmp_path / "prompts").exists()
+
+
+def test_failure_that_damaged_weights_explain_is_made_good(
+    streaming_engine: FluxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = draw(streaming_engine, a_spec())
+    flip(tmp_path / "packed" / f"{miniature_card().name}.dit.int8.safetensors")
+    again, _ = restarted(streaming_engine, tmp_path / "prompts")
+    raise_in_the_transformer(again, RuntimeError("not what weights should be"), monkeypatch)
+    assert np.array_equal(draw(again, a_spec()), before)
+
+
+def test_weights_that_are_damaged_each_time_fail_the_picture(
+    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PackedFile, "flaw", "its block '' does not hold what was written")
+    with pytest.raises(GenerationFailed, match="disk or the memory"):
+        draw(streaming_engine, a_spec())
 
 
 @pytest.mark.parametrize(
@@ -733,7 +806,9 @@ def test_what_was_read_outlives_the_process_and_is_private(streaming_engine: Flu
         assert folder.stat().st_mode & 0o777 == 0o700
     assert not any(b"cat" in file.name.encode() + file.read_bytes() for file in files)
     for file in files:
-        file.write_bytes(file.read_bytes()[:-1])
+        data = bytearray(file.read_bytes())
+        data[-100] ^= 1  # a number that is finite, and wrong
+        file.write_bytes(data)
     again, read = restarted(streaming_engine, folder)
     assert np.array_equal(draw(again, a_spec("a dog")), dog)
     assert read == [1]

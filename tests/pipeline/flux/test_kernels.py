@@ -56,8 +56,11 @@ def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
         lambda text: '{"gpu": "a card"}',
         lambda text: text.replace("128,", '"wide",', 1),
         lambda text: "\x00\xff",
+        lambda text: text.replace("12.5", "13.5"),
+        lambda text: text.replace("true", "false"),
+        lambda text: text.partition("\n")[2],
     ],
-    ids=["other driver", "other card", "cut off", "impossible", "incomplete", "other tiles", "rubbish"],
+    ids=["driver", "card", "cut off", "impossible", "incomplete", "tiles", "rubbish", "link", "kernel", "no checksum"],
 )
 def test_card_is_measured_again(measured: list[Format], tmp_path: Path, spoil: Callable[[str], str]) -> None:
     kernels.card_speed(tmp_path)
