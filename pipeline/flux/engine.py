@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,7 @@ from pipeline.spec import ImageSpec
 log = logging.getLogger(__name__)
 
 TOO_SLOW: Final = 3  # times what is planned
+COMPILERS: Final = ("torchinductor", "triton")
 ATTEMPTS: Final = 3  # at a picture whose weights turn out to be damaged
 POLL_S: Final = 0.2  # between looks whether to stop, while weights are checked
 _TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores that this process may use
@@ -109,7 +111,7 @@ class FluxEngine:
             pipe, transformer, self._residency = loaded.pipe, loaded.transformer, loaded.residency
             self._place()
             if self._residency is not None and self._config.compile:
-                transformer.compile_blocks(self._residency.predict)
+                compile_blocks(transformer, self._residency, self._config.models_dir)
             self._previewer = self._make_previewer(pipe)
             for part, picture_px in ((pipe.vae_decoder, LATENT_PX), (pipe.vae_encoder, 1)):
                 part.forward = partial(self._without_loss, part, part.forward, picture_px)
@@ -485,8 +487,22 @@ class _Run:
 
 def keep_compiled_in(models_dir: Path) -> None:
     """Let compiled code outlive the process, beside the packed weights; the system's temporary folder would lose it."""
-    for compiler in ("TORCHINDUCTOR", "TRITON"):
-        os.environ.setdefault(f"{compiler}_CACHE_DIR", str(models_dir / "packed" / compiler.lower()))
+    for compiler in COMPILERS:
+        os.environ.setdefault(f"{compiler.upper()}_CACHE_DIR", str(models_dir / "packed" / compiler))
+
+
+def compile_blocks(transformer: Transformer, residency: Residency, models_dir: Path) -> None:
+    """Compile the blocks; where that fails with code that was kept, once more without it, since it may be damaged."""
+    kept = [folder for compiler in COMPILERS if (folder := models_dir / "packed" / compiler).is_dir()]
+    if transformer.compile_blocks(residency.predict) or not kept:
+        return
+    log.info("what was compiled before is deleted, and all is compiled anew")
+    for folder in kept:
+        shutil.rmtree(folder, ignore_errors=True)
+    torch.compiler.reset()
+    if not transformer.compile_blocks(residency.predict):
+        for folder in kept:  # or the next start would try twice as well
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -608,6 +608,38 @@ def test_compiled_code_is_kept_beside_the_weights(tmp_path: Path, monkeypatch: p
     assert Path(os.environ["TRITON_CACHE_DIR"]).parent == tmp_path / "packed"
 
 
+@pytest.mark.parametrize(
+    ("results", "is_kept", "calls", "is_left"),
+    [
+        ([True], True, 1, True),
+        ([False, True], True, 2, True),
+        ([False, False], True, 2, False),
+        ([False], False, 1, False),
+    ],
+    ids=["kept code works", "kept code is damaged", "nothing can be compiled", "no code was kept"],
+)
+def test_compiled_code_that_cannot_be_used_is_made_again(
+    streaming_engine: FluxEngine, tmp_path: Path, results: list[bool], is_kept: bool, calls: int, is_left: bool
+) -> None:
+    """Once: where nothing can be compiled at all, the next start tries once as well."""
+    assert streaming_engine._transformer is not None and streaming_engine._residency is not None
+    folder, seen = tmp_path / "packed" / "torchinductor", list[list[str]]()
+    if is_kept:
+        (folder / "ab").mkdir(parents=True)
+        (folder / "ab" / "old.so").touch()
+
+    def compile_blocks(_predict: object) -> bool:
+        seen.append([path.name for path in folder.rglob("*.so")])
+        if result := results[len(seen) - 1]:
+            folder.mkdir(exist_ok=True)
+        return result
+
+    streaming_engine._transformer.compile_blocks = compile_blocks  # type: ignore[method-assign,assignment]
+    engine_module.compile_blocks(streaming_engine._transformer, streaming_engine._residency, tmp_path)
+    assert seen == [["old.so"] if is_kept else [], []][:calls]
+    assert folder.exists() == is_left
+
+
 @pytest.mark.parametrize("steps", [2, 3])
 def test_picture_is_the_one_that_diffsynth_alone_draws(engine: FluxEngine, miniature_dir: Path, steps: int) -> None:
     spec = a_spec(steps=steps, guidance=3.0)
