@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import pipeline.flux.engine  # noqa: F401 - takes seconds, which shall count for no test
 from bot.__main__ import app
 from pipeline.hardware import Gpu
 from pipeline.timing import EMULATIONS, STOCK, SYSTEMS, Conditions, Machine, Pictures, Timing

@@ -108,28 +108,32 @@ async def test_upload_limit_of_the_server_is_kept(discord: Discord, bot: BotProc
     assert b"parameters" in message.image_bytes(0)
 
 
-async def test_rate_limit_of_thirty_seconds_does_not_hold_up_other_channels(
+async def test_rate_limit_of_one_channel_does_not_hold_up_another(
     discord: Discord, bot: BotProcess, data_dir: Path
 ) -> None:
+    """By the order of what arrives, since that of a busy machine's seconds says nothing."""
     other = discord.add_channel("other")
     use = await imagine(discord, RUNNING, steps=3)
     await use.wait(lambda message: message.buttons)
-    discord.fault(rf"PATCH /channels/{discord.channel.id}/messages/", times=1, retry_after=30)
+    discord.fault(rf"PATCH /channels/{discord.channel.id}/messages/", times=1, retry_after=6)
     await discord.wait_requests(rf"PATCH /channels/{discord.channel.id}/messages/")
     elsewhere = await discord.slash(discord.user, other, "imagine", prompt="quick", steps=1)
-    await elsewhere.wait(is_result, timeout=10)
-    await use.wait(is_result, timeout=45)
+    await elsewhere.wait(is_result, timeout=20)
+    assert not any(message.images for message in discord.messages(discord.channel))
+    await use.wait(is_result, timeout=30)
     assert len(discord.requests(rf"PATCH /channels/{discord.channel.id}/messages/")) <= 4
     discord.assert_clean()
 
 
-@pytest.mark.parametrize("fault", [{"status": 502}, {"status": 500}, {"reset": True}])
+@pytest.mark.parametrize(
+    ("fault", "times"), [({"status": 502}, 3), ({"status": 500}, 3), ({"reset": True}, 2)], ids=["502", "500", "reset"]
+)
 async def test_burst_of_server_errors_delays_the_picture_and_loses_nothing(
-    discord: Discord, bot: BotProcess, fault: dict[str, object]
+    discord: Discord, bot: BotProcess, fault: dict[str, object], times: int
 ) -> None:
     use = await imagine(discord, RUNNING, steps=5)
     await use.wait(lambda message: message.buttons)
-    discord.fault(r"PATCH /channels/\d+/messages/\d+", times=3, **fault)
+    discord.fault(r"PATCH /channels/\d+/messages/\d+", times=times, **fault)
     await use.wait(is_result, timeout=50)
     assert len(discord.messages(discord.channel)) == 1
 
