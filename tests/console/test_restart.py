@@ -41,7 +41,7 @@ async def test_orderly_stop_is_quick_with_pages_open_and_keeps_what_waits(start:
     async with start() as service:
         service.env["IMAGINE_BOT__CONSOLE__PORT"] = service.url.rsplit(":", 1)[1]
         async with session_at(service.url) as person, session_at(service.url) as other:
-            await person.draw("[step=0.2] drawing", -1, 20)
+            await person.draw("[step=0.2] drawing", -1, 10)
             await person.draw("waiting")
             async with other.client.stream("GET", "/gradio_api/heartbeat/open"):
                 assert await service.stop(timeout=20) == ExitCode.OK

@@ -237,14 +237,15 @@ async def test_password_and_limits_hold_for_sessions_scripts_and_addresses(start
 
 
 @pytest.mark.timeout(120)  # imports torch, beside whatever else this machine does
-async def test_demo_draws_a_red_apple_and_nothing_wants_to_leave_this_machine(start: Start) -> None:
-    async with start(pipeline__model="demo") as service, session_at(service.url) as person:
-        await person.draw("a red apple", 7, 20)
-        await person.wait_for_pictures(1, timeout_s=50)
-        event, _ = await call_draw(service.url)
-        assert event == "complete"
-        assert service.guard_file.with_suffix(".on").exists(), "the guard was not there"
-        assert service.attempts == []
+async def test_demo_draws_a_red_apple_and_nothing_wants_to_leave_this_machine(shared: PageProcess) -> None:
+    async with session_at(shared.url) as person:
+        await person.draw("a red apple", 7, 20, "square", 1, None, 0.6, "", "demo")
+        (html,) = await person.wait_for_pictures(1, timeout_s=100)
+        small = html.split('src="')[1].split('"')[0]
+        spec = read_spec((await person.client.get(small.replace(".webp", ".png"))).content)
+        assert spec is not None and (spec.model, spec.seed, spec.steps) == ("demo", 7, 20)
+        assert shared.guard_file.with_suffix(".on").exists(), "the guard was not there"
+        assert shared.attempts == []
 
 
 async def test_all_of_the_above_made_no_connection_to_elsewhere(shared: PageProcess) -> None:
