@@ -251,6 +251,21 @@ def flip(path: Path, *, keeps_time: bool = True) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+@pytest.fixture
+def late_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are checked when a picture is there, as gigabytes of them are."""
+    check, wait = PackedFile.check, PackedFile.wait
+
+    def check_now(file: PackedFile, timeout_s: float | None) -> bool:
+        if file._checking is None:
+            check(file)
+        return wait(file, timeout_s)
+
+    monkeypatch.setattr(PackedFile, "check", lambda _file: None)
+    monkeypatch.setattr(PackedFile, "wait", check_now)
+
+
+@pytest.mark.usefixtures("late_checks")
 @pytest.mark.parametrize("part", ["dit.int8", "t5.int8", "clip.bfloat16"])
 def test_damaged_weights_are_packed_again_and_draw_the_picture_that_whole_ones_draw(
     streaming_engine: FluxEngine, tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
@@ -293,6 +308,7 @@ def test_readings_of_unchecked_weights_are_not_kept(
     assert not (tmp_path / "prompts").exists()
 
 
+@pytest.mark.usefixtures("late_checks")
 def test_failure_that_damaged_weights_explain_is_made_good(
     streaming_engine: FluxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
