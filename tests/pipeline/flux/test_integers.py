@@ -113,7 +113,7 @@ from tests.pipeline.flux.accuracy import seeded
 
 transformer = seeded(partial(SmallDiT, joint_blocks=1, single_blocks=1), Format.INT8, torch.float32, "cpu")
 inputs = random_inputs(transformer.module, 64, "cpu", torch.float32)
-inputs |= {name: inputs[name][:, :64] for name in ("prompt_emb", "text_ids")}  # 512 words would take half a minute
+inputs |= {name: inputs[name][:, :20] for name in ("prompt_emb", "text_ids")}  # 512 words would take half a minute
 inputs |= {"schedule": torch.tensor([500.0]), "timestep": torch.tensor([500.0]), "progress_id": 0}
 with torch.no_grad():
     wanted = transformer.predict(dit=transformer.module, **inputs)
