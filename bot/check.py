@@ -378,9 +378,11 @@ def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> in
     On a GPU a large model keeps in it what the card does not hold of the transformer, in 8 bits; all else is read
     from the disk when it is needed.
     """
-    if card.is_offloaded and gpu is not None:
-        return max(0, _weights(card, "dit", config) // MIB - config.limit_mib(gpu.total_mib))
     kinds = [kind for kind in card.files if not kind.startswith("tokenizer")]
+    if card.is_offloaded and gpu is not None:
+        streamed = ["dit"] if "dit" in kinds else kinds
+        weights = sum(_weights(card, kind, config) for kind in streamed)
+        return max(0, weights // MIB - config.limit_mib(gpu.total_mib))
     return _BYTES_PER_WEIGHT * sum(_weights(card, kind, config) for kind in kinds) // MIB
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -106,19 +107,22 @@ class _LatestValue:
     def __init__(self, deliver: Callable[[Progress], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._deliver = deliver
+        self._lock = threading.Lock()  # whether there is a value, and thereby a call to come, is asked on both sides
         self._value: Progress | None = None
         self._is_closed = False
 
     def put(self, value: Progress) -> None:
         """Called on the gpu thread."""
-        is_scheduled = self._value is not None
-        self._value = value
+        with self._lock:
+            is_scheduled = self._value is not None
+            self._value = value
         if not is_scheduled:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is watching any more
                 self._loop.call_soon_threadsafe(self._hand_over)
 
     def _hand_over(self) -> None:
-        value, self._value = self._value, None
+        with self._lock:
+            value, self._value = self._value, None
         if value is not None and not self._is_closed:
             self._deliver(value)
 

@@ -507,16 +507,17 @@ def compile_blocks(transformer: Transformer, residency: Residency, models_dir: P
 
 @contextmanager
 def in_float32_on_the_cpu(module: torch.nn.Module) -> Iterator[None]:
-    """Move the weights there for a while; those on the card stay where they are, so that going back takes no memory."""
-    weights = list(module.parameters())
-    kept = [weight.data for weight in weights]
+    """Move what it computes with there for a while; what lies on the card stays, so that going back takes no memory."""
+    tensors = [*module.parameters(), *module.buffers()]
+    kept = [tensor.data for tensor in tensors]
     try:
-        for weight in weights:
-            weight.data = weight.data.to("cpu", torch.float32)
+        for tensor in tensors:
+            dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype  # a buffer may hold indices
+            tensor.data = tensor.data.to("cpu", dtype)
         yield
     finally:
-        for weight, data in zip(weights, kept, strict=True):
-            weight.data = data
+        for tensor, data in zip(tensors, kept, strict=True):
+            tensor.data = data
 
 
 def default_threads() -> int:

@@ -49,12 +49,16 @@ class Ring:
         self.user: object = None  # who fed it last
         self.restore()
 
-    def release(self) -> None:
-        """Give the memory of the slots back; whoever was fed has let go of them, and is fed anew the next time."""
+    def forget(self) -> None:
+        """Let go of the blocks that were fed, which may be page-locked; whoever fed them feeds anew the next time."""
         self._end_run()
         if self._copies is not None:
-            self._copies.synchronize()
+            self._copies.synchronize()  # they are read until then
         self.user = None
+
+    def release(self) -> None:
+        """Give the memory of the slots back, which whoever was fed has let go of."""
+        self.forget()
         self.slots.clear()
 
     def restore(self) -> None:

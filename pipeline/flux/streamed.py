@@ -106,9 +106,14 @@ class Streamed:
         memory runs out meanwhile, nothing can run before a call that succeeds.
         """
         stays = {name for name in self.blocks if resident is None or name in (REST, *WORDS) or name in resident}
+        if self._ring is not None and self._ring.user is self:
+            self._ring.forget()
         self._ring = None  # until every block has found its place: half of them would run with the bytes of others
         self._views.clear()
         self._is_in_phase = False
+        for name in stays & self._waiting.keys():  # first, since what is page-locked leaves no room for others
+            self._attach(self.blocks[name], self._packed[name])
+            del self._waiting[name]
         for name, block in self.blocks.items():
             if name not in stays and name not in self._waiting:
                 data = self._packed[name]
@@ -118,7 +123,6 @@ class Streamed:
         for name in stays - self._placed:
             self._attach(self.blocks[name], self._packed[name].to("cpu" if name in WORDS else self.device))
             self._placed.add(name)
-            self._waiting.pop(name, None)
         self._ring = ring
 
     def leave_ring(self) -> None:

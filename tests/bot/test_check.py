@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -309,6 +310,18 @@ def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
     assert only(findings, "memory").text.startswith("1000 MiB needed")
     assert only(findings, "gpu memory").text == "2000 MiB needed, 7600 MiB free, of which 7004 MiB are used"
     assert "loaded once" in only(findings, "speed").text
+
+
+@pytest.mark.usefixtures("gpu")
+def test_big_model_of_other_parts_is_checked_as_well(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(clean_place)
+    parts = {kind: file for kind, file in MAJICFLUS_V1.files.items() if kind != "dit"} | {
+        "unet": MAJICFLUS_V1.files["dit"]
+    }
+    other = replace(MAJICFLUS_V1, files=parts)
+    monkeypatch.setattr(check, "choose_model", lambda _config: (other, "for a test"))
+    findings = check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False)
+    assert only(findings, "memory").mark is Mark.OK
 
 
 @pytest.mark.usefixtures("gpu")

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from bot.executors.base import Executor
-from bot.executors.thread import ThreadExecutor
+from bot.executors.thread import ThreadExecutor, _LatestValue
 from bot.jobs import StopReason, StopSignal
 from pipeline import EngineDead, GenerationFailed, GenerationStopped, ImageSpec, Progress, Stage
 from pipeline.config import PipelineConfig
@@ -159,3 +159,46 @@ async def test_another_model_replaces_the_loaded_one(spec: ImageSpec) -> None:
         await executor.run(replace(spec, model=model), on_progress=ignore, stop=StopSignal())
     await executor.close(2.0)
     assert events == ["load a", "draw a", "close a", "draw b", "close b"]
+
+
+async def test_progress_is_not_lost_if_the_loop_takes_the_last_at_that_very_moment() -> None:
+    """Between the gpu thread's look whether a call is still to come and its leaving a value for that call."""
+    delivered: list[int] = []
+    calls: list[Callable[[], None]] = []  # that the loop has been asked for
+
+    class Loop:
+        def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
+            calls.append(call)
+
+    class Interrupted(_LatestValue):
+        """The loop takes its turn, if it can, just after the gpu thread has looked."""
+
+        taking: threading.Thread | None = None
+
+        @property
+        def _value(self) -> Progress | None:  # type: ignore[override]
+            found: Progress | None = self.__dict__["_value"]
+            if found is not None and threading.current_thread().name == "gpu":
+                self.taking = threading.Thread(target=calls.pop())
+                self.taking.start()
+                self.taking.join(0.2)
+            return found
+
+        @_value.setter
+        def _value(self, value: Progress | None) -> None:
+            self.__dict__["_value"] = value
+
+    def put(step: int) -> None:
+        latest.put(Progress(stage=Stage.DENOISING, step=step, steps=4))
+
+    latest = Interrupted(lambda progress: delivered.append(progress.step))
+    latest._loop = Loop()  # type: ignore[assignment]
+    put(1)
+    thread = threading.Thread(target=put, args=(2,), name="gpu")
+    thread.start()
+    thread.join()
+    assert latest.taking is not None
+    latest.taking.join()
+    for call in calls:
+        call()
+    assert delivered[-1] == 2

@@ -395,6 +395,22 @@ def test_picture_that_overflows_in_16_bits_is_decoded_in_float32_and_no_step_is_
     assert all(torch.equal(weight, before[name]) for name, weight in decoder.state_dict().items())
 
 
+def test_buffers_go_to_the_cpu_in_float32_with_the_weights_and_indices_stay_whole() -> None:
+    module = torch.nn.BatchNorm2d(2).to("meta", torch.bfloat16)
+    module.to_empty(device="cpu")
+    running, mean = module.running_mean, torch.tensor([1.0, 2.0], dtype=torch.bfloat16)
+    assert running is not None
+    running.copy_(mean)
+    with engine_module.in_float32_on_the_cpu(module):
+        dtypes = {name: tensor.dtype for name, tensor in module.state_dict().items()}
+        assert dtypes.pop("num_batches_tracked") is torch.int64
+        assert set(dtypes.values()) == {torch.float32}
+        module.eval()(torch.zeros(1, 2, 4, 4))
+    assert module.running_mean is running
+    assert running.dtype is torch.bfloat16
+    assert torch.equal(running, mean)
+
+
 def test_autoencoder_has_the_memory_of_the_ring_to_itself(
     streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

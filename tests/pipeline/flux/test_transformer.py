@@ -147,6 +147,42 @@ def test_run_that_was_broken_off_leaves_no_wrong_weights_behind(make: Make) -> N
         assert equal(run(transformer), whole)
 
 
+class FewCopies:
+    """Stands in for page-locked memory that has room for so many blocks at a time."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.refused = room, 0
+
+    def copy(self, data: Tensor) -> Tensor:
+        if not self.room:
+            self.refused += 1
+            return data
+        self.room -= 1
+        copied = data.clone()
+        weakref.finalize(copied, self._make_room)
+        return copied
+
+    def _make_room(self) -> None:
+        self.room += 1
+
+
+def test_block_that_comes_to_the_card_leaves_its_page_locked_memory_to_the_next(make: Make) -> None:
+    """Neither the ring, which went through the blocks again and again, nor the order of placing keeps it."""
+    transformer = make(placed=False)
+    first, second, *others = transformer.running
+    copies = FewCopies(len(others) + 1)
+    transformer._locked = copies  # type: ignore[assignment]
+    ring = ring_for(transformer, 2)
+    transformer.place([first], ring=ring)
+    before = run(transformer)
+    transformer.place([second], ring=ring)
+    assert copies.refused == 0
+    assert copies.room == 0
+    assert equal(run(transformer), before)
+    transformer.place()
+    assert copies.room == len(others) + 1
+
+
 def test_modulation_is_computed_once_per_prompt_and_schedule(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     transformer = make()
     visits: list[int] = []
