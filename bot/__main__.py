@@ -28,6 +28,7 @@ from pipeline.errors import (
     EngineDead,
     FetchFailed,
     GenerationStopped,
+    GpuUnusable,
     HubSilent,
     InvalidSpec,
     ModelFilesMissing,
@@ -209,7 +210,7 @@ def draw(
     from bot import logs
     from bot.config import LogConfig, load_config
     from pipeline import files
-    from pipeline.models import choose_model, find_model
+    from pipeline.models import choose_model, demand_gpu, find_model
     from pipeline.png import encode_png
     from pipeline.source import resolve_with_source
 
@@ -228,6 +229,7 @@ def draw(
     path = png_path(output, spec.prompt, spec.seed)
     if flaws := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # at once, not after importing torch
+    demand_gpu(card, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
     written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
     _show_picture(drawn, written)
@@ -271,7 +273,7 @@ def fetch(
     from bot import logs
     from bot.config import LogConfig, load_config
     from pipeline import files
-    from pipeline.hardware import find_gpu
+    from pipeline.hardware import look_at_gpu
     from pipeline.models import AUTO, MAJICFLUS_V1, find_model
 
     config, _ = load_config(config_path)
@@ -291,7 +293,7 @@ def fetch(
         for path in replaced:
             say("•", f"replaced a file that differed from the hub's: {path}", style="yellow", on_stderr=False)
         say("✔", "all files are there and whole", style="green", on_stderr=False)
-    if card.is_offloaded and config.pipeline.device != "cpu" and find_gpu() is not None:
+    if card.is_offloaded and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
         logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
         _prepare(config.pipeline, card, is_wanted=prepare)
 
@@ -381,6 +383,10 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
             lines = "\n".join(f"  {path}" for path in error.paths)
             way_out = f"imagine-bot fetch {error.model}"
             return f"{error.model} lacks these files, or they are not whole:\n{lines}\n→ {way_out}", ExitCode.USAGE
+        case GpuUnusable():
+            which = f"{error.gpu}: " if error.gpu else ""
+            text = f"{error.model} needs a graphics card that PyTorch can use; {which}{error.obstacle}"
+            return f'{text}\n→ {error.way_out}, or draw with [pipeline] model = "demo"', ExitCode.USAGE
         case HubSilent():
             lines = "\n".join(f"  {repo}: {reason}" for repo, reason in error.reasons.items())
             way_out = "check the connection, or name another hub in [pipeline] endpoint; then run the command again"

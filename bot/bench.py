@@ -113,7 +113,7 @@ def engine(
     from rich.progress import Progress
 
     from bot.config import load_config
-    from pipeline.hardware import find_gpu
+    from pipeline.hardware import look_at_gpu
     from pipeline.timing import describe_machine, time_engine
 
     for names, known in ((system or [], SYSTEMS), (peer or [], PEERS), ([emulate] if emulate else [], EMULATIONS)):
@@ -125,9 +125,12 @@ def engine(
     _check_folder(output)
     _check_folder(markdown)
     config, _ = load_config(config_path)
-    gpu = find_gpu()
+    state = look_at_gpu()
+    gpu = state.gpu
     if gpu is None:
         raise typer.BadParameter("there is no NVIDIA GPU here; on a CPU a model of this size takes minutes per step")
+    if not state.is_usable:
+        raise typer.BadParameter(f"{gpu.description}: {state.obstacle}; {state.way_out}")
     conditions = Conditions(
         limit_mib=limit or config.pipeline.limit_mib(gpu.total_mib),
         sides_px=sides,

@@ -38,7 +38,7 @@ from bot.config import (
 )
 from bot.console.server import PORT_WAY_OUT, check_exposure, listen
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
-from bot.executors import ANY_DEVICE, INSTALL_CUDA, INSTALL_DRIVER
+from bot.executors import ANY_DEVICE
 from bot.logs import redact
 from bot.store import preflight
 from bot.store.database import LET_WRITE, NAME_A_FOLDER, file_in_the_way, rehearse_migrations
@@ -46,7 +46,7 @@ from bot.store.images import ImageStore
 from pipeline import UnknownModel, files
 from pipeline.cards import ModelCard
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
-from pipeline.hardware import MIB, Gpu, find_gpu, torch_has_cuda
+from pipeline.hardware import MIB, Gpu, GpuState, look_at_gpu
 from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
 from pipeline.outlook import PACKED_GB, look_ahead
 
@@ -241,7 +241,8 @@ def check_disk(config: StorageConfig) -> list[Finding]:
 
 def check_machine(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     """The card, the model that would be used and its files, and memory against what it takes. Blocks."""
-    gpu = find_gpu()
+    state = look_at_gpu()
+    gpu = state.gpu
     try:
         card, reason = choose_model(config)
     except UnknownModel as error:
@@ -250,30 +251,36 @@ def check_machine(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     text = f"{card.title} ({card.name}): {reason}"
     is_fallback = config.model == AUTO and card is DEMO and gpu is not None
     way_out = f"imagine-bot fetch {MAJICFLUS_V1.name}, to draw with it" if is_fallback else ""
-    findings = [*_check_gpu(gpu, card, config), (note if is_fallback else ok)("model", text, way_out)]
+    findings = [*_check_gpu(state, card, config), (note if is_fallback else ok)("model", text, way_out)]
     if flaws:
         way_out = f"imagine-bot fetch {card.name}"
         return findings + [problem("files", f"{flaw.path} {flaw.reason}", way_out) for flaw in flaws]
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
-    on_gpu = gpu is not None and config.device != "cpu"
+    on_gpu = state.is_usable and config.device != "cpu"
     findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
     if on_gpu and card.is_offloaded:
         findings.append(_check_outlook(card, config))
     return findings
 
 
-def _check_gpu(gpu: Gpu | None, card: ModelCard, config: PipelineConfig) -> list[Finding]:
-    if gpu is None:
-        text = "no NVIDIA card that its driver knows of"
-        if card.is_offloaded or config.device == "cuda":
-            settings = [ANY_DEVICE] if config.device == "cuda" else []
-            settings += ['set [pipeline] model = "demo"'] if card.is_offloaded else []
-            return [problem("gpu", text, f"{INSTALL_DRIVER}, or {' and '.join(settings)}")]
+def _check_gpu(state: GpuState, card: ModelCard, config: PipelineConfig) -> list[Finding]:
+    gpu = state.gpu
+    text = state.obstacle if gpu is None else f"{gpu.name}, {gpu.total_mib} MiB, driver {gpu.driver}"
+    if config.device == "cpu":
+        slow = f"{text}; {card.name} draws on the CPU, as [pipeline] device says"
+        if card.is_offloaded:
+            return [note("gpu", f"{slow}: a picture takes hours, and tens of gigabytes of memory")]
+        return [note("gpu", slow) if gpu is None else ok("gpu", slow)]
+    if state.is_usable:
+        return [ok("gpu", text)]
+    settings = [ANY_DEVICE] if config.device == "cuda" else []
+    settings += ['set [pipeline] model = "demo"'] if card.is_offloaded else []
+    if gpu is None and not settings:
         return [note("gpu", f"{text}; {card.name} draws on the CPU")]
-    text = f"{gpu.name}, {gpu.total_mib} MiB, driver {gpu.driver}"
-    if config.device != "cpu" and not torch_has_cuda():
-        return [problem("gpu", f"{text}; but the installed PyTorch was built without CUDA", INSTALL_CUDA)]
-    return [ok("gpu", text)]
+    if gpu is not None:
+        text = f"{text}; but {state.obstacle}"
+        settings = settings or ['set [pipeline] device = "cpu"']
+    return [problem("gpu", text, f"{state.way_out}, or {' and '.join(settings)}")]
 
 
 def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:

@@ -6,7 +6,7 @@
     config.py    PipelineConfig: model, paths, memory budget. Plain data.
     cards.py     ModelCard: what is true of a model before loading it; card.resolve(options) → spec
     models.py    MODELS: name → card; choose_model(); create_engine() imports torch on demand
-    hardware.py  the GPU as its driver describes it. No torch.
+    hardware.py  the GPU as its driver describes it, and whether PyTorch can use it. No torch.
     speed.py     what a card was measured at, and the 8-bit format that follows. No torch.
     outlook.py   how a large model will run here, for `check` and `/admin stats`. No torch.
     plan.py      what stays on the card, what is streamed: arithmetic. No torch.
@@ -31,6 +31,7 @@ from pipeline.errors import (
     FetchFailed,
     GenerationFailed,
     GenerationStopped,
+    GpuUnusable,
     InvalidSpec,
     ModelFilesMissing,
     OutOfMemory,
@@ -48,6 +49,7 @@ __all__ = [
     "GeneratedImage",
     "GenerationFailed",
     "GenerationStopped",
+    "GpuUnusable",
     "ImageOptions",
     "ImageSpec",
     "InvalidSpec",

@@ -4,6 +4,7 @@ PipelineError                    who reacts
 ├─ InvalidSpec                   the person: change the request
 ├─ UnknownModel                  the person or the operator
 ├─ ModelFilesMissing             the operator: fetch the files
+├─ GpuUnusable                   the operator: the card, its driver, PyTorch, or a smaller model
 ├─ HubSilent                     the operator: the connection, or the hub's address
 ├─ FetchFailed                   the operator: fetch again; what arrived is kept
 ├─ DiskFull                      the operator: make room
@@ -50,6 +51,14 @@ class ModelFilesMissing(PipelineError):
         super().__init__(f"model {model!r} lacks {len(paths)} file(s): {', '.join(map(str, paths))}")
         self.model = model
         self.paths = tuple(paths)
+
+
+class GpuUnusable(PipelineError):
+    """A model that is too large for a CPU has no card here that PyTorch can compute on."""
+
+    def __init__(self, model: str, *, gpu: str, obstacle: str, way_out: str) -> None:
+        super().__init__(f"model {model!r} needs a graphics card: {f'{gpu}: ' if gpu else ''}{obstacle}")
+        self.model, self.gpu, self.obstacle, self.way_out = model, gpu, obstacle, way_out
 
 
 class HubSilent(PipelineError):

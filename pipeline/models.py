@@ -16,11 +16,11 @@ from pipeline import files
 from pipeline.cards import ModelCard, ModelFile
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
-from pipeline.errors import UnknownModel
-from pipeline.hardware import find_gpu
+from pipeline.errors import GpuUnusable, UnknownModel
+from pipeline.hardware import look_at_gpu
 from pipeline.spec import Aspect
 
-__all__ = ["MODELS", "ModelCard", "ModelFile", "choose_model", "create_engine", "find_model"]
+__all__ = ["MODELS", "ModelCard", "ModelFile", "choose_model", "create_engine", "demand_gpu", "find_model"]
 
 AUTO: Final = "auto"
 _FLUX_REPO: Final = "black-forest-labs/FLUX.1-dev"
@@ -149,8 +149,8 @@ def choose_model(config: PipelineConfig) -> tuple[ModelCard, str]:
         return find_model(config.model), "named in the configuration"
     if config.device == "cpu":
         return DEMO, "the configuration asks for the CPU"
-    if find_gpu() is None:
-        return DEMO, "no NVIDIA GPU was found"
+    if not (state := look_at_gpu()).is_usable:
+        return DEMO, state.obstacle if state.gpu is None else f"{state.gpu.name} cannot be used: {state.obstacle}"
     if missing := files.missing(MAJICFLUS_V1, config.models_dir):
         return DEMO, f"{len(missing)} file(s) of {MAJICFLUS_V1.name} are missing or not whole"
     return MAJICFLUS_V1, "its files are whole and there is a GPU"
@@ -163,13 +163,24 @@ def usable_models(config: PipelineConfig) -> list[ModelCard]:
         UnknownModel
     """
     chosen, _ = choose_model(config)
-    has_gpu = config.device != "cpu" and find_gpu() is not None
+    has_gpu = config.device != "cpu" and look_at_gpu().is_usable
     others = [
         card
         for card in MODELS.values()
         if card is not chosen and (has_gpu or not card.is_offloaded) and not files.missing(card, config.models_dir)
     ]
     return [chosen, *others]
+
+
+def demand_gpu(card: ModelCard, config: PipelineConfig) -> None:
+    """See that a large model has a card to be drawn on, unless the CPU is asked for by name. Takes milliseconds.
+
+    Raises:
+        GpuUnusable
+    """
+    if card.is_offloaded and config.device != "cpu" and not (state := look_at_gpu()).is_usable:
+        gpu = "" if state.gpu is None else state.gpu.description
+        raise GpuUnusable(card.name, gpu=gpu, obstacle=state.obstacle, way_out=state.way_out)
 
 
 def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
@@ -180,8 +191,10 @@ def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None
 
     Raises:
         UnknownModel
+        GpuUnusable: it is large, and there is only the CPU.
     """
     card = find_model(name)
+    demand_gpu(card, config)
     match card.family:
         case "fake":
             from pipeline.fake import FakeEngine

@@ -11,7 +11,7 @@ from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.errors import OutOfMemory
 from pipeline.files import read_header
-from pipeline.hardware import MIB, find_gpu
+from pipeline.hardware import MIB, find_gpu, look_at_gpu
 from pipeline.plan import EFFICIENCY, REST, Plan, floor_seconds, plan_blocks
 from pipeline.spec import Aspect
 from pipeline.speed import CardSpeed, packed_path, read_speed
@@ -34,9 +34,13 @@ class Outlook:
 
 
 def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
-    """None for a small model, without a card, or before the card was measured. Takes milliseconds."""
-    if not card.is_offloaded or config.device == "cpu" or (gpu := find_gpu()) is None:
+    """None for a small model, without a usable card, or before the card was measured. Takes milliseconds."""
+    if not card.is_offloaded or config.device == "cpu":
         return None
+    state = look_at_gpu()
+    if state.gpu is None or not state.is_usable:
+        return None
+    gpu = state.gpu
     speed = read_speed(config.models_dir, gpu)
     if speed is None:
         return None

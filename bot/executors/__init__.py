@@ -9,13 +9,11 @@ from typing import Final
 from bot.errors import ConfigError
 from bot.executors.base import Executor
 from pipeline.config import PipelineConfig
-from pipeline.hardware import find_gpu, torch_has_cuda
+from pipeline.hardware import look_at_gpu
 from pipeline.models import create_engine
 
 __all__ = ["Executor", "create_executor"]
 
-INSTALL_DRIVER: Final = "install the NVIDIA driver (nvidia-smi must list the card)"
-INSTALL_CUDA: Final = "install the CUDA build of PyTorch, see docs/operating.md"
 ANY_DEVICE: Final = 'set [pipeline] device = "auto"'
 
 
@@ -28,13 +26,10 @@ def create_executor(config: PipelineConfig, *, stop_grace_s: float, prompts_dir:
     Raises:
         ConfigError: it has to be a card, and there is none that PyTorch can use; only loading would notice that.
     """
-    if config.device == "cuda":
-        for is_there, what, way_out in (
-            (find_gpu() is not None, "no NVIDIA card that its driver knows of", INSTALL_DRIVER),
-            (torch_has_cuda(), "the installed PyTorch was built without CUDA", INSTALL_CUDA),
-        ):
-            if not is_there:
-                raise ConfigError([f"[pipeline] device is cuda, but {what}"], way_out=f"{way_out}, or {ANY_DEVICE}")
+    if config.device == "cuda" and not (state := look_at_gpu()).is_usable:
+        which = "" if state.gpu is None else f"{state.gpu.description}: "
+        problem = f"[pipeline] device is cuda, but {which}{state.obstacle}"
+        raise ConfigError([problem], way_out=f"{state.way_out}, or {ANY_DEVICE}")
     from bot.executors.thread import ThreadExecutor
 
     return ThreadExecutor(

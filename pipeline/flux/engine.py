@@ -28,7 +28,14 @@ from PIL import Image
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
-from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
+from pipeline.errors import (
+    EngineDead,
+    GenerationFailed,
+    GenerationStopped,
+    GpuUnusable,
+    InvalidSpec,
+    OutOfMemory,
+)
 from pipeline.flux.checkpoint import Arithmetic, Loaded, choose_arithmetic, load_pipeline
 from pipeline.flux.formats import Format
 from pipeline.flux.memory import available_bytes, hold_to, room_bytes, start_cuda, total_mib, translate
@@ -38,7 +45,7 @@ from pipeline.flux.preview import Previewer
 from pipeline.flux.prompts import PromptMemory
 from pipeline.flux.tiles import in_tiles
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency, Transformer
-from pipeline.hardware import MIB, why_slow
+from pipeline.hardware import INSTALL_DRIVER, MIB, TorchBuild, find_gpu, judge_gpu, why_slow
 from pipeline.plan import (
     BYTES_PER_DECODED_PIXEL,
     EFFICIENCY,
@@ -79,7 +86,7 @@ class FluxEngine:
         self._config = config
         self._prompts_dir = prompts_dir
         self._read = read
-        self._device = choose_device(config.device)
+        self._device = choose_device(config.device, card)
         self._limit_bytes = 0  # of the card's memory, known when it is loaded
         self._found_bytes = 0  # the same, or what other programs had left of it when the blocks were placed
         self._pipe: FluxImagePipeline | None = None
@@ -525,18 +532,32 @@ def default_threads() -> int:
     return _TORCH_THREADS - 1 if _TORCH_THREADS > 2 else _TORCH_THREADS
 
 
-def choose_device(setting: str) -> str:
+def choose_device(setting: str, card: ModelCard) -> str:
     """Return `cuda` or `cpu` for a setting of `auto`, `cuda` or `cpu`.
 
     Raises:
         GenerationFailed: it has to be `cuda`, and PyTorch finds no card.
+        GpuUnusable: the model is large, and nobody asked for the CPU by name.
     """
     if setting == "cpu":
+        if card.is_offloaded:
+            log.warning(
+                "%s draws on the CPU, as [pipeline] device says: that takes hours and tens of gigabytes", card.name
+            )
         return "cpu"
-    if torch.cuda.is_available():
+    build = TorchBuild(
+        version=torch.__version__, cuda=torch.version.cuda, architectures=tuple(torch.cuda.get_arch_list())
+    )
+    state = judge_gpu(find_gpu(), build)
+    # Some containers have CUDA and not the part of the driver that describes cards.
+    if torch.cuda.is_available() and (state.gpu is None or state.is_usable):
         return "cuda"
+    obstacle = state.obstacle or "PyTorch finds no graphics card that it can use"
+    if card.is_offloaded:
+        gpu = "" if state.gpu is None else state.gpu.description
+        raise GpuUnusable(card.name, gpu=gpu, obstacle=obstacle, way_out=state.way_out or INSTALL_DRIVER)
     if setting == "cuda":
-        raise GenerationFailed("PyTorch finds no graphics card that it can use")
+        raise GenerationFailed(f"PyTorch finds no graphics card that it can use: {obstacle}")
     return "cpu"
 
 

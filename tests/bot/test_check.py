@@ -31,7 +31,7 @@ from bot.errors import ExitCode
 from bot.store.database import Database
 from bot.store.images import ImageStore
 from pipeline.config import PipelineConfig
-from pipeline.hardware import Gpu
+from pipeline.hardware import Gpu, TorchBuild
 from pipeline.models import DEMO, MAJICFLUS_V1
 from pipeline.speed import write_speed
 from tests.discord_server import Discord, Permission
@@ -62,15 +62,12 @@ def enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, enough_memory: None) -> None:
     """An 8 GB card with its driver."""
-    monkeypatch.setattr(check, "find_gpu", lambda: CARD)
-    monkeypatch.setattr("pipeline.models.find_gpu", lambda: CARD)
-    monkeypatch.setattr(check, "torch_has_cuda", lambda: True)
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: CARD)
 
 
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch, enough_memory: None) -> None:
-    monkeypatch.setattr(check, "find_gpu", lambda: None)
-    monkeypatch.setattr("pipeline.models.find_gpu", lambda: None)
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: None)
 
 
 # --- token ------------------------------------------------------------------------------------------------
@@ -327,7 +324,6 @@ def test_big_model_of_other_parts_is_checked_as_well(clean_place: Path, monkeypa
 @pytest.mark.usefixtures("gpu")
 def test_speed_is_told_from_what_was_measured_and_packed(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model(clean_place)
-    monkeypatch.setattr("pipeline.outlook.find_gpu", lambda: CARD)
     write_measured(clean_place)
     finding = only(check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False), "speed")
     assert finding.mark is Mark.OK
@@ -380,10 +376,36 @@ def test_too_little_memory_is_a_problem_unless_the_bot_itself_holds_it(
 
 @pytest.mark.usefixtures("gpu")
 def test_a_torch_without_cuda_beside_a_card_is_a_problem(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "torch_has_cuda", lambda: False)
+    monkeypatch.setattr("pipeline.hardware.torch_build", lambda: TorchBuild(version="2.15.0+cpu", cuda=None))
     finding = only(check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False), "gpu")
     assert finding.mark is Mark.PROBLEM
     assert "PyTorch" in finding.text
+
+
+@pytest.mark.usefixtures("enough_memory")
+@pytest.mark.parametrize(("model", "way_out"), [("auto", 'device = "cpu"'), ("flux1-dev", 'model = "demo"')])
+def test_card_or_driver_that_torch_cannot_use_is_a_problem_and_never_counts_as_one(
+    clean_place: Path, monkeypatch: pytest.MonkeyPatch, model: str, way_out: str
+) -> None:
+    old = replace(CARD, name="NVIDIA GeForce GTX 1070", driver="535.183.01", compute_capability=(6, 1))
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: old)
+    write_model(clean_place)
+    findings = check.check_machine(PipelineConfig(models_dir=clean_place, model=model), is_running=False)
+    found = only(findings, "gpu")
+    assert found.mark is Mark.PROBLEM
+    assert "GTX 1070" in found.text and "535.183.01" in found.text and "6.1" in found.text
+    assert "7.5" in found.way_out and found.way_out.endswith(way_out)
+    assert not [finding for finding in findings if finding.topic == "gpu memory"]
+    if model == "auto":
+        assert "(demo)" in only(findings, "model").text
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_large_model_on_the_cpu_is_said_to_take_hours(clean_place: Path) -> None:
+    config = PipelineConfig(models_dir=clean_place, model="flux1-dev", device="cpu")
+    found = only(check.check_machine(config, is_running=False), "gpu")
+    assert found.mark is Mark.NOTE
+    assert "hours" in found.text
 
 
 @pytest.mark.usefixtures("no_gpu")

@@ -25,11 +25,14 @@ from pipeline import files
 from pipeline.cards import ModelCard
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from pipeline.fetch import FetchProgress
-from pipeline.hardware import Gpu
+from pipeline.hardware import Gpu, TorchBuild
 from pipeline.png import read_spec
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
+OLD_CARD = Gpu(
+    name="NVIDIA GeForce GTX 1070", driver="535.183.01", total_mib=8192, free_mib=8000, compute_capability=(6, 1)
+)
 BOT_TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.abcdefghijklmnopqrstuvwxyz0123456789AB"
 COMMAND = [sys.executable, "-m", "bot"]
 
@@ -332,12 +335,29 @@ def test_device_that_is_not_there_is_a_refusal_before_anything_is_loaded(
 ) -> None:
     monkeypatch.setenv("IMAGINE_BOT__PIPELINE__DEVICE", "cuda")
     monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODEL", "demo")
-    monkeypatch.setattr("bot.executors.find_gpu", lambda: object() if has_card else None)
-    monkeypatch.setattr("bot.executors.torch_has_cuda", lambda: False)
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: OLD_CARD if has_card else None)
+    monkeypatch.setattr("pipeline.hardware.torch_build", lambda: TorchBuild(version="2.15.0+cpu", cuda=None))
     result = invoke(command, *(["a red apple"] if command == "draw" else []))
     assert result.exit_code == ExitCode.USAGE
     assert "[pipeline] device is cuda, but" in result.stderr
     assert says in result.stderr and 'or set [pipeline] device = "auto"' in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "draw"])
+@pytest.mark.parametrize("gpu", [OLD_CARD, None])
+def test_large_model_never_falls_to_the_cpu_in_silence(
+    monkeypatch: pytest.MonkeyPatch, command: str, gpu: Gpu | None
+) -> None:
+    """The error names card, driver, what is needed and the way out, before torch is imported."""
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODEL", "flux1-dev")
+    monkeypatch.setattr(files, "missing", lambda *_: [])
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: gpu)
+    result = invoke(command, *(["a red apple"] if command == "draw" else []))
+    assert result.exit_code == ExitCode.USAGE
+    assert "flux1-dev needs a graphics card" in result.stderr
+    expected = ("GTX 1070", "535.183", "6.1", "7.5 or more") if gpu else ("no NVIDIA card", "install the NVIDIA driver")
+    assert all(words in result.stderr for words in expected)
+    assert '[pipeline] model = "demo"' in result.stderr
 
 
 # --- fetch ------------------------------------------------------------------------------------------------

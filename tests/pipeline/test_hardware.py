@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pynvml
 import pytest
 
-from pipeline.hardware import Gpu, find_gpu, torch_has_cuda, why_slow
+from pipeline.hardware import Gpu, TorchBuild, find_gpu, judge_gpu, torch_build, why_slow
 
 CARDS = {0: "NVIDIA GeForce RTX 4060", 1: "NVIDIA A2", "GPU-5c0f": "NVIDIA L4", "MIG-77": "NVIDIA H100 MIG"}
 
@@ -33,6 +34,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> None:
         "nvmlDeviceGetCudaComputeCapability": lambda device: (8, 9),
         "nvmlDeviceGetName": lambda device: CARDS[device],
         "nvmlSystemGetDriverVersion": lambda: "580.1",
+        "nvmlSystemGetCudaDriverVersion_v2": lambda: 13010,
     }
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for name, answer in answers.items():
@@ -46,6 +48,7 @@ def test_first_card_is_described(driver: None) -> None:
         total_mib=8188,
         free_mib=7000,
         compute_capability=(8, 9),
+        newest_cuda=(13, 1),
     )
 
 
@@ -121,7 +124,76 @@ def test_what_a_driver_does_not_say_is_left_out(
     assert why_slow() == expected
 
 
-def test_whether_torch_has_cuda_is_read_without_importing_it() -> None:
+def test_what_torch_was_built_for_is_read_without_importing_it() -> None:
     import torch
 
-    assert torch_has_cuda() is (torch.version.cuda is not None)
+    build = torch_build()
+    assert (build.version, build.cuda) == (torch.__version__, torch.version.cuda)
+    assert list(build.architectures) == torch.cuda.get_arch_list()
+
+
+BUILD = TorchBuild(
+    version="2.15.0+cu132",
+    cuda="13.2",
+    architectures=("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "number", "newest_cuda", "obstacle", "way_out"),
+    [
+        ("GeForce GTX 1070", (6, 1), "535.183.01", 12020, "compute capability 6.1", "7.5 or more"),
+        ("GeForce GTX 1070", (6, 1), "580.95.05", 13000, "compute capability 6.1", "7.5 or more"),
+        ("Tesla V100", (7, 0), "580.95.05", 13000, "compute capability 7.0", "7.5 or more"),
+        ("GeForce RTX 2070", (7, 5), "580.95.05", 13000, "", ""),
+        ("GeForce RTX 2070", (7, 5), "535.183.01", 12020, "runs CUDA 12.2", "580 or newer"),
+        ("GeForce RTX 2070", (7, 5), "535.183.01", None, "runs CUDA 12,", "580 or newer"),
+        ("GeForce RTX 2070", (7, 5), "390.157", None, "too old", "580 or newer"),
+        ("GeForce RTX 2070", (7, 5), "535.183.01", 13000, "", ""),  # with NVIDIA's package for compatibility
+        ("GeForce RTX 4060", (8, 9), "610.10", None, "", ""),
+        ("H200", (9, 0), "580.95.05", 13000, "", ""),
+        ("GeForce RTX 5090", (12, 0), "610.10", 14000, "", ""),
+        ("GeForce RTX 9090", (15, 0), "700.10", 14000, "compute capability 15.0", "newer PyTorch"),
+        ("Orin", (8, 7), "580.95.05", 13000, "", ""),
+        ("Thor", (11, 0), "580.95.05", 13000, "compute capability 11.0", "newer PyTorch"),
+    ],
+)
+def test_card_and_driver_are_judged_by_what_torch_was_built_for(
+    driver: None,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    capability: tuple[int, int],
+    number: str,
+    newest_cuda: int | None,
+    obstacle: str,
+    way_out: str,
+) -> None:
+    answers = {
+        "nvmlDeviceGetName": lambda _device: name,
+        "nvmlDeviceGetCudaComputeCapability": lambda _device: capability,
+        "nvmlSystemGetDriverVersion": lambda: number,
+        "nvmlSystemGetCudaDriverVersion_v2": fail if newest_cuda is None else lambda: newest_cuda,
+    }
+    for function, answer in answers.items():
+        monkeypatch.setattr(pynvml, function, answer)
+    state = judge_gpu(find_gpu(), BUILD)
+    assert state.is_usable is (obstacle == "")
+    assert obstacle in state.obstacle
+    assert way_out in state.way_out
+    assert state.gpu is not None and name in state.gpu.description and number in state.gpu.description
+
+
+def test_torch_without_cuda_uses_no_card(driver: None) -> None:
+    state = judge_gpu(find_gpu(), TorchBuild(version="2.15.0+cpu", cuda=None))
+    assert "without CUDA" in state.obstacle
+
+
+def test_code_that_can_be_compiled_for_later_cards_runs_there() -> None:
+    card = Gpu(name="card", driver="580.1", total_mib=1, free_mib=1, compute_capability=(15, 0))
+    assert judge_gpu(card, replace(BUILD, architectures=("sm_86", "compute_90"))).is_usable
+    assert not judge_gpu(card, replace(BUILD, architectures=("sm_86", "sm_100a"))).is_usable
+
+
+def test_where_the_files_of_torch_do_not_name_cards_the_driver_alone_is_judged() -> None:
+    card = Gpu(name="card", driver="535.1", total_mib=1, free_mib=1, compute_capability=(6, 1))
+    assert "too old" in judge_gpu(card, replace(BUILD, architectures=())).obstacle

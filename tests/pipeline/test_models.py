@@ -12,13 +12,14 @@ import pytest
 from pipeline import models
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.errors import InvalidSpec, UnknownModel
+from pipeline.errors import GpuUnusable, InvalidSpec, UnknownModel
 from pipeline.fake import FakeEngine
 from pipeline.hardware import Gpu
 from pipeline.models import DEMO, FAKE, FLUX1_DEV, MAJICFLUS_V1, MODELS, choose_model, create_engine, find_model
 from pipeline.spec import SIDE_MULTIPLE_PX, Aspect, ImageOptions
 
 A_GPU = Gpu(name="card", driver="580", total_mib=8188, free_mib=7000, compute_capability=(8, 9))
+AN_OLD_GPU = Gpu(name="card", driver="580", total_mib=8188, free_mib=7000, compute_capability=(6, 1))
 KINDS = {"dit", "vae", "clip", "t5", "tokenizer_1", "tokenizer_2"}
 
 
@@ -99,6 +100,7 @@ def test_unknown_model_lists_the_known_ones(tmp_path: Path) -> None:
         ("auto", A_GPU, [], MAJICFLUS_V1),
         ("auto", A_GPU, ["a file"], DEMO),
         ("auto", None, [], DEMO),
+        ("auto", AN_OLD_GPU, [], DEMO),
         ("cpu", A_GPU, [], DEMO),
         ("cuda", A_GPU, [], MAJICFLUS_V1),
     ],
@@ -106,7 +108,7 @@ def test_unknown_model_lists_the_known_ones(tmp_path: Path) -> None:
 def test_auto_takes_majicflus_where_its_files_and_a_gpu_are(
     device: str, gpu: Gpu | None, missing: list[str], chosen: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "find_gpu", lambda: gpu)
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: gpu)
     monkeypatch.setattr(models.files, "missing", lambda card, models_dir: missing)
     card, reason = choose_model(PipelineConfig.model_validate({"device": device}))
     assert card is chosen
@@ -119,13 +121,14 @@ def test_auto_takes_majicflus_where_its_files_and_a_gpu_are(
         ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, DEMO]),
         ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, DEMO]),
         ("auto", None, [], [DEMO]),
+        ("auto", AN_OLD_GPU, [], [DEMO]),
         ("cpu", A_GPU, [], [DEMO]),
     ],
 )
 def test_usable_models_have_their_files_and_what_they_need(
     device: str, gpu: Gpu | None, absent: list[ModelCard], usable: list[ModelCard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "find_gpu", lambda: gpu)
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: gpu)
     monkeypatch.setattr(models.files, "missing", lambda card, _models_dir: ["a file"] if card in absent else [])
     assert models.usable_models(PipelineConfig.model_validate({"device": device})) == usable
 
@@ -133,6 +136,16 @@ def test_usable_models_have_their_files_and_what_they_need(
 def test_named_model_is_taken_whatever_is_there(tmp_path: Path) -> None:
     card, _reason = choose_model(PipelineConfig(model="flux1-dev", models_dir=tmp_path))
     assert card is FLUX1_DEV
+
+
+@pytest.mark.parametrize("gpu", [None, AN_OLD_GPU])
+def test_large_model_without_a_usable_card_is_refused_before_torch_is_imported(
+    gpu: Gpu | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: gpu)
+    monkeypatch.setitem(sys.modules, "pipeline.flux.engine", None)
+    with pytest.raises(GpuUnusable):
+        create_engine("flux1-dev", PipelineConfig(models_dir=tmp_path))
 
 
 def test_fake_engine_is_made_on_demand(tmp_path: Path) -> None:

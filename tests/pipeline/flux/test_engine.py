@@ -22,7 +22,7 @@ from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 from pipeline import files
 from pipeline.config import PipelineConfig
 from pipeline.engine import Progress, Stage
-from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, OutOfMemory, PipelineError
+from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, GpuUnusable, OutOfMemory, PipelineError
 from pipeline.flux import engine as engine_module
 from pipeline.flux import formats, prompts
 from pipeline.flux.checkpoint import Arithmetic
@@ -31,7 +31,7 @@ from pipeline.flux.formats import Format
 from pipeline.flux.packed_file import PackedFile
 from pipeline.flux.ring import Ring
 from pipeline.flux.transformer import RETRIES, SHRINK_BYTES, Residency
-from pipeline.hardware import MIB
+from pipeline.hardware import MIB, Gpu
 from pipeline.plan import (
     BYTES_PER_DECODED_PIXEL,
     BYTES_PER_TOKEN,
@@ -731,7 +731,44 @@ def test_card_that_has_to_be_there_and_is_not_is_said(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(GenerationFailed, match="no graphics card"):
         FluxEngine(miniature_card(), cpu_config.model_copy(update={"device": "cuda"}))
-    assert choose_device("auto") == "cpu"
+    assert choose_device("auto", miniature_card()) == "cpu"
+
+
+GTX_1070 = Gpu(name="GTX 1070", driver="580.95", total_mib=8192, free_mib=8000, compute_capability=(6, 1))
+RTX_4060 = dataclasses.replace(GTX_1070, name="RTX 4060", compute_capability=(8, 9))
+
+
+@pytest.mark.parametrize(
+    ("setting", "gpu", "finds_torch_a_card", "small", "large"),
+    [
+        ("auto", RTX_4060, True, "cuda", "cuda"),
+        ("auto", GTX_1070, True, "cpu", GpuUnusable),  # which torch finds, and has no code for
+        ("cuda", GTX_1070, True, GenerationFailed, GpuUnusable),
+        ("auto", RTX_4060, False, "cpu", GpuUnusable),
+        ("auto", None, False, "cpu", GpuUnusable),
+        ("auto", None, True, "cuda", "cuda"),  # in a container that lacks NVML
+        ("cpu", RTX_4060, True, "cpu", "cpu"),
+    ],
+)
+def test_device_is_one_that_torch_has_code_for_and_large_models_are_not_left_to_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    gpu: Gpu | None,
+    finds_torch_a_card: bool,
+    small: str | type[Exception],
+    large: str | type[Exception],
+) -> None:
+    monkeypatch.setattr(engine_module, "find_gpu", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: finds_torch_a_card)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_86"])
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    for expected, is_offloaded in ((small, False), (large, True)):
+        card = miniature_card(is_offloaded=is_offloaded)
+        if isinstance(expected, str):
+            assert choose_device(setting, card) == expected
+        else:
+            with pytest.raises(expected):
+                choose_device(setting, card)
 
 
 def test_threads_follow_the_configuration(cpu_config: PipelineConfig) -> None:
