@@ -181,7 +181,9 @@ def run(config_path: ConfigPath = None) -> None:
 @app.command(cls=Command, context_settings={"allow_extra_args": True})
 def draw(
     context: typer.Context,
-    prompt: Annotated[str, typer.Argument(help="What to draw, English or Chinese.", metavar="PROMPT")],
+    prompt: Annotated[
+        str, typer.Argument(help="What to draw: in English; the demo reads Chinese, too.", metavar="PROMPT")
+    ],
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
     aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square, or the --image's.")] = None,
@@ -230,9 +232,10 @@ def draw(
     if flaws := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # at once, not after importing torch
     demand_gpu(card, config.pipeline)
+    _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
     written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
-    _show_picture(drawn, written)
+    _show_picture(drawn, written, source=image)
     if output is not None and not output.is_dir() and path != output:
         say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
     if written != path:
@@ -454,6 +457,17 @@ def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
     raise AssertionError("there is always a next number")
 
 
+def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
+    """Say what the model cannot read of the prompt, in every language, since it is in another one than expected."""
+    from bot.wording import LANGUAGES, wording_for
+    from pipeline.models import unread_of
+
+    unread = unread_of(config.models_dir, spec)
+    for language in LANGUAGES if unread.characters else ():
+        text = wording_for(language).say("unread-prompt", count=unread.characters, total=unread.total)
+        say("•", text.removeprefix("⚠️ "), style="yellow")
+
+
 async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -> GeneratedImage:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
@@ -484,7 +498,7 @@ async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -
             await executor.close(THREAD_GRACE_S)
 
 
-def _show_picture(image: GeneratedImage, path: Path) -> None:
+def _show_picture(image: GeneratedImage, path: Path, *, source: Path | None) -> None:
     if image.peak_mib is not None:
         peak = f"{image.peak_mib} MiB of GPU memory"
     elif (resident_mib := peak_resident_mib()) is not None:
@@ -497,6 +511,7 @@ def _show_picture(image: GeneratedImage, path: Path) -> None:
         "seed": str(image.spec.seed),
         "size": f"{image.width} × {image.height}",
         "steps": str(image.spec.steps),
+        **({"image": str(source)} if source is not None else {}),
         **({"strength": f"{image.spec.strength:g}"} if image.spec.source else {}),
         "model": image.spec.model,
         "seconds": f"{image.seconds:.1f} ({parts})",

@@ -46,8 +46,8 @@ from bot.store.jobstore import DAY_S, JobStore
 from bot.store.settingstore import SettingStore
 from bot.turns import take_turns
 from bot.worker import PAUSED_BY_FAILURES, Worker
-from pipeline import EngineDead, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
-from pipeline.models import ModelCard, choose_model, demand_gpu, find_model, usable_models
+from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
+from pipeline.models import ModelCard, choose_model, demand_gpu, find_model, unread_of, usable_models
 from pipeline.outlook import look_ahead
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,10 @@ async def _serve(
             limits_config=config.limits,
             storage=config.storage,
             look_ahead=partial(look_ahead, card, config.pipeline),
+            unread=partial(unread_of, config.pipeline.models_dir),
         )
+        # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a card.
+        await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
         breaker = Breaker(
             queue,
             can_save=partial(images.can_write, min_free_bytes=config.storage.min_free_mib * MIB),

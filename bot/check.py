@@ -43,18 +43,21 @@ from bot.logs import redact
 from bot.store import preflight
 from bot.store.database import LET_WRITE, NAME_A_FOLDER, file_in_the_way, rehearse_migrations
 from bot.store.images import ImageStore
+from bot.wording import LANGUAGES, wording_for
 from pipeline import UnknownModel, files
 from pipeline.cards import ModelCard
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.hardware import MIB, Gpu, GpuState, look_at_gpu
 from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
 from pipeline.outlook import PACKED_GB, look_ahead
+from pipeline.vocabulary import count_unread
 
 _BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
 # Python, PyTorch and what drawing needs beside the weights: `draw` peaks at 1082 MiB with the demo's 86 (Linux, CPU).
 _BASE_MIB: Final = 1000
 
 
+CHINESE: Final = "红苹果"  # a red apple; a model that cannot read this reads no other Chinese
 _OUR_PROCESSES: Final = ("python", "imagine-bot")  # asking every process takes seconds on Windows
 
 
@@ -256,6 +259,10 @@ def check_machine(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
         way_out = f"imagine-bot fetch {card.name}"
         return findings + [problem("files", f"{flaw.path} {flaw.reason}", way_out) for flaw in flaws]
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
+    if (unread := count_unread(card, config.models_dir, CHINESE)).characters:
+        for language in LANGUAGES:
+            said = wording_for(language).say("unread-prompt", count=unread.characters, total=unread.total)
+            findings.append(note("prompts", f"{CHINESE}: {said}"))
     on_gpu = state.is_usable and config.device != "cpu"
     findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
     if on_gpu and card.is_offloaded:

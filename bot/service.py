@@ -29,8 +29,9 @@ from bot.store.jobstore import DAY_S, JobStore
 from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
 from pipeline.outlook import Outlook
-from pipeline.source import SourceFile, fit_source, read_header, source_png, unpack
-from pipeline.spec import MAX_SEED, Aspect, ImageOptions
+from pipeline.source import SourceFile, fit_source, read_header, resolve_with_source, source_png, unpack
+from pipeline.spec import Aspect, ImageOptions, ImageSpec, MAX_SEED
+from pipeline.vocabulary import NOTHING, Unread
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Service:
         limits_config: LimitsConfig,
         storage: StorageConfig,
         look_ahead: Callable[[], Outlook | None] = lambda: None,
+        unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING,
         clock: Clock = time.time,
     ) -> None:
         self.card = card
@@ -95,6 +97,7 @@ class Service:
         self._limits = limits_config
         self._storage = storage
         self._look_ahead = look_ahead
+        self.unread = unread  # what a model cannot read of a prompt
         self._clock = clock
         self._started_at = clock()
         self._unpacking: set[UserKey] = set()

@@ -12,6 +12,7 @@
     plan.py      what stays on the card, what is streamed: arithmetic. No torch.
     caches.py    files kept to save time: read back as they were written, or made again. No torch.
     files.py     model files: where they lie, whether they are whole. No torch.
+    vocabulary.py  what of a prompt a model cannot read. No torch.
     fetch.py     model files: brought from their hub through modelscope, checked. No torch.
     source.py    a person's picture → pixels to start from. No torch.
     png.py       pixels → PNG bytes with the spec inside

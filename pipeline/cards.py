@@ -50,6 +50,7 @@ class ModelCard:
     guidance: float = 3.5
     cfg_scale: float = 1.0
     is_offloaded: bool = False  # too big for an 8 GB card: its blocks take turns there
+    tells_unread: bool = False  # people are told of text that its T5 cannot read; see `vocabulary.py`
     is_hidden: bool = False  # for tests; users are not told of it
     assumed_step_s: float = 1.0  # a guess for the first finish times, before anything was measured here
     assumed_fixed_s: float = 1.0  # text encoding + decoding, likewise

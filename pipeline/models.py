@@ -18,9 +18,10 @@ from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
 from pipeline.errors import GpuUnusable, UnknownModel
 from pipeline.hardware import look_at_gpu
-from pipeline.spec import Aspect
+from pipeline.spec import Aspect, ImageSpec
+from pipeline.vocabulary import NOTHING, Unread, count_unread
 
-__all__ = ["MODELS", "ModelCard", "ModelFile", "choose_model", "create_engine", "demand_gpu", "find_model"]
+__all__ = ["MODELS", "ModelCard", "ModelFile", "choose_model", "create_engine", "demand_gpu", "find_model", "unread_of"]
 
 AUTO: Final = "auto"
 _FLUX_REPO: Final = "black-forest-labs/FLUX.1-dev"
@@ -67,6 +68,7 @@ MAJICFLUS_V1: Final = ModelCard(
     files=_flux_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
     sizes=_FLUX_SIZES,
     is_offloaded=True,
+    tells_unread=True,
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,
 )
@@ -82,6 +84,7 @@ FLUX1_DEV: Final = ModelCard(
     files=_flux_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
     sizes=_FLUX_SIZES,
     is_offloaded=True,
+    tells_unread=True,
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,
 )
@@ -170,6 +173,14 @@ def usable_models(config: PipelineConfig) -> list[ModelCard]:
         if card is not chosen and (has_gpu or not card.is_offloaded) and not files.missing(card, config.models_dir)
     ]
     return [chosen, *others]
+
+
+def unread_of(models_dir: Path, spec: ImageSpec) -> Unread:
+    """What the model of a spec cannot read of its prompt; see `vocabulary.py`."""
+    try:
+        return count_unread(find_model(spec.model), models_dir, spec.prompt)
+    except UnknownModel:  # of an older release
+        return NOTHING
 
 
 def demand_gpu(card: ModelCard, config: PipelineConfig) -> None:

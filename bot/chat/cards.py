@@ -7,6 +7,7 @@ exceed Discord's limits. Sending is `reply.py`; sentences are `bot/wording`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from pipeline.engine import Progress, Stage
 from pipeline.errors import UnknownModel
 from pipeline.models import find_model
 from pipeline.spec import Aspect, ImageSpec
+from pipeline.vocabulary import Unread
 
 # Discord's limits: resources/message, in characters. A client counts UTF-16 units, so do we.
 MAX_CONTENT: Final = 2000
@@ -45,13 +47,22 @@ class Card:
     picture: str | None = None
 
 
-def status_card(job: Job, standing: Standing, wording: Wording, *, now: int, with_prompt: bool = True) -> Card:
+def status_card(
+    job: Job,
+    standing: Standing,
+    wording: Wording,
+    *,
+    now: int,
+    remarks: Sequence[str] = (),
+    with_prompt: bool = True,
+) -> Card:
     """The card of a job that waits or runs, for a reader at `now` (Unix seconds)."""
     lines = [_headline(job, standing, wording, now=now)]
     if standing.pause is not None:
         lines.append(pause_line(standing.pause, wording))
     if job.interruptions:
         lines.append(wording.say("card-resumed"))
+    lines += remarks
     embed = discord.Embed(
         description=_prompt(job, STATUS_PROMPT, wording, with_prompt),
         colour=BLUE if job.status is JobStatus.RUNNING else GREY,
@@ -66,6 +77,7 @@ def result_card(
     *,
     picture: str | None,
     shrunk_to: str | None = None,
+    remarks: Sequence[str] = (),
     with_prompt: bool = True,
 ) -> Card:
     """The card of a finished picture; `picture` is its file name, `shrunk_to` the format if it is not the original.
@@ -77,6 +89,7 @@ def result_card(
         notes.append(wording.say("card-shrunk", format=shrunk_to))
     if picture is None:
         notes.append(wording.say("card-picture-pruned"))
+    notes += remarks
     block = f"```\n{command(job)}\n```" if with_prompt and job.flaw is None else ""
     room = MAX_DESCRIPTION - units("\n".join([block, *notes])) - 2
     if room < STATUS_PROMPT:  # almost 2000 characters that each count twice
@@ -146,6 +159,21 @@ def command(job: Job) -> str:
     prompt = re.sub(r"\b(prompt|seed|steps|aspect):", rf"\1{ZERO_WIDTH_SPACE}:", prompt)
     aspect = _aspect(spec)
     return f"/imagine prompt:{prompt} seed:{spec.seed} steps:{spec.steps}" + (f" aspect:{aspect}" if aspect else "")
+
+
+def command_remarks(job: Job, wording: Wording, *, usual_model: str) -> list[str]:
+    """What `command` cannot say, since `/imagine` neither takes a picture to start from nor names a model."""
+    remarks = []
+    if job.spec.source:
+        remarks.append(wording.say("card-from-picture", strength=f"{job.spec.strength:g}"))
+    if job.spec.model != usual_model:
+        remarks.append(wording.say("card-other-model", model=job.spec.model, usual=usual_model))
+    return remarks
+
+
+def unread_remarks(unread: Unread, wording: Wording) -> list[str]:
+    """That a model cannot read some of the prompt, if that is so."""
+    return [wording.say("unread-prompt", count=unread.characters, total=unread.total)] if unread.characters else []
 
 
 def relative(moment: int) -> str:

@@ -73,7 +73,7 @@ class ChatClient(discord.AutoShardedClient):
         self._settings = settings
         self._service = service
         self._has_been_ready = asyncio.Event()
-        reply = ChatReply(self)
+        reply = ChatReply(self, service)
         self.frontend: Frontend = reply
         self.desk = Desk(service=service, reply=reply, gate=Gate(config))
         self.tree = Tree(

@@ -135,11 +135,13 @@ class PersonalCommands:
             if upload is None:
                 raise PicturePruned(job_id)
             locale = interaction.guild_locale or interaction.locale
+            wording = wording_for(locale.value)
             card = cards.result_card(
                 job,
-                wording_for(locale.value),
+                wording,
                 picture=f"imagine-{job.id}.{upload.extension}",
                 shrunk_to=upload.format,
+                remarks=desk.reply.remarks(job, wording),
             )
             await interaction.edit_original_response(
                 content=card.content,

@@ -42,7 +42,7 @@ class Imagine:
             callback=self.imagine,
         )
         app_commands.describe(
-            prompt=text("option-prompt-description"),
+            prompt=text("option-prompt-english-description" if card.tells_unread else "option-prompt-description"),
             seed=text("option-seed-description"),
             steps=text("option-steps-description"),
             aspect=text("option-aspect-description"),

@@ -15,7 +15,7 @@ import logging
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -28,6 +28,7 @@ from bot.chat.cards import Card
 from bot.chat.troubles import TROUBLES, Remedy, remedy, wait_s
 from bot.delivery import CardGone, DeliveryDelayed, DeliveryImpossible
 from bot.jobs import Job, JobStatus, ReplyTo, Standing
+from bot.service import Service
 from bot.wording import Wording, wording_for
 
 log = logging.getLogger(__name__)
@@ -53,8 +54,9 @@ class ChatReply:
 
     name = FRONTEND
 
-    def __init__(self, client: discord.Client) -> None:
+    def __init__(self, client: discord.Client, service: Service) -> None:
         self._client = client
+        self._service = service
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._closed: OrderedDict[str, None] = OrderedDict()  # cards that progress may not touch any more
         self._without_prompt: OrderedDict[str, None] = OrderedDict()  # cards whose prompt AutoMod dislikes
@@ -111,6 +113,13 @@ class ChatReply:
     async def fit(self, image: Path, guild_id: int | None) -> uploads.Upload | None:
         """Read a picture, made smaller if this server's upload limit wants that; None if it is gone or broken."""
         return await _fit(image, self._limit_bytes(guild_id), 0)
+
+    def remarks(self, job: Job, wording: Wording) -> list[str]:
+        """What is to be said beside a picture and the command that draws it again."""
+        return [
+            *cards.unread_remarks(self._service.unread(job.spec), wording),
+            *cards.command_remarks(job, wording, usual_model=self._service.card.name),
+        ]
 
     # ── the Frontend protocol ───────────────────────────────────────────────────────────────────────
 
@@ -199,7 +208,8 @@ class ChatReply:
         rung, with_prompt = 0, job.reply_to.key not in self._without_prompt
         while True:
             upload = await _fit(image, limit_bytes, rung) if image is not None else None
-            card = _final_card(job, wording, upload, with_prompt=with_prompt)
+            remarks = self.remarks(job, wording)
+            card = _final_card(job, wording, upload, remarks=remarks, with_prompt=with_prompt)
             try:
                 return await send(card, _file(card, upload))
             except TROUBLES as error:
@@ -285,7 +295,8 @@ class ChatReply:
 
     def _status_card(self, job: Job, standing: Standing, wording: Wording) -> Card:
         with_prompt = job.reply_to.key not in self._without_prompt
-        return cards.status_card(job, standing, wording, now=int(time.time()), with_prompt=with_prompt)
+        remarks = cards.unread_remarks(self._service.unread(job.spec), wording)
+        return cards.status_card(job, standing, wording, now=int(time.time()), remarks=remarks, with_prompt=with_prompt)
 
     def _message(self, address: Address) -> discord.PartialMessage:
         assert address.message_id is not None, "looked at by those who edit"
@@ -305,7 +316,9 @@ class ChatReply:
         return self._lock(f"channel {channel_id}")
 
 
-def _final_card(job: Job, wording: Wording, upload: uploads.Upload | None, *, with_prompt: bool) -> Card:
+def _final_card(
+    job: Job, wording: Wording, upload: uploads.Upload | None, *, remarks: Sequence[str], with_prompt: bool
+) -> Card:
     if job.status is not JobStatus.DONE:
         return cards.ended_card(job, wording, with_prompt=with_prompt)
     return cards.result_card(
@@ -313,6 +326,7 @@ def _final_card(job: Job, wording: Wording, upload: uploads.Upload | None, *, wi
         wording,
         picture=f"imagine-{job.id}.{upload.extension}" if upload is not None else None,
         shrunk_to=upload.format if upload is not None else None,
+        remarks=remarks,
         with_prompt=with_prompt,
     )
 

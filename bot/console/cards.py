@@ -19,6 +19,7 @@ from bot.console.people import FRONTEND
 from bot.jobs import Job, JobStatus, Standing, UserKey
 from bot.wording import Wording
 from pipeline.engine import Preview, Progress, Stage
+from pipeline.vocabulary import NOTHING, Unread
 
 SOON_S: Final = 2  # nearer finish times would be over before they are read
 MINUTE_S: Final = 60
@@ -27,7 +28,7 @@ QUEUE_LINES: Final = 20
 NAME_CHARS: Final = 48  # of the prompt in a file name
 
 
-def job_card(job: Job, standing: Standing, wording: Wording, *, now: float) -> str:
+def job_card(job: Job, standing: Standing, wording: Wording, *, now: float, unread: Unread = NOTHING) -> str:
     """A job that waits or is being drawn: where it stands, when it will be ready, how to stop it."""
     lines = [_headline(job, standing, wording)]
     if (finish := _finish(standing, wording, now=now)) and not job.is_cancel_requested:
@@ -37,6 +38,8 @@ def job_card(job: Job, standing: Standing, wording: Wording, *, now: float) -> s
         notes.append(wording.pause(standing.pause))
     if job.interruptions:
         notes.append(wording.say("console-resumed"))
+    if unread.characters:
+        notes.append(wording.say("unread-prompt", count=unread.characters, total=unread.total))
     button = "" if job.is_cancel_requested else _button("cancel", job, wording.say("button-cancel"))
     return (
         f'<article class="card" data-key="{job.id}" data-status="{job.status}">'
@@ -58,7 +61,7 @@ def failure_card(job: Job, wording: Wording) -> str:
     )
 
 
-def picture_card(job: Job, address: str | None, wording: Wording) -> str:
+def picture_card(job: Job, address: str | None, wording: Wording, *, unread: Unread = NOTHING) -> str:
     """A finished picture in full, with what can be done with it; `address` is None if its file is gone."""
     if address is None:
         picture = f"<p class=note>{escape(wording.say('history-file-gone', job_id=job.id))}</p>"
@@ -70,10 +73,13 @@ def picture_card(job: Job, address: str | None, wording: Wording) -> str:
         )
         text = escape(wording.say("console-download"))
         download = f'<a class="button" href="{escape(address)}" download="{escape(file_name(job))}">{text}</a>'
+    text = wording.say("unread-prompt", count=unread.characters, total=unread.total) if unread.characters else ""
+    note = f"<p class=note>{escape(text)}</p>" if text else ""
     buttons = _button("reuse", job, wording.say("console-reuse")) + _button("vary", job, wording.say("console-vary"))
     return (
         f'<article class="picture" data-key="picture-{job.id}" data-id="{job.id}" data-seed="{job.spec.seed}">'
-        f'{picture}<div class="buttons">{download}{buttons}</div>{_about(job, wording, seconds=job.ran_s)}</article>'
+        f'{picture}<div class="buttons">{download}{buttons}</div>'
+        f"{note}{_about(job, wording, seconds=job.ran_s)}</article>"
     )
 
 

@@ -180,7 +180,10 @@ class Desk:
             "queue": [cards.queue_list(unfinished, names, me, wording, now=now)],
             "jobs": [
                 *(cards.failure_card(job, wording) for job in await self._service.failures(me)),
-                *(cards.job_card(job, standing, wording, now=now) for job, standing in mine),
+                *(
+                    cards.job_card(job, standing, wording, now=now, unread=self._service.unread(job.spec))
+                    for job, standing in mine
+                ),
             ],
             "is_busy": bool(mine),
             "newest": newest[0].id if newest else None,
@@ -211,7 +214,8 @@ class Desk:
         job = await self.own(visitor, job_id)
         if job.status is not JobStatus.DONE:
             raise JobNotFound(job_id)
-        return cards.picture_card(job, await self.address(job, "png"), wording_for(visitor.locale))
+        unread = self._service.unread(job.spec)
+        return cards.picture_card(job, await self.address(job, "png"), wording_for(visitor.locale), unread=unread)
 
     async def address(self, job: Job, kind: str) -> str | None:
         """The path of a picture as `png` or, small, as `webp`; nobody can guess it. None if its file is gone."""

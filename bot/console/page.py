@@ -47,6 +47,7 @@ FORM_KEYS: Final = (
     "console-prompt",
     "console-prompt-hint",
     "console-prompt-demo",
+    "console-prompt-english",
     "console-draw",
     "console-seed",
     "console-dice",
@@ -138,6 +139,7 @@ def _blocks(
     desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
 ) -> tuple[gr.Blocks, Events]:
     card = cards[0]
+    about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     say = gr.I18n()
     quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -150,7 +152,7 @@ def _blocks(
                 prompt = gr.Textbox(
                     label=say("console-prompt"),
                     placeholder=say("console-prompt-hint"),
-                    info=say("console-prompt-demo") if card is DEMO else None,
+                    info=say(about) if about else None,
                     lines=3,
                     max_lines=10,
                     max_length=MAX_PROMPT_CHARS,

@@ -98,6 +98,10 @@ card-seconds = { $settings } · { $seconds } s
 card-no-seconds = { $settings } · under 0.1 s
 card-shrunk = Made smaller to fit Discord's upload limit ({ $format }); the original is kept.
 card-prompt-hidden = (The server's AutoMod does not let me repeat the prompt.)
+card-from-picture = It started from a picture (strength { $strength }), which the command cannot name: alone it draws another one.
+card-other-model = Drawn with { $model }; the command now draws with { $usual }, so the picture will be another one.
+# check and draw say it too.
+unread-prompt = ⚠️ This model reads English: { $count } of { $total } characters of the prompt mean nothing to it. Please write the prompt in English.
 card-picture-pruned = The file has been removed after its time. The same command draws it again.
 button-cancel = Cancel
 
@@ -148,6 +152,7 @@ note-cancelled = 🚫 #{ $job_id } was cancelled.
 console-prompt = What to draw
 console-prompt-hint = a fox in the snow
 console-prompt-demo = The built-in model knows 431 things, one or a few at a time; what it does not know mostly becomes a thinking face.
+console-prompt-english = The model reads English.
 console-draw = Draw
 console-seed = Seed (−1 = random)
 console-dice = 🎲 Random
@@ -231,6 +236,7 @@ admin-step-unknown = not measured yet
 command-imagine-name = imagine
 command-imagine-description = Draw a picture
 option-prompt-description = What to draw, in your own words
+option-prompt-english-description = What to draw, in your own words, in English
 option-seed-description = Same seed and settings, same picture; leave out for a random one
 option-steps-description = More steps take longer and show more detail
 option-aspect-description = The shape of the picture

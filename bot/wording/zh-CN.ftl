@@ -85,6 +85,9 @@ card-seconds = { $settings } · { $seconds } 秒
 card-no-seconds = { $settings } · 不到 0.1 秒
 card-shrunk = 为满足 Discord 的上传限制已压缩（{ $format }），原图保留。
 card-prompt-hidden = （服务器的 AutoMod 不允许我重复提示词。）
+card-from-picture = 这张图是从另一张图片开始画的（强度 { $strength }），命令里写不了那张图片，只用这条命令画出来的会不一样。
+card-other-model = 这张图是用 { $model } 画的；现在这条命令会用 { $usual } 来画，结果会不一样。
+unread-prompt = ⚠️ 这个模型只认识英文：提示词的 { $total } 个字符中有 { $count } 个它读不懂，等于没写。请用英文写提示词。
 card-picture-pruned = 文件已过期被清理，用同一条命令可以重新画。
 button-cancel = 取消
 
@@ -129,6 +132,7 @@ note-cancelled = 🚫 #{ $job_id } 已取消。
 console-prompt = 想画什么
 console-prompt-hint = 蓝色背景上的狐狸
 console-prompt-demo = 内置模型认识 431 种东西，一次画一个或几个；不认识的多半会画成思考的表情。
+console-prompt-english = 请用英文写：这个模型不认识中文。
 console-draw = 开始画
 console-seed = 种子（−1 = 随机）
 console-dice = 🎲 随机
@@ -199,6 +203,7 @@ admin-step-unknown = 还没有测量
 command-imagine-name = imagine
 command-imagine-description = 画一张图
 option-prompt-description = 想画什么，用自己的话说
+option-prompt-english-description = 想画什么，请用英文写（这个模型不认识中文）
 option-seed-description = 种子和设置相同，图就相同；留空则随机
 option-steps-description = 步数越多越慢，细节也越多
 option-aspect-description = 画幅

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import struct
@@ -36,6 +37,7 @@ from pipeline.models import DEMO, MAJICFLUS_V1
 from pipeline.speed import write_speed
 from tests.discord_server import Discord, Permission
 from tests.pipeline.measured import measured_card
+from tests.pipeline.test_vocabulary import write_tokenizer
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
@@ -398,6 +400,24 @@ def test_card_or_driver_that_torch_cannot_use_is_a_problem_and_never_counts_as_o
     assert not [finding for finding in findings if finding.topic == "gpu memory"]
     if model == "auto":
         assert "(demo)" in only(findings, "model").text
+
+
+@pytest.mark.usefixtures("gpu")
+def test_that_a_model_reads_no_chinese_is_noted_in_both_languages(clean_place: Path) -> None:
+    write_model(clean_place)
+    assert not [
+        each
+        for each in check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False)
+        if each.topic == "prompts"
+    ]
+    folder = clean_place / "black-forest-labs" / "FLUX.1-dev" / "tokenizer_2"
+    shutil.rmtree(folder)
+    write_tokenizer(clean_place)
+    (folder / "tokenizer_config.json").write_text("{}")
+    findings = check.check_machine(PipelineConfig(models_dir=clean_place), is_running=False)
+    english, chinese = [each for each in findings if each.topic == "prompts"]
+    assert english.mark is chinese.mark is Mark.NOTE
+    assert "reads English: 3 of 3" in english.text and "只认识英文" in chinese.text
 
 
 @pytest.mark.usefixtures("no_gpu")

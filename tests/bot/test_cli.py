@@ -27,6 +27,7 @@ from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from pipeline.fetch import FetchProgress
 from pipeline.hardware import Gpu, TorchBuild
 from pipeline.png import read_spec
+from pipeline.vocabulary import Unread
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
@@ -124,6 +125,18 @@ def test_draw_starts_from_a_picture(clean_place: Path) -> None:
     assert spec is not None and spec.strength == 0.6 and len(spec.source) == 64
     with Image.open(lines["file"]) as picture:
         assert "Denoising strength: 0.6" in picture.info["parameters"]
+
+
+def test_draw_names_the_picture_that_it_started_from(clean_place: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save("photo.png")
+    assert "image    photo.png\n" in draw("a cat", "--image", "photo.png").stdout
+
+
+def test_draw_says_in_both_languages_what_the_model_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert draw("红苹果").stderr == ""
+    monkeypatch.setattr("pipeline.models.count_unread", lambda _card, _folder, prompt: Unread(len(prompt), 3))
+    said = draw("红苹果").stderr
+    assert "reads English: 3 of 3 characters" in said and "只认识英文" in said
 
 
 def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:

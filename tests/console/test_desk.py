@@ -27,6 +27,7 @@ from bot.store.settingstore import SettingStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.models import find_model
 from pipeline.spec import MAX_SEED, Aspect, ImageOptions
+from pipeline.vocabulary import Unread
 from tests.conftest import FrozenClock
 
 APPLE = ImageOptions(prompt="a red apple", seed=7, steps=4)
@@ -306,3 +307,15 @@ async def test_unexpected_error_has_a_number_and_no_details(desk: Desk, caplog: 
     assert "secret" not in text and "error" in text
     assert caplog.records[0].exc_info is not None
     assert "prompt must have" in desk.explain(InvalidSpec("prompt", "is empty"), ANN)
+
+
+async def test_what_the_model_cannot_read_is_said_beside_job_and_picture(
+    desk: Desk, finish: Callable[..., Awaitable[Job]]
+) -> None:
+    desk._service.unread = lambda spec: Unread(3, len(spec.prompt))
+    await desk.draw(ANN, APPLE)
+    state = await desk.state(ANN)
+    assert isinstance(state["jobs"], list)
+    assert "3 of 11 characters" in state["jobs"][0]
+    job = await finish()
+    assert "3 of 11 characters" in await desk.picture(ANN, job.id)

@@ -17,6 +17,7 @@ from bot.pause import Pause, PauseKind
 from bot.wording import Wording, wording_for
 from pipeline import Aspect, ImageSpec, Progress, Stage
 from pipeline.spec import MAX_PROMPT_CHARS, clean_prompt
+from pipeline.vocabulary import Unread
 
 EN, ZH = wording_for("en"), wording_for("zh-CN")
 NOW = 1_700_000_000
@@ -261,3 +262,24 @@ def test_shortening_never_cuts_an_escape_and_never_exceeds_the_room(text: str, r
 @given(text=st.text())
 def test_escaping_leaves_no_markup_alive(text: str) -> None:
     assert not re.search(r"[*_~`|>#\[\]()<@]", re.sub(r"\\.", "", cards.escape(text), flags=re.DOTALL))
+
+
+def test_command_that_draws_another_picture_says_so() -> None:
+    job = a_job(status=JobStatus.DONE)
+    assert cards.command_remarks(job, EN, usual_model="flux1-dev") == []
+    spec = replace(job.spec, source="a" * 64, strength=0.4)
+    [about_source, about_model] = cards.command_remarks(replace(job, spec=spec), EN, usual_model="demo")
+    assert "0.4" in about_source and "cannot name" in about_source
+    assert "flux1-dev" in about_model and "demo" in about_model
+
+
+@pytest.mark.parametrize("wording", [EN, ZH])
+def test_what_the_model_cannot_read_is_said_on_every_card(wording: Wording) -> None:
+    [remark] = cards.unread_remarks(Unread(2, 7), wording)
+    assert "2" in remark and "7" in remark
+    waiting = cards.status_card(a_job(), WAITING, wording, now=NOW, remarks=[remark])
+    assert remark in waiting.content
+    done = cards.result_card(a_job("😀" * 2000, status=JobStatus.DONE), wording, picture="x.png", remarks=[remark])
+    assert remark in (done.embed.description or "")
+    assert cards.units(done.embed.description or "") <= cards.MAX_DESCRIPTION
+    assert cards.unread_remarks(Unread(0, 7), wording) == []
