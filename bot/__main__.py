@@ -52,6 +52,8 @@ THREAD_GRACE_S: Final = 1.0  # after which a thread that still draws or loads is
 NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
+PUT_ASIDE: Final = "not deleted, but put aside, since it differed from the hub's"
+
 SHAPES: Final = ", ".join(Aspect)
 
 NO_TOKEN: Final = """\
@@ -275,6 +277,8 @@ def fetch(
     """Download the files of a model and compare them with the hub; goes on where an earlier download stopped."""
     from bot import logs
     from bot.config import LogConfig, load_config
+    from bot.fetching import fetch_and_show
+    from pipeline import fetch as hub
     from pipeline import files
     from pipeline.hardware import look_at_gpu
     from pipeline.models import AUTO, MAJICFLUS_V1, find_model
@@ -286,7 +290,9 @@ def fetch(
     say(card.title, f"→ {config.pipeline.models_dir}", style="bold", on_stderr=False)
     typer.echo(f"Licence: {card.licence}\n         {card.licence_url}")
     try:
-        replaced = _fetch(config.pipeline, card)
+        replaced = fetch_and_show(
+            config.pipeline, card, fetch=hub.fetch, say=lambda text: say("•", text, style="dim", on_stderr=False)
+        )
     except HubSilent as error:
         if files.missing(card, config.pipeline.models_dir):
             raise
@@ -294,7 +300,7 @@ def fetch(
         say("•", f"the files look whole, but were not compared with the hub:{reasons}", style="yellow", on_stderr=False)
     else:
         for path in replaced:
-            say("•", f"replaced a file that differed from the hub's: {path}", style="yellow", on_stderr=False)
+            say("•", f"{PUT_ASIDE}: {path}", style="yellow", on_stderr=False)
         say("✔", "all files are there and whole", style="green", on_stderr=False)
     if card.is_offloaded and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
         logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
@@ -396,7 +402,8 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
             return f"{error.model}: the hub does not say which files there are:\n{lines}\n→ {way_out}", ExitCode.FAILED
         case FetchFailed():
             lines = "\n".join(f"  {path}: {reason}" for path, reason in error.reasons.items())
-            way_out = "check the connection, then run the command again: it goes on where this one stopped"
+            lines += "".join(f"\n  {PUT_ASIDE}: {path}" for path in error.aside)
+            way_out = "mend that, then run the command again: it goes on where this one stopped"
             return f"{error.model}: these files are still missing:\n{lines}\n→ {way_out}", ExitCode.FAILED
         case DiskFull():
             need, free = error.needed_bytes / MIB, error.free_bytes / MIB
@@ -528,38 +535,6 @@ def peak_resident_mib() -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // MIB if sys.platform == "darwin" else peak // 1024  # bytes there, KiB elsewhere
-
-
-def _fetch(config: PipelineConfig, card: ModelCard) -> list[Path]:
-    """Fetch behind progress bars; the files that were put aside for another content."""
-    from concurrent.futures import ThreadPoolExecutor, wait
-
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    from pipeline.fetch import FetchProgress, fetch
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with _progress_bars(*columns) as bars:
-        fetching = bars.add_task("fetching", total=None)
-        checking = bars.add_task("checking", total=None, visible=False)
-
-        def show(progress: FetchProgress) -> None:
-            bar = checking if progress.is_checking else fetching
-            bars.update(bar, visible=True, total=progress.total_bytes, completed=progress.done_bytes)
-
-        # On a thread of its own: the hub's library waits for its downloads to end, and Ctrl-C must not.
-        pool = ThreadPoolExecutor(max_workers=1)
-        future = pool.submit(fetch, card, config.models_dir, endpoint=config.endpoint, on_progress=show)
-        pool.shutdown(wait=False)
-        while not wait([future], timeout=0.2).done:
-            pass
-        return future.result()
 
 
 async def _check(config_path: Path | None, *, is_offline: bool) -> int:

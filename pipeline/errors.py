@@ -74,11 +74,13 @@ class HubSilent(PipelineError):
 class FetchFailed(PipelineError):
     """Files could not be fetched, or arrived wrong; whole files and resumable parts stay on disk."""
 
-    def __init__(self, model: str, reasons: Mapping[Path, str]) -> None:
+    def __init__(self, model: str, reasons: Mapping[Path, str], *, aside: Sequence[Path] = ()) -> None:
+        """`aside` is where files went that had been there with another content."""
         lines = "; ".join(f"{path}: {reason}" for path, reason in reasons.items())
         super().__init__(f"model {model!r}: {len(reasons)} file(s) not fetched: {lines}")
         self.model = model
         self.reasons = dict(reasons)
+        self.aside = tuple(aside)
 
 
 class DiskFull(PipelineError):

@@ -11,8 +11,11 @@ import errno
 import functools
 import glob
 import hashlib
+import itertools
 import logging
+import re
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +28,11 @@ from pipeline.errors import DiskFull, FetchFailed, HubSilent
 
 MARGIN_BYTES: Final = 256 * 2**20  # left free beside the files: databases and logs live on this disk too
 _HASH_CHUNK_BYTES: Final = 8 * 2**20
-_ASIDE_SUFFIX: Final = ".rejected"
+_ASIDE: Final = re.compile(r".*\.rejected(-\d+)?")
+_SECONDS_OF_A_MONTH: Final = 30 * 86_400
+_LET_WRITE: Final = "let this user write there, or set [pipeline] models_dir to another folder"
+_LOG_IN: Final = "log in, and agree to the licence on its page, then set MODELSCOPE_API_TOKEN, see docs/operating.md"
+_IN_BETWEEN: Final = "the log-in page of a network may stand in between: open any page in a browser, then try again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +90,22 @@ class _Wanted:
         return _sha256(self.target, on_bytes) == self.listed.sha256.lower()
 
     def put_aside(self) -> Path:
-        """Rename the file so that nothing loads it."""
-        return self.target.replace(self.target.with_name(self.target.name + _ASIDE_SUFFIX))
+        """Rename the file so that nothing loads it, beside others that were put aside before."""
+        name = f"{self.target.name}.rejected"
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        free = next(place for name in names if not (place := self.target.with_name(name)).exists())
+        return self.target.replace(free)
 
     @property
     def bytes_begun(self) -> int:
         """Bytes of an interrupted download, which lie beside the target under longer names."""
         parts = self.target.parent.glob(f"{glob.escape(self.target.name)}?*")
-        return sum(part.stat().st_size for part in parts if part.suffix != _ASIDE_SUFFIX)
+        return sum(part.stat().st_size for part in parts if not _ASIDE.fullmatch(part.name))
+
+    @property
+    def bytes_arrived(self) -> int:
+        """Bytes that are there of it, whole or begun."""
+        return self.listed.size_bytes if self.has_its_size else self.bytes_begun
 
 
 def fetch(
@@ -118,26 +133,46 @@ def fetch(
     wanted = _list_wanted(card, models_dir, hub)
     total_bytes = sum(file.listed.size_bytes for file in wanted)
     checked = _Count(0, total_bytes, on_progress, is_checking=True)
-    aside = [file.put_aside() for file in wanted if file.has_its_size and not file.has_its_hash(checked.add)]
-    lacking = [file for file in wanted if not file.has_its_size]
+    lacking = [file for file in wanted if not (file.has_its_size and file.has_its_hash(checked.add))]
     _demand_room(models_dir, lacking)
+    if lacking:
+        _demand_folder(card, models_dir)
+    # What lies there with another content, or another size, may be dear to somebody; the hub's library would delete it.
+    aside = [file.put_aside() for file in lacking if file.target.is_file()]
 
     count = _Count(total_bytes - sum(file.listed.size_bytes for file in lacking), total_bytes, on_progress)
-    failures: dict[str, str] = {}
+    failures: dict[Path, str] = {}
     for repo in dict.fromkeys(file.repo for file in lacking):
-        paths = [file.listed.path for file in lacking if file.repo == repo]
-        try:
-            hub.download(repo, paths, models_dir / repo, count.add)
-        except Exception as error:
-            cause = _cause_of(error)
-            if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-                _demand_room(models_dir, [file for file in wanted if not file.has_its_size])
-            failures[repo] = _in_plain_words(cause)
+        failures |= _download([file for file in lacking if file.repo == repo], models_dir / repo, hub, count)
 
     reasons = _check(lacking, failures, checked)
     if reasons:
-        raise FetchFailed(card.name, reasons)
+        raise FetchFailed(card.name, reasons, aside=aside)
     return aside
+
+
+def _download(wanted: Sequence[_Wanted], folder: Path, hub: Hub, count: _Count) -> dict[Path, str]:
+    """Fetch the files of one repository, as long as bytes arrive; why each that failed did so.
+
+    Raises:
+        DiskFull
+    """
+    paths = [file.listed.path for file in wanted]
+    arrived = sum(file.bytes_arrived for file in wanted)
+    while True:
+        try:
+            hub.download(wanted[0].repo, paths, folder, count.add)
+            return {}
+        except Exception as error:
+            causes: Mapping[str, BaseException] = getattr(error, "failed_files", {}) or dict.fromkeys(paths, error)
+        if any(isinstance(cause, OSError) and cause.errno == errno.ENOSPC for cause in causes.values()):
+            _demand_room(folder, [file for file in wanted if not file.has_its_size])
+        now = sum(file.bytes_arrived for file in wanted)
+        is_cut_off = all(isinstance(cause, ConnectionError | TimeoutError) for cause in causes.values())
+        if not is_cut_off or now <= arrived:
+            first = next(iter(causes.values()))
+            return {file.target: _in_plain_words(causes.get(file.listed.path, first)) for file in wanted}
+        arrived = now  # a line that is cut again and again is no reason to give up
 
 
 def _list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[_Wanted]:
@@ -202,16 +237,30 @@ def _demand_room(models_dir: Path, lacking: Iterable[_Wanted]) -> None:
         raise DiskFull(folder, needed + MARGIN_BYTES, free)
 
 
-def _check(fetched: Sequence[_Wanted], failures: dict[str, str], checked: _Count) -> dict[Path, str]:
+def _demand_folder(card: ModelCard, models_dir: Path) -> None:
+    """Raise FetchFailed if nothing can be written there."""
+    try:
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=models_dir):
+            pass
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror or error}): {_LET_WRITE}"
+        raise FetchFailed(card.name, {models_dir: reason}) from error
+
+
+def _check(fetched: Sequence[_Wanted], failures: Mapping[Path, str], checked: _Count) -> dict[Path, str]:
     """Compare what was fetched with the listing; name what is wrong and put wrong content aside."""
     reasons: dict[Path, str] = {}
     for file in fetched:
         if not file.has_its_size:
             have = file.target.stat().st_size if file.target.is_file() else file.bytes_begun
             arrived = f"{have} of {file.listed.size_bytes} bytes arrived"
-            reasons[file.target] = f"{failures[file.repo]} ({arrived})" if file.repo in failures else arrived
+            reasons[file.target] = f"{failures[file.target]} ({arrived})" if file.target in failures else arrived
         elif not file.has_its_hash(checked.add):
-            reasons[file.target] = f"has another sha256 than the hub says; put aside as {file.put_aside().name}"
+            reasons[file.target] = (
+                f"has another sha256 than the hub says; put aside as {file.put_aside().name}: what stands between this "
+                "machine and the hub may change downloads, or the hub is being updated: try again later"
+            )
     return reasons
 
 
@@ -224,32 +273,42 @@ def _sha256(path: Path, on_bytes: Callable[[int], None]) -> str:
     return digest.hexdigest()
 
 
-def _cause_of(error: BaseException) -> BaseException:
-    """The first of the errors that modelscope gathers in its `FileDownloadError`, or the error itself."""
-    failed_files: Mapping[str, BaseException] = getattr(error, "failed_files", {})
-    return next(iter(failed_files.values()), error)
-
-
 def _in_plain_words(error: BaseException) -> str:
-    """What went wrong, in English: modelscope's messages are partly Chinese and full of addresses.
+    """What went wrong and the way out, in English: modelscope's messages are partly Chinese and full of addresses.
 
     Its errors are told apart by what they share with others: builtin base classes, `status_code`, `suggestion`.
     """
     match getattr(error, "status_code", None):
         case 401 | 403 as status:
-            return f"the hub refuses access (HTTP {status}): it may want a login, or agreement to the licence"
+            return f"the hub refuses access (HTTP {status}): {_LOG_IN}"
         case 404:
-            return "the hub does not have it (HTTP 404)"
+            return "the hub does not have it (HTTP 404): [pipeline] endpoint may name the wrong hub"
         case int() as status:
-            return f"the hub answered with an error (HTTP {status})"
+            return f"the hub answered with an error (HTTP {status}): try again later"
+    match type(error).__name__:
+        case "FileIntegrityError":
+            return (
+                "File SHA256 checksum mismatch, so what arrived was thrown away: what stands between this machine and "
+                "the hub may change downloads, or the hub is being updated: try again later"
+            )
+        case "FileSizeMismatchError":
+            return f"the hub sends another size than it lists: {_IN_BETWEEN}"
     text = str(error).strip().partition("\n")[0]
+    if isinstance(error, ValueError) and not hasattr(error, "suggestion"):  # of a JSON reader
+        return f"what answered is not the hub, or not as it should: {_IN_BETWEEN}"
     if hasattr(error, "suggestion"):
+        if "proxyerror" in text.lower() or "cannot connect to proxy" in text.lower():
+            return "no connection to the proxy: look at HTTPS_PROXY, or [discord] proxy"
+        if "certificate" in text.lower():
+            return f"the hub's certificate cannot be verified: {_IN_BETWEEN}"
         if isinstance(error, TimeoutError):
-            return "no answer from the hub in time"
+            return "no answer from the hub in time: check the connection"
         if isinstance(error, ConnectionError):
-            return "no connection to the hub"
+            return "no connection to the hub: check it"
         if not text.isascii():
             return str(error.suggestion)
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
+        return f"{text}: {_LET_WRITE}"
     return text or type(error).__name__
 
 
@@ -287,7 +346,7 @@ class ModelScope:
         """Ask the hub for sizes and hashes."""
         from modelscope_hub import HubApi
 
-        _silence_modelscope()
+        _tame_modelscope()
         api = HubApi(endpoint=self._endpoint)
         if self._endpoint is None:
             api = HubApi(endpoint=api.resolve_endpoint_for_read(repo))
@@ -308,7 +367,7 @@ class ModelScope:
             def update(self, size: int) -> None:
                 on_bytes(size)
 
-        _silence_modelscope()
+        _tame_modelscope()
         snapshot_download(
             repo,
             local_dir=str(folder),
@@ -318,12 +377,20 @@ class ModelScope:
         )
 
 
-def _silence_modelscope() -> None:
-    """Take away modelscope's own progress bar and log handler; what it logs goes where our logs go."""
-    from modelscope_hub import _download
+def _tame_modelscope() -> None:
+    """Take away modelscope's own progress bar and log lines, and what makes it give up, or not, where we would not."""
+    from modelscope_hub import _download, _legacy_api, _openapi
 
     _download.tqdm = functools.partial(_download.tqdm, disable=True)  # type: ignore[attr-defined]
     for name in ("modelscope", "modelscope_hub"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = True
+        logger.setLevel(logging.CRITICAL + 1)  # we say it in our words
+    # An hour for each file is little on a slow line. What stands still for a minute is given up.
+    _download.DOWNLOAD_TOTAL_TIMEOUT = _SECONDS_OF_A_MONTH  # type: ignore[attr-defined]
+    _download.DOWNLOAD_MIN_BYTES_PER_SECOND = 1  # type: ignore[attr-defined]
+    # What arrived wrong would be fetched twice more, tens of gigabytes, without a word.
+    _download.DOWNLOAD_HASH_RETRY_TIMES = 1  # type: ignore[attr-defined]
+    # Who has no connection shall know within seconds: two tries.
+    _legacy_api.REPO_TREE_PAGE_MAX_ATTEMPTS = 2  # type: ignore[attr-defined]
+    _openapi.API_MAX_RETRIES = 2

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from bot import __main__ as cli
 from bot.errors import AlreadyRunning, ExitCode
+from bot.fetching import ProgressLines
 from pipeline import files
 from pipeline.cards import ModelCard
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
@@ -499,6 +500,34 @@ def test_fetch_reports_progress_and_ends_well(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("pipeline.fetch.fetch", succeed)
     result = invoke("fetch", "majicflus-v1")
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_fetch_without_a_terminal_says_how_far_it_is_every_ten_seconds() -> None:
+    said: list[str] = []
+    now = 100.0
+    lines = ProgressLines(said.append, clock=lambda: now)
+    lines.tick()
+    for second in range(1, 36):
+        now = 100.0 + second
+        lines.show(FetchProgress(is_checking=False, done_bytes=10**9 + second * 10**8, total_bytes=24 * 10**9))
+        lines.tick()
+    assert said == [
+        f"fetching: {gb} of 24.00 GB, {rate} MB/s"
+        for gb, rate in (("2.00", "90.0"), ("3.00", "100.0"), ("4.00", "100.0"))
+    ]
+    now += 7
+    lines.tick()  # nothing arrives, which is worth a line as well
+    assert said[-1] == "fetching: 4.50 of 24.00 GB, 41.7 MB/s"
+    lines.show(FetchProgress(is_checking=True, done_bytes=10**9, total_bytes=24 * 10**9))
+    now += 10
+    lines.tick()
+    assert said[-1].startswith("checking: 1.00 of 24.00 GB")
+
+
+def test_fetch_says_at_once_that_it_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.fetch.fetch", lambda *_, **__: [])
+    said = invoke("fetch").stdout
+    assert said.index("asking the hub") < said.index("all files are there and whole")
 
 
 # --- invite -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -140,6 +141,65 @@ def test_whole_file_with_other_content_is_put_aside_and_fetched_again(tmp_path: 
     assert dit.read_bytes() == CONTENT["dit.safetensors"]
 
 
+def test_file_of_another_size_is_put_aside_and_never_deleted(tmp_path: Path) -> None:
+    """Another version of the weights, say, that somebody placed."""
+    dit = tmp_path / REPO / "dit.safetensors"
+    for number, size in enumerate((10, 20, 30), start=1):
+        mine = safetensors(size)
+        dit.parent.mkdir(parents=True, exist_ok=True)
+        dit.write_bytes(mine)
+        [aside] = fetch(CARD, tmp_path, hub=MemoryHub())
+        assert aside.name == ("dit.safetensors.rejected" if number == 1 else f"dit.safetensors.rejected-{number}")
+        assert aside.read_bytes() == mine
+        assert dit.read_bytes() == CONTENT["dit.safetensors"]
+    assert (tmp_path / REPO / "dit.safetensors.rejected").read_bytes() == safetensors(10)
+
+
+def test_file_that_was_put_aside_is_named_if_the_right_one_does_not_come(tmp_path: Path) -> None:
+    dit = tmp_path / REPO / "dit.safetensors"
+    dit.parent.mkdir(parents=True)
+    dit.write_bytes(b"mine")
+    with pytest.raises(FetchFailed) as raised:
+        fetch(CARD, tmp_path, hub=MemoryHub(break_after=0))
+    assert [path.read_bytes() for path in raised.value.aside] == [b"mine"]
+
+
+def test_nothing_is_put_aside_where_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dit = tmp_path / REPO / "dit.safetensors"
+    dit.parent.mkdir(parents=True)
+    dit.write_bytes(b"mine")
+    monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda path: Usage(10, 10, 1000))
+    with pytest.raises(DiskFull):
+        fetch(CARD, tmp_path, hub=MemoryHub())
+    assert dit.read_bytes() == b"mine"
+
+
+def test_line_that_is_cut_again_and_again_is_taken_up_as_long_as_bytes_arrive(tmp_path: Path) -> None:
+    class Flaky(MemoryHub):
+        def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
+            self.break_after = self.sent + 500
+            missing = [path for path in paths if not (folder / path).is_file()]
+            super().download(repo, missing, folder, on_bytes)
+
+    hub = Flaky()
+    fetch(CARD, tmp_path, hub=hub)
+    assert missing(CARD, tmp_path) == []
+    assert hub.asked.count("dit.safetensors") > 5
+
+
+def test_folder_that_cannot_be_written_is_said_before_the_first_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(fetch_module.tempfile, "TemporaryFile", refuse)
+    hub = MemoryHub()
+    with pytest.raises(FetchFailed, match=r"cannot be written \(Read-only file system\): let this user write there"):
+        fetch(CARD, tmp_path, hub=hub)
+    assert hub.asked == []
+
+
 def test_each_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
     hash_really = fetch_module._sha256
@@ -233,6 +293,9 @@ def test_unreachable_hub_is_asked_once_and_said_for_every_repository(tmp_path: P
             hub_errors.FileDownloadError("x", failed_files={"a": hub_errors.RequestTimeoutError("下载总时限已耗尽")}),
             "no answer from the hub in time",
         ),
+        (hub_errors.FileSizeMismatchError("x"), "the hub sends another size than it lists"),
+        (hub_errors.NetworkError("ProxyError('Cannot connect to proxy')"), "no connection to the proxy"),
+        (hub_errors.NetworkError("SSLError(CERTIFICATE_VERIFY_FAILED)"), "the hub's certificate cannot be verified"),
         (OSError(13, "Permission denied"), "[Errno 13] Permission denied"),
     ],
 )
@@ -242,6 +305,7 @@ def test_errors_of_the_hubs_library_are_told_in_english(tmp_path: Path, error: E
     told = raised.value.reasons[tmp_path / REPO / "dit.safetensors"]
     assert told.startswith(says)
     assert told.isascii()
+    assert ": " in told or isinstance(error, OSError)  # the way out
 
 
 Usage = namedtuple("Usage", "total used free")
@@ -283,6 +347,11 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.cut_next: str | None = None
         self.ranges: list[str] = []
+        self.content = dict(CONTENT)
+        self.status = 200  # of everything, if it is another
+        self.is_portal = False  # everything is a log-in page
+        self.is_slow = False
+        self.asked: list[str] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -295,7 +364,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlparse(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if url.path.endswith(f"/models/{REPO}/repo/files"):
+        if self.server.is_portal:
+            self.send_page()
+        elif self.server.status != 200:
+            self.send_json(self.server.status, {"Code": self.server.status, "Success": False, "Message": "no"})
+        elif url.path.endswith(f"/models/{REPO}/repo/files"):
             self.send_listing(query.get("Root", "").strip("/"))
         elif url.path.endswith(f"/models/{REPO}/repo"):
             self.send_content(query["FilePath"])
@@ -310,6 +383,14 @@ class Handler(BaseHTTPRequestHandler):
         ]
         self.send_json(200, {"Code": 200, "Success": True, "Data": {"Files": entries}})
 
+    def send_page(self) -> None:
+        body = b"<html><body>Welcome to our hotel</body></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def send_json(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
@@ -319,7 +400,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def send_content(self, name: str) -> None:
-        body = CONTENT[name]
+        body = self.server.content[name]
+        self.server.asked.append(name)
         begin = 0
         if match := re.match(r"bytes=(\d+)-", self.headers.get("Range", "")):
             begin = int(match[1])
@@ -334,6 +416,11 @@ class Handler(BaseHTTPRequestHandler):
             self.server.cut_next = None
             self.wfile.write(body[begin : begin + 100])
             self.close_connection = True
+        elif self.server.is_slow:
+            for at in range(begin, len(body), 500):
+                self.wfile.write(body[at : at + 500])
+                self.wfile.flush()
+                time.sleep(0.05)
         else:
             self.wfile.write(body[begin:])
 
@@ -381,3 +468,70 @@ def test_modelscope_resumes_a_cut_body(endpoint: str, server: Server, tmp_path: 
     fetch(CARD, tmp_path, endpoint=endpoint)
     assert missing(CARD, tmp_path) == []
     assert server.ranges == ["dit.safetensors 100"]
+
+
+def test_modelscope_leaves_a_file_of_another_size_beside_the_right_one(endpoint: str, tmp_path: Path) -> None:
+    dit = tmp_path / REPO / "dit.safetensors"
+    dit.parent.mkdir(parents=True)
+    dit.write_bytes(b"another version")
+    [aside] = fetch(CARD, tmp_path, endpoint=endpoint)
+    assert aside.read_bytes() == b"another version"
+    assert dit.read_bytes() == CONTENT["dit.safetensors"]
+
+
+def test_modelscope_fetches_what_arrives_wrong_once_and_says_so(
+    endpoint: str, server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.content["dit.safetensors"] = CONTENT["dit.safetensors"][:-1] + b"!"
+    with pytest.raises(FetchFailed) as raised:
+        fetch(CARD, tmp_path, endpoint=endpoint)
+    assert server.asked.count("dit.safetensors") == 1
+    [(path, reason)] = raised.value.reasons.items()
+    assert path.name == "dit.safetensors" and "SHA256" in reason and "try again later" in reason
+    assert not path.exists()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_modelscope_gives_a_slow_line_the_time_it_needs(
+    endpoint: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its library allows an hour for each file, which is made a tenth of a second here."""
+    monkeypatch.setattr("modelscope_hub._download.DOWNLOAD_TOTAL_TIMEOUT", 0.1)
+    server.is_slow = True
+    fetch(CARD, tmp_path, endpoint=endpoint)
+    assert missing(CARD, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(401, "MODELSCOPE_API_TOKEN"), (403, "MODELSCOPE_API_TOKEN"), (404, "endpoint")]
+)
+def test_modelscope_that_refuses_is_told_with_the_way_out(
+    endpoint: str, server: Server, tmp_path: Path, status: int, says: str
+) -> None:
+    server.status = status
+    with pytest.raises(HubSilent) as raised:
+        fetch(CARD, tmp_path, endpoint=endpoint)
+    assert f"(HTTP {status}): " in raised.value.reasons[REPO]
+    assert says in raised.value.reasons[REPO]
+
+
+def test_log_in_page_in_place_of_the_hub_is_told_as_such(endpoint: str, server: Server, tmp_path: Path) -> None:
+    server.is_portal = True
+    with pytest.raises(HubSilent) as raised:
+        fetch(CARD, tmp_path, endpoint=endpoint)
+    assert "log-in page" in raised.value.reasons[REPO]
+
+
+def test_log_in_page_in_place_of_weights_is_told_as_such(endpoint: str, server: Server, tmp_path: Path) -> None:
+    server.content |= dict.fromkeys(CONTENT, b"<html>Welcome to our hotel</html>")
+    with pytest.raises(FetchFailed) as raised:
+        fetch(CARD, tmp_path, endpoint=endpoint)
+    assert all("log-in page" in reason for reason in raised.value.reasons.values())
+    assert fetched(tmp_path) & FETCHED == set()
+
+
+def test_hub_that_is_not_there_is_said_within_seconds(tmp_path: Path) -> None:
+    began_at = time.monotonic()
+    with pytest.raises(HubSilent):
+        fetch(CARD, tmp_path, endpoint="http://127.0.0.1:9")
+    assert time.monotonic() - began_at < 5  # with modelscope's own settings 8, and 18 where it chooses the hub
