@@ -1,6 +1,6 @@
 """Everything that takes requests, waits, remembers and answers. Asynchronous; knows people, never a tensor.
 
-__main__.py   the command line; bench.py, check.py, fetching.py belong to its commands, usage.py is how --help shows them
+__main__.py   the command line; bench, check, fetching.py belong to its commands, usage.py is how --help shows them
 app.py        builds every part and owns start and stop order; the only file that knows all parts
 config.py     TOML and environment → frozen sections, one per part
 logs.py       how lines look, the job id on each, secrets taken out

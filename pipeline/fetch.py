@@ -137,6 +137,10 @@ def fetch(
     _demand_room(models_dir, lacking)
     if lacking:
         _demand_folder(card, models_dir)
+    for file in wanted:
+        if file not in lacking and file.listed.sha256 is not None:  # whole, so what is left of another download is not
+            for part in files.parts_beside(file.target):
+                part.unlink(missing_ok=True)
     # What lies there with another content, or another size, may be dear to somebody; the hub's library would delete it.
     aside = [file.put_aside() for file in lacking if file.target.is_file()]
 
@@ -390,7 +394,7 @@ def _tame_modelscope() -> None:
     _download.DOWNLOAD_TOTAL_TIMEOUT = _SECONDS_OF_A_MONTH  # type: ignore[attr-defined]
     _download.DOWNLOAD_MIN_BYTES_PER_SECOND = 1  # type: ignore[attr-defined]
     # What arrived wrong would be fetched twice more, tens of gigabytes, without a word.
-    _download.DOWNLOAD_HASH_RETRY_TIMES = 1  # type: ignore[attr-defined]
+    _download.DOWNLOAD_HASH_RETRY_TIMES = 1
     # Who has no connection shall know within seconds: two tries.
     _legacy_api.REPO_TREE_PAGE_MAX_ATTEMPTS = 2  # type: ignore[attr-defined]
-    _openapi.API_MAX_RETRIES = 2
+    _openapi.API_MAX_RETRIES = 2  # type: ignore[attr-defined]

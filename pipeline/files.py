@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from safetensors import SafetensorError, safe_open
 
@@ -24,6 +25,13 @@ _SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d
 _WEIGHTS_SUFFIX: Final = ".safetensors"
 _INDEX_SUFFIX: Final = ".safetensors.index.json"
 _MAX_HEADER_BYTES: Final = 100_000_000  # as in the safetensors library
+# What download managers and browsers leave beside a file that they have not finished, or call it until then.
+PART_SUFFIXES: Final = (".aria2", ".crdownload", ".incomplete", ".part", ".partial", ".download", ".!qB", ".!ut")
+_TAIL_SHARE: Final = 0.001  # of the weights; T5's table of words ends in some rows that nothing uses
+_LAST_TENSOR_SHARE: Final = 0.25
+_LAST_TENSOR_MOST_BYTES: Final = 2**16
+_SPOTS: Final = 16
+_SPOT_BYTES: Final = 4096
 UNSAFE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 
 
@@ -33,6 +41,8 @@ class Flaw(StrEnum):
     ABSENT = "is absent"
     EMPTY = "is empty"
     NOT_WHOLE = "is not whole: cut off or damaged"
+    ZEROS = "is not whole: it ends in zeros, which a download that was not finished leaves"
+    UNFINISHED = "is still being downloaded: a part of the download lies beside it; delete that if it is left over"
     UNSAFE = "is not a safetensors file"
 
 
@@ -111,7 +121,47 @@ def _flaw_of(path: Path) -> Flaw | None:
         return Flaw.EMPTY
     if path.suffix in UNSAFE_SUFFIXES:
         return Flaw.UNSAFE
-    return None if _is_whole(path) else Flaw.NOT_WHOLE
+    if parts_beside(path):
+        return Flaw.UNFINISHED
+    if not _is_whole(path):
+        return Flaw.NOT_WHOLE
+    return Flaw.ZEROS if _ends_in_zeros(path) else None
+
+
+def parts_beside(path: Path) -> list[Path]:
+    """What says that the download of a file is not finished."""
+    return [part for suffix in PART_SUFFIXES if (part := path.with_name(path.name + suffix)).exists()]
+
+
+def _ends_in_zeros(path: Path) -> bool:
+    """Whether the end of a whole file was reserved and never written: its size says nothing then. Milliseconds."""
+    try:
+        with path.open("rb") as file:
+            end = path.stat().st_size
+            tail = _tail_bytes(file, end) if path.suffix == _WEIGHTS_SUFFIX else min(end, 64)
+            if tail <= _SPOTS * _SPOT_BYTES:
+                starts, size = [end - tail], tail
+            else:
+                starts = [end - _SPOT_BYTES - (tail - _SPOT_BYTES) * spot // (_SPOTS - 1) for spot in range(_SPOTS)]
+                size = _SPOT_BYTES
+            return tail > 0 and not any(_has_content(file, start, size) for start in starts)
+    except OSError:
+        return False
+
+
+def _tail_bytes(file: BinaryIO, end: int) -> int:
+    """How many bytes at the end of a file of weights cannot all be zeros; 0 if it holds none."""
+    length = int(struct.unpack("<Q", file.read(8))[0])
+    header: dict[str, Any] = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    begin, last = max(((int(b), int(e)) for b, e in (each["data_offsets"] for each in header.values())), default=(0, 0))
+    of_last = min(-(-(last - begin) * _LAST_TENSOR_SHARE // 1), _LAST_TENSOR_MOST_BYTES)
+    return min(int(max(of_last, last * _TAIL_SHARE)), end - 8 - length)
+
+
+def _has_content(file: BinaryIO, start: int, size: int) -> bool:
+    file.seek(start)
+    return any(file.read(size))
 
 
 def _is_whole(path: Path) -> bool:

@@ -257,7 +257,7 @@ def write_model(models_dir: Path) -> None:
         for path in [place / name for name in names] if file.is_folder else [place]:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".safetensors":
-                save_file({"weight": numpy.zeros((1024, 1024), numpy.float16)}, path)
+                save_file({"weight": numpy.ones((1024, 1024), numpy.float16)}, path)
             else:
                 path.write_text("{}")
 

@@ -200,6 +200,16 @@ def test_folder_that_cannot_be_written_is_said_before_the_first_byte(
     assert hub.asked == []
 
 
+def test_part_that_is_left_over_beside_a_right_file_goes(tmp_path: Path) -> None:
+    fetch(CARD, tmp_path, hub=MemoryHub())
+    part = tmp_path / REPO / "dit.safetensors.incomplete"
+    part.write_bytes(b"part")
+    assert [file.path.name for file in missing(CARD, tmp_path)] == ["dit.safetensors"]
+    fetch(CARD, tmp_path, hub=MemoryHub())
+    assert missing(CARD, tmp_path) == []
+    assert not part.exists()
+
+
 def test_each_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
     hash_really = fetch_module._sha256

@@ -161,3 +161,53 @@ def test_folder_in_place_of_a_file_is_absent(folder: Path, tmp_path: Path) -> No
     (folder / "dit.safetensors").unlink()
     (folder / "dit.safetensors").mkdir()
     assert flaws(tmp_path) == {"dit.safetensors": Flaw.ABSENT}
+
+
+@pytest.mark.parametrize("suffix", [".aria2", ".crdownload", ".incomplete", ".part"])
+@pytest.mark.parametrize("name", ["dit.safetensors", "tokenizer/tokenizer.json", "t5/model-00002-of-00002.safetensors"])
+def test_file_beside_a_part_of_its_download_is_not_whole(folder: Path, tmp_path: Path, name: str, suffix: str) -> None:
+    (folder / f"{name}{suffix}").touch()
+    assert flaws(tmp_path) == {Path(name).name: Flaw.UNFINISHED}
+
+
+def many_tensors(count: int, values: int, *, zeros: int) -> bytes:
+    """Weights whose last `zeros` bytes were reserved and never written."""
+    entries = {
+        f"t{number:03}": {"dtype": "U8", "shape": [values], "data_offsets": [number * values, (number + 1) * values]}
+        for number in range(count)
+    }
+    header = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
+    return struct.pack("<Q", len(header)) + header + b"x" * (count * values - zeros) + bytes(zeros)
+
+
+@pytest.mark.parametrize(
+    ("count", "values", "zeros", "flaw"),
+    [
+        (1, 4, 4, Flaw.ZEROS),
+        (1, 3000, 1000, Flaw.ZEROS),
+        (4, 1000, 1000, Flaw.ZEROS),
+        (4, 1000, 4000, Flaw.ZEROS),  # nothing but the header has arrived
+        (100, 200_000, 10**6, Flaw.ZEROS),
+        (1, 20_000_000, 10**6, Flaw.ZEROS),
+        (1, 20_000_000, 10_000, None),  # rows of a table that nothing uses
+        (4, 1000, 0, None),
+        (100, 200_000, 0, None),
+        (100, 200_000, 40, None),
+    ],
+)
+def test_weights_that_end_in_zeros_are_not_whole(
+    folder: Path, tmp_path: Path, count: int, values: int, zeros: int, flaw: Flaw | None
+) -> None:
+    (folder / "dit.safetensors").write_bytes(many_tensors(count, values, zeros=zeros))
+    assert flaws(tmp_path) == ({"dit.safetensors": flaw} if flaw else {})
+
+
+def test_weights_without_tensors_end_in_nothing(folder: Path, tmp_path: Path) -> None:
+    (folder / "dit.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
+    assert flaws(tmp_path) == {}
+
+
+def test_text_that_ends_in_zeros_is_not_whole(folder: Path, tmp_path: Path) -> None:
+    (folder / "merges.txt").write_bytes(b"a b\n" + bytes(1000))
+    card = card_of({"tokenizer_1": ModelFile(repo=REPO, path="./", needs=("merges.txt",))})
+    assert flaws(tmp_path, card) == {"merges.txt": Flaw.ZEROS}
