@@ -33,6 +33,7 @@ from pipeline.errors import (
     InvalidSpec,
     ModelFilesMissing,
     OutOfMemory,
+    PackedDirReadOnly,
     PipelineError,
     UnknownModel,
 )
@@ -52,6 +53,7 @@ THREAD_GRACE_S: Final = 1.0  # after which a thread that still draws or loads is
 NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
+WRITABLE_PACKED_DIR: Final = "let this user write there, or set [pipeline] packed_dir to a folder on another disk"
 PUT_ASIDE: Final = "not deleted, but put aside, since it differed from the hub's"
 
 SHAPES: Final = ", ".join(Aspect)
@@ -214,7 +216,7 @@ def draw(
     from bot import logs
     from bot.config import LogConfig, load_config
     from pipeline import files
-    from pipeline.models import choose_model, demand_gpu, find_model
+    from pipeline.models import choose_model, demand_means, find_model
     from pipeline.png import encode_png
     from pipeline.source import resolve_with_source
 
@@ -233,7 +235,7 @@ def draw(
     path = png_path(output, spec.prompt, spec.seed)
     if flaws := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # at once, not after importing torch
-    demand_gpu(card, config.pipeline)
+    demand_means(card, config.pipeline)
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
     written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
@@ -310,7 +312,7 @@ def fetch(
 def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:
     """Load a model once, which packs its weights and compiles its code for this graphics card."""
     from pipeline.models import create_engine
-    from pipeline.outlook import PACKED_GB
+    from pipeline.speed import PACKED_GB
 
     cost = f"{PACKED_GB} GB of disk, some minutes"
     if is_wanted is None:
@@ -396,6 +398,9 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
             which = f"{error.gpu}: " if error.gpu else ""
             text = f"{error.model} needs a graphics card that PyTorch can use; {which}{error.obstacle}"
             return f'{text}\n→ {error.way_out}, or draw with [pipeline] model = "demo"', ExitCode.USAGE
+        case PackedDirReadOnly():
+            text = f"{error.model}: {error.needed_gb} GB of packed weights have to be written to {error.folder}"
+            return f"{text}, which is read-only\n→ {WRITABLE_PACKED_DIR}", ExitCode.USAGE
         case HubSilent():
             lines = "\n".join(f"  {repo}: {reason}" for repo, reason in error.reasons.items())
             way_out = "check the connection, or name another hub in [pipeline] endpoint; then run the command again"

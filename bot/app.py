@@ -45,9 +45,9 @@ from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from bot.store.settingstore import SettingStore
 from bot.turns import take_turns
-from bot.worker import PAUSED_BY_FAILURES, Worker
-from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, PipelineError, UnknownModel, files
-from pipeline.models import ModelCard, choose_model, demand_gpu, find_model, unread_of, usable_models
+from bot.worker import Worker
+from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel, files
+from pipeline.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
 from pipeline.outlook import look_ahead
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
     log.info("drawing with %s: %s", card.name, reason)
     if missing := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [each.path for each in missing])
-    demand_gpu(card, config.pipeline)
+    demand_means(card, config.pipeline)
     asyncio.get_running_loop().set_default_executor(_Threads(thread_name_prefix="files"))
     stop, deadline = asyncio.Event(), Deadline()
     farewells = Farewells(deadline)

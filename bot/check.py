@@ -49,7 +49,8 @@ from pipeline.cards import ModelCard
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.hardware import MIB, Gpu, GpuState, look_at_gpu
 from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
-from pipeline.outlook import PACKED_GB, look_ahead
+from pipeline.outlook import look_ahead
+from pipeline.speed import PACKED_GB, is_packed, is_writable
 from pipeline.vocabulary import count_unread
 
 _BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
@@ -266,6 +267,11 @@ def check_machine(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     on_gpu = state.is_usable and config.device != "cpu"
     findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
     if on_gpu and card.is_offloaded:
+        folder = config.packed_folder
+        if not is_writable(folder) and not is_packed(folder, card):
+            text = f"{PACKED_GB} GB of packed weights have to be written to {folder}, which is read-only"
+            way_out = "let this user write there, or set [pipeline] packed_dir to a folder on another disk"
+            return [*findings, problem("packed", text, way_out)]
         findings.append(_check_outlook(card, config))
     return findings
 

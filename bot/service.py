@@ -29,8 +29,8 @@ from bot.store.jobstore import DAY_S, JobStore
 from pipeline.errors import InvalidSpec
 from pipeline.models import ModelCard
 from pipeline.outlook import Outlook
-from pipeline.source import SourceFile, fit_source, read_header, resolve_with_source, source_png, unpack
-from pipeline.spec import Aspect, ImageOptions, ImageSpec, MAX_SEED
+from pipeline.source import SourceFile, fit_source, read_header, source_png, unpack
+from pipeline.spec import MAX_SEED, Aspect, ImageOptions, ImageSpec
 from pipeline.vocabulary import NOTHING, Unread
 
 log = logging.getLogger(__name__)

@@ -36,6 +36,7 @@ from pipeline.errors import (
     InvalidSpec,
     ModelFilesMissing,
     OutOfMemory,
+    PackedDirReadOnly,
     PipelineError,
     UnknownModel,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "InvalidSpec",
     "ModelFilesMissing",
     "OutOfMemory",
+    "PackedDirReadOnly",
     "PipelineError",
     "Progress",
     "Stage",

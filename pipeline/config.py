@@ -29,6 +29,9 @@ class PipelineConfig(BaseModel):
     )
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Where to compute; auto = cuda if there is one")
     models_dir: UserPath = Field(default_factory=default_models_dir, description="Folder of the model files")
+    packed_dir: UserPath | None = Field(
+        None, description="Folder of packed weights, compiled code and measurements; unset = packed in models_dir"
+    )
     endpoint: str | None = Field(None, description="ModelScope endpoint to fetch from; unset = its own default")
     vram_limit_mib: int | None = Field(
         None, ge=LEAST_LIMIT_MIB, description="GPU memory that this program may take in all, in MiB; unset = most of it"
@@ -42,6 +45,11 @@ class PipelineConfig(BaseModel):
     cpu_threads: int = Field(
         0, ge=0, le=256, description="Threads for drawing on the CPU; 0 = one per core but one, both of two"
     )
+
+    @property
+    def packed_folder(self) -> Path:
+        """Where packed weights, compiled code and the measurements of the card lie: 17 GB for each large model."""
+        return self.packed_dir or self.models_dir / "packed"
 
     def limit_mib(self, total_mib: int) -> int:
         """GPU memory that the program may take of a card that has so much."""

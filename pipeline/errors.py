@@ -5,6 +5,7 @@ PipelineError                    who reacts
 ├─ UnknownModel                  the person or the operator
 ├─ ModelFilesMissing             the operator: fetch the files
 ├─ GpuUnusable                   the operator: the card, its driver, PyTorch, or a smaller model
+├─ PackedDirReadOnly             the operator: let it be written, or name another folder
 ├─ HubSilent                     the operator: the connection, or the hub's address
 ├─ FetchFailed                   the operator: fetch again; what arrived is kept
 ├─ DiskFull                      the operator: make room
@@ -59,6 +60,14 @@ class GpuUnusable(PipelineError):
     def __init__(self, model: str, *, gpu: str, obstacle: str, way_out: str) -> None:
         super().__init__(f"model {model!r} needs a graphics card: {f'{gpu}: ' if gpu else ''}{obstacle}")
         self.model, self.gpu, self.obstacle, self.way_out = model, gpu, obstacle, way_out
+
+
+class PackedDirReadOnly(PipelineError):
+    """A large model was not packed yet, and its packed weights cannot be written."""
+
+    def __init__(self, model: str, folder: Path, needed_gb: int) -> None:
+        super().__init__(f"model {model!r}: {needed_gb} GB have to be written to {folder}, which is read-only")
+        self.model, self.folder, self.needed_gb = model, folder, needed_gb
 
 
 class HubSilent(PipelineError):

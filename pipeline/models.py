@@ -16,12 +16,22 @@ from pipeline import files
 from pipeline.cards import ModelCard, ModelFile
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
-from pipeline.errors import GpuUnusable, UnknownModel
+from pipeline.errors import GpuUnusable, PackedDirReadOnly, UnknownModel
 from pipeline.hardware import look_at_gpu
 from pipeline.spec import Aspect, ImageSpec
+from pipeline.speed import PACKED_GB, is_packed, is_writable
 from pipeline.vocabulary import NOTHING, Unread, count_unread
 
-__all__ = ["MODELS", "ModelCard", "ModelFile", "choose_model", "create_engine", "demand_gpu", "find_model", "unread_of"]
+__all__ = [
+    "MODELS",
+    "ModelCard",
+    "ModelFile",
+    "choose_model",
+    "create_engine",
+    "demand_means",
+    "find_model",
+    "unread_of",
+]
 
 AUTO: Final = "auto"
 _FLUX_REPO: Final = "black-forest-labs/FLUX.1-dev"
@@ -183,15 +193,20 @@ def unread_of(models_dir: Path, spec: ImageSpec) -> Unread:
         return NOTHING
 
 
-def demand_gpu(card: ModelCard, config: PipelineConfig) -> None:
-    """See that a large model has a card to be drawn on, unless the CPU is asked for by name. Takes milliseconds.
+def demand_means(card: ModelCard, config: PipelineConfig) -> None:
+    """See that a large model has what it needs beside its files. Takes milliseconds.
 
     Raises:
-        GpuUnusable
+        GpuUnusable: there is no card to draw on, and nobody asked for the CPU by name.
+        PackedDirReadOnly: its packed weights cannot be written, and have not been before.
     """
-    if card.is_offloaded and config.device != "cpu" and not (state := look_at_gpu()).is_usable:
+    if not card.is_offloaded or config.device == "cpu":
+        return
+    if not (state := look_at_gpu()).is_usable:
         gpu = "" if state.gpu is None else state.gpu.description
         raise GpuUnusable(card.name, gpu=gpu, obstacle=state.obstacle, way_out=state.way_out)
+    if not is_writable(config.packed_folder) and not is_packed(config.packed_folder, card):
+        raise PackedDirReadOnly(card.name, config.packed_folder, PACKED_GB)
 
 
 def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
@@ -202,10 +217,10 @@ def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None
 
     Raises:
         UnknownModel
-        GpuUnusable: it is large, and there is only the CPU.
+        GpuUnusable, PackedDirReadOnly: see `demand_means`.
     """
     card = find_model(name)
-    demand_gpu(card, config)
+    demand_means(card, config)
     match card.family:
         case "fake":
             from pipeline.fake import FakeEngine

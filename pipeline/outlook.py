@@ -11,14 +11,13 @@ from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.errors import OutOfMemory
 from pipeline.files import read_header
-from pipeline.hardware import MIB, find_gpu, look_at_gpu
+from pipeline.hardware import MIB, look_at_gpu
 from pipeline.plan import EFFICIENCY, REST, Plan, floor_seconds, plan_blocks
 from pipeline.spec import Aspect
 from pipeline.speed import CardSpeed, packed_path, read_speed
 
 CONTEXT_BYTES: Final = 500 * MIB  # of CUDA itself; the engine measures it
 VAE_BYTES: Final = 170 * 10**6
-PACKED_GB: Final = 17  # of FLUX.1 in 8 bits, text encoders included
 MAX_BLOCK_BYTES: Final = 2**40  # a damaged file says anything
 BYTES_PER_WEIGHT: Final = {"float32": 4, "bfloat16": 2, "float8": 1, "int8": 1}
 
@@ -41,14 +40,14 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
     if state.gpu is None or not state.is_usable:
         return None
     gpu = state.gpu
-    speed = read_speed(config.models_dir, gpu)
+    speed = read_speed(config.packed_folder, gpu)
     if speed is None:
         return None
     chosen, multiplies_8bit = speed.choose_format()
     kept_as = chosen if config.precision == "auto" else config.precision
     sizes = {}
     for kind, format_ in (("dit", kept_as), ("t5", "int8"), ("clip", "bfloat16")):
-        sizes[kind] = _block_sizes(packed_path(config.models_dir, card, kind, format_))
+        sizes[kind] = _block_sizes(packed_path(config.packed_folder, card, kind, format_))
     transformer, *text_encoders = sizes.values()
     if transformer is None or None in text_encoders:
         return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)

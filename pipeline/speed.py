@@ -6,6 +6,7 @@ TFLOP/s are 10¹² multiplications and additions per second, GB are 10⁹ bytes.
 from __future__ import annotations
 
 import logging
+import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 FILE_NAME: Final = "card.txt"  # a checksum, then JSON
 MOST_BYTES: Final = 2**16
+STREAMED_PARTS: Final = ("dit", "t5", "clip")
+PACKED_GB: Final = 17  # of FLUX.1 in 8 bits, text encoders included
 WORTH_IT: Final = 1.05  # times bfloat16; an 8-bit product below that is only a loss of precision
 NEAR_ENOUGH: Final = 0.8  # of the fastest; integers are four times as exact as floats of 8 bits
 
@@ -55,9 +58,28 @@ class CardSpeed(BaseModel):
         return ("int8" if rates.get("int8", 0.0) >= NEAR_ENOUGH * max(rates.values()) else "float8"), True
 
 
-def read_speed(models_dir: Path, gpu: Gpu, torch_version: str | None = None) -> CardSpeed | None:
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made there, or the folder itself where it is not there yet. Leaves nothing behind."""
+    folder = folder.absolute()
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return True
+    except OSError:
+        return False
+
+
+def is_packed(packed_dir: Path, card: ModelCard) -> bool:
+    """Whether a large model was loaded before, so that nothing need be written."""
+    parts = [kind for kind in STREAMED_PARTS if kind in card.files]
+    return _path(packed_dir).is_file() and all(
+        any(packed_dir.glob(f"{card.name}.{kind}.*.safetensors")) for kind in parts
+    )
+
+
+def read_speed(packed_dir: Path, gpu: Gpu, torch_version: str | None = None) -> CardSpeed | None:
     """What was measured for this card and driver, and for this PyTorch if one is named; None if nothing was."""
-    content = read_sealed(_path(models_dir), MOST_BYTES)
+    content = read_sealed(_path(packed_dir), MOST_BYTES)
     try:
         speed = None if content is None else CardSpeed.model_validate_json(content)
     except ValidationError:  # of another release
@@ -68,9 +90,9 @@ def read_speed(models_dir: Path, gpu: Gpu, torch_version: str | None = None) -> 
     return speed if is_same else None
 
 
-def write_speed(models_dir: Path, speed: CardSpeed) -> None:
+def write_speed(packed_dir: Path, speed: CardSpeed) -> None:
     """Keep it for the next start; where that fails, the card is measured again then."""
-    path = _path(models_dir)
+    path = _path(packed_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_sealed(path, speed.model_dump_json(indent=1).encode())
@@ -78,10 +100,10 @@ def write_speed(models_dir: Path, speed: CardSpeed) -> None:
         log.warning("what the card was measured at is not kept: %s", error)
 
 
-def packed_path(models_dir: Path, card: ModelCard, kind: str, kept_as: str) -> Path:
+def packed_path(packed_dir: Path, card: ModelCard, kind: str, kept_as: str) -> Path:
     """Where the packed weights of one part of a model lie."""
-    return models_dir / "packed" / f"{card.name}.{kind}.{kept_as}.safetensors"
+    return packed_dir / f"{card.name}.{kind}.{kept_as}.safetensors"
 
 
-def _path(models_dir: Path) -> Path:
-    return models_dir / "packed" / FILE_NAME
+def _path(packed_dir: Path) -> Path:
+    return packed_dir / FILE_NAME

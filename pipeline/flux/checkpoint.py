@@ -59,7 +59,7 @@ class Arithmetic:
             transformer.use_kernels(self.speed.int8_tiles, fuses_rows=self.speed.fuses_rows)
 
 
-def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, models_dir: Path) -> Arithmetic:
+def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, packed_dir: Path) -> Arithmetic:
     """Decide by the size of the model, the device and the setting.
 
     `auto`: small models are float32 everywhere, since on a CPU bfloat16 is many times slower and on a GPU it
@@ -67,7 +67,7 @@ def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, models
     fastest at. `float8` and `int8` are for the transformer alone.
     """
     is_streamed = is_offloaded and device == "cuda"
-    speed = card_speed(models_dir) if is_streamed else None
+    speed = card_speed(packed_dir) if is_streamed else None
     multiplies_8bit = precision == Format.INT8 or device == "cuda"  # floats of 8 bits are slow on a CPU
     if precision != "auto":
         kept_as = Format(precision)
@@ -108,11 +108,17 @@ def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
 
 
 def load_pipeline(
-    card: ModelCard, models_dir: Path, arithmetic: Arithmetic, *, prompts_dir: Path | None = None
+    card: ModelCard,
+    models_dir: Path,
+    arithmetic: Arithmetic,
+    *,
+    packed_dir: Path | None = None,
+    prompts_dir: Path | None = None,
 ) -> Loaded:
     """Read a model's files into a pipeline at rest. Blocks for seconds, or minutes where weights are packed first.
 
     Args:
+        packed_dir: where packed weights of a large model are kept; None: beside its files.
         prompts_dir: where what streamed encoders read of prompts is kept across restarts.
 
     Raises:
@@ -147,7 +153,7 @@ def load_pipeline(
         raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
 
     def read(part: type[S], kind: str, kept_as: Format) -> S:
-        cache = packed_path(models_dir, card, kind, kept_as) if card.is_offloaded else None
+        cache = packed_path(packed_dir or models_dir / "packed", card, kind, kept_as) if card.is_offloaded else None
         paths = files.weights_of(card.files[kind], models_dir)
         return part.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
 

@@ -55,6 +55,7 @@ from pipeline.plan import (
     floor_seconds,
 )
 from pipeline.spec import ImageSpec
+from pipeline.speed import is_writable
 
 log = logging.getLogger(__name__)
 
@@ -107,18 +108,24 @@ class FluxEngine:
             self._limit_bytes = self._config.limit_mib(total_mib() if self._device == "cuda" else 0) * MIB
             if self._device == "cuda":
                 hold_to(self._limit_bytes)
-                keep_compiled_in(self._config.models_dir)
+                keep_compiled_in(self._config.packed_folder)
             self._arithmetic = choose_arithmetic(
                 is_offloaded=self._card.is_offloaded,
                 device=self._device,
                 precision=self._config.precision,
-                models_dir=self._config.models_dir,
+                packed_dir=self._config.packed_folder,
             )
-            loaded = self._read(self._card, self._config.models_dir, self._arithmetic, prompts_dir=self._prompts_dir)
+            loaded = self._read(
+                self._card,
+                self._config.models_dir,
+                self._arithmetic,
+                packed_dir=self._config.packed_folder,
+                prompts_dir=self._prompts_dir,
+            )
             pipe, transformer, self._residency = loaded.pipe, loaded.transformer, loaded.residency
             self._place()
             if self._residency is not None and self._config.compile:
-                compile_blocks(transformer, self._residency, self._config.models_dir)
+                compile_blocks(transformer, self._residency, self._config.packed_folder)
             self._previewer = self._make_previewer(pipe)
             for part, picture_px in ((pipe.vae_decoder, LATENT_PX), (pipe.vae_encoder, 1)):
                 part.forward = partial(self._without_loss, part, part.forward, picture_px)
@@ -492,15 +499,17 @@ class _Run:
         return time.perf_counter()
 
 
-def keep_compiled_in(models_dir: Path) -> None:
+def keep_compiled_in(packed_dir: Path) -> None:
     """Let compiled code outlive the process, beside the packed weights; the system's temporary folder would lose it."""
+    if not is_writable(packed_dir):  # all has been packed before
+        return
     for compiler in COMPILERS:
-        os.environ.setdefault(f"{compiler.upper()}_CACHE_DIR", str(models_dir / "packed" / compiler))
+        os.environ.setdefault(f"{compiler.upper()}_CACHE_DIR", str(packed_dir / compiler))
 
 
-def compile_blocks(transformer: Transformer, residency: Residency, models_dir: Path) -> None:
+def compile_blocks(transformer: Transformer, residency: Residency, packed_dir: Path) -> None:
     """Compile the blocks; where that fails with code that was kept, once more without it, since it may be damaged."""
-    kept = [folder for compiler in COMPILERS if (folder := models_dir / "packed" / compiler).is_dir()]
+    kept = [folder for compiler in COMPILERS if (folder := packed_dir / compiler).is_dir()]
     if transformer.compile_blocks(residency.predict) or not kept:
         return
     log.info("what was compiled before is deleted, and all is compiled anew")

@@ -28,7 +28,7 @@ LINK_BYTES: Final = 2**28
 ODD: Final = (200, 1040, 1016)  # tokens, inputs, outputs
 
 
-def card_speed(models_dir: Path) -> CardSpeed:
+def card_speed(packed_dir: Path) -> CardSpeed:
     """What this card was measured at, now or before.
 
     Raises:
@@ -37,7 +37,7 @@ def card_speed(models_dir: Path) -> CardSpeed:
     gpu = find_gpu()
     if gpu is None:
         raise GenerationFailed("the driver of the graphics card does not answer")
-    speed = read_speed(models_dir, gpu, torch.__version__)
+    speed = read_speed(packed_dir, gpu, torch.__version__)
     if speed is None:
         tiles = fastest_tiles()
         tflops = {str(kept_as): rate for kept_as in Format if (rate := tflops_of(kept_as, tiles)) is not None}
@@ -50,7 +50,7 @@ def card_speed(models_dir: Path) -> CardSpeed:
             int8_tiles=tiles,
             fuses_rows=can_fuse_rows(),
         )
-        write_speed(models_dir, speed)
+        write_speed(packed_dir, speed)
         torch.cuda.empty_cache()
         log.info("the card was measured", extra=speed.model_dump(exclude={"torch"}))
     return speed

@@ -100,6 +100,7 @@ def random_model(
     _models_dir: Path,
     arithmetic: Arithmetic,
     *,
+    packed_dir: Path | None = None,
     prompts_dir: Path | None = None,
     classes: Classes = FLUX1,
     link_repeat: int = 1,

@@ -339,10 +339,28 @@ def test_speed_is_told_from_what_was_measured_and_packed(clean_place: Path, monk
     assert finding.mark is Mark.NOTE
 
 
+@pytest.mark.usefixtures("gpu")
+def test_read_only_folder_for_packed_weights_is_a_problem_until_they_are_there(
+    clean_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(clean_place)
+    monkeypatch.setattr(check, "is_writable", lambda folder: folder == clean_place / "elsewhere")
+    config = PipelineConfig(models_dir=clean_place)
+    found = only(check.check_machine(config, is_running=False), "packed")
+    assert found.mark is Mark.PROBLEM
+    assert "17 GB" in found.text and str(clean_place / "packed") in found.text
+    assert "packed_dir" in found.way_out
+    elsewhere = config.model_copy(update={"packed_dir": clean_place / "elsewhere"})
+    for each in (elsewhere, config):
+        if each is config:
+            write_measured(clean_place)
+        assert not [one for one in check.check_machine(each, is_running=False) if one.topic == "packed"]
+
+
 def write_measured(models_dir: Path) -> None:
     """What the first load of a large model leaves behind, with the sizes of FLUX.1 in 8 bits."""
     write_speed(
-        models_dir,
+        models_dir / "packed",
         measured_card(gpu=CARD.name, driver=CARD.driver),
     )
     double = {f"blocks.{number}": 227 * 10**6 for number in range(19)}

@@ -12,7 +12,7 @@ import pytest
 from pipeline import models
 from pipeline.cards import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.errors import GpuUnusable, InvalidSpec, UnknownModel
+from pipeline.errors import GpuUnusable, InvalidSpec, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FakeEngine
 from pipeline.hardware import Gpu
 from pipeline.models import DEMO, FAKE, FLUX1_DEV, MAJICFLUS_V1, MODELS, choose_model, create_engine, find_model
@@ -146,6 +146,18 @@ def test_large_model_without_a_usable_card_is_refused_before_torch_is_imported(
     monkeypatch.setitem(sys.modules, "pipeline.flux.engine", None)
     with pytest.raises(GpuUnusable):
         create_engine("flux1-dev", PipelineConfig(models_dir=tmp_path))
+
+
+def test_large_model_needs_a_folder_for_its_packed_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.hardware.find_gpu", lambda: A_GPU)
+    (tmp_path / "file").touch()
+    models.demand_means(MAJICFLUS_V1, PipelineConfig(models_dir=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    config = PipelineConfig(models_dir=tmp_path, packed_dir=tmp_path / "file" / "packed")
+    with pytest.raises(PackedDirReadOnly) as raised:
+        models.demand_means(MAJICFLUS_V1, config)
+    assert (raised.value.folder, raised.value.needed_gb) == (config.packed_dir, 17)
+    models.demand_means(DEMO, config)
 
 
 def test_fake_engine_is_made_on_demand(tmp_path: Path) -> None:

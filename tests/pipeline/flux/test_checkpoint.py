@@ -22,7 +22,7 @@ from tests.pipeline.flux import random_flux
 from tests.pipeline.flux.random_flux import FULL, Shapes, miniature_card
 from tests.pipeline.measured import measured_card
 
-CPU = choose_arithmetic(is_offloaded=False, device="cpu", precision="auto", models_dir=Path())
+CPU = choose_arithmetic(is_offloaded=False, device="cpu", precision="auto", packed_dir=Path())
 
 
 def names_that_diffsynth_finds(shapes: Shapes) -> set[str]:
@@ -105,7 +105,7 @@ def test_arithmetic_follows_from_model_device_and_setting(
     speed = measured_card()
     monkeypatch.setattr(checkpoint, "card_speed", lambda _models_dir: speed)
     monkeypatch.setattr(checkpoint, "is_supported", lambda kept_as: kept_as is Format.INT8)
-    found = choose_arithmetic(is_offloaded=is_offloaded, device=device, precision=precision, models_dir=Path())
+    found = choose_arithmetic(is_offloaded=is_offloaded, device=device, precision=precision, packed_dir=Path())
     assert (found.kept_as, found.multiplies_8bit, found.dtype) == (Format(kept_as), multiplies_8bit, dtype)
     assert found.is_streamed is (is_offloaded and device == "cuda")
     assert (found.speed is not None) is found.is_streamed

@@ -228,6 +228,17 @@ def test_streamed_model_bears_failures(streaming_engine: FluxEngine, monkeypatch
     assert np.array_equal(draw(streaming_engine, a_spec()), before)
 
 
+def test_packed_weights_lie_where_the_setting_says(
+    miniature_dir: Path, streaming_engine: FluxEngine, tmp_path: Path
+) -> None:
+    config = PipelineConfig(device="cpu", models_dir=miniature_dir, packed_dir=tmp_path / "elsewhere")
+    engine = FluxEngine(miniature_card(is_offloaded=True), config)
+    engine.load()
+    engine.close()
+    assert len(list((tmp_path / "elsewhere").glob("*.safetensors"))) == 3
+    assert not (miniature_dir / "packed").exists()
+
+
 def test_packed_weights_are_written_once(streaming_engine: FluxEngine) -> None:
     folder = streaming_engine._config.models_dir / "packed"
     written = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
@@ -635,7 +646,7 @@ def test_compiled_code_is_kept_beside_the_weights(tmp_path: Path, monkeypatch: p
     for compiler in ("TORCHINDUCTOR", "TRITON"):
         monkeypatch.setenv(f"{compiler}_CACHE_DIR", "x")
         monkeypatch.delenv(f"{compiler}_CACHE_DIR")
-    engine_module.keep_compiled_in(tmp_path)
+    engine_module.keep_compiled_in(tmp_path / "packed")
     assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path / "packed"
     assert Path(os.environ["TRITON_CACHE_DIR"]).parent == tmp_path / "packed"
 

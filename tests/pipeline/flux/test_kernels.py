@@ -64,7 +64,7 @@ def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
 )
 def test_card_is_measured_again(measured: list[Format], tmp_path: Path, spoil: Callable[[str], str]) -> None:
     kernels.card_speed(tmp_path)
-    path = tmp_path / "packed" / FILE_NAME
+    path = tmp_path / FILE_NAME
     path.write_text(spoil(path.read_text("utf-8")), "utf-8")
     assert read_speed(tmp_path, GPU) is None
     assert kernels.card_speed(tmp_path).tflops["int8"] == 110.0
