@@ -6,11 +6,13 @@ token comes from the environment or from a file that the config names, never fro
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
 import os
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -32,8 +34,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import ConfigError
-from pipeline.config import PipelineConfig, UserPath
-from pipeline.errors import UnknownModel
+from pipeline.config import WINDOWS_PATHS, PipelineConfig, UserPath, user_data_dir
+from pipeline.errors import HomeUnknown, UnknownModel
 from pipeline.models import AUTO, MODELS, find_model
 
 ENV_PREFIX: Final = "IMAGINE_BOT__"
@@ -44,6 +46,11 @@ TOKENS_STAY_OUT: Final = (
     f"tokens never belong into this file: set {TOKEN_ENV}, or write it into a file of its own and name that in "
     "[discord] token_file"
 )
+TOO_DEEP: Final = "brackets are nested thousands deep, or a number has thousands of digits"
+KEYS_EXPLAINED: Final = "config.example.toml explains every key"
+SHOWN_CHARS: Final = 100
+MAX_SECRET_BYTES: Final = 64 * 1024
+QUOTES: Final = ('""', "''", "``", "“”", "‘’", "<>")
 # What pydantic's kinds of errors mean to somebody who writes TOML.
 PLAIN: Final = {
     "int_type": "must be a whole number",
@@ -64,7 +71,7 @@ TYPES_OF_TOML: Final = ("int_type", "float_type", "bool_type")
 
 def default_data_dir() -> Path:
     """Database and pictures when the config names no folder: the user's data folder."""
-    return Path(platformdirs.user_data_dir("imagine-bot", appauthor=False))
+    return user_data_dir()
 
 
 def _http_url(text: str) -> str:
@@ -185,7 +192,7 @@ class _Environment(EnvSettingsSource):
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
             return super().decode_complex_value(field_name, field, value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
 
 
@@ -220,7 +227,11 @@ class Config(BaseSettings):
 
 def default_config_paths() -> tuple[Path, Path]:
     """Where a config file is looked for: the working folder, then the user's config folder."""
-    return Path(CONFIG_NAME), Path(platformdirs.user_config_dir("imagine-bot", appauthor=False)) / CONFIG_NAME
+    try:
+        users = Path(platformdirs.user_config_dir("imagine-bot", appauthor=False))
+    except (RuntimeError, KeyError, OSError):  # without a home folder there is none for the config either
+        return Path(CONFIG_NAME), Path(CONFIG_NAME)
+    return Path(CONFIG_NAME), users / CONFIG_NAME
 
 
 def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
@@ -236,11 +247,19 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
     if path is None:
         path = next((place for place in default_config_paths() if place.is_file()), None)
     values = {} if path is None else _read_toml(path)
-    problems = _unknown_env_keys(os.environ) + _take_out_wrong_types(values, path)
+    problems = _unknown_env_keys(os.environ)
     try:
+        problems += _take_out_wrong_types(values, path)
         config = Config(**values)
     except ValidationError as error:
         problems += [_problem(details, path) for details in error.errors()]
+    except HomeUnknown as error:
+        way_out = f"set HOME, or {ENV_PREFIX}STORAGE__DATA_DIR and {ENV_PREFIX}PIPELINE__MODELS_DIR, to folders"
+        raise ConfigError(
+            ["no home folder is known for this user, and folders are there by default"], way_out=way_out
+        ) from error
+    except (RecursionError, OverflowError) as error:
+        raise ConfigError([f"{path or 'the environment'}: {TOO_DEEP}"], way_out=KEYS_EXPLAINED) from error
     if problems:
         raise ConfigError(problems)
     return config, path
@@ -249,37 +268,93 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
 def load_token(config: DiscordConfig) -> SecretStr | None:
     """The bot token from the environment, else from `discord.token_file`; None if neither is set.
 
+    What people copy along with it is taken off: quotes, `Bot `, `DISCORD_TOKEN=`.
+
     Raises:
-        ConfigError: the file cannot be read or is empty.
+        ConfigError: the file cannot be read, is empty, or holds more than a token.
     """
-    if token := os.environ.get(TOKEN_ENV, "").strip():
+    if token := _bare_token(os.environ.get(TOKEN_ENV, "")):
         return SecretStr(token)
     if config.token_file is None:
         return None
     way_out = f"put the token, and nothing else, into the file, or set {TOKEN_ENV}"
-    return _read_secret(config.token_file, "[discord] token_file", way_out=way_out)
+    key = "[discord] token_file"
+    token = _bare_token(_read_secret(config.token_file, key, way_out=way_out))
+    if not token:
+        raise ConfigError([f"{key}: {config.token_file} holds no token"], way_out=way_out)
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError([f"{key}: {config.token_file} holds characters that no token has"], way_out=way_out)
+    return SecretStr(token)
 
 
 def load_password(config: ConsoleConfig) -> SecretStr | None:
     """The password of the page from the config or the environment, else from `console.password_file`; None if unset.
 
+    Quotes in the file belong to it.
+
     Raises:
-        ConfigError: the file cannot be read or is empty.
+        ConfigError: the file cannot be read, is empty, or holds more than a line.
     """
     if config.password is not None or config.password_file is None:
         return config.password
     way_out = f"put the password, and nothing else, into the file, or set {ENV_PREFIX}CONSOLE__PASSWORD"
-    return _read_secret(config.password_file, "[console] password_file", way_out=way_out)
+    return SecretStr(_read_secret(config.password_file, "[console] password_file", way_out=way_out))
 
 
-def _read_secret(path: Path, key: str, *, way_out: str) -> SecretStr:
+def _bare_token(text: str) -> str:
+    """A token without what is copied along with it, in whatever order."""
+    text = text.strip("\ufeff \t\r\n")
+    while True:
+        bare = re.sub(rf"^(?:export\s+)?{TOKEN_ENV}\s*[=:]\s*|^Bot\s+", "", text, flags=re.IGNORECASE)
+        if any(len(bare) >= 2 and (bare[0], bare[-1]) == tuple(pair) for pair in QUOTES):
+            bare = bare[1:-1]
+        bare = bare.strip()
+        if bare == text:
+            return text
+        text = bare
+
+
+def _read_secret(path: Path, key: str, *, way_out: str) -> str:
+    """The one line of text that a file holds, however an editor has encoded it; what it holds is never shown."""
+
+    def flaw(what: str) -> ConfigError:
+        return ConfigError([f"{key}: {what}"], way_out=way_out)
+
     try:
-        secret = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{key}: cannot read {path}: {_reason(error)}"], way_out=way_out) from error
-    if not secret:
-        raise ConfigError([f"{key}: {path} is empty"], way_out=way_out)
-    return SecretStr(secret)
+        with path.open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+    except (OSError, ValueError) as error:  # the latter: of a name that no file can have
+        reason = error.strerror or str(error) if isinstance(error, OSError) else "no file can have this name"
+        raise flaw(f"cannot read {path}: {reason}") from error
+    if len(content) > MAX_SECRET_BYTES:
+        raise flaw(f"{path} has more than {MAX_SECRET_BYTES // 1024} KiB")
+    text = _decoded(content)
+    if text is None:
+        raise flaw(f"cannot read {path}: it is not UTF-8 text")
+    lines = [line for line in text.strip("\ufeff").splitlines() if line.strip()]
+    if not lines:
+        raise flaw(f"{path} is empty")
+    if len(lines) > 1:
+        raise flaw(f"{path} holds {len(lines)} lines")
+    secret = lines[0].strip()
+    if any(unicodedata.category(character) == "Cc" for character in secret):
+        raise flaw(f"{path} holds control characters")
+    return secret
+
+
+def _decoded(content: bytes) -> str | None:
+    """UTF-8, or UTF-16 as Windows' editors and PowerShell write it; None if it is neither."""
+    encoding = "utf-8-sig"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif len(content) > 1 and len(content) % 2 == 0 and not any(content[1::2]):
+        encoding = "utf-16-le"
+    elif len(content) > 1 and len(content) % 2 == 0 and not any(content[::2]):
+        encoding = "utf-16-be"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
 
 
 def looks_like_token(token: SecretStr) -> bool:
@@ -299,7 +374,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         way_out = "let this user read the file" if isinstance(error, OSError) else "save the file as UTF-8"
         raise ConfigError([f"{path}: cannot be read: {_reason(error)}"], way_out=way_out) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from error
+        is_about_backslashes = any(words in str(error) for words in ("hex value", "Unescaped", "escape"))
+        way_out = WINDOWS_PATHS if is_about_backslashes else ""
+        raise ConfigError([f"{path}: is not valid TOML: {error}"], way_out=way_out) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError([f"{path}: is not valid TOML: {TOO_DEEP}"], way_out=KEYS_EXPLAINED) from error
 
 
 def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str]:
@@ -313,7 +392,7 @@ def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str
             continue
         given = {key: value for key, value in given.items() if _env_name(name, key) is None}
         try:
-            section.model_validate_json(json.dumps(given, default=str), strict=True)
+            section.model_validate_json(_json(given), strict=True)
         except ValidationError as error:
             for details in error.errors():
                 if details["type"] in TYPES_OF_TOML:
@@ -321,6 +400,18 @@ def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str
                     problems.append(_problem(details, path))
                     values[name].pop(str(details["loc"][1]), None)
     return problems
+
+
+def _json(value: object) -> str:
+    """JSON of what TOML gave.
+
+    Raises:
+        OverflowError: with a number of more digits than Python writes.
+    """
+    try:
+        return json.dumps(value, default=str)
+    except ValueError as error:
+        raise OverflowError from error
 
 
 def _reason(error: Exception) -> str:
@@ -389,7 +480,8 @@ def _shown(value: object) -> str:
     """The value as the operator wrote it, unless it is a token that landed in the wrong place."""
     if isinstance(value, str) and looks_like_token(SecretStr(value)):
         return "this token"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
 
 
 def near_misses(environ: Mapping[str, str]) -> list[str]:

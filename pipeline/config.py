@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from pipeline.errors import HomeUnknown
+
 LEAST_LIMIT_MIB: Final = 2000  # a large model's largest block, the ring and CUDA itself
+# In TOML's double quotes a backslash begins something else: "D:\\bots\\new" holds a backspace and a line break.
+WINDOWS_PATHS: Final = "write Windows paths in single quotes, 'D:\\bots', or with /, \"D:/bots\""
 LEFT_FREE_MIB: Final = 1188  # of the card by default, for the desktop: 7000 are taken of a card of 8 GB
 
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]  # `~` means the user's folder, as in a shell
+
+def _user_path(path: Path) -> Path:
+    """A path as it was written, `~` for the user's folder, as in a shell."""
+    if any(unicodedata.category(character) == "Cc" for character in str(path)):
+        raise ValueError(f"must hold no control characters; {WINDOWS_PATHS}")
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("must not begin with ~ where no home folder is known") from error
+
+
+UserPath = Annotated[Path, AfterValidator(_user_path)]
+
+
+def user_data_dir() -> Path:
+    """The user's data folder of this program.
+
+    Raises:
+        HomeUnknown: the system names no home folder for this user, as in some containers.
+    """
+    try:
+        folder = Path(platformdirs.user_data_dir("imagine-bot", appauthor=False))
+    except (RuntimeError, KeyError, OSError) as error:
+        raise HomeUnknown from error
+    if not folder.is_absolute():  # the library leaves `~` as it is
+        raise HomeUnknown
+    return folder
 
 
 def default_models_dir() -> Path:
     """The folder for model files when the config names none: under the user's data folder."""
-    return Path(platformdirs.user_data_dir("imagine-bot", appauthor=False)) / "models"
+    return user_data_dir() / "models"
 
 
 class PipelineConfig(BaseModel):

@@ -5,6 +5,7 @@ PipelineError                    who reacts
 ├─ UnknownModel                  the person or the operator
 ├─ ModelFilesMissing             the operator: fetch the files
 ├─ GpuUnusable                   the operator: the card, its driver, PyTorch, or a smaller model
+├─ HomeUnknown                   the operator: name the folders, or a home
 ├─ PackedDirReadOnly             the operator: let it be written, or name another folder
 ├─ HubSilent                     the operator: the connection, or the hub's address
 ├─ FetchFailed                   the operator: fetch again; what arrived is kept
@@ -60,6 +61,10 @@ class GpuUnusable(PipelineError):
     def __init__(self, model: str, *, gpu: str, obstacle: str, way_out: str) -> None:
         super().__init__(f"model {model!r} needs a graphics card: {f'{gpu}: ' if gpu else ''}{obstacle}")
         self.model, self.gpu, self.obstacle, self.way_out = model, gpu, obstacle, way_out
+
+
+class HomeUnknown(PipelineError):
+    """Folders are under the user's home by default, and the system names none for this user."""
 
 
 class PackedDirReadOnly(PipelineError):

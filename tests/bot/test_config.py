@@ -12,9 +12,11 @@ from pydantic import SecretStr, ValidationError
 from bot.config import (
     TOKEN_ENV,
     Config,
+    ConsoleConfig,
     DiscordConfig,
     default_config_paths,
     load_config,
+    load_password,
     load_token,
     looks_like_token,
 )
@@ -230,6 +232,92 @@ def test_folders_may_begin_with_a_tilde(clean_place: Path) -> None:
     assert config.pipeline.models_dir == Path("~/models").expanduser()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows always names a home folder")
+@pytest.mark.parametrize("is_named", [False, True])
+def test_without_a_home_folder_one_line_says_which_folders_to_name(
+    clean_place: Path, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    """In a container, say: no HOME, and a user id that the system does not know."""
+
+    def unknown(_uid: int) -> None:
+        raise KeyError("getpwuid(): uid not found")
+
+    for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    if is_named:
+        monkeypatch.setenv("IMAGINE_BOT__STORAGE__DATA_DIR", str(clean_place))
+        monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODELS_DIR", str(clean_place))
+        assert load_config()[0].storage.data_dir == clean_place
+        [told] = problems(write(clean_place, '[discord]\ntoken_file = "~/token"\n'))
+        assert "must not begin with ~ where no home folder is known" in told
+    else:
+        with pytest.raises(ConfigError) as caught:
+            load_config()
+        assert "no home folder" in str(caught.value)
+        assert "IMAGINE_BOT__STORAGE__DATA_DIR and IMAGINE_BOT__PIPELINE__MODELS_DIR" in caught.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[storage]\ndata_dir = "D:\\bots\\new"', "[storage] data_dir: must hold no control characters"),
+        ('[pipeline]\nmodels_dir = "D:\\temp"', "[pipeline] models_dir: must hold no control characters"),
+        ('[pipeline]\npacked_dir = "D:\\fast"', "[pipeline] packed_dir: must hold no control characters"),
+        ('[discord]\ntoken_file = "a\\u0000b"', "[discord] token_file: must hold no control characters"),
+        ('[console]\npassword_file = "a\\u0085b"', "[console] password_file: must hold no control characters"),
+        ('[storage]\ndata_dir = "C:\\Users\\me"', "is not valid TOML"),
+        ('[storage]\ndata_dir = "C:\\data"', "is not valid TOML"),
+    ],
+)
+def test_windows_paths_in_double_quotes_are_refused_with_the_way_to_write_them(
+    clean_place: Path, text: str, says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(clean_place, text))
+    assert says in str(caught.value)
+    assert "write Windows paths in single quotes, 'D:\\bots', or with /" in str(caught.value)
+
+
+def test_windows_paths_in_single_quotes_load(clean_place: Path) -> None:
+    config, _ = load_config(write(clean_place, "[storage]\ndata_dir = 'D:\\bots\\new'\n"))
+    assert str(config.storage.data_dir) == "D:\\bots\\new"
+
+
+DIGITS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[discord]\nallowed_guilds = {'[' * 5000}{']' * 5000}",
+        f"[limits]\nmax_waiting = {'{a = ' * 5000}1{'}' * 5000}",
+        f"[limits]\n{'a.' * 5000}a = 1",
+        f"[{'a.' * 5000}a]",
+        f"[limits]\nmax_waiting = {DIGITS}",
+        f"[limits]\nmax_waiting = 0x{DIGITS}",
+        f"[discord]\nallowed_guilds = [0x{DIGITS}]",
+        f"[limits]\nmax_waiting = {DIGITS[:4000]}",
+        f"[delivery]\nretry_max_s = {DIGITS}.0",
+        f"[limits]\nmax_waiting = '{DIGITS}'",
+        f"unknown = 0x{DIGITS}",
+    ],
+    ids=range(11),
+)
+def test_deep_nesting_and_endless_numbers_are_told_in_a_sentence(clean_place: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(clean_place, text))
+    assert len(str(caught.value)) < 600 + len(str(clean_place))
+
+
+@pytest.mark.parametrize("value", [DIGITS, "[" * 5000, f"[{DIGITS}]", "[1e999999]", "{}"])
+def test_wild_values_in_the_environment_are_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__DISCORD__ALLOWED_GUILDS", value)
+    with pytest.raises(ConfigError) as caught:
+        load_config()
+    assert len(str(caught.value)) < 600
+
+
 def test_a_config_error_asks_the_supervisor_not_to_restart() -> None:
     assert ConfigError(["x"]).exit_code is ExitCode.USAGE
 
@@ -254,6 +342,89 @@ def test_a_token_file_that_holds_none_is_a_problem(clean_place: Path, content: s
         file.write_text(content)
     with pytest.raises(ConfigError, match=r"token_file[^→]*→ put the token, and nothing else"):
         load_token(DiscordConfig(token_file=file))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BOT_TOKEN.encode(),
+        f"{BOT_TOKEN}\n".encode(),
+        f"\r\n {BOT_TOKEN}\r\n\r\n".encode(),
+        f"\ufeff{BOT_TOKEN}\n".encode(),
+        BOT_TOKEN.encode("utf-16"),
+        f"\ufeff{BOT_TOKEN}\r\n".encode("utf-16-be"),
+        f"{BOT_TOKEN}\r\n".encode("utf-16-le"),
+        f'"{BOT_TOKEN}"'.encode(),
+        f"'{BOT_TOKEN}'\n".encode(),
+        f"“{BOT_TOKEN}”".encode(),
+        f"Bot {BOT_TOKEN}".encode(),
+        f"bot {BOT_TOKEN}".encode(),
+        f'DISCORD_TOKEN="{BOT_TOKEN}"\n'.encode(),
+        f"export DISCORD_TOKEN={BOT_TOKEN}\n".encode(),
+        f'DISCORD_TOKEN = "Bot {BOT_TOKEN}"\n'.encode("utf-16"),
+        f"discord_token: {BOT_TOKEN}".encode(),
+    ],
+)
+def test_a_token_is_read_whatever_was_copied_along(clean_place: Path, content: bytes) -> None:
+    file = clean_place / "token.txt"
+    file.write_bytes(content)
+    assert load_token(DiscordConfig(token_file=file)) == SecretStr(BOT_TOKEN)
+
+
+@pytest.mark.parametrize(
+    "text", [f'"{BOT_TOKEN}"', f"Bot {BOT_TOKEN}", f"DISCORD_TOKEN={BOT_TOKEN}", f"\ufeff{BOT_TOKEN}\r"]
+)
+def test_a_token_in_the_environment_is_read_in_the_same_way(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(TOKEN_ENV, text)
+    assert load_token(DiscordConfig()) == SecretStr(BOT_TOKEN)
+
+
+FLAWED = [
+    (b"\0" * 40, "control characters"),
+    (b"secret-part\0other", "control characters"),
+    (b"secret-part\x1b[0m", "control characters"),
+    (b"\x89PNG\r\n\x1a\n\xff\xfe\xfd", "not UTF-8 text"),
+    ("sécret-part".encode("latin-1"), "not UTF-8 text"),
+    (b"secret-part\nsecond line\n", "holds 2 lines"),
+    (b"secret-part" * 10_000, "more than 64 KiB"),
+    (b"\xef\xbb\xbf\n", "is empty"),
+    (b"\xff\xfe", "is empty"),
+    (b"\xff\xfes", "not UTF-8 text"),
+]
+
+
+@pytest.mark.parametrize(("content", "says"), FLAWED)
+def test_the_flaw_of_a_secret_file_is_named_and_never_shown(clean_place: Path, content: bytes, says: str) -> None:
+    file = clean_place / "secret.txt"
+    file.write_bytes(content)
+    for load in (
+        lambda: load_token(DiscordConfig(token_file=file)),
+        lambda: load_password(ConsoleConfig(password_file=file)),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load()
+        assert says in str(caught.value) and "nothing else" in caught.value.way_out
+        assert "secret-part" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("DISCORD_TOKEN=\n", "no token"), ('""', "no token"), ("a b.c.d", "no token has"), ("é.x.y", "no token has")],
+)
+def test_what_cannot_be_a_token_is_named(clean_place: Path, content: str, says: str) -> None:
+    file = clean_place / "token.txt"
+    file.write_text(content, "utf-8")
+    with pytest.raises(ConfigError, match=says):
+        load_token(DiscordConfig(token_file=file))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_password_is_read_as_it_is(clean_place: Path, encoding: str) -> None:
+    """Its quotes, and words like those before a token, belong to it."""
+    file = clean_place / "password.txt"
+    for password in ("hunter 2", '"quoted"', "Bot me", "密码"):
+        file.write_bytes(f"{password}\r\n".encode(encoding))
+        assert load_password(ConsoleConfig(password_file=file)) == SecretStr(password)
 
 
 def test_a_token_in_the_config_file_is_refused_without_being_shown(clean_place: Path) -> None:

@@ -231,7 +231,7 @@ def test_streamed_model_bears_failures(streaming_engine: FluxEngine, monkeypatch
 def test_packed_weights_lie_where_the_setting_says(
     miniature_dir: Path, streaming_engine: FluxEngine, tmp_path: Path
 ) -> None:
-    config = PipelineConfig(device="cpu", models_dir=miniature_dir, packed_dir=tmp_path / "elsewhere")
+    config = PipelineConfig(device="cpu", models_dir=miniature_dir, packed_dir=tmp_path / "elsewhere", compile=False)
     engine = FluxEngine(miniature_card(is_offloaded=True), config)
     engine.load()
     engine.close()
