@@ -27,6 +27,11 @@ RANDOM_SEED: Final = -1
 SIDE_MULTIPLE_PX: Final = 16  # VAE ÷ 8, then 2 × 2 patches
 SPEC_VERSION: Final = 1
 ZERO_WIDTH_JOINER: Final = "\u200d"
+ZERO_WIDTH_NON_JOINER: Final = "\u200c"
+# Scripts whose letters are written otherwise with a non-joiner between them: Arabic's (Persian), India's and their kin.
+JOINING: Final = re.compile("[\u0600-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufeff]")
+# 🏴, then a country and its part in tag characters, and the tag that ends them: England, Scotland, Wales.
+FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
 
 
 class Aspect(StrEnum):
@@ -208,16 +213,29 @@ def _check_types(values: ImageOptions | ImageSpec) -> None:
 def clean_prompt(text: str) -> str:
     """Fold white space and drop characters that nobody can see, so that a copied prompt stays equal.
 
-    Control, format (zero-width, bidirectional marks) and surrogate characters go, except the zero-width
-    joiner between others, which holds emoji together; every run of white space becomes one space. NFC,
-    because the same text typed on two systems must draw the same picture. Cleaning twice changes nothing.
+    Control, format (zero-width, bidirectional marks) and surrogate characters go, except those that show: the
+    zero-width joiner between others, which holds emoji together; the non-joiner between letters that would join, as
+    in Persian; the tags of a flag. Every run of white space becomes one space. NFC, because the same text typed on two
+    systems must draw the same picture. Cleaning twice changes nothing.
     """
+    flags = {place for flag in FLAG.finditer(text) for place in range(*flag.span())}
     visible = "".join(
         " " if character.isspace() else character
-        for character in text
+        for place, character in enumerate(text)
         if character.isspace()
-        or character == ZERO_WIDTH_JOINER
+        or character in (ZERO_WIDTH_JOINER, ZERO_WIDTH_NON_JOINER)
+        or place in flags
         or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
     )
-    words = (word.strip(ZERO_WIDTH_JOINER) for word in visible.split())
+    words = (_without_loose_joiners(word) for word in visible.split())
     return unicodedata.normalize("NFC", " ".join(word for word in words if word))
+
+
+def _without_loose_joiners(word: str) -> str:
+    """Keep joiners that stand between other characters, and single non-joiners between letters that would join."""
+    parts = word.strip(ZERO_WIDTH_JOINER + ZERO_WIDTH_NON_JOINER).split(ZERO_WIDTH_NON_JOINER)
+    kept = parts[0]
+    for part in parts[1:]:
+        joins = bool(part) and bool(kept) and JOINING.match(kept[-1]) and JOINING.match(part[0])
+        kept += f"{ZERO_WIDTH_NON_JOINER}{part}" if joins else part
+    return kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -142,6 +143,41 @@ def test_value_out_of_range_is_refused_by_name(field: str, value: object) -> Non
     assert raised.value.field == field
 
 
+ENGLAND, SCOTLAND, WALES = (
+    "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in code) + "\U000e007f"
+    for code in ("gbeng", "gbsct", "gbwls")
+)
+TRICKY = st.lists(
+    st.sampled_from(
+        [
+            *"a e\u0301\u200b\u200c\u200d\u202e\u0645\u06cc\u064e\u0915\u093c\u0958\ufb1d\U0001f3f4",
+            ENGLAND[1],
+            ENGLAND[-1],
+            ENGLAND,
+        ]
+    )
+).map("".join)
+
+
+@given(TRICKY)
+def test_cleaning_joiners_and_flags_twice_changes_nothing(text: str) -> None:
+    clean = clean_prompt(text)
+    assert clean_prompt(clean) == clean
+    assert unicodedata.is_normalized("NFC", clean)
+    assert "\u200b" not in clean and "\u202e" not in clean
+    assert clean.strip("\u200c\u200d") == clean
+
+
+@given(
+    st.lists(
+        st.sampled_from([ENGLAND, SCOTLAND, WALES, "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "a cat"]),
+        min_size=1,
+    )
+)
+def test_what_shows_survives_cleaning(words: list[str]) -> None:
+    assert clean_prompt("  ".join(words)) == " ".join(words)
+
+
 @given(st.text())
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert clean_prompt(clean_prompt(text)) == clean_prompt(text)
@@ -164,6 +200,16 @@ def test_clean_prompt_is_accepted_or_empty(text: str) -> None:
         ("cafe\u0301", "café"),
         ("e\u200c\u0301", "é"),
         ("a\ud800b", "ab"),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),  # Persian: I want
+        ("\u0645\u06cc\u200c\u200c\u062e\u200c", "\u0645\u06cc\u200c\u062e"),
+        ("\u200ca\u200cb\u200c", "ab"),  # shows nowhere
+        (f"the flag of {WALES}", f"the flag of {WALES}"),
+        (f"{SCOTLAND}\u200b!", f"{SCOTLAND}!"),
+        (f"cat{SCOTLAND[1:]}", "cat"),  # tags that belong to no flag say things that nobody sees
+        (SCOTLAND[:-1], "\U0001f3f4"),  # nor do those that do not end
     ],
 )
 def test_prompt_is_cleaned(typed: str, clean: str) -> None:
