@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import json
+import logging
 import os
 import re
 import tomllib
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import platformdirs
 from pydantic import (
@@ -38,6 +40,8 @@ from pipeline.config import WINDOWS_PATHS, PipelineConfig, UserPath, user_data_d
 from pipeline.errors import HomeUnknown, UnknownModel
 from pipeline.models import AUTO, MODELS, find_model
 
+log = logging.getLogger(__name__)
+
 ENV_PREFIX: Final = "IMAGINE_BOT__"
 TOKEN_ENV: Final = "DISCORD_TOKEN"
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
@@ -46,6 +50,7 @@ TOKENS_STAY_OUT: Final = (
     f"tokens never belong into this file: set {TOKEN_ENV}, or write it into a file of its own and name that in "
     "[discord] token_file"
 )
+SECRET_KEYS: Final = ("password", "proxy")  # an address may hold a password
 TOO_DEEP: Final = "brackets are nested thousands deep, or a number has thousands of digits"
 KEYS_EXPLAINED: Final = "config.example.toml explains every key"
 SHOWN_CHARS: Final = 100
@@ -81,6 +86,13 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _proxy_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address like http://host:3128; SOCKS is not supported")
+    return text
+
+
 class Section(BaseModel):
     """Base of the sections: frozen, and an unknown key is an error."""
 
@@ -93,6 +105,9 @@ class DiscordConfig(Section):
     token_file: UserPath | None = Field(None, description="file holding the bot token, if DISCORD_TOKEN is not set")
     api_url: Annotated[str, AfterValidator(_http_url)] = Field(
         DISCORD_API_URL, description="address of the REST API; the gateway is asked from it"
+    )
+    proxy: Annotated[str, AfterValidator(_proxy_url)] | None = Field(
+        None, description="HTTP proxy to reach Discord and the models' hub through; unset = HTTPS_PROXY, if that is set"
     )
     allowed_guilds: tuple[int, ...] = Field((), description="server ids to serve; empty = all it was invited to")
     allowed_channels: tuple[int, ...] = Field((), description="channel ids to serve; empty = all it can see")
@@ -287,6 +302,28 @@ def load_token(config: DiscordConfig) -> SecretStr | None:
     return SecretStr(token)
 
 
+def proxy_of(config: DiscordConfig) -> str | None:
+    """The proxy that Discord is reached through: the config's, else the environment's, as `curl` would take it."""
+    if config.proxy is not None:
+        return config.proxy
+    address = urlsplit(config.api_url)
+    named = getproxies_environment()
+    proxy = named.get(address.scheme) or named.get("all")
+    if not proxy or proxy_bypass(address.hostname or ""):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if urlsplit(proxy).scheme not in {"http", "https"}:
+        log.warning("%s proxies are not supported: Discord is reached directly", urlsplit(proxy).scheme)
+        return None
+    return proxy
+
+
+def without_credentials(address: str) -> str:
+    """An address to be shown."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def load_password(config: ConsoleConfig) -> SecretStr | None:
     """The password of the page from the config or the environment, else from `console.password_file`; None if unset.
 
@@ -450,7 +487,7 @@ def _problem(details: ErrorDetails, path: Path | None) -> str:
         return f"{where}: unknown {kind}{_did_you_mean(key, _known_keys(tuple(section)))}"
     entry = f"entry {int(details['loc'][2]) + 1} " if details["type"] in PLAIN and len(details["loc"]) > 2 else ""
     rule, separator, hint = _in_plain_words(details).partition("; ")
-    shown = "this one" if key == "password" else _shown(details["input"])
+    shown = "this one" if key in SECRET_KEYS else _shown(details["input"])
     return f"{where}: {entry}{rule}, not {shown}{separator}{hint}"
 
 

@@ -298,6 +298,8 @@ def _in_plain_words(error: BaseException) -> str:
         case "FileSizeMismatchError":
             return f"the hub sends another size than it lists: {_IN_BETWEEN}"
     text = str(error).strip().partition("\n")[0]
+    if "SOCKS" in text:
+        return "SOCKS proxies are not supported: name an HTTP proxy in HTTPS_PROXY, or unset ALL_PROXY"
     if isinstance(error, ValueError) and not hasattr(error, "suggestion"):  # of a JSON reader
         return f"what answered is not the hub, or not as it should: {_IN_BETWEEN}"
     if hasattr(error, "suggestion"):

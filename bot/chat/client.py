@@ -33,7 +33,7 @@ from bot.chat.history import HistoryButton, PersonalCommands
 from bot.chat.imagine import Imagine
 from bot.chat.reply import ChatReply
 from bot.chat.translations import WordingTranslator
-from bot.config import DISCORD_API_URL, DiscordConfig
+from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
 from bot.delivery import Frontend
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
 from bot.service import Service
@@ -68,6 +68,7 @@ class ChatClient(discord.AutoShardedClient):
             guild_ready_timeout=GUILD_WAIT_S,
             max_messages=None,
             max_ratelimit_timeout=MAX_RATELIMIT_S,
+            proxy=proxy_of(config),
         )
         self._config = config
         self._settings = settings

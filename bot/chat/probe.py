@@ -17,7 +17,7 @@ import discord
 from pydantic import SecretStr
 
 from bot.chat.address import FRONTEND
-from bot.config import DiscordConfig
+from bot.config import DiscordConfig, proxy_of
 from bot.errors import FrontendUnavailable, FrontendUnreachable
 
 SCOPES: Final = ("bot", "applications.commands")
@@ -95,7 +95,7 @@ async def probe(config: DiscordConfig, token: SecretStr) -> Probe:
     discord.http.Route.BASE = config.api_url
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S), discord.Client(intents=discord.Intents.none()) as client:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), _client(config) as client:
             await client.login(token.get_secret_value())
             user, application = client.user, client.application
             assert user is not None, "set by login"
@@ -118,6 +118,10 @@ async def probe(config: DiscordConfig, token: SecretStr) -> Probe:
         raise FrontendUnreachable(FRONTEND, reason) from error
     except (aiohttp.ClientError, OSError) as error:
         raise FrontendUnreachable(FRONTEND, f"no connection to Discord ({config.api_url}): {error}") from error
+
+
+def _client(config: DiscordConfig) -> discord.Client:
+    return discord.Client(intents=discord.Intents.none(), proxy=proxy_of(config))
 
 
 async def _guild_rights(client: discord.Client, guild_id: int, user_id: int) -> GuildRights:

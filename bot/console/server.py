@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 SECRET_SETTING: Final = "console.secret"  # makes addresses of pictures that nobody can guess
 UPLOADS_FOLDER: Final = "uploads"
 PORT_WAY_OUT: Final = "stop what uses it, or choose another with [console] port, or host"
+PROXY_VARIABLES: Final = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
 CLOSE_S: Final = 2  # open pages are cut off after this
 
 
@@ -201,6 +202,9 @@ class Console:
         self._uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Read by Gradio when it is imported, and when it stores an upload.
         os.environ.update(GRADIO_TEMP_DIR=str(self._uploads), GRADIO_ANALYTICS_ENABLED="False")
+        # The page goes nowhere, so it need not know the proxies, some of which Gradio's library ends the import for.
+        for name in PROXY_VARIABLES:
+            os.environ.pop(name, None)
         from bot.console import page
 
         app = Starlette(lifespan=self._announce)

@@ -84,6 +84,8 @@ def start_in(folder: Path, *, files: int | None = None, is_guarded: bool = True)
         }
         env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
         guard = Path(__file__).parent / ("guard" if is_guarded else "")
+        # A proxy that Gradio's library could not use, and that nobody needs here.
+        env |= {"ALL_PROXY": "socks5h://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
         env |= {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}", "NETWORK_GUARD_FILE": str(folder / "attempts.txt")}
         async with PageProcess(env, cwd=folder, guard_file=folder / "attempts.txt", files=files) as process:
             await process.wait_page()

@@ -22,6 +22,7 @@ from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from pipeline.fetch import FetchProgress, HubFile, fetch
 from pipeline.files import missing
 from pipeline.models import MAJICFLUS_V1
+from tests.forward_proxy import ForwardProxy
 from tests.pipeline.test_files import CARD, REPO, safetensors
 
 INDEX = json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors"}}).encode()
@@ -545,3 +546,31 @@ def test_hub_that_is_not_there_is_said_within_seconds(tmp_path: Path) -> None:
     with pytest.raises(HubSilent):
         fetch(CARD, tmp_path, endpoint="http://127.0.0.1:9")
     assert time.monotonic() - began_at < 5  # with modelscope's own settings 8, and 18 where it chooses the hub
+
+
+def test_modelscope_is_reached_through_the_proxy_of_the_environment(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ForwardProxy() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        fetch(CARD, tmp_path, endpoint=endpoint)
+        assert any("/repo/files" in line for line in proxy.asked), "the listing"
+        assert any("FilePath=dit.safetensors" in line for line in proxy.asked), "the weights"
+    assert missing(CARD, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [("socks5h://127.0.0.1:9", "SOCKS proxies"), ("http://127.0.0.1:9", "no connection to the proxy")],
+)
+def test_proxy_that_cannot_be_used_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, says: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(HubSilent) as raised:
+        fetch(CARD, tmp_path, endpoint="https://hub.invalid")
+    assert raised.value.reasons[REPO].startswith(says)

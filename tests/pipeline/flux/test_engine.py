@@ -678,7 +678,7 @@ def test_compiled_code_that_cannot_be_used_is_made_again(
         return result
 
     streaming_engine._transformer.compile_blocks = compile_blocks  # type: ignore[method-assign,assignment]
-    engine_module.compile_blocks(streaming_engine._transformer, streaming_engine._residency, tmp_path)
+    engine_module.compile_blocks(streaming_engine._transformer, streaming_engine._residency, tmp_path / "packed")
     assert seen == [["old.so"] if is_kept else [], []][:calls]
     assert folder.exists() == is_left
 
