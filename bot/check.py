@@ -35,6 +35,8 @@ from bot.config import (
     load_token,
     looks_like_token,
     near_misses,
+    proxy_of,
+    without_credentials,
 )
 from bot.console.server import PORT_WAY_OUT, check_exposure, listen
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable, OperatorError
@@ -43,6 +45,7 @@ from bot.logs import redact
 from bot.store import preflight
 from bot.store.database import LET_WRITE, NAME_A_FOLDER, file_in_the_way, rehearse_migrations
 from bot.store.images import ImageStore
+from bot.store.lock import holder_of
 from bot.wording import LANGUAGES, wording_for
 from pipeline import UnknownModel, files
 from pipeline.cards import ModelCard
@@ -59,7 +62,6 @@ _BASE_MIB: Final = 1000
 
 
 CHINESE: Final = "红苹果"  # a red apple; a model that cannot read this reads no other Chinese
-_OUR_PROCESSES: Final = ("python", "imagine-bot")  # asking every process takes seconds on Windows
 
 
 class Mark(Enum):
@@ -177,22 +179,8 @@ def check_console(config: ConsoleConfig, *, is_running: bool) -> Finding:
 
 
 def is_in_use(database: Path) -> bool:
-    """Whether a running bot holds the database, as far as this user may know. Blocks.
-
-    Looks who has the lock file open: trying the lock would take it for an instant, and refuse a bot that starts then.
-    """
-    lock_path = database.with_suffix(".lock")
-    if not lock_path.is_file():
-        return False
-    for process in psutil.process_iter():
-        try:
-            if process.name().startswith(_OUR_PROCESSES) and any(
-                Path(file.path) == lock_path.resolve() for file in process.open_files()
-            ):
-                return True
-        except (psutil.Error, OSError):
-            continue  # it ended meanwhile, or it is somebody else's
-    return False
+    """Whether a running bot holds the database, as far as this user may know. Blocks."""
+    return holder_of(database) is not None
 
 
 def check_database(config: StorageConfig, *, is_running: bool) -> list[Finding]:
@@ -346,7 +334,9 @@ async def check_discord(config: Config, token: SecretStr) -> list[Finding]:
         return [problem("discord", error.reason, way_out)]
     except FrontendUnavailable as error:
         return [problem("discord", error.reason, "reset the token on the Bot page and set the new one")]
-    findings = [ok("discord", f"logged in as {seen.bot_name}")]
+    proxy = proxy_of(config.discord)
+    through = f", through {without_credentials(proxy)}" if proxy else ""
+    findings = [ok("discord", f"logged in as {seen.bot_name}{through}")]
     if seen.interactions_url:
         way_out = "empty Interactions Endpoint URL on the application's General Information page"
         findings.append(problem("discord", f"commands are sent to {seen.interactions_url}, not to the bot", way_out))

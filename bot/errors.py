@@ -186,9 +186,12 @@ class AlreadyRunning(OperatorError):
 
     exit_code = ExitCode.ALREADY_RUNNING
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, holder: str = "", way_out: str = "") -> None:
+        """`holder` says which process it is, `way_out` how to stop it; both only if that is known."""
+        which = f" ({holder})" if holder else ""
+        how = f" with `{way_out}`" if way_out else ""
         super().__init__(
-            f"another imagine-bot is already using {path}: stop it first, or give this one another data_dir"
+            f"another imagine-bot is already using {path}{which}: stop it first{how}, or give this one another data_dir"
         )
         self.path = path
 

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
+from bot.store.lock import holder_of, lock_path
 
 BUSY_TIMEOUT_MS: Final = 5000
 BUSY_SLICE_MS: Final = 100
@@ -95,7 +96,7 @@ class Database:
                 # Prompts, pictures and the page's secret are nobody else's on this machine.
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # The kernel drops this lock with the process, on kill −9 too.
-                lock = FileLock(path.with_suffix(".lock"), timeout=0, mode=0o600, thread_local=False)
+                lock = FileLock(lock_path(path), timeout=0, mode=0o600, thread_local=False)
                 stack.enter_context(lock)
                 _keep_private(path)
                 # A refusal to open is met here: aiosqlite leaves a thread behind that reports to a closed loop.
@@ -111,7 +112,10 @@ class Database:
                 # others go on, and the task can be cancelled.
                 await connection.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_SLICE_MS}")
             except Timeout as error:
-                raise AlreadyRunning(path) from error
+                holder = holder_of(path)
+                if holder is None:
+                    raise AlreadyRunning(path) from error
+                raise AlreadyRunning(path, holder=holder.description, way_out=holder.way_out) from error
             except OSError as error:
                 if (file := file_in_the_way(path.parent)) is not None:
                     raise DatabaseUnusable(path, f"{file} is no folder", way_out=NAME_A_FOLDER) from error

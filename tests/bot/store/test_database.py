@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +36,31 @@ async def test_second_copy_is_refused_while_the_first_is_open(tmp_path: Path) ->
                 pass
     async with Database.open(path):
         pass  # and welcome again once the first has left
+
+
+async def test_refusal_names_the_process_that_has_the_database_and_how_to_stop_it(tmp_path: Path) -> None:
+    """Such as one that `uv run`, killed with −9, left behind."""
+    path = tmp_path / "test.db"
+    code = (
+        "import sys, filelock\n"
+        "with filelock.FileLock(sys.argv[1]):\n"
+        "    print('locked', flush=True)\n"
+        "    sys.stdin.readline()"
+    )
+    command = [sys.executable, "-c", code, str(path.with_suffix(".lock"))]
+    pipe = asyncio.subprocess.PIPE
+    other = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert other.stdout is not None
+    await other.stdout.readline()
+    with pytest.raises(AlreadyRunning) as raised:
+        async with Database.open(path):
+            pass
+    await other.communicate(b"\n")
+    told = str(raised.value)
+    assert f"(process {other.pid}, since {time.localtime().tm_year}-" in told
+    assert sys.executable in told
+    stop = "taskkill /PID" if sys.platform == "win32" else "kill"
+    assert f"stop it first with `{stop} {other.pid}`" in told
 
 
 async def test_newer_database_is_refused_and_untouched(tmp_path: Path) -> None:
