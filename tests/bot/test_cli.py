@@ -524,6 +524,19 @@ def test_fetch_without_a_terminal_says_how_far_it_is_every_ten_seconds() -> None
     assert said[-1].startswith("checking: 1.00 of 24.00 GB")
 
 
+@pytest.mark.parametrize(("named", "used"), [("", "http://mine:2"), ("http://theirs:1", "http://theirs:1")])
+def test_fetch_goes_through_the_proxy_of_the_config_if_the_environment_has_none(
+    monkeypatch: pytest.MonkeyPatch, named: str, used: str
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setenv("HTTPS_PROXY", named)
+    monkeypatch.setenv("HTTP_PROXY", named)
+    monkeypatch.setenv("IMAGINE_BOT__DISCORD__PROXY", "http://mine:2")
+    monkeypatch.setattr("pipeline.fetch.fetch", lambda *_, **__: seen.append(os.environ["HTTPS_PROXY"]) or [])
+    assert invoke("fetch").exit_code == 0
+    assert seen == [used]
+
+
 def test_fetch_says_at_once_that_it_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.fetch.fetch", lambda *_, **__: [])
     said = invoke("fetch").stdout
