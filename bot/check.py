@@ -349,6 +349,11 @@ async def check_discord(config: Config, token: SecretStr) -> list[Finding]:
             findings.append(problem("server", f"{guild.id}: the bot is not on it", f"open {link}"))
         else:
             findings += _check_channels(guild, allowed)
+            if guild.missing_commands:
+                text = (
+                    f"Discord does not offer {', '.join(f'/{name}' for name in guild.missing_commands)} on {guild.name}"
+                )
+                findings.append(note("commands", text, "they are registered when the bot starts: start it again"))
     known = {channel.id for guild in seen.guilds for channel in guild.channels}
     for channel_id in sorted(allowed - known):
         way_out = "correct [discord] allowed_channels (a thread counts as its channel), or let the bot see it"

@@ -23,7 +23,7 @@ from bot.jobqueue import Clock, JobQueue
 from bot.jobs import Delivery, Job, ReplyTo, Standing
 from bot.store.database import retry_until_stored
 from bot.store.images import ImageStore
-from bot.store.jobstore import JobStore
+from bot.store.jobstore import LONGEST_PAUSE_S, JobStore
 from bot.turns import take_turns
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ SWEEP_S: Final = 1.0  # look for due results at least this often
 CONCURRENT_RESULTS: Final = 4  # one slow channel does not hold up the others
 CARDS_PER_INTERVAL: Final = 4  # paces edits below Discord's usual 5 in 5 s per channel, with room for results
 BROKEN_CARD_S: Final = 60.0  # until a card is tried again whose edit failed for no known reason
+LEAST_TRIES: Final = 5
 ETA_TOLERANCE_S: Final = 15  # Discord counts down by itself; only a change of plan is worth an edit
 
 
@@ -77,7 +78,8 @@ class Frontend(Protocol):
 @dataclass(slots=True)
 class _Shown:
     standing: Standing | None  # None: nothing that the front end accepted
-    at: float
+    is_stopping: bool
+    at: float  # on the monotonic clock, like `not_before`
     not_before: float = 0.0
 
 
@@ -93,6 +95,7 @@ class DeliveryLoop:
         *,
         deadline: Deadline | None = None,
         clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
@@ -101,6 +104,7 @@ class DeliveryLoop:
         self._config = config
         self._deadline = deadline or Deadline()
         self._clock = clock
+        self._monotonic = monotonic  # of all that is a distance between two looks: the clock may be set
         self._wake_results = asyncio.Event()
         self._wake_cards = asyncio.Event()
         self._under_way: set[int] = set()
@@ -117,8 +121,13 @@ class DeliveryLoop:
         self._wake_cards.set()
 
     def card_is_fresh(self, job: Job, standing: Standing) -> None:
-        """The front end has just shown this standing itself."""
-        self._shown[job.id] = _Shown(standing, self._clock())
+        """The front end shows this standing itself."""
+        self._shown[job.id] = _Shown(standing, job.is_cancel_requested, self._monotonic())
+
+    def card_is_stale(self, job: Job) -> None:
+        """The front end could not show it after all: the next edit is worth making."""
+        self._shown.pop(job.id, None)
+        self._wake_cards.set()
 
     async def run_results(self) -> None:
         """Deliver ended jobs for ever; never returns."""
@@ -210,11 +219,12 @@ class DeliveryLoop:
 
     def _postponed(self, job: Job, after_s: float) -> Callable[[], Awaitable[None]]:
         now = self._clock()
-        if now - (job.finished_at or now) > self._config.give_up_after_s:
+        is_late = now - (job.finished_at or now) > self._config.give_up_after_s
+        if is_late and job.delivery_attempts + 1 >= LEAST_TRIES:  # by a clock set ahead everything is late
             log.warning("job %s: gave up delivering after %s tries", job.id, job.delivery_attempts + 1)
             return partial(self._jobs.close_delivery, job.id, Delivery.UNDELIVERABLE)
         backoff_s = min(self._config.retry_max_s, self._config.retry_first_s * 2 ** min(job.delivery_attempts, 20))
-        pause_s = max(after_s, backoff_s)
+        pause_s = min(max(after_s, backoff_s), LONGEST_PAUSE_S - 1)
         log.info("delivery of job %s postponed by %.0f s", job.id, pause_s)
         return partial(self._jobs.postpone, job.id, next_at=int(now + pause_s) + 1)
 
@@ -225,7 +235,7 @@ class DeliveryLoop:
         unfinished = {job.id for job, _ in standings}
         for job_id in self._shown.keys() - unfinished:
             del self._shown[job_id]
-        now = self._clock()
+        now = self._monotonic()
         # The card that was left alone longest goes first, so that a long queue cannot starve its own end.
         due = [
             (self._shown[job.id].at if job.id in self._shown else 0.0, job.id, job, standing)
@@ -242,7 +252,7 @@ class DeliveryLoop:
         if (frontend := self._frontends.get(job.reply_to.frontend)) is None:
             return
         before = self._shown.get(job.id)
-        shown = self._shown[job.id] = _Shown(standing, self._clock())
+        shown = self._shown[job.id] = _Shown(standing, job.is_cancel_requested, self._monotonic())
         try:
             await frontend.show(job, standing)
         except CardGone:
@@ -251,17 +261,17 @@ class DeliveryLoop:
             # The reader still sees what was there before: the edit stays worth making.
             shown.standing = None if before is None else before.standing
             if isinstance(error, DeliveryDelayed):
-                shown.not_before = self._clock() + error.after_s
+                shown.not_before = self._monotonic() + error.after_s
                 return
-            shown.not_before = self._clock() + BROKEN_CARD_S
+            shown.not_before = self._monotonic() + BROKEN_CARD_S
             log.exception("the card of job %s could not be edited", job.id)
 
     async def card_deleted(self, frontend: str, key: str) -> None:
-        """A card was deleted: cancel its job if it has not ended, and deliver nothing. Unknown cards are ignored."""
-        job = await self._jobs.drop_card(frontend, key)
-        if job is not None and not job.status.is_final:
-            with contextlib.suppress(JobAlreadyFinished):  # just now
-                await self._queue.cancel(job.id)
+        """A card was deleted: cancel its jobs that have not ended, and deliver nothing. Unknown cards are ignored."""
+        for job in await self._jobs.drop_card(frontend, key):
+            if not job.status.is_final:
+                with contextlib.suppress(JobAlreadyFinished):  # just now
+                    await self._queue.cancel(job.id)
 
     def _may_edit(self, job: Job, now: float) -> bool:
         shown = self._shown.get(job.id)
@@ -270,6 +280,8 @@ class DeliveryLoop:
     def _is_worth_an_edit(self, job: Job, standing: Standing) -> bool:
         shown = self._shown.get(job.id)
         if shown is None or shown.standing is None:
+            return True
+        if job.is_cancel_requested and not shown.is_stopping:
             return True
         before = shown.standing
         if (before.position, before.progress, before.pause) != (

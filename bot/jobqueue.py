@@ -42,6 +42,7 @@ class RunningJob:
 
     job: Job
     stop: StopSignal
+    since: float  # on the monotonic clock
     progress: Progress | None = None
 
 
@@ -58,6 +59,7 @@ class JobQueue:
         assumed_pace: Callable[[ImageSpec], Pace],
         deadline: Deadline | None = None,
         clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
@@ -67,6 +69,7 @@ class JobQueue:
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock
+        self._monotonic = monotonic
         self._look = asyncio.Event()
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
@@ -136,7 +139,9 @@ class JobQueue:
                 await self.fail(job.id, flaw, ran_s=0.0)
                 continue
             if job is not None:
-                running = self._running[job.id] = RunningJob(job, self._stops.setdefault(job.id, StopSignal()))
+                running = self._running[job.id] = RunningJob(
+                    job, self._stops.setdefault(job.id, StopSignal()), since=self._monotonic()
+                )
                 self._tell()
                 return running
             with contextlib.suppress(TimeoutError):
@@ -205,6 +210,7 @@ class JobQueue:
         if (job := await self._jobs.request_cancel(job_id)) is not None:
             # The claim may not have come back from the database yet; it will find this signal.
             self._stops.setdefault(job_id, StopSignal()).set(StopReason.USER)
+            self._tell()  # its card says that it stops
             return job
         if await self._jobs.get(job_id) is None:
             raise JobNotFound(job_id)
@@ -254,7 +260,7 @@ class JobQueue:
         now = self._clock()
         gpu_s = await self._jobs.gpu_seconds(now=int(now))
         running = [job for job in unfinished if job.status is JobStatus.RUNNING]
-        left_s = {job.id: self._seconds_left(job, paces[job.id], now) for job in running}
+        left_s = {job.id: self._seconds_left(job, paces[job.id]) for job in running}
         for job in running:
             gpu_s[job.user] = gpu_s.get(job.user, 0.0) + paces[job.id].seconds(job.spec.steps)
         waiting = forecast.claim_order(
@@ -332,10 +338,11 @@ class JobQueue:
         own_free_at = max(soon, min((end for owner, end in ends if owner == user), default=soon))
         return next_free_at, own_free_at
 
-    def _seconds_left(self, job: Job, pace: Pace, now: float) -> float:
+    def _seconds_left(self, job: Job, pace: Pace) -> float:
         running = self._running.get(job.id)
         if running is None or running.progress is None or running.progress.stage in (Stage.LOADING, Stage.ENCODING):
-            return max(1.0, (job.started_at or now) + pace.seconds(job.spec.steps) - now)
+            ran_s = 0.0 if running is None else self._monotonic() - running.since
+            return max(1.0, pace.seconds(job.spec.steps) - ran_s)
         done = running.progress.step
         step_s = running.progress.denoise_s / done if done >= STEPS_TO_TRUST else pace.step_s
         return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2)

@@ -86,6 +86,7 @@ class Service:
         look_ahead: Callable[[], Outlook | None] = lambda: None,
         unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING,
         clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
     ) -> None:
         self.card = card
         self.cards = {each.name: each for each in (card, *others)}  # that may be asked for by name
@@ -99,7 +100,8 @@ class Service:
         self._look_ahead = look_ahead
         self.unread = unread  # what a model cannot read of a prompt
         self._clock = clock
-        self._started_at = clock()
+        self._monotonic = monotonic
+        self._started = monotonic()
         self._unpacking: set[UserKey] = set()
         # One at a time, whoever gave up waiting for it: each takes up to half a gigabyte.
         self._unpacker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unpack")
@@ -126,7 +128,7 @@ class Service:
         else:
             picture = picture or await self.unpack(request)
             spec, source = await asyncio.to_thread(fit_source, card, request.options, picture, random_seed=random_seed)
-        self._check_disk()
+        await self._check_disk()
         if source is not None:
             try:
                 await self._images.write_source(spec.source, await asyncio.to_thread(source_png, source))
@@ -159,7 +161,7 @@ class Service:
             raise NotAccepting
         options = replace(request.options, aspect=request.options.aspect or Aspect.SQUARE)
         self.card_of(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
-        self._check_disk()
+        await self._check_disk()
         await self._queue.check(request)
         if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
             raise AlreadyUnpacking
@@ -170,8 +172,8 @@ class Service:
         finally:
             self._unpacking.discard(request.user)
 
-    def _check_disk(self) -> None:
-        if (free_mib := self._images.free_bytes() // MIB) < self._storage.min_free_mib:
+    async def _check_disk(self) -> None:
+        if (free_mib := await self._images.free_bytes() // MIB) < self._storage.min_free_mib:
             log.error(
                 "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
                 free_mib,
@@ -210,6 +212,10 @@ class Service:
         except StoreUnavailable as error:  # the front end knows it, too; only a restart would not
             log.warning("where the card of job %s stands cannot be stored: %s", job.id, error)
         return replace(job, reply_to=reply_to)
+
+    def card_not_shown(self, job: Job) -> None:
+        """The front end could not show the card of a job that was just submitted; it is there, and is tried again."""
+        self._delivery.card_is_stale(job)
 
     async def card_deleted(self, frontend: str, key: str) -> None:
         """Somebody deleted a card: its job is cancelled and nothing is delivered. Unknown cards are ignored."""
@@ -336,9 +342,9 @@ class Service:
             cancelled_today=totals.cancelled,
             gpu_s_today=totals.gpu_s,
             step_s=None if pace is None else pace.step_s,
-            disk_free_bytes=self._images.free_bytes(),
+            disk_free_bytes=await self._images.free_bytes(),
             model=self.card.name,
-            uptime_s=now - self._started_at,
+            uptime_s=self._monotonic() - self._started,
             outlook=await asyncio.to_thread(self._look_ahead),
         )
 

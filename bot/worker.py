@@ -137,7 +137,9 @@ class Worker:
                 raise EngineDead("the engine did not stop: no step ended within the grace time")
             return drawing.result()
         finally:
-            drawing.cancel()
+            if not drawing.done():  # it stops between two steps
+                drawing.cancel()
+                await asyncio.wait([drawing], timeout=self._deadline.remaining(self._config.stop_grace_s))
 
     async def _upcoming(self, model: str) -> Sequence[str]:
         try:

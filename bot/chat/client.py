@@ -41,7 +41,7 @@ from bot.store.settingstore import SettingStore
 
 log = logging.getLogger(__name__)
 
-COMMANDS_SETTING: Final = "discord.commands"  # JSON: where commands are registered → hash of what was
+COMMANDS_SETTING: Final = "discord.commands"  # JSON: where → [hash of what we sent, versions by name]
 GLOBAL: Final = "global"
 PLACE: Final = re.compile(rf"{GLOBAL}|[0-9]{{1,19}}")
 # Longer waits than this are handed to us as RateLimited, so that deliveries can be postponed instead of
@@ -160,16 +160,17 @@ class ChatClient(discord.AutoShardedClient):
     # ── commands ────────────────────────────────────────────────────────────────────────────────────
 
     async def _register_commands(self) -> None:
-        """Tell Discord our commands wherever they differ from what it was told; it allows 200 a day."""
+        """Tell Discord our commands wherever it has others, by whatever program; it allows 200 changes a day."""
         wanted = {str(guild_id): await self._commands_hash() for guild_id in self._config.allowed_guilds} or {
             GLOBAL: await self._commands_hash()
         }
         known = await self._known_commands()
         for place in {**known, **wanted}:
-            if known.get(place) == wanted.get(place):
-                continue
             try:
+                if place in wanted and known.get(place) == [wanted[place], await self._versions_at(place)]:
+                    continue
                 await self._register_at(place, is_wanted=place in wanted)
+                versions = await self._versions_at(place) if place in wanted else {}
             except (discord.Forbidden, discord.NotFound) as error:
                 log.warning("commands cannot be registered at %s, is the bot invited there? %s", place, error)
                 continue
@@ -178,7 +179,7 @@ class ChatClient(discord.AutoShardedClient):
                     raise
                 log.error("Discord does not take the commands at %s now, those it has stay: %s", place, error)
                 continue
-            known = {**known, place: wanted[place]} if place in wanted else _without(known, place)
+            known = {**known, place: [wanted[place], versions]} if place in wanted else _without(known, place)
             try:
                 await self._settings.set(COMMANDS_SETTING, json.dumps(known))
             except StoreUnavailable as error:
@@ -193,6 +194,14 @@ class ChatClient(discord.AutoShardedClient):
             log.warning("which commands Discord has cannot be looked up: %s", error)
             known = None
         return {place: what for place, what in _items(known) if PLACE.fullmatch(place)}
+
+    async def _versions_at(self, place: str) -> dict[str, str]:
+        """What Discord has there: a command gets another version whenever anybody changes it."""
+        if place == GLOBAL:
+            commands = await self.http.get_global_commands(self._application_id())
+        else:
+            commands = await self.http.get_guild_commands(self._application_id(), int(place))
+        return {command["name"]: str(command["version"]) for command in commands}
 
     async def _register_at(self, place: str, *, is_wanted: bool) -> None:
         guild = None if place == GLOBAL else discord.Object(int(place))

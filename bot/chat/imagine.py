@@ -15,6 +15,7 @@ from discord import app_commands
 
 from bot.chat.address import FRONTEND
 from bot.chat.answers import Desk, person, placeholder, promise_answer
+from bot.chat.reply import Opened
 from bot.chat.translations import text
 from bot.errors import NotAccepting
 from bot.jobs import Request
@@ -86,12 +87,14 @@ class Imagine:
                     placed = desk.reply.placed(reply_to, message_id)
                     async with desk.reply.opening(placed):
                         job = await desk.service.card_placed(job, placed)
-                        is_there = await desk.reply.open(interaction, job, standing)
+                        opened = await desk.reply.open(interaction, job, standing)
             except Exception:
                 if not is_answered:  # nobody would see the job
                     with contextlib.suppress(Exception):
                         await submitting
                     await desk.service.card_deleted(FRONTEND, reply_to.key)
                 raise
-        if not is_there:
+        if opened is Opened.GONE:
             await desk.service.card_deleted(FRONTEND, placed.key)
+        elif opened is Opened.NOT_YET:
+            desk.service.card_not_shown(job)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import discord
@@ -38,6 +38,7 @@ PERMISSION_NAMES: Final = {
     "attach_files": "Attach Files",
     "read_message_history": "Read Message History",
 }
+COMMANDS: Final = ("imagine", "queue", "cancel", "history", "show", "quota", "admin")
 PROBE_TIMEOUT_S: Final = 30
 MAX_GUILDS: Final = 50
 
@@ -53,10 +54,14 @@ class ChannelRights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuildRights:
-    """One server and its channels that hold messages; `name` is None if the bot is not on it."""
+    """One server and its channels that hold messages; `name` is None if the bot is not on it.
+
+    missing_commands: those of ours that Discord offers nobody there.
+    """
 
     id: int
     name: str | None
+    missing_commands: tuple[str, ...] = ()
     channels: tuple[ChannelRights, ...] = ()
 
 
@@ -103,11 +108,12 @@ async def probe(config: DiscordConfig, token: SecretStr) -> Probe:
             guild_ids: Sequence[int] = config.allowed_guilds or [
                 guild.id async for guild in client.fetch_guilds(limit=MAX_GUILDS)
             ]
+            everywhere = await client.http.get_global_commands(application.id)
             return Probe(
                 bot_name=str(user),
                 application_id=application.id,
                 interactions_url=application.interactions_endpoint_url,
-                guilds=tuple([await _guild_rights(client, guild_id, user.id) for guild_id in guild_ids]),
+                guilds=tuple([await _guild_rights(client, guild_id, user.id, everywhere) for guild_id in guild_ids]),
             )
     except discord.LoginFailure as error:
         raise FrontendUnavailable(FRONTEND, "the token is refused") from error
@@ -124,11 +130,15 @@ def _client(config: DiscordConfig) -> discord.Client:
     return discord.Client(intents=discord.Intents.none(), proxy=proxy_of(config))
 
 
-async def _guild_rights(client: discord.Client, guild_id: int, user_id: int) -> GuildRights:
+async def _guild_rights(
+    client: discord.Client, guild_id: int, user_id: int, everywhere: Sequence[Mapping[str, Any]]
+) -> GuildRights:
+    assert client.application is not None, "set by login"
     try:
         guild = await client.fetch_guild(guild_id, with_counts=False)
         member = await guild.fetch_member(user_id)
         channels = await guild.fetch_channels()
+        here = await client.http.get_guild_commands(client.application.id, guild_id)
     except (discord.Forbidden, discord.NotFound):
         return GuildRights(id=guild_id, name=None)
     rights = [
@@ -136,7 +146,9 @@ async def _guild_rights(client: discord.Client, guild_id: int, user_id: int) -> 
         for channel in channels
         if isinstance(channel, discord.TextChannel | discord.VoiceChannel | discord.StageChannel)
     ]
-    return GuildRights(id=guild.id, name=guild.name, channels=tuple(rights))
+    offered = {command["name"] for command in (*everywhere, *here)}
+    missing = tuple(name for name in COMMANDS if name not in offered)
+    return GuildRights(id=guild.id, name=guild.name, missing_commands=missing, channels=tuple(rights))
 
 
 def _missing(permissions: discord.Permissions) -> tuple[str, ...]:

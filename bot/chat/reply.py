@@ -16,6 +16,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum, auto
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -43,6 +44,14 @@ NOBODY: Final = discord.AllowedMentions.none()
 
 T = TypeVar("T")
 _Send = Callable[[Card, discord.File | None], Awaitable[ReplyTo]]
+
+
+class Opened(Enum):
+    """What became of the first edit of a card."""
+
+    SHOWN = auto()
+    NOT_YET = auto()
+    GONE = auto()
 
 
 class _Refused(Exception):
@@ -86,11 +95,11 @@ class ChatReply:
         """Hold this while a job is submitted and its placeholder replaced; `show` and `deliver` wait for it."""
         return self._lock(reply_to.key)
 
-    async def open(self, interaction: discord.Interaction, job: Job, standing: Standing) -> bool:
+    async def open(self, interaction: discord.Interaction, job: Job, standing: Standing) -> Opened:
         """Replace the placeholder by the status card, through the token: later edits go by message id.
 
         Returns:
-            Whether the card is there: False if the placeholder was deleted meanwhile.
+            GONE if the placeholder was deleted meanwhile; NOT_YET if the card could not be shown now.
         """
         wording, key = _wording(job), job.reply_to.key
         while True:
@@ -107,8 +116,8 @@ class ChatReply:
                     _remember(self._without_prompt, key, None)
                     continue
                 log.warning("the card of job %s could not be shown yet: %s", job.id, error)
-                return remedy(error) is not Remedy.CARD_GONE
-            return True
+                return Opened.GONE if remedy(error) is Remedy.CARD_GONE else Opened.NOT_YET
+            return Opened.SHOWN
 
     async def fit(self, image: Path, guild_id: int | None) -> uploads.Upload | None:
         """Read a picture, made smaller if this server's upload limit wants that; None if it is gone or broken."""

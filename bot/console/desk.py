@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -61,15 +62,23 @@ class Desk:
     """The service, as one page sees it."""
 
     def __init__(
-        self, service: Service, *, secret: str, people_per_address: int, release: str, clock: Clock = time.time
+        self,
+        service: Service,
+        *,
+        secret: str,
+        people_per_address: int,
+        release: str,
+        clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
     ) -> None:
         self._service = service
         self._secret = secret
         self._people_per_address = people_per_address
         self._release = release
         self._clock = clock
+        self._monotonic = monotonic
         self._standings: list[tuple[Job, Standing]] = []
-        self._standings_at = 0.0
+        self._standings_at = -math.inf
         self._reading = asyncio.Lock()
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by origin
 
@@ -108,7 +117,7 @@ class Desk:
                 queued = wording.say("console-queued", count=len(jobs))
                 return Drawn(jobs=tuple(jobs), text=f"{queued} {self.explain(error, visitor)}")
             jobs.append(job)
-        self._standings_at = 0.0
+        self._standings_at = -math.inf
         return Drawn(jobs=tuple(jobs), text=wording.say("console-queued", count=len(jobs)))
 
     async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
@@ -133,7 +142,7 @@ class Desk:
         """
         await self.own(visitor, job_id)
         job = await self._service.cancel(job_id, by=visitor.user)
-        self._standings_at = 0.0
+        self._standings_at = -math.inf
         key = "cancel-done" if job.status is JobStatus.CANCELLED else "cancel-stopping"
         return wording_for(visitor.locale).say(key, job_id=job.id)
 
@@ -297,9 +306,9 @@ class Desk:
 
     async def _unfinished(self) -> list[tuple[Job, Standing]]:
         async with self._reading:
-            if self._clock() - self._standings_at > STANDINGS_AGE_S:
+            if self._monotonic() - self._standings_at > STANDINGS_AGE_S:
                 self._standings = await self._service.unfinished()
-                self._standings_at = self._clock()
+                self._standings_at = self._monotonic()
             return self._standings
 
     async def _check_address(self, visitor: Visitor) -> None:

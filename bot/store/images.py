@@ -145,8 +145,11 @@ class ImageStore:
 
         await asyncio.to_thread(sweep)
 
-    def free_bytes(self) -> int:
+    async def free_bytes(self) -> int:
         """Free space on the disk that holds the folder."""
+        return await asyncio.to_thread(self._free_bytes)
+
+    def _free_bytes(self) -> int:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return shutil.disk_usage(self._folder).free
 
@@ -157,7 +160,7 @@ class ImageStore:
     def _can_write(self, min_free_bytes: int) -> bool:
         trial = self._folder / "trial"
         try:
-            if self.free_bytes() < min_free_bytes:
+            if self._free_bytes() < min_free_bytes:
                 return False
             _write_whole(trial, bytes(TRIAL_BYTES))
             trial.unlink()

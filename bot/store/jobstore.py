@@ -357,9 +357,9 @@ class JobStore:
             "UPDATE jobs SET is_cancel_requested = 1 WHERE id = :id AND status = 'running' RETURNING *", {"id": job_id}
         )
 
-    async def drop_card(self, frontend: str, key: str) -> Job | None:
-        """Note that a card was deleted: nothing is to be delivered there any more. None if no job has it."""
-        return await self._one(
+    async def drop_card(self, frontend: str, key: str) -> list[Job]:
+        """Note that a card was deleted: nothing is to be delivered there any more. Returns the jobs that it showed."""
+        return await self._many(
             """
             UPDATE jobs
             SET delivery = CASE delivery WHEN 'delivered' THEN 'delivered' ELSE 'dropped' END

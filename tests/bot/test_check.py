@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 from bot import __main__ as cli
 from bot import check
 from bot.app import DATABASE_NAME, IMAGES_FOLDER
+from bot.chat.probe import COMMANDS
 from bot.check import Finding, Mark
 from bot.config import Config, ConsoleConfig, DiscordConfig, StorageConfig
 from bot.errors import ExitCode
@@ -634,3 +635,15 @@ def test_a_config_problem_that_is_no_line_has_its_own_way_out(
 def test_checking_leaves_nothing_behind(data_dir: Path) -> None:
     CliRunner().invoke(cli.app, ["check", "--offline"])
     assert not data_dir.exists()
+
+
+async def test_commands_that_discord_does_not_offer_are_named(discord_server: Discord) -> None:
+    finding = only(await ask(discord_server), "commands")
+    assert (finding.mark, "/imagine, /queue, /cancel" in finding.text) == (Mark.NOTE, True)
+    ours = [{"name": name, "description": "ours", "type": 1} for name in COMMANDS]
+    discord_server.emu.commands.overwrite(None, ours[:-1])
+    assert only(await ask(discord_server), "commands").text == "Discord does not offer /admin on " + (
+        only(await ask(discord_server), "server").text.partition(":")[0]
+    )
+    discord_server.emu.commands.overwrite(discord_server.guild.id, ours[-1:])
+    assert "commands" not in {finding.topic for finding in await ask(discord_server)}

@@ -25,6 +25,7 @@ from bot.store.jobstore import JobStore, Measurement
 from bot.store.settingstore import SettingStore
 from pipeline import Progress, Stage
 from pipeline.models import find_model
+from tests.conftest import FrozenClock
 
 MEASURED = Measurement(step_s=1.0, fixed_s=1.0)
 
@@ -344,7 +345,7 @@ async def test_note_that_cannot_be_written_while_stopping_is_left_to_the_next_st
 async def test_edit_that_failed_for_no_known_reason_stays_worth_making(
     queue, jobs, images, frontend, put, clock
 ) -> None:
-    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), monotonic=clock)
     delivery.add_frontend(frontend)
     frontend.troubles = [RuntimeError("a bug in the front end")]
     job = await put()
@@ -354,3 +355,60 @@ async def test_edit_that_failed_for_no_known_reason_stays_worth_making(
     clock.advance(BROKEN_CARD_S)
     await delivery._refresh_cards()
     assert [job_id for job_id, _ in frontend.shown] == [job.id]
+
+
+# ── cards that are not what they seem ───────────────────────────────────────────────────────────────────
+
+
+async def test_card_that_could_not_be_opened_is_shown_soon(queue, frontend, delivery, put) -> None:
+    job = await put()
+    delivery.card_is_fresh(job, dict(await queue.standings())[job])
+    delivery.card_is_stale(job)
+    await until(lambda: frontend.shown)
+    assert frontend.shown[0][0] == job.id
+
+
+async def test_card_of_a_running_job_that_is_cancelled_says_that_it_stops(queue, frontend, delivery, put) -> None:
+    job = await put()
+    running = await queue.claim()
+    delivery.card_is_fresh(running.job, dict(await queue.standings())[await current(queue, job.id)])
+    await queue.cancel(job.id)
+    await until(lambda: frontend.shown)
+    assert frontend.shown[-1][0] == job.id
+
+
+async def current(queue, job_id: int):
+    return next(job for job, _ in await queue.standings() if job.id == job_id)
+
+
+async def test_deleted_card_cancels_every_job_that_it_showed(jobs, queue, frontend, delivery, put, database) -> None:
+    first, second, other = await put(), await put(), await put()
+    await database.fetch_all(
+        "UPDATE jobs SET reply_key = :key WHERE id = :id", {"key": first.reply_to.key, "id": second.id}
+    )
+    await delivery.card_deleted("test", first.reply_to.key)
+    for job in (first, second):
+        latest = await settled(jobs, job)
+        assert (latest.status, latest.delivery) == (JobStatus.CANCELLED, Delivery.DROPPED)
+    assert (await jobs.get(other.id)).status is JobStatus.QUEUED
+
+
+async def test_clock_set_back_delays_no_card(jobs, queue, images, frontend, put) -> None:
+    clock, monotonic = FrozenClock(), FrozenClock(0.0)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock, monotonic=monotonic)
+    delivery.add_frontend(frontend)
+    job = await put()
+    standing = dict(await queue.standings())[job]
+    delivery.card_is_fresh(job, dataclasses.replace(standing, position=7))
+    clock.advance(-3600)
+    monotonic.advance(5)
+    await delivery._refresh_cards()
+    assert [shown[0] for shown in frontend.shown] == [job.id]
+
+
+async def test_clock_set_ahead_gives_no_delivery_up_after_one_try(jobs, queue, images, frontend, draw) -> None:
+    job = await draw()
+    clock = FrozenClock((job.finished_at or 0) + 91 * 86_400.0)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
+    await delivery._postponed(job, 0.0)()
+    assert (await jobs.get(job.id)).delivery is Delivery.PENDING

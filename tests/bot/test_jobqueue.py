@@ -40,7 +40,14 @@ def make_queue(jobs: JobStore, settings: SettingStore, clock, no_limits: LimitsC
     def make(deadline: Deadline | None = None, **limits: int) -> JobQueue:
         config = no_limits.model_copy(update=limits)
         return JobQueue(
-            jobs, settings, config, slots=1, assumed_pace=lambda _spec: ASSUMED, deadline=deadline, clock=clock
+            jobs,
+            settings,
+            config,
+            slots=1,
+            assumed_pace=lambda _spec: ASSUMED,
+            deadline=deadline,
+            clock=clock,
+            monotonic=clock,
         )
 
     return make
@@ -327,3 +334,14 @@ async def test_listeners_hear_of_every_change(make_queue, put) -> None:
     queue.report(job.id, Progress(stage=Stage.DENOISING))
     await queue.fail(job.id, FailureCode.TIMEOUT, ran_s=1.0)
     assert len(heard) == 4
+
+
+async def test_clock_set_back_moves_no_running_picture_into_the_past(make_queue, put, clock, monkeypatch) -> None:
+    queue, started = make_queue(), clock.now
+    await put(queue)
+    await queue.claim()
+    ((_, before),) = await queue.standings()
+    monkeypatch.setattr(queue, "_monotonic", lambda: started + 3)
+    clock.advance(-3600)
+    ((_, standing),) = await queue.standings()
+    assert standing.finish_at == before.finish_at - 3600 - 3

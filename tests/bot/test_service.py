@@ -45,7 +45,7 @@ ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob"
 @pytest.fixture
 def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock) -> JobQueue:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=clock)
+    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=clock, monotonic=clock)
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def make_service(jobs: JobStore, queue: JobQueue, images: ImageStore, clock, no_
             limits_config=no_limits,
             storage=storage or StorageConfig(min_free_mib=0),
             clock=clock,
+            monotonic=clock,
         )
 
     return make

@@ -11,6 +11,7 @@ from discord.shard import EventItem, EventType
 from pydantic import SecretStr
 
 from bot.chat.client import COMMANDS_SETTING, ChatClient
+from bot.chat.probe import COMMANDS
 from bot.config import DiscordConfig
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, StoreUnavailable
 from bot.jobs import Delivery
@@ -53,6 +54,23 @@ async def test_commands_are_registered_once(start: Start, settings: SettingStore
         await settings.set(COMMANDS_SETTING, json.dumps({**known, "global": "older"}))
         await stage.client.setup_hook()
         assert len(stage.discord.requests(GLOBAL_COMMANDS)) == 2
+
+
+@pytest.mark.parametrize("theirs", [[], [{"name": "imagine", "description": "of another program", "type": 1}]])
+async def test_commands_replaced_by_another_program_are_registered_again(start: Start, theirs: list[object]) -> None:
+    async with start() as stage:
+        application_id = stage.client.application_id
+        await stage.client.http.bulk_upsert_global_commands(application_id, payload=theirs)
+        await stage.client.setup_hook()
+        assert stage.discord.emu.commands.find("quota", None) is not None
+        number = len(stage.discord.requests(GLOBAL_COMMANDS))
+        await stage.client.setup_hook()
+        assert len(stage.discord.requests(GLOBAL_COMMANDS)) == number
+
+
+async def test_names_of_commands_that_check_looks_for_are_those_that_there_are(start: Start) -> None:
+    async with start() as stage:
+        assert {command["name"] for command in stage.discord.emu.commands.all(None)} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("noted", ["{", "[1, 2]", "null", "[" * 100_000])

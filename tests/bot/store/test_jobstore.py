@@ -183,11 +183,11 @@ async def test_outbox_hands_out_each_result_until_it_is_settled(jobs: JobStore, 
 async def test_deleted_card_is_never_delivered(jobs: JobStore, put) -> None:
     job = await put()
     await jobs.claim(now=NOW)
-    dropped = await jobs.drop_card(job.reply_to.frontend, job.reply_to.key)
-    assert dropped is not None and dropped.delivery is Delivery.DROPPED
+    (dropped,) = await jobs.drop_card(job.reply_to.frontend, job.reply_to.key)
+    assert dropped.delivery is Delivery.DROPPED
     await jobs.finish(job.id, image_path="a.png", image_bytes=1, ran_s=1.0, measured=MEASURED, now=NOW)
     assert await jobs.due(now=NOW, limit=9) == []
-    assert await jobs.drop_card("test", "no such card") is None
+    assert await jobs.drop_card("test", "no such card") == []
 
 
 async def test_undeliverable_result_is_told_once(jobs: JobStore, put) -> None:
