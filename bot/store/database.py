@@ -45,6 +45,9 @@ PASSING_TROUBLES: Final = frozenset(
 # What a damaged file leads to. "no such table" has the code of every mistake in SQL: the statements are tested, so
 # that it is the table that is gone.
 DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+# Instead of an error of SQLite's if its message quotes a damaged name, which is no text: `sqlite3` fails to read it.
+UNREADABLE: Final = UnicodeDecodeError
+SQLITE_ERRORS: Final = (sqlite3.DatabaseError, UNREADABLE)
 MISSING: Final = ("no such table", "no such column", "has no column", "malformed database schema")
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 5.0
@@ -105,7 +108,7 @@ class Database:
                 connection = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
                 connection.row_factory = sqlite3.Row
                 # One damaged text must not spoil a statement that reads the rows of others as well.
-                connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+                connection.text_factory = readable
                 database = cls(connection, path)
                 await database._prepare()
                 # From now on a statement that another program holds up waits in its task, not on the one thread:
@@ -120,9 +123,7 @@ class Database:
                 if (file := file_in_the_way(path.parent)) is not None:
                     raise DatabaseUnusable(path, f"{file} is no folder", way_out=NAME_A_FOLDER) from error
                 raise DatabaseUnusable(path, error.strerror or str(error), way_out=LET_WRITE) from error
-            except sqlite3.DatabaseError as error:
-                raise unusable(path, error) from error
-            except StoreUnavailable as error:
+            except (*SQLITE_ERRORS, StoreUnavailable) as error:
                 raise unusable(path, error) from error
             yield database
 
@@ -136,7 +137,7 @@ class Database:
         while True:
             try:
                 return list(await self._connection.execute_fetchall(sql, values or {}))
-            except sqlite3.DatabaseError as error:
+            except SQLITE_ERRORS as error:
                 code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
                 if code in LOCKED and not patience.is_over:
                     await asyncio.sleep(random.uniform(*LOCKED_PAUSE_S))
@@ -191,7 +192,7 @@ class Database:
         ]:
             try:
                 await self._connection.executescript(script)
-            except sqlite3.DatabaseError:
+            except SQLITE_ERRORS:
                 if self._connection.in_transaction:
                     await self._connection.execute_fetchall("ROLLBACK")
                 raise
@@ -256,6 +257,7 @@ def rehearse_migrations(path: Path) -> list[str]:
     """
     try:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+            copy.text_factory = readable
             if path.exists():
                 with closing(sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)) as original:
                     original.backup(copy)
@@ -268,11 +270,11 @@ def rehearse_migrations(path: Path) -> list[str]:
             for look in _looks():
                 copy.execute(look).fetchall()
             return [migration.name for migration in pending]
-    except sqlite3.DatabaseError as error:
+    except SQLITE_ERRORS as error:
         raise unusable(path, error) from error
 
 
-def unusable(path: Path, error: sqlite3.DatabaseError | StoreUnavailable) -> DatabaseUnusable:
+def unusable(path: Path, error: Exception) -> DatabaseUnusable:
     """What the operator is to know and to do about an error of SQLite that stops a start, or the service."""
     cause = error.__cause__ if isinstance(error, StoreUnavailable) else error
     match getattr(cause, "sqlite_errorcode", 0) & PRIMARY_CODE:
@@ -284,12 +286,18 @@ def unusable(path: Path, error: sqlite3.DatabaseError | StoreUnavailable) -> Dat
             return DatabaseUnusable(path, str(cause), way_out=LET_WRITE)
         case sqlite3.SQLITE_IOERR:
             return DatabaseUnusable(path, f"its disk fails ({cause})", way_out=RESTORE)
-    return DatabaseUnusable(path, f"it is damaged ({cause})" if _is_damage(cause) else str(cause), way_out=RESTORE)
+    what = "its schema is no text" if isinstance(cause, UNREADABLE) else str(cause)
+    return DatabaseUnusable(path, f"it is damaged ({what})" if _is_damage(cause) else what, way_out=RESTORE)
 
 
 def _is_damage(error: BaseException | None) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
-    return code in DAMAGE or any(text in str(error) for text in MISSING)
+    return isinstance(error, UNREADABLE) or code in DAMAGE or any(text in str(error) for text in MISSING)
+
+
+def readable(raw: bytes) -> str:
+    """The text of a column, damaged or not."""
+    return raw.decode("utf-8", "replace")
 
 
 @cache

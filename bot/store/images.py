@@ -89,8 +89,13 @@ class ImageStore:
         """
 
         def read() -> bytes:
-            with Image.open(self._source(key), formats=("PNG",)) as file:
-                return file.convert("RGB").tobytes()
+            try:
+                with Image.open(self._source(key), formats=("PNG",)) as file:
+                    return file.convert("RGB").tobytes()
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # readers of picture formats raise anything at all on damaged files
+                raise OSError("a picture to start from is damaged") from error
 
         return await asyncio.to_thread(read)
 

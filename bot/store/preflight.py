@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.store import spec_codec
+from bot.store.database import SQLITE_ERRORS, readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +23,10 @@ def look(path: Path) -> Contents:
     """Read the rows of a database; of one that is not there or cannot be read, nothing."""
     try:
         with closing(sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)) as connection:
-            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            connection.text_factory = readable
             waiting = connection.execute("SELECT id, spec FROM jobs WHERE status IN ('queued', 'running')").fetchall()
             last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-    except (sqlite3.Error, OSError):
+    except (*SQLITE_ERRORS, OSError):
         return Contents()
     return Contents(
         unreadable=tuple(number for number, spec in waiting if spec_codec.decode(spec)[1] is not None),

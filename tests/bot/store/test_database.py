@@ -243,6 +243,12 @@ def drop(path: Path, what: str) -> None:
         connection.commit()
 
 
+def spoil(path: Path, what: bytes) -> None:
+    data = path.read_bytes()
+    assert what in data
+    path.write_bytes(data.replace(what, what[:-1] + b"\x80", 1))
+
+
 DAMAGES = {
     "leaf pages": lambda path: scribble(path, 20 * 4096),
     "root pages": lambda path: scribble(path, 4096),
@@ -250,6 +256,7 @@ DAMAGES = {
     "cut inside a page": lambda path: cut(path, 20 * 4096 + 7),
     "missing table": lambda path: drop(path, "DROP TABLE settings"),
     "missing column": lambda path: drop(path, "ALTER TABLE settings DROP COLUMN value"),
+    "name that is no text": lambda path: spoil(path, b"jobs_by_card ON jobs"),  # nor is SQLite's message about it
 }
 
 
