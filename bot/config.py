@@ -86,6 +86,16 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("must be the name or the number of an address") from error
+    if not text.isprintable():
+        raise ValueError("must be the name or the number of an address")
+    return text
+
+
 def _proxy_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -117,7 +127,7 @@ class ConsoleConfig(Section):
     """`[console]`: the local web page."""
 
     enabled: bool = Field(False, description="show the page beside Discord too; without a token it always is")
-    host: str = Field(
+    host: Annotated[str, AfterValidator(_host)] = Field(
         "127.0.0.1", min_length=1, description="address to listen on; any but this machine's needs a password"
     )
     port: int = Field(6006, ge=0, le=65_535, description="port to listen on; 0 = any free one")
@@ -289,7 +299,7 @@ def load_token(config: DiscordConfig) -> SecretStr | None:
         ConfigError: the file cannot be read, is empty, or holds more than a token.
     """
     if token := _bare_token(os.environ.get(TOKEN_ENV, "")):
-        return SecretStr(token)
+        return _checked_token(token, TOKEN_ENV, way_out=f"set {TOKEN_ENV} to the token, and nothing else")
     if config.token_file is None:
         return None
     way_out = f"put the token, and nothing else, into the file, or set {TOKEN_ENV}"
@@ -297,8 +307,13 @@ def load_token(config: DiscordConfig) -> SecretStr | None:
     token = _bare_token(_read_secret(config.token_file, key, way_out=way_out))
     if not token:
         raise ConfigError([f"{key}: {config.token_file} holds no token"], way_out=way_out)
+    return _checked_token(token, f"{key}: {config.token_file}", way_out=way_out)
+
+
+def _checked_token(token: str, place: str, *, way_out: str) -> SecretStr:
+    """What no header of a request can hold, like a line break, is told here, not by a traceback of the first one."""
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError([f"{key}: {config.token_file} holds characters that no token has"], way_out=way_out)
+        raise ConfigError([f"{place} holds characters that no token has"], way_out=way_out)
     return SecretStr(token)
 
 

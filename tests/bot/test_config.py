@@ -318,6 +318,12 @@ def test_wild_values_in_the_environment_are_told_in_a_sentence(monkeypatch: pyte
     assert len(str(caught.value)) < 600
 
 
+@pytest.mark.parametrize("host", ["\\u202e", "a\\u0000b", "a b\\n"])
+def test_a_host_that_no_system_can_look_up_is_a_problem(clean_place: Path, host: str) -> None:
+    [told] = problems(write(clean_place, f'[console]\nhost = "{host}"'))
+    assert "[console] host: must be the name or the number of an address" in told
+
+
 def test_a_config_error_asks_the_supervisor_not_to_restart() -> None:
     assert ConfigError(["x"]).exit_code is ExitCode.USAGE
 
@@ -329,6 +335,21 @@ def test_the_token_comes_from_the_environment_first(clean_place: Path, monkeypat
     assert load_token(config) == SecretStr("from-file")
     monkeypatch.setenv(TOKEN_ENV, " from-environment ")
     assert load_token(config) == SecretStr("from-environment")
+
+
+@pytest.mark.parametrize("content", ["two words of text", "a\x00b", "a\u2028b", "Bot a b"])
+def test_more_than_a_token_is_told_and_not_shown(
+    clean_place: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    file = clean_place / "token.txt"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=r"token\.txt holds characters that no token has") as raised:
+        load_token(DiscordConfig(token_file=file))
+    assert content not in str(raised.value)
+    if "\0" not in content:
+        monkeypatch.setenv(TOKEN_ENV, content)
+        with pytest.raises(ConfigError, match=TOKEN_ENV):
+            load_token(DiscordConfig())
 
 
 def test_without_token_there_is_none() -> None:
