@@ -34,6 +34,19 @@ if _is_shared:
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // PROCESSES))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `tests/fuzz`."""
+    parser.addoption("--fuzz-inputs", type=int, metavar="N", help="give every target in tests/fuzz N random inputs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hand the option on: how often a test runs is decided when it is imported."""
+    if (inputs := config.getoption("--fuzz-inputs")) is not None:
+        from tests.fuzz import fuzzing
+
+        fuzzing.inputs_per_target = inputs
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """While one process waits for a bot, the other computes; one where there is a card, whose memory is measured."""
     return PROCESSES if find_gpu() is None else 0
