@@ -37,6 +37,10 @@ MAX_NOTES: Final = 15  # of one message; the others wait for the next command
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
 
 
+class OptionsOutdated(app_commands.AppCommandError):
+    """A command was used with options that it has not, or with values of another type."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What every command and button needs."""
@@ -131,8 +135,14 @@ async def explain(interaction: discord.Interaction, error: Exception) -> None:
         case StoreUnavailable():
             log.error("refused: the database cannot be used: %s", error)
             text = wording.say("store-unavailable")
-        case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch() | app_commands.TransformerError():
-            log.warning("a command that Discord still has is not ours any more: %s", error)
+        case (
+            OptionsOutdated()
+            | app_commands.CommandNotFound()
+            | app_commands.CommandSignatureMismatch()
+            | app_commands.TransformerError()
+        ):
+            # The error itself quotes what was typed.
+            log.warning("%s that Discord still has is not ours any more: %s", _name(interaction), type(error).__name__)
             text = wording.say("command-outdated")
         case discord.HTTPException(code=code) if code in VOID_TOKEN_CODES:
             log.warning("an interaction of %s could not be answered: %s", interaction.user.id, error)

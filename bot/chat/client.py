@@ -26,7 +26,7 @@ from pydantic import SecretStr
 
 from bot.chat.address import FRONTEND, is_of_server
 from bot.chat.admin import AdminCommands
-from bot.chat.answers import Desk, explain, tell_notes
+from bot.chat.answers import Desk, OptionsOutdated, explain, tell_notes
 from bot.chat.buttons import CancelButton
 from bot.chat.gate import Gate
 from bot.chat.history import HistoryButton, PersonalCommands
@@ -51,6 +51,10 @@ GUILD_WAIT_S: Final = 0.25  # of servers we only want the upload limit, which ma
 FIRST_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
 CANCEL_AGAIN_S: Final = 0.5
+OPTION_TYPES: Final = {  # of all options that our commands have, as JSON
+    discord.AppCommandOptionType.string: str,
+    discord.AppCommandOptionType.integer: int,
+}
 # Gateway close codes that coming back does not mend: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
 
@@ -262,12 +266,19 @@ class Tree(app_commands.CommandTree[ChatClient]):
     """The commands, with one gate before and one error handler behind all of them."""
 
     async def interaction_check(self, interaction: discord.Interaction[ChatClient], /) -> bool:
-        """Turn away servers that are not on the list; what is allowed in a channel the command knows."""
+        """Turn away servers that are not on the list; what is allowed in a channel the command knows.
+
+        And options that are not the command's: of an earlier release that Discord still shows, or of no client at all.
+        """
         try:
             interaction.client.desk.gate.check_server(interaction)
         except Refusal as refusal:
             if interaction.type is not discord.InteractionType.autocomplete:
                 await explain(interaction, refusal)
+            return False
+        if not _fits(interaction):
+            if interaction.type is not discord.InteractionType.autocomplete:
+                await explain(interaction, OptionsOutdated())
             return False
         return True
 
@@ -278,6 +289,30 @@ class Tree(app_commands.CommandTree[ChatClient]):
         if interaction.type is not discord.InteractionType.autocomplete:
             await explain(interaction, error)
             await tell_notes(interaction, interaction.client.desk.service)
+
+
+def _fits(interaction: discord.Interaction[ChatClient]) -> bool:
+    """Whether what was given are options of the command, each of its type; an unknown command is the library's to tell.
+
+    The library believes whatever type an option says that it has. Of what is being typed, only the option has to be one
+    with suggestions.
+    """
+    if not isinstance(command := interaction.command, app_commands.Command):
+        return True
+    data: Any = interaction.data
+    options = data.get("options", [])
+    while options and "options" in options[0]:  # of a subcommand
+        options = options[0]["options"]
+    parameters = {parameter.display_name: parameter for parameter in command.parameters}
+    if interaction.type is discord.InteractionType.autocomplete:
+        focused = [parameters.get(option["name"]) for option in options if option.get("focused")]
+        return len(focused) == 1 and focused[0] is not None and focused[0].autocomplete
+    return all(
+        (parameter := parameters.get(option["name"])) is not None
+        and option["type"] == parameter.type.value
+        and type(option.get("value")) is OPTION_TYPES[parameter.type]
+        for option in options
+    )
 
 
 def _move_discord(api_url: str) -> None:

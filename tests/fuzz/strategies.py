@@ -88,18 +88,6 @@ def to_json(value: Any, *, is_ascii: bool = True) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def plain_json(value: Any) -> Any:
-    """The value with what VERBATIM stands for in place, for those who are handed no text."""
-    match value:
-        case str() if value in VERBATIM:
-            return {"\x1fdigits": 10**5000, "\x1fsigned digits": -(10**5000), "\x1flarge": float("inf")}.get(value, {})
-        case list():
-            return [plain_json(each) for each in value]
-        case dict():
-            return {key: plain_json(each) for key, each in value.items()}
-    return value
-
-
 @st.composite
 def spoilt_json(draw: Callable[..., Any], value: Any, values: st.SearchStrategy[Any] = json_values) -> Any:
     """A JSON value with up to three places changed, taken away, doubled or put into something else."""

@@ -16,8 +16,10 @@ from bot.config import DiscordConfig
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, StoreUnavailable
 from bot.jobs import Delivery
 from bot.store.settingstore import SettingStore
+from bot.wording import wording_for
 from tests.bot.chat.conftest import Stage, Start
 from tests.discord_server import Discord
+from tests.discord_server.interactions import Kind
 
 GLOBAL_COMMANDS = "PUT /applications/.*/commands$"
 
@@ -254,3 +256,44 @@ async def test_everything_is_at_the_configured_discord(stage: Stage) -> None:
     assert emulator.api_base == discord_py.http.Route.BASE
     assert emulator.cdn_base == discord_py.Asset.BASE
     assert str(discord_py.gateway.DiscordWebSocket.DEFAULT_GATEWAY).startswith(emulator.gateway_url)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"name": "seed", "type": 4, "value": "a private word"},
+        {"name": "seed", "type": 3, "value": "a private word"},
+        {"name": "prompt", "type": 6, "value": "1"},
+        {"name": "prompt", "type": 3, "value": ["a private word"]},
+        {"name": "of an earlier release", "type": 3, "value": "a private word"},
+    ],
+)
+async def test_option_that_does_not_fit_is_told_and_not_logged(
+    stage: Stage, caplog: pytest.LogCaptureFixture, option: dict[str, object]
+) -> None:
+    discord = stage.discord
+    command = await discord.wait_command("imagine")
+    prompt = {"name": "prompt", "type": 3, "value": "a private word"}
+    details = {
+        "id": command["id"],
+        "name": "imagine",
+        "type": 1,
+        "options": [prompt, option][option["name"] == "prompt" :],
+    }
+    use = discord._open(Kind.COMMAND, discord.user, discord.channel, details, name="imagine")
+    answer = await use.wait(lambda message: message.ephemeral and not message.loading)
+    assert answer.content == wording_for("en").say("command-outdated")
+    assert "private" not in caplog.text and "Traceback" not in caplog.text
+    assert await stage.service.unfinished() == []
+
+
+async def test_suggestions_for_an_option_without_any_are_none_and_no_error(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    discord = stage.discord
+    typed = {"name": "search", "type": 3, "value": "a private word", "focused": True}
+    details = {"id": "1", "name": "history", "type": 1, "options": [typed]}
+    discord._open(Kind.AUTOCOMPLETE, discord.user, discord.channel, details)
+    use = await discord.slash(discord.user, discord.channel, "queue")
+    await use.wait(lambda message: message.ephemeral and not message.loading)
+    assert "private" not in caplog.text and "Traceback" not in caplog.text
