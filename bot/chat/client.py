@@ -294,8 +294,8 @@ class Tree(app_commands.CommandTree[ChatClient]):
 def _fits(interaction: discord.Interaction[ChatClient]) -> bool:
     """Whether what was given are options of the command, each of its type; an unknown command is the library's to tell.
 
-    The library believes whatever type an option says that it has. Of what is being typed, only the option has to be one
-    with suggestions.
+    The library believes whatever type an option says that it has. What is being typed may be any text yet, in an
+    option that has suggestions.
     """
     if not isinstance(command := interaction.command, app_commands.Command):
         return True
@@ -304,14 +304,13 @@ def _fits(interaction: discord.Interaction[ChatClient]) -> bool:
     while options and "options" in options[0]:  # of a subcommand
         options = options[0]["options"]
     parameters = {parameter.display_name: parameter for parameter in command.parameters}
-    if interaction.type is discord.InteractionType.autocomplete:
-        focused = [parameters.get(option["name"]) for option in options if option.get("focused")]
-        return len(focused) == 1 and focused[0] is not None and focused[0].autocomplete
-    return all(
-        (parameter := parameters.get(option["name"])) is not None
+    pairs = [(option, parameters.get(option["name"])) for option in options]
+    is_typing = interaction.type is discord.InteractionType.autocomplete
+    return (not is_typing or any(option.get("focused") for option in options)) and all(
+        parameter is not None
         and option["type"] == parameter.type.value
-        and type(option.get("value")) is OPTION_TYPES[parameter.type]
-        for option in options
+        and (parameter.autocomplete if option.get("focused") else type(option["value"]) is OPTION_TYPES[parameter.type])
+        for option, parameter in pairs
     )
 
 
