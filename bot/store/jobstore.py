@@ -24,6 +24,7 @@ from bot.store.database import Database
 from pipeline import ImageSpec
 
 DAY_S: Final = 86_400
+MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
 FAIRNESS_WINDOW_S: Final = 3600
 MAX_ID: Final = 2**63 - 1
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
@@ -454,6 +455,8 @@ class JobStore:
 
     async def get(self, job_id: int) -> Job | None:
         """One job, or None."""
+        if abs(job_id) > MAX_ID:
+            return None
         return await self._one("SELECT * FROM jobs WHERE id = :id", {"id": job_id})
 
     async def unfinished(self) -> list[Job]:

@@ -236,6 +236,11 @@ async def test_old_jobs_are_deleted_in_batches(jobs: JobStore, put) -> None:
     assert (await jobs.totals(since=0)).done == 2
 
 
+async def test_number_that_no_row_can_have_is_no_job(jobs: JobStore) -> None:
+    for number in (2**63 - 1, 2**63, -(2**63), 10**400):
+        assert await jobs.get(number) is None
+
+
 # ── a clock that was wrong ──────────────────────────────────────────────────────────────────────────────
 
 
