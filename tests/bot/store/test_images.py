@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from pathlib import Path
@@ -201,3 +202,20 @@ async def test_sources_go_when_no_job_needs_them_but_not_those_just_written(imag
     for digit in "bc":
         with pytest.raises(OSError, match="No such file"):
             await images.read_source(digit * 64)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"\xff" * 40])
+async def test_damaged_source_is_an_error_of_the_file(images: ImageStore, damage: bytes) -> None:
+    await images.write_source("ab" * 32, damage)
+    with pytest.raises(OSError):
+        await images.read_source("ab" * 32)
+
+
+async def test_source_that_pillow_stumbles_over_is_an_error_of_the_file(images: ImageStore) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    png = buffer.getvalue()
+    at = png.index(b"IDAT")
+    await images.write_source("ab" * 32, png[: at - 4] + b"\0\0\0\x01pHYs\0\0\0\0\0" + png[at - 4 :])
+    with pytest.raises(OSError):
+        await images.read_source("ab" * 32)
