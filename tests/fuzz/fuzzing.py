@@ -6,17 +6,24 @@ with `--fuzz-inputs N` N others each time.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import UnsatisfiedAssumption
 from hypothesis.strategies import SearchStrategy
 
 # What holds for a test of one function holds for none that asks a page or opens a database: they take their time, and
 # what a fixture made may serve all inputs, since later ones meet what earlier ones left behind on purpose.
-UNCHECKED: Final = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
+UNCHECKED: Final = (
+    HealthCheck.too_slow,
+    HealthCheck.data_too_large,
+    HealthCheck.filter_too_much,
+    HealthCheck.function_scoped_fixture,
+)
 
 inputs_per_target: int | None = None  # what `--fuzz-inputs` says
 tried = 0  # inputs so far, of all targets
@@ -38,14 +45,25 @@ def fuzz(inputs: int, /, **strategies: SearchStrategy[Any]) -> Callable[[Test], 
 
 
 def _counted(test: Test) -> Test:
-    @functools.wraps(test)
-    def count(*arguments: Any, **values: Any) -> Any:
+    @contextlib.contextmanager
+    def counting() -> Iterator[None]:
         global tried
-        tried += 1
-        return test(*arguments, **values)
+        try:
+            yield
+        except UnsatisfiedAssumption:  # an input that the test left out
+            tried -= 1
+            raise
+        finally:
+            tried += 1
+
+    @functools.wraps(test)
+    def count(*arguments: Any, **values: Any) -> None:
+        with counting():
+            test(*arguments, **values)
 
     @functools.wraps(test)
     async def count_async(*arguments: Any, **values: Any) -> None:
-        await count(*arguments, **values)
+        with counting():
+            await test(*arguments, **values)
 
     return count_async if inspect.iscoroutinefunction(test) else count
