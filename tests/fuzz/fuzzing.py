@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import UnsatisfiedAssumption
+from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.strategies import SearchStrategy
 
 # What holds for a test of one function holds for none that asks a page or opens a database: they take their time, and
@@ -50,7 +50,7 @@ def _counted(test: Test) -> Test:
         global tried
         try:
             yield
-        except UnsatisfiedAssumption:  # an input that the test left out
+        except (StopTest, UnsatisfiedAssumption):  # an input that was not finished, or that the test left out
             tried -= 1
             raise
         finally:
