@@ -16,6 +16,9 @@ from bot import logs
 def clean_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Logging, and the list of secrets, as they were before, whatever a test sets up."""
     monkeypatch.setattr(logs, "_secrets", set())
+    # Imported by an earlier test of the process, it writes its lines itself; in service that is a print like any other.
+    monkeypatch.setattr(logging.getLogger("modelscope"), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("modelscope"), "propagate", True)
     root = logging.getLogger()
     loggers = [logging.getLogger(name) for name in logs.OUR_PACKAGES]
     handlers, levels = root.handlers[:], [(logger, logger.level) for logger in (root, *loggers)]

@@ -642,8 +642,9 @@ async def test_commands_that_discord_does_not_offer_are_named(discord_server: Di
     assert (finding.mark, "/imagine, /queue, /cancel" in finding.text) == (Mark.NOTE, True)
     ours = [{"name": name, "description": "ours", "type": 1} for name in COMMANDS]
     discord_server.emu.commands.overwrite(None, ours[:-1])
-    assert only(await ask(discord_server), "commands").text == "Discord does not offer /admin on " + (
-        only(await ask(discord_server), "server").text.partition(":")[0]
+    assert (
+        only(await ask(discord_server), "commands").text
+        == "Discord does not offer /admin on " + (only(await ask(discord_server), "server").text.partition(":")[0])
     )
     discord_server.emu.commands.overwrite(discord_server.guild.id, ours[-1:])
     assert "commands" not in {finding.topic for finding in await ask(discord_server)}

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -188,14 +187,14 @@ def test_any_packed_file_is_read_as_it_was_written_or_written_again(
 ) -> None:
     path = next(paths) / "x.safetensors"
     spoilt = data.draw(spoilt_bytes(packed.read_bytes()) | st.binary(max_size=100))
-    whole = packed.read_bytes()
-    start = len(whole) - ALIGN * len(BLOCKS)
-    assume(int.from_bytes(spoilt[:8], "little") < 2**31)  # not held yet: OverflowError, MemoryError
-    assume(
-        spoilt[:start] != whole[:start] or len(spoilt) != len(whole) or spoilt == whole
-    )  # nor a flipped byte of data
     path.write_bytes(spoilt)
-    opened = open_packed(path, BLOCKS, "source", ((BLOCKS[name], content) for name, content in CONTENTS.items()))
+    for _ in range(2):  # the second time, if checksums say so, as the engine does
+        opened = open_packed(path, BLOCKS, "source", ((BLOCKS[name], content) for name, content in CONTENTS.items()))
+        opened.check()
+        assert opened.wait(10)
+        if opened.flaw is None:
+            break
+        opened.discard()
     for name, content in CONTENTS.items():
         assert torch.equal(opened[name], content)
 

@@ -16,6 +16,7 @@ from bot.delivery import DeliveryImpossible
 from bot.forecast import Pace
 from bot.jobqueue import PAUSE_SETTING, JobQueue
 from bot.jobs import FailureCode, Job, JobStatus, ReplyTo, Request, Standing, UserKey
+from bot.pause import Pause
 from bot.store import spec_codec
 from bot.store.database import Database
 from bot.store.jobstore import JobStore, Measurement
@@ -97,7 +98,7 @@ def show(job: Job) -> None:
         wording = wording_for(locale)
         for standing in (
             Standing(position=1, finish_at=NOW, is_rough=True),
-            Standing(position=None, finish_at=None, is_rough=False, pause_reason="x"),
+            Standing(position=None, finish_at=None, is_rough=False, pause=Pause.by_operator("x")),
         ):
             chat_cards.status_card(job, standing, wording, now=NOW)
             page_cards.job_card(job, standing, wording, now=NOW)
@@ -198,8 +199,8 @@ async def test_any_stored_setting_is_read_and_spoils_no_start(
     await database.fetch_all("INSERT OR IGNORE INTO settings VALUES (:key, :value)", {"key": key, "value": value})
     await settings.get_json(key)
     await queue.recover(max_attempts=2)
-    if queue.pause_reason is not None:
+    if queue.paused is not None:
         for locale in ("en", "zh-CN"):
-            chat_cards.pause_line(queue.pause_reason, wording_for(locale))
+            chat_cards.pause_line(queue.paused, wording_for(locale))
     await queue.resume()
     assert await settings.get(PAUSE_SETTING) is None

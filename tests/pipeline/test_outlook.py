@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline import outlook
 from pipeline.config import PipelineConfig
 from pipeline.files import read_header
-from pipeline.hardware import Gpu
+from pipeline.hardware import Gpu, GpuState
 from pipeline.models import MAJICFLUS_V1
 from pipeline.outlook import look_ahead
 from pipeline.speed import packed_path, write_speed
@@ -26,7 +26,7 @@ PARTS = (("dit", "int8"), ("t5", "int8"), ("clip", "bfloat16"))
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    write_speed(folder, measured_card())
+    write_speed(folder / "packed", measured_card())
     return folder
 
 
@@ -60,9 +60,9 @@ HEADERS = [
 def test_damaged_packed_files_are_no_reason_to_fail(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, header: bytes
 ) -> None:
-    monkeypatch.setattr(outlook, "find_gpu", lambda: GPU)
+    monkeypatch.setattr(outlook, "look_at_gpu", lambda: GpuState(gpu=GPU))
     for kind, kept_as in PARTS:
-        packed_path(models_dir, MAJICFLUS_V1, kind, kept_as).write_bytes(header)
+        packed_path(models_dir / "packed", MAJICFLUS_V1, kind, kept_as).write_bytes(header)
     for limit_mib in (None, 2000):
         seen = look_ahead(MAJICFLUS_V1, PipelineConfig(models_dir=models_dir, vram_limit_mib=limit_mib))
         assert seen is not None and (seen.plan is None or seen.plan.streamed_bytes == 0)
