@@ -186,7 +186,9 @@ async def test_hostile_prompts_neither_break_the_card_nor_ping(discord: Discord,
     discord.assert_clean()
 
 
-async def test_refusals_are_private_and_leave_nothing_in_the_channel(discord: Discord, make_bot, data_dir: Path) -> None:
+async def test_refusals_are_private_and_leave_nothing_in_the_channel(
+    discord: Discord, make_bot, data_dir: Path
+) -> None:
     async with make_bot(limits__max_active_per_user=1) as bot:
         await bot.wait_ready()
         await (await imagine(discord, "[hang] [step=0.05]")).wait(lambda message: message.buttons)
