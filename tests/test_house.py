@@ -179,6 +179,15 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
 
 
+def test_every_promise_names_a_test_that_there_is() -> None:
+    promises = [line for line in read("docs", "security.md").splitlines() if line.startswith("| ") and "::" in line]
+    assert len(promises) > 25
+    for promise in promises:
+        found = re.search(r"`(tests/\S+\.py)::(test_\w+)` \|$", promise)
+        assert found is not None, promise
+        assert f"def {found[2]}(" in read(found[1]), promise
+
+
 def test_the_service_is_not_restarted_where_that_cannot_help() -> None:
     hopeless = f"{ExitCode.USAGE.value} {ExitCode.ALREADY_RUNNING.value}"
     assert f"\nRestartPreventExitStatus={hopeless}\n" in read("contrib", "imagine-bot.service")
