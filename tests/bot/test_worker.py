@@ -448,3 +448,28 @@ async def test_dead_engine_ends_the_worker_though_the_database_is_locked(
         task.result()
     assert group.group_contains(EngineDead)
     assert queue._running == {}
+
+
+async def test_cancelled_worker_waits_until_the_engine_has_come_to_rest(
+    queue: JobQueue, images: ImageStore, breaker: Breaker, put: Put
+) -> None:
+    at_rest, drawing = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        slots = 1
+
+        async def run(self, *_: object, **__: object) -> None:
+            drawing.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)  # the engine ends its step
+                await asyncio.sleep(0)
+                at_rest.set()
+
+    await put()
+    task = asyncio.create_task(Worker(queue, Slow(), images, breaker, WorkerConfig()).run())  # type: ignore[arg-type]
+    await drawing.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert at_rest.is_set()
