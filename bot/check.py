@@ -175,6 +175,8 @@ def check_console(config: ConsoleConfig, *, is_running: bool) -> Finding:
     except FrontendUnavailable as error:
         return problem("console", error.reason.partition("\n")[0], PORT_WAY_OUT)
     place = config.url(config.port) if config.port else f"{config.host}, any free port"
+    if config.root_path:
+        place += f", shown by a proxy at {config.root_path}"
     return ok("console", f"the page: {place}{', with a password' if password else ''}")
 
 

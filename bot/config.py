@@ -55,6 +55,11 @@ TOO_DEEP: Final = "brackets are nested thousands deep, or a number has thousands
 KEYS_EXPLAINED: Final = "config.example.toml explains every key"
 SHOWN_CHARS: Final = 100
 MAX_SECRET_BYTES: Final = 64 * 1024
+# A path without `..`, empty or doubled parts, behind a whole address or alone.
+ROOT_PATH: Final = (
+    r"(?:https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?)?"
+    r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
+)
 QUOTES: Final = ('""', "''", "``", "“”", "‘’", "<>")
 # What pydantic's kinds of errors mean to somebody who writes TOML.
 PLAIN: Final = {
@@ -103,6 +108,14 @@ def _proxy_url(text: str) -> str:
     return text
 
 
+def _root_path(text: str) -> str:
+    text = text.removesuffix("/")
+    match = re.fullmatch(ROOT_PATH, text, re.ASCII)
+    if match is None or int(match["port"] or 80) not in range(1, 65_536):
+        raise ValueError("must be a path like /imagine, or a whole address like https://pictures.example/imagine")
+    return text
+
+
 class Section(BaseModel):
     """Base of the sections: frozen, and an unknown key is an error."""
 
@@ -133,6 +146,10 @@ class ConsoleConfig(Section):
     port: int = Field(6006, ge=0, le=65_535, description="port to listen on; 0 = any free one")
     password: SecretStr | None = Field(None, min_length=1, description="asked of everybody who opens the page")
     password_file: UserPath | None = Field(None, description="file holding the password, if password is not set")
+    root_path: Annotated[str, AfterValidator(_root_path)] = Field(
+        "",
+        description="where a proxy shows the page: a path, or a whole address; empty = at no path, or without a proxy",
+    )
     people_per_address: int = Field(5, ge=1, le=10_000, description="one address may have as much as so many people")
 
     def url(self, port: int) -> str:

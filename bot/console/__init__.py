@@ -10,6 +10,7 @@ desk.py      what a person at the page may do, in terms of `bot/service.py`
 cards.py     Job → HTML, in the reader's language. Pure.
 people.py    who is asking: a cookie, else an address. Pure.
 gate.py      what every request has to pass: host, password, origin, allowed paths, size, shape
+origins.py   which page a request comes from, and where a proxy shows ours. Pure.
 paths.py     which paths there are, and who answers each: our routes or Gradio. Pure.
 bodies.py    what requests to Gradio may hold. Pure.
 admission.py who brings the password, and who has to wait before it is compared

@@ -68,6 +68,7 @@ class Desk:
         secret: str,
         people_per_address: int,
         release: str,
+        root_path: str = "",
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
     ) -> None:
@@ -75,6 +76,7 @@ class Desk:
         self._secret = secret
         self._people_per_address = people_per_address
         self._release = release
+        self._root_path = root_path  # below which the browser finds everything
         self._clock = clock
         self._monotonic = monotonic
         self._standings: list[tuple[Job, Standing]] = []
@@ -209,7 +211,7 @@ class Desk:
         page = jobs[:GALLERY_PAGE]
         empty = wording.say("history-nothing-found" if search else "console-empty", search=search)
         return {
-            "pictures": [cards.thumbnail(job, await self.address(job, "webp"), wording) for job in page],
+            "pictures": [cards.thumbnail(job, await self._link(job, "webp"), wording) for job in page],
             "older_than": page[-1].id if len(jobs) > GALLERY_PAGE else None,
             "empty": "" if page or before_id is not None else empty,
         }
@@ -224,10 +226,13 @@ class Desk:
         if job.status is not JobStatus.DONE:
             raise JobNotFound(job_id)
         unread = self._service.unread(job.spec)
-        return cards.picture_card(job, await self.address(job, "png"), wording_for(visitor.locale), unread=unread)
+        return cards.picture_card(job, await self._link(job, "png"), wording_for(visitor.locale), unread=unread)
 
     async def address(self, job: Job, kind: str) -> str | None:
-        """The path of a picture as `png` or, small, as `webp`; nobody can guess it. None if its file is gone."""
+        """The path of a picture on the page, as `png` or, small, as `webp`; None if its file is gone.
+
+        Nobody can guess it.
+        """
         if await self._service.image_file(job) is None:
             return None
         return f"/pictures/{keyed_hash(self._secret, str(job.id))}/{job.id}.{kind}"
@@ -300,6 +305,10 @@ class Desk:
             "offline": wording.say("console-offline"),
             "model": self._service.card.title,
         }
+
+    async def _link(self, job: Job, kind: str) -> str | None:
+        address = await self.address(job, kind)
+        return None if address is None else f"{self._root_path}{address}"
 
     def _soon(self, wording: Wording) -> Callable[[int], str]:
         return lambda moment: cards.soon(moment, wording, now=self._clock())

@@ -21,13 +21,14 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.console import paths
 from bot.console.admission import Admission, Verdict
 from bot.console.bodies import BadBody, Events, rewritten
-from bot.console.paths import HOST, WORD, Body, Path
+from bot.console.origins import HERE, PublicPlace, is_ours, mismatch, read_origin, split_host
+from bot.console.paths import HOST, WORD, Body, Found, Path
 from bot.console.people import COOKIE, is_loopback, is_token, new_token
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 WAIT_FOR_DRAW: Final = re.compile(rf"/gradio_api/call/(v2/)?draw/{WORD}", re.ASCII)
 WAIT_FOR_ALL: Final = "/gradio_api/queue/data"  # as gradio_client does
+NO_PAGE: Final = "there is no such page"
 FAREWELL: Final = "the service is stopping; what you asked for keeps its place and is drawn when it is back"
 MAX_BODY_BYTES: Final = 256 * 1024
 COOKIE_AGE_S: Final = 400 * 24 * 3600  # as long as browsers keep any
 RETRY_S: Final = 5
 FRAMES: Final = 4  # of an error that nobody expected, in the log
-# What proxies say of a request. The server under us believes those on this machine; Gradio would believe anybody.
+# What proxies say of a request. The server under us believes those on this machine (`server.py`); Gradio would believe
+# anybody.
 HEARSAY: Final = re.compile(rb"x-forwarded-.*|forwarded|x-gradio-server", re.DOTALL)
 # Gradio needs inline scripts and eval; everything comes from here, and nothing goes anywhere else.
 CONTENT_POLICY: Final = (
@@ -58,15 +61,25 @@ HEADERS: Final = {
 
 
 class Gate:
-    """ASGI middleware around Gradio; `routes` are ours, by the names that `paths.py` has for them."""
+    """ASGI middleware around Gradio; `routes` are ours, by the names that `paths.py` has for them.
+
+    A proxy that shows the page below a path may take that path off or leave it: both lead to the same.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, password: SecretStr | None, routes: Mapping[str, Handler], events: Events
+        self,
+        app: ASGIApp,
+        *,
+        password: SecretStr | None,
+        routes: Mapping[str, Handler],
+        events: Events,
+        place: PublicPlace = HERE,
     ) -> None:
         self._app = app
         self._admission = None if password is None else Admission(password)
         self._routes = routes
         self._events = events
+        self._place = place
         self._open: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
@@ -77,12 +90,13 @@ class Gate:
                 await self._app(scope, receive, send)
             return
         request = HTTPConnection(scope)
-        answer = _Answer(scope, send, is_closed=lambda: self._is_closed)
+        scope, found = self._resolved(scope)
+        answer = _Answer(scope, send, root_path=self._place.path, is_closed=lambda: self._is_closed)
         task = asyncio.current_task()
         assert task is not None, "ASGI runs in tasks"
         self._open.add(task)
         try:
-            await self._answer(scope, receive, request, answer)
+            await self._answer(scope, found, receive, request, answer)
             await answer.release()
         except ClientDisconnect:
             return
@@ -104,16 +118,34 @@ class Gate:
         for task in self._open:
             task.cancel()
 
-    async def _answer(self, scope: Scope, receive: Receive, request: HTTPConnection, answer: _Answer) -> None:
+    def _resolved(self, scope: Scope) -> tuple[Scope, Found | None]:
+        """The request as one to the page itself, without the path below which a proxy shows it; and what it is for."""
+        root, path = self._place.path, scope["path"]
+        if self._place.origin is not None:
+            scope = {**scope, "scheme": self._place.origin.scheme}
+        if root and path.startswith(f"{root}/"):
+            raw = scope.get("raw_path") or path.encode()
+            inside = {**scope, "path": path.removeprefix(root), "raw_path": raw.removeprefix(root.encode())}
+            if (found := paths.find(scope["method"], inside["path"])) is not None:
+                return inside, found
+        return scope, paths.find(scope["method"], path)
+
+    async def _answer(
+        self, scope: Scope, found: Found | None, receive: Receive, request: HTTPConnection, answer: _Answer
+    ) -> None:
         token = request.cookies.get(COOKIE, "")
         token = token if is_token(token) else ""
-        refusal = await self._refusal(scope, request.headers, token)
+        refusal: Response | None = await self._refusal(scope, token)
+        if refusal is None and (bad_origin := self._bad_origin(scope)) is not None:
+            refusal = PlainTextResponse(str(bad_origin), 403) if found is None else _told(found[0], bad_origin)
         if refusal is not None:
             await refusal(scope, receive, answer.send)
             return
-        found = paths.find(scope["method"], scope["path"])
         if found is None:
-            await PlainTextResponse("there is no such page", 404)(scope, receive, answer.send)
+            is_root = bool(self._place.path) and scope["path"] == self._place.path
+            # Everything on the page is named from the path that ends with a slash.
+            missing = RedirectResponse(f"{self._place.path}/") if is_root else PlainTextResponse(NO_PAGE, 404)
+            await missing(scope, receive, answer.send)
             return
         entry, names = found
         if entry.route is not None:
@@ -126,55 +158,78 @@ class Gate:
             if self._admission is not None:
                 self._admission.introduce(token)
         try:
-            for_gradio, again = await _for_gradio(entry, scope, receive, self._events)
+            for_gradio, again = await _for_gradio(entry, scope, receive, self._events, self._place)
         except BadBody as bad:
             await _told(entry, bad)(scope, receive, answer.send)
             return
         await self._app(for_gradio, again, answer.send)
 
-    async def _refusal(self, scope: Scope, headers: Headers, token: str) -> PlainTextResponse | None:
+    async def _refusal(self, scope: Scope, token: str) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or re.fullmatch(HOST, hosts[0], re.ASCII) is None:
             return PlainTextResponse("the request must say which host it is for", 400)
-        if self._admission is None and not is_loopback(_name_of(hosts[0])):
+        if self._admission is None:
+            name, _ = split_host(hosts[0])
+            if is_loopback(name.strip("[]")):
+                return None
             # A page elsewhere whose name was pointed at this machine: DNS rebinding.
             return PlainTextResponse("this page is for this machine: open it as http://127.0.0.1", 403)
-        if self._admission is not None:
-            address = (scope.get("client") or ("",))[0]
-            verdict = await self._admission.judge(headers.get("authorization"), token=token, address=address)
-            if verdict is Verdict.TOO_MANY:
-                wait = {"Retry-After": str(RETRY_S)}
-                return PlainTextResponse("too many passwords at once: try again later", 429, headers=wait)
-            if verdict is Verdict.REFUSED:
-                challenge = {"WWW-Authenticate": 'Basic realm="imagine-bot", charset="UTF-8"'}
-                return PlainTextResponse("this page asks for a password", 401, headers=challenge)
-        if any(not _is_from(hosts[0], origin) for origin in headers.getlist("origin")):
-            return PlainTextResponse("requests from other pages are refused", 403)
+        address = (scope.get("client") or ("",))[0]
+        verdict = await self._admission.judge(headers.get("authorization"), token=token, address=address)
+        if verdict is Verdict.TOO_MANY:
+            wait = {"Retry-After": str(RETRY_S)}
+            return PlainTextResponse("too many passwords at once: try again later", 429, headers=wait)
+        if verdict is Verdict.REFUSED:
+            challenge = {"WWW-Authenticate": 'Basic realm="imagine-bot", charset="UTF-8"'}
+            return PlainTextResponse("this page asks for a password", 401, headers=challenge)
+        return None
+
+    def _bad_origin(self, scope: Scope) -> BadBody | None:
+        """Why a request comes from another page; None if from ours, or from none."""
+        headers = Headers(scope=scope)
+        host = headers["host"]
+        is_same_to_browser = headers.getlist("sec-fetch-site") == ["same-origin"]
+        for text in headers.getlist("origin"):
+            origin = read_origin(text)
+            if origin is None:
+                return BadBody(403, "requests from other pages are refused")
+            if not is_ours(
+                origin, self._place, host=host, scheme=scope["scheme"], is_same_to_browser=is_same_to_browser
+            ):
+                log.warning("refused: a page at %s asks for something of %s", origin, host)
+                return BadBody(403, mismatch(origin, host))
         return None
 
 
-def _name_of(host: str) -> str:
-    return host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
-
-
-def _is_from(host: str, origin: str) -> bool:
-    scheme, _, rest = origin.partition("://")
-    return scheme in {"http", "https"} and rest.lower() == host.lower()
-
-
-async def _for_gradio(entry: Path, scope: Scope, receive: Receive, events: Events) -> tuple[Scope, Receive]:
+async def _for_gradio(
+    entry: Path, scope: Scope, receive: Receive, events: Events, place: PublicPlace
+) -> tuple[Scope, Receive]:
     """What Gradio is to see of a request: the plain path, a query that it needs, a body that was checked.
+
+    It builds whole addresses from path and host, so these are the public ones, if the operator names them.
 
     Raises:
         BadBody
     """
     if (scope.get("raw_path") or scope["path"].encode()) != scope["path"].encode():
-        raise BadBody(404, "there is no such page")
+        raise BadBody(404, NO_PAGE)
     query = scope.get("query_string", b"").decode("latin-1")
     if entry.query is not None and entry.query.fullmatch(query) is None:
         raise BadBody(400, "something is wrong behind the question mark")
     headers = [(name, value) for name, value in scope["headers"] if HEARSAY.fullmatch(name.lower()) is None]
-    scope = {**scope, "headers": headers, "query_string": b"" if entry.query is None else scope["query_string"]}
+    if place.origin is not None:
+        headers = [(name, value) for name, value in headers if name.lower() != b"host"]
+        headers.append((b"host", place.origin.authority.encode()))
+    path = f"{place.path}{scope['path']}"
+    scope = {
+        **scope,
+        "root_path": place.path,
+        "path": path,
+        "raw_path": path.encode(),
+        "headers": headers,
+        "query_string": b"" if entry.query is None else scope["query_string"],
+    }
     if entry.body is None:
         return scope, receive
     if Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -237,8 +292,8 @@ def _farewell(path: str) -> bytes:
 class _Answer:
     """An answer on its way, with our headers, and on the page itself the cookie that makes a browser a person."""
 
-    def __init__(self, scope: Scope, send: Send, *, is_closed: Callable[[], bool]) -> None:
-        self._scope, self._send, self._is_closed = scope, send, is_closed
+    def __init__(self, scope: Scope, send: Send, *, root_path: str, is_closed: Callable[[], bool]) -> None:
+        self._scope, self._send, self._root_path, self._is_closed = scope, send, root_path, is_closed
         self._cookie = ""
         self._has_begun = self._is_whole = self._has_length = False
         self._held: list[Message] = []  # an answer 500 of a library: what follows it may be the error itself
@@ -246,7 +301,8 @@ class _Answer:
     def set_cookie(self, token: str) -> None:
         """Make whoever gets this answer a person, or keep them the one that they are."""
         secure = "; Secure" if self._scope["scheme"] == "https" else ""
-        self._cookie = f"{COOKIE}={token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax{secure}"
+        path = self._root_path or "/"
+        self._cookie = f"{COOKIE}={token}; Path={path}; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax{secure}"
 
     async def send(self, message: Message) -> None:
         """Pass a piece on; of a stream that is cut off none, since Gradio would tell how it was cancelled."""

@@ -13,12 +13,13 @@ root.innerHTML = `<p class="offline" role="alert" hidden></p>
   <div class="head"><div class="queue"></div><span class="model note"></span></div><div class="jobs"></div>
   <div class="shown"></div><section class="gallery" hidden><div class="row"><h2></h2><input type="search"></div>
   <p class="note empty"></p><div class="grid"></div><button class="button older" hidden></button></section>`;
+const home = new URL(window.gradio_config.root || "/", location).pathname.replace(/\/$/, "");  // where a proxy shows the page
 const part = name => root.querySelector(`.${name}`);
 const search = root.querySelector("input");
 
 let newest, oldest, release, timer, isAsking = false;
 
-const address = (path, values = {}) => `${path}?${new URLSearchParams({lang: language, ...values})}`;
+const address = (path, values = {}) => `${home}${path}?${new URLSearchParams({lang: language, ...values})}`;
 
 async function ask(path, values, options) {
   const answer = await fetch(address(path, values), options);

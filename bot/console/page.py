@@ -66,7 +66,16 @@ FORM_KEYS: Final = (
 LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
-def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Uploads) -> Events:
+def mount(
+    app: Starlette,
+    desk: Desk,
+    ask: Ask,
+    cards: Sequence[ModelCard],
+    *,
+    secret: str,
+    uploads: Uploads,
+    root_path: str = "",
+) -> Events:
     """Put the page into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
     blocks, events = _blocks(desk, ask, cards, secret, uploads)
     blocks.max_threads = MAX_EVENTS
@@ -77,6 +86,7 @@ def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, s
         app,
         blocks,
         path="",
+        root_path=root_path,
         footer_links=[],
         run_history=False,
         allowed_paths=[],
@@ -118,6 +128,18 @@ class _Discreet(gr.Blocks):
             text = f"data must hold {len(block_fn.inputs)} values, not {len(inputs)}"
             raise gr.Error(text, print_exception=False)
         return list(inputs)
+
+    async def postprocess_data(
+        self, block_fn: BlockFunction, predictions: Any, state: SessionState | None
+    ) -> list[Any]:
+        """Turn what a function returned into what is sent.
+
+        A file that `draw` returns stays as it is: Gradio would put its whole address in place of its path, which
+        gradio_client then asks for behind `file=`, and of `http://` in a path some proxies make `http:/`.
+        """
+        if block_fn.api_name == "draw":
+            return list(predictions)
+        return list(await super().postprocess_data(block_fn, predictions, state))
 
     async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
         """Run an event.
@@ -279,8 +301,8 @@ def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Cal
             raise gr.Error(desk.ending(job, asker), print_exception=False)
         spec = job.spec
         file = {
-            "path": (url := f"{str(_http(request).base_url).rstrip('/')}{address}"),
-            "url": url,
+            "path": address,
+            "url": f"{str(_http(request).base_url).rstrip('/')}{address}",
             "orig_name": file_name(job),
             "mime_type": "image/png",
             "meta": {"_type": "gradio.FileData"},

@@ -62,11 +62,11 @@ TABLE: Final = (
     _ours("POST", "cancel", rf"/console/jobs/(?P<job_id>{JOB_ID})/cancel"),
     _ours("POST", "vary", rf"/console/jobs/(?P<job_id>{JOB_ID})/vary"),
     _ours("POST", "dismiss", rf"/console/jobs/(?P<job_id>{JOB_ID})/dismiss"),
-    # gradio_client asks for what `draw` returned with its whole address behind `file=`.
+    # gradio_client asks for what `draw` returned behind `file=`: for the path, or the whole address that it once was.
     _ours(
         "GET",
         "file",
-        rf"(?:/gradio_api/file=https?://{HOST})?"
+        rf"(?:/gradio_api/file=(?:https?://{HOST})?)?"
         rf"/pictures/(?P<key>[A-Za-z0-9]{{1,64}})/(?P<job_id>{JOB_ID})\.(?P<kind>png|webp)",
     ),
     _ours("POST", "upload", r"/gradio_api/upload"),
@@ -85,8 +85,11 @@ TABLE: Final = (
 )
 
 
-def find(method: str, path: str) -> tuple[Path, Mapping[str, str]] | None:
-    """The line for a request, and what its path names; None if there is no such page."""
+Found = tuple[Path, Mapping[str, str]]  # a line of the table, and what the path of a request names
+
+
+def find(method: str, path: str) -> Found | None:
+    """The line for a request; None if there is no such page."""
     method = "GET" if method == "HEAD" else method
     for entry in TABLE:
         if entry.method == method and (match := entry.pattern.fullmatch(path)) is not None:

@@ -16,13 +16,14 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bot import logs
 from bot.config import ConsoleConfig
@@ -30,6 +31,7 @@ from bot.console.bridge import Ask, bridge_to
 from bot.console.connections import BACKLOG, Connections, raise_file_limit, room_for
 from bot.console.desk import Desk
 from bot.console.gate import Gate
+from bot.console.origins import public_place
 from bot.console.people import FRONTEND, is_loopback
 from bot.console.protocol import KEEP_ALIVE_S, Connection
 from bot.console.reply import ConsoleReply
@@ -40,12 +42,18 @@ from bot.errors import ConfigError, FrontendUnavailable
 from bot.service import Service
 from bot.store.settingstore import SettingStore
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
 log = logging.getLogger(__name__)
 
 SECRET_SETTING: Final = "console.secret"  # makes addresses of pictures that nobody can guess
 UPLOADS_FOLDER: Final = "uploads"
 PORT_WAY_OUT: Final = "stop what uses it, or choose another with [console] port, or host"
 PROXY_VARIABLES: Final = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
+# Whose word counts on where a request came from; the variable is uvicorn's, for a proxy on another machine.
+TRUSTED_VARIABLE: Final = "FORWARDED_ALLOW_IPS"
+TRUSTED: Final = "127.0.0.0/8,::1"
 CLOSE_S: Final = 2  # open pages are cut off after this
 
 
@@ -59,6 +67,10 @@ def check_exposure(config: ConsoleConfig, password: SecretStr | None) -> None:
         problem = f"[console] host: {config.host} can be reached from other machines, and there is no password"
         way_out = 'set IMAGINE_BOT__CONSOLE__PASSWORD or [console] password_file, or go back to host = "127.0.0.1"'
         raise ConfigError([problem], way_out=way_out)
+    origin = public_place(config.root_path).origin
+    if password is None and origin is not None and not is_loopback(origin.host.strip("[]")):
+        problem = f"[console] root_path: {origin} can be reached from other machines, and there is no password"
+        raise ConfigError([problem], way_out="set IMAGINE_BOT__CONSOLE__PASSWORD or [console] password_file")
 
 
 def listen(config: ConsoleConfig) -> tuple[socket.socket, str]:
@@ -84,6 +96,22 @@ def without_the_departed(app: ASGIApp) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(ClientDisconnect):
             await app(scope, receive, send)
+
+    return answer
+
+
+def with_what_proxies_say(app: ASGIApp, *, may_have_proxy: bool) -> ASGIApp:
+    """An app that hears of a proxy on this machine by which scheme and from which address it was asked.
+
+    A page that is for this machine alone has everything from here: nobody chooses another address for themselves.
+    """
+    trusted = os.environ.get(TRUSTED_VARIABLE, TRUSTED)
+    told = cast("ASGIApp", ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=trusted))
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not may_have_proxy:
+            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"x-forwarded-for"]}
+        await told(scope, receive, send)
 
     return answer
 
@@ -144,6 +172,7 @@ class Console:
         check_exposure(config, password)
         self.frontend: Frontend = ConsoleReply()
         self._config = config
+        self._place = public_place(config.root_path)
         self._password = password
         self._service = service
         self._settings = settings
@@ -182,6 +211,7 @@ class Console:
             secret=self._secret,
             people_per_address=self._config.people_per_address,
             release=self._release,
+            root_path=self._place.path,
         )
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=FRONTEND)
@@ -210,11 +240,14 @@ class Console:
         app = Starlette(lifespan=self._announce)
         uploads = Uploads(self._uploads)
         cards = list(self._service.cards.values())
-        events = page.mount(app, desk, ask, cards, secret=self._secret, uploads=uploads)
+        events = page.mount(app, desk, ask, cards, secret=self._secret, uploads=uploads, root_path=self._place.path)
         handlers = routes(desk, ask, self._secret, uploads)
-        self._gate = Gate(app, password=self._password, routes=handlers, events=events)
+        self._gate = Gate(app, password=self._password, routes=handlers, events=events, place=self._place)
+        # Without a password it answers to the names of this machine alone.
+        may_have_proxy = self._password is not None or bool(self._config.root_path)
         config = uvicorn.Config(
-            without_the_departed(self._gate),
+            with_what_proxies_say(without_the_departed(self._gate), may_have_proxy=may_have_proxy),
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -232,6 +265,7 @@ class Console:
         loop = asyncio.get_running_loop()
         self._close_gate = lambda: loop.call_soon_threadsafe(self._gate.close)
         if self._service.is_accepting:  # else it was told to stop while the page was built
-            log.info("the page is at %s", self.url)
+            elsewhere = f" and, through its proxy, at {self._config.root_path}" if self._place.origin else ""
+            log.info("the page is at %s%s", self.url, elsewhere)
         yield
         self._close_gate = lambda: None

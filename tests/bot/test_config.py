@@ -78,6 +78,50 @@ def test_the_environment_wins_over_the_file(clean_place: Path, monkeypatch: pyte
     assert config.discord.allowed_guilds == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "root_path"),
+    [
+        ("", ""),
+        ("/", ""),
+        ("/imagine", "/imagine"),
+        ("/imagine/", "/imagine"),
+        ("/a/b-c_d.e~1", "/a/b-c_d.e~1"),
+        ("https://pictures.example", "https://pictures.example"),
+        ("https://pictures.example/", "https://pictures.example"),
+        ("http://pictures.example:8443/imagine/", "http://pictures.example:8443/imagine"),
+        ("https://[2001:db8::1]:8443/imagine", "https://[2001:db8::1]:8443/imagine"),
+    ],
+)
+def test_root_path_is_a_path_or_a_whole_address(text: str, root_path: str) -> None:
+    assert ConsoleConfig(root_path=text).root_path == root_path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "imagine",
+        "//imagine",
+        "/a//b",
+        "/..",
+        "/a/../b",
+        "/a b",
+        "/a?b",
+        "/a#b",
+        "/é",
+        "/a%20b",
+        "/a\\b",
+        "/a;b",
+        "/a\n",
+        "a/",
+    ]
+    + [f"https://{rest}" for rest in ("", "/", "/x", "a b", "a@b", "a:99999", "a:0", "a:x", "a?b", "[::1", "é.example")]
+    + ["ftp://a", "HTTPS:a", "pictures.example/imagine", "javascript://a"],
+)
+def test_root_path_that_is_neither_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValidationError, match=r"must be a path like /imagine, or a whole address like https://"):
+        ConsoleConfig(root_path=text)
+
+
 def test_all_problems_are_told_at_once_each_with_its_place(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(
         clean_place,

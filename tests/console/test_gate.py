@@ -17,6 +17,7 @@ from starlette.routing import Route
 from bot.console import admission, paths
 from bot.console.bodies import Events
 from bot.console.gate import MAX_BODY_BYTES, Gate
+from bot.console.origins import public_place
 from bot.console.people import COOKIE, is_token, new_token
 from bot.console.routes import routes
 from tests.console.strangers import PICTURE, PREFIXES, names_of
@@ -35,7 +36,8 @@ async def ask(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ask]:
     monkeypatch.setattr(admission, "MAX_WAIT_S", 0.0)
 
     async def gradio(request: Request) -> Response:
-        seen = {"headers": dict(request.headers.items()), "query": str(request.url.query)}
+        seen = {"headers": dict(request.headers.items()), "query": str(request.url.query), "url": str(request.url)}
+        seen["base"] = str(request.base_url)
         headers = {"Answered-By": "gradio", "Seen": json.dumps(seen)}
         return Response(await request.body(), headers=headers)
 
@@ -48,9 +50,11 @@ async def ask(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ask]:
     room = Starlette(routes=[Route("/{path:path}", gradio, methods=["GET", "HEAD", "POST", "PUT", "OPTIONS"])])
     routes = {entry.route: ours(entry.route) for entry in paths.TABLE if entry.route is not None}
 
-    def make(password: str | None = None, *, base_url: str = "http://127.0.0.1:6006", **options: Any) -> Any:
+    def make(
+        password: str | None = None, *, base_url: str = "http://127.0.0.1:6006", root_path: str = "", **options: Any
+    ) -> Any:
         secret = None if password is None else SecretStr(password)
-        app = Gate(room, password=secret, routes=routes, events=EVENTS)
+        app = Gate(room, password=secret, routes=routes, events=EVENTS, place=public_place(root_path))
         transport = httpx.ASGITransport(app=app)
         return httpx.AsyncClient(transport=transport, base_url=base_url, **options)
 
@@ -123,6 +127,109 @@ async def test_other_pages_cannot_use_it(ask: Ask, origin: str) -> None:
         assert "access-control-allow-origin" not in answer.headers
         same = {"Origin": "http://127.0.0.1:6006"}
         assert (await client.post("/console/jobs/7/cancel", headers=same)).status_code == 200
+
+
+PUBLIC = "https://pictures.example/imagine"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "origin", "same", "root_path", "status"),
+    [
+        # with the ports that schemes imply, which proxies name or not
+        ("http", "127.0.0.1:80", "http://127.0.0.1", "", "", 200),
+        ("http", "127.0.0.1", "http://127.0.0.1", "", "", 200),
+        ("http", "127.0.0.1:443", "https://127.0.0.1", "", "", 200),
+        ("https", "127.0.0.1:443", "https://127.0.0.1", "", "", 200),
+        ("https", "localhost", "https://localhost", "", "", 200),
+        ("http", "localhost:8443", "https://localhost:8443", "", "", 200),
+        ("http", "LOCALHOST:08443", "https://localhost:8443", "", "", 200),
+        ("http", "[::1]:443", "https://[::1]", "", "", 200),
+        ("http", "[::1]", "https://[::1]:8443", "", "", 403),
+        ("http", "127.0.0.1:80", "https://127.0.0.1", "", "", 403),
+        ("http", "127.0.0.1:443", "http://127.0.0.1", "", "", 403),
+        ("http", "127.0.0.1:6006", "http://localhost:6006", "", "", 403),
+        ("http", "127.0.0.1:6006", "http://127.0.0.1:6006.evil.example", "", "", 403),
+        ("http", "127.0.0.1:6006", "ftp://127.0.0.1:6006", "", "", 403),
+        # TLS that somebody told of
+        ("https", "127.0.0.1:8443", "http://127.0.0.1:8443", "", "", 403),
+        ("https", "127.0.0.1", "http://127.0.0.1", "", "", 403),
+        # a proxy that leaves the port out
+        ("https", "127.0.0.1", "https://127.0.0.1:8443", "", "", 403),
+        ("https", "127.0.0.1", "https://127.0.0.1:8443", "same-origin", "", 200),
+        ("http", "127.0.0.1", "https://127.0.0.1:8443", "same-origin", "", 200),
+        ("http", "127.0.0.1", "http://127.0.0.1:8080", "same-origin", "", 200),
+        ("https", "127.0.0.1", "https://127.0.0.1:8443", "same-site", "", 403),
+        ("https", "127.0.0.1", "https://127.0.0.1:8443", "cross-site", "", 403),
+        ("https", "127.0.0.1", "http://127.0.0.1:8080", "same-origin", "", 403),
+        ("https", "127.0.0.1:443", "https://127.0.0.1:8443", "same-origin", "", 403),
+        ("https", "127.0.0.1", "https://evil.example", "same-origin", "", 403),
+        # where the operator names the address
+        ("http", "127.0.0.1:6006", "https://pictures.example", "", PUBLIC, 200),
+        ("http", "pictures.example", "https://pictures.example", "", PUBLIC, 200),
+        ("http", "pictures.example", "https://pictures.example", "", f"{PUBLIC[:-8]}:443/imagine", 200),
+        ("http", "127.0.0.1:6006", "https://pictures.example:8443", "", PUBLIC, 403),
+        ("http", "127.0.0.1:6006", "http://pictures.example", "", PUBLIC, 403),
+        ("http", "pictures.example", "http://pictures.example", "", PUBLIC, 403),
+        ("http", "127.0.0.1:6006", "https://pictures.example", "", "/imagine", 403),
+        ("http", "127.0.0.1:6006", "null", "", PUBLIC, 403),
+    ],
+)
+async def test_origin_is_compared_with_its_port_and_with_the_public_address(
+    ask: Ask, scheme: str, host: str, origin: str, same: str, root_path: str, status: int
+) -> None:
+    headers = {"Host": host, "Origin": origin, **({"Sec-Fetch-Site": same} if same else {})}
+    password = "x" if root_path else None
+    async with ask(password, base_url=f"{scheme}://127.0.0.1", root_path=root_path, auth=("", "x")) as client:
+        assert (await client.post("/console/jobs/7/cancel", headers=headers)).status_code == status
+        both = [*headers.items(), ("Origin", "https://evil.example")]
+        assert (await client.post("/console/jobs/7/cancel", headers=both)).status_code == 403
+
+
+async def test_refusal_names_both_addresses_where_a_person_and_an_operator_see_it(
+    ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Host": "localhost", "Origin": "https://localhost:8443"}
+    async with ask() as client:
+        answer = await client.post("/console/jobs/7/cancel", headers=headers)
+        assert "from a page at https://localhost:8443, and asks for localhost." in answer.text
+        assert "$http_host" in answer.text and "[console] root_path" in answer.text
+        answer = await client.post(PREDICT, content=pressing(), headers={**JSON, **headers})
+        assert answer.status_code == 403 and "https://localhost:8443" in answer.json()["error"]
+    assert set(caplog.messages) == {"refused: a page at https://localhost:8443 asks for something of localhost"}
+
+
+@pytest.mark.parametrize("root_path", ["/imagine", "/a/b", "/config", "/pictures", "/gradio_api", "/console", PUBLIC])
+async def test_page_below_a_path_is_the_same_whether_a_proxy_takes_the_path_off_or_not(
+    ask: Ask, root_path: str
+) -> None:
+    root = root_path.removeprefix("https://pictures.example")
+    origin = "http://127.0.0.1:6006" if root == root_path else "https://pictures.example"
+    async with ask("x", root_path=root_path, auth=("", "x")) as client:
+        for prefix in ("", root):
+            for path in ("/config", f"/{PICTURE}", "/assets/a/b.js", "/gradio_api/info", "/console/state"):
+                assert (await client.get(f"{prefix}{path}")).status_code == 200, f"{prefix}{path}"
+            seen = json.loads((await client.get(f"{prefix}/gradio_api/info")).headers["Seen"])
+            assert (seen["url"], seen["base"]) == (f"{origin}{root}/gradio_api/info", f"{origin}{root}/")
+            answer = await client.post(f"{prefix}{PREDICT}", content=pressing(), headers=JSON)
+            assert answer.headers["Answered-By"] == "gradio"
+            answer = await client.get(f"{prefix}/{PICTURE}")
+            assert answer.headers["Answered-By"] == "file" and answer.json()["job_id"] == "7"
+            for path in ("/nowhere", "/config//", "/gradio_api/file=/etc/passwd"):
+                assert (await client.get(f"{prefix}{path}")).status_code == 404, f"{prefix}{path}"
+        answer = await client.get(f"{root}/")
+        assert answer.headers["Answered-By"] == "gradio" and answer.headers["Cache-Control"] == "no-store"
+        assert f"; Path={root}; " in answer.headers["Set-Cookie"]
+        assert ("; Secure" in answer.headers["Set-Cookie"]) == (root != root_path)
+        assert (await client.get(f"{root}x/config")).status_code == 404
+
+
+async def test_page_is_named_with_a_slash_at_its_end(ask: Ask) -> None:
+    async with ask(root_path="/imagine") as client:
+        answer = await client.get("/imagine")
+        assert (answer.status_code, answer.headers["Location"]) == (307, "/imagine/")
+        assert "connect-src 'self'" in answer.headers["Content-Security-Policy"]
+    async with ask() as client:
+        assert (await client.get("/imagine/")).status_code == 404
 
 
 async def test_password_is_asked_of_everybody_for_everything(ask: Ask) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from bot.config import ConsoleConfig
-from bot.console.server import Console, check_exposure
+from bot.console.server import Console, check_exposure, with_what_proxies_say
 from bot.errors import ConfigError, ExitCode, FrontendUnavailable
 from bot.store.settingstore import SettingStore
 from pipeline.models import DEMO, FAKE, ModelCard
@@ -38,6 +38,62 @@ def test_page_that_others_can_reach_needs_a_password(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_page_of_this_machine_needs_none(host: str) -> None:
     check_exposure(ConsoleConfig(host=host), None)
+
+
+@pytest.mark.parametrize(
+    "root_path", ["https://pictures.example", "https://pictures.example/imagine", "http://[2001:db8::1]"]
+)
+def test_public_address_needs_a_password(root_path: str) -> None:
+    with pytest.raises(ConfigError, match=r"root_path.*there is no password"):
+        check_exposure(ConsoleConfig(root_path=root_path), None)
+    check_exposure(ConsoleConfig(root_path=root_path), SecretStr("x"))
+
+
+@pytest.mark.parametrize("root_path", ["", "/imagine", "https://localhost:8443/imagine", "https://[::1]"])
+def test_address_of_this_machine_at_a_proxy_needs_none(root_path: str) -> None:
+    check_exposure(ConsoleConfig(root_path=root_path), None)
+
+
+@pytest.mark.parametrize(
+    ("may_have_proxy", "peer", "told", "scheme", "address"),
+    [
+        (True, "127.0.0.1", {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "https", "192.0.2.7"),
+        (True, "::1", {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "https", "192.0.2.7"),
+        (True, "127.0.0.1", {"x-forwarded-for": "127.0.0.1, 192.0.2.7"}, "http", "192.0.2.7"),
+        (True, "127.0.0.1", {"x-forwarded-proto": "gopher"}, "http", "127.0.0.1"),
+        (True, "192.0.2.9", {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "http", "192.0.2.9"),
+        (False, "127.0.0.1", {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "https", "127.0.0.1"),
+        (False, "192.0.2.9", {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "http", "192.0.2.9"),
+    ],
+)
+async def test_address_and_scheme_are_believed_of_a_proxy_that_may_be_there(
+    may_have_proxy: bool, peer: str, told: dict[str, str], scheme: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append((scope["scheme"], scope["client"][0]))
+
+    headers = [(name.encode(), value.encode()) for name, value in told.items()]
+    scope = {"type": "http", "scheme": "http", "client": (peer, 5), "headers": headers}
+    nobody: Any = None
+    await with_what_proxies_say(app, may_have_proxy=may_have_proxy)(scope, nobody, nobody)
+    assert seen == [(scheme, address)]
+
+
+async def test_proxy_on_another_machine_is_believed_if_the_operator_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.9")
+    seen: list[str] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["client"][0])
+
+    nobody: Any = None
+    for peer in ("192.0.2.9", "192.0.2.10"):
+        scope = {"type": "http", "client": (peer, 5), "headers": [(b"x-forwarded-for", b"192.0.2.7")]}
+        await with_what_proxies_say(app, may_have_proxy=True)({**scope, "scheme": "http"}, nobody, nobody)
+    assert seen == ["192.0.2.7", "192.0.2.10"]
 
 
 async def test_taken_port_is_a_clear_error(settings: SettingStore, tmp_path: Path) -> None:
