@@ -263,7 +263,8 @@ def _blocks(
             try:
                 job = await ask(desk.own(asker, event.job_id))
                 options = desk.options(job)
-                start = await _offer(await ask(desk.source(job)), asker, uploads)
+                root_path = str(_http(request).scope["root_path"])
+                start = await _offer(await ask(desk.source(job)), asker, uploads, root_path=root_path)
             except BotError:
                 return [gr.skip()] * 7
             strength = options.strength or gr.skip()
@@ -333,7 +334,7 @@ def _said(text: str, *, is_refusal: bool = False) -> str:
     return f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
 
 
-async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads) -> dict[str, str] | None:
+async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:
     """Put a picture of our own where an upload of the browser would lie, and say so as if it had uploaded it."""
     if picture is None:
         return None
@@ -341,7 +342,12 @@ async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads) -> dic
         name = await uploads.put(asker, picture)
     except BadUpload:
         return None
-    return {"path": name, "url": f"/gradio_api/file={name}", "orig_name": "start.png", "mime_type": "image/png"}
+    return {
+        "path": name,
+        "url": f"{root_path}/gradio_api/file={name}",
+        "orig_name": "start.png",
+        "mime_type": "image/png",
+    }
 
 
 def _whole(field: str, value: object) -> int | None:
