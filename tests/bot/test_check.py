@@ -566,6 +566,10 @@ def test_page_is_judged_like_a_start_of_it(clean_place: Path) -> None:
     finding = check.check_console(guarded, is_running=False)
     assert (finding.mark, finding.text.endswith("with a password")) == (Mark.OK, True)
     assert check.check_console(ConsoleConfig(password_file=Path("none.txt")), is_running=False).mark is Mark.PROBLEM
+    finding = check.check_console(ConsoleConfig(root_path="https://pictures.example"), is_running=True)
+    assert (finding.mark, "no password" in finding.text) == (Mark.PROBLEM, True)
+    finding = check.check_console(ConsoleConfig(root_path="/imagine"), is_running=True)
+    assert (finding.mark, finding.text.endswith("shown by a proxy at /imagine")) == (Mark.OK, True)
 
 
 # --- the page ---------------------------------------------------------------------------------------------

@@ -30,9 +30,18 @@ PATH_TAKEN_OFF = {"proxy_pass http://127.0.0.1:6006;": "proxy_pass http://127.0.
 CADDY_PATH_TAKEN_OFF = {"handle /imagine/*": "handle_path /imagine/*"}
 AT_THE_TOP = {"location /imagine/ {": "location / {"}
 WITHOUT_PORT = {"$http_host": "$host"}
+# A proxy that is told where the page is, and nothing else: HTTP/1.0, `Host: 127.0.0.1:6006`, no word about anybody.
 SAYING_NOTHING = {
-    f"        proxy_set_header {line};\n": ""
-    for line in ("Host $http_host", "X-Forwarded-For $remote_addr", "X-Forwarded-Proto $scheme")
+    f"        {line};\n": ""
+    for line in (
+        "proxy_http_version 1.1",
+        'proxy_set_header Connection ""',
+        "proxy_set_header Host $http_host",
+        "proxy_set_header X-Forwarded-For $remote_addr",
+        "proxy_set_header X-Forwarded-Proto $scheme",
+        "proxy_buffering off",
+        "client_max_body_size 26m",
+    )
 }
 
 

@@ -135,6 +135,20 @@ async def test_page_that_is_built_while_the_service_stops_is_not_announced(
                 assert caplog.messages == lines
 
 
+async def test_address_at_a_proxy_is_announced_as_well(
+    settings: SettingStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for root_path, also in (("https://localhost/imagine", "https://localhost/imagine"), ("/imagine", "")):
+        caplog.clear()
+        async with console(settings, tmp_path, port=0, root_path=root_path) as page:
+            page._service.is_accepting = True
+            async with page._announce(Starlette()):
+                (line,) = caplog.messages
+        assert line.startswith(f"the page is at {page.url}") and (also or page.url) in line
+        assert ("through its proxy" in line) == bool(also)
+
+
 async def test_secret_of_the_pictures_addresses_is_kept(settings: SettingStore, tmp_path: Path) -> None:
     secrets = []
     for _ in range(2):
