@@ -66,16 +66,7 @@ FORM_KEYS: Final = (
 LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
-def mount(
-    app: Starlette,
-    desk: Desk,
-    ask: Ask,
-    cards: Sequence[ModelCard],
-    *,
-    secret: str,
-    uploads: Uploads,
-    root_path: str = "",
-) -> Events:
+def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Uploads) -> Events:
     """Put the page into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
     blocks, events = _blocks(desk, ask, cards, secret, uploads)
     blocks.max_threads = MAX_EVENTS
@@ -86,7 +77,7 @@ def mount(
         app,
         blocks,
         path="",
-        root_path=root_path,
+        root_path="",  # every request brings its own; unset, Gradio would look into the environment
         footer_links=[],
         run_history=False,
         allowed_paths=[],

@@ -240,7 +240,7 @@ class Console:
         app = Starlette(lifespan=self._announce)
         uploads = Uploads(self._uploads)
         cards = list(self._service.cards.values())
-        events = page.mount(app, desk, ask, cards, secret=self._secret, uploads=uploads, root_path=self._place.path)
+        events = page.mount(app, desk, ask, cards, secret=self._secret, uploads=uploads)
         handlers = routes(desk, ask, self._secret, uploads)
         self._gate = Gate(app, password=self._password, routes=handlers, events=events, place=self._place)
         # Without a password it answers to the names of this machine alone.
