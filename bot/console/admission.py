@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import logging
 import math
 import secrets
@@ -22,6 +21,8 @@ from enum import Enum, auto
 from typing import Final
 
 from pydantic import SecretStr
+
+from bot.console.people import network_of
 
 log = logging.getLogger(__name__)
 
@@ -139,16 +140,3 @@ class Admission:
             _, unsaid = self._wrong.pop(network)
             if unsaid:
                 log.warning("%s more wrong passwords from %s", unsaid, network)
-
-
-def network_of(address: str) -> str:
-    """What stands for one neighbour: an IPv4 address, or the half of an IPv6 address that a provider gives out."""
-    try:
-        host = ipaddress.ip_address(address)
-    except ValueError:
-        return "an address that is none"  # as a proxy may say
-    if isinstance(host, ipaddress.IPv6Address):
-        if host.ipv4_mapped is not None:
-            return str(host.ipv4_mapped)
-        return str(ipaddress.ip_network((int(host), 64), strict=False))
-    return str(host)

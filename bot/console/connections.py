@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import logging
 import socket
 import time
@@ -20,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Final
 
-from bot.console.people import THIS_MACHINE, is_loopback
+from bot.console.people import THIS_MACHINE, neighbourhood
 from bot.console.protocol import Connection
 
 log = logging.getLogger(__name__)
@@ -58,22 +57,6 @@ def raise_file_limit() -> int:
 def room_for(files: int) -> int:
     """How many connections leave enough of `files` to everything else, with one more file open for each of them."""
     return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, (files - RESERVED_FILES) // 2))
-
-
-def neighbourhood(host: str) -> str:
-    """Whose connections are counted together: this machine's, an address's, with IPv6 a network's."""
-    if is_loopback(host):
-        return THIS_MACHINE
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        if mapped is not None:
-            return neighbourhood(str(mapped))
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
 
 
 class Connections:

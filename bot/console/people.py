@@ -22,11 +22,12 @@ FRONTEND: Final = "console"
 COOKIE: Final = "imagine_bot"
 HASH_CHARS: Final = 32
 THIS_MACHINE: Final = "local"
+NO_ADDRESS: Final = "an address that is none"  # as a proxy may say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Somebody at the page. `origin` is their address, hashed, or `THIS_MACHINE`."""
+    """Somebody at the page. `origin` is their `neighbourhood`, hashed, or `THIS_MACHINE`."""
 
     user: UserKey
     origin: str
@@ -36,12 +37,14 @@ class Visitor:
 def visitor(request: HTTPConnection, secret: str) -> Visitor:
     """Who sent this request: the person of its cookie, else whoever uses scripts at its address."""
     host = request.client.host if request.client is not None else ""
-    origin = THIS_MACHINE if is_loopback(host) else keyed_hash(secret, host)
+    place = neighbourhood(host)
+    is_here = place == THIS_MACHINE
+    origin = THIS_MACHINE if is_here else keyed_hash(secret, place)
     token = request.cookies.get(COOKIE, "")
     if is_token(token):
         person = f"browser-{hashlib.sha256(token.encode()).hexdigest()[:HASH_CHARS]}"
     else:
-        person = f"address-{origin}"
+        person = f"address-{THIS_MACHINE if is_here else keyed_hash(secret, host)}"
     # The page asks in the language that it is written in; everything else by the header.
     locale = request.query_params.get("lang") or request.headers.get("accept-language", "").partition(",")[0]
     return Visitor(user=UserKey(frontend=FRONTEND, id=person), origin=origin, locale=locale.strip()[:35])
@@ -60,6 +63,25 @@ def is_token(text: str) -> bool:
 def keyed_hash(secret: str, text: str) -> str:
     """A name for `text` that nobody without the secret can make or guess."""
     return hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()[:HASH_CHARS]
+
+
+def network_of(host: str) -> str:
+    """What stands for one neighbour: an IPv4 address, or the half of an IPv6 address that a provider gives out."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return NO_ADDRESS
+    if isinstance(address, ipaddress.IPv6Address) and not address.is_loopback:
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((int(address), 64), strict=False))
+    return str(address)
+
+
+def neighbourhood(host: str) -> str:
+    """Whose connections, uploads and pictures are counted together: this machine's, or those of a network."""
+    network = network_of(host)
+    return THIS_MACHINE if is_loopback(host) or is_loopback(network) else network
 
 
 def is_loopback(host: str) -> bool:

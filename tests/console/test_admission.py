@@ -16,7 +16,6 @@ from bot.console.admission import (
     WAIT_S,
     Admission,
     Verdict,
-    network_of,
 )
 from tests.conftest import FrozenClock
 
@@ -188,18 +187,3 @@ async def test_many_addresses_do_not_fill_log_or_memory(
     for number in range(MAX_ADDRESSES + 50):
         await admission.judge(WRONG, token="", address=f"10.0.{number // 256}.{number % 256}")
     assert len(caplog.messages) == MAX_ADDRESSES + 1 == len(admission._wrong)
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
-        ("evil\nline", "an address that is none"),
-        ("", "an address that is none"),
-    ],
-)
-def test_neighbours_are_told_apart_by_what_a_provider_gives_them(address: str, network: str) -> None:
-    assert network_of(address) == network

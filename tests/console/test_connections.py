@@ -21,7 +21,6 @@ from bot.console.connections import (
     MIN_CONNECTIONS,
     RESERVED_FILES,
     Connections,
-    neighbourhood,
     raise_file_limit,
     room_for,
 )
@@ -416,18 +415,6 @@ def test_one_address_with_nothing_that_can_give_way_is_refused_and_no_other() ->
         connections.note(cast("Connection", busy))
     assert not connections.has_room_for("192.0.2.1")
     assert connections.has_room_for("192.0.2.2") and connections.has_room_for("local")
-
-
-@pytest.mark.parametrize(
-    ("host", "place"),
-    [
-        ("127.0.0.1", "local"), ("127.9.9.9", "local"), ("::1", "local"), ("::ffff:127.0.0.1", "local"),
-        ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8::1:2:3:4", "2001:db8::/64"),
-        ("2001:db8:0:0:9::", "2001:db8::/64"), ("fe80::1%eth0", "fe80::/64"), ("a socket", "a socket"),
-    ],
-)  # fmt: skip
-def test_addresses_that_one_machine_has_count_as_one(host: str, place: str) -> None:
-    assert neighbourhood(host) == place
 
 
 @pytest.mark.parametrize(
