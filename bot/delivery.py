@@ -260,6 +260,7 @@ class DeliveryLoop:
         except Exception as error:
             # The reader still sees what was there before: the edit stays worth making.
             shown.standing = None if before is None else before.standing
+            shown.is_stopping = before is not None and before.is_stopping
             if isinstance(error, DeliveryDelayed):
                 shown.not_before = self._monotonic() + error.after_s
                 return

@@ -377,6 +377,21 @@ async def test_card_of_a_running_job_that_is_cancelled_says_that_it_stops(queue,
     assert frontend.shown[-1][0] == job.id
 
 
+async def test_card_whose_edit_failed_still_has_to_say_that_its_job_stops(jobs, queue, images, frontend, put) -> None:
+    monotonic = FrozenClock(0.0)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), monotonic=monotonic)
+    delivery.add_frontend(frontend)
+    job = await put()
+    await queue.claim()
+    delivery.card_is_fresh(*(await queue.standings())[0])
+    await queue.cancel(job.id)
+    frontend.troubles.append(DeliveryDelayed(0.0))
+    for _ in range(2):
+        monotonic.advance(60)
+        await delivery._refresh_cards()
+    assert frontend.troubles == [] and [shown[0] for shown in frontend.shown] == [job.id]
+
+
 async def current(queue, job_id: int):
     return next(job for job, _ in await queue.standings() if job.id == job_id)
 
