@@ -1,14 +1,13 @@
 """What people upload to start a picture from: files of ours, under names of ours, each for its own person.
 
 Bytes are counted when they arrive, for each person, for each address and in all; a name that was not given out to a
-person leads nowhere. Runs on the page's loop; the disk is touched in threads. Nothing of this outlives the process.
+person leads nowhere. Runs on the page's loop; bytes are written in threads. Nothing of this outlives the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from starlette.datastructures import Headers
 from bot.console.desk import UploadGone
 from bot.console.people import THIS_MACHINE, Visitor
 from bot.jobs import UserKey
+from bot.store.images import create_private
 from pipeline.source import MAX_SOURCE_BYTES
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class _Part:
     def _write(self, piece: bytes) -> None:
         if self._file is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+            self._file = create_private(self._path)
         self._file.write(piece)
 
     def _rename(self, name: str) -> None:

@@ -16,14 +16,13 @@ import shutil
 import stat
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from uuid import uuid4
 
 from PIL import Image
 
 log = logging.getLogger(__name__)
 
-O_BINARY: Final = getattr(os, "O_BINARY", 0)  # of Windows
 TRIAL_BYTES: Final = 2**20
 FILES_PER_FOLDER: Final = 1000  # folders with very many files are slow to list and to back up
 
@@ -183,6 +182,15 @@ class ImageStore:
         return self._folder / "sources" / key[:2] / f"{key}.png"
 
 
+def create_private(path: Path) -> IO[bytes]:
+    """Make a file, which must not be there yet, that nobody else on this machine may read, and open it to be written.
+
+    Raises:
+        OSError
+    """
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
 def _number(path: Path) -> int | None:
     """The number in a picture's name: `42-….png`, or `42.png` of an earlier release."""
     match = re.fullmatch(r"([0-9]{1,18})(-[0-9a-f]+)?", path.stem)
@@ -211,7 +219,7 @@ def _write_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f"{path.stem}.{uuid4().hex}.part")  # two may write one source at once
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_BINARY, 0o600), "wb") as file:
+        with create_private(part) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

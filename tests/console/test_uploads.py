@@ -6,6 +6,7 @@ import asyncio
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from starlette.datastructures import Headers
@@ -45,10 +46,11 @@ async def send(
     *,
     length: str | None = None,
     kind: str = "multipart/form-data; boundary=b",
+    piece_bytes: int = 2**16,
 ) -> str:
     async def stream() -> AsyncIterator[bytes]:
-        for start in range(0, len(body), 2**16):
-            yield body[start : start + 2**16]
+        for start in range(0, len(body), piece_bytes):
+            yield body[start : start + piece_bytes]
 
     headers = {"content-type": kind, "content-length": str(len(body)) if length is None else length}
     return await uploads.receive(who, Headers(headers), stream())
@@ -198,3 +200,19 @@ async def test_file_that_somebody_deleted_is_gone(uploads: Uploads) -> None:
     uploads.find(ANN, name).unlink()
     with pytest.raises(UploadGone):
         uploads.find(ANN, name)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+@pytest.mark.parametrize("piece_bytes", [100, 5000, 100_000])  # refused at the end, in the middle, at once
+async def test_disk_that_is_full_while_a_file_arrives_is_a_sentence_and_leaves_nothing(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
+) -> None:
+    def create(path: Path) -> IO[bytes]:
+        path.symlink_to("/dev/full")
+        return path.open("wb")
+
+    monkeypatch.setattr(uploads_module, "create_private", create)
+    with pytest.raises(BadUpload, match="cannot be stored") as raised:
+        await send(uploads, ANN, form(bytes(2 * piece_bytes)), piece_bytes=piece_bytes)
+    assert raised.value.status == 507 and not uploads._used_bytes
+    assert list(uploads._folder.iterdir()) == []
