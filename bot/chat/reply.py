@@ -138,20 +138,18 @@ class ChatReply:
         Raises:
             CardGone, DeliveryDelayed
         """
+        key = job.reply_to.key
         try:
-            job = await self._settled(job)
-            address, wording = Address.read(job.reply_to), _wording(job)
+            async with asyncio.timeout(SHOW_TIMEOUT_S):
+                job = await self._settled(job)
+                key, address, wording = job.reply_to.key, Address.read(job.reply_to), _wording(job)
+                if address.is_old or address.message_id is None:
+                    return
+                async with self._lock(key):
+                    if key not in self._closed:
+                        await self._edit(address, self._status_card(job, standing, wording), job, wording)
         except DeliveryImpossible:  # `deliver` says so, once
             return
-        key = job.reply_to.key
-        if address.is_old or address.message_id is None:
-            return
-        try:
-            async with asyncio.timeout(SHOW_TIMEOUT_S), self._lock(key):
-                if key in self._closed:
-                    return
-                card = self._status_card(job, standing, wording)
-                await self._edit(address, card, job, wording)
         except TROUBLES as error:
             match remedy(error):
                 case Remedy.CARD_GONE:
@@ -176,12 +174,12 @@ class ChatReply:
         Raises:
             CardGone, DeliveryDelayed, DeliveryImpossible
         """
-        job = await self._settled(job)
-        key = job.reply_to.key
-        _remember(self._closed, key, None)
         try:
-            async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(key):
-                return await self._deliver(job, image, Address.read(job.reply_to))
+            async with asyncio.timeout(DELIVERY_TIMEOUT_S):
+                job = await self._settled(job)
+                _remember(self._closed, job.reply_to.key, None)
+                async with self._lock(job.reply_to.key):
+                    return await self._deliver(job, image, Address.read(job.reply_to))
         except OSError as error:  # out of time, or the disk does not give the picture at this moment
             raise DeliveryDelayed(wait_s(error)) from error
 

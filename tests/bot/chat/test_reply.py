@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bot.chat import reply as reply_module
 from bot.chat import uploads
 from bot.chat.address import Address
 from bot.chat.reply import ChatReply
@@ -53,6 +54,21 @@ async def done(bot: Bot, **prompt: str) -> Job:
 
 def reply(bot: Bot) -> ChatReply:
     return bot.client.desk.reply
+
+
+async def test_card_that_takes_long_to_be_opened_holds_up_no_other(
+    bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await done(bot)
+    placed = Address.read(job.reply_to)
+    opening = replace(job, reply_to=replace(placed, message_id=None).reply_to(7))
+    monkeypatch.setattr(reply_module, "SHOW_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(reply_module, "DELIVERY_TIMEOUT_S", 0.01)
+    async with reply(bot).opening(opening.reply_to), asyncio.timeout(5):
+        with pytest.raises(DeliveryDelayed):
+            await reply(bot).show(opening, STANDING)
+        with pytest.raises(DeliveryDelayed):
+            await reply(bot).deliver(opening, png)
 
 
 async def test_result_replaces_the_card(bot: Bot, png: Path) -> None:
