@@ -53,7 +53,6 @@ THREAD_GRACE_S: Final = 1.0  # after which a thread that still draws or loads is
 NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
-WRITABLE_PACKED_DIR: Final = "let this user write there, or set [pipeline] packed_dir to a folder on another disk"
 PUT_ASIDE: Final = "not deleted, but put aside, since it differed from the hub's"
 
 SHAPES: Final = ", ".join(Aspect)
@@ -402,8 +401,7 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
             text = f"{error.model} needs a graphics card that PyTorch can use; {which}{error.obstacle}"
             return f'{text}\n→ {error.way_out}, or draw with [pipeline] model = "demo"', ExitCode.USAGE
         case PackedDirReadOnly():
-            text = f"{error.model}: {error.needed_gb} GB of packed weights have to be written to {error.folder}"
-            return f"{text}, which is read-only\n→ {WRITABLE_PACKED_DIR}", ExitCode.USAGE
+            return f"{error.model}: {error.reason}\n→ {error.way_out}", ExitCode.USAGE
         case HubSilent():
             lines = "\n".join(f"  {repo}: {reason}" for repo, reason in error.reasons.items())
             way_out = "check the connection, or name another hub in [pipeline] endpoint; then run the command again"
@@ -478,9 +476,9 @@ def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
     from pipeline.models import unread_of
 
     unread = unread_of(config.models_dir, spec)
-    for language in LANGUAGES if unread.characters else ():
-        text = wording_for(language).say("unread-prompt", count=unread.characters, total=unread.total)
-        say("•", text.removeprefix("⚠️ "), style="yellow")
+    for language in LANGUAGES:
+        if text := wording_for(language).unread(unread):
+            say("•", text.removeprefix("⚠️ "), style="yellow")
 
 
 async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -> GeneratedImage:

@@ -47,13 +47,13 @@ from bot.store.database import LET_WRITE, NAME_A_FOLDER, file_in_the_way, rehear
 from bot.store.images import ImageStore
 from bot.store.lock import holder_of
 from bot.wording import LANGUAGES, wording_for
-from pipeline import UnknownModel, files
+from pipeline import PackedDirReadOnly, UnknownModel, files
 from pipeline.cards import ModelCard
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.hardware import MIB, Gpu, GpuState, look_at_gpu
-from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model
+from pipeline.models import AUTO, DEMO, MAJICFLUS_V1, choose_model, demand_means
 from pipeline.outlook import look_ahead
-from pipeline.speed import PACKED_GB, is_packed, is_writable
+from pipeline.speed import PACKED_GB
 from pipeline.vocabulary import count_unread
 
 _BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
@@ -250,18 +250,16 @@ def check_machine(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
         way_out = f"imagine-bot fetch {card.name}"
         return findings + [problem("files", f"{flaw.path} {flaw.reason}", way_out) for flaw in flaws]
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
-    if (unread := count_unread(card, config.models_dir, CHINESE)).characters:
-        for language in LANGUAGES:
-            said = wording_for(language).say("unread-prompt", count=unread.characters, total=unread.total)
-            findings.append(note("prompts", f"{CHINESE}: {said}"))
+    unread = count_unread(card, config.models_dir, CHINESE)
+    said = [wording_for(language).unread(unread) for language in LANGUAGES]
+    findings += [note("prompts", f"{CHINESE}: {text}") for text in said if text]
     on_gpu = state.is_usable and config.device != "cpu"
     findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
     if on_gpu and card.is_offloaded:
-        folder = config.packed_folder
-        if not is_writable(folder) and not is_packed(folder, card):
-            text = f"{PACKED_GB} GB of packed weights have to be written to {folder}, which is read-only"
-            way_out = "let this user write there, or set [pipeline] packed_dir to a folder on another disk"
-            return [*findings, problem("packed", text, way_out)]
+        try:
+            demand_means(card, config)
+        except PackedDirReadOnly as error:
+            return [*findings, problem("packed", error.reason, error.way_out)]
         findings.append(_check_outlook(card, config))
     return findings
 

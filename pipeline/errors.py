@@ -71,7 +71,9 @@ class PackedDirReadOnly(PipelineError):
     """A large model was not packed yet, and its packed weights cannot be written."""
 
     def __init__(self, model: str, folder: Path, needed_gb: int) -> None:
-        super().__init__(f"model {model!r}: {needed_gb} GB have to be written to {folder}, which is read-only")
+        self.reason = f"{needed_gb} GB of packed weights have to be written to {folder}, which is read-only"
+        self.way_out = "let this user write there, or set [pipeline] packed_dir to a folder on another disk"
+        super().__init__(f"model {model!r}: {self.reason}")
         self.model, self.folder, self.needed_gb = model, folder, needed_gb
 
 

@@ -173,7 +173,7 @@ def command_remarks(job: Job, wording: Wording, *, usual_model: str) -> list[str
 
 def unread_remarks(unread: Unread, wording: Wording) -> list[str]:
     """That a model cannot read some of the prompt, if that is so."""
-    return [wording.say("unread-prompt", count=unread.characters, total=unread.total)] if unread.characters else []
+    return [text] if (text := wording.unread(unread)) else []
 
 
 def relative(moment: int) -> str:

@@ -38,8 +38,8 @@ def job_card(job: Job, standing: Standing, wording: Wording, *, now: float, unre
         notes.append(wording.pause(standing.pause))
     if job.interruptions:
         notes.append(wording.say("console-resumed"))
-    if unread.characters:
-        notes.append(wording.say("unread-prompt", count=unread.characters, total=unread.total))
+    if text := wording.unread(unread):
+        notes.append(text)
     button = "" if job.is_cancel_requested else _button("cancel", job, wording.say("button-cancel"))
     return (
         f'<article class="card" data-key="{job.id}" data-status="{job.status}">'
@@ -73,8 +73,7 @@ def picture_card(job: Job, address: str | None, wording: Wording, *, unread: Unr
         )
         text = escape(wording.say("console-download"))
         download = f'<a class="button" href="{escape(address)}" download="{escape(file_name(job))}">{text}</a>'
-    text = wording.say("unread-prompt", count=unread.characters, total=unread.total) if unread.characters else ""
-    note = f"<p class=note>{escape(text)}</p>" if text else ""
+    note = f"<p class=note>{escape(text)}</p>" if (text := wording.unread(unread)) else ""
     buttons = _button("reuse", job, wording.say("console-reuse")) + _button("vary", job, wording.say("console-vary"))
     return (
         f'<article class="picture" data-key="picture-{job.id}" data-id="{job.id}" data-seed="{job.spec.seed}">'

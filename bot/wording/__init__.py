@@ -22,6 +22,7 @@ from bot.pause import Pause
 from pipeline.errors import InvalidSpec
 from pipeline.source import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS, MAX_WHOLE_PIXELS
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
+from pipeline.vocabulary import Unread
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,12 @@ class Wording:
     def prompt(self, job: Job) -> str:
         """What was asked for, as it was typed; a sentence in its place if the row is damaged."""
         return job.spec.prompt or self.say("prompt-unreadable")
+
+    def unread(self, unread: Unread) -> str:
+        """Say what the model cannot read of a prompt; "" if it can read all of it."""
+        if not unread.characters:
+            return ""
+        return self.say("unread-prompt", count=unread.characters, total=unread.total)
 
     def settings(self, job: Job) -> str:
         """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""

@@ -345,7 +345,7 @@ def test_read_only_folder_for_packed_weights_is_a_problem_until_they_are_there(
     clean_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_model(clean_place)
-    monkeypatch.setattr(check, "is_writable", lambda folder: folder == clean_place / "elsewhere")
+    monkeypatch.setattr("pipeline.models.is_writable", lambda folder: folder == clean_place / "elsewhere")
     config = PipelineConfig(models_dir=clean_place)
     found = only(check.check_machine(config, is_running=False), "packed")
     assert found.mark is Mark.PROBLEM
