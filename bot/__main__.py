@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from bot import bench
-from bot.errors import ExitCode, OperatorError
+from bot.errors import ConfigError, ExitCode, OperatorError
 from bot.usage import Command
 from pipeline.errors import (
     DiskFull,
@@ -347,10 +347,13 @@ def invite(
 
     if application_id is None:
         config, _ = load_config(config_path)
-        token = load_token(config.discord)
-        application_id = None if token is None else probe.application_id(token)
+        what = "there is no token"
+        try:
+            if (token := load_token(config.discord)) is not None:
+                application_id, what = probe.application_id(token), "the token does not hold one"
+        except ConfigError as error:
+            what = "; ".join(error.problems)
         if application_id is None:
-            what = "there is no token" if token is None else "the token does not hold one"
             fail(
                 f"The application id is needed and {what}. Copy it from the General Information page of your "
                 "application and run\n  imagine-bot invite --application-id 123456789012345678",
