@@ -289,8 +289,9 @@ def fetch(
     name = model or config.pipeline.model
     card = MAJICFLUS_V1 if name == AUTO else find_model(name)
     if config.discord.proxy is not None:
-        for variable in ("HTTPS_PROXY", "HTTP_PROXY"):  # which the hub's library reads
-            os.environ[variable] = os.environ.get(variable) or config.discord.proxy
+        for variable in ("HTTPS_PROXY", "HTTP_PROXY"):  # which the hub's library reads, in small letters first
+            os.environ.pop(variable.lower(), None)
+            os.environ[variable] = config.discord.proxy
     say(card.title, f"→ {config.pipeline.models_dir}", style="bold", on_stderr=False)
     typer.echo(f"Licence: {card.licence}\n         {card.licence_url}")
     try:

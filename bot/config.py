@@ -84,9 +84,16 @@ def default_data_dir() -> Path:
     return user_data_dir()
 
 
+def _is_http(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its port is none, or its brackets are not closed
+        return False
+
+
 def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    if not _is_http(text):
         raise ValueError("must be an address like https://host/path")
     return text.rstrip("/")
 
@@ -102,8 +109,7 @@ def _host(text: str) -> str:
 
 
 def _proxy_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_http(text):
         raise ValueError("must be an address like http://host:3128; SOCKS is not supported")
     return text
 

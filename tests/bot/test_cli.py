@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies_environment
 
 import pytest
 from PIL import Image
@@ -524,17 +525,25 @@ def test_fetch_without_a_terminal_says_how_far_it_is_every_ten_seconds() -> None
     assert said[-1].startswith("checking: 1.00 of 24.00 GB")
 
 
-@pytest.mark.parametrize(("named", "used"), [("", "http://mine:2"), ("http://theirs:1", "http://theirs:1")])
-def test_fetch_goes_through_the_proxy_of_the_config_if_the_environment_has_none(
-    monkeypatch: pytest.MonkeyPatch, named: str, used: str
+@pytest.mark.parametrize("theirs", ["", "http://theirs:1"])
+@pytest.mark.parametrize(("mine", "used"), [("", "{}"), ("http://mine:2", "http://mine:2")], ids=["none", "one"])
+def test_fetch_goes_through_the_proxy_of_the_config_else_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, theirs: str, mine: str, used: str
 ) -> None:
+    """As Discord is reached."""
     seen: list[str] = []
-    monkeypatch.setenv("HTTPS_PROXY", named)
-    monkeypatch.setenv("HTTP_PROXY", named)
-    monkeypatch.setenv("IMAGINE_BOT__DISCORD__PROXY", "http://mine:2")
-    monkeypatch.setattr("pipeline.fetch.fetch", lambda *_, **__: seen.append(os.environ["HTTPS_PROXY"]) or [])
+    for name in ("https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, theirs)
+    if mine:
+        monkeypatch.setenv("IMAGINE_BOT__DISCORD__PROXY", mine)
+
+    def fetch(*_: object, **__: object) -> list[Path]:
+        seen.extend(getproxies_environment().get(scheme, "") for scheme in ("https", "http"))
+        return []
+
+    monkeypatch.setattr("pipeline.fetch.fetch", fetch)
     assert invoke("fetch").exit_code == 0
-    assert seen == [used]
+    assert seen == [used.format(theirs)] * 2
 
 
 def test_fetch_says_at_once_that_it_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,9 @@ def test_credentials_of_a_proxy_are_not_shown() -> None:
     assert without_credentials("http://me:hidden@proxy:3128") == "http://proxy:3128"
 
 
-@pytest.mark.parametrize("proxy", ["socks5://proxy:1", "proxy:3128", "http://", ""])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://proxy:1", "proxy:3128", "http://", "", "http://proxy:65536", "http://proxy:x", "http://["]
+)
 def test_what_is_no_http_proxy_is_refused(proxy: str) -> None:
     with pytest.raises(ValueError, match="SOCKS is not supported"):
         DiscordConfig(proxy=proxy)
