@@ -47,6 +47,7 @@ from bot.store.settingstore import SettingStore
 from bot.turns import take_turns
 from bot.worker import Worker
 from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel, files
+from pipeline.hardware import MIB
 from pipeline.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
 from pipeline.outlook import look_ahead
 
@@ -66,7 +67,6 @@ ENGINE_S: Final = 1.0
 DATABASE_S: Final = 0.5
 LAST_S: Final = 0.5  # beyond all that: if even the event loop hangs
 HORIZON_SETTING: Final = "history.horizon"
-MIB: Final = 2**20
 ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
 PRUNE_BATCH: Final = 200

@@ -27,6 +27,7 @@ from bot.pause import Pause
 from bot.store.images import ImageStore
 from bot.store.jobstore import DAY_S, JobStore
 from pipeline.errors import InvalidSpec
+from pipeline.hardware import MIB
 from pipeline.models import ModelCard
 from pipeline.outlook import Outlook
 from pipeline.source import SourceFile, fit_source, read_header, source_png, unpack
@@ -35,7 +36,6 @@ from pipeline.vocabulary import NOTHING, Unread
 
 log = logging.getLogger(__name__)
 
-MIB: Final = 2**20
 MAX_UNPACKING: Final = 8  # pictures to start from that wait for each other
 ANY_SOURCE: Final = "0" * 64  # stands for a picture that was not read yet
 
