@@ -32,6 +32,7 @@ BACKLOG: Final = 2048  # the system keeps so many until they are accepted; Linux
 # So long nobody gives way: a request needs the time to arrive, and may lie in the queue of a loop that is busy.
 GRACE_S: Final = 0.2
 LOOK_AGAIN_S: Final = 0.02
+NO_LISTENER: Final = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})  # to ask again would be to ask for ever
 OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 OUT_OF_FILES_PAUSE_S: Final = 0.2
 REFUSAL: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n"
@@ -76,13 +77,19 @@ class Connections:
         return len(self._all)
 
     async def accept(self, listening: socket.socket, make: Callable[[], Connection]) -> None:
-        """Accept until cancelled."""
+        """Accept until cancelled.
+
+        Raises:
+            ExceptionGroup: there is no listening socket any more.
+        """
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as connecting:
             while True:
                 try:
                     accepted, address = await loop.sock_accept(listening)
                 except OSError as error:
+                    if error.errno in NO_LISTENER:
+                        raise
                     if error.errno in OUT_OF_FILES:
                         log.warning("no connection can be accepted: %s", error)
                         self._drop_oldest(self._all)

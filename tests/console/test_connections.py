@@ -456,6 +456,18 @@ async def test_without_descriptors_it_says_so_and_goes_on(
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
+async def test_listening_socket_that_is_gone_is_an_error_and_is_not_asked_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def sock_accept(_listening: socket.socket) -> tuple[socket.socket, Any]:
+        raise OSError(errno.EBADF, "closed by a test")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_accept", sock_accept)
+    with socket.socket() as listening, pytest.raises(ExceptionGroup) as raised:
+        await Connections(4).accept(listening, lambda: cast("Connection", Entry()))
+    assert raised.group_contains(OSError, match="closed by a test")
+
+
 async def test_stopping_closes_what_asks_for_nothing_and_waits_for_what_is_answered() -> None:
     async with served() as page:
         half_open, _ = await page.open(b"GET / H")
