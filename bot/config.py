@@ -227,7 +227,7 @@ class LogConfig(Section):
     """`[log]`: what is written to standard output."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severity shown; prompts are never logged"
+        "info", description="least severity shown; prompts are logged at debug only"
     )
     format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto = readable on a terminal, JSON otherwise"
