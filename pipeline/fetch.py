@@ -310,7 +310,7 @@ def _in_plain_words(error: BaseException) -> str:
         if isinstance(error, TimeoutError):
             return "no answer from the hub in time: check the connection"
         if isinstance(error, ConnectionError):
-            return "no connection to the hub: check it"
+            return "no connection to the hub: check the network"
         if not text.isascii():
             return str(error.suggestion)
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):

@@ -65,7 +65,7 @@ failure-model-missing = The model's files are missing. This cost you nothing; pl
 failure-invalid-spec = The model in use cannot draw this size or these settings. This cost you nothing; please ask again.
 failure-storage = A file of this picture could not be read or saved, most likely because the disk is full. This cost you nothing; please tell the person who runs me.
 failure-unreadable = The stored settings of this picture are damaged, so it cannot be drawn. This cost you nothing; please ask again.
-failure-newer-release = This picture was asked for with a newer version of me, which knew settings that I do not. This cost you nothing; it is drawn if that version is back within a week, or ask again.
+failure-newer-release = This picture was asked for with a newer version of me, which knew settings that I do not. This cost you nothing; it is drawn if that version is back within a week. You can also ask again.
 failure-other = This picture failed for a reason that only a newer version of me can tell. This cost you nothing.
 prompt-unreadable = (The stored prompt cannot be read.)
 
@@ -98,7 +98,7 @@ card-seconds = { $settings } · { $seconds } s
 card-no-seconds = { $settings } · under 0.1 s
 card-shrunk = Made smaller to fit Discord's upload limit ({ $format }); the original is kept.
 card-prompt-hidden = (The server's AutoMod does not let me repeat the prompt.)
-card-from-picture = It started from a picture (strength { $strength }), which the command cannot name: alone it draws another one.
+card-from-picture = It started from a picture (strength { $strength }), which the command cannot name: on its own, the command draws another one.
 card-other-model = Drawn with { $model }; the command now draws with { $usual }, so the picture will be another one.
 # check and draw say it too.
 unread-prompt = ⚠️ This model reads English: { $count } of { $total } characters of the prompt mean nothing to it. Please write the prompt in English.

@@ -17,7 +17,7 @@ not-accepting = 我正在重启，暂时不接新任务。排队中的图都会�
 storage-full = 磁盘快满了，暂时不接新任务。请告诉管理这个机器人的人。
 job-not-found = 找不到 #{ $job_id }。它可能已过期被清理；用 `/历史` 可以查看你自己的图。
 not-your-job = #{ $job_id } 是别人的图。
-job-unreadable = 图片 #{ $job_id } 存下来的设置无法读取，不能再画一次。
+job-unreadable = #{ $job_id } 保存的设置无法读取，不能再画一次。
 job-already-finished = #{ $job_id } 已经结束，没有可取消的了。
 server-not-allowed = 我不在这个服务器工作，可用的服务器由管理我的人决定。
 channel-not-allowed = 我不在这个频道画图，请到 { $channels }。
@@ -54,10 +54,10 @@ failure-interrupted = 绘制时我重启了两次，不计额度，请再试一�
 failure-model-missing = 模型文件缺失，不计额度。请告诉管理我的人。
 failure-invalid-spec = 当前模型画不了这个尺寸或设置，不计额度，请重新提交。
 failure-storage = 这张图的文件没能读取或保存，多半是磁盘满了，不计额度。请告诉管理我的人。
-failure-unreadable = 这张图存下来的设置已损坏，画不了，不计额度，请重新提交。
-failure-newer-release = 这张图是用更新版本的我提交的，其中有我不认识的设置，不计额度。如果一周内换回那个版本会接着画，也可以重新提交。
-failure-other = 这张图失败的原因只有更新版本的我才知道，不计额度。
-prompt-unreadable = （存下来的提示词无法读取。）
+failure-unreadable = 这张图保存的设置已损坏，画不了，不计额度，请重新提交。
+failure-newer-release = 这张图是提交给更高版本的我的，其中有我不认识的设置，不计额度。如果一周内换回那个版本，就会接着画；也可以重新提交。
+failure-other = 这张图失败的原因只有更高版本的我才知道，不计额度。
+prompt-unreadable = （保存的提示词无法读取。）
 
 ## 频道里的卡片
 
@@ -85,7 +85,7 @@ card-seconds = { $settings } · { $seconds } 秒
 card-no-seconds = { $settings } · 不到 0.1 秒
 card-shrunk = 为满足 Discord 的上传限制已压缩（{ $format }），原图保留。
 card-prompt-hidden = （服务器的 AutoMod 不允许我重复提示词。）
-card-from-picture = 这张图是从另一张图片开始画的（强度 { $strength }），命令里写不了那张图片，只用这条命令画出来的会不一样。
+card-from-picture = 这张图以一张起始图片画成（重绘强度 { $strength }），命令里带不上那张图片；只用这条命令，画出来的会不一样。
 card-other-model = 这张图是用 { $model } 画的；现在这条命令会用 { $usual } 来画，结果会不一样。
 unread-prompt = ⚠️ 这个模型只认识英文：提示词的 { $total } 个字符中有 { $count } 个它读不懂，等于没写。请用英文写提示词。
 card-picture-pruned = 文件已过期被清理，用同一条命令可以重新画。
