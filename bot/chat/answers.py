@@ -101,7 +101,7 @@ async def say(interaction: discord.Interaction, text: str | None = None, **parts
 
 @contextlib.asynccontextmanager
 async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
-    """Show "thinking…" to everybody, as the first await of a command; an error inside takes it away again.
+    """Show "thinking…" to everybody; an error inside takes it away again.
 
     Yields:
         The id of the message that will hold the answer.
