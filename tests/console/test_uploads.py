@@ -106,6 +106,20 @@ async def test_form_that_is_none_is_refused_and_holds_no_room(
     assert not uploads._folder.exists() or not list(uploads._folder.iterdir())
 
 
+@pytest.mark.parametrize("length", ["", str(MAX_SOURCE_BYTES + 2**20)])
+async def test_file_that_is_unannounced_or_too_large_is_refused_before_it_is_read(
+    uploads: Uploads, length: str
+) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        raise AssertionError("the file was asked for")
+        yield b""
+
+    headers = Headers({"content-type": "multipart/form-data; boundary=b", "content-length": length})
+    with pytest.raises(BadUpload) as raised:
+        await uploads.receive(ANN, headers, stream())
+    assert raised.value.status == 413
+
+
 async def test_announced_uploads_hold_no_room_until_bytes_arrive(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
