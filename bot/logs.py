@@ -137,24 +137,28 @@ class Folding:
         self._places: dict[tuple[object, ...], _Place] = {}  # the oldest first
 
     def pass_on(self, record: logging.LogRecord) -> list[logging.LogRecord]:
-        """What is to be shown now that there is this record: perhaps it, perhaps what is said of earlier ones."""
+        """What is to be shown now that there is this record: perhaps it, perhaps what is said of earlier ones.
+
+        What may be shown of a record is decided here, where it was made, and not when its minute is over.
+        """
         due = self.due()
         is_canonical = isinstance(record.msg, str) and record.msg in NEVER_FOLDED
         if record.levelno <= logging.DEBUG or record.levelno >= logging.CRITICAL or is_canonical:
-            return [*due, record]
+            return [*due, discreet(record)]
         key, text = _kind(record)
         place = self._places.get(key)
         if place is None:
             if len(self._places) >= MAX_PLACES:
                 due += self._close(next(iter(self._places)))
             self._places[key] = _Place(since=self._clock(), texts={text})
-            return [*due, record]
+            return [*due, discreet(record)]
         if text in place.texts or len(place.texts) >= (OUR_LINES if is_ours(record) else 1):
             place.more += 1
-            place.last = _without_error(record)
+            if place.example is None:
+                place.example, place.example_text = discreet(_without_error(record)), text
             return due
         place.texts.add(text)
-        return [*due, record]
+        return [*due, discreet(record)]
 
     def due(self, *, is_all: bool = False) -> list[logging.LogRecord]:
         """What is to be said of minutes that are over, or of all."""
@@ -166,12 +170,12 @@ class Folding:
 
     def _close(self, key: tuple[object, ...]) -> list[logging.LogRecord]:
         place = self._places.pop(key)
-        if place.last is None:
+        if place.example is None:
             return []
         # Having said that is this minute's line of the kind.
-        self._places[key] = _Place(since=self._clock(), texts={_kind(place.last)[1]})
-        place.last.more = place.more
-        return [place.last]
+        self._places[key] = _Place(since=self._clock(), texts={place.example_text})
+        place.example.more = place.more
+        return [place.example]
 
 
 @dataclass(slots=True)
@@ -179,7 +183,8 @@ class _Place:
     since: float
     texts: set[str]
     more: int = 0
-    last: logging.LogRecord | None = None
+    example: logging.LogRecord | None = None  # the first that was folded
+    example_text: str = ""
 
 
 def _kind(record: logging.LogRecord) -> tuple[tuple[object, ...], str]:
@@ -245,7 +250,10 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def _write(self, records: list[logging.LogRecord]) -> None:
         for record in records:
-            super().emit(discreet(record))
+            try:
+                super().emit(record)
+            except Exception:
+                self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as logging calls it
         """Say that a line could not be written; logging itself would print it, with all that it holds."""

@@ -14,6 +14,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import aiosqlite
@@ -215,6 +216,25 @@ def test_a_folded_minute_is_told_without_another_line(clock: FrozenClock) -> Non
     logs.tell_folded()
     assert "192.0.2.7 … and 2 more like this in the last minute" in stream.getvalue().splitlines()[1]
     assert stream.getvalue().count("\n") == 2
+
+
+def test_line_that_stands_for_folded_ones_says_as_much_as_the_first(clock: FrozenClock) -> None:
+    stream = io.StringIO()
+    logs.setup(LogConfig(format="json"), stream=stream, clock=clock)
+    for _ in range(3):
+        future: Future[None] = Future()
+        future.set_result(None)
+        future.add_done_callback(lambda _future: 1 / 0)
+    clock.advance(logs.FOLD_S)
+    logs.tell_folded()
+    said = "exception calling callback for '***'"
+    assert [line["message"] for line in lines(stream)] == [said, f"{said} … and 2 more like this in the last minute"]
+
+
+def test_field_of_a_library_is_not_taken_for_the_number_of_folded_lines() -> None:
+    stream = set_up()
+    logging.getLogger("library").warning("a line", extra={"more": "a private word"})
+    assert "private" not in stream.getvalue() and " more like this" not in stream.getvalue()
 
 
 def test_what_was_folded_is_told_at_the_end(clock: FrozenClock) -> None:
