@@ -26,6 +26,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from bot import logs
 from bot.breaker import Breaker
 from bot.chat.client import ChatClient
 from bot.config import Config, StorageConfig
@@ -70,6 +71,7 @@ HORIZON_SETTING: Final = "history.horizon"
 ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
 PRUNE_BATCH: Final = 200
+FOLDED_EVERY_S: Final = 1.0
 LAG_PROBE_S: Final = 0.05
 LAG_SAMPLES: Final = 100_000
 
@@ -194,6 +196,7 @@ async def _serve(
             asyncio.create_task(_prune_forever(jobs, images, settings, config.storage, deadline), name="pruning"),
             asyncio.create_task(breaker.run(), name="the breaker"),
             asyncio.create_task(lag.run(), name="the lag probe"),
+            asyncio.create_task(_tell_folded(), name="the count of folded lines"),
             asyncio.create_task(database.watch(), name="the look for damage"),
         ]
         if console is not None:
@@ -327,6 +330,13 @@ async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
     gone = [job.id for job in old if job.image_path is None or await images.delete(job.image_path)]
     await jobs.delete(gone)
     return len(gone)
+
+
+async def _tell_folded() -> None:
+    """Say of lines that were folded how many there were, when their minute is over."""
+    while True:
+        await asyncio.sleep(FOLDED_EVERY_S)
+        logs.tell_folded()
 
 
 async def prune_strays(jobs: JobStore, images: ImageStore, *, before: int) -> int:

@@ -17,7 +17,7 @@ WORD: Final = r"[A-Za-z0-9_-]{1,64}"  # what Gradio and its clients call session
 BARE_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"  # of a file, with no folder, drive or address in it
 HOST: Final = r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
 # Of Gradio's own files: neither `..` nor a hidden one.
-_PIECE: Final = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
+_PIECE: Final = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}"  # no file of Gradio's has a longer name, and no system takes one
 
 
 class Body(StrEnum):

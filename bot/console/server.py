@@ -25,7 +25,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from bot import logs
 from bot.config import ConsoleConfig
 from bot.console.bridge import Ask, bridge_to
 from bot.console.connections import BACKLOG, Connections, raise_file_limit, room_for
@@ -145,7 +144,6 @@ class PageServer(uvicorn.Server):
             self._accepting.result()  # raises: a page that accepts nobody is no page
         if counter % 10 == 0:
             self._connections.sweep()
-            logs.tell_folded()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -85,6 +85,8 @@ async def ask(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ask]:
         ("POST", "/gradio_api/component_server", 404),
         ("POST", "/gradio_api/vibe-edit", 404),
         ("POST", "/login", 404),
+        ("GET", f"/assets/{'x' * 300}", 404),
+        ("GET", f"/static/{'x/' * 300}", 404),
         ("POST", "/", 404),
         ("PUT", "/console/state", 404),
     ],

@@ -118,7 +118,7 @@ async def test_everybody_is_answered_within_a_second_while_a_picture_is_drawn_on
 ) -> None:
     """The demo model on every core of this machine, and 15 commands a second beside it.
 
-    A machine that is busy otherwise wakes every program late, this one as well, and the bounds grow with that.
+    A machine that is busy otherwise wakes every program late; as much as it does so here is added to the lag's bound.
     """
     async with make_bot(pipeline__model="demo") as bot:
         await bot.wait_ready()
@@ -132,7 +132,7 @@ async def test_everybody_is_answered_within_a_second_while_a_picture_is_drawn_on
     lag = re.search(r"lag while serving.* p99 ([\d.]+) ms", bot.output)
     assert lag is not None, bot.output[-2000:]
     print(f"first answer p99 {percentile(acks, 99):.3f} s, event loop lag p99 {lag[1]} ms, here {machine.p99_s:.3f} s")  # noqa: T201
-    assert percentile(acks, 99) < 1.0 + 10 * machine.p99_s
-    assert float(lag[1]) < 100 + 3000 * machine.p99_s
+    assert percentile(acks, 99) < 1.0
+    assert float(lag[1]) < 100 + 1000 * machine.p99_s
     discord.assert_clean()
     assert discord.stats()["rate_limited"] == 0
