@@ -67,6 +67,7 @@ FRONTENDS_S: Final = 1.5
 ENGINE_S: Final = 1.0
 DATABASE_S: Final = 0.5
 LAST_S: Final = 0.5  # beyond all that: if even the event loop hangs
+MAX_NUMBER: Final = 10**15
 HORIZON_SETTING: Final = "history.horizon"
 ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
@@ -300,7 +301,7 @@ async def _prune_forever(
     async def turn() -> bool:
         before = await history_begins(jobs, settings, now=int(time.time()), days=config.history_days)
         await asyncio.to_thread(forget_prompts, config.data_dir / PROMPTS_FOLDER, before=before)
-        while deleted := await prune(jobs, images, before=before):
+        if deleted := await prune(jobs, images, before=before):
             log.info("%s jobs older than %s days were deleted", deleted, config.history_days)
         if next(hours) % 24 == 0 and (deleted := await prune_strays(jobs, images, before=before)):
             log.info("%s pictures without a row, older than %s days, were deleted", deleted, config.history_days)
@@ -325,11 +326,18 @@ async def history_begins(jobs: JobStore, settings: SettingStore, *, now: int, da
 
 
 async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
-    """Delete one batch of jobs that ended before `before`, pictures first: a crash in between leaves no orphans."""
-    old = await jobs.ended_before(before, limit=PRUNE_BATCH)
-    gone = [job.id for job in old if job.image_path is None or await images.delete(job.image_path)]
-    await jobs.delete(gone)
-    return len(gone)
+    """Delete the jobs that ended before `before`, pictures first: a crash in between leaves no orphans.
+
+    Those whose picture cannot be deleted now are kept for the next time, and hold up no others.
+    """
+    kept: set[int] = set()
+    deleted = 0
+    while old := [job for job in await jobs.ended_before(before, limit=PRUNE_BATCH + len(kept)) if job.id not in kept]:
+        gone = [job.id for job in old if job.image_path is None or await images.delete(job.image_path)]
+        await jobs.delete(gone)
+        kept |= {job.id for job in old} - set(gone)
+        deleted += len(gone)
+    return deleted
 
 
 async def _tell_folded() -> None:
@@ -352,6 +360,10 @@ async def prune_strays(jobs: JobStore, images: ImageStore, *, before: int) -> in
 async def continue_numbers(jobs: JobStore, images: ImageStore) -> None:
     """Never give a number twice: old messages on Discord name jobs by them. Says so if the database lacks some."""
     last, highest = await jobs.last_number(), await images.highest_number()
+    if last > MAX_NUMBER:
+        log.critical("the database has numbers of jobs that nobody gave, up to %s: they get others", last)
+        await jobs.renumber(above=MAX_NUMBER)
+        last = await jobs.last_number()
     if highest <= last:
         return
     what = "is empty" if last == 0 else f"knows pictures up to number {last} only"

@@ -173,7 +173,12 @@ class Service:
             self._unpacking.discard(request.user)
 
     async def _check_disk(self) -> None:
-        if (free_mib := await self._images.free_bytes() // MIB) < self._storage.min_free_mib:
+        try:
+            free_mib = await self._images.free_bytes() // MIB
+        except OSError as error:
+            log.error("requests are refused, since no picture could be stored: %s", error)
+            raise StorageFull from error
+        if free_mib < self._storage.min_free_mib:
             log.error(
                 "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
                 free_mib,

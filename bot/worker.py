@@ -144,7 +144,8 @@ class Worker:
     async def _upcoming(self, model: str) -> Sequence[str]:
         try:
             return await self._queue.upcoming(model)
-        except StoreUnavailable:  # it only saves time
+        except Exception as error:  # it only saves time
+            log.warning("what waits for this model cannot be looked up: %s", error)
             return ()
 
     async def _save(self, job: Job, image: GeneratedImage) -> Job | None:

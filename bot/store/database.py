@@ -7,10 +7,12 @@ with its condition inside, so no await can fall between looking and taking.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import random
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
 from bot.store.lock import holder_of, lock_path
 
+NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for the other side of a pipe; Windows has none
 BUSY_TIMEOUT_MS: Final = 5000
 BUSY_SLICE_MS: Final = 100
 LOCKED_PAUSE_S: Final = (0.02, 0.1)
@@ -48,7 +51,7 @@ DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite
 # Instead of an error of SQLite's if its message quotes a damaged name, which is no text: `sqlite3` fails to read it.
 UNREADABLE: Final = UnicodeDecodeError
 SQLITE_ERRORS: Final = (sqlite3.DatabaseError, UNREADABLE)
-MISSING: Final = ("no such table", "no such column", "has no column", "malformed database schema")
+MISSING: Final = ("no such table", "no such column", "has no column", "malformed database schema", "cannot modify")
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 5.0
 STOPPING_RETRY_S: Final = 0.25  # while the process stops there is no time for long pauses
@@ -56,6 +59,8 @@ LET_WRITE: Final = "give the bot's user the right to write there, or set [storag
 NAME_A_FOLDER: Final = "set [storage] data_dir to a folder"
 LET_GO: Final = "close the program that holds it (an editor of databases, a backup), then start again"
 MAKE_ROOM: Final = "free some space on its disk, or move [storage] data_dir to another"
+LOOK_EVERY_S: Final = 5.0
+GONE: Final = "it was moved away, deleted or emptied while the bot ran, and what is asked for now would be lost"
 RESTORE: Final = "restore a backup, or move the file away, see “A damaged database” in docs/operating.md"
 
 SqlValue = str | int | float | None
@@ -79,6 +84,8 @@ class Database:
         self._connection = connection
         self._is_damaged = asyncio.Event()
         self._damage: DatabaseUnusable | None = None
+        status = path.stat()
+        self._identity = (status.st_dev, status.st_ino)
         self.path = path
 
     @classmethod
@@ -151,14 +158,26 @@ class Database:
                 raise
 
     async def watch(self) -> NoReturn:
-        """Wait until a statement, whoever ran it, finds the file damaged: nothing can be relied on any more.
+        """Wait until a statement finds the file damaged, or it is gone: nothing can be relied on any more.
 
         Raises:
             DatabaseUnusable
         """
-        await self._is_damaged.wait()
-        assert self._damage is not None, "set before"
-        raise self._damage
+        while self._damage is None and not await asyncio.to_thread(self._is_gone):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._is_damaged.wait()
+        raise self._damage or DatabaseUnusable(self.path, GONE, way_out=RESTORE)
+
+    def _is_gone(self) -> bool:
+        """Whether something else, or nothing, has the name of the file that is written to."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) != self._identity or status.st_size == 0
 
     async def fetch_one(self, sql: str, values: Mapping[str, SqlValue] | None = None) -> sqlite3.Row | None:
         """Run one statement and return its first row, or None."""
@@ -319,10 +338,16 @@ def _looks() -> tuple[str, ...]:
 
 def _keep_private(path: Path) -> None:
     """Make the file, or take from others the right to read it: SQLite gives its side files the same rights."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    opened = os.open(path, os.O_RDWR | os.O_CREAT | NO_WAIT, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, "it is no file, but a device or a pipe")
+    finally:
+        os.close(opened)
     for file in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))):
         with suppress(OSError):  # it is not there, or somebody else's, who may have let us write it
-            file.chmod(0o600)
+            if stat.S_ISREG(file.stat().st_mode):
+                file.chmod(0o600)
 
 
 def _as_transaction(migration: Migration) -> str:

@@ -8,7 +8,7 @@ same clock, confirms it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 DAY_S: Final = 86_400
 
@@ -22,6 +22,8 @@ class Horizon:
 
     def look(self, now: int) -> Horizon:
         """Take the present time into account."""
+        if now < self.trusted_at - DAY_S:  # set back: what was believed was a mistake, or this is, which costs nothing
+            return Horizon(trusted_at=now)
         if now <= self.trusted_at + DAY_S:
             return Horizon(trusted_at=max(now, self.trusted_at))
         if self.leapt_at is None or now < self.leapt_at:
@@ -35,6 +37,10 @@ class Horizon:
         """The horizon of the last look, as JSON; without one, or if it is damaged, history ends with its newest row."""
         if isinstance(stored, dict):
             trusted_at, leapt_at = stored.get("trusted_at"), stored.get("leapt_at")
-            if type(trusted_at) is int and (leapt_at is None or type(leapt_at) is int):
+            if _is_moment(trusted_at) and (leapt_at is None or _is_moment(leapt_at)):
                 return cls(trusted_at=trusted_at, leapt_at=leapt_at)
         return cls(trusted_at=newest_at)
+
+
+def _is_moment(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < 2**40

@@ -24,6 +24,8 @@ from PIL import Image
 log = logging.getLogger(__name__)
 
 TRIAL_BYTES: Final = 2**20
+SOURCES: Final = "sources"
+_KEY: Final = re.compile(r"[0-9a-f]{64}")  # `ImageSpec.source`
 FILES_PER_FOLDER: Final = 1000  # folders with very many files are slow to list and to back up
 
 
@@ -65,8 +67,7 @@ class ImageStore:
     async def delete(self, relative: str) -> bool:
         """Delete the file; False if the system does not let us now (Windows, while it is being uploaded)."""
         try:
-            if (path := await self.locate(relative)) is not None:
-                await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(_unlink, self._folder, relative)
         except OSError as error:
             log.warning("a picture cannot be deleted now: %s", error)
             return False
@@ -100,13 +101,13 @@ class ImageStore:
 
     async def find_source(self, key: str) -> Path | None:
         """The file of a kept source; None if it is gone or cannot be read; never fails."""
-        return await self.find(self._source(key).relative_to(self._folder).as_posix())
+        return await self.find(f"{SOURCES}/{key[:2]}/{key}.png") if _KEY.fullmatch(key) else None
 
     async def delete_sources(self, *, kept: Collection[str], before: float) -> None:
         """Delete the sources that no job in `kept` needs; those written after `before` may yet get one."""
 
         def delete() -> None:
-            for path in self._folder.glob("sources/*/*.png"):
+            for path in self._folder.glob(f"{SOURCES}/*/*.png"):
                 with contextlib.suppress(OSError):
                     if path.stem not in kept and path.stat().st_mtime < before:
                         path.unlink()
@@ -119,7 +120,9 @@ class ImageStore:
 
     def highest_number_now(self) -> int:
         """`highest_number`, where no event loop waits. Blocks."""
-        for folder in sorted(self._folder.glob("[0-9]*"), reverse=True):
+        for folder in sorted(
+            self._folder.glob("[0-9]*"), key=lambda folder: (len(folder.name), folder.name), reverse=True
+        ):
             if numbers := [number for path in folder.glob("*.png") if (number := _number(path)) is not None]:
                 return max(numbers)
         return 0
@@ -179,7 +182,9 @@ class ImageStore:
         return relative.as_posix()
 
     def _source(self, key: str) -> Path:
-        return self._folder / "sources" / key[:2] / f"{key}.png"
+        if not _KEY.fullmatch(key):
+            raise OSError(errno.EINVAL, "is no key of a source")
+        return self._folder / SOURCES / key[:2] / f"{key}.png"
 
 
 def create_private(path: Path) -> IO[bytes]:
@@ -192,9 +197,22 @@ def create_private(path: Path) -> IO[bytes]:
 
 
 def _number(path: Path) -> int | None:
-    """The number in a picture's name: `42-….png`, or `42.png` of an earlier release."""
-    match = re.fullmatch(r"([0-9]{1,18})(-[0-9a-f]+)?", path.stem)
-    return int(match[1]) if match else None
+    """The number in a picture's name: `42-….png`, or `42.png` of an earlier release. None where it lies elsewhere."""
+    match = re.fullmatch(r"([0-9]{1,15})(-[0-9a-f]+)?", path.stem)
+    is_ours = match is not None and path.parent.name == f"{int(match[1]) // FILES_PER_FOLDER:05}"
+    return int(match[1]) if match is not None and is_ours else None
+
+
+def _unlink(folder: Path, relative: str) -> None:
+    """Delete what has this name, also if it cannot be read; a name that leads outside is nobody's."""
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "is not there, perhaps not mounted", str(folder))
+    try:
+        path = folder / relative
+        if path.parent.resolve().is_relative_to(folder.resolve()) and path.name not in ("", ".."):
+            path.unlink(missing_ok=True)
+    except (RuntimeError, ValueError, NotADirectoryError):  # a loop of links; a name that no system takes
+        return
 
 
 def _locate(folder: Path, relative: str) -> Path | None:
@@ -217,7 +235,8 @@ def _locate(folder: Path, relative: str) -> Path | None:
 
 def _write_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f"{path.stem}.{uuid4().hex}.part")  # two may write one source at once
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (*reversed(path.parent.parents[:2]), path.parent):  # `parents=True` would let others read them
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with create_private(part) as file:
             file.write(content)

@@ -31,6 +31,7 @@ LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
 # Failed jobs and jobs cancelled before they started cost nothing.
+_RAN_S: Final = f"CASE WHEN ran_s BETWEEN 0 AND {DAY_S} THEN ran_s ELSE 0 END"  # what is no time counts as none
 _COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at IS NULL))"
 # SQLite takes the index of unfinished jobs only if its condition stands there in these words.
 _UNFINISHED: Final = "status IN ('queued', 'running')"
@@ -177,11 +178,11 @@ class JobStore:
             WITH used AS MATERIALIZED (
                 SELECT user_frontend, user_id, SUM(gpu_s) AS gpu_s
                 FROM (
-                    SELECT user_frontend, user_id, ran_s AS gpu_s
+                    SELECT user_frontend, user_id, {_RAN_S} AS gpu_s
                     FROM jobs
                     WHERE {_LAST_HOUR}
                     UNION ALL
-                    SELECT user_frontend, user_id, MAX(0, :now - started_at) + ran_s
+                    SELECT user_frontend, user_id, MAX(0, :now - started_at) + {_RAN_S}
                     FROM jobs
                     WHERE {_RUNNING}
                 )
@@ -205,14 +206,14 @@ class JobStore:
         """GPU seconds of the last hour per person, for those with jobs waiting or running."""
         rows = await self._database.fetch_all(
             f"""
-            SELECT user_frontend, user_id, SUM(ran_s) AS gpu_s
+            SELECT user_frontend, user_id, SUM({_RAN_S}) AS gpu_s
             FROM jobs INDEXED BY jobs_finished
             WHERE {_LAST_HOUR}
             GROUP BY user_frontend, user_id
             """,
             {"now": now},
         )
-        return {UserKey(frontend=row["user_frontend"], id=row["user_id"]): row["gpu_s"] for row in rows}
+        return {UserKey(frontend=_text(row["user_frontend"]), id=_text(row["user_id"])): row["gpu_s"] for row in rows}
 
     async def finish(
         self,
@@ -509,12 +510,12 @@ class JobStore:
     async def totals(self, *, since: int) -> Totals:
         """How the jobs that ended after `since` ended."""
         rows = await self._database.fetch_all(
-            """
+            f"""
             SELECT
                 COUNT(*) FILTER (WHERE status = 'done') AS done,
                 COUNT(*) FILTER (WHERE status = 'failed') AS failed,
                 COUNT(*) FILTER (WHERE status = 'cancelled') AS cancelled,
-                COALESCE(SUM(ran_s), 0) AS gpu_s
+                COALESCE(SUM({_RAN_S}), 0) AS gpu_s
             FROM jobs
             WHERE finished_at > :since
             """,
@@ -550,7 +551,21 @@ class JobStore:
     async def last_number(self) -> int:
         """The highest number that a job here ever had; 0 before the first one."""
         row = await self._database.fetch_one("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
-        return 0 if row is None else _whole(row["seq"]) or 0
+        return row["seq"] if row is not None and isinstance(row["seq"], int) else 0
+
+    async def renumber(self, above: int) -> None:
+        """Give jobs with numbers that nobody ever gave the next that are free: after the largest there is no other."""
+        while await self._database.fetch_all(
+            """
+            UPDATE jobs SET id = (SELECT COALESCE(MAX(id), 0) + 1 FROM jobs WHERE id <= :above)
+            WHERE id = (SELECT MAX(id) FROM jobs WHERE id > :above)
+            RETURNING id
+            """,
+            {"above": above},
+        ):
+            pass
+        row = await self._database.fetch_one("SELECT MAX(id) AS last FROM jobs")
+        await self.number_from(0 if row is None else row["last"] or 0)
 
     async def number_from(self, last: int) -> None:
         """Number the next job `last` + 1."""
@@ -585,7 +600,9 @@ def _job(row: sqlite3.Row) -> Job:
     status = _member(JobStatus, row["status"])
     code = None if row["failure_code"] is None else _member(FailureCode, row["failure_code"]) or FailureCode.OTHER
     if status is None:  # of a later release: nothing that is done here touches it
-        status, code = JobStatus.FAILED, FailureCode.OTHER
+        status = JobStatus.FAILED
+    if status is JobStatus.FAILED and code is None:
+        code = FailureCode.OTHER
     return Job(
         id=row["id"],
         user=UserKey(frontend=_text(row["user_frontend"]), id=_text(row["user_id"])),

@@ -73,6 +73,20 @@ async def test_picture_that_cannot_be_deleted_keeps_its_row_for_the_next_time(
     assert await prune(jobs, images, before=NOW + 1) == 1
 
 
+async def test_pictures_that_cannot_be_deleted_hold_up_no_others(
+    jobs: JobStore, images: ImageStore, drawn: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = images.delete
+
+    async def stubborn(relative: str) -> bool:
+        return relative not in drawn[:2] and await delete(relative)
+
+    monkeypatch.setattr(images, "delete", stubborn)
+    monkeypatch.setattr(app, "PRUNE_BATCH", 1)
+    assert await prune(jobs, images, before=NOW + 1) == 1
+    assert [await images.find(file) is None for file in drawn] == [False, False, True]
+
+
 async def test_pictures_without_a_row_go_when_they_are_as_old_as_history(
     jobs: JobStore, images: ImageStore, drawn: list[str]
 ) -> None:

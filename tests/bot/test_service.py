@@ -120,6 +120,17 @@ async def test_low_disk_space_is_refused_politely(make_service, make_request) ->
         await service.submit(make_request())
 
 
+@pytest.mark.parametrize("how", ["a file", "a loop of links"])
+async def test_images_folder_that_is_none_is_refused_politely(
+    make_service, images, make_request, tmp_path, how: str
+) -> None:
+    folder = tmp_path / "images"
+    folder.touch() if how == "a file" else folder.symlink_to(folder)
+    with pytest.raises(StorageFull):
+        await make_service().submit(make_request())
+    assert await images.highest_number() == 0  # looked at by every start
+
+
 async def test_database_that_cannot_grow_is_refused_politely(
     make_service, make_request, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,18 @@ async def test_job_is_drawn_though_what_waits_cannot_be_read(
         assert (await ended(jobs, job)).status is JobStatus.DONE
 
 
+async def test_job_is_drawn_though_a_look_ahead_fails_for_any_reason(
+    jobs: JobStore, queue: JobQueue, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_model: str) -> list[str]:
+        raise TypeError("a damaged row")
+
+    monkeypatch.setattr(queue, "upcoming", broken)
+    job = await put()
+    async with working():
+        assert (await ended(jobs, job)).status is JobStatus.DONE
+
+
 async def test_every_third_job_fails_and_the_thirtieth_still_runs(jobs: JobStore, put: Put, working) -> None:
     put_jobs = [await put("[fail]" if number % 3 == 2 else "fine") for number in range(30)]
     async with working():

@@ -30,10 +30,10 @@ BAD_VALUES = {
     "status": ["asleep", b"\xff"],
     "attempts": ["many", 2**62],
     "interruptions": ["many"],
-    "failure_code": ["struck_by_lightning", 7],
+    "failure_code": ["struck_by_lightning", 7, None],
     "queued_at": ["yesterday", 1e300, -5, b"x"],
     "started_at": ["yesterday"],
-    "ran_s": ["long", float("inf")],
+    "ran_s": ["long", float("inf"), float("-inf"), -1e308],
     "step_s": ["long", float("inf")],
     "fixed_s": ["long"],
     "image_path": [b"\xff", "../../etc/passwd", 7, "x" * 5000, "a\x00b"],
@@ -199,3 +199,35 @@ async def test_setting_that_is_no_json_counts_as_not_set(settings: SettingStore)
         assert await settings.get_json("x") is None
     await settings.set("x", '{"a": 1}')
     assert await settings.get_json("x") == {"a": 1}
+
+
+async def test_times_that_are_none_count_as_none(database: Database, jobs: JobStore, queue: JobQueue, put) -> None:
+    for ran_s in (float("inf"), float("-inf"), -5.0, 1e300):
+        job = await put("ann")
+        await end(jobs, job, "failed")
+        await database.fetch_all("UPDATE jobs SET ran_s = :ran_s WHERE id = :id", {"ran_s": ran_s, "id": job.id})
+    await put("ann")
+    assert await jobs.gpu_seconds(now=NOW) == {ANN: 0.0}
+    assert (await jobs.totals(since=0)).gpu_s == 0
+    assert [standing.position for _, standing in await queue.standings()] == [1]
+
+
+async def test_failed_row_without_a_code_is_shown_as_failed_for_another_reason(
+    database: Database, jobs: JobStore, queue: JobQueue, put
+) -> None:
+    job = await put("ann")
+    await end(jobs, job, "failed")
+    await database.fetch_all("UPDATE jobs SET failure_code = NULL")
+    (failed,) = await jobs.failures(ANN, since=0)
+    assert failed.failure_code is FailureCode.OTHER
+
+
+async def test_numbers_that_nobody_gave_become_others(database: Database, jobs: JobStore, put) -> None:
+    first, second, third = await put("ann"), await put("ann"), await put("ann")
+    await database.fetch_all("UPDATE jobs SET id = 9223372036854775807 WHERE id = :id", {"id": second.id})
+    await database.fetch_all("UPDATE jobs SET id = 9223372036854775806 WHERE id = :id", {"id": third.id})
+    await jobs.number_from(2**63 - 1)
+    assert await jobs.last_number() == 2**63 - 1
+    await jobs.renumber(above=10**15)
+    assert [job.id for job in await jobs.unfinished()] == [first.id, first.id + 1, first.id + 2]
+    assert (await put("ben")).id == first.id + 3

@@ -199,7 +199,7 @@ async def test_folder_that_cannot_be_used_is_told_with_its_own_way_out(
 async def test_folders_of_data_are_for_the_bots_user_alone(tmp_path: Path) -> None:
     async with Database.open(tmp_path / "data" / "test.db"):
         images = ImageStore(tmp_path / "data" / "images")
-        images.free_bytes()
+        await images.free_bytes()
         await images.write(1, b"png")
     for folder in ("data", "data/images", "data/images/00000"):
         assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
@@ -356,3 +356,38 @@ async def test_text_that_is_no_utf_8_spoils_no_other_row(database: Database) -> 
     await database.fetch_all("INSERT INTO settings (key, value) VALUES ('bad', CAST(x'ff41' AS TEXT)), ('good', 'yes')")
     rows = await database.fetch_all("SELECT value FROM settings ORDER BY key")
     assert [row["value"] for row in rows] == ["\ufffdA", "yes"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="devices and pipes of POSIX")
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/dev/null"), lambda path: os.mkfifo(path)])
+async def test_device_in_place_of_the_file_is_refused_and_keeps_its_rights(tmp_path: Path, make) -> None:
+    path = tmp_path / "test.db"
+    make(path)
+    before = path.stat().st_mode
+    with pytest.raises(DatabaseUnusable, match="it is no file, but a device or a pipe"):
+        async with asyncio.timeout(5), Database.open(path):
+            pass
+    assert path.stat().st_mode == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows deletes and replaces no file that is open")
+@pytest.mark.parametrize("how", ["deleted", "emptied", "replaced"])
+async def test_file_that_is_taken_away_while_running_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    path = tmp_path / "test.db"
+    await fill(path)
+    async with Database.open(path) as database:
+        watching = asyncio.create_task(database.watch())
+        await asyncio.sleep(0.05)
+        assert not watching.done()
+        if how == "deleted":
+            path.unlink()
+        elif how == "emptied":
+            cut(path, 0)
+        else:
+            path.rename(tmp_path / "moved.db")
+            path.write_bytes(b"x" * 4096)
+        with pytest.raises(DatabaseUnusable, match="was moved away, deleted or emptied while the bot ran"):
+            await asyncio.wait_for(watching, 5)

@@ -33,8 +33,16 @@ def test_leap_is_believed_when_a_look_a_day_later_confirms_it() -> None:
     assert looks(horizon, ahead + DAY_S).trusted_at == ahead + DAY_S
 
 
-def test_clock_set_back_gives_history_more_time_and_never_less() -> None:
-    assert looks(Horizon(trusted_at=NOW), NOW - 400 * DAY_S).trusted_at == NOW
+def test_clock_set_back_is_believed_at_once_and_a_leap_after_it_again_takes_a_day() -> None:
+    believed = looks(Horizon(trusted_at=NOW), NOW + 91 * DAY_S, NOW + 92 * DAY_S)
+    assert believed.trusted_at == NOW + 92 * DAY_S
+    back = believed.look(NOW + DAY_S)
+    assert back == Horizon(trusted_at=NOW + DAY_S)
+    assert looks(back, NOW + 91 * DAY_S).trusted_at == NOW + DAY_S
+
+
+def test_clock_set_back_a_little_changes_nothing() -> None:
+    assert looks(Horizon(trusted_at=NOW), NOW - 3600) == Horizon(trusted_at=NOW)
 
 
 def test_second_leap_begins_its_own_day() -> None:
@@ -43,7 +51,17 @@ def test_second_leap_begins_its_own_day() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", [None, [], {}, {"trusted_at": "x"}, {"trusted_at": True}, {"trusted_at": 1, "leapt_at": []}]
+    "stored",
+    [
+        None,
+        [],
+        {},
+        {"trusted_at": "x"},
+        {"trusted_at": True},
+        {"trusted_at": 1, "leapt_at": []},
+        {"trusted_at": -1},
+        {"trusted_at": 10**400},
+    ],
 )
 def test_without_a_look_before_history_ends_with_its_newest_row(stored: object) -> None:
     assert Horizon.read(stored, newest_at=NOW) == Horizon(trusted_at=NOW)

@@ -42,7 +42,15 @@ async def test_highest_number_is_read_off_the_names(images: ImageStore, tmp_path
     assert await images.highest_number() == 0
     await images.write(7, b"png")
     await images.write(2042, b"png")
-    for name in ("00003/notes.txt", "00003/9999x.png", "00001/1700.png", "sources/ab/9999.png"):
+    # Files of other programs, and what stands in a folder where no picture of that number lies.
+    names = (
+        "00003/notes.txt",
+        "00003/9999x.png",
+        "00001/1700.png",
+        "sources/ab/9999.png",
+        "2024/999999999999999999.png",
+    )
+    for name in (*names, "2024/2024000.png", "00003/1.png"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / name).touch()
     assert await images.highest_number() == 2042
@@ -106,7 +114,7 @@ async def test_what_is_there_and_cannot_be_read_is_told_from_what_is_gone(images
     with pytest.raises(OSError, match=r"."):
         await images.locate(relative)
     assert await images.find(relative) is None
-    assert await images.delete(relative) is False
+    assert await images.delete(relative) is (how != "folder")  # what cannot be read can be deleted all the same
 
 
 @pytest.mark.parametrize("relative", ["x" * 300 + ".png", "x/" * 3000, "nul\0.png"])
@@ -219,3 +227,21 @@ async def test_source_that_pillow_stumbles_over_is_an_error_of_the_file(images: 
     await images.write_source("ab" * 32, png[: at - 4] + b"\0\0\0\x01pHYs\0\0\0\0\0" + png[at - 4 :])
     with pytest.raises(OSError):
         await images.read_source("ab" * 32)
+
+
+@pytest.mark.parametrize("key", ["/abs/olute", "../../x", "", "A" * 64, "a" * 63, "a" * 64 + "\n", "nul\0"])
+async def test_source_of_a_damaged_row_leads_nowhere(images: ImageStore, key: str) -> None:
+    assert await images.find_source(key) is None
+    with pytest.raises(OSError, match="is no key of a source"):
+        await images.read_source(key)
+
+
+async def test_numbers_beyond_five_digits_of_folders_are_compared_as_numbers(images: ImageStore) -> None:
+    await images.write(99_999_999, b"png")
+    await images.write(100_000_000, b"png")
+    assert await images.highest_number() == 100_000_000
+
+
+async def test_folders_are_private_whatever_is_written_first(images: ImageStore, tmp_path: Path) -> None:
+    await images.write(1, b"png")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "images", tmp_path / "images" / "00000")} == {0o700}

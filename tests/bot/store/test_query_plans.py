@@ -75,6 +75,7 @@ async def statements(
         "image_paths": lambda: jobs.image_paths([1]),
         "newest_at": lambda: jobs.newest_at(),
         "last_number": lambda: jobs.last_number(),
+        "renumber": lambda: jobs.renumber(10**15),
         "number_from": lambda: jobs.number_from(7),
         "delete": lambda: jobs.delete([1]),
     }
