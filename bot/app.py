@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import itertools
 import json
 import logging
@@ -72,6 +73,7 @@ HORIZON_SETTING: Final = "history.horizon"
 ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
 PRUNE_BATCH: Final = 200
+STARTED_S: Final = 60.0
 FOLDED_EVERY_S: Final = 1.0
 LAG_PROBE_S: Final = 0.05
 LAG_SAMPLES: Final = 100_000
@@ -198,6 +200,7 @@ async def _serve(
             asyncio.create_task(breaker.run(), name="the breaker"),
             asyncio.create_task(lag.run(), name="the lag probe"),
             asyncio.create_task(_tell_folded(), name="the count of folded lines"),
+            asyncio.create_task(_freeze_what_stays(), name="the freezing of what stays"),
             asyncio.create_task(database.watch(), name="the look for damage"),
         ]
         if console is not None:
@@ -338,6 +341,17 @@ async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
         kept |= {job.id for job in old} - set(gone)
         deleted += len(gone)
     return deleted
+
+
+async def _freeze_what_stays() -> None:
+    """Take what libraries made while starting out of the sight of Python's collector, once all have started.
+
+    It looks at all of it again and again, 50 ms at a time in which nobody is answered (docs/benchmarks.md).
+    """
+    await asyncio.sleep(STARTED_S)
+    gc.collect()
+    gc.freeze()
+    await asyncio.Event().wait()
 
 
 async def _tell_folded() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import random
 import sqlite3
 import statistics
@@ -100,6 +101,8 @@ async def measure(path: Path, rows: int) -> None:
         spec = ImageSpec(
             prompt="a red apple", seed=1, steps=20, width=1024, height=1024, guidance=3.5, cfg_scale=1.0, model="fake"
         )
+        gc.collect()
+        gc.freeze()  # as the service does a minute after its start
         for _ in range(WAITING):
             await put()
         page = await jobs.history(HEAVY, limit=25, before_id=None, search=None)
