@@ -26,6 +26,7 @@ from pipeline import ImageSpec
 DAY_S: Final = 86_400
 MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
 FAIRNESS_WINDOW_S: Final = 3600
+SEARCHED: Final = 100_000  # pictures of one person
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
 LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
@@ -464,7 +465,10 @@ class JobStore:
         return await self._many(f"SELECT * FROM jobs WHERE {_UNFINISHED} ORDER BY id", {})
 
     async def history(self, user: UserKey, *, limit: int, before_id: int | None, search: str | None) -> list[Job]:
-        """This person's pictures, newest first; `search` is a part of the prompt or the whole seed."""
+        """This person's pictures, newest first; `search` is a part of the prompt or the whole seed.
+
+        It is looked for in the newest SEARCHED pictures before `before_id`.
+        """
         seed = int(search) if search and _SEED.fullmatch(search) else None
         # What is not needed is left out: this is asked of every picture, if few of them have it.
         found = "prompt LIKE :pattern" if search else "TRUE"
@@ -472,8 +476,16 @@ class JobStore:
             found += " ESCAPE '\\'"
         if seed is not None:
             found = f"({found} OR seed = :seed)"
+        if search:
+            found += f"""
+                AND id > COALESCE((
+                    SELECT id FROM jobs
+                    WHERE {_MINE} AND status = 'done' AND id < :before_id
+                    ORDER BY id DESC
+                    LIMIT 1 OFFSET {SEARCHED}
+                ), 0)"""
         return await self._many(
-            # The inner statement reads one index and no row: it may pass over a hundred thousand pictures.
+            # What is inside reads one index and no row, and passes over as many pictures as a command has time for.
             f"""
             SELECT * FROM jobs
             WHERE id IN (

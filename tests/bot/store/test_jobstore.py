@@ -272,3 +272,19 @@ async def test_delivery_postponed_by_a_clock_of_the_future_is_due(jobs: JobStore
     assert await jobs.due(now=NOW, limit=5) == []
     await jobs.postpone(job.id, next_at=NOW + 365 * DAY_S)
     assert [each.id for each in await jobs.due(now=NOW, limit=5)] == [job.id]
+
+
+async def test_search_looks_at_the_newest_pictures_and_goes_on_from_the_oldest_of_a_page(
+    jobs: JobStore, put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = UserKey(frontend="test", id="ann")
+    numbers = []
+    for _ in range(5):
+        await put()
+        numbers.append((await draw(jobs)).id)
+    monkeypatch.setattr("bot.store.jobstore.SEARCHED", 3)
+    found = await jobs.history(ann, limit=9, before_id=None, search="apple")
+    assert [job.id for job in found] == numbers[:1:-1]
+    older = await jobs.history(ann, limit=9, before_id=numbers[2], search="apple")
+    assert [job.id for job in older] == numbers[1::-1]
+    assert len(await jobs.history(ann, limit=9, before_id=None, search=None)) == 5
