@@ -89,6 +89,23 @@ def listen(config: ConsoleConfig) -> tuple[socket.socket, str]:
     return listening, config.url(listening.getsockname()[1])
 
 
+def make_empty(folder: Path) -> None:
+    """Have an empty folder of ours under this name, whatever was there before. Blocks.
+
+    Raises:
+        FrontendUnavailable
+    """
+    try:
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            folder.unlink(missing_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        way_out = f"move it away, and let this user write {folder.parent}"
+        raise FrontendUnavailable(FRONTEND, f"{folder} cannot be used: {error.strerror}\n→ {way_out}") from error
+
+
 def without_the_departed(app: ASGIApp) -> ASGIApp:
     """An app for which it is no error that somebody leaves in the middle of an upload."""
 
@@ -174,7 +191,7 @@ class Console:
         self._password = password
         self._service = service
         self._settings = settings
-        self._uploads = (data_dir / UPLOADS_FOLDER).resolve()
+        self._uploads = data_dir.resolve() / UPLOADS_FOLDER
         self._release = release
         self._server: PageServer | None = None
         self._close_gate: Callable[[], object] = lambda: None
@@ -186,6 +203,7 @@ class Console:
         Raises:
             FrontendUnavailable
         """
+        await asyncio.to_thread(make_empty, self._uploads)  # what a person uploaded lives until it is queued
         self._socket, self.url = listen(self._config)
         self._connections = Connections(room_for(raise_file_limit()))
         self._secret = await self._settings.get(SECRET_SETTING) or secrets.token_urlsafe(32)
@@ -226,8 +244,6 @@ class Console:
             await asyncio.wait([serving])
 
     def _serve(self, desk: Desk, ask: Ask) -> None:
-        shutil.rmtree(self._uploads, ignore_errors=True)  # what a person uploaded lives until it is queued
-        self._uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Read by Gradio when it is imported, and when it stores an upload.
         os.environ.update(GRADIO_TEMP_DIR=str(self._uploads), GRADIO_ANALYTICS_ENABLED="False")
         # The page goes nowhere, so it need not know the proxies, some of which Gradio's library ends the import for.

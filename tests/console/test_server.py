@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from bot.config import ConsoleConfig
-from bot.console.server import Console, check_exposure, with_what_proxies_say
+from bot.console.server import Console, check_exposure, make_empty, with_what_proxies_say
 from bot.errors import ConfigError, ExitCode, FrontendUnavailable
 from bot.store.settingstore import SettingStore
 from pipeline.models import DEMO, FAKE, ModelCard
@@ -122,6 +123,38 @@ async def test_host_that_nobody_can_resolve_is_a_clear_error(
     with pytest.raises(FrontendUnavailable, match="port 6006 cannot be used: Name or service not known"):
         async with console(settings, tmp_path):
             raise AssertionError("it started")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "full folder", "file", "loop", "link to nothing", "link to a folder", "pipe"])
+async def test_uploads_begin_with_an_empty_folder_whatever_was_there(
+    settings: SettingStore, tmp_path: Path, kind: str
+) -> None:
+    place, elsewhere = tmp_path / "uploads", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept.txt").touch()
+    match kind:
+        case "full folder":
+            place.mkdir()
+            (place / "old.png").touch()
+        case "file":
+            place.touch()
+        case "loop":
+            place.symlink_to(place.name)
+        case "link to nothing":
+            place.symlink_to("nothing")
+        case "link to a folder":
+            place.symlink_to(elsewhere)
+        case "pipe":
+            os.mkfifo(place)
+    async with console(settings, tmp_path, port=0):
+        assert place.is_dir() and not place.is_symlink() and not list(place.iterdir())
+    assert (elsewhere / "kept.txt").is_file()
+
+
+def test_uploads_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FrontendUnavailable, match=r"uploads cannot be used: Not a directory\n→ move it away"):
+        make_empty(tmp_path / "file" / "uploads")
 
 
 async def test_page_that_is_built_while_the_service_stops_is_not_announced(
