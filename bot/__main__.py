@@ -7,6 +7,8 @@ commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import itertools
 import logging
@@ -68,6 +70,9 @@ There is no Discord token yet, so this is the local page alone. To put the bot o
      imagine-bot check    says whether everything is in place.
      imagine-bot run      starts it, and with [console] enabled = true the page too."""
 
+# What a write to a full, failing or read-only place brings: standard output may be one.
+UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE})
+
 log = logging.getLogger("bot.__main__")  # __name__ is "__main__" under `python -m bot`
 
 
@@ -110,10 +115,7 @@ ConfigPath = Annotated[
 
 def main() -> None:
     """Entry of the `imagine-bot` script."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A service's log file on Windows is not UTF-8, and a prompt may hold anything.
-            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+    _ready_streams()
     code: int = ExitCode.OK
     try:
         app()
@@ -121,14 +123,51 @@ def main() -> None:
         code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except KeyboardInterrupt:  # outside of a command
         code = ExitCode.INTERRUPTED
-    sys.stdout.flush()
-    sys.stderr.flush()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        _say_unwritable(error)
+        code = ExitCode.FAILED
+    code = _flushed(code)
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join(THREAD_GRACE_S)
             if thread.is_alive():  # drawing or loading: it cannot be stopped from outside, and Python would wait
                 os._exit(code)
     sys.exit(code)
+
+
+def _ready_streams() -> None:
+    """Have standard streams that take any text, even if whoever started the program closed them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:  # in this order each gets its own number back, which no database then has by accident
+            stream = open(os.devnull, "w" if number else "r", encoding="utf-8")  # noqa: SIM115 - until the end
+            setattr(sys, name, stream)
+        if number and isinstance(stream, io.TextIOWrapper):
+            # A service's log file on Windows is not UTF-8, and a prompt may hold anything.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+
+
+def _flushed(code: int) -> int:
+    """Write what is left for the standard streams; the exit code, which is another if that cannot be done."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            if code != ExitCode.FAILED:
+                _say_unwritable(error)
+            code = code or ExitCode.FAILED
+            with contextlib.suppress(OSError):  # Python flushes once more when it ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code
+
+
+def _say_unwritable(error: OSError) -> None:
+    """Say that output went nowhere, if anybody can still read it; a reader that went away wanted no more."""
+    with contextlib.suppress(OSError):
+        if not isinstance(error, BrokenPipeError):
+            say("✘", f"the output cannot be written: {error.strerror}", style="bold red")
 
 
 def _show_version(is_wanted: bool) -> None:

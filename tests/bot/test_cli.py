@@ -599,7 +599,7 @@ def test_run_as_a_process_on_a_taken_port_exits_with_2(clean_place: Path) -> Non
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["draw", "a cat", "--model", "fake"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "--offline"], ["draw", "a cat", "--model", "fake"]])
 def test_a_reader_that_goes_away_is_no_accident(clean_place: Path, arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -611,6 +611,44 @@ def test_a_reader_that_goes_away_is_no_accident(clean_place: Path, arguments: li
         os.close(writer)
     assert "Traceback" not in done.stderr
     assert "BrokenPipeError" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes streams as POSIX shells do")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("--version >&-", ExitCode.OK),
+        ("--version <&- >&- 2>&-", ExitCode.OK),
+        ("check --offline <&- >&- 2>&-", ExitCode.OK),
+        ("draw --model fake x 2>&-", ExitCode.OK),
+        ("draw --model fake '' >&- 2>&-", ExitCode.USAGE),
+    ],
+)
+def test_closed_streams_are_no_accident(clean_place: Path, line: str, code: ExitCode) -> None:
+    done = _in_shell(line, IMAGINE_BOT__PIPELINE__MODEL="demo")
+    assert done.returncode == code
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--version > /dev/full", "✘ the output cannot be written: No space left on device\n"),
+        ("--help > /dev/full", "✘ the output cannot be written: No space left on device\n"),
+        ("check --offline > /dev/full", "✘ the output cannot be written: No space left on device\n"),
+        ("--version 1< /dev/null", "✘ the output cannot be written: Bad file descriptor\n"),
+        ("--version > /dev/full 2>&1", ""),
+        ("draw '' --model fake 2> /dev/full", ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_in_a_line(
+    clean_place: Path, line: str, says: str, unbuffered: str
+) -> None:
+    done = _in_shell(line, PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr == says
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
@@ -630,6 +668,12 @@ def test_ctrl_c_ends_draw_at_once_without_a_traceback(clean_place: Path, model: 
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(_root())}
+
+
+def _in_shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program with the arguments and redirections of this line."""
+    command = ["sh", "-c", f'exec "{sys.executable}" -m bot {line}']
+    return subprocess.run(command, capture_output=True, text=True, env={**_environment(), **environment}, check=False)
 
 
 @contextmanager
