@@ -142,7 +142,7 @@ def _ready_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None:  # in this order each gets its own number back, which no database then has by accident
-            stream = open(os.devnull, "w" if number else "r", encoding="utf-8")  # noqa: SIM115 - until the end
+            stream = Path(os.devnull).open("w" if number else "r", encoding="utf-8")  # noqa: SIM115 - until the end
             setattr(sys, name, stream)
         if number and isinstance(stream, io.TextIOWrapper):
             # A service's log file on Windows is not UTF-8, and a prompt may hold anything.
@@ -470,6 +470,15 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
 
 def png_path(output: Path | None, prompt: str, seed: int) -> Path:
     """Where the picture goes: `output`, or a name made of prompt and seed in it or here. Checked before drawing."""
+    try:
+        path = _png_path(output, prompt, seed)
+        path.exists()
+    except OSError as error:  # of a name that is too long, say
+        fail(f"{output} cannot be written: {error.strerror}; choose another with -o", ExitCode.USAGE)
+    return path
+
+
+def _png_path(output: Path | None, prompt: str, seed: int) -> Path:
     words = "-".join(re.findall(r"\w+", prompt.lower()))[:NAME_CHARS].rstrip("-_") or "picture"
     default = f"{words}-{seed}.png"
     if output is None:
@@ -488,12 +497,12 @@ def png_path(output: Path | None, prompt: str, seed: int) -> Path:
 
 
 def read_upload(path: Path) -> bytes:
-    """The picture file to start from, as far as it may be: one byte too many shows that it is too large."""
+    """The picture file to start from, or one byte more of it than it may have."""
+    from bot.reading import read_file
     from pipeline.source import MAX_SOURCE_BYTES
 
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_SOURCE_BYTES + 1)
+        return read_file(path, most_bytes=MAX_SOURCE_BYTES)
     except OSError as error:
         fail(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE)
 

@@ -178,11 +178,15 @@ def _check_folder(file: Path | None) -> None:
     """
     if file is None:
         return
-    if file.is_dir():
-        raise typer.BadParameter(f"{file} is a folder; name a file")
-    if not file.parent.is_dir():
-        raise typer.BadParameter(f"{file}: there is no folder {file.parent}; create it first")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
+    try:
+        if file.is_dir():
+            raise typer.BadParameter(f"{file} is a folder; name a file")
+        if not file.parent.is_dir():
+            raise typer.BadParameter(f"{file}: there is no folder {file.parent}; create it first")
+        is_writable = os.access(file if file.exists() else file.parent, os.W_OK)
+    except OSError:  # of a name that is too long, say
+        is_writable = False
+    if not is_writable:
         raise typer.BadParameter(f"{file} cannot be written; choose another place")
 
 

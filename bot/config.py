@@ -36,6 +36,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import ConfigError
+from bot.reading import read_file
 from pipeline.config import WINDOWS_PATHS, PipelineConfig, UserPath, user_data_dir
 from pipeline.errors import HomeUnknown, UnknownModel
 from pipeline.models import AUTO, MODELS, find_model
@@ -55,6 +56,7 @@ TOO_DEEP: Final = "brackets are nested thousands deep, or a number has thousands
 KEYS_EXPLAINED: Final = "config.example.toml explains every key"
 SHOWN_CHARS: Final = 100
 MAX_SECRET_BYTES: Final = 64 * 1024
+MAX_CONFIG_BYTES: Final = 1024 * 1024
 # A path without `..`, empty or doubled parts, behind a whole address or alone.
 ROOT_PATH: Final = (
     r"(?:https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?)?"
@@ -205,7 +207,9 @@ class StorageConfig(Section):
     """`[storage]`: where things lie and for how long."""
 
     data_dir: UserPath = Field(
-        default_factory=default_data_dir, description="folder of the database, the pictures and what is kept of prompts"
+        default_factory=default_data_dir,
+        validate_default=True,
+        description="folder of the database, the pictures and what is kept of prompts",
     )
     history_days: int = Field(90, ge=1, le=36_500, description="days until a job and its picture are deleted")
     min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
@@ -293,7 +297,7 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
             of them, each with file, section, key and the nearest valid key.
     """
     if path is None:
-        path = next((place for place in default_config_paths() if place.is_file()), None)
+        path = next((each for each in default_config_paths() if os.path.isfile(each)), None)  # noqa: PTH113 - as below
     values = {} if path is None else _read_toml(path)
     problems = _unknown_env_keys(os.environ)
     try:
@@ -396,8 +400,7 @@ def _read_secret(path: Path, key: str, *, way_out: str) -> str:
         return ConfigError([f"{key}: {what}"], way_out=way_out)
 
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_SECRET_BYTES + 1)
+        content = read_file(path, most_bytes=MAX_SECRET_BYTES)
     except (OSError, ValueError) as error:  # the latter: of a name that no file can have
         reason = error.strerror or str(error) if isinstance(error, OSError) else "no file can have this name"
         raise flaw(f"cannot read {path}: {reason}") from error
@@ -439,14 +442,18 @@ def looks_like_token(token: SecretStr) -> bool:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # Windows editors like to add a byte-order mark
+        content = read_file(path, most_bytes=MAX_CONFIG_BYTES)
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ConfigError([f"{path}: has more than {MAX_CONFIG_BYTES // 1024} KiB"], way_out=KEYS_EXPLAINED)
+        text = content.decode("utf-8-sig")  # Windows editors like to add a byte-order mark
+        return tomllib.loads(re.sub(r"\r\n?", "\n", text))
     except FileNotFoundError as error:
         way_out = "correct the path, or leave it out: without a file everything has a default"
         raise ConfigError([f"{path}: there is no such file"], way_out=way_out) from error
     except (OSError, UnicodeDecodeError) as error:
-        if path.is_dir():  # Windows says "permission denied"
+        if os.path.isdir(path):  # noqa: PTH112 - raises nothing; Windows says "permission denied"
             raise ConfigError([f"{path}: is a folder"], way_out=f"name a file: {path / CONFIG_NAME}") from error
-        way_out = "let this user read the file" if isinstance(error, OSError) else "save the file as UTF-8"
+        way_out = "name a file that this user may read" if isinstance(error, OSError) else "save the file as UTF-8"
         raise ConfigError([f"{path}: cannot be read: {_reason(error)}"], way_out=way_out) from error
     except tomllib.TOMLDecodeError as error:
         is_about_backslashes = any(words in str(error) for words in ("hex value", "Unescaped", "escape"))

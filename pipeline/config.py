@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -14,6 +15,7 @@ from pipeline.errors import HomeUnknown
 LEAST_LIMIT_MIB: Final = 2000  # a large model's largest block, the ring and CUDA itself
 # In TOML's double quotes a backslash begins something else: "D:\\bots\\new" holds a backspace and a line break.
 WINDOWS_PATHS: Final = "write Windows paths in single quotes, 'D:\\bots', or with /, \"D:/bots\""
+INNER_NAME_CHARS: Final = 64  # room in a folder's path for the names inside
 LEFT_FREE_MIB: Final = 1188  # of the card by default, for the desktop: 7000 are taken of a card of 8 GB
 
 
@@ -22,9 +24,15 @@ def _user_path(path: Path) -> Path:
     if any(unicodedata.category(character) == "Cc" for character in str(path)):
         raise ValueError(f"must hold no control characters; {WINDOWS_PATHS}")
     try:
-        return path.expanduser()
+        path = path.expanduser()
     except RuntimeError as error:
         raise ValueError("must not begin with ~ where no home folder is known") from error
+    try:
+        (path.absolute() / ("_" * INNER_NAME_CHARS)).lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError("must be shorter: this system has no paths that long") from error
+    return path
 
 
 UserPath = Annotated[Path, AfterValidator(_user_path)]
@@ -59,7 +67,9 @@ class PipelineConfig(BaseModel):
         "auto", description="Model to draw with; auto = majicflus-v1 if files and GPU are there, else demo"
     )
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Where to compute; auto = cuda if there is one")
-    models_dir: UserPath = Field(default_factory=default_models_dir, description="Folder of the model files")
+    models_dir: UserPath = Field(
+        default_factory=default_models_dir, validate_default=True, description="Folder of the model files"
+    )
     packed_dir: UserPath | None = Field(
         None, description="Folder of packed weights, compiled code and measurements; unset = packed in models_dir"
     )

@@ -202,6 +202,34 @@ def test_draw_refuses_in_one_line(clean_place: Path, arguments: list[str], says:
     assert not list(clean_place.glob("*.png"))
 
 
+@pytest.mark.parametrize("output", ["x" * 300, f"{'x' * 300}.png", f"{'x' * 300}/y.png", "x" * 253])
+def test_draw_refuses_a_name_that_is_too_long(clean_place: Path, output: str) -> None:
+    assert refusal(draw("x", "-o", output)) == (
+        f"✘ {output} cannot be written: File name too long; choose another with -o"
+    )
+    assert "cannot be read: File name too long" in refusal(draw("x", "--image", output * 2))
+    assert "cannot be read: File name too long" in draw("x", "--config", output * 2).stderr
+
+
+@pytest.mark.parametrize("command", ["check --offline", "invite", "fetch demo", "bench quality --output"])
+def test_no_command_stumbles_over_a_name_that_is_too_long(
+    clean_place: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__STORAGE__DATA_DIR", "x" * 300)
+    if command.startswith("bench"):
+        command += f" {'x' * 300}"
+    result = invoke(*command.split())
+    assert isinstance(result.exception, SystemExit) and result.exit_code in {ExitCode.FAILED, ExitCode.USAGE}
+    assert "must be shorter" in result.output or "cannot be written" in result.output.replace("│", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no pipes with names")
+def test_draw_starts_from_no_pipe_or_device(clean_place: Path) -> None:
+    os.mkfifo("pipe")
+    for path in ("pipe", "/dev/zero"):
+        assert refusal(draw("x", "--image", path)).startswith(f"✘ {path} cannot be read: it is a pipe or a device")
+
+
 def test_prompt_without_quotes_is_shown_with_them(clean_place: Path) -> None:
     assert refusal(draw("a", "red", "apple", "--seed", "7")).endswith(
         'put it in quotes, imagine-bot draw "a red apple"'
@@ -599,7 +627,9 @@ def test_run_as_a_process_on_a_taken_port_exits_with_2(clean_place: Path) -> Non
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "--offline"], ["draw", "a cat", "--model", "fake"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["check", "--offline"], ["draw", "a cat", "--model", "fake"]]
+)
 def test_a_reader_that_goes_away_is_no_accident(clean_place: Path, arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from bot.config import (
+    MAX_CONFIG_BYTES,
     TOKEN_ENV,
     Config,
     ConsoleConfig,
@@ -255,6 +257,44 @@ def test_a_folder_is_no_config_file(clean_place: Path) -> None:
         load_config(clean_place)
     assert caught.value.problems == (f"{clean_place}: is a folder",)
     assert str(caught.value).endswith(f"→ name a file: {clean_place / 'config.toml'}")
+
+
+def test_a_name_that_is_too_long_is_a_problem(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "x" * 300
+    assert "cannot be read: File name too long" in problems(clean_place / name)[0]
+    for key in ("STORAGE__DATA_DIR", "PIPELINE__MODELS_DIR", "PIPELINE__PACKED_DIR", "DISCORD__TOKEN_FILE"):
+        for path in (name, f"{clean_place}/{name}/y", "x/" * 2030):
+            monkeypatch.setenv(f"IMAGINE_BOT__{key}", path)
+            assert "must be shorter" in problems()[0]
+        monkeypatch.delenv(f"IMAGINE_BOT__{key}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", f"/{name}")
+    monkeypatch.setenv("XDG_DATA_HOME", f"/{name}")
+    assert sys.platform != "linux" or all("must be shorter" in each for each in problems())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pipes with names")
+def test_pipes_and_devices_are_read_as_neither_config_nor_secret(clean_place: Path) -> None:
+    os.mkfifo(pipe := clean_place / "pipe")
+    for path in (pipe, Path("/dev/zero")):
+        assert f"{path}: cannot be read: it is a pipe or a device" in problems(path)[0]
+        with pytest.raises(ConfigError, match=f"token_file: cannot read {path}: it is a pipe or a device"):
+            load_token(DiscordConfig(token_file=path))
+        with pytest.raises(ConfigError, match=f"password_file: cannot read {path}: it is a pipe or a device"):
+            load_password(ConsoleConfig(password_file=path))
+
+
+def test_a_config_of_megabytes_is_a_problem(clean_place: Path) -> None:
+    path = write(clean_place, "#" * MAX_CONFIG_BYTES)
+    load_config(path)
+    path.write_text("#" * (MAX_CONFIG_BYTES + 1))
+    assert problems(path) == (f"{path}: has more than 1024 KiB",)
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_they_do_anywhere(clean_place: Path, line_break: str) -> None:
+    path = clean_place / "config.toml"
+    path.write_bytes(f"[limits]{line_break}max_waiting = 7{line_break}".encode())
+    assert load_config(path)[0].limits.max_waiting == 7
 
 
 def test_a_file_that_is_no_text_is_a_problem(clean_place: Path) -> None:

@@ -125,7 +125,9 @@ async def test_host_that_nobody_can_resolve_is_a_clear_error(
             raise AssertionError("it started")
 
 
-@pytest.mark.parametrize("kind", ["nothing", "full folder", "file", "loop", "link to nothing", "link to a folder", "pipe"])
+@pytest.mark.parametrize(
+    "kind", ["nothing", "full folder", "file", "loop", "link to nothing", "link to a folder", "pipe"]
+)
 async def test_uploads_begin_with_an_empty_folder_whatever_was_there(
     settings: SettingStore, tmp_path: Path, kind: str
 ) -> None:
