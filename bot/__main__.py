@@ -253,11 +253,16 @@ def draw(
 
     from bot import logs
     from bot.config import LogConfig, load_config
+    from bot.reading import read_text
     from pipeline import files
     from pipeline.models import choose_model, demand_means, find_model
     from pipeline.png import encode_png
     from pipeline.source import resolve_with_source
 
+    try:
+        prompt = read_text(prompt)
+    except UnicodeError:
+        fail("the prompt is not UTF-8 text", ExitCode.USAGE)
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model) if model else choose_model(config.pipeline)[0]
@@ -481,6 +486,10 @@ def png_path(output: Path | None, prompt: str, seed: int) -> Path:
 def _png_path(output: Path | None, prompt: str, seed: int) -> Path:
     words = "-".join(re.findall(r"\w+", prompt.lower()))[:NAME_CHARS].rstrip("-_") or "picture"
     default = f"{words}-{seed}.png"
+    try:
+        os.fsencode(default)
+    except UnicodeEncodeError:  # the locale has no such characters, but the file system takes their bytes
+        default = os.fsdecode(default.encode())
     if output is None:
         path = Path(default)
     elif output.is_dir():

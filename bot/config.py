@@ -36,7 +36,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import ConfigError
-from bot.reading import read_file
+from bot.reading import read_file, read_text
 from pipeline.config import WINDOWS_PATHS, PipelineConfig, UserPath, user_data_dir
 from pipeline.errors import HomeUnknown, UnknownModel
 from pipeline.models import AUTO, MODELS, find_model
@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 ENV_PREFIX: Final = "IMAGINE_BOT__"
 TOKEN_ENV: Final = "DISCORD_TOKEN"
+PASSWORD_ENV: Final = f"{ENV_PREFIX}CONSOLE__PASSWORD"
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
 CONFIG_NAME: Final = "config.toml"
 TOKENS_STAY_OUT: Final = (
@@ -372,11 +373,16 @@ def load_password(config: ConsoleConfig) -> SecretStr | None:
     Quotes in the file belong to it.
 
     Raises:
-        ConfigError: the file cannot be read, is empty, or holds more than a line.
+        ConfigError: the file cannot be read, is empty, or holds more than a line; or the password is not UTF-8.
     """
-    if config.password is not None or config.password_file is None:
-        return config.password
-    way_out = f"put the password, and nothing else, into the file, or set {ENV_PREFIX}CONSOLE__PASSWORD"
+    if config.password is not None:
+        try:
+            return SecretStr(read_text(config.password.get_secret_value()))
+        except UnicodeError as error:
+            raise ConfigError([f"{PASSWORD_ENV}: is not UTF-8 text"], way_out="use another password") from error
+    if config.password_file is None:
+        return None
+    way_out = f"put the password, and nothing else, into the file, or set {PASSWORD_ENV}"
     return SecretStr(_read_secret(config.password_file, "[console] password_file", way_out=way_out))
 
 

@@ -1,8 +1,9 @@
-"""Reads files that an operator names: small ones, and files only. Must not know what they hold."""
+"""Reads what an operator gives: files, if they are files and small, and text of the system. Knows no meaning of it."""
 
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from pathlib import Path
 from typing import Final
@@ -22,3 +23,16 @@ def read_file(path: Path, *, most_bytes: int) -> bytes:
         raise OSError(errno.EINVAL, NO_FILE, str(path))
     with path.open("rb") as file:
         return file.read(most_bytes + 1)
+
+
+def read_text(given: str) -> str:
+    """Text of the command line or the environment, read as UTF-8 where the locale (`LC_ALL=C`, say) knows less.
+
+    Raises:
+        UnicodeError: it is not UTF-8.
+    """
+    try:
+        given.encode()
+    except UnicodeEncodeError:  # bytes that the locale could not read stand in it as surrogates
+        return os.fsencode(given).decode()
+    return given

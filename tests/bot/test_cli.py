@@ -230,6 +230,18 @@ def test_draw_starts_from_no_pipe_or_device(clean_place: Path) -> None:
         assert refusal(draw("x", "--image", path)).startswith(f"✘ {path} cannot be read: it is a pipe or a device")
 
 
+def test_prompt_that_is_no_text_is_refused(clean_place: Path) -> None:
+    assert refusal(draw("a\udcffb")) == "✘ the prompt is not UTF-8 text"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its command lines are text")
+def test_prompt_is_read_as_utf8_whatever_the_locale(clean_place: Path) -> None:
+    done = _in_shell("draw --model fake --seed 7 熊猫", LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    spec = read_spec(next(clean_place.glob("*.png")).read_bytes())
+    assert spec is not None and spec.prompt == "熊猫"
+
+
 def test_prompt_without_quotes_is_shown_with_them(clean_place: Path) -> None:
     assert refusal(draw("a", "red", "apple", "--seed", "7")).endswith(
         'put it in quotes, imagine-bot draw "a red apple"'

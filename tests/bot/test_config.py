@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from bot.config import (
     MAX_CONFIG_BYTES,
+    PASSWORD_ENV,
     TOKEN_ENV,
     Config,
     ConsoleConfig,
@@ -530,6 +531,21 @@ def test_a_password_is_read_as_it_is(clean_place: Path, encoding: str) -> None:
     for password in ("hunter 2", '"quoted"', "Bot me", "密码"):
         file.write_bytes(f"{password}\r\n".encode(encoding))
         assert load_password(ConsoleConfig(password_file=file)) == SecretStr(password)
+
+
+def test_a_password_or_token_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, "secret\udcff")
+    with pytest.raises(ConfigError, match=f"^{PASSWORD_ENV}: is not UTF-8 text\n→ use another password$"):
+        load_password(load_config()[0].console)
+    monkeypatch.setenv(TOKEN_ENV, "secret\udcff")
+    with pytest.raises(ConfigError, match=f"^{TOKEN_ENV} holds characters that no token has"):
+        load_token(DiscordConfig())
+
+
+def test_a_password_in_the_environment_is_read_as_utf8_whatever_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, "密码".encode().decode("ascii", "surrogateescape"))
+    password = load_password(load_config()[0].console)
+    assert password is not None and password.get_secret_value() == "密码"
 
 
 def test_a_token_in_the_config_file_is_refused_without_being_shown(clean_place: Path) -> None:
