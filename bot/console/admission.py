@@ -1,7 +1,8 @@
 """Whether somebody brings the password: strangers wait before it is compared, people who were let in before do not.
 
 The wait grows with the number of those who wait, at one address and everywhere, up to a bound: a guesser slows down
-strangers a little and locks out nobody. Runs on the page's loop; knows no paths and no people, only their labels.
+strangers a little and locks out nobody. If too many wait at one address, the oldest there are sent away: somebody's
+only try is newer than most of a guesser's. Runs on the page's loop; knows no paths and no people, only their labels.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import logging
 import math
 import secrets
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Final
@@ -30,7 +31,7 @@ WAIT_S: Final = 0.5
 MAX_WAIT_S: Final = 2.0
 WAITING_HERE: Final = 8  # as many more at one address wait half a second longer each
 WAITING_ANYWHERE: Final = 64
-MAX_WAITING_HERE: Final = 128  # more at one address are sent away at once
+MAX_WAITING_HERE: Final = 128  # if more come to one address, the oldest are sent away
 MAX_KNOWN: Final = 10_000
 LINE_EVERY_S: Final = 60
 MAX_ADDRESSES: Final = 1000  # that have lines of their own in the log
@@ -60,7 +61,7 @@ class Admission:
         self._sleep = sleep
         self._clock = clock
         self._known: OrderedDict[str, None] = OrderedDict()  # whoever brought it last time; the latest at the end
-        self._waiting: Counter[str] = Counter()  # by network
+        self._waiting: dict[str, dict[asyncio.Timeout, None]] = {}  # by network; the oldest first
         self._wrong: dict[str, tuple[float, int]] = {}  # by network: when a line was written, how many came since
 
     async def judge(self, authorization: str | None, *, token: str, address: str) -> Verdict:
@@ -80,9 +81,8 @@ class Admission:
             return Verdict.ADMITTED
         # One wrong guess and one is a stranger again: else whoever shares an address could guess without waiting.
         self._known.pop(who, None)
-        if self._waiting[network] >= MAX_WAITING_HERE:
+        if not await self._has_waited(network):
             return Verdict.TOO_MANY
-        await self._wait(network)
         if not self._is_right(authorization):
             self._note_wrong(network)
             return Verdict.REFUSED
@@ -100,15 +100,25 @@ class Admission:
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
 
-    async def _wait(self, network: str) -> None:
-        crowd = self._waiting[network] / WAITING_HERE + self._waiting.total() / WAITING_ANYWHERE
-        self._waiting[network] += 1
+    async def _has_waited(self, network: str) -> bool:
+        """Wait; whether to the end, and not until too many newer ones came."""
+        here = self._waiting.setdefault(network, {})
+        crowd = len(here) / WAITING_HERE + sum(map(len, self._waiting.values())) / WAITING_ANYWHERE
+        if len(here) >= MAX_WAITING_HERE:
+            oldest = next(iter(here))
+            del here[oldest]
+            oldest.reschedule(asyncio.get_running_loop().time())
         try:
-            await self._sleep(min(MAX_WAIT_S, WAIT_S * (1 + crowd)))
+            async with asyncio.timeout(None) as place:
+                here[place] = None
+                await self._sleep(min(MAX_WAIT_S, WAIT_S * (1 + crowd)))
+        except TimeoutError:
+            return False
         finally:
-            self._waiting[network] -= 1
-            if not self._waiting[network]:
+            here.pop(place, None)
+            if not here and self._waiting.get(network) is here:
                 del self._waiting[network]
+        return True
 
     def _is_right(self, authorization: str) -> bool:
         scheme, _, encoded = authorization.partition(" ")

@@ -178,7 +178,8 @@ class Gate:
         address = (scope.get("client") or ("",))[0]
         verdict = await self._admission.judge(headers.get("authorization"), token=token, address=address)
         if verdict is Verdict.TOO_MANY:
-            wait = {"Retry-After": str(RETRY_S)}
+            # Closed, or what else lies on the connection would come as the newest at once.
+            wait = {"Retry-After": str(RETRY_S), "Connection": "close"}
             return PlainTextResponse("too many passwords at once: try again later", 429, headers=wait)
         if verdict is Verdict.REFUSED:
             challenge = {"WWW-Authenticate": 'Basic realm="imagine-bot", charset="UTF-8"'}

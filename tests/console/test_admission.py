@@ -139,19 +139,38 @@ async def test_guesser_makes_strangers_wait_a_little_and_locks_nobody_out(
     assert set(await asyncio.gather(*guesser, *honest)) == {Verdict.REFUSED}
 
 
-async def test_address_with_too_many_waiting_is_sent_away_at_once_and_others_are_not(
+async def test_oldest_at_an_address_with_too_many_waiting_are_sent_away_at_once_and_nobody_else(
     admission: Admission, sleeper: Sleeper
 ) -> None:
-    guesses = [asyncio.create_task(admission.judge(WRONG, token="", address=HERE)) for _ in range(MAX_WAITING_HERE)]
+    def guess(authorization: str, address: str = HERE) -> asyncio.Task[Verdict]:
+        return asyncio.create_task(admission.judge(authorization, token="", address=address))
+
+    other = guess(RIGHT, ELSEWHERE)
+    oldest = [guess(RIGHT), guess(WRONG)]
+    others = [guess(WRONG) for _ in range(MAX_WAITING_HERE - 2)]
     await asyncio.sleep(0)
-    assert await admission.judge(WRONG, token="", address=HERE) is Verdict.TOO_MANY
-    assert await admission.judge(RIGHT, token="", address=HERE) is Verdict.TOO_MANY
-    other = asyncio.create_task(admission.judge(RIGHT, token="", address=ELSEWHERE))
+    honest = [guess(RIGHT), guess(RIGHT)]
+    assert await asyncio.gather(*oldest) == [Verdict.TOO_MANY] * 2  # whatever they brought: it was not compared
+    assert not any(each.done() for each in (other, *others, *honest))
+    assert max(sleeper.waits) <= MAX_WAIT_S
+    sleeper.may_wake.set()
+    assert await asyncio.gather(other, *honest) == [Verdict.ADMITTED] * 3
+    assert set(await asyncio.gather(*others)) == {Verdict.REFUSED}
+    assert admission._waiting == {}
+
+
+async def test_flood_of_guesses_has_no_more_compared_than_there_is_room_for(
+    admission: Admission, sleeper: Sleeper
+) -> None:
+    flood = [asyncio.create_task(admission.judge(WRONG, token="", address=HERE)) for _ in range(1100)]
+    await asyncio.sleep(0)
+    honest = asyncio.create_task(admission.judge(RIGHT, token="", address=HERE))
     await asyncio.sleep(0)
     sleeper.may_wake.set()
-    assert await other is Verdict.ADMITTED
-    await asyncio.gather(*guesses)
-    assert await admission.judge(RIGHT, token="", address=HERE) is Verdict.ADMITTED
+    assert await honest is Verdict.ADMITTED
+    verdicts = await asyncio.gather(*flood)
+    assert verdicts.count(Verdict.REFUSED) == MAX_WAITING_HERE - 1
+    assert verdicts.count(Verdict.TOO_MANY) == 1100 - MAX_WAITING_HERE + 1
 
 
 async def test_request_that_is_given_up_makes_room(admission: Admission, sleeper: Sleeper) -> None:

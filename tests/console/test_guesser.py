@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 
 import httpx
 
+from bot.console.admission import MAX_WAITING_HERE
 from tests.console.conftest import Start, session_at
 
 CONNECTIONS = 100
 PATIENCE_S = 3
+QUEUED = 50  # on one connection, one behind the other
 
 
 async def guess(url: str, count: list[int]) -> None:
@@ -48,3 +51,24 @@ async def test_guesser_with_a_hundred_connections_delays_nobody_for_long_and_lea
         assert len([line for line in told if "127.0.0.2" in line]) == 1, told
         assert len([line for line in told if "127.0.0.1" in line]) == 1, told
         assert "guess" not in service.output
+
+
+async def test_guesses_that_queue_on_hundreds_of_connections_keep_nobody_of_that_address_out(start: Start) -> None:
+    guesses = QUEUED * (
+        b"GET /console/state HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Authorization: Basic " + base64.b64encode(b":guess") + b"\r\n\r\n"
+    )
+    async with start(console__password="right") as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        guessing = [await asyncio.open_connection(host, int(port)) for _ in range(3 * MAX_WAITING_HERE)]
+        for _, writer in guessing:
+            writer.write(guesses)
+        answers = await asyncio.gather(*(reader.read() for reader, _ in guessing[:MAX_WAITING_HERE]))
+        for answer in answers:  # the oldest gave way, and with each what else lay on its connection
+            assert answer.startswith(b"HTTP/1.1 429 ") and answer.count(b"HTTP/1.1") == 1
+        began_at = time.monotonic()
+        async with httpx.AsyncClient(base_url=service.url, trust_env=False) as ann:
+            honest = await ann.get("/console/state", auth=("", "right"))
+        assert honest.status_code == 200 and time.monotonic() - began_at < PATIENCE_S
+        for _, writer in guessing:
+            writer.close()
