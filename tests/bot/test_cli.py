@@ -191,13 +191,14 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
         (["a cat", "--image", "gone.png"], "gone.png cannot be read: No such file or directory"),
         (["a cat", "--image", "."], ". cannot be read: Is a directory"),
-        (["a cat", "--image", os.devnull], "image is empty"),
+        (["a cat", "--image", "empty.webp"], "image is empty"),
         (["a cat", "--image", __file__], "image cannot be read as a PNG, JPEG or WebP picture"),
         (["a cat", "--strength", "0.5"], "strength needs an image to start from"),
         (["a cat", "-o", "cat.jpg"], "cat.jpg: pictures are written as PNG; end the name in .png"),
     ],
 )
 def test_draw_refuses_in_one_line(clean_place: Path, arguments: list[str], says: str) -> None:
+    (clean_place / "empty.webp").touch()
     assert refusal(draw(*arguments)) == f"✘ {says}"
     assert not list(clean_place.glob("*.png"))
 
