@@ -542,9 +542,9 @@ def test_a_password_or_token_that_is_no_text_is_refused(monkeypatch: pytest.Monk
         load_token(DiscordConfig())
 
 
-def test_a_password_in_the_environment_is_read_as_utf8_whatever_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PASSWORD_ENV, "密码".encode().decode("ascii", "surrogateescape"))
-    password = load_password(load_config()[0].console)
+def test_a_password_is_read_as_utf8_whatever_the_locale() -> None:
+    as_ascii = SecretStr("密码".encode().decode("ascii", "surrogateescape"))
+    password = load_password(ConsoleConfig(password=as_ascii))
     assert password is not None and password.get_secret_value() == "密码"
 
 
