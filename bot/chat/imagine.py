@@ -88,12 +88,12 @@ class Imagine:
                     async with desk.reply.opening(placed):
                         job = await desk.service.card_placed(job, placed)
                         opened = await desk.reply.open(interaction, job, standing)
-            except Exception:
-                if not is_answered:  # nobody would see the job
+            except discord.HTTPException as error:
+                if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
                     with contextlib.suppress(Exception):
                         await submitting
                     await desk.service.card_deleted(FRONTEND, reply_to.key)
-                raise
+                raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
         if opened is Opened.GONE:
             await desk.service.card_deleted(FRONTEND, placed.key)
         elif opened is Opened.NOT_YET:

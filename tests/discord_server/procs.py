@@ -116,7 +116,8 @@ class BotProcess:
 
     async def wait_exit(self, timeout: float = 10.0) -> int:
         """Wait until the process ends by itself or by a signal; return its exit code."""
-        await self.changed.wait_for(lambda: self.returncode is not None, timeout, "exit of the bot")
+        told = lambda: f"exit of the bot; its output:\n{self._tail()}\n"  # noqa: E731
+        await self.changed.wait_for(lambda: self.returncode is not None, timeout, told)
         assert self.returncode is not None
         return self.returncode
 
