@@ -135,6 +135,7 @@ async def _serve(
     exits = {"leaving the page": contextlib.AsyncExitStack(), "leaving discord": contextlib.AsyncExitStack()}
     tasks: list[asyncio.Task[None]] = []
     errors: list[BaseException] = []
+    chat: ChatClient | None = None
     try:
         jobs, settings = JobStore(database), SettingStore(database)
         images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
@@ -174,7 +175,7 @@ async def _serve(
         worker = Worker(queue, executor, images, breaker, config.worker, deadline=deadline)
         lag = _LagProbe()
 
-        chat = console = None
+        console = None
         if token is None or config.console.enabled:
             console = await exits["leaving the page"].enter_async_context(
                 Console(
@@ -224,6 +225,8 @@ async def _serve(
     errors = _what_matters([*errors, *_errors_of(tasks)], is_asked_to_stop=stop.is_set())
     if errors:
         _begin_to_end(deadline, config.worker.stop_grace_s + FAREWELLS_S, _exit_code(errors))
+        if chat is not None:  # whoever was just shown "thinking…" is to have a card that the next start finds
+            await farewells.say({"giving answers": chat.desk.finish_answers()}, at_most_s=ANSWERS_S)
     await farewells.cancel(tasks, at_most_s=PARTS_S)
     await farewells.say({name: each.aclose() for name, each in exits.items()}, at_most_s=FRONTENDS_S)
     return errors
