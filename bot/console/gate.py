@@ -233,8 +233,11 @@ async def _for_gradio(
     }
     if entry.body is None:
         return scope, receive
-    if Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    named = Headers(scope=scope)
+    if named.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadBody(400, "the request must be JSON, and say so as its Content-Type")
+    if int(named.get("content-length", "0")) > MAX_BODY_BYTES:  # the protocol lets nothing but a few digits pass
+        raise BadBody(413, "the request is too large")
     body = rewritten(entry.body, await _read(receive), events)
     headers = [(name, value) for name, value in headers if name.lower() not in {b"content-length", b"content-type"}]
     headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

@@ -160,6 +160,18 @@ async def test_upload_that_is_none_is_refused(shared: PageProcess, length: str, 
     assert_quiet(shared, before)
 
 
+@pytest.mark.parametrize("length", ["262145", "99999999999999999999"])
+@pytest.mark.parametrize("path", [PREDICT, JOIN, CALL, NAMED])
+async def test_body_that_is_announced_as_too_large_is_refused_before_it_arrives(
+    shared: PageProcess, path: str, length: str
+) -> None:
+    before = len(shared.lines)
+    async with asyncio.timeout(5):
+        status, _ = await ask(shared.url, "POST", path, headers=[("Content-Length", length)])
+    assert status == 413
+    assert_quiet(shared, before)
+
+
 async def test_forty_one_announced_uploads_block_nobody(shared: PageProcess) -> None:
     host, port = shared.url.removeprefix("http://").rstrip("/").split(":")
     head = (
