@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,16 @@ def is_final(message: MessageView) -> bool:
 async def imagine(discord: Discord, prompt: str = "a red apple", **options: Any) -> Use:
     """The default user asks in the default channel; `steps` is 2 unless given."""
     return await discord.slash(discord.user, discord.channel, "imagine", prompt=prompt, **{"steps": 2, **options})
+
+
+async def imagine_in_order(discord: Discord, prompts: Sequence[str], **options: Any) -> list[Use]:
+    """Ask for several pictures so that the rows have the order of `prompts`: each is stored before the next is sent."""
+    uses = []
+    for prompt in prompts:
+        use = await imagine(discord, prompt, **options)
+        await use.wait(lambda message: message.buttons)
+        uses.append(use)
+    return uses
 
 
 def rows(data_dir: Path, sql: str = "SELECT * FROM jobs ORDER BY id") -> list[dict[str, Any]]:

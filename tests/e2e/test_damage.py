@@ -12,7 +12,7 @@ import pytest
 
 from bot.errors import ExitCode
 from tests.discord_server import BotProcess, Discord
-from tests.e2e.conftest import imagine, is_final, is_result, rows, wait_row
+from tests.e2e.conftest import imagine, imagine_in_order, is_final, is_result, rows, wait_row
 
 
 def change(data_dir: Path, sql: str, *values: object) -> None:
@@ -25,9 +25,7 @@ def change(data_dir: Path, sql: str, *values: object) -> None:
 async def test_rows_that_cannot_be_read_fail_alone_and_every_later_start_works(
     discord: Discord, bot: BotProcess, data_dir: Path
 ) -> None:
-    uses = [await imagine(discord, "[step=3]", steps=2) for _ in range(4)]
-    for use in uses:
-        await use.wait(lambda message: message.buttons)
+    uses = await imagine_in_order(discord, ["[step=3]"] * 4)
     await bot.kill()
     change(data_dir, "UPDATE jobs SET spec = replace(spec, '\"strength\": 1.0', '\"strength\": true') WHERE id = 1")
     change(data_dir, "UPDATE jobs SET spec = '{' WHERE id = 2")

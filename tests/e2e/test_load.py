@@ -76,7 +76,7 @@ async def test_fifty_people_are_served_fairly_and_nobody_is_lost(
         # Somebody holds the GPU until everybody has asked: from then on, order is all up to the bot.
         holder = await imagine(discord, "[hang] [step=0.05]")
         card = await holder.wait(lambda message: message.buttons)
-        uses = await ask(discord, prompt="[step=0.03]", steps=1, seconds=4)
+        uses = await ask(discord, prompt="[step=0.01]", steps=1, seconds=2.5)
         await discord.click(card, "Cancel")
         for use in uses:
             await use.wait(is_result, timeout=120)

@@ -15,7 +15,7 @@ import pytest
 
 from bot.errors import ExitCode
 from tests.discord_server import BotProcess, Discord, Use
-from tests.e2e.conftest import imagine, is_final, is_result, rows, wait_row
+from tests.e2e.conftest import imagine, imagine_in_order, is_final, is_result, rows, wait_row
 
 RUNNING = "[step=0.2]"
 
@@ -28,10 +28,8 @@ async def restart(bot: BotProcess) -> None:
 async def test_kill_while_drawing_and_waiting_keeps_the_order_and_draws_everything_once(
     discord: Discord, bot: BotProcess, data_dir: Path
 ) -> None:
-    uses = [await imagine(discord, f"{RUNNING} {number}", steps=6) for number in range(3)]
-    await uses[0].wait(lambda message: "reading" in message.text or "step" in message.text or message.buttons)
-    await uses[2].wait(lambda message: message.buttons)
-    await asyncio.sleep(0.4)
+    uses = await imagine_in_order(discord, ["[step=0.5] 0", "[step=0.2] 1", "[step=0.2] 2"], steps=6)
+    await wait_row(data_dir, status="running")
     assert [row["status"] for row in rows(data_dir)] == ["running", "queued", "queued"]
     await bot.kill()
     await restart(bot)
@@ -49,9 +47,7 @@ async def test_kill_while_drawing_and_waiting_keeps_the_order_and_draws_everythi
 async def test_job_that_dies_with_the_process_twice_is_failed_and_the_next_one_runs(
     discord: Discord, bot: BotProcess, data_dir: Path
 ) -> None:
-    poison = await imagine(discord, "[hang] [step=0.05]")
-    innocent = await imagine(discord, "innocent")
-    await wait_row(data_dir, 1)
+    poison, innocent = await imagine_in_order(discord, ["[hang] [step=0.05]", "innocent"])
     for attempt in (1, 2):
         await wait_row(data_dir, status="running", attempts=attempt)
         await bot.kill()
@@ -135,7 +131,7 @@ async def test_buttons_work_after_a_restart(discord: Discord, bot: BotProcess) -
 async def test_sigterm_stops_at_the_next_step_and_keeps_the_place(
     discord: Discord, bot: BotProcess, data_dir: Path
 ) -> None:
-    uses = [await imagine(discord, f"[step=0.5] {number}", steps=6) for number in range(2)]
+    uses = await imagine_in_order(discord, [f"[step=0.5] {number}" for number in range(2)], steps=6)
     await wait_row(data_dir, status="running")
     started = time.monotonic()
     assert await bot.stop(timeout=20) == ExitCode.OK
