@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 import typer
 from typer.core import TyperGroup
 
-from bot import bench
+from bot.cli import bench
+from bot.cli.help_format import Command
 from bot.errors import ConfigError, ExitCode, OperatorError
-from bot.usage import Command
 from pipeline.errors import (
     DiskFull,
     EngineDead,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
     from pipeline import GeneratedImage, ImageSpec, Progress
-    from pipeline.cards import ModelCard
+    from pipeline.catalog.model_card import ModelCard
     from pipeline.config import PipelineConfig
 
 PROGRAM: Final = "imagine-bot"
@@ -253,11 +253,11 @@ def draw(
 
     from bot import logs
     from bot.config import LogConfig, load_config
-    from bot.reading import read_text
-    from pipeline import files
-    from pipeline.models import choose_model, demand_means, find_model
-    from pipeline.png import encode_png
-    from pipeline.source import resolve_with_source
+    from bot.text_files import read_text
+    from pipeline.catalog import files
+    from pipeline.catalog.models import choose_model, demand_means, find_model
+    from pipeline.images.init_image import resolve_with_source
+    from pipeline.images.png_metadata import encode_png
 
     try:
         prompt = read_text(prompt)
@@ -321,12 +321,12 @@ def fetch(
 ) -> None:
     """Download the files of a model and compare them with the hub; goes on where an earlier download stopped."""
     from bot import logs
+    from bot.cli.fetch_progress import fetch_and_show
     from bot.config import LogConfig, load_config
-    from bot.fetching import fetch_and_show
-    from pipeline import fetch as hub
-    from pipeline import files
-    from pipeline.hardware import look_at_gpu
-    from pipeline.models import AUTO, MAJICFLUS_V1, find_model
+    from pipeline.catalog import download as hub
+    from pipeline.catalog import files
+    from pipeline.catalog.models import AUTO, MAJICFLUS_V1, find_model
+    from pipeline.device.gpu import look_at_gpu
 
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="error", format=config.log.format), stream=sys.stderr)
@@ -358,8 +358,8 @@ def fetch(
 
 def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:
     """Load a model once, which packs its weights and compiles its code for this graphics card."""
-    from pipeline.models import create_engine
-    from pipeline.speed import PACKED_GB
+    from pipeline.catalog.models import create_engine
+    from pipeline.device.gpu_profile import PACKED_GB
 
     cost = f"{PACKED_GB} GB of disk, some minutes"
     if is_wanted is None:
@@ -387,15 +387,15 @@ def invite(
     config_path: ConfigPath = None,
 ) -> None:
     """Print the link with which an administrator puts the bot on a server."""
-    from bot.chat import probe
     from bot.config import load_config, load_token
+    from bot.frontends.discord_app import preflight
 
     if application_id is None:
         config, _ = load_config(config_path)
         what = "there is no token"
         try:
             if (token := load_token(config.discord)) is not None:
-                application_id, what = probe.application_id(token), "the token does not hold one"
+                application_id, what = preflight.application_id(token), "the token does not hold one"
         except ConfigError as error:
             what = "; ".join(error.problems)
         if application_id is None:
@@ -404,7 +404,7 @@ def invite(
                 "application and run\n  imagine-bot invite --application-id 123456789012345678",
                 ExitCode.USAGE,
             )
-    typer.echo(probe.invite_url(application_id))
+    typer.echo(preflight.invite_url(application_id))
 
 
 def release() -> str:
@@ -507,8 +507,8 @@ def _png_path(output: Path | None, prompt: str, seed: int) -> Path:
 
 def read_upload(path: Path) -> bytes:
     """The picture file to start from, or one byte more of it than it may have."""
-    from bot.reading import read_file
-    from pipeline.source import MAX_SOURCE_BYTES
+    from bot.text_files import read_file
+    from pipeline.images.init_image import MAX_SOURCE_BYTES
 
     try:
         return read_file(path, most_bytes=MAX_SOURCE_BYTES)
@@ -533,8 +533,8 @@ def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
 
 def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
     """Say what the model cannot read of the prompt, in every language, since it is in another one than expected."""
-    from bot.wording import LANGUAGES, wording_for
-    from pipeline.models import unread_of
+    from bot.presentation.wording import LANGUAGES, wording_for
+    from pipeline.catalog.models import unread_of
 
     unread = unread_of(config.models_dir, spec)
     for language in LANGUAGES:
@@ -605,7 +605,7 @@ def peak_resident_mib() -> int | None:
 
 
 async def _check(config_path: Path | None, *, is_offline: bool) -> int:
-    from bot import check as page
+    from bot.cli import check as page
     from bot.logs import redacted
 
     styles = {page.Mark.OK: "green", page.Mark.NOTE: "yellow", page.Mark.PROBLEM: "bold red"}

@@ -28,30 +28,31 @@ from typing import Final
 from pydantic import SecretStr
 
 from bot import logs
-from bot.breaker import Breaker
-from bot.chat.client import ChatClient
 from bot.config import Config, StorageConfig
-from bot.console.server import Console
 from bot.deadline import Deadline
-from bot.delivery import DeliveryLoop
+from bot.delivery.results import DeliveryLoop
 from bot.errors import ExitCode, OperatorError, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.farewell import LEAST_S, Farewells
-from bot.forecast import Pace
-from bot.jobqueue import JobQueue
+from bot.frontends.discord_app.client import ChatClient
+from bot.frontends.web.server import Console
 from bot.jobs import JobStatus
-from bot.service import Service
+from bot.requests.service import Service
+from bot.scheduling.breaker import Breaker
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.worker_pool import Worker
 from bot.store.database import Database, unusable
 from bot.store.horizon import Horizon
-from bot.store.images import ImageStore
-from bot.store.jobstore import DAY_S, JobStore
-from bot.store.settingstore import SettingStore
+from bot.store.image_store import ImageStore
+from bot.store.job_store import DAY_S, JobStore
+from bot.store.key_value_store import SettingStore
 from bot.turns import take_turns
-from bot.worker import Worker
-from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel, files
-from pipeline.hardware import MIB
-from pipeline.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
-from pipeline.outlook import look_ahead
+from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel
+from pipeline.catalog import files
+from pipeline.catalog.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
+from pipeline.device.gpu import MIB
+from pipeline.device.runtime_estimate import look_ahead
 
 log = logging.getLogger(__name__)
 

@@ -36,10 +36,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import ConfigError
-from bot.reading import read_file, read_text
+from bot.text_files import read_file, read_text
+from pipeline.catalog.models import AUTO, MODELS, find_model
 from pipeline.config import WINDOWS_PATHS, PipelineConfig, UserPath, user_data_dir
 from pipeline.errors import HomeUnknown, UnknownModel
-from pipeline.models import AUTO, MODELS, find_model
 
 log = logging.getLogger(__name__)
 

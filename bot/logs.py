@@ -3,7 +3,7 @@
 Every line carries what was bound with `structlog.contextvars` (the job id), also in the GPU thread, which
 runs in a copy of the caller's context. Must not know what is logged: `logging.getLogger(__name__)` with
 `extra={…}` and `structlog.stdlib.get_logger(__name__)` with keywords both arrive here. What a line may say is
-`bot/discretion.py`. Importing does nothing; `setup` does.
+`bot/redaction.py`. Importing does nothing; `setup` does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bot.config import LogConfig
-from bot.discretion import MASK, OUR_PACKAGES, PRINTED, discreet, is_ours, said
+from bot.redaction import MASK, OUR_PACKAGES, PRINTED, discreet, is_ours, said
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Why the queue starts no new job: who paused it, and what was said about it. Pure data, no I/O.
 
 Who paused decides who may end it: an operator's pause lasts until `/admin resume`, one that the machine made ends by
-itself (`bot/breaker.py`). So the kind is never read out of the text that a person typed.
+itself (`bot/scheduling/breaker.py`). So the kind is never read out of the text that a person typed.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Final
 
 from PIL import Image
 
-from pipeline.cards import ModelCard
+from pipeline.catalog.model_card import ModelCard
 from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.spec import ImageSpec

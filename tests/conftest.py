@@ -16,13 +16,13 @@ import pytest
 from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
 from bot.store.database import Database
-from bot.store.images import ImageStore
-from bot.store.jobstore import JobStore
-from bot.store.settingstore import SettingStore
+from bot.store.image_store import ImageStore
+from bot.store.job_store import JobStore
+from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
-from pipeline.hardware import find_gpu
+from pipeline.device.gpu import find_gpu
 
-# As `pipeline.models.create_engine` does: too late there for tests that import torch themselves.
+# As `pipeline.catalog.models.create_engine` does: too late there for tests that import torch themselves.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 PROCESSES = 2

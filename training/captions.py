@@ -50,7 +50,7 @@ SIZES: Final = (0.6, 0.9)  # of a single object, as a share of the picture's sid
 USUAL_STYLE: Final = STYLES.index("flat")
 USUAL_SHARE: Final = 0.75  # of the pictures without variety, if no style is named
 TURN_DEG: Final = 12.0
-# Tints of backgrounds that are not named; their gradients are flat enough for `pipeline.demo.scoring`.
+# Tints of backgrounds that are not named; their gradients are flat enough for `pipeline.bench.image_scoring`.
 TINT_SATURATION: Final = 0.3
 TINT_DARKNESS: Final = 0.08
 GRADIENT_HUES: Final = 0.03  # of the whole circle

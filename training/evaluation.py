@@ -1,6 +1,6 @@
 """Is every concept recognised, does another seed give another drawing, are unknown words seen as unknown?
 
-Judged by the product's own eyes, `pipeline/demo/scoring.py`. Colours, counts, places and pairs are measured on the
+Judged by `pipeline/bench/image_scoring.py`. Colours, counts, places and pairs are measured on the
 product itself: `imagine-bot bench quality`.
 """
 
@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.demo import scoring
+from pipeline.bench import image_scoring
 from training.scenes import OBJECT, compose
 from training.sprites import Atlas
 from training.vocabulary import LANGUAGES, UNKNOWN_IS_DRAWN_AS, Concept, Language
@@ -120,7 +120,7 @@ def unknown(draw: Draw) -> tuple[float, list[tuple[str, str]]]:
 
 def variety(pictures: Tensor) -> Variety:
     """Measure pictures of one prompt, (seed, H, W, RGB) uint8, two or more."""
-    cutouts = [255 * scoring.cutout(_as_seen(Image.fromarray(picture.numpy()))) for picture in pictures]
+    cutouts = [255 * image_scoring.cutout(_as_seen(Image.fromarray(picture.numpy()))) for picture in pictures]
     return Variety(
         picture=_mean_distance([picture.numpy().astype(np.float64) for picture in pictures]),
         thing=_mean_distance(cutouts),
@@ -129,19 +129,19 @@ def variety(pictures: Tensor) -> Variety:
 
 def nearest(picture: Tensor) -> list[str]:
     """Keys of the five most similar concepts, best first. `picture`: (H, W, RGB) uint8."""
-    return [concept.key for concept in scoring.references().nearest(_as_seen(Image.fromarray(picture.numpy())))]
+    return [concept.key for concept in image_scoring.references().nearest(_as_seen(Image.fromarray(picture.numpy())))]
 
 
 def write_references(concepts: Sequence[Concept], atlas: Atlas, folder: Path) -> None:
     """Write what `scoring.py` compares with: names, and a sheet of cutouts (column: concept, row: style)."""
-    side = scoring.CUTOUT_PX
+    side = image_scoring.CUTOUT_PX
     sheet = np.zeros((2 * side, len(concepts) * side, 3), np.uint8)
     for (concept, style), sprite in atlas.number.items():
         placed = {"sprite": sprite, "x": 0.5, "y": 0.5, "size": CUTOUT_SCENE_SIZE, "turn": 0, "side": 1}
         objects = torch.tensor([[[float(placed[name]) for name in OBJECT]]])
         picture = compose(atlas, objects, torch.tensor([[0.0] + [255.0] * 6]))[0].permute(1, 2, 0).cpu()
         pixels = ((picture + 1) * 127.5).round().to(torch.uint8)
-        cut = scoring.cutout(_as_seen(Image.fromarray(pixels.numpy())))
+        cut = image_scoring.cutout(_as_seen(Image.fromarray(pixels.numpy())))
         sheet[style * side : (style + 1) * side, concept * side : (concept + 1) * side] = (cut * 255).round()
     Image.fromarray(sheet).save(folder / "cutouts.png", optimize=True)
     rows = [{"key": concept.key, **{name: list(concept.names[name]) for name in LANGUAGES}} for concept in concepts]
@@ -149,9 +149,9 @@ def write_references(concepts: Sequence[Concept], atlas: Atlas, folder: Path) ->
     (folder / "concepts.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
-def _as_seen(image: Image.Image) -> scoring.Array:
-    return scoring.picture_of(image.tobytes(), *image.size)
+def _as_seen(image: Image.Image) -> image_scoring.Array:
+    return image_scoring.picture_of(image.tobytes(), *image.size)
 
 
-def _mean_distance(arrays: Sequence[scoring.Array]) -> float:
+def _mean_distance(arrays: Sequence[image_scoring.Array]) -> float:
     return float(np.mean([np.sqrt(((one - other) ** 2).mean()) for one, other in combinations(arrays, 2)]))

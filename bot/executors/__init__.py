@@ -8,9 +8,9 @@ from typing import Final
 
 from bot.errors import ConfigError
 from bot.executors.base import Executor
+from pipeline.catalog.models import create_engine
 from pipeline.config import PipelineConfig
-from pipeline.hardware import look_at_gpu
-from pipeline.models import create_engine
+from pipeline.device.gpu import look_at_gpu
 
 __all__ = ["Executor", "create_executor"]
 

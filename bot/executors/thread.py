@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from bot.jobs import StopReason, StopSignal
 from pipeline import Engine, GeneratedImage, ImageSpec, Progress
+from pipeline.catalog.models import create_engine
 from pipeline.config import PipelineConfig
-from pipeline.models import create_engine
 
 T = TypeVar("T")
 

@@ -17,21 +17,21 @@ import pytest
 from bot import app, turns
 from bot.app import assumed_pace, continue_numbers, forget_prompts, history_begins, prune, prune_strays
 from bot.config import Config, LimitsConfig, StorageConfig, WorkerConfig
-from bot.console.reply import ConsoleReply
 from bot.deadline import Deadline
-from bot.delivery import DeliveryLoop
+from bot.delivery.results import DeliveryLoop
 from bot.errors import DatabaseUnusable, ExitCode, StoreUnavailable
 from bot.executors.thread import ThreadExecutor
 from bot.farewell import Farewells
+from bot.frontends.web.frontend import ConsoleReply
 from bot.jobs import Job, JobStatus, Request
-from bot.service import Service
+from bot.requests.service import Service
 from bot.store.database import Database
-from bot.store.images import ImageStore
-from bot.store.jobstore import DAY_S, JobStore, Measurement
-from bot.store.settingstore import SettingStore
+from bot.store.image_store import ImageStore
+from bot.store.job_store import DAY_S, JobStore, Measurement
+from bot.store.key_value_store import SettingStore
 from pipeline import EngineDead, ImageSpec
+from pipeline.catalog.models import find_model
 from pipeline.config import PipelineConfig
-from pipeline.models import find_model
 
 NOW = 1_800_000_000
 

@@ -26,7 +26,7 @@ from bot.jobs import (
     UserKey,
 )
 from bot.store.database import Database
-from bot.store.jobstore import JobStore, Measurement
+from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageOptions, ImageSpec
 
 T = TypeVar("T")

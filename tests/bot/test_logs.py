@@ -50,10 +50,10 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_a_line_is_one_json_object_with_its_extra_fields() -> None:
     stream = set_up()
-    logging.getLogger("bot.worker").info("job %s done", 7, extra={"took_s": 1.5})
+    logging.getLogger("bot.scheduling.worker_pool").info("job %s done", 7, extra={"took_s": 1.5})
     [line] = lines(stream)
     assert line["message"] == "job 7 done"
-    assert (line["level"], line["logger"], line["took_s"]) == ("info", "bot.worker", 1.5)
+    assert (line["level"], line["logger"], line["took_s"]) == ("info", "bot.scheduling.worker_pool", 1.5)
     assert line["timestamp"].endswith("Z")
 
 
@@ -61,13 +61,18 @@ def test_structlog_loggers_arrive_in_the_same_form() -> None:
     stream = set_up()
     structlog.stdlib.get_logger("bot.delivery").warning("late", waited_s=3)
     [line] = lines(stream)
-    assert (line["message"], line["level"], line["logger"], line["waited_s"]) == ("late", "warning", "bot.delivery", 3)
+    assert (line["message"], line["level"], line["logger"], line["waited_s"]) == (
+        "late",
+        "warning",
+        "bot.delivery",
+        3,
+    )
 
 
 def test_every_line_carries_the_job_of_its_context() -> None:
     stream = set_up()
     with structlog.contextvars.bound_contextvars(job=42):
-        logging.getLogger("pipeline.flux.engine").info("drawn")
+        logging.getLogger("pipeline.families.flux.engine").info("drawn")
         logging.getLogger("somelibrary").warning("odd")
     logging.getLogger("bot.app").info("idle")
     assert [line.get("job") for line in lines(stream)] == [42, 42, None]
@@ -75,12 +80,12 @@ def test_every_line_carries_the_job_of_its_context() -> None:
 
 def test_libraries_speak_from_warnings_on_while_we_follow_the_level() -> None:
     stream = set_up("debug")
-    for name in ("bot.worker", "discord.gateway", "aiosqlite", "PIL.PngImagePlugin"):
+    for name in ("bot.scheduling.worker_pool", "discord.gateway", "aiosqlite", "PIL.PngImagePlugin"):
         logging.getLogger(name).debug("debug")
         logging.getLogger(name).warning("warning")
     assert [(line["logger"], line["level"]) for line in lines(stream)] == [
-        ("bot.worker", "debug"),
-        ("bot.worker", "warning"),
+        ("bot.scheduling.worker_pool", "debug"),
+        ("bot.scheduling.worker_pool", "warning"),
         ("discord.gateway", "warning"),
         ("aiosqlite", "warning"),
         ("PIL.PngImagePlugin", "warning"),
@@ -90,7 +95,7 @@ def test_libraries_speak_from_warnings_on_while_we_follow_the_level() -> None:
 def test_a_higher_level_quiets_libraries_too() -> None:
     stream = set_up("error")
     logging.getLogger("discord.gateway").warning("warning")
-    logging.getLogger("bot.worker").warning("warning")
+    logging.getLogger("bot.scheduling.worker_pool").warning("warning")
     assert lines(stream) == []
 
 
@@ -130,7 +135,7 @@ def test_python_warnings_become_log_lines() -> None:
 def test_what_people_typed_shows_at_debug_only(key: str) -> None:
     stream = set_up("debug")
     for level in (logging.DEBUG, logging.INFO, logging.ERROR):
-        logging.getLogger("bot.service").log(level, "accepted", extra={key: "a secret cat"})
+        logging.getLogger("bot.requests.service").log(level, "accepted", extra={key: "a secret cat"})
     assert ["a secret cat" in json.dumps(line) for line in lines(stream)] == [True, False, False]
 
 
@@ -172,7 +177,7 @@ def test_whatever_looks_like_a_discord_token_is_masked(style: str, text: str, se
     [
         "job 7 done in 3.5 s",
         "/channels/123456789012345678/messages/123456789012345678",
-        "pipeline.flux.engine_with_a_long_module_name.and_a_long_function_name_too",
+        "pipeline.families.flux.engine_with_a_long_module_name.and_a_long_function_name_too",
         "https://discord.com/api/v10/applications/123456789012345678/commands",
         "Robot arms and a Bot that draws",
     ],
@@ -208,7 +213,7 @@ def test_a_folded_minute_is_told_without_another_line(clock: FrozenClock) -> Non
     stream = io.StringIO()
     logs.setup(LogConfig(format="console"), stream=stream, clock=clock)
     for _ in range(3):
-        logging.getLogger("bot.console.gate").warning("wrong password from %s", "192.0.2.7")
+        logging.getLogger("bot.frontends.web.security.gate").warning("wrong password from %s", "192.0.2.7")
     logs.tell_folded()
     assert stream.getvalue().count("\n") == 1
     clock.advance(logs.FOLD_S)
@@ -250,15 +255,15 @@ def test_critical_and_canonical_lines_are_never_folded(clock: FrozenClock) -> No
     stream = io.StringIO()
     logs.setup(LogConfig(format="json"), stream=stream, clock=clock)
     for _ in range(20):
-        logging.getLogger("bot.worker").info("job ended", extra={"model": "fake"})
-        logging.getLogger("bot.worker").critical("the engine is dead")
+        logging.getLogger("bot.scheduling.worker_pool").info("job ended", extra={"model": "fake"})
+        logging.getLogger("bot.scheduling.worker_pool").critical("the engine is dead")
     assert len(lines(stream)) == 40
 
 
 def test_canonical_line_of_the_worker_is_the_one_that_is_never_folded() -> None:
     import inspect
 
-    from bot.worker import Worker
+    from bot.scheduling.worker_pool import Worker
 
     assert any(f'"{text}"' in inspect.getsource(Worker) for text in logs.NEVER_FOLDED)
 
@@ -271,7 +276,7 @@ def test_our_lines_about_different_things_are_kept_up_to_a_bound(clock: FrozenCl
     assert len(lines(stream)) == logs.OUR_LINES
     for number in (1, 2):
         with structlog.contextvars.bound_contextvars(job=number):
-            logging.getLogger("bot.worker").error("job failed")
+            logging.getLogger("bot.scheduling.worker_pool").error("job failed")
     assert len(lines(stream)) == logs.OUR_LINES + 2
 
 
@@ -414,10 +419,10 @@ def test_no_error_carries_a_prompt_into_the_log(fail: Callable[[], None], level:
     try:
         fail()
     except BaseException as error:
-        logging.getLogger("bot.console.desk").exception("error at the page")
-        logging.getLogger("bot.worker").error("job failed: %s", error)
-        logging.getLogger("bot.worker").error("job %(id)s: %(error)r", {"id": 7, "error": error})
-        logging.getLogger("bot.worker").error(error)
+        logging.getLogger("bot.frontends.web.handlers").exception("error at the page")
+        logging.getLogger("bot.scheduling.worker_pool").error("job failed: %s", error)
+        logging.getLogger("bot.scheduling.worker_pool").error("job %(id)s: %(error)r", {"id": 7, "error": error})
+        logging.getLogger("bot.scheduling.worker_pool").error(error)
         structlog.stdlib.get_logger("bot.delivery").exception("delivery failed", error=error)
         logging.getLogger("uvicorn.error").error("Exception in ASGI application\n", exc_info=error)
         logging.getLogger("modelscope").error("bad input: %s", error)
@@ -448,7 +453,7 @@ def without_debug(text: str, style: str) -> str:
         lambda: logging.getLogger("gradio").warning("%d of %s", PROMPT),
         lambda: logging.getLogger("asyncio").error(f"Task exception was never retrieved: {ValueError(PROMPT)!r}"),  # noqa: G004
         lambda: logging.getLogger("gradio").warning('zebra "wombat", a literal of a test is no text of the library'),
-        lambda: logging.getLogger("bot.service").warning("accepted", extra={"prompt": PROMPT}),
+        lambda: logging.getLogger("bot.requests.service").warning("accepted", extra={"prompt": PROMPT}),
         lambda: sys.stderr.write(PROMPT + "\n"),
         lambda: sys.stderr.write("first line\n" + PROMPT * 1000),
         lambda: sys.stdout.write(PROMPT),
@@ -527,7 +532,7 @@ def test_the_whole_error_is_shown_at_debug(style: str) -> None:
     try:
         raise ValueError("quokka")
     except ValueError:
-        logging.getLogger("bot.worker").exception("job failed")
+        logging.getLogger("bot.scheduling.worker_pool").exception("job failed")
     assert "quokka" in stream.getvalue()
     assert "quokka" not in without_debug(stream.getvalue(), style)
 

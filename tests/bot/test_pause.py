@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.pause import MAX_TEXT, Pause, PauseKind
-from bot.wording import LANGUAGES, wording_for
+from bot.presentation.wording import LANGUAGES, wording_for
 
 
 @given(st.text())

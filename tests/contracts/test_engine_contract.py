@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.cards import ModelCard
+from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.models import DEMO, FAKE, MODELS, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine, Progress, Stage
 from pipeline.errors import GenerationStopped, InvalidSpec
-from pipeline.models import DEMO, FAKE, MODELS, create_engine
-from pipeline.source import resolve_with_source
+from pipeline.images.init_image import resolve_with_source
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
 
 STEPS = 3
@@ -41,8 +41,8 @@ def config_of(models_dir: Path) -> PipelineConfig:
 
 
 def _random_flux(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
-    from pipeline.flux.engine import FluxEngine
-    from tests.pipeline.flux.random_flux import Sizes, miniature_card, register_miniature, write_random_flux
+    from pipeline.families.flux.engine import FluxEngine
+    from tests.pipeline.families.flux.random_flux import Sizes, miniature_card, register_miniature, write_random_flux
 
     write_random_flux(folder, Sizes(), seed=1)
     register_miniature(folder, Sizes())

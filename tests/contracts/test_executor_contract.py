@@ -15,8 +15,8 @@ from bot.executors.base import Executor
 from bot.executors.thread import ThreadExecutor, _LatestValue
 from bot.jobs import StopReason, StopSignal
 from pipeline import EngineDead, GenerationFailed, GenerationStopped, ImageSpec, Progress, Stage
+from pipeline.catalog.models import create_engine
 from pipeline.config import PipelineConfig
-from pipeline.models import create_engine
 
 job_id: contextvars.ContextVar[int] = contextvars.ContextVar("job_id", default=0)
 

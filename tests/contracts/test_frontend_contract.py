@@ -1,4 +1,4 @@
-"""What every front end promises (`Frontend` in `bot/delivery.py`), asked of each one."""
+"""What every front end promises (`Frontend` in `bot/delivery/results.py`), asked of each one."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, Protocol
 import pytest
 from PIL import Image
 
-from bot.console.desk import Desk
-from bot.console.people import FRONTEND, THIS_MACHINE, Visitor
-from bot.console.reply import ConsoleReply
-from bot.delivery import CardGone, DeliveryDelayed, DeliveryImpossible, Frontend
-from bot.jobqueue import JobQueue
+from bot.delivery.results import CardGone, DeliveryDelayed, DeliveryImpossible, Frontend
+from bot.frontends.web.frontend import ConsoleReply
+from bot.frontends.web.handlers import Desk
+from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.jobs import FailureCode, Job, JobStatus, ReplyTo, Standing, UserKey
-from bot.store.images import ImageStore
-from bot.store.jobstore import Measurement
+from bot.scheduling.job_queue import JobQueue
+from bot.store.image_store import ImageStore
+from bot.store.job_store import Measurement
 from pipeline import ImageOptions, Progress
 from pipeline import Stage as RunStage
-from tests.bot.chat.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
-from tests.console.test_desk import config, desk, queue  # noqa: F401 - fixtures
+from tests.bot.frontends.discord_app.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
+from tests.bot.frontends.web.test_handlers import config, desk, queue  # noqa: F401 - fixtures
 from tests.discord_server import MessageView
 from tests.discord_server.permissions import Permission
 

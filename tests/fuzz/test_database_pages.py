@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from bot.config import LimitsConfig
 from bot.errors import DatabaseUnusable, SchemaTooNew, StoreUnavailable
-from bot.forecast import Pace
-from bot.jobqueue import PAUSE_SETTING, JobQueue
 from bot.jobs import FailureCode, ReplyTo, Request, UserKey
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import PAUSE_SETTING, JobQueue
 from bot.store import preflight
 from bot.store.database import Database, rehearse_migrations
-from bot.store.jobstore import JobStore, Measurement
-from bot.store.settingstore import SettingStore
+from bot.store.job_store import JobStore, Measurement
+from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
 from tests.fuzz.fuzzing import fuzz
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from tests.bot.chat.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
+from tests.bot.frontends.discord_app.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
 from tests.discord_server.client import Option
 from tests.discord_server.interactions import Interaction, Kind
 from tests.fuzz.fuzzing import fuzz

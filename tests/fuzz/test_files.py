@@ -17,22 +17,22 @@ import torch
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot.chat import uploads
 from bot.config import ENV_PREFIX, TOKEN_ENV, Config, DiscordConfig, load_config, load_password, load_token
 from bot.errors import ConfigError
-from bot.store.images import ImageStore
-from pipeline.cards import ModelFile
+from bot.frontends.discord_app import attachments
+from bot.store.image_store import ImageStore
+from pipeline.catalog.files import missing, weights_of
+from pipeline.catalog.model_card import ModelFile
 from pipeline.engine import GeneratedImage
 from pipeline.errors import InvalidSpec
-from pipeline.files import missing, weights_of
-from pipeline.flux.packed_file import open_packed
-from pipeline.flux.packing import ALIGN, Block
-from pipeline.png import encode_png, read_spec
-from pipeline.source import read_source
+from pipeline.images.init_image import read_source
+from pipeline.images.png_metadata import encode_png, read_spec
 from pipeline.spec import ImageSpec
+from pipeline.streaming.block_packing import ALIGN, Block
+from pipeline.streaming.packed_cache import open_packed
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import SECRET, any_of, spoilt_bytes, spoilt_json, texts, to_json
-from tests.pipeline.test_files import card_of
+from tests.pipeline.catalog.test_files import card_of
 
 ROOT = Path(__file__).parents[2]
 Paths = Iterator[Path]
@@ -245,12 +245,14 @@ def test_any_picture_of_a_stranger_is_read_or_refused(data: bytes) -> None:
         assert error.field == "image"
 
 
-@fuzz(100, data=any_of(PICTURES), rung=st.integers(0, uploads.LAST_RUNG), limit_bytes=st.sampled_from([1, 500, 2**20]))
+@fuzz(
+    100, data=any_of(PICTURES), rung=st.integers(0, attachments.LAST_RUNG), limit_bytes=st.sampled_from([1, 500, 2**20])
+)
 def test_any_stored_picture_is_sent_or_counts_as_broken(paths: Paths, data: bytes, rung: int, limit_bytes: int) -> None:
     path = next(paths) / "1.png"
     path.write_bytes(data)
-    with contextlib.suppress(uploads.BrokenPicture):
-        assert uploads.fit(path, limit_bytes=limit_bytes, rung=rung).body
+    with contextlib.suppress(attachments.BrokenPicture):
+        assert attachments.fit(path, limit_bytes=limit_bytes, rung=rung).body
 
 
 @fuzz(100, data=any_of(PICTURES))

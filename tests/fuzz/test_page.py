@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from hypothesis import strategies as st
 
-from bot.console.people import COOKIE
-from tests.console.conftest import DEFAULTS, PageProcess, session_at, start_in
+from bot.frontends.web.identity import COOKIE
+from tests.bot.frontends.web.conftest import DEFAULTS, PageProcess, session_at, start_in
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import (
     ELSEWHERE,

@@ -8,20 +8,20 @@ from collections.abc import Callable
 import pytest
 from hypothesis import strategies as st
 
-from bot.chat import cards as chat_cards
-from bot.chat.address import Address
 from bot.config import LimitsConfig
-from bot.console import cards as page_cards
-from bot.delivery import DeliveryImpossible
-from bot.forecast import Pace
-from bot.jobqueue import PAUSE_SETTING, JobQueue
+from bot.delivery.results import DeliveryImpossible
+from bot.frontends.discord_app import embeds as chat_cards
+from bot.frontends.discord_app.message_ref import Address
+from bot.frontends.web import fragments as page_cards
 from bot.jobs import FailureCode, Job, JobStatus, ReplyTo, Request, Standing, UserKey
 from bot.pause import Pause
+from bot.presentation.wording import wording_for
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import PAUSE_SETTING, JobQueue
 from bot.store import spec_codec
 from bot.store.database import Database
-from bot.store.jobstore import JobStore, Measurement
-from bot.store.settingstore import SettingStore
-from bot.wording import wording_for
+from bot.store.job_store import JobStore, Measurement
+from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import json_values, leaves, spoilt_bytes, spoilt_json, texts, to_json

@@ -14,10 +14,10 @@ import warnings
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from pipeline.flux import formats, integers, kernels
-from pipeline.flux.formats import Format
-from pipeline.flux.random_model import FLUX1, random_transformer
-from pipeline.flux.transformer import Transformer, random_inputs
+from pipeline.bench.random_weights import FLUX1, random_transformer
+from pipeline.families.flux.transformer import Transformer, random_inputs
+from pipeline.streaming import autotune, quantization, triton_int8
+from pipeline.streaming.quantization import Format
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ def rows() -> None:
     for tokens, inputs in itertools.product((4608, 1536), (3072, 12288, 15360)):
         x = torch.randn(tokens, inputs, device="cuda", dtype=torch.bfloat16)
         torch._dynamo.reset()
-        compiled = torch.compile(formats.int8_rows, dynamic=False)
-        seconds = [kernels._seconds(lambda way=way, x=x: way(x)) for way in (compiled, integers.int8_rows)]
+        compiled = torch.compile(quantization.int8_rows, dynamic=False)
+        seconds = [autotune._seconds(lambda way=way, x=x: way(x)) for way in (compiled, triton_int8.int8_rows)]
         shown = ", ".join(f"{1e6 * each:.0f}" for each in (*seconds, 3 * tokens * inputs / 3e12))
         log.info("  %d × %d: %s", tokens, inputs, shown)
 
@@ -73,7 +73,7 @@ def main() -> None:
     rows()
     transformer = random_transformer(FLUX1.dit, Format.INT8, torch.bfloat16, "cuda")
     transformer.multiply_8bit(True)
-    transformer.use_kernels(kernels.fastest_tiles(), fuses_rows=kernels.can_fuse_rows())
+    transformer.use_kernels(autotune.fastest_tiles(), fuses_rows=autotune.can_fuse_rows())
     transformer.place()
     transformer.compile_blocks()
     with torch.no_grad():

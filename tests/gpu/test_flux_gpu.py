@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipeline.cards import ModelCard
+from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.models import DEMO, FLUX1_DEV, create_engine
 from pipeline.config import PipelineConfig
+from pipeline.device.gpu import find_gpu
+from pipeline.device.memory_plan import BYTES_PER_DECODED_PIXEL, RING_SLOTS
 from pipeline.engine import GeneratedImage, Progress, Stage
 from pipeline.errors import GenerationStopped, OutOfMemory
-from pipeline.hardware import find_gpu
-from pipeline.models import DEMO, FLUX1_DEV, create_engine
-from pipeline.plan import BYTES_PER_DECODED_PIXEL, RING_SLOTS
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
 
 if TYPE_CHECKING:
-    from pipeline.flux.engine import FluxEngine
+    from pipeline.families.flux.engine import FluxEngine
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 
@@ -51,8 +51,8 @@ SECOND_START = """
 import hashlib, json, sys, time
 import psutil
 from pipeline.config import PipelineConfig
-from pipeline.flux.engine import FluxEngine
-from pipeline.models import FLUX1_DEV
+from pipeline.families.flux.engine import FluxEngine
+from pipeline.catalog.models import FLUX1_DEV
 from pipeline.spec import ImageSpec
 
 engine = FluxEngine(FLUX1_DEV, PipelineConfig.model_validate(json.loads(sys.argv[1])))
@@ -100,7 +100,7 @@ def gpu() -> None:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA GPU")
-    from pipeline.flux.memory import start_cuda
+    from pipeline.runtime.cuda_memory import start_cuda
 
     log.info("CUDA takes %d MiB by itself", start_cuda() >> 20)
 
@@ -115,7 +115,7 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Full-size files; the transformer is written in 8 bits, which halves the time and is how it rests."""
     import torch
 
-    from tests.pipeline.flux.random_flux import FULL, write_random_flux
+    from tests.pipeline.families.flux.random_flux import FULL, write_random_flux
 
     folder = tmp_path_factory.mktemp("models")
     started_at = time.perf_counter()
@@ -127,7 +127,7 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(models_dir: Path, card: ModelCard) -> Iterator[FluxEngine]:
-    from pipeline.flux.engine import FluxEngine
+    from pipeline.families.flux.engine import FluxEngine
 
     config = PipelineConfig(device="cuda", models_dir=models_dir, vram_limit_mib=LIMIT_MIB)
     for what in ("packed, compiled and loaded", "loaded again"):
@@ -202,11 +202,11 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     """Bit for bit, at both sizes, after a run that was broken off, and with other things in the ring meanwhile."""
     import torch
 
-    from pipeline import files
-    from pipeline.flux.formats import Format
-    from pipeline.flux.kernels import can_fuse_rows, fastest_tiles, is_supported
-    from pipeline.flux.memory import hold_to
-    from pipeline.flux.transformer import Residency, Transformer, random_inputs
+    from pipeline.catalog import files
+    from pipeline.families.flux.transformer import Residency, Transformer, random_inputs
+    from pipeline.runtime.cuda_memory import hold_to
+    from pipeline.streaming.autotune import can_fuse_rows, fastest_tiles, is_supported
+    from pipeline.streaming.quantization import Format
 
     paths = files.weights_of(card.files["dit"], models_dir)
     cache = models_dir / "packed" / f"{card.name}.dit.{kept_as}.safetensors"
@@ -257,10 +257,10 @@ def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
     from diffsynth.models.flux_dit import FluxDiT
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    from pipeline.flux.formats import Format
-    from pipeline.flux.kernels import can_fuse_rows, fastest_tiles, is_supported
-    from pipeline.flux.memory import hold_to
-    from tests.pipeline.flux.accuracy import Course, as_stock_keeps, seeded
+    from pipeline.runtime.cuda_memory import hold_to
+    from pipeline.streaming.autotune import can_fuse_rows, fastest_tiles, is_supported
+    from pipeline.streaming.quantization import Format
+    from tests.pipeline.families.flux.accuracy import Course, as_stock_keeps, seeded
 
     hold_to(torch.cuda.get_device_properties(0).total_memory)
     with sdpa_kernel(SDPBackend.MATH):
@@ -303,10 +303,10 @@ def test_memory_that_the_system_will_not_lock_is_streamed_all_the_same(monkeypat
     import torch
 
     from pipeline.demo.model import SmallDiT
-    from pipeline.flux.formats import Format
-    from pipeline.flux.ring import Ring
-    from pipeline.flux.transformer import random_inputs
-    from tests.pipeline.flux.accuracy import seeded
+    from pipeline.families.flux.transformer import random_inputs
+    from pipeline.streaming.block_ring import Ring
+    from pipeline.streaming.quantization import Format
+    from tests.pipeline.families.flux.accuracy import seeded
 
     cudart = torch.cuda.cudart()
     asked: list[int] = []

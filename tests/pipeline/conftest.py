@@ -1,8 +1,29 @@
-"""What these tests need before any of their modules is imported."""
+"""What these tests need before any of their modules is imported, and a miniature FLUX.1 in the real file layout."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from pipeline.config import PipelineConfig
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is not a bug
 settings.load_profile("no deadline")
+
+
+@pytest.fixture(scope="session")
+def miniature_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the miniature, its weights random; read only."""
+    from tests.pipeline.families.flux.random_flux import Sizes, register_miniature, write_random_flux
+
+    folder = tmp_path_factory.mktemp("miniature")
+    write_random_flux(folder, Sizes(), seed=1)
+    register_miniature(folder, Sizes())
+    return folder
+
+
+@pytest.fixture
+def cpu_config(miniature_dir: Path) -> PipelineConfig:
+    return PipelineConfig(device="cpu", models_dir=miniature_dir)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.speed import CardSpeed
+from pipeline.device.gpu_profile import CardSpeed
 
 
 def measured_card(**changes: Any) -> CardSpeed:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.catalog.models import FAKE
 from pipeline.engine import GeneratedImage, Progress
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, OutOfMemory
 from pipeline.fake import FakeEngine
-from pipeline.models import FAKE
 from pipeline.spec import ImageOptions
 
 

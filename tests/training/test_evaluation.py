@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.demo import scoring
+from pipeline.bench import image_scoring
 from training import evaluation
 from training.__main__ import main
 from training.sprites import Atlas
@@ -24,9 +24,9 @@ def plain(*shades: int) -> torch.Tensor:
 
 def drawn(key: str, *, turn_deg: float = 0.0, is_mirrored: bool = False) -> torch.Tensor:
     """(256, 256, RGB): the reference cutout of a concept in its flat style, on pale blue."""
-    index = [concept.key for concept in scoring.references().concepts].index(key)
-    side = scoring.CUTOUT_PX
-    with Image.open(scoring.FOLDER / "cutouts.png") as sheet:
+    index = [concept.key for concept in image_scoring.references().concepts].index(key)
+    side = image_scoring.CUTOUT_PX
+    with Image.open(image_scoring.FOLDER / "cutouts.png") as sheet:
         cut = sheet.convert("RGB").crop((index * side, side, (index + 1) * side, 2 * side))
     picture = Image.new("RGB", (256, 256), "white")
     picture.paste(cut.resize((160, 160), Image.Resampling.BICUBIC), (48, 48))
@@ -77,7 +77,7 @@ def test_unknown_probes_count_when_they_give_the_thinking_face() -> None:
 def test_references_are_written_as_scoring_reads_them(atlas: Atlas, concepts: list[Concept], tmp_path: Path) -> None:
     evaluation.write_references(concepts, atlas, tmp_path)
     with Image.open(tmp_path / "cutouts.png") as sheet:
-        assert sheet.size == (2 * scoring.CUTOUT_PX, 2 * scoring.CUTOUT_PX)
+        assert sheet.size == (2 * image_scoring.CUTOUT_PX, 2 * image_scoring.CUTOUT_PX)
     rows = json.loads((tmp_path / "concepts.json").read_text("utf-8"))
     assert [row["key"] for row in rows] == [concept.key for concept in concepts]
 

@@ -14,11 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import pipeline.demo
-from pipeline.cards import ModelFile
+from pipeline.catalog.model_card import ModelFile
+from pipeline.catalog.models import DEMO
 from pipeline.config import PipelineConfig
 from pipeline.demo.model import SmallDiT
-from pipeline.flux.engine import FluxEngine
-from pipeline.models import DEMO
+from pipeline.families.flux.engine import FluxEngine
 from pipeline.spec import ImageOptions
 from training import autoencoder, networks, trainer
 from training.__main__ import main

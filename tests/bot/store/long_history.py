@@ -22,13 +22,13 @@ import typer
 
 from bot.app import continue_numbers
 from bot.config import LimitsConfig
-from bot.forecast import Pace
-from bot.jobqueue import JobQueue
 from bot.jobs import FailureCode, ReplyTo, Request, UserKey
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
-from bot.store.images import ImageStore
-from bot.store.jobstore import JobStore
-from bot.store.settingstore import SettingStore
+from bot.store.image_store import ImageStore
+from bot.store.job_store import JobStore
+from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
 
 DAY_S = 86_400

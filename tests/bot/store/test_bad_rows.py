@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from bot.config import LimitsConfig
-from bot.forecast import Pace
-from bot.jobqueue import JobQueue
 from bot.jobs import Delivery, FailureCode, Job, JobStatus, Request, UserKey
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
-from bot.store.jobstore import AWAITED_S, JobStore, Measurement
-from bot.store.settingstore import SettingStore
+from bot.store.job_store import AWAITED_S, JobStore, Measurement
+from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
 
 NOW = 1_800_000_000

@@ -17,7 +17,7 @@ from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, ExitCode, SchemaTooNew, StoreUnavailable
 from bot.store import database as module
 from bot.store.database import Database, Migration, migrations, rehearse_migrations
-from bot.store.images import ImageStore
+from bot.store.image_store import ImageStore
 
 SNAPSHOT = Path(__file__).with_name("schema.sql")
 

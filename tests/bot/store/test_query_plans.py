@@ -10,7 +10,7 @@ import pytest
 from bot.config import LimitsConfig
 from bot.jobs import Delivery, FailureCode, ReplyTo, Request, UserKey
 from bot.store.database import Database, SqlValue
-from bot.store.jobstore import JobStore, Measurement
+from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageSpec
 
 ANN = UserKey(frontend="test", id="ann")

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 import pipeline.demo
+from pipeline.bench.image_scoring import picture_of, references
+from pipeline.catalog.models import DEMO, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.demo.model import SmallDiT, SmallVAEDecoder, SmallVAEEncoder
-from pipeline.demo.scoring import picture_of, references
 from pipeline.engine import Engine, Preview, Progress
-from pipeline.models import DEMO, create_engine
-from pipeline.source import resolve_with_source
+from pipeline.images.init_image import resolve_with_source
 from pipeline.spec import ImageOptions
 
 FOLDER = Path(pipeline.demo.__file__).parent
@@ -57,7 +57,7 @@ def draw(
 
 
 def shrunk(picture: np.ndarray) -> np.ndarray:
-    """As `pipeline.demo.scoring` looks at it."""
+    """As `pipeline.bench.image_scoring` looks at it."""
     return picture_of((picture * 255).round().astype(np.uint8).tobytes(), picture.shape[1], picture.shape[0])
 
 

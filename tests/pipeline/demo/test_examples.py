@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.wording import LANGUAGES, wording_for
+from bot.presentation.wording import LANGUAGES, wording_for
+from pipeline.bench.image_scoring import picture_of, references
+from pipeline.catalog.models import DEMO, create_engine
 from pipeline.config import PipelineConfig
-from pipeline.demo.scoring import picture_of, references
 from pipeline.engine import Engine
-from pipeline.models import DEMO, create_engine
 from pipeline.spec import ImageOptions
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,96 @@
+"""What `imagine-bot fetch` shows while it fetches: bars on a terminal, a line now and then anywhere else.
+
+Fetching itself is `pipeline.catalog.download`; what came of it is said by the command line.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from pipeline.catalog.download import FetchProgress
+from pipeline.catalog.model_card import ModelCard
+from pipeline.config import PipelineConfig
+
+LINE_EVERY_S: Final = 10.0
+LOOK_EVERY_S: Final = 0.2
+
+
+class ProgressLines:
+    """Lines for logs and pipes, at most one in ten seconds."""
+
+    def __init__(self, say: Callable[[str], object], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._latest: FetchProgress | None = None
+        self._said_at = clock()
+        self._said_bytes: int | None = None  # of the line before, for the rate
+
+    def show(self, progress: FetchProgress) -> None:
+        """Take the latest; from any thread."""
+        with self._lock:
+            if self._latest is None or self._latest.is_checking is not progress.is_checking:
+                self._said_bytes = progress.done_bytes
+            self._latest = progress
+
+    def tick(self) -> None:
+        """Say how far it is, if it is time to; called again and again, whether anything arrives or not."""
+        now = self._clock()
+        with self._lock:
+            progress, since_s = self._latest, now - self._said_at
+            if progress is None or since_s < LINE_EVERY_S:
+                return
+            rate = (progress.done_bytes - (self._said_bytes or 0)) / since_s
+            self._said_at, self._said_bytes = now, progress.done_bytes
+        what = "checking" if progress.is_checking else "fetching"
+        done, total = progress.done_bytes / 1e9, progress.total_bytes / 1e9
+        self._say(f"{what}: {done:.2f} of {total:.2f} GB, {rate / 1e6:.1f} MB/s")
+
+
+def fetch_and_show(
+    config: PipelineConfig,
+    card: ModelCard,
+    *,
+    fetch: Callable[..., list[Path]],
+    say: Callable[[str], object],
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Path]:
+    """Run `download.fetch` and show how far it is; the files that were put aside for another content."""
+    console = Console(stderr=True)
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    lines = ProgressLines(say, clock=clock)
+    say("asking the hub which files there are")
+    with bars:
+        fetching = bars.add_task("fetching", total=None)
+        checking = bars.add_task("checking", total=None, visible=False)
+
+        def show(progress: FetchProgress) -> None:
+            bar = checking if progress.is_checking else fetching
+            bars.update(bar, visible=True, total=progress.total_bytes, completed=progress.done_bytes)
+            lines.show(progress)
+
+        # On a thread of its own: the hub's library waits for its downloads to end, and Ctrl-C must not.
+        pool = ThreadPoolExecutor(max_workers=1)
+        future = pool.submit(fetch, card, config.models_dir, endpoint=config.endpoint, on_progress=show)
+        pool.shutdown(wait=False)
+        while not wait([future], timeout=LOOK_EVERY_S).done:
+            if not console.is_terminal:
+                lines.tick()
+        return future.result()

@@ -1,0 +1,344 @@
+"""The Discord client: connects, registers commands when they changed, and routes what Discord tells us.
+
+Owns the connection and the one command error handler. What commands do is in the modules beside it; what
+happens to jobs is `bot/requests/service.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
+
+import aiohttp
+import discord
+import yarl
+from discord import app_commands
+from discord.asset import Asset
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+from pydantic import SecretStr
+
+from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
+from bot.delivery.results import Frontend
+from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
+from bot.frontends.discord_app.commands.admin import AdminCommands
+from bot.frontends.discord_app.commands.generate import Imagine
+from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
+from bot.frontends.discord_app.components import CancelButton
+from bot.frontends.discord_app.frontend import ChatReply
+from bot.frontends.discord_app.interactions import Desk, OptionsOutdated, explain, tell_notes
+from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.permissions import Gate
+from bot.frontends.discord_app.translations import WordingTranslator
+from bot.requests.service import Service
+from bot.store.key_value_store import SettingStore
+
+log = logging.getLogger(__name__)
+
+COMMANDS_SETTING: Final = "discord.commands"  # JSON: where → [hash of what we sent, versions by name]
+GLOBAL: Final = "global"
+PLACE: Final = re.compile(rf"{GLOBAL}|[0-9]{{1,19}}")
+# Longer waits than this are handed to us as RateLimited, so that deliveries can be postponed instead of
+# sleeping inside the library; 30 is the least it takes.
+MAX_RATELIMIT_S: Final = 30.0
+GUILD_WAIT_S: Final = 0.25  # of servers we only want the upload limit, which may come later: do not wait long
+FIRST_RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 60.0
+CANCEL_AGAIN_S: Final = 0.5
+OPTION_TYPES: Final = {  # of all options that our commands have, as JSON
+    discord.AppCommandOptionType.string: str,
+    discord.AppCommandOptionType.integer: int,
+}
+# Gateway close codes that coming back does not mend: bad token, API version, intents.
+FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
+
+
+class ChatClient(discord.AutoShardedClient):
+    """One connection to Discord; use as `async with`. AutoSharded because it asks the API for the gateway."""
+
+    def __init__(self, config: DiscordConfig, *, service: Service, settings: SettingStore) -> None:
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
+        super().__init__(
+            intents=discord.Intents(guilds=True, guild_messages=True),  # the latter for deleted cards only
+            allowed_mentions=discord.AllowedMentions.none(),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            guild_ready_timeout=GUILD_WAIT_S,
+            max_messages=None,
+            max_ratelimit_timeout=MAX_RATELIMIT_S,
+            proxy=proxy_of(config),
+        )
+        self._config = config
+        self._settings = settings
+        self._service = service
+        self._has_been_ready = asyncio.Event()
+        reply = ChatReply(self, service)
+        self.frontend: Frontend = reply
+        self.desk = Desk(service=service, reply=reply, gate=Gate(config))
+        self.tree = Tree(
+            self,
+            allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+        )
+        self.tree.add_command(Imagine(self.desk).command(service.card))
+        for command in PersonalCommands(self.desk).commands():
+            self.tree.add_command(command)
+        self.tree.add_command(AdminCommands(self.desk).group())
+        if config.api_url != DISCORD_API_URL:
+            _move_discord(config.api_url)
+
+    # ── connecting ──────────────────────────────────────────────────────────────────────────────────
+
+    async def run_until_closed(self, token: SecretStr) -> None:
+        """Log in, connect and stay until cancelled; reconnecting is the library's business, the first try is ours.
+
+        Raises:
+            FrontendUnavailable: Discord refuses the token, the intents or the login for good.
+            RuntimeError: the library closed the client, which cannot be opened again.
+        """
+        pause_s = FIRST_RETRY_S
+        while not self.is_closed():
+            try:
+                await _insist_on_cancelling(self._login_and_connect(token))
+            except discord.LoginFailure as error:
+                raise FrontendUnavailable(FRONTEND, "the token is refused; make a new one or correct it") from error
+            except discord.PrivilegedIntentsRequired as error:
+                raise FrontendUnavailable(FRONTEND, str(error)) from error
+            except discord.ConnectionClosed as error:
+                if error.code in FATAL_CLOSE_CODES:
+                    raise FrontendUnavailable(FRONTEND, f"Discord closed the connection: {error}") from error
+                raise
+            except discord.HTTPException as error:
+                if error.status < 500 and error.status != 429:
+                    raise FrontendUnavailable(FRONTEND, f"Discord refuses the login: {error}") from error
+                await self._wait_for_network(error, pause_s)
+            except (
+                discord.GatewayNotFound,
+                discord.RateLimited,
+                aiohttp.ClientError,
+                OSError,
+                TimeoutError,
+            ) as error:
+                await self._wait_for_network(error, pause_s)
+            pause_s = min(pause_s * 2, MAX_RETRY_S)
+        raise RuntimeError("the connection to Discord was closed, and nobody asked for that")
+
+    async def _login_and_connect(self, token: SecretStr) -> None:
+        await self.login(token.get_secret_value())
+        await self.connect()
+
+    async def wait_until_connected(self) -> None:
+        """Wait until Discord has let us in for the first time."""
+        await self._has_been_ready.wait()
+
+    async def setup_hook(self) -> None:
+        """Called by the library between login and connecting; may be called again after a failed start."""
+        if self._config.api_url != DISCORD_API_URL:
+            # A session that cannot be resumed begins again at the library's built-in address.
+            _, url, _ = await self.http.get_bot_gateway()
+            DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
+        self.add_dynamic_items(CancelButton, HistoryButton)
+        await self.tree.set_translator(WordingTranslator())
+        await self._register_commands()
+
+    async def on_ready(self) -> None:
+        """Say once that the bot is there; the library repeats this event after every new session."""
+        if not self._has_been_ready.is_set():
+            log.info("discord ready as %s in %d guild(s)", self.user, len(self.guilds))
+        self._has_been_ready.set()
+
+    async def _wait_for_network(self, error: Exception, pause_s: float) -> None:
+        if self.is_closed():  # the library gave up a connection that it had
+            raise RuntimeError(f"the connection to Discord was closed: {error or type(error).__name__}") from error
+        log.warning("cannot reach Discord, trying again in %.0f s: %s", pause_s, error or type(error).__name__)
+        await self.http.close()
+        self.http.connector = discord.utils.MISSING  # closed with its session; login makes another
+        await asyncio.sleep(pause_s)
+
+    # ── commands ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _register_commands(self) -> None:
+        """Tell Discord our commands wherever it has others, by whatever program; it allows 200 changes a day."""
+        wanted = {str(guild_id): await self._commands_hash() for guild_id in self._config.allowed_guilds} or {
+            GLOBAL: await self._commands_hash()
+        }
+        known = await self._known_commands()
+        for place in {**known, **wanted}:
+            try:
+                if place in wanted and known.get(place) == [wanted[place], await self._versions_at(place)]:
+                    continue
+                await self._register_at(place, is_wanted=place in wanted)
+                versions = await self._versions_at(place) if place in wanted else {}
+            except (discord.Forbidden, discord.NotFound) as error:
+                log.warning("commands cannot be registered at %s, is the bot invited there? %s", place, error)
+                continue
+            except discord.HTTPException as error:
+                if error.status >= 500 or error.status in (401, 429):
+                    raise
+                log.error("Discord does not take the commands at %s now, those it has stay: %s", place, error)
+                continue
+            known = {**known, place: [wanted[place], versions]} if place in wanted else _without(known, place)
+            try:
+                await self._settings.set(COMMANDS_SETTING, json.dumps(known))
+            except StoreUnavailable as error:
+                log.warning("that commands are registered at %s cannot be noted now: %s", place, error)
+            log.info("commands %s at %s", "registered" if place in wanted else "removed", place)
+
+    async def _known_commands(self) -> dict[str, object]:
+        """What was noted of earlier registrations; nothing if that cannot be read: a repeat is harmless."""
+        try:
+            known = await self._settings.get_json(COMMANDS_SETTING)
+        except StoreUnavailable as error:
+            log.warning("which commands Discord has cannot be looked up: %s", error)
+            known = None
+        return {place: what for place, what in _items(known) if PLACE.fullmatch(place)}
+
+    async def _versions_at(self, place: str) -> dict[str, str]:
+        """What Discord has there: a command gets another version whenever anybody changes it."""
+        if place == GLOBAL:
+            commands = await self.http.get_global_commands(self._application_id())
+        else:
+            commands = await self.http.get_guild_commands(self._application_id(), int(place))
+        return {command["name"]: str(command["version"]) for command in commands}
+
+    async def _register_at(self, place: str, *, is_wanted: bool) -> None:
+        guild = None if place == GLOBAL else discord.Object(int(place))
+        if is_wanted and guild is None:
+            await self.tree.sync()
+        elif is_wanted and guild is not None:
+            self.tree.copy_global_to(guild=guild)
+            await self.tree.sync(guild=guild)
+        elif guild is None:  # sync() would send the commands that live in the tree
+            await self.http.bulk_upsert_global_commands(self._application_id(), payload=[])
+        else:
+            self.tree.clear_commands(guild=guild)
+            await self.tree.sync(guild=guild)
+
+    async def _commands_hash(self) -> str:
+        """A hash of everything Discord is told, and of whom it is told about."""
+        translator = self.tree.translator
+        assert translator is not None, "set before commands are registered"
+        payload = [await command.get_translated_payload(self.tree, translator) for command in self.tree.get_commands()]
+        text = json.dumps([self._application_id(), payload], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _application_id(self) -> int:
+        assert self.application_id is not None, "known after login"
+        return self.application_id
+
+    async def on_app_command_completion(self, interaction: discord.Interaction, _command: object) -> None:
+        """After any command, tell its person about results that found no other way."""
+        await tell_notes(interaction, self._service)
+
+    # ── what happens to cards ───────────────────────────────────────────────────────────────────────
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        """Somebody deleted a message; if it was a card, its job is cancelled."""
+        await self._messages_deleted([event.message_id])
+
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        """A moderator cleaned up."""
+        await self._messages_deleted(event.message_ids)
+
+    async def _messages_deleted(self, message_ids: Iterable[int]) -> None:
+        for message_id in message_ids:
+            await self._drop_card(str(message_id))
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """A server removed the bot, or is gone: nobody there waits any more. (An outage is another event.)"""
+        left = [job for job, _ in await self._service.unfinished() if is_of_server(job, guild.id)]
+        log.info("server %s is left, %d job(s) of it are cancelled", guild.id, len(left))
+        for job in left:
+            await self._drop_card(job.reply_to.key)
+
+    async def _drop_card(self, key: str) -> None:
+        with contextlib.suppress(JobAlreadyFinished):  # at this very moment
+            await self._service.card_deleted(FRONTEND, key)
+
+
+class Tree(app_commands.CommandTree[ChatClient]):
+    """The commands, with one gate before and one error handler behind all of them."""
+
+    async def interaction_check(self, interaction: discord.Interaction[ChatClient], /) -> bool:
+        """Turn away servers that are not on the list; what is allowed in a channel the command knows.
+
+        And options that are not the command's: of an earlier release that Discord still shows, or of no client at all.
+        """
+        try:
+            interaction.client.desk.gate.check_server(interaction)
+        except Refusal as refusal:
+            if interaction.type is not discord.InteractionType.autocomplete:
+                await explain(interaction, refusal)
+            return False
+        if not _fits(interaction):
+            if interaction.type is not discord.InteractionType.autocomplete:
+                await explain(interaction, OptionsOutdated())
+            return False
+        return True
+
+    async def on_error(
+        self, interaction: discord.Interaction[ChatClient], error: app_commands.AppCommandError, /
+    ) -> None:
+        """Say privately what went wrong, whatever it was, and then what `on_app_command_completion` says."""
+        if interaction.type is not discord.InteractionType.autocomplete:
+            await explain(interaction, error)
+            await tell_notes(interaction, interaction.client.desk.service)
+
+
+def _fits(interaction: discord.Interaction[ChatClient]) -> bool:
+    """Whether what was given are options of the command, each of its type; an unknown command is the library's to tell.
+
+    The library believes whatever type an option says that it has. What is being typed may be any text yet, in an
+    option that has suggestions.
+    """
+    if not isinstance(command := interaction.command, app_commands.Command):
+        return True
+    data: Any = interaction.data
+    options = data.get("options", [])
+    while options and "options" in options[0]:  # of a subcommand
+        options = options[0]["options"]
+    parameters = {parameter.display_name: parameter for parameter in command.parameters}
+    pairs = [(option, parameters.get(option["name"])) for option in options]
+    is_typing = interaction.type is discord.InteractionType.autocomplete
+    return (not is_typing or any(option.get("focused") for option in options)) and all(
+        parameter is not None
+        and option["type"] == parameter.type.value
+        and (parameter.autocomplete if option.get("focused") else type(option["value"]) is OPTION_TYPES[parameter.type])
+        for option, parameter in pairs
+    )
+
+
+def _move_discord(api_url: str) -> None:
+    """Let the library talk to another Discord: REST and files here, the gateway as that one's API says."""
+    Route.BASE = api_url
+    Asset.BASE = str(yarl.URL(api_url).origin() / "cdn")
+
+
+async def _insist_on_cancelling(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work`; when cancelled, cancel it until it ends.
+
+    The library waits through `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that arrives
+    together with the result (python/cpython#81839): the connection would stay, and the process with it.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
+    await task
+
+
+def _items(stored: object) -> Iterable[tuple[str, object]]:
+    return stored.items() if isinstance(stored, dict) else ()
+
+
+def _without(known: dict[str, object], place: str) -> dict[str, object]:
+    return {name: value for name, value in known.items() if name != place}

@@ -1,0 +1,6 @@
+"""What people type on Discord.
+
+generate.py  /imagine: arguments → Request → service.submit
+personal.py  /queue, /cancel, /history, /show, /quota
+admin.py     /admin: pause, resume, queue, cancel, stats
+"""

@@ -1,0 +1,137 @@
+"""/admin: pause, resume, queue, cancel, stats. Hidden from members by default, checked again when used."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import discord
+from discord import app_commands
+
+from bot.frontends.discord_app.commands.personal import JobId, say_queue
+from bot.frontends.discord_app.embeds import pause_line, relative
+from bot.frontends.discord_app.interactions import Desk, cancel, reader, say, think
+from bot.frontends.discord_app.translations import text
+from bot.pause import MAX_TEXT
+
+GIB: Final = 2**30
+
+
+class AdminCommands:
+    """The commands of those who manage the server."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def group(self) -> app_commands.Group:
+        """Make the group."""
+        group = app_commands.Group(
+            name=text("command-admin-name"),
+            description=text("command-admin-description"),
+            default_permissions=discord.Permissions(manage_guild=True),
+        )
+        pause: app_commands.Command[Any, ..., None] = app_commands.Command(
+            name=text("command-admin-pause-name"),
+            description=text("command-admin-pause-description"),
+            callback=self.pause,
+        )
+        app_commands.describe(reason=text("option-reason-description"))(pause)
+        app_commands.rename(reason=text("option-reason-name"))(pause)
+        cancel: app_commands.Command[Any, ..., None] = app_commands.Command(
+            name=text("command-admin-cancel-name"),
+            description=text("command-admin-cancel-description"),
+            callback=self.cancel,
+        )
+        app_commands.describe(job_id=text("option-id-description"))(cancel)
+        app_commands.rename(job_id=text("option-id-name"))(cancel)
+        group.add_command(pause)
+        group.add_command(
+            app_commands.Command(
+                name=text("command-admin-resume-name"),
+                description=text("command-admin-resume-description"),
+                callback=self.resume,
+            )
+        )
+        group.add_command(
+            app_commands.Command(
+                name=text("command-admin-queue-name"),
+                description=text("command-admin-queue-description"),
+                callback=self.queue,
+            )
+        )
+        group.add_command(cancel)
+        group.add_command(
+            app_commands.Command(
+                name=text("command-admin-stats-name"),
+                description=text("command-admin-stats-description"),
+                callback=self.stats,
+            )
+        )
+        return group
+
+    async def pause(
+        self, interaction: discord.Interaction, reason: app_commands.Range[str, 1, MAX_TEXT] | None = None
+    ) -> None:
+        """Start no new job, on any server; cards of those who wait say why."""
+        self._desk.gate.check_operator(interaction)
+        await think(interaction)
+        pause, wording = await self._desk.service.pause(reason or ""), reader(interaction)
+        await say(interaction, wording.say("admin-paused", paused=pause_line(pause, wording)))
+
+    async def resume(self, interaction: discord.Interaction) -> None:
+        """Start jobs again."""
+        self._desk.gate.check_operator(interaction)
+        await think(interaction)
+        await self._desk.service.resume()
+        await say(interaction, reader(interaction).say("admin-resumed"))
+
+    async def queue(self, interaction: discord.Interaction) -> None:
+        """The queue with the prompts of this server, for moderation."""
+        self._desk.gate.check_manager(interaction)
+        await say_queue(interaction, self._desk, with_prompts=True)
+
+    async def cancel(self, interaction: discord.Interaction, job_id: JobId) -> None:
+        """Cancel anybody's job of this server."""
+        self._desk.gate.check_manager(interaction)
+        await cancel(interaction, self._desk.service, job_id)
+
+    async def stats(self, interaction: discord.Interaction) -> None:
+        """How the service is doing."""
+        self._desk.gate.check_manager(interaction)
+        await think(interaction)
+        service, wording = self._desk.service, reader(interaction)
+        stats = await service.stats()
+        if not service.is_accepting:
+            state = wording.say("admin-state-closing")
+        elif (pause := service.paused) is not None:
+            state = pause_line(pause, wording)
+        else:
+            state = wording.say("admin-state-open")
+        if stats.step_s is None:
+            step = wording.say("admin-step-unknown")
+        else:
+            step = wording.say("admin-step", step_s=f"{stats.step_s:.2f}")
+        lines = wording.say(
+            "admin-stats",
+            model=stats.model,
+            state=state,
+            waiting=stats.waiting,
+            running=stats.running,
+            done=stats.done_today,
+            failed=stats.failed_today,
+            cancelled=stats.cancelled_today,
+            gpu_minutes=round(stats.gpu_s_today / 60),
+            step=step,
+            disk_gib=f"{stats.disk_free_bytes / GIB:.1f}",
+            started_at=relative(int(time.time() - stats.uptime_s)),
+        )
+        if stats.outlook is not None and stats.outlook.plan is not None:
+            plan = stats.outlook.plan
+            lines += "\n" + wording.say(
+                "admin-card",
+                format=stats.outlook.kept_as,
+                resident_gb=f"{plan.resident_bytes / 1e9:.1f}",
+                streamed_gb=f"{plan.streamed_bytes / 1e9:.1f}",
+                link_gb_s=f"{stats.outlook.speed.link_gb_s:.1f}",
+            )
+        await say(interaction, lines)

@@ -1,0 +1,211 @@
+"""What only one person sees: private answers, refusals, errors with an id, results that found no other way.
+
+Every command and button answers through here, so that nobody answers twice or not at all. Sentences are
+`bot/wording`; what everybody sees is `embeds.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import discord
+from discord import app_commands
+
+from bot.errors import Refusal, StoreUnavailable
+from bot.frontends.discord_app.embeds import MAX_CONTENT, relative, units
+from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
+from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.frontends.discord_app.permissions import Gate, is_moderator
+from bot.jobs import Job, JobStatus, UserKey
+from bot.presentation.wording import Wording, wording_for
+from pipeline.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from bot.frontends.discord_app.client import ChatClient
+    from bot.frontends.discord_app.frontend import ChatReply
+    from bot.requests.service import Service
+
+log = logging.getLogger(__name__)
+
+MAX_NOTES: Final = 15  # of one message; the others wait for the next command
+_THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
+
+
+class OptionsOutdated(app_commands.AppCommandError):
+    """A command was used with options that it has not, or with values of another type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What every command and button needs."""
+
+    service: Service
+    reply: ChatReply
+    gate: Gate
+    answering: set[asyncio.Task[Any]] = field(default_factory=set)  # those who were shown "thinking…" wait for them
+
+    async def finish_answers(self) -> None:
+        """Wait until everybody who was shown "thinking…" has an answer; who asks meanwhile is not waited for."""
+        if self.answering:
+            await asyncio.wait(set(self.answering))
+
+
+def desk_of(interaction: discord.Interaction) -> Desk:
+    """The desk of the client that received the interaction, for buttons, which Discord's library creates."""
+    return cast("ChatClient", interaction.client).desk
+
+
+def person(interaction: discord.Interaction) -> UserKey:
+    """Who did this."""
+    return UserKey(frontend=FRONTEND, id=str(interaction.user.id))
+
+
+def reader(interaction: discord.Interaction) -> Wording:
+    """The wording for the person who did this."""
+    return wording_for(interaction.locale.value)
+
+
+async def think(interaction: discord.Interaction) -> None:
+    """Show "thinking…" to one person, as the first await of a command; the next `say` replaces it."""
+    promise_answer(interaction)
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    interaction.extras[_THINKING] = True
+
+
+async def replace(interaction: discord.Interaction) -> None:
+    """Answer a button of a private message; the next `say` replaces that message."""
+    promise_answer(interaction)
+    await interaction.response.defer()
+    interaction.extras[_THINKING] = True
+
+
+async def say(interaction: discord.Interaction, text: str | None = None, **parts: Any) -> None:
+    """Tell one person something, as the first answer or as a later one.
+
+    `parts` are `embed`, `view` and `file` of discord.py's message methods.
+    """
+    if not interaction.response.is_done():
+        await interaction.response.send_message(text, ephemeral=True, **parts)
+    elif interaction.extras.pop(_THINKING, False):
+        file = parts.pop("file", None)
+        await interaction.edit_original_response(content=text, attachments=[file] if file is not None else [], **parts)
+    else:
+        await interaction.followup.send(text or discord.utils.MISSING, ephemeral=True, **parts)
+
+
+@contextlib.asynccontextmanager
+async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
+    """Show "thinking…" to everybody; an error inside takes it away again.
+
+    Yields:
+        The id of the message that will hold the answer.
+    """
+    promise_answer(interaction)
+    answer = await interaction.response.defer(thinking=True)
+    try:
+        if answer is not None and answer.message_id is not None:
+            yield answer.message_id
+        else:
+            yield (await interaction.original_response()).id
+    except Exception:
+        # The next answer through a deferred interaction would replace the placeholder, for everybody to see.
+        with contextlib.suppress(*TROUBLES):
+            await interaction.delete_original_response()
+        raise
+
+
+async def explain(interaction: discord.Interaction, error: Exception) -> None:
+    """Say privately why a command or button did not work; unexpected errors are logged under an id."""
+    wording = reader(interaction)
+    if isinstance(error, app_commands.CommandInvokeError):
+        error = error.original
+    match error:
+        case Refusal():
+            log.info("refused: %s(%s) for %s", type(error).__name__, error, interaction.user.id)
+            text = wording.refusal(error, format_time=relative)
+        case InvalidSpec():
+            log.info("refused: %s for %s", error, interaction.user.id)
+            text = wording.invalid(error)
+        case StoreUnavailable():
+            log.error("refused: the database cannot be used: %s", error)
+            text = wording.say("store-unavailable")
+        case (
+            OptionsOutdated()
+            | app_commands.CommandNotFound()
+            | app_commands.CommandSignatureMismatch()
+            | app_commands.TransformerError()
+        ):
+            # The error itself quotes what was typed.
+            log.warning("%s that Discord still has is not ours any more: %s", _name(interaction), type(error).__name__)
+            text = wording.say("command-outdated")
+        case discord.HTTPException(code=code) if code in VOID_TOKEN_CODES:
+            log.warning("an interaction of %s could not be answered: %s", interaction.user.id, error)
+            return
+        case _:
+            error_id = secrets.token_hex(4)
+            log.error("error %s in %s", error_id, _name(interaction), exc_info=error)
+            text = wording.say("unexpected-error", error_id=error_id)
+    try:
+        await say(interaction, text)
+    except TROUBLES as trouble:
+        log.warning("%s could not be told %r: %s", interaction.user.id, type(error).__name__, trouble)
+
+
+async def tell_notes(interaction: discord.Interaction, service: Service) -> None:
+    """Tell results that could not be delivered; only those that were really said are not told again."""
+    try:
+        if not (jobs := await service.untold(person(interaction))):
+            return
+        wording = reader(interaction)
+        told: list[int] = []
+        text = wording.say("notes-title")
+        for job in jobs[:MAX_NOTES]:
+            longer = f"{text}\n{_note(job, wording)}"
+            if units(longer) > MAX_CONTENT:
+                break
+            told, text = [*told, job.id], longer
+        await say(interaction, text)
+        await service.mark_told(told)
+    except (*TROUBLES, StoreUnavailable) as trouble:
+        log.warning("notes of %s could not be told: %s", interaction.user.id, trouble)
+
+
+async def cancel(interaction: discord.Interaction, service: Service, job_id: int) -> None:
+    """Cancel one's own job, or anybody's where one is a moderator, and say what came of it.
+
+    Raises:
+        JobNotFound, NotYourJob, JobAlreadyFinished
+    """
+    await think(interaction)
+    job = await service.job(job_id)
+    job = await service.cancel(job_id, by=person(interaction), is_moderator=is_moderator(interaction, job))
+    key = "cancel-done" if job.status is JobStatus.CANCELLED else "cancel-stopping"  # within one step
+    await say(interaction, reader(interaction).say(key, job_id=job.id))
+
+
+def promise_answer(interaction: discord.Interaction) -> None:
+    """Let the process not end before the task that answers does: "thinking…" would stay for a quarter of an hour."""
+    task = asyncio.current_task()
+    assert task is not None, "discord.py runs every command and button in a task of its own"
+    answering = desk_of(interaction).answering
+    answering.add(task)
+    task.add_done_callback(answering.discard)
+
+
+def _note(job: Job, wording: Wording) -> str:
+    if job.status is JobStatus.DONE:
+        return wording.say("note-done", job_id=job.id)
+    if job.failure_code is not None:
+        return wording.say("note-failed", job_id=job.id, reason=wording.failure(job.failure_code))
+    return wording.say("note-cancelled", job_id=job.id)
+
+
+def _name(interaction: discord.Interaction) -> str:
+    command = interaction.command
+    return f"/{command.qualified_name}" if command is not None else str(interaction.custom_id)

@@ -1,0 +1,80 @@
+"""Where a job's card stands on Discord: what `ReplyTo.address` holds, and how old the card is. Pure.
+
+No secrets in it: it is stored with the job. Writing there is `frontend.py`; who may act on a job because of
+where it stands is `permissions.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import discord
+
+from bot.delivery.results import DeliveryImpossible
+from bot.jobs import Job, ReplyTo
+
+FRONTEND: Final = "discord"
+# Discord limits edits of messages older than an hour (code 30046): leave those edits to results.
+OLD_CARD_S: Final = 3600.0
+MAX_ID: Final = 2**63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One message, its person and the language of its server.
+
+    message_id: None if the process was killed before Discord had said which message holds the answer.
+    """
+
+    channel_id: int
+    message_id: int | None
+    guild_id: int | None
+    user_id: int
+    locale: str
+
+    @classmethod
+    def read(cls, reply_to: ReplyTo) -> Address:
+        """Parse what `reply_to` wrote, in this release or a later one.
+
+        Raises:
+            DeliveryImpossible: it is damaged.
+        """
+        try:
+            stored = json.loads(reply_to.address)
+            address = cls(**{field.name: stored[field.name] for field in dataclasses.fields(cls)})
+            ids = [address.channel_id, address.user_id]
+            ids += [each for each in (address.message_id, address.guild_id) if each is not None]
+            if not all(type(each) is int and 0 <= each < MAX_ID for each in ids) or type(address.locale) is not str:
+                raise ValueError("an id or the language is of another type")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise DeliveryImpossible(f"where to answer cannot be read: {type(error).__name__}") from error
+        return address
+
+    def reply_to(self, interaction_id: int | None = None) -> ReplyTo:
+        """Pack it for the job's row; the message id is the key under which deletions are reported.
+
+        Until there is a message, the interaction's id is the key.
+        """
+        key = interaction_id if self.message_id is None else self.message_id
+        return ReplyTo(frontend=FRONTEND, key=str(key), address=json.dumps(dataclasses.asdict(self)))
+
+    @property
+    def is_old(self) -> bool:
+        """Whether edits of this message are limited."""
+        if self.message_id is None:
+            return False
+        age = discord.utils.utcnow() - discord.utils.snowflake_time(self.message_id)
+        return age.total_seconds() > OLD_CARD_S
+
+
+def is_of_server(job: Job, guild_id: int | None) -> bool:
+    """Whether the job was asked for on this server; never true of direct messages and other front ends."""
+    if guild_id is None or job.reply_to.frontend != FRONTEND:
+        return False
+    try:
+        return Address.read(job.reply_to).guild_id == guild_id
+    except DeliveryImpossible:
+        return False

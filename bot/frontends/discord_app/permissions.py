@@ -1,0 +1,115 @@
+"""Who may use the bot where, answered from memory, so that it can be asked before the first await.
+
+What depends on counts and history (queue, quota) is `Service.submit`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import discord
+
+from bot.config import DiscordConfig
+from bot.errors import Refusal
+from bot.frontends.discord_app.message_ref import Address, is_of_server
+from bot.jobs import Job
+
+# Flag of discord.py → key of its name in bot/wording.
+PERMISSION_KEYS: Final = {
+    "view_channel": "permission-view-channel",
+    "send_messages": "permission-send-messages",
+    "send_messages_in_threads": "permission-send-messages-in-threads",
+    "embed_links": "permission-embed-links",
+    "attach_files": "permission-attach-files",
+}
+
+
+class ServerNotAllowed(Refusal):
+    """This server is not on the operator's list."""
+
+
+class ChannelNotAllowed(Refusal):
+    """This channel is not on the operator's list."""
+
+    def __init__(self, channels: str) -> None:
+        super().__init__(f"allowed: {channels}")
+        self.channels = channels
+
+
+class PermissionsMissing(Refusal):
+    """The bot cannot answer here; `permissions` are keys of their names."""
+
+    def __init__(self, channel: str, permissions: tuple[str, ...]) -> None:
+        super().__init__(f"{', '.join(permissions)} in {channel}")
+        self.channel, self.permissions = channel, permissions
+
+
+class ManagersOnly(Refusal):
+    """Only members who manage the server may do this."""
+
+
+class ServerNotListed(Refusal):
+    """What concerns every server may only be done from those that the operator listed."""
+
+    def __init__(self, guild_id: int | None) -> None:
+        super().__init__(f"server {guild_id}")
+        self.guild_id = str(guild_id)
+
+
+class Gate:
+    """The operator's lists, and what members and the bot itself may do in a channel."""
+
+    def __init__(self, config: DiscordConfig) -> None:
+        self._guilds = frozenset(config.allowed_guilds)
+        self._channels = config.allowed_channels
+
+    def check_server(self, interaction: discord.Interaction) -> None:
+        """Raises ServerNotAllowed. Direct messages count as no server at all."""
+        if interaction.guild_id is None or (self._guilds and interaction.guild_id not in self._guilds):
+            raise ServerNotAllowed
+
+    def check_channel(self, interaction: discord.Interaction) -> None:
+        """Whether the bot may post a picture here: a thread is allowed where its channel is.
+
+        Raises:
+            ChannelNotAllowed, PermissionsMissing
+        """
+        channel = interaction.channel
+        is_thread = isinstance(channel, discord.Thread)
+        ids = {interaction.channel_id, channel.parent_id if isinstance(channel, discord.Thread) else None}
+        if self._channels and ids.isdisjoint(self._channels):
+            raise ChannelNotAllowed(" ".join(f"<#{channel_id}>" for channel_id in self._channels[:10]))
+        needed = set(PERMISSION_KEYS) - {"send_messages" if is_thread else "send_messages_in_threads"}
+        granted = interaction.app_permissions
+        missing = [key for flag, key in PERMISSION_KEYS.items() if flag in needed and not getattr(granted, flag)]
+        if missing and not granted.administrator:
+            raise PermissionsMissing(f"<#{interaction.channel_id}>", tuple(missing))
+
+    def check_manager(self, interaction: discord.Interaction) -> None:
+        """Raises ManagersOnly; the command is hidden from others, but a server's settings may show it."""
+        if not (interaction.permissions.manage_guild or interaction.permissions.administrator):
+            raise ManagersOnly
+
+    def check_operator(self, interaction: discord.Interaction) -> None:
+        """Whether the person may stop the whole machine, for every server that it serves.
+
+        Raises:
+            ManagersOnly
+            ServerNotListed: the operator did not list this server, and it is not the only one.
+        """
+        self.check_manager(interaction)
+        if interaction.guild_id not in self._guilds and len(interaction.client.guilds) != 1:
+            raise ServerNotListed(interaction.guild_id)
+
+
+def is_moderator(interaction: discord.Interaction, job: Job) -> bool:
+    """Whether the person may cancel this job of anybody.
+
+    That needs “Manage Server” on the job's own server, or “Manage Messages” in the channel where the card stands:
+    Discord tells the permissions of the channel where the person acts, so it has to be the same one.
+    """
+    if not is_of_server(job, interaction.guild_id):
+        return False
+    granted = interaction.permissions
+    is_here = Address.read(job.reply_to).channel_id == interaction.channel_id
+    return granted.administrator or granted.manage_guild or (granted.manage_messages and is_here)

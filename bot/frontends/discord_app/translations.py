@@ -1,0 +1,34 @@
+"""Command names, descriptions and choices in the languages of Discord's clients.
+
+`text(key)` marks a string of a command; `WordingTranslator` is asked for it when commands are registered.
+Sentences are `bot/wording`.
+"""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+
+from bot.presentation.wording import wording_for
+
+
+def text(key: str) -> app_commands.locale_str:
+    """A text of a command: English, with the key under which other languages have it."""
+    return app_commands.locale_str(wording_for("en").say(key), key=key)
+
+
+class WordingTranslator(app_commands.Translator):
+    """Looks texts up in `bot/wording`."""
+
+    async def translate(
+        self,
+        string: app_commands.locale_str,
+        locale: discord.Locale,
+        context: app_commands.TranslationContextTypes,
+    ) -> str | None:
+        """The text in `locale`; None where English serves."""
+        key = string.extras.get("key")
+        if key is None:
+            return None
+        said = wording_for(locale.value).say(key)
+        return None if said == string.message else said

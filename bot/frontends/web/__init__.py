@@ -1,0 +1,16 @@
+"""The local page: the only folder that may import gradio.
+
+server.py       starts and stops the page: the port, the password rule, a thread with a loop of its own
+connections.py  how many connections there may be, and which gives way
+protocol.py     one connection: strict about heads, and about time
+security/       what every request has to pass before Gradio or our routes see it
+gradio_page.py  the Gradio part: the form, what its buttons do, and `draw` for scripts. Imported late: it takes seconds
+page.js         the living part: asks for the state, shows jobs, picture and gallery; page.css how it looks
+routes.py       what page.js asks for, and the pictures; no Gradio in it
+handlers.py     what a person at the page may do, in terms of `bot/requests/service.py`
+fragments.py    Job → HTML, in the reader's language. Pure.
+identity.py     who is asking: a cookie, else an address. Pure.
+uploads.py      what people upload to start a picture from
+frontend.py     the Frontend for the page, which looks by itself
+cross_loop.py   from the page's loop to the service's and back
+"""

@@ -1,0 +1,25 @@
+"""The Frontend for the page. Pages look by themselves, so there is nothing to carry to them.
+
+What `bot/delivery` does for Discord by sending, the job table does for the page: whoever opens it, now or after a
+restart, sees the queue, the gallery and what went wrong.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.frontends.web.identity import FRONTEND
+from bot.jobs import Job, ReplyTo, Standing
+
+
+class ConsoleReply:
+    """Shows and delivers jobs that came through the page or its API."""
+
+    name = FRONTEND
+
+    async def show(self, job: Job, standing: Standing) -> None:
+        """Nothing to do: an open page asks for the standing every second."""
+
+    async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
+        """Nothing to send: the picture is in the person's gallery as soon as its row says so."""
+        return job.reply_to

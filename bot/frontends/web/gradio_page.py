@@ -1,0 +1,354 @@
+"""The Gradio part: the form, what its buttons do, and `draw` for scripts.
+
+Importing this imports Gradio, which takes seconds: `server.py` does it in its own thread. The living part of the
+page is `page.js`; what a button means is `handlers.py`. Sentences are `bot/wording`, chosen by the browser.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
+
+import gradio as gr
+from gradio.events import api
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+
+from bot.errors import BotError
+from bot.frontends.web.cross_loop import Ask
+from bot.frontends.web.fragments import file_name
+from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, Desk
+from bot.frontends.web.identity import Visitor, visitor
+from bot.frontends.web.security.bodies import Events
+from bot.frontends.web.security.gate import note
+from bot.frontends.web.uploads import BadUpload, Uploads
+from bot.jobs import JobStatus
+from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, wording_for
+from pipeline.catalog.models import DEMO, ModelCard
+from pipeline.errors import InvalidSpec
+from pipeline.images.init_image import MAX_SOURCE_BYTES
+from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+
+if TYPE_CHECKING:
+    from gradio.block_function import BlockFunction
+    from gradio.state_holder import SessionState
+
+log = logging.getLogger(__name__)
+
+HERE: Final = Path(__file__).parent
+POLL_S: Final = 0.05  # Gradio looks a thousand times a second for work that waits, which takes 6 % of a core all day
+MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio's own queue must hold up nobody
+# Sentences of the form: the browser chooses the language. Those of the living part come with every answer.
+FORM_KEYS: Final = (
+    "console-prompt",
+    "console-prompt-hint",
+    "console-prompt-demo",
+    "console-prompt-english",
+    "console-draw",
+    "console-seed",
+    "console-dice",
+    "console-keep",
+    "console-steps",
+    "console-aspect",
+    "console-model",
+    "console-count",
+    "console-more",
+    "console-source",
+    "console-strength",
+    "console-name",
+    "console-name-hint",
+)
+# Every kind of Chinese that browsers name gets ours, as in `wording_for`.
+LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
+
+
+def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Uploads) -> Events:
+    """Put the page into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
+    blocks, events = _blocks(desk, ask, cards, secret, uploads)
+    blocks.max_threads = MAX_EVENTS
+    blocks.queue(default_concurrency_limit=None, api_open=False)
+    blocks._queue.sleep_when_free = POLL_S
+    blocks.has_launched = True  # Gradio looks where files lie, as if any could come so far
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path="",
+        root_path="",  # every request brings its own; unset, Gradio would look into the environment
+        footer_links=[],
+        run_history=False,
+        allowed_paths=[],
+        show_error=False,
+        max_file_size=MAX_SOURCE_BYTES,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=gr.themes.Default(
+            primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ),
+        css_paths=[HERE / "page.css"],
+        i18n=gr.I18n(
+            **{
+                locale: {key: wording_for(name).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
+                for locale, name in LOCALES.items()
+            }
+        ),
+    )
+    return events
+
+
+class _Discreet(gr.Blocks):
+    """Takes values as `bodies.py` has checked them, and keeps to itself what goes wrong.
+
+    Gradio would look for files in them, which it copies or fetches, and would print what does not fit, prompts too.
+    """
+
+    async def preprocess_data(
+        self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
+    ) -> list[Any]:
+        """Turn what came over HTTP into the arguments of a function.
+
+        Raises:
+            gr.Error: there are too few values or too many; told to the caller alone.
+        """
+        if len(inputs) != len(block_fn.inputs):
+            text = f"data must hold {len(block_fn.inputs)} values, not {len(inputs)}"
+            raise gr.Error(text, print_exception=False)
+        return list(inputs)
+
+    async def postprocess_data(
+        self, block_fn: BlockFunction, predictions: Any, state: SessionState | None
+    ) -> list[Any]:
+        """Turn what a function returned into what is sent.
+
+        A file that `draw` returns stays as it is: Gradio would put its whole address in place of its path, which
+        gradio_client then asks for behind `file=`, and of `http://` in a path some proxies make `http:/`.
+        """
+        if block_fn.api_name == "draw":
+            return list(predictions)
+        return list(await super().postprocess_data(block_fn, predictions, state))
+
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Run an event.
+
+        Raises:
+            gr.Error: for the caller; nothing else, which Gradio would print.
+        """
+        try:
+            output: dict[str, Any] = await super().process_api(*args, **options)
+        except gr.Error:
+            raise
+        except Exception as error:
+            text = f"something went wrong here; its number is {note(error)}"
+            raise gr.Error(text, print_exception=False) from None
+        return output
+
+
+def _blocks(
+    desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
+) -> tuple[gr.Blocks, Events]:
+    card = cards[0]
+    about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
+    shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
+    say = gr.I18n()
+    quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+    blocks = _Discreet(title="imagine-bot", analytics_enabled=False)
+    with blocks:
+        remembered_name = gr.BrowserState("", storage_key="imagine-bot-name", secret="not a secret")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=320):
+                prompt = gr.Textbox(
+                    label=say("console-prompt"),
+                    placeholder=say("console-prompt-hint"),
+                    info=say(about) if about else None,
+                    lines=3,
+                    max_lines=10,
+                    max_length=MAX_PROMPT_CHARS,
+                    autofocus=True,
+                    elem_id="prompt",
+                )
+                button = gr.Button(say("console-draw"), variant="primary", elem_id="draw")
+                said = gr.HTML(elem_id="said", html_template="<div role='status'>${value}</div>")
+                with gr.Row(elem_id="seed-row"):
+                    seed = gr.Number(
+                        RANDOM_SEED, label=say("console-seed"), precision=0, elem_id="seed", min_width=140, scale=3
+                    )
+                    dice = gr.Button(say("console-dice"), size="sm", min_width=80, elem_id="dice")
+                    keep = gr.Button(say("console-keep"), size="sm", min_width=80, elem_id="keep")
+                steps = gr.Slider(1, MAX_STEPS, card.default_steps, step=1, label=say("console-steps"), elem_id="steps")
+                aspect = gr.Radio(
+                    [(say(ASPECT_KEYS[aspect]), aspect.value) for aspect in shapes],
+                    value=Aspect.SQUARE.value,
+                    label=say("console-aspect"),
+                    visible=len(shapes) > 1,
+                    elem_id="aspect",
+                )
+                model = gr.Dropdown(
+                    [(each.title, each.name) for each in cards],
+                    value=card.name,
+                    label=say("console-model"),
+                    visible=len(cards) > 1,
+                    elem_id="model",
+                )
+                count = gr.Slider(1, MAX_COUNT, 1, step=1, label=say("console-count"), elem_id="count")
+                with gr.Accordion(say("console-more"), open=False, elem_id="more"):
+                    source = gr.Image(
+                        type="filepath", sources=["upload", "clipboard"], label=say("console-source"),
+                        height=220, elem_id="source",
+                    )  # fmt: skip
+                    # What `reuse` puts there is no file to Gradio, which would copy it. A subclass would do, had
+                    # Gradio not the habit of writing a .pyi file beside it.
+                    source.postprocess = _as_it_is  # type: ignore[method-assign]
+                    strength = gr.Slider(
+                        0.05, 1, DEFAULT_STRENGTH, step=0.05, label=say("console-strength"), elem_id="strength"
+                    )
+                    name = gr.Textbox(
+                        label=say("console-name"), placeholder=say("console-name-hint"),
+                        max_length=MAX_NAME_CHARS, elem_id="name",
+                    )  # fmt: skip
+            with gr.Column(scale=3, min_width=320):
+                living = gr.HTML(
+                    html_template="<div class='living'></div>",
+                    js_on_load=(HERE / "page.js").read_text("utf-8"),
+                    apply_default_css=False,
+                    elem_id="living",
+                )
+
+        async def draw_from_form(
+            prompt: str,
+            seed: float | None,
+            steps: float | None,
+            aspect: str | None,
+            count: float | None,
+            source: str | None,
+            strength: float | None,
+            name: str | None,
+            model: str | None,
+            request: gr.Request,
+        ) -> str:
+            asker = _asker(request, secret)
+            try:
+                options = ImageOptions.read(
+                    prompt=prompt or "",
+                    seed=seed,
+                    steps=steps,
+                    aspect=aspect,
+                    model=model,
+                    strength=strength if source else None,
+                )
+                upload = None if source is None else uploads.find(asker, source)
+                drawn = await ask(
+                    desk.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
+                )
+            except Exception as error:
+                return _said(desk.explain(error, asker), is_refusal=True)
+            return _said(drawn.text)
+
+        async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
+            asker = _asker(request, secret)
+            try:
+                job = await ask(desk.own(asker, event.job_id))
+                options = desk.options(job)
+                root_path = str(_http(request).scope["root_path"])
+                start = await _offer(await ask(desk.source(job)), asker, uploads, root_path=root_path)
+            except BotError:
+                return [gr.skip()] * 7
+            strength = options.strength or gr.skip()
+            model = options.model or card.name
+            return [options.prompt, job.spec.seed, job.spec.steps, options.aspect, model, start, strength]
+
+        inputs = [prompt, seed, steps, aspect, count, source, strength, name, model]
+        button.click(draw_from_form, inputs, said, **quiet)
+        dice.click(None, None, seed, js=f"() => {RANDOM_SEED}", **quiet)
+        keep.click(
+            None, None, seed,
+            js=f"() => Number(document.querySelector('.picture')?.dataset.seed ?? {RANDOM_SEED})", **quiet,
+        )  # fmt: skip
+        living.reuse(reuse, None, [prompt, seed, steps, aspect, model, source, strength], **quiet)
+        name.change(None, name, remembered_name, js="name => name", **quiet)
+        blocks.load(None, remembered_name, name, js="name => name", **quiet)
+        api(_draw_for_scripts(desk, ask, card, secret), api_name="draw", concurrency_limit=None)
+    numbers = {event.name: number for number, event in blocks.fns.items()}
+    return blocks, Events(form=numbers["draw_from_form"], reuse=numbers["reuse"], draw=numbers["draw"])
+
+
+def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Callable[..., Any]:
+    async def draw(
+        prompt: str, seed: int = RANDOM_SEED, steps: int = card.default_steps, request: gr.Request | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Draw one picture and wait for it: the file, and what draws it again. Queue and limits are the page's."""
+        asker = _asker(request, secret)
+        try:
+            options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps)
+            drawn = await ask(desk.draw(asker, options))
+            job = await ask(desk.ended(asker, drawn.jobs[0].id))
+        except Exception as error:
+            raise gr.Error(desk.explain(error, asker), print_exception=False) from None
+        if job.status is not JobStatus.DONE or (address := await ask(desk.address(job, "png"))) is None:
+            raise gr.Error(desk.ending(job, asker), print_exception=False)
+        spec = job.spec
+        file = {
+            "path": address,
+            "url": f"{str(_http(request).base_url).rstrip('/')}{address}",
+            "orig_name": file_name(job),
+            "mime_type": "image/png",
+            "meta": {"_type": "gradio.FileData"},
+        }
+        settings = {"id": job.id, "prompt": spec.prompt, "seed": spec.seed, "steps": spec.steps}
+        return file, {**settings, "width": spec.width, "height": spec.height, "model": spec.model, "seconds": job.ran_s}
+
+    draw.__annotations__ = get_type_hints(draw)  # Gradio reads the outputs off them and does not resolve them
+    return draw
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _asker(request: gr.Request | None, secret: str) -> Visitor:
+    return visitor(_http(request), secret)
+
+
+def _http(request: gr.Request | None) -> HTTPConnection:
+    assert request is not None and request.request is not None, "set for every event that came over HTTP"
+    return request.request
+
+
+def _said(text: str, *, is_refusal: bool = False) -> str:
+    kind = "refusal" if is_refusal else "answer"
+    # A number of its own: the browser leaves alone, and faded out, what is the same as before.
+    return f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+
+
+async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:
+    """Put a picture of our own where an upload of the browser would lie, and say so as if it had uploaded it."""
+    if picture is None:
+        return None
+    try:
+        name = await uploads.put(asker, picture)
+    except BadUpload:
+        return None
+    return {
+        "path": name,
+        "url": f"{root_path}/gradio_api/file={name}",
+        "orig_name": "start.png",
+        "mime_type": "image/png",
+    }
+
+
+def _whole(field: str, value: object) -> int | None:
+    """A whole number, which JSON may bring as 7.0; None for an emptied field.
+
+    Raises:
+        InvalidSpec
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        raise InvalidSpec(field, "must be a whole number")
+    return int(value)

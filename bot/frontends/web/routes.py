@@ -1,0 +1,141 @@
+"""What `page.js` asks for, the pictures, and uploads: a few small routes beside Gradio's own.
+
+Runs on the page's loop; `ask` carries every question to the service's. Which paths lead here, and what the names in
+them look like, is `paths.py`; who may come this far is `gate.py`.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from bot.errors import BotError
+from bot.frontends.web.cross_loop import Ask
+from bot.frontends.web.handlers import Desk
+from bot.frontends.web.identity import visitor
+from bot.frontends.web.security.gate import Handler
+from bot.frontends.web.uploads import KINDS, BadUpload, Uploads
+from pipeline.errors import InvalidSpec
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL_PX: Final = 320
+# A picture never changes under its address; "private": not for caches that several people share.
+KEPT: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
+NO_PICTURE: Final = "there is no such picture"
+
+
+def routes(desk: Desk, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Handler]:
+    """All of them, by name."""
+
+    def told(handler: Handler) -> Handler:
+        """A refusal is an answer: its sentence, in the reader's language."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except (BotError, InvalidSpec) as error:
+                text = desk.explain(error, visitor(request, secret))
+                return JSONResponse({"text": text, "is_refusal": True}, status_code=409)
+
+        return answer
+
+    async def state(request: Request) -> Response:
+        return JSONResponse(await ask(desk.state(visitor(request, secret))))
+
+    async def gallery(request: Request) -> Response:
+        before = request.query_params.get("before", "")
+        search = request.query_params.get("search", "")
+        before_id = int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None
+        return JSONResponse(await ask(desk.gallery(visitor(request, secret), search=search, before_id=before_id)))
+
+    async def picture(request: Request) -> Response:
+        return HTMLResponse(await ask(desk.picture(visitor(request, secret), _job_id(request))))
+
+    async def cancel(request: Request) -> Response:
+        return JSONResponse({"text": await ask(desk.cancel(visitor(request, secret), _job_id(request)))})
+
+    async def vary(request: Request) -> Response:
+        drawn = await ask(desk.vary(visitor(request, secret), _job_id(request)))
+        return JSONResponse({"text": drawn.text})
+
+    async def dismiss(request: Request) -> Response:
+        await ask(desk.dismiss(visitor(request, secret), _job_id(request)))
+        return JSONResponse({"text": ""})
+
+    async def file(request: Request) -> Response:
+        path = await ask(desk.file(request.path_params["key"], _job_id(request)))
+        is_whole = request.path_params["kind"] == "png"
+        small = None if path is None else await anyio.to_thread.run_sync(_first_byte if is_whole else _thumbnail, path)
+        if path is None or not small:
+            return PlainTextResponse(NO_PICTURE, status_code=404)
+        if is_whole:
+            return FileResponse(path, media_type="image/png", headers=KEPT)
+        return Response(small, media_type="image/webp", headers=KEPT)
+
+    async def upload(request: Request) -> Response:
+        try:
+            name = await uploads.receive(visitor(request, secret), request.headers, request.stream())
+        except BadUpload as bad:
+            return PlainTextResponse(bad.text, status_code=bad.status)
+        return JSONResponse([name])  # what the browser hands back in the form, as Gradio's page expects it
+
+    async def upload_progress(_request: Request) -> Response:
+        """The browser asks how far its upload is; on this page it waits for the answer to the upload itself."""
+        return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+
+    async def uploaded(request: Request) -> Response:
+        """What its own person uploaded, to be looked at in the form; never as anything but a picture."""
+        name = request.path_params["name"]
+        try:
+            path = uploads.find(visitor(request, secret), name)
+        except BotError:
+            return PlainTextResponse(NO_PICTURE, status_code=404)
+        return FileResponse(path, media_type=KINDS[name.rpartition(".")[2]], headers={"Cache-Control": "no-store"})
+
+    return {
+        "state": told(state),
+        "gallery": told(gallery),
+        "picture": told(picture),
+        "cancel": told(cancel),
+        "vary": told(vary),
+        "dismiss": told(dismiss),
+        "file": told(file),
+        "upload": upload,
+        "upload_progress": upload_progress,
+        "uploaded": uploaded,
+    }
+
+
+def _job_id(request: Request) -> int:
+    return int(request.path_params["job_id"])
+
+
+def _thumbnail(path: Path) -> bytes:
+    """Our own PNG, small; nothing if it is damaged or not ours to read. A few milliseconds at 1024²; blocks."""
+    buffer = io.BytesIO()
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+            picture.convert("RGB").save(buffer, format="WEBP", quality=80)
+    except Exception as error:  # readers of picture formats raise anything at all on damaged files
+        log.warning("the picture %s cannot be shown: %s", path.name, type(error).__name__)
+        return b""
+    return buffer.getvalue()
+
+
+def _first_byte(path: Path) -> bytes:
+    """Whether there is a file to be sent; blocks."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1)
+    except OSError as error:
+        log.warning("the picture %s cannot be read: %s", path.name, error.strerror)
+        return b""

@@ -1,0 +1,4 @@
+"""Jobs in, sentences out. Pure.
+
+wording/  every sentence a person reads, in English and Chinese
+"""

@@ -1,0 +1,157 @@
+"""Every sentence a person reads, by language: answers, cards, buttons, and the commands themselves.
+
+The sentences lie in `en.ftl` and `zh-CN.ftl` (Fluent, https://projectfluent.org); this file only looks them
+up. Must not know Discord: a time arrives as text or through `format_time`, a person as text.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from fluent.runtime import FluentBundle, FluentResource
+from fluent.runtime.types import fluent_number
+
+from bot.errors import Refusal
+from bot.jobs import FailureCode, Job
+from bot.pause import Pause
+from pipeline.catalog.vocabulary import Unread
+from pipeline.errors import InvalidSpec
+from pipeline.images.init_image import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS, MAX_WHOLE_PIXELS
+from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
+
+log = logging.getLogger(__name__)
+
+LANGUAGES: Final = ("en", "zh-CN")  # the first has every key; the others fall back to it
+ASPECT_KEYS: Final = {
+    Aspect.SQUARE: "aspect-square",
+    Aspect.PORTRAIT: "aspect-portrait",
+    Aspect.LANDSCAPE: "aspect-landscape",
+    Aspect.PHONE: "aspect-phone",
+    Aspect.WIDE: "aspect-wide",
+}
+
+
+INVALID: Final = frozenset(
+    {"invalid-prompt", "invalid-seed", "invalid-steps", "invalid-aspect", "invalid-image", "invalid-strength"}
+)
+
+
+class Wording:
+    """The sentences of one language."""
+
+    def __init__(self, language: str, bundles: tuple[FluentBundle, ...]) -> None:
+        self.language = language
+        self._bundles = bundles
+
+    def say(self, key: str, **values: str | int) -> str:
+        """Say the sentence `key`. Whole numbers choose the plural and are written without separators.
+
+        Raises:
+            KeyError: no language has this key.
+        """
+        bundle = next((bundle for bundle in self._bundles if bundle.has_message(key)), None)
+        pattern = bundle.get_message(key).value if bundle else None
+        if bundle is None or pattern is None:
+            raise KeyError(key)
+        arguments = {
+            name: fluent_number(value, useGrouping=False) if isinstance(value, int) else value
+            for name, value in values.items()
+        }
+        text, errors = bundle.format_pattern(pattern, arguments)
+        if errors:
+            log.error("wording %s in %s: %s", key, self.language, errors)
+        return str(text)
+
+    def refusal(self, error: Refusal, *, format_time: Callable[[int], str], place: str = "") -> str:
+        """Say why a request is refused: the key is the class name, the values are the error's attributes.
+
+        An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said. At a
+        `place` whose key has a sentence of its own, that one is said.
+        """
+        values: dict[str, str | int] = {}
+        for name, value in vars(error).items():
+            if name.endswith("_at"):
+                values[name] = format_time(value)
+            elif isinstance(value, tuple):
+                values[name] = self.say("list-separator").join(self.say(key) for key in value)
+            else:
+                values[name] = value
+        own = f"{place}-{key_of(type(error))}"
+        return self.say(own if self._bundles[-1].has_message(own) else key_of(type(error)), **values)
+
+    def invalid(self, error: InvalidSpec) -> str:
+        """Say what is wrong with a value that a person typed."""
+        key = f"invalid-{error.field}"
+        if key not in INVALID:
+            return self.say("invalid-value", field=error.field, reason=error.reason)
+        bounds: Mapping[str, int] = {
+            "max_chars": MAX_PROMPT_CHARS,
+            "max_seed": MAX_SEED,
+            "max_steps": MAX_STEPS,
+            "max_image_mib": MAX_SOURCE_BYTES // 2**20,
+            "max_image_megapixels": MAX_SOURCE_PIXELS // 10**6,
+            "max_whole_megapixels": MAX_WHOLE_PIXELS // 10**6,
+        }
+        return self.say(key, **bounds)
+
+    def prompt(self, job: Job) -> str:
+        """What was asked for, as it was typed; a sentence in its place if the row is damaged."""
+        return job.spec.prompt or self.say("prompt-unreadable")
+
+    def unread(self, unread: Unread) -> str:
+        """Say what the model cannot read of a prompt; "" if it can read all of it."""
+        if not unread.characters:
+            return ""
+        return self.say("unread-prompt", count=unread.characters, total=unread.total)
+
+    def settings(self, job: Job) -> str:
+        """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
+        spec = job.spec
+        return self.say(
+            "card-settings",
+            job_id=job.id,
+            seed=spec.seed,
+            steps=spec.steps,
+            width=spec.width,
+            height=spec.height,
+            model=spec.model,
+        )
+
+    def failure(self, code: FailureCode) -> str:
+        """Say why a job failed and what to do about it."""
+        return self.say("failure-" + code.value.replace("_", "-"))
+
+    def pause(self, pause: Pause, *, quote: Callable[[str], str] = str) -> str:
+        """Say that the queue is paused and why; what an operator wrote goes through `quote`."""
+        if pause.is_by_machine:
+            return self.say("card-paused", reason=self.say("pause-" + pause.kind.value.replace("_", "-")))
+        if not pause.text:
+            return self.say("card-paused-by-moderator")
+        return self.say("card-paused", reason=quote(pause.text))
+
+
+def wording_for(locale: str) -> Wording:
+    """The wording for a reader's locale: Chinese of any kind gets zh-CN, everybody else English."""
+    return _load("zh-CN" if locale.lower().startswith("zh") else "en")
+
+
+def key_of(kind: type) -> str:
+    """The key of a class: `QueueFull` → `queue-full`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+@cache
+def _load(language: str) -> Wording:
+    return Wording(language, tuple(_bundle(name) for name in dict.fromkeys((language, LANGUAGES[0]))))
+
+
+@cache
+def _bundle(language: str) -> FluentBundle:
+    bundle = FluentBundle([language], use_isolating=False)  # isolation marks would travel into copied commands
+    bundle.add_resource(FluentResource(Path(__file__).with_name(f"{language}.ftl").read_text("utf-8")))
+    return bundle

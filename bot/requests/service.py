@@ -1,0 +1,362 @@
+"""The one door for front ends: submit, cancel, look. Knows no front end.
+
+Everything a person may ask for passes here, so that a command, a button and a web page obey the same rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from bot.config import LimitsConfig, StorageConfig
+from bot.delivery.results import DeliveryLoop
+from bot.errors import AlreadyUnpacking, JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
+from bot.jobs import Job, JobStatus, ReplyTo, Request, Standing, UserKey
+from bot.pause import Pause
+from bot.scheduling import limits
+from bot.scheduling.job_queue import Clock, JobQueue
+from bot.store.image_store import ImageStore
+from bot.store.job_store import DAY_S, JobStore
+from pipeline.catalog.models import ModelCard
+from pipeline.catalog.vocabulary import NOTHING, Unread
+from pipeline.device.gpu import MIB
+from pipeline.device.runtime_estimate import Outlook
+from pipeline.errors import InvalidSpec
+from pipeline.images.init_image import SourceFile, fit_source, read_header, source_png, unpack
+from pipeline.spec import MAX_SEED, Aspect, ImageOptions, ImageSpec
+
+log = logging.getLogger(__name__)
+
+MAX_UNPACKING: Final = 8  # pictures to start from that wait for each other
+ANY_SOURCE: Final = "0" * 64  # stands for a picture that was not read yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What one person has used of what one person may."""
+
+    used: int
+    limit: int
+    resets_at: int | None  # when one more picture is allowed again; None while there is room
+    active: int
+    active_limit: int
+    cooldown_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """How the service is doing, for its operator. "Today" is the last 24 hours."""
+
+    waiting: int
+    running: int
+    done_today: int
+    failed_today: int
+    cancelled_today: int
+    gpu_s_today: float
+    step_s: float | None  # median of the active model's square pictures; None before any was measured
+    disk_free_bytes: int
+    model: str
+    uptime_s: float
+    outlook: Outlook | None  # of a large model on this card
+
+
+class Service:
+    """What front ends may ask for."""
+
+    def __init__(
+        self,
+        *,
+        card: ModelCard,
+        others: Sequence[ModelCard] = (),
+        jobs: JobStore,
+        queue: JobQueue,
+        delivery: DeliveryLoop,
+        images: ImageStore,
+        limits_config: LimitsConfig,
+        storage: StorageConfig,
+        look_ahead: Callable[[], Outlook | None] = lambda: None,
+        unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING,
+        clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self.card = card
+        self.cards = {each.name: each for each in (card, *others)}  # that may be asked for by name
+        self.is_accepting = True
+        self._jobs = jobs
+        self._queue = queue
+        self._delivery = delivery
+        self._images = images
+        self._limits = limits_config
+        self._storage = storage
+        self._look_ahead = look_ahead
+        self.unread = unread  # what a model cannot read of a prompt
+        self._clock = clock
+        self._monotonic = monotonic
+        self._started = monotonic()
+        self._unpacking: set[UserKey] = set()
+        # One at a time, whoever gave up waiting for it: each takes up to half a gigabyte.
+        self._unpacker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unpack")
+
+    # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
+
+    async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, Standing]:
+        """Accept a request, now or never; the row is on disk when this returns.
+
+        A missing seed is drawn here and stored, so that every picture can be drawn again. `picture` is what `unpack`
+        made of the request, or of another with the same file.
+
+        Raises:
+            Refusal: NotAccepting, StorageFull, or one of `unpack` and `JobQueue.put`.
+            InvalidSpec: a value is out of range for the model.
+        """
+        if not self.is_accepting:
+            raise NotAccepting
+        card = self.card_of(request.options.model)
+        random_seed = secrets.randbelow(MAX_SEED + 1)
+        source = None
+        if request.source is None:
+            spec = card.resolve(request.options, random_seed=random_seed)
+        else:
+            picture = picture or await self.unpack(request)
+            spec, source = await asyncio.to_thread(fit_source, card, request.options, picture, random_seed=random_seed)
+        await self._check_disk()
+        if source is not None:
+            try:
+                await self._images.write_source(spec.source, await asyncio.to_thread(source_png, source))
+            except OSError as error:
+                log.error("a picture to start from cannot be stored: %s", error)
+                raise StorageFull from error
+        try:
+            job = await self._queue.put(request, spec)
+        except StoreUnavailable as error:
+            log.error("a request cannot be stored: %s", error)
+            if error.is_full:
+                raise StorageFull from error
+            raise
+        standing = await self.standing(job)
+        if standing is None:  # claimed and ended in between, or a repeat of an old request
+            standing = Standing(position=None, finish_at=None, is_rough=False)
+        self._delivery.card_is_fresh(job, standing)
+        return job, standing
+
+    async def unpack(self, request: Request) -> Image.Image:
+        """Read the picture that a request starts from, once nothing that costs less speaks against the request.
+
+        Pixels are unpacked one file at a time, and of one person no second file waits for that.
+
+        Raises:
+            Refusal: NotAccepting, StorageFull, AlreadyUnpacking, or one of `JobQueue.check`.
+            InvalidSpec: a value, or the file, cannot be used.
+        """
+        if not self.is_accepting:
+            raise NotAccepting
+        options = replace(request.options, aspect=request.options.aspect or Aspect.SQUARE)
+        self.card_of(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
+        await self._check_disk()
+        await self._queue.check(request)
+        if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
+            raise AlreadyUnpacking
+        self._unpacking.add(request.user)
+        try:
+            header = await asyncio.to_thread(_read_header, request.source or b"")
+            return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
+        finally:
+            self._unpacking.discard(request.user)
+
+    async def _check_disk(self) -> None:
+        try:
+            free_mib = await self._images.free_bytes() // MIB
+        except OSError as error:
+            log.error("requests are refused, since no picture could be stored: %s", error)
+            raise StorageFull from error
+        if free_mib < self._storage.min_free_mib:
+            log.error(
+                "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
+                free_mib,
+                self._storage.min_free_mib,
+            )
+            raise StorageFull
+
+    def card_of(self, model: str | None) -> ModelCard:
+        """The model of that name; without one, the usual one.
+
+        Raises:
+            InvalidSpec: it is not among those that can draw here.
+        """
+        if model is None:
+            return self.card
+        try:
+            return self.cards[model]
+        except KeyError:
+            raise InvalidSpec("model", f"must be one of {', '.join(self.cards)}") from None
+
+    async def cancel(self, job_id: int, *, by: UserKey, is_moderator: bool = False) -> Job:
+        """Cancel a job of one's own, or anybody's as a moderator. A running one stops within a step.
+
+        Raises:
+            JobNotFound, NotYourJob, JobAlreadyFinished
+        """
+        job = await self.job(job_id)
+        if job.user != by and not is_moderator:
+            raise NotYourJob(job_id)
+        return await self._queue.cancel(job_id)
+
+    async def card_placed(self, job: Job, reply_to: ReplyTo) -> Job:
+        """The card of a job that was submitted before it had one now stands at `reply_to`."""
+        try:
+            await self._jobs.move_card(job.id, reply_to)
+        except StoreUnavailable as error:  # the front end knows it, too; only a restart would not
+            log.warning("where the card of job %s stands cannot be stored: %s", job.id, error)
+        return replace(job, reply_to=reply_to)
+
+    def card_not_shown(self, job: Job) -> None:
+        """The front end could not show the card of a job that was just submitted; it is there, and is tried again."""
+        self._delivery.card_is_stale(job)
+
+    async def card_deleted(self, frontend: str, key: str) -> None:
+        """Somebody deleted a card: its job is cancelled and nothing is delivered. Unknown cards are ignored."""
+        await self._delivery.card_deleted(frontend, key)
+
+    def stop_accepting(self) -> None:
+        """Refuse new requests from now on: the process is about to stop."""
+        self.is_accepting = False
+
+    # ── looking ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def job(self, job_id: int) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFound: never existed, or was pruned.
+        """
+        if (job := await self._jobs.get(job_id)) is None:
+            raise JobNotFound(job_id)
+        return job
+
+    async def standing(self, job: Job) -> Standing | None:
+        """Where a job stands now; None once it has ended."""
+        return next((standing for other, standing in await self._queue.standings() if other.id == job.id), None)
+
+    async def unfinished(self) -> list[tuple[Job, Standing]]:
+        """The whole queue: running jobs first, then the waiting ones in their expected order."""
+        return await self._queue.standings()
+
+    async def active(self, user: UserKey) -> list[Job]:
+        """This person's waiting and running jobs, oldest first."""
+        return [job for job in await self._jobs.unfinished() if job.user == user]
+
+    async def history(
+        self, user: UserKey, *, limit: int, before_id: int | None = None, search: str | None = None
+    ) -> list[Job]:
+        """This person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
+        return await self._jobs.history(user, limit=limit, before_id=before_id, search=search)
+
+    async def image_file(self, job: Job) -> Path | None:
+        """The picture of a job; None if it has none, or the file is gone or cannot be read."""
+        return None if job.image_path is None else await self._images.find(job.image_path)
+
+    async def source_file(self, job: Job) -> Path | None:
+        """The picture that a job starts from; None if it starts from none, or the file is gone or cannot be read."""
+        return await self._images.find_source(job.spec.source) if job.spec.source else None
+
+    async def quota(self, user: UserKey) -> Quota:
+        """What this person has used, and when there is room again."""
+        usage = await self._jobs.usage(user, now=int(self._clock()))
+        is_used_up = len(usage.counted_at) >= self._limits.max_images_per_day
+        return Quota(
+            used=len(usage.counted_at),
+            limit=self._limits.max_images_per_day,
+            resets_at=limits.daily_limit_ends_at(usage.counted_at, self._limits) if is_used_up else None,
+            active=usage.active,
+            active_limit=self._limits.max_active_per_user,
+            cooldown_s=self._limits.cooldown_s,
+        )
+
+    async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
+        """The quota of everybody behind cards whose keys begin so, if together they may have as much as `people`."""
+        active, counted_at = await self._jobs.shared_usage(frontend, key_prefix, now=int(self._clock()))
+        limit = self._limits.max_images_per_day * people
+        return Quota(
+            used=len(counted_at),
+            limit=limit,
+            resets_at=counted_at[-limit] + DAY_S if len(counted_at) >= limit else None,
+            active=active,
+            active_limit=self._limits.max_active_per_user * people,
+            cooldown_s=0,
+        )
+
+    async def untold(self, user: UserKey) -> list[Job]:
+        """Results that could not be delivered, to be mentioned on this person's next command, oldest first."""
+        return await self._jobs.untold(user)
+
+    async def failures(self, user: UserKey) -> list[Job]:
+        """What failed in the last 24 hours and this person has not been told of, for front ends that are looked at."""
+        return await self._jobs.failures(user, since=int(self._clock()) - DAY_S)
+
+    async def mark_told(self, job_ids: Sequence[int]) -> None:
+        """The person has been told of these results: do not mention them again."""
+        await self._jobs.mark_told(job_ids, now=int(self._clock()))
+
+    # ── running the place ───────────────────────────────────────────────────────────────────────────
+
+    @property
+    def paused(self) -> Pause | None:
+        """Why no new job is started; None while the queue moves."""
+        return self._queue.paused
+
+    async def pause(self, text: str) -> Pause:
+        """Start no new job until `resume`; the running one goes on, new ones may still be queued.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
+        pause = Pause.by_operator(text)
+        await self._queue.pause(pause)
+        return pause
+
+    async def resume(self) -> None:
+        """Start jobs again, whoever paused.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
+        await self._queue.resume()
+
+    async def stats(self) -> Stats:
+        """How the service is doing."""
+        now = self._clock()
+        unfinished = await self._jobs.unfinished()
+        running = sum(job.status is JobStatus.RUNNING for job in unfinished)
+        totals = await self._jobs.totals(since=int(now) - DAY_S)
+        square = self.card.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
+        pace = await self._queue.measured_pace(square)
+        return Stats(
+            waiting=len(unfinished) - running,
+            running=running,
+            done_today=totals.done,
+            failed_today=totals.failed,
+            cancelled_today=totals.cancelled,
+            gpu_s_today=totals.gpu_s,
+            step_s=None if pace is None else pace.step_s,
+            disk_free_bytes=await self._images.free_bytes(),
+            model=self.card.name,
+            uptime_s=self._monotonic() - self._started,
+            outlook=await asyncio.to_thread(self._look_ahead),
+        )
+
+
+def _read_header(source: bytes | Path) -> SourceFile:
+    """`read_header` of a file that may still lie on the disk, where many may wait without memory; blocks."""
+    try:
+        return read_header(source if isinstance(source, bytes) else source.read_bytes())
+    except FileNotFoundError as error:
+        raise InvalidSpec("image", "is gone") from error

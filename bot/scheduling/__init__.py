@@ -1,0 +1,8 @@
+"""Which job is drawn when, and by whom.
+
+job_queue.py    the bounded queue over the job table: put, claim, cancel, requeue, recover
+worker_pool.py  claim → draw → save → announce
+breaker.py      pauses the queue when drawing or saving keeps failing, and ends that pause
+limits.py       which bound refused a request, and until when. Pure.
+eta.py          order and finish times of waiting jobs. Pure.
+"""

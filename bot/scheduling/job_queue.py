@@ -1,0 +1,377 @@
+"""The bounded queue: put, claim, cancel, requeue, recover, and where every job stands. No wording, no GPU.
+
+The job table is the queue; what is kept here is only what dies with the process: the stop signals and the
+progress of running jobs, and an event that says "look again".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bot.config import LimitsConfig
+from bot.deadline import Deadline
+from bot.errors import JobAlreadyFinished, JobNotFound, Refusal, StoreUnavailable
+from bot.jobs import FailureCode, Job, JobStatus, Request, Standing, StopReason, StopSignal, UserKey
+from bot.pause import Pause
+from bot.scheduling import eta, limits
+from bot.scheduling.eta import Pace
+from bot.store.database import retry_until_stored
+from bot.store.job_store import JobStore, Measurement
+from bot.store.key_value_store import SettingStore
+from pipeline import ImageSpec, InvalidSpec, Progress, Stage
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+
+PAUSE_SETTING: Final = "pause_reason"
+SWEEP_S: Final = 30.0  # look into the table at least this often, whatever the event says
+DEFAULT_RETRY_S: Final = 600  # "try again in …" while the queue is paused
+STEPS_TO_TRUST: Final = 2  # after so many steps a run's own pace beats the medians
+
+
+@dataclass(slots=True)
+class RunningJob:
+    """What is known about a running job beyond its row."""
+
+    job: Job
+    stop: StopSignal
+    since: float  # on the monotonic clock
+    progress: Progress | None = None
+
+
+class JobQueue:
+    """The job table with its bounds, for one process."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        settings: SettingStore,
+        config: LimitsConfig,
+        *,
+        slots: int,
+        assumed_pace: Callable[[ImageSpec], Pace],
+        deadline: Deadline | None = None,
+        clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self._jobs = jobs
+        self._settings = settings
+        self._limits = config
+        self._slots = slots
+        self._assumed_pace = assumed_pace
+        self._listeners: list[Callable[[], None]] = []
+        self._deadline = deadline or Deadline()
+        self._clock = clock
+        self._monotonic = monotonic
+        self._look = asyncio.Event()
+        self._running: dict[int, RunningJob] = {}
+        self._stops: dict[int, StopSignal] = {}
+        self._is_closed = False
+        self._pausing = asyncio.Lock()  # a person and the machine may want to pause at the same moment
+        self.paused: Pause | None = None
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after anything that may move a job or its place."""
+        self._listeners.append(listener)
+
+    async def recover(self, *, max_attempts: int) -> list[Job]:
+        """Settle what the last process left; call once, before anything else. Returns the jobs it had running."""
+        stored = await self._settings.get(PAUSE_SETTING)
+        self.paused = None if stored is None else Pause.from_stored(stored)
+        settled = await self._jobs.recover(max_attempts=max_attempts, now=self._now())
+        self._notify()
+        return settled
+
+    async def put(self, request: Request, spec: ImageSpec) -> Job:
+        """Accept a job or refuse it; a repeated request returns the job it made.
+
+        Raises:
+            Refusal: CoolingDown, TooManyJobs, DailyLimit, QueueFull or JobTooLarge.
+        """
+        limits.check_size(spec, self._limits)
+        bounds = self._limits.model_copy(update={"cooldown_s": 0}) if request.is_more else self._limits
+        while True:
+            job = await self._jobs.insert(
+                request, spec, size_class=eta.size_class(spec), limits=bounds, now=self._now()
+            )
+            if job is not None:
+                self._notify()
+                return job
+            if (earlier := await self._jobs.by_request_key(request.key)) is not None:
+                return earlier
+            if (refusal := await self._refusal(request.user, bounds)) is not None:
+                raise refusal
+            # Room appeared between the two statements: try again.
+
+    async def check(self, request: Request) -> None:
+        """Refuse what `put` would refuse at this moment: a look before work that would be in vain.
+
+        Raises:
+            Refusal: CoolingDown, TooManyJobs, DailyLimit or QueueFull.
+        """
+        bounds = self._limits.model_copy(update={"cooldown_s": 0}) if request.is_more else self._limits
+        refusal = await self._refusal(request.user, bounds)
+        if refusal is not None and await self._jobs.by_request_key(request.key) is None:
+            raise refusal
+
+    async def claim(self, *, may_try: Callable[[Pause], bool] = lambda _pause: False) -> RunningJob | None:
+        """Wait for the next job and start it, also in spite of a pause if `may_try` says so; None once closed."""
+        while not self._is_closed:
+            self._look.clear()
+            try:
+                is_open = self.paused is None or may_try(self.paused)
+                job = await self._jobs.claim(now=self._now()) if is_open else None
+            except StoreUnavailable as error:
+                log.error("no job can be claimed: %s", error)
+                job = None
+            if job is not None and self._is_closed:  # closed while the database worked
+                await self.requeue(job.id)
+                return None
+            if job is not None and (flaw := _flaw(job)) is not None:
+                log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
+                await self.fail(job.id, flaw, ran_s=0.0)
+                continue
+            if job is not None:
+                running = self._running[job.id] = RunningJob(
+                    job, self._stops.setdefault(job.id, StopSignal()), since=self._monotonic()
+                )
+                self._tell()
+                return running
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_S):
+                    await self._look.wait()
+        return None
+
+    def report(self, job_id: int, progress: Progress) -> None:
+        """Remember the latest progress of a running job; progress of any other job is dropped."""
+        if (running := self._running.get(job_id)) is None:
+            return
+        running.progress = progress
+        self._tell()
+
+    async def finish(
+        self, job_id: int, *, image_path: str, image_bytes: int, ran_s: float, measured: Measurement
+    ) -> Job | None:
+        """The picture of a running job is saved."""
+        return await self._end(
+            job_id,
+            lambda: self._jobs.finish(
+                job_id,
+                image_path=image_path,
+                image_bytes=image_bytes,
+                ran_s=ran_s,
+                measured=measured,
+                now=self._now(),
+            ),
+        )
+
+    async def fail(self, job_id: int, code: FailureCode, *, ran_s: float) -> Job | None:
+        """A running job went wrong."""
+        return await self._end(job_id, lambda: self._jobs.fail(job_id, code, ran_s=ran_s, now=self._now()))
+
+    async def cancelled(self, job_id: int, *, ran_s: float) -> Job | None:
+        """A running job came to rest because its person wanted so."""
+        return await self._end(job_id, lambda: self._jobs.cancel_running(job_id, ran_s=ran_s, now=self._now()))
+
+    async def requeue(self, job_id: int) -> Job | None:
+        """A running job stops because the process does: back to its place."""
+        return await self._end(job_id, lambda: self._jobs.requeue(job_id, now=self._now()))
+
+    def leave_to_recovery(self, job_id: int) -> None:
+        """Forget a running job whose row stays as it is: the process ends under it, and the next start settles it."""
+        self._running.pop(job_id, None)
+
+    async def requeue_all(self) -> None:
+        """Send back every job that did not come to rest in time; the process is about to end under it.
+
+        Raises:
+            StoreUnavailable: the rest is for the next start to settle.
+        """
+        for job_id in list(self._running):
+            log.warning("job %s did not stop in time and goes back to its place", job_id)
+            await self.requeue(job_id)
+
+    async def cancel(self, job_id: int) -> Job:
+        """Cancel a waiting job now, or ask a running one to stop within one step.
+
+        Raises:
+            JobNotFound, JobAlreadyFinished
+        """
+        if (job := await self._jobs.cancel_queued(job_id, now=self._now())) is not None:
+            self._notify()
+            return job
+        if (job := await self._jobs.request_cancel(job_id)) is not None:
+            # The claim may not have come back from the database yet; it will find this signal.
+            self._stops.setdefault(job_id, StopSignal()).set(StopReason.USER)
+            self._tell()  # its card says that it stops
+            return job
+        if await self._jobs.get(job_id) is None:
+            raise JobNotFound(job_id)
+        raise JobAlreadyFinished(job_id)
+
+    async def pause(self, pause: Pause) -> None:
+        """Start no new job until `resume`, also after a restart; the running one goes on.
+
+        A pause that the machine made gives way to any other; it never takes the place of one that is there.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
+        async with self._pausing:
+            if pause.is_by_machine and self.paused is not None:
+                return
+            await self._settings.set(PAUSE_SETTING, pause.to_json())
+            self.paused = pause
+        self._notify()
+
+    async def resume(self, only: Pause | None = None) -> None:
+        """Start jobs again; with `only`, if it is this pause that holds them back.
+
+        Raises:
+            StoreUnavailable: nothing changed.
+        """
+        async with self._pausing:
+            if only is not None and self.paused != only:
+                return
+            await self._settings.set(PAUSE_SETTING, None)
+            self.paused = None
+        self._notify()
+
+    def close(self) -> None:
+        """Hand out no more jobs and ask the running ones to stop for the shutdown."""
+        self._is_closed = True
+        for running in self._running.values():
+            running.stop.set(StopReason.SHUTDOWN)
+        self._look.set()
+
+    async def standings(self) -> list[tuple[Job, Standing]]:
+        """Every unfinished job and where it stands: running first, then in the expected order of claim."""
+        unfinished = await self._jobs.unfinished()
+        kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
+        pace_of_kind = {kind: await self.pace(spec) for kind, spec in kinds.items()}
+        paces = {job.id: pace_of_kind[job.spec.model, eta.size_class(job.spec)] for job in unfinished}
+        now = self._clock()
+        gpu_s = await self._jobs.gpu_seconds(now=int(now))
+        running = [job for job in unfinished if job.status is JobStatus.RUNNING]
+        left_s = {job.id: self._seconds_left(job, paces[job.id]) for job in running}
+        for job in running:
+            gpu_s[job.user] = gpu_s.get(job.user, 0.0) + paces[job.id].seconds(job.spec.steps)
+        waiting = eta.claim_order(
+            (job for job in unfinished if job.status is JobStatus.QUEUED),
+            gpu_s,
+            lambda job: paces[job.id].seconds(job.spec.steps),
+        )
+        ends_s = eta.finish_times(
+            [left_s[job.id] for job in running], [paces[job.id].seconds(job.spec.steps) for job in waiting], self._slots
+        )
+        is_rough = any(pace.is_rough for pace in paces.values())  # a rough job ahead makes everyone's time rough
+        standings = [
+            (
+                job,
+                Standing(
+                    position=None,
+                    finish_at=int(now + left_s[job.id]),
+                    is_rough=paces[job.id].is_rough,
+                    progress=self._running[job.id].progress if job.id in self._running else None,
+                ),
+            )
+            for job in running
+        ]
+        standings += [
+            (
+                job,
+                Standing(
+                    position=place,
+                    finish_at=None if self.paused is not None else int(now + end_s),
+                    is_rough=is_rough,
+                    pause=self.paused,
+                ),
+            )
+            for place, (job, end_s) in enumerate(zip(waiting, ends_s, strict=True), start=1)
+        ]
+        return standings
+
+    async def upcoming(self, model: str) -> list[str]:
+        """The prompts that wait for a model, in the order in which they will probably be drawn."""
+        standings = await self.standings()
+        return [job.spec.prompt for job, stands in standings if stands.position and job.spec.model == model]
+
+    async def pace(self, spec: ImageSpec) -> Pace:
+        """How fast pictures like this one are drawn here; the card's guess before any was."""
+        return await self.measured_pace(spec) or self._assumed_pace(spec)
+
+    async def measured_pace(self, spec: ImageSpec) -> Pace | None:
+        """How fast pictures like this one were drawn here; None before any was."""
+        measured = await self._jobs.measurements(spec.model, eta.size_class(spec))
+        return eta.measured_pace([each.step_s for each in measured], [each.fixed_s for each in measured])
+
+    async def _refusal(self, user: UserKey, bounds: LimitsConfig) -> Refusal | None:
+        """Which bound has no room for one more picture of this person, and when it will have; None if all have."""
+        usage = await self._jobs.usage(user, now=self._now())
+
+        def find(next_free_at: int, own_free_at: int) -> Refusal | None:
+            return limits.find_refusal(
+                bounds,
+                waiting=usage.waiting,
+                active=usage.active,
+                counted_at=usage.counted_at,
+                next_free_at=next_free_at,
+                own_free_at=own_free_at,
+                now=self._now(),
+            )
+
+        return None if find(0, 0) is None else find(*await self._free_times(user))
+
+    async def _free_times(self, user: UserKey) -> tuple[int, int]:
+        """When the next place in the queue, and the next place of this person, are expected to be free."""
+        standings = await self.standings()
+        ends = [(job.user, standing.finish_at or int(self._clock()) + DEFAULT_RETRY_S) for job, standing in standings]
+        soon = self._now() + 1
+        next_free_at = max(soon, min((end for _, end in ends), default=soon))
+        own_free_at = max(soon, min((end for owner, end in ends if owner == user), default=soon))
+        return next_free_at, own_free_at
+
+    def _seconds_left(self, job: Job, pace: Pace) -> float:
+        running = self._running.get(job.id)
+        if running is None or running.progress is None or running.progress.stage in (Stage.LOADING, Stage.ENCODING):
+            ran_s = 0.0 if running is None else self._monotonic() - running.since
+            return max(1.0, pace.seconds(job.spec.steps) - ran_s)
+        done = running.progress.step
+        step_s = running.progress.denoise_s / done if done >= STEPS_TO_TRUST else pace.step_s
+        return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2)
+
+    async def _end(self, job_id: int, statement: Callable[[], Awaitable[Job | None]]) -> Job | None:
+        job = await retry_until_stored(statement, self._deadline)
+        self._running.pop(job_id, None)
+        self._stops.pop(job_id, None)
+        self._notify()
+        return job
+
+    def _notify(self) -> None:
+        self._look.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+def _flaw(job: Job) -> FailureCode | None:
+    """Why a stored job cannot be drawn; bounds may have been lowered since it was accepted."""
+    if job.flaw is not None:
+        return job.flaw
+    try:
+        job.spec.check()
+    except InvalidSpec:
+        return FailureCode.INVALID_SPEC
+    return None

@@ -1,0 +1,251 @@
+"""Claim → draw → save → announce, one loop per executor slot. Knows no SQL and no front end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never
+
+import structlog
+
+from bot.config import WorkerConfig
+from bot.deadline import Deadline
+from bot.errors import StoreUnavailable
+from bot.executors import Executor
+from bot.jobs import FailureCode, Job, JobStatus, StopReason
+from bot.scheduling.breaker import Breaker
+from bot.scheduling.job_queue import JobQueue, RunningJob
+from bot.store.image_store import ImageStore
+from bot.store.job_store import Measurement
+from bot.turns import take_turns
+from pipeline import (
+    EngineDead,
+    GeneratedImage,
+    GenerationFailed,
+    GenerationStopped,
+    InvalidSpec,
+    ModelFilesMissing,
+    OutOfMemory,
+    PipelineError,
+    UnknownModel,
+)
+from pipeline.images.png_metadata import encode_png
+
+log = logging.getLogger(__name__)
+
+SOFTWARE: Final = "imagine-bot"
+SAVE_PATIENCE_S: Final = 20.0  # a picture may have taken minutes, and a full disk may have room in a moment
+SAVE_PAUSE_S: Final = 4.0
+LAST_WORD_S: Final = 3.0
+
+
+class StorageFailed(Exception):
+    """The picture cannot be saved, or the one that it starts from cannot be read: the engine has no part in it."""
+
+
+class Worker:
+    """Draws job after job until the queue is closed."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        executor: Executor,
+        images: ImageStore,
+        breaker: Breaker,
+        config: WorkerConfig,
+        *,
+        deadline: Deadline | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._executor = executor
+        self._images = images
+        self._breaker = breaker
+        self._config = config
+        self._deadline = deadline or Deadline()
+        self._monotonic = monotonic
+
+    async def run(self) -> None:
+        """Work until `JobQueue.close`; then bring the running jobs back to the queue and return.
+
+        Raises:
+            EngineDead: the process has to end. Its job stays marked as running, for recovery to settle.
+        """
+        async with asyncio.TaskGroup() as slots:
+            for _ in range(self._executor.slots):
+                slots.create_task(self._run_slot())
+
+    async def _run_slot(self) -> None:
+        await take_turns("drawing", self._turn, self._deadline)
+
+    async def _turn(self) -> bool:
+        """One job, whatever happens to it; False once the queue is closed."""
+        if (running := await self._queue.claim(may_try=self._breaker.may_try)) is None:
+            return False
+        with structlog.contextvars.bound_contextvars(job=running.job.id):
+            try:
+                await self._work(running)
+            except StoreUnavailable as error:
+                log.error("how the job ended cannot be written down, the next start settles it: %s", error)
+        return True
+
+    async def _work(self, running: RunningJob) -> None:
+        job, started = running.job, self._monotonic()
+        image: GeneratedImage | None = None
+        ended: Job | None = None
+        try:
+            image = await self._draw(running)
+            ended = await self._save(job, image)
+            await self._breaker.picture_saved()
+        except GenerationStopped:
+            ended = await self._stopped(running, self._monotonic() - started)
+        except EngineDead:
+            log.critical("the engine is dead: this process ends, its supervisor has to start it again")
+            if running.stop.reason is StopReason.TIMEOUT:
+                with contextlib.suppress(StoreUnavailable, TimeoutError):
+                    async with asyncio.timeout(LAST_WORD_S):
+                        await self._queue.fail(job.id, FailureCode.TIMEOUT, ran_s=self._monotonic() - started)
+            self._queue.leave_to_recovery(job.id)
+            raise
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            ended = await self._failed(job, error, ran_s=self._monotonic() - started)
+        self._log_canonical_line(ended or job, image, ran_s=self._monotonic() - started)
+
+    async def _draw(self, running: RunningJob) -> GeneratedImage:
+        job = running.job
+        source = await self._read_source(job.spec.source) if job.spec.source else None
+        drawing = asyncio.ensure_future(
+            self._executor.run(
+                job.spec,
+                on_progress=lambda progress: self._queue.report(job.id, progress),
+                stop=running.stop,
+                source=source,
+                upcoming=await self._upcoming(job.spec.model),
+            )
+        )
+        try:
+            done, _ = await asyncio.wait([drawing], timeout=self._config.job_timeout_s)
+            if not done:
+                running.stop.set(StopReason.TIMEOUT)
+                done, _ = await asyncio.wait([drawing], timeout=self._config.stop_grace_s)
+            if not done:
+                raise EngineDead("the engine did not stop: no step ended within the grace time")
+            return drawing.result()
+        finally:
+            if not drawing.done():  # it stops between two steps
+                drawing.cancel()
+                await asyncio.wait([drawing], timeout=self._deadline.remaining(self._config.stop_grace_s))
+
+    async def _upcoming(self, model: str) -> Sequence[str]:
+        try:
+            return await self._queue.upcoming(model)
+        except Exception as error:  # it only saves time
+            log.warning("what waits for this model cannot be looked up: %s", error)
+            return ()
+
+    async def _save(self, job: Job, image: GeneratedImage) -> Job | None:
+        """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
+        png = await asyncio.to_thread(_encode, image)
+        path = await self._write(job.id, png)
+        return await self._queue.finish(
+            job.id,
+            image_path=path,
+            image_bytes=len(png),
+            ran_s=image.seconds,
+            measured=Measurement(step_s=image.step_s, fixed_s=image.encode_s + image.decode_s),
+        )
+
+    async def _read_source(self, key: str) -> bytes:
+        try:
+            return await self._images.read_source(key)
+        except Exception as error:  # the system's, and many of Pillow's about a file that was damaged
+            raise StorageFailed(f"the picture to start from cannot be read: {error}") from error
+
+    async def _write(self, number: int, png: bytes) -> str:
+        patience = Deadline(SAVE_PATIENCE_S, monotonic=self._monotonic)
+        while True:
+            try:
+                return await self._images.write(number, png)
+            except OSError as error:
+                if patience.is_over or self._deadline.has_begun:
+                    raise StorageFailed(f"the picture cannot be saved: {error}") from error
+                log.warning("the picture cannot be saved now, trying again in %.0f s: %s", SAVE_PAUSE_S, error)
+            await self._deadline.pause(SAVE_PAUSE_S)
+
+    async def _failed(self, job: Job, error: Exception, *, ran_s: float) -> Job | None:
+        code = failure_code(error)
+        # The person is told the code; the details are for the operator.
+        log.error("job failed: %s", code, exc_info=error)
+        if isinstance(error, StorageFailed):
+            if self._deadline.has_begun:  # the next process may find the disk in a better state
+                return await self._queue.requeue(job.id)
+            ended = await self._queue.fail(job.id, code, ran_s=ran_s)
+            await self._breaker.saving_failed()
+            return ended
+        ended = await self._queue.fail(job.id, code, ran_s=ran_s)
+        if not isinstance(error, InvalidSpec | UnknownModel):  # they say nothing about the engine
+            await self._breaker.engine_failed()
+        return ended
+
+    async def _stopped(self, running: RunningJob, ran_s: float) -> Job | None:
+        job_id = running.job.id
+        match running.stop.reason:
+            case StopReason.USER | None:
+                return await self._queue.cancelled(job_id, ran_s=ran_s)
+            case StopReason.TIMEOUT:
+                job = await self._queue.fail(job_id, FailureCode.TIMEOUT, ran_s=ran_s)
+                await self._breaker.engine_failed()
+                return job
+            case StopReason.SHUTDOWN:
+                return await self._queue.requeue(job_id)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _log_canonical_line(self, job: Job, image: GeneratedImage | None, *, ran_s: float) -> None:
+        """The one line per job that statistics and complaints are answered from. No prompt in it."""
+        log.info(
+            "job ended",
+            extra={
+                "frontend": job.user.frontend,
+                "model": job.spec.model,
+                "size": f"{job.spec.width}x{job.spec.height}",
+                "steps": job.spec.steps,
+                "status": job.status if job.status is not JobStatus.QUEUED else "requeued",
+                "code": job.failure_code,
+                "waited_s": None if job.started_at is None else job.started_at - job.queued_at,
+                "ran_s": round(ran_s, 2),
+                "step_s": None if image is None else round(image.step_s, 4),
+                "peak_mib": None if image is None else image.peak_mib,
+                "attempts": job.attempts,
+            },
+        )
+
+
+def _encode(image: GeneratedImage) -> bytes:
+    """Make the file. Pixels that do not fit their size are the engine's doing. Blocks."""
+    try:
+        return encode_png(image, SOFTWARE)
+    except Exception as error:
+        raise GenerationFailed(f"what was drawn is no picture: {error}") from error
+
+
+def failure_code(error: Exception) -> FailureCode:
+    """What a failed run means for its person."""
+    match error:
+        case OutOfMemory():
+            return FailureCode.OUT_OF_MEMORY
+        case ModelFilesMissing() | UnknownModel():
+            return FailureCode.MODEL_MISSING
+        case InvalidSpec():
+            return FailureCode.INVALID_SPEC
+        case PipelineError():
+            return FailureCode.GENERATION_FAILED
+        case StorageFailed() | OSError():  # the latter: a file of the engine's
+            return FailureCode.STORAGE
+        case _:
+            return FailureCode.GENERATION_FAILED

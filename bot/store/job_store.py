@@ -1,0 +1,659 @@
+"""Every SQL statement about jobs, and row ↔ Job.
+
+One method, one statement: each holds its own condition, so two callers can never both win. Times come in
+as parameters (Unix seconds). What a refusal means is said by `bot/scheduling/limits.py`.
+
+A row may be damaged, or be of another release. No such row may spoil a statement or a list that holds other people's:
+`_job` reads whatever is there, and a statement believes no column that it takes apart or adds up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from bot.config import LimitsConfig
+from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
+from bot.store import spec_codec
+from bot.store.database import Database
+from pipeline import ImageSpec
+
+DAY_S: Final = 86_400
+MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
+FAIRNESS_WINDOW_S: Final = 3600
+SEARCHED: Final = 50_000  # pictures of one person: 15 ms
+MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
+LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
+AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
+
+# Failed jobs and jobs cancelled before they started cost nothing.
+_RAN_S: Final = f"CASE WHEN ran_s BETWEEN 0 AND {DAY_S} THEN ran_s ELSE 0 END"  # what is no time counts as none
+_COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at IS NULL))"
+# SQLite takes the index of unfinished jobs only if its condition stands there in these words.
+_UNFINISHED: Final = "status IN ('queued', 'running')"
+_QUEUED: Final = f"{_UNFINISHED} AND status = 'queued'"
+_RUNNING: Final = f"{_UNFINISHED} AND status = 'running'"
+# Rows of the future were written while the clock was wrong: they bind nobody until then.
+_TODAY: Final = f"queued_at > :now - {DAY_S} AND queued_at <= :now"
+_LAST_HOUR: Final = f"finished_at > :now - {FAIRNESS_WINDOW_S} AND finished_at <= :now"
+_MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
+_OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
+_SEED: Final = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What stands against the bounds: for everybody, and for one person."""
+
+    waiting: int
+    active: int
+    counted_at: tuple[int, ...]  # when the counted jobs of the last 24 hours were queued, oldest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What one finished picture took."""
+
+    step_s: float
+    fixed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How the jobs of a period ended."""
+
+    done: int
+    failed: int
+    cancelled: int
+    gpu_s: float
+
+
+class JobStore:
+    """The `jobs` table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ── accepting ───────────────────────────────────────────────────────────────────────────────────
+
+    async def insert(
+        self, request: Request, spec: ImageSpec, *, size_class: int, limits: LimitsConfig, now: int
+    ) -> Job | None:
+        """Add a waiting job if every bound has room and this request made none before; None otherwise."""
+        row = await self._database.fetch_one(
+            f"""
+            INSERT INTO jobs (
+                request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
+                spec, model, size_class, queued_at
+            )
+            SELECT
+                :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
+                :spec, :model, :size_class, :now
+            WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
+              AND (SELECT COUNT(*) FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
+                  < :max_active_per_user
+              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS})
+                  < :max_images_per_day
+              AND NOT EXISTS (
+                  SELECT 1 FROM jobs
+                  WHERE {_MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+              )
+            ON CONFLICT (request_key) DO NOTHING
+            RETURNING *
+            """,
+            {
+                "request_key": request.key,
+                "user_frontend": request.user.frontend,
+                "user_id": request.user.id,
+                "reply_frontend": request.reply_to.frontend,
+                "reply_key": request.reply_to.key,
+                "reply_address": request.reply_to.address,
+                "spec": spec_codec.encode(spec),
+                "model": spec.model,
+                "size_class": size_class,
+                "now": now,
+                "max_waiting": limits.max_waiting,
+                "max_active_per_user": limits.max_active_per_user,
+                "max_images_per_day": limits.max_images_per_day,
+                "cooldown_s": limits.cooldown_s,
+            },
+        )
+        return None if row is None else _job(row)
+
+    async def by_request_key(self, key: str) -> Job | None:
+        """The job that this request made, if it made one."""
+        return await self._one("SELECT * FROM jobs WHERE request_key = :key", {"key": key})
+
+    async def usage(self, user: UserKey, *, now: int) -> Usage:
+        """What stands against the bounds at this moment."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT
+                (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) AS waiting,
+                (SELECT COUNT(*) FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED}) AS active,
+                (SELECT json_group_array(queued_at) FROM (
+                    SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at FROM jobs
+                    WHERE {_MINE} AND {_TODAY} AND {_COUNTS}
+                    ORDER BY jobs.queued_at
+                )) AS counted_at
+            """,
+            {**_user_values(user), "now": now},
+        )
+        counted_at = str(rows[0]["counted_at"]).strip("[]")
+        return Usage(
+            waiting=rows[0]["waiting"],
+            active=rows[0]["active"],
+            counted_at=tuple(int(text) for text in counted_at.split(",") if text),
+        )
+
+    async def shared_usage(self, frontend: str, origin: str, *, now: int) -> tuple[int, tuple[int, ...]]:
+        """How many jobs are active, and when the counted ones were queued, behind all cards of an origin.
+
+        `origin` is what their keys begin with, up to the first dash and with it.
+        """
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT queued_at, status IN ('queued', 'running') AS is_active
+            FROM jobs
+            WHERE reply_frontend = :frontend AND reply_origin = :origin AND {_TODAY} AND {_COUNTS}
+            ORDER BY queued_at
+            """,
+            {"frontend": frontend, "origin": origin, "now": now},
+        )
+        return sum(row["is_active"] for row in rows), tuple(_whole(row["queued_at"]) or 0 for row in rows)
+
+    # ── running ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def claim(self, *, now: int) -> Job | None:
+        """Start the next job: of the person with the least GPU seconds in the last hour, oldest first.
+
+        This ORDER BY is the one place where fairness lives; `bot/scheduling/eta.py` foretells it.
+        """
+        return await self._one(
+            f"""
+            WITH used AS MATERIALIZED (
+                SELECT user_frontend, user_id, SUM(gpu_s) AS gpu_s
+                FROM (
+                    SELECT user_frontend, user_id, {_RAN_S} AS gpu_s
+                    FROM jobs
+                    WHERE {_LAST_HOUR}
+                    UNION ALL
+                    SELECT user_frontend, user_id, MAX(0, :now - started_at) + {_RAN_S}
+                    FROM jobs
+                    WHERE {_RUNNING}
+                )
+                GROUP BY user_frontend, user_id
+            )
+            UPDATE jobs
+            SET status = 'running', attempts = attempts + 1, started_at = :now
+            WHERE id = (
+                SELECT waiting.id
+                FROM (SELECT id, user_frontend, user_id FROM jobs WHERE {_QUEUED}) AS waiting
+                LEFT JOIN used USING (user_frontend, user_id)
+                ORDER BY COALESCE(used.gpu_s, 0), waiting.id
+                LIMIT 1
+            )
+            RETURNING *
+            """,
+            {"now": now},
+        )
+
+    async def gpu_seconds(self, *, now: int) -> dict[UserKey, float]:
+        """GPU seconds of the last hour per person, for those with jobs waiting or running."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT user_frontend, user_id, SUM({_RAN_S}) AS gpu_s
+            FROM jobs INDEXED BY jobs_finished
+            WHERE {_LAST_HOUR}
+            GROUP BY user_frontend, user_id
+            """,
+            {"now": now},
+        )
+        return {UserKey(frontend=_text(row["user_frontend"]), id=_text(row["user_id"])): row["gpu_s"] for row in rows}
+
+    async def finish(
+        self,
+        job_id: int,
+        *,
+        image_path: str,
+        image_bytes: int,
+        ran_s: float,
+        measured: Measurement,
+        now: int,
+    ) -> Job | None:
+        """Mark a running job done and put it into the outbox; None if it is not running."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'done', finished_at = :now, image_path = :image_path, image_bytes = :image_bytes,
+                ran_s = ran_s + :ran_s, step_s = :step_s, fixed_s = :fixed_s, delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {
+                "id": job_id,
+                "image_path": image_path,
+                "image_bytes": image_bytes,
+                "ran_s": ran_s,
+                "step_s": measured.step_s,
+                "fixed_s": measured.fixed_s,
+                "now": now,
+            },
+        )
+
+    async def fail(self, job_id: int, code: FailureCode, *, ran_s: float, now: int) -> Job | None:
+        """Mark a running job failed and put it into the outbox; None if it is not running."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'failed', failure_code = :code, finished_at = :now, ran_s = ran_s + :ran_s,
+                delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {"id": job_id, "code": code, "ran_s": ran_s, "now": now},
+        )
+
+    async def cancel_running(self, job_id: int, *, ran_s: float, now: int) -> Job | None:
+        """Mark a running job cancelled and put it into the outbox; None if it is not running."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'cancelled', finished_at = :now, ran_s = ran_s + :ran_s, delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {"id": job_id, "ran_s": ran_s, "now": now},
+        )
+
+    async def requeue(self, job_id: int, *, now: int) -> Job | None:
+        """Send a running job back to its place; the attempt does not count. None if it is not running.
+
+        One that was asked to cancel is cancelled instead.
+        """
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = iif(is_cancel_requested, 'cancelled', 'queued'),
+                finished_at = iif(is_cancel_requested, :now, NULL),
+                delivery = iif(is_cancel_requested, {_OUTBOX}, delivery),
+                started_at = iif(is_cancel_requested, started_at, NULL),
+                attempts = attempts - 1,
+                interruptions = interruptions + 1
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {"id": job_id, "now": now},
+        )
+
+    async def recover(self, *, max_attempts: int, now: int) -> list[Job]:
+        """Settle the jobs that a dead process left unfinished; returns them as they are now.
+
+        Asked to cancel → cancelled; running and started `max_attempts` times → failed as interrupted; else
+        back to their place. Every job's interruption is counted, so that its card says so.
+        """
+        await self._take_back(now=now)
+        rows = await self._database.fetch_all(
+            f"""
+            UPDATE jobs
+            SET status = iif(is_settled, iif(is_cancel_requested, 'cancelled', 'failed'), 'queued'),
+                failure_code = iif(is_settled AND NOT is_cancel_requested, 'interrupted', NULL),
+                finished_at = iif(is_settled, :now, NULL),
+                delivery = iif(is_settled, {_OUTBOX}, delivery),
+                started_at = iif(is_settled, started_at, NULL),
+                interruptions = interruptions + 1
+            FROM (
+                SELECT id AS unfinished_id,
+                       is_cancel_requested OR (status = 'running' AND attempts >= :max_attempts) AS is_settled
+                FROM jobs
+                WHERE {_UNFINISHED}
+            )
+            WHERE id = unfinished_id
+            RETURNING *
+            """,
+            {"max_attempts": max_attempts, "now": now},
+        )
+        return [_job(row) for row in rows]
+
+    async def _take_back(self, *, now: int) -> None:
+        """Queue again what an earlier release failed because it could not read it, if this one can."""
+        failed = await self._many(
+            """
+            SELECT * FROM jobs
+            WHERE status = 'failed' AND failure_code = :code AND finished_at > :since AND delivery <> 'dropped'
+            """,
+            {"code": FailureCode.NEWER_RELEASE, "since": now - AWAITED_S},
+        )
+        await self._database.fetch_all(
+            """
+            UPDATE jobs
+            SET status = 'queued', failure_code = NULL, started_at = NULL, finished_at = NULL, delivery = 'none',
+                told_at = NULL
+            WHERE id IN (SELECT value FROM json_each(:ids))
+            """,
+            {"ids": json.dumps([job.id for job in failed if job.flaw is None])},
+        )
+
+    # ── cancelling ──────────────────────────────────────────────────────────────────────────────────
+
+    async def cancel_queued(self, job_id: int, *, now: int) -> Job | None:
+        """Cancel a waiting job and put it into the outbox; None if it is not waiting."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'cancelled', finished_at = :now, delivery = {_OUTBOX}
+            WHERE id = :id AND status = 'queued'
+            RETURNING *
+            """,
+            {"id": job_id, "now": now},
+        )
+
+    async def request_cancel(self, job_id: int) -> Job | None:
+        """Note on a running job that it is to be cancelled, so that a crash does not bring it back."""
+        return await self._one(
+            "UPDATE jobs SET is_cancel_requested = 1 WHERE id = :id AND status = 'running' RETURNING *", {"id": job_id}
+        )
+
+    async def drop_card(self, frontend: str, key: str) -> list[Job]:
+        """Note that a card was deleted: nothing is to be delivered there any more. Returns the jobs that it showed."""
+        return await self._many(
+            """
+            UPDATE jobs
+            SET delivery = CASE delivery WHEN 'delivered' THEN 'delivered' ELSE 'dropped' END
+            WHERE reply_frontend = :frontend AND reply_key = :key
+            RETURNING *
+            """,
+            {"frontend": frontend, "key": key},
+        )
+
+    async def move_card(self, job_id: int, reply_to: ReplyTo) -> None:
+        """Note where the card of a job stands, now that it does."""
+        await self._database.fetch_all(
+            "UPDATE jobs SET reply_key = :key, reply_address = :address WHERE id = :id AND delivery <> 'delivered'",
+            {"id": job_id, "key": reply_to.key, "address": reply_to.address},
+        )
+
+    # ── delivering ──────────────────────────────────────────────────────────────────────────────────
+
+    async def due(self, *, now: int, limit: int) -> list[Job]:
+        """Ended jobs whose person is to be told now, longest waiting first.
+
+        So are those postponed further than anything ever is, by a clock that was wrong.
+        """
+        return await self._many(
+            """
+            SELECT * FROM jobs
+            WHERE delivery = 'pending' AND (next_delivery_at <= :now OR next_delivery_at > :now + :longest)
+            ORDER BY next_delivery_at, finished_at, id
+            LIMIT :limit
+            """,
+            {"now": now, "limit": limit, "longest": LONGEST_PAUSE_S},
+        )
+
+    async def delivered(self, job_id: int, reply_to: ReplyTo) -> None:
+        """The person was told, and the answer now stands at `reply_to`."""
+        await self._database.fetch_all(
+            """
+            UPDATE jobs
+            SET delivery = 'delivered', delivery_attempts = delivery_attempts + 1,
+                reply_key = :key, reply_address = :address
+            WHERE id = :id AND delivery = 'pending'
+            """,
+            {"id": job_id, "key": reply_to.key, "address": reply_to.address},
+        )
+
+    async def postpone(self, job_id: int, *, next_at: int) -> None:
+        """Telling did not work; try again at `next_at`, LONGEST_PAUSE_S from now at most."""
+        await self._database.fetch_all(
+            """
+            UPDATE jobs SET delivery_attempts = delivery_attempts + 1, next_delivery_at = :next_at
+            WHERE id = :id AND delivery = 'pending'
+            """,
+            {"id": job_id, "next_at": next_at},
+        )
+
+    async def close_delivery(self, job_id: int, outcome: Delivery) -> None:
+        """Stop trying to tell the person: undeliverable, or dropped."""
+        await self._database.fetch_all(
+            """
+            UPDATE jobs SET delivery = :outcome, delivery_attempts = delivery_attempts + 1
+            WHERE id = :id AND delivery = 'pending'
+            """,
+            {"id": job_id, "outcome": outcome},
+        )
+
+    async def untold(self, user: UserKey) -> list[Job]:
+        """Results that could not be delivered and that this person was not told of yet, oldest first."""
+        return await self._many(
+            f"SELECT * FROM jobs WHERE {_MINE} AND delivery = 'undeliverable' AND told_at IS NULL ORDER BY id",
+            _user_values(user),
+        )
+
+    async def failures(self, user: UserKey, *, since: int) -> list[Job]:
+        """Failed jobs that ended after `since` and that this person was not told of by a reader, oldest first."""
+        return await self._many(
+            f"""
+            SELECT * FROM jobs
+            WHERE {_MINE} AND status = 'failed' AND finished_at > :since AND told_at IS NULL
+            ORDER BY finished_at, id
+            """,
+            {**_user_values(user), "since": since},
+        )
+
+    async def mark_told(self, job_ids: Sequence[int], *, now: int) -> None:
+        """The person was told of these."""
+        await self._database.fetch_all(
+            "UPDATE jobs SET told_at = :now WHERE id IN (SELECT value FROM json_each(:ids))",
+            {"ids": json.dumps(list(job_ids)), "now": now},
+        )
+
+    # ── looking ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def get(self, job_id: int) -> Job | None:
+        """One job, or None."""
+        if abs(job_id) > MAX_ID:
+            return None
+        return await self._one("SELECT * FROM jobs WHERE id = :id", {"id": job_id})
+
+    async def unfinished(self) -> list[Job]:
+        """Jobs waiting or running, oldest first."""
+        return await self._many(f"SELECT * FROM jobs WHERE {_UNFINISHED} ORDER BY id", {})
+
+    async def history(self, user: UserKey, *, limit: int, before_id: int | None, search: str | None) -> list[Job]:
+        """This person's pictures, newest first; `search` is a part of the prompt or the whole seed.
+
+        It is looked for in the newest SEARCHED pictures before `before_id`.
+        """
+        seed = int(search) if search and _SEED.fullmatch(search) else None
+        # What is not needed is left out: this is asked of every picture, if few of them have it.
+        found = "prompt LIKE :pattern" if search else "TRUE"
+        if search and re.search(r"[%_\\]", search):
+            found += " ESCAPE '\\'"
+        if seed is not None:
+            found = f"({found} OR seed = :seed)"
+        if search:
+            found += f"""
+                AND id > COALESCE((
+                    SELECT id FROM jobs
+                    WHERE {_MINE} AND status = 'done' AND id < :before_id
+                    ORDER BY id DESC
+                    LIMIT 1 OFFSET {SEARCHED}
+                ), 0)"""
+        return await self._many(
+            # What is inside reads one index and no row, and passes over as many pictures as a command has time for.
+            f"""
+            SELECT * FROM jobs
+            WHERE id IN (
+                SELECT id FROM jobs
+                WHERE {_MINE} AND status = 'done' AND id < :before_id AND {found}
+                ORDER BY id DESC
+                LIMIT :limit
+            )
+            ORDER BY id DESC
+            """,
+            {
+                **_user_values(user),
+                "limit": limit,
+                "before_id": MAX_ID if before_id is None else min(before_id, MAX_ID),
+                "pattern": f"%{_escape_like(search or '')}%",
+                "seed": seed,
+            },
+        )
+
+    async def measurements(self, model: str, size_class: int) -> list[Measurement]:
+        """What the newest pictures of this model and size took."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT step_s, fixed_s FROM jobs
+            WHERE status = 'done' AND model = :model AND size_class = :size_class
+              AND step_s BETWEEN 0 AND {DAY_S} AND fixed_s BETWEEN 0 AND {DAY_S}
+            ORDER BY finished_at DESC
+            LIMIT {MEASUREMENTS}
+            """,
+            {"model": model, "size_class": size_class},
+        )
+        return [Measurement(step_s=row["step_s"], fixed_s=row["fixed_s"]) for row in rows]
+
+    async def totals(self, *, since: int) -> Totals:
+        """How the jobs that ended after `since` ended."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT
+                COUNT(*) FILTER (WHERE status = 'done') AS done,
+                COUNT(*) FILTER (WHERE status = 'failed') AS failed,
+                COUNT(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+                COALESCE(SUM({_RAN_S}), 0) AS gpu_s
+            FROM jobs
+            WHERE finished_at > :since
+            """,
+            {"since": since},
+        )
+        return Totals(**dict(rows[0]))
+
+    async def ended_before(self, moment: int, *, limit: int) -> list[Job]:
+        """The jobs that ended longest ago."""
+        return await self._many(
+            "SELECT * FROM jobs WHERE finished_at < :moment ORDER BY finished_at, id LIMIT :limit",
+            {"moment": moment, "limit": limit},
+        )
+
+    async def sources(self) -> set[str]:
+        """The pictures that any job starts from, by `ImageSpec.source`."""
+        rows = await self._database.fetch_all("SELECT DISTINCT source FROM jobs WHERE source <> ''")
+        return {row["source"] for row in rows if isinstance(row["source"], str)}
+
+    async def image_paths(self, job_ids: Collection[int]) -> set[str]:
+        """The picture files that the rows of these jobs name."""
+        rows = await self._database.fetch_all(
+            "SELECT image_path FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND image_path IS NOT NULL",
+            {"ids": json.dumps(list(job_ids))},
+        )
+        return {_text(row["image_path"]) for row in rows}
+
+    async def newest_at(self) -> int | None:
+        """When the last job ended."""
+        row = await self._database.fetch_one("SELECT MAX(finished_at) AS newest_at FROM jobs")
+        return None if row is None else _whole(row["newest_at"])
+
+    async def last_number(self) -> int:
+        """The highest number that a job here ever had; 0 before the first one."""
+        row = await self._database.fetch_one("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+        return row["seq"] if row is not None and isinstance(row["seq"], int) else 0
+
+    async def renumber(self, above: int) -> None:
+        """Give jobs with numbers that nobody ever gave the next that are free: after the largest there is no other."""
+        while await self._database.fetch_all(
+            """
+            UPDATE jobs SET id = (SELECT COALESCE(MAX(id), 0) + 1 FROM jobs WHERE id <= :above)
+            WHERE id = (SELECT MAX(id) FROM jobs WHERE id > :above)
+            RETURNING id
+            """,
+            {"above": above},
+        ):
+            pass
+        row = await self._database.fetch_one("SELECT MAX(id) AS last FROM jobs")
+        await self.number_from(0 if row is None else row["last"] or 0)
+
+    async def number_from(self, last: int) -> None:
+        """Number the next job `last` + 1."""
+        await self._database.fetch_all("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
+        await self._database.fetch_all("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', :last)", {"last": last})
+
+    async def delete(self, job_ids: Sequence[int]) -> None:
+        """Forget these jobs; their pictures have to be gone already."""
+        await self._database.fetch_all(
+            "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(list(job_ids))}
+        )
+
+    async def _one(self, sql: str, values: dict[str, str | int | float | None]) -> Job | None:
+        row = await self._database.fetch_one(sql, values)
+        return None if row is None else _job(row)
+
+    async def _many(self, sql: str, values: dict[str, str | int | float | None]) -> list[Job]:
+        return [_job(row) for row in await self._database.fetch_all(sql, values)]
+
+
+def _user_values(user: UserKey) -> dict[str, str | int | float | None]:
+    return {"user_frontend": user.frontend, "user_id": user.id}
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _job(row: sqlite3.Row) -> Job:
+    """Read a row. What cannot be read becomes a neutral value and, if the job cannot be drawn for that, its `flaw`."""
+    spec, flaw = spec_codec.decode(row["spec"])
+    status = _member(JobStatus, row["status"])
+    code = None if row["failure_code"] is None else _member(FailureCode, row["failure_code"]) or FailureCode.OTHER
+    if status is None:  # of a later release: nothing that is done here touches it
+        status = JobStatus.FAILED
+    if status is JobStatus.FAILED and code is None:
+        code = FailureCode.OTHER
+    return Job(
+        id=row["id"],
+        user=UserKey(frontend=_text(row["user_frontend"]), id=_text(row["user_id"])),
+        reply_to=ReplyTo(
+            frontend=_text(row["reply_frontend"]), key=_text(row["reply_key"]), address=_text(row["reply_address"])
+        ),
+        spec=spec,
+        status=status,
+        attempts=_whole(row["attempts"]) or 0,
+        interruptions=_whole(row["interruptions"]) or 0,
+        is_cancel_requested=bool(row["is_cancel_requested"]),
+        failure_code=code,
+        queued_at=_whole(row["queued_at"]) or 0,
+        started_at=_whole(row["started_at"]),
+        finished_at=_whole(row["finished_at"]),
+        ran_s=_number(row["ran_s"]) or 0.0,
+        step_s=_number(row["step_s"]),
+        image_path=None if row["image_path"] is None else _text(row["image_path"]),
+        image_bytes=_whole(row["image_bytes"]),
+        delivery=_member(Delivery, row["delivery"]) or Delivery.NONE,
+        delivery_attempts=_whole(row["delivery_attempts"]) or 0,
+        flaw=flaw,
+    )
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def _member(kind: type[E], value: object) -> E | None:
+    return next((member for member in kind if member.value == value), None)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and abs(value) < 2**53 else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and abs(value) < 2**53 else None

@@ -1,0 +1,452 @@
+"""Times FLUX.1 at full size without its files: steps of its transformer, and whole pictures, of noise alone.
+
+Speed and memory do not depend on what the weights are; see `random_weights.py`. Every system runs in processes of its
+own: none finds memory or kernels of another, and one that dies takes no other along.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, TypeVar
+
+import pipeline.runtime.diffsynth_import  # noqa: F401 - before anything else of the library
+
+# isort: split
+import psutil
+import torch
+from diffsynth.pipelines.flux_image import model_fn_flux_image
+from torch.profiler import ProfilerActivity, profile
+
+from pipeline.bench.baselines import STEPS
+from pipeline.bench.random_weights import (
+    FLUX1,
+    Classes,
+    random_model,
+    random_transformer,
+    stock_module,
+    stock_pipeline,
+)
+from pipeline.bench.report import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, PeakMemory, Pictures, Timing
+from pipeline.catalog.models import FLUX1_DEV
+from pipeline.config import PipelineConfig
+from pipeline.device.gpu import MIB, Gpu
+from pipeline.device.gpu_profile import Tiles
+from pipeline.device.memory_plan import floor_seconds
+from pipeline.errors import GenerationFailed, OutOfMemory
+from pipeline.families.flux.checkpoint import silence_diffsynth
+from pipeline.families.flux.engine import FluxEngine
+from pipeline.families.flux.transformer import Residency, random_inputs
+from pipeline.runtime.cuda_memory import hold_to, start_cuda, translate
+from pipeline.spec import Aspect, ImageSpec
+from pipeline.streaming import autotune
+from pipeline.streaming.quantization import Format
+
+log = logging.getLogger(__name__)
+
+WARM_UP: Final = 2
+OTHERS_STEPS: Final = 3  # they take seconds each
+LONG_STEP_S: Final = 2.0
+STOCK_ROOM_MIB: Final = 512  # that DiffSynth's examples leave to activations
+PACKAGES: Final = ("torch", "triton", "diffsynth", *PEERS)
+
+T = TypeVar("T")
+R = TypeVar("R", Timing, Pictures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A system with its weights where they belong."""
+
+    at: Callable[[int], Callable[[int], object]]  # side in px → what runs the step of a number, on noise
+    streamed_bytes: Callable[[], int] | None = None  # may grow where memory turned out to be too little
+    is_compiled: bool | None = None
+    floor_s: Callable[[int, float, float], float] | None = None  # of a side, a link in GB/s and a rate in TFLOP/s
+
+
+def describe(gpu: Gpu) -> Machine:
+    """Look up versions and measure the link."""
+    versions = {"CUDA": str(torch.version.cuda)}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    link, pageable = _apart(_measure_link)
+    return Machine(
+        gpu=gpu.name,
+        driver=gpu.driver,
+        cpus=os.cpu_count() or 1,
+        versions=versions,
+        link_gb_s=link,
+        pageable_gb_s=pageable,
+    )
+
+
+def time_systems(
+    systems: Sequence[str],
+    conditions: Conditions,
+    *,
+    link_gb_s: float | None,
+    device: str = "cuda",
+    classes: Classes = FLUX1,
+) -> Iterator[Timing | Pictures]:
+    """Time one system after the other; `systems` are formats, `STOCK` or peers. What fails gets an `error`.
+
+    Args:
+        link_gb_s: of page-locked memory, measured.
+        device: on the CPU, for tests, nothing is measured but seconds.
+        classes: make the modules; FLUX.1's unless a test wants smaller ones.
+    """
+    call = _apart if device == "cuda" else _here
+    for system in systems:
+        arguments = (system, conditions, link_gb_s, device, classes)
+        try:
+            timings = call(time_system, *arguments)
+        except Exception as error:  # the process died: the system killed it, or a driver did
+            timings = [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
+        yield from timings
+        if not conditions.draws_pictures or system in PEERS or all(timing.error for timing in timings):
+            continue
+        try:
+            yield from call(time_pictures, *arguments)
+        except Exception as error:
+            yield from [_failed(Pictures, system, side, error, conditions) for side in conditions.sides_px]
+
+
+def time_system(
+    system: str, conditions: Conditions, link_gb_s: float | None, device: str, classes: Classes
+) -> list[Timing]:
+    """Time one system at every size, in this process."""
+    memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
+    is_ours = system in list(Format)
+    timings: dict[int, Timing] = {}
+    with ExitStack() as stack:
+        try:
+            link_repeat = stack.enter_context(_held_to(conditions, link_gb_s if is_ours else None, device))
+            link = link_gb_s and link_gb_s / link_repeat
+            tiles = autotune.fastest_tiles() if system == Format.INT8 and device == "cuda" else None
+            tflops = autotune.tflops_of(Format(system), tiles) if is_ours and device == "cuda" else None
+            with torch.no_grad(), memory or nullcontext():
+                ready = _make_ready(system, conditions, link_repeat, device, classes, tiles)
+        except Exception as error:
+            return [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
+        ready_mib = memory.mib if memory else 0
+        steps = conditions.steps if is_ours else min(conditions.steps, OTHERS_STEPS)
+        # The largest first, because DiffSynth keeps on the card what fits beside its first picture.
+        for side in sorted(conditions.sides_px, reverse=True):
+            try:
+                with memory or nullcontext():
+                    seconds = _seconds_of_steps(ready.at(side), WARM_UP + steps, device)
+                timings[side] = Timing(
+                    system=system,
+                    side_px=side,
+                    first_step_s=seconds[0],
+                    step_s=statistics.median(seconds[WARM_UP:]),
+                    peak_mib=max(ready_mib, memory.mib) if memory else None,
+                    streamed_bytes=ready.streamed_bytes() if ready.streamed_bytes else None,
+                    link_gb_s=link,
+                    is_compiled=ready.is_compiled,
+                    floor_s=ready.floor_s(side, link, tflops) if ready.floor_s and link and tflops else None,
+                )
+            except Exception as error:
+                timings[side] = _failed(Timing, system, side, error, conditions)
+        if device == "cuda":  # last, because whatever runs after a profiler runs slower
+            timings = {side: _profiled(timing, ready.at) for side, timing in timings.items()}
+    return [timings[side] for side in conditions.sides_px]
+
+
+def time_pictures(
+    system: str, conditions: Conditions, link_gb_s: float | None, device: str, classes: Classes
+) -> list[Pictures]:
+    """Draw with one system at every size, in this process."""
+    memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
+    pictures: dict[int, Pictures] = {}
+    with ExitStack() as stack:
+        try:
+            link_repeat = stack.enter_context(_held_to(conditions, None if system == STOCK else link_gb_s, device))
+            with memory or nullcontext():
+                if system == STOCK:
+                    draw = _stock_pictures(conditions, device, classes)
+                else:
+                    # What is measured and compiled goes there; compiled code may still be in use at the end.
+                    place = TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True)
+                    folder = Path(stack.enter_context(place))
+                    draw = _our_pictures(Format(system), conditions, link_repeat, device, classes, folder)
+        except Exception as error:
+            return [_failed(Pictures, system, side, error, conditions) for side in conditions.sides_px]
+        ready_mib = memory.mib if memory else 0
+        for side in sorted(conditions.sides_px, reverse=True):
+            try:
+                with memory or nullcontext():
+                    new_s, known_s = draw(side)
+                pictures[side] = Pictures(
+                    system=system,
+                    side_px=side,
+                    new_prompt_s=new_s,
+                    known_prompt_s=known_s,
+                    peak_mib=max(ready_mib, memory.mib) if memory else None,
+                    host_mib=psutil.Process().memory_info().rss // MIB,
+                )
+            except Exception as error:
+                pictures[side] = _failed(Pictures, system, side, error, conditions)
+    return [pictures[side] for side in conditions.sides_px]
+
+
+def _our_pictures(
+    kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, folder: Path
+) -> Callable[[int], tuple[float, float | None]]:
+    """Side in px → seconds of a picture with a new prompt, and of another with the same."""
+    largest = max(conditions.sides_px)
+    card = replace(FLUX1_DEV, sizes={Aspect.SQUARE: (largest, largest)})
+    config = PipelineConfig.model_validate(
+        {
+            "device": device,
+            "precision": kept_as,
+            "vram_limit_mib": conditions.limit_mib,
+            "compile": not conditions.is_eager,
+            "models_dir": folder,
+        }
+    )
+    engine = FluxEngine(card, config, read=partial(random_model, classes=classes, link_repeat=link_repeat))
+    engine.load()
+
+    def seconds(prompt: str, side: int, seed: int, steps: int) -> float:
+        spec = ImageSpec(
+            prompt=prompt,
+            seed=seed,
+            steps=steps,
+            width=side,
+            height=side,
+            guidance=card.guidance,
+            cfg_scale=card.cfg_scale,
+            model=card.name,
+        )
+        return engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False).seconds
+
+    def draw(side: int) -> tuple[float, float]:
+        seconds("warm", side, 0, WARM_UP)
+        return seconds(f"new at {side}", side, 1, PICTURE_STEPS), seconds(f"new at {side}", side, 2, PICTURE_STEPS)
+
+    return draw
+
+
+def _stock_pictures(
+    conditions: Conditions, device: str, classes: Classes
+) -> Callable[[int], tuple[float, float | None]]:
+    """Side in px → seconds of a picture, reckoned from its first steps. It knows no prompt from before."""
+    silence_diffsynth()
+    pipe = stock_pipeline(classes, device, _stock_limit_gib(conditions, device))
+
+    def seconds(side: int) -> float:
+        marks = [time.perf_counter()]
+
+        def mark() -> None:
+            if device == "cuda":
+                torch.cuda.synchronize()
+            marks.append(time.perf_counter())
+
+        def watch(timesteps: torch.Tensor) -> Iterator[torch.Tensor]:
+            mark()
+            for timestep in timesteps:
+                yield timestep
+                mark()
+
+        pipe(
+            prompt="a picture",
+            seed=1,
+            width=side,
+            height=side,
+            num_inference_steps=OTHERS_STEPS,
+            progress_bar_cmd=watch,
+        )
+        mark()
+        encode_s, *steps_s, decode_s = (later - earlier for earlier, later in pairwise(marks))
+        first_s, *others_s = steps_s  # which brings to the card what fits there
+        return encode_s + first_s + (PICTURE_STEPS - 1) * statistics.median(others_s) + decode_s
+
+    def draw(side: int) -> tuple[float, None]:
+        seconds(side)  # which warms up
+        return seconds(side), None
+
+    return draw
+
+
+def _make_ready(
+    system: str, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
+) -> Ready:
+    if system == STOCK:
+        return _stock(conditions, device, classes)
+    if system in list(Format):
+        return _ours(Format(system), conditions, link_repeat, device, classes, tiles)
+    return Ready(at=STEPS[system](device, conditions.limit_mib))
+
+
+def _ours(
+    kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
+) -> Ready:
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    transformer = random_transformer(classes.dit, kept_as, dtype, device)
+    dit = transformer.module
+    residency = Residency(transformer, sizes=[(side, side) for side in conditions.sides_px], link_repeat=link_repeat)
+    is_compiled = None
+    if device == "cuda":
+        transformer.multiply_8bit(autotune.is_supported(kept_as))
+        transformer.use_kernels(tiles, fuses_rows=kept_as is Format.INT8 and autotune.can_fuse_rows())
+        residency.fit(conditions.limit_mib * MIB)
+        is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.predict)
+    else:
+        transformer.place()
+    schedule = torch.linspace(1000, 100, conditions.steps + WARM_UP)
+
+    def at(side: int) -> Callable[[int], object]:
+        inputs = random_inputs(dit, side, device, dtype)
+        return lambda number: residency.predict(
+            dit=dit,
+            schedule=schedule,
+            timestep=schedule[number][None].to(device, dtype),
+            progress_id=number,
+            **inputs,
+        )
+
+    def floor_s(side: int, link_gb_s: float, tflops: float) -> float:
+        return floor_seconds(
+            transformer.sizes,
+            streamed_bytes=transformer.streamed_bytes,
+            bytes_per_weight=kept_as.dtype.itemsize,
+            link_gb_s=link_gb_s,
+            tflops=tflops,
+            width=side,
+            height=side,
+        )
+
+    return Ready(at=at, streamed_bytes=lambda: transformer.streamed_bytes, is_compiled=is_compiled, floor_s=floor_s)
+
+
+def _stock(conditions: Conditions, device: str, classes: Classes) -> Ready:
+    dtype = torch.bfloat16
+    dit = stock_module(classes.dit, device, _stock_limit_gib(conditions, device))
+    for module in dit.modules():
+        if hasattr(module, "onload"):
+            module.onload()
+
+    def at(side: int) -> Callable[[int], object]:
+        inputs = random_inputs(dit, side, device, dtype)
+        timestep = torch.tensor([500.0], device=device, dtype=dtype)
+        return lambda _number: model_fn_flux_image(dit=dit, timestep=timestep, **inputs)
+
+    return Ready(at=at)
+
+
+def _stock_limit_gib(conditions: Conditions, device: str) -> float | None:
+    return (conditions.limit_mib - STOCK_ROOM_MIB) / 1024 if device == "cuda" else None
+
+
+def _failed(result: type[R], system: str, side: int, error: Exception, conditions: Conditions) -> R:
+    log.warning("%s at %d px failed", system, side, exc_info=error)
+    known = translate(error)
+    reason = f"out of memory within {conditions.limit_mib} MiB" if isinstance(known, OutOfMemory) else str(known)
+    return result(system=system, side_px=side, error=reason)
+
+
+def _seconds_of_steps(step: Callable[[int], object], count: int, device: str) -> list[float]:
+    if device == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+    return [_seconds(device, partial(step, number)) for number in range(count)]
+
+
+@torch.no_grad()
+def _seconds(device: str, call: Callable[[], object]) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    started_at = time.perf_counter()
+    call()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started_at
+
+
+def _profiled(timing: Timing, at: Callable[[int], Callable[[int], object]]) -> Timing:
+    """With the kernels of one more step; without them where no profiler works, or a step takes too long for it."""
+    if timing.step_s is None or timing.step_s > LONG_STEP_S:
+        return timing
+    try:
+        step = at(timing.side_px)
+        _seconds("cuda", lambda: step(0))  # another size may have been the last
+        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+            _seconds("cuda", lambda: step(0))
+        durations_us = [
+            event.time_range.elapsed_us()
+            for event in profiler.events() or ()
+            if event.device_type.name == "CUDA"
+            and not event.is_user_annotation
+            and not event.name.startswith(("Memcpy", "Memset"))
+        ]
+    except Exception as error:
+        log.warning("%s at %d px was not profiled", timing.system, timing.side_px, exc_info=error)
+        return timing
+    return replace(timing, kernels=len(durations_us), busy_s=sum(durations_us) / 1e6) if durations_us else timing
+
+
+@contextmanager
+def _held_to(conditions: Conditions, link_gb_s: float | None, device: str) -> Iterator[int]:
+    """Keep this process to what it may use of the card; gives how often a block is to be copied for a slow link.
+
+    `link_gb_s`: as measured; None for systems whose copies are not ours.
+    """
+    with ExitStack() as stack:
+        if device == "cuda":
+            start_cuda()
+            hold_to(conditions.limit_mib * MIB)
+        link_repeat = 1
+        if conditions.emulation is not None:
+            stack.enter_context(_few_multiprocessors(conditions.emulation.multiprocessors))
+            if link_gb_s is not None:
+                link_repeat = max(1, round(link_gb_s / conditions.emulation.link_gb_s))
+        yield link_repeat
+
+
+@contextmanager
+def _few_multiprocessors(number: int) -> Iterator[None]:
+    """What is launched inside uses so many multiprocessors of the card.
+
+    Raises:
+        GenerationFailed: this driver or this PyTorch cannot.
+    """
+    try:
+        from torch.cuda.green_contexts import GreenContext
+
+        context = GreenContext.create(num_sms=number, device_id=0)
+        stream = context.Stream()
+    except Exception as error:
+        raise GenerationFailed(f"a smaller card cannot be emulated here: {error}") from error
+    with torch.cuda.stream(stream):
+        yield
+
+
+def _measure_link() -> tuple[float, float]:
+    return autotune.link_gb_s(), autotune.link_gb_s(is_locked=False)
+
+
+def _here(function: Callable[..., T], *arguments: Any) -> T:
+    return function(*arguments)
+
+
+def _apart(function: Callable[..., T], *arguments: Any) -> T:
+    """Call it in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()

@@ -1,0 +1,189 @@
+"""FLUX.1 without its files: arbitrary weights in real shapes, kept as ours or as DiffSynth's examples have them.
+
+Speed and memory do not depend on what the weights are. For timing only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pipeline.runtime.diffsynth_import
+
+# isort: split
+import torch
+from diffsynth.configs.vram_management_module_maps import VRAM_MANAGEMENT_MODULE_MAPS as MAPS
+from diffsynth.core.vram.initialization import skip_model_initialization
+from diffsynth.core.vram.layers import enable_vram_management
+from diffsynth.models.flux_dit import FluxDiT
+from diffsynth.models.flux_text_encoder_clip import FluxTextEncoderClip
+from diffsynth.models.flux_text_encoder_t5 import FluxTextEncoderT5
+from diffsynth.models.flux_vae import FluxVAEDecoder, FluxVAEEncoder
+from diffsynth.pipelines.flux_image import FluxImagePipeline
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+import pipeline.demo
+from pipeline.catalog.model_card import ModelCard
+from pipeline.families.flux.checkpoint import Arithmetic, Loaded, assemble
+from pipeline.families.flux.transformer import PooledTextEncoder, TextEncoder, Transformer
+from pipeline.streaming.block_packing import Block, layout, prepare
+from pipeline.streaming.quantization import FLOAT8, Format
+from pipeline.streaming.streamed_module import Streamed, imported
+
+RANGES: Final = {torch.int8: (36.0, 127.0), FLOAT8: (100.0, 448.0)}  # spread of 8-bit weights, and the most they hold
+PATTERN: Final = 2**24 - 3  # shares no factor with the widths of FLUX.1, so that no two rows of a weight are equal
+TOKENIZERS: Final = tuple(Path(pipeline.demo.__file__).parent / name for name in ("tokenizer_1", "tokenizer_2"))
+
+S = TypeVar("S", bound=Streamed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classes:
+    """What makes the parts; a test wants smaller ones."""
+
+    dit: Callable[[], Any]
+    clip: Callable[[], Any]
+    t5: Callable[[], Any]
+    vae_decoder: Callable[[], Any]
+    vae_encoder: Callable[[], Any]
+
+
+FLUX1: Final = Classes(
+    dit=FluxDiT,
+    clip=FluxTextEncoderClip,
+    t5=FluxTextEncoderT5,
+    vae_decoder=FluxVAEDecoder,
+    vae_encoder=FluxVAEEncoder,
+)
+
+
+class RandomBlocks(Mapping[str, Tensor]):
+    """Blocks of a prepared module with arbitrary weights of the usual size, made when they are asked for."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._blocks = layout(module)
+        self._pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1))
+
+    def __getitem__(self, name: str) -> Tensor:
+        block: Block = self._blocks[name]
+        data = torch.zeros(block.size, dtype=torch.uint8)
+        for entry_name, view in block.views(data).items():
+            if view.dim() == 2:
+                gain, most = RANGES.get(view.dtype, (view.shape[1] ** -0.5, torch.inf))
+                _cover(view, (self._pattern[: view.numel()] * gain).clamp_(-most, most))
+            elif entry_name.endswith(".scale"):
+                weight = next(
+                    entry for entry in block.entries if entry.name == entry_name.removesuffix("scale") + "weight"
+                )
+                view.fill_(weight.shape[1] ** -0.5 / RANGES[weight.dtype][0])
+            elif not entry_name.endswith(".bias"):
+                view.fill_(1)
+        return data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._blocks)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+
+def random_transformer(make: Callable[[], Any], kept_as: Format, dtype: torch.dtype, device: str) -> Transformer:
+    """A transformer of ours; nothing is placed yet."""
+    return _random(Transformer, make, kept_as, dtype, device)
+
+
+def random_model(
+    card: ModelCard,
+    _models_dir: Path,
+    arithmetic: Arithmetic,
+    *,
+    packed_dir: Path | None = None,
+    prompts_dir: Path | None = None,
+    classes: Classes = FLUX1,
+    link_repeat: int = 1,
+) -> Loaded:
+    """A model of ours, as `load_pipeline` reads one; its text encoders are streamed with it."""
+    dtype, device = arithmetic.dtype, arithmetic.device
+    transformer = random_transformer(classes.dit, arithmetic.kept_as, dtype, device)
+    arithmetic.use_in(transformer)
+    kept_as = Format.INT8 if arithmetic.kept_as.is_8bit else arithmetic.kept_as
+    text_encoders = [
+        _random(PooledTextEncoder, classes.clip, Format.BFLOAT16 if kept_as.is_8bit else kept_as, dtype, device),
+        _random(TextEncoder, classes.t5, kept_as, dtype, device),
+    ]
+    pipe = FluxImagePipeline(torch_dtype=dtype, device=device)
+    for name, make in (("vae_decoder", classes.vae_decoder), ("vae_encoder", classes.vae_encoder)):
+        with skip_model_initialization():
+            module = make()
+        fill(module, dtype)
+        setattr(pipe, name, module.to(device))
+    sizes = card.sizes.values()
+    return assemble(pipe, transformer, text_encoders, sizes=sizes, tokenizers=TOKENIZERS, link_repeat=link_repeat)
+
+
+def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) -> Any:
+    """A module in 8-bit floats in host memory, as DiffSynth's examples for small cards have it."""
+    with skip_model_initialization():
+        module = make()
+    fill(module, FLOAT8)
+    kind = next(kind for each in type(module).__mro__ if (kind := f"{each.__module__}.{each.__name__}") in MAPS)
+    return enable_vram_management(
+        module.eval(),
+        {imported(source): imported(target) for source, target in MAPS[kind].items()},
+        vram_config={
+            "offload_dtype": FLOAT8,
+            "offload_device": "cpu",
+            "onload_dtype": FLOAT8,
+            "onload_device": "cpu",
+            "preparing_dtype": FLOAT8,
+            "preparing_device": device,
+            "computation_dtype": torch.bfloat16,
+            "computation_device": device,
+        },
+        vram_limit=limit_gib,
+    )
+
+
+def stock_pipeline(classes: Classes, device: str, limit_gib: float | None) -> FluxImagePipeline:
+    """DiffSynth's own pipeline of such modules."""
+    pipe = FluxImagePipeline(torch_dtype=torch.bfloat16, device=device)
+    pipe.dit, pipe.text_encoder_1, pipe.text_encoder_2, pipe.vae_decoder, pipe.vae_encoder = (
+        stock_module(make, device, limit_gib)
+        for make in (classes.dit, classes.clip, classes.t5, classes.vae_decoder, classes.vae_encoder)
+    )
+    pipe.tokenizer_1, pipe.tokenizer_2 = (AutoTokenizer.from_pretrained(folder) for folder in TOKENIZERS)
+    pipe.vram_management_enabled = pipe.check_vram_management_state()
+    return pipe
+
+
+def fill(module: nn.Module, dtype: torch.dtype) -> None:
+    """Give a module on the meta device arbitrary weights in host memory."""
+    pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1))
+    for child in module.modules():
+        for name, parameter in child._parameters.items():
+            if parameter is None:
+                continue
+            value = torch.empty(parameter.shape, dtype=dtype)
+            if value.dim() == 1:
+                value.fill_(float(name == "weight"))
+            else:
+                _cover(value, pattern[: value.numel()] * value[0].numel() ** -0.5)
+            child._parameters[name] = nn.Parameter(value, requires_grad=False)
+
+
+def _cover(weight: Tensor, pattern: Tensor) -> None:
+    """Fill a weight with a pattern, again and again."""
+    pattern = pattern.to(weight.dtype)
+    for part in weight.view(-1).split(len(pattern)):
+        part.copy_(pattern[: len(part)])
+
+
+def _random(part: type[S], make: Callable[[], Any], kept_as: Format, dtype: torch.dtype, device: str) -> S:
+    with torch.device("meta"):
+        module = make()
+    part.simplify(module)
+    prepare(module, kept_as, dtype)
+    return part(module, RandomBlocks(module), device)

@@ -1,0 +1,244 @@
+"""The models this program can draw with, and the one place that makes engines.
+
+`MODELS` is the list people see; what a card says is explained in `model_card.py`. Nothing here imports torch
+until `create_engine` is called for a model that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from pipeline.catalog import files
+from pipeline.catalog.model_card import ModelCard, ModelFile
+from pipeline.catalog.vocabulary import NOTHING, Unread, count_unread
+from pipeline.config import PipelineConfig
+from pipeline.device.gpu import look_at_gpu
+from pipeline.device.gpu_profile import PACKED_GB, is_packed, is_writable
+from pipeline.engine import Engine
+from pipeline.errors import GpuUnusable, PackedDirReadOnly, UnknownModel
+from pipeline.spec import Aspect, ImageSpec
+
+__all__ = [
+    "MODELS",
+    "ModelCard",
+    "ModelFile",
+    "choose_model",
+    "create_engine",
+    "demand_means",
+    "find_model",
+    "unread_of",
+]
+
+AUTO: Final = "auto"
+_FLUX_REPO: Final = "black-forest-labs/FLUX.1-dev"
+# About one megapixel, the size FLUX.1 was tuned on; sides are multiples of 16.
+_FLUX_SIZES: Final[Mapping[Aspect, tuple[int, int]]] = MappingProxyType(
+    {
+        Aspect.SQUARE: (1024, 1024),
+        Aspect.PORTRAIT: (832, 1216),
+        Aspect.LANDSCAPE: (1216, 832),
+        Aspect.PHONE: (768, 1344),
+        Aspect.WIDE: (1344, 768),
+    }
+)
+_FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
+
+
+def _flux_files(dit: ModelFile) -> Mapping[str, ModelFile]:
+    """A transformer of this family with FLUX.1-dev's text encoders, VAE and tokenizers."""
+    return MappingProxyType(
+        {
+            "dit": dit,
+            "vae": ModelFile(repo=_FLUX_REPO, path="ae.safetensors"),
+            "clip": ModelFile(repo=_FLUX_REPO, path="text_encoder/model.safetensors"),
+            "t5": ModelFile(repo=_FLUX_REPO, path="text_encoder_2/"),
+            "tokenizer_1": ModelFile(
+                repo=_FLUX_REPO, path="tokenizer/", needs=("vocab.json", "merges.txt", "tokenizer_config.json")
+            ),
+            "tokenizer_2": ModelFile(
+                repo=_FLUX_REPO, path="tokenizer_2/", needs=("tokenizer.json", "tokenizer_config.json")
+            ),
+        }
+    )
+
+
+MAJICFLUS_V1: Final = ModelCard(
+    name="majicflus-v1",
+    title="MajicFLUX v1.34",
+    family="flux",
+    licence=(
+        "A fine-tune of FLUX.1 [dev], so the FLUX.1 [dev] Non-Commercial License holds: the model may not be "
+        "used commercially without a licence from Black Forest Labs"
+    ),
+    licence_url=_FLUX_LICENCE_URL,
+    files=_flux_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
+    sizes=_FLUX_SIZES,
+    is_offloaded=True,
+    tells_unread=True,
+    assumed_step_s=1.5,
+    assumed_fixed_s=3.0,
+)
+FLUX1_DEV: Final = ModelCard(
+    name="flux1-dev",
+    title="FLUX.1 [dev]",
+    family="flux",
+    licence=(
+        "FLUX.1 [dev] Non-Commercial License: the model may not be used commercially without a licence from "
+        "Black Forest Labs"
+    ),
+    licence_url=_FLUX_LICENCE_URL,
+    files=_flux_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
+    sizes=_FLUX_SIZES,
+    is_offloaded=True,
+    tells_unread=True,
+    assumed_step_s=1.5,
+    assumed_fixed_s=3.0,
+)
+DEMO: Final = ModelCard(
+    name="demo",
+    title="Demo: emoji scenes",
+    family="flux",
+    licence="Apache-2.0, trained on Noto (Apache-2.0) and Fluent (MIT) emoji; see NOTICE",
+    licence_url="https://www.apache.org/licenses/LICENSE-2.0",
+    files=MappingProxyType(
+        {
+            "dit": ModelFile(path="demo/weights/dit/"),
+            "vae": ModelFile(path="demo/weights/vae.safetensors"),
+            "clip": ModelFile(path="demo/weights/clip.safetensors"),
+            "t5": ModelFile(path="demo/weights/t5.safetensors"),
+            "tokenizer_1": ModelFile(path="demo/tokenizer_1/", needs=("tokenizer.json", "tokenizer_config.json")),
+            "tokenizer_2": ModelFile(path="demo/tokenizer_2/", needs=("tokenizer.json", "tokenizer_config.json")),
+        }
+    ),
+    sizes=MappingProxyType({Aspect.SQUARE: (256, 256)}),
+    default_steps=8,  # which draw as well as 20: docs/demo-model.md
+    assumed_step_s=0.1,
+    assumed_fixed_s=0.2,
+)
+FAKE: Final = ModelCard(
+    name="fake",
+    title="Fake: a colour gradient",
+    family="fake",
+    licence="Apache-2.0",
+    licence_url="https://www.apache.org/licenses/LICENSE-2.0",
+    sizes=MappingProxyType({Aspect.SQUARE: (64, 64), Aspect.PORTRAIT: (64, 96), Aspect.LANDSCAPE: (96, 64)}),
+    is_hidden=True,
+    assumed_step_s=0.01,
+    assumed_fixed_s=0.01,
+)
+
+_ALL: Final = {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, DEMO, FAKE)}
+MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
+    {name: card for name, card in _ALL.items() if not card.is_hidden}
+)
+
+
+def find_model(name: str) -> ModelCard:
+    """Return the card of a model, hidden ones too.
+
+    Raises:
+        UnknownModel: no card has this name; it lists the public ones.
+    """
+    try:
+        return _ALL[name]
+    except KeyError:
+        raise UnknownModel(name, tuple(MODELS)) from None
+
+
+def choose_model(config: PipelineConfig) -> tuple[ModelCard, str]:
+    """Return the model that `config.model` means, and why, as half a sentence for the log and for `check`.
+
+    `auto` is MajicFLUX where its files are whole and a GPU is there, else the demo. Reads file headers and
+    asks the GPU driver: milliseconds on a local disk.
+
+    Raises:
+        UnknownModel
+    """
+    if config.model != AUTO:
+        return find_model(config.model), "named in the configuration"
+    if config.device == "cpu":
+        return DEMO, "the configuration asks for the CPU"
+    if not (state := look_at_gpu()).is_usable:
+        return DEMO, state.obstacle if state.gpu is None else f"{state.gpu.name} cannot be used: {state.obstacle}"
+    if missing := files.missing(MAJICFLUS_V1, config.models_dir):
+        return DEMO, f"{len(missing)} file(s) of {MAJICFLUS_V1.name} are missing or not whole"
+    return MAJICFLUS_V1, "its files are whole and there is a GPU"
+
+
+def usable_models(config: PipelineConfig) -> list[ModelCard]:
+    """The models that can draw on this machine as it is, the configured one first.
+
+    Raises:
+        UnknownModel
+    """
+    chosen, _ = choose_model(config)
+    has_gpu = config.device != "cpu" and look_at_gpu().is_usable
+    others = [
+        card
+        for card in MODELS.values()
+        if card is not chosen and (has_gpu or not card.is_offloaded) and not files.missing(card, config.models_dir)
+    ]
+    return [chosen, *others]
+
+
+def unread_of(models_dir: Path, spec: ImageSpec) -> Unread:
+    """What the model of a spec cannot read of its prompt; see `vocabulary.py`."""
+    try:
+        return count_unread(find_model(spec.model), models_dir, spec.prompt)
+    except UnknownModel:  # of an older release
+        return NOTHING
+
+
+def demand_means(card: ModelCard, config: PipelineConfig) -> None:
+    """See that a large model has what it needs beside its files. Takes milliseconds.
+
+    Raises:
+        GpuUnusable: there is no card to draw on, and nobody asked for the CPU by name.
+        PackedDirReadOnly: its packed weights cannot be written, and have not been before.
+    """
+    if not card.is_offloaded or config.device == "cpu":
+        return
+    if not (state := look_at_gpu()).is_usable:
+        gpu = "" if state.gpu is None else state.gpu.description
+        raise GpuUnusable(card.name, gpu=gpu, obstacle=state.obstacle, way_out=state.way_out)
+    if not is_writable(config.packed_folder) and not is_packed(config.packed_folder, card):
+        raise PackedDirReadOnly(card.name, config.packed_folder, PACKED_GB)
+
+
+def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
+    """Make the engine of a model; imports torch where needed (seconds), loads nothing yet.
+
+    Args:
+        prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
+
+    Raises:
+        UnknownModel
+        GpuUnusable, PackedDirReadOnly: see `demand_means`.
+    """
+    card = find_model(name)
+    demand_means(card, config)
+    match card.family:
+        case "fake":
+            from pipeline.fake import FakeEngine
+
+            return FakeEngine(card)
+        case "flux":
+            _limit_spinning()
+            from pipeline.families.flux.engine import FluxEngine
+
+            return FluxEngine(card, config, prompts_dir=prompts_dir)
+        case _:
+            raise AssertionError(card.family)
+
+
+def _limit_spinning() -> None:
+    """Tell GNU OpenMP, which reads this when torch is first imported, how long a waiting thread may spin.
+
+    By default long enough to burn whole time slices wherever another process wants a core: six steps of the demo
+    on two busy cores took 4 to 64 s. Sleeping after 3000 rounds: 2 s, and no slower on idle ones.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")

@@ -1,0 +1,90 @@
+"""What to expect of a large model on this card, from what was measured and packed before. No torch, so it is quick."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.catalog.files import read_header
+from pipeline.catalog.model_card import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.device.gpu import MIB, look_at_gpu
+from pipeline.device.gpu_profile import CardSpeed, packed_path, read_speed
+from pipeline.device.memory_plan import EFFICIENCY, REST, Plan, floor_seconds, plan_blocks
+from pipeline.errors import OutOfMemory
+from pipeline.spec import Aspect
+
+CONTEXT_BYTES: Final = 500 * MIB  # of CUDA itself; the engine measures it
+VAE_BYTES: Final = 170 * 10**6
+MAX_BLOCK_BYTES: Final = 2**40  # a damaged file says anything
+BYTES_PER_WEIGHT: Final = {"float32": 4, "bfloat16": 2, "float8": 1, "int8": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How a model runs on a card. `step_s` is for a square picture; it counts on compiled blocks."""
+
+    kept_as: str
+    speed: CardSpeed
+    plan: Plan | None  # None before its weights were packed, or where it does not fit at all
+    step_s: float | None
+
+
+def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
+    """None for a small model, without a usable card, or before the card was measured. Takes milliseconds."""
+    if not card.is_offloaded or config.device == "cpu":
+        return None
+    state = look_at_gpu()
+    if state.gpu is None or not state.is_usable:
+        return None
+    gpu = state.gpu
+    speed = read_speed(config.packed_folder, gpu)
+    if speed is None:
+        return None
+    chosen, multiplies_8bit = speed.choose_format()
+    kept_as = chosen if config.precision == "auto" else config.precision
+    sizes = {}
+    for kind, format_ in (("dit", kept_as), ("t5", "int8"), ("clip", "bfloat16")):
+        sizes[kind] = _block_sizes(packed_path(config.packed_folder, card, kind, format_))
+    transformer, *text_encoders = sizes.values()
+    if transformer is None or None in text_encoders:
+        return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
+    width, height = card.sizes[Aspect.SQUARE]
+    try:
+        plan = plan_blocks(
+            transformer,
+            [part for part in text_encoders if part is not None],
+            fixed_bytes=VAE_BYTES,
+            free_bytes=config.limit_mib(gpu.total_mib) * MIB - CONTEXT_BYTES,
+            width=width,
+            height=height,
+        )
+    except OutOfMemory:
+        return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
+    tflops = speed.tflops.get(kept_as if multiplies_8bit else "bfloat16", speed.tflops.get("bfloat16"))
+    if tflops is None:
+        return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=None)
+    floor_s = floor_seconds(
+        transformer,
+        streamed_bytes=plan.streamed_bytes,
+        bytes_per_weight=BYTES_PER_WEIGHT[kept_as],
+        link_gb_s=speed.link_gb_s,
+        tflops=tflops,
+        width=width,
+        height=height,
+    )
+    return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=floor_s / EFFICIENCY)
+
+
+def _block_sizes(path: Path) -> dict[str, int] | None:
+    """Bytes of each block of a packed file by name; None if there is none."""
+    try:
+        header: dict[str, Any] = json.loads(read_header(path) or b"")
+        header.pop("__metadata__", None)
+        sizes = {name: entry["shape"][0] for name, entry in header.items()}
+        are_sizes = all(type(size) is int and 0 < size < MAX_BLOCK_BYTES for size in sizes.values())
+        return sizes if are_sizes and REST in sizes else None
+    except (ValueError, RecursionError, KeyError, TypeError, IndexError, AttributeError):
+        return None

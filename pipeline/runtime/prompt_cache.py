@@ -1,0 +1,149 @@
+"""Prompts are read once: another seed of the same words needs no text encoder, after a restart neither.
+
+With streamed encoders that saves seconds on a slow link; so does reading the prompts that come next along with the
+first, since the encoders' weights then cross the link once for all of them. Embeddings can be turned back into words
+(arXiv 2310.06816), so what is kept on the disk is kept as privately as history.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffsynth.pipelines.flux_image import FluxImagePipeline, FluxImageUnit_PromptEmbedder
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from pipeline.sealed_files import read_sealed, write_sealed
+
+log = logging.getLogger(__name__)
+
+PROMPTS: Final = 16  # kept in memory, 4 MB each with FLUX.1's encoders
+FILES: Final = 128  # kept on the disk
+MOST_BYTES: Final = 2**26  # of one of them
+AT_ONCE: Final = 3  # prompts; more would make the first wait for arithmetic
+
+Reading = Mapping[str, Tensor]  # a prompt's embeddings by name
+
+
+class PromptFiles:
+    """Readings on the disk, the latest used; a cache, so whatever goes wrong with it, prompts are read again."""
+
+    def __init__(self, folder: Path, encoders: str) -> None:
+        """`encoders` names what a reading depends on beside the prompt: what others have read is not found."""
+        self._folder = folder
+        self._encoders = encoders
+
+    def find(self, prompt: str, tokens: int) -> Reading | None:
+        """What was read before; None if it was not, or if the file is damaged."""
+        content = read_sealed(self._path(prompt, tokens), MOST_BYTES)
+        try:
+            reading = None if content is None else load(content)
+        except (SafetensorError, KeyError):  # the latter: of a type that torch does not know
+            return None
+        return reading if reading and all(_is_finite(tensor) for tensor in reading.values()) else None
+
+    def has(self, prompt: str, tokens: int) -> bool:
+        """Whether there is a file, whatever is in it."""
+        return self._path(prompt, tokens).exists()
+
+    def touch(self, prompt: str, tokens: int) -> None:
+        """Note that a reading was used."""
+        with contextlib.suppress(OSError):
+            os.utime(self._path(prompt, tokens))
+
+    def keep(self, prompt: str, tokens: int, reading: Reading) -> None:
+        """Write it, whole or not at all, and delete what was not used for longest."""
+        content = save({name: tensor.contiguous() for name, tensor in reading.items()})
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.chmod(0o700)
+            write_sealed(self._path(prompt, tokens), content, mode=0o600)
+            ours = [path for path in self._folder.iterdir() if path.is_file()]
+            for old in sorted(ours, key=_used_at)[:-FILES]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("what was read of a prompt is not kept: %s", error)
+
+    def _path(self, prompt: str, tokens: int) -> Path:
+        return self._folder / hashlib.sha256(f"{self._encoders} {tokens} {prompt}".encode()).hexdigest()
+
+
+class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
+    """DiffSynth's reader of prompts with a memory."""
+
+    def __init__(self, files: PromptFiles | None = None) -> None:
+        super().__init__()
+        self._files = files
+        self._read: OrderedDict[tuple[str, int], Reading] = OrderedDict()
+        self._unkept: dict[tuple[str, int], Reading] = {}
+        self.upcoming: Sequence[str] = ()  # prompts to read along with one that has to be read anyway
+
+    def process(self, pipe: FluxImagePipeline, prompt: str, t5_sequence_length: int, positive: bool) -> dict[str, Any]:
+        """Embeddings of a prompt by name, on the device of the pipeline."""
+        found = self._find(prompt, t5_sequence_length)
+        if found is None:
+            others = (text for text in dict.fromkeys(self.upcoming) if text != prompt)
+            unread = (text for text in others if not self._is_known(text, t5_sequence_length))
+            texts = [prompt, *islice(unread, AT_ONCE - 1)]
+            together = super().process(pipe, texts, t5_sequence_length, positive)
+            for number, text in enumerate(texts):
+                reading = {name: tensor[number : number + 1].cpu() for name, tensor in together.items()}
+                self._remember(text, t5_sequence_length, reading)
+                if self._files is not None:
+                    self._unkept[text, t5_sequence_length] = reading
+            found = self._read[prompt, t5_sequence_length]
+        elif self._files is not None:
+            self._files.touch(prompt, t5_sequence_length)
+        return {name: tensor.to(pipe.device) for name, tensor in found.items()}
+
+    def keep(self) -> None:
+        """Write what was read, now that the weights that read it are known to be right."""
+        for (prompt, tokens), reading in self._unkept.items():
+            assert self._files is not None
+            self._files.keep(prompt, tokens, reading)
+        self._unkept.clear()
+
+    def _is_known(self, prompt: str, tokens: int) -> bool:
+        return (prompt, tokens) in self._read or (self._files is not None and self._files.has(prompt, tokens))
+
+    def _find(self, prompt: str, tokens: int) -> Reading | None:
+        if (prompt, tokens) in self._read:
+            self._read.move_to_end((prompt, tokens))
+            return self._read[prompt, tokens]
+        found = self._files.find(prompt, tokens) if self._files is not None else None
+        if found is not None:
+            self._remember(prompt, tokens, found)
+        return found
+
+    def _remember(self, prompt: str, tokens: int, reading: Reading) -> None:
+        self._read[prompt, tokens] = reading
+        if len(self._read) > PROMPTS:
+            self._read.popitem(last=False)
+
+
+def remember_prompts(pipe: FluxImagePipeline, files: PromptFiles | None) -> PromptMemory:
+    """Give a pipeline the memory."""
+    memory = PromptMemory(files)
+    pipe.units = [memory if type(unit) is FluxImageUnit_PromptEmbedder else unit for unit in pipe.units]
+    return memory
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # forgotten meanwhile
+        return 0.0
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())

@@ -1,0 +1,193 @@
+"""How the weight of a Linear is kept and multiplied: as it is, as 8-bit floats, or as rotated 8-bit integers.
+
+Integers work on GeForce cards at four times the rate of bfloat16. Single large activations would cost them
+their precision, so inputs and weights are first rotated by blocks of a Hadamard matrix, which spreads every
+value over its block and cancels out in the product (QuaRot, arXiv 2404.00456). Floats of 8 bits bear large values
+by themselves, but round four times as coarsely; they are for cards that multiply them faster (`autotune.py`).
+
+Letters in shapes: N tokens, K inputs, M outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from functools import cache, partial
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from pipeline.device.gpu_profile import Tiles
+
+MAX_GROUP: Final = 256  # inputs that one block of the rotation mixes
+FEW_TOKENS: Final = 16  # integer products of cuBLAS start above this; so few rows are bound by reading the weight
+ROWS_AT_ONCE: Final = 1024  # of a product in 8 bits: what lies around it takes four bytes each, three times over
+INT8_MAX: Final = 127
+FLOAT8: Final = torch.float8_e4m3fn
+FLOAT8_MAX: Final = 448.0
+
+
+class Format(StrEnum):
+    """A way to keep weights; the last two take 8 bits each."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT8 = "float8"
+    INT8 = "int8"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What a weight's values are kept as."""
+        return {
+            Format.FLOAT32: torch.float32,
+            Format.BFLOAT16: torch.bfloat16,
+            Format.FLOAT8: FLOAT8,
+            Format.INT8: torch.int8,
+        }[self]
+
+    @property
+    def is_8bit(self) -> bool:
+        """Whether values take 8 bits, with a scale per output."""
+        return self in (Format.FLOAT8, Format.INT8)
+
+
+class PackedLinear(nn.Module):
+    """A Linear whose weight (M, K) is kept in a format; computes in the dtype of its input (…, K).
+
+    Where `multiplies_8bit` is off, 8 bits are only how the weight is kept. With `tiles`, integers are multiplied by our
+    own kernel; with `fuses_rows`, another one makes them.
+
+    Buffers: `weight` as `Format.dtype`, `scale` (M,) float32 where the format has one, `bias` (M,) or None.
+    """
+
+    weight: Tensor
+    scale: Tensor | None
+    bias: Tensor | None
+
+    def __init__(
+        self, inputs: int, outputs: int, kept_as: Format, *, has_bias: bool, dtype: torch.dtype, device: str = "meta"
+    ) -> None:
+        super().__init__()
+        self.format = kept_as
+        self.multiplies_8bit = kept_as is Format.INT8  # which works everywhere
+        self.tiles: Tiles | None = None
+        self.fuses_rows = False
+        self.in_features, self.out_features = inputs, outputs
+        self.register_buffer("weight", torch.empty(outputs, inputs, dtype=kept_as.dtype, device=device))
+        scale = torch.empty(outputs, dtype=torch.float32, device=device) if kept_as.is_8bit else None
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", torch.empty(outputs, dtype=dtype, device=device) if has_bias else None)
+
+    @classmethod
+    def like(cls, module: nn.Linear, kept_as: Format, dtype: torch.dtype) -> PackedLinear:
+        """An empty one of the same sizes."""
+        return cls(module.in_features, module.out_features, kept_as, has_bias=module.bias is not None, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, K) → (…, M)."""
+        if self.scale is None:
+            return linear(x, self.weight.to(x.dtype), self.bias)
+        rows = x.reshape(-1, self.in_features)
+        if self.multiplies_8bit and len(rows) > FEW_TOKENS:
+            out = multiply_8bit(rows, self.weight, self.scale, self.bias, self.tiles, fuses_rows=self.fuses_rows)
+        else:
+            out = self.unpacked(rows)
+        return out.view(*x.shape[:-1], -1)
+
+    def unpacked(self, rows: Tensor) -> Tensor:
+        """(N, K) → (N, M), the 8-bit weight brought to the dtype of the rows, which moves several times its bytes."""
+        assert self.scale is not None
+        rows = rotate(rows) if self.format is Format.INT8 else rows
+        return linear(rows, self.weight.to(rows.dtype) * self.scale[:, None].to(rows.dtype), self.bias)
+
+
+def quantize(weight: Tensor, kept_as: Format) -> dict[str, Tensor]:
+    """A weight (M, K) in the buffers of `PackedLinear`: `weight`, and `scale` where there is one."""
+    if not kept_as.is_8bit:
+        return {"weight": weight.to(kept_as.dtype)}
+    weight = weight.float()
+    if kept_as is Format.INT8:
+        weight = rotate(weight)
+    largest = INT8_MAX if kept_as is Format.INT8 else FLOAT8_MAX
+    scale = weight.abs().amax(1).clamp_min(1e-12) / largest
+    scaled = weight / scale[:, None]
+    return {"weight": (scaled.round() if kept_as is Format.INT8 else scaled).to(kept_as.dtype), "scale": scale}
+
+
+def rotate(x: Tensor) -> Tensor:
+    """(N, K) times a block-diagonal orthogonal matrix; twice gives x again."""
+    group = _group(x.shape[-1])
+    blocks: Tensor = x.view(len(x), -1, group) @ _hadamard(group, x.dtype, x.device)
+    return blocks.view(len(x), -1)
+
+
+def multiply_8bit(
+    rows: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    tiles: Tiles | None = None,
+    *,
+    fuses_rows: bool = False,
+) -> Tensor:
+    """(N, K) · (M, K) in 8 bits → (N, M): each row to 8 bits by its own largest value; for integers, rotated before."""
+    product = _float8_product
+    if weight.dtype is torch.int8:
+        product = partial(_int8_product, tiles=tiles, fuses_rows=fuses_rows and rows.shape[1] % MAX_GROUP == 0)
+    if torch.compiler.is_compiling() or len(rows) <= ROWS_AT_ONCE:
+        return product(rows, weight, scale, bias)
+    out = rows.new_empty(len(rows), len(weight))
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        # The last piece reaches back, so that none is too short for the product.
+        part = slice(max(0, min(start, len(rows) - ROWS_AT_ONCE)), start + ROWS_AT_ONCE)
+        out[part] = product(rows[part], weight, scale, bias)
+    return out
+
+
+def _int8_product(
+    rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, *, tiles: Tiles | None, fuses_rows: bool
+) -> Tensor:
+    # Our own operators are there: see `Streamed.use_kernels`.
+    integers, row_scale = torch.ops.imagine_bot.int8_rows(rows) if fuses_rows else int8_rows(rows)
+    if tiles is not None:
+        product: Tensor = torch.ops.imagine_bot.int8_product(
+            integers, weight, row_scale, scale, bias, rows.dtype, list(tiles)
+        )
+        return product
+    sums = torch._int_mm(integers, weight.t())  # exact, in int32
+    out = (sums * row_scale * scale).to(rows.dtype)
+    return out if bias is None else out + bias
+
+
+def int8_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, K) rotated → integers (N, K) and scales (N, 1) in float32."""
+    rows = rotate(rows)
+    row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / INT8_MAX
+    return (rows / row_scale).round().to(torch.int8), row_scale
+
+
+def _float8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / FLOAT8_MAX
+    floats = (rows / row_scale).to(FLOAT8)
+    return torch._scaled_mm(floats, weight.t(), scale_a=row_scale, scale_b=scale[None], bias=bias, out_dtype=rows.dtype)
+
+
+def _group(width: int) -> int:
+    """The largest power of two that divides the width, up to `MAX_GROUP`."""
+    return min(MAX_GROUP, width & -width)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _hadamard(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _sylvester(size, dtype, device)
+
+
+@cache
+def _sylvester(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Sylvester's matrix (size, size), orthogonal and symmetric."""
+    matrix = torch.ones(1, 1, dtype=torch.float64)
+    while len(matrix) < size:
+        matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
+    return (matrix / math.sqrt(size)).to(dtype=dtype, device=device)

@@ -1,0 +1,160 @@
+"""/admin is for those who manage the server, whatever Discord shows to others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.errors import StoreUnavailable
+from bot.jobs import JobStatus
+from bot.pause import Pause
+from bot.store.key_value_store import SettingStore
+from pipeline.device.memory_plan import make_plan
+from pipeline.device.runtime_estimate import Outlook
+from tests.bot.frontends.discord_app.conftest import Stage
+from tests.discord_server.driver import ClientRefused, Use
+from tests.discord_server.permissions import Permission
+from tests.pipeline.measured import measured_card
+
+
+@pytest.fixture
+def manager(stage: Stage) -> Any:
+    return stage.discord.add_user("boss", roles=[stage.discord.add_role("boss", Permission.MANAGE_GUILD)])
+
+
+async def told(use: Use) -> str:
+    return (await use.wait(lambda message: message.ephemeral and not message.loading)).text
+
+
+async def admin(stage: Stage, user: Any, command: str, **options: Any) -> str:
+    return await told(await stage.discord.slash(user, stage.discord.channel, f"admin {command}", **options))
+
+
+async def queue_up(stage: Stage) -> None:
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="a secret")
+    await use.wait(lambda message: "in line" in message.content)
+
+
+async def test_members_are_not_offered_it(stage: Stage) -> None:
+    with pytest.raises(ClientRefused):
+        await admin(stage, stage.discord.user, "stats")
+
+
+async def test_members_whom_the_server_shows_it_are_refused(stage: Stage) -> None:
+    command = await stage.discord.wait_command("admin")
+    command["default_member_permissions"] = None
+    assert await admin(stage, stage.discord.user, "pause") == "Only members with “Manage Server” can do this."
+    assert stage.service.paused is None
+
+
+async def test_pause_is_on_the_cards_until_resume(stage: Stage, manager: Any) -> None:
+    await queue_up(stage)
+    assert "paused: a game" in await admin(stage, manager, "pause", reason="a game")
+    await stage.discord.wait_message(lambda message: "⏸️ paused: a game" in message.content and message.buttons)
+    assert await admin(stage, manager, "resume") == "The queue goes on."
+    assert stage.service.paused is None
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+async def test_pause_and_resume_that_cannot_be_written_say_so_and_change_nothing(
+    stage: Stage, manager: Any, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    before = await stage.service.pause("before")
+
+    async def locked(*_: object) -> None:
+        raise StoreUnavailable("locked", is_full=False)
+
+    monkeypatch.setattr(SettingStore, "set", locked)
+    assert "cannot get at my records" in await admin(stage, manager, command)
+    assert stage.service.paused == before
+
+
+async def test_reason_is_one_line_that_mentions_nobody(stage: Stage, manager: Any) -> None:
+    told = await admin(stage, manager, "pause", reason="@everyone\n# storage\u200b <@1>")
+    assert r"paused: \@everyone \# storage \<\@1\>" in told
+    assert stage.service.paused == Pause.by_operator("@everyone # storage <@1>")
+
+
+async def test_pause_needs_no_reason_and_says_first_what_it_did(stage: Stage, manager: Any) -> None:
+    assert await admin(stage, manager, "pause") == "⏸️ paused by a moderator\nWaiting pictures keep their places."
+
+
+async def test_queue_shows_prompts(stage: Stage, manager: Any) -> None:
+    await queue_up(stage)
+    assert "a secret" in await admin(stage, manager, "queue")
+
+
+async def test_cancel_of_anybody(stage: Stage, manager: Any) -> None:
+    await queue_up(stage)
+    assert await admin(stage, manager, "cancel", id=1) == "Picture #1 is cancelled."
+    assert (await stage.job(1)).status is JobStatus.CANCELLED
+
+
+@pytest.fixture
+async def foreign(stage: Stage) -> tuple[Any, Any]:
+    """A manager of another server, and the channel where that person is."""
+    guild, channel = await stage.other_server()
+    role = stage.discord.add_role("boss", Permission.MANAGE_GUILD, guild=guild)
+    return stage.discord.add_user("other boss", roles=[role], guild=guild), channel
+
+
+async def test_cancel_stays_on_ones_server(stage: Stage, foreign: tuple[Any, Any]) -> None:
+    await queue_up(stage)
+    user, channel = foreign
+    use = await stage.discord.slash(user, channel, "admin cancel", id=1)
+    assert await told(use) == "Picture #1 belongs to somebody else."
+    assert (await stage.job(1)).status is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("command", ["queue", "admin queue"])
+async def test_queue_tells_of_other_servers_only_how_many(stage: Stage, foreign: tuple[Any, Any], command: str) -> None:
+    await queue_up(stage)
+    await queue_up(stage)
+    user, channel = foreign
+    use = await stage.discord.slash(user, channel, "imagine", prompt="mine")
+    await use.wait(lambda message: "in line" in message.content)
+    page = await told(await stage.discord.slash(user, channel, command))
+    assert "3 waiting" in page
+    assert f"#3 · <@{user.id}>" in page and "+ 2 from other servers" in page
+    assert "#1 ·" not in page and "secret" not in page and f"<@{stage.discord.user.id}>" not in page
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+async def test_one_server_of_many_does_not_stop_the_machine(
+    stage: Stage, manager: Any, foreign: tuple[Any, Any], command: str
+) -> None:
+    await stage.service.pause("before")
+    assert "`allowed_guilds` in `[discord]`" in await admin(stage, manager, command)
+    user, channel = foreign
+    use = await stage.discord.slash(user, channel, f"admin {command}")
+    assert channel.guild.id in await told(use)
+    assert stage.service.paused == Pause.by_operator("before")
+
+
+async def test_servers_that_the_operator_listed_may_stop_the_machine(
+    stage: Stage, manager: Any, foreign: tuple[Any, Any]
+) -> None:
+    user, channel = foreign
+    stage.client.desk.gate._guilds = frozenset({int(stage.discord.guild.id), int(channel.guild.id)})
+    await told(await stage.discord.slash(user, channel, "admin pause", reason="night"))
+    assert stage.service.paused == Pause.by_operator("night")
+    await admin(stage, manager, "resume")
+    assert stage.service.paused is None
+
+
+async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
+    await queue_up(stage)
+    page = await admin(stage, manager, "stats")
+    assert "Model **fake** · taking requests" in page and "Waiting 1" in page and "GiB" in page
+    assert "one step: not measured yet" in page and "Weights" not in page
+    speed = measured_card()
+    plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9 + 10**9, width=512, height=512)
+    stage.service._look_ahead = lambda: Outlook(kept_as="int8", speed=speed, plan=plan, step_s=0.3)
+    page = await admin(stage, manager, "stats")
+    kept, streamed = plan.resident_bytes / 1e9, plan.streamed_bytes / 1e9
+    assert f"Weights: int8 · {kept:.1f} GB on the card · {streamed:.1f} GB streamed at every step, 12.5 GB/s" in page
+    await stage.service.pause("")
+    assert "paused by a moderator" in await admin(stage, manager, "stats")
+    stage.service.stop_accepting()
+    assert "shutting down" in await admin(stage, manager, "stats")

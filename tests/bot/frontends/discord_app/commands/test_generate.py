@@ -1,0 +1,230 @@
+"""/imagine from the slash command to the picture, against our own Discord."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.config import LimitsConfig
+from bot.errors import JobNotFound
+from bot.jobs import Delivery, JobStatus
+from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.discord_server.permissions import Permission
+from tests.discord_server.view import MessageView
+
+LONG = "`@everyone` **x** " * 111
+
+
+def private(message: MessageView) -> bool:
+    return message.ephemeral and not message.loading
+
+
+async def test_picture_replaces_the_status_card(stage: Stage) -> None:
+    discord = stage.discord
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", seed=7, steps=4)
+    waiting = await use.wait(lambda message: "in line" in message.content)
+    assert waiting.buttons[0]["label"] == "Cancel"
+    async with stage.drawing():
+        done = await use.wait(lambda message: message.images)
+    assert done.image_bytes(0).startswith(b"\x89PNG")
+    assert "seed 7" in done.text and "4 steps" in done.text and "64 × 64" in done.text
+    assert "/imagine prompt:a red apple seed:7 steps:4 aspect:square" in done.text
+    assert not done.buttons and not done.pings
+    assert len(discord.messages(discord.channel)) == 1
+
+
+async def test_answer_does_not_wait_for_the_database(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, asked = stage.service.submit, asyncio.Event()
+
+    async def slow_submit(request):
+        await asked.wait()
+        return await submit(request)
+
+    monkeypatch.setattr(stage.service, "submit", slow_submit)
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+    assert await use.acked() < 1
+    asked.set()
+    await use.wait(lambda message: "in line" in message.content)
+
+
+async def test_result_waits_until_the_placeholder_is_replaced(stage: Stage) -> None:
+    discord = stage.discord
+    slow = discord.fault("PATCH .*@original", slow=0.5)
+    async with stage.drawing():
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", steps=1)
+        await use.wait(lambda message: message.images)
+    assert slow.spent
+    states = [event.message.content for event in use.timeline if event.kind == "edit" and event.message]
+    assert states[-1].startswith("✅")
+
+
+async def test_only_the_first_edit_uses_the_token(stage: Stage) -> None:
+    discord = stage.discord
+    async with stage.drawing():
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", steps=2)
+        await use.wait(lambda message: message.images)
+    assert len(discord.requests("PATCH .*@original")) == 1
+    assert "token" not in (await stage.job(1)).reply_to.address
+
+
+async def test_token_that_ended_meanwhile_does_not_matter(stage: Stage) -> None:
+    discord = stage.discord
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", steps=1)
+    await use.wait(lambda message: "in line" in message.content)
+    discord.expire_token(use)
+    async with stage.drawing():
+        await discord.wait_message(lambda message: message.images)
+
+
+async def test_status_edit_that_fails_leaves_the_job_and_later_edits(stage: Stage) -> None:
+    discord = stage.discord
+    discord.fault("PATCH .*@original", code=50027)
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", steps=1)
+    await discord.wait_requests("PATCH .*@original")
+    async with stage.drawing():
+        await use.wait(lambda message: message.images)
+
+
+async def test_placeholder_deleted_before_the_card_is_there_cancels_the_job(stage: Stage) -> None:
+    discord = stage.discord
+    discord.fault("PATCH .*@original", code=10008)
+    await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
+    await discord.wait_requests("PATCH .*@original")
+    while (await stage.job(1)).status is not JobStatus.CANCELLED:
+        await asyncio.sleep(0.01)
+    assert (await stage.job(1)).delivery is Delivery.DROPPED
+
+
+async def test_random_seed_is_shown(stage: Stage) -> None:
+    discord = stage.discord
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", seed=-1)
+    card = await use.wait(lambda message: "in line" in message.content)
+    assert f"seed {(await stage.job(1)).spec.seed}" in card.text
+
+
+async def test_choices_are_the_sizes_of_the_model(stage: Stage) -> None:
+    command = await stage.discord.wait_command("imagine")
+    aspect = next(option for option in command["options"] if option["name"] == "aspect")
+    assert [choice["value"] for choice in aspect["choices"]] == ["square", "portrait", "landscape"]
+    assert aspect["choices"][0]["name_localizations"]["zh-CN"] == "方形"
+    use = await stage.discord.slash(
+        stage.discord.user, stage.discord.channel, "imagine", prompt="x", aspect="landscape"
+    )
+    assert "96 × 64" in (await use.wait(lambda message: "in line" in message.content)).text
+
+
+async def test_refusal_is_private_and_leaves_nothing_behind(start: Start) -> None:
+    limits = LimitsConfig(max_active_per_user=1, cooldown_s=0)
+    async with start(limits=limits) as stage:
+        discord = stage.discord
+        first = await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
+        await first.wait(lambda message: "in line" in message.content)
+        second = await discord.slash(discord.user, discord.channel, "imagine", prompt="y")
+        refused = await second.wait(private)
+        assert refused.content.startswith("You already have one picture waiting")
+        others = discord.add_user("bob")
+        assert len(discord.messages(discord.channel, others)) == 1
+        discord.assert_clean()
+
+
+async def test_prompt_of_invisible_characters_is_refused_privately(stage: Stage) -> None:
+    discord = stage.discord
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="\u200b\u200b")
+    refused = await use.wait(private)
+    assert refused.content == "The prompt must have 1 to 2000 visible characters."
+
+
+async def test_shape_that_is_on_no_list_is_refused_privately(stage: Stage) -> None:
+    discord = stage.discord
+    command = await discord.wait_command("imagine")
+    aspect = next(option for option in command["options"] if option["name"] == "aspect")
+    aspect["choices"].append({"name": "Round", "value": "round"})
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", aspect="round")
+    assert (await use.wait(private)).content.startswith("The model in use cannot draw this shape.")
+
+
+async def test_refusals_speak_the_readers_language_and_cards_the_servers(start: Start) -> None:
+    async with start(server={"guild_locale": "zh-CN"}) as stage:
+        discord = stage.discord
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="一只熊猫")
+        await use.wait(lambda message: "排在第 1 位" in message.content)
+        reader = discord.add_user("小明", locale="zh-CN")
+        refused = await discord.slash(reader, discord.channel, "imagine", prompt="\u200b")
+        assert (await refused.wait(private)).content.startswith("提示词要有")
+
+
+async def test_bot_that_is_stopping_refuses_at_once(stage: Stage) -> None:
+    stage.service.stop_accepting()
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+    refused = await use.wait(private)
+    assert refused.content.startswith("I am restarting")
+    assert len(stage.discord.requests("DELETE")) == 0
+
+
+async def test_missing_permission_is_named_before_anything_is_queued(stage: Stage) -> None:
+    discord = stage.discord
+    discord.set_permissions(discord.channel, discord.bot, deny=Permission.ATTACH_FILES | Permission.EMBED_LINKS)
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
+    refused = await use.wait(private)
+    assert refused.content == (
+        f"I cannot answer in <#{discord.channel.id}>: I need “Embed Links”, “Attach Files” there. "
+        "Please ask somebody who manages the channel."
+    )
+    with pytest.raises(JobNotFound):
+        await stage.service.job(1)
+
+
+async def test_threads_need_their_own_permission(stage: Stage) -> None:
+    discord = stage.discord
+    thread = discord.add_thread(discord.channel, "details")
+    discord.set_permissions(discord.channel, discord.bot, deny=Permission.SEND_MESSAGES)
+    use = await discord.slash(discord.user, thread, "imagine", prompt="x")
+    await use.wait(lambda message: "in line" in message.content)
+    discord.set_permissions(discord.channel, discord.bot, deny=Permission.SEND_MESSAGES_IN_THREADS)
+    use = await discord.slash(discord.user, thread, "imagine", prompt="x")
+    assert "“Send Messages in Threads”" in (await use.wait(private)).content
+
+
+async def test_only_allowed_channels_and_their_threads_draw(start: Start) -> None:
+    async with start(allowed_channels=(1,)) as stage:
+        discord = stage.discord
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
+        assert (await use.wait(private)).content == "I do not draw in this channel. Please go to <#1>."
+
+
+async def test_only_allowed_servers_are_served(start: Start) -> None:
+    async with start() as stage:
+        stage.client.desk.gate._guilds = frozenset({1})
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+        assert "on this server" in (await use.wait(private)).content
+
+
+async def test_unexpected_error_is_told_with_an_id_and_logged_with_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_request):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(stage.service, "submit", broken)
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+    told = await use.wait(private)
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.getMessage().split()[1] in told.content
+    assert str(record.exc_info[1]) == "a bug"
+
+
+async def test_interaction_that_is_too_late_queues_nothing(stage: Stage) -> None:
+    stage.discord.fault("POST /interactions/.*", code=10062)
+    await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+    await stage.discord.wait_requests("POST /interactions/.*")
+    await asyncio.sleep(0.05)
+    assert await stage.service.unfinished() == []
+
+
+async def test_longest_wildest_prompt_is_drawn(stage: Stage) -> None:
+    discord = stage.discord
+    async with stage.drawing():
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt=LONG, steps=1)
+        done = await use.wait(lambda message: message.images)
+    assert not done.pings

@@ -1,0 +1,287 @@
+"""/queue, /cancel, /history, /show and /quota."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.errors import StoreUnavailable
+from bot.frontends.discord_app.commands.personal import choices
+from bot.frontends.discord_app.interactions import MAX_NOTES
+from bot.jobs import Delivery, FailureCode, Job, JobStatus
+from bot.presentation.wording import wording_for
+from tests.bot.frontends.discord_app.conftest import Stage
+from tests.bot.frontends.discord_app.test_embeds import a_job
+from tests.discord_server.driver import Use
+from tests.discord_server.permissions import Permission
+from tests.discord_server.view import MessageView
+
+
+async def ask(stage: Stage, command: str, user: Any = None, **options: Any) -> Use:
+    return await stage.discord.slash(user or stage.discord.user, stage.discord.channel, command, **options)
+
+
+async def private(use: Use) -> MessageView:
+    return await use.wait(lambda message: message.ephemeral and not message.loading)
+
+
+async def queue_up(stage: Stage, *prompts: str) -> None:
+    for prompt in prompts:
+        use = await ask(stage, "imagine", prompt=prompt, steps=1)
+        await use.wait(lambda message: "in line" in message.content)
+
+
+async def draw(stage: Stage, *prompts: str) -> None:
+    async with stage.drawing():
+        for prompt in prompts:
+            use = await ask(stage, "imagine", prompt=prompt, steps=1)
+            await use.wait(lambda message: message.images)
+
+
+async def test_queue_names_people_and_times_but_no_prompts(stage: Stage) -> None:
+    await queue_up(stage, "a secret", "another")
+    answer = await private(await ask(stage, "queue", stage.discord.add_user("bob")))
+    assert answer.embeds[0]["title"] == "Nothing is being drawn, 2 waiting"
+    assert f"1. #1 · <@{stage.discord.user.id}> · ready any moment" in answer.text and "secret" not in answer.text
+
+
+async def test_queue_of_many_is_cut(stage: Stage) -> None:
+    await queue_up(stage, *"abcdefghijklmnopqrstuvwxyzab")
+    answer = await private(await ask(stage, "queue"))
+    assert answer.text.endswith("… and 3 more")
+
+
+async def test_paused_queue_says_why(stage: Stage) -> None:
+    await queue_up(stage, "x")
+    await stage.service.pause("a game")
+    answer = await private(await ask(stage, "queue"))
+    assert "waits until the queue goes on" in answer.text and "paused: a game" in answer.text
+
+
+async def test_paused_empty_queue_says_so_too(stage: Stage) -> None:
+    await stage.service.pause("a game")
+    answer = await private(await ask(stage, "queue"))
+    assert answer.text.endswith("Nothing is being drawn, 0 waiting\n⏸️ paused: a game")
+
+
+async def test_database_that_cannot_be_used_is_explained(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_user):
+        raise StoreUnavailable("database is locked", is_full=False)
+
+    monkeypatch.setattr(stage.service, "quota", broken)
+    assert (await private(await ask(stage, "quota"))).content.startswith("I cannot get at my records right now.")
+
+
+async def test_cancel_by_autocomplete(stage: Stage) -> None:
+    await queue_up(stage, "a red apple", "a panda")
+    suggested = await stage.discord.autocomplete(
+        stage.discord.user, stage.discord.channel, "cancel", "picture", "panda"
+    )
+    assert suggested == [{"name": "#2 · a panda", "value": 2}]
+    use = await ask(stage, "cancel", picture=2)
+    assert (await private(use)).content == "Picture #2 is cancelled."
+
+
+async def test_suggestions_are_own_jobs_only(stage: Stage) -> None:
+    await queue_up(stage, "a red apple")
+    stranger = stage.discord.add_user("bob")
+    assert await stage.discord.autocomplete(stranger, stage.discord.channel, "cancel", "picture") == []
+
+
+async def test_broken_database_only_empties_the_suggestions(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_user):
+        raise StoreUnavailable("disk I/O error", is_full=False)
+
+    monkeypatch.setattr(stage.service, "active", broken)
+    assert await stage.discord.autocomplete(stage.discord.user, stage.discord.channel, "cancel", "picture") == []
+
+
+def test_suggestions_stay_inside_discords_limits() -> None:
+    found = choices([a_job("🍎" * 2000, id=number) for number in range(1000)], "", wording_for("en"))
+    assert len(found) == 25 and all(len(choice.name.encode("utf-16-le")) <= 200 for choice in found)
+
+
+async def test_history_is_private_and_newest_first(stage: Stage) -> None:
+    await draw(stage, "a red apple", "a panda")
+    answer = await private(await ask(stage, "history"))
+    first, second = (answer.embeds[0]["description"]).split("\n")
+    assert first.startswith("**#2**") and first.endswith("a panda") and second.startswith("**#1**")
+    assert len(answer.images) == 1
+
+
+async def test_history_shows_the_picture_of_the_button(stage: Stage) -> None:
+    await draw(stage, "a red apple", "a panda")
+    answer = await private(await ask(stage, "history"))
+    newest = answer.image_bytes(0)
+    use = await stage.discord.click(answer, "#1")
+    turned = await use.wait(lambda message: message.images and message.image_bytes(0) != newest)
+    assert "#1 · seed" in turned.embeds[0]["footer"]["text"]
+
+
+async def test_history_pages_older_and_back(stage: Stage) -> None:
+    await draw(stage, *"abcdef")
+    first = await private(await ask(stage, "history"))
+    assert [button["label"] for button in first.buttons] == ["#6", "#5", "#4", "#3", "#2", "Older"]
+    older = await (await stage.discord.click(first, "Older")).wait(lambda message: "**#1**" in message.text)
+    assert [button["label"] for button in older.buttons] == ["#1", "Newest"]
+    await (await stage.discord.click(older, "Newest")).wait(lambda message: "**#6**" in message.text)
+
+
+async def test_history_finds_words(stage: Stage) -> None:
+    await draw(stage, "a red apple", "a panda")
+    answer = await private(await ask(stage, "history", search="apple"))
+    assert "**#1**" in answer.text and "**#2**" not in answer.text
+    nothing = await private(await ask(stage, "history", search="`nothing`"))
+    assert "None of your pictures" in nothing.content
+
+
+async def test_history_of_a_newcomer_says_how_to_begin(stage: Stage) -> None:
+    assert (await private(await ask(stage, "history"))).content.startswith("No pictures yet.")
+
+
+async def test_show_posts_the_picture_again(stage: Stage) -> None:
+    await draw(stage, "a red apple")
+    use = await ask(stage, "show", id=1)
+    shown = await use.wait(lambda message: message.images)
+    assert not shown.ephemeral and not shown.pings and "/imagine prompt:a red apple" in shown.text
+    suggested = await stage.discord.autocomplete(stage.discord.user, stage.discord.channel, "show", "id", "1")
+    assert [choice["value"] for choice in suggested] == [1]
+
+
+async def test_show_refuses_privately_and_leaves_nothing(stage: Stage) -> None:
+    await queue_up(stage, "x")
+    stranger = stage.discord.add_user("bob")
+    before = len(stage.discord.messages(stage.discord.channel))
+    answers = [
+        await private(await ask(stage, "show", id=1)),
+        await private(await ask(stage, "show", stranger, id=1)),
+        await private(await ask(stage, "show", id=77)),
+    ]
+    assert ["not there" in answers[0].content, "somebody else" in answers[1].content] == [True, True]
+    assert answers[2].content.startswith("I know no picture #77.")
+    others = [message for message in stage.discord.messages(stage.discord.channel) if not message.ephemeral]
+    assert len(others) == before
+
+
+async def test_show_of_a_pruned_file_says_so(stage: Stage) -> None:
+    await draw(stage, "x")
+    path = await stage.service.image_file(await stage.job(1))
+    assert path is not None
+    path.unlink()
+    assert "removed after its time" in (await private(await ask(stage, "show", id=1))).content
+    assert "removed after its time" in (await private(await ask(stage, "history"))).text
+
+
+async def test_quota_counts(stage: Stage) -> None:
+    await draw(stage, "x")
+    answer = await private(await ask(stage, "quota"))
+    assert "Pictures in 24 hours: **1** of 1000" in answer.text
+    assert "Waiting or being drawn: **0** of 1000" in answer.text
+
+
+async def test_result_that_found_no_way_is_told_on_the_next_command(stage: Stage) -> None:
+    discord = stage.discord
+    hermit = discord.add_user("hermit", dms_open=False)
+    use = await ask(stage, "imagine", hermit, prompt="x", steps=1)
+    await use.wait(lambda message: "in line" in message.content)
+    discord.set_permissions(discord.channel, discord.bot, deny=Permission.ATTACH_FILES)
+    async with stage.drawing():
+        while (await stage.job(1)).delivery != "undeliverable":
+            await discord.world.changed.wait_for(lambda: True, 1)
+    told = await (await ask(stage, "quota", hermit)).wait(lambda message: "#1 is done" in message.text)
+    assert told.ephemeral
+    again = await ask(stage, "quota", hermit)
+    await private(again)
+    assert again.followups == []
+
+
+class Untold:
+    """The notes of one person, in memory."""
+
+    def __init__(self, *jobs: Job) -> None:
+        self.jobs = list(jobs)
+
+    async def untold(self, _user: object) -> list[Job]:
+        return list(self.jobs)
+
+    async def mark_told(self, job_ids: list[int]) -> None:
+        self.jobs = [job for job in self.jobs if job.id not in job_ids]
+
+
+@pytest.fixture
+def notes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Untold:
+    """One picture that could not be delivered."""
+    notes = Untold(a_job(id=77, status=JobStatus.DONE, delivery=Delivery.UNDELIVERABLE))
+    monkeypatch.setattr(stage.service, "untold", notes.untold)
+    monkeypatch.setattr(stage.service, "mark_told", notes.mark_told)
+    return notes
+
+
+async def until_told(notes: Untold, left: int = 0) -> None:
+    while len(notes.jobs) > left:
+        await asyncio.sleep(0.01)
+
+
+def is_note(message: MessageView) -> bool:
+    return message.ephemeral and message.text.startswith("I could not reach you")
+
+
+@pytest.mark.parametrize("command", [{"command": "cancel", "picture": 99}, {"command": "show", "id": 99}])
+async def test_notes_are_told_after_a_refused_command_too(stage: Stage, notes: Untold, command: dict[str, Any]) -> None:
+    use = await ask(stage, **command)
+    assert "#77 is done" in (await use.wait(is_note)).text
+    await until_told(notes)
+
+
+async def test_notes_are_told_after_a_cancel_button(stage: Stage, notes: Untold) -> None:
+    use = await ask(stage, "imagine", prompt="x")
+    card = await use.wait(lambda message: "in line" in message.content)
+    await until_told(notes)
+    notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
+    pressed = await stage.discord.click(card, "Cancel")
+    assert "#78 is done" in (await pressed.wait(is_note)).text
+    await until_told(notes)
+
+
+async def test_notes_are_told_after_a_history_button(stage: Stage, notes: Untold) -> None:
+    await draw(stage, "a red apple", "a panda")
+    await until_told(notes)
+    notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
+    page = await private(await ask(stage, "history"))
+    await until_told(notes)
+    notes.jobs.append(a_job(id=79, status=JobStatus.DONE))
+    pressed = await stage.discord.click(page, "#1")
+    assert "#79 is done" in (await pressed.wait(is_note)).text
+    await until_told(notes)
+
+
+async def test_note_that_could_not_be_said_is_kept_for_the_next_time(stage: Stage, notes: Untold) -> None:
+    refused = stage.discord.fault("POST /webhooks/.*", code=50027)
+    await private(await ask(stage, "quota"))
+    while not refused.spent:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert [job.id for job in notes.jobs] == [77]
+    await (await ask(stage, "quota")).wait(is_note)
+    await until_told(notes)
+
+
+async def test_many_notes_are_told_in_parts(stage: Stage, notes: Untold) -> None:
+    notes.jobs = [a_job(id=number, status=JobStatus.DONE) for number in range(1, MAX_NOTES + 3)]
+    first = await (await ask(stage, "quota")).wait(is_note)
+    await until_told(notes, left=2)
+    second = await (await ask(stage, "quota")).wait(is_note)
+    assert (f"#{MAX_NOTES} is" in first.text, f"#{MAX_NOTES + 1} is" in first.text) == (True, False)
+    assert f"#{MAX_NOTES + 1} is" in second.text and f"#{MAX_NOTES} is" not in second.text
+    await until_told(notes)
+
+
+async def test_long_notes_stay_inside_a_message(stage: Stage, notes: Untold) -> None:
+    failed = {"status": JobStatus.FAILED, "failure_code": FailureCode.STORAGE}
+    notes.jobs = [a_job(id=10**15 + number, **failed) for number in range(MAX_NOTES)]
+    told = await (await ask(stage, "quota")).wait(is_note)
+    assert len(told.content) <= 2000
+    await until_told(notes, left=MAX_NOTES - told.content.count("❌"))
+    assert 0 < len(notes.jobs) < MAX_NOTES

@@ -1,0 +1,146 @@
+"""A whole bot in one process: real client, real service, real SQLite, fake engine, our own Discord."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from discord.asset import Asset
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+from pydantic import SecretStr
+
+from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, StorageConfig, WorkerConfig
+from bot.delivery.results import DeliveryLoop
+from bot.executors.thread import ThreadExecutor
+from bot.frontends.discord_app.client import ChatClient
+from bot.jobs import Job
+from bot.requests.service import Service
+from bot.scheduling.breaker import Breaker
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.worker_pool import Worker
+from bot.store.image_store import ImageStore
+from bot.store.job_store import JobStore
+from bot.store.key_value_store import SettingStore
+from pipeline.catalog.models import find_model
+from pipeline.config import PipelineConfig
+from tests.discord_server import Discord
+
+
+@dataclass
+class Stage:
+    """The parts of a running bot, for a test to look at and to push."""
+
+    discord: Discord
+    client: ChatClient
+    service: Service
+    queue: JobQueue
+    jobs: JobStore
+    delivery: DeliveryLoop
+    images: ImageStore
+
+    @asynccontextmanager
+    async def drawing(self) -> AsyncIterator[None]:
+        """A worker for the length of a `with` block."""
+        executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0)
+        can_save = partial(self.images.can_write, min_free_bytes=0)
+        breaker = Breaker(self.queue, can_save=can_save, max_failures_in_a_row=3)
+        worker = Worker(self.queue, executor, self.images, breaker, WorkerConfig(job_timeout_s=20, stop_grace_s=2))
+        task = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            self.queue.close()
+            await asyncio.wait([task])
+            await executor.close(2.0)
+
+    async def other_server(self) -> tuple[Any, Any]:
+        """A second server that the bot serves: the server and a channel of it."""
+        before = len(self.client.guilds)
+        guild = self.discord.add_guild("another server")
+        channel = self.discord.add_channel("art", guild=guild)
+        while len(self.client.guilds) == before:
+            await asyncio.sleep(0.01)
+        return guild, channel
+
+    async def job(self, job_id: int) -> Job:
+        job = await self.jobs.get(job_id)
+        assert job is not None
+        return job
+
+
+Start = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture
+def keep_discord(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the library's addresses back after the test."""
+    for owner, name in ((Route, "BASE"), (Asset, "BASE"), (DiscordWebSocket, "DEFAULT_GATEWAY")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+
+
+@pytest.fixture
+def start(
+    keep_discord: None,
+    tmp_path: Path,
+    jobs: JobStore,
+    settings: SettingStore,
+    images: ImageStore,
+    no_limits: LimitsConfig,
+) -> Start:
+    """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
+
+    @asynccontextmanager
+    async def start(
+        limits: LimitsConfig | None = None,
+        server: dict[str, Any] | None = None,
+        *,
+        with_delivery: bool = True,
+        **config: Any,
+    ) -> AsyncIterator[Stage]:
+        limits = limits or no_limits
+        queue = JobQueue(
+            jobs, settings, limits, slots=1, assumed_pace=lambda _: Pace(step_s=0.01, fixed_s=0.01, is_rough=True)
+        )
+        await queue.recover(max_attempts=2)
+        delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
+        queue.subscribe(delivery.wake)
+        service = Service(
+            card=find_model("fake"),
+            jobs=jobs,
+            queue=queue,
+            delivery=delivery,
+            images=images,
+            limits_config=limits,
+            storage=StorageConfig(data_dir=tmp_path, min_free_mib=0),
+        )
+        async with Discord(**(server or {})) as emulator:
+            discord_config = DiscordConfig(api_url=emulator.api_base, **config)
+            async with ChatClient(discord_config, service=service, settings=settings) as client:
+                delivery.add_frontend(client.frontend)
+                tasks = [asyncio.create_task(client.run_until_closed(SecretStr(emulator.token)))]
+                await client.wait_until_connected()
+                if with_delivery:
+                    tasks += [asyncio.create_task(loop()) for loop in (delivery.run_results, delivery.run_cards)]
+                try:
+                    yield Stage(emulator, client, service, queue, jobs, delivery, images)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks)
+
+    return start
+
+
+@pytest.fixture
+async def stage(start: Start) -> AsyncIterator[Stage]:
+    async with start() as stage:
+        yield stage
+        stage.discord.assert_clean()

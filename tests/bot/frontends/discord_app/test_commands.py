@@ -1,0 +1,120 @@
+"""Every command is named, described and translated inside Discord's limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import discord
+import pytest
+from discord import app_commands
+
+from bot.config import DiscordConfig
+from bot.frontends.discord_app.client import ChatClient
+from bot.frontends.discord_app.translations import WordingTranslator, text
+from pipeline.catalog.models import MODELS, ModelCard
+
+NAME = re.compile(r"[-_\w]{1,32}")
+
+
+class OnlyACard:
+    """As much of a service as the commands need to be made."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+
+
+@pytest.fixture(params=sorted(MODELS))
+async def payload(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """What Discord is told for each model."""
+    service: Any = OnlyACard(MODELS[request.param])
+    settings: Any = None
+    client = ChatClient(DiscordConfig(), service=service, settings=settings)
+    translator = WordingTranslator()
+    return [await command.get_translated_payload(client.tree, translator) for command in client.tree.get_commands()]
+
+
+def nodes(payload: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for node in payload:
+        yield node
+        yield from nodes(node.get("options", []))
+
+
+def length(node: dict[str, Any], locale: str) -> int:
+    """Characters as Discord counts them, in one language."""
+    texts = [
+        (node.get(f"{part}_localizations") or {}).get(locale) or node.get(part, "") for part in ("name", "description")
+    ]
+    values = [str(node["value"])] if "value" in node else []
+    inner = [*node.get("options", []), *node.get("choices", [])]
+    return sum(map(len, [*texts, *values])) + sum(length(child, locale) for child in inner)
+
+
+async def test_commands_are_these(payload: list[dict[str, Any]]) -> None:
+    assert [command["name"] for command in payload] == [
+        "imagine", "queue", "cancel", "history", "show", "quota", "admin",
+    ]  # fmt: skip
+
+
+async def test_names_are_unique_in_every_language(payload: list[dict[str, Any]]) -> None:
+    for siblings in [payload, *(node["options"] for node in nodes(payload) if node.get("options"))]:
+        for locale in ("en-US", "zh-CN"):
+            names = [(node.get("name_localizations") or {}).get(locale, node["name"]) for node in siblings]
+            assert len(set(names)) == len(names)
+
+
+async def test_names_are_valid_in_every_language(payload: list[dict[str, Any]]) -> None:
+    for node in nodes(payload):
+        for name in (node["name"], *(node.get("name_localizations") or {}).values()):
+            assert NAME.fullmatch(name) and name == name.lower()
+
+
+async def test_descriptions_are_there_and_short(payload: list[dict[str, Any]]) -> None:
+    for node in nodes(payload):
+        for description in (node["description"], *(node.get("description_localizations") or {}).values()):
+            assert 2 <= len(description) <= 100
+
+
+async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[dict[str, Any]]) -> None:
+    imagine, *others = payload
+    kept = {node["name"] for node in nodes([imagine]) if not node.get("name_localizations")}
+    assert kept == {"imagine", "prompt", "seed", "steps", "aspect"}  # a copied command line works for everybody
+    assert all("zh-CN" in node["name_localizations"] for node in nodes(others))
+    assert all("zh-CN" in node["description_localizations"] for node in nodes(payload))
+
+
+async def test_commands_stay_inside_discords_size(payload: list[dict[str, Any]]) -> None:
+    assert max(length(command, locale) for command in payload for locale in ("en-US", "zh-CN")) <= 8000
+
+
+async def test_commands_are_for_servers_only(payload: list[dict[str, Any]]) -> None:
+    assert all(command["contexts"] == [0] and command["integration_types"] == [0] for command in payload)
+
+
+async def test_admin_is_hidden_by_default(payload: list[dict[str, Any]]) -> None:
+    hidden = {command["name"] for command in payload if command["default_member_permissions"] is not None}
+    assert hidden == {"admin"}
+
+
+async def test_ranges_are_those_of_a_spec(payload: list[dict[str, Any]]) -> None:
+    prompt, seed, steps, aspect = payload[0]["options"]
+    assert (prompt["min_length"], prompt["max_length"], prompt["required"]) == (1, 2000, True)
+    assert (seed["min_value"], seed["max_value"]) == (-1, 2**32 - 1)
+    assert (steps["min_value"], steps["max_value"]) == (1, 50)
+    assert {choice["value"] for choice in aspect["choices"]} <= {"square", "portrait", "landscape", "phone", "wide"}
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        (discord.Locale.chinese, "队列"),
+        (discord.Locale.taiwan_chinese, "队列"),
+        (discord.Locale.german, None),
+        (discord.Locale.american_english, None),
+    ],
+)
+async def test_translator_says_only_what_differs(locale: discord.Locale, said: str | None) -> None:
+    context: Any = None
+    assert await WordingTranslator().translate(text("command-queue-name"), locale, context) == said
+    assert await WordingTranslator().translate(app_commands.locale_str("x"), locale, context) is None

@@ -1,0 +1,285 @@
+"""Cards say the right thing, and no prompt can break one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import discord
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.frontends.discord_app import embeds
+from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Standing, UserKey
+from bot.pause import Pause, PauseKind
+from bot.presentation.wording import Wording, wording_for
+from pipeline import Aspect, ImageSpec, Progress, Stage
+from pipeline.catalog.vocabulary import Unread
+from pipeline.spec import MAX_PROMPT_CHARS, clean_prompt
+
+EN, ZH = wording_for("en"), wording_for("zh-CN")
+NOW = 1_700_000_000
+WAITING = Standing(position=2, finish_at=1_800_000_000, is_rough=False)
+
+
+def a_job(prompt: str = "a red apple", **changes: object) -> Job:
+    spec = ImageSpec(
+        prompt=prompt, seed=7, steps=20, width=1024, height=1024, guidance=3.5, cfg_scale=1.0, model="flux1-dev"
+    )
+    job = Job(
+        id=42,
+        user=UserKey(frontend="discord", id="1"),
+        reply_to=ReplyTo(frontend="discord", key="5", address="{}"),
+        spec=spec,
+        status=JobStatus.QUEUED,
+        attempts=0,
+        interruptions=0,
+        is_cancel_requested=False,
+        failure_code=None,
+        queued_at=0,
+        started_at=None,
+        finished_at=None,
+        ran_s=61.24,
+        step_s=3.0,
+        image_path=None,
+        image_bytes=None,
+        delivery=Delivery.NONE,
+        delivery_attempts=0,
+    )
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def running(progress: Progress | None) -> tuple[Job, Standing]:
+    standing = Standing(position=None, finish_at=1_800_000_000, is_rough=False, progress=progress)
+    return a_job(status=JobStatus.RUNNING, attempts=1), standing
+
+
+def headline(job: Job, standing: Standing, wording: Wording = EN) -> str:
+    return embeds.status_card(job, standing, wording, now=NOW).content
+
+
+def test_waiting_card_says_place_and_finish() -> None:
+    assert headline(a_job(), WAITING) == "⏳ <@1> · number 2 in line · ready <t:1800000000:R>"
+    assert headline(a_job(), WAITING, ZH) == "⏳ <@1> · 排在第 2 位 · <t:1800000000:R>完成"
+
+
+def test_rough_finish_says_about() -> None:
+    assert headline(a_job(), replace(WAITING, is_rough=True)).endswith("ready <t:1800000000:R> (about)")
+
+
+@pytest.mark.parametrize("is_rough", [True, False])
+@pytest.mark.parametrize("late_s", [-2, 0, 60])
+def test_finish_that_is_over_or_nearly_so_is_any_moment(late_s: int, is_rough: bool) -> None:
+    standing = replace(WAITING, finish_at=NOW - late_s, is_rough=is_rough)
+    assert headline(a_job(), standing) == "⏳ <@1> · number 2 in line · ready any moment"
+    assert headline(a_job(), standing, ZH) == "⏳ <@1> · 排在第 2 位 · 马上完成"
+
+
+def test_waiting_card_shows_prompt_settings_and_a_cancel_button() -> None:
+    card = embeds.status_card(a_job(), WAITING, EN, now=NOW)
+    assert card.embed.description == "a red apple"
+    assert card.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev"
+    assert card.can_cancel
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (None, "🎨 <@1> · loading the model"),
+        (Progress(stage=Stage.LOADING), "🎨 <@1> · loading the model"),
+        (Progress(stage=Stage.ENCODING, steps=20), "🎨 <@1> · reading the prompt"),
+        (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20 ▱▱▱▱▱▱▱▱▱▱"),
+        (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20 ▰▰▰▰▰▰▱▱▱▱"),
+        (Progress(stage=Stage.DENOISING, step=20, steps=20), "🎨 <@1> · step 20 of 20 ▰▰▰▰▰▰▰▰▰▰"),
+        (Progress(stage=Stage.DECODING, step=20, steps=20), "🎨 <@1> · finishing the picture"),
+    ],
+)
+def test_running_card_says_what_is_going_on(progress: Progress | None, said: str) -> None:
+    assert headline(*running(progress)) == f"{said} · ready <t:1800000000:R>"
+
+
+def test_card_of_a_job_that_is_being_cancelled_has_no_button() -> None:
+    card = embeds.status_card(a_job(is_cancel_requested=True), WAITING, EN, now=NOW)
+    assert card.content.startswith("🎨 <@1> · stopping") and not card.can_cancel
+
+
+@pytest.mark.parametrize(
+    ("pause", "said"),
+    [
+        (Pause.by_operator("a game"), "⏸️ paused: a game"),
+        (Pause.by_operator(""), "⏸️ paused by a moderator"),
+        (
+            Pause(kind=PauseKind.ENGINE_FAILURES),
+            "⏸️ paused: several pictures in a row failed; after a while I try one again",
+        ),
+        (Pause(kind=PauseKind.STORAGE), "⏸️ paused: pictures cannot be saved; I go on as soon as they can"),
+        (Pause.by_operator("engine_failures"), r"⏸️ paused: engine\_failures"),
+        (Pause.by_operator("night\n# loud\u202e\r\n> and more"), r"⏸️ paused: night \# loud \> and more"),
+        (Pause.by_operator("@everyone **now**"), r"⏸️ paused: \@everyone \*\*now\*\*"),
+    ],
+)
+def test_pause_and_its_reason_are_on_the_card(pause: Pause, said: str) -> None:
+    standing = Standing(position=1, finish_at=None, is_rough=False, pause=pause)
+    assert headline(a_job(), standing) == f"⏳ <@1> · number 1 in line\n{said}"
+
+
+def test_interrupted_job_says_that_its_place_was_kept() -> None:
+    assert headline(a_job(interruptions=1), WAITING).endswith("\n↻ I was restarted; your place was kept.")
+
+
+def test_result_card_holds_picture_prompt_settings_and_command() -> None:
+    card = embeds.result_card(a_job(status=JobStatus.DONE), EN, picture="imagine-42.png")
+    assert card.content == "✅ <@1>"
+    assert card.embed.description == (
+        "a red apple\n```\n/imagine prompt:a red apple seed:7 steps:20 aspect:square\n```"
+    )
+    assert card.embed.image.url == "attachment://imagine-42.png"
+    assert card.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev · 61 s"
+    assert not card.can_cancel
+
+
+@pytest.mark.parametrize(
+    ("ran_s", "said"), [(0.0, "under 0.1 s"), (0.09, "under 0.1 s"), (0.1, "0.1 s"), (9.0, "9.0 s"), (61.24, "61 s")]
+)
+def test_result_card_says_how_long_it_took(ran_s: float, said: str) -> None:
+    footer = embeds.result_card(a_job(ran_s=ran_s), EN, picture="x.png").embed.footer.text or ""
+    assert footer.split(" · ")[-1] == said
+
+
+def test_shrunk_picture_says_so() -> None:
+    card = embeds.result_card(a_job(), EN, picture="x.webp", shrunk_to="WebP")
+    assert (card.embed.description or "").endswith("upload limit (WebP); the original is kept.")
+
+
+def test_pruned_picture_says_so() -> None:
+    card = embeds.result_card(a_job(), EN, picture=None)
+    assert "removed after its time" in (card.embed.description or "")
+    assert card.embed.image.url is None
+
+
+def test_failed_card_says_why_and_what_to_do() -> None:
+    job = a_job(status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT)
+    assert embeds.ended_card(job, EN).content == (
+        "❌ <@1> · Drawing took too long and was stopped. This cost you nothing; "
+        "fewer steps or a smaller shape may work."
+    )
+
+
+def test_cancelled_card_says_so() -> None:
+    assert embeds.ended_card(a_job(status=JobStatus.CANCELLED), EN).content == "🚫 <@1> · cancelled"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda job: embeds.status_card(job, WAITING, EN, now=NOW, with_prompt=False),
+        lambda job: embeds.result_card(job, EN, picture="x.png", with_prompt=False),
+        lambda job: embeds.ended_card(job, EN, with_prompt=False),
+    ],
+)
+def test_prompt_can_be_left_out_altogether(make: Callable[[Job], embeds.Card]) -> None:
+    card = make(a_job("forbidden"))
+    assert "forbidden" not in f"{card.content} {card.embed.to_dict()}"
+
+
+def test_command_names_the_aspect_that_the_model_has_for_the_size() -> None:
+    spec = replace(a_job().spec, width=832, height=1216)
+    assert embeds.command(a_job(spec=spec)).endswith(f"aspect:{Aspect.PORTRAIT}")
+
+
+def test_command_of_a_model_with_a_single_size_has_no_aspect() -> None:
+    spec = replace(a_job().spec, model="demo", width=256, height=256)
+    assert embeds.command(a_job(spec=spec)) == "/imagine prompt:a red apple seed:7 steps:20"
+
+
+def test_command_of_a_model_that_is_gone_has_no_aspect() -> None:
+    spec = replace(a_job().spec, model="long-gone")
+    assert embeds.command(a_job(spec=spec)) == "/imagine prompt:a red apple seed:7 steps:20"
+
+
+WILD = st.one_of(
+    st.text(min_size=1, max_size=MAX_PROMPT_CHARS),
+    st.text(st.sampled_from("`*_~|>#[]()<:@-\\ aé漢ש🍎\u200d\u202e"), min_size=1, max_size=MAX_PROMPT_CHARS),
+    st.sampled_from(
+        [
+            "`" * MAX_PROMPT_CHARS,
+            "@everyone " * 200,
+            "seed:" * 400,
+            "🍎" * MAX_PROMPT_CHARS,
+            "\\" * MAX_PROMPT_CHARS,
+            "אבג" * 600,
+            "[a](http://b) " * 140,
+            "```\n# x" * 250,
+        ]
+    ),
+)
+
+
+@given(raw=WILD)
+def test_no_prompt_breaks_a_card(raw: str) -> None:
+    prompt = clean_prompt(raw) or "x"
+    job = a_job(prompt, status=JobStatus.DONE)
+    result = embeds.result_card(job, EN, picture="imagine-42.webp", shrunk_to="WebP 512 × 512")
+    for card in (
+        result,
+        embeds.status_card(job, WAITING, EN, now=NOW),
+        embeds.ended_card(job, ZH),
+        embeds.moved_card(job, ZH, to_dm=True),
+        embeds.moved_card(job, EN, to_dm=False),
+    ):
+        assert len(card.content) <= embeds.MAX_CONTENT
+        assert embeds.units(card.embed.description or "") <= embeds.MAX_DESCRIPTION
+        assert len(card.embed) <= 6000
+    assert_one_code_block(result.embed, prompt)
+
+
+def assert_one_code_block(embed: discord.Embed, prompt: str) -> None:
+    """The block opens and closes once, and what is in it draws the same picture."""
+    description = embed.description or ""
+    if "```" not in description:
+        assert embeds.units(prompt) > 0.8 * MAX_PROMPT_CHARS  # counts twice: no room for the command
+        return
+    assert description.count("```") == 2
+    shown, block, _ = description.split("```")
+    assert "\n" not in shown.rstrip("\n")
+    match = re.fullmatch(r"/imagine prompt:(.*) seed:7 steps:20 aspect:square", block.strip("\n"), re.DOTALL)
+    assert match is not None
+    assert clean_prompt(match[1]) == prompt
+    assert not re.search(r"(prompt|seed|steps|aspect):", match[1])
+
+
+@given(text=st.text(max_size=300), room=st.integers(min_value=5, max_value=200))
+def test_shortening_never_cuts_an_escape_and_never_exceeds_the_room(text: str, room: int) -> None:
+    short = embeds.shorten(embeds.escape(text), room)
+    assert embeds.units(short) <= room
+    if short != embeds.escape(text):
+        body = short.removesuffix("…")
+        assert not re.search(r"(?<!\\)(?:\\\\)*\\$", body)
+
+
+@given(text=st.text())
+def test_escaping_leaves_no_markup_alive(text: str) -> None:
+    assert not re.search(r"[*_~`|>#\[\]()<@]", re.sub(r"\\.", "", embeds.escape(text), flags=re.DOTALL))
+
+
+def test_command_that_draws_another_picture_says_so() -> None:
+    job = a_job(status=JobStatus.DONE)
+    assert embeds.command_remarks(job, EN, usual_model="flux1-dev") == []
+    spec = replace(job.spec, source="a" * 64, strength=0.4)
+    [about_source, about_model] = embeds.command_remarks(replace(job, spec=spec), EN, usual_model="demo")
+    assert "0.4" in about_source and "cannot name" in about_source
+    assert "flux1-dev" in about_model and "demo" in about_model
+
+
+@pytest.mark.parametrize("wording", [EN, ZH])
+def test_what_the_model_cannot_read_is_said_on_every_card(wording: Wording) -> None:
+    [remark] = embeds.unread_remarks(Unread(2, 7), wording)
+    assert "2" in remark and "7" in remark
+    waiting = embeds.status_card(a_job(), WAITING, wording, now=NOW, remarks=[remark])
+    assert remark in waiting.content
+    done = embeds.result_card(a_job("😀" * 2000, status=JobStatus.DONE), wording, picture="x.png", remarks=[remark])
+    assert remark in (done.embed.description or "")
+    assert embeds.units(done.embed.description or "") <= embeds.MAX_DESCRIPTION
+    assert embeds.unread_remarks(Unread(0, 7), wording) == []

@@ -1,0 +1,333 @@
+"""Results reach their person whatever Discord does, once, and never where a card was deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bot.delivery.results import CardGone, DeliveryDelayed, DeliveryImpossible
+from bot.frontends.discord_app import attachments
+from bot.frontends.discord_app import frontend as reply_module
+from bot.frontends.discord_app.frontend import ChatReply
+from bot.frontends.discord_app.message_ref import Address
+from bot.jobs import FailureCode, Job, JobStatus, Standing
+from pipeline import Progress, Stage
+from tests.bot.frontends.discord_app.conftest import Stage as Bot
+from tests.bot.frontends.discord_app.conftest import Start
+from tests.discord_server.permissions import Permission
+
+EDIT = "PATCH /channels/.*/messages/"
+POST = "POST /channels/.*/messages"
+STANDING = Standing(position=1, finish_at=1_900_000_000, is_rough=False)
+
+
+@pytest.fixture
+async def bot(start: Start) -> AsyncIterator[Bot]:
+    """A bot whose delivery loops are asleep: tests call the front end themselves."""
+    async with start(with_delivery=False) as bot:
+        yield bot
+        bot.discord.assert_clean()
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Path:
+    path = tmp_path / "1.png"
+    Image.effect_noise((64, 64), 50).convert("RGB").save(path)
+    return path
+
+
+async def a_card(bot: Bot, *, prompt: str = "a red apple") -> Job:
+    """A job whose card is in the channel."""
+    use = await bot.discord.slash(bot.discord.user, bot.discord.channel, "imagine", prompt=prompt)
+    await use.wait(lambda message: "in line" in message.content)
+    return (await bot.requests.service.unfinished())[-1][0]
+
+
+async def done(bot: Bot, **prompt: str) -> Job:
+    return replace(await a_card(bot, **prompt), status=JobStatus.DONE)
+
+
+def reply(bot: Bot) -> ChatReply:
+    return bot.client.desk.reply
+
+
+async def test_card_that_takes_long_to_be_opened_holds_up_no_other(
+    bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await done(bot)
+    placed = Address.read(job.reply_to)
+    opening = replace(job, reply_to=replace(placed, message_id=None).reply_to(7))
+    monkeypatch.setattr(reply_module, "SHOW_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(reply_module, "DELIVERY_TIMEOUT_S", 0.01)
+    async with reply(bot).opening(opening.reply_to), asyncio.timeout(5):
+        with pytest.raises(DeliveryDelayed):
+            await reply(bot).show(opening, STANDING)
+        with pytest.raises(DeliveryDelayed):
+            await reply(bot).deliver(opening, png)
+
+
+async def test_result_replaces_the_card(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    assert await reply(bot).deliver(job, png) == job.reply_to
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert card.image_bytes(0) == png.read_bytes() and not card.buttons
+
+
+async def test_delivering_twice_changes_nothing(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    for _ in range(2):
+        await reply(bot).deliver(job, png)
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert len(card.images) == 1
+
+
+async def test_failure_is_told_on_the_card(bot: Bot) -> None:
+    job = replace(await a_card(bot), status=JobStatus.FAILED, failure_code=FailureCode.STORAGE)
+    await reply(bot).deliver(job, None)
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert "disk is full" in card.content
+
+
+async def test_progress_after_the_result_is_dropped(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    await reply(bot).deliver(job, png)
+    await reply(bot).show(replace(job, status=JobStatus.RUNNING), STANDING)
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert card.images
+
+
+async def test_result_waits_for_progress_on_its_way(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    bot.discord.fault(EDIT, slow=0.3)
+    progress = asyncio.create_task(reply(bot).show(replace(job, status=JobStatus.RUNNING), STANDING))
+    await asyncio.sleep(0.05)
+    await reply(bot).deliver(job, png)
+    await progress
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert card.images
+
+
+async def test_deleted_card_gets_nothing_posted(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    bot.discord.fault(EDIT, times=2, code=10008)
+    with pytest.raises(CardGone):
+        await reply(bot).show(job, STANDING)
+    with pytest.raises(CardGone):
+        await reply(bot).deliver(job, png)
+    assert bot.discord.requests(POST) == []
+
+
+@pytest.mark.parametrize("code", [10003, 50001, 50013, 50083, 50035])
+async def test_card_that_cannot_be_edited_is_followed_by_a_message_that_notifies(
+    bot: Bot, png: Path, code: int
+) -> None:
+    job = await done(bot)
+    bot.discord.fault(EDIT, code=code)
+    moved_to = await reply(bot).deliver(job, png)
+    old, new = bot.discord.messages(bot.discord.channel)
+    assert new.images and new.pings == [bot.discord.user.id]
+    assert moved_to.key == new.id and Address.read(moved_to).message_id == int(new.id)
+    assert "new message" in old.content and not old.pings and not old.buttons
+
+
+async def test_failure_that_moved_is_told_at_both_places(bot: Bot) -> None:
+    job = replace(await a_card(bot), status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT)
+    bot.discord.fault(EDIT, code=50013)
+    await reply(bot).deliver(job, None)
+    assert ["too long" in message.content for message in bot.discord.messages(bot.discord.channel)] == [True, True]
+
+
+async def test_repeated_post_is_the_same_message(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    for _ in range(2):
+        bot.discord.fault(EDIT, code=50013)
+        moved_to = await reply(bot).deliver(job, png)
+    assert len(bot.discord.messages(bot.discord.channel)) == 2
+    assert moved_to.key == bot.discord.messages(bot.discord.channel)[1].id
+
+
+async def test_withdrawn_permission_leads_to_a_direct_message(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    bot.discord.set_permissions(bot.discord.channel, bot.discord.bot, deny=Permission.ATTACH_FILES)
+    moved_to = await reply(bot).deliver(job, png)
+    (direct,) = bot.discord.messages(bot.discord.dm(bot.discord.user))
+    (old,) = bot.discord.messages(bot.discord.channel)
+    assert direct.images and moved_to.key == direct.id
+    assert "sent it to you directly" in old.content
+
+
+async def test_deleted_channel_leads_to_a_direct_message(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    bot.discord.delete_channel(bot.discord.channel)
+    moved_to = await reply(bot).deliver(job, png)
+    (direct,) = bot.discord.messages(bot.discord.dm(bot.discord.user))
+    assert direct.images and moved_to.key == direct.id
+
+
+async def test_closed_direct_messages_are_the_end_of_the_chain(start: Start, png: Path) -> None:
+    async with start(with_delivery=False) as bot:
+        hermit = bot.discord.add_user("hermit", dms_open=False)
+        use = await bot.discord.slash(hermit, bot.discord.channel, "imagine", prompt="x")
+        await use.wait(lambda message: "in line" in message.content)
+        job = replace((await bot.requests.service.unfinished())[0][0], status=JobStatus.DONE)
+        bot.discord.set_permissions(bot.discord.channel, bot.discord.bot, deny=Permission.VIEW_CHANNEL)
+        with pytest.raises(DeliveryImpossible):
+            await reply(bot).deliver(job, png)
+
+
+async def test_cancelled_card_that_cannot_be_edited_is_left_alone(bot: Bot) -> None:
+    job = replace(await a_card(bot), status=JobStatus.CANCELLED)
+    bot.discord.fault(EDIT, code=50013)
+    assert await reply(bot).deliver(job, None) == job.reply_to
+    assert bot.discord.requests(POST) == []
+
+
+@pytest.mark.parametrize("way", [{"code": 40005}, {"status": 413}])
+async def test_file_that_is_too_large_is_made_smaller(bot: Bot, png: Path, way: dict[str, int]) -> None:
+    job = await done(bot)
+    bot.discord.fault(EDIT, times=2, **way)
+    await reply(bot).deliver(job, png)
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert "(WebP)" in card.text and card.images[0].url.split("?")[0].endswith(".webp")
+
+
+async def test_file_that_never_fits_goes_down_the_whole_ladder_and_then_on(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    refused = bot.discord.fault(f"{EDIT}|{POST}", times=100, status=413)
+    with pytest.raises(DeliveryImpossible):
+        await reply(bot).deliver(job, png)
+    assert refused.hits == 3 * (attachments.LAST_RUNG + 1)
+
+
+async def test_picture_fits_the_servers_limit_from_the_start(start: Start, tmp_path: Path) -> None:
+    big = tmp_path / "big.png"
+    Image.effect_noise((2200, 2200), 90).convert("RGB").save(big, compress_level=0)
+    assert big.stat().st_size > 10 * 2**20
+    async with start(with_delivery=False) as bot:
+        job = await done(bot)
+        await reply(bot).deliver(job, big)
+        (card,) = bot.discord.messages(bot.discord.channel)
+        assert len(card.image_bytes(0)) < 10 * 2**20
+        assert len(bot.discord.requests(EDIT)) == 1
+
+
+async def test_prompt_that_automod_dislikes_is_left_out(bot: Bot, png: Path) -> None:
+    job = await done(bot, prompt="forbidden fruit")
+    bot.discord.fault(EDIT, code=200000)
+    await reply(bot).deliver(job, png)
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert card.images and "forbidden" not in card.text
+
+
+async def test_card_that_automod_dislikes_opens_without_the_prompt(bot: Bot) -> None:
+    bot.discord.fault("PATCH .*@original", code=200000)
+    await a_card(bot, prompt="forbidden fruit")
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert "forbidden" not in card.text and card.buttons
+
+
+async def test_progress_that_automod_dislikes_goes_on_without_the_prompt(bot: Bot) -> None:
+    job = await a_card(bot, prompt="forbidden fruit")
+    bot.discord.fault(EDIT, code=200000)
+    with pytest.raises(DeliveryDelayed):
+        await reply(bot).show(job, STANDING)
+    await reply(bot).show(job, STANDING)
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert "forbidden" not in card.text and card.buttons
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"reset": True}])
+async def test_passing_trouble_postpones(bot: Bot, png: Path, fault: dict[str, object]) -> None:
+    job = await done(bot)
+    bot.discord.fault(EDIT, times=10, **fault)
+    with pytest.raises(DeliveryDelayed):
+        await reply(bot).deliver(job, png)
+    bot.discord.clear_faults()
+    await reply(bot).deliver(job, png)
+
+
+async def test_long_rate_limit_postpones_as_long_as_asked(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    bot.discord.fault(EDIT, retry_after=90)
+    with pytest.raises(DeliveryDelayed) as error:
+        await reply(bot).deliver(job, png)
+    assert error.value.after_s == pytest.approx(90, abs=1)
+
+
+async def test_card_that_may_not_be_edited_gets_no_more_progress(bot: Bot, png: Path) -> None:
+    job = await a_card(bot)
+    bot.discord.fault(EDIT, code=50001)
+    await reply(bot).show(job, STANDING)
+    await reply(bot).show(job, STANDING)
+    assert len(bot.discord.requests(EDIT)) == 1
+    await reply(bot).deliver(replace(job, status=JobStatus.DONE), png)
+    assert bot.discord.messages(bot.discord.channel)[0].images
+
+
+async def test_progress_is_shown(bot: Bot) -> None:
+    job = await a_card(bot)
+    progress = Progress(stage=Stage.DENOISING, step=2, steps=20)
+    await reply(bot).show(replace(job, status=JobStatus.RUNNING), replace(STANDING, progress=progress))
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert "step 2 of 20" in card.content and card.buttons
+
+
+async def test_picture_that_was_pruned_meanwhile_is_explained(bot: Bot, tmp_path: Path) -> None:
+    job = await done(bot)
+    await reply(bot).deliver(job, tmp_path / "gone.png")
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert "removed after its time" in card.text
+
+
+async def test_picture_that_cannot_be_read_is_explained_and_not_tried_again(bot: Bot, png: Path) -> None:
+    job = await done(bot)
+    png.write_bytes(png.read_bytes()[:200])
+    await reply(bot).deliver(job, png)
+    (card,) = bot.discord.messages(bot.discord.channel)
+    assert card.content.startswith("✅") and "removed after its time" in card.text and not card.images
+
+
+async def test_disk_that_fails_for_a_moment_postpones(bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_path: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    job = await done(bot)
+    with monkeypatch.context() as context:
+        context.setattr(Path, "read_bytes", broken)
+        with pytest.raises(DeliveryDelayed):
+            await reply(bot).deliver(job, png)
+    await reply(bot).deliver(job, png)
+    assert bot.discord.messages(bot.discord.channel)[0].images
+
+
+async def test_old_card_gets_no_progress_and_its_result_does_not_wait_for_ever(
+    bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await done(bot)
+    monkeypatch.setattr("bot.frontends.discord_app.message_ref.OLD_CARD_S", -1.0)
+    await reply(bot).show(job, STANDING)
+    assert bot.discord.requests(EDIT) == []
+    bot.discord.fault(EDIT, retry_after=90)
+    await reply(bot).deliver(job, png)
+    assert bot.discord.messages(bot.discord.channel)[1].images
+
+
+async def test_memory_of_cards_is_bounded(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.frontends.discord_app.frontend.REMEMBERED_CARDS", 2)
+    job = replace(await a_card(bot), status=JobStatus.CANCELLED)
+    for key in "abc":
+        await reply(bot).deliver(replace(job, reply_to=replace(job.reply_to, key=key)), None)
+    assert list(reply(bot)._closed) == ["b", "c"]
+
+
+async def test_many_results_at_once_stay_inside_the_rate_limit(start: Start, png: Path) -> None:
+    async with start(with_delivery=False, server={"time_scale": 0.2}) as bot:
+        jobs = [await done(bot) for _ in range(12)]
+        await asyncio.gather(*(reply(bot).deliver(job, png) for job in jobs))
+        assert len(bot.discord.requests(EDIT)) == 12
+        assert bot.discord.stats()["rate_limited"] == 0

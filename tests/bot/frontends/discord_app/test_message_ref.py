@@ -1,0 +1,48 @@
+"""Where a card stands is read from this release's rows and from later ones'; a damaged one ends nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bot.delivery.results import DeliveryImpossible
+from bot.frontends.discord_app.message_ref import Address, is_of_server
+from bot.jobs import ReplyTo
+from tests.bot.frontends.discord_app.test_embeds import a_job
+
+ADDRESS = Address(channel_id=2, message_id=3, guild_id=1, user_id=4, locale="en-US")
+FIELDS = json.loads(ADDRESS.reply_to().address)
+
+
+def stored(text: str) -> ReplyTo:
+    return ReplyTo(frontend="discord", key="3", address=text)
+
+
+def test_address_of_a_later_release_is_read() -> None:
+    assert Address.read(ADDRESS.reply_to()) == ADDRESS
+    assert Address.read(stored(json.dumps({**FIELDS, "thread_id": 7}))) == ADDRESS
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", "null", "{}", "[" * 100_000]
+    + [
+        json.dumps({**FIELDS, **change})
+        for change in (
+            {"channel_id": "2"},
+            {"channel_id": True},
+            {"message_id": -1},
+            {"user_id": 10**40},
+            {"guild_id": []},
+            {"locale": None},
+            {"locale": {"a": 1}},
+        )
+    ],
+    ids=range(14),
+)
+def test_damaged_address_is_a_reason_not_to_deliver_and_of_no_server(text: str) -> None:
+    with pytest.raises(DeliveryImpossible, match="cannot be read"):
+        Address.read(stored(text))
+    assert not is_of_server(replace(a_job(), reply_to=stored(text)), 1)

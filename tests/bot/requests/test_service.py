@@ -1,0 +1,341 @@
+"""What a front end may ask for, and what it may not."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
+from bot.delivery.results import DeliveryLoop
+from bot.errors import (
+    AlreadyUnpacking,
+    CoolingDown,
+    DailyLimit,
+    JobNotFound,
+    NotAccepting,
+    NotYourJob,
+    QueueFull,
+    StorageFull,
+    StoreUnavailable,
+    TooManyJobs,
+)
+from bot.jobs import Delivery, JobStatus, Request, UserKey
+from bot.requests import service as service_module
+from bot.requests.service import MAX_UNPACKING, Service
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import JobQueue
+from bot.store.image_store import ImageStore
+from bot.store.job_store import JobStore, Measurement
+from bot.store.key_value_store import SettingStore
+from pipeline import InvalidSpec
+from pipeline.catalog.models import find_model
+from pipeline.images.init_image import SourceFile
+
+ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
+
+
+@pytest.fixture
+def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock) -> JobQueue:
+    pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
+    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=clock, monotonic=clock)
+
+
+@pytest.fixture
+def make_service(jobs: JobStore, queue: JobQueue, images: ImageStore, clock, no_limits) -> Callable[..., Service]:
+    def make(*, storage: StorageConfig | None = None) -> Service:
+        return Service(
+            card=find_model("fake"),
+            others=[find_model("demo")],
+            jobs=jobs,
+            queue=queue,
+            delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+            images=images,
+            limits_config=no_limits,
+            storage=storage or StorageConfig(min_free_mib=0),
+            clock=clock,
+            monotonic=clock,
+        )
+
+    return make
+
+
+async def draw(queue: JobQueue, images: ImageStore) -> None:
+    running = await queue.claim()
+    assert running is not None
+    path = await images.write(running.job.id, b"png")
+    await queue.finish(
+        running.job.id, image_path=path, image_bytes=3, ran_s=2.0, measured=Measurement(step_s=0.5, fixed_s=0.0)
+    )
+
+
+async def test_accepted_job_is_on_disk_with_a_seed_of_its_own(make_service, make_request, jobs: JobStore) -> None:
+    service = make_service()
+    first, standing = await service.submit(make_request(seed=None))
+    second, _ = await service.submit(make_request(seed=-1))
+    assert await jobs.get(first.id) == first
+    assert standing.position == 1
+    assert first.spec.seed != second.spec.seed
+    third, _ = await service.submit(make_request(seed=0))
+    assert third.spec.seed == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prompt": ""},
+        {"prompt": " \u200b\n "},
+        {"prompt": "x" * 2001},
+        {"steps": 0},
+        {"steps": 51},
+        {"seed": -2},
+        {"seed": 2**32},
+    ],
+)
+async def test_bad_values_are_refused_before_anything_is_written(
+    make_service, make_request, jobs: JobStore, options
+) -> None:
+    with pytest.raises(InvalidSpec):
+        await make_service().submit(make_request(**options))
+    assert await jobs.unfinished() == []
+
+
+async def test_stopping_service_accepts_nothing(make_service, make_request: Callable[..., Request]) -> None:
+    service = make_service()
+    service.stop_accepting()
+    with pytest.raises(NotAccepting):
+        await service.submit(make_request())
+
+
+async def test_low_disk_space_is_refused_politely(make_service, make_request) -> None:
+    service = make_service(storage=StorageConfig(min_free_mib=10**9))
+    with pytest.raises(StorageFull):
+        await service.submit(make_request())
+
+
+@pytest.mark.parametrize("how", ["a file", "a loop of links"])
+async def test_images_folder_that_is_none_is_refused_politely(
+    make_service, images, make_request, tmp_path, how: str
+) -> None:
+    folder = tmp_path / "images"
+    folder.touch() if how == "a file" else folder.symlink_to(folder)
+    with pytest.raises(StorageFull):
+        await make_service().submit(make_request())
+    assert await images.highest_number() == 0  # looked at by every start
+
+
+async def test_database_that_cannot_grow_is_refused_politely(
+    make_service, make_request, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [StoreUnavailable("locked", is_full=False), StoreUnavailable("full", is_full=True)]
+
+    async def troubled(*_args: object, **_kwargs: object) -> None:
+        raise troubles.pop()
+
+    monkeypatch.setattr(jobs, "insert", troubled)
+    with pytest.raises(StorageFull):
+        await make_service().submit(make_request())
+    with pytest.raises(StoreUnavailable):  # locked is not full: nobody is told to delete files
+        await make_service().submit(make_request())
+
+
+async def test_only_owner_or_moderator_may_cancel(make_service, make_request, jobs: JobStore) -> None:
+    service = make_service()
+    first, _ = await service.submit(make_request("ann"))
+    second, _ = await service.submit(make_request("ann"))
+    with pytest.raises(NotYourJob):
+        await service.cancel(first.id, by=BOB)
+    assert (await service.cancel(first.id, by=ANN)).status is JobStatus.CANCELLED
+    assert (await service.cancel(second.id, by=BOB, is_moderator=True)).status is JobStatus.CANCELLED
+    with pytest.raises(JobNotFound):
+        await service.cancel(999, by=ANN)
+
+
+async def test_deleting_a_card_cancels_its_waiting_job_silently(make_service, make_request, jobs: JobStore) -> None:
+    service = make_service()
+    job, _ = await service.submit(make_request())
+    await service.card_deleted(job.reply_to.frontend, job.reply_to.key)
+    latest = await jobs.get(job.id)
+    assert latest is not None and (latest.status, latest.delivery) == (JobStatus.CANCELLED, Delivery.DROPPED)
+    await service.card_deleted("test", "somebody else's message")
+
+
+async def test_quota_counts_what_was_drawn_and_names_the_end(
+    make_service, make_request, queue: JobQueue, images: ImageStore
+) -> None:
+    service = make_service()
+    await service.submit(make_request())
+    await draw(queue, images)
+    await service.submit(make_request())
+    quota = await service.quota(ANN)
+    assert (quota.used, quota.active, quota.resets_at) == (2, 1, None)
+    assert (await service.quota(BOB)).used == 0
+
+
+async def test_history_and_stats_tell_what_happened(
+    make_service, make_request, queue: JobQueue, images: ImageStore, clock
+) -> None:
+    service = make_service()
+    job, _ = await service.submit(make_request())
+    assert (await service.stats()).step_s is None
+    await draw(queue, images)
+    clock.advance(60)
+    (found,) = await service.history(ANN, limit=5)
+    assert found.id == job.id
+    path = await service.image_file(found)
+    assert path is not None and path.read_bytes() == b"png"
+    assert await service.standing(found) is None
+    stats = await service.stats()
+    assert (stats.done_today, stats.waiting, stats.step_s, stats.uptime_s) == (1, 0, 0.5, 60)
+
+
+async def test_refusal_of_the_queue_passes_through(make_service, make_request, no_limits, queue) -> None:
+    queue._limits = no_limits.model_copy(update={"max_active_per_user": 1})
+    service = make_service()
+    await service.submit(make_request())
+    with pytest.raises(TooManyJobs):
+        await service.submit(make_request())
+
+
+async def test_picture_to_start_from_is_kept_before_its_job_is_written(
+    make_service, make_request, images: ImageStore, jobs: JobStore
+) -> None:
+    request = replace(make_request(aspect=None, strength=0.3), source=a_png((300, 200)))
+    job, _ = await make_service().submit(request)
+    assert (job.spec.width, job.spec.height, job.spec.strength) == (96, 64, 0.3)
+    assert len(await images.read_source(job.spec.source)) == 96 * 64 * 3
+    assert await jobs.sources() == {job.spec.source}
+    again, _ = await make_service().submit(request)
+    assert again == job
+
+
+async def test_bad_picture_is_refused_before_anything_is_written(
+    make_service, make_request, images: ImageStore, jobs: JobStore, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidSpec):
+        await make_service().submit(replace(make_request(), source=b"not a picture"))
+    assert await jobs.unfinished() == []
+    assert list(tmp_path.rglob("sources")) == []
+
+
+async def test_disk_that_takes_no_source_is_refused_politely(
+    make_service, make_request, monkeypatch: pytest.MonkeyPatch, jobs: JobStore
+) -> None:
+    def no_space(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(StorageFull):
+        await make_service().submit(replace(make_request(), source=a_png((64, 64))))
+    assert await jobs.unfinished() == []
+
+
+@pytest.mark.parametrize("source", [b"", b"not a picture"])
+async def test_whoever_may_not_ask_is_refused_before_a_picture_is_looked_at(
+    make_service, make_request, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, source: bytes
+) -> None:
+    def reads(_data: bytes) -> None:
+        raise AssertionError("it was looked at")
+
+    monkeypatch.setattr(service_module, "read_header", reads)
+    monkeypatch.setattr(service_module, "unpack", reads)
+    service = make_service()
+    with pytest.raises(InvalidSpec, match="steps"):
+        await service.submit(replace(make_request(steps=99), source=source))
+    with pytest.raises(InvalidSpec, match="model"):
+        await service.submit(replace(make_request(model="none"), source=source))
+    with pytest.raises(StorageFull):
+        full = make_service(storage=StorageConfig(min_free_mib=10**9))
+        await full.submit(replace(make_request(), source=source))
+    for bound, refusal in (
+        ({"max_active_per_user": 1}, TooManyJobs),
+        ({"max_images_per_day": 1}, DailyLimit),
+        ({"max_waiting": 1}, QueueFull),
+        ({"cooldown_s": 60}, CoolingDown),
+    ):
+        await service.submit(make_request(refusal.__name__))
+        queue._limits = LimitsConfig(
+            **{"max_waiting": 99, "max_active_per_user": 99, "max_images_per_day": 99, "cooldown_s": 0, **bound}
+        )
+        with pytest.raises(refusal):
+            await service.submit(replace(make_request(refusal.__name__), source=source))
+        queue._limits = LimitsConfig(max_waiting=99, max_active_per_user=99, max_images_per_day=99, cooldown_s=0)
+    service.stop_accepting()
+    with pytest.raises(NotAccepting):
+        await service.submit(replace(make_request(), source=source))
+
+
+async def test_repeat_of_a_request_is_its_first_job_though_there_is_no_room_for_another(
+    make_service, make_request, queue: JobQueue
+) -> None:
+    queue._limits = LimitsConfig(max_waiting=99, max_active_per_user=1, max_images_per_day=99, cooldown_s=0)
+    request = replace(make_request(), source=a_png((30, 20)))
+    first, _ = await make_service().submit(request)
+    again, _ = await make_service().submit(request)
+    assert again == first
+
+
+async def test_pictures_are_unpacked_one_at_a_time_also_when_nobody_waits_for_them_any_more(
+    make_service, make_request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = service_module.unpack
+    under_way, most = 0, 0
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def slow(header: SourceFile) -> Image.Image:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        has_begun.set()
+        may_end.wait()
+        under_way -= 1
+        return unpack(header)
+
+    monkeypatch.setattr(service_module, "unpack", slow)
+    service = make_service()
+    people = [f"person {number}" for number in range(MAX_UNPACKING)]
+    asking = [asyncio.create_task(service.submit(replace(make_request(who), source=a_png((30, 20))))) for who in people]
+    await asyncio.to_thread(has_begun.wait)
+    while len(service._unpacking) < MAX_UNPACKING:
+        await asyncio.sleep(0)
+    for who in (people[3], "one more"):
+        with pytest.raises(AlreadyUnpacking):
+            await service.submit(replace(make_request(who), source=a_png((30, 20))))
+    await service.submit(make_request("without a picture"))
+    asking[0].cancel()
+    await asyncio.wait([asking[0]])
+    later = asyncio.create_task(service.submit(replace(make_request("later"), source=a_png((30, 20)))))
+    may_end.set()
+    await asyncio.gather(*asking[1:], later)
+    assert most == 1 and not service._unpacking
+
+
+async def test_picture_may_lie_on_the_disk_until_it_is_read(make_service, make_request, tmp_path: Path) -> None:
+    path = tmp_path / "start.png"
+    with pytest.raises(InvalidSpec, match="is gone"):
+        await make_service().submit(replace(make_request(), source=path))
+    path.write_bytes(a_png((30, 20)))
+    job, _ = await make_service().submit(replace(make_request(), source=path))
+    assert job.spec.source
+
+
+def a_png(size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+async def test_model_may_be_asked_for_by_name(make_service, make_request) -> None:
+    service = make_service()
+    usual, _ = await service.submit(make_request())
+    named, _ = await service.submit(make_request(model="demo"))
+    assert (usual.spec.model, named.spec.model, named.spec.width) == ("fake", "demo", 256)
+    with pytest.raises(InvalidSpec, match="must be one of fake, demo"):
+        await service.submit(make_request(model="majicflus-v1"))

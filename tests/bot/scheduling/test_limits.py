@@ -1,0 +1,50 @@
+"""A refusal names the bound that has no room and the time when it will."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bot.config import LimitsConfig
+from bot.errors import CoolingDown, DailyLimit, JobTooLarge, QueueFull, TooManyJobs
+from bot.scheduling.limits import check_size, daily_limit_ends_at, find_refusal
+from pipeline import ImageSpec
+
+LIMITS = LimitsConfig(max_waiting=2, max_active_per_user=2, max_images_per_day=3, cooldown_s=5)
+NOW = 1_000_000
+ROOM = {"waiting": 0, "active": 0, "counted_at": (), "next_free_at": NOW + 7, "own_free_at": NOW + 9, "now": NOW}
+
+
+def test_room_everywhere_is_no_refusal() -> None:
+    assert find_refusal(LIMITS, **ROOM) is None
+    assert find_refusal(LIMITS, **ROOM | {"waiting": 1, "active": 1, "counted_at": (NOW - 50, NOW - 5)}) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "kind", "retry_at"),
+    [
+        ({"waiting": 2}, QueueFull, NOW + 7),
+        ({"active": 2}, TooManyJobs, NOW + 9),
+        ({"counted_at": (NOW - 4,)}, CoolingDown, NOW + 1),
+        ({"counted_at": (NOW - 90, NOW - 80, NOW - 70)}, DailyLimit, NOW - 90 + 86_400),
+        ({"waiting": 2, "active": 2}, TooManyJobs, NOW + 9),  # what the person can change comes first
+    ],
+)
+def test_refusal_names_the_bound_and_the_time(counts: dict[str, object], kind: type, retry_at: int) -> None:
+    refusal = find_refusal(LIMITS, **ROOM | counts)
+    assert type(refusal) is kind
+    assert refusal.retry_at == retry_at
+
+
+def test_lowered_daily_limit_waits_until_enough_jobs_are_old() -> None:
+    counted_at = (NOW - 90, NOW - 80, NOW - 70, NOW - 60, NOW - 50)
+    assert daily_limit_ends_at(counted_at, LIMITS) == NOW - 70 + 86_400  # then two are left, under three
+
+
+def test_too_large_a_job_is_told_how_many_steps_would_fit(spec: ImageSpec) -> None:
+    limits = LimitsConfig(max_pixel_steps=64 * 64 * 10)
+    check_size(dataclasses.replace(spec, steps=10), limits)
+    with pytest.raises(JobTooLarge) as refusal:
+        check_size(dataclasses.replace(spec, steps=11), limits)
+    assert refusal.value.max_steps == 10
