@@ -13,7 +13,7 @@ presentation/   every sentence a person reads, in English and Chinese
 config.py       TOML and environment → frozen sections, one per part
 logs.py         how lines look, the job id on each; redaction.py takes secrets and prompts out
 farewell.py     ends parts within their time, none skipped because another failed
-jobs.py         the nouns: Request, Job, JobStatus, ReplyTo, Standing, StopSignal. Pure.
+jobs.py         the nouns: Request, Job, JobStatus, ReplyTo, QueueStatus, StopSignal. Pure.
 errors.py       errors of this side, tree drawn on top; exit codes
 text_files.py   files that somebody wrote by hand, in whatever encoding
 deadline.py     how long anything may still wait once the service stops

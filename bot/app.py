@@ -34,8 +34,8 @@ from bot.delivery.results import DeliveryLoop
 from bot.errors import ExitCode, OperatorError, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.farewell import LEAST_S, Farewells
-from bot.frontends.discord_app.client import ChatClient
-from bot.frontends.web.server import Console
+from bot.frontends.discord_app.client import DiscordClient
+from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
 from bot.requests.service import Service
 from bot.scheduling.breaker import Breaker
@@ -52,7 +52,7 @@ from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, Unk
 from pipeline.catalog import files
 from pipeline.catalog.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
 from pipeline.device.gpu import MIB
-from pipeline.device.runtime_estimate import look_ahead
+from pipeline.device.runtime_estimate import estimate_runtime
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ async def _serve(
     exits = {"leaving the page": contextlib.AsyncExitStack(), "leaving discord": contextlib.AsyncExitStack()}
     tasks: list[asyncio.Task[None]] = []
     errors: list[BaseException] = []
-    chat: ChatClient | None = None
+    chat: DiscordClient | None = None
     try:
         jobs, settings = JobStore(database), SettingStore(database)
         images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
@@ -162,7 +162,7 @@ async def _serve(
             images=images,
             limits_config=config.limits,
             storage=config.storage,
-            look_ahead=partial(look_ahead, card, config.pipeline),
+            estimate_runtime=partial(estimate_runtime, card, config.pipeline),
             unread=partial(unread_of, config.pipeline.models_dir),
         )
         # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a card.
@@ -179,7 +179,7 @@ async def _serve(
         console = None
         if token is None or config.console.enabled:
             console = await exits["leaving the page"].enter_async_context(
-                Console(
+                WebServer(
                     config.console,
                     password,
                     service=service,
@@ -191,7 +191,7 @@ async def _serve(
             delivery.add_frontend(console.frontend)
         if token is not None:
             chat = await exits["leaving discord"].enter_async_context(
-                ChatClient(config.discord, service=service, settings=settings)
+                DiscordClient(config.discord, service=service, settings=settings)
             )
             delivery.add_frontend(chat.frontend)
         drawing = asyncio.create_task(_load_and_draw(executor, card, worker, lag), name="the worker")
@@ -215,7 +215,7 @@ async def _serve(
             service.stop_accepting()
             queue.close()
             await asyncio.wait([drawing], timeout=deadline.remaining(config.worker.stop_grace_s))
-            answers = {} if chat is None else {"giving answers": chat.desk.finish_answers()}
+            answers = {} if chat is None else {"giving answers": chat.context.finish_answers()}
             await farewells.say({"sending jobs back": queue.requeue_all(), **answers}, at_most_s=ANSWERS_S)
             await farewells.say({"bringing cards up to date": delivery.announce_stop()}, at_most_s=ANNOUNCE_S)
             await farewells.say({"delivering results": delivery.flush()}, at_most_s=FLUSH_S)
@@ -227,7 +227,7 @@ async def _serve(
     if errors:
         _begin_to_end(deadline, config.worker.stop_grace_s + FAREWELLS_S, _exit_code(errors))
         if chat is not None:  # whoever was just shown "thinking…" is to have a card that the next start finds
-            await farewells.say({"giving answers": chat.desk.finish_answers()}, at_most_s=ANSWERS_S)
+            await farewells.say({"giving answers": chat.context.finish_answers()}, at_most_s=ANSWERS_S)
     await farewells.cancel(tasks, at_most_s=PARTS_S)
     await farewells.say({name: each.aclose() for name, each in exits.items()}, at_most_s=FRONTENDS_S)
     return errors
@@ -287,7 +287,7 @@ async def _load_and_draw(executor: Executor, card: ModelCard, worker: Worker, la
     lag.report("while serving")
 
 
-async def _deliver(chat: ChatClient | None, delivery: DeliveryLoop) -> None:
+async def _deliver(chat: DiscordClient | None, delivery: DeliveryLoop) -> None:
     if chat is not None:
         await chat.wait_until_connected()
     async with asyncio.TaskGroup() as loops:

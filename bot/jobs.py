@@ -153,7 +153,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class QueueStatus:
     """Where an unfinished job stands at this moment."""
 
     position: int | None  # 1-based among those waiting; None while running

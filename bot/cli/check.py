@@ -55,7 +55,7 @@ from pipeline.catalog.vocabulary import count_unread
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.device.gpu import MIB, Gpu, GpuState, look_at_gpu
 from pipeline.device.gpu_profile import PACKED_GB
-from pipeline.device.runtime_estimate import look_ahead
+from pipeline.device.runtime_estimate import estimate_runtime
 
 _BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
 # Python, PyTorch and what drawing needs beside the weights: `draw` peaks at 1082 MiB with the demo's 86 (Linux, CPU).
@@ -287,7 +287,7 @@ def _check_gpu(state: GpuState, card: ModelCard, config: PipelineConfig) -> list
 
 def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
     """How the model will run on the card, from what its last load measured and packed."""
-    outlook = look_ahead(card, config)
+    outlook = estimate_runtime(card, config)
     if outlook is None or outlook.plan is None or outlook.step_s is None:
         text = f"not known before {card.name} was loaded once, which packs its weights: {PACKED_GB} GB of disk, minutes"
         return note("speed", text)
@@ -295,7 +295,7 @@ def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in speed.tflops.items())
     return ok(
         "speed",
-        f"{outlook.kept_as}: {plan.resident_bytes / 1e9:.1f} GB of weights stay on the card, "
+        f"{outlook.weight_format}: {plan.resident_bytes / 1e9:.1f} GB of weights stay on the card, "
         f"{plan.streamed_bytes / 1e9:.1f} GB are streamed at every step at {speed.link_gb_s:.1f} GB/s; about "
         f"{outlook.step_s:.2f} s per step of a large square picture (TFLOP/s: {rates})",
     )

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.errors import BotError, JobAlreadyFinished, OperatorError, StoreUnavailable
-from bot.jobs import Delivery, Job, ReplyTo, Standing
+from bot.jobs import Delivery, Job, QueueStatus, ReplyTo
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.database import retry_until_stored
 from bot.store.image_store import ImageStore
@@ -36,7 +36,7 @@ LEAST_TRIES: Final = 5
 ETA_TOLERANCE_S: Final = 15  # Discord counts down by itself; only a change of plan is worth an edit
 
 
-class CardGone(BotError):
+class MessageGone(BotError):
     """The card was deleted by its person or a moderator: nothing may be posted in its place."""
 
 
@@ -57,11 +57,11 @@ class Frontend(Protocol):
 
     name: str
 
-    async def show(self, job: Job, standing: Standing) -> None:
+    async def show(self, job: Job, standing: QueueStatus) -> None:
         """Edit the card of an unfinished job; best effort, one call at a time.
 
         Raises:
-            CardGone, DeliveryDelayed
+            MessageGone, DeliveryDelayed
         """
 
     async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
@@ -71,13 +71,13 @@ class Frontend(Protocol):
             Where the answer now stands.
 
         Raises:
-            CardGone, DeliveryDelayed, DeliveryImpossible
+            MessageGone, DeliveryDelayed, DeliveryImpossible
         """
 
 
 @dataclass(slots=True)
 class _Shown:
-    standing: Standing | None  # None: nothing that the front end accepted
+    standing: QueueStatus | None  # None: nothing that the front end accepted
     is_stopping: bool
     at: float  # on the monotonic clock, like `not_before`
     not_before: float = 0.0
@@ -120,7 +120,7 @@ class DeliveryLoop:
         self._wake_results.set()
         self._wake_cards.set()
 
-    def card_is_fresh(self, job: Job, standing: Standing) -> None:
+    def card_is_fresh(self, job: Job, standing: QueueStatus) -> None:
         """The front end shows this standing itself."""
         self._shown[job.id] = _Shown(standing, job.is_cancel_requested, self._monotonic())
 
@@ -200,7 +200,7 @@ class DeliveryLoop:
         try:
             image = None if job.image_path is None else await self._images.locate(job.image_path)
             reply_to = await frontend.deliver(job, image)
-        except CardGone:
+        except MessageGone:
             log.info("delivery dropped: the card of job %s was deleted", job.id)
             return partial(self._jobs.close_delivery, job.id, Delivery.DROPPED)
         except DeliveryDelayed as error:
@@ -248,14 +248,14 @@ class DeliveryLoop:
         if len(due) > 1:
             self._wake_cards.set()
 
-    async def _show(self, job: Job, standing: Standing) -> None:
+    async def _show(self, job: Job, standing: QueueStatus) -> None:
         if (frontend := self._frontends.get(job.reply_to.frontend)) is None:
             return
         before = self._shown.get(job.id)
         shown = self._shown[job.id] = _Shown(standing, job.is_cancel_requested, self._monotonic())
         try:
             await frontend.show(job, standing)
-        except CardGone:
+        except MessageGone:
             await self.card_deleted(job.reply_to.frontend, job.reply_to.key)
         except Exception as error:
             # The reader still sees what was there before: the edit stays worth making.
@@ -269,7 +269,7 @@ class DeliveryLoop:
 
     async def card_deleted(self, frontend: str, key: str) -> None:
         """A card was deleted: cancel its jobs that have not ended, and deliver nothing. Unknown cards are ignored."""
-        for job in await self._jobs.drop_card(frontend, key):
+        for job in await self._jobs.drop_message(frontend, key):
             if not job.status.is_final:
                 with contextlib.suppress(JobAlreadyFinished):  # just now
                     await self._queue.cancel(job.id)
@@ -278,7 +278,7 @@ class DeliveryLoop:
         shown = self._shown.get(job.id)
         return shown is None or now >= max(shown.at + self._config.card_interval_s, shown.not_before)
 
-    def _is_worth_an_edit(self, job: Job, standing: Standing) -> bool:
+    def _is_worth_an_edit(self, job: Job, standing: QueueStatus) -> bool:
         shown = self._shown.get(job.id)
         if shown is None or shown.standing is None:
             return True

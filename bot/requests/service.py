@@ -20,7 +20,7 @@ from PIL import Image
 from bot.config import LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import AlreadyUnpacking, JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
-from bot.jobs import Job, JobStatus, ReplyTo, Request, Standing, UserKey
+from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.scheduling import limits
 from bot.scheduling.job_queue import Clock, JobQueue
@@ -29,7 +29,7 @@ from bot.store.job_store import DAY_S, JobStore
 from pipeline.catalog.models import ModelCard
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.device.gpu import MIB
-from pipeline.device.runtime_estimate import Outlook
+from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import SourceFile, fit_source, read_header, source_png, unpack
 from pipeline.spec import MAX_SEED, Aspect, ImageOptions, ImageSpec
@@ -66,7 +66,7 @@ class Stats:
     disk_free_bytes: int
     model: str
     uptime_s: float
-    outlook: Outlook | None  # of a large model on this card
+    outlook: RuntimeEstimate | None  # of a large model on this card
 
 
 class Service:
@@ -83,7 +83,7 @@ class Service:
         images: ImageStore,
         limits_config: LimitsConfig,
         storage: StorageConfig,
-        look_ahead: Callable[[], Outlook | None] = lambda: None,
+        estimate_runtime: Callable[[], RuntimeEstimate | None] = lambda: None,
         unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING,
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
@@ -97,7 +97,7 @@ class Service:
         self._images = images
         self._limits = limits_config
         self._storage = storage
-        self._look_ahead = look_ahead
+        self._look_ahead = estimate_runtime
         self.unread = unread  # what a model cannot read of a prompt
         self._clock = clock
         self._monotonic = monotonic
@@ -108,7 +108,7 @@ class Service:
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
 
-    async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, Standing]:
+    async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, QueueStatus]:
         """Accept a request, now or never; the row is on disk when this returns.
 
         A missing seed is drawn here and stored, so that every picture can be drawn again. `picture` is what `unpack`
@@ -144,7 +144,7 @@ class Service:
             raise
         standing = await self.standing(job)
         if standing is None:  # claimed and ended in between, or a repeat of an old request
-            standing = Standing(position=None, finish_at=None, is_rough=False)
+            standing = QueueStatus(position=None, finish_at=None, is_rough=False)
         self._delivery.card_is_fresh(job, standing)
         return job, standing
 
@@ -242,11 +242,11 @@ class Service:
             raise JobNotFound(job_id)
         return job
 
-    async def standing(self, job: Job) -> Standing | None:
+    async def standing(self, job: Job) -> QueueStatus | None:
         """Where a job stands now; None once it has ended."""
         return next((standing for other, standing in await self._queue.standings() if other.id == job.id), None)
 
-    async def unfinished(self) -> list[tuple[Job, Standing]]:
+    async def unfinished(self) -> list[tuple[Job, QueueStatus]]:
         """The whole queue: running jobs first, then the waiting ones in their expected order."""
         return await self._queue.standings()
 
@@ -294,9 +294,9 @@ class Service:
             cooldown_s=0,
         )
 
-    async def untold(self, user: UserKey) -> list[Job]:
+    async def undelivered(self, user: UserKey) -> list[Job]:
         """Results that could not be delivered, to be mentioned on this person's next command, oldest first."""
-        return await self._jobs.untold(user)
+        return await self._jobs.undelivered(user)
 
     async def failures(self, user: UserKey) -> list[Job]:
         """What failed in the last 24 hours and this person has not been told of, for front ends that are looked at."""

@@ -17,7 +17,7 @@ from typing import Final
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import JobAlreadyFinished, JobNotFound, Refusal, StoreUnavailable
-from bot.jobs import FailureCode, Job, JobStatus, Request, Standing, StopReason, StopSignal, UserKey
+from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
 from bot.scheduling.eta import Pace
@@ -251,7 +251,7 @@ class JobQueue:
             running.stop.set(StopReason.SHUTDOWN)
         self._look.set()
 
-    async def standings(self) -> list[tuple[Job, Standing]]:
+    async def standings(self) -> list[tuple[Job, QueueStatus]]:
         """Every unfinished job and where it stands: running first, then in the expected order of claim."""
         unfinished = await self._jobs.unfinished()
         kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
@@ -275,7 +275,7 @@ class JobQueue:
         standings = [
             (
                 job,
-                Standing(
+                QueueStatus(
                     position=None,
                     finish_at=int(now + left_s[job.id]),
                     is_rough=paces[job.id].is_rough,
@@ -287,7 +287,7 @@ class JobQueue:
         standings += [
             (
                 job,
-                Standing(
+                QueueStatus(
                     position=place,
                     finish_at=None if self.paused is not None else int(now + end_s),
                     is_rough=is_rough,

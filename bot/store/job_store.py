@@ -359,7 +359,7 @@ class JobStore:
             "UPDATE jobs SET is_cancel_requested = 1 WHERE id = :id AND status = 'running' RETURNING *", {"id": job_id}
         )
 
-    async def drop_card(self, frontend: str, key: str) -> list[Job]:
+    async def drop_message(self, frontend: str, key: str) -> list[Job]:
         """Note that a card was deleted: nothing is to be delivered there any more. Returns the jobs that it showed."""
         return await self._many(
             """
@@ -427,7 +427,7 @@ class JobStore:
             {"id": job_id, "outcome": outcome},
         )
 
-    async def untold(self, user: UserKey) -> list[Job]:
+    async def undelivered(self, user: UserKey) -> list[Job]:
         """Results that could not be delivered and that this person was not told of yet, oldest first."""
         return await self._many(
             f"SELECT * FROM jobs WHERE {_MINE} AND delivery = 'undeliverable' AND told_at IS NULL ORDER BY id",

@@ -207,7 +207,7 @@ def time_pictures(
 
 
 def _our_pictures(
-    kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, folder: Path
+    weight_format: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, folder: Path
 ) -> Callable[[int], tuple[float, float | None]]:
     """Side in px → seconds of a picture with a new prompt, and of another with the same."""
     largest = max(conditions.sides_px)
@@ -215,7 +215,7 @@ def _our_pictures(
     config = PipelineConfig.model_validate(
         {
             "device": device,
-            "precision": kept_as,
+            "precision": weight_format,
             "vram_limit_mib": conditions.limit_mib,
             "compile": not conditions.is_eager,
             "models_dir": folder,
@@ -296,16 +296,16 @@ def _make_ready(
 
 
 def _ours(
-    kept_as: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
+    weight_format: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
 ) -> Ready:
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    transformer = random_transformer(classes.dit, kept_as, dtype, device)
+    transformer = random_transformer(classes.dit, weight_format, dtype, device)
     dit = transformer.module
     residency = Residency(transformer, sizes=[(side, side) for side in conditions.sides_px], link_repeat=link_repeat)
     is_compiled = None
     if device == "cuda":
-        transformer.multiply_8bit(autotune.is_supported(kept_as))
-        transformer.use_kernels(tiles, fuses_rows=kept_as is Format.INT8 and autotune.can_fuse_rows())
+        transformer.use_8bit_matmul(autotune.is_supported(weight_format))
+        transformer.use_kernels(tiles, fuses_rows=weight_format is Format.INT8 and autotune.can_fuse_rows())
         residency.fit(conditions.limit_mib * MIB)
         is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.predict)
     else:
@@ -326,7 +326,7 @@ def _ours(
         return floor_seconds(
             transformer.sizes,
             streamed_bytes=transformer.streamed_bytes,
-            bytes_per_weight=kept_as.dtype.itemsize,
+            bytes_per_weight=weight_format.dtype.itemsize,
             link_gb_s=link_gb_s,
             tflops=tflops,
             width=side,

@@ -31,13 +31,13 @@ from pipeline.families.flux.checkpoint import Arithmetic, Loaded, assemble
 from pipeline.families.flux.transformer import PooledTextEncoder, TextEncoder, Transformer
 from pipeline.streaming.block_packing import Block, layout, prepare
 from pipeline.streaming.quantization import FLOAT8, Format
-from pipeline.streaming.streamed_module import Streamed, imported
+from pipeline.streaming.streamed_module import StreamedModule, imported
 
 RANGES: Final = {torch.int8: (36.0, 127.0), FLOAT8: (100.0, 448.0)}  # spread of 8-bit weights, and the most they hold
 PATTERN: Final = 2**24 - 3  # shares no factor with the widths of FLUX.1, so that no two rows of a weight are equal
 TOKENIZERS: Final = tuple(Path(pipeline.demo.__file__).parent / name for name in ("tokenizer_1", "tokenizer_2"))
 
-S = TypeVar("S", bound=Streamed)
+S = TypeVar("S", bound=StreamedModule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +90,9 @@ class RandomBlocks(Mapping[str, Tensor]):
         return len(self._blocks)
 
 
-def random_transformer(make: Callable[[], Any], kept_as: Format, dtype: torch.dtype, device: str) -> Transformer:
+def random_transformer(make: Callable[[], Any], weight_format: Format, dtype: torch.dtype, device: str) -> Transformer:
     """A transformer of ours; nothing is placed yet."""
-    return _random(Transformer, make, kept_as, dtype, device)
+    return _random(Transformer, make, weight_format, dtype, device)
 
 
 def random_model(
@@ -107,12 +107,14 @@ def random_model(
 ) -> Loaded:
     """A model of ours, as `load_pipeline` reads one; its text encoders are streamed with it."""
     dtype, device = arithmetic.dtype, arithmetic.device
-    transformer = random_transformer(classes.dit, arithmetic.kept_as, dtype, device)
+    transformer = random_transformer(classes.dit, arithmetic.weight_format, dtype, device)
     arithmetic.use_in(transformer)
-    kept_as = Format.INT8 if arithmetic.kept_as.is_8bit else arithmetic.kept_as
+    weight_format = Format.INT8 if arithmetic.weight_format.is_8bit else arithmetic.weight_format
     text_encoders = [
-        _random(PooledTextEncoder, classes.clip, Format.BFLOAT16 if kept_as.is_8bit else kept_as, dtype, device),
-        _random(TextEncoder, classes.t5, kept_as, dtype, device),
+        _random(
+            PooledTextEncoder, classes.clip, Format.BFLOAT16 if weight_format.is_8bit else weight_format, dtype, device
+        ),
+        _random(TextEncoder, classes.t5, weight_format, dtype, device),
     ]
     pipe = FluxImagePipeline(torch_dtype=dtype, device=device)
     for name, make in (("vae_decoder", classes.vae_decoder), ("vae_encoder", classes.vae_encoder)):
@@ -181,9 +183,9 @@ def _cover(weight: Tensor, pattern: Tensor) -> None:
         part.copy_(pattern[: len(part)])
 
 
-def _random(part: type[S], make: Callable[[], Any], kept_as: Format, dtype: torch.dtype, device: str) -> S:
+def _random(part: type[S], make: Callable[[], Any], weight_format: Format, dtype: torch.dtype, device: str) -> S:
     with torch.device("meta"):
         module = make()
     part.simplify(module)
-    prepare(module, kept_as, dtype)
+    prepare(module, weight_format, dtype)
     return part(module, RandomBlocks(module), device)

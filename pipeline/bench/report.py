@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import pynvml
 
-from pipeline.device.gpu import MIB, Gpu, find_card
+from pipeline.device.gpu import MIB, Gpu, find_device
 
 STOCK: Final = "stock"  # DiffSynth with its own recipe for small cards
 SYSTEMS: Final = ("int8", "float8", "bfloat16", STOCK)
@@ -130,7 +130,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         pynvml.nvmlInit()
-        self._card = find_card()
+        self._card = find_device()
         self._before_bytes = self._used_bytes()
         self._most_bytes = 0
 

@@ -78,7 +78,7 @@ class GpuState:
 def find_gpu() -> Gpu | None:
     """Ask the driver for the card that CUDA will use; None if there is no driver or no card. Takes milliseconds."""
     with contextlib.suppress(pynvml.NVMLError), _driver():
-        card = find_card()
+        card = find_device()
         memory = pynvml.nvmlDeviceGetMemoryInfo(card)
         major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(card)
         return Gpu(
@@ -170,7 +170,7 @@ def why_slow() -> list[str]:
     """What the driver says that may hold the card back at this moment, for the log. Takes milliseconds."""
     causes = []
     with contextlib.suppress(pynvml.NVMLError), _driver():
-        card = find_card()
+        card = find_device()
 
         def asked(call: Callable[..., Any], *of: Any) -> Any:
             with contextlib.suppress(pynvml.NVMLError):  # of this driver, or of this card
@@ -209,7 +209,7 @@ def _driver() -> Iterator[None]:
             pynvml.nvmlShutdown()
 
 
-def find_card() -> Any:
+def find_device() -> Any:
     """NVML's handle of the first card, or of the one that `CUDA_VISIBLE_DEVICES` names first. NVML must be started.
 
     Raises:

@@ -36,7 +36,7 @@ class Tiles(NamedTuple):
     stages: int  # of inputs on their way
 
 
-class CardSpeed(BaseModel):
+class GpuProfile(BaseModel):
     """Rates of one card with one driver and one PyTorch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,11 +77,11 @@ def is_packed(packed_dir: Path, card: ModelCard) -> bool:
     )
 
 
-def read_speed(packed_dir: Path, gpu: Gpu, torch_version: str | None = None) -> CardSpeed | None:
+def read_profile(packed_dir: Path, gpu: Gpu, torch_version: str | None = None) -> GpuProfile | None:
     """What was measured for this card and driver, and for this PyTorch if one is named; None if nothing was."""
     content = read_sealed(_path(packed_dir), MOST_BYTES)
     try:
-        speed = None if content is None else CardSpeed.model_validate_json(content)
+        speed = None if content is None else GpuProfile.model_validate_json(content)
     except ValidationError:  # of another release
         speed = None
     if speed is None:
@@ -90,7 +90,7 @@ def read_speed(packed_dir: Path, gpu: Gpu, torch_version: str | None = None) -> 
     return speed if is_same else None
 
 
-def write_speed(packed_dir: Path, speed: CardSpeed) -> None:
+def write_profile(packed_dir: Path, speed: GpuProfile) -> None:
     """Keep it for the next start; where that fails, the card is measured again then."""
     path = _path(packed_dir)
     try:
@@ -100,9 +100,9 @@ def write_speed(packed_dir: Path, speed: CardSpeed) -> None:
         log.warning("what the card was measured at is not kept: %s", error)
 
 
-def packed_path(packed_dir: Path, card: ModelCard, kind: str, kept_as: str) -> Path:
+def packed_path(packed_dir: Path, card: ModelCard, kind: str, weight_format: str) -> Path:
     """Where the packed weights of one part of a model lie."""
-    return packed_dir / f"{card.name}.{kind}.{kept_as}.safetensors"
+    return packed_dir / f"{card.name}.{kind}.{weight_format}.safetensors"
 
 
 def _path(packed_dir: Path) -> Path:

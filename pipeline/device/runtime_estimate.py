@@ -11,7 +11,7 @@ from pipeline.catalog.files import read_header
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB, look_at_gpu
-from pipeline.device.gpu_profile import CardSpeed, packed_path, read_speed
+from pipeline.device.gpu_profile import GpuProfile, packed_path, read_profile
 from pipeline.device.memory_plan import EFFICIENCY, REST, Plan, floor_seconds, plan_blocks
 from pipeline.errors import OutOfMemory
 from pipeline.spec import Aspect
@@ -23,16 +23,16 @@ BYTES_PER_WEIGHT: Final = {"float32": 4, "bfloat16": 2, "float8": 1, "int8": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class RuntimeEstimate:
     """How a model runs on a card. `step_s` is for a square picture; it counts on compiled blocks."""
 
-    kept_as: str
-    speed: CardSpeed
+    weight_format: str
+    speed: GpuProfile
     plan: Plan | None  # None before its weights were packed, or where it does not fit at all
     step_s: float | None
 
 
-def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
+def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate | None:
     """None for a small model, without a usable card, or before the card was measured. Takes milliseconds."""
     if not card.is_offloaded or config.device == "cpu":
         return None
@@ -40,17 +40,17 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
     if state.gpu is None or not state.is_usable:
         return None
     gpu = state.gpu
-    speed = read_speed(config.packed_folder, gpu)
+    speed = read_profile(config.packed_folder, gpu)
     if speed is None:
         return None
-    chosen, multiplies_8bit = speed.choose_format()
-    kept_as = chosen if config.precision == "auto" else config.precision
+    chosen, uses_8bit_matmul = speed.choose_format()
+    weight_format = chosen if config.precision == "auto" else config.precision
     sizes = {}
-    for kind, format_ in (("dit", kept_as), ("t5", "int8"), ("clip", "bfloat16")):
+    for kind, format_ in (("dit", weight_format), ("t5", "int8"), ("clip", "bfloat16")):
         sizes[kind] = _block_sizes(packed_path(config.packed_folder, card, kind, format_))
     transformer, *text_encoders = sizes.values()
     if transformer is None or None in text_encoders:
-        return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
+        return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
     width, height = card.sizes[Aspect.SQUARE]
     try:
         plan = plan_blocks(
@@ -62,20 +62,20 @@ def look_ahead(card: ModelCard, config: PipelineConfig) -> Outlook | None:
             height=height,
         )
     except OutOfMemory:
-        return Outlook(kept_as=kept_as, speed=speed, plan=None, step_s=None)
-    tflops = speed.tflops.get(kept_as if multiplies_8bit else "bfloat16", speed.tflops.get("bfloat16"))
+        return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
+    tflops = speed.tflops.get(weight_format if uses_8bit_matmul else "bfloat16", speed.tflops.get("bfloat16"))
     if tflops is None:
-        return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=None)
+        return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=plan, step_s=None)
     floor_s = floor_seconds(
         transformer,
         streamed_bytes=plan.streamed_bytes,
-        bytes_per_weight=BYTES_PER_WEIGHT[kept_as],
+        bytes_per_weight=BYTES_PER_WEIGHT[weight_format],
         link_gb_s=speed.link_gb_s,
         tflops=tflops,
         width=width,
         height=height,
     )
-    return Outlook(kept_as=kept_as, speed=speed, plan=plan, step_s=floor_s / EFFICIENCY)
+    return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=plan, step_s=floor_s / EFFICIENCY)
 
 
 def _block_sizes(path: Path) -> dict[str, int] | None:

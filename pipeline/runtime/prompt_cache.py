@@ -78,7 +78,7 @@ class PromptFiles:
         return self._folder / hashlib.sha256(f"{self._encoders} {tokens} {prompt}".encode()).hexdigest()
 
 
-class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
+class PromptEmbeddingCache(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
     """DiffSynth's reader of prompts with a memory."""
 
     def __init__(self, files: PromptFiles | None = None) -> None:
@@ -131,9 +131,9 @@ class PromptMemory(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
             self._read.popitem(last=False)
 
 
-def remember_prompts(pipe: FluxImagePipeline, files: PromptFiles | None) -> PromptMemory:
+def remember_prompts(pipe: FluxImagePipeline, files: PromptFiles | None) -> PromptEmbeddingCache:
     """Give a pipeline the memory."""
-    memory = PromptMemory(files)
+    memory = PromptEmbeddingCache(files)
     pipe.units = [memory if type(unit) is FluxImageUnit_PromptEmbedder else unit for unit in pipe.units]
     return memory
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils._triton import has_triton
 
 from pipeline.device.gpu import find_gpu
-from pipeline.device.gpu_profile import CardSpeed, Tiles, read_speed, write_speed
+from pipeline.device.gpu_profile import GpuProfile, Tiles, read_profile, write_profile
 from pipeline.errors import GenerationFailed
 from pipeline.streaming.quantization import FLOAT8, Format, int8_rows
 
@@ -28,7 +28,7 @@ LINK_BYTES: Final = 2**28
 ODD: Final = (200, 1040, 1016)  # tokens, inputs, outputs
 
 
-def card_speed(packed_dir: Path) -> CardSpeed:
+def measure_gpu(packed_dir: Path) -> GpuProfile:
     """What this card was measured at, now or before.
 
     Raises:
@@ -37,11 +37,15 @@ def card_speed(packed_dir: Path) -> CardSpeed:
     gpu = find_gpu()
     if gpu is None:
         raise GenerationFailed("the driver of the graphics card does not answer")
-    speed = read_speed(packed_dir, gpu, torch.__version__)
+    speed = read_profile(packed_dir, gpu, torch.__version__)
     if speed is None:
         tiles = fastest_tiles()
-        tflops = {str(kept_as): rate for kept_as in Format if (rate := tflops_of(kept_as, tiles)) is not None}
-        speed = CardSpeed(
+        tflops = {
+            str(weight_format): rate
+            for weight_format in Format
+            if (rate := tflops_of(weight_format, tiles)) is not None
+        }
+        speed = GpuProfile(
             gpu=gpu.name,
             driver=gpu.driver,
             torch=torch.__version__,
@@ -50,15 +54,15 @@ def card_speed(packed_dir: Path) -> CardSpeed:
             int8_tiles=tiles,
             fuses_rows=can_fuse_rows(),
         )
-        write_speed(packed_dir, speed)
+        write_profile(packed_dir, speed)
         torch.cuda.empty_cache()
         log.info("the card was measured", extra=speed.model_dump(exclude={"torch"}))
     return speed
 
 
-def is_supported(kept_as: Format) -> bool:
+def is_supported(weight_format: Format) -> bool:
     """Whether the GPU can multiply in an 8-bit format."""
-    return kept_as.is_8bit and tflops_of(kept_as, shapes=SHAPES[-1:]) is not None
+    return weight_format.is_8bit and tflops_of(weight_format, shapes=SHAPES[-1:]) is not None
 
 
 def link_gb_s(*, is_locked: bool = True) -> float:
@@ -112,25 +116,25 @@ def can_fuse_rows(device: str = "cuda") -> bool:
 
 
 def tflops_of(
-    kept_as: Format, tiles: Tiles | None = None, *, shapes: tuple[tuple[int, int], ...] = SHAPES
+    weight_format: Format, tiles: Tiles | None = None, *, shapes: tuple[tuple[int, int], ...] = SHAPES
 ) -> float | None:
     """The rate of the products, ending in bfloat16; None where the format is no choice or the card cannot.
 
     `tiles`: of our own kernel for integers, in place of the library's.
     """
-    if kept_as is Format.FLOAT32:
+    if weight_format is Format.FLOAT32:
         return None
     operations, seconds = 0, 0.0
     try:
         for inputs, outputs in shapes:
             rows = torch.randn(TOKENS, inputs, device="cuda", dtype=torch.bfloat16)
             weight = torch.randn(outputs, inputs, device="cuda", dtype=torch.bfloat16)
-            seconds += _seconds(_product(kept_as, rows, weight, tiles))
+            seconds += _seconds(_product(weight_format, rows, weight, tiles))
             operations += 2 * TOKENS * inputs * outputs
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # too old a card, a library without this product, tiles that are too large
-        log.debug("no products in %s: %s", kept_as, error)
+        log.debug("no products in %s: %s", weight_format, error)
         return None
     return operations / seconds / 1e12
 
@@ -156,10 +160,12 @@ def _is_exact(tiles: Tiles) -> bool:
     return torch.equal(made, wanted)
 
 
-def _product(kept_as: Format, rows: torch.Tensor, weight: torch.Tensor, tiles: Tiles | None) -> Callable[[], object]:
-    if kept_as is Format.BFLOAT16:
+def _product(
+    weight_format: Format, rows: torch.Tensor, weight: torch.Tensor, tiles: Tiles | None
+) -> Callable[[], object]:
+    if weight_format is Format.BFLOAT16:
         return lambda: rows @ weight.t()
-    if kept_as is Format.INT8:
+    if weight_format is Format.INT8:
         triton_int8, kept = (rows * 32).to(torch.int8), (weight * 32).to(torch.int8)
         if tiles is None:  # what is made of the sums reads and writes them once more
             return lambda: torch._int_mm(triton_int8, kept.t()).bfloat16()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pipeline.catalog.files import read_header
 from pipeline.device.memory_plan import MODULATION, REST, WORDS
 from pipeline.errors import GenerationFailed
-from pipeline.streaming.quantization import Format, PackedLinear, quantize
+from pipeline.streaming.quantization import Format, QuantizedLinear, quantize
 
 ALIGN: Final = 256  # bytes; what GPU kernels like their operands to start at
 DTYPES: Final = {
@@ -62,12 +62,12 @@ class Block:
         }
 
 
-def prepare(module: nn.Module, kept_as: Format, dtype: torch.dtype) -> None:
-    """Make every Linear inside the blocks of a module on the meta device a `PackedLinear`; the rest is `dtype`."""
+def prepare(module: nn.Module, weight_format: Format, dtype: torch.dtype) -> None:
+    """Make every Linear inside the blocks of a module on the meta device a `QuantizedLinear`; the rest is `dtype`."""
     for name, child in list(module.named_modules()):
         if type(child) is nn.Linear and block_of(f"{name}.") != REST:
             parent, _, attribute = name.rpartition(".")
-            setattr(module.get_submodule(parent), attribute, PackedLinear.like(child, kept_as, dtype))
+            setattr(module.get_submodule(parent), attribute, QuantizedLinear.like(child, weight_format, dtype))
     for parameter in module.parameters():
         parameter.data = parameter.data.to(dtype)
         parameter.requires_grad_(False)
@@ -89,7 +89,7 @@ def pack(module: nn.Module, paths: Iterable[Path], convert: Convert | None) -> I
     Raises:
         GenerationFailed: a tensor is missing, or has another shape than the module's.
     """
-    linears = {name: child for name, child in module.named_modules() if isinstance(child, PackedLinear)}
+    linears = {name: child for name, child in module.named_modules() if isinstance(child, QuantizedLinear)}
     blocks = layout(module)
     packed: set[str] = set()
     for tensors in _groups(paths, convert):
@@ -98,8 +98,8 @@ def pack(module: nn.Module, paths: Iterable[Path], convert: Convert | None) -> I
             owner, _, attribute = name.rpartition(".")
             parts = {name: tensor}
             if attribute == "weight" and owner in linears:
-                kept_as = linears[owner].format
-                parts = {f"{owner}.{part}": value for part, value in quantize(tensor, kept_as).items()}
+                weight_format = linears[owner].format
+                parts = {f"{owner}.{part}": value for part, value in quantize(tensor, weight_format).items()}
             filled.setdefault(block_of(name), {}).update(parts)
         for block_name, parts in filled.items():
             if block_name not in blocks:

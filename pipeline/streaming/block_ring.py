@@ -28,7 +28,7 @@ STAGE_BYTES: Final = 2**25
 STAGES: Final = 2
 
 
-class Ring:
+class BlockRing:
     """`slots` buffers of `slot_bytes`, used in turn. Feed it, then `take` and `give` by turns.
 
     `repeat` copies every block so many times, which makes a fast link stand for a slow one in a benchmark.

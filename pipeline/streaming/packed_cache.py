@@ -143,7 +143,7 @@ class PackedFile(Mapping[str, Tensor]):
             return False
 
 
-def fingerprint(paths: Sequence[Path], kept_as: str) -> str:
+def fingerprint(paths: Sequence[Path], weight_format: str) -> str:
     """Names one version of a checkpoint in one format. Reads headers, not weights.
 
     A file that was changed without changing its size or time is not noticed.
@@ -151,7 +151,7 @@ def fingerprint(paths: Sequence[Path], kept_as: str) -> str:
     Raises:
         GenerationFailed: a file is not a checkpoint.
     """
-    digest = hashlib.sha256(f"{VERSION} {kept_as}".encode())
+    digest = hashlib.sha256(f"{VERSION} {weight_format}".encode())
     for path in paths:
         status = path.stat()
         header = read_header(path)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 LOCKED_SHARE: Final = 0.35  # of the host's memory; with much more of it page-locked, systems stall
 
 
-class LockedMemory:
+class PinnedMemory:
     """Page-locked copies, as many as the system has room for."""
 
     def __init__(self) -> None:

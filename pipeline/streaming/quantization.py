@@ -53,11 +53,11 @@ class Format(StrEnum):
         return self in (Format.FLOAT8, Format.INT8)
 
 
-class PackedLinear(nn.Module):
+class QuantizedLinear(nn.Module):
     """A Linear whose weight (M, K) is kept in a format; computes in the dtype of its input (…, K).
 
-    Where `multiplies_8bit` is off, 8 bits are only how the weight is kept. With `tiles`, integers are multiplied by our
-    own kernel; with `fuses_rows`, another one makes them.
+    Where `uses_8bit_matmul` is off, 8 bits are only how the weight is kept. With `tiles`, integers are multiplied by
+    our own kernel; with `fuses_rows`, another one makes them.
 
     Buffers: `weight` as `Format.dtype`, `scale` (M,) float32 where the format has one, `bias` (M,) or None.
     """
@@ -67,31 +67,40 @@ class PackedLinear(nn.Module):
     bias: Tensor | None
 
     def __init__(
-        self, inputs: int, outputs: int, kept_as: Format, *, has_bias: bool, dtype: torch.dtype, device: str = "meta"
+        self,
+        inputs: int,
+        outputs: int,
+        weight_format: Format,
+        *,
+        has_bias: bool,
+        dtype: torch.dtype,
+        device: str = "meta",
     ) -> None:
         super().__init__()
-        self.format = kept_as
-        self.multiplies_8bit = kept_as is Format.INT8  # which works everywhere
+        self.format = weight_format
+        self.uses_8bit_matmul = weight_format is Format.INT8  # which works everywhere
         self.tiles: Tiles | None = None
         self.fuses_rows = False
         self.in_features, self.out_features = inputs, outputs
-        self.register_buffer("weight", torch.empty(outputs, inputs, dtype=kept_as.dtype, device=device))
-        scale = torch.empty(outputs, dtype=torch.float32, device=device) if kept_as.is_8bit else None
+        self.register_buffer("weight", torch.empty(outputs, inputs, dtype=weight_format.dtype, device=device))
+        scale = torch.empty(outputs, dtype=torch.float32, device=device) if weight_format.is_8bit else None
         self.register_buffer("scale", scale)
         self.register_buffer("bias", torch.empty(outputs, dtype=dtype, device=device) if has_bias else None)
 
     @classmethod
-    def like(cls, module: nn.Linear, kept_as: Format, dtype: torch.dtype) -> PackedLinear:
+    def like(cls, module: nn.Linear, weight_format: Format, dtype: torch.dtype) -> QuantizedLinear:
         """An empty one of the same sizes."""
-        return cls(module.in_features, module.out_features, kept_as, has_bias=module.bias is not None, dtype=dtype)
+        return cls(
+            module.in_features, module.out_features, weight_format, has_bias=module.bias is not None, dtype=dtype
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, K) → (…, M)."""
         if self.scale is None:
             return linear(x, self.weight.to(x.dtype), self.bias)
         rows = x.reshape(-1, self.in_features)
-        if self.multiplies_8bit and len(rows) > FEW_TOKENS:
-            out = multiply_8bit(rows, self.weight, self.scale, self.bias, self.tiles, fuses_rows=self.fuses_rows)
+        if self.uses_8bit_matmul and len(rows) > FEW_TOKENS:
+            out = use_8bit_matmul(rows, self.weight, self.scale, self.bias, self.tiles, fuses_rows=self.fuses_rows)
         else:
             out = self.unpacked(rows)
         return out.view(*x.shape[:-1], -1)
@@ -103,17 +112,20 @@ class PackedLinear(nn.Module):
         return linear(rows, self.weight.to(rows.dtype) * self.scale[:, None].to(rows.dtype), self.bias)
 
 
-def quantize(weight: Tensor, kept_as: Format) -> dict[str, Tensor]:
-    """A weight (M, K) in the buffers of `PackedLinear`: `weight`, and `scale` where there is one."""
-    if not kept_as.is_8bit:
-        return {"weight": weight.to(kept_as.dtype)}
+def quantize(weight: Tensor, weight_format: Format) -> dict[str, Tensor]:
+    """A weight (M, K) in the buffers of `QuantizedLinear`: `weight`, and `scale` where there is one."""
+    if not weight_format.is_8bit:
+        return {"weight": weight.to(weight_format.dtype)}
     weight = weight.float()
-    if kept_as is Format.INT8:
+    if weight_format is Format.INT8:
         weight = rotate(weight)
-    largest = INT8_MAX if kept_as is Format.INT8 else FLOAT8_MAX
+    largest = INT8_MAX if weight_format is Format.INT8 else FLOAT8_MAX
     scale = weight.abs().amax(1).clamp_min(1e-12) / largest
     scaled = weight / scale[:, None]
-    return {"weight": (scaled.round() if kept_as is Format.INT8 else scaled).to(kept_as.dtype), "scale": scale}
+    return {
+        "weight": (scaled.round() if weight_format is Format.INT8 else scaled).to(weight_format.dtype),
+        "scale": scale,
+    }
 
 
 def rotate(x: Tensor) -> Tensor:
@@ -123,7 +135,7 @@ def rotate(x: Tensor) -> Tensor:
     return blocks.view(len(x), -1)
 
 
-def multiply_8bit(
+def use_8bit_matmul(
     rows: Tensor,
     weight: Tensor,
     scale: Tensor,
@@ -149,7 +161,7 @@ def multiply_8bit(
 def _int8_product(
     rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, *, tiles: Tiles | None, fuses_rows: bool
 ) -> Tensor:
-    # Our own operators are there: see `Streamed.use_kernels`.
+    # Our own operators are there: see `StreamedModule.use_kernels`.
     integers, row_scale = torch.ops.imagine_bot.int8_rows(rows) if fuses_rows else int8_rows(rows)
     if tiles is not None:
         product: Tensor = torch.ops.imagine_bot.int8_product(

@@ -20,17 +20,17 @@ from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import REST, WORDS, is_running
 from pipeline.errors import GenerationFailed
 from pipeline.streaming.block_packing import Block, Convert, layout, pack, prepare
-from pipeline.streaming.block_ring import Ring
+from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.packed_cache import PackedFile, fingerprint, open_packed
-from pipeline.streaming.pinned_memory import LockedMemory
-from pipeline.streaming.quantization import Format, PackedLinear
+from pipeline.streaming.pinned_memory import PinnedMemory
+from pipeline.streaming.quantization import Format, QuantizedLinear
 
 log = logging.getLogger(__name__)
 
 BLOCKS_AHEAD: Final = 6  # a tenth of a step of FLUX.1
 
 
-class Streamed:
+class StreamedModule:
     """A module of DiffSynth's and where its weights lie. Its blocks have to run in the order of `running`.
 
     KIND is DiffSynth's name for a checkpoint of it; IS_RENAMED whether the names in the file are others; IS_LOCKED
@@ -51,8 +51,8 @@ class Streamed:
         self._owners = dict(module.named_modules())
         self._placed: set[str] = set()
         self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
-        self._locked = LockedMemory() if self.IS_LOCKED and device == "cuda" else None
-        self._ring: Ring | None = None
+        self._locked = PinnedMemory() if self.IS_LOCKED and device == "cuda" else None
+        self._ring: BlockRing | None = None
         self._views: dict[tuple[str, int], list[tuple[dict[str, Any], str, Tensor]]] = {}  # by block and slot
         self._ahead: deque[torch.cuda.Event] = deque()  # one per block that was launched and may not have ended
         self.on_block: Callable[[], None] | None = None  # called before each block; what it raises ends the run
@@ -63,7 +63,7 @@ class Streamed:
 
     @classmethod
     def read(
-        cls, paths: Sequence[Path], *, kept_as: Format, dtype: torch.dtype, device: str, cache: Path | None = None
+        cls, paths: Sequence[Path], *, weight_format: Format, dtype: torch.dtype, device: str, cache: Path | None = None
     ) -> Self:
         """Read a checkpoint, or the packed file `cache` that was made of it.
 
@@ -79,10 +79,10 @@ class Streamed:
         with torch.device("meta"):
             module = make()
         cls.simplify(module)
-        prepare(module, kept_as, dtype)
+        prepare(module, weight_format, dtype)
         if cache is None:
             return cls(module, {block.name: data for block, data in pack(module, paths, convert)}, device)
-        source = fingerprint(paths, kept_as)
+        source = fingerprint(paths, weight_format)
         return cls(module, open_packed(cache, layout(module), source, pack(module, paths, convert)), device)
 
     @classmethod
@@ -99,7 +99,7 @@ class Streamed:
         """What crosses to the device each time the module runs."""
         return sum(self.blocks[name].size for name in self.running if name in self._waiting)
 
-    def place(self, resident: Collection[str] | None = None, *, ring: Ring | None = None) -> None:
+    def place(self, resident: Collection[str] | None = None, *, ring: BlockRing | None = None) -> None:
         """Bring these blocks to the device for good, and let the others pass through the ring. None means all.
 
         May be called again between pictures. What belongs to no block always stays; words stay in host memory. If
@@ -132,14 +132,14 @@ class Streamed:
         for name, data in self._waiting.items():
             self._attach(self.blocks[name], data)
 
-    def multiply_8bit(self, wanted: bool) -> None:
+    def use_8bit_matmul(self, wanted: bool) -> None:
         """Whether values kept in 8 bits are multiplied as such, or only kept so."""
         for module in self._owners.values():
-            if isinstance(module, PackedLinear):
-                module.multiplies_8bit = wanted and module.format.is_8bit
+            if isinstance(module, QuantizedLinear):
+                module.uses_8bit_matmul = wanted and module.format.is_8bit
 
     def use_kernels(self, tiles: Tiles | None, *, fuses_rows: bool) -> None:
-        """How integers are made and multiplied; see `PackedLinear`."""
+        """How integers are made and multiplied; see `QuantizedLinear`."""
         if tiles is not None or fuses_rows:
             try:
                 import_module("pipeline.streaming.triton_int8")  # which has the operators
@@ -147,7 +147,7 @@ class Streamed:
                 log.warning("Triton is missing, which was there when this card was measured: pictures take longer")
                 tiles, fuses_rows = None, False
         for module in self._owners.values():
-            if isinstance(module, PackedLinear):
+            if isinstance(module, QuantizedLinear):
                 module.tiles, module.fuses_rows = tiles, fuses_rows
 
     @property

@@ -22,7 +22,7 @@ from bot.delivery.results import DeliveryLoop
 from bot.errors import DatabaseUnusable, ExitCode, StoreUnavailable
 from bot.executors.thread import ThreadExecutor
 from bot.farewell import Farewells
-from bot.frontends.web.frontend import ConsoleReply
+from bot.frontends.web.frontend import WebFrontend
 from bot.jobs import Job, JobStatus, Request
 from bot.requests.service import Service
 from bot.store.database import Database
@@ -219,7 +219,7 @@ class HangingPage:
 
     def __init__(self, *_: object, service: Service, **__: object) -> None:
         self.service = service
-        self.frontend = ConsoleReply()
+        self.frontend = WebFrontend()
         HangingPage.latest = self
 
     async def __aenter__(self) -> HangingPage:
@@ -243,7 +243,7 @@ def serve(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         worker=WorkerConfig(stop_grace_s=1),
         limits=LimitsConfig(cooldown_s=0),
     )
-    monkeypatch.setattr(app, "Console", HangingPage)
+    monkeypatch.setattr(app, "WebServer", HangingPage)
     monkeypatch.setattr(HangingPage, "latest", None)
     monkeypatch.setattr(app, "usable_models", lambda _config: [find_model("fake")])
     monkeypatch.setattr(app, "FRONTENDS_S", 0.1)

@@ -104,7 +104,7 @@ class LifeOfJobs(RuleBasedStateMachine):
 
     @rule(job=st.integers(1, 8))
     def delete_card(self, job: int) -> None:
-        self.run(self.jobs.drop_card("t", str(job)))
+        self.run(self.jobs.drop_message("t", str(job)))
 
     @rule()
     def crash_and_recover(self) -> None:

@@ -11,22 +11,22 @@ from typing import Any, Protocol
 import pytest
 from PIL import Image
 
-from bot.delivery.results import CardGone, DeliveryDelayed, DeliveryImpossible, Frontend
-from bot.frontends.web.frontend import ConsoleReply
-from bot.frontends.web.handlers import Desk
+from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
+from bot.frontends.web.frontend import WebFrontend
+from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
-from bot.jobs import FailureCode, Job, JobStatus, ReplyTo, Standing, UserKey
+from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, ReplyTo, UserKey
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
 from pipeline import ImageOptions, Progress
 from pipeline import Stage as RunStage
 from tests.bot.frontends.discord_app.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
-from tests.bot.frontends.web.test_handlers import config, desk, queue  # noqa: F401 - fixtures
+from tests.bot.frontends.web.test_handlers import config, handlers, queue  # noqa: F401 - fixtures
 from tests.discord_server import MessageView
 from tests.discord_server.permissions import Permission
 
-WAITING = Standing(position=1, finish_at=1_900_000_000, is_rough=False)
+WAITING = QueueStatus(position=1, finish_at=1_900_000_000, is_rough=False)
 RUNNING = replace(WAITING, position=None, progress=Progress(stage=RunStage.DENOISING, step=1, steps=4))
 
 
@@ -56,25 +56,25 @@ class Subject(Protocol):
 class OnPage:
     """The local page, which shows what the rows say: this brings the rows to where a job is said to be."""
 
-    def __init__(self, desk: Desk, queue: JobQueue, images: ImageStore) -> None:  # noqa: F811
-        self._desk, self._queue, self._images = desk, queue, images
+    def __init__(self, handlers: PageHandlers, queue: JobQueue, images: ImageStore) -> None:  # noqa: F811
+        self._handlers, self._queue, self._images = handlers, queue, images
         self._visitor = Visitor(user=UserKey(frontend=FRONTEND, id="ann"), origin=THIS_MACHINE, locale="en")
         self._texts: list[str] = []
         self._pictures: list[bytes] = []
         self.frontend: Frontend = self
 
-    name = ConsoleReply.name
+    name = WebFrontend.name
 
-    async def show(self, job: Job, standing: Standing) -> None:
-        if (await self._desk.own(self._visitor, job.id)).status is JobStatus.QUEUED:
+    async def show(self, job: Job, standing: QueueStatus) -> None:
+        if (await self._handlers.own(self._visitor, job.id)).status is JobStatus.QUEUED:
             await self._queue.claim()
         if standing.progress is not None:
             self._queue.report(job.id, standing.progress)
-        await ConsoleReply().show(job, standing)
+        await WebFrontend().show(job, standing)
         await self._look()
 
     async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
-        if (await self._desk.own(self._visitor, job.id)).status is JobStatus.QUEUED:
+        if (await self._handlers.own(self._visitor, job.id)).status is JobStatus.QUEUED:
             await self._queue.claim()
         if image is not None:
             path = await self._images.write(job.id, image.read_bytes())
@@ -84,13 +84,13 @@ class OnPage:
             await self._queue.fail(job.id, job.failure_code, ran_s=1.0)
         else:
             await self._queue.cancelled(job.id, ran_s=1.0)
-        reply_to = await ConsoleReply().deliver(job, image)
+        reply_to = await WebFrontend().deliver(job, image)
         await self._look()
         return reply_to
 
     async def ask(self) -> Job:
         options = ImageOptions(prompt="a red apple", seed=7, steps=4)
-        drawn = await self._desk.draw(self._visitor, options)
+        drawn = await self._handlers.draw(self._visitor, options)
         await self._look()
         return drawn.jobs[0]
 
@@ -113,13 +113,13 @@ class OnPage:
 
     async def _look(self) -> None:
         """Open the page, and every picture on it."""
-        self._desk._standings_at = 0.0
-        state: dict[str, Any] = await self._desk.state(self._visitor)
-        page: dict[str, Any] = await self._desk.gallery(self._visitor, search="", before_id=None)
+        self._handlers._standings_at = 0.0
+        state: dict[str, Any] = await self._handlers.state(self._visitor)
+        page: dict[str, Any] = await self._handlers.gallery(self._visitor, search="", before_id=None)
         ids = [int(re.findall(r'data-id="(\d+)"', html)[0]) for html in page["pictures"]]
-        self._texts = [*state["jobs"], *[await self._desk.picture(self._visitor, number) for number in ids]]
+        self._texts = [*state["jobs"], *[await self._handlers.picture(self._visitor, number) for number in ids]]
         addresses = [re.findall(r'src="/pictures/(\w+)/(\d+)\.png"', text) for text in self._texts]
-        files = [await self._desk.file(key, int(number)) for found in addresses for key, number in found]
+        files = [await self._handlers.file(key, int(number)) for found in addresses for key, number in found]
         self._pictures = [file.read_bytes() for file in files if file is not None]
 
 
@@ -163,12 +163,12 @@ class OnDiscord:
 async def subject(
     request: pytest.FixtureRequest,
     start: Start,  # noqa: F811
-    desk: Desk,  # noqa: F811
+    handlers: PageHandlers,  # noqa: F811
     queue: JobQueue,  # noqa: F811
     images: ImageStore,
 ) -> AsyncIterator[Subject]:
     if request.param == "console":
-        yield OnPage(desk, queue, images)
+        yield OnPage(handlers, queue, images)
         return
     async with start(with_delivery=False) as stage:
         yield OnDiscord(stage)
@@ -234,9 +234,9 @@ async def test_late_progress_never_overwrites_the_result(subject: Subject, png: 
 async def test_deleted_card_is_reported_and_not_replaced(subject: Subject, png: Path) -> None:
     job = await subject.ask()
     subject.delete_card()
-    with pytest.raises(CardGone):
+    with pytest.raises(MessageGone):
         await subject.frontend.show(job, WAITING)
-    with pytest.raises(CardGone):
+    with pytest.raises(MessageGone):
         await subject.frontend.deliver(ended(job), png)
     assert subject.texts() == []
 

@@ -118,7 +118,7 @@ async def work(database: Database) -> None:
     for user in USERS:
         await jobs.history(user, limit=25, before_id=None, search="apple")
         await jobs.usage(user, now=NOW)
-        await jobs.untold(user)
+        await jobs.undelivered(user)
         await jobs.failures(user, since=0)
     await queue.measured_pace(SPEC)
     await jobs.shared_usage("test", "card", now=NOW)

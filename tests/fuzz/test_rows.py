@@ -13,7 +13,7 @@ from bot.delivery.results import DeliveryImpossible
 from bot.frontends.discord_app import embeds as chat_cards
 from bot.frontends.discord_app.message_ref import Address
 from bot.frontends.web import fragments as page_cards
-from bot.jobs import FailureCode, Job, JobStatus, ReplyTo, Request, Standing, UserKey
+from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.presentation.wording import wording_for
 from bot.scheduling.eta import Pace
@@ -97,8 +97,8 @@ def show(job: Job) -> None:
     for locale in ("en", "zh-CN"):
         wording = wording_for(locale)
         for standing in (
-            Standing(position=1, finish_at=NOW, is_rough=True),
-            Standing(position=None, finish_at=None, is_rough=False, pause=Pause.by_operator("x")),
+            QueueStatus(position=1, finish_at=NOW, is_rough=True),
+            QueueStatus(position=None, finish_at=None, is_rough=False, pause=Pause.by_operator("x")),
         ):
             chat_cards.status_card(job, standing, wording, now=NOW)
             page_cards.job_card(job, standing, wording, now=NOW)
@@ -142,7 +142,7 @@ async def test_any_row_is_read_and_shown_and_the_next_start_draws_the_job_of_som
                 for job in await jobs.history(user, limit=10, before_id=None, search=search):
                     show(job)
             await jobs.usage(user, now=NOW)
-            await jobs.untold(user)
+            await jobs.undelivered(user)
             await jobs.failures(user, since=0)
         await queue.upcoming("fake")
         await queue.measured_pace(spec)

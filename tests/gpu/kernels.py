@@ -72,7 +72,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # the profiler's, about itself
     rows()
     transformer = random_transformer(FLUX1.dit, Format.INT8, torch.bfloat16, "cuda")
-    transformer.multiply_8bit(True)
+    transformer.use_8bit_matmul(True)
     transformer.use_kernels(autotune.fastest_tiles(), fuses_rows=autotune.can_fuse_rows())
     transformer.place()
     transformer.compile_blocks()

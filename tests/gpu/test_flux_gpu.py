@@ -195,9 +195,9 @@ def first_image(engine: FluxEngine, card: ModelCard) -> GeneratedImage:
     return draw(engine, spec_of(card))
 
 
-@pytest.mark.parametrize("kept_as", ["int8", "float8"])
+@pytest.mark.parametrize("weight_format", ["int8", "float8"])
 def test_streamed_transformer_computes_what_the_resident_one_does(
-    models_dir: Path, card: ModelCard, kept_as: str
+    models_dir: Path, card: ModelCard, weight_format: str
 ) -> None:
     """Bit for bit, at both sizes, after a run that was broken off, and with other things in the ring meanwhile."""
     import torch
@@ -209,7 +209,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     from pipeline.streaming.quantization import Format
 
     paths = files.weights_of(card.files["dit"], models_dir)
-    cache = models_dir / "packed" / f"{card.name}.dit.{kept_as}.safetensors"
+    cache = models_dir / "packed" / f"{card.name}.dit.{weight_format}.safetensors"
     schedule = torch.linspace(1000, 100, 4)
 
     @torch.no_grad()
@@ -229,8 +229,10 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
         )
 
     hold_to(torch.cuda.get_device_properties(0).total_memory)
-    transformer = Transformer.read(paths, kept_as=Format(kept_as), dtype=torch.bfloat16, device="cuda", cache=cache)
-    transformer.multiply_8bit(is_supported(Format(kept_as)))
+    transformer = Transformer.read(
+        paths, weight_format=Format(weight_format), dtype=torch.bfloat16, device="cuda", cache=cache
+    )
+    transformer.use_8bit_matmul(is_supported(Format(weight_format)))
     transformer.use_kernels(fastest_tiles(), fuses_rows=can_fuse_rows())
     transformer.place()
     resident = {side: run(transformer, side) for side in (512, 1024)}
@@ -266,14 +268,14 @@ def test_8_bits_stay_near_exact_arithmetic_and_nearer_than_stock() -> None:
     with sdpa_kernel(SDPBackend.MATH):
         course = Course(seeded(FluxDiT, Format.BFLOAT16, torch.float32, "cuda"), side_px=512, steps=20)
     found = {}
-    for name, kept_as, options in (
+    for name, weight_format, options in (
         ("int8", Format.INT8, []),
         ("float8", Format.FLOAT8, []),
         ("bfloat16", Format.BFLOAT16, []),
         ("stock", Format.BFLOAT16, [as_stock_keeps]),
     ):
-        transformer = seeded(FluxDiT, kept_as, torch.bfloat16, "cuda", *options)
-        transformer.multiply_8bit(is_supported(kept_as))
+        transformer = seeded(FluxDiT, weight_format, torch.bfloat16, "cuda", *options)
+        transformer.use_8bit_matmul(is_supported(weight_format))
         transformer.use_kernels(fastest_tiles(), fuses_rows=can_fuse_rows())
         found[name] = course.accuracy(transformer, torch.bfloat16)
         log.info("%s: worst step %.4f, latents %.1f dB", name, found[name].worst_step, found[name].psnr_db)
@@ -304,7 +306,7 @@ def test_memory_that_the_system_will_not_lock_is_streamed_all_the_same(monkeypat
 
     from pipeline.demo.model import SmallDiT
     from pipeline.families.flux.transformer import random_inputs
-    from pipeline.streaming.block_ring import Ring
+    from pipeline.streaming.block_ring import BlockRing
     from pipeline.streaming.quantization import Format
     from tests.pipeline.families.flux.accuracy import seeded
 
@@ -324,7 +326,7 @@ def test_memory_that_the_system_will_not_lock_is_streamed_all_the_same(monkeypat
     with torch.no_grad():
         resident = transformer.predict(dit=transformer.module, **inputs)
         monkeypatch.setattr(torch.cuda, "cudart", Refusing)
-        transformer.place([], ring=Ring(max(transformer.sizes.values()), 3, "cuda"))
+        transformer.place([], ring=BlockRing(max(transformer.sizes.values()), 3, "cuda"))
         assert len(asked) == 1
         assert torch.equal(transformer.predict(dit=transformer.module, **inputs), resident)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.device.gpu_profile import CardSpeed
+from pipeline.device.gpu_profile import GpuProfile
 
 
-def measured_card(**changes: Any) -> CardSpeed:
+def measured_card(**changes: Any) -> GpuProfile:
     """Fast at integers, as GeForce cards are; without kernels of our own."""
     figures = {
         "gpu": "a card",
@@ -18,4 +18,4 @@ def measured_card(**changes: Any) -> CardSpeed:
         "int8_tiles": None,
         "fuses_rows": False,
     }
-    return CardSpeed.model_validate(figures | changes)
+    return GpuProfile.model_validate(figures | changes)

@@ -31,10 +31,10 @@ from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
 from bot.frontends.discord_app.components import CancelButton
-from bot.frontends.discord_app.frontend import ChatReply
-from bot.frontends.discord_app.interactions import Desk, OptionsOutdated, explain, tell_notes
+from bot.frontends.discord_app.frontend import DiscordFrontend
+from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
-from bot.frontends.discord_app.permissions import Gate
+from bot.frontends.discord_app.permissions import AccessPolicy
 from bot.frontends.discord_app.translations import WordingTranslator
 from bot.requests.service import Service
 from bot.store.key_value_store import SettingStore
@@ -59,7 +59,7 @@ OPTION_TYPES: Final = {  # of all options that our commands have, as JSON
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
 
 
-class ChatClient(discord.AutoShardedClient):
+class DiscordClient(discord.AutoShardedClient):
     """One connection to Discord; use as `async with`. AutoSharded because it asks the API for the gateway."""
 
     def __init__(self, config: DiscordConfig, *, service: Service, settings: SettingStore) -> None:
@@ -78,18 +78,18 @@ class ChatClient(discord.AutoShardedClient):
         self._settings = settings
         self._service = service
         self._has_been_ready = asyncio.Event()
-        reply = ChatReply(self, service)
+        reply = DiscordFrontend(self, service)
         self.frontend: Frontend = reply
-        self.desk = Desk(service=service, reply=reply, gate=Gate(config))
+        self.context = InteractionContext(service=service, reply=reply, access=AccessPolicy(config))
         self.tree = Tree(
             self,
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
         )
-        self.tree.add_command(Imagine(self.desk).command(service.card))
-        for command in PersonalCommands(self.desk).commands():
+        self.tree.add_command(Imagine(self.context).command(service.card))
+        for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
-        self.tree.add_command(AdminCommands(self.desk).group())
+        self.tree.add_command(AdminCommands(self.context).group())
         if config.api_url != DISCORD_API_URL:
             _move_discord(config.api_url)
 
@@ -262,16 +262,16 @@ class ChatClient(discord.AutoShardedClient):
             await self._service.card_deleted(FRONTEND, key)
 
 
-class Tree(app_commands.CommandTree[ChatClient]):
+class Tree(app_commands.CommandTree[DiscordClient]):
     """The commands, with one gate before and one error handler behind all of them."""
 
-    async def interaction_check(self, interaction: discord.Interaction[ChatClient], /) -> bool:
+    async def interaction_check(self, interaction: discord.Interaction[DiscordClient], /) -> bool:
         """Turn away servers that are not on the list; what is allowed in a channel the command knows.
 
         And options that are not the command's: of an earlier release that Discord still shows, or of no client at all.
         """
         try:
-            interaction.client.desk.gate.check_server(interaction)
+            interaction.client.context.access.check_server(interaction)
         except Refusal as refusal:
             if interaction.type is not discord.InteractionType.autocomplete:
                 await explain(interaction, refusal)
@@ -283,15 +283,15 @@ class Tree(app_commands.CommandTree[ChatClient]):
         return True
 
     async def on_error(
-        self, interaction: discord.Interaction[ChatClient], error: app_commands.AppCommandError, /
+        self, interaction: discord.Interaction[DiscordClient], error: app_commands.AppCommandError, /
     ) -> None:
         """Say privately what went wrong, whatever it was, and then what `on_app_command_completion` says."""
         if interaction.type is not discord.InteractionType.autocomplete:
             await explain(interaction, error)
-            await tell_notes(interaction, interaction.client.desk.service)
+            await tell_notes(interaction, interaction.client.context.service)
 
 
-def _fits(interaction: discord.Interaction[ChatClient]) -> bool:
+def _fits(interaction: discord.Interaction[DiscordClient]) -> bool:
     """Whether what was given are options of the command, each of its type; an unknown command is the library's to tell.
 
     The library believes whatever type an option says that it has. What is being typed may be any text yet, in an

@@ -10,7 +10,7 @@ import re
 import discord
 
 from bot.frontends.discord_app.embeds import Card
-from bot.frontends.discord_app.interactions import cancel, desk_of, explain, tell_notes
+from bot.frontends.discord_app.interactions import cancel, context_of, explain, tell_notes
 from bot.jobs import Job
 from bot.presentation.wording import Wording
 
@@ -35,7 +35,7 @@ class CancelButton(
 
     async def callback(self, interaction: discord.Interaction) -> None:
         """Cancel; pressing twice is harmless, the second time says that it has ended."""
-        service = desk_of(interaction).service
+        service = context_of(interaction).service
         try:
             await cancel(interaction, service, self.job_id)
         except Exception as error:  # discord.py would log it and leave the person without an answer

@@ -13,7 +13,7 @@ from typing import Final
 
 import discord
 
-from bot.jobs import Job, JobStatus, Standing
+from bot.jobs import Job, JobStatus, QueueStatus
 from bot.pause import Pause
 from bot.presentation.wording import Wording
 from pipeline.catalog.models import find_model
@@ -49,7 +49,7 @@ class Card:
 
 def status_card(
     job: Job,
-    standing: Standing,
+    standing: QueueStatus,
     wording: Wording,
     *,
     now: int,
@@ -132,7 +132,7 @@ def moved_card(job: Job, wording: Wording, *, to_dm: bool) -> Card:
     return Card(content=content, embed=embed)
 
 
-def finish(standing: Standing, wording: Wording, *, now: int) -> str | None:
+def finish(standing: QueueStatus, wording: Wording, *, now: int) -> str | None:
     """When the picture will be ready, never in the past; None while nobody can tell."""
     if standing.finish_at is None:
         return None
@@ -210,7 +210,7 @@ def shorten(escaped: str, room: int) -> str:
     return "".join(kept).rstrip("\u200d ") + "…"
 
 
-def _headline(job: Job, standing: Standing, wording: Wording, *, now: int) -> str:
+def _headline(job: Job, standing: QueueStatus, wording: Wording, *, now: int) -> str:
     who = mention(job)
     if job.is_cancel_requested:
         return wording.say("card-stopping", who=who)

@@ -22,13 +22,13 @@ from typing import Final, TypeVar
 
 import discord
 
-from bot.delivery.results import CardGone, DeliveryDelayed, DeliveryImpossible
+from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.frontends.discord_app import attachments, embeds
 from bot.frontends.discord_app.components import view_of
 from bot.frontends.discord_app.embeds import Card
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address
-from bot.jobs import Job, JobStatus, ReplyTo, Standing
+from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.service import Service
 
@@ -58,7 +58,7 @@ class _Refused(Exception):
     """Discord will not take the message this way, however it is changed."""
 
 
-class ChatReply:
+class DiscordFrontend:
     """Shows and delivers jobs that came through Discord."""
 
     name = FRONTEND
@@ -95,7 +95,7 @@ class ChatReply:
         """Hold this while a job is submitted and its placeholder replaced; `show` and `deliver` wait for it."""
         return self._lock(reply_to.key)
 
-    async def open(self, interaction: discord.Interaction, job: Job, standing: Standing) -> Opened:
+    async def open(self, interaction: discord.Interaction, job: Job, standing: QueueStatus) -> Opened:
         """Replace the placeholder by the status card, through the token: later edits go by message id.
 
         Returns:
@@ -132,11 +132,11 @@ class ChatReply:
 
     # ── the Frontend protocol ───────────────────────────────────────────────────────────────────────
 
-    async def show(self, job: Job, standing: Standing) -> None:
+    async def show(self, job: Job, standing: QueueStatus) -> None:
         """Edit the card of an unfinished job; dropped when the card has its result or is too old to edit.
 
         Raises:
-            CardGone, DeliveryDelayed
+            MessageGone, DeliveryDelayed
         """
         key = job.reply_to.key
         try:
@@ -153,7 +153,7 @@ class ChatReply:
         except TROUBLES as error:
             match remedy(error):
                 case Remedy.CARD_GONE:
-                    raise CardGone from error
+                    raise MessageGone from error
                 case Remedy.LATER:
                     raise DeliveryDelayed(wait_s(error)) from error
                 case Remedy.WITHOUT_PROMPT if key not in self._without_prompt:
@@ -172,7 +172,7 @@ class ChatReply:
             Where the answer now stands.
 
         Raises:
-            CardGone, DeliveryDelayed, DeliveryImpossible
+            MessageGone, DeliveryDelayed, DeliveryImpossible
         """
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S):
@@ -222,7 +222,7 @@ class ChatReply:
             except TROUBLES as error:
                 match remedy(error):
                     case Remedy.CARD_GONE:
-                        raise CardGone from error
+                        raise MessageGone from error
                     case Remedy.LATER:
                         raise DeliveryDelayed(wait_s(error)) from error
                     case Remedy.SMALLER if upload is not None and upload.rung < attachments.LAST_RUNG:
@@ -300,7 +300,7 @@ class ChatReply:
         except TROUBLES as error:
             log.info("the old card of job %s stays as it is: %s", job.id, error)
 
-    def _status_card(self, job: Job, standing: Standing, wording: Wording) -> Card:
+    def _status_card(self, job: Job, standing: QueueStatus, wording: Wording) -> Card:
         with_prompt = job.reply_to.key not in self._without_prompt
         remarks = embeds.unread_remarks(self._service.unread(job.spec), wording)
         return embeds.status_card(

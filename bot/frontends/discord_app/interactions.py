@@ -21,14 +21,14 @@ from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.embeds import MAX_CONTENT, relative, units
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
 from bot.frontends.discord_app.message_ref import FRONTEND
-from bot.frontends.discord_app.permissions import Gate, is_moderator
+from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
 from bot.jobs import Job, JobStatus, UserKey
 from bot.presentation.wording import Wording, wording_for
 from pipeline.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from bot.frontends.discord_app.client import ChatClient
-    from bot.frontends.discord_app.frontend import ChatReply
+    from bot.frontends.discord_app.client import DiscordClient
+    from bot.frontends.discord_app.frontend import DiscordFrontend
     from bot.requests.service import Service
 
 log = logging.getLogger(__name__)
@@ -42,12 +42,12 @@ class OptionsOutdated(app_commands.AppCommandError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class InteractionContext:
     """What every command and button needs."""
 
     service: Service
-    reply: ChatReply
-    gate: Gate
+    reply: DiscordFrontend
+    access: AccessPolicy
     answering: set[asyncio.Task[Any]] = field(default_factory=set)  # those who were shown "thinking…" wait for them
 
     async def finish_answers(self) -> None:
@@ -56,9 +56,9 @@ class Desk:
             await asyncio.wait(set(self.answering))
 
 
-def desk_of(interaction: discord.Interaction) -> Desk:
-    """The desk of the client that received the interaction, for buttons, which Discord's library creates."""
-    return cast("ChatClient", interaction.client).desk
+def context_of(interaction: discord.Interaction) -> InteractionContext:
+    """The context of the client that received the interaction, for buttons, which Discord's library creates."""
+    return cast("DiscordClient", interaction.client).context
 
 
 def person(interaction: discord.Interaction) -> UserKey:
@@ -160,7 +160,7 @@ async def explain(interaction: discord.Interaction, error: Exception) -> None:
 async def tell_notes(interaction: discord.Interaction, service: Service) -> None:
     """Tell results that could not be delivered; only those that were really said are not told again."""
     try:
-        if not (jobs := await service.untold(person(interaction))):
+        if not (jobs := await service.undelivered(person(interaction))):
             return
         wording = reader(interaction)
         told: list[int] = []
@@ -193,7 +193,7 @@ def promise_answer(interaction: discord.Interaction) -> None:
     """Let the process not end before the task that answers does: "thinking…" would stay for a quarter of an hour."""
     task = asyncio.current_task()
     assert task is not None, "discord.py runs every command and button in a task of its own"
-    answering = desk_of(interaction).answering
+    answering = context_of(interaction).answering
     answering.add(task)
     task.add_done_callback(answering.discard)
 

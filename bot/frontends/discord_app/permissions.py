@@ -56,7 +56,7 @@ class ServerNotListed(Refusal):
         self.guild_id = str(guild_id)
 
 
-class Gate:
+class AccessPolicy:
     """The operator's lists, and what members and the bot itself may do in a channel."""
 
     def __init__(self, config: DiscordConfig) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from PIL import Image
 
 from bot.frontends.web.identity import FRONTEND
-from bot.jobs import Job, JobStatus, Standing, UserKey
+from bot.jobs import Job, JobStatus, QueueStatus, UserKey
 from bot.presentation.wording import Wording
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Preview, Progress, Stage
@@ -28,7 +28,7 @@ QUEUE_LINES: Final = 20
 NAME_CHARS: Final = 48  # of the prompt in a file name
 
 
-def job_card(job: Job, standing: Standing, wording: Wording, *, now: float, unread: Unread = NOTHING) -> str:
+def job_card(job: Job, standing: QueueStatus, wording: Wording, *, now: float, unread: Unread = NOTHING) -> str:
     """A job that waits or is being drawn: where it stands, when it will be ready, how to stop it."""
     lines = [_headline(job, standing, wording)]
     if (finish := _finish(standing, wording, now=now)) and not job.is_cancel_requested:
@@ -93,7 +93,7 @@ def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
 
 
 def queue_list(
-    unfinished: Sequence[tuple[Job, Standing]], names: dict[int, str], me: UserKey, wording: Wording, *, now: float
+    unfinished: Sequence[tuple[Job, QueueStatus]], names: dict[int, str], me: UserKey, wording: Wording, *, now: float
 ) -> str:
     """Who is being drawn and who waits, by job; prompts of others are nobody's business."""
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
@@ -126,7 +126,7 @@ def file_name(job: Job) -> str:
     return f"{words}-{job.spec.seed}.png"
 
 
-def _headline(job: Job, standing: Standing, wording: Wording) -> str:
+def _headline(job: Job, standing: QueueStatus, wording: Wording) -> str:
     if job.is_cancel_requested:
         return wording.say("console-stopping")
     if job.status is not JobStatus.RUNNING:
@@ -142,7 +142,7 @@ def _headline(job: Job, standing: Standing, wording: Wording) -> str:
             return wording.say("console-loading")
 
 
-def _finish(standing: Standing, wording: Wording, *, now: float) -> str | None:
+def _finish(standing: QueueStatus, wording: Wording, *, now: float) -> str | None:
     if standing.finish_at is None:
         return None
     if standing.finish_at - now < SOON_S:

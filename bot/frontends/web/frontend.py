@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.frontends.web.identity import FRONTEND
-from bot.jobs import Job, ReplyTo, Standing
+from bot.jobs import Job, QueueStatus, ReplyTo
 
 
-class ConsoleReply:
+class WebFrontend:
     """Shows and delivers jobs that came through the page or its API."""
 
     name = FRONTEND
 
-    async def show(self, job: Job, standing: Standing) -> None:
+    async def show(self, job: Job, standing: QueueStatus) -> None:
         """Nothing to do: an open page asks for the standing every second."""
 
     async def deliver(self, job: Job, image: Path | None) -> ReplyTo:

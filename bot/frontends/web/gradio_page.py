@@ -21,7 +21,7 @@ from starlette.requests import HTTPConnection
 from bot.errors import BotError
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.fragments import file_name
-from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, Desk
+from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
@@ -66,9 +66,11 @@ FORM_KEYS: Final = (
 LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
-def mount(app: Starlette, desk: Desk, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Uploads) -> Events:
+def mount(
+    app: Starlette, handlers: PageHandlers, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Uploads
+) -> Events:
     """Put the page into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
-    blocks, events = _blocks(desk, ask, cards, secret, uploads)
+    blocks, events = _blocks(handlers, ask, cards, secret, uploads)
     blocks.max_threads = MAX_EVENTS
     blocks.queue(default_concurrency_limit=None, api_open=False)
     blocks._queue.sleep_when_free = POLL_S
@@ -149,7 +151,7 @@ class _Discreet(gr.Blocks):
 
 
 def _blocks(
-    desk: Desk, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
+    handlers: PageHandlers, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
 ) -> tuple[gr.Blocks, Events]:
     card = cards[0]
     about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
@@ -243,19 +245,19 @@ def _blocks(
                 )
                 upload = None if source is None else uploads.find(asker, source)
                 drawn = await ask(
-                    desk.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
+                    handlers.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
                 )
             except Exception as error:
-                return _said(desk.explain(error, asker), is_refusal=True)
+                return _said(handlers.explain(error, asker), is_refusal=True)
             return _said(drawn.text)
 
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
             asker = _asker(request, secret)
             try:
-                job = await ask(desk.own(asker, event.job_id))
-                options = desk.options(job)
+                job = await ask(handlers.own(asker, event.job_id))
+                options = handlers.options(job)
                 root_path = str(_http(request).scope["root_path"])
-                start = await _offer(await ask(desk.source(job)), asker, uploads, root_path=root_path)
+                start = await _offer(await ask(handlers.source(job)), asker, uploads, root_path=root_path)
             except BotError:
                 return [gr.skip()] * 7
             strength = options.strength or gr.skip()
@@ -272,12 +274,12 @@ def _blocks(
         living.reuse(reuse, None, [prompt, seed, steps, aspect, model, source, strength], **quiet)
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
-        api(_draw_for_scripts(desk, ask, card, secret), api_name="draw", concurrency_limit=None)
+        api(_draw_for_scripts(handlers, ask, card, secret), api_name="draw", concurrency_limit=None)
     numbers = {event.name: number for number, event in blocks.fns.items()}
     return blocks, Events(form=numbers["draw_from_form"], reuse=numbers["reuse"], draw=numbers["draw"])
 
 
-def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Callable[..., Any]:
+def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret: str) -> Callable[..., Any]:
     async def draw(
         prompt: str, seed: int = RANDOM_SEED, steps: int = card.default_steps, request: gr.Request | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -285,12 +287,12 @@ def _draw_for_scripts(desk: Desk, ask: Ask, card: ModelCard, secret: str) -> Cal
         asker = _asker(request, secret)
         try:
             options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps)
-            drawn = await ask(desk.draw(asker, options))
-            job = await ask(desk.ended(asker, drawn.jobs[0].id))
+            drawn = await ask(handlers.draw(asker, options))
+            job = await ask(handlers.ended(asker, drawn.jobs[0].id))
         except Exception as error:
-            raise gr.Error(desk.explain(error, asker), print_exception=False) from None
-        if job.status is not JobStatus.DONE or (address := await ask(desk.address(job, "png"))) is None:
-            raise gr.Error(desk.ending(job, asker), print_exception=False)
+            raise gr.Error(handlers.explain(error, asker), print_exception=False) from None
+        if job.status is not JobStatus.DONE or (address := await ask(handlers.address(job, "png"))) is None:
+            raise gr.Error(handlers.ending(job, asker), print_exception=False)
         spec = job.spec
         file = {
             "path": address,

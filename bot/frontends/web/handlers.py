@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 from bot.errors import JobNotFound, JobUnreadable, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor, keyed_hash
-from bot.jobs import Job, JobStatus, ReplyTo, Request, Standing
+from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
@@ -58,7 +58,7 @@ class Drawn:
     text: str
 
 
-class Desk:
+class PageHandlers:
     """The service, as one page sees it."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Desk:
         self._root_path = root_path  # below which the browser finds everything
         self._clock = clock
         self._monotonic = monotonic
-        self._standings: list[tuple[Job, Standing]] = []
+        self._standings: list[tuple[Job, QueueStatus]] = []
         self._standings_at = -math.inf
         self._reading = asyncio.Lock()
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by origin
@@ -313,7 +313,7 @@ class Desk:
     def _soon(self, wording: Wording) -> Callable[[int], str]:
         return lambda moment: fragments.soon(moment, wording, now=self._clock())
 
-    async def _unfinished(self) -> list[tuple[Job, Standing]]:
+    async def _unfinished(self) -> list[tuple[Job, QueueStatus]]:
         async with self._reading:
             if self._monotonic() - self._standings_at > STANDINGS_AGE_S:
                 self._standings = await self._service.unfinished()

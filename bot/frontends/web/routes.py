@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 
 from bot.errors import BotError
 from bot.frontends.web.cross_loop import Ask
-from bot.frontends.web.handlers import Desk
+from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
 from bot.frontends.web.security.gate import Handler
 from bot.frontends.web.uploads import KINDS, BadUpload, Uploads
@@ -32,7 +32,7 @@ KEPT: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 NO_PICTURE: Final = "there is no such picture"
 
 
-def routes(desk: Desk, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Handler]:
+def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Handler]:
     """All of them, by name."""
 
     def told(handler: Handler) -> Handler:
@@ -42,36 +42,36 @@ def routes(desk: Desk, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Han
             try:
                 return await handler(request)
             except (BotError, InvalidSpec) as error:
-                text = desk.explain(error, visitor(request, secret))
+                text = handlers.explain(error, visitor(request, secret))
                 return JSONResponse({"text": text, "is_refusal": True}, status_code=409)
 
         return answer
 
     async def state(request: Request) -> Response:
-        return JSONResponse(await ask(desk.state(visitor(request, secret))))
+        return JSONResponse(await ask(handlers.state(visitor(request, secret))))
 
     async def gallery(request: Request) -> Response:
         before = request.query_params.get("before", "")
         search = request.query_params.get("search", "")
         before_id = int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None
-        return JSONResponse(await ask(desk.gallery(visitor(request, secret), search=search, before_id=before_id)))
+        return JSONResponse(await ask(handlers.gallery(visitor(request, secret), search=search, before_id=before_id)))
 
     async def picture(request: Request) -> Response:
-        return HTMLResponse(await ask(desk.picture(visitor(request, secret), _job_id(request))))
+        return HTMLResponse(await ask(handlers.picture(visitor(request, secret), _job_id(request))))
 
     async def cancel(request: Request) -> Response:
-        return JSONResponse({"text": await ask(desk.cancel(visitor(request, secret), _job_id(request)))})
+        return JSONResponse({"text": await ask(handlers.cancel(visitor(request, secret), _job_id(request)))})
 
     async def vary(request: Request) -> Response:
-        drawn = await ask(desk.vary(visitor(request, secret), _job_id(request)))
+        drawn = await ask(handlers.vary(visitor(request, secret), _job_id(request)))
         return JSONResponse({"text": drawn.text})
 
     async def dismiss(request: Request) -> Response:
-        await ask(desk.dismiss(visitor(request, secret), _job_id(request)))
+        await ask(handlers.dismiss(visitor(request, secret), _job_id(request)))
         return JSONResponse({"text": ""})
 
     async def file(request: Request) -> Response:
-        path = await ask(desk.file(request.path_params["key"], _job_id(request)))
+        path = await ask(handlers.file(request.path_params["key"], _job_id(request)))
         is_whole = request.path_params["kind"] == "png"
         small = None if path is None else await anyio.to_thread.run_sync(_first_byte if is_whole else _thumbnail, path)
         if path is None or not small:

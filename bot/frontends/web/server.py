@@ -30,8 +30,8 @@ from bot.delivery.results import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
 from bot.frontends.web.cross_loop import Ask, bridge_to
-from bot.frontends.web.frontend import ConsoleReply
-from bot.frontends.web.handlers import Desk
+from bot.frontends.web.frontend import WebFrontend
+from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import FRONTEND, is_loopback
 from bot.frontends.web.protocol import KEEP_ALIVE_S, Connection
 from bot.frontends.web.routes import routes
@@ -171,7 +171,7 @@ class PageServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class Console:
+class WebServer:
     """The page; use as `async with`, on the service's loop."""
 
     def __init__(
@@ -185,7 +185,7 @@ class Console:
         release: str,
     ) -> None:
         check_exposure(config, password)
-        self.frontend: Frontend = ConsoleReply()
+        self.frontend: Frontend = WebFrontend()
         self._config = config
         self._place = public_place(config.root_path)
         self._password = password
@@ -222,7 +222,7 @@ class Console:
         Raises:
             RuntimeError: the server ended by itself.
         """
-        desk = Desk(
+        handlers = PageHandlers(
             self._service,
             secret=self._secret,
             people_per_address=self._config.people_per_address,
@@ -231,7 +231,7 @@ class Console:
         )
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=FRONTEND)
-        serving = loop.run_in_executor(thread, self._serve, desk, bridge_to(loop))
+        serving = loop.run_in_executor(thread, self._serve, handlers, bridge_to(loop))
         thread.shutdown(wait=False)
         try:
             await asyncio.shield(serving)
@@ -243,7 +243,7 @@ class Console:
             self._close_gate()
             await asyncio.wait([serving])
 
-    def _serve(self, desk: Desk, ask: Ask) -> None:
+    def _serve(self, handlers: PageHandlers, ask: Ask) -> None:
         # Read by Gradio when it is imported, and when it stores an upload.
         os.environ.update(GRADIO_TEMP_DIR=str(self._uploads), GRADIO_ANALYTICS_ENABLED="False")
         # The page goes nowhere, so it need not know the proxies, some of which Gradio's library ends the import for.
@@ -254,9 +254,9 @@ class Console:
         app = Starlette(lifespan=self._announce)
         uploads = Uploads(self._uploads)
         cards = list(self._service.cards.values())
-        events = gradio_page.mount(app, desk, ask, cards, secret=self._secret, uploads=uploads)
-        handlers = routes(desk, ask, self._secret, uploads)
-        self._gate = Gate(app, password=self._password, routes=handlers, events=events, place=self._place)
+        events = gradio_page.mount(app, handlers, ask, cards, secret=self._secret, uploads=uploads)
+        our_routes = routes(handlers, ask, self._secret, uploads)
+        self._gate = Gate(app, password=self._password, routes=our_routes, events=events, place=self._place)
         # Without a password it answers to the names of this machine alone.
         may_have_proxy = self._password is not None or bool(self._config.root_path)
         config = uvicorn.Config(

@@ -25,17 +25,17 @@ from transformers import AutoTokenizer
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
 from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
-from pipeline.device.gpu_profile import CardSpeed, packed_path
+from pipeline.device.gpu_profile import GpuProfile, packed_path
 from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.families.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
-from pipeline.runtime.prompt_cache import PromptFiles, PromptMemory, remember_prompts
-from pipeline.streaming.autotune import card_speed, is_supported
+from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles, remember_prompts
+from pipeline.streaming.autotune import is_supported, measure_gpu
 from pipeline.streaming.packed_cache import fingerprint
 from pipeline.streaming.quantization import Format
-from pipeline.streaming.streamed_module import Streamed
+from pipeline.streaming.streamed_module import StreamedModule
 
 _PARTS = {"clip": ["text_encoder_1"], "t5": ["text_encoder_2"], "vae": ["vae_decoder", "vae_encoder"]}
-S = TypeVar("S", bound=Streamed)
+S = TypeVar("S", bound=StreamedModule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +45,16 @@ class Arithmetic:
     `is_streamed`: it is larger than the card, so its blocks take turns there; see `Residency`.
     """
 
-    kept_as: Format  # the transformer's weights
-    multiplies_8bit: bool  # or whether 8 bits are only how they are kept
+    weight_format: Format  # the transformer's weights
+    uses_8bit_matmul: bool  # or whether 8 bits are only how they are kept
     dtype: torch.dtype  # of everything else
     device: str
     is_streamed: bool
-    speed: CardSpeed | None  # of a card that blocks are streamed to
+    speed: GpuProfile | None  # of a card that blocks are streamed to
 
     def use_in(self, transformer: Transformer) -> None:
         """Have its products made so."""
-        transformer.multiply_8bit(self.multiplies_8bit)
+        transformer.use_8bit_matmul(self.uses_8bit_matmul)
         if self.speed is not None:
             transformer.use_kernels(self.speed.int8_tiles, fuses_rows=self.speed.fuses_rows)
 
@@ -67,24 +67,24 @@ def choose_arithmetic(*, is_offloaded: bool, device: str, precision: str, packed
     fastest at. `float8` and `int8` are for the transformer alone.
     """
     is_streamed = is_offloaded and device == "cuda"
-    speed = card_speed(packed_dir) if is_streamed else None
-    multiplies_8bit = precision == Format.INT8 or device == "cuda"  # floats of 8 bits are slow on a CPU
+    speed = measure_gpu(packed_dir) if is_streamed else None
+    uses_8bit_matmul = precision == Format.INT8 or device == "cuda"  # floats of 8 bits are slow on a CPU
     if precision != "auto":
-        kept_as = Format(precision)
+        weight_format = Format(precision)
     elif is_streamed:
         assert speed is not None
-        chosen, multiplies_8bit = speed.choose_format()
-        kept_as = Format(chosen)
+        chosen, uses_8bit_matmul = speed.choose_format()
+        weight_format = Format(chosen)
     else:
-        kept_as = Format.FLOAT32
-    if kept_as.is_8bit:
+        weight_format = Format.FLOAT32
+    if weight_format.is_8bit:
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        multiplies_8bit = multiplies_8bit and (device == "cpu" or is_supported(kept_as))
+        uses_8bit_matmul = uses_8bit_matmul and (device == "cpu" or is_supported(weight_format))
     else:
-        dtype, multiplies_8bit = kept_as.dtype, False
+        dtype, uses_8bit_matmul = weight_format.dtype, False
     return Arithmetic(
-        kept_as=kept_as,
-        multiplies_8bit=multiplies_8bit,
+        weight_format=weight_format,
+        uses_8bit_matmul=uses_8bit_matmul,
         dtype=dtype,
         device=device,
         is_streamed=is_streamed,
@@ -99,7 +99,7 @@ class Loaded:
     pipe: FluxImagePipeline
     transformer: Transformer
     residency: Residency | None  # of a model that is streamed
-    prompts: PromptMemory
+    prompts: PromptEmbeddingCache
 
 
 def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
@@ -152,25 +152,27 @@ def load_pipeline(
     if absent := [part for part in expected if getattr(pipe, part) is None]:
         raise GenerationFailed(f"the files of {card.name} hold no {', '.join(absent)}")
 
-    def read(part: type[S], kind: str, kept_as: Format) -> S:
-        cache = packed_path(packed_dir or models_dir / "packed", card, kind, kept_as) if card.is_offloaded else None
+    def read(part: type[S], kind: str, weight_format: Format) -> S:
+        cache = (
+            packed_path(packed_dir or models_dir / "packed", card, kind, weight_format) if card.is_offloaded else None
+        )
         paths = files.weights_of(card.files[kind], models_dir)
-        return part.read(paths, kept_as=kept_as, dtype=dtype, device=device, cache=cache)
+        return part.read(paths, weight_format=weight_format, dtype=dtype, device=device, cache=cache)
 
-    transformer = read(Transformer, "dit", arithmetic.kept_as)
+    transformer = read(Transformer, "dit", arithmetic.weight_format)
     arithmetic.use_in(transformer)
     text_encoders: list[TextEncoder] = []
     prompt_files = None
     if arithmetic.is_streamed:
         # The library's T5 would cast activations to 8-bit floats along with weights; integers it leaves alone.
-        kept_as = Format.INT8 if arithmetic.kept_as.is_8bit else Format.BFLOAT16
-        text_encoders = [read(PooledTextEncoder, "clip", Format.BFLOAT16), read(TextEncoder, "t5", kept_as)]
+        weight_format = Format.INT8 if arithmetic.weight_format.is_8bit else Format.BFLOAT16
+        text_encoders = [read(PooledTextEncoder, "clip", Format.BFLOAT16), read(TextEncoder, "t5", weight_format)]
         if prompts_dir is not None:
             encoders = [path for name in ("clip", "t5") for path in files.weights_of(card.files[name], models_dir)]
             folders = [files.path_of(card.files[name], models_dir) for name in ("tokenizer_1", "tokenizer_2")]
             tokens = [(path.name, path.stat().st_size) for folder in folders for path in sorted(folder.iterdir())]
             where = torch.cuda.get_device_name() if device == "cuda" else device
-            depends_on = (fingerprint(encoders, kept_as), tokens, dtype, torch.__version__, where)
+            depends_on = (fingerprint(encoders, weight_format), tokens, dtype, torch.__version__, where)
             prompt_files = PromptFiles(prompts_dir, repr(depends_on))
     return assemble(
         pipe,
@@ -199,7 +201,7 @@ def assemble(
         text_encoders: CLIP and T5 of a model whose blocks are streamed; none otherwise.
         sizes: of pictures (width, height), in px.
         tokenizers: folders, of CLIP and of T5.
-        link_repeat: see `Ring`.
+        link_repeat: see `BlockRing`.
     """
     pipe.dit, residency = transformer.module, None
     predict: Callable[..., Tensor] = transformer.predict

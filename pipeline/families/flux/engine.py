@@ -51,7 +51,7 @@ from pipeline.families.flux.modulation import NotFinite
 from pipeline.families.flux.transformer import RETRIES, SHRINK_BYTES, Residency, Transformer
 from pipeline.runtime.cuda_memory import available_bytes, hold_to, room_bytes, start_cuda, total_mib, translate
 from pipeline.runtime.latent_preview import Previewer
-from pipeline.runtime.prompt_cache import PromptMemory
+from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.vae import in_tiles
 from pipeline.spec import ImageSpec
 from pipeline.streaming.packed_cache import PackedFile
@@ -94,7 +94,7 @@ class FluxEngine:
         self._arithmetic: Arithmetic | None = None
         self._transformer: Transformer | None = None
         self._residency: Residency | None = None  # of a model that is larger than the card
-        self._prompts: PromptMemory | None = None
+        self._prompts: PromptEmbeddingCache | None = None
         self._previewer: Previewer | None = None
         self._packed: tuple[PackedFile, ...] = ()  # what the weights are read from, where they were packed
 
@@ -235,7 +235,7 @@ class FluxEngine:
             except NotFinite as error:
                 log.warning("%s: drawing it once more without 8-bit arithmetic", error)
             assert self._transformer is not None and self._arithmetic is not None
-            self._transformer.multiply_8bit(False)
+            self._transformer.use_8bit_matmul(False)
             try:
                 with torch.compiler.set_stance("force_eager"):  # compiling other arithmetic would take a minute
                     return self._draw(self._pipe, spec, source, on_progress, should_stop)
@@ -379,14 +379,14 @@ class FluxEngine:
         """Say so if even the fastest step took far longer than this card needs."""
         if not steps_s or self._arithmetic is None or self._arithmetic.speed is None or self._transformer is None:
             return
-        speed, kept_as = self._arithmetic.speed, self._arithmetic.kept_as
-        tflops = speed.tflops.get(kept_as if self._arithmetic.multiplies_8bit else Format.BFLOAT16)
+        speed, weight_format = self._arithmetic.speed, self._arithmetic.weight_format
+        tflops = speed.tflops.get(weight_format if self._arithmetic.uses_8bit_matmul else Format.BFLOAT16)
         if tflops is None:
             return
         floor_s = floor_seconds(
             self._transformer.sizes,
             streamed_bytes=self._transformer.streamed_bytes,
-            bytes_per_weight=kept_as.dtype.itemsize,
+            bytes_per_weight=weight_format.dtype.itemsize,
             link_gb_s=speed.link_gb_s,
             tflops=tflops,
             width=image.width,

@@ -20,7 +20,7 @@ from torch.nn.functional import silu
 from pipeline.device.memory_plan import MODULATION
 from pipeline.errors import GenerationFailed
 from pipeline.streaming.block_packing import block_of
-from pipeline.streaming.quantization import PackedLinear
+from pipeline.streaming.quantization import QuantizedLinear
 
 TABLES: Final = 2  # kept, newest last: one per prompt and schedule, two with a negative prompt
 
@@ -45,7 +45,7 @@ class Row(nn.Module):
         return self.row
 
 
-class HoistedModel:
+class PrecomputedModulation:
     """DiffSynth's `model_fn_flux_image` for a transformer whose modulation layers it takes out.
 
     `visit` brings blocks of weights to the device one after the other, and yields the name of each when it is there.
@@ -128,6 +128,6 @@ class HoistedModel:
 
 def _of_all(layer: nn.Module, steps: Sequence[Tensor]) -> Tensor:
     """What a layer gives for each of these (1, K), (steps, M)."""
-    if isinstance(layer, PackedLinear) and layer.format.is_8bit:
+    if isinstance(layer, QuantizedLinear) and layer.format.is_8bit:
         return layer.unpacked(torch.cat(list(steps)))
     return torch.cat([layer(step) for step in steps])

@@ -19,10 +19,10 @@ from torch.utils._triton import has_triton
 
 from pipeline.device.gpu import MIB
 from pipeline.device.memory_plan import LATENT_PX, TEXT_TOKENS, Plan, plan_blocks
-from pipeline.families.flux.modulation import HoistedModel
+from pipeline.families.flux.modulation import PrecomputedModulation
 from pipeline.runtime.cuda_memory import start_cuda
-from pipeline.streaming.block_ring import Ring
-from pipeline.streaming.streamed_module import Streamed
+from pipeline.streaming.block_ring import BlockRing
+from pipeline.streaming.streamed_module import StreamedModule
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ WARM_UP_SIDE_PX: Final = 512
 REPEATABLE: Final[dict[str, str | int | bool | Callable[..., Any]]] = {"deterministic": True}
 
 
-class Transformer(Streamed):
+class Transformer(StreamedModule):
     """A transformer. `predict` stands in for DiffSynth's `model_fn_flux_image`."""
 
     KIND = "flux_dit"
@@ -41,7 +41,7 @@ class Transformer(Streamed):
 
     def __init__(self, module: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
         super().__init__(module, packed, device)
-        self.predict = HoistedModel(module, self.visit)
+        self.predict = PrecomputedModulation(module, self.visit)
 
     def compile_blocks(
         self, predict: Callable[..., Tensor] | None = None, *, backend: str | Callable[..., Any] = "inductor"
@@ -84,7 +84,7 @@ class Transformer(Streamed):
         predict(dit=self.module, schedule=timestep.float().cpu(), timestep=timestep, progress_id=0, **inputs)
 
 
-class TextEncoder(Streamed):
+class TextEncoder(StreamedModule):
     """T5. Its activations have outliers that are no good in 8 bits, so those are only how its weights are kept.
 
     The table of word pieces stays in host memory: a few of its rows are needed once per prompt. Of several prompts
@@ -97,7 +97,7 @@ class TextEncoder(Streamed):
 
     def __init__(self, module: Any, packed: Mapping[str, Tensor], device: str) -> None:
         super().__init__(module, packed, device)
-        self.multiply_8bit(False)
+        self.use_8bit_matmul(False)
         for name in self.running:
             block = module.get_submodule(name)
             block.forward = partial(_one_by_one, block.forward)
@@ -138,14 +138,14 @@ class Residency:
 
         Args:
             fixed_bytes: of weights on the card that are not ours.
-            link_repeat: see `Ring`.
+            link_repeat: see `BlockRing`.
         """
         self._transformer, self._text_encoders = transformer, text_encoders
-        self.parts: tuple[Streamed, ...] = (transformer, *text_encoders)
+        self.parts: tuple[StreamedModule, ...] = (transformer, *text_encoders)
         self._size = max(sizes, key=lambda size: size[0] * size[1])
         self._fixed_bytes = fixed_bytes
         self._link_repeat = link_repeat
-        self._ring: Ring | None = None
+        self._ring: BlockRing | None = None
         self._limit_bytes = 0
         self.plan: Plan | None = None
         self.is_short = False
@@ -189,7 +189,7 @@ class Residency:
             if self._ring is not None:
                 self._empty(self._ring)
             self._ring = None
-            self._ring = Ring(plan.slot_bytes, plan.ring_slots, transformer.device, repeat=self._link_repeat)
+            self._ring = BlockRing(plan.slot_bytes, plan.ring_slots, transformer.device, repeat=self._link_repeat)
         transformer.place(
             [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays], ring=self._ring
         )
@@ -226,7 +226,7 @@ class Residency:
                 self._ring, self.plan = ring, plan
 
     def predict(self, **inputs: Any) -> Tensor:
-        """One step, again with fewer blocks on the card if there is too little memory; see `HoistedModel`."""
+        """One step, again with fewer blocks on the card if there is too little memory; see `PrecomputedModulation`."""
         for _ in range(RETRIES):
             try:
                 return self._transformer.predict(**inputs)
@@ -235,7 +235,7 @@ class Residency:
             self.shrink()
         return self._transformer.predict(**inputs)
 
-    def _empty(self, ring: Ring) -> None:
+    def _empty(self, ring: BlockRing) -> None:
         """Give its memory back."""
         for part in self.parts:
             part.leave_ring()

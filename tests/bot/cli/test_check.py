@@ -35,7 +35,7 @@ from bot.store.image_store import ImageStore
 from pipeline.catalog.models import DEMO, MAJICFLUS_V1
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import Gpu, TorchBuild
-from pipeline.device.gpu_profile import write_speed
+from pipeline.device.gpu_profile import write_profile
 from tests.discord_server import Discord, Permission
 from tests.pipeline.catalog.test_vocabulary import write_tokenizer
 from tests.pipeline.measured import measured_card
@@ -360,7 +360,7 @@ def test_read_only_folder_for_packed_weights_is_a_problem_until_they_are_there(
 
 def write_measured(models_dir: Path) -> None:
     """What the first load of a large model leaves behind, with the sizes of FLUX.1 in 8 bits."""
-    write_speed(
+    write_profile(
         models_dir / "packed",
         measured_card(gpu=CARD.name, driver=CARD.driver),
     )

@@ -15,9 +15,9 @@ import pytest
 from bot import turns
 from bot.config import DeliveryConfig, LimitsConfig
 from bot.deadline import Deadline
-from bot.delivery.results import BROKEN_CARD_S, CardGone, DeliveryDelayed, DeliveryImpossible, DeliveryLoop
+from bot.delivery.results import BROKEN_CARD_S, DeliveryDelayed, DeliveryImpossible, DeliveryLoop, MessageGone
 from bot.errors import StoreUnavailable
-from bot.jobs import Delivery, Job, JobStatus, ReplyTo, Request, Standing
+from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo, Request
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -35,7 +35,7 @@ class RecordingFrontend:
     """Remembers what it was asked to say; `troubles` are raised first, in order."""
 
     name: str = "test"
-    shown: list[tuple[int, Standing]] = field(default_factory=list)
+    shown: list[tuple[int, QueueStatus]] = field(default_factory=list)
     delivered: list[tuple[int, JobStatus, bytes | None]] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,7 +43,7 @@ class RecordingFrontend:
     def __post_init__(self) -> None:
         self.hold.set()
 
-    async def show(self, job: Job, standing: Standing) -> None:
+    async def show(self, job: Job, standing: QueueStatus) -> None:
         if self.troubles:
             raise self.troubles.pop(0)
         self.shown.append((job.id, standing))
@@ -136,7 +136,7 @@ async def test_delayed_result_is_tried_again_until_it_works(jobs, frontend, deli
 
 @pytest.mark.parametrize(
     ("trouble", "outcome"),
-    [(CardGone(), Delivery.DROPPED), (DeliveryImpossible("no way"), Delivery.UNDELIVERABLE)],
+    [(MessageGone(), Delivery.DROPPED), (DeliveryImpossible("no way"), Delivery.UNDELIVERABLE)],
 )
 async def test_final_trouble_ends_the_tries(jobs, frontend, delivery, draw, trouble, outcome) -> None:
     frontend.troubles = [trouble]
@@ -155,7 +155,7 @@ async def test_old_result_is_given_up_and_told_on_request(
     task = asyncio.create_task(delivery.run_results())
     job = await settled(jobs, await draw())
     assert job.delivery is Delivery.UNDELIVERABLE
-    assert [note.id for note in await jobs.untold(job.user)] == [job.id]
+    assert [note.id for note in await jobs.undelivered(job.user)] == [job.id]
     task.cancel()
     await asyncio.wait([task])
 
@@ -237,7 +237,7 @@ async def test_edit_that_was_delayed_is_made_later(queue, frontend, delivery, pu
 
 
 async def test_card_deleted_under_an_edit_cancels_the_job(jobs, queue, frontend, delivery, put) -> None:
-    frontend.troubles = [CardGone()]
+    frontend.troubles = [MessageGone()]
     job = await put()
     latest = await settled(jobs, job)
     assert (latest.status, latest.delivery) == (JobStatus.CANCELLED, Delivery.DROPPED)

@@ -96,7 +96,7 @@ async def test_any_value_in_any_column_spoils_no_statement_and_no_list(
             await jobs.history(user, limit=10, before_id=None, search="apple")
             await jobs.history(user, limit=10, before_id=None, search=None)
             await jobs.usage(user, now=NOW)
-            await jobs.untold(user)
+            await jobs.undelivered(user)
             await jobs.failures(user, since=0)
         await jobs.shared_usage("test", "card", now=NOW)
         await jobs.gpu_seconds(now=NOW)

@@ -183,21 +183,21 @@ async def test_outbox_hands_out_each_result_until_it_is_settled(jobs: JobStore, 
 async def test_deleted_card_is_never_delivered(jobs: JobStore, put) -> None:
     job = await put()
     await jobs.claim(now=NOW)
-    (dropped,) = await jobs.drop_card(job.reply_to.frontend, job.reply_to.key)
+    (dropped,) = await jobs.drop_message(job.reply_to.frontend, job.reply_to.key)
     assert dropped.delivery is Delivery.DROPPED
     await jobs.finish(job.id, image_path="a.png", image_bytes=1, ran_s=1.0, measured=MEASURED, now=NOW)
     assert await jobs.due(now=NOW, limit=9) == []
-    assert await jobs.drop_card("test", "no such card") == []
+    assert await jobs.drop_message("test", "no such card") == []
 
 
 async def test_undeliverable_result_is_told_once(jobs: JobStore, put) -> None:
     await put()
     done = await draw(jobs)
     await jobs.close_delivery(done.id, Delivery.UNDELIVERABLE)
-    assert [job.id for job in await jobs.untold(done.user)] == [done.id]
-    assert [job.id for job in await jobs.untold(done.user)] == [done.id]  # looking is not telling
+    assert [job.id for job in await jobs.undelivered(done.user)] == [done.id]
+    assert [job.id for job in await jobs.undelivered(done.user)] == [done.id]  # looking is not telling
     await jobs.mark_told([done.id], now=NOW)
-    assert await jobs.untold(done.user) == []
+    assert await jobs.undelivered(done.user) == []
 
 
 async def test_history_pages_and_searches(jobs: JobStore, make_request, no_limits, spec: ImageSpec) -> None:

@@ -28,7 +28,7 @@ from pipeline.families.flux.transformer import Transformer, random_inputs
 from pipeline.spec import ImageSpec
 from pipeline.streaming.block_packing import prepare
 from pipeline.streaming.quantization import Format
-from pipeline.streaming.streamed_module import Streamed
+from pipeline.streaming.streamed_module import StreamedModule
 from tests.pipeline.families.flux.random_flux import NarrowVAEDecoder, NarrowVAEEncoder
 
 
@@ -358,11 +358,11 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
     assert [timing.floor_s for timing in timings] == [64 / 12.75 / 100, 96 / 12.75 / 100]
 
 
-@pytest.mark.parametrize("kept_as", list(Format))
-def test_random_weights_have_about_unit_gain_and_are_the_same_each_time(kept_as: Format) -> None:
+@pytest.mark.parametrize("weight_format", list(Format))
+def test_random_weights_have_about_unit_gain_and_are_the_same_each_time(weight_format: Format) -> None:
     with torch.device("meta"):
         dit = small()
-    prepare(dit, kept_as, torch.float32)
+    prepare(dit, weight_format, torch.float32)
     blocks = RandomBlocks(dit)
     assert all(torch.equal(blocks[name], blocks[name]) for name in blocks)
     transformer = Transformer(dit, blocks, "cpu")
@@ -371,14 +371,14 @@ def test_random_weights_have_about_unit_gain_and_are_the_same_each_time(kept_as:
     assert 0.5 < out.std() < 2
 
 
-@pytest.mark.parametrize("kept_as", list(Format))
-def test_random_weights_of_full_size_are_numbers(kept_as: Format) -> None:
+@pytest.mark.parametrize("weight_format", list(Format))
+def test_random_weights_of_full_size_are_numbers(weight_format: Format) -> None:
     """Among millions some are far out, and a float of 8 bits holds 448 at most."""
     with torch.device("meta"):
         module = nn.Module()
         module.blocks = nn.ModuleList([nn.Sequential(nn.Linear(4096, 4100, bias=False))])
-    prepare(module, kept_as, torch.float32)
-    transformer = Streamed(module, RandomBlocks(module), "cpu")
+    prepare(module, weight_format, torch.float32)
+    transformer = StreamedModule(module, RandomBlocks(module), "cpu")
     transformer.place()
     weight = module.blocks[0][0].weight.float()
     assert torch.isfinite(weight).all()

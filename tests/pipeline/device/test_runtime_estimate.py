@@ -15,8 +15,8 @@ from pipeline.catalog.models import MAJICFLUS_V1
 from pipeline.config import PipelineConfig
 from pipeline.device import runtime_estimate
 from pipeline.device.gpu import Gpu, GpuState
-from pipeline.device.gpu_profile import packed_path, write_speed
-from pipeline.device.runtime_estimate import look_ahead
+from pipeline.device.gpu_profile import packed_path, write_profile
+from pipeline.device.runtime_estimate import estimate_runtime
 from tests.pipeline.measured import measured_card
 
 GPU = Gpu(name="a card", driver="1", total_mib=8188, free_mib=8000, compute_capability=(8, 9))
@@ -26,7 +26,7 @@ PARTS = (("dit", "int8"), ("t5", "int8"), ("clip", "bfloat16"))
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    write_speed(folder / "packed", measured_card())
+    write_profile(folder / "packed", measured_card())
     return folder
 
 
@@ -61,10 +61,10 @@ def test_damaged_packed_files_are_no_reason_to_fail(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, header: bytes
 ) -> None:
     monkeypatch.setattr(runtime_estimate, "look_at_gpu", lambda: GpuState(gpu=GPU))
-    for kind, kept_as in PARTS:
-        packed_path(models_dir / "packed", MAJICFLUS_V1, kind, kept_as).write_bytes(header)
+    for kind, weight_format in PARTS:
+        packed_path(models_dir / "packed", MAJICFLUS_V1, kind, weight_format).write_bytes(header)
     for limit_mib in (None, 2000):
-        seen = look_ahead(MAJICFLUS_V1, PipelineConfig(models_dir=models_dir, vram_limit_mib=limit_mib))
+        seen = estimate_runtime(MAJICFLUS_V1, PipelineConfig(models_dir=models_dir, vram_limit_mib=limit_mib))
         assert seen is not None and (seen.plan is None or seen.plan.streamed_bytes == 0)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.device.gpu import Gpu
-from pipeline.device.gpu_profile import FILE_NAME, Tiles, read_speed
+from pipeline.device.gpu_profile import FILE_NAME, Tiles, read_profile
 from pipeline.errors import GenerationFailed
 from pipeline.streaming import autotune
 from pipeline.streaming.quantization import Format, int8_rows
@@ -24,9 +24,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
     """The formats that were measured so far, on a card that cannot multiply 8-bit floats."""
     asked: list[Format] = []
 
-    def tflops(kept_as: Format, _tiles: Tiles | None) -> float | None:
-        asked.append(kept_as)
-        return {Format.BFLOAT16: 30.0, Format.INT8: 110.0}.get(kept_as)
+    def tflops(weight_format: Format, _tiles: Tiles | None) -> float | None:
+        asked.append(weight_format)
+        return {Format.BFLOAT16: 30.0, Format.INT8: 110.0}.get(weight_format)
 
     monkeypatch.setattr(autotune, "tflops_of", tflops)
     monkeypatch.setattr(autotune, "fastest_tiles", lambda: Tiles(128, 128, 64, 8, 4))
@@ -37,12 +37,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Format]:
 
 
 def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
-    speed = autotune.card_speed(tmp_path)
+    speed = autotune.measure_gpu(tmp_path)
     assert (speed.gpu, speed.link_gb_s, speed.tflops) == ("a card", 12.5, {"bfloat16": 30.0, "int8": 110.0})
     assert speed.int8_tiles == Tiles(128, 128, 64, 8, 4)
     assert speed.fuses_rows
     assert len(measured) == len(Format)
-    assert autotune.card_speed(tmp_path) == speed == read_speed(tmp_path, GPU)
+    assert autotune.measure_gpu(tmp_path) == speed == read_profile(tmp_path, GPU)
     assert len(measured) == len(Format)
 
 
@@ -63,11 +63,11 @@ def test_card_is_measured_once(measured: list[Format], tmp_path: Path) -> None:
     ids=["driver", "card", "cut off", "impossible", "incomplete", "tiles", "rubbish", "link", "kernel", "no checksum"],
 )
 def test_card_is_measured_again(measured: list[Format], tmp_path: Path, spoil: Callable[[str], str]) -> None:
-    autotune.card_speed(tmp_path)
+    autotune.measure_gpu(tmp_path)
     path = tmp_path / FILE_NAME
     path.write_text(spoil(path.read_text("utf-8")), "utf-8")
-    assert read_speed(tmp_path, GPU) is None
-    assert autotune.card_speed(tmp_path).tflops["int8"] == 110.0
+    assert read_profile(tmp_path, GPU) is None
+    assert autotune.measure_gpu(tmp_path).tflops["int8"] == 110.0
     assert len(measured) == 2 * len(Format)
 
 
@@ -158,7 +158,7 @@ def test_memory_that_is_short_for_once_says_nothing_about_the_kernel(monkeypatch
 def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autotune, "find_gpu", lambda: None)
     with pytest.raises(GenerationFailed, match="driver"):
-        autotune.card_speed(tmp_path)
+        autotune.measure_gpu(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.streaming import pinned_memory
-from pipeline.streaming.pinned_memory import LOCKED_SHARE, LockedMemory
+from pipeline.streaming.pinned_memory import LOCKED_SHARE, PinnedMemory
 
 SIZE = 1000
 
@@ -42,12 +42,12 @@ class Cuda:
             raise torch.AcceleratorError("CUDA error: out of memory")
 
 
-def make(monkeypatch: pytest.MonkeyPatch, *, system: int, ram: int = 10**6) -> tuple[LockedMemory, Cuda]:
+def make(monkeypatch: pytest.MonkeyPatch, *, system: int, ram: int = 10**6) -> tuple[PinnedMemory, Cuda]:
     cuda = Cuda(system)
     monkeypatch.setattr(pinned_memory.torch.cuda, "cudart", cuda.cudart)
     monkeypatch.setattr(pinned_memory.torch, "ones", cuda.launch)
     monkeypatch.setattr(pinned_memory.psutil, "virtual_memory", lambda: type("Memory", (), {"total": ram}))
-    return LockedMemory(), cuda
+    return PinnedMemory(), cuda
 
 
 def block(value: int) -> torch.Tensor:

@@ -7,14 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from pipeline.streaming.quantization import MAX_GROUP, Format, PackedLinear, quantize, rotate
+from pipeline.streaming.quantization import MAX_GROUP, Format, QuantizedLinear, quantize, rotate
 
 TOKENS, INPUTS, OUTPUTS = 40, 512, 96
 
 
-def filled(weight: Tensor, bias: Tensor | None, kept_as: Format) -> PackedLinear:
-    module = PackedLinear(weight.shape[1], weight.shape[0], kept_as, has_bias=bias is not None, dtype=torch.float32)
-    for name, value in quantize(weight, kept_as).items():
+def filled(weight: Tensor, bias: Tensor | None, weight_format: Format) -> QuantizedLinear:
+    module = QuantizedLinear(
+        weight.shape[1], weight.shape[0], weight_format, has_bias=bias is not None, dtype=torch.float32
+    )
+    for name, value in quantize(weight, weight_format).items():
         module._buffers[name] = value
     module._buffers["bias"] = bias
     return module
@@ -36,13 +38,15 @@ def inputs() -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("kept_as", "bound"), [("float32", 1e-6), ("bfloat16", 0.004), ("float8", 0.04), ("int8", 0.02)]
+    ("weight_format", "bound"), [("float32", 1e-6), ("bfloat16", 0.004), ("float8", 0.04), ("int8", 0.02)]
 )
 @pytest.mark.parametrize("tokens", [1, TOKENS])
-def test_product_is_near_the_exact_one(weight: Tensor, inputs: Tensor, kept_as: str, bound: float, tokens: int) -> None:
+def test_product_is_near_the_exact_one(
+    weight: Tensor, inputs: Tensor, weight_format: str, bound: float, tokens: int
+) -> None:
     bias = torch.arange(OUTPUTS, dtype=torch.float32) / 100
     rows = inputs[:tokens]
-    found = filled(weight, bias, Format(kept_as))(rows[None])
+    found = filled(weight, bias, Format(weight_format))(rows[None])
     assert found.shape == (1, tokens, OUTPUTS) and found.dtype == torch.float32
     assert error(found[0] - bias, linear(rows, weight)) <= bound
 
@@ -68,11 +72,11 @@ def test_rotation_is_orthogonal_and_its_own_inverse(width: int) -> None:
     assert rotate(spike).abs().max() == pytest.approx(min(MAX_GROUP, width & -width) ** -0.5)
 
 
-@pytest.mark.parametrize("kept_as", [Format.FLOAT8, Format.INT8])
-def test_rows_of_zeros_and_of_huge_values_survive(kept_as: Format, inputs: Tensor) -> None:
+@pytest.mark.parametrize("weight_format", [Format.FLOAT8, Format.INT8])
+def test_rows_of_zeros_and_of_huge_values_survive(weight_format: Format, inputs: Tensor) -> None:
     weight = torch.zeros(3, INPUTS)
     weight[1], weight[2] = 1e30, 1e-30
-    found = filled(weight, None, kept_as)(inputs)
+    found = filled(weight, None, weight_format)(inputs)
     assert torch.isfinite(found).all()
     assert (found[:, 0] == 0).all()
 
@@ -85,19 +89,21 @@ def test_each_token_is_rounded_by_itself(weight: Tensor, inputs: Tensor) -> None
     assert torch.equal(module(loud)[1:], module(inputs)[1:])
 
 
-@pytest.mark.parametrize("kept_as", list(Format))
-def test_empty_copy_of_a_linear_has_its_sizes(kept_as: Format) -> None:
-    module = PackedLinear.like(nn.Linear(8, 24, bias=False), kept_as, torch.bfloat16)
-    assert module.weight.shape == (24, 8) and module.weight.is_meta and module.weight.dtype == kept_as.dtype
-    assert module.bias is None and (module.scale is None) == (not kept_as.is_8bit)
+@pytest.mark.parametrize("weight_format", list(Format))
+def test_empty_copy_of_a_linear_has_its_sizes(weight_format: Format) -> None:
+    module = QuantizedLinear.like(nn.Linear(8, 24, bias=False), weight_format, torch.bfloat16)
+    assert module.weight.shape == (24, 8) and module.weight.is_meta and module.weight.dtype == weight_format.dtype
+    assert module.bias is None and (module.scale is None) == (not weight_format.is_8bit)
 
 
-@pytest.mark.parametrize("kept_as", [Format.FLOAT8, Format.INT8])
+@pytest.mark.parametrize("weight_format", [Format.FLOAT8, Format.INT8])
 @pytest.mark.parametrize("tokens", [1024, 1025, 2300])
-def test_many_tokens_are_multiplied_in_pieces_to_the_same_result(weight: Tensor, kept_as: Format, tokens: int) -> None:
+def test_many_tokens_are_multiplied_in_pieces_to_the_same_result(
+    weight: Tensor, weight_format: Format, tokens: int
+) -> None:
     rows = torch.randn(tokens, INPUTS, generator=torch.Generator().manual_seed(3))
-    module = filled(weight, torch.ones(OUTPUTS), kept_as)
-    module.multiplies_8bit = True
+    module = filled(weight, torch.ones(OUTPUTS), weight_format)
+    module.uses_8bit_matmul = True
     found = module(rows)
     assert error(found, linear(rows, weight, torch.ones(OUTPUTS))) < 0.05
     for first in (0, 1000, tokens - 17):

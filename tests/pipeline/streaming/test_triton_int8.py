@@ -24,14 +24,14 @@ def triton_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 PREFACE = """
 import torch
 from pipeline.families.flux import formats
-from pipeline.streaming.quantization import Format, PackedLinear, int8_rows, quantize
+from pipeline.streaming.quantization import Format, QuantizedLinear, int8_rows, quantize
 from pipeline.device.gpu_profile import Tiles
 
 generator = torch.Generator().manual_seed(1)
 
 
 def linear(inputs, outputs):
-    module = PackedLinear(inputs, outputs, Format.INT8, has_bias=True, dtype=torch.float32, device="cpu")
+    module = QuantizedLinear(inputs, outputs, Format.INT8, has_bias=True, dtype=torch.float32, device="cpu")
     for name, tensor in quantize(torch.randn(outputs, inputs, generator=generator), Format.INT8).items():
         module.get_buffer(name).copy_(tensor)
     module.bias.normal_(generator=generator)

@@ -10,7 +10,7 @@ from discord import app_commands
 
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
 from bot.frontends.discord_app.embeds import pause_line, relative
-from bot.frontends.discord_app.interactions import Desk, cancel, reader, say, think
+from bot.frontends.discord_app.interactions import InteractionContext, cancel, reader, say, think
 from bot.frontends.discord_app.translations import text
 from bot.pause import MAX_TEXT
 
@@ -20,8 +20,8 @@ GIB: Final = 2**30
 class AdminCommands:
     """The commands of those who manage the server."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: InteractionContext) -> None:
+        self._context = context
 
     def group(self) -> app_commands.Group:
         """Make the group."""
@@ -73,33 +73,33 @@ class AdminCommands:
         self, interaction: discord.Interaction, reason: app_commands.Range[str, 1, MAX_TEXT] | None = None
     ) -> None:
         """Start no new job, on any server; cards of those who wait say why."""
-        self._desk.gate.check_operator(interaction)
+        self._context.access.check_operator(interaction)
         await think(interaction)
-        pause, wording = await self._desk.service.pause(reason or ""), reader(interaction)
+        pause, wording = await self._context.service.pause(reason or ""), reader(interaction)
         await say(interaction, wording.say("admin-paused", paused=pause_line(pause, wording)))
 
     async def resume(self, interaction: discord.Interaction) -> None:
         """Start jobs again."""
-        self._desk.gate.check_operator(interaction)
+        self._context.access.check_operator(interaction)
         await think(interaction)
-        await self._desk.service.resume()
+        await self._context.service.resume()
         await say(interaction, reader(interaction).say("admin-resumed"))
 
     async def queue(self, interaction: discord.Interaction) -> None:
         """The queue with the prompts of this server, for moderation."""
-        self._desk.gate.check_manager(interaction)
-        await say_queue(interaction, self._desk, with_prompts=True)
+        self._context.access.check_manager(interaction)
+        await say_queue(interaction, self._context, with_prompts=True)
 
     async def cancel(self, interaction: discord.Interaction, job_id: JobId) -> None:
         """Cancel anybody's job of this server."""
-        self._desk.gate.check_manager(interaction)
-        await cancel(interaction, self._desk.service, job_id)
+        self._context.access.check_manager(interaction)
+        await cancel(interaction, self._context.service, job_id)
 
     async def stats(self, interaction: discord.Interaction) -> None:
         """How the service is doing."""
-        self._desk.gate.check_manager(interaction)
+        self._context.access.check_manager(interaction)
         await think(interaction)
-        service, wording = self._desk.service, reader(interaction)
+        service, wording = self._context.service, reader(interaction)
         stats = await service.stats()
         if not service.is_accepting:
             state = wording.say("admin-state-closing")
@@ -129,7 +129,7 @@ class AdminCommands:
             plan = stats.outlook.plan
             lines += "\n" + wording.say(
                 "admin-card",
-                format=stats.outlook.kept_as,
+                format=stats.outlook.weight_format,
                 resident_gb=f"{plan.resident_bytes / 1e9:.1f}",
                 streamed_gb=f"{plan.streamed_bytes / 1e9:.1f}",
                 link_gb_s=f"{stats.outlook.speed.link_gb_s:.1f}",

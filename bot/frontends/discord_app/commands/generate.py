@@ -15,7 +15,7 @@ from discord import app_commands
 
 from bot.errors import NotAccepting
 from bot.frontends.discord_app.frontend import Opened
-from bot.frontends.discord_app.interactions import Desk, person, placeholder, promise_answer
+from bot.frontends.discord_app.interactions import InteractionContext, person, placeholder, promise_answer
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.translations import text
 from bot.jobs import Request
@@ -29,8 +29,8 @@ ROW_FIRST_S: Final = 0.5
 class Imagine:
     """The command that draws."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: InteractionContext) -> None:
+        self._context = context
 
     def command(self, card: ModelCard) -> app_commands.Command[Any, ..., None]:
         """Make the command; the shapes on offer are those of the model.
@@ -62,20 +62,20 @@ class Imagine:
         aspect: str | None = None,
     ) -> None:
         """Queue one picture. Discord checks the ranges; `submit` checks them again."""
-        desk = self._desk
-        desk.gate.check_channel(interaction)
-        if not desk.service.is_accepting:
+        context = self._context
+        context.access.check_channel(interaction)
+        if not context.service.is_accepting:
             raise NotAccepting
         # Discord offers lists and ranges, but a client of one's own may send anything.
         options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps, aspect=aspect)
         promise_answer(interaction)
-        reply_to = desk.reply.address(interaction)
+        reply_to = context.reply.address(interaction)
         request = Request(
             user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}"
         )
         # The job may be claimed, even be done, before its card is there: progress and result wait here.
-        async with desk.reply.opening(reply_to):
-            submitting = asyncio.ensure_future(desk.service.submit(request))
+        async with context.reply.opening(reply_to):
+            submitting = asyncio.ensure_future(context.service.submit(request))
             await asyncio.wait([submitting], timeout=ROW_FIRST_S)
             if submitting.done():
                 submitting.result()  # a refusal is the first answer, and private
@@ -84,17 +84,17 @@ class Imagine:
                 async with placeholder(interaction) as message_id:
                     is_answered = True
                     job, standing = await submitting
-                    placed = desk.reply.placed(reply_to, message_id)
-                    async with desk.reply.opening(placed):
-                        job = await desk.service.card_placed(job, placed)
-                        opened = await desk.reply.open(interaction, job, standing)
+                    placed = context.reply.placed(reply_to, message_id)
+                    async with context.reply.opening(placed):
+                        job = await context.service.card_placed(job, placed)
+                        opened = await context.reply.open(interaction, job, standing)
             except discord.HTTPException as error:
                 if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
                     with contextlib.suppress(Exception):
                         await submitting
-                    await desk.service.card_deleted(FRONTEND, reply_to.key)
+                    await context.service.card_deleted(FRONTEND, reply_to.key)
                 raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
         if opened is Opened.GONE:
-            await desk.service.card_deleted(FRONTEND, placed.key)
+            await context.service.card_deleted(FRONTEND, placed.key)
         elif opened is Opened.NOT_YET:
-            desk.service.card_not_shown(job)
+            context.service.card_not_shown(job)

@@ -21,9 +21,9 @@ from bot.frontends.discord_app import attachments, embeds
 from bot.frontends.discord_app.embeds import escape, finish, mention, relative, shorten
 from bot.frontends.discord_app.frontend import NOBODY
 from bot.frontends.discord_app.interactions import (
-    Desk,
+    InteractionContext,
     cancel,
-    desk_of,
+    context_of,
     explain,
     person,
     placeholder,
@@ -35,7 +35,7 @@ from bot.frontends.discord_app.interactions import (
 )
 from bot.frontends.discord_app.message_ref import is_of_server
 from bot.frontends.discord_app.translations import text
-from bot.jobs import Job, JobStatus, Standing
+from bot.jobs import Job, JobStatus, QueueStatus
 from bot.presentation.wording import Wording, wording_for
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ class PicturePruned(Refusal):
 class PersonalCommands:
     """The commands that everybody has beside /imagine."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: InteractionContext) -> None:
+        self._context = context
 
     def commands(self) -> list[app_commands.Command[Any, ..., None]]:
         """Make the commands."""
@@ -108,30 +108,30 @@ class PersonalCommands:
 
     async def queue(self, interaction: discord.Interaction) -> None:
         """Who is waiting, without what they asked for."""
-        await say_queue(interaction, self._desk)
+        await say_queue(interaction, self._context)
 
     async def cancel(self, interaction: discord.Interaction, picture: JobId) -> None:
         """Cancel one job; moderators may name anybody's that was asked for where they moderate."""
-        await cancel(interaction, self._desk.service, picture)
+        await cancel(interaction, self._context.service, picture)
 
     async def history(
         self, interaction: discord.Interaction, search: app_commands.Range[str, 1, MAX_SEARCH] | None = None
     ) -> None:
         """The newest of one's own pictures."""
         await think(interaction)
-        await _say_page(interaction, self._desk, before_id=None, search=search or "")
+        await _say_page(interaction, self._context, before_id=None, search=search or "")
 
     async def show(self, interaction: discord.Interaction, job_id: JobId) -> None:
         """Post one of one's own pictures again, for everybody here."""
-        desk = self._desk
-        desk.gate.check_channel(interaction)
+        context = self._context
+        context.access.check_channel(interaction)
         async with placeholder(interaction):
-            job = await desk.service.job(job_id)
+            job = await context.service.job(job_id)
             if job.user != person(interaction):
                 raise NotYourJob(job_id)
             if job.status is not JobStatus.DONE:
                 raise PictureNotReady(job_id)
-            upload = await _upload(desk, job, interaction.guild)
+            upload = await _upload(context, job, interaction.guild)
             if upload is None:
                 raise PicturePruned(job_id)
             locale = interaction.guild_locale or interaction.locale
@@ -141,7 +141,7 @@ class PersonalCommands:
                 wording,
                 picture=f"imagine-{job.id}.{upload.extension}",
                 shrunk_to=upload.format,
-                remarks=desk.reply.remarks(job, wording),
+                remarks=context.reply.remarks(job, wording),
             )
             await interaction.edit_original_response(
                 content=card.content,
@@ -153,7 +153,7 @@ class PersonalCommands:
     async def quota(self, interaction: discord.Interaction) -> None:
         """How much one has left."""
         await think(interaction)
-        quota, wording = await self._desk.service.quota(person(interaction)), reader(interaction)
+        quota, wording = await self._context.service.quota(person(interaction)), reader(interaction)
         lines = [wording.say("quota-used", used=quota.used, limit=quota.limit)]
         if quota.resets_at is not None:
             lines.append(wording.say("quota-resets", resets_at=relative(quota.resets_at)))
@@ -166,14 +166,14 @@ class PersonalCommands:
     async def suggest_active(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
         """Own jobs that can be cancelled, by number or words of the prompt."""
         wording = reader(interaction)
-        jobs = await _in_time(self._desk.service.active(person(interaction)))
+        jobs = await _in_time(self._context.service.active(person(interaction)))
         return choices(jobs, str(current), wording)
 
     async def suggest_done(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
         """Own pictures, newest first, by number or words of the prompt."""
         wanted = str(current)
         words = wanted if wanted and not wanted.isdecimal() else None
-        jobs = await _in_time(self._desk.service.history(person(interaction), limit=MAX_CHOICES, search=words))
+        jobs = await _in_time(self._context.service.history(person(interaction), limit=MAX_CHOICES, search=words))
         return choices(jobs, wanted, reader(interaction))
 
 
@@ -213,37 +213,41 @@ class HistoryButton(
 
     async def callback(self, interaction: discord.Interaction) -> None:
         """Show the page in place of this one. Everybody sees only their own pictures."""
-        desk = desk_of(interaction)
+        context = context_of(interaction)
         try:
             await replace(interaction)
             await _say_page(
                 interaction,
-                desk,
+                context,
                 before_id=self.before_id,
                 search=self.search,
                 picked=self.picked,
             )
         except Exception as error:  # discord.py would log it and leave the person without an answer
             await explain(interaction, error)
-        await tell_notes(interaction, desk.service)
+        await tell_notes(interaction, context.service)
 
 
-async def say_queue(interaction: discord.Interaction, desk: Desk, *, with_prompts: bool = False) -> None:
+async def say_queue(
+    interaction: discord.Interaction, context: InteractionContext, *, with_prompts: bool = False
+) -> None:
     """Tell one person the queue: of this server who and when, and what only to moderators; of others a number."""
     await think(interaction)
-    unfinished, wording = await desk.service.unfinished(), reader(interaction)
+    unfinished, wording = await context.service.unfinished(), reader(interaction)
     here = [(job, standing) for job, standing in unfinished if is_of_server(job, interaction.guild_id)]
     lines = queue_lines(here, wording, now=int(time.time()), with_prompts=with_prompts)
     if elsewhere := len(unfinished) - len(here):
         lines.append(wording.say("queue-elsewhere", count=elsewhere))
-    if (pause := desk.service.paused) is not None:
+    if (pause := context.service.paused) is not None:
         lines.append(embeds.pause_line(pause, wording))
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
     title = wording.say("queue-title", running=running, waiting=len(unfinished) - running)
     await say(interaction, embed=discord.Embed(title=title, description="\n".join(lines)))
 
 
-def queue_lines(unfinished: list[tuple[Job, Standing]], wording: Wording, *, now: int, with_prompts: bool) -> list[str]:
+def queue_lines(
+    unfinished: list[tuple[Job, QueueStatus]], wording: Wording, *, now: int, with_prompts: bool
+) -> list[str]:
     """One line per job, cut after 25; places count the jobs of every server."""
     lines = []
     for job, standing in unfinished[:QUEUE_LINES]:
@@ -282,21 +286,23 @@ async def _in_time(jobs: Awaitable[list[Job]]) -> list[Job]:
 
 async def _say_page(
     interaction: discord.Interaction,
-    desk: Desk,
+    context: InteractionContext,
     *,
     before_id: int | None,
     search: str,
     picked: int | None = None,
 ) -> None:
     wording = reader(interaction)
-    jobs = await desk.service.history(person(interaction), limit=PAGE + 1, before_id=before_id, search=search or None)
+    jobs = await context.service.history(
+        person(interaction), limit=PAGE + 1, before_id=before_id, search=search or None
+    )
     if not jobs:
         key = "history-nothing-found" if search else "history-empty"
         await say(interaction, wording.say(key, search=escape(search)), embed=None, view=None)
         return
     page = jobs[:PAGE]
     shown = next((job for job in page if job.id == picked), page[0])
-    upload = await _upload(desk, shown, interaction.guild)
+    upload = await _upload(context, shown, interaction.guild)
     title = wording.say("history-search-title", search=search) if search else wording.say("history-title")
     embed = discord.Embed(title=title, description="\n".join(_lines(page, wording)))
     parts: dict[str, Any] = {"embed": embed}
@@ -346,10 +352,10 @@ def _lines(page: list[Job], wording: Wording) -> list[str]:
     ]
 
 
-async def _upload(desk: Desk, job: Job, guild: discord.Guild | None) -> attachments.Upload | None:
-    path = await desk.service.image_file(job)
+async def _upload(context: InteractionContext, job: Job, guild: discord.Guild | None) -> attachments.Upload | None:
+    path = await context.service.image_file(job)
     try:
-        return None if path is None else await desk.reply.fit(path, guild.id if guild else None)
+        return None if path is None else await context.reply.fit(path, guild.id if guild else None)
     except OSError as error:
         log.warning("the picture of job %s cannot be read: %s", job.id, error)
         return None

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, StorageConfig, WorkerConfig
 from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
-from bot.frontends.discord_app.client import ChatClient
+from bot.frontends.discord_app.client import DiscordClient
 from bot.jobs import Job
 from bot.requests.service import Service
 from bot.scheduling.breaker import Breaker
@@ -39,7 +39,7 @@ class Stage:
     """The parts of a running bot, for a test to look at and to push."""
 
     discord: Discord
-    client: ChatClient
+    client: DiscordClient
     service: Service
     queue: JobQueue
     jobs: JobStore
@@ -123,7 +123,7 @@ def start(
         )
         async with Discord(**(server or {})) as emulator:
             discord_config = DiscordConfig(api_url=emulator.api_base, **config)
-            async with ChatClient(discord_config, service=service, settings=settings) as client:
+            async with DiscordClient(discord_config, service=service, settings=settings) as client:
                 delivery.add_frontend(client.frontend)
                 tasks = [asyncio.create_task(client.run_until_closed(SecretStr(emulator.token)))]
                 await client.wait_until_connected()

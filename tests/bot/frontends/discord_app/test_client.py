@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bot.config import DiscordConfig
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, StoreUnavailable
-from bot.frontends.discord_app.client import COMMANDS_SETTING, ChatClient
+from bot.frontends.discord_app.client import COMMANDS_SETTING, DiscordClient
 from bot.frontends.discord_app.preflight import COMMANDS
 from bot.jobs import Delivery
 from bot.presentation.wording import wording_for
@@ -28,8 +28,8 @@ GLOBAL_COMMANDS = "PUT /applications/.*/commands$"
 def lonely(stage: Stage, settings: SettingStore):
     """Another client beside the one on stage, not connected yet."""
 
-    def make(api_url: str) -> ChatClient:
-        return ChatClient(DiscordConfig(api_url=api_url), service=stage.service, settings=settings)
+    def make(api_url: str) -> DiscordClient:
+        return DiscordClient(DiscordConfig(api_url=api_url), service=stage.service, settings=settings)
 
     return make
 

@@ -11,7 +11,7 @@ import pytest
 from discord import app_commands
 
 from bot.config import DiscordConfig
-from bot.frontends.discord_app.client import ChatClient
+from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.translations import WordingTranslator, text
 from pipeline.catalog.models import MODELS, ModelCard
 
@@ -30,7 +30,7 @@ async def payload(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What Discord is told for each model."""
     service: Any = OnlyACard(MODELS[request.param])
     settings: Any = None
-    client = ChatClient(DiscordConfig(), service=service, settings=settings)
+    client = DiscordClient(DiscordConfig(), service=service, settings=settings)
     translator = WordingTranslator()
     return [await command.get_translated_payload(client.tree, translator) for command in client.tree.get_commands()]
 

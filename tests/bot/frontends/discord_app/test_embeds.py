@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.frontends.discord_app import embeds
-from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Standing, UserKey
+from bot.jobs import Delivery, FailureCode, Job, JobStatus, QueueStatus, ReplyTo, UserKey
 from bot.pause import Pause, PauseKind
 from bot.presentation.wording import Wording, wording_for
 from pipeline import Aspect, ImageSpec, Progress, Stage
@@ -21,7 +21,7 @@ from pipeline.spec import MAX_PROMPT_CHARS, clean_prompt
 
 EN, ZH = wording_for("en"), wording_for("zh-CN")
 NOW = 1_700_000_000
-WAITING = Standing(position=2, finish_at=1_800_000_000, is_rough=False)
+WAITING = QueueStatus(position=2, finish_at=1_800_000_000, is_rough=False)
 
 
 def a_job(prompt: str = "a red apple", **changes: object) -> Job:
@@ -51,12 +51,12 @@ def a_job(prompt: str = "a red apple", **changes: object) -> Job:
     return replace(job, **changes)  # type: ignore[arg-type]
 
 
-def running(progress: Progress | None) -> tuple[Job, Standing]:
-    standing = Standing(position=None, finish_at=1_800_000_000, is_rough=False, progress=progress)
+def running(progress: Progress | None) -> tuple[Job, QueueStatus]:
+    standing = QueueStatus(position=None, finish_at=1_800_000_000, is_rough=False, progress=progress)
     return a_job(status=JobStatus.RUNNING, attempts=1), standing
 
 
-def headline(job: Job, standing: Standing, wording: Wording = EN) -> str:
+def headline(job: Job, standing: QueueStatus, wording: Wording = EN) -> str:
     return embeds.status_card(job, standing, wording, now=NOW).content
 
 
@@ -121,7 +121,7 @@ def test_card_of_a_job_that_is_being_cancelled_has_no_button() -> None:
     ],
 )
 def test_pause_and_its_reason_are_on_the_card(pause: Pause, said: str) -> None:
-    standing = Standing(position=1, finish_at=None, is_rough=False, pause=pause)
+    standing = QueueStatus(position=1, finish_at=None, is_rough=False, pause=pause)
     assert headline(a_job(), standing) == f"⏳ <@1> · number 1 in line\n{said}"
 
 

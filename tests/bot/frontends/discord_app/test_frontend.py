@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.delivery.results import CardGone, DeliveryDelayed, DeliveryImpossible
+from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app import frontend as reply_module
-from bot.frontends.discord_app.frontend import ChatReply
+from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.message_ref import Address
-from bot.jobs import FailureCode, Job, JobStatus, Standing
+from bot.jobs import FailureCode, Job, JobStatus, QueueStatus
 from pipeline import Progress, Stage
 from tests.bot.frontends.discord_app.conftest import Stage as Bot
 from tests.bot.frontends.discord_app.conftest import Start
@@ -23,7 +23,7 @@ from tests.discord_server.permissions import Permission
 
 EDIT = "PATCH /channels/.*/messages/"
 POST = "POST /channels/.*/messages"
-STANDING = Standing(position=1, finish_at=1_900_000_000, is_rough=False)
+STANDING = QueueStatus(position=1, finish_at=1_900_000_000, is_rough=False)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ async def done(bot: Bot, **prompt: str) -> Job:
     return replace(await a_card(bot, **prompt), status=JobStatus.DONE)
 
 
-def reply(bot: Bot) -> ChatReply:
-    return bot.client.desk.reply
+def reply(bot: Bot) -> DiscordFrontend:
+    return bot.client.context.reply
 
 
 async def test_card_that_takes_long_to_be_opened_holds_up_no_other(
@@ -115,9 +115,9 @@ async def test_result_waits_for_progress_on_its_way(bot: Bot, png: Path) -> None
 async def test_deleted_card_gets_nothing_posted(bot: Bot, png: Path) -> None:
     job = await done(bot)
     bot.discord.fault(EDIT, times=2, code=10008)
-    with pytest.raises(CardGone):
+    with pytest.raises(MessageGone):
         await reply(bot).show(job, STANDING)
-    with pytest.raises(CardGone):
+    with pytest.raises(MessageGone):
         await reply(bot).deliver(job, png)
     assert bot.discord.requests(POST) == []
 

@@ -12,7 +12,7 @@ from PIL import Image
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import CoolingDown, JobNotFound, TooManyJobs
-from bot.frontends.web.handlers import GALLERY_PAGE, MAX_COUNT, Desk, Drawn, TooManyFromAddress, UploadGone
+from bot.frontends.web.handlers import GALLERY_PAGE, MAX_COUNT, Drawn, PageHandlers, TooManyFromAddress, UploadGone
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
 from bot.jobs import FailureCode, Job, JobStatus, UserKey
@@ -52,7 +52,9 @@ def queue(jobs: JobStore, settings: SettingStore, config: LimitsConfig, clock: F
 
 
 @pytest.fixture
-def desk(jobs: JobStore, queue: JobQueue, images: ImageStore, config: LimitsConfig, clock: FrozenClock) -> Desk:
+def handlers(
+    jobs: JobStore, queue: JobQueue, images: ImageStore, config: LimitsConfig, clock: FrozenClock
+) -> PageHandlers:
     service = Service(
         card=find_model("fake"),
         jobs=jobs,
@@ -63,7 +65,7 @@ def desk(jobs: JobStore, queue: JobQueue, images: ImageStore, config: LimitsConf
         storage=StorageConfig(min_free_mib=0),
         clock=clock,
     )
-    return Desk(service, secret="secret", people_per_address=2, release="test", clock=clock)
+    return PageHandlers(service, secret="secret", people_per_address=2, release="test", clock=clock)
 
 
 @pytest.fixture
@@ -90,108 +92,112 @@ def texts(state: dict[str, object]) -> str:
     return f"{state['queue']} {state['jobs']}"
 
 
-async def test_count_means_seeds_in_a_row_or_random_ones(desk: Desk) -> None:
-    drawn = await desk.draw(ANN, ImageOptions(prompt="x", seed=MAX_SEED, steps=1), count=3)
+async def test_count_means_seeds_in_a_row_or_random_ones(handlers: PageHandlers) -> None:
+    drawn = await handlers.draw(ANN, ImageOptions(prompt="x", seed=MAX_SEED, steps=1), count=3)
     assert [job.spec.seed for job in drawn.jobs] == [MAX_SEED, 0, 1]
     assert drawn.text == "3 pictures queued."
-    random = await desk.draw(ANN, ImageOptions(prompt="x", seed=-1, steps=1), count=99)
+    random = await handlers.draw(ANN, ImageOptions(prompt="x", seed=-1, steps=1), count=99)
     assert len({job.spec.seed for job in random.jobs}) == MAX_COUNT
 
 
 async def test_one_press_needs_no_pause_between_its_pictures_but_the_next_one_does(
-    jobs: JobStore, settings: SettingStore, images: ImageStore, clock: FrozenClock, desk: Desk
+    jobs: JobStore, settings: SettingStore, images: ImageStore, clock: FrozenClock, handlers: PageHandlers
 ) -> None:
-    desk._service._queue._limits = LimitsConfig(cooldown_s=5, max_active_per_user=3)
-    drawn = await desk.draw(ANN, APPLE, count=2)
+    handlers._service._queue._limits = LimitsConfig(cooldown_s=5, max_active_per_user=3)
+    drawn = await handlers.draw(ANN, APPLE, count=2)
     assert len(drawn.jobs) == 2
     with pytest.raises(CoolingDown):
-        await desk.draw(ANN, APPLE)
+        await handlers.draw(ANN, APPLE)
     clock.advance(6)
-    drawn = await desk.draw(ANN, APPLE, count=3)
+    drawn = await handlers.draw(ANN, APPLE, count=3)
     assert len(drawn.jobs) == 1
     assert drawn.text.startswith("Queued. You already have 3 pictures")
     clock.advance(6)
     with pytest.raises(TooManyJobs) as caught:
-        await desk.draw(ANN, APPLE)
-    assert "/cancel" not in desk.explain(caught.value, ANN)
-    assert "in " in desk.explain(caught.value, ANN)
-    assert desk.explain(caught.value, person(locale="zh-CN")).startswith("你已有 3 张图")
+        await handlers.draw(ANN, APPLE)
+    assert "/cancel" not in handlers.explain(caught.value, ANN)
+    assert "in " in handlers.explain(caught.value, ANN)
+    assert handlers.explain(caught.value, person(locale="zh-CN")).startswith("你已有 3 张图")
 
 
-async def test_state_shows_place_steps_and_others_without_their_prompts(desk: Desk, queue: JobQueue) -> None:
-    await desk.draw(BEN, ImageOptions(prompt="of Ben", steps=4), name="  <Ben>\x07 ")
-    await desk.draw(ANN, APPLE)
+async def test_state_shows_place_steps_and_others_without_their_prompts(
+    handlers: PageHandlers, queue: JobQueue
+) -> None:
+    await handlers.draw(BEN, ImageOptions(prompt="of Ben", steps=4), name="  <Ben>\x07 ")
+    await handlers.draw(ANN, APPLE)
     running = await queue.claim()
     assert running is not None
     queue.report(running.job.id, Progress(stage=Stage.DENOISING, step=1, steps=4, denoise_s=1.0))
-    desk._standings_at = 0.0
-    ann, ben = await desk.state(ANN), await desk.state(BEN)
+    handlers._standings_at = 0.0
+    ann, ben = await handlers.state(ANN), await handlers.state(BEN)
     assert "Number 1 in line" in texts(ann) and "of Ben" not in texts(ann)
     assert "&lt;Ben&gt;" in texts(ann) and "1. you" in texts(ann)
     assert "Step 1 of 4" in texts(ben) and 'max="4" value="1"' in texts(ben)
-    assert ann["is_busy"] is True and (await desk.state(person("eve")))["is_busy"] is False
+    assert ann["is_busy"] is True and (await handlers.state(person("eve")))["is_busy"] is False
 
 
 async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
-    desk: Desk, finish: Callable[..., Awaitable[Job]]
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]]
 ) -> None:
-    await desk.draw(ANN, ImageOptions(prompt="<b>apple</b>", seed=7, steps=4, aspect=Aspect.PORTRAIT))
+    await handlers.draw(ANN, ImageOptions(prompt="<b>apple</b>", seed=7, steps=4, aspect=Aspect.PORTRAIT))
     job = await finish()
-    assert (await desk.state(ANN))["newest"] == job.id
-    html = await desk.picture(ANN, job.id)
+    assert (await handlers.state(ANN))["newest"] == job.id
+    html = await handlers.picture(ANN, job.id)
     assert "seed 7" in html and "&lt;b&gt;apple" in html and "<b>" not in html
-    assert desk.options(job) == ImageOptions(prompt="<b>apple</b>", steps=4, aspect=Aspect.PORTRAIT, model="fake")
-    for forbidden in (desk.picture(BEN, job.id), desk.cancel(BEN, job.id), desk.vary(BEN, job.id)):
+    assert handlers.options(job) == ImageOptions(prompt="<b>apple</b>", steps=4, aspect=Aspect.PORTRAIT, model="fake")
+    for forbidden in (handlers.picture(BEN, job.id), handlers.cancel(BEN, job.id), handlers.vary(BEN, job.id)):
         with pytest.raises(JobNotFound):
             await forbidden
-    assert (await desk.gallery(BEN, search="", before_id=None))["pictures"] == []
+    assert (await handlers.gallery(BEN, search="", before_id=None))["pictures"] == []
 
 
-async def test_address_of_a_picture_cannot_be_made_up(desk: Desk, finish: Callable[..., Awaitable[Job]]) -> None:
-    await desk.draw(ANN, APPLE, count=2)
+async def test_address_of_a_picture_cannot_be_made_up(
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]]
+) -> None:
+    await handlers.draw(ANN, APPLE, count=2)
     first, second = await finish(), await finish()
-    address = await desk.address(first, "png")
+    address = await handlers.address(first, "png")
     assert address is not None
     _, _, key, _ = address.split("/")
-    assert await desk.file(key, first.id) is not None
-    assert await desk.file(key, second.id) is None
-    assert await desk.file("é" * 32, first.id) is None
-    assert await desk.file(key, 999) is None
+    assert await handlers.file(key, first.id) is not None
+    assert await handlers.file(key, second.id) is None
+    assert await handlers.file("é" * 32, first.id) is None
+    assert await handlers.file(key, 999) is None
 
 
 async def test_one_picture_that_cannot_be_read_hides_no_other(
-    desk: Desk, images: ImageStore, finish: Callable[..., Awaitable[Job]]
+    handlers: PageHandlers, images: ImageStore, finish: Callable[..., Awaitable[Job]]
 ) -> None:
-    await desk.draw(ANN, APPLE, count=2)
+    await handlers.draw(ANN, APPLE, count=2)
     broken, whole = await finish(), await finish()
     path = await images.find(broken.image_path or "")
     assert path is not None
     path.unlink()
     path.symlink_to(path)
-    page = await desk.gallery(ANN, search="", before_id=None)
+    page = await handlers.gallery(ANN, search="", before_id=None)
     assert [html.count("<img") for html in page["pictures"]] == [1, 0]  # newest first
-    assert await desk.address(whole, "png") is not None and await desk.address(broken, "png") is None
-    assert "has been removed" in await desk.picture(ANN, broken.id)
+    assert await handlers.address(whole, "png") is not None and await handlers.address(broken, "png") is None
+    assert "has been removed" in await handlers.picture(ANN, broken.id)
 
 
 async def test_source_that_cannot_be_read_is_gone(
-    desk: Desk, finish: Callable[..., Awaitable[Job]], monkeypatch: pytest.MonkeyPatch
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(buffer, format="PNG")
-    await desk.draw(ANN, ImageOptions(prompt="x", steps=1, strength=0.5), source=buffer.getvalue())
+    await handlers.draw(ANN, ImageOptions(prompt="x", steps=1, strength=0.5), source=buffer.getvalue())
     job = await finish()
-    assert await desk.source(job) is not None
+    assert await handlers.source(job) is not None
 
     def fails(_path: Path) -> bytes:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Path, "read_bytes", fails)
-    assert await desk.source(job) is None
+    assert await handlers.source(job) is None
 
 
-async def test_pause_is_said_as_text_whatever_was_typed(desk: Desk, queue: JobQueue) -> None:
-    await desk.draw(ANN, APPLE)
+async def test_pause_is_said_as_text_whatever_was_typed(handlers: PageHandlers, queue: JobQueue) -> None:
+    await handlers.draw(ANN, APPLE)
     for pause, said in (
         (Pause.by_operator("<b>storage</b>"), "paused: &lt;b&gt;storage&lt;/b&gt;"),
         (Pause.by_operator("storage"), "paused: storage"),
@@ -199,8 +205,8 @@ async def test_pause_is_said_as_text_whatever_was_typed(desk: Desk, queue: JobQu
     ):
         await queue.resume()
         await queue.pause(pause)
-        desk._standings_at = 0.0
-        assert said in str((await desk.state(ANN))["jobs"])
+        handlers._standings_at = 0.0
+        assert said in str((await handlers.state(ANN))["jobs"])
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
@@ -210,45 +216,45 @@ def test_damaged_file_has_no_thumbnail_and_raises_nothing(tmp_path: Path, conten
     assert _thumbnail(tmp_path / "missing.png") == b""
 
 
-async def test_gallery_pages_and_searches(desk: Desk, finish: Callable[..., Awaitable[Job]]) -> None:
+async def test_gallery_pages_and_searches(handlers: PageHandlers, finish: Callable[..., Awaitable[Job]]) -> None:
     for number in range(GALLERY_PAGE + 2):
-        await desk.draw(ANN, ImageOptions(prompt=f"picture {number:02}", seed=number + 100, steps=1))
+        await handlers.draw(ANN, ImageOptions(prompt=f"picture {number:02}", seed=number + 100, steps=1))
         await finish()
-    page = await desk.gallery(ANN, search="", before_id=None)
+    page = await handlers.gallery(ANN, search="", before_id=None)
     assert len(page["pictures"]) == GALLERY_PAGE
-    rest = await desk.gallery(ANN, search="", before_id=page["older_than"])
+    rest = await handlers.gallery(ANN, search="", before_id=page["older_than"])
     assert len(rest["pictures"]) == 2 and rest["older_than"] is None
-    assert len((await desk.gallery(ANN, search="re 01", before_id=None))["pictures"]) == 1
-    assert len((await desk.gallery(ANN, search="105", before_id=None))["pictures"]) == 1
-    assert "giraffe" in (await desk.gallery(ANN, search="giraffe", before_id=None))["empty"]
+    assert len((await handlers.gallery(ANN, search="re 01", before_id=None))["pictures"]) == 1
+    assert len((await handlers.gallery(ANN, search="105", before_id=None))["pictures"]) == 1
+    assert "giraffe" in (await handlers.gallery(ANN, search="giraffe", before_id=None))["empty"]
 
 
-async def test_failure_stays_until_it_was_read(desk: Desk, finish: Callable[..., Awaitable[Job]]) -> None:
-    await desk.draw(ANN, APPLE)
+async def test_failure_stays_until_it_was_read(handlers: PageHandlers, finish: Callable[..., Awaitable[Job]]) -> None:
+    await handlers.draw(ANN, APPLE)
     job = await finish(FailureCode.OUT_OF_MEMORY)
-    assert "ran out of memory" in texts(await desk.state(ANN))
+    assert "ran out of memory" in texts(await handlers.state(ANN))
     with pytest.raises(JobNotFound):
-        await desk.dismiss(BEN, job.id)
-    await desk.dismiss(ANN, job.id)
-    assert "ran out of memory" not in texts(await desk.state(ANN))
-    assert desk.ending(job, ANN).startswith("The graphics card ran out")
+        await handlers.dismiss(BEN, job.id)
+    await handlers.dismiss(ANN, job.id)
+    assert "ran out of memory" not in texts(await handlers.state(ANN))
+    assert handlers.ending(job, ANN).startswith("The graphics card ran out")
 
 
-async def test_cancelled_job_is_gone_and_scripts_are_told(desk: Desk) -> None:
-    drawn = await desk.draw(ANN, APPLE)
-    assert await desk.cancel(ANN, drawn.jobs[0].id) == "Picture #1 is cancelled."
-    assert (await desk.state(ANN))["jobs"] == []
-    job = await desk.ended(ANN, drawn.jobs[0].id)
-    assert job.status is JobStatus.CANCELLED and "cancelled" in desk.ending(job, ANN)
+async def test_cancelled_job_is_gone_and_scripts_are_told(handlers: PageHandlers) -> None:
+    drawn = await handlers.draw(ANN, APPLE)
+    assert await handlers.cancel(ANN, drawn.jobs[0].id) == "Picture #1 is cancelled."
+    assert (await handlers.state(ANN))["jobs"] == []
+    job = await handlers.ended(ANN, drawn.jobs[0].id)
+    assert job.status is JobStatus.CANCELLED and "cancelled" in handlers.ending(job, ANN)
 
 
 async def test_one_address_has_no_more_than_its_people_whoever_asks(
-    desk: Desk, finish: Callable[..., Awaitable[Job]], clock: FrozenClock
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], clock: FrozenClock
 ) -> None:
-    desk._service._limits = LimitsConfig(max_active_per_user=2, max_images_per_day=3)
+    handlers._service._limits = LimitsConfig(max_active_per_user=2, max_images_per_day=3)
 
     async def ask(name: str, origin: str = "0a") -> Drawn:
-        return await desk.draw(person(name, origin=origin), APPLE)
+        return await handlers.draw(person(name, origin=origin), APPLE)
 
     for name in ("a", "b", "c", "d"):
         await ask(name)
@@ -264,58 +270,60 @@ async def test_one_address_has_no_more_than_its_people_whoever_asks(
     await finish()
     with pytest.raises(TooManyFromAddress) as caught:
         await ask("h")
-    assert "in 24 hours" in desk.explain(caught.value, ANN)
+    assert "in 24 hours" in handlers.explain(caught.value, ANN)
     clock.advance(24 * 3600)
     await ask("h")
 
 
 async def test_variations_start_from_the_same_picture_with_other_seeds(
-    desk: Desk, finish: Callable[..., Awaitable[Job]], images: ImageStore
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], images: ImageStore
 ) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (90, 60), "green").save(buffer, format="JPEG")
     options = ImageOptions(prompt="apple", seed=7, steps=4, strength=0.5)
-    drawn = await desk.draw(ANN, options, source=buffer.getvalue())
+    drawn = await handlers.draw(ANN, options, source=buffer.getvalue())
     job = await finish()
-    varied = await desk.vary(ANN, drawn.jobs[0].id)
+    varied = await handlers.vary(ANN, drawn.jobs[0].id)
     assert len(varied.jobs) == MAX_COUNT
     assert {(each.spec.source, each.spec.strength) for each in varied.jobs} == {(job.spec.source, 0.5)}
     assert 7 not in {each.spec.seed for each in varied.jobs}
     await images.delete_sources(kept=(), before=float("inf"))
     with pytest.raises(UploadGone):
-        await desk.vary(ANN, job.id)
+        await handlers.vary(ANN, job.id)
 
 
 async def test_one_press_unpacks_its_picture_once_and_an_address_without_room_not_at_all(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    handlers: PageHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unpacked = []
     unpack = service_module.unpack
     monkeypatch.setattr(service_module, "unpack", lambda header: unpacked.append(header) or unpack(header))
     buffer = io.BytesIO()
     Image.new("RGB", (90, 60), "green").save(buffer, format="JPEG")
-    drawn = await desk.draw(person(origin="0a"), APPLE, count=3, source=buffer.getvalue())
+    drawn = await handlers.draw(person(origin="0a"), APPLE, count=3, source=buffer.getvalue())
     assert len(drawn.jobs) == 3 and len(unpacked) == 1
-    desk._service._limits = LimitsConfig(max_active_per_user=1, max_images_per_day=1)
+    handlers._service._limits = LimitsConfig(max_active_per_user=1, max_images_per_day=1)
     with pytest.raises(TooManyFromAddress):
-        await desk.draw(person("ben", origin="0a"), APPLE, source=buffer.getvalue())
+        await handlers.draw(person("ben", origin="0a"), APPLE, source=buffer.getvalue())
     assert len(unpacked) == 1
 
 
-async def test_unexpected_error_has_a_number_and_no_details(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    text = desk.explain(RuntimeError("secret details"), ANN)
+async def test_unexpected_error_has_a_number_and_no_details(
+    handlers: PageHandlers, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = handlers.explain(RuntimeError("secret details"), ANN)
     assert "secret" not in text and "error" in text
     assert caplog.records[0].exc_info is not None
-    assert "prompt must have" in desk.explain(InvalidSpec("prompt", "is empty"), ANN)
+    assert "prompt must have" in handlers.explain(InvalidSpec("prompt", "is empty"), ANN)
 
 
 async def test_what_the_model_cannot_read_is_said_beside_job_and_picture(
-    desk: Desk, finish: Callable[..., Awaitable[Job]]
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]]
 ) -> None:
-    desk._service.unread = lambda spec: Unread(3, len(spec.prompt))
-    await desk.draw(ANN, APPLE)
-    state = await desk.state(ANN)
+    handlers._service.unread = lambda spec: Unread(3, len(spec.prompt))
+    await handlers.draw(ANN, APPLE)
+    state = await handlers.state(ANN)
     assert isinstance(state["jobs"], list)
     assert "3 of 11 characters" in state["jobs"][0]
     job = await finish()
-    assert "3 of 11 characters" in await desk.picture(ANN, job.id)
+    assert "3 of 11 characters" in await handlers.picture(ANN, job.id)

@@ -16,15 +16,15 @@ from starlette.applications import Starlette
 
 from bot.config import ConsoleConfig
 from bot.errors import ConfigError, ExitCode, FrontendUnavailable
-from bot.frontends.web.server import Console, check_exposure, make_empty, with_what_proxies_say
+from bot.frontends.web.server import WebServer, check_exposure, make_empty, with_what_proxies_say
 from bot.store.key_value_store import SettingStore
 from pipeline.catalog.models import DEMO, FAKE, ModelCard
 from tests.bot.frontends.web.conftest import ROOT
 
 
-def console(settings: SettingStore, folder: Path, **config: Any) -> Console:
+def console(settings: SettingStore, folder: Path, **config: Any) -> WebServer:
     service = cast("Any", SimpleNamespace(card=None))
-    return Console(ConsoleConfig(**config), None, service=service, settings=settings, data_dir=folder, release="test")
+    return WebServer(ConsoleConfig(**config), None, service=service, settings=settings, data_dir=folder, release="test")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "pictures.example"])

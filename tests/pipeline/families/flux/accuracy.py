@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.families.flux.transformer import Transformer, random_inputs
 from pipeline.streaming.block_packing import layout, prepare
-from pipeline.streaming.quantization import FLOAT8, Format, PackedLinear, quantize
+from pipeline.streaming.quantization import FLOAT8, Format, QuantizedLinear, quantize
 
 OUTLIER_SHARE = 0.005
 OUTLIER_FACTOR = 20
@@ -31,7 +31,7 @@ class SeededBlocks(Mapping[str, Tensor]):
 
     def __init__(self, module: torch.nn.Module, device: str, alter: Callable[[Tensor], Tensor]) -> None:
         self._blocks, self._device, self._alter = layout(module), device, alter
-        self._linears = {name: each for name, each in module.named_modules() if isinstance(each, PackedLinear)}
+        self._linears = {name: each for name, each in module.named_modules() if isinstance(each, QuantizedLinear)}
 
     def __getitem__(self, name: str) -> Tensor:
         block = self._blocks[name]
@@ -42,8 +42,8 @@ class SeededBlocks(Mapping[str, Tensor]):
             if attribute == "scale":
                 continue  # comes with its weight
             value = self._alter(self._value(entry.name, entry.shape))
-            kept_as = self._linears[owner].format if attribute == "weight" and owner in self._linears else None
-            parts = {attribute: value} if kept_as is None else quantize(value, kept_as)
+            weight_format = self._linears[owner].format if attribute == "weight" and owner in self._linears else None
+            parts = {attribute: value} if weight_format is None else quantize(value, weight_format)
             for part, values in parts.items():
                 views[f"{owner}.{part}"].copy_(values)
         return data
@@ -79,7 +79,7 @@ class Accuracy:
 
 def seeded(
     make: Callable[[], Any],
-    kept_as: Format,
+    weight_format: Format,
     dtype: torch.dtype,
     device: str,
     alter: Callable[[Tensor], Tensor] = lambda value: value,
@@ -87,7 +87,7 @@ def seeded(
     """A transformer whose weights all lie on the device."""
     with torch.device("meta"):
         module = make()
-    prepare(module, kept_as, dtype)
+    prepare(module, weight_format, dtype)
     transformer = Transformer(module, SeededBlocks(module, device, alter), device)
     transformer.place()
     return transformer

@@ -24,11 +24,11 @@ def stock(course: Course) -> Accuracy:
     return course.accuracy(seeded(SMALL, Format.BFLOAT16, torch.float32, "cpu", as_stock_keeps), torch.float32)
 
 
-@pytest.mark.parametrize(("kept_as", "step", "psnr_db"), [(Format.INT8, 0.03, 55), (Format.FLOAT8, 0.06, 45)])
+@pytest.mark.parametrize(("weight_format", "step", "psnr_db"), [(Format.INT8, 0.03, 55), (Format.FLOAT8, 0.06, 45)])
 def test_8_bits_stay_within_their_bounds_and_nearer_than_stock(
-    course: Course, stock: Accuracy, kept_as: Format, step: float, psnr_db: float
+    course: Course, stock: Accuracy, weight_format: Format, step: float, psnr_db: float
 ) -> None:
-    found = course.accuracy(seeded(SMALL, kept_as, torch.float32, "cpu"), torch.float32)
+    found = course.accuracy(seeded(SMALL, weight_format, torch.float32, "cpu"), torch.float32)
     assert 0 < found.worst_step < min(step, stock.worst_step)
     assert found.psnr_db > max(psnr_db, stock.psnr_db)
 

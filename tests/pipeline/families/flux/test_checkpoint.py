@@ -79,7 +79,7 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("is_offloaded", "device", "precision", "kept_as", "multiplies_8bit", "dtype"),
+    ("is_offloaded", "device", "precision", "weight_format", "uses_8bit_matmul", "dtype"),
     [
         (False, "cpu", "auto", "float32", False, torch.float32),
         (False, "cuda", "auto", "float32", False, torch.float32),
@@ -97,15 +97,19 @@ def test_arithmetic_follows_from_model_device_and_setting(
     is_offloaded: bool,
     device: str,
     precision: str,
-    kept_as: str,
-    multiplies_8bit: bool,
+    weight_format: str,
+    uses_8bit_matmul: bool,
     dtype: torch.dtype,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     speed = measured_card()
-    monkeypatch.setattr(checkpoint, "card_speed", lambda _models_dir: speed)
-    monkeypatch.setattr(checkpoint, "is_supported", lambda kept_as: kept_as is Format.INT8)
+    monkeypatch.setattr(checkpoint, "measure_gpu", lambda _models_dir: speed)
+    monkeypatch.setattr(checkpoint, "is_supported", lambda weight_format: weight_format is Format.INT8)
     found = choose_arithmetic(is_offloaded=is_offloaded, device=device, precision=precision, packed_dir=Path())
-    assert (found.kept_as, found.multiplies_8bit, found.dtype) == (Format(kept_as), multiplies_8bit, dtype)
+    assert (found.weight_format, found.uses_8bit_matmul, found.dtype) == (
+        Format(weight_format),
+        uses_8bit_matmul,
+        dtype,
+    )
     assert found.is_streamed is (is_offloaded and device == "cuda")
     assert (found.speed is not None) is found.is_streamed

@@ -40,7 +40,7 @@ from pipeline.families.flux.transformer import RETRIES, SHRINK_BYTES, Residency
 from pipeline.runtime import prompt_cache
 from pipeline.spec import ImageOptions, ImageSpec
 from pipeline.streaming import quantization
-from pipeline.streaming.block_ring import Ring
+from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.packed_cache import PackedFile
 from pipeline.streaming.quantization import Format
 from tests.pipeline.families.flux.random_flux import miniature_card
@@ -76,7 +76,12 @@ def streaming_engine(miniature_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
     shutil.copytree(miniature_dir, tmp_path, dirs_exist_ok=True)
     card = miniature_card(is_offloaded=True)
     arithmetic = Arithmetic(
-        kept_as=Format.INT8, multiplies_8bit=True, dtype=torch.float32, device="cpu", is_streamed=True, speed=SPEED
+        weight_format=Format.INT8,
+        uses_8bit_matmul=True,
+        dtype=torch.float32,
+        device="cpu",
+        is_streamed=True,
+        speed=SPEED,
     )
     monkeypatch.setattr(engine_module, "choose_arithmetic", lambda **_options: arithmetic)
     monkeypatch.setattr(engine_module, "room_bytes", lambda: 2**40)
@@ -476,15 +481,15 @@ def test_ring_that_finds_its_memory_taken_costs_nothing(
     def redraw() -> bytes:
         return streaming_engine.generate(spec, on_progress=ignore, should_stop=never, source=source).pixels
 
-    before, restore, calls = redraw(), Ring.restore, list[Ring]()
+    before, restore, calls = redraw(), BlockRing.restore, list[BlockRing]()
 
-    def fail_once(ring: Ring) -> None:
+    def fail_once(ring: BlockRing) -> None:
         calls.append(ring)
         if len(calls) == failing:
             raise torch.OutOfMemoryError("CUDA out of memory")
         restore(ring)
 
-    monkeypatch.setattr(Ring, "restore", fail_once)
+    monkeypatch.setattr(BlockRing, "restore", fail_once)
     assert redraw() == before
     assert len(calls) > failing or failing == 2
     assert redraw() == before
@@ -943,7 +948,9 @@ def test_readings_in_other_numbers_are_not_used(
 ) -> None:
     first, _ = restarted(streaming_engine, tmp_path / "prompts")
     draw(first, a_spec("a cat"))
-    other = dataclasses.replace(engine_module.choose_arithmetic(), kept_as=Format.BFLOAT16, multiplies_8bit=False)
+    other = dataclasses.replace(
+        engine_module.choose_arithmetic(), weight_format=Format.BFLOAT16, uses_8bit_matmul=False
+    )
     monkeypatch.setattr(engine_module, "choose_arithmetic", lambda **_options: other)
     again, read = restarted(streaming_engine, tmp_path / "prompts")
     draw(again, a_spec("a cat"))

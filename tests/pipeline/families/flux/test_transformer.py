@@ -30,9 +30,9 @@ from pipeline.families.flux import transformer as transformer_module
 from pipeline.families.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
 from pipeline.streaming import block_packing, packed_cache
 from pipeline.streaming.block_packing import ALIGN, block_of
-from pipeline.streaming.block_ring import Ring
-from pipeline.streaming.quantization import Format, PackedLinear
-from pipeline.streaming.streamed_module import Streamed
+from pipeline.streaming.block_ring import BlockRing
+from pipeline.streaming.quantization import Format, QuantizedLinear
+from pipeline.streaming.streamed_module import StreamedModule
 from tests.pipeline.families.flux.random_flux import Sizes, dit_shapes
 
 SCHEDULE = torch.tensor([1000.0, 800.0, 400.0])
@@ -50,9 +50,11 @@ def path(miniature_dir: Path) -> Path:
 @pytest.fixture
 def make(path: Path) -> Make:
     def make(
-        *, kept_as: Format = Format.FLOAT32, at: Path = path, cache: Path | None = None, placed: bool = True
+        *, weight_format: Format = Format.FLOAT32, at: Path = path, cache: Path | None = None, placed: bool = True
     ) -> Transformer:
-        transformer = Transformer.read([at], kept_as=kept_as, dtype=torch.float32, device="cpu", cache=cache)
+        transformer = Transformer.read(
+            [at], weight_format=weight_format, dtype=torch.float32, device="cpu", cache=cache
+        )
         if placed:
             transformer.place()
         return transformer
@@ -86,8 +88,8 @@ def run(transformer: Transformer, **changes: object) -> list[Tensor]:
     ]
 
 
-def ring_for(part: Streamed, slots: int) -> Ring:
-    return Ring(max(block.size for block in part.blocks.values()), slots, "cpu")
+def ring_for(part: StreamedModule, slots: int) -> BlockRing:
+    return BlockRing(max(block.size for block in part.blocks.values()), slots, "cpu")
 
 
 def equal(first: list[Tensor], second: list[Tensor]) -> bool:
@@ -109,17 +111,19 @@ def test_unquantized_transformer_computes_what_diffsynth_does(make: Make, exact:
     assert equal(run(make()), exact)
 
 
-@pytest.mark.parametrize(("kept_as", "bound"), [(Format.BFLOAT16, 0.01), (Format.FLOAT8, 0.08), (Format.INT8, 0.04)])
-def test_formats_stay_near(make: Make, exact: list[Tensor], kept_as: Format, bound: float) -> None:
-    for found, wanted in zip(run(make(kept_as=kept_as)), exact, strict=True):
+@pytest.mark.parametrize(
+    ("weight_format", "bound"), [(Format.BFLOAT16, 0.01), (Format.FLOAT8, 0.08), (Format.INT8, 0.04)]
+)
+def test_formats_stay_near(make: Make, exact: list[Tensor], weight_format: Format, bound: float) -> None:
+    for found, wanted in zip(run(make(weight_format=weight_format)), exact, strict=True):
         assert 0 < (found - wanted).norm() / wanted.norm() < bound
 
 
-@pytest.mark.parametrize("kept_as", list(Format))
+@pytest.mark.parametrize("weight_format", list(Format))
 @pytest.mark.parametrize("slots", [1, 2, 3])
 @pytest.mark.parametrize("resident", [[], ["blocks.1"], ["blocks.0", "single_blocks.1"]])
-def test_streaming_changes_nothing(make: Make, kept_as: Format, slots: int, resident: list[str]) -> None:
-    transformer = make(kept_as=kept_as)
+def test_streaming_changes_nothing(make: Make, weight_format: Format, slots: int, resident: list[str]) -> None:
+    transformer = make(weight_format=weight_format)
     whole = run(transformer)
     transformer.place(resident, ring=ring_for(transformer, slots))
     assert equal(run(transformer), whole)
@@ -207,8 +211,8 @@ def test_next_step_is_on_its_way_while_one_ends(make: Make, monkeypatch: pytest.
     run(transformer)  # after which the modulation is known
     transformer.place(["blocks.1"], ring=ring_for(transformer, 2))
     fed: list[object] = []
-    feed = Ring.feed
-    monkeypatch.setattr(Ring, "feed", lambda ring, blocks, user: fed.append(user) or feed(ring, blocks, user))
+    feed = BlockRing.feed
+    monkeypatch.setattr(BlockRing, "feed", lambda ring, blocks, user: fed.append(user) or feed(ring, blocks, user))
     for _ in range(2):
         run(transformer)
     assert fed == [transformer]
@@ -224,21 +228,21 @@ def test_every_block_runs_once_per_step(make: Make) -> None:
     assert ran == transformer.running * len(SCHEDULE)
 
 
-@pytest.mark.parametrize("kept_as", [Format.FLOAT8, Format.INT8])
+@pytest.mark.parametrize("weight_format", [Format.FLOAT8, Format.INT8])
 def test_modulation_unpacks_each_weight_once_for_all_steps(
-    make: Make, monkeypatch: pytest.MonkeyPatch, kept_as: Format
+    make: Make, monkeypatch: pytest.MonkeyPatch, weight_format: Format
 ) -> None:
-    transformer = make(kept_as=kept_as)
+    transformer = make(weight_format=weight_format)
     layers = [layer for block in transformer.predict._layers.values() for layer in block.values()]
-    unpacked: list[tuple[PackedLinear, Tensor]] = []
-    unpack = PackedLinear.unpacked
+    unpacked: list[tuple[QuantizedLinear, Tensor]] = []
+    unpack = QuantizedLinear.unpacked
 
-    def note(self: PackedLinear, rows: Tensor) -> Tensor:
+    def note(self: QuantizedLinear, rows: Tensor) -> Tensor:
         unpacked.append((self, rows))
         return unpack(self, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PackedLinear, "unpacked", note)
+        patch.setattr(QuantizedLinear, "unpacked", note)
         run(transformer)
     calls = [(layer, rows) for layer, rows in unpacked if layer in layers]
     assert [layer for layer, _ in calls] == layers
@@ -289,24 +293,24 @@ def test_packed_file_is_written_once_and_read_after_that(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "packed" / "flux.int8.safetensors"
-    whole = run(make(kept_as=Format.INT8))
-    assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
+    whole = run(make(weight_format=Format.INT8))
+    assert equal(run(make(weight_format=Format.INT8, cache=cache)), whole)
     assert {REST, "blocks.0"} < load_file(cache).keys()  # any tool can look inside
-    assert all(data.data_ptr() % ALIGN == 0 for data in make(kept_as=Format.INT8, cache=cache)._packed.values())
+    assert all(data.data_ptr() % ALIGN == 0 for data in make(weight_format=Format.INT8, cache=cache)._packed.values())
     monkeypatch.setattr(packed_cache, "write_packed", None)
-    assert equal(run(make(kept_as=Format.INT8, cache=cache)), whole)
+    assert equal(run(make(weight_format=Format.INT8, cache=cache)), whole)
 
 
 def test_packed_file_of_another_checkpoint_or_format_is_written_again(make: Make, path: Path, tmp_path: Path) -> None:
     cache, copy = tmp_path / "flux.safetensors", tmp_path / "copy.safetensors"
     copy.write_bytes(path.read_bytes())
-    make(at=copy, kept_as=Format.INT8, cache=cache)
+    make(at=copy, weight_format=Format.INT8, cache=cache)
     first = cache.read_bytes()
     os.utime(copy, (1, 1))
-    make(at=copy, kept_as=Format.INT8, cache=cache)
+    make(at=copy, weight_format=Format.INT8, cache=cache)
     second = cache.read_bytes()
     assert second != first and second[-1000:] == first[-1000:]
-    make(at=copy, kept_as=Format.FLOAT8, cache=cache)
+    make(at=copy, weight_format=Format.FLOAT8, cache=cache)
     assert cache.read_bytes()[-1000:] != first[-1000:]
 
 
@@ -496,8 +500,8 @@ def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, min
     exact = pool.fetch_model("flux_text_encoder_t5")
     ids = torch.randint(3, SIZES.t5_vocabulary, (1, 40), generator=torch.Generator().manual_seed(1))
 
-    def read(kept_as: Format) -> TextEncoder:
-        return TextEncoder.read(paths, kept_as=kept_as, dtype=torch.float32, device="cpu")
+    def read(weight_format: Format) -> TextEncoder:
+        return TextEncoder.read(paths, weight_format=weight_format, dtype=torch.float32, device="cpu")
 
     with torch.no_grad():
         wanted = exact(ids)
@@ -507,9 +511,11 @@ def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, min
         integers.place()
         found = integers.module(ids)
         assert 0 < (found - wanted).norm() / wanted.norm() < 0.08
-        transformer = make(kept_as=Format.INT8)
+        transformer = make(weight_format=Format.INT8)
         drawn = run(transformer)
-        ring = Ring(max(block.size for part in (transformer, integers) for block in part.blocks.values()), 2, "cpu")
+        ring = BlockRing(
+            max(block.size for part in (transformer, integers) for block in part.blocks.values()), 2, "cpu"
+        )
         transformer.place(["blocks.0"], ring=ring)
         integers.place([], ring=ring)
         for _ in range(2):  # by turns, as for pictures of different prompts
@@ -519,7 +525,7 @@ def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, min
 
 def test_wrong_bytes_in_a_slot_are_found_when_debugging(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="pipeline.streaming.block_ring")
-    transformer = make(kept_as=Format.INT8)
+    transformer = make(weight_format=Format.INT8)
     whole = run(transformer)
     ring = ring_for(transformer, 2)
     transformer.place([], ring=ring)
@@ -548,8 +554,8 @@ DRAWING_BYTES = (16 + 512) * BYTES_PER_TOKEN  # activations of a picture of 64 Ã
 
 def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, small_cards: None) -> None:
     paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
-    text_encoder = TextEncoder.read(paths, kept_as=Format.INT8, dtype=torch.float32, device="cpu")
-    transformer = make(kept_as=Format.INT8)
+    text_encoder = TextEncoder.read(paths, weight_format=Format.INT8, dtype=torch.float32, device="cpu")
+    transformer = make(weight_format=Format.INT8)
     whole = run(transformer)
     running = sum(transformer.blocks[name].size for name in transformer.running)
     passing = [block for name, block in transformer.blocks.items() if name != REST]
@@ -573,7 +579,7 @@ def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, small_c
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 2.0])
 def test_what_is_allocated_is_what_the_plan_says(make: Make, small_cards: None, share: float) -> None:
-    transformer = make(kept_as=Format.INT8, placed=False)
+    transformer = make(weight_format=Format.INT8, placed=False)
     residency = Residency(transformer, sizes=[(64, 64)])
     running = sum(transformer.blocks[name].size for name in transformer.running)
     largest = max(block.size for name, block in transformer.blocks.items() if name != REST)
@@ -598,7 +604,7 @@ def test_what_is_allocated_is_what_the_plan_says(make: Make, small_cards: None, 
 @pytest.fixture
 def roomy(make: Make, small_cards: None) -> Residency:
     """A transformer that stays on the card as a whole, just."""
-    transformer = make(kept_as=Format.INT8, placed=False)
+    transformer = make(weight_format=Format.INT8, placed=False)
     residency = Residency(transformer, sizes=[(64, 64)])
     residency.fit(DRAWING_BYTES + sum(block.size for block in transformer.blocks.values()) * 2)
     assert residency.plan is not None and residency.plan.streamed_bytes == 0
@@ -694,7 +700,7 @@ def test_pooled_text_encoder_passes_through_the_ring(miniature_dir: Path) -> Non
     vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
     pool.auto_load_model(str(paths[0]), vram_config=vram)
     ids = torch.arange(77)[None] % SIZES.clip_vocabulary
-    clip = PooledTextEncoder.read(paths, kept_as=Format.FLOAT32, dtype=torch.float32, device="cpu")
+    clip = PooledTextEncoder.read(paths, weight_format=Format.FLOAT32, dtype=torch.float32, device="cpu")
     with torch.no_grad():
         wanted, _ = pool.fetch_model("flux_text_encoder_clip")(ids)
         for _ in range(2):
@@ -706,7 +712,7 @@ def test_blocks_are_compiled_once_for_all_of_a_kind_sizes_and_slots(make: Make) 
     """Compiling takes half a minute, so another block, slot or size must not cause it again."""
     from torch._dynamo.testing import CompileCounterWithBackend
 
-    transformer = make(kept_as=Format.INT8)
+    transformer = make(weight_format=Format.INT8)
     text = {"prompt_emb": torch.ones(1, 512, SIZES.t5_dim), "text_ids": torch.zeros(1, 512, 3)}
     wide, high = ({"latents": torch.ones(1, 16, *sides), **text} for sides in ((12, 16), (20, 14)))
     small, large = run(transformer, **wide), run(transformer, **high)
@@ -746,7 +752,7 @@ def test_kernels_are_not_used_where_triton_went_away(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The card may have been measured before that."""
-    transformer = make(kept_as=Format.INT8)
+    transformer = make(weight_format=Format.INT8)
     before = run(transformer)
     monkeypatch.setitem(sys.modules, "pipeline.streaming.triton_int8", None)
     transformer.use_kernels(Tiles(128, 128, 128, 4, 3), fuses_rows=True)
@@ -760,11 +766,11 @@ def test_smaller_ring_is_gone_before_a_larger_one_comes(roomy: Residency, monkey
     assert smaller is not None and smaller.slots
     smaller.slot_bytes -= 1
 
-    def larger(*args: Any, **options: Any) -> Ring:
+    def larger(*args: Any, **options: Any) -> BlockRing:
         left.append(len(smaller.slots))
-        return Ring(*args, **options)
+        return BlockRing(*args, **options)
 
-    monkeypatch.setattr(transformer_module, "Ring", larger)
+    monkeypatch.setattr(transformer_module, "BlockRing", larger)
     roomy.plan = None
     roomy.fit(roomy._limit_bytes)
     assert left == [0]
@@ -775,7 +781,7 @@ def test_ring_that_was_replaced_while_it_was_lent_takes_no_memory(roomy: Residen
     lent = roomy._ring
     assert lent is not None
     with roomy.lend_ring():
-        roomy._ring = Ring(lent.slot_bytes + 256, 3, "cpu")
+        roomy._ring = BlockRing(lent.slot_bytes + 256, 3, "cpu")
     assert lent.slots == []
     assert len(roomy._ring.slots) == 3
 

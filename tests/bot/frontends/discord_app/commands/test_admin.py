@@ -11,7 +11,7 @@ from bot.jobs import JobStatus
 from bot.pause import Pause
 from bot.store.key_value_store import SettingStore
 from pipeline.device.memory_plan import make_plan
-from pipeline.device.runtime_estimate import Outlook
+from pipeline.device.runtime_estimate import RuntimeEstimate
 from tests.bot.frontends.discord_app.conftest import Stage
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
@@ -136,7 +136,7 @@ async def test_servers_that_the_operator_listed_may_stop_the_machine(
     stage: Stage, manager: Any, foreign: tuple[Any, Any]
 ) -> None:
     user, channel = foreign
-    stage.client.desk.gate._guilds = frozenset({int(stage.discord.guild.id), int(channel.guild.id)})
+    stage.client.context.access._guilds = frozenset({int(stage.discord.guild.id), int(channel.guild.id)})
     await told(await stage.discord.slash(user, channel, "admin pause", reason="night"))
     assert stage.service.paused == Pause.by_operator("night")
     await admin(stage, manager, "resume")
@@ -150,7 +150,7 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     assert "one step: not measured yet" in page and "Weights" not in page
     speed = measured_card()
     plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9 + 10**9, width=512, height=512)
-    stage.service._look_ahead = lambda: Outlook(kept_as="int8", speed=speed, plan=plan, step_s=0.3)
+    stage.service._look_ahead = lambda: RuntimeEstimate(weight_format="int8", speed=speed, plan=plan, step_s=0.3)
     page = await admin(stage, manager, "stats")
     kept, streamed = plan.resident_bytes / 1e9, plan.streamed_bytes / 1e9
     assert f"Weights: int8 · {kept:.1f} GB on the card · {streamed:.1f} GB streamed at every step, 12.5 GB/s" in page

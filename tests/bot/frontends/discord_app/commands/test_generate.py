@@ -195,7 +195,7 @@ async def test_only_allowed_channels_and_their_threads_draw(start: Start) -> Non
 
 async def test_only_allowed_servers_are_served(start: Start) -> None:
     async with start() as stage:
-        stage.client.desk.gate._guilds = frozenset({1})
+        stage.client.context.access._guilds = frozenset({1})
         use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
         assert "on this server" in (await use.wait(private)).content
 

@@ -203,7 +203,7 @@ class Untold:
     def __init__(self, *jobs: Job) -> None:
         self.jobs = list(jobs)
 
-    async def untold(self, _user: object) -> list[Job]:
+    async def undelivered(self, _user: object) -> list[Job]:
         return list(self.jobs)
 
     async def mark_told(self, job_ids: list[int]) -> None:
@@ -214,7 +214,7 @@ class Untold:
 def notes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Untold:
     """One picture that could not be delivered."""
     notes = Untold(a_job(id=77, status=JobStatus.DONE, delivery=Delivery.UNDELIVERABLE))
-    monkeypatch.setattr(stage.service, "untold", notes.untold)
+    monkeypatch.setattr(stage.service, "untold", notes.undelivered)
     monkeypatch.setattr(stage.service, "mark_told", notes.mark_told)
     return notes
 
