@@ -122,7 +122,7 @@ def engine(
     from rich.progress import Progress
 
     from bot.config import load_config
-    from pipeline.bench.report import describe_machine, time_engine
+    from pipeline.bench.engine_timing import describe_machine, time_systems
     from pipeline.device.gpu import look_at_gpu
 
     for names, known in ((system or [], SYSTEMS), (peer or [], PEERS), ([emulate] if emulate else [], EMULATIONS)):
@@ -166,7 +166,7 @@ def engine(
     )
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("timing", total=len(systems) * len(sides))
-        for measured in time_engine(systems, conditions, link_gb_s=report.machine.link_gb_s):
+        for measured in time_systems(systems, conditions, link_gb_s=report.machine.link_gb_s):
             if isinstance(measured, Timing):
                 report.timings.append(measured)
                 bars.advance(bar)

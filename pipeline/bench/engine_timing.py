@@ -32,6 +32,7 @@ from diffsynth.pipelines.flux_image import model_fn_flux_image
 from torch.profiler import ProfilerActivity, profile
 
 from pipeline.bench.baselines import STEPS
+from pipeline.bench.peak_memory import PeakMemory
 from pipeline.bench.random_weights import (
     FLUX1,
     Classes,
@@ -40,7 +41,7 @@ from pipeline.bench.random_weights import (
     stock_module,
     stock_pipeline,
 )
-from pipeline.bench.report import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, PeakMemory, Pictures, Timing
+from pipeline.bench.report import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, Pictures, Timing
 from pipeline.catalog.models import FLUX1_DEV
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB, Gpu
@@ -77,7 +78,7 @@ class Ready:
     floor_s: Callable[[int, float, float], float] | None = None  # of a side, a link in GB/s and a rate in TFLOP/s
 
 
-def describe(gpu: Gpu) -> Machine:
+def describe_machine(gpu: Gpu) -> Machine:
     """Look up versions and measure the link."""
     versions = {"CUDA": str(torch.version.cuda)}
     for package in PACKAGES:

@@ -1,23 +1,15 @@
-"""What `imagine-bot bench engine` measures, under which conditions, and the way to it. Torch is imported on demand."""
+"""What `imagine-bot bench engine` measures, and under which conditions. Plain data, no torch."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Event, Thread
-from typing import Final, Self
-
-import pynvml
-
-from pipeline.device.gpu import MIB, Gpu, find_device
+from typing import Final
 
 STOCK: Final = "stock"  # DiffSynth with its own recipe for small cards
 SYSTEMS: Final = ("int8", "float8", "bfloat16", STOCK)
 PEERS: Final = ("diffusers", "mmgp")  # not among our dependencies
 PICTURE_STEPS: Final = 20
-SAMPLE_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,64 +97,3 @@ class Pictures:
     peak_mib: int | None = None  # as in `Timing`
     host_mib: int | None = None  # of main memory that the process has after these pictures, page-locked included
     error: str | None = None  # why there are no figures
-
-
-def describe_machine(gpu: Gpu) -> Machine:
-    """Look up versions and measure the link. Takes some ten seconds."""
-    from pipeline.bench.engine_timing import describe
-
-    return describe(gpu)
-
-
-def time_engine(systems: Sequence[str], conditions: Conditions, *, link_gb_s: float) -> Iterator[Timing | Pictures]:
-    """Time FLUX.1 with random weights on the GPU; see `pipeline.bench.engine_timing`. Takes minutes."""
-    from pipeline.bench.engine_timing import time_systems
-
-    yield from time_systems(systems, conditions, link_gb_s=link_gb_s)
-
-
-class PeakMemory:
-    """The most of the card's memory that this process has at a time while inside `with`, whoever allocates it.
-
-    Make it before CUDA starts: where the driver does not count by process (containers, Windows), what all of them
-    have more than now is taken for ours.
-    """
-
-    def __init__(self) -> None:
-        pynvml.nvmlInit()
-        self._card = find_device()
-        self._before_bytes = self._used_bytes()
-        self._most_bytes = 0
-
-    @property
-    def mib(self) -> int:
-        """In MiB; of the last `with`."""
-        return self._most_bytes // MIB
-
-    def __enter__(self) -> Self:
-        self._most_bytes = 0
-        self._is_over = Event()
-        self._thread = Thread(target=self._watch, name="peak-memory", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_raised: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while True:
-            is_last = self._is_over.wait(SAMPLE_S)
-            self._most_bytes = max(self._most_bytes, self._own_bytes())
-            if is_last:
-                return
-
-    def _own_bytes(self) -> int:
-        with contextlib.suppress(pynvml.NVMLError):
-            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(self._card):
-                if process.pid == os.getpid() and process.usedGpuMemory is not None:
-                    return int(process.usedGpuMemory)
-        return self._used_bytes() - self._before_bytes
-
-    def _used_bytes(self) -> int:
-        return int(pynvml.nvmlDeviceGetMemoryInfo(self._card).used)

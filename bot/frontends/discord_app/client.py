@@ -25,7 +25,6 @@ from discord.http import Route
 from pydantic import SecretStr
 
 from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
-from bot.delivery.results import Frontend
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
@@ -78,9 +77,8 @@ class DiscordClient(discord.AutoShardedClient):
         self._settings = settings
         self._service = service
         self._has_been_ready = asyncio.Event()
-        reply = DiscordFrontend(self, service)
-        self.frontend: Frontend = reply
-        self.context = InteractionContext(service=service, reply=reply, access=AccessPolicy(config))
+        self.frontend = DiscordFrontend(self, service)
+        self.context = InteractionContext(service=service, access=AccessPolicy(config))
         self.tree = Tree(
             self,
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar, cast
 
 import discord
 
@@ -323,6 +323,15 @@ class DiscordFrontend:
     def _turn(self, channel_id: int) -> asyncio.Lock:
         """One edit per channel at a time: the library's count of what a rate limit leaves is exact only then."""
         return self._lock(f"channel {channel_id}")
+
+
+class _HasFrontend(Protocol):
+    frontend: DiscordFrontend
+
+
+def frontend_of(interaction: discord.Interaction) -> DiscordFrontend:
+    """The front end of the client that received the interaction."""
+    return cast("_HasFrontend", interaction.client).frontend
 
 
 def _final_card(

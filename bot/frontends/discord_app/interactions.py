@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import discord
 from discord import app_commands
@@ -24,12 +24,8 @@ from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
 from bot.jobs import Job, JobStatus, UserKey
 from bot.presentation.wording import Wording, wording_for
+from bot.requests.service import Service
 from pipeline.errors import InvalidSpec
-
-if TYPE_CHECKING:
-    from bot.frontends.discord_app.client import DiscordClient
-    from bot.frontends.discord_app.frontend import DiscordFrontend
-    from bot.requests.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +42,6 @@ class InteractionContext:
     """What every command and button needs."""
 
     service: Service
-    reply: DiscordFrontend
     access: AccessPolicy
     answering: set[asyncio.Task[Any]] = field(default_factory=set)  # those who were shown "thinking…" wait for them
 
@@ -56,9 +51,13 @@ class InteractionContext:
             await asyncio.wait(set(self.answering))
 
 
+class _HasContext(Protocol):
+    context: InteractionContext
+
+
 def context_of(interaction: discord.Interaction) -> InteractionContext:
     """The context of the client that received the interaction, for buttons, which Discord's library creates."""
-    return cast("DiscordClient", interaction.client).context
+    return cast("_HasContext", interaction.client).context
 
 
 def person(interaction: discord.Interaction) -> UserKey:

@@ -61,15 +61,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """What the machine room is asked for on a machine with a card; it answers `TIMINGS`."""
     asked: dict[str, object] = {}
 
-    def time_engine(systems: list[str], conditions: Conditions, **options: object) -> Iterator[Timing | Pictures]:
+    def time_systems(systems: list[str], conditions: Conditions, **options: object) -> Iterator[Timing | Pictures]:
         asked.update(systems=systems, conditions=conditions, **options)
         yield from TIMINGS
         if conditions.draws_pictures:
             yield from PICTURES
 
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: GPU)
-    monkeypatch.setattr("pipeline.bench.report.describe_machine", lambda _gpu: MACHINE)
-    monkeypatch.setattr("pipeline.bench.report.time_engine", time_engine)
+    monkeypatch.setattr("pipeline.bench.engine_timing.describe_machine", lambda _gpu: MACHINE)
+    monkeypatch.setattr("pipeline.bench.engine_timing.time_systems", time_systems)
     return asked
 
 
@@ -146,11 +146,11 @@ def test_engine_writes_figures_and_where_they_come_from(asked: dict[str, object]
 def test_what_was_timed_is_kept_if_the_rest_ends_badly(
     asked: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def time_engine(*_arguments: object, **_options: object) -> Iterator[Timing]:
+    def time_systems(*_arguments: object, **_options: object) -> Iterator[Timing]:
         yield TIMINGS[0]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.bench.report.time_engine", time_engine)
+    monkeypatch.setattr("pipeline.bench.engine_timing.time_systems", time_systems)
     figures = tmp_path / "figures.json"
     result = CliRunner().invoke(app, ["bench", "engine", "-o", str(figures)])
     assert result.exit_code != 0

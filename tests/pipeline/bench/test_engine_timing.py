@@ -18,8 +18,9 @@ from torch import nn
 
 from pipeline.bench.baselines import MMGP_ROOM_MIB
 from pipeline.bench.engine_timing import Ready, _apart, time_pictures, time_system, time_systems
+from pipeline.bench.peak_memory import PeakMemory
 from pipeline.bench.random_weights import Classes, RandomBlocks
-from pipeline.bench.report import EMULATIONS, STOCK, SYSTEMS, Conditions, PeakMemory, Pictures, Timing
+from pipeline.bench.report import EMULATIONS, STOCK, SYSTEMS, Conditions, Pictures, Timing
 from pipeline.demo.model import SmallClip, SmallDiT, SmallT5
 from pipeline.device.gpu import MIB
 from pipeline.engine import GeneratedImage

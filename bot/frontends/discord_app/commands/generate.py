@@ -14,7 +14,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import NotAccepting
-from bot.frontends.discord_app.frontend import Opened
+from bot.frontends.discord_app.frontend import Opened, frontend_of
 from bot.frontends.discord_app.interactions import InteractionContext, person, placeholder, promise_answer
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.translations import text
@@ -62,19 +62,19 @@ class Imagine:
         aspect: str | None = None,
     ) -> None:
         """Queue one picture. Discord checks the ranges; `submit` checks them again."""
-        context = self._context
+        context, frontend = self._context, frontend_of(interaction)
         context.access.check_channel(interaction)
         if not context.service.is_accepting:
             raise NotAccepting
         # Discord offers lists and ranges, but a client of one's own may send anything.
         options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps, aspect=aspect)
         promise_answer(interaction)
-        reply_to = context.reply.address(interaction)
+        reply_to = frontend.address(interaction)
         request = Request(
             user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}"
         )
         # The job may be claimed, even be done, before its card is there: progress and result wait here.
-        async with context.reply.opening(reply_to):
+        async with frontend.opening(reply_to):
             submitting = asyncio.ensure_future(context.service.submit(request))
             await asyncio.wait([submitting], timeout=ROW_FIRST_S)
             if submitting.done():
@@ -84,10 +84,10 @@ class Imagine:
                 async with placeholder(interaction) as message_id:
                     is_answered = True
                     job, standing = await submitting
-                    placed = context.reply.placed(reply_to, message_id)
-                    async with context.reply.opening(placed):
+                    placed = frontend.placed(reply_to, message_id)
+                    async with frontend.opening(placed):
                         job = await context.service.card_placed(job, placed)
-                        opened = await context.reply.open(interaction, job, standing)
+                        opened = await frontend.open(interaction, job, standing)
             except discord.HTTPException as error:
                 if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
                     with contextlib.suppress(Exception):

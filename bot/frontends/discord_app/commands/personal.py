@@ -19,7 +19,7 @@ from discord import app_commands
 from bot.errors import NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.discord_app import attachments, embeds
 from bot.frontends.discord_app.embeds import escape, finish, mention, relative, shorten
-from bot.frontends.discord_app.frontend import NOBODY
+from bot.frontends.discord_app.frontend import NOBODY, frontend_of
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
     cancel,
@@ -131,7 +131,7 @@ class PersonalCommands:
                 raise NotYourJob(job_id)
             if job.status is not JobStatus.DONE:
                 raise PictureNotReady(job_id)
-            upload = await _upload(context, job, interaction.guild)
+            upload = await _upload(interaction, job)
             if upload is None:
                 raise PicturePruned(job_id)
             locale = interaction.guild_locale or interaction.locale
@@ -141,7 +141,7 @@ class PersonalCommands:
                 wording,
                 picture=f"imagine-{job.id}.{upload.extension}",
                 shrunk_to=upload.format,
-                remarks=context.reply.remarks(job, wording),
+                remarks=frontend_of(interaction).remarks(job, wording),
             )
             await interaction.edit_original_response(
                 content=card.content,
@@ -302,7 +302,7 @@ async def _say_page(
         return
     page = jobs[:PAGE]
     shown = next((job for job in page if job.id == picked), page[0])
-    upload = await _upload(context, shown, interaction.guild)
+    upload = await _upload(interaction, shown)
     title = wording.say("history-search-title", search=search) if search else wording.say("history-title")
     embed = discord.Embed(title=title, description="\n".join(_lines(page, wording)))
     parts: dict[str, Any] = {"embed": embed}
@@ -352,10 +352,10 @@ def _lines(page: list[Job], wording: Wording) -> list[str]:
     ]
 
 
-async def _upload(context: InteractionContext, job: Job, guild: discord.Guild | None) -> attachments.Upload | None:
-    path = await context.service.image_file(job)
+async def _upload(interaction: discord.Interaction, job: Job) -> attachments.Upload | None:
+    path = await context_of(interaction).service.image_file(job)
     try:
-        return None if path is None else await context.reply.fit(path, guild.id if guild else None)
+        return None if path is None else await frontend_of(interaction).fit(path, interaction.guild_id)
     except OSError as error:
         log.warning("the picture of job %s cannot be read: %s", job.id, error)
         return None

@@ -53,7 +53,7 @@ async def done(bot: Bot, **prompt: str) -> Job:
 
 
 def reply(bot: Bot) -> DiscordFrontend:
-    return bot.client.context.reply
+    return bot.client.frontend
 
 
 async def test_card_that_takes_long_to_be_opened_holds_up_no_other(
