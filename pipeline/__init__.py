@@ -5,6 +5,7 @@
     errors.py        errors of this side, tree drawn on top
     config.py        PipelineConfig: model, paths, memory budget. Plain data.
     sealed_files.py  files kept to save time: read back as they were written, or made again. No torch.
+    partial_import.py  a library without parts of it that take seconds and are never used. No torch.
     catalog/         which models there are, where their files lie, and how they get here. No torch.
     images/          a person's picture → pixels to start from; pixels → PNG with the spec inside. No torch.
     device/          the GPU: what it is, what it was measured at, what fits, how long it takes. No torch.

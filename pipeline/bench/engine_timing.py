@@ -23,9 +23,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
-import pipeline.runtime.diffsynth_import  # noqa: F401 - before anything else of the library
-
-# isort: split
 import psutil
 import torch
 from diffsynth.pipelines.flux_image import model_fn_flux_image
@@ -48,10 +45,10 @@ from pipeline.device.gpu import MIB, Gpu
 from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import floor_seconds
 from pipeline.errors import GenerationFailed, OutOfMemory
-from pipeline.families.flux.checkpoint import silence_diffsynth
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.families.flux.transformer import Residency, random_inputs
 from pipeline.runtime.cuda_memory import hold_to, start_cuda, translate
+from pipeline.runtime.process_setup import silence_diffsynth
 from pipeline.spec import Aspect, ImageSpec
 from pipeline.streaming import autotune
 from pipeline.streaming.quantization import Format

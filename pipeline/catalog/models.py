@@ -6,7 +6,6 @@ until `create_engine` is called for a model that needs it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -227,18 +226,11 @@ def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None
 
             return FakeEngine(card)
         case "flux":
-            _limit_spinning()
+            from pipeline.runtime.process_setup import FLUX, prepare_process
+
+            prepare_process(FLUX)
             from pipeline.families.flux.engine import FluxEngine
 
             return FluxEngine(card, config, prompts_dir=prompts_dir)
         case _:
             raise AssertionError(card.family)
-
-
-def _limit_spinning() -> None:
-    """Tell GNU OpenMP, which reads this when torch is first imported, how long a waiting thread may spin.
-
-    By default long enough to burn whole time slices wherever another process wants a core: six steps of the demo
-    on two busy cores took 4 to 64 s. Sleeping after 3000 rounds: 2 s, and no slower on idle ones.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")

@@ -2,7 +2,7 @@
 
 DiffSynth finds out what a file is by a hash over its tensor names and shapes, looked up in a table;
 `register_layouts` adds models that it does not know. Everything is local: this file never lets it download.
-Its prints are silenced here. Must not know prompts or steps.
+Must not know prompts or steps.
 """
 
 from __future__ import annotations
@@ -14,13 +14,8 @@ from typing import Any, TypeVar
 
 import torch
 from diffsynth.configs import MODEL_CONFIGS
-from diffsynth.core.loader import config as diffsynth_config
-from diffsynth.core.vram import layers as diffsynth_layers
-from diffsynth.diffusion import base_pipeline as diffsynth_pipeline
-from diffsynth.models import model_loader as diffsynth_loader
 from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
@@ -28,12 +23,16 @@ from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
 from pipeline.device.gpu_profile import GpuProfile, packed_path
 from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.families.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
+from pipeline.runtime.process_setup import silence_diffsynth
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles, remember_prompts
+from pipeline.runtime.prompt_tokenizer import read_tokenizer
 from pipeline.streaming.autotune import is_supported, measure_gpu
 from pipeline.streaming.packed_cache import fingerprint
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.streamed_module import StreamedModule
 
+# The same bits, without transformers.
+_OWN_CLASSES = {"diffsynth.models.flux_text_encoder_t5.FluxTextEncoderT5": "pipeline.runtime.t5_encoder.T5Encoder"}
 _PARTS = {"clip": ["text_encoder_1"], "t5": ["text_encoder_2"], "vae": ["vae_decoder", "vae_encoder"]}
 S = TypeVar("S", bound=StreamedModule)
 
@@ -105,6 +104,8 @@ class Loaded:
 def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
     """Teach DiffSynth checkpoints that it does not know; again is harmless."""
     MODEL_CONFIGS.extend(dict(layout) for layout in layouts if layout not in MODEL_CONFIGS)
+    for config in MODEL_CONFIGS:
+        config["model_class"] = _OWN_CLASSES.get(config["model_class"], config["model_class"])
 
 
 def load_pipeline(
@@ -214,24 +215,7 @@ def assemble(
     else:
         transformer.place()
     pipe.model_fn = lambda **inputs: predict(schedule=pipe.scheduler.timesteps, **inputs)
-    # The class is read from the folder: CLIPTokenizer and T5Tokenizer for FLUX.1, as DiffSynth would take
-    # them, but the demo's word pieces belong to neither.
-    pipe.tokenizer_1, pipe.tokenizer_2 = (
-        AutoTokenizer.from_pretrained(folder, local_files_only=True) for folder in tokenizers
-    )
+    pipe.tokenizer_1, pipe.tokenizer_2 = map(read_tokenizer, tokenizers)
     prompts = remember_prompts(pipe, prompt_files)
     pipe.eval().requires_grad_(False)
     return Loaded(pipe=pipe, transformer=transformer, residency=residency, prompts=prompts)
-
-
-def silence_diffsynth() -> None:
-    """Shadow `print` in the modules of DiffSynth that we drive; it has no switch for it.
-
-    Only there: redirecting standard output would swallow what other threads print meanwhile.
-    """
-    for module in (diffsynth_config, diffsynth_layers, diffsynth_loader, diffsynth_pipeline):
-        module.print = _discard
-
-
-def _discard(*_values: object, **_options: object) -> None:
-    """Print nothing."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import shutil
 import time
 import traceback
@@ -18,9 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import pipeline.runtime.diffsynth_import  # noqa: F401 - before anything else of the library
-
-# isort: split
 import torch
 from diffsynth.pipelines.flux_image import FluxImagePipeline
 from PIL import Image
@@ -28,7 +24,6 @@ from PIL import Image
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import INSTALL_DRIVER, MIB, TorchBuild, find_gpu, judge_gpu, why_slow
-from pipeline.device.gpu_profile import is_writable
 from pipeline.device.memory_plan import (
     BYTES_PER_DECODED_PIXEL,
     EFFICIENCY,
@@ -51,6 +46,7 @@ from pipeline.families.flux.modulation import NotFinite
 from pipeline.families.flux.transformer import RETRIES, SHRINK_BYTES, Residency, Transformer
 from pipeline.runtime.cuda_memory import available_bytes, hold_to, room_bytes, start_cuda, total_mib, translate
 from pipeline.runtime.latent_preview import Previewer
+from pipeline.runtime.process_setup import COMPILERS, keep_compiled_in, use_threads
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.vae import in_tiles
 from pipeline.spec import ImageSpec
@@ -60,10 +56,8 @@ from pipeline.streaming.quantization import Format
 log = logging.getLogger(__name__)
 
 TOO_SLOW: Final = 3  # times what is planned
-COMPILERS: Final = ("torchinductor", "triton")
 ATTEMPTS: Final = 3  # at a picture whose weights turn out to be damaged
 POLL_S: Final = 0.2  # between looks whether to stop, while weights are checked
-_TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores that this process may use
 
 
 class FluxEngine:
@@ -103,7 +97,7 @@ class FluxEngine:
         if self._pipe is not None:
             return
         started_at = time.perf_counter()
-        torch.set_num_threads(self._config.cpu_threads or default_threads())
+        use_threads(self._config.cpu_threads)
         try:
             self._limit_bytes = self._config.limit_mib(total_mib() if self._device == "cuda" else 0) * MIB
             if self._device == "cuda":
@@ -499,14 +493,6 @@ class _Run:
         return time.perf_counter()
 
 
-def keep_compiled_in(packed_dir: Path) -> None:
-    """Let compiled code outlive the process, beside the packed weights; the system's temporary folder would lose it."""
-    if not is_writable(packed_dir):  # all has been packed before
-        return
-    for compiler in COMPILERS:
-        os.environ.setdefault(f"{compiler.upper()}_CACHE_DIR", str(packed_dir / compiler))
-
-
 def compile_blocks(transformer: Transformer, residency: Residency, packed_dir: Path) -> None:
     """Compile the blocks; where that fails with code that was kept, once more without it, since it may be damaged."""
     kept = [folder for compiler in COMPILERS if (folder := packed_dir / compiler).is_dir()]
@@ -534,11 +520,6 @@ def in_float32_on_the_cpu(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for tensor, data in zip(tensors, kept, strict=True):
             tensor.data = data
-
-
-def default_threads() -> int:
-    """All cores but one, which is the event loop's; both where there are only two."""
-    return _TORCH_THREADS - 1 if _TORCH_THREADS > 2 else _TORCH_THREADS
 
 
 def choose_device(setting: str, card: ModelCard) -> str:

@@ -22,6 +22,7 @@ from pipeline.device.memory_plan import LATENT_PX, TEXT_TOKENS, Plan, plan_block
 from pipeline.families.flux.modulation import PrecomputedModulation
 from pipeline.runtime.cuda_memory import start_cuda
 from pipeline.streaming.block_ring import BlockRing
+from pipeline.streaming.quantization import mark_constants
 from pipeline.streaming.streamed_module import StreamedModule
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Transformer(StreamedModule):
         if self.device != "cpu" and not has_triton():
             log.info("Triton is missing, so blocks are not compiled and pictures take longer")
             return False
+        mark_constants()
         blocks = [module for name, module in self.module.named_modules() if name in set(self.running)]
         options = REPEATABLE if backend == "inductor" else None
         compiled = {
