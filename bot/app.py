@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
@@ -34,7 +34,6 @@ from bot.delivery.results import DeliveryLoop
 from bot.errors import ExitCode, OperatorError, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.farewell import LEAST_S, Farewells
-from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
 from bot.requests.service import Service
@@ -53,6 +52,9 @@ from pipeline.catalog import files
 from pipeline.catalog.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import estimate_runtime
+
+if TYPE_CHECKING:
+    from bot.frontends.discord_app.client import DiscordClient
 
 log = logging.getLogger(__name__)
 
@@ -190,11 +192,15 @@ async def _serve(
             )
             delivery.add_frontend(console.frontend)
         if token is not None:
+            from bot.frontends.discord_app.client import (
+                DiscordClient,
+            )  # half a second that the page alone need not wait
+
             chat = await exits["leaving discord"].enter_async_context(
                 DiscordClient(config.discord, service=service, settings=settings)
             )
             delivery.add_frontend(chat.frontend)
-        drawing = asyncio.create_task(_load_and_draw(executor, card, worker, lag), name="the worker")
+        drawing = asyncio.create_task(_load_and_draw(executor, card, worker, lag, after=console), name="the worker")
         tasks += [
             drawing,
             asyncio.create_task(_deliver(chat, delivery), name="delivery"),
@@ -278,7 +284,11 @@ async def _close(executor: Executor, farewells: Farewells) -> None:
         farewells.is_hung = True
 
 
-async def _load_and_draw(executor: Executor, card: ModelCard, worker: Worker, lag: _LagProbe) -> None:
+async def _load_and_draw(
+    executor: Executor, card: ModelCard, worker: Worker, lag: _LagProbe, *, after: WebServer | None
+) -> None:
+    if after is not None:  # both imports want the interpreter for seconds, and the page is wanted first
+        await after.wait_until_built()
     started = time.monotonic()
     await executor.start(card.name)  # jobs may queue meanwhile
     log.info("%s is loaded after %.1f s", card.name, time.monotonic() - started)
