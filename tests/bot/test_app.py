@@ -228,6 +228,9 @@ class HangingPage:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.Event().wait()
 
+    async def wait_until_built(self) -> None:
+        """It is there at once."""
+
     async def run_until_closed(self) -> None:
         await asyncio.Event().wait()
 
