@@ -48,7 +48,7 @@ from pipeline.errors import GenerationFailed, OutOfMemory
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.families.flux.transformer import Residency, random_inputs
 from pipeline.runtime.cuda_memory import hold_to, start_cuda, translate
-from pipeline.runtime.process_setup import silence_diffsynth
+from pipeline.runtime.process_setup import set_environment, silence_diffsynth
 from pipeline.spec import Aspect, ImageSpec
 from pipeline.streaming import autotune
 from pipeline.streaming.quantization import Format
@@ -446,5 +446,6 @@ def _here(function: Callable[..., T], *arguments: Any) -> T:
 
 def _apart(function: Callable[..., T], *arguments: Any) -> T:
     """Call it in a fresh process."""
+    set_environment()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()

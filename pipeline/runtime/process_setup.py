@@ -15,7 +15,15 @@ from typing import Final
 from pipeline.device.gpu_profile import is_writable
 from pipeline.runtime.diffsynth_import import FLUX, import_diffsynth
 
-__all__ = ["COMPILERS", "FLUX", "keep_compiled_in", "prepare_process", "silence_diffsynth", "use_threads"]
+__all__ = [
+    "COMPILERS",
+    "FLUX",
+    "keep_compiled_in",
+    "prepare_process",
+    "set_environment",
+    "silence_diffsynth",
+    "use_threads",
+]
 
 ENVIRONMENT: Final = {
     # GNU OpenMP reads this when torch is first imported: how long a waiting thread may spin. By default long enough to
