@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
@@ -11,12 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import async_playwright, expect
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from bot.config import ConsoleConfig
 from bot.frontends.web.security import admission
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import Gate
@@ -24,6 +28,7 @@ from bot.frontends.web.security.origins import public_place
 from bot.frontends.web.server import WebServer
 from bot.frontends.web.starting_page import starting_page
 from bot.presentation.wording import LANGUAGES, wording_for
+from tests.bot.frontends.web.conftest import CHROMIUM_FLAGS
 
 EVENTS = Events(form=0, reuse=3, draw=6)
 Make = Callable[..., tuple[Gate, httpx.AsyncClient]]
@@ -151,8 +156,6 @@ class Slow:
     """A page that is built when a test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        import threading
-
         self.may_be_built = threading.Event()
         monkeypatch.setattr(WebServer, "_build", self._build)
 
@@ -163,8 +166,6 @@ class Slow:
 
 @pytest.fixture
 async def server(settings: Any, tmp_path: Any) -> AsyncIterator[WebServer]:
-    from bot.config import ConsoleConfig
-
     service: Any = SimpleNamespace(card=None, cards={}, is_accepting=True)
     config = ConsoleConfig(port=0)
     async with WebServer(config, None, service=service, settings=settings, data_dir=tmp_path, release="test") as server:
@@ -215,3 +216,24 @@ async def test_page_that_cannot_be_built_ends_the_service(server: WebServer, mon
     monkeypatch.setattr(WebServer, "_build", broken)
     with pytest.raises(RuntimeError, match="Gradio is broken"):
         await asyncio.wait_for(server.run_until_closed(), 20)
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+async def test_it_becomes_the_page_by_itself_in_a_browser(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch, has_scripts: bool
+) -> None:
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium is installed (Debian, Ubuntu: apt-get install chromium)")
+    slow = Slow(monkeypatch)
+    running = asyncio.create_task(server.run_until_closed())
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        page = await browser.new_page(locale="zh-CN", java_script_enabled=has_scripts)
+        await page.goto(server.url)
+        await expect(page.locator("main")).to_contain_text(wording_for("zh-CN").say("console-starting"))
+        slow.may_be_built.set()
+        await expect(page.locator("body")).to_have_text("gradio: /")
+        await browser.close()
+    running.cancel()
+    await asyncio.wait([running])
