@@ -137,7 +137,7 @@ def with_what_proxies_say(app: ASGIApp, *, may_have_proxy: bool) -> ASGIApp:
 
 
 class PageServer(uvicorn.Server):
-    """uvicorn, with connections that are bounded in number and time, and an app that comes to life meanwhile.
+    """uvicorn, with connections that are bounded in number and time, and an app that may come to life meanwhile.
 
     `live` builds it, and ends when the event that it is given is set.
     """
@@ -147,7 +147,7 @@ class PageServer(uvicorn.Server):
         config: uvicorn.Config,
         listening: socket.socket,
         connections: Connections,
-        live: Callable[[asyncio.Event], Coroutine[None, None, None]],
+        live: Callable[[asyncio.Event], Coroutine[None, None, None]] | None = None,
     ) -> None:
         super().__init__(config)
         self._listening = listening
@@ -160,7 +160,7 @@ class PageServer(uvicorn.Server):
         await super().startup(sockets=[])
         self._listening.setblocking(False)
         self._accepting = asyncio.create_task(self._connections.accept(self._listening, self._connection))
-        self._living = asyncio.create_task(self._live(self._is_over))
+        self._living = None if self._live is None else asyncio.create_task(self._live(self._is_over))
 
     def _connection(self) -> Connection:
         return Connection(
@@ -174,7 +174,7 @@ class PageServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections, ten times a second; whether to end."""
         for task in (self._accepting, self._living):
-            if task.done():
+            if task is not None and task.done():
                 task.result()  # raises: a page that accepts nobody is no page, nor is one that cannot be built
         if counter % 10 == 0:
             self._connections.sweep()
@@ -187,7 +187,10 @@ class PageServer(uvicorn.Server):
         self._listening.close()
         await super().shutdown(sockets)
         self._is_over.set()
-        await asyncio.wait([self._living])
+        if self._living is not None:
+            await asyncio.wait([self._living])
+            if (error := self._living.exception()) is not None:
+                log.error("the page did not end well: %s", type(error).__name__)
 
 
 class WebServer:
