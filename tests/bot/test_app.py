@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -353,3 +354,26 @@ def test_guard_ends_a_process_whose_loop_hangs() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], timeout=40, check=False)
     assert ended.returncode == ExitCode.ENGINE_DEAD
+
+
+@pytest.mark.parametrize("has_page", [True, False])
+async def test_engine_is_loaded_once_the_page_is_built(has_page: bool) -> None:
+    """Both imports want the interpreter for seconds."""
+    built, done = asyncio.Event(), []
+
+    async def start(model: str) -> None:
+        done.append(model)
+
+    async def work() -> None:
+        done.append("work")
+
+    executor, worker = cast("Any", SimpleNamespace(start=start)), cast("Any", SimpleNamespace(run=work))
+    lag, page = cast("Any", SimpleNamespace(report=str)), cast("Any", SimpleNamespace(wait_until_built=built.wait))
+    after = page if has_page else None
+    task = asyncio.create_task(app._load_and_draw(executor, find_model("fake"), worker, lag, after=after))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert done == ([] if has_page else ["fake", "work"])
+    built.set()
+    await task
+    assert done == ["fake", "work"]
