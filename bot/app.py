@@ -19,7 +19,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -200,7 +200,12 @@ async def _serve(
                 DiscordClient(config.discord, service=service, settings=settings)
             )
             delivery.add_frontend(chat.frontend)
-        drawing = asyncio.create_task(_load_and_draw(executor, card, worker, lag, after=console), name="the worker")
+        drawing = asyncio.create_task(
+            _load_and_draw(
+                executor, card, worker, lag, after=None if console is None else console.wait_until_built, stop=stop
+            ),
+            name="the worker",
+        )
         tasks += [
             drawing,
             asyncio.create_task(_deliver(chat, delivery), name="delivery"),
@@ -285,16 +290,35 @@ async def _close(executor: Executor, farewells: Farewells) -> None:
 
 
 async def _load_and_draw(
-    executor: Executor, card: ModelCard, worker: Worker, lag: _LagProbe, *, after: WebServer | None
+    executor: Executor,
+    card: ModelCard,
+    worker: Worker,
+    lag: _LagProbe,
+    *,
+    after: Callable[[], Coroutine[None, None, None]] | None,
+    stop: asyncio.Event,
 ) -> None:
-    if after is not None:  # both imports want the interpreter for seconds, and the page is wanted first
-        await after.wait_until_built()
+    # The imports of page and engine both want the interpreter for seconds, and the page is wanted first.
+    if after is not None and not await _ends_before(stop, after):
+        return
     started = time.monotonic()
     await executor.start(card.name)  # jobs may queue meanwhile
     log.info("%s is loaded after %.1f s", card.name, time.monotonic() - started)
     lag.report("while loading")
     await worker.run()
     lag.report("while serving")
+
+
+async def _ends_before(stop: asyncio.Event, wait: Callable[[], Coroutine[None, None, None]]) -> bool:
+    """Wait for something, or for the stop; whether it was not the stop."""
+    tasks = [asyncio.create_task(wait()), asyncio.create_task(stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return not stop.is_set()
 
 
 async def _deliver(chat: DiscordClient | None, delivery: DeliveryLoop) -> None:

@@ -361,6 +361,9 @@ async def test_engine_is_loaded_once_the_page_is_built(has_page: bool) -> None:
     """Both imports want the interpreter for seconds."""
     built, done = asyncio.Event(), []
 
+    async def wait() -> None:
+        await built.wait()
+
     async def start(model: str) -> None:
         done.append(model)
 
@@ -368,12 +371,24 @@ async def test_engine_is_loaded_once_the_page_is_built(has_page: bool) -> None:
         done.append("work")
 
     executor, worker = cast("Any", SimpleNamespace(start=start)), cast("Any", SimpleNamespace(run=work))
-    lag, page = cast("Any", SimpleNamespace(report=str)), cast("Any", SimpleNamespace(wait_until_built=built.wait))
-    after = page if has_page else None
-    task = asyncio.create_task(app._load_and_draw(executor, find_model("fake"), worker, lag, after=after))
+    lag, after, stop = cast("Any", SimpleNamespace(report=str)), wait if has_page else None, asyncio.Event()
+    task = asyncio.create_task(app._load_and_draw(executor, find_model("fake"), worker, lag, after=after, stop=stop))
     for _ in range(5):
         await asyncio.sleep(0)
     assert done == ([] if has_page else ["fake", "work"])
     built.set()
     await task
     assert done == ["fake", "work"]
+
+
+async def test_stop_while_the_page_is_built_loads_no_engine() -> None:
+    stop = asyncio.Event()
+    nobody = cast("Any", SimpleNamespace())
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(app._load_and_draw(nobody, find_model("fake"), nobody, nobody, after=wait, stop=stop))
+    await asyncio.sleep(0)
+    stop.set()
+    await asyncio.wait_for(task, 5)
