@@ -43,9 +43,9 @@ from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.worker_pool import Worker
 from bot.store.database import Database, unusable
-from bot.store.horizon import Horizon
+from bot.store.horizon import DAY_S, Horizon
 from bot.store.image_store import ImageStore
-from bot.store.job_store import DAY_S, JobStore
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.turns import take_turns
 from pipeline import EngineDead, ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel

@@ -13,7 +13,6 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 from bot.pause import Pause
 from pipeline import ImageOptions, ImageSpec, Progress
@@ -31,16 +30,7 @@ class JobStatus(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing can happen to the job any more."""
-        return not LEGAL_MOVES[self]
-
-
-LEGAL_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
-    JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}),
-    JobStatus.DONE: frozenset(),
-    JobStatus.FAILED: frozenset(),
-    JobStatus.CANCELLED: frozenset(),
-}
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 class Delivery(StrEnum):

@@ -24,8 +24,9 @@ from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.scheduling import limits
 from bot.scheduling.job_queue import Clock, JobQueue
+from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
-from bot.store.job_store import DAY_S, JobStore
+from bot.store.job_store import JobStore
 from pipeline.catalog.models import ModelCard
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.device.gpu import MIB

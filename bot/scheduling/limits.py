@@ -5,13 +5,10 @@ The insert in `store/jobstore.py` decides; these functions say afterwards which 
 
 from __future__ import annotations
 
-from typing import Final
-
 from bot.config import LimitsConfig
 from bot.errors import CoolingDown, DailyLimit, JobTooLarge, QueueFull, Refusal, TooManyJobs
+from bot.store.horizon import DAY_S
 from pipeline import ImageSpec
-
-DAY_S: Final = 86_400
 
 
 def check_size(spec: ImageSpec, limits: LimitsConfig) -> None:

@@ -21,9 +21,9 @@ from bot.config import LimitsConfig
 from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
 from bot.store import spec_codec
 from bot.store.database import Database
+from bot.store.horizon import DAY_S
 from pipeline import ImageSpec
 
-DAY_S: Final = 86_400
 MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
 FAIRNESS_WINDOW_S: Final = 3600
 SEARCHED: Final = 50_000  # pictures of one person: 15 ms

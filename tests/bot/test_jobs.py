@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bot.config import LimitsConfig
 from bot.jobs import (
-    LEGAL_MOVES,
     Delivery,
     FailureCode,
     Job,
@@ -30,6 +29,13 @@ from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageOptions, ImageSpec
 
 T = TypeVar("T")
+LEGAL_MOVES = {
+    JobStatus.QUEUED: {JobStatus.RUNNING, JobStatus.CANCELLED},
+    JobStatus.RUNNING: {JobStatus.QUEUED, JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED},
+    JobStatus.DONE: set(),
+    JobStatus.FAILED: set(),
+    JobStatus.CANCELLED: set(),
+}
 NOW = 1_800_000_000
 MAX_ATTEMPTS = 2
 SPEC = ImageSpec(prompt="x", seed=1, steps=1, width=64, height=64, guidance=1.0, cfg_scale=1.0, model="fake")

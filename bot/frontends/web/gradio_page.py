@@ -25,7 +25,8 @@ from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
-from bot.frontends.web.uploads import BadUpload, Uploads
+from bot.frontends.web.security.refused import RequestRefused
+from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, wording_for
 from pipeline.catalog.models import DEMO, ModelCard
@@ -333,7 +334,7 @@ async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, roo
         return None
     try:
         name = await uploads.put(asker, picture)
-    except BadUpload:
+    except RequestRefused:
         return None
     return {
         "path": name,

@@ -21,7 +21,8 @@ from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
 from bot.frontends.web.security.gate import Handler
-from bot.frontends.web.uploads import KINDS, BadUpload, Uploads
+from bot.frontends.web.security.refused import RequestRefused
+from bot.frontends.web.uploads import KINDS, Uploads
 from pipeline.errors import InvalidSpec
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
     async def upload(request: Request) -> Response:
         try:
             name = await uploads.receive(visitor(request, secret), request.headers, request.stream())
-        except BadUpload as bad:
+        except RequestRefused as bad:
             return PlainTextResponse(bad.text, status_code=bad.status)
         return JSONResponse([name])  # what the browser hands back in the form, as Gradio's page expects it
 
