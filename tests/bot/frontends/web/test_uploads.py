@@ -222,11 +222,11 @@ async def test_file_that_somebody_deleted_is_gone(uploads: Uploads) -> None:
 async def test_disk_that_is_full_while_a_file_arrives_is_a_sentence_and_leaves_nothing(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
 ) -> None:
-    def create(path: Path) -> IO[bytes]:
+    def create(path: Path, *, mode: int) -> IO[bytes]:
         path.symlink_to("/dev/full")
         return path.open("wb")
 
-    monkeypatch.setattr(uploads_module, "create_private", create)
+    monkeypatch.setattr(uploads_module, "create", create)
     with pytest.raises(RequestRefused, match="cannot be stored") as raised:
         await send(uploads, ANN, form(bytes(2 * piece_bytes)), piece_bytes=piece_bytes)
     assert raised.value.status == 507 and not uploads._used_bytes
