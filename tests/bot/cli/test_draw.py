@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from bot import __main__ as cli
+from bot.cli import draw as cli
 from bot.cli.fetch_progress import ProgressLines
 from bot.errors import AlreadyRunning, ExitCode
 from pipeline.catalog import files
