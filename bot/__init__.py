@@ -10,7 +10,7 @@ scheduling/     the bounded queue over the job table, the worker, limits, order 
 executors/      where engines run; thread.py is the one thread crossing
 store/          SQLite and the image files; all SQL of the project
 presentation/   every sentence a person reads, in English and Chinese
-config.py       TOML and environment → frozen sections, one per part
+config/         TOML and environment → frozen sections, one per part
 logs.py         how lines look, the job id on each; redaction.py takes secrets and prompts out
 farewell.py     ends parts within their time, none skipped because another failed
 jobs.py         the nouns: Request, Job, JobStatus, ReplyTo, QueueStatus, StopSignal. Pure.
