@@ -1,8 +1,8 @@
 """Everything that takes requests, waits, remembers and answers. Asynchronous; knows people, never a tensor.
 
-__main__.py     the command line
+__main__.py     the list of commands
 app.py          builds every part and owns start and stop order; the only file that knows all parts
-cli/            what belongs to single commands
+cli/            one file per command
 frontends/      discord_app/ is the only folder that may import discord, web/ the only one that may import gradio
 requests/       the one door for front ends: submit, cancel, look, pause
 delivery/       results and status messages to their front ends; the Frontend protocol
@@ -15,6 +15,7 @@ logs.py         how lines look, the job id on each; redaction.py takes secrets a
 farewell.py     ends parts within their time, none skipped because another failed
 jobs.py         the nouns: Request, Job, JobStatus, ReplyTo, QueueStatus, StopSignal. Pure.
 errors.py       errors of this side, tree drawn on top; exit codes
+findings.py     what every part's `preflight` returns and `check` prints. Pure.
 text_files.py   files that somebody wrote by hand, in whatever encoding
 deadline.py     how long anything may still wait once the service stops
 turns.py        loops that nothing from outside may end

@@ -23,6 +23,7 @@ from PIL import Image
 
 log = logging.getLogger(__name__)
 
+IMAGES_FOLDER: Final = "images"  # in the data folder
 TRIAL_BYTES: Final = 2**20
 SOURCES: Final = "sources"
 _KEY: Final = re.compile(r"[0-9a-f]{64}")  # `ImageSpec.source`
