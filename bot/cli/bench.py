@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bot.cli.help_format import Command
+from bot.cli.help_format import Command, Group
 from pipeline.bench.report import (
     EMULATIONS,
     PEERS,
@@ -53,7 +53,7 @@ COLUMNS: Final = (
 PICTURE_COLUMNS: Final = ("system", "side", "s, new prompt", "s, known prompt", "peak MiB", "host MiB", "× stock")
 PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
 
-app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Measure this machine.")
 
 
 @app.callback()

@@ -1,23 +1,149 @@
-"""How commands show themselves in `--help`: as manuals do. Knows no command."""
+"""How `--help` shows commands: boxes, columns and colours. Knows no command.
+
+Typer's own help looks the same, but imports rich with Markdown and tracebacks for it, which takes as long as everything
+else that `--help` does. Here it is plain text; `typer.echo` takes the colours out where nobody sees them.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
 
-from typer.core import TyperCommand
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+BOX: Final = "╭─╮│╰╯"
+ASCII_BOX: Final = "+-+|++"
+LEAST_WIDTH: Final = 50
+LEAST_HELP: Final = 24  # characters for the last column, even if the box is wider than the terminal then
+GAP: Final = "  "
+# Colours of columns: what a command or an argument is called, `--long`, `-s`, `--no-long`, the type, the explanation.
+NAME: Final = {"fg": "cyan", "bold": True}
+SHORT: Final = {"fg": "green", "bold": True}
+NEGATIVE: Final = {"fg": "magenta", "bold": True}
+TYPE: Final = {"fg": "yellow", "bold": True}
+REQUIRED: Final = {"fg": "red"}
+PLAIN: Final[dict[str, Any]] = {}
+
+Row = tuple[str, ...]
+Style = dict[str, Any]
 
 
 class Command(TyperCommand):
-    """A command whose usage line has no braces around arguments, and whose switches name no type."""
+    """A command whose usage line has no braces around arguments."""
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # click's own types, under changing names
         """The words after the command's name: `PROMPT`, `[MODEL]`."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
-    def get_params(self, ctx: Any) -> Any:  # click's own types, which typer carries under changing names
-        """What it takes; `--force <bool>` would read as if a word had to follow."""
-        params = super().get_params(ctx)
-        for param in params:
-            if getattr(param, "is_flag", False):
-                param.metavar = ""
-        return params
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of this command."""
+        formatter.write(help_text(self, ctx))
+
+
+class Group(TyperGroup):
+    """A command that has commands."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write what there is."""
+        formatter.write(help_text(self, ctx))
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """`--help`, which is off before a command's name: typer would import pydantic to convert a value of None."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.default = False
+        return option
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help if nothing is asked for, as `no_args_is_help` says."""
+        if not args and self.no_args_is_help:
+            typer.echo(ctx.get_help())
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+
+def help_text(command: TyperCommand | TyperGroup, ctx: Any) -> str:
+    """Usage, what it does, and a box each for arguments, options and commands."""
+    width = max(LEAST_WIDTH, shutil.get_terminal_size().columns)
+    usage, _, pieces = command.get_usage(ctx).partition(" ")
+    parts = ["", f" {_styled(usage, TYPE)} {_styled(pieces, {'bold': True})}", ""]
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        parts += [*(f" {line}" for line in textwrap.wrap(paragraph, width - 2)), ""]
+    params = [param for param in command.get_params(ctx) if not getattr(param, "hidden", False)]
+    arguments = [_argument_row(param, ctx) for param in params if param.param_type_name == "argument"]
+    options = [_option_row(param, ctx) for param in params if param.param_type_name == "option"]
+    parts += _box("Arguments", arguments, (REQUIRED, NAME, TYPE, PLAIN), width)
+    parts += _box("Options", options, (NAME, SHORT, NEGATIVE, TYPE, PLAIN), width)
+    if isinstance(command, TyperGroup):
+        commands = [command.get_command(ctx, name) for name in command.list_commands(ctx)]
+        rows = [(each.name or "", each.help or "") for each in commands if each is not None and not each.hidden]
+        parts += _box("Commands", rows, (NAME, PLAIN), width)
+    return "\n".join(parts)
+
+
+def _argument_row(param: Any, ctx: Any) -> Row:
+    names, text = param.get_help_record(ctx)
+    name, _, kind = names.partition(" ")
+    return "*" if param.required else "", name, kind, text
+
+
+def _option_row(param: Any, ctx: Any) -> Row:
+    names, text = param.get_help_record(ctx)
+    kind = " ".join(word for word in names.split() if not word.startswith(("-", "/")))
+    long = [name for name in param.opts if name.startswith("--")]
+    short = [name for name in param.opts if not name.startswith("--")]
+    return ",".join(long), ",".join(short), ",".join(param.secondary_opts), kind, text
+
+
+def _box(title: str, rows: Sequence[Row], styles: Sequence[Style], width: int) -> list[str]:
+    """A box with a line for each row, or more if its last cell is long; nothing if there are no rows."""
+    used = [number for number in range(len(styles)) if any(row[number] for row in rows)]
+    if not used:
+        return []
+    left, line, right, wall, low_left, low_right = _corners()
+    border = partial(_styled, style={"dim": True})
+    widths = [max(len(row[number]) for row in rows) for number in used[:-1]]
+    others = sum(widths) + len(GAP) * len(widths) + 4
+    width = max(width, others + LEAST_HELP)
+    widths.append(width - others)
+    lines = [border(f"{left}{line} {title} ".ljust(width - 1, line) + right)]
+    for row in rows:
+        cells = [
+            textwrap.wrap(row[number], wide, break_on_hyphens=False) for number, wide in zip(used, widths, strict=True)
+        ]
+        for height in range(max(map(len, cells))):
+            texts = [
+                (cell[height] if height < len(cell) else "").ljust(wide)
+                for cell, wide in zip(cells, widths, strict=True)
+            ]
+            shown = GAP.join(_styled(text, styles[number]) for text, number in zip(texts, used, strict=True))
+            lines.append(f"{border(wall)} {shown} {border(wall)}")
+    lines.append(border(low_left + line * (width - 2) + low_right))
+    return lines
+
+
+def _corners() -> str:
+    """What boxes are drawn with, which not every terminal can show."""
+    try:
+        BOX.encode(sys.stdout.encoding or "ascii")
+    except UnicodeError:
+        return ASCII_BOX
+    return BOX
+
+
+def _styled(text: str, style: Style) -> str:
+    """Text in a style; explanations show options in their colour."""
+    if "NO_COLOR" in os.environ or os.environ.get("TERM") in {"dumb", "unknown"}:
+        return text
+    if style is PLAIN:
+        return re.sub(r"(?<!\S)--[\w-]+", lambda found: _styled(found[0], NAME), text)
+    bare = text.rstrip()
+    return typer.style(bare, **style) + text[len(bare) :] if bare else text

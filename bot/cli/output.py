@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 
 import typer
-from typer.core import TyperGroup
 
+from bot.cli.help_format import Group
 from bot.errors import ExitCode, OperatorError
 from pipeline.errors import (
     DiskFull,
@@ -54,7 +54,7 @@ ConfigPath = Annotated[
 ]
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """All commands; every expected error leaves here as a clear message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:  # click's own types, which typer carries under changing names

@@ -46,18 +46,17 @@ def in_shell(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def on_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def on_terminal(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The program with a terminal of its own, as a person would start it."""
     import pty
 
     ours, theirs = pty.openpty()
-    environs = {**environment(), "COLUMNS": "100", "TERM": "xterm"}
     process = subprocess.Popen(
         [*COMMAND, *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environs,
+        env={**environment(), "COLUMNS": "100", "TERM": "xterm", **variables},
         start_new_session=True,
         # A shell that runs the tests in the background has them ignore Ctrl-C, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
