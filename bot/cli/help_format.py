@@ -14,13 +14,14 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-BOX: Final = "╭─╮│╰╯"
-ASCII_BOX: Final = "+-+|++"
+BOX: Final = ("╭", "─", "╮", "│", "╰", "╯")
+ASCII_BOX: Final = ("+", "-", "+", "|", "+", "+")
 LEAST_WIDTH: Final = 50
 LEAST_HELP: Final = 24  # characters for the last column, even if the box is wider than the terminal then
 GAP: Final = "  "
@@ -119,21 +120,20 @@ def _box(title: str, rows: Sequence[Row], styles: Sequence[Style], width: int) -
         cells = [
             textwrap.wrap(row[number], wide, break_on_hyphens=False) for number, wide in zip(used, widths, strict=True)
         ]
-        for height in range(max(map(len, cells))):
-            texts = [
-                (cell[height] if height < len(cell) else "").ljust(wide)
-                for cell, wide in zip(cells, widths, strict=True)
+        for texts in zip_longest(*cells, fillvalue=""):
+            shown = [
+                _styled(text.ljust(wide), styles[number])
+                for text, wide, number in zip(texts, widths, used, strict=True)
             ]
-            shown = GAP.join(_styled(text, styles[number]) for text, number in zip(texts, used, strict=True))
-            lines.append(f"{border(wall)} {shown} {border(wall)}")
+            lines.append(f"{border(wall)} {GAP.join(shown)} {border(wall)}")
     lines.append(border(low_left + line * (width - 2) + low_right))
     return lines
 
 
-def _corners() -> str:
+def _corners() -> tuple[str, str, str, str, str, str]:
     """What boxes are drawn with, which not every terminal can show."""
     try:
-        BOX.encode(sys.stdout.encoding or "ascii")
+        "".join(BOX).encode(sys.stdout.encoding or "ascii")
     except UnicodeError:
         return ASCII_BOX
     return BOX

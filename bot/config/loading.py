@@ -84,6 +84,11 @@ def near_misses(environ: Mapping[str, str]) -> list[str]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    """What a file sets; pydantic-settings' own reader passes over a missing file, and waits for a pipe.
+
+    Raises:
+        ConfigError
+    """
     try:
         content = read_file(path, most_bytes=MAX_CONFIG_BYTES)
         if len(content) > MAX_CONFIG_BYTES:

@@ -169,7 +169,7 @@ def test_fetch_without_a_terminal_says_how_far_it_is_every_ten_seconds() -> None
 
 @pytest.mark.parametrize("theirs", ["", "http://theirs:1"])
 @pytest.mark.parametrize(("mine", "used"), [("", "{}"), ("http://mine:2", "http://mine:2")], ids=["none", "one"])
-def test_fetch_goes_through_the_proxy_of_the_config_else_of_theenvironment(
+def test_fetch_goes_through_the_proxy_of_the_config_else_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, theirs: str, mine: str, used: str
 ) -> None:
     """As Discord is reached."""
