@@ -1,4 +1,4 @@
-"""The entry of the `imagine-bot` script and of `python -m bot`: the list of commands. What they do is in `bot/cli/`."""
+"""The entry of the `imagine-bot` script and of `python -m bot`: the list of commands in `bot/cli/`."""
 
 from __future__ import annotations
 

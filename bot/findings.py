@@ -1,6 +1,6 @@
-"""What a look at one part of the setup brings, a line each: `check` prints them. Pure; knows no part.
+"""Findings: the lines that `check` prints about the setup. Pure; knows no part.
 
-Every part that a start needs has a `preflight` of its own, which returns findings and starts nothing.
+Every part that a start needs has a `preflight` module, which returns findings and starts nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Mark(Enum):
-    """How a finding is to be taken."""
+    """The severity of a finding."""
 
     OK = "✔"
     NOTE = "•"  # worth knowing, nothing to do
@@ -28,15 +28,15 @@ class Finding:
 
 
 def ok(topic: str, text: str, way_out: str = "") -> Finding:
-    """Something is as it should be."""
+    """Return a finding that something is in place."""
     return Finding(Mark.OK, topic, text, way_out)
 
 
 def note(topic: str, text: str, way_out: str = "") -> Finding:
-    """Something works, but perhaps not as the operator expects."""
+    """Return a finding that something works, but perhaps not as the operator expects."""
     return Finding(Mark.NOTE, topic, text, way_out)
 
 
 def problem(topic: str, text: str, way_out: str) -> Finding:
-    """Something that has to be mended first."""
+    """Return a finding that something must be fixed before a start."""
     return Finding(Mark.PROBLEM, topic, text, way_out)

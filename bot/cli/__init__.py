@@ -1,4 +1,4 @@
-"""The command line: one file per command, each of which reads arguments and has the parts do the work.
+"""The command line: one file per command. A command reads arguments and calls the parts that do the work.
 
 run.py             `run`: the service
 draw.py            `draw`: one picture without Discord

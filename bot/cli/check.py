@@ -1,6 +1,6 @@
-"""`imagine-bot check`: what every part finds about its own setup, in the order of a start, without starting anything.
+"""`imagine-bot check`: prints what the parts find about their setup, in the order of a start. Starts nothing.
 
-What is looked at is the parts' business: each has a `preflight`. Writes nothing that lasts and may run beside a
+Each part has its own `preflight`; this module only collects and prints. Leaves no files behind, and may run beside a
 running bot.
 """
 
@@ -23,7 +23,7 @@ def check(
     config_path: ConfigPath = None,
     is_offline: Annotated[bool, typer.Option("--offline", help="Do not ask Discord.")] = False,
 ) -> None:
-    """Look whether everything is in place: config, token, database, disk, card, model, Discord."""
+    """Check whether everything is in place: config, token, database, disk, GPU, model, Discord."""
     import asyncio
 
     problems = asyncio.run(_check(config_path, is_offline=is_offline))
@@ -34,7 +34,7 @@ def check(
 
 
 async def _check(config_path: Path | None, *, is_offline: bool) -> int:
-    """Print findings as they are made; how many are problems."""
+    """Print findings as they arrive. Returns the number of problems."""
     from bot.findings import Mark
     from bot.logs import redacted
 
@@ -48,9 +48,9 @@ async def _check(config_path: Path | None, *, is_offline: bool) -> int:
 
 
 async def examine(config_path: Path | None, *, is_offline: bool) -> AsyncIterator[Finding]:
-    """Look at everything in the order of a start; findings come as they are made.
+    """Run every `preflight` in the order of a start and yield its findings.
 
-    A config that cannot be read ends the page: nothing else could be judged. Discord is asked last, and not
+    A config that cannot be read ends the check, because everything else depends on it. Discord is asked last, and not
     at all if `is_offline`.
     """
     import asyncio

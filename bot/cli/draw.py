@@ -1,6 +1,6 @@
 """`imagine-bot draw`: one picture without Discord, database or queue, saved as a PNG.
 
-Checks everything that can be checked before the seconds that importing torch takes.
+Checks everything that can be checked first, because importing torch takes seconds.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def draw(
         source = fitted.tobytes()
     path = png_path(output, spec.prompt, spec.seed)
     if flaws := files.missing(card, config.pipeline.models_dir):
-        raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # at once, not after importing torch
+        raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # now rather than after importing torch
     demand_means(card, config.pipeline)
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
@@ -97,11 +97,11 @@ def draw(
 
 
 def png_path(output: Path | None, prompt: str, seed: int) -> Path:
-    """Where the picture goes: `output`, or a name made of prompt and seed in it or here. Checked before drawing."""
+    """Return where the picture goes: `output`, or a name made of prompt and seed. Checked before drawing."""
     try:
         path = _png_path(output, prompt, seed)
         path.exists()
-    except OSError as error:  # of a name that is too long, say
+    except OSError as error:  # for example, the name is too long
         fail(f"{output} cannot be written: {error.strerror}; choose another with -o", ExitCode.USAGE)
     return path
 
@@ -129,7 +129,7 @@ def _png_path(output: Path | None, prompt: str, seed: int) -> Path:
 
 
 def read_upload(path: Path) -> bytes:
-    """The picture file to start from, or one byte more of it than it may have."""
+    """Read the init image, at most one byte more than is allowed."""
     from bot.text_files import read_file
     from pipeline.images.init_image import MAX_SOURCE_BYTES
 
@@ -140,7 +140,7 @@ def read_upload(path: Path) -> bytes:
 
 
 def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
-    """Write a file and return its path; beside an older one of that name (`-2`, `-3` …) unless forced."""
+    """Write a file and return its path. Unless forced, an existing file is kept and the new one gets `-2`, `-3` …"""
     places = itertools.chain([path], (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in itertools.count(2)))
     for place in places:
         try:
@@ -155,7 +155,7 @@ def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
 
 
 def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
-    """Say what the model cannot read of the prompt, in every language, since it is in another one than expected."""
+    """Warn, in every language, about parts of the prompt that the model cannot read."""
     from bot.presentation.wording import LANGUAGES, wording_for
     from pipeline.catalog.models import unread_of
 
@@ -218,7 +218,7 @@ def _show_picture(image: GeneratedImage, path: Path, *, source: Path | None) -> 
 
 
 def peak_resident_mib() -> int | None:
-    """The most memory this process has had, where the system tells (not on Windows)."""
+    """Return the peak memory of this process; None if the system does not report it (Windows)."""
     if sys.platform == "win32":
         return None
     import resource

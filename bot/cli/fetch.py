@@ -1,6 +1,6 @@
-"""`imagine-bot fetch`: the files of a model, and their weights made ready for this GPU if somebody wants that now.
+"""`imagine-bot fetch`: downloads the files of a model, and packs its weights for this GPU on request.
 
-Fetching itself is `pipeline/catalog/download.py`; how far it is, `fetch_progress.py` shows.
+The download itself is in `pipeline/catalog/download.py`, its progress display in `fetch_progress.py`.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def fetch(
 
 
 def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:
-    """Load a model once, which packs its weights and compiles its code for this graphics card."""
+    """Load a model once, which packs its weights and compiles its code for this GPU."""
     from pipeline.catalog.models import create_engine
     from pipeline.device.gpu_profile import PACKED_GB
 
     cost = f"{PACKED_GB} GB of disk, some minutes"
     if is_wanted is None:
-        is_wanted = can_ask() and typer.confirm(f"Pack the weights for this card now ({cost})?", default=True)
+        is_wanted = can_ask() and typer.confirm(f"Pack the weights for this GPU now ({cost})?", default=True)
     if not is_wanted:
         say("•", f"its weights are packed when it is first used: {cost}", style="yellow", on_stderr=False)
         return
@@ -88,5 +88,5 @@ def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None)
 
 
 def can_ask() -> bool:
-    """Whether somebody sits at the terminal."""
+    """Return whether standard input is a terminal."""
     return sys.stdin.isatty()

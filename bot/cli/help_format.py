@@ -1,7 +1,7 @@
-"""How `--help` shows commands: boxes, columns and colours. Knows no command.
+"""The layout of `--help`: boxes, columns and colours. Knows no command.
 
-Typer's own help looks the same, but imports rich with Markdown and tracebacks for it, which takes as long as everything
-else that `--help` does. Here it is plain text; `typer.echo` takes the colours out where nobody sees them.
+Typer's own help looks the same, but imports rich with Markdown and tracebacks, which takes longer than everything else
+that `--help` does. This module produces plain text; `typer.echo` removes the colours if the output is no terminal.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typer.core import TyperCommand, TyperGroup
 BOX: Final = ("╭", "─", "╮", "│", "╰", "╯")
 ASCII_BOX: Final = ("+", "-", "+", "|", "+", "+")
 LEAST_WIDTH: Final = 50
-LEAST_HELP: Final = 24  # characters for the last column, even if the box is wider than the terminal then
+LEAST_HELP: Final = 24  # characters for the last column, even if that makes the box wider than the terminal
 GAP: Final = "  "
-# Colours of columns: what a command or an argument is called, `--long`, `-s`, `--no-long`, the type, the explanation.
+# Styles of columns: names and `--long`, `-s`, `--no-long`, types, the mark of what is required, explanations.
 NAME: Final = {"fg": "cyan", "bold": True}
 SHORT: Final = {"fg": "green", "bold": True}
 NEGATIVE: Final = {"fg": "magenta", "bold": True}
@@ -38,33 +38,33 @@ Style = dict[str, Any]
 
 
 class Command(TyperCommand):
-    """A command whose usage line has no braces around arguments."""
+    """A command with this help, and a usage line without braces around arguments."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # click's own types, under changing names
-        """The words after the command's name: `PROMPT`, `[MODEL]`."""
+        """Return the words after the command's name: `PROMPT`, `[MODEL]`."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help of this command."""
+        """Write the help into click's formatter."""
         formatter.write(help_text(self, ctx))
 
 
 class Group(TyperGroup):
-    """A command that has commands."""
+    """A group of commands with this help."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write what there is."""
+        """Write the help into click's formatter."""
         formatter.write(help_text(self, ctx))
 
     def get_help_option(self, ctx: Any) -> Any:
-        """`--help`, which is off before a command's name: typer would import pydantic to convert a value of None."""
+        """Return `--help`, switched off by default: to convert None instead, typer would import pydantic."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.default = False
         return option
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Show the help if nothing is asked for, as `no_args_is_help` says."""
+        """Parse, or show the help if there are no arguments. Typer itself would import rich to show nothing else."""
         if not args and self.no_args_is_help:
             typer.echo(ctx.get_help())
             ctx.exit(2)
@@ -72,7 +72,7 @@ class Group(TyperGroup):
 
 
 def help_text(command: TyperCommand | TyperGroup, ctx: Any) -> str:
-    """Usage, what it does, and a box each for arguments, options and commands."""
+    """Return usage, description, and a box each for arguments, options and commands."""
     width = max(LEAST_WIDTH, shutil.get_terminal_size().columns)
     usage, _, pieces = command.get_usage(ctx).partition(" ")
     parts = ["", f" {_styled(usage, TYPE)} {_styled(pieces, {'bold': True})}", ""]
@@ -105,7 +105,7 @@ def _option_row(param: Any, ctx: Any) -> Row:
 
 
 def _box(title: str, rows: Sequence[Row], styles: Sequence[Style], width: int) -> list[str]:
-    """A box with a line for each row, or more if its last cell is long; nothing if there are no rows."""
+    """Return the lines of a box; none if there are no rows. Columns without text are left out."""
     used = [number for number in range(len(styles)) if any(row[number] for row in rows)]
     if not used:
         return []
@@ -131,7 +131,7 @@ def _box(title: str, rows: Sequence[Row], styles: Sequence[Style], width: int) -
 
 
 def _corners() -> tuple[str, str, str, str, str, str]:
-    """What boxes are drawn with, which not every terminal can show."""
+    """Return the characters of boxes that standard output can show."""
     try:
         "".join(BOX).encode(sys.stdout.encoding or "ascii")
     except UnicodeError:
@@ -140,7 +140,7 @@ def _corners() -> tuple[str, str, str, str, str, str]:
 
 
 def _styled(text: str, style: Style) -> str:
-    """Text in a style; explanations show options in their colour."""
+    """Style a text; in explanations, only the options it names."""
     if "NO_COLOR" in os.environ or os.environ.get("TERM") in {"dumb", "unknown"}:
         return text
     if style is PLAIN:

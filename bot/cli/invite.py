@@ -1,4 +1,4 @@
-"""`imagine-bot invite`: the link that puts the bot on a server. What it asks for, the Discord front end knows."""
+"""`imagine-bot invite`: prints the link that puts the bot on a server. The Discord front end builds it."""
 
 from __future__ import annotations
 

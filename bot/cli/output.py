@@ -1,6 +1,6 @@
-"""What the commands share: lines for people, every expected error as a clear message and an exit code, the last flush.
+"""What the commands share: output for people, errors as messages and exit codes, the end of the process.
 
-Knows no command. Everything heavy is imported when it is needed, so that `--help` answers at once.
+Knows no command. Heavy modules are imported inside functions, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "imagine-bot"
 MIB: Final = 2**20
-THREAD_GRACE_S: Final = 1.0  # after which a thread that still draws or loads is left to the system
+THREAD_GRACE_S: Final = 1.0  # to wait for a thread that still draws or loads; then the process ends without it
 PUT_ASIDE: Final = "not deleted, but put aside, since it differed from the hub's"
-# What a write to a full, failing or read-only place brings: standard output may be one.
+# Errors of writing to a full, failing or read-only place, such as a redirected standard output.
 UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE})
 ConfigPath = Annotated[
     Path | None,
@@ -55,7 +55,7 @@ ConfigPath = Annotated[
 
 
 class Commands(Group):
-    """All commands; every expected error leaves here as a clear message and an exit code."""
+    """All commands; turns every expected error into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:  # click's own types, which typer carries under changing names
         """Run a command."""
@@ -71,7 +71,7 @@ class Commands(Group):
 
 
 def run_to_exit(app: Callable[[], object]) -> Never:
-    """Run a command line and end the process with its exit code, whatever happened and whatever still runs."""
+    """Run a command line and end the process with its exit code, even if threads are still running."""
     _ready_streams()
     code: int = ExitCode.OK
     try:
@@ -95,19 +95,19 @@ def run_to_exit(app: Callable[[], object]) -> Never:
 
 
 def _ready_streams() -> None:
-    """Have standard streams that take any text, even if whoever started the program closed them."""
+    """Make standard streams accept any text, and replace those that were closed before the start."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
-        if stream is None:  # in this order each gets its own number back, which no database then has by accident
+        if stream is None:  # in this order each gets its own file descriptor back, which a database might get otherwise
             stream = Path(os.devnull).open("w" if number else "r", encoding="utf-8")  # noqa: SIM115 - until the end
             setattr(sys, name, stream)
         if number and isinstance(stream, io.TextIOWrapper):
-            # A service's log file on Windows is not UTF-8, and a prompt may hold anything.
+            # On Windows a redirected log is not UTF-8 by default, and a prompt may contain anything.
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def _flushed(code: int) -> int:
-    """Write what is left for the standard streams; the exit code, which is another if that cannot be done."""
+    """Flush the standard streams. Returns the exit code: `code`, or FAILED if flushing failed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -115,27 +115,27 @@ def _flushed(code: int) -> int:
             if code != ExitCode.FAILED:
                 _say_unwritable(error)
             code = code or ExitCode.FAILED
-            with contextlib.suppress(OSError):  # Python flushes once more when it ends
+            with contextlib.suppress(OSError):  # because Python flushes once more at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
 
 
 def _say_unwritable(error: OSError) -> None:
-    """Say that output went nowhere, if anybody can still read it; a reader that went away wanted no more."""
+    """Report that output was lost, unless the reader closed the pipe: it wanted no more."""
     with contextlib.suppress(OSError):
         if not isinstance(error, BrokenPipeError):
             say("✘", f"the output cannot be written: {error.strerror}", style="bold red")
 
 
 def release() -> str:
-    """Name and version of this program, as pictures and `--version` carry it."""
+    """Return the name and version of this program, as shown by `--version` and stored in pictures."""
     from importlib.metadata import version
 
     return f"{PROGRAM} {version(PROGRAM)}"
 
 
 def fail(text: str, code: ExitCode) -> Never:
-    """Say what is wrong on standard error and leave with `code`."""
+    """Print an error on standard error and exit with `code`."""
     from bot.logs import redacted
 
     say("✘", redacted(text), style="bold red")
@@ -143,7 +143,7 @@ def fail(text: str, code: ExitCode) -> Never:
 
 
 def say(mark: str, text: str = "", *, style: str, on_stderr: bool = True) -> None:
-    """Print a coloured mark and plain text; square brackets in it are section names, not markup."""
+    """Print a coloured mark and plain text. Square brackets are section names, not markup."""
     from rich.console import Console
     from rich.text import Text
 
@@ -152,7 +152,7 @@ def say(mark: str, text: str = "", *, style: str, on_stderr: bool = True) -> Non
 
 
 def explained(error: PipelineError) -> tuple[str, ExitCode]:
-    """What went wrong in the machine room, with the way out, and the exit code for it."""
+    """Return the message for a pipeline error, with the way out, and the exit code."""
     match error:
         case InvalidSpec(field="prompt", reason="is empty"):
             return "the prompt is empty: write what to draw", ExitCode.USAGE
@@ -194,7 +194,7 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
 
 
 def progress_bars(*columns: ProgressColumn) -> ProgressBars:
-    """Bars on standard error that vanish when done; nothing at all where nobody can see them."""
+    """Return bars on standard error that vanish when done, and that show nothing if it is no terminal."""
     from rich.console import Console
     from rich.progress import Progress as ProgressBars
 

@@ -3,7 +3,8 @@
 sections.py     what can be set, with defaults and bounds
 loading.py      `load_config`: file and environment, all problems at once
 credentials.py  the bot token, the page's password, the proxy
-messages.py     how a problem reads
+messages.py     the wording of problems
+preflight.py    what `check` reports about the config
 
 `config.example.toml` is its documentation. Importing this package reads nothing; `load_config` does.
 """

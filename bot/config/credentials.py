@@ -1,6 +1,6 @@
-"""The bot token, the page's password and the proxy: from the environment, from files of their own, never from the TOML.
+"""The bot token, the page's password and the proxy. Secrets come from the environment or from files of their own.
 
-What a file of a secret holds is never shown, not even in an error.
+The content of a secret file is never shown, not even in an error.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ QUOTES: Final = ('""', "''", "``", "“”", "‘’", "<>")
 
 
 def load_token(config: DiscordConfig) -> SecretStr | None:
-    """The bot token from the environment, else from `discord.token_file`; None if neither is set.
+    """Return the bot token from the environment, else from `discord.token_file`; None if neither is set.
 
-    What people copy along with it is taken off: quotes, `Bot `, `DISCORD_TOKEN=`.
+    Removes what people copy along with it: quotes, `Bot `, `DISCORD_TOKEN=`.
 
     Raises:
         ConfigError: the file cannot be read, is empty, or holds more than a token.
@@ -49,7 +49,7 @@ def load_token(config: DiscordConfig) -> SecretStr | None:
 
 
 def load_password(config: ConsoleConfig) -> SecretStr | None:
-    """The password of the page from the config or the environment, else from `console.password_file`; None if unset.
+    """Return the page's password from config or environment, else from `console.password_file`; None if unset.
 
     Quotes in the file belong to it.
 
@@ -68,7 +68,7 @@ def load_password(config: ConsoleConfig) -> SecretStr | None:
 
 
 def proxy_of(config: DiscordConfig) -> str | None:
-    """The proxy that Discord is reached through: the config's, else the environment's, as `curl` would take it."""
+    """Return the proxy for Discord: from the config, else from the environment by the rules of `curl`."""
     if config.proxy is not None:
         return config.proxy
     address = urlsplit(config.api_url)
@@ -84,20 +84,20 @@ def proxy_of(config: DiscordConfig) -> str | None:
 
 
 def without_credentials(address: str) -> str:
-    """An address to be shown."""
+    """Return an address without user name and password, for display."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _checked_token(token: str, place: str, *, way_out: str) -> SecretStr:
-    """What no header of a request can hold, like a line break, is told here, not by a traceback of the first one."""
+    """Reject characters that no HTTP header can hold, such as line breaks, before the first request fails on them."""
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigError([f"{place} holds characters that no token has"], way_out=way_out)
     return SecretStr(token)
 
 
 def _bare_token(text: str) -> str:
-    """A token without what is copied along with it, in whatever order."""
+    """Return a token without what was copied along with it, in any order."""
     text = text.strip("\ufeff \t\r\n")
     while True:
         bare = re.sub(rf"^(?:export\s+)?{TOKEN_ENV}\s*[=:]\s*|^Bot\s+", "", text, flags=re.IGNORECASE)
@@ -110,7 +110,7 @@ def _bare_token(text: str) -> str:
 
 
 def _read_secret(path: Path, key: str, *, way_out: str) -> str:
-    """The one line of text that a file holds, however an editor has encoded it; what it holds is never shown."""
+    """Return the single line of a secret file, in any common encoding. Errors never show its content."""
 
     def flaw(what: str) -> ConfigError:
         return ConfigError([f"{key}: {what}"], way_out=way_out)
@@ -137,7 +137,7 @@ def _read_secret(path: Path, key: str, *, way_out: str) -> str:
 
 
 def _decoded(content: bytes) -> str | None:
-    """UTF-8, or UTF-16 as Windows' editors and PowerShell write it; None if it is neither."""
+    """Decode UTF-8, or UTF-16 as Windows editors and PowerShell write it. Returns None if it is neither."""
     encoding = "utf-8-sig"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"

@@ -1,6 +1,6 @@
-"""Reads the config: TOML, then the environment → `Config`; every problem in it is found at once.
+"""Reads the config: TOML, then the environment → `Config`. Finds all problems at once.
 
-`messages.py` says what a problem is; `credentials.py` reads what is secret.
+`messages.py` words the problems; `credentials.py` reads the secrets.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from pipeline.errors import HomeUnknown
 
 CONFIG_NAME: Final = "config.toml"
 MAX_CONFIG_BYTES: Final = 1024 * 1024
-# Kinds of errors where pydantic would otherwise take "3" or true for a number, "no" or 0 for false.
+# Errors that only strict validation reports: otherwise "3" or true is accepted as a number, "no" or 0 as false.
 TYPES_OF_TOML: Final = ("int_type", "float_type", "bool_type")
 
 
 def default_config_paths() -> tuple[Path, Path]:
-    """Where a config file is looked for: the working folder, then the user's config folder."""
+    """Return where a config file is looked for: the working folder, then the user's config folder."""
     try:
         users = Path(platformdirs.user_config_dir("imagine-bot", appauthor=False))
     except (RuntimeError, KeyError, OSError):  # without a home folder there is none for the config either
@@ -71,9 +71,9 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
 
 
 def near_misses(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like ours and set nothing, since two underscores go before section and key; a line each.
+    """Return a line for each variable that looks like ours but lacks the two underscores before section and key.
 
-    No reason to refuse the start: they may belong to whatever starts the program.
+    Such variables do not stop the start, because they may belong to another program.
     """
     stem = ENV_PREFIX.rstrip("_")
     return [
@@ -84,7 +84,7 @@ def near_misses(environ: Mapping[str, str]) -> list[str]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    """What a file sets; pydantic-settings' own reader passes over a missing file, and waits for a pipe.
+    """Parse a config file. The reader of pydantic-settings would skip a missing file and wait for a pipe.
 
     Raises:
         ConfigError
@@ -112,9 +112,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str]:
-    """A line about every number or switch in the file that is of another type, and thereby none in `values` any more.
+    """Remove numbers and switches of the wrong type from `values`. Returns a line about each.
 
-    The environment has text only, so its values are converted, and win: what it sets is not looked at here.
+    Keys that the environment sets are skipped: its values win, and are converted from text.
     """
     problems = []
     for name, section in _sections().items():
@@ -138,7 +138,7 @@ def _problem(details: ErrorDetails, path: Path | None) -> str:
 
 
 def _json(value: object) -> str:
-    """JSON of what TOML gave.
+    """Return parsed TOML as JSON.
 
     Raises:
         OverflowError: with a number of more digits than Python writes.
@@ -169,13 +169,13 @@ def _known_keys(place: tuple[str, ...]) -> list[str]:
 
 
 def _env_name(*place: str) -> str | None:
-    """The variable that sets this section or key, as it is written in the environment; None if there is none."""
+    """Return the name of the variable that sets this section or key, as spelled in the environment; None if unset."""
     wanted = (ENV_PREFIX + "__".join(place)).upper()
     return next((name for name in os.environ if name.upper() == wanted), None)
 
 
 def _unknown_env_keys(environ: Mapping[str, str]) -> list[str]:
-    """Overrides that pydantic-settings would silently ignore: a section that does not exist."""
+    """Return a line about each variable that names no section or no key; pydantic-settings would ignore it."""
     problems = []
     for name in environ:
         if not name.upper().startswith(ENV_PREFIX):

@@ -1,6 +1,6 @@
-"""How a problem of the config reads: where it is, what is wrong, what was meant. Pure words, in English.
+"""The wording of config problems: where, what is wrong, what was probably meant. English only.
 
-Knows no section and reads nothing: names of keys come in as parameters.
+Pure: knows no section and reads nothing. Names of keys come in as parameters.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ TOKENS_STAY_OUT: Final = (
     f"tokens never belong into this file: set {TOKEN_ENV}, or write it into a file of its own and name that in "
     "[discord] token_file"
 )
-SECRET_KEYS: Final = ("password", "proxy")  # an address may hold a password
+SECRET_KEYS: Final = ("password", "proxy")  # the address of a proxy may contain a password
 TOO_DEEP: Final = "brackets are nested thousands deep, or a number has thousands of digits"
 KEYS_EXPLAINED: Final = "config.example.toml explains every key"
 SHOWN_CHARS: Final = 100
-# What pydantic's kinds of errors mean to somebody who writes TOML.
+# Pydantic's error types in the terms of TOML.
 PLAIN: Final = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -41,7 +41,7 @@ PLAIN: Final = {
 
 
 def problem_line(details: ErrorDetails, *, source: str, known: Sequence[str]) -> str:
-    """Say where one validation error is, what is wrong, what was meant.
+    """Return one line about a validation error: where it is, what is wrong, what was probably meant.
 
     Args:
         source: the file or the variable that the value came from.
@@ -61,13 +61,13 @@ def problem_line(details: ErrorDetails, *, source: str, known: Sequence[str]) ->
 
 
 def did_you_mean(key: str, known: Sequence[str]) -> str:
-    """End of a sentence about an unknown name: the nearest known one, or all of them."""
+    """Return the end of a sentence about an unknown name: the nearest known one, or all of them."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
 def _in_plain_words(details: ErrorDetails) -> str:
-    """What a value must be, in the words of a config file rather than of pydantic."""
+    """Return what a value must be, in terms of a config file rather than of pydantic."""
     bounds = details.get("ctx", {})
     match details["type"]:
         case "greater_than_equal":
@@ -83,7 +83,7 @@ def _in_plain_words(details: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    """The value as the operator wrote it, unless it is a token that landed in the wrong place."""
+    """Return the value as written, unless it is a token in the wrong place."""
     if isinstance(value, str) and looks_like_token(SecretStr(value)):
         return "this token"
     text = str(value).lower() if isinstance(value, bool) else repr(value)
@@ -91,5 +91,5 @@ def _shown(value: object) -> str:
 
 
 def looks_like_token(token: SecretStr) -> bool:
-    """Whether the text has the three dotted parts of a Discord bot token."""
+    """Return whether the text has the three dotted parts of a Discord bot token."""
     return re.fullmatch(r"[\w-]{20,}\.[\w-]{4,}\.[\w-]{20,}", token.get_secret_value()) is not None

@@ -1,4 +1,4 @@
-"""Is the config readable, and does every variable that looks like ours set something."""
+"""What `check` reports about the config: its problems, and variables that look like ours but set nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.findings import Finding, note, ok, problem
 
 
 def preflight(path: Path | None) -> tuple[Config | None, list[Finding]]:
-    """Read the config as a start would; None if it has problems."""
+    """Read the config as a start would. Returns None for it if there are problems."""
     try:
         config, found = load_config(path)
     except ConfigError as error:

@@ -28,7 +28,7 @@ ROOT_PATH: Final = (
 
 
 def default_data_dir() -> Path:
-    """Database and pictures when the config names no folder: the user's data folder."""
+    """Return the user's data folder, for database and pictures if the config names none."""
     return user_data_dir()
 
 
@@ -36,7 +36,7 @@ def _is_http(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # its port is none, or its brackets are not closed
+    except ValueError:  # the port is no number, or a bracket is not closed
         return False
 
 
@@ -107,7 +107,7 @@ class ConsoleConfig(Section):
     people_per_address: int = Field(5, ge=1, le=10_000, description="one address may have as much as so many people")
 
     def url(self, port: int) -> str:
-        """What a browser opens; `port` is the one that was taken, since the configured one may be 0."""
+        """Return the address for a browser. `port` is the port in use, since the configured one may be 0."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
 
 
@@ -131,7 +131,7 @@ class WorkerConfig(Section):
 
 
 class DeliveryConfig(Section):
-    """`[delivery]`: how often cards change and how long a result is offered."""
+    """`[delivery]`: how often status messages change and how long delivery of a result is retried."""
 
     card_interval_s: float = Field(4.0, ge=0.05, le=60, description="seconds between two edits of one card")
     retry_first_s: float = Field(2.0, gt=0, le=600, description="seconds until the first new try; doubles each time")
@@ -143,7 +143,7 @@ class DeliveryConfig(Section):
     @field_validator("retry_max_s")
     @classmethod
     def _is_no_shorter_than_the_first(cls, longest: float, info: ValidationInfo) -> float:
-        first = info.data.get("retry_first_s", 0.0)  # absent if it is a problem itself
+        first = info.data.get("retry_first_s", 0.0)  # absent if invalid itself
         if longest < first:
             raise ValueError(f"must be at least retry_first_s, which is {first:g}")
         return longest
@@ -162,7 +162,7 @@ class StorageConfig(Section):
 
 
 class ModelConfig(PipelineConfig):
-    """`[pipeline]`, with a model that exists: the machine room's own section cannot know the cards."""
+    """`[pipeline]`, restricted to known models: `PipelineConfig` itself stands below the catalogue."""
 
     @field_validator("model")
     @classmethod
@@ -185,7 +185,7 @@ class LogConfig(Section):
 
 
 class _Environment(EnvSettingsSource):
-    """Values from the environment; what should be JSON and is not is left to the section's own check."""
+    """Values from the environment. Invalid JSON is passed on as text for the section to reject."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
@@ -219,5 +219,5 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file; no `.env`, no secrets folder: fewer places to look."""
+        """Put the environment over the file; read no `.env` and no secrets folder."""
         return _Environment(settings_cls), init_settings

@@ -1,6 +1,6 @@
-"""Can a model draw here: the GPU, the model that would be used, its files, and memory against what it takes.
+"""What `check` reports about drawing on this machine: the GPU, the chosen model, its files, and memory.
 
-Reads headers of files and asks the driver; loads nothing. Knows no jobs.
+Reads file headers and asks the driver; loads nothing. Knows no jobs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHINESE: Final = "红苹果"  # a red apple; a model that cannot read this reads
 
 
 def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
-    """The card, the model that would be used and its files, and memory against what it takes. Blocks."""
+    """Check the GPU, the model that would be used, its files, and whether memory suffices. Blocks."""
     state = look_at_gpu()
     gpu = state.gpu
     try:
@@ -82,7 +82,7 @@ def _check_gpu(state: GpuState, card: ModelCard, config: PipelineConfig) -> list
 
 
 def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
-    """How the model will run on the card, from what its last load measured and packed."""
+    """Report how the model will run on the GPU, from what its last load measured and packed."""
     outlook = estimate_runtime(card, config)
     if outlook is None or outlook.plan is None or outlook.step_s is None:
         text = f"not known before {card.name} was loaded once, which packs its weights: {PACKED_GB} GB of disk, minutes"
@@ -123,10 +123,10 @@ def _check_memory(gpu: Gpu | None, card: ModelCard, config: PipelineConfig, *, i
 
 
 def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> int:
-    """Host memory that the weights take once loaded, from the shapes in the file headers.
+    """Return the host memory for the loaded weights, from the shapes in the file headers.
 
-    On a GPU a large model keeps in it what the card does not hold of the transformer, in 8 bits; all else is read
-    from the disk when it is needed.
+    With a GPU, host memory holds the part of a large model's transformer that does not fit there, in 8 bits; everything
+    else is read from the disk when needed.
     """
     kinds = [kind for kind in card.files if not kind.startswith("tokenizer")]
     if card.is_offloaded and gpu is not None:
@@ -137,7 +137,7 @@ def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> in
 
 
 def _weights(card: ModelCard, kind: str, config: PipelineConfig) -> int:
-    """How many there are in a part of a model."""
+    """Count the weights in one part of a model."""
     total = 0
     for path in files.weights_of(card.files[kind], config.models_dir):
         with safe_open(path, framework="numpy") as weights:

@@ -1,6 +1,6 @@
-"""Can the database and the folders be used: looked at without opening anything for work. Blocks; writes nothing.
+"""What `check` reports about the database, the image files and the disk. Blocks; changes nothing.
 
-Knows what a start would do with them, and does none of it: migrations are tried on a copy in memory.
+Tries migrations on a copy in memory only.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ MIB: Final = 2**20
 
 
 def preflight(config: StorageConfig, *, is_running: bool) -> list[Finding]:
-    """The database and the room beside it. Blocks."""
+    """Check the database and the free disk space. Blocks."""
     return [*check_database(config, is_running=is_running), *check_disk(config)]
 
 
 def is_in_use(config: StorageConfig) -> bool:
-    """Whether a running bot holds the database, as far as this user may know. Blocks."""
+    """Return whether a running bot holds the database, as far as this user can see. Blocks."""
     return holder_of(config.data_dir / DATABASE_NAME) is not None
 
 
 def check_database(config: StorageConfig, *, is_running: bool) -> list[Finding]:
-    """Can the database be opened, brought up to date and written? Blocks; migrates a copy in memory only."""
+    """Check that the database can be opened, migrated and written. Blocks; migrates a copy in memory only."""
     path = config.data_dir / DATABASE_NAME
     folder = _nearest_folder(path)
     if (file := file_in_the_way(config.data_dir.expanduser().absolute())) is not None:
@@ -67,7 +67,7 @@ def check_database(config: StorageConfig, *, is_running: bool) -> list[Finding]:
 
 
 def _check_contents(config: StorageConfig, *, is_running: bool) -> list[Finding]:
-    """Is there anything among the rows, or missing from them, that a start would complain about?"""
+    """Check for rows that this release cannot read, and for images without rows."""
     contents, findings = look(config.data_dir / DATABASE_NAME), []
     if contents.unreadable:
         numbers = ", ".join(f"#{number}" for number in contents.unreadable[:10])
@@ -82,7 +82,7 @@ def _check_contents(config: StorageConfig, *, is_running: bool) -> list[Finding]
 
 
 def check_disk(config: StorageConfig) -> list[Finding]:
-    """Is there more room than the floor below which jobs are refused?"""
+    """Check that free disk space exceeds the floor below which jobs are refused."""
     folder = _nearest_folder(config.data_dir)
     free_mib = shutil.disk_usage(folder).free // MIB
     text = f"{free_mib} MiB free at {folder}, {config.min_free_mib} MiB are the floor"
@@ -93,14 +93,14 @@ def check_disk(config: StorageConfig) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a start would meet in the rows."""
+    """What a start would find in the rows."""
 
     unreadable: tuple[int, ...] = ()  # numbers of waiting jobs that this release cannot draw
-    last_number: int = 0  # the highest that a job ever had
+    last_number: int = 0  # the highest number that a job ever had
 
 
 def look(path: Path) -> Contents:
-    """Read the rows of a database; of one that is not there or cannot be read, nothing."""
+    """Read the rows of a database. Returns empty contents if it is missing or unreadable."""
     try:
         with closing(sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)) as connection:
             connection.text_factory = readable
@@ -115,6 +115,6 @@ def look(path: Path) -> Contents:
 
 
 def _nearest_folder(path: Path) -> Path:
-    """The folder itself, or the first of its parents that exists."""
+    """Return the folder itself, or the nearest parent that exists."""
     path = path.expanduser().absolute()
     return next(place for place in (path, *path.parents) if place.is_dir())

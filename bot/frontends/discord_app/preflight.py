@@ -1,4 +1,4 @@
-"""What the bot needs on a server, the link that grants it, and whether it has it; and whether its token is one.
+"""The permissions that the bot needs, the link that grants them, and what `check` reports about token and servers.
 
 Used by `imagine-bot invite` and `imagine-bot check`: a few REST calls with the bot's token, no gateway, so
 it may run beside a running bot. Knows no jobs.
@@ -70,7 +70,7 @@ class GuildRights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What Discord said."""
+    """What Discord answered."""
 
     bot_name: str
     application_id: int
@@ -79,22 +79,22 @@ class Probe:
 
 
 def application_id(token: SecretStr) -> int | None:
-    """The id that the first part of a bot token holds in base64; None if it holds none."""
+    """Return the application id from the first part of a bot token (base64); None if there is none."""
     first = token.get_secret_value().partition(".")[0]
     try:
         text = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)).decode("ascii")
-    except ValueError:  # of base64 and of ASCII alike
+    except ValueError:  # raised by base64 and by ASCII alike
         return None
     return int(text) if text.isdecimal() else None
 
 
 def invite_url(application: int) -> str:
-    """The link with which a server's administrator adds the bot: these scopes and permissions, no others."""
+    """Return the link with which a server's administrator adds the bot, with exactly these scopes and permissions."""
     return discord.utils.oauth_url(application, permissions=NEEDED, scopes=SCOPES)
 
 
 def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]:
-    """Is there a token, does it look like one, and can only its owner read it?"""
+    """Check that there is a token, that it looks like one, and that only its owner can read it."""
     way_out = (
         "create an application and a bot on https://discord.com/developers/applications, then set "
         f"{TOKEN_ENV}, or write the token into a file and name it in [discord] token_file"
@@ -116,7 +116,7 @@ def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]
 
 
 async def preflight(config: DiscordConfig, token: SecretStr) -> list[Finding]:
-    """Does Discord take the token, and may the bot do its work in every allowed channel?"""
+    """Check that Discord accepts the token and that the bot can work in every allowed channel. Takes seconds."""
     try:
         seen = await probe(config, token)
     except FrontendUnreachable as error:
@@ -152,7 +152,7 @@ async def preflight(config: DiscordConfig, token: SecretStr) -> list[Finding]:
 
 
 def _check_channels(guild: GuildRights, allowed: set[int]) -> list[Finding]:
-    """With an allow list every channel on it has to work; without one, one that works is enough."""
+    """Check the channels of a server: all on the allow list must work; without a list, one is enough."""
     listed = [channel for channel in guild.channels if not allowed or channel.id in allowed]
     findings = []
     for channel in listed:

@@ -1,4 +1,4 @@
-"""Could the page be served as it is set up: its port, and a password if others can reach it. Serves nothing."""
+"""What `check` reports about the local page: port, address and password. Serves nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.logs import redact
 
 
 def preflight(config: ConsoleConfig, *, is_running: bool) -> list[Finding]:
-    """Can the page listen where it should, and does it ask for a password if others can reach it?"""
+    """Check that the port is free, and that a page which others can reach has a password."""
     try:
         if (password := load_password(config)) is not None:
             redact(password)
