@@ -1,8 +1,8 @@
 """Everything that takes requests, waits, remembers and answers. Asynchronous; knows people, never a tensor.
 
-__main__.py     the command line
+__main__.py     the list of commands
 app.py          builds every part and owns start and stop order; the only file that knows all parts
-cli/            what belongs to single commands
+cli/            one file per command
 frontends/      discord_app/ is the only folder that may import discord, web/ the only one that may import gradio
 requests/       the one door for front ends: submit, cancel, look, pause
 delivery/       results and status messages to their front ends; the Frontend protocol
@@ -10,11 +10,12 @@ scheduling/     the bounded queue over the job table, the worker, limits, order 
 executors/      where engines run; thread.py is the one thread crossing
 store/          SQLite and the image files; all SQL of the project
 presentation/   every sentence a person reads, in English and Chinese
-config.py       TOML and environment → frozen sections, one per part
+config/         TOML and environment → frozen sections, one per part
 logs.py         how lines look, the job id on each; redaction.py takes secrets and prompts out
 farewell.py     ends parts within their time, none skipped because another failed
 jobs.py         the nouns: Request, Job, JobStatus, ReplyTo, QueueStatus, StopSignal. Pure.
 errors.py       errors of this side, tree drawn on top; exit codes
+findings.py     what every part's `preflight` returns and `check` prints. Pure.
 text_files.py   files that somebody wrote by hand, in whatever encoding
 deadline.py     how long anything may still wait once the service stops
 turns.py        loops that nothing from outside may end

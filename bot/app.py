@@ -42,9 +42,9 @@ from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.worker_pool import Worker
-from bot.store.database import Database, unusable
+from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.horizon import DAY_S, Horizon
-from bot.store.image_store import ImageStore
+from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.turns import take_turns
@@ -56,8 +56,6 @@ from pipeline.device.runtime_estimate import estimate_runtime
 
 log = logging.getLogger(__name__)
 
-DATABASE_NAME: Final = "imagine-bot.db"
-IMAGES_FOLDER: Final = "images"
 PROMPTS_FOLDER: Final = "prompts"
 # What the stop takes at most after stop_grace_s: with the default of 10 it is over within 20 s. In order:
 FAREWELLS_S: Final = 9.0
@@ -443,7 +441,7 @@ class _Threads(ThreadPoolExecutor):
     """Threads for files, which nobody waits for at the end: a disk that hangs would hold the process for ever."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more work; what is under way is left to `bot/__main__.py`, which gives every thread a moment."""
+        """Take no more work; what is under way is left to `bot/cli/output.py`, which gives every thread a moment."""
         super().shutdown(wait=False, cancel_futures=cancel_futures)
 
 

@@ -28,6 +28,7 @@ from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
 from bot.store.lock import holder_of, lock_path
 
+DATABASE_NAME: Final = "imagine-bot.db"  # in the data folder
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for the other side of a pipe; Windows has none
 BUSY_TIMEOUT_MS: Final = 5000
 BUSY_SLICE_MS: Final = 100

@@ -24,6 +24,7 @@ from pipeline.atomic_file import write_atomically
 
 log = logging.getLogger(__name__)
 
+IMAGES_FOLDER: Final = "images"  # in the data folder
 TRIAL_BYTES: Final = 2**20
 SOURCES: Final = "sources"
 _KEY: Final = re.compile(r"[0-9a-f]{64}")  # `ImageSpec.source`
