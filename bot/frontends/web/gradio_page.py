@@ -27,7 +27,7 @@ from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.uploads import BadUpload, Uploads
 from bot.jobs import JobStatus
-from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, wording_for
+from bot.presentation.wording import ASPECT_KEYS, language_of, wording_for
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
@@ -62,8 +62,9 @@ FORM_KEYS: Final = (
     "console-name",
     "console-name-hint",
 )
-# Every kind of Chinese that browsers name gets ours, as in `wording_for`.
-LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
+# What browsers name, and the language each gets. Gradio falls back from `zh-Hant-HK` to `zh-Hant`, then to `zh`.
+BROWSER_LOCALES: Final = ("en", "zh", "zh-CN", "zh-SG", "zh-Hans", "zh-TW", "zh-HK", "zh-MO", "zh-Hant")
+LOCALES: Final = {locale: language_of(locale) for locale in BROWSER_LOCALES}
 
 
 def mount(
