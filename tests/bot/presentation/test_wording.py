@@ -158,7 +158,7 @@ def test_stage_has_the_same_words_on_discord_and_on_the_page(stage: str, languag
     assert on_discord.casefold() == f"🎨 @ann · {wording.say(f'console-{stage}')}".casefold()
 
 
-def test_chinese_names_of_commands_in_sentences_are_those_of_the_commands() -> None:
+def test_commands_named_in_sentences_exist_under_that_name() -> None:
     for language in LANGUAGES:
         wording = wording_for(language)
         assert f"`/{wording.say('command-history-name')}`" in wording.say("job-not-found", job_id=7)
