@@ -10,10 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MAPS = ("docs/architecture.md", "docs/glossary.md", "CONTRIBUTING.md")
-ENGLISH = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md")))
+PROSE = (
+    *("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
+)
 CODE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
-SUFFIXES = ("py", "md", "toml", "sql", "ftl", "js", "css")
-PLACE = re.compile(rf"(?:\.?[\w-]+/)+(?:[\w-]+\.(?:{'|'.join(SUFFIXES)}))?|\.?[\w-]+(?:\.[\w-]+)*\.(?:{'|'.join(SUFFIXES)})")
+FILE = r"\.?[\w-]+(?:\.[\w-]+)*\.(?:py|md|toml|sql|ftl|js|css)"
+PLACE = re.compile(rf"(?:\.?[\w-]+/)+(?:{FILE})?|{FILE}")
+ENDED = r"[.!?][”\")*]*"  # a sentence, in what closes around it
+CROWDED = re.compile(rf"(?<!\be\.g)(?<!\bi\.e){ENDED} +[“\"(*`\[]*[A-Z]|[。！？][^”）」*\s]")
+UNBROKEN = re.compile(rf"(?:{ENDED}|[:。：？！]\**)$| · ?|^!?\[.*\)$")  # may be followed by another line
 PATTERNS = ("NNNN_words.sql",)  # names of files that are still to be written
 
 
@@ -44,11 +50,17 @@ def tree(text: str) -> Iterator[str]:
             yield from (f"{above}{names}{inner}" for inner in re.findall(r"(?<!\S)[\w]+(?:\.py|/)(?!\S\w)", words))
 
 
-def prose(text: str) -> Iterator[str]:
-    """The lines that are neither code nor table nor heading."""
-    for line in CODE.sub("", text).splitlines():
-        if line.strip() and not line.startswith(("#", "|", "    ")) or re.match(r" *(?:[-*]|\d+\.) ", line):
-            yield re.sub(r"^ *(?:[-*] |\d+\. )?", "", line)
+def paragraphs(text: str) -> Iterator[list[str]]:
+    """The lines of each paragraph or list item, without code, tables and headings."""
+    lines: list[str] = []
+    for line in [*CODE.sub("", text).splitlines(), ""]:
+        is_prose = bool(line.strip()) and not line.startswith(("#", "|", "    "))
+        item = re.match(r" *(?:[-*]|\d+\.) ", line)
+        if lines and (item or not is_prose):
+            yield lines
+            lines = []
+        if is_prose:
+            lines.append(line[item.end() :] if item else line.strip())
 
 
 @pytest.mark.parametrize("document", MAPS)
@@ -62,9 +74,10 @@ def test_tree_of_the_architecture_exists_and_shows_every_package() -> None:
     shown = set(tree(read("docs/architecture.md")))
     assert len(shown) > 40
     assert [path for path in sorted(shown) if not (ROOT / path).exists()] == []
-    packages = {f"{folder.parent.name}/{folder.name}/" for top in ("bot", "pipeline") for folder in (ROOT / top).iterdir()
-                if (folder / "__init__.py").is_file()}
-    assert packages - shown == set()
+    packages = [
+        path.parent.relative_to(ROOT) for top in ("bot", "pipeline") for path in (ROOT / top).glob("*/__init__.py")
+    ]
+    assert {f"{package.as_posix()}/" for package in packages} - shown == set()
 
 
 def test_glossary_defines_each_term_once_and_shows_where_it_lives() -> None:
@@ -79,7 +92,9 @@ def test_glossary_defines_each_term_once_and_shows_where_it_lives() -> None:
         assert all(re.search(rf"\b{name}\b", code) for name in names), term
 
 
-@pytest.mark.parametrize("document", ENGLISH)
+@pytest.mark.parametrize("document", PROSE)
 def test_prose_has_one_sentence_per_line(document: str) -> None:
-    crowded = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!^\d)[.!?][”\")*]* +[“(*`\[]*[A-Z]")
-    assert [line for line in prose(read(document)) if crowded.search(line)] == []
+    found = list(paragraphs(read(document)))
+    assert len(found) > 0
+    assert [line for lines in found for line in lines if CROWDED.search(line)] == []
+    assert [line for lines in found for line in lines[:-1] if not UNBROKEN.search(line)] == []
