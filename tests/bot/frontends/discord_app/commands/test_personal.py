@@ -157,7 +157,7 @@ async def test_show_refuses_privately_and_leaves_nothing(stage: Stage) -> None:
         await private(await ask(stage, "show", stranger, id=1)),
         await private(await ask(stage, "show", id=77)),
     ]
-    assert ["not there" in answers[0].content, "somebody else" in answers[1].content] == [True, True]
+    assert ["not available" in answers[0].content, "somebody else" in answers[1].content] == [True, True]
     assert answers[2].content.startswith("There is no image #77.")
     others = [message for message in stage.discord.messages(stage.discord.channel) if not message.ephemeral]
     assert len(others) == before
@@ -212,7 +212,7 @@ class Untold:
 def notes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Untold:
     """One picture that could not be delivered."""
     notes = Untold(a_job(id=77, status=JobStatus.DONE, delivery=Delivery.UNDELIVERABLE))
-    monkeypatch.setattr(stage.service, "untold", notes.undelivered)
+    monkeypatch.setattr(stage.service, "undelivered", notes.undelivered)
     monkeypatch.setattr(stage.service, "mark_told", notes.mark_told)
     return notes
 
