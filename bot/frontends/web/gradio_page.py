@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from bot.errors import BotError
+from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.fragments import file_name
 from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, PageHandlers
@@ -27,7 +28,7 @@ from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.uploads import BadUpload, Uploads
 from bot.jobs import JobStatus
-from bot.presentation.wording import ASPECT_KEYS, language_of, wording_for
+from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, wording_for
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
@@ -62,9 +63,6 @@ FORM_KEYS: Final = (
     "console-name",
     "console-name-hint",
 )
-# What browsers name, and the language each gets. Gradio falls back from `zh-Hant-HK` to `zh-Hant`, then to `zh`.
-BROWSER_LOCALES: Final = ("en", "zh", "zh-CN", "zh-SG", "zh-Hans", "zh-TW", "zh-HK", "zh-MO", "zh-Hant")
-LOCALES: Final = {locale: language_of(locale) for locale in BROWSER_LOCALES}
 
 
 def mount(
@@ -96,11 +94,12 @@ def mount(
         css_paths=[HERE / "page.css"],
         i18n=gr.I18n(
             **{
-                locale: {key: wording_for(name).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
-                for locale, name in LOCALES.items()
+                language: {key: wording_for(language).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
+                for language in LANGUAGES  # a browser with another locale: see `browser_locale.py`
             }
         ),
     )
+    app.add_middleware(BrowserLocale)
     return events
 
 
