@@ -30,7 +30,7 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
         "aspect": (Option.STRING, "square"),
     },
     "queue": {},
-    "cancel": {"picture": (Option.INTEGER, 1)},
+    "cancel": {"image": (Option.INTEGER, 1)},
     "history": {"search": (Option.STRING, SECRET)},
     "show": {"id": (Option.INTEGER, 1)},
     "quota": {},
@@ -203,7 +203,7 @@ def envelopes(draw: Callable[..., Any]) -> dict[str, Any]:
     """What Discord may say about where an interaction comes from: another server, no server, any language."""
     envelope: dict[str, Any] = {}
     if draw(st.booleans()):
-        envelope["locale"] = draw(st.sampled_from(["en-US", "zh-CN", "ja", "xx"]))
+        envelope["locale"] = draw(st.sampled_from(["en-US", "zh-CN", "zh-TW", "ja", "xx"]))
     if draw(st.booleans()):
         envelope["guild_locale"] = draw(st.sampled_from(["en-US", "zh-TW", "pt-BR", "yy"]))
     if draw(st.booleans()):

@@ -94,7 +94,7 @@ async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: Limits
 
 def show(job: Job) -> None:
     """Make every card that a job may have, on Discord and on the page."""
-    for locale in ("en", "zh-CN"):
+    for locale in ("en", "zh-CN", "zh-TW"):
         wording = wording_for(locale)
         for standing in (
             QueueStatus(position=1, finish_at=NOW, is_rough=True),
@@ -200,7 +200,7 @@ async def test_any_stored_setting_is_read_and_spoils_no_start(
     await settings.get_json(key)
     await queue.recover(max_attempts=2)
     if queue.paused is not None:
-        for locale in ("en", "zh-CN"):
+        for locale in ("en", "zh-CN", "zh-TW"):
             chat_cards.pause_line(queue.paused, wording_for(locale))
     await queue.resume()
     assert await settings.get(PAUSE_SETTING) is None

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from bot.errors import BotError
+from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.fragments import file_name
 from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, PageHandlers
@@ -63,8 +64,6 @@ FORM_KEYS: Final = (
     "console-name",
     "console-name-hint",
 )
-# Every kind of Chinese that browsers name gets ours, as in `wording_for`.
-LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
 def mount(
@@ -96,11 +95,12 @@ def mount(
         css_paths=[HERE / "page.css"],
         i18n=gr.I18n(
             **{
-                locale: {key: wording_for(name).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
-                for locale, name in LOCALES.items()
+                language: {key: wording_for(language).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
+                for language in LANGUAGES  # a browser with another locale: see `browser_locale.py`
             }
         ),
     )
+    app.add_middleware(BrowserLocale)
     return events
 
 

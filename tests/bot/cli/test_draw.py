@@ -71,7 +71,7 @@ def test_draw_says_in_both_languages_what_the_model_cannot_read(monkeypatch: pyt
     assert draw("红苹果").stderr == ""
     monkeypatch.setattr("pipeline.catalog.models.count_unread", lambda _card, _folder, prompt: Unread(len(prompt), 3))
     said = draw("红苹果").stderr
-    assert "reads English: 3 of 3 characters" in said and "只认识英文" in said
+    assert "reads English: 3 of 3 characters" in said and "只认识英文" in said and "只認得英文" in said
 
 
 def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:

@@ -65,8 +65,8 @@ def test_waiting_card_says_place_and_finish() -> None:
     assert headline(a_job(), WAITING, ZH) == "⏳ <@1> · 排在第 2 位 · <t:1800000000:R>完成"
 
 
-def test_rough_finish_says_about() -> None:
-    assert headline(a_job(), replace(WAITING, is_rough=True)).endswith("ready <t:1800000000:R> (about)")
+def test_rough_finish_is_only_expected() -> None:
+    assert headline(a_job(), replace(WAITING, is_rough=True)).endswith("expected <t:1800000000:R>")
 
 
 @pytest.mark.parametrize("is_rough", [True, False])
@@ -93,7 +93,7 @@ def test_waiting_card_shows_prompt_settings_and_a_cancel_button() -> None:
         (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20 ▱▱▱▱▱▱▱▱▱▱"),
         (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20 ▰▰▰▰▰▰▱▱▱▱"),
         (Progress(stage=Stage.DENOISING, step=20, steps=20), "🎨 <@1> · step 20 of 20 ▰▰▰▰▰▰▰▰▰▰"),
-        (Progress(stage=Stage.DECODING, step=20, steps=20), "🎨 <@1> · finishing the picture"),
+        (Progress(stage=Stage.DECODING, step=20, steps=20), "🎨 <@1> · finishing the image"),
     ],
 )
 def test_running_card_says_what_is_going_on(progress: Progress | None, said: str) -> None:
@@ -112,9 +112,9 @@ def test_card_of_a_job_that_is_being_cancelled_has_no_button() -> None:
         (Pause.by_operator(""), "⏸️ paused by a moderator"),
         (
             Pause(kind=PauseKind.ENGINE_FAILURES),
-            "⏸️ paused: several pictures in a row failed; after a while I try one again",
+            "⏸️ paused: several images in a row failed; I will try another one after a while",
         ),
-        (Pause(kind=PauseKind.STORAGE), "⏸️ paused: pictures cannot be saved; I go on as soon as they can"),
+        (Pause(kind=PauseKind.STORAGE), "⏸️ paused: images cannot be saved; drawing resumes as soon as they can"),
         (Pause.by_operator("engine_failures"), r"⏸️ paused: engine\_failures"),
         (Pause.by_operator("night\n# loud\u202e\r\n> and more"), r"⏸️ paused: night \# loud \> and more"),
         (Pause.by_operator("@everyone **now**"), r"⏸️ paused: \@everyone \*\*now\*\*"),
@@ -155,7 +155,7 @@ def test_shrunk_picture_says_so() -> None:
 
 def test_pruned_picture_says_so() -> None:
     card = embeds.result_card(a_job(), EN, picture=None)
-    assert "removed after its time" in (card.embed.description or "")
+    assert "has expired and was removed" in (card.embed.description or "")
     assert card.embed.image.url is None
 
 
@@ -269,7 +269,7 @@ def test_command_that_draws_another_picture_says_so() -> None:
     assert embeds.command_remarks(job, EN, usual_model="flux1-dev") == []
     spec = replace(job.spec, source="a" * 64, strength=0.4)
     [about_source, about_model] = embeds.command_remarks(replace(job, spec=spec), EN, usual_model="demo")
-    assert "0.4" in about_source and "cannot name" in about_source
+    assert "0.4" in about_source and "cannot include" in about_source
     assert "flux1-dev" in about_model and "demo" in about_model
 
 

@@ -45,7 +45,7 @@ async def a_card(bot: Bot, *, prompt: str = "a red apple") -> Job:
     """A job whose card is in the channel."""
     use = await bot.discord.slash(bot.discord.user, bot.discord.channel, "imagine", prompt=prompt)
     await use.wait(lambda message: "in line" in message.content)
-    return (await bot.requests.service.unfinished())[-1][0]
+    return (await bot.service.unfinished())[-1][0]
 
 
 async def done(bot: Bot, **prompt: str) -> Job:
@@ -158,7 +158,7 @@ async def test_withdrawn_permission_leads_to_a_direct_message(bot: Bot, png: Pat
     (direct,) = bot.discord.messages(bot.discord.dm(bot.discord.user))
     (old,) = bot.discord.messages(bot.discord.channel)
     assert direct.images and moved_to.key == direct.id
-    assert "sent it to you directly" in old.content
+    assert "sent it to you as a direct message" in old.content
 
 
 async def test_deleted_channel_leads_to_a_direct_message(bot: Bot, png: Path) -> None:
@@ -174,7 +174,7 @@ async def test_closed_direct_messages_are_the_end_of_the_chain(start: Start, png
         hermit = bot.discord.add_user("hermit", dms_open=False)
         use = await bot.discord.slash(hermit, bot.discord.channel, "imagine", prompt="x")
         await use.wait(lambda message: "in line" in message.content)
-        job = replace((await bot.requests.service.unfinished())[0][0], status=JobStatus.DONE)
+        job = replace((await bot.service.unfinished())[0][0], status=JobStatus.DONE)
         bot.discord.set_permissions(bot.discord.channel, bot.discord.bot, deny=Permission.VIEW_CHANNEL)
         with pytest.raises(DeliveryImpossible):
             await reply(bot).deliver(job, png)
@@ -281,7 +281,7 @@ async def test_picture_that_was_pruned_meanwhile_is_explained(bot: Bot, tmp_path
     job = await done(bot)
     await reply(bot).deliver(job, tmp_path / "gone.png")
     (card,) = bot.discord.messages(bot.discord.channel)
-    assert "removed after its time" in card.text
+    assert "has expired and was removed" in card.text
 
 
 async def test_picture_that_cannot_be_read_is_explained_and_not_tried_again(bot: Bot, png: Path) -> None:
@@ -289,7 +289,7 @@ async def test_picture_that_cannot_be_read_is_explained_and_not_tried_again(bot:
     png.write_bytes(png.read_bytes()[:200])
     await reply(bot).deliver(job, png)
     (card,) = bot.discord.messages(bot.discord.channel)
-    assert card.content.startswith("✅") and "removed after its time" in card.text and not card.images
+    assert card.content.startswith("✅") and "has expired and was removed" in card.text and not card.images
 
 
 async def test_disk_that_fails_for_a_moment_postpones(bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:

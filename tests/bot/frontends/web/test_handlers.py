@@ -95,7 +95,7 @@ def texts(state: dict[str, object]) -> str:
 async def test_count_means_seeds_in_a_row_or_random_ones(handlers: PageHandlers) -> None:
     drawn = await handlers.draw(ANN, ImageOptions(prompt="x", seed=MAX_SEED, steps=1), count=3)
     assert [job.spec.seed for job in drawn.jobs] == [MAX_SEED, 0, 1]
-    assert drawn.text == "3 pictures queued."
+    assert drawn.text == "3 images queued."
     random = await handlers.draw(ANN, ImageOptions(prompt="x", seed=-1, steps=1), count=99)
     assert len({job.spec.seed for job in random.jobs}) == MAX_COUNT
 
@@ -111,7 +111,7 @@ async def test_one_press_needs_no_pause_between_its_pictures_but_the_next_one_do
     clock.advance(6)
     drawn = await handlers.draw(ANN, APPLE, count=3)
     assert len(drawn.jobs) == 1
-    assert drawn.text.startswith("Queued. You already have 3 pictures")
+    assert drawn.text.startswith("Queued. You already have 3 images")
     clock.advance(6)
     with pytest.raises(TooManyJobs) as caught:
         await handlers.draw(ANN, APPLE)
@@ -177,7 +177,7 @@ async def test_one_picture_that_cannot_be_read_hides_no_other(
     page = await handlers.gallery(ANN, search="", before_id=None)
     assert [html.count("<img") for html in page["pictures"]] == [1, 0]  # newest first
     assert await handlers.address(whole, "png") is not None and await handlers.address(broken, "png") is None
-    assert "has been removed" in await handlers.picture(ANN, broken.id)
+    assert "has expired and was removed" in await handlers.picture(ANN, broken.id)
 
 
 async def test_source_that_cannot_be_read_is_gone(
@@ -201,7 +201,7 @@ async def test_pause_is_said_as_text_whatever_was_typed(handlers: PageHandlers, 
     for pause, said in (
         (Pause.by_operator("<b>storage</b>"), "paused: &lt;b&gt;storage&lt;/b&gt;"),
         (Pause.by_operator("storage"), "paused: storage"),
-        (Pause(kind=PauseKind.STORAGE), "paused: pictures cannot be saved"),
+        (Pause(kind=PauseKind.STORAGE), "paused: images cannot be saved"),
     ):
         await queue.resume()
         await queue.pause(pause)
@@ -237,12 +237,12 @@ async def test_failure_stays_until_it_was_read(handlers: PageHandlers, finish: C
         await handlers.dismiss(BEN, job.id)
     await handlers.dismiss(ANN, job.id)
     assert "ran out of memory" not in texts(await handlers.state(ANN))
-    assert handlers.ending(job, ANN).startswith("The graphics card ran out")
+    assert handlers.ending(job, ANN).startswith("The GPU ran out")
 
 
 async def test_cancelled_job_is_gone_and_scripts_are_told(handlers: PageHandlers) -> None:
     drawn = await handlers.draw(ANN, APPLE)
-    assert await handlers.cancel(ANN, drawn.jobs[0].id) == "Picture #1 is cancelled."
+    assert await handlers.cancel(ANN, drawn.jobs[0].id) == "Image #1 was cancelled."
     assert (await handlers.state(ANN))["jobs"] == []
     job = await handlers.ended(ANN, drawn.jobs[0].id)
     assert job.status is JobStatus.CANCELLED and "cancelled" in handlers.ending(job, ANN)
