@@ -216,6 +216,16 @@ class JobQueue:
             raise JobNotFound(job_id)
         raise JobAlreadyFinished(job_id)
 
+    async def drop_message(self, frontend: str, key: str) -> None:
+        """A message was deleted: cancel its jobs that have not ended; nothing is delivered there any more.
+
+        Messages that belong to no job are ignored.
+        """
+        for job in await self._jobs.drop_message(frontend, key):
+            if not job.status.is_final:
+                with contextlib.suppress(JobAlreadyFinished):  # just now
+                    await self.cancel(job.id)
+
     async def pause(self, pause: Pause) -> None:
         """Start no new job until `resume`, also after a restart; the running one goes on.
 

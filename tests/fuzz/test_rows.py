@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from bot.config import LimitsConfig
-from bot.delivery.results import DeliveryImpossible
+from bot.delivery.frontend import DeliveryImpossible
 from bot.frontends.discord_app import embeds as chat_cards
 from bot.frontends.discord_app.message_ref import Address
 from bot.frontends.web import fragments as page_cards

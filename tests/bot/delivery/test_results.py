@@ -15,7 +15,9 @@ import pytest
 from bot import turns
 from bot.config import DeliveryConfig, LimitsConfig
 from bot.deadline import Deadline
-from bot.delivery.results import BROKEN_CARD_S, DeliveryDelayed, DeliveryImpossible, DeliveryLoop, MessageGone
+from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
+from bot.delivery.results import DeliveryLoop
+from bot.delivery.status_updates import BROKEN_CARD_S
 from bot.errors import StoreUnavailable
 from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo, Request
 from bot.scheduling.eta import Pace
@@ -75,7 +77,7 @@ async def delivery(
     delivery = DeliveryLoop(jobs, queue, images, config)
     delivery.add_frontend(frontend)
     queue.subscribe(delivery.wake)
-    tasks = [asyncio.create_task(delivery.run_results()), asyncio.create_task(delivery.run_cards())]
+    tasks = [asyncio.create_task(delivery.run())]
     yield delivery
     for task in tasks:
         task.cancel()
@@ -345,15 +347,15 @@ async def test_note_that_cannot_be_written_while_stopping_is_left_to_the_next_st
 async def test_edit_that_failed_for_no_known_reason_stays_worth_making(
     queue, jobs, images, frontend, put, clock
 ) -> None:
-    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), monotonic=clock)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), deadline=Deadline(monotonic=clock))
     delivery.add_frontend(frontend)
     frontend.troubles = [RuntimeError("a bug in the front end")]
     job = await put()
-    await delivery._refresh_cards()
-    await delivery._refresh_cards()
+    await delivery.updates._refresh_cards()
+    await delivery.updates._refresh_cards()
     assert frontend.shown == []  # not at once
     clock.advance(BROKEN_CARD_S)
-    await delivery._refresh_cards()
+    await delivery.updates._refresh_cards()
     assert [job_id for job_id, _ in frontend.shown] == [job.id]
 
 
@@ -379,7 +381,7 @@ async def test_card_of_a_running_job_that_is_cancelled_says_that_it_stops(queue,
 
 async def test_card_whose_edit_failed_still_has_to_say_that_its_job_stops(jobs, queue, images, frontend, put) -> None:
     monotonic = FrozenClock(0.0)
-    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), monotonic=monotonic)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), deadline=Deadline(monotonic=monotonic))
     delivery.add_frontend(frontend)
     job = await put()
     await queue.claim()
@@ -388,7 +390,7 @@ async def test_card_whose_edit_failed_still_has_to_say_that_its_job_stops(jobs, 
     frontend.troubles.append(DeliveryDelayed(0.0))
     for _ in range(2):
         monotonic.advance(60)
-        await delivery._refresh_cards()
+        await delivery.updates._refresh_cards()
     assert frontend.troubles == [] and [shown[0] for shown in frontend.shown] == [job.id]
 
 
@@ -410,14 +412,14 @@ async def test_deleted_card_cancels_every_job_that_it_showed(jobs, queue, fronte
 
 async def test_clock_set_back_delays_no_card(jobs, queue, images, frontend, put) -> None:
     clock, monotonic = FrozenClock(), FrozenClock(0.0)
-    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock, monotonic=monotonic)
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), deadline=Deadline(monotonic=monotonic), clock=clock)
     delivery.add_frontend(frontend)
     job = await put()
     standing = dict(await queue.standings())[job]
     delivery.card_is_fresh(job, dataclasses.replace(standing, position=7))
     clock.advance(-3600)
     monotonic.advance(5)
-    await delivery._refresh_cards()
+    await delivery.updates._refresh_cards()
     assert [shown[0] for shown in frontend.shown] == [job.id]
 
 

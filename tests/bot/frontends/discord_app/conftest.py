@@ -128,7 +128,7 @@ def start(
                 tasks = [asyncio.create_task(client.run_until_closed(SecretStr(emulator.token)))]
                 await client.wait_until_connected()
                 if with_delivery:
-                    tasks += [asyncio.create_task(loop()) for loop in (delivery.run_results, delivery.run_cards)]
+                    tasks += [asyncio.create_task(delivery.run())]
                 try:
                     yield Stage(emulator, client, service, queue, jobs, delivery, images)
                 finally:
