@@ -19,11 +19,12 @@ from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, Frontend,
 from bot.delivery.status_updates import StatusUpdates, wait_for
 from bot.errors import OperatorError, StoreUnavailable
 from bot.jobs import Delivery, Job, QueueStatus
+from bot.retry import doubled_s
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.database import retry_until_stored
 from bot.store.image_store import ImageStore
 from bot.store.job_store import LONGEST_PAUSE_S, JobStore
-from bot.turns import take_turns
+from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class DeliveryLoop:
                 await wait_for(self._wake_results, SWEEP_S)
                 return True
 
-            await take_turns("delivering results", turn, self._deadline)
+            await supervise("delivering results", turn, self._deadline)
 
     async def flush(self) -> None:
         """Wait until nothing that is due now is left; the result loop must be running. Has no time limit."""
@@ -164,7 +165,7 @@ class DeliveryLoop:
         if is_late and job.delivery_attempts + 1 >= LEAST_TRIES:  # by a clock set ahead everything is late
             log.warning("job %s: gave up delivering after %s tries", job.id, job.delivery_attempts + 1)
             return partial(self._jobs.close_delivery, job.id, Delivery.UNDELIVERABLE)
-        backoff_s = min(self._config.retry_max_s, self._config.retry_first_s * 2 ** min(job.delivery_attempts, 20))
+        backoff_s = doubled_s(self._config.retry_first_s, self._config.retry_max_s, job.delivery_attempts)
         pause_s = min(max(after_s, backoff_s), LONGEST_PAUSE_S - 1)
         log.info("delivery of job %s postponed by %.0f s", job.id, pause_s)
         return partial(self._jobs.postpone, job.id, next_at=int(now + pause_s) + 1)

@@ -19,7 +19,7 @@ from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, Frontend, MessageGone
 from bot.jobs import Job, QueueStatus
 from bot.scheduling.job_queue import Clock, JobQueue
-from bot.turns import take_turns
+from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class StatusUpdates:
             await wait_for(self._wake, self._config.card_interval_s)
             return True
 
-        await take_turns("keeping cards current", turn, self._deadline)
+        await supervise("keeping cards current", turn, self._deadline)
 
     async def announce_stop(self) -> None:
         """Bring every card up to date once, without pauses: the last act before the front ends leave."""

@@ -1,7 +1,7 @@
 """The bounded queue: put, claim, cancel, requeue, recover, and where every job stands. No wording, no GPU.
 
 The job table is the queue; what is kept here is only what dies with the process: the stop signals and the
-progress of running jobs, and an event that says "look again".
+progress of running jobs, who was delayed out of turn, and an event that says "look again".
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.config import LimitsConfig
@@ -21,6 +21,7 @@ from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, Request, StopReas
 from bot.pause import Pause
 from bot.scheduling import eta, limits
 from bot.scheduling.eta import Pace
+from bot.scheduling.placement import RunnerState, Ticket, delay, fair_order, place, take
 from bot.store.database import retry_until_stored
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
@@ -43,7 +44,20 @@ class RunningJob:
     job: Job
     stop: StopSignal
     since: float  # on the monotonic clock
+    runner: int
+    expected_s: float  # how long it was expected to take on an average runner
     progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Survey:
+    """Every unfinished job at one moment, as the placement and the forecast see it."""
+
+    running: list[Job]
+    waiting: dict[int, Job]
+    paces: dict[int, Pace]
+    order: list[Ticket]
+    now: float
 
 
 class JobQueue:
@@ -55,7 +69,7 @@ class JobQueue:
         settings: SettingStore,
         config: LimitsConfig,
         *,
-        slots: int,
+        slots: int = 1,
         assumed_pace: Callable[[ImageSpec], Pace],
         deadline: Deadline | None = None,
         clock: Clock = time.time,
@@ -64,13 +78,17 @@ class JobQueue:
         self._jobs = jobs
         self._settings = settings
         self._limits = config
-        self._slots = slots
+        anybody = [RunnerState(number=number) for number in range(slots)]
+        self._runners: Callable[[], Sequence[RunnerState]] = lambda: anybody
         self._assumed_pace = assumed_pace
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock
         self._monotonic = monotonic
-        self._look = asyncio.Event()
+        self._changed = asyncio.Event()  # set once, when anything changed; then there is another
+        self._placing = asyncio.Lock()
+        self._idle: set[int] = set()  # the runners that wait for a job
+        self._delays: dict[int, Ticket] = {}  # the waiting jobs that others went ahead of, out of turn
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
         self._is_closed = False
@@ -121,33 +139,77 @@ class JobQueue:
         if refusal is not None and await self._jobs.by_request_key(request.key) is None:
             raise refusal
 
-    async def claim(self, *, may_try: Callable[[Pause], bool] = lambda _pause: False) -> RunningJob | None:
-        """Wait for the next job and start it, also in spite of a pause if `may_try` says so; None once closed."""
-        while not self._is_closed:
-            self._look.clear()
+    def use_runners(self, runners: Callable[[], Sequence[RunnerState]]) -> None:
+        """Place jobs on these runners, as they are whenever somebody asks."""
+        self._runners = runners
+
+    async def claim(
+        self, runner: int = 0, *, may_try: Callable[[Pause], bool] = lambda _pause: False
+    ) -> RunningJob | None:
+        """Wait for the next job of a runner and start it; None once closed.
+
+        In spite of a pause, one job at a time is started if `may_try` says so.
+        """
+        self._idle.add(runner)
+        try:
+            while not self._is_closed:
+                changed = self._changed  # before the look: whatever happens during it is heard of
+                if (running := await self._claim_now(runner, may_try)) is not None:
+                    return running
+                if not self._is_closed:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(SWEEP_S):
+                            await changed.wait()
+            return None
+        finally:
+            self._idle.discard(runner)
+
+    async def _claim_now(self, runner: int, may_try: Callable[[Pause], bool]) -> RunningJob | None:
+        """Start the job that is this runner's turn, if there is one at this moment."""
+        async with self._placing:  # two runners that look at once would choose the same job
             try:
-                is_open = self.paused is None or may_try(self.paused)
-                job = await self._jobs.claim(now=self._now()) if is_open else None
+                while not self._is_closed and self._is_open(may_try):
+                    if (ticket := await self._choose(runner)) is None:
+                        return None
+                    job = await self._jobs.claim(ticket.id, now=self._now())
+                    if job is None:  # cancelled just now
+                        continue
+                    self._delays.pop(job.id, None)
+                    if self._is_closed:  # while the database worked
+                        await self.requeue(job.id)
+                        return None
+                    if (flaw := _flaw(job)) is None:
+                        return self._start(job, runner, ticket.seconds)
+                    log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
+                    await self.fail(job.id, flaw, ran_s=0.0)
             except StoreUnavailable as error:
                 log.error("no job can be claimed: %s", error)
-                job = None
-            if job is not None and self._is_closed:  # closed while the database worked
-                await self.requeue(job.id)
-                return None
-            if job is not None and (flaw := _flaw(job)) is not None:
-                log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
-                await self.fail(job.id, flaw, ran_s=0.0)
-                continue
-            if job is not None:
-                running = self._running[job.id] = RunningJob(
-                    job, self._stops.setdefault(job.id, StopSignal()), since=self._monotonic()
-                )
-                self._tell()
-                return running
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):
-                    await self._look.wait()
+            return None
+
+    def _is_open(self, may_try: Callable[[Pause], bool]) -> bool:
+        return self.paused is None or (not self._running and may_try(self.paused))
+
+    async def _choose(self, runner: int) -> Ticket | None:
+        """The job that this runner is to draw now; None if what waits is for others, or nothing does."""
+        order = (await self._survey()).order
+        idle = [each for each in self._runners() if each.number in self._idle and not each.ready_in_s]
+        while (placement := place(order, idle)) is not None:
+            if placement.runner.number == runner:
+                chosen = order[placement.index]
+                for passed in (order[index] for index in placement.passed):
+                    before = self._delays.get(passed.id, replace(passed, delayed_s=0.0, delayed_by_own_s=0.0))
+                    self._delays[passed.id] = delay(before, by=chosen, runner=placement.runner)
+                return chosen
+            take(order, placement)
+            idle.remove(placement.runner)
         return None
+
+    def _start(self, job: Job, runner: int, expected_s: float) -> RunningJob:
+        stop = self._stops.setdefault(job.id, StopSignal())
+        running = RunningJob(job, stop, since=self._monotonic(), runner=runner, expected_s=expected_s)
+        self._running[job.id] = running
+        self._tell()
+        return running
 
     def report(self, job_id: int, progress: Progress) -> None:
         """Remember the latest progress of a running job; progress of any other job is dropped."""
@@ -259,10 +321,44 @@ class JobQueue:
         self._is_closed = True
         for running in self._running.values():
             running.stop.set(StopReason.SHUTDOWN)
-        self._look.set()
+        self._wake()
 
     async def standings(self) -> list[tuple[Job, QueueStatus]]:
         """Every unfinished job and where it stands: running first, then in the expected order of claim."""
+        survey = await self._survey()
+        now = survey.now
+        left_s = {job.id: self._seconds_left(job, survey.paces[job.id]) for job in survey.running}
+        forecasts = eta.foretell(survey.order, self._runners(), self._busy_s(left_s))
+        is_rough = any(pace.is_rough for pace in survey.paces.values())  # a rough job ahead makes everyone's time rough
+        standings = [
+            (
+                job,
+                QueueStatus(
+                    position=None,
+                    finish_at=int(now + left_s[job.id]),
+                    is_rough=survey.paces[job.id].is_rough,
+                    progress=self._running[job.id].progress if job.id in self._running else None,
+                ),
+            )
+            for job in survey.running
+        ]
+        standings += [
+            (
+                survey.waiting[forecast.job_id],
+                QueueStatus(
+                    position=place,
+                    finish_at=None
+                    if self.paused is not None or forecast.ends_s is None
+                    else int(now + forecast.ends_s),
+                    is_rough=is_rough,
+                    pause=self.paused,
+                ),
+            )
+            for place, forecast in enumerate(forecasts, start=1)
+        ]
+        return standings
+
+    async def _survey(self) -> _Survey:
         unfinished = await self._jobs.unfinished()
         kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
         pace_of_kind = {kind: await self.pace(spec) for kind, spec in kinds.items()}
@@ -270,43 +366,33 @@ class JobQueue:
         now = self._clock()
         gpu_s = await self._jobs.gpu_seconds(now=int(now))
         running = [job for job in unfinished if job.status is JobStatus.RUNNING]
-        left_s = {job.id: self._seconds_left(job, paces[job.id]) for job in running}
+        waiting = {job.id: job for job in unfinished if job.status is JobStatus.QUEUED}
         for job in running:
             gpu_s[job.user] = gpu_s.get(job.user, 0.0) + paces[job.id].seconds(job.spec.steps)
-        waiting = eta.claim_order(
-            (job for job in unfinished if job.status is JobStatus.QUEUED),
-            gpu_s,
-            lambda job: paces[job.id].seconds(job.spec.steps),
+        self._delays = {job_id: delayed for job_id, delayed in self._delays.items() if job_id in waiting}
+        tickets = (self._ticket(job, paces[job.id]) for job in waiting.values())
+        return _Survey(running=running, waiting=waiting, paces=paces, order=fair_order(tickets, gpu_s), now=now)
+
+    def _ticket(self, job: Job, pace: Pace) -> Ticket:
+        delayed = self._delays.get(job.id)
+        return Ticket(
+            id=job.id,
+            user=job.user,
+            model=None if _flaw(job) is not None else job.spec.model,
+            seconds=pace.seconds(job.spec.steps),
+            delayed_s=0.0 if delayed is None else delayed.delayed_s,
+            delayed_by_own_s=0.0 if delayed is None else delayed.delayed_by_own_s,
         )
-        ends_s = eta.finish_times(
-            [left_s[job.id] for job in running], [paces[job.id].seconds(job.spec.steps) for job in waiting], self._slots
-        )
-        is_rough = any(pace.is_rough for pace in paces.values())  # a rough job ahead makes everyone's time rough
-        standings = [
-            (
-                job,
-                QueueStatus(
-                    position=None,
-                    finish_at=int(now + left_s[job.id]),
-                    is_rough=paces[job.id].is_rough,
-                    progress=self._running[job.id].progress if job.id in self._running else None,
-                ),
-            )
-            for job in running
-        ]
-        standings += [
-            (
-                job,
-                QueueStatus(
-                    position=place,
-                    finish_at=None if self.paused is not None else int(now + end_s),
-                    is_rough=is_rough,
-                    pause=self.paused,
-                ),
-            )
-            for place, (job, end_s) in enumerate(zip(waiting, ends_s, strict=True), start=1)
-        ]
-        return standings
+
+    def _busy_s(self, left_s: Mapping[int, float]) -> dict[int, float]:
+        """Seconds until each runner that draws is free, by number."""
+        busy_s = {self._running[job_id].runner: left for job_id, left in left_s.items() if job_id in self._running}
+        free = (runner.number for runner in self._runners() if runner.number not in busy_s)
+        for job_id, left in left_s.items():
+            # The claim has not come back from the database yet, or the process ends under the job.
+            if job_id not in self._running and (number := next(free, None)) is not None:
+                busy_s[number] = left
+        return busy_s
 
     async def upcoming(self, model: str) -> list[str]:
         """The prompts that wait for a model, in the order in which they will probably be drawn."""
@@ -365,8 +451,13 @@ class JobQueue:
         return job
 
     def _notify(self) -> None:
-        self._look.set()
+        self._wake()
         self._tell()
+
+    def _wake(self) -> None:
+        """Let every runner that waits look again."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _tell(self) -> None:
         for listener in self._listeners:

@@ -28,6 +28,7 @@ from bot.jobs import (
 from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageOptions, ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 
 T = TypeVar("T")
 NOW = 1_800_000_000
@@ -75,7 +76,7 @@ class LifeOfJobs(RuleBasedStateMachine):
 
     @rule()
     def claim(self) -> None:
-        self.run(self.jobs.claim(now=NOW))
+        self.run(claim_next(self.jobs, now=NOW))
 
     @rule(job=st.integers(1, 8))
     def finish(self, job: int) -> None:

@@ -23,6 +23,7 @@ from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import json_values, leaves, spoilt_bytes, spoilt_json, texts, to_json
 
@@ -80,7 +81,7 @@ async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: Limits
     job = await jobs.insert(request, spec, size_class=0, limits=limits, now=NOW)
     assert job is not None
     if life != "queued":
-        claimed = await jobs.claim(now=NOW)
+        claimed = await claim_next(jobs, now=NOW)
         assert claimed is not None and claimed.id == job.id
     measured = Measurement(step_s=0.5, fixed_s=1.0)
     if life == "done":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import turns
+from bot import supervision
 from bot.config import DeliveryConfig, LimitsConfig
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
@@ -295,7 +295,7 @@ async def test_errors_that_nobody_expected_stop_neither_loop(
         return await work(*args, **options)
 
     monkeypatch.setattr(jobs, method, troubled)
-    monkeypatch.setattr(turns, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     first = await draw()
     await until(lambda: not troubles)
     second = await draw()
@@ -314,7 +314,7 @@ async def test_error_in_the_queue_stops_no_card(
         return await standings()
 
     monkeypatch.setattr(queue, "standings", troubled)
-    monkeypatch.setattr(turns, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     await put()
     await until(lambda: frontend.shown)
     assert troubles == []

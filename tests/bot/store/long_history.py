@@ -20,9 +20,9 @@ from pathlib import Path
 
 import typer
 
-from bot.app import continue_numbers
 from bot.config import LimitsConfig
 from bot.jobs import FailureCode, ReplyTo, Request, UserKey
+from bot.maintenance import continue_numbers
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database

@@ -47,7 +47,7 @@ async def statements(
         "by_request_key": lambda: jobs.by_request_key("x"),
         "usage": lambda: jobs.usage(ANN, now=9),
         "shared_usage": lambda: jobs.shared_usage("test", "card-", now=9),
-        "claim": lambda: jobs.claim(now=9),
+        "claim": lambda: jobs.claim(1, now=9),
         "gpu_seconds": lambda: jobs.gpu_seconds(now=9),
         "finish": lambda: jobs.finish(1, image_path="a", image_bytes=1, ran_s=1.0, measured=measured, now=9),
         "fail": lambda: jobs.fail(1, FailureCode.TIMEOUT, ran_s=1.0, now=9),

@@ -25,7 +25,7 @@ from bot.requests.service import Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
-from bot.scheduling.worker_pool import Worker
+from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
@@ -52,8 +52,8 @@ class Stage:
         executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0)
         can_save = partial(self.images.can_write, min_free_bytes=0)
         breaker = Breaker(self.queue, can_save=can_save, max_failures_in_a_row=3)
-        worker = Worker(self.queue, executor, self.images, breaker, WorkerConfig(job_timeout_s=20, stop_grace_s=2))
-        task = asyncio.create_task(worker.run())
+        config = WorkerConfig(job_timeout_s=20, stop_grace_s=2)
+        task = asyncio.create_task(WorkerPool(self.queue, [executor], self.images, breaker, config).run())
         try:
             yield
         finally:
