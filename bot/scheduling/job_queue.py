@@ -10,22 +10,22 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import JobAlreadyFinished, JobNotFound, Refusal, StoreUnavailable
-from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, Request, StopReason, StopSignal, UserKey
+from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
 from bot.scheduling.eta import Pace
-from bot.scheduling.placement import RunnerState, Ticket, delay, fair_order, place, take
+from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
+from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
 from bot.store.database import retry_until_stored
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
-from pipeline import ImageSpec, InvalidSpec, Progress, Stage
+from pipeline import ImageSpec, Progress
 
 log = logging.getLogger(__name__)
 
@@ -34,30 +34,6 @@ Clock = Callable[[], float]
 PAUSE_SETTING: Final = "pause_reason"
 SWEEP_S: Final = 30.0  # look into the table at least this often, whatever the event says
 DEFAULT_RETRY_S: Final = 600  # "try again in …" while the queue is paused
-STEPS_TO_TRUST: Final = 2  # after so many steps a run's own pace beats the medians
-
-
-@dataclass(slots=True)
-class RunningJob:
-    """What is known about a running job beyond its row."""
-
-    job: Job
-    stop: StopSignal
-    since: float  # on the monotonic clock
-    runner: int
-    expected_s: float  # how long it was expected to take on an average runner
-    progress: Progress | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Survey:
-    """Every unfinished job at one moment, as the placement and the forecast see it."""
-
-    running: list[Job]
-    waiting: dict[int, Job]
-    paces: dict[int, Pace]
-    order: list[Ticket]
-    now: float
 
 
 class JobQueue:
@@ -88,7 +64,7 @@ class JobQueue:
         self._changed = asyncio.Event()  # set once, when anything changed; then there is another
         self._placing = asyncio.Lock()
         self._idle: set[int] = set()  # the runners that wait for a job
-        self._delays: dict[int, Ticket] = {}  # the waiting jobs that others went ahead of, out of turn
+        self._delays = Delays()
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
         self._is_closed = False
@@ -169,16 +145,18 @@ class JobQueue:
         async with self._placing:  # two runners that look at once would choose the same job
             try:
                 while not self._is_closed and self._is_open(may_try):
-                    if (ticket := await self._choose(runner)) is None:
+                    if (choice := await self._choose(runner)) is None:
                         return None
+                    order, placement = choice
+                    ticket = order[placement.index]
                     job = await self._jobs.claim(ticket.id, now=self._now())
                     if job is None:  # cancelled just now
                         continue
-                    self._delays.pop(job.id, None)
+                    self._delays.note(order, placement)
                     if self._is_closed:  # while the database worked
                         await self.requeue(job.id)
                         return None
-                    if (flaw := _flaw(job)) is None:
+                    if (flaw := flaw_of(job)) is None:
                         return self._start(job, runner, ticket.seconds)
                     log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
                     await self.fail(job.id, flaw, ran_s=0.0)
@@ -189,17 +167,15 @@ class JobQueue:
     def _is_open(self, may_try: Callable[[Pause], bool]) -> bool:
         return self.paused is None or (not self._running and may_try(self.paused))
 
-    async def _choose(self, runner: int) -> Ticket | None:
-        """The job that this runner is to draw now; None if what waits is for others, or nothing does."""
-        order = (await self._survey()).order
+    async def _choose(self, runner: int) -> tuple[list[Ticket], Placement] | None:
+        """The order and the job in it that this runner is to draw now; None if nothing waits, or only for others."""
+        survey = await self._survey()
+        self._delays.keep(survey.waiting)
+        order = survey.order
         idle = [each for each in self._runners() if each.number in self._idle and not each.ready_in_s]
         while (placement := place(order, idle)) is not None:
             if placement.runner.number == runner:
-                chosen = order[placement.index]
-                for passed in (order[index] for index in placement.passed):
-                    before = self._delays.get(passed.id, replace(passed, delayed_s=0.0, delayed_by_own_s=0.0))
-                    self._delays[passed.id] = delay(before, by=chosen, runner=placement.runner)
-                return chosen
+                return order, placement
             take(order, placement)
             idle.remove(placement.runner)
         return None
@@ -326,73 +302,15 @@ class JobQueue:
     async def standings(self) -> list[tuple[Job, QueueStatus]]:
         """Every unfinished job and where it stands: running first, then in the expected order of claim."""
         survey = await self._survey()
-        now = survey.now
-        left_s = {job.id: self._seconds_left(job, survey.paces[job.id]) for job in survey.running}
-        forecasts = eta.foretell(survey.order, self._runners(), self._busy_s(left_s))
-        is_rough = any(pace.is_rough for pace in survey.paces.values())  # a rough job ahead makes everyone's time rough
-        standings = [
-            (
-                job,
-                QueueStatus(
-                    position=None,
-                    finish_at=int(now + left_s[job.id]),
-                    is_rough=survey.paces[job.id].is_rough,
-                    progress=self._running[job.id].progress if job.id in self._running else None,
-                ),
-            )
-            for job in survey.running
-        ]
-        standings += [
-            (
-                survey.waiting[forecast.job_id],
-                QueueStatus(
-                    position=place,
-                    finish_at=None
-                    if self.paused is not None or forecast.ends_s is None
-                    else int(now + forecast.ends_s),
-                    is_rough=is_rough,
-                    pause=self.paused,
-                ),
-            )
-            for place, forecast in enumerate(forecasts, start=1)
-        ]
-        return standings
+        return survey.standings(self._running, self._runners(), self.paused, since=self._monotonic())
 
-    async def _survey(self) -> _Survey:
+    async def _survey(self) -> Survey:
         unfinished = await self._jobs.unfinished()
         kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
         pace_of_kind = {kind: await self.pace(spec) for kind, spec in kinds.items()}
         paces = {job.id: pace_of_kind[job.spec.model, eta.size_class(job.spec)] for job in unfinished}
         now = self._clock()
-        gpu_s = await self._jobs.gpu_seconds(now=int(now))
-        running = [job for job in unfinished if job.status is JobStatus.RUNNING]
-        waiting = {job.id: job for job in unfinished if job.status is JobStatus.QUEUED}
-        for job in running:
-            gpu_s[job.user] = gpu_s.get(job.user, 0.0) + paces[job.id].seconds(job.spec.steps)
-        self._delays = {job_id: delayed for job_id, delayed in self._delays.items() if job_id in waiting}
-        tickets = (self._ticket(job, paces[job.id]) for job in waiting.values())
-        return _Survey(running=running, waiting=waiting, paces=paces, order=fair_order(tickets, gpu_s), now=now)
-
-    def _ticket(self, job: Job, pace: Pace) -> Ticket:
-        delayed = self._delays.get(job.id)
-        return Ticket(
-            id=job.id,
-            user=job.user,
-            model=None if _flaw(job) is not None else job.spec.model,
-            seconds=pace.seconds(job.spec.steps),
-            delayed_s=0.0 if delayed is None else delayed.delayed_s,
-            delayed_by_own_s=0.0 if delayed is None else delayed.delayed_by_own_s,
-        )
-
-    def _busy_s(self, left_s: Mapping[int, float]) -> dict[int, float]:
-        """Seconds until each runner that draws is free, by number."""
-        busy_s = {self._running[job_id].runner: left for job_id, left in left_s.items() if job_id in self._running}
-        free = (runner.number for runner in self._runners() if runner.number not in busy_s)
-        for job_id, left in left_s.items():
-            # The claim has not come back from the database yet, or the process ends under the job.
-            if job_id not in self._running and (number := next(free, None)) is not None:
-                busy_s[number] = left
-        return busy_s
+        return take_survey(unfinished, paces, await self._jobs.gpu_seconds(now=int(now)), self._delays, now=now)
 
     async def upcoming(self, model: str) -> list[str]:
         """The prompts that wait for a model, in the order in which they will probably be drawn."""
@@ -434,15 +352,6 @@ class JobQueue:
         own_free_at = max(soon, min((end for owner, end in ends if owner == user), default=soon))
         return next_free_at, own_free_at
 
-    def _seconds_left(self, job: Job, pace: Pace) -> float:
-        running = self._running.get(job.id)
-        if running is None or running.progress is None or running.progress.stage in (Stage.LOADING, Stage.ENCODING):
-            ran_s = 0.0 if running is None else self._monotonic() - running.since
-            return max(1.0, pace.seconds(job.spec.steps) - ran_s)
-        done = running.progress.step
-        step_s = running.progress.denoise_s / done if done >= STEPS_TO_TRUST else pace.step_s
-        return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2)
-
     async def _end(self, job_id: int, statement: Callable[[], Awaitable[Job | None]]) -> Job | None:
         job = await retry_until_stored(statement, self._deadline)
         self._running.pop(job_id, None)
@@ -465,14 +374,3 @@ class JobQueue:
 
     def _now(self) -> int:
         return int(self._clock())
-
-
-def _flaw(job: Job) -> FailureCode | None:
-    """Why a stored job cannot be drawn; bounds may have been lowered since it was accepted."""
-    if job.flaw is not None:
-        return job.flaw
-    try:
-        job.spec.check()
-    except InvalidSpec:
-        return FailureCode.INVALID_SPEC
-    return None

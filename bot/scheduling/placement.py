@@ -38,7 +38,7 @@ class Ticket:
     model: str | None  # None: any runner will do, since it is not going to be drawn
     seconds: float  # how long it is expected to take
     delayed_s: float = 0.0  # seconds of drawing that went ahead of it out of turn
-    delayed_by_own_s: float = 0.0  # of these, pictures of the same person
+    ahead_s: float = 0.0  # seconds that younger jobs of the same person took ahead of it, for whatever reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +79,8 @@ def fair_order(waiting: Iterable[Ticket], gpu_s: Mapping[UserKey, float]) -> lis
     used_s: defaultdict[UserKey, float] = defaultdict(float, gpu_s)
     keys: list[tuple[float, int, Ticket]] = []
     for ticket in waiting:
-        # What the same person's other pictures took ahead of it is not held against it a second time.
-        keys.append((used_s[ticket.user] - ticket.delayed_by_own_s, ticket.id, ticket))
+        # Only older jobs of the same person count against a job: younger ones keep their place behind it.
+        keys.append((used_s[ticket.user] - ticket.ahead_s, ticket.id, ticket))
         used_s[ticket.user] += ticket.seconds
     return [ticket for _, _, ticket in sorted(keys, key=lambda key: key[:2])]
 
@@ -109,17 +109,23 @@ def place(order: Sequence[Ticket], idle: Sequence[RunnerState]) -> Placement | N
 def take(order: list[Ticket], placement: Placement) -> Ticket:
     """Remove the job that was placed from the order, and note there whom it delayed. Returns the job."""
     taken = order[placement.index]
-    for index in placement.passed:
-        order[index] = delay(order[index], by=taken, runner=placement.runner)
+    for index in range(placement.index):
+        order[index] = after(order[index], taken, placement, is_passed=index in placement.passed)
     del order[placement.index]
     return taken
 
 
-def delay(ticket: Ticket, *, by: Ticket, runner: RunnerState) -> Ticket:
-    """The job after another went ahead of it, out of turn."""
-    seconds = by.seconds * runner.pace
-    own_s = seconds if by.user == ticket.user else 0.0
-    return replace(ticket, delayed_s=ticket.delayed_s + seconds, delayed_by_own_s=ticket.delayed_by_own_s + own_s)
+def after(ticket: Ticket, begun: Ticket, placement: Placement, *, is_passed: bool) -> Ticket:
+    """A job that waits on, after one behind it was begun."""
+    seconds = begun.seconds * placement.runner.pace
+    is_own = ticket.user == begun.user and ticket.id < begun.id
+    if not is_passed and not is_own:
+        return ticket
+    return replace(
+        ticket,
+        delayed_s=ticket.delayed_s + seconds * is_passed,
+        ahead_s=ticket.ahead_s + seconds * is_own,
+    )
 
 
 def _stay_with_model(order: Sequence[Ticket], runner: RunnerState) -> Placement | None:

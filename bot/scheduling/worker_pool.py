@@ -22,9 +22,10 @@ from bot.executors import Executor
 from bot.jobs import FailureCode, Job, JobStatus, StopReason
 from bot.retry import Backoff, retry
 from bot.scheduling.breaker import Breaker
-from bot.scheduling.job_queue import JobQueue, RunningJob
+from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
 from bot.scheduling.runner import Health, Runner
+from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
 from bot.supervision import supervise
