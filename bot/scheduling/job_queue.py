@@ -45,22 +45,19 @@ class JobQueue:
         settings: SettingStore,
         config: LimitsConfig,
         *,
-        slots: int = 1,
         assumed_pace: Callable[[ImageSpec], Pace],
         deadline: Deadline | None = None,
         clock: Clock = time.time,
-        monotonic: Clock = time.monotonic,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
         self._limits = config
-        anybody = [RunnerState(number=number) for number in range(slots)]
-        self._runners: Callable[[], Sequence[RunnerState]] = lambda: anybody
+        self._runners: Callable[[], Sequence[RunnerState]] = lambda: [RunnerState(number=0)]
         self._assumed_pace = assumed_pace
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock
-        self._monotonic = monotonic
+        self._monotonic = self._deadline.monotonic
         self._changed = asyncio.Event()  # set once, when anything changed; then there is another
         self._placing = asyncio.Lock()
         self._idle: set[int] = set()  # the runners that wait for a job
@@ -332,13 +329,7 @@ class JobQueue:
 
         def find(next_free_at: int, own_free_at: int) -> Refusal | None:
             return limits.find_refusal(
-                bounds,
-                waiting=usage.waiting,
-                active=usage.active,
-                counted_at=usage.counted_at,
-                next_free_at=next_free_at,
-                own_free_at=own_free_at,
-                now=self._now(),
+                bounds, usage, next_free_at=next_free_at, own_free_at=own_free_at, now=self._now()
             )
 
         return None if find(0, 0) is None else find(*await self._free_times(user))

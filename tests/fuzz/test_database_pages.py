@@ -113,7 +113,7 @@ async def work(database: Database) -> None:
     """What a start and a day do: every statement that reads or moves rows."""
     jobs, settings = JobStore(database), SettingStore(database)
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    queue = JobQueue(jobs, settings, NO_LIMITS, slots=1, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
+    queue = JobQueue(jobs, settings, NO_LIMITS, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
     await queue.recover(max_attempts=2)
     await queue.standings()
     for user in USERS:

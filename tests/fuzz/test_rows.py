@@ -73,7 +73,7 @@ async def queue(database: Database, jobs: JobStore, settings: SettingStore, no_l
     await database.fetch_all("PRAGMA ignore_check_constraints = ON")  # as in service
     await database.fetch_all("PRAGMA synchronous = OFF")
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
+    return JobQueue(jobs, settings, no_limits, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
 
 
 async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: LimitsConfig, life: str) -> Job:

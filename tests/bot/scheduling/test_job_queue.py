@@ -44,11 +44,9 @@ def make_queue(jobs: JobStore, settings: SettingStore, clock, no_limits: LimitsC
             jobs,
             settings,
             config,
-            slots=1,
             assumed_pace=lambda _spec: ASSUMED,
-            deadline=deadline,
+            deadline=deadline or Deadline(monotonic=clock),
             clock=clock,
-            monotonic=clock,
         )
 
     return make

@@ -87,7 +87,7 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
     def pace(spec: ImageSpec) -> Pace:
         return Pace(step_s=SECONDS[spec.model] / spec.steps, fixed_s=0.0, is_rough=True)
 
-    return JobQueue(jobs, settings, no_limits, assumed_pace=pace, clock=clock, monotonic=clock)
+    return JobQueue(jobs, settings, no_limits, assumed_pace=pace, deadline=Deadline(monotonic=clock), clock=clock)
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig) -> Jo
         jobs,
         settings,
         no_limits,
-        slots=1,
         assumed_pace=lambda _spec: Pace(step_s=0.01, fixed_s=0.01, is_rough=True),
     )
 

@@ -53,7 +53,7 @@ BAD_VALUES = {
 async def queue(database: Database, jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig) -> JobQueue:
     await database.fetch_all("PRAGMA ignore_check_constraints = ON")  # as in service
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
+    return JobQueue(jobs, settings, no_limits, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
 
 
 Put = Callable[..., object]

@@ -106,9 +106,7 @@ def start(
         **config: Any,
     ) -> AsyncIterator[Stage]:
         limits = limits or no_limits
-        queue = JobQueue(
-            jobs, settings, limits, slots=1, assumed_pace=lambda _: Pace(step_s=0.01, fixed_s=0.01, is_rough=True)
-        )
+        queue = JobQueue(jobs, settings, limits, assumed_pace=lambda _: Pace(step_s=0.01, fixed_s=0.01, is_rough=True))
         await queue.recover(max_attempts=2)
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
         queue.subscribe(delivery.wake)
