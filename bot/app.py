@@ -22,7 +22,7 @@ from bot.executors import Executor, create_executor
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
-from bot.lifecycle import Exits, FileThreads, Lifecycle, Loop, Parts
+from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
 from bot.requests.service import Service
 from bot.scheduling.breaker import Breaker
@@ -84,7 +84,7 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
     return await lifecycle.end(errors, close_engine=executor.close, close_database=opening.__aexit__(None, None, None))
 
 
-async def build(setup: Setup, database: Database, executor: Executor, deadline: Deadline, exits: Exits) -> Parts:
+async def build(setup: Setup, database: Database, executor: Executor, deadline: Deadline, exits: Exits) -> Assembly:
     """Settle what the last process left, and build the parts between database and front ends.
 
     Raises:
@@ -138,7 +138,7 @@ async def build(setup: Setup, database: Database, executor: Executor, deadline: 
         delivery.add_frontend(chat.frontend)
         loops["discord"] = partial(chat.run_until_closed, setup.token)
     loops["delivery"] = partial(_deliver, chat, delivery)
-    return Parts(
+    return Assembly(
         service=service,
         queue=queue,
         delivery=delivery,

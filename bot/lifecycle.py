@@ -45,7 +45,7 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Assembly:
     """What runs. Each of `loops` runs until it is cancelled, under the name that the log calls it by."""
 
     service: Service
@@ -57,7 +57,7 @@ class Parts:
 
 
 Exits = dict[str, contextlib.AsyncExitStack]
-Build = Callable[[Exits], Awaitable[Parts]]
+Build = Callable[[Exits], Awaitable[Assembly]]
 
 
 class Lifecycle:
@@ -94,7 +94,7 @@ class Lifecycle:
         exits = {"leaving the page": contextlib.AsyncExitStack(), "leaving discord": contextlib.AsyncExitStack()}
         tasks: list[asyncio.Task[None]] = []
         errors: list[BaseException] = []
-        parts: Parts | None = None
+        parts: Assembly | None = None
         try:
             parts = await build(exits)
             drawing = asyncio.create_task(parts.draw(), name="the worker")
@@ -113,7 +113,7 @@ class Lifecycle:
         await self.shutdown.run({name: each.aclose() for name, each in exits.items()}, at_most_s=FRONTENDS_S)
         return errors
 
-    async def _stop(self, parts: Parts, drawing: asyncio.Task[None]) -> None:
+    async def _stop(self, parts: Assembly, drawing: asyncio.Task[None]) -> None:
         """Bring everything to rest that other parts are still needed for."""
         log.info("stopping: no new requests, the running job goes back to its place")
         parts.service.stop_accepting()
@@ -159,7 +159,7 @@ class Lifecycle:
         begin_to_end(self.deadline, self._grace_s + STEPS_S, code)
 
 
-def _answers(parts: Parts) -> dict[str, Coroutine[Any, Any, object]]:
+def _answers(parts: Assembly) -> dict[str, Coroutine[Any, Any, object]]:
     return {} if parts.finish_answers is None else {"giving answers": parts.finish_answers()}
 
 
