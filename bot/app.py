@@ -174,7 +174,7 @@ async def _build_service(
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
         unread=partial(unread_of, config.pipeline.models_dir),
     )
-    # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a card.
+    # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service
 
@@ -195,7 +195,7 @@ async def _deliver(chat: DiscordClient | None, delivery: DeliveryLoop) -> None:
 
 
 def assumed_pace(spec: ImageSpec) -> Pace:
-    """The model card's guess for the first finish times."""
+    """The model's own guess for the first finish times."""
     try:
         card = find_model(spec.model)
     except UnknownModel:  # of an older release: the job will fail with a clear text when its turn comes

@@ -121,7 +121,7 @@ class Lifecycle:
         await asyncio.wait([drawing], timeout=self.deadline.remaining(self._grace_s))
         run = self.shutdown.run
         await run({"sending jobs back": parts.queue.requeue_all(), **_answers(parts)}, at_most_s=ANSWERS_S)
-        await run({"bringing cards up to date": parts.delivery.updates.announce_stop()}, at_most_s=ANNOUNCE_S)
+        await run({"bringing messages up to date": parts.delivery.updates.announce_stop()}, at_most_s=ANNOUNCE_S)
         await run({"delivering results": parts.delivery.flush()}, at_most_s=FLUSH_S)
 
     async def end(

@@ -14,7 +14,7 @@ from bot.jobs import Job, QueueStatus, ReplyTo
 
 
 class MessageGone(BotError):
-    """The card was deleted by its person or a moderator: nothing may be posted in its place."""
+    """The message was deleted by its person or a moderator: nothing may be posted in its place."""
 
 
 class DeliveryDelayed(BotError):
@@ -35,7 +35,7 @@ class Frontend(Protocol):
     name: str
 
     async def show(self, job: Job, standing: QueueStatus) -> None:
-        """Edit the card of an unfinished job; best effort, one call at a time.
+        """Edit the message of an unfinished job; best effort, one call at a time.
 
         Raises:
             MessageGone, DeliveryDelayed

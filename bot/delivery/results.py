@@ -143,7 +143,7 @@ class DeliveryLoop:
             image = None if job.image_path is None else await self._images.locate(job.image_path)
             reply_to = await frontend.deliver(job, image)
         except MessageGone:
-            log.info("delivery dropped: the card of job %s was deleted", job.id)
+            log.info("delivery dropped: the message of job %s was deleted", job.id)
             return partial(self._jobs.close_delivery, job.id, Delivery.DROPPED)
         except DeliveryDelayed as error:
             return self._postponed(job, error.after_s)

@@ -23,8 +23,8 @@ from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
 
-CARDS_PER_INTERVAL: Final = 4  # paces edits below Discord's usual 5 in 5 s per channel, with room for results
-BROKEN_CARD_S: Final = 60.0  # until a message is tried again whose edit failed for no known reason
+EDITS_PER_INTERVAL: Final = 4  # paces edits below Discord's usual 5 in 5 s per channel, with room for results
+BROKEN_MESSAGE_S: Final = 60.0  # until a message is tried again whose edit failed for no known reason
 ETA_TOLERANCE_S: Final = 15  # Discord counts down by itself; only a change of plan is worth an edit
 
 
@@ -74,31 +74,31 @@ class StatusUpdates:
         self._wake.set()
 
     async def run(self) -> None:
-        """Keep the cards of unfinished jobs current for ever; never returns."""
+        """Keep the status messages of unfinished jobs current for ever; never returns."""
 
         async def turn() -> bool:
             self._wake.clear()
-            await self._refresh_cards()
-            # A fixed pause, whatever woke us: at most CARDS_PER_INTERVAL edits in an interval.
-            await asyncio.sleep(self._config.card_interval_s / CARDS_PER_INTERVAL)
+            await self._refresh()
+            # A fixed pause, whatever woke us: at most EDITS_PER_INTERVAL edits in an interval.
+            await asyncio.sleep(self._config.card_interval_s / EDITS_PER_INTERVAL)
             await wait_for(self._wake, self._config.card_interval_s)
             return True
 
-        await supervise("keeping cards current", turn, self._deadline)
+        await supervise("keeping messages current", turn, self._deadline)
 
     async def announce_stop(self) -> None:
-        """Bring every card up to date once, without pauses: the last act before the front ends leave."""
+        """Bring every message up to date once, without pauses: the last act before the front ends leave."""
         for job, standing in await self._queue.standings():
             if self._is_worth_an_edit(job, standing):
                 await self._show(job, standing)
 
-    async def _refresh_cards(self) -> None:
+    async def _refresh(self) -> None:
         standings = await self._queue.standings()
         unfinished = {job.id for job, _ in standings}
         for job_id in self._shown.keys() - unfinished:
             del self._shown[job_id]
         now = self._monotonic()
-        # The card that was left alone longest goes first, so that a long queue cannot starve its own end.
+        # The message that was left alone longest goes first, so that a long queue cannot starve its own end.
         due = [
             (self._shown[job.id].at if job.id in self._shown else 0.0, job.id, job, standing)
             for job, standing in standings
@@ -133,8 +133,8 @@ class StatusUpdates:
             seen = replace(shown, standing=None, is_stopping=False) if before is None else before
             if isinstance(error, DeliveryDelayed):
                 return replace(seen, at=shown.at, not_before=self._monotonic() + error.after_s)
-            log.exception("the card of job %s could not be edited", job.id)
-            return replace(seen, at=shown.at, not_before=self._monotonic() + BROKEN_CARD_S)
+            log.exception("the message of job %s could not be edited", job.id)
+            return replace(seen, at=shown.at, not_before=self._monotonic() + BROKEN_MESSAGE_S)
         return shown
 
     def _may_edit(self, job: Job, now: float) -> bool:
@@ -157,7 +157,7 @@ class StatusUpdates:
         if before.finish_at is None or standing.finish_at is None:
             return before.finish_at is not standing.finish_at
         left_s = standing.finish_at - self._clock()
-        if before.finish_at <= self._clock():  # the time on the card has run out, the job has not
+        if before.finish_at <= self._clock():  # the time that it names has run out, the job has not
             return left_s > 0
         return abs(before.finish_at - standing.finish_at) > max(ETA_TOLERANCE_S, 0.2 * left_s)
 

@@ -245,7 +245,7 @@ class JobQueue:
         if (job := await self._jobs.request_cancel(job_id)) is not None:
             # The claim may not have come back from the database yet; it will find this signal.
             self._stops.setdefault(job_id, StopSignal()).set(StopReason.USER)
-            self._tell()  # its card says that it stops
+            self._tell()  # its message says that it stops
             return job
         if await self._jobs.get(job_id) is None:
             raise JobNotFound(job_id)
@@ -315,7 +315,7 @@ class JobQueue:
         return [job.spec.prompt for job, stands in standings if stands.position and job.spec.model == model]
 
     async def pace(self, spec: ImageSpec) -> Pace:
-        """How fast pictures like this one are drawn here; the card's guess before any was."""
+        """How fast pictures like this one are drawn here; the model's own guess before any was."""
         return await self.measured_pace(spec) or self._assumed_pace(spec)
 
     async def measured_pace(self, spec: ImageSpec) -> Pace | None:

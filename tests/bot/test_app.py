@@ -124,7 +124,7 @@ async def test_stop_takes_every_step_though_each_fails_or_hangs(
     life.stop.set()
     assert await asyncio.wait_for(task, 10) == []
     assert said == ["flush"]
-    assert "bringing cards up to date failed" in caplog.text and "delivering results failed" in caplog.text
+    assert "bringing messages up to date failed" in caplog.text and "delivering results failed" in caplog.text
     assert "leaving the page takes too long and is given up" in caplog.text
     latest = await jobs.get(job.id)
     assert (latest.status, latest.attempts) == (JobStatus.QUEUED, 0)

@@ -13,7 +13,7 @@ from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, MessageGone
 from bot.delivery.results import DeliveryLoop
-from bot.delivery.status_updates import BROKEN_CARD_S
+from bot.delivery.status_updates import BROKEN_MESSAGE_S
 from bot.jobs import Delivery, Job, JobStatus, QueueStatus
 from pipeline import Progress, Stage
 from tests.bot.delivery.conftest import settled, until
@@ -110,11 +110,11 @@ async def test_edit_that_failed_for_no_known_reason_stays_worth_making(
     delivery.add_frontend(frontend)
     frontend.troubles = [RuntimeError("a bug in the front end")]
     job = await put()
-    await delivery.updates._refresh_cards()
-    await delivery.updates._refresh_cards()
+    await delivery.updates._refresh()
+    await delivery.updates._refresh()
     assert frontend.shown == []  # not at once
-    clock.advance(BROKEN_CARD_S)
-    await delivery.updates._refresh_cards()
+    clock.advance(BROKEN_MESSAGE_S)
+    await delivery.updates._refresh()
     assert [job_id for job_id, _ in frontend.shown] == [job.id]
 
 
@@ -146,7 +146,7 @@ async def test_card_whose_edit_failed_still_has_to_say_that_its_job_stops(jobs, 
     frontend.troubles.append(DeliveryDelayed(0.0))
     for _ in range(2):
         monotonic.advance(60)
-        await delivery.updates._refresh_cards()
+        await delivery.updates._refresh()
     assert frontend.troubles == [] and [shown[0] for shown in frontend.shown] == [job.id]
 
 
@@ -163,7 +163,7 @@ async def test_clock_set_back_delays_no_card(jobs, queue, images, frontend, put)
     delivery.card_is_fresh(job, dataclasses.replace(standing, position=7))
     clock.advance(-3600)
     monotonic.advance(5)
-    await delivery.updates._refresh_cards()
+    await delivery.updates._refresh()
     assert [shown[0] for shown in frontend.shown] == [job.id]
 
 
@@ -179,7 +179,7 @@ async def test_edit_counts_only_once_it_was_made(queue, jobs, images, frontend, 
         await show(job, standing)
 
     frontend.show = slow
-    editing = asyncio.create_task(delivery.updates._refresh_cards())
+    editing = asyncio.create_task(delivery.updates._refresh())
     await is_asked.wait()
     assert delivery.updates._shown == {}
     announcing = asyncio.create_task(delivery.updates.announce_stop())  # waits for the edit, and finds it made
@@ -199,5 +199,5 @@ async def test_word_of_the_front_end_during_an_edit_is_not_overwritten(queue, jo
         delivery.card_is_fresh(job, own)
 
     frontend.show = show
-    await delivery.updates._refresh_cards()
+    await delivery.updates._refresh()
     assert delivery.updates._shown[job.id].standing == own
