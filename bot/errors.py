@@ -12,6 +12,7 @@ BotError
 │  ├─ AlreadyUnpacking()
 │  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
+├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
    ├─ ConfigError(problems, way_out)
    ├─ SchemaTooNew(path, found, known)
@@ -140,6 +141,10 @@ class StoreUnavailable(BotError):
     def __init__(self, reason: str, *, is_full: bool) -> None:
         super().__init__(reason)
         self.is_full = is_full
+
+
+class RunnerLost(BotError):
+    """What drew a job is out of reach, and comes back at most as another runner; the job need not be to blame."""
 
 
 class OperatorError(BotError):

@@ -37,7 +37,6 @@ _COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at
 # SQLite takes the index of unfinished jobs only if its condition stands there in these words.
 _UNFINISHED: Final = "status IN ('queued', 'running')"
 _QUEUED: Final = f"{_UNFINISHED} AND status = 'queued'"
-_RUNNING: Final = f"{_UNFINISHED} AND status = 'running'"
 # Rows of the future were written while the clock was wrong: they bind nobody until then.
 _TODAY: Final = f"queued_at > :now - {DAY_S} AND queued_at <= :now"
 _LAST_HOUR: Final = f"finished_at > :now - {FAIRNESS_WINDOW_S} AND finished_at <= :now"
@@ -169,38 +168,16 @@ class JobStore:
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def claim(self, *, now: int) -> Job | None:
-        """Start the next job: of the person with the least GPU seconds in the last hour, oldest first.
-
-        This ORDER BY is the one place where fairness lives; `bot/scheduling/eta.py` foretells it.
-        """
+    async def claim(self, job_id: int, *, now: int) -> Job | None:
+        """Start a job if it is still waiting; None if somebody was faster. Which one is `scheduling/placement.py`'s."""
         return await self._one(
-            f"""
-            WITH used AS MATERIALIZED (
-                SELECT user_frontend, user_id, SUM(gpu_s) AS gpu_s
-                FROM (
-                    SELECT user_frontend, user_id, {_RAN_S} AS gpu_s
-                    FROM jobs
-                    WHERE {_LAST_HOUR}
-                    UNION ALL
-                    SELECT user_frontend, user_id, MAX(0, :now - started_at) + {_RAN_S}
-                    FROM jobs
-                    WHERE {_RUNNING}
-                )
-                GROUP BY user_frontend, user_id
-            )
+            """
             UPDATE jobs
             SET status = 'running', attempts = attempts + 1, started_at = :now
-            WHERE id = (
-                SELECT waiting.id
-                FROM (SELECT id, user_frontend, user_id FROM jobs WHERE {_QUEUED}) AS waiting
-                LEFT JOIN used USING (user_frontend, user_id)
-                ORDER BY COALESCE(used.gpu_s, 0), waiting.id
-                LIMIT 1
-            )
+            WHERE id = :id AND status = 'queued'
             RETURNING *
             """,
-            {"now": now},
+            {"id": job_id, "now": now},
         )
 
     async def gpu_seconds(self, *, now: int) -> dict[UserKey, float]:

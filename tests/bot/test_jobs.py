@@ -27,6 +27,7 @@ from bot.jobs import (
 from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageOptions, ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 
 T = TypeVar("T")
 LEGAL_MOVES = {
@@ -81,7 +82,7 @@ class LifeOfJobs(RuleBasedStateMachine):
 
     @rule()
     def claim(self) -> None:
-        self.run(self.jobs.claim(now=NOW))
+        self.run(claim_next(self.jobs, now=NOW))
 
     @rule(job=st.integers(1, 8))
     def finish(self, job: int) -> None:

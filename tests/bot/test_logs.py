@@ -251,9 +251,9 @@ def test_critical_and_canonical_lines_are_never_folded(clock: FrozenClock) -> No
 def test_canonical_line_of_the_worker_is_the_one_that_is_never_folded() -> None:
     import inspect
 
-    from bot.scheduling.worker_pool import Worker
+    from bot.scheduling.worker_pool import WorkerPool
 
-    assert any(f'"{text}"' in inspect.getsource(Worker) for text in logs.NEVER_FOLDED)
+    assert any(f'"{text}"' in inspect.getsource(WorkerPool) for text in logs.NEVER_FOLDED)
 
 
 def test_our_lines_about_different_things_are_kept_up_to_a_bound(clock: FrozenClock) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 from PIL import Image
 
-from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
+from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
 from bot.frontends.web.frontend import WebFrontend
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from bot.config import LimitsConfig
-from bot.delivery.results import DeliveryImpossible
+from bot.delivery.frontend import DeliveryImpossible
 from bot.frontends.discord_app import embeds as chat_cards
 from bot.frontends.discord_app.message_ref import Address
 from bot.frontends.web import fragments as page_cards
@@ -23,6 +23,7 @@ from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import json_values, leaves, spoilt_bytes, spoilt_json, texts, to_json
 
@@ -72,7 +73,7 @@ async def queue(database: Database, jobs: JobStore, settings: SettingStore, no_l
     await database.fetch_all("PRAGMA ignore_check_constraints = ON")  # as in service
     await database.fetch_all("PRAGMA synchronous = OFF")
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
+    return JobQueue(jobs, settings, no_limits, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
 
 
 async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: LimitsConfig, life: str) -> Job:
@@ -80,7 +81,7 @@ async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: Limits
     job = await jobs.insert(request, spec, size_class=0, limits=limits, now=NOW)
     assert job is not None
     if life != "queued":
-        claimed = await jobs.claim(now=NOW)
+        claimed = await claim_next(jobs, now=NOW)
         assert claimed is not None and claimed.id == job.id
     measured = Measurement(step_s=0.5, fixed_s=1.0)
     if life == "done":

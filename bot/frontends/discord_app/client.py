@@ -36,6 +36,7 @@ from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.permissions import AccessPolicy
 from bot.frontends.discord_app.translations import WordingTranslator
 from bot.requests.service import Service
+from bot.retry import Backoff
 from bot.store.key_value_store import SettingStore
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class DiscordClient(discord.AutoShardedClient):
             FrontendUnavailable: Discord refuses the token, the intents or the login for good.
             RuntimeError: the library closed the client, which cannot be opened again.
         """
-        pause_s = FIRST_RETRY_S
+        backoff = Backoff(FIRST_RETRY_S, MAX_RETRY_S)
         while not self.is_closed():
             try:
                 await _insist_on_cancelling(self._login_and_connect(token))
@@ -115,7 +116,7 @@ class DiscordClient(discord.AutoShardedClient):
             except discord.HTTPException as error:
                 if error.status < 500 and error.status != 429:
                     raise FrontendUnavailable(FRONTEND, f"Discord refuses the login: {error}") from error
-                await self._wait_for_network(error, pause_s)
+                await self._wait_for_network(error, backoff.next_s())
             except (
                 discord.GatewayNotFound,
                 discord.RateLimited,
@@ -123,8 +124,7 @@ class DiscordClient(discord.AutoShardedClient):
                 OSError,
                 TimeoutError,
             ) as error:
-                await self._wait_for_network(error, pause_s)
-            pause_s = min(pause_s * 2, MAX_RETRY_S)
+                await self._wait_for_network(error, backoff.next_s())
         raise RuntimeError("the connection to Discord was closed, and nobody asked for that")
 
     async def _login_and_connect(self, token: SecretStr) -> None:

@@ -22,7 +22,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 import discord
 
-from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, MessageGone
+from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.frontends.discord_app import attachments, embeds
 from bot.frontends.discord_app.components import view_of
 from bot.frontends.discord_app.embeds import Card

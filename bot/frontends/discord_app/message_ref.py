@@ -13,7 +13,7 @@ from typing import Final
 
 import discord
 
-from bot.delivery.results import DeliveryImpossible
+from bot.delivery.frontend import DeliveryImpossible
 from bot.jobs import Job, ReplyTo
 
 FRONTEND: Final = "discord"

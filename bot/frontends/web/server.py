@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bot.config import ConsoleConfig
-from bot.delivery.results import Frontend
+from bot.delivery.frontend import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
 from bot.frontends.web.cross_loop import Ask, bridge_to

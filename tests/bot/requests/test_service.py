@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
+from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
     AlreadyUnpacking,
@@ -45,7 +46,9 @@ ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob"
 @pytest.fixture
 def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock) -> JobQueue:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=clock, monotonic=clock)
+    return JobQueue(
+        jobs, settings, no_limits, assumed_pace=lambda _spec: pace, deadline=Deadline(monotonic=clock), clock=clock
+    )
 
 
 @pytest.fixture

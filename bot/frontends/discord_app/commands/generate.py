@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
 
 import discord
 from discord import app_commands
@@ -24,6 +26,8 @@ from pipeline.catalog.models import ModelCard
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, ImageOptions
 
 ROW_FIRST_S: Final = 0.5
+
+T = TypeVar("T")
 
 
 class Imagine:
@@ -74,8 +78,7 @@ class Imagine:
             user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}"
         )
         # The job may be claimed, even be done, before its card is there: progress and result wait here.
-        async with frontend.opening(reply_to):
-            submitting = asyncio.ensure_future(context.service.submit(request))
+        async with frontend.opening(reply_to), _waited_for(context.service.submit(request)) as submitting:
             await asyncio.wait([submitting], timeout=ROW_FIRST_S)
             if submitting.done():
                 submitting.result()  # a refusal is the first answer, and private
@@ -98,3 +101,15 @@ class Imagine:
             await context.service.card_deleted(FRONTEND, placed.key)
         elif opened is Opened.NOT_YET:
             context.service.card_not_shown(job)
+
+
+@asynccontextmanager
+async def _waited_for(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run `work` beside what is done here; it has ended on the way out, whatever became of the rest."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as never retrieved

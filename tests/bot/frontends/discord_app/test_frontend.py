@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, MessageGone
+from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app import frontend as reply_module
 from bot.frontends.discord_app.frontend import DiscordFrontend

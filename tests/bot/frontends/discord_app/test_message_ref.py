@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.delivery.results import DeliveryImpossible
+from bot.delivery.frontend import DeliveryImpossible
 from bot.frontends.discord_app.message_ref import Address, is_of_server
 from bot.jobs import ReplyTo
 from tests.bot.frontends.discord_app.test_embeds import a_job

@@ -48,7 +48,7 @@ def config() -> LimitsConfig:
 @pytest.fixture
 def queue(jobs: JobStore, settings: SettingStore, config: LimitsConfig, clock: FrozenClock) -> JobQueue:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, config, slots=1, assumed_pace=lambda _spec: pace, clock=clock)
+    return JobQueue(jobs, settings, config, assumed_pace=lambda _spec: pace, clock=clock)
 
 
 @pytest.fixture
