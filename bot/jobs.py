@@ -50,7 +50,7 @@ class Delivery(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     UNDELIVERABLE = "undeliverable"  # every way failed; told on the person's next command
-    DROPPED = "dropped"  # nobody is to be told: the person or a moderator deleted the card
+    DROPPED = "dropped"  # nobody is to be told: the person or a moderator deleted the message
 
 
 class FailureCode(StrEnum):
@@ -108,16 +108,42 @@ class UserKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyTo:
-    """Where to answer. `key` names the card uniquely within its front end; only it can read `address`."""
+    """Where to answer. `key` names the message uniquely within its front end; only it can read `address`."""
 
     frontend: str
     key: str
     address: str  # JSON
 
 
+class Verb(StrEnum):
+    """How a request was made from an earlier job; `bot/requests/derive.py` says what each does."""
+
+    REROLL = "reroll"
+    VARY = "vary"
+    EDIT = "edit"
+    MORE_STEPS = "more_steps"
+    OTHER = "other"  # a later release knows how
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """The job that a request was made from, which may have been pruned since, and how."""
+
+    job_id: int
+    verb: Verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlace:
+    """Which image of a request for several it is; `index` counts from 0."""
+
+    batch_id: str
+    index: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a front end hands to `Service.submit`."""
+    """One image, as `Service.submit` takes it; `bot/requests/batch.py` makes them of a request for several."""
 
     user: UserKey
     reply_to: ReplyTo
@@ -125,6 +151,8 @@ class Request:
     key: str  # unique per press of a button or command: a repeat returns the first job
     is_more: bool = False  # one more picture of the same press: no pause between the two is asked for
     source: bytes | Path | None = None  # a picture file to start from, or where it lies; as it came, not checked yet
+    batch: BatchPlace | None = None  # None for a request of a single image
+    derived_from: Derivation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +178,8 @@ class Job:
     delivery: Delivery
     delivery_attempts: int
     flaw: FailureCode | None = None  # why this release cannot draw it; `spec` then holds what could be read
+    batch: BatchPlace | None = None
+    derived_from: Derivation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,7 +213,7 @@ class Service:
     async def card_placed(self, job: Job, reply_to: ReplyTo) -> Job:
         """The card of a job that was submitted before it had one now stands at `reply_to`."""
         try:
-            await self._jobs.move_card(job.id, reply_to)
+            await self._jobs.move_message(job.id, reply_to)
         except StoreUnavailable as error:  # the front end knows it, too; only a restart would not
             log.warning("where the card of job %s stands cannot be stored: %s", job.id, error)
         return replace(job, reply_to=reply_to)
