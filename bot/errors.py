@@ -9,7 +9,7 @@ BotError
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
-│  ├─ AlreadyUnpacking()
+│  ├─ AlreadyUnpacking() · UploadGone()
 │  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 └─ OperatorError                 said to the operator, stops the start
@@ -100,6 +100,10 @@ class StorageFull(Refusal):
 
 class AlreadyUnpacking(Refusal):
     """A picture to start from, of this person or of too many, is still being read."""
+
+
+class UploadGone(Refusal):
+    """The picture to start from was uploaded too long ago, or is kept no more."""
 
 
 class JobNotFound(Refusal):

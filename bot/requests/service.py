@@ -1,6 +1,7 @@
 """The one door for front ends: submit, cancel, look. Knows no front end.
 
-Everything a person may ask for passes here, so that a command, a button and a web page obey the same rules.
+Everything a person may ask for passes here, so that a command, a button and a web page obey the same rules. What can
+be made of an earlier job is `derive.py`; a request for several images is `batch.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,10 +21,21 @@ from PIL import Image
 
 from bot.config import LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
-from bot.errors import AlreadyUnpacking, JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
+from bot.errors import (
+    AlreadyUnpacking,
+    JobNotFound,
+    NotAccepting,
+    NotYourJob,
+    Refusal,
+    StorageFull,
+    StoreUnavailable,
+    UploadGone,
+)
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
-from bot.scheduling import limits
+from bot.requests import quotas
+from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.quotas import Quota
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import DAY_S, JobStore
@@ -39,17 +52,8 @@ log = logging.getLogger(__name__)
 MAX_UNPACKING: Final = 8  # pictures to start from that wait for each other
 ANY_SOURCE: Final = "0" * 64  # stands for a picture that was not read yet
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
-    """What one person has used of what one person may."""
-
-    used: int
-    limit: int
-    resets_at: int | None  # when one more picture is allowed again; None while there is room
-    active: int
-    active_limit: int
-    cooldown_s: int
+# Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
+Admission = Callable[[], AbstractAsyncContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ class Stats:
     disk_free_bytes: int
     model: str
     uptime_s: float
-    outlook: RuntimeEstimate | None  # of a large model on this card
+    outlook: RuntimeEstimate | None  # of a large model on this GPU
 
 
 class Service:
@@ -107,6 +111,30 @@ class Service:
         self._unpacker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unpack")
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
+
+    async def submit_batch(self, batch: Batch, asker: Asker, *, admission: Admission = nullcontext) -> Accepted:
+        """Queue the images of a batch, one after the other, until one of them is refused.
+
+        Raises:
+            UploadGone: the init image is kept no more.
+            Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
+        """
+        source, picture = await self._init_file(batch.init_image), None
+        jobs: list[Job] = []
+        for request in batch.requests(asker, source=source):
+            try:
+                if source is not None and picture is None:
+                    async with admission():  # not held below: unpacking takes a moment, in which others may ask
+                        pass
+                    picture = await self.unpack(request)
+                async with admission():
+                    job, _ = await self.submit(request, picture=picture)
+            except (Refusal, StoreUnavailable) as error:
+                if not jobs:
+                    raise
+                return Accepted(jobs=tuple(jobs), refusal=error)
+            jobs.append(job)
+        return Accepted(jobs=tuple(jobs))
 
     async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, QueueStatus]:
         """Accept a request, now or never; the row is on disk when this returns.
@@ -172,6 +200,23 @@ class Service:
         finally:
             self._unpacking.discard(request.user)
 
+    async def _init_file(self, wanted: InitImage | None) -> bytes | Path | None:
+        """The file that a batch starts from; None if it starts from none.
+
+        Raises:
+            UploadGone
+        """
+        match wanted:
+            case StoredInitImage(digest=digest):
+                path = await self._images.find_source(digest)
+            case StoredResult(path=relative):
+                path = await self._images.find(relative)
+            case _:
+                return wanted
+        if (data := await _read(path)) is None:
+            raise UploadGone
+        return data
+
     async def _check_disk(self) -> None:
         try:
             free_mib = await self._images.free_bytes() // MIB
@@ -199,31 +244,33 @@ class Service:
         except KeyError:
             raise InvalidSpec("model", f"must be one of {', '.join(self.cards)}") from None
 
-    async def cancel(self, job_id: int, *, by: UserKey, is_moderator: bool = False) -> Job:
-        """Cancel a job of one's own, or anybody's as a moderator. A running one stops within a step.
+    async def cancel(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool] = lambda _job: False) -> Job:
+        """Cancel a job of one's own, or one of somebody else's if `may` says so. A running one stops within a step.
 
         Raises:
             JobNotFound, NotYourJob, JobAlreadyFinished
         """
-        job = await self.job(job_id)
-        if job.user != by and not is_moderator:
-            raise NotYourJob(job_id)
-        return await self._queue.cancel(job_id)
+        try:
+            return await self._queue.cancel(job_id, by=by)
+        except NotYourJob:
+            if not may(await self.job(job_id)):
+                raise
+            return await self._queue.cancel(job_id)
 
-    async def card_placed(self, job: Job, reply_to: ReplyTo) -> Job:
-        """The card of a job that was submitted before it had one now stands at `reply_to`."""
+    async def message_placed(self, job: Job, reply_to: ReplyTo) -> Job:
+        """Note that the message of a job that was submitted before it had one now stands at `reply_to`."""
         try:
             await self._jobs.move_message(job.id, reply_to)
         except StoreUnavailable as error:  # the front end knows it, too; only a restart would not
-            log.warning("where the card of job %s stands cannot be stored: %s", job.id, error)
+            log.warning("where the message of job %s stands cannot be stored: %s", job.id, error)
         return replace(job, reply_to=reply_to)
 
-    def card_not_shown(self, job: Job) -> None:
-        """The front end could not show the card of a job that was just submitted; it is there, and is tried again."""
+    def message_not_shown(self, job: Job) -> None:
+        """Try again to show the message of a job that was just submitted; it is there, and says nothing yet."""
         self._delivery.card_is_stale(job)
 
-    async def card_deleted(self, frontend: str, key: str) -> None:
-        """Somebody deleted a card: its job is cancelled and nothing is delivered. Unknown cards are ignored."""
+    async def message_deleted(self, frontend: str, key: str) -> None:
+        """Cancel the job whose message somebody deleted, and deliver nothing. Unknown messages are ignored."""
         await self._delivery.card_deleted(frontend, key)
 
     def stop_accepting(self) -> None:
@@ -264,35 +311,18 @@ class Service:
         """The picture of a job; None if it has none, or the file is gone or cannot be read."""
         return None if job.image_path is None else await self._images.find(job.image_path)
 
-    async def source_file(self, job: Job) -> Path | None:
-        """The picture that a job starts from; None if it starts from none, or the file is gone or cannot be read."""
-        return await self._images.find_source(job.spec.source) if job.spec.source else None
+    async def init_image(self, job: Job) -> bytes | None:
+        """The file that a job starts from; None if it starts from none, or it is gone or cannot be read."""
+        return await _read(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
     async def quota(self, user: UserKey) -> Quota:
         """What this person has used, and when there is room again."""
-        usage = await self._jobs.usage(user, now=int(self._clock()))
-        is_used_up = len(usage.counted_at) >= self._limits.max_images_per_day
-        return Quota(
-            used=len(usage.counted_at),
-            limit=self._limits.max_images_per_day,
-            resets_at=limits.daily_limit_ends_at(usage.counted_at, self._limits) if is_used_up else None,
-            active=usage.active,
-            active_limit=self._limits.max_active_per_user,
-            cooldown_s=self._limits.cooldown_s,
-        )
+        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits)
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
-        """The quota of everybody behind cards whose keys begin so, if together they may have as much as `people`."""
+        """The quota of everybody whose reply keys begin so, if together they may have as much as `people`."""
         active, counted_at = await self._jobs.shared_usage(frontend, key_prefix, now=int(self._clock()))
-        limit = self._limits.max_images_per_day * people
-        return Quota(
-            used=len(counted_at),
-            limit=limit,
-            resets_at=counted_at[-limit] + DAY_S if len(counted_at) >= limit else None,
-            active=active,
-            active_limit=self._limits.max_active_per_user * people,
-            cooldown_s=0,
-        )
+        return quotas.shared_quota(active, counted_at, self._limits, people=people)
 
     async def undelivered(self, user: UserKey) -> list[Job]:
         """Results that could not be delivered, to be mentioned on this person's next command, oldest first."""
@@ -352,6 +382,14 @@ class Service:
             uptime_s=self._monotonic() - self._started,
             outlook=await asyncio.to_thread(self._look_ahead),
         )
+
+
+async def _read(path: Path | None) -> bytes | None:
+    try:
+        return None if path is None else await asyncio.to_thread(path.read_bytes)
+    except OSError as error:  # pruned meanwhile, or the disk fails
+        log.warning("the picture %s cannot be read: %s", path, error)
+        return None
 
 
 def _read_header(source: bytes | Path) -> SourceFile:

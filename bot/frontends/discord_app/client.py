@@ -29,7 +29,7 @@ from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUn
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
-from bot.frontends.discord_app.components import CancelButton
+from bot.frontends.discord_app.components import ActionButton
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
@@ -64,7 +64,7 @@ class DiscordClient(discord.AutoShardedClient):
     def __init__(self, config: DiscordConfig, *, service: Service, settings: SettingStore) -> None:
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
         super().__init__(
-            intents=discord.Intents(guilds=True, guild_messages=True),  # the latter for deleted cards only
+            intents=discord.Intents(guilds=True, guild_messages=True),  # the latter for deletions only
             allowed_mentions=discord.AllowedMentions.none(),
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
@@ -141,7 +141,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed begins again at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(CancelButton, HistoryButton)
+        self.add_dynamic_items(ActionButton, HistoryButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
 
@@ -234,10 +234,10 @@ class DiscordClient(discord.AutoShardedClient):
         """After any command, tell its person about results that found no other way."""
         await tell_notes(interaction, self._service)
 
-    # ── what happens to cards ───────────────────────────────────────────────────────────────────────
+    # ── what happens to messages ────────────────────────────────────────────────────────────────────
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        """Somebody deleted a message; if it was a card, its job is cancelled."""
+        """Cancel the job whose message somebody deleted, if it was one of ours."""
         await self._messages_deleted([event.message_id])
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
@@ -246,18 +246,18 @@ class DiscordClient(discord.AutoShardedClient):
 
     async def _messages_deleted(self, message_ids: Iterable[int]) -> None:
         for message_id in message_ids:
-            await self._drop_card(str(message_id))
+            await self._drop_message(str(message_id))
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """A server removed the bot, or is gone: nobody there waits any more. (An outage is another event.)"""
         left = [job for job, _ in await self._service.unfinished() if is_of_server(job, guild.id)]
         log.info("server %s is left, %d job(s) of it are cancelled", guild.id, len(left))
         for job in left:
-            await self._drop_card(job.reply_to.key)
+            await self._drop_message(job.reply_to.key)
 
-    async def _drop_card(self, key: str) -> None:
+    async def _drop_message(self, key: str) -> None:
         with contextlib.suppress(JobAlreadyFinished):  # at this very moment
-            await self._service.card_deleted(FRONTEND, key)
+            await self._service.message_deleted(FRONTEND, key)
 
 
 class Tree(app_commands.CommandTree[DiscordClient]):

@@ -21,7 +21,7 @@ RETRY_S: Final = 5.0
 class Remedy(Enum):
     """What to do about a message that was not accepted."""
 
-    CARD_GONE = auto()  # somebody deleted it: post nothing in its place
+    MESSAGE_GONE = auto()  # somebody deleted it: post nothing in its place
     SMALLER = auto()  # send a smaller file
     WITHOUT_PROMPT = auto()  # AutoMod dislikes a word: leave the prompt out
     OTHER_WAY = auto()  # it cannot be done here: try the next way to reach the person
@@ -30,7 +30,7 @@ class Remedy(Enum):
 
 _REMEDIES: Final = {
     10003: Remedy.OTHER_WAY,  # unknown channel: the picture is still wanted
-    10008: Remedy.CARD_GONE,  # unknown message
+    10008: Remedy.MESSAGE_GONE,  # unknown message
     30046: Remedy.OTHER_WAY,  # too many edits of messages older than an hour
     40005: Remedy.SMALLER,  # request entity too large
     50001: Remedy.OTHER_WAY,  # missing access

@@ -1,7 +1,7 @@
 """What only one person sees: private answers, refusals, errors with an id, results that found no other way.
 
 Every command and button answers through here, so that nobody answers twice or not at all. Sentences are
-`bot/wording`; what everybody sees is `embeds.py`.
+`bot/presentation`; what everybody sees is `embeds.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import discord
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MAX_NOTES: Final = 15  # of one message; the others wait for the next command
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
+
+May = Callable[[discord.Interaction, Job], bool]  # whether somebody may act on a job that is not theirs
 
 
 class OptionsOutdated(app_commands.AppCommandError):
@@ -156,6 +159,15 @@ async def explain(interaction: discord.Interaction, error: Exception) -> None:
         log.warning("%s could not be told %r: %s", interaction.user.id, type(error).__name__, trouble)
 
 
+async def attempt(interaction: discord.Interaction, work: Awaitable[None]) -> None:
+    """Do what a button is for, say privately if it did not work, and then what could not be delivered."""
+    try:
+        await work
+    except Exception as error:  # discord.py would log it and leave the person without an answer
+        await explain(interaction, error)
+    await tell_notes(interaction, context_of(interaction).service)
+
+
 async def tell_notes(interaction: discord.Interaction, service: Service) -> None:
     """Tell results that could not be delivered; only those that were really said are not told again."""
     try:
@@ -175,15 +187,15 @@ async def tell_notes(interaction: discord.Interaction, service: Service) -> None
         log.warning("notes of %s could not be told: %s", interaction.user.id, trouble)
 
 
-async def cancel(interaction: discord.Interaction, service: Service, job_id: int) -> None:
-    """Cancel one's own job, or anybody's where one is a moderator, and say what came of it.
+async def cancel(interaction: discord.Interaction, job_id: int, may: May = is_moderator) -> None:
+    """Cancel one's own job, or one that `may` allows, and say what came of it.
 
     Raises:
         JobNotFound, NotYourJob, JobAlreadyFinished
     """
     await think(interaction)
-    job = await service.job(job_id)
-    job = await service.cancel(job_id, by=person(interaction), is_moderator=is_moderator(interaction, job))
+    service = context_of(interaction).service
+    job = await service.cancel(job_id, by=person(interaction), may=partial(may, interaction))
     key = "cancel-done" if job.status is JobStatus.CANCELLED else "cancel-stopping"  # within one step
     await say(interaction, reader(interaction).say(key, job_id=job.id))
 

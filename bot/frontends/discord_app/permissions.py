@@ -1,6 +1,6 @@
 """Who may use the bot where, answered from memory, so that it can be asked before the first await.
 
-What depends on counts and history (queue, quota) is `Service.submit`'s business.
+What depends on counts and history (queue, quota) is up to `Service.submit`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class AccessPolicy:
 def is_moderator(interaction: discord.Interaction, job: Job) -> bool:
     """Whether the person may cancel this job of anybody.
 
-    That needs “Manage Server” on the job's own server, or “Manage Messages” in the channel where the card stands:
+    That needs “Manage Server” on the job's own server, or “Manage Messages” in the channel where the message stands:
     Discord tells the permissions of the channel where the person acts, so it has to be the same one.
     """
     if not is_of_server(job, interaction.guild_id):

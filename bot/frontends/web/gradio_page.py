@@ -21,13 +21,14 @@ from starlette.requests import HTTPConnection
 from bot.errors import BotError
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.fragments import file_name
-from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, PageHandlers
+from bot.frontends.web.handlers import MAX_NAME_CHARS, PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.uploads import BadUpload, Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, wording_for
+from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
@@ -197,7 +198,7 @@ def _blocks(
                     visible=len(cards) > 1,
                     elem_id="model",
                 )
-                count = gr.Slider(1, MAX_COUNT, 1, step=1, label=say("console-count"), elem_id="count")
+                count = gr.Slider(1, MAX_BATCH, 1, step=1, label=say("console-count"), elem_id="count")
                 with gr.Accordion(say("console-more"), open=False, elem_id="more"):
                     source = gr.Image(
                         type="filepath", sources=["upload", "clipboard"], label=say("console-source"),
@@ -254,15 +255,15 @@ def _blocks(
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
             asker = _asker(request, secret)
             try:
-                job = await ask(handlers.own(asker, event.job_id))
-                options = handlers.options(job)
+                again = await ask(handlers.reuse(asker, event.job_id))
                 root_path = str(_http(request).scope["root_path"])
-                start = await _offer(await ask(handlers.source(job)), asker, uploads, root_path=root_path)
+                start = await _offer(again.init_image, asker, uploads, root_path=root_path)
             except BotError:
                 return [gr.skip()] * 7
+            options = again.options
             strength = options.strength or gr.skip()
             model = options.model or card.name
-            return [options.prompt, job.spec.seed, job.spec.steps, options.aspect, model, start, strength]
+            return [options.prompt, options.seed, options.steps, options.aspect, model, start, strength]
 
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model]
         button.click(draw_from_form, inputs, said, **quiet)

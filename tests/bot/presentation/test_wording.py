@@ -20,8 +20,8 @@ from bot.presentation.wording import LANGUAGES, key_of, wording_for
 from pipeline import InvalidSpec
 
 FOLDER = Path(wording_module.__file__).parent
-FRONTENDS = ("chat", "console")
-SOURCES = [*FOLDER.glob("*.py"), *(path for name in FRONTENDS for path in (FOLDER.parent / name).glob("*.py"))]
+PACKAGE = FOLDER.parents[1]
+SOURCES = [path for name in ("presentation", "frontends") for path in (PACKAGE / name).rglob("*.py")]
 
 
 class Variables(Visitor):
@@ -86,7 +86,7 @@ def test_no_sentence_is_unused() -> None:
 
 def test_every_sentence_that_is_said_exists() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
-    said = set(re.findall(r'(?:\.say|\btext)\(\s*"([^"]+)"[,)]', sources))
+    said = set(re.findall(r'(?:\.say|\btext|\bPhrase)\(\s*"([^"]+)"[,)]', sources))
     assert said - sentences("en").keys() == set()
 
 

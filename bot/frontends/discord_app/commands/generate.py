@@ -1,4 +1,4 @@
-"""/imagine: what a person typed → Request → Service.submit → the status card.
+"""/imagine: what a person typed → Request → Service.submit → the status message.
 
 The row comes first, then the answer to Discord, so that a process killed in between leaves nobody with a placeholder
 that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database is not waited for.
@@ -35,7 +35,7 @@ class Imagine:
     def command(self, card: ModelCard) -> app_commands.Command[Any, ..., None]:
         """Make the command; the shapes on offer are those of the model.
 
-        Its option names are not translated, so that the command line on a card works for every reader.
+        Its option names are not translated, so that the command line on a message works for every reader.
         """
         command: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-imagine-name"),
@@ -73,7 +73,7 @@ class Imagine:
         request = Request(
             user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}"
         )
-        # The job may be claimed, even be done, before its card is there: progress and result wait here.
+        # The job may be claimed, even be done, before its message is there: progress and result wait here.
         async with frontend.opening(reply_to):
             submitting = asyncio.ensure_future(context.service.submit(request))
             await asyncio.wait([submitting], timeout=ROW_FIRST_S)
@@ -86,15 +86,15 @@ class Imagine:
                     job, standing = await submitting
                     placed = frontend.placed(reply_to, message_id)
                     async with frontend.opening(placed):
-                        job = await context.service.card_placed(job, placed)
+                        job = await context.service.message_placed(job, placed)
                         opened = await frontend.open(interaction, job, standing)
             except discord.HTTPException as error:
                 if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
                     with contextlib.suppress(Exception):
                         await submitting
-                    await context.service.card_deleted(FRONTEND, reply_to.key)
+                    await context.service.message_deleted(FRONTEND, reply_to.key)
                 raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
         if opened is Opened.GONE:
-            await context.service.card_deleted(FRONTEND, placed.key)
+            await context.service.message_deleted(FRONTEND, placed.key)
         elif opened is Opened.NOT_YET:
-            context.service.card_not_shown(job)
+            context.service.message_not_shown(job)

@@ -17,25 +17,26 @@ import discord
 from discord import app_commands
 
 from bot.errors import NotYourJob, Refusal, StoreUnavailable
-from bot.frontends.discord_app import attachments, embeds
-from bot.frontends.discord_app.embeds import escape, finish, mention, relative, shorten
+from bot.frontends.discord_app import attachments
+from bot.frontends.discord_app.components import buttons
+from bot.frontends.discord_app.embeds import escape, mention, relative, shorten, voice_of
 from bot.frontends.discord_app.frontend import NOBODY, frontend_of
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
+    attempt,
     cancel,
     context_of,
-    explain,
     person,
     placeholder,
     reader,
     replace,
     say,
-    tell_notes,
     think,
 )
 from bot.frontends.discord_app.message_ref import is_of_server
 from bot.frontends.discord_app.translations import text
 from bot.jobs import Job, JobStatus, QueueStatus
+from bot.presentation.job_view import Phrase, eta, pause_phrase, settings_phrase
 from bot.presentation.wording import Wording, wording_for
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class PersonalCommands:
 
     async def cancel(self, interaction: discord.Interaction, picture: JobId) -> None:
         """Cancel one job; moderators may name anybody's that was asked for where they moderate."""
-        await cancel(interaction, self._context.service, picture)
+        await cancel(interaction, picture)
 
     async def history(
         self, interaction: discord.Interaction, search: app_commands.Range[str, 1, MAX_SEARCH] | None = None
@@ -136,17 +137,12 @@ class PersonalCommands:
                 raise PicturePruned(job_id)
             locale = interaction.guild_locale or interaction.locale
             wording = wording_for(locale.value)
-            card = embeds.result_card(
-                job,
-                wording,
-                picture=f"imagine-{job.id}.{upload.extension}",
-                shrunk_to=upload.format,
-                remarks=frontend_of(interaction).remarks(job, wording),
-            )
+            message = frontend_of(interaction).result_message(job, wording, upload)
             await interaction.edit_original_response(
-                content=card.content,
-                embed=card.embed,
-                attachments=[discord.File(io.BytesIO(upload.body), filename=card.picture)],
+                content=message.content,
+                embed=message.embed,
+                attachments=[discord.File(io.BytesIO(upload.body), filename=message.picture)],
+                view=buttons(message.actions, job, wording),
                 allowed_mentions=NOBODY,
             )
 
@@ -213,19 +209,12 @@ class HistoryButton(
 
     async def callback(self, interaction: discord.Interaction) -> None:
         """Show the page in place of this one. Everybody sees only their own pictures."""
+        await attempt(interaction, self._turn(interaction))
+
+    async def _turn(self, interaction: discord.Interaction) -> None:
+        await replace(interaction)
         context = context_of(interaction)
-        try:
-            await replace(interaction)
-            await _say_page(
-                interaction,
-                context,
-                before_id=self.before_id,
-                search=self.search,
-                picked=self.picked,
-            )
-        except Exception as error:  # discord.py would log it and leave the person without an answer
-            await explain(interaction, error)
-        await tell_notes(interaction, context.service)
+        await _say_page(interaction, context, before_id=self.before_id, search=self.search, picked=self.picked)
 
 
 async def say_queue(
@@ -239,7 +228,7 @@ async def say_queue(
     if elsewhere := len(unfinished) - len(here):
         lines.append(wording.say("queue-elsewhere", count=elsewhere))
     if (pause := context.service.paused) is not None:
-        lines.append(embeds.pause_line(pause, wording))
+        lines.append(voice_of(wording).say(pause_phrase(pause)))
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
     title = wording.say("queue-title", running=running, waiting=len(unfinished) - running)
     await say(interaction, embed=discord.Embed(title=title, description="\n".join(lines)))
@@ -249,9 +238,9 @@ def queue_lines(
     unfinished: list[tuple[Job, QueueStatus]], wording: Wording, *, now: int, with_prompts: bool
 ) -> list[str]:
     """One line per job, cut after 25; places count the jobs of every server."""
-    lines = []
+    lines, voice = [], voice_of(wording)
     for job, standing in unfinished[:QUEUE_LINES]:
-        when = finish(standing, wording, now=now) or wording.say("queue-unknown-finish")
+        when = voice.say(eta(standing, now=now) or Phrase("queue-unknown-finish"))
         if job.status is JobStatus.RUNNING:
             line = wording.say("queue-running", job_id=job.id, who=mention(job), finish=when)
         else:
@@ -310,7 +299,7 @@ async def _say_page(
         embed.set_footer(text=wording.say("history-file-gone", job_id=shown.id))
     else:
         name = f"imagine-{shown.id}.{upload.extension}"
-        embed.set_image(url=f"attachment://{name}").set_footer(text=wording.settings(shown))
+        embed.set_image(url=f"attachment://{name}").set_footer(text=voice_of(wording).say(settings_phrase(shown)))
         parts["file"] = discord.File(io.BytesIO(upload.body), filename=name)
     parts["view"] = _page_view(page, shown, wording, before_id=before_id, search=search, has_more=len(jobs) > PAGE)
     await say(interaction, None, **parts)

@@ -45,7 +45,7 @@ async def a_card(bot: Bot, *, prompt: str = "a red apple") -> Job:
     """A job whose card is in the channel."""
     use = await bot.discord.slash(bot.discord.user, bot.discord.channel, "imagine", prompt=prompt)
     await use.wait(lambda message: "in line" in message.content)
-    return (await bot.requests.service.unfinished())[-1][0]
+    return (await bot.service.unfinished())[-1][0]
 
 
 async def done(bot: Bot, **prompt: str) -> Job:
@@ -174,7 +174,7 @@ async def test_closed_direct_messages_are_the_end_of_the_chain(start: Start, png
         hermit = bot.discord.add_user("hermit", dms_open=False)
         use = await bot.discord.slash(hermit, bot.discord.channel, "imagine", prompt="x")
         await use.wait(lambda message: "in line" in message.content)
-        job = replace((await bot.requests.service.unfinished())[0][0], status=JobStatus.DONE)
+        job = replace((await bot.service.unfinished())[0][0], status=JobStatus.DONE)
         bot.discord.set_permissions(bot.discord.channel, bot.discord.bot, deny=Permission.VIEW_CHANNEL)
         with pytest.raises(DeliveryImpossible):
             await reply(bot).deliver(job, png)
@@ -309,7 +309,7 @@ async def test_old_card_gets_no_progress_and_its_result_does_not_wait_for_ever(
     bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await done(bot)
-    monkeypatch.setattr("bot.frontends.discord_app.message_ref.OLD_CARD_S", -1.0)
+    monkeypatch.setattr("bot.frontends.discord_app.message_ref.OLD_MESSAGE_S", -1.0)
     await reply(bot).show(job, STANDING)
     assert bot.discord.requests(EDIT) == []
     bot.discord.fault(EDIT, retry_after=90)
@@ -318,7 +318,7 @@ async def test_old_card_gets_no_progress_and_its_result_does_not_wait_for_ever(
 
 
 async def test_memory_of_cards_is_bounded(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.frontends.discord_app.frontend.REMEMBERED_CARDS", 2)
+    monkeypatch.setattr("bot.frontends.discord_app.frontend.REMEMBERED_MESSAGES", 2)
     job = replace(await a_card(bot), status=JobStatus.CANCELLED)
     for key in "abc":
         await reply(bot).deliver(replace(job, reply_to=replace(job.reply_to, key=key)), None)

@@ -214,7 +214,7 @@ class Untold:
 def notes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Untold:
     """One picture that could not be delivered."""
     notes = Untold(a_job(id=77, status=JobStatus.DONE, delivery=Delivery.UNDELIVERABLE))
-    monkeypatch.setattr(stage.service, "untold", notes.undelivered)
+    monkeypatch.setattr(stage.service, "undelivered", notes.undelivered)
     monkeypatch.setattr(stage.service, "mark_told", notes.mark_told)
     return notes
 
