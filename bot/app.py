@@ -37,7 +37,8 @@ from bot.farewell import LEAST_S, Farewells
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
-from bot.requests.service import Service
+from bot.requests.models import Models
+from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -153,18 +154,14 @@ async def _serve(
         delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
         queue.subscribe(delivery.wake)
         _, *others = await asyncio.to_thread(usable_models, config.pipeline)
-        service = Service(
-            card=card,
-            others=others,
-            jobs=jobs,
-            queue=queue,
-            delivery=delivery,
-            images=images,
-            limits_config=config.limits,
-            storage=config.storage,
-            estimate_runtime=partial(estimate_runtime, card, config.pipeline),
+        models = Models(
+            usual=card,
+            others=tuple(others),
             unread=partial(unread_of, config.pipeline.models_dir),
+            estimate_runtime=partial(estimate_runtime, card, config.pipeline),
         )
+        parts = Parts(jobs=jobs, queue=queue, delivery=delivery, images=images)
+        service = Service(parts, models, limits=config.limits, storage=config.storage)
         # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a card.
         await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
         breaker = Breaker(

@@ -1,23 +1,20 @@
 """What can be made of an earlier job: Job → Batch, one function per verb. Pure: no I/O, no randomness, no clock.
 
-A command, a button, a form and a page call the same function. `models` are those that can draw here by name, the
-usual one first. A seed that is left out is drawn by `Service.submit`.
+A command, a button, a form and a page call the same function. `models` are those that can draw here. A seed that is
+left out is drawn by `Service.submit`.
 
 Every verb raises `JobUnreadable` for a job whose stored settings cannot be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.errors import JobUnreadable
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
-from pipeline.catalog.models import ModelCard
+from bot.requests.models import Models
 from pipeline.spec import Aspect, ImageOptions
-
-Models = Mapping[str, ModelCard]
 
 
 def reroll(job: Job, models: Models) -> Batch:
@@ -75,11 +72,12 @@ def options_of(job: Job, models: Models) -> ImageOptions:
     if job.flaw is not None:
         raise JobUnreadable(job.id)
     spec = job.spec
-    model = spec.model if spec.model in models else None
-    sizes = (models[model] if model is not None else next(iter(models.values()))).sizes
+    model = models.find(spec.model)
+    sizes = (model or models.usual).sizes
     aspect = next((aspect for aspect, size in sizes.items() if size == (spec.width, spec.height)), Aspect.SQUARE)
     strength = spec.strength if spec.source else None
-    return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, model=model, strength=strength)
+    name = None if model is None else model.name
+    return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, model=name, strength=strength)
 
 
 def _derived(

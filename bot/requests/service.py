@@ -35,12 +35,12 @@ from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.models import Models
 from bot.requests.quotas import Quota
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import DAY_S, JobStore
-from pipeline.catalog.models import ModelCard
-from pipeline.catalog.vocabulary import NOTHING, Unread
+from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.errors import InvalidSpec
@@ -73,36 +73,37 @@ class Stats:
     outlook: RuntimeEstimate | None  # of a large model on this GPU
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the service stands on."""
+
+    jobs: JobStore
+    queue: JobQueue
+    delivery: DeliveryLoop
+    images: ImageStore
+
+
 class Service:
     """What front ends may ask for."""
 
     def __init__(
         self,
+        parts: Parts,
+        models: Models,
         *,
-        card: ModelCard,
-        others: Sequence[ModelCard] = (),
-        jobs: JobStore,
-        queue: JobQueue,
-        delivery: DeliveryLoop,
-        images: ImageStore,
-        limits_config: LimitsConfig,
+        limits: LimitsConfig,
         storage: StorageConfig,
-        estimate_runtime: Callable[[], RuntimeEstimate | None] = lambda: None,
-        unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING,
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
     ) -> None:
-        self.card = card
-        self.cards = {each.name: each for each in (card, *others)}  # that may be asked for by name
+        self.models = models
         self.is_accepting = True
-        self._jobs = jobs
-        self._queue = queue
-        self._delivery = delivery
-        self._images = images
-        self._limits = limits_config
+        self._jobs = parts.jobs
+        self._queue = parts.queue
+        self._delivery = parts.delivery
+        self._images = parts.images
+        self._limits = limits
         self._storage = storage
-        self._look_ahead = estimate_runtime
-        self.unread = unread  # what a model cannot read of a prompt
         self._clock = clock
         self._monotonic = monotonic
         self._started = monotonic()
@@ -148,14 +149,14 @@ class Service:
         """
         if not self.is_accepting:
             raise NotAccepting
-        card = self.card_of(request.options.model)
+        model = self.models.demand(request.options.model)
         random_seed = secrets.randbelow(MAX_SEED + 1)
         source = None
         if request.source is None:
-            spec = card.resolve(request.options, random_seed=random_seed)
+            spec = model.resolve(request.options, random_seed=random_seed)
         else:
             picture = picture or await self.unpack(request)
-            spec, source = await asyncio.to_thread(fit_source, card, request.options, picture, random_seed=random_seed)
+            spec, source = await asyncio.to_thread(fit_source, model, request.options, picture, random_seed=random_seed)
         await self._check_disk()
         if source is not None:
             try:
@@ -188,7 +189,7 @@ class Service:
         if not self.is_accepting:
             raise NotAccepting
         options = replace(request.options, aspect=request.options.aspect or Aspect.SQUARE)
-        self.card_of(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
+        self.models.demand(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
         await self._check_disk()
         await self._queue.check(request)
         if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
@@ -230,19 +231,6 @@ class Service:
                 self._storage.min_free_mib,
             )
             raise StorageFull
-
-    def card_of(self, model: str | None) -> ModelCard:
-        """The model of that name; without one, the usual one.
-
-        Raises:
-            InvalidSpec: it is not among those that can draw here.
-        """
-        if model is None:
-            return self.card
-        try:
-            return self.cards[model]
-        except KeyError:
-            raise InvalidSpec("model", f"must be one of {', '.join(self.cards)}") from None
 
     async def cancel(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool] = lambda _job: False) -> Job:
         """Cancel a job of one's own, or one of somebody else's if `may` says so. A running one stops within a step.
@@ -315,6 +303,10 @@ class Service:
         """The file that a job starts from; None if it starts from none, or it is gone or cannot be read."""
         return await _read(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
+    def unread(self, spec: ImageSpec) -> Unread:
+        """What the model of a job cannot read of its prompt."""
+        return self.models.unread(spec)
+
     async def quota(self, user: UserKey) -> Quota:
         """What this person has used, and when there is room again."""
         return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits)
@@ -367,7 +359,7 @@ class Service:
         unfinished = await self._jobs.unfinished()
         running = sum(job.status is JobStatus.RUNNING for job in unfinished)
         totals = await self._jobs.totals(since=int(now) - DAY_S)
-        square = self.card.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
+        square = self.models.usual.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
         pace = await self._queue.measured_pace(square)
         return Stats(
             waiting=len(unfinished) - running,
@@ -378,9 +370,9 @@ class Service:
             gpu_s_today=totals.gpu_s,
             step_s=None if pace is None else pace.step_s,
             disk_free_bytes=await self._images.free_bytes(),
-            model=self.card.name,
+            model=self.models.usual.name,
             uptime_s=self._monotonic() - self._started,
-            outlook=await asyncio.to_thread(self._look_ahead),
+            outlook=await asyncio.to_thread(self.models.estimate_runtime),
         )
 
 

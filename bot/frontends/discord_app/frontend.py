@@ -133,7 +133,7 @@ class DiscordFrontend:
             wording,
             picture=f"imagine-{job.id}.{upload.extension}" if upload is not None else None,
             shrunk_to=upload.format if upload is not None else None,
-            usual_model=self._service.card.name,
+            usual_model=self._service.models.usual.name,
             with_prompt=with_prompt,
         )
 

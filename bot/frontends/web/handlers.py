@@ -67,25 +67,34 @@ class Reuse:
     init_image: bytes | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """What one page is told about itself.
+
+    secret: makes addresses of pictures that nobody can guess.
+    people_per_address: as much as so many people may have, everybody at one network address may have together.
+    root_path: below it the browser finds everything.
+    """
+
+    secret: str
+    people_per_address: int
+    release: str
+    root_path: str = ""
+
+
 class PageHandlers:
     """The service, as one page sees it."""
 
     def __init__(
         self,
         service: Service,
+        settings: PageSettings,
         *,
-        secret: str,
-        people_per_address: int,
-        release: str,
-        root_path: str = "",
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
     ) -> None:
         self._service = service
-        self._secret = secret
-        self._people_per_address = people_per_address
-        self._release = release
-        self._root_path = root_path  # below which the browser finds everything
+        self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
         self._standings: list[tuple[Job, QueueStatus]] = []
@@ -119,7 +128,7 @@ class PageHandlers:
         """
         job = await self.own(visitor, job_id)
         quota = await self._service.quota(visitor.user)
-        batch = derive.vary(job, self._service.cards, count=min(MAX_BATCH, quota.room))
+        batch = derive.vary(job, self._service.models, count=min(MAX_BATCH, quota.room))
         return await self._submit(visitor, batch, name=_name(job))
 
     async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:
@@ -129,7 +138,7 @@ class PageHandlers:
             JobNotFound, JobUnreadable
         """
         job = await self.own(visitor, job_id)
-        options = replace(derive.options_of(job, self._service.cards), seed=job.spec.seed)
+        options = replace(derive.options_of(job, self._service.models), seed=job.spec.seed)
         return Reuse(options=options, init_image=await self._service.init_image(job))
 
     async def _submit(self, visitor: Visitor, batch: Batch, *, name: str) -> Drawn:
@@ -195,7 +204,7 @@ class PageHandlers:
         newest = await self._service.history(me, limit=1)
         names = {job.id: _name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
         return {
-            "release": self._release,
+            "release": self._settings.release,
             "queue": [fragments.queue_list(unfinished, names, me, voice, now=now)],
             "jobs": [
                 *(fragments.failure(ended_view(job), voice) for job in await self._service.failures(me)),
@@ -249,11 +258,11 @@ class PageHandlers:
         """
         if await self._service.image_file(job) is None:
             return None
-        return f"/pictures/{keyed_hash(self._secret, str(job.id))}/{job.id}.{kind}"
+        return f"/pictures/{keyed_hash(self._settings.secret, str(job.id))}/{job.id}.{kind}"
 
     async def file(self, key: str, job_id: int) -> Path | None:
         """The picture behind an address that `address` made; None for any other."""
-        if not secrets.compare_digest(key.encode(), keyed_hash(self._secret, str(job_id)).encode()):
+        if not secrets.compare_digest(key.encode(), keyed_hash(self._settings.secret, str(job_id)).encode()):
             return None
         try:
             return await self._service.image_file(await self._service.job(job_id))
@@ -294,12 +303,12 @@ class PageHandlers:
             "search": wording.say("console-search"),
             "older": wording.say("console-older"),
             "offline": wording.say("console-offline"),
-            "model": self._service.card.title,
+            "model": self._service.models.usual.title,
         }
 
     async def _link(self, job: Job, kind: str) -> str | None:
         address = await self.address(job, kind)
-        return None if address is None else f"{self._root_path}{address}"
+        return None if address is None else f"{self._settings.root_path}{address}"
 
     async def _unfinished(self) -> list[tuple[Job, QueueStatus]]:
         async with self._reading:
@@ -322,7 +331,8 @@ class PageHandlers:
     async def _check_address(self, visitor: Visitor) -> None:
         if visitor.origin == THIS_MACHINE:
             return
-        quota = await self._service.shared_quota(FRONTEND, f"{visitor.origin}-", people=self._people_per_address)
+        people = self._settings.people_per_address
+        quota = await self._service.shared_quota(FRONTEND, f"{visitor.origin}-", people=people)
         retry_at = quota.resets_at or int(self._clock()) + ADDRESS_RETRY_S
         if quota.active >= quota.active_limit:
             raise TooManyFromAddress(used=quota.active, limit=quota.active_limit, retry_at=retry_at)

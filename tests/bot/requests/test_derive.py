@@ -11,12 +11,13 @@ from bot.errors import JobUnreadable
 from bot.jobs import Derivation, FailureCode, Job, JobStatus, Verb
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Batch, StoredInitImage, StoredResult
+from bot.requests.models import Models
 from pipeline import ImageSpec
 from pipeline.catalog.models import find_model
 from pipeline.spec import Aspect, ImageOptions
 from tests.bot.frontends.discord_app.test_embeds import a_job
 
-MODELS = {name: find_model(name) for name in ("fake", "demo")}
+MODELS = Models(usual=find_model("fake"), others=(find_model("demo"),))
 PORTRAIT = find_model("fake").sizes[Aspect.PORTRAIT]
 SPEC = ImageSpec(
     prompt="an apple", seed=7, steps=4, width=PORTRAIT[0], height=PORTRAIT[1], guidance=3.5, cfg_scale=1.0,

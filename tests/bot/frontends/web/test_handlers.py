@@ -12,14 +12,15 @@ from PIL import Image
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import CoolingDown, JobNotFound, TooManyJobs, UploadGone
-from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, TooManyFromAddress
+from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
 from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, UserKey, Verb
 from bot.pause import Pause, PauseKind
 from bot.requests import service as service_module
 from bot.requests.batch import MAX_BATCH
-from bot.requests.service import Service
+from bot.requests.models import Models
+from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -57,16 +58,19 @@ def handlers(
     jobs: JobStore, queue: JobQueue, images: ImageStore, config: LimitsConfig, clock: FrozenClock
 ) -> PageHandlers:
     service = Service(
-        card=find_model("fake"),
-        jobs=jobs,
-        queue=queue,
-        delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
-        images=images,
-        limits_config=config,
+        Parts(
+            jobs=jobs,
+            queue=queue,
+            delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+            images=images,
+        ),
+        Models(usual=find_model("fake")),
+        limits=config,
         storage=StorageConfig(min_free_mib=0),
         clock=clock,
     )
-    return PageHandlers(service, secret="secret", people_per_address=2, release="test", clock=clock)
+    settings = PageSettings(secret="secret", people_per_address=2, release="test")
+    return PageHandlers(service, settings, clock=clock)
 
 
 @pytest.fixture
