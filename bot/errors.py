@@ -10,7 +10,8 @@ BotError
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
-│  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
+│  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
+│  └─ PictureNotReady(id)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 └─ OperatorError                 said to the operator, stops the start
    ├─ ConfigError(problems, way_out)
@@ -132,6 +133,14 @@ class JobAlreadyFinished(Refusal):
 
 class JobUnreadable(Refusal):
     """The stored settings of the job are damaged, or of a later release: they make no new one."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class PictureNotReady(Refusal):
+    """The job has no picture: it waits, runs, failed or was cancelled."""
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")

@@ -127,7 +127,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivation:
-    """The job that a request was made from, which may have been pruned since, and how."""
+    """How a request was made from an earlier job, which may have been pruned since."""
 
     job_id: int
     verb: Verb
@@ -135,7 +135,7 @@ class Derivation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlace:
-    """Which image of a request for several it is; `index` counts from 0."""
+    """The place of an image in a request for several; `index` counts from 0."""
 
     batch_id: str
     index: int
@@ -143,14 +143,14 @@ class BatchPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One image, as `Service.submit` takes it; `bot/requests/batch.py` makes them of a request for several."""
+    """A request for one image, as `Service.submit` takes it; `bot/requests/batch.py` splits larger ones."""
 
     user: UserKey
     reply_to: ReplyTo
     options: ImageOptions
     key: str  # unique per press of a button or command: a repeat returns the first job
-    is_more: bool = False  # one more picture of the same press: no pause between the two is asked for
-    source: bytes | Path | None = None  # a picture file to start from, or where it lies; as it came, not checked yet
+    is_more: bool = False  # a further image of the same press: no cool-down applies
+    source: bytes | Path | None = None  # the init image as it came, or its path; not checked yet
     batch: BatchPlace | None = None  # None for a request of a single image
     derived_from: Derivation | None = None
 

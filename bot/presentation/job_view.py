@@ -1,8 +1,8 @@
-"""Job → JobView: what is to be said about a job, made once for every front end and language. Pure: no I/O.
+"""Job → JobView: the content of a message or fragment about a job, for every front end and language. Pure: no I/O.
 
-A view holds phrases, keys of `wording/` with their values, and the actions that make sense. A front end brings a
-`Voice`, which writes moments and quotes people as its readers are used to, and lays the phrases out. Must not know
-Discord or HTML, and decides nothing about who may act.
+A view holds phrases, which are keys of `wording/` with their values, and the actions that make sense. A front end
+lays the phrases out and says them with its `Voice`, which writes moments and quotes people in its own way. Must not
+know Discord or HTML, and does not decide who may act.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOON_S: Final = 3  # a nearer finish time would be over before it is read
 
 
 class Action(StrEnum):
-    """What a person may want to do with a job. A front end offers those that its registry has an entry for."""
+    """Something that a person may do with a job. A front end offers the actions that its registry has an entry for."""
 
     CANCEL = "cancel"
     REUSE = "reuse"  # put the settings back into a form
@@ -44,21 +44,21 @@ ACTIONS: Final[Mapping[JobStatus, tuple[Action, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What a person typed: a front end takes the meaning from its markup."""
+    """Text that a person typed; a front end escapes its markup."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment to come, in Unix seconds: "in 5 minutes"."""
+    """A future moment in Unix seconds, said as "in 5 minutes"."""
 
     at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A sentence of `wording/` and what stands in it; a phrase may hold another one."""
+    """A sentence of `wording/` with its values; a value may be another phrase."""
 
     key: str
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -69,7 +69,7 @@ Value = str | int | Typed | Moment | Phrase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """What is to be said about one job."""
+    """Everything that is said about one job."""
 
     job: Job
     headline: Phrase
@@ -83,9 +83,9 @@ class JobView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """How one front end speaks one language.
+    """The way in which one front end speaks one language.
 
-    own: the front end's own sentences by the key of those they stand for.
+    own: the keys of the front end's own sentences, by the keys that they replace.
     """
 
     wording: Wording
@@ -117,8 +117,8 @@ def unfinished_view(
 
     Args:
         now: Unix seconds.
-        unread: what the model cannot read of the prompt.
-        soon_s: nearer finish times are "any moment" to the reader.
+        unread: the part of the prompt that the model cannot read.
+        soon_s: nearer finish times are said as "any moment".
     """
     notes = [] if standing.pause is None else [pause_phrase(standing.pause)]
     if job.interruptions:

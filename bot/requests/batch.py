@@ -1,7 +1,7 @@
-"""A batch: one request for one or several images, and what came of it. Pure data, no I/O.
+"""A batch: one request for one or several images, and its outcome. Pure data, no I/O.
 
-Says what is wanted and what it starts from, not who wants it: that is the `Asker`, so that anybody may press a button
-under anybody's picture. What makes a batch of an earlier job is `derive.py`; `service.py` queues it.
+A batch holds the options and the init image, not the person, who is the `Asker`: anybody may press a button under
+anybody's picture. `derive.py` makes a batch from an earlier job; `service.py` queues it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_BATCH: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Who asks, where to answer, and which press of a button or command it was."""
+    """The person who asks, the place to answer, and the press of a button or command."""
 
     user: UserKey
     reply_to: ReplyTo
@@ -41,13 +41,13 @@ class StoredResult:
     path: str
 
 
-# A file as it came, or where it lies; or something that this service keeps.
+# A file as it came, its path, or a picture that the service keeps.
 InitImage = bytes | Path | StoredInitImage | StoredResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one request asks for: `images` in their order, all from the same init image if there is one."""
+    """One request: `images` in their order, all from the same init image if there is one."""
 
     images: tuple[ImageOptions, ...]
     init_image: InitImage | None = None
@@ -84,7 +84,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What came of a batch: the jobs that were queued, at least one, and why there are not more."""
+    """The outcome of a batch: the jobs that were queued, at least one, and why there are not more."""
 
     jobs: tuple[Job, ...]
     refusal: Refusal | StoreUnavailable | None = None

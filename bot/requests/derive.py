@@ -1,4 +1,4 @@
-"""What can be made of an earlier job: Job → Batch, one function per verb. Pure: no I/O, no randomness, no clock.
+"""The verbs that make a request from an earlier job: Job → Batch. Pure: no I/O, no randomness, no clock.
 
 A command, a button, a form and a page call the same function. `models` are those that can draw here. A seed that is
 left out is drawn by `Service.submit`.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.errors import JobUnreadable
+from bot.errors import JobUnreadable, PictureNotReady
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
@@ -25,14 +25,16 @@ def reroll(job: Job, models: Models) -> Batch:
 def vary(job: Job, models: Models, *, count: int = 1, strength: float | None = None) -> Batch:
     """Draw variations, each with a seed of its own.
 
-    With a `strength` they start from the picture itself, else from the settings, as the picture did.
+    With a `strength`, they start from the picture itself; without one, they only repeat its settings.
 
     Raises:
-        JobUnreadable
+        PictureNotReady: there is no picture to start from.
     """
     options = options_of(job, models)
-    if strength is None or job.image_path is None:
+    if strength is None:
         return _derived(job, Verb.VARY, options, count=count)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
     started = replace(options, strength=strength)
     return _derived(job, Verb.VARY, started, count=count, init_image=StoredResult(path=job.image_path))
 
@@ -46,7 +48,7 @@ def edit(
     steps: int | None = None,
     aspect: Aspect | None = None,
 ) -> Batch:
-    """Draw it with another prompt; what is left out stays as it was, the seed included."""
+    """Draw it with another prompt. Values that are left out stay as they were, including the seed."""
     options = options_of(job, models)
     edited = replace(
         options,
@@ -59,12 +61,12 @@ def edit(
 
 
 def more_steps(job: Job, models: Models, *, steps: int) -> Batch:
-    """Draw the same picture, seed included, in more steps."""
+    """Draw the same picture, with the same seed, in more steps."""
     return _derived(job, Verb.MORE_STEPS, replace(options_of(job, models), seed=job.spec.seed, steps=steps))
 
 
 def options_of(job: Job, models: Models) -> ImageOptions:
-    """Return what would have to be asked for to get such a picture, except for the seed.
+    """Return the options that lead to such a picture, apart from the seed.
 
     Raises:
         JobUnreadable
@@ -83,7 +85,7 @@ def options_of(job: Job, models: Models) -> ImageOptions:
 def _derived(
     job: Job, verb: Verb, options: ImageOptions, *, count: int = 1, init_image: InitImage | None = None
 ) -> Batch:
-    """Make the batch; without another init image it starts from the one that the job started from, if any."""
+    """Make the batch; its init image is that of the job, if any, unless another one is given."""
     if init_image is None and job.spec.source:
         init_image = StoredInitImage(digest=job.spec.source)
     derived_from = Derivation(job_id=job.id, verb=verb)

@@ -1,4 +1,4 @@
-"""The models that people may ask for, and what is known about them before anything is drawn. No I/O of its own."""
+"""The models that people may ask for, and what is known about them before drawing. No I/O of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.spec import ImageSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """What can draw here.
+    """The models that can draw here.
 
     others: the models that have to be asked for by name.
     unread: returns what a model cannot read of a prompt.

@@ -1,6 +1,6 @@
-"""What a person, or everybody behind one origin, has used of what they may. Pure: counts in, `Quota` out.
+"""Quotas of one person, or of everybody behind one origin. Pure: counts in, `Quota` out.
 
-Which bound refuses a request is decided by the insert in `bot/store/job_store.py`; this only tells.
+The insert in `bot/store/job_store.py` decides whether a request is refused; this only reports.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bot.store.job_store import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """What one person has used of what one person may."""
+    """The use and the limits of one person, or of several together."""
 
     used: int
     limit: int
@@ -31,7 +31,7 @@ class Quota:
 
 
 def personal_quota(usage: Usage, limits: LimitsConfig) -> Quota:
-    """What one person has used, and when there is room again."""
+    """Return the quota of one person."""
     is_used_up = len(usage.counted_at) >= limits.max_images_per_day
     return Quota(
         used=len(usage.counted_at),
@@ -44,7 +44,7 @@ def personal_quota(usage: Usage, limits: LimitsConfig) -> Quota:
 
 
 def shared_quota(active: int, counted_at: Sequence[int], limits: LimitsConfig, *, people: int) -> Quota:
-    """What everybody behind one origin has used, if together they may have as much as `people`."""
+    """Return the quota of everybody behind one origin, who may have as much as `people` persons."""
     limit = limits.max_images_per_day * people
     return Quota(
         used=len(counted_at),

@@ -49,8 +49,8 @@ from pipeline.spec import MAX_SEED, Aspect, ImageOptions, ImageSpec
 
 log = logging.getLogger(__name__)
 
-MAX_UNPACKING: Final = 8  # pictures to start from that wait for each other
-ANY_SOURCE: Final = "0" * 64  # stands for a picture that was not read yet
+MAX_UNPACKING: Final = 8  # init images that wait for each other
+ANY_SOURCE: Final = "0" * 64  # stands for an init image that was not read yet
 
 # Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
 Admission = Callable[[], AbstractAsyncContextManager[object]]
@@ -58,7 +58,7 @@ Admission = Callable[[], AbstractAsyncContextManager[object]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """How the service is doing, for its operator. "Today" is the last 24 hours."""
+    """Numbers for the operator. "Today" is the last 24 hours."""
 
     waiting: int
     running: int
@@ -75,7 +75,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the service stands on."""
+    """The parts that the service is built on."""
 
     jobs: JobStore
     queue: JobQueue
@@ -84,7 +84,7 @@ class Parts:
 
 
 class Service:
-    """What front ends may ask for."""
+    """Everything that front ends may ask for."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Service:
         self._monotonic = monotonic
         self._started = monotonic()
         self._unpacking: set[UserKey] = set()
-        # One at a time, whoever gave up waiting for it: each takes up to half a gigabyte.
+        # One thread, also when the caller gave up: unpacking takes up to half a gigabyte.
         self._unpacker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unpack")
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
@@ -162,7 +162,7 @@ class Service:
             try:
                 await self._images.write_source(spec.source, await asyncio.to_thread(source_png, source))
             except OSError as error:
-                log.error("a picture to start from cannot be stored: %s", error)
+                log.error("an init image cannot be stored: %s", error)
                 raise StorageFull from error
         try:
             job = await self._queue.put(request, spec)
@@ -178,9 +178,9 @@ class Service:
         return job, standing
 
     async def unpack(self, request: Request) -> Image.Image:
-        """Read the picture that a request starts from, once nothing that costs less speaks against the request.
+        """Read the init image of a request, after every cheaper check has passed.
 
-        Pixels are unpacked one file at a time, and of one person no second file waits for that.
+        Files are unpacked one at a time, and no person has more than one file waiting.
 
         Raises:
             Refusal: NotAccepting, StorageFull, AlreadyUnpacking, or one of `JobQueue.check`.
@@ -202,7 +202,7 @@ class Service:
             self._unpacking.discard(request.user)
 
     async def _init_file(self, wanted: InitImage | None) -> bytes | Path | None:
-        """The file that a batch starts from; None if it starts from none.
+        """Return the file that a batch starts from; None if it has no init image.
 
         Raises:
             UploadGone
@@ -249,7 +249,7 @@ class Service:
         """Note that the message of a job that was submitted before it had one now stands at `reply_to`."""
         try:
             await self._jobs.move_message(job.id, reply_to)
-        except StoreUnavailable as error:  # the front end knows it, too; only a restart would not
+        except StoreUnavailable as error:  # the front end remembers it as well, until a restart
             log.warning("where the message of job %s stands cannot be stored: %s", job.id, error)
         return replace(job, reply_to=reply_to)
 
@@ -262,13 +262,13 @@ class Service:
         await self._delivery.card_deleted(frontend, key)
 
     def stop_accepting(self) -> None:
-        """Refuse new requests from now on: the process is about to stop."""
+        """Refuse new requests from now on, because the process is about to stop."""
         self.is_accepting = False
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────
 
     async def job(self, job_id: int) -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
             JobNotFound: never existed, or was pruned.
@@ -278,61 +278,61 @@ class Service:
         return job
 
     async def standing(self, job: Job) -> QueueStatus | None:
-        """Where a job stands now; None once it has ended."""
+        """Return where a job stands now; None once it has ended."""
         return next((standing for other, standing in await self._queue.standings() if other.id == job.id), None)
 
     async def unfinished(self) -> list[tuple[Job, QueueStatus]]:
-        """The whole queue: running jobs first, then the waiting ones in their expected order."""
+        """Return the whole queue: running jobs first, then the waiting ones in their expected order."""
         return await self._queue.standings()
 
     async def active(self, user: UserKey) -> list[Job]:
-        """This person's waiting and running jobs, oldest first."""
+        """Return this person's waiting and running jobs, oldest first."""
         return [job for job in await self._jobs.unfinished() if job.user == user]
 
     async def history(
         self, user: UserKey, *, limit: int, before_id: int | None = None, search: str | None = None
     ) -> list[Job]:
-        """This person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
+        """Return this person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
         return await self._jobs.history(user, limit=limit, before_id=before_id, search=search)
 
     async def image_file(self, job: Job) -> Path | None:
-        """The picture of a job; None if it has none, or the file is gone or cannot be read."""
+        """Return the picture of a job; None if it has none, or the file is gone or cannot be read."""
         return None if job.image_path is None else await self._images.find(job.image_path)
 
     async def init_image(self, job: Job) -> bytes | None:
-        """The file that a job starts from; None if it starts from none, or it is gone or cannot be read."""
+        """Return the init image of a job; None if it has none, or the file is gone or cannot be read."""
         return await _read(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
     def unread(self, spec: ImageSpec) -> Unread:
-        """What the model of a job cannot read of its prompt."""
+        """Return the part of a prompt that the model of a job cannot read."""
         return self.models.unread(spec)
 
     async def quota(self, user: UserKey) -> Quota:
-        """What this person has used, and when there is room again."""
+        """Return the quota of one person, and when there is room again."""
         return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits)
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
-        """The quota of everybody whose reply keys begin so, if together they may have as much as `people`."""
+        """Return the shared quota of everybody whose reply keys begin with `key_prefix`: that of `people` persons."""
         active, counted_at = await self._jobs.shared_usage(frontend, key_prefix, now=int(self._clock()))
         return quotas.shared_quota(active, counted_at, self._limits, people=people)
 
     async def undelivered(self, user: UserKey) -> list[Job]:
-        """Results that could not be delivered, to be mentioned on this person's next command, oldest first."""
+        """Return results that could not be delivered, to be mentioned on this person's next command, oldest first."""
         return await self._jobs.undelivered(user)
 
     async def failures(self, user: UserKey) -> list[Job]:
-        """What failed in the last 24 hours and this person has not been told of, for front ends that are looked at."""
+        """Return failures of the last 24 hours that this person has not read, for front ends that poll."""
         return await self._jobs.failures(user, since=int(self._clock()) - DAY_S)
 
     async def mark_told(self, job_ids: Sequence[int]) -> None:
-        """The person has been told of these results: do not mention them again."""
+        """Note that the person was told of these results, so that they are not mentioned again."""
         await self._jobs.mark_told(job_ids, now=int(self._clock()))
 
-    # ── running the place ───────────────────────────────────────────────────────────────────────────
+    # ── operating ───────────────────────────────────────────────────────────────────────────────────
 
     @property
     def paused(self) -> Pause | None:
-        """Why no new job is started; None while the queue moves."""
+        """The reason why no new job is started; None while the queue moves."""
         return self._queue.paused
 
     async def pause(self, text: str) -> Pause:
@@ -354,7 +354,7 @@ class Service:
         await self._queue.resume()
 
     async def stats(self) -> Stats:
-        """How the service is doing."""
+        """Return numbers for the operator."""
         now = self._clock()
         unfinished = await self._jobs.unfinished()
         running = sum(job.status is JobStatus.RUNNING for job in unfinished)
@@ -385,7 +385,7 @@ async def _read(path: Path | None) -> bytes | None:
 
 
 def _read_header(source: bytes | Path) -> SourceFile:
-    """`read_header` of a file that may still lie on the disk, where many may wait without memory; blocks."""
+    """Read the header of a file, which may still be on disk so that waiting files take no memory. Blocks."""
     try:
         return read_header(source if isinstance(source, bytes) else source.read_bytes())
     except FileNotFoundError as error:

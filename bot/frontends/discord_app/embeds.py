@@ -115,7 +115,7 @@ def ended_message(view: JobView, wording: Wording, *, with_prompt: bool = True) 
 
 
 def moved_message(view: JobView, wording: Wording, *, to_dm: bool) -> StatusMessage:
-    """Lay out what an old message says when the news had to go elsewhere."""
+    """Lay out an old message whose result had to go elsewhere."""
     job = view.job
     if job.status is not JobStatus.DONE:
         return ended_message(view, wording)
@@ -126,12 +126,12 @@ def moved_message(view: JobView, wording: Wording, *, to_dm: bool) -> StatusMess
 
 
 def voice_of(wording: Wording) -> Voice:
-    """Speak to people on Discord: their client counts moments down by itself, and reads markup."""
+    """Return the voice for Discord, whose clients count moments down and read markup."""
     return Voice(wording=wording, write_moment=relative, quote=lambda text: shorten(escape(text), MAX_REASON))
 
 
 def command(job: Job) -> str:
-    """The `/imagine` line that draws this picture again, safe inside a code block.
+    """Return the `/imagine` line that draws this picture again, safe inside a code block.
 
     Zero-width spaces keep runs of back-ticks from ending the block and words like `seed:` from being read as
     options; `clean_prompt` removes them again when the line is pasted. Option names are the same in every
@@ -145,22 +145,22 @@ def command(job: Job) -> str:
 
 
 def relative(moment: int) -> str:
-    """A moment as every reader's client writes it: "in 5 minutes", counting down by itself."""
+    """Write a moment so that every client shows it in its own way: "in 5 minutes", counting down."""
     return f"<t:{moment}:R>"
 
 
 def mention(job: Job) -> str:
-    """Name the person; whether it also notifies is up to the sender."""
+    """Mention the person; the sender decides whether it notifies."""
     return f"<@{job.user.id}>"
 
 
 def escape(text: str) -> str:
-    """Take the meaning from everything that Discord's markdown, mentions and links would act on."""
+    """Escape everything that Discord reads as markdown, mention or link."""
     return re.sub(r"([\\*_~`|>#\[\]()<@:-])", r"\\\1", text)
 
 
 def units(text: str) -> int:
-    """Length as Discord's clients count it: UTF-16 units."""
+    """Return the length as Discord's clients count it, in UTF-16 units."""
     return len(text.encode("utf-16-le")) // 2
 
 
@@ -186,7 +186,7 @@ def _bar(progress: Progress | None) -> str:
 
 
 def _command_remarks(job: Job, wording: Wording, *, usual_model: str) -> list[str]:
-    """What `command` cannot say, since `/imagine` neither takes a picture to start from nor names a model."""
+    """Say what `command` cannot, because `/imagine` takes neither an init image nor a model."""
     remarks = []
     if job.spec.source:
         remarks.append(wording.say("card-from-picture", strength=f"{job.spec.strength:g}"))
@@ -196,7 +196,7 @@ def _command_remarks(job: Job, wording: Wording, *, usual_model: str) -> list[st
 
 
 def _aspect(spec: ImageSpec) -> Aspect | None:
-    """The name that the model has for the size; None if it has none any more, or no other to choose from."""
+    """Return the model's name for the size; None if it has no such name, or only one."""
     try:
         sizes = find_model(spec.model).sizes
     except UnknownModel:

@@ -1,4 +1,4 @@
-"""The Frontend for Discord: finds the right message, edits it, and goes another way when it cannot.
+"""The Discord `Frontend`: finds the right message, edits it, and falls back to a new one if that fails.
 
 A message is edited as the bot, by channel and message id, never through the interaction's token, which dies
 after 15 minutes and is not stored. One lock and one closed flag per message keep late progress from
@@ -35,7 +35,7 @@ from bot.requests.service import Service
 
 log = logging.getLogger(__name__)
 
-SHOW_TIMEOUT_S: Final = 10.0  # a message that waits longer for its turn is not worth an edit
+SHOW_TIMEOUT_S: Final = 10.0  # an edit that waits longer for its turn is dropped
 DELIVERY_TIMEOUT_S: Final = 180.0  # 10 MiB over a slow line
 UPLOAD_MARGIN_BYTES: Final = 64 * 1024  # for the rest of the request
 REQUEST_LIMIT_BYTES: Final = 25 * 1024 * 1024  # of a whole message
@@ -56,7 +56,7 @@ class Opened(Enum):
 
 
 class _Refused(Exception):
-    """Discord will not take the message this way, however it is changed."""
+    """Discord refuses the message this way, whatever is changed about it."""
 
 
 class DiscordFrontend:
@@ -75,7 +75,7 @@ class DiscordFrontend:
     # ── opening a message, through the interaction ──────────────────────────────────────────────────
 
     def address(self, interaction: discord.Interaction) -> ReplyTo:
-        """Where the answer to an interaction will stand. Public messages speak the server's language."""
+        """Return where the answer to an interaction will stand. Public messages use the server's language."""
         assert interaction.channel_id is not None, "commands are for servers only"
         locale = interaction.guild_locale or interaction.locale
         return Address(
@@ -87,7 +87,7 @@ class DiscordFrontend:
         ).reply_to(interaction.id)
 
     def placed(self, reply_to: ReplyTo, message_id: int) -> ReplyTo:
-        """Where the answer stands, now that Discord has said so."""
+        """Return where the answer stands, now that Discord has named its message."""
         placed = dataclasses.replace(Address.read(reply_to), message_id=message_id).reply_to()
         _remember(self._opened, reply_to.key, placed)
         return placed
@@ -127,7 +127,7 @@ class DiscordFrontend:
     def result_message(
         self, job: Job, wording: Wording, upload: attachments.Upload | None, *, with_prompt: bool = True
     ) -> StatusMessage:
-        """The message of a finished picture; `upload` is what is sent of it, None if it is gone."""
+        """Return the message of a finished picture; `upload` is the file to send, None if it is gone."""
         return embeds.result_message(
             job_view.ended_view(job, unread=self._service.unread(job.spec)),
             wording,
@@ -187,11 +187,11 @@ class DiscordFrontend:
                 _remember(self._closed, job.reply_to.key, None)
                 async with self._lock(job.reply_to.key):
                     return await self._deliver(job, image, Address.read(job.reply_to))
-        except OSError as error:  # out of time, or the disk does not give the picture at this moment
+        except OSError as error:  # out of time, or the picture cannot be read right now
             raise DeliveryDelayed(wait_s(error)) from error
 
     async def _settled(self, job: Job) -> Job:
-        """Wait while the message of a job is being opened; the job with the place where it stands since then."""
+        """Wait while the message of a job is being opened; returns the job with its new place."""
         if Address.read(job.reply_to).message_id is not None:
             return job
         async with self._lock(job.reply_to.key):
@@ -262,7 +262,7 @@ class DiscordFrontend:
                     allowed_mentions=NOBODY,
                 )
         except discord.RateLimited as error:
-            if address.is_old:  # the limit on edits of old messages can last for very long
+            if address.is_old:  # the rate limit on edits of old messages can last very long
                 raise _Refused(str(error)) from error
             raise
         return job.reply_to
@@ -305,7 +305,7 @@ class DiscordFrontend:
         return dataclasses.replace(address, channel_id=sent.channel.id, message_id=sent.id)
 
     async def _mark_as_moved(self, job: Job, address: Address, *, to_dm: bool) -> None:
-        """Say on the old message where the result went, if that can be done; it matters little."""
+        """Say on the old message where the result went; best effort."""
         if address.message_id is None:
             return
         wording = _wording(job)
@@ -340,7 +340,7 @@ class DiscordFrontend:
         return self._locks.setdefault(key, asyncio.Lock())
 
     def _turn(self, channel_id: int) -> asyncio.Lock:
-        """One edit per channel at a time: the library's count of what a rate limit leaves is exact only then."""
+        """Return the lock for edits of one channel: the library's rate limit count is exact only one edit at a time."""
         return self._lock(f"channel {channel_id}")
 
 
@@ -349,7 +349,7 @@ class _HasFrontend(Protocol):
 
 
 def frontend_of(interaction: discord.Interaction) -> DiscordFrontend:
-    """The front end of the client that received the interaction."""
+    """Return the front end of the client that received the interaction."""
     return cast("_HasFrontend", interaction.client).frontend
 
 

@@ -1,4 +1,4 @@
-"""What Discord's errors mean for a message: one table from error to remedy. Pure.
+"""One table from Discord's errors to remedies. Pure.
 
 Codes: Discord's documentation, topics/opcodes-and-status-codes.
 """
@@ -13,13 +13,13 @@ import discord
 
 # Everything that sending or editing a message raises when it is not our own bug.
 TROUBLES: Final = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError)
-# The interaction's token is void: nothing can be said through it any more.
+# The interaction's token is void: no answer can go through it.
 VOID_TOKEN_CODES: Final = frozenset({10015, 10062, 40060, 50027})
 RETRY_S: Final = 5.0
 
 
 class Remedy(Enum):
-    """What to do about a message that was not accepted."""
+    """The next thing to do about a message that was not accepted."""
 
     MESSAGE_GONE = auto()  # somebody deleted it: post nothing in its place
     SMALLER = auto()  # send a smaller file
@@ -44,7 +44,7 @@ _REMEDIES: Final = {
 def remedy(error: Exception) -> Remedy:
     """Choose what to do about one of `TROUBLES`.
 
-    A refusal that is not in the table leads to the next way: better told elsewhere than tried for ever.
+    A refusal that is not in the table leads to the next way, so that nothing is tried for ever.
     """
     if not isinstance(error, discord.HTTPException):
         return Remedy.LATER
@@ -58,5 +58,5 @@ def remedy(error: Exception) -> Remedy:
 
 
 def wait_s(error: Exception) -> float:
-    """Seconds to wait before the next try, as Discord asks or by our own measure."""
+    """Return the seconds before the next try: as Discord asks, else RETRY_S."""
     return error.retry_after if isinstance(error, discord.RateLimited) else RETRY_S

@@ -26,7 +26,7 @@ MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 QUEUE_LINES: Final = 20
 NAME_CHARS: Final = 48  # of the prompt in a file name
-# The person is the reader here, and is not named.
+# On the page the person is the reader and is not named.
 OWN_SENTENCES: Final = {
     "card-waiting": "console-waiting",
     "card-running": "console-running",
@@ -46,12 +46,12 @@ BUTTONS: Final = {
 
 
 def voice_of(wording: Wording, *, now: float) -> Voice:
-    """Speak to the readers of the page, which is made anew every second and writes moments as distances."""
+    """Return the voice of the page, which is redrawn every second and writes moments as distances."""
     return Voice(wording=wording, write_moment=partial(soon, wording=wording, now=now), own=OWN_SENTENCES)
 
 
 def unfinished(view: JobView, voice: Voice) -> str:
-    """A job that waits or is being drawn: where it stands, when it will be ready, how to stop it."""
+    """Lay out a job that waits or runs: its place, its finish time, a button to stop it."""
     job = view.job
     lines = [voice.say(view.headline), *([voice.say(view.eta)] if view.eta is not None else [])]
     return (
@@ -63,7 +63,7 @@ def unfinished(view: JobView, voice: Voice) -> str:
 
 
 def failure(view: JobView, voice: Voice) -> str:
-    """A job that failed, until its person has read so."""
+    """Lay out a failed job, shown until its person dismisses it."""
     assert view.reason is not None, "only failed jobs are shown so"
     return (
         f'<article class="card failed" data-key="failed-{view.job.id}" data-status="failed">'
@@ -73,7 +73,7 @@ def failure(view: JobView, voice: Voice) -> str:
 
 
 def picture(view: JobView, address: str | None, voice: Voice) -> str:
-    """A finished picture in full, with what can be done with it; `address` is None if its file is gone."""
+    """Lay out a finished picture in full, with its buttons; `address` is None if its file is gone."""
     job, wording = view.job, voice.wording
     if address is None:
         image = f"<p class=note>{escape(wording.say('history-file-gone', job_id=job.id))}</p>"
@@ -93,7 +93,7 @@ def picture(view: JobView, address: str | None, voice: Voice) -> str:
 
 
 def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
-    """A picture in the gallery; pressing it shows it in full."""
+    """Lay out a picture in the gallery; pressing it shows it in full."""
     name = wording.say("console-show", prompt=wording.prompt(job))
     inside = f'<img src="{escape(address)}" alt="" loading="lazy">' if address else f"<span>#{job.id}</span>"
     return (
@@ -105,7 +105,7 @@ def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
 def queue_list(
     unfinished: Sequence[tuple[Job, QueueStatus]], names: dict[int, str], me: UserKey, voice: Voice, *, now: float
 ) -> str:
-    """Who is being drawn and who waits, by job; prompts of others are nobody's business."""
+    """Lay out the queue: who is being drawn and who waits, without prompts."""
     wording = voice.wording
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
     title = wording.say("queue-title", running=running, waiting=len(unfinished) - running)
@@ -122,7 +122,7 @@ def queue_list(
 
 
 def soon(moment: int, wording: Wording, *, now: float) -> str:
-    """A moment to come, as a distance: "in 5 minutes"."""
+    """Write a future moment as a distance: "in 5 minutes"."""
     left_s = max(1, round(moment - now))
     if left_s < 2 * MINUTE_S:
         return wording.say("console-in-seconds", count=left_s)
@@ -132,7 +132,7 @@ def soon(moment: int, wording: Wording, *, now: float) -> str:
 
 
 def file_name(job: Job) -> str:
-    """What a downloaded picture is called."""
+    """Return the file name of a downloaded picture."""
     words = "-".join(re.findall(r"\w+", job.spec.prompt.lower()))[:NAME_CHARS].rstrip("-_") or "picture"
     return f"{words}-{job.spec.seed}.png"
 
@@ -153,7 +153,7 @@ def _preview(progress: Progress | None) -> str:
 
 @lru_cache(maxsize=8)
 def _data_address(preview: Preview) -> str:
-    """The preview inside the page itself: it is gone in a second, and a few kilobytes."""
+    """Return the preview as a data URL, because it is small and replaced within a second."""
     buffer = io.BytesIO()
     Image.frombytes("RGB", (preview.width, preview.height), preview.pixels).save(buffer, format="WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,7 +1,8 @@
 """The Gradio part: the form, what its buttons do, and `draw` for scripts.
 
 Importing this imports Gradio, which takes seconds: `server.py` does it in its own thread. The living part of the
-page is `page.js`; what a button means is `handlers.py`. Sentences are `bot/wording`, chosen by the browser.
+page is `page.js`; what a button means is `handlers.py`. Sentences are in
+`bot/presentation/wording`; the browser chooses the language.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ FORM_KEYS: Final = (
     "console-name",
     "console-name-hint",
 )
-# Every kind of Chinese that browsers name gets ours, as in `wording_for`.
+# As in `wording_for`, every kind of Chinese gets ours.
 LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
@@ -105,15 +106,15 @@ def mount(
 
 
 class _Discreet(gr.Blocks):
-    """Takes values as `bodies.py` has checked them, and keeps to itself what goes wrong.
+    """Takes values as `bodies.py` has checked them, and prints no errors.
 
-    Gradio would look for files in them, which it copies or fetches, and would print what does not fit, prompts too.
+    Gradio itself would copy or fetch files named in the values, and print values that do not fit, prompts included.
     """
 
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
     ) -> list[Any]:
-        """Turn what came over HTTP into the arguments of a function.
+        """Turn the values of an HTTP request into the arguments of a function.
 
         Raises:
             gr.Error: there are too few values or too many; told to the caller alone.
@@ -126,7 +127,7 @@ class _Discreet(gr.Blocks):
     async def postprocess_data(
         self, block_fn: BlockFunction, predictions: Any, state: SessionState | None
     ) -> list[Any]:
-        """Turn what a function returned into what is sent.
+        """Turn the return value of a function into the answer.
 
         A file that `draw` returns stays as it is: Gradio would put its whole address in place of its path, which
         gradio_client then asks for behind `file=`, and of `http://` in a path some proxies make `http:/`.
@@ -329,7 +330,7 @@ def _said(text: str, *, is_refusal: bool = False) -> str:
 
 
 async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:
-    """Put a picture of our own where an upload of the browser would lie, and say so as if it had uploaded it."""
+    """Store one of our pictures like an upload of the browser, and return what the form expects of an upload."""
     if picture is None:
         return None
     try:
@@ -345,7 +346,7 @@ async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, roo
 
 
 def _whole(field: str, value: object) -> int | None:
-    """A whole number, which JSON may bring as 7.0; None for an emptied field.
+    """Read a whole number, which JSON may write as 7.0; None for an emptied field.
 
     Raises:
         InvalidSpec

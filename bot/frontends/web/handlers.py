@@ -1,4 +1,4 @@
-"""What a person at the page may do: draw, cancel, look, draw again. Knows no Gradio and no HTTP.
+"""Everything that a person may do at the page: draw, cancel, look, draw again. Knows no Gradio and no HTTP.
 
 Runs on the loop of the service. Every method takes the visitor and touches that person's jobs only. What can be made
 of a job is `bot/requests`; what is said about it is `bot/presentation`, as HTML `fragments.py`.
@@ -44,7 +44,7 @@ ADDRESS_RETRY_S: Final = 60
 
 
 class TooManyFromAddress(Refusal):
-    """Everybody at one network address together has as much as the operator allows."""
+    """The people at one network address together have reached the operator's limit."""
 
     def __init__(self, *, used: int, limit: int, retry_at: int) -> None:
         super().__init__(f"{used} of {limit} at one address")
@@ -53,7 +53,7 @@ class TooManyFromAddress(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """What came of pressing the button: the jobs that were queued, and why there are not more."""
+    """The result of a press: the jobs that were queued, and why there are not more."""
 
     jobs: tuple[Job, ...]
     text: str
@@ -61,7 +61,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reuse:
-    """What goes back into the form, to draw one of this person's pictures again."""
+    """The values that go back into the form, to draw one of this person's pictures again."""
 
     options: ImageOptions
     init_image: bytes | None
@@ -69,7 +69,7 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSettings:
-    """What one page is told about itself.
+    """Facts that the page needs about itself.
 
     secret: makes addresses of pictures that nobody can guess.
     people_per_address: as much as so many people may have, everybody at one network address may have together.
@@ -132,7 +132,7 @@ class PageHandlers:
         return await self._submit(visitor, batch, name=_name(job))
 
     async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:
-        """What the form has to hold to draw one's own picture again, seed included.
+        """Return the values that draw one's own picture again, seed included.
 
         Raises:
             JobNotFound, JobUnreadable
@@ -165,7 +165,7 @@ class PageHandlers:
         return wording_for(visitor.locale).say(key, job_id=job.id)
 
     async def dismiss(self, visitor: Visitor, job_id: int) -> None:
-        """The person has read why a job failed.
+        """Note that the person has read why a job failed.
 
         Raises:
             JobNotFound
@@ -185,7 +185,7 @@ class PageHandlers:
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────
 
     async def own(self, visitor: Visitor, job_id: int) -> Job:
-        """One of this person's jobs; those of others do not exist here.
+        """Return one of this person's jobs; those of others do not exist here.
 
         Raises:
             JobNotFound
@@ -196,7 +196,7 @@ class PageHandlers:
         return job
 
     async def state(self, visitor: Visitor) -> dict[str, object]:
-        """What an open page shows that may change at any moment, as JSON: HTML by key, and the newest picture's id."""
+        """Return everything on an open page that may change, as JSON: HTML by key, and the newest picture's id."""
         now, me = self._clock(), visitor.user
         voice = fragments.voice_of(wording_for(visitor.locale), now=now)
         unfinished = await self._unfinished()
@@ -224,7 +224,7 @@ class PageHandlers:
         }
 
     async def gallery(self, visitor: Visitor, *, search: str, before_id: int | None) -> dict[str, object]:
-        """A page of this person's pictures as JSON, newest first; `search` is part of a prompt, or a seed."""
+        """Return a page of this person's pictures as JSON, newest first; `search` is part of a prompt, or a seed."""
         wording = wording_for(visitor.locale)
         search = search.strip()[:MAX_SEARCH_CHARS]
         jobs = await self._service.history(
@@ -239,7 +239,7 @@ class PageHandlers:
         }
 
     async def picture(self, visitor: Visitor, job_id: int) -> str:
-        """One's own picture in full, as HTML.
+        """Return one's own picture in full, as HTML.
 
         Raises:
             JobNotFound
@@ -252,16 +252,16 @@ class PageHandlers:
         return fragments.picture(view, await self._link(job, "png"), voice)
 
     async def address(self, job: Job, kind: str) -> str | None:
-        """The path of a picture on the page, as `png` or, small, as `webp`; None if its file is gone.
+        """Return the path of a picture on the page, as `png` or, small, as `webp`; None if its file is gone.
 
-        Nobody can guess it.
+        The path cannot be guessed.
         """
         if await self._service.image_file(job) is None:
             return None
         return f"/pictures/{keyed_hash(self._settings.secret, str(job.id))}/{job.id}.{kind}"
 
     async def file(self, key: str, job_id: int) -> Path | None:
-        """The picture behind an address that `address` made; None for any other."""
+        """Return the picture behind an address that `address` made; None for any other."""
         if not secrets.compare_digest(key.encode(), keyed_hash(self._settings.secret, str(job_id)).encode()):
             return None
         try:
@@ -270,7 +270,7 @@ class PageHandlers:
             return None
 
     def explain(self, error: Exception, visitor: Visitor) -> str:
-        """Say why something was refused; errors that nobody expected are logged under an id."""
+        """Say why something was refused; unexpected errors are logged under an id."""
         wording = wording_for(visitor.locale)
         match error:
             case Refusal():
@@ -296,7 +296,7 @@ class PageHandlers:
         return wording.say(key, job_id=job.id)
 
     def words(self, visitor: Visitor) -> dict[str, str]:
-        """What the page itself says around the jobs."""
+        """Return the page's own texts around the jobs."""
         wording = wording_for(visitor.locale)
         return {
             "gallery": wording.say("console-gallery"),
@@ -319,7 +319,7 @@ class PageHandlers:
 
     @asynccontextmanager
     async def _address_bound(self, visitor: Visitor) -> AsyncIterator[None]:
-        """Hold off everybody else at the visitor's address between looking at its bound and putting a job.
+        """Check the bound of the visitor's address, and let nobody else there put a job until leaving.
 
         Raises:
             TooManyFromAddress
@@ -354,6 +354,6 @@ def _clean_name(name: str) -> str:
 def _name(job: Job) -> str:
     try:
         name = json.loads(job.reply_to.address).get("name")
-    except (ValueError, AttributeError, RecursionError):  # a damaged row is nobody's name
+    except (ValueError, AttributeError, RecursionError):  # a damaged row has no name
         return ""
     return _clean_name(name) if isinstance(name, str) else ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.errors import JobUnreadable
+from bot.errors import JobUnreadable, PictureNotReady
 from bot.jobs import Derivation, FailureCode, Job, JobStatus, Verb
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Batch, StoredInitImage, StoredResult
@@ -43,6 +43,11 @@ def test_vary_with_a_strength_starts_from_the_picture_itself() -> None:
     batch = derive.vary(STARTED, MODELS, strength=0.2)
     assert batch.images == (replace(SAME, strength=0.2),)
     assert batch.init_image == StoredResult(path="00000/42.png")
+
+
+def test_job_without_a_picture_has_none_to_start_from() -> None:
+    with pytest.raises(PictureNotReady):
+        derive.vary(replace(JOB, image_path=None), MODELS, strength=0.2)
 
 
 def test_edit_changes_what_is_named_and_keeps_the_rest_with_the_seed() -> None:

@@ -165,7 +165,7 @@ async def test_only_owner_or_moderator_may_cancel(make_service, make_request, jo
         await service.cancel(999, by=ANN)
 
 
-async def test_deleting_a_card_cancels_its_waiting_job_silently(make_service, make_request, jobs: JobStore) -> None:
+async def test_deleting_a_message_cancels_its_waiting_job_silently(make_service, make_request, jobs: JobStore) -> None:
     service = make_service()
     job, _ = await service.submit(make_request())
     await service.message_deleted(job.reply_to.frontend, job.reply_to.key)

@@ -87,7 +87,7 @@ class AdminCommands:
         await say(interaction, reader(interaction).say("admin-resumed"))
 
     async def queue(self, interaction: discord.Interaction) -> None:
-        """The queue with the prompts of this server, for moderation."""
+        """Show the queue with the prompts of this server, for moderation."""
         self._context.access.check_manager(interaction)
         await say_queue(interaction, self._context, with_prompts=True)
 
@@ -97,7 +97,7 @@ class AdminCommands:
         await cancel(interaction, job_id)
 
     async def stats(self, interaction: discord.Interaction) -> None:
-        """How the service is doing."""
+        """Show load, speed and disk."""
         self._context.access.check_manager(interaction)
         await think(interaction)
         service, wording = self._context.service, reader(interaction)

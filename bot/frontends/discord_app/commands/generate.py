@@ -1,4 +1,4 @@
-"""/imagine: what a person typed → Request → Service.submit → the status message.
+"""/imagine: typed options → Request → Service.submit → the status message.
 
 The row comes first, then the answer to Discord, so that a process killed in between leaves nobody with a placeholder
 that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database is not waited for.
@@ -66,7 +66,7 @@ class Imagine:
         context.access.check_channel(interaction)
         if not context.service.is_accepting:
             raise NotAccepting
-        # Discord offers lists and ranges, but a client of one's own may send anything.
+        # Discord offers lists and ranges, but a modified client may send anything.
         options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps, aspect=aspect)
         promise_answer(interaction)
         reply_to = frontend.address(interaction)

@@ -1,6 +1,6 @@
-"""What a person may ask about the queue and their own pictures: /queue, /cancel, /history, /show, /quota.
+"""Commands about the queue and one's own pictures: /queue, /cancel, /history, /show, /quota.
 
-Everything is private except /show. Sentences are `bot/wording`.
+Everything is private except /show. Sentences are in `bot/presentation/wording`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
-from bot.errors import NotYourJob, Refusal, StoreUnavailable
+from bot.errors import NotYourJob, PictureNotReady, Refusal, StoreUnavailable
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.embeds import escape, mention, relative, shorten, voice_of
@@ -54,14 +54,6 @@ AUTOCOMPLETE_BUDGET_S: Final = 1.5
 JobId = app_commands.Range[int, 1, MAX_JOB_ID]
 
 
-class PictureNotReady(Refusal):
-    """The job has no picture: it waits, runs, failed or was cancelled."""
-
-    def __init__(self, job_id: int) -> None:
-        super().__init__(f"job {job_id}")
-        self.job_id = job_id
-
-
 class PicturePruned(Refusal):
     """The job's file was removed after its time."""
 
@@ -71,7 +63,7 @@ class PicturePruned(Refusal):
 
 
 class PersonalCommands:
-    """The commands that everybody has beside /imagine."""
+    """The commands for everybody, apart from /imagine."""
 
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
@@ -108,17 +100,17 @@ class PersonalCommands:
         return [queue, cancel, history, show, quota]
 
     async def queue(self, interaction: discord.Interaction) -> None:
-        """Who is waiting, without what they asked for."""
+        """Show who is waiting, without prompts."""
         await say_queue(interaction, self._context)
 
     async def cancel(self, interaction: discord.Interaction, picture: JobId) -> None:
-        """Cancel one job; moderators may name anybody's that was asked for where they moderate."""
+        """Cancel one job; moderators may cancel anybody's job of the place that they moderate."""
         await cancel(interaction, picture)
 
     async def history(
         self, interaction: discord.Interaction, search: app_commands.Range[str, 1, MAX_SEARCH] | None = None
     ) -> None:
-        """The newest of one's own pictures."""
+        """Show the newest of one's own pictures."""
         await think(interaction)
         await _say_page(interaction, self._context, before_id=None, search=search or "")
 
@@ -147,7 +139,7 @@ class PersonalCommands:
             )
 
     async def quota(self, interaction: discord.Interaction) -> None:
-        """How much one has left."""
+        """Show what is left of one's limits."""
         await think(interaction)
         quota, wording = await self._context.service.quota(person(interaction)), reader(interaction)
         lines = [wording.say("quota-used", used=quota.used, limit=quota.limit)]
@@ -160,13 +152,13 @@ class PersonalCommands:
         await say(interaction, embed=discord.Embed(title=wording.say("quota-title"), description="\n".join(lines)))
 
     async def suggest_active(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
-        """Own jobs that can be cancelled, by number or words of the prompt."""
+        """Suggest one's own jobs that can be cancelled, by number or words of the prompt."""
         wording = reader(interaction)
         jobs = await _in_time(self._context.service.active(person(interaction)))
         return choices(jobs, str(current), wording)
 
     async def suggest_done(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
-        """Own pictures, newest first, by number or words of the prompt."""
+        """Suggest one's own pictures, newest first, by number or words of the prompt."""
         wanted = str(current)
         words = wanted if wanted and not wanted.isdecimal() else None
         jobs = await _in_time(self._context.service.history(person(interaction), limit=MAX_CHOICES, search=words))
@@ -208,7 +200,7 @@ class HistoryButton(
         return cls(before_id=int(before) if before else None, picked=int(picked) if picked else None, search=search)
 
     async def callback(self, interaction: discord.Interaction) -> None:
-        """Show the page in place of this one. Everybody sees only their own pictures."""
+        """Replace the page by the one asked for. People see only their own pictures."""
         await attempt(interaction, self._turn(interaction))
 
     async def _turn(self, interaction: discord.Interaction) -> None:
@@ -220,7 +212,7 @@ class HistoryButton(
 async def say_queue(
     interaction: discord.Interaction, context: InteractionContext, *, with_prompts: bool = False
 ) -> None:
-    """Tell one person the queue: of this server who and when, and what only to moderators; of others a number."""
+    """Show the queue to one person: jobs of this server, with prompts for moderators, and the number of all others."""
     await think(interaction)
     unfinished, wording = await context.service.unfinished(), reader(interaction)
     here = [(job, standing) for job, standing in unfinished if is_of_server(job, interaction.guild_id)]
@@ -237,7 +229,7 @@ async def say_queue(
 def queue_lines(
     unfinished: list[tuple[Job, QueueStatus]], wording: Wording, *, now: int, with_prompts: bool
 ) -> list[str]:
-    """One line per job, cut after 25; places count the jobs of every server."""
+    """Return one line per job, at most 25; places count the jobs of every server."""
     lines, voice = [], voice_of(wording)
     for job, standing in unfinished[:QUEUE_LINES]:
         when = voice.say(eta(standing, now=now) or Phrase("queue-unknown-finish"))
@@ -254,7 +246,7 @@ def queue_lines(
 
 
 def choices(jobs: list[Job], current: str, wording: Wording) -> list[app_commands.Choice[int]]:
-    """Jobs as suggestions: those whose number or prompt holds what was typed, at most 25."""
+    """Return at most 25 jobs whose number or prompt contains what was typed, as suggestions."""
     found = [
         app_commands.Choice(name=_label(job, wording), value=job.id)
         for job in jobs
@@ -264,7 +256,7 @@ def choices(jobs: list[Job], current: str, wording: Wording) -> list[app_command
 
 
 async def _in_time(jobs: Awaitable[list[Job]]) -> list[Job]:
-    """No suggestions are better than late or failed ones: the number can still be typed."""
+    """Return no suggestions rather than late ones; the number can still be typed."""
     try:
         async with asyncio.timeout(AUTOCOMPLETE_BUDGET_S):
             return await jobs

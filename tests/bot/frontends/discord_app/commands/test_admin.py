@@ -49,7 +49,7 @@ async def test_members_whom_the_server_shows_it_are_refused(stage: Stage) -> Non
     assert stage.service.paused is None
 
 
-async def test_pause_is_on_the_cards_until_resume(stage: Stage, manager: Any) -> None:
+async def test_pause_is_on_the_messages_until_resume(stage: Stage, manager: Any) -> None:
     await queue_up(stage)
     assert "paused: a game" in await admin(stage, manager, "pause", reason="a game")
     await stage.discord.wait_message(lambda message: "⏸️ paused: a game" in message.content and message.buttons)
