@@ -23,7 +23,8 @@ from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
-from bot.requests.service import Service
+from bot.requests.models import Models
+from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -39,7 +40,6 @@ from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import estimate_runtime
 
 log = logging.getLogger(__name__)
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,18 +159,14 @@ async def _build_service(
 ) -> Service:
     config, card = setup.config, setup.card
     _, *others = await asyncio.to_thread(usable_models, config.pipeline)
-    service = Service(
-        card=card,
-        others=others,
-        jobs=jobs,
-        queue=queue,
-        delivery=delivery,
-        images=images,
-        limits_config=config.limits,
-        storage=config.storage,
-        estimate_runtime=partial(estimate_runtime, card, config.pipeline),
+    models = Models(
+        usual=card,
+        others=tuple(others),
         unread=partial(unread_of, config.pipeline.models_dir),
+        estimate_runtime=partial(estimate_runtime, card, config.pipeline),
     )
+    parts = Parts(jobs=jobs, queue=queue, delivery=delivery, images=images)
+    service = Service(parts, models, limits=config.limits, storage=config.storage)
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service

@@ -15,7 +15,7 @@ from typing import Final
 
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
-from bot.errors import JobAlreadyFinished, JobNotFound, Refusal, StoreUnavailable
+from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
@@ -233,22 +233,24 @@ class JobQueue:
             log.warning("job %s did not stop in time and goes back to its place", job_id)
             await self.requeue(job_id)
 
-    async def cancel(self, job_id: int) -> Job:
-        """Cancel a waiting job now, or ask a running one to stop within one step.
+    async def cancel(self, job_id: int, *, by: UserKey | None = None) -> Job:
+        """Cancel a waiting job now, or ask a running one to stop within one step; with `by`, only if it is theirs.
 
         Raises:
-            JobNotFound, JobAlreadyFinished
+            JobNotFound, NotYourJob, JobAlreadyFinished
         """
-        if (job := await self._jobs.cancel_queued(job_id, now=self._now())) is not None:
+        if (job := await self._jobs.cancel_queued(job_id, by=by, now=self._now())) is not None:
             self._notify()
             return job
-        if (job := await self._jobs.request_cancel(job_id)) is not None:
+        if (job := await self._jobs.request_cancel(job_id, by=by)) is not None:
             # The claim may not have come back from the database yet; it will find this signal.
             self._stops.setdefault(job_id, StopSignal()).set(StopReason.USER)
             self._tell()  # its message says that it stops
             return job
-        if await self._jobs.get(job_id) is None:
+        if (job := await self._jobs.get(job_id)) is None:
             raise JobNotFound(job_id)
+        if by is not None and job.user != by:
+            raise NotYourJob(job_id)
         raise JobAlreadyFinished(job_id)
 
     async def drop_message(self, frontend: str, key: str) -> None:

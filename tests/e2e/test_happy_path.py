@@ -86,7 +86,7 @@ async def test_cancel_command_offers_own_jobs(discord: Discord, bot: BotProcess)
     await theirs.wait(lambda message: message.buttons)
     choices = await discord.autocomplete(discord.user, discord.channel, "cancel", "image", "")
     assert [("mine" in choice["name"]) for choice in choices] == [True]
-    use = await discord.slash(discord.user, discord.channel, "cancel", image=choices[0]["value"])
+    use = await discord.slash(discord.user, discord.channel, "cancel", picture=choices[0]["value"])
     assert (await use.wait()).ephemeral
     await theirs.wait(is_result)
     discord.assert_clean()

@@ -31,7 +31,7 @@ from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
 from bot.frontends.web.cross_loop import Ask, bridge_to
 from bot.frontends.web.frontend import WebFrontend
-from bot.frontends.web.handlers import PageHandlers
+from bot.frontends.web.handlers import PageHandlers, PageSettings
 from bot.frontends.web.identity import FRONTEND, is_loopback
 from bot.frontends.web.protocol import KEEP_ALIVE_S, Connection
 from bot.frontends.web.routes import routes
@@ -224,10 +224,12 @@ class WebServer:
         """
         handlers = PageHandlers(
             self._service,
-            secret=self._secret,
-            people_per_address=self._config.people_per_address,
-            release=self._release,
-            root_path=self._place.path,
+            PageSettings(
+                secret=self._secret,
+                people_per_address=self._config.people_per_address,
+                release=self._release,
+                root_path=self._place.path,
+            ),
         )
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=FRONTEND)
@@ -253,7 +255,7 @@ class WebServer:
 
         app = Starlette(lifespan=self._announce)
         uploads = Uploads(self._uploads)
-        cards = list(self._service.cards.values())
+        cards = self._service.models.all
         events = gradio_page.mount(app, handlers, ask, cards, secret=self._secret, uploads=uploads)
         our_routes = routes(handlers, ask, self._secret, uploads)
         self._gate = Gate(app, password=self._password, routes=our_routes, events=events, place=self._place)

@@ -21,7 +21,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 
-from bot.frontends.web.handlers import UploadGone
+from bot.errors import UploadGone
 from bot.frontends.web.identity import THIS_MACHINE, Visitor
 from bot.frontends.web.security.refused import RequestRefused
 from bot.jobs import UserKey

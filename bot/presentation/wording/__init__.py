@@ -18,7 +18,6 @@ from fluent.runtime.types import fluent_number
 
 from bot.errors import Refusal
 from bot.jobs import FailureCode, Job
-from bot.pause import Pause
 from pipeline.catalog.vocabulary import Unread
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS, MAX_WHOLE_PIXELS
@@ -111,30 +110,9 @@ class Wording:
             return ""
         return self.say("unread-prompt", count=unread.characters, total=unread.total)
 
-    def settings(self, job: Job) -> str:
-        """Name the settings: `#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
-        spec = job.spec
-        return self.say(
-            "card-settings",
-            job_id=job.id,
-            seed=spec.seed,
-            steps=spec.steps,
-            width=spec.width,
-            height=spec.height,
-            model=spec.model,
-        )
-
     def failure(self, code: FailureCode) -> str:
         """Say why a job failed and what to do about it."""
-        return self.say("failure-" + code.value.replace("_", "-"))
-
-    def pause(self, pause: Pause, *, quote: Callable[[str], str] = str) -> str:
-        """Say that the queue is paused and why; what an operator wrote goes through `quote`."""
-        if pause.is_by_machine:
-            return self.say("card-paused", reason=self.say("pause-" + pause.kind.value.replace("_", "-")))
-        if not pause.text:
-            return self.say("card-paused-by-moderator")
-        return self.say("card-paused", reason=quote(pause.text))
+        return self.say(failure_key(code))
 
 
 def language_of(locale: str) -> str:
@@ -157,6 +135,11 @@ def wording_for(locale: str) -> Wording:
 def key_of(kind: type) -> str:
     """Return the key of a class: `QueueFull` → `queue-full`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def failure_key(code: FailureCode) -> str:
+    """The key of a reason: `OUT_OF_MEMORY` → `failure-out-of-memory`."""
+    return "failure-" + code.value.replace("_", "-")
 
 
 @cache

@@ -89,7 +89,7 @@ def test_no_sentence_is_unused() -> None:
 def test_every_sentence_that_is_said_exists() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
     assert len(SOURCES) > 30
-    said = set(re.findall(r'(?:\.say|\btext)\(\s*"([^"]+)"[,)]', sources))
+    said = set(re.findall(r'(?:\.say|\btext|\bPhrase)\(\s*"([^"]+)"[,)]', sources))
     assert said - sentences("en").keys() == set()
 
 

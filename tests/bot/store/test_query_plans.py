@@ -57,7 +57,7 @@ async def statements(
         "cancel_queued": lambda: jobs.cancel_queued(1, now=9),
         "request_cancel": lambda: jobs.request_cancel(1),
         "drop_message": lambda: jobs.drop_message("test", "card"),
-        "move_card": lambda: jobs.move_card(1, reply),
+        "move_message": lambda: jobs.move_message(1, reply),
         "due": lambda: jobs.due(now=9, limit=5),
         "delivered": lambda: jobs.delivered(1, reply),
         "postpone": lambda: jobs.postpone(1, next_at=9),

@@ -21,7 +21,8 @@ from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
 from bot.frontends.discord_app.client import DiscordClient
 from bot.jobs import Job
-from bot.requests.service import Service
+from bot.requests.models import Models
+from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -111,12 +112,9 @@ def start(
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
         queue.subscribe(delivery.wake)
         service = Service(
-            card=find_model("fake"),
-            jobs=jobs,
-            queue=queue,
-            delivery=delivery,
-            images=images,
-            limits_config=limits,
+            Parts(jobs=jobs, queue=queue, delivery=delivery, images=images),
+            Models(usual=find_model("fake")),
+            limits=limits,
             storage=StorageConfig(data_dir=tmp_path, min_free_mib=0),
         )
         async with Discord(**(server or {})) as emulator:

@@ -192,7 +192,7 @@ async def test_job_that_ends_meanwhile_does_not_keep_the_others_of_a_left_server
     for _ in range(2):
         use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
         await use.wait(lambda message: "in line" in message.content)
-    monkeypatch.setattr(stage.service, "card_deleted", ended_meanwhile)
+    monkeypatch.setattr(stage.service, "message_deleted", ended_meanwhile)
     await stage.client.on_guild_remove(stage.client.guilds[0])
     assert len(dropped) == 2
 

@@ -13,22 +13,23 @@ from discord import app_commands
 from bot.config import DiscordConfig
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.translations import WordingTranslator, text
+from bot.requests.models import Models
 from pipeline.catalog.models import MODELS, ModelCard
 
 NAME = re.compile(r"[-_\w]{1,32}")
 
 
-class OnlyACard:
-    """As much of a service as the commands need to be made."""
+class OnlyModels:
+    """The part of a service that is needed to make commands."""
 
-    def __init__(self, card: ModelCard) -> None:
-        self.card = card
+    def __init__(self, usual: ModelCard) -> None:
+        self.models = Models(usual=usual)
 
 
 @pytest.fixture(params=sorted(MODELS))
 async def payload(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What Discord is told for each model."""
-    service: Any = OnlyACard(MODELS[request.param])
+    service: Any = OnlyModels(MODELS[request.param])
     settings: Any = None
     client = DiscordClient(DiscordConfig(), service=service, settings=settings)
     translator = WordingTranslator()

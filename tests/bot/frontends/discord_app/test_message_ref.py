@@ -1,4 +1,4 @@
-"""Where a card stands is read from this release's rows and from later ones'; a damaged one ends nothing."""
+"""Where a message stands is read from this release's rows and from later ones'; a damaged one ends nothing."""
 
 from __future__ import annotations
 

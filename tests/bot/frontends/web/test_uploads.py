@@ -11,8 +11,8 @@ from typing import IO
 import pytest
 from starlette.datastructures import Headers
 
+from bot.errors import UploadGone
 from bot.frontends.web import uploads as uploads_module
-from bot.frontends.web.handlers import UploadGone
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.security.refused import RequestRefused
 from bot.frontends.web.uploads import AGE_S, Uploads

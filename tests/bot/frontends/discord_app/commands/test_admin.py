@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ async def test_members_whom_the_server_shows_it_are_refused(stage: Stage) -> Non
     assert stage.service.paused is None
 
 
-async def test_pause_is_on_the_cards_until_resume(stage: Stage, manager: Any) -> None:
+async def test_pause_is_on_the_messages_until_resume(stage: Stage, manager: Any) -> None:
     await queue_up(stage)
     assert "paused: a game" in await admin(stage, manager, "pause", reason="a game")
     await stage.discord.wait_message(lambda message: "⏸️ paused: a game" in message.content and message.buttons)
@@ -153,7 +154,8 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     assert "one step: not measured yet" in page and "Weights" not in page
     speed = measured_card()
     plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9 + 10**9, width=512, height=512)
-    stage.service._look_ahead = lambda: RuntimeEstimate(weight_format="int8", speed=speed, plan=plan, step_s=0.3)
+    estimate = RuntimeEstimate(weight_format="int8", speed=speed, plan=plan, step_s=0.3)
+    stage.service.models = replace(stage.service.models, estimate_runtime=lambda: estimate)
     page = await admin(stage, manager, "stats")
     kept, streamed = plan.resident_bytes / 1e9, plan.streamed_bytes / 1e9
     assert f"Weights: int8 · {kept:.1f} GB on the GPU · {streamed:.1f} GB streamed at every step, 12.5 GB/s" in page

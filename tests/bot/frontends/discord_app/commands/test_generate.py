@@ -20,7 +20,7 @@ def private(message: MessageView) -> bool:
     return message.ephemeral and not message.loading
 
 
-async def test_picture_replaces_the_status_card(stage: Stage) -> None:
+async def test_picture_replaces_the_status_message(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", seed=7, steps=4)
     waiting = await use.wait(lambda message: "in line" in message.content)
@@ -86,7 +86,7 @@ async def test_status_edit_that_fails_leaves_the_job_and_later_edits(stage: Stag
         await use.wait(lambda message: message.images)
 
 
-async def test_placeholder_deleted_before_the_card_is_there_cancels_the_job(stage: Stage) -> None:
+async def test_placeholder_deleted_before_the_message_is_there_cancels_the_job(stage: Stage) -> None:
     discord = stage.discord
     discord.fault("PATCH .*@original", code=10008)
     await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
@@ -99,8 +99,8 @@ async def test_placeholder_deleted_before_the_card_is_there_cancels_the_job(stag
 async def test_random_seed_is_shown(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", seed=-1)
-    card = await use.wait(lambda message: "in line" in message.content)
-    assert f"seed {(await stage.job(1)).spec.seed}" in card.text
+    message = await use.wait(lambda message: "in line" in message.content)
+    assert f"seed {(await stage.job(1)).spec.seed}" in message.text
 
 
 async def test_choices_are_the_sizes_of_the_model(stage: Stage) -> None:
@@ -144,7 +144,7 @@ async def test_shape_that_is_on_no_list_is_refused_privately(stage: Stage) -> No
     assert (await use.wait(private)).content.startswith("The current model cannot draw this shape.")
 
 
-async def test_refusals_speak_the_readers_language_and_cards_the_servers(start: Start) -> None:
+async def test_refusals_speak_the_readers_language_and_messages_the_servers(start: Start) -> None:
     async with start(server={"guild_locale": "zh-CN"}) as stage:
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="一只熊猫")

@@ -78,7 +78,7 @@ async def test_cancel_by_autocomplete(stage: Stage) -> None:
     await queue_up(stage, "a red apple", "a panda")
     suggested = await stage.discord.autocomplete(stage.discord.user, stage.discord.channel, "cancel", "image", "panda")
     assert suggested == [{"name": "#2 · a panda", "value": 2}]
-    use = await ask(stage, "cancel", image=2)
+    use = await ask(stage, "cancel", picture=2)
     assert (await private(use)).content == "Image #2 was cancelled."
 
 
@@ -235,10 +235,10 @@ async def test_notes_are_told_after_a_refused_command_too(stage: Stage, notes: U
 
 async def test_notes_are_told_after_a_cancel_button(stage: Stage, notes: Untold) -> None:
     use = await ask(stage, "imagine", prompt="x")
-    card = await use.wait(lambda message: "in line" in message.content)
+    message = await use.wait(lambda message: "in line" in message.content)
     await until_told(notes)
     notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
-    pressed = await stage.discord.click(card, "Cancel")
+    pressed = await stage.discord.click(message, "Cancel")
     assert "#78 is done" in (await pressed.wait(is_note)).text
     await until_told(notes)
 
