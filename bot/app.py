@@ -82,19 +82,23 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
 
 
 async def build(setup: Setup, database: Database, executor: Executor, deadline: Deadline, exits: Exits) -> Assembly:
-    """Settle what the last process left, and build the parts between database and front ends.
+    """Settle what the last process left, and build everything that stands on the database.
 
     Raises:
         OperatorError: a front end cannot start, or the database cannot be used.
     """
+    try:
+        return await _assemble(setup, database, executor, deadline, exits)
+    except StoreUnavailable as error:  # of a start: later the loops wait for the database
+        raise unusable(database.path, error) from error
+
+
+async def _assemble(setup: Setup, database: Database, executor: Executor, deadline: Deadline, exits: Exits) -> Assembly:
     config = setup.config
     jobs, settings = JobStore(database), SettingStore(database)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=assumed_pace, deadline=deadline)
-    try:
-        await _settle(config, jobs, images, queue)
-    except StoreUnavailable as error:  # later the loops wait for the database
-        raise unusable(database.path, error) from error
+    await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
     service = await _build_service(setup, jobs, queue, delivery, images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
@@ -165,3 +166,15 @@ async def test_part_that_dies_ends_all_others_and_is_named(
     died.set()
     (error,) = await asyncio.wait_for(task, 10)
     assert isinstance(error, DatabaseUnusable)
+
+
+async def test_database_that_cannot_be_used_at_the_start_is_told_with_a_way_out(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(*_: object, **__: object) -> None:
+        raise StoreUnavailable("locked", is_full=False) from sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(HangingPage, "__aenter__", locked)  # it reads its secret from there
+    task, _ = serve()
+    (error,) = await asyncio.wait_for(task, 10)
+    assert isinstance(error, DatabaseUnusable) and "locked" in str(error)
