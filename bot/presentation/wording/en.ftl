@@ -11,7 +11,7 @@ too-many-jobs =
         [one] one image
        *[other] { $active } images
     } waiting or being drawn, and the limit is { $limit } at a time. You can ask for the next one { $retry_at }, or make room at once with `/cancel`.
-daily-limit = You have used { $used } of the { $limit } images allowed in 24 hours. You can ask for the next one { $retry_at }.
+daily-limit = You have used { $used } of your { $limit } images in 24 hours. You can ask for the next one { $retry_at }.
 cooling-down =
     Please wait a moment: you can ask again { $retry_at }. { $cooldown_s ->
         [one] One second
@@ -96,7 +96,7 @@ card-settings = #{ $job_id } · seed { $seed } · { $steps ->
     } · { $width } × { $height } · { $model }
 card-seconds = { $settings } · { $seconds } s
 card-no-seconds = { $settings } · under 0.1 s
-card-shrunk = Reduced to fit Discord's upload limit ({ $format }); the original is kept.
+card-shrunk = Made smaller to fit Discord's upload limit ({ $format }); the original is kept.
 card-prompt-hidden = (The server's AutoMod does not allow me to repeat the prompt.)
 card-from-picture = Drawn from a starting image (strength { $strength }), which the command cannot include: on its own, the command draws a different image.
 card-other-model = Drawn with { $model }; the command now uses { $usual }, so it will draw a different image.

@@ -78,7 +78,7 @@ pause-storage = 圖片無法儲存，一旦能儲存就會繼續
 card-resumed = ↻ 我重新啟動過，你的排隊位置還在。
 card-done = ✅ { $who }
 card-done-elsewhere = ✅ { $who } · 你的圖片在本頻道的新訊息裡。
-card-done-by-dm = ✅ { $who } · 圖片無法發在這裡，已經用私人訊息傳給你。
+card-done-by-dm = ✅ { $who } · 圖片無法貼在這裡，已經用私人訊息傳給你。
 card-failed = ❌ { $who } · { $reason }
 card-cancelled = 🚫 { $who } · 已取消
 card-settings = #{ $job_id } · 種子 { $seed } · { $steps } 步 · { $width } × { $height } · { $model }
@@ -124,16 +124,16 @@ quota-cooldown = 兩次送出之間至少要隔 { $cooldown_s } 秒。
 quota-free = 被拒絕、失敗和開始前取消的請求都不計入額度。
 
 notes-title = 這些圖片結束時我沒能聯絡到你：
-note-done = ✅ #{ $job_id } 畫好了，用 `/查看 編號:{ $job_id }` 發出來。
+note-done = ✅ #{ $job_id } 畫好了，用 `/查看 編號:{ $job_id }` 貼出來。
 note-failed = ❌ #{ $job_id }：{ $reason }
 note-cancelled = 🚫 #{ $job_id } 已取消。
 
-## 本地頁面
+## 本機頁面
 
 console-prompt = 想畫什麼
 # 內建模型只認得簡體字，所以這個例子只用兩種字體相同的字。
 console-prompt-hint = 狐狸
-console-prompt-demo = 內建模型認得 431 種東西，一次畫一個或幾個，請用英文或簡體中文寫；不認得的多半會畫成思考的表情。
+console-prompt-demo = 內建模型認得 431 種東西，一次畫一個或幾個，請用英文或簡體中文寫；不認得的多半會畫成思考表情。
 console-prompt-english = 請用英文寫：這個模型不認得中文。
 console-draw = 開始畫
 console-seed = 種子（−1 = 隨機）
@@ -146,7 +146,7 @@ console-count = 張數
 console-more = 更多設定
 console-source = 起始圖片
 console-strength = 重繪強度：多少內容重新畫
-console-name = 排隊時顯示的名字（可不填）
+console-name = 排隊時顯示的名字（選填）
 console-name-hint = 某人
 console-queued = { $count ->
         [1] 已加入佇列。
@@ -226,7 +226,7 @@ command-history-description = 你的圖片，從新到舊（只有你能看到�
 option-search-name = 搜尋
 option-search-description = 只看提示詞裡有這個詞的圖片
 command-show-name = 查看
-command-show-description = 再發一次你的一張圖片
+command-show-description = 再貼一次你的一張圖片
 option-id-name = 編號
 option-id-description = 圖片的編號
 command-quota-name = 額度
