@@ -17,7 +17,7 @@ class Deadline:
     """A moment after which nobody waits any more; `seconds` from now, or not known before `begin`."""
 
     def __init__(self, seconds: float = math.inf, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
+        self.monotonic = monotonic  # the clock that it is on
         self._ends_at = monotonic() + seconds
         self._begun = asyncio.Event()
         if self.has_begun:
@@ -36,12 +36,16 @@ class Deadline:
     def begin(self, seconds: float) -> None:
         """Set the moment, once; who pauses wakes up. Later calls change nothing."""
         if not self.has_begun:
-            self._ends_at = self._monotonic() + seconds
+            self._ends_at = self.monotonic() + seconds
             self._begun.set()
+
+    async def wait_for_begin(self) -> None:
+        """Wait until the moment is set, however far away it is."""
+        await self._begun.wait()
 
     def remaining(self, at_most: float = math.inf) -> float:
         """Return how many seconds are left, never less than 0 and never more than `at_most`."""
-        return min(at_most, max(0.0, self._ends_at - self._monotonic()))
+        return min(at_most, max(0.0, self._ends_at - self.monotonic()))
 
     async def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the moment, and not on when it is set meanwhile."""

@@ -9,9 +9,11 @@ BotError
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
-│  ├─ AlreadyUnpacking()
-│  └─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
+│  ├─ AlreadyUnpacking() · UploadGone()
+│  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
+│  └─ PictureNotReady(id)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
+├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
    ├─ ConfigError(problems, way_out)
    ├─ SchemaTooNew(path, found, known)
@@ -102,6 +104,10 @@ class AlreadyUnpacking(Refusal):
     """A picture to start from, of this person or of too many, is still being read."""
 
 
+class UploadGone(Refusal):
+    """The picture to start from was uploaded too long ago, or is kept no more."""
+
+
 class JobNotFound(Refusal):
     """No such job, or it was pruned."""
 
@@ -134,12 +140,24 @@ class JobUnreadable(Refusal):
         self.job_id = job_id
 
 
+class PictureNotReady(Refusal):
+    """The job has no picture: it waits, runs, failed or was cancelled."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
 class StoreUnavailable(BotError):
     """The database is locked by another program, full, or its disk fails; later it may work again."""
 
     def __init__(self, reason: str, *, is_full: bool) -> None:
         super().__init__(reason)
         self.is_full = is_full
+
+
+class RunnerLost(BotError):
+    """What drew a job is out of reach, and comes back at most as another runner; the job need not be to blame."""
 
 
 class OperatorError(BotError):

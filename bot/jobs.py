@@ -13,7 +13,6 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 from bot.pause import Pause
 from pipeline import ImageOptions, ImageSpec, Progress
@@ -31,16 +30,7 @@ class JobStatus(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing can happen to the job any more."""
-        return not LEGAL_MOVES[self]
-
-
-LEGAL_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
-    JobStatus.RUNNING: frozenset({JobStatus.QUEUED, JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}),
-    JobStatus.DONE: frozenset(),
-    JobStatus.FAILED: frozenset(),
-    JobStatus.CANCELLED: frozenset(),
-}
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 class Delivery(StrEnum):
@@ -50,7 +40,7 @@ class Delivery(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     UNDELIVERABLE = "undeliverable"  # every way failed; told on the person's next command
-    DROPPED = "dropped"  # nobody is to be told: the person or a moderator deleted the card
+    DROPPED = "dropped"  # nobody is to be told: the person or a moderator deleted the message
 
 
 class FailureCode(StrEnum):
@@ -108,23 +98,51 @@ class UserKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyTo:
-    """Where to answer. `key` names the card uniquely within its front end; only it can read `address`."""
+    """Where to answer. `key` names the message uniquely within its front end; only it can read `address`."""
 
     frontend: str
     key: str
     address: str  # JSON
 
 
+class Verb(StrEnum):
+    """How a request was made from an earlier job; `bot/requests/derive.py` says what each does."""
+
+    REROLL = "reroll"
+    VARY = "vary"
+    EDIT = "edit"
+    MORE_STEPS = "more_steps"
+    OTHER = "other"  # a later release knows how
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """How a request was made from an earlier job, which may have been pruned since."""
+
+    job_id: int
+    verb: Verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlace:
+    """The place of an image in a request for several; `index` counts from 0."""
+
+    batch_id: str
+    index: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a front end hands to `Service.submit`."""
+    """A request for one image, as `Service.submit` takes it; `bot/requests/batch.py` splits larger ones."""
 
     user: UserKey
     reply_to: ReplyTo
     options: ImageOptions
     key: str  # unique per press of a button or command: a repeat returns the first job
-    is_more: bool = False  # one more picture of the same press: no pause between the two is asked for
-    source: bytes | Path | None = None  # a picture file to start from, or where it lies; as it came, not checked yet
+    is_more: bool = False  # a further image of the same press: no cool-down applies
+    source: bytes | Path | None = None  # the init image as it came, or its path; not checked yet
+    batch: BatchPlace | None = None  # None for a request of a single image
+    derived_from: Derivation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +168,8 @@ class Job:
     delivery: Delivery
     delivery_attempts: int
     flaw: FailureCode | None = None  # why this release cannot draw it; `spec` then holds what could be read
+    batch: BatchPlace | None = None
+    derived_from: Derivation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Log set-up: readable on a terminal, JSON otherwise, on standard output, without secrets and what people typed.
 
 Every line carries what was bound with `structlog.contextvars` (the job id), also in the GPU thread, which
-runs in a copy of the caller's context. Must not know what is logged: `logging.getLogger(__name__)` with
-`extra={…}` and `structlog.stdlib.get_logger(__name__)` with keywords both arrive here. What a line may say is
-`bot/redaction.py`. Importing does nothing; `setup` does.
+runs in a copy of the caller's context. Must not know what is logged: everything comes through
+`logging.getLogger(__name__)`, fields as `extra={…}`. What a line may say is `bot/redaction.py`. Importing does
+nothing; `setup` does.
 """
 
 from __future__ import annotations
@@ -67,18 +67,6 @@ def setup(config: LogConfig, *, stream: TextIO | None = None, clock: Callable[[]
     for package in OUR_PACKAGES:
         logging.getLogger(package).setLevel(level)
     logging.captureWarnings(capture=True)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            *_shared_processors(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
 
 
 def redact(secret: SecretStr) -> None:
@@ -208,15 +196,12 @@ def _without_error(record: logging.LogRecord) -> logging.LogRecord:
 
 def _holds_more(record: logging.LogRecord) -> bool:
     """Whether it is an error's or a print's, whose text the line does not show."""
-    has_error = record.exc_info or (isinstance(record.msg, dict) and record.msg.get("exc_info"))
-    return bool(has_error) or record.name.endswith(PRINTED)
+    return bool(record.exc_info) or record.name.endswith(PRINTED)
 
 
 def _at_debug(record: logging.LogRecord) -> logging.LogRecord:
     whole = copy.copy(record)
     whole.levelno, whole.levelname = logging.DEBUG, "DEBUG"
-    if isinstance(whole.msg, dict):  # by structlog, which notes the level there
-        whole.msg = {**whole.msg, "level": "debug"}
     return whole
 
 

@@ -72,27 +72,17 @@ def told(error: BaseException) -> str:
 
 def _of_ours(record: logging.LogRecord) -> logging.LogRecord:
     """Our own lines are written with care, but for errors that they pass on."""
-    if isinstance(record.msg, dict):  # by structlog
-        fields = {key: told(value) if isinstance(value, BaseException) else value for key, value in record.msg.items()}
-        error = record.msg.get("exc_info")
-        if error is True:
-            error = sys.exc_info()
-        error = error[1] if isinstance(error, tuple) else error
-        if isinstance(error, BaseException):
-            del fields["exc_info"]
-            fields["exception"] = "".join(_lines(error))
-        if fields == record.msg:
-            return record
-        shown = copy.copy(record)
-        shown.msg = fields
-        return shown
-    if isinstance(record.msg, BaseException) or any(isinstance(value, BaseException) for value in _values(record)):
-        shown = copy.copy(record)
-        if isinstance(record.msg, BaseException):
-            shown.msg = told(record.msg)
-        shown.args = _mapped(record.args, lambda value: told(value) if isinstance(value, BaseException) else value)
-        return shown
-    return record
+    fields = {key: value for key, value in vars(record).items() if key not in STANDARD_ATTRIBUTES}
+    if not any(isinstance(value, BaseException) for value in (record.msg, *_values(record), *fields.values())):
+        return record
+    shown = copy.copy(record)
+    shown.msg, shown.args = _without_quotes(record.msg), _mapped(record.args, _without_quotes)
+    vars(shown).update({key: _without_quotes(value) for key, value in fields.items()})
+    return shown
+
+
+def _without_quotes(value: object) -> object:
+    return told(value) if isinstance(value, BaseException) else value
 
 
 def _of_a_library(record: logging.LogRecord) -> logging.LogRecord:

@@ -4,6 +4,7 @@
     engine.py        Engine protocol, Progress, Stage, GeneratedImage. No torch.
     errors.py        errors of this side, tree drawn on top
     config.py        PipelineConfig: model, paths, memory budget. Plain data.
+    atomic_file.py   files that appear whole or not at all
     sealed_files.py  files kept to save time: read back as they were written, or made again. No torch.
     partial_import.py  a library without parts of it that take seconds and are never used. No torch.
     catalog/         which models there are, where their files lie, and how they get here. No torch.

@@ -7,8 +7,9 @@ than the time to make the content again. Must not know what the content is. No t
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
+
+from pipeline.atomic_file import clear, write_atomically
 
 
 def read_sealed(path: Path, most_bytes: int) -> bytes | None:
@@ -29,20 +30,9 @@ def write_sealed(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         OSError
     """
     part = path.with_suffix(".part")
-    clear(part)
-    part.touch(mode=mode)
-    part.write_bytes(_seal(path, content) + b"\n" + content)
-    if path.is_dir():
-        clear(path)
-    part.replace(path)
-
-
-def clear(path: Path) -> None:
-    """Delete whatever has the name of one of our files."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    clear(part)  # of a process that was killed
+    with write_atomically(path, part=part, mode=mode) as file:
+        file.write(_seal(path, content) + b"\n" + content)
 
 
 def _seal(path: Path, content: bytes) -> bytes:

@@ -1,7 +1,11 @@
-"""What belongs to single commands of the command line.
+"""The command line: one file per command. A command reads arguments and calls the parts that do the work.
 
-check.py           `check`: is everything there that the service needs
+run.py             `run`: the service
+draw.py            `draw`: one picture without Discord
+check.py           `check`: what every part's `preflight` finds
+fetch.py           `fetch`: the files of a model; fetch_progress.py shows how far it is
+invite.py          `invite`: the link for a server
 bench.py           `bench`: quality and speed of the engine
-fetch_progress.py  what `fetch` shows while it downloads
+output.py          what the commands share: lines for people, errors → exit codes
 help_format.py     how `--help` shows commands
 """

@@ -1,6 +1,6 @@
 """`imagine-bot bench`: measurements that anyone can repeat on their own machine, as tables.
 
-What is measured is the business of `pipeline/bench`; here it gets a progress bar and columns.
+`pipeline/bench` measures; this module adds a progress bar and tables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bot.cli.help_format import Command
+from bot.cli.help_format import Command, Group
 from pipeline.bench.report import (
     EMULATIONS,
     PEERS,
@@ -53,7 +53,7 @@ COLUMNS: Final = (
 PICTURE_COLUMNS: Final = ("system", "side", "s, new prompt", "s, known prompt", "peak MiB", "host MiB", "× stock")
 PRECISIONS: Final = ("float32", "bfloat16", "float8", "int8")
 
-app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Measure this machine.")
 
 
 @app.callback()
@@ -172,7 +172,7 @@ def engine(
                 bars.advance(bar)
             else:
                 report.pictures.append(measured)
-            report.write(output, markdown)  # each time, so that nothing is lost if the rest takes too long
+            report.write(output, markdown)  # after each result, so that an interrupted run loses nothing
     console = Console()
     for columns, rows in report.tables():
         console.print(_timings(report, columns, rows))
@@ -180,7 +180,7 @@ def engine(
 
 
 def _check_folder(file: Path | None) -> None:
-    """See, before minutes of measuring, that what they bring can be written.
+    """Check that the output file can be written, before minutes of measuring.
 
     Raises:
         BadParameter
@@ -193,7 +193,7 @@ def _check_folder(file: Path | None) -> None:
         if not file.parent.is_dir():
             raise typer.BadParameter(f"{file}: there is no folder {file.parent}; create it first")
         is_writable = os.access(file if file.exists() else file.parent, os.W_OK)
-    except OSError:  # of a name that is too long, say
+    except OSError:  # for example, the name is too long
         is_writable = False
     if not is_writable:
         raise typer.BadParameter(f"{file} cannot be written; choose another place")
@@ -201,7 +201,7 @@ def _check_folder(file: Path | None) -> None:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What `engine` found, and what somebody needs to know who wants to find it as well."""
+    """The figures of one `engine` run and the conditions needed to repeat it."""
 
     date: datetime
     command: str
@@ -211,7 +211,7 @@ class Report:
     pictures: list[Pictures] = dataclasses.field(default_factory=list)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """A row of `COLUMNS` per system and size."""
+        """Yield a row of `COLUMNS` for each system and size."""
         stock = {timing.side_px: timing.step_s for timing in self.timings if timing.system == STOCK}
         for timing in self.timings:
             yield (
@@ -229,7 +229,7 @@ class Report:
             )
 
     def picture_rows(self) -> Iterator[tuple[str, ...]]:
-        """A row of `PICTURE_COLUMNS` per system and size that whole pictures were tried with."""
+        """Yield a row of `PICTURE_COLUMNS` for each system and size that drew whole pictures."""
         stock = {each.side_px: each.new_prompt_s for each in self.pictures if each.system == STOCK}
         for each in self.pictures:
             yield (
@@ -243,13 +243,13 @@ class Report:
             )
 
     def tables(self) -> Iterator[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-        """Columns and rows: of steps, and of whole pictures if any were drawn."""
+        """Yield columns and rows: of steps, then of whole pictures if any were drawn."""
         yield COLUMNS, list(self.rows())
         if pictures := list(self.picture_rows()):
             yield PICTURE_COLUMNS, pictures
 
     def notes(self) -> Iterator[str]:
-        """What belongs under the table, a line each."""
+        """Yield the lines below the table."""
         machine, conditions = self.machine, self.conditions
         versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
         yield f"{machine.gpu}, driver {machine.driver}, {machine.cpus} CPUs; {versions}"
@@ -275,7 +275,7 @@ class Report:
         yield f"{self.date:%Y-%m-%d %H:%M} UTC, {self.command}"
 
     def write(self, json_path: Path | None, markdown_path: Path | None) -> None:
-        """Write whichever file is wanted anew."""
+        """Write the requested files, replacing earlier versions."""
         if json_path is not None:
             figures = dataclasses.asdict(self) | {
                 "date": self.date.isoformat(timespec="seconds"),
@@ -293,7 +293,7 @@ class Report:
 
 
 def _times(stock_s: float | None, own_s: float | None) -> str:
-    """How many times faster than the stock system."""
+    """Return the speed-up over the stock system."""
     return _figure(None if stock_s is None or own_s is None else stock_s / own_s, ".1f")
 
 
@@ -323,7 +323,7 @@ def _timings(report: Report, columns: tuple[str, ...], rows: list[tuple[str, ...
 
 
 def _table(scores: list[Score]) -> Table:
-    """One column per setting, one row per measure: that fits a terminal."""
+    """Return a table with a column per setting and a row per measure, which fits a terminal."""
     from rich import box
     from rich.table import Table
 

@@ -1,6 +1,6 @@
-"""What `imagine-bot fetch` shows while it fetches: bars on a terminal, a line now and then anywhere else.
+"""The progress display of `imagine-bot fetch`: bars on a terminal, a line every few seconds anywhere else.
 
-Fetching itself is `pipeline.catalog.download`; what came of it is said by the command line.
+The download itself is in `pipeline.catalog.download`; `fetch.py` reports the result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOOK_EVERY_S: Final = 0.2
 
 
 class ProgressLines:
-    """Lines for logs and pipes, at most one in ten seconds."""
+    """Progress lines for logs and pipes, at most one every ten seconds."""
 
     def __init__(self, say: Callable[[str], object], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._say = say
@@ -35,14 +35,14 @@ class ProgressLines:
         self._said_bytes: int | None = None  # of the line before, for the rate
 
     def show(self, progress: FetchProgress) -> None:
-        """Take the latest; from any thread."""
+        """Store the latest progress. May be called from any thread."""
         with self._lock:
             if self._latest is None or self._latest.is_checking is not progress.is_checking:
                 self._said_bytes = progress.done_bytes
             self._latest = progress
 
     def tick(self) -> None:
-        """Say how far it is, if it is time to; called again and again, whether anything arrives or not."""
+        """Print a line if one is due. Call repeatedly, even if nothing arrives."""
         now = self._clock()
         with self._lock:
             progress, since_s = self._latest, now - self._said_at
@@ -63,7 +63,7 @@ def fetch_and_show(
     say: Callable[[str], object],
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Path]:
-    """Run `download.fetch` and show how far it is; the files that were put aside for another content."""
+    """Run `download.fetch` and show its progress. Returns the files that it put aside."""
     console = Console(stderr=True)
     bars = Progress(
         TextColumn("{task.description}"),
@@ -86,7 +86,7 @@ def fetch_and_show(
             bars.update(bar, visible=True, total=progress.total_bytes, completed=progress.done_bytes)
             lines.show(progress)
 
-        # On a thread of its own: the hub's library waits for its downloads to end, and Ctrl-C must not.
+        # On its own thread, because the hub's library waits for its downloads to end and Ctrl-C must not.
         pool = ThreadPoolExecutor(max_workers=1)
         future = pool.submit(fetch, card, config.models_dir, endpoint=config.endpoint, on_progress=show)
         pool.shutdown(wait=False)

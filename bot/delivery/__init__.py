@@ -1,4 +1,6 @@
 """From a finished job to the person who asked.
 
-results.py  results and status messages to their front ends; the Frontend protocol
+frontend.py        the Frontend protocol, and how a front end says that it cannot
+results.py         results to their front ends, until somebody was told
+status_updates.py  status messages of unfinished jobs
 """

@@ -24,7 +24,7 @@ def create_executor(config: PipelineConfig, *, stop_grace_s: float, prompts_dir:
         prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
 
     Raises:
-        ConfigError: it has to be a card, and there is none that PyTorch can use; only loading would notice that.
+        ConfigError: it has to be a GPU, and there is none that PyTorch can use; only loading would notice that.
     """
     if config.device == "cuda" and not (state := look_at_gpu()).is_usable:
         which = "" if state.gpu is None else f"{state.gpu.description}: "

@@ -18,16 +18,18 @@ class Executor(Protocol):
       loses steps, never time.
     - Cancelling a task that awaits `run` sets the stop signal, waits until the engine has come to rest, and
       then re-raises, so that the next run never meets a ghost.
-    - After any outcome of `run` but EngineDead, the next `run` works.
+    - After any outcome of `run` but EngineDead and RunnerLost, the next `run` works.
     """
 
     slots: int  # how many `run` calls may overlap
+    models: frozenset[str] | None  # that it can draw; None: it tries whatever it is asked for
 
     async def start(self, model: str) -> None:
         """Load a model ahead of the first job.
 
         Raises:
             PipelineError: whatever `Engine.load` raises.
+            RunnerLost: it is out of reach.
         """
 
     async def run(
@@ -45,6 +47,7 @@ class Executor(Protocol):
 
         Raises:
             PipelineError: whatever `Engine.generate` raises.
+            RunnerLost: it went out of reach, and nobody knows what became of the picture.
         """
 
     async def close(self, grace_s: float) -> bool:

@@ -25,6 +25,7 @@ class ThreadExecutor:
     """One engine on one thread; see `Executor` for the promises."""
 
     slots = 1
+    models: frozenset[str] | None = None  # a model that is not there fails its job with a text that says so
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
 """Jobs in, sentences out. Pure.
 
-wording/  every sentence a person reads, in English and Chinese
+job_view.py  the content of a message or fragment about a job, as phrases and actions
+wording/     every sentence that people read, by language
 """

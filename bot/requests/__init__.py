@@ -1,4 +1,8 @@
-"""What people may ask for, for every front end.
+"""Everything that people may ask for, for every front end.
 
 service.py  the one door: submit, cancel, look, pause
+batch.py    one request for several images, and its outcome. Pure.
+derive.py   the verbs that make a request from an earlier job. Pure.
+models.py   the models that people may ask for
+quotas.py   what people have used of their limits. Pure.
 """

@@ -1,6 +1,7 @@
 """The one door for front ends: submit, cancel, look. Knows no front end.
 
-Everything a person may ask for passes here, so that a command, a button and a web page obey the same rules.
+Everything a person may ask for passes here, so that a command, a button and a web page obey the same rules. What can
+be made of an earlier job is `derive.py`; a request for several images is `batch.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,15 +21,27 @@ from PIL import Image
 
 from bot.config import LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
-from bot.errors import AlreadyUnpacking, JobNotFound, NotAccepting, NotYourJob, StorageFull, StoreUnavailable
+from bot.errors import (
+    AlreadyUnpacking,
+    JobNotFound,
+    NotAccepting,
+    NotYourJob,
+    Refusal,
+    StorageFull,
+    StoreUnavailable,
+    UploadGone,
+)
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
-from bot.scheduling import limits
+from bot.requests import quotas
+from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.models import Models
+from bot.requests.quotas import Quota
 from bot.scheduling.job_queue import Clock, JobQueue
+from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
-from bot.store.job_store import DAY_S, JobStore
-from pipeline.catalog.models import ModelCard
-from pipeline.catalog.vocabulary import NOTHING, Unread
+from bot.store.job_store import JobStore
+from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.errors import InvalidSpec
@@ -36,25 +50,16 @@ from pipeline.spec import MAX_SEED, Aspect, ImageOptions, ImageSpec
 
 log = logging.getLogger(__name__)
 
-MAX_UNPACKING: Final = 8  # pictures to start from that wait for each other
-ANY_SOURCE: Final = "0" * 64  # stands for a picture that was not read yet
+MAX_UNPACKING: Final = 8  # init images that wait for each other
+ANY_SOURCE: Final = "0" * 64  # stands for an init image that was not read yet
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
-    """What one person has used of what one person may."""
-
-    used: int
-    limit: int
-    resets_at: int | None  # when one more picture is allowed again; None while there is room
-    active: int
-    active_limit: int
-    cooldown_s: int
+# Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
+Admission = Callable[[], AbstractAsyncContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """How the service is doing, for its operator. "Today" is the last 24 hours."""
+    """Numbers for the operator. "Today" is the last 24 hours."""
 
     waiting: int
     running: int
@@ -66,47 +71,72 @@ class Stats:
     disk_free_bytes: int
     model: str
     uptime_s: float
-    outlook: RuntimeEstimate | None  # of a large model on this card
+    outlook: RuntimeEstimate | None  # of a large model on this GPU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts that the service is built on."""
+
+    jobs: JobStore
+    queue: JobQueue
+    delivery: DeliveryLoop
+    images: ImageStore
 
 
 class Service:
-    """What front ends may ask for."""
+    """Everything that front ends may ask for."""
 
     def __init__(
         self,
+        parts: Parts,
+        models: Models,
         *,
-        card: ModelCard,
-        others: Sequence[ModelCard] = (),
-        jobs: JobStore,
-        queue: JobQueue,
-        delivery: DeliveryLoop,
-        images: ImageStore,
-        limits_config: LimitsConfig,
+        limits: LimitsConfig,
         storage: StorageConfig,
-        estimate_runtime: Callable[[], RuntimeEstimate | None] = lambda: None,
-        unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING,
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
     ) -> None:
-        self.card = card
-        self.cards = {each.name: each for each in (card, *others)}  # that may be asked for by name
+        self.models = models
         self.is_accepting = True
-        self._jobs = jobs
-        self._queue = queue
-        self._delivery = delivery
-        self._images = images
-        self._limits = limits_config
+        self._jobs = parts.jobs
+        self._queue = parts.queue
+        self._delivery = parts.delivery
+        self._images = parts.images
+        self._limits = limits
         self._storage = storage
-        self._look_ahead = estimate_runtime
-        self.unread = unread  # what a model cannot read of a prompt
         self._clock = clock
         self._monotonic = monotonic
         self._started = monotonic()
         self._unpacking: set[UserKey] = set()
-        # One at a time, whoever gave up waiting for it: each takes up to half a gigabyte.
+        # One thread, also when the caller gave up: unpacking takes up to half a gigabyte.
         self._unpacker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unpack")
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
+
+    async def submit_batch(self, batch: Batch, asker: Asker, *, admission: Admission = nullcontext) -> Accepted:
+        """Queue the images of a batch, one after the other, until one of them is refused.
+
+        Raises:
+            UploadGone: the init image is kept no more.
+            Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
+        """
+        source, picture = await self._init_file(batch.init_image), None
+        jobs: list[Job] = []
+        for request in batch.requests(asker, source=source):
+            try:
+                if source is not None and picture is None:
+                    async with admission():  # not held below: unpacking takes a moment, in which others may ask
+                        pass
+                    picture = await self.unpack(request)
+                async with admission():
+                    job, _ = await self.submit(request, picture=picture)
+            except (Refusal, StoreUnavailable) as error:
+                if not jobs:
+                    raise
+                return Accepted(jobs=tuple(jobs), refusal=error)
+            jobs.append(job)
+        return Accepted(jobs=tuple(jobs))
 
     async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, QueueStatus]:
         """Accept a request, now or never; the row is on disk when this returns.
@@ -120,20 +150,20 @@ class Service:
         """
         if not self.is_accepting:
             raise NotAccepting
-        card = self.card_of(request.options.model)
+        model = self.models.demand(request.options.model)
         random_seed = secrets.randbelow(MAX_SEED + 1)
         source = None
         if request.source is None:
-            spec = card.resolve(request.options, random_seed=random_seed)
+            spec = model.resolve(request.options, random_seed=random_seed)
         else:
             picture = picture or await self.unpack(request)
-            spec, source = await asyncio.to_thread(fit_source, card, request.options, picture, random_seed=random_seed)
+            spec, source = await asyncio.to_thread(fit_source, model, request.options, picture, random_seed=random_seed)
         await self._check_disk()
         if source is not None:
             try:
                 await self._images.write_source(spec.source, await asyncio.to_thread(source_png, source))
             except OSError as error:
-                log.error("a picture to start from cannot be stored: %s", error)
+                log.error("an init image cannot be stored: %s", error)
                 raise StorageFull from error
         try:
             job = await self._queue.put(request, spec)
@@ -149,9 +179,9 @@ class Service:
         return job, standing
 
     async def unpack(self, request: Request) -> Image.Image:
-        """Read the picture that a request starts from, once nothing that costs less speaks against the request.
+        """Read the init image of a request, after every cheaper check has passed.
 
-        Pixels are unpacked one file at a time, and of one person no second file waits for that.
+        Files are unpacked one at a time, and no person has more than one file waiting.
 
         Raises:
             Refusal: NotAccepting, StorageFull, AlreadyUnpacking, or one of `JobQueue.check`.
@@ -160,7 +190,7 @@ class Service:
         if not self.is_accepting:
             raise NotAccepting
         options = replace(request.options, aspect=request.options.aspect or Aspect.SQUARE)
-        self.card_of(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
+        self.models.demand(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
         await self._check_disk()
         await self._queue.check(request)
         if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
@@ -171,6 +201,23 @@ class Service:
             return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
         finally:
             self._unpacking.discard(request.user)
+
+    async def _init_file(self, wanted: InitImage | None) -> bytes | Path | None:
+        """Return the file that a batch starts from; None if it has no init image.
+
+        Raises:
+            UploadGone
+        """
+        match wanted:
+            case StoredInitImage(digest=digest):
+                path = await self._images.find_source(digest)
+            case StoredResult(path=relative):
+                path = await self._images.find(relative)
+            case _:
+                return wanted
+        if (data := await _read(path)) is None:
+            raise UploadGone
+        return data
 
     async def _check_disk(self) -> None:
         try:
@@ -186,54 +233,43 @@ class Service:
             )
             raise StorageFull
 
-    def card_of(self, model: str | None) -> ModelCard:
-        """The model of that name; without one, the usual one.
-
-        Raises:
-            InvalidSpec: it is not among those that can draw here.
-        """
-        if model is None:
-            return self.card
-        try:
-            return self.cards[model]
-        except KeyError:
-            raise InvalidSpec("model", f"must be one of {', '.join(self.cards)}") from None
-
-    async def cancel(self, job_id: int, *, by: UserKey, is_moderator: bool = False) -> Job:
-        """Cancel a job of one's own, or anybody's as a moderator. A running one stops within a step.
+    async def cancel(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool] = lambda _job: False) -> Job:
+        """Cancel a job of one's own, or one of somebody else's if `may` says so. A running one stops within a step.
 
         Raises:
             JobNotFound, NotYourJob, JobAlreadyFinished
         """
-        job = await self.job(job_id)
-        if job.user != by and not is_moderator:
-            raise NotYourJob(job_id)
-        return await self._queue.cancel(job_id)
-
-    async def card_placed(self, job: Job, reply_to: ReplyTo) -> Job:
-        """The card of a job that was submitted before it had one now stands at `reply_to`."""
         try:
-            await self._jobs.move_card(job.id, reply_to)
-        except StoreUnavailable as error:  # the front end knows it, too; only a restart would not
-            log.warning("where the card of job %s stands cannot be stored: %s", job.id, error)
+            return await self._queue.cancel(job_id, by=by)
+        except NotYourJob:
+            if not may(await self.job(job_id)):
+                raise
+            return await self._queue.cancel(job_id)
+
+    async def message_placed(self, job: Job, reply_to: ReplyTo) -> Job:
+        """Note that the message of a job that was submitted before it had one now stands at `reply_to`."""
+        try:
+            await self._jobs.move_message(job.id, reply_to)
+        except StoreUnavailable as error:  # the front end remembers it as well, until a restart
+            log.warning("where the message of job %s stands cannot be stored: %s", job.id, error)
         return replace(job, reply_to=reply_to)
 
-    def card_not_shown(self, job: Job) -> None:
-        """The front end could not show the card of a job that was just submitted; it is there, and is tried again."""
+    def message_not_shown(self, job: Job) -> None:
+        """Try again to show the message of a job that was just submitted; it is there, and says nothing yet."""
         self._delivery.card_is_stale(job)
 
-    async def card_deleted(self, frontend: str, key: str) -> None:
-        """Somebody deleted a card: its job is cancelled and nothing is delivered. Unknown cards are ignored."""
+    async def message_deleted(self, frontend: str, key: str) -> None:
+        """Cancel the job whose message somebody deleted, and deliver nothing. Unknown messages are ignored."""
         await self._delivery.card_deleted(frontend, key)
 
     def stop_accepting(self) -> None:
-        """Refuse new requests from now on: the process is about to stop."""
+        """Refuse new requests from now on, because the process is about to stop."""
         self.is_accepting = False
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────
 
     async def job(self, job_id: int) -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
             JobNotFound: never existed, or was pruned.
@@ -243,74 +279,61 @@ class Service:
         return job
 
     async def standing(self, job: Job) -> QueueStatus | None:
-        """Where a job stands now; None once it has ended."""
+        """Return where a job stands now; None once it has ended."""
         return next((standing for other, standing in await self._queue.standings() if other.id == job.id), None)
 
     async def unfinished(self) -> list[tuple[Job, QueueStatus]]:
-        """The whole queue: running jobs first, then the waiting ones in their expected order."""
+        """Return the whole queue: running jobs first, then the waiting ones in their expected order."""
         return await self._queue.standings()
 
     async def active(self, user: UserKey) -> list[Job]:
-        """This person's waiting and running jobs, oldest first."""
+        """Return this person's waiting and running jobs, oldest first."""
         return [job for job in await self._jobs.unfinished() if job.user == user]
 
     async def history(
         self, user: UserKey, *, limit: int, before_id: int | None = None, search: str | None = None
     ) -> list[Job]:
-        """This person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
+        """Return this person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
         return await self._jobs.history(user, limit=limit, before_id=before_id, search=search)
 
     async def image_file(self, job: Job) -> Path | None:
-        """The picture of a job; None if it has none, or the file is gone or cannot be read."""
+        """Return the picture of a job; None if it has none, or the file is gone or cannot be read."""
         return None if job.image_path is None else await self._images.find(job.image_path)
 
-    async def source_file(self, job: Job) -> Path | None:
-        """The picture that a job starts from; None if it starts from none, or the file is gone or cannot be read."""
-        return await self._images.find_source(job.spec.source) if job.spec.source else None
+    async def init_image(self, job: Job) -> bytes | None:
+        """Return the init image of a job; None if it has none, or the file is gone or cannot be read."""
+        return await _read(await self._images.find_source(job.spec.source)) if job.spec.source else None
+
+    def unread(self, spec: ImageSpec) -> Unread:
+        """Return the part of a prompt that the model of a job cannot read."""
+        return self.models.unread(spec)
 
     async def quota(self, user: UserKey) -> Quota:
-        """What this person has used, and when there is room again."""
-        usage = await self._jobs.usage(user, now=int(self._clock()))
-        is_used_up = len(usage.counted_at) >= self._limits.max_images_per_day
-        return Quota(
-            used=len(usage.counted_at),
-            limit=self._limits.max_images_per_day,
-            resets_at=limits.daily_limit_ends_at(usage.counted_at, self._limits) if is_used_up else None,
-            active=usage.active,
-            active_limit=self._limits.max_active_per_user,
-            cooldown_s=self._limits.cooldown_s,
-        )
+        """Return the quota of one person, and when there is room again."""
+        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits)
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
-        """The quota of everybody behind cards whose keys begin so, if together they may have as much as `people`."""
+        """Return the shared quota of everybody whose reply keys begin with `key_prefix`: that of `people` persons."""
         active, counted_at = await self._jobs.shared_usage(frontend, key_prefix, now=int(self._clock()))
-        limit = self._limits.max_images_per_day * people
-        return Quota(
-            used=len(counted_at),
-            limit=limit,
-            resets_at=counted_at[-limit] + DAY_S if len(counted_at) >= limit else None,
-            active=active,
-            active_limit=self._limits.max_active_per_user * people,
-            cooldown_s=0,
-        )
+        return quotas.shared_quota(active, counted_at, self._limits, people=people)
 
     async def undelivered(self, user: UserKey) -> list[Job]:
-        """Results that could not be delivered, to be mentioned on this person's next command, oldest first."""
+        """Return results that could not be delivered, to be mentioned on this person's next command, oldest first."""
         return await self._jobs.undelivered(user)
 
     async def failures(self, user: UserKey) -> list[Job]:
-        """What failed in the last 24 hours and this person has not been told of, for front ends that are looked at."""
+        """Return failures of the last 24 hours that this person has not read, for front ends that poll."""
         return await self._jobs.failures(user, since=int(self._clock()) - DAY_S)
 
     async def mark_told(self, job_ids: Sequence[int]) -> None:
-        """The person has been told of these results: do not mention them again."""
+        """Note that the person was told of these results, so that they are not mentioned again."""
         await self._jobs.mark_told(job_ids, now=int(self._clock()))
 
-    # ── running the place ───────────────────────────────────────────────────────────────────────────
+    # ── operating ───────────────────────────────────────────────────────────────────────────────────
 
     @property
     def paused(self) -> Pause | None:
-        """Why no new job is started; None while the queue moves."""
+        """The reason why no new job is started; None while the queue moves."""
         return self._queue.paused
 
     async def pause(self, text: str) -> Pause:
@@ -332,12 +355,12 @@ class Service:
         await self._queue.resume()
 
     async def stats(self) -> Stats:
-        """How the service is doing."""
+        """Return numbers for the operator."""
         now = self._clock()
         unfinished = await self._jobs.unfinished()
         running = sum(job.status is JobStatus.RUNNING for job in unfinished)
         totals = await self._jobs.totals(since=int(now) - DAY_S)
-        square = self.card.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
+        square = self.models.usual.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
         pace = await self._queue.measured_pace(square)
         return Stats(
             waiting=len(unfinished) - running,
@@ -348,14 +371,22 @@ class Service:
             gpu_s_today=totals.gpu_s,
             step_s=None if pace is None else pace.step_s,
             disk_free_bytes=await self._images.free_bytes(),
-            model=self.card.name,
+            model=self.models.usual.name,
             uptime_s=self._monotonic() - self._started,
-            outlook=await asyncio.to_thread(self._look_ahead),
+            outlook=await asyncio.to_thread(self.models.estimate_runtime),
         )
 
 
+async def _read(path: Path | None) -> bytes | None:
+    try:
+        return None if path is None else await asyncio.to_thread(path.read_bytes)
+    except OSError as error:  # pruned meanwhile, or the disk fails
+        log.warning("the picture %s cannot be read: %s", path, error)
+        return None
+
+
 def _read_header(source: bytes | Path) -> SourceFile:
-    """`read_header` of a file that may still lie on the disk, where many may wait without memory; blocks."""
+    """Read the header of a file, which may still be on disk so that waiting files take no memory. Blocks."""
     try:
         return read_header(source if isinstance(source, bytes) else source.read_bytes())
     except FileNotFoundError as error:

@@ -1,7 +1,10 @@
 """Which job is drawn when, and by whom.
 
 job_queue.py    the bounded queue over the job table: put, claim, cancel, requeue, recover
-worker_pool.py  claim → draw → save → announce
+worker_pool.py  claim → draw → save → announce, on every runner
+runner.py       one slot of an executor: its model, health, failures and pace
+placement.py    who takes which job: a fair order, and models that stay where they are. Pure.
+survey.py       every unfinished job at one moment, and where it stands
 breaker.py      pauses the queue when drawing or saving keeps failing, and ends that pause
 limits.py       which bound refused a request, and until when. Pure.
 eta.py          order and finish times of waiting jobs. Pure.

@@ -14,9 +14,10 @@ from typing import Final
 
 from bot.deadline import Deadline
 from bot.pause import Pause, PauseKind
+from bot.retry import doubled_s
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import retry_until_stored
-from bot.turns import take_turns
+from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Breaker:
         self._deadline = deadline or Deadline()
         self._monotonic = monotonic
         self._failures_in_a_row = 0
-        self._cool_down_s = FIRST_COOL_DOWN_S
+        self._failed_tries = 0
         self._try_at = monotonic()  # a pause of the last process: a restart may have mended the engine
 
     def may_try(self, pause: Pause) -> bool:
@@ -55,22 +56,22 @@ class Breaker:
     async def picture_saved(self) -> None:
         """Note a picture that was drawn and saved: whatever the machine paused for is over."""
         self._failures_in_a_row = 0
-        self._cool_down_s = FIRST_COOL_DOWN_S
+        self._failed_tries = 0
         await self._resume(BY_ENGINE, "a picture could be drawn")
 
     async def engine_failed(self) -> None:
         """Note a failure that says something about the engine: after several in a row the next hundred would fail."""
         self._failures_in_a_row += 1
         if self._queue.paused == BY_ENGINE:
-            self._cool_down_s = min(2 * self._cool_down_s, MAX_COOL_DOWN_S)
-            self._try_at = self._monotonic() + self._cool_down_s
-            log.error("the picture that was tried failed too, the next is tried in %.0f min", self._cool_down_s / 60)
+            self._failed_tries += 1
+            cool_down_s = self._cool_down()
+            log.error("the picture that was tried failed too, the next is tried in %.0f min", cool_down_s / 60)
         elif self._queue.paused is None and self._failures_in_a_row >= self._max_failures_in_a_row:
-            self._try_at = self._monotonic() + self._cool_down_s
+            cool_down_s = self._cool_down()  # before the pause: whoever sees it may ask at once whether to try
             log.critical(
                 "%s jobs failed in a row: the queue is paused, one is tried again in %.0f min, all after /admin resume",
                 self._failures_in_a_row,
-                self._cool_down_s / 60,
+                cool_down_s / 60,
             )
             await retry_until_stored(lambda: self._queue.pause(BY_ENGINE), self._deadline)
             self._failures_in_a_row = 0
@@ -94,7 +95,13 @@ class Breaker:
             await asyncio.sleep(CHECK_S)
             return True
 
-        await take_turns("looking whether pictures can be saved", turn, self._deadline)
+        await supervise("looking whether pictures can be saved", turn, self._deadline)
+
+    def _cool_down(self) -> float:
+        """Put the next try off, the longer the more of them failed. Returns for how many seconds."""
+        cool_down_s = doubled_s(FIRST_COOL_DOWN_S, MAX_COOL_DOWN_S, self._failed_tries)
+        self._try_at = self._monotonic() + cool_down_s
+        return cool_down_s
 
     async def _resume(self, pause: Pause, why: str) -> None:
         if self._queue.paused == pause:

@@ -1,19 +1,17 @@
 """When will it be done: order and finish times of waiting jobs, as pure arithmetic.
 
-Foretells what the claim in `store/jobstore.py` will do: least GPU seconds first among the people waiting,
-oldest first per person. No clock, no SQL.
+Foretells what the runners will do by letting `placement.py` decide for them, one picture after the other. No clock,
+no SQL.
 """
 
 from __future__ import annotations
 
-import heapq
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from bot.jobs import Job, UserKey
+from bot.scheduling.placement import RunnerState, Ticket, place, take
 from pipeline import ImageSpec
 
 ENOUGH_MEASUREMENTS: Final = 3
@@ -48,37 +46,36 @@ def measured_pace(step_s: Sequence[float], fixed_s: Sequence[float]) -> Pace | N
     )
 
 
-def claim_order(waiting: Iterable[Job], gpu_s: Mapping[UserKey, float], seconds: Callable[[Job], float]) -> list[Job]:
-    """The order in which waiting jobs will be claimed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """When a waiting job will be drawn, in seconds from now; None if no runner that there is can draw it."""
+
+    job_id: int
+    begins_s: float | None
+    ends_s: float | None
+
+
+def foretell(order: Iterable[Ticket], runners: Iterable[RunnerState], busy_s: Mapping[int, float]) -> list[Forecast]:
+    """Say when waiting jobs will be drawn, in the order in which they will be begun.
 
     Args:
-        waiting: oldest first.
-        gpu_s: GPU seconds per person that count against them; none means 0.
-        seconds: how long a job is expected to take.
+        order: the fair order.
+        runners: with the models they hold, or will hold when they are free.
+        busy_s: seconds until a runner is free, by number; none means now.
     """
-    by_user: defaultdict[UserKey, list[Job]] = defaultdict(list)
-    for job in waiting:
-        by_user[job.user].append(job)
-    heap = [(gpu_s.get(user, 0.0), jobs[0].id, user) for user, jobs in by_user.items()]
-    heapq.heapify(heap)  # ids differ, so people are never compared
-    order = []
-    while heap:
-        used_s, _, user = heapq.heappop(heap)
-        job = by_user[user].pop(0)
-        order.append(job)
-        if by_user[user]:
-            heapq.heappush(heap, (used_s + seconds(job), by_user[user][0].id, user))
-    return order
-
-
-def finish_times(running_s: Sequence[float], durations_s: Iterable[float], slots: int) -> list[float]:
-    """When each waiting job ends, in seconds from now.
-
-    Args:
-        running_s: seconds that each running job still needs.
-        durations_s: how long each waiting job takes, in the order of claim.
-        slots: how many jobs run at once.
-    """
-    free_s = [*running_s, *[0.0] * (slots - len(running_s))]
-    heapq.heapify(free_s)
-    return [heapq.heapreplace(free_s, free_s[0] + duration_s) + duration_s for duration_s in durations_s]
+    waiting = list(order)
+    free_s = {runner: max(runner.ready_in_s, busy_s.get(runner.number, 0.0)) for runner in runners}
+    forecasts: list[Forecast] = []
+    while waiting and free_s:
+        now_s = min(free_s.values())
+        idle = [runner for runner, at_s in free_s.items() if at_s <= now_s]
+        if (placement := place(waiting, idle)) is None:  # nothing that waits is for them
+            free_s = {runner: at_s for runner, at_s in free_s.items() if at_s > now_s}
+            continue
+        runner = placement.runner
+        job = take(waiting, placement)
+        ends_s = now_s + job.seconds * runner.pace
+        del free_s[runner]
+        free_s[replace(runner, model=job.model or runner.model)] = ends_s
+        forecasts.append(Forecast(job_id=job.id, begins_s=now_s, ends_s=ends_s))
+    return [*forecasts, *(Forecast(job_id=job.id, begins_s=None, ends_s=None) for job in waiting)]

@@ -1,7 +1,7 @@
 """The bounded queue: put, claim, cancel, requeue, recover, and where every job stands. No wording, no GPU.
 
 The job table is the queue; what is kept here is only what dies with the process: the stop signals and the
-progress of running jobs, and an event that says "look again".
+progress of running jobs, who was delayed out of turn, and an event that says "look again".
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
-from bot.errors import JobAlreadyFinished, JobNotFound, Refusal, StoreUnavailable
-from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, Request, StopReason, StopSignal, UserKey
+from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, Refusal, StoreUnavailable
+from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
 from bot.scheduling.eta import Pace
+from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
+from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
 from bot.store.database import retry_until_stored
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
-from pipeline import ImageSpec, InvalidSpec, Progress, Stage
+from pipeline import ImageSpec, Progress
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +34,6 @@ Clock = Callable[[], float]
 PAUSE_SETTING: Final = "pause_reason"
 SWEEP_S: Final = 30.0  # look into the table at least this often, whatever the event says
 DEFAULT_RETRY_S: Final = 600  # "try again in …" while the queue is paused
-STEPS_TO_TRUST: Final = 2  # after so many steps a run's own pace beats the medians
-
-
-@dataclass(slots=True)
-class RunningJob:
-    """What is known about a running job beyond its row."""
-
-    job: Job
-    stop: StopSignal
-    since: float  # on the monotonic clock
-    progress: Progress | None = None
 
 
 class JobQueue:
@@ -55,22 +45,23 @@ class JobQueue:
         settings: SettingStore,
         config: LimitsConfig,
         *,
-        slots: int,
         assumed_pace: Callable[[ImageSpec], Pace],
         deadline: Deadline | None = None,
         clock: Clock = time.time,
-        monotonic: Clock = time.monotonic,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
         self._limits = config
-        self._slots = slots
+        self._runners: Callable[[], Sequence[RunnerState]] = lambda: [RunnerState(number=0)]
         self._assumed_pace = assumed_pace
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock
-        self._monotonic = monotonic
-        self._look = asyncio.Event()
+        self._monotonic = self._deadline.monotonic
+        self._changed = asyncio.Event()  # set once, when anything changed; then there is another
+        self._placing = asyncio.Lock()
+        self._idle: set[int] = set()  # the runners that wait for a job
+        self._delays = Delays()
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
         self._is_closed = False
@@ -121,33 +112,77 @@ class JobQueue:
         if refusal is not None and await self._jobs.by_request_key(request.key) is None:
             raise refusal
 
-    async def claim(self, *, may_try: Callable[[Pause], bool] = lambda _pause: False) -> RunningJob | None:
-        """Wait for the next job and start it, also in spite of a pause if `may_try` says so; None once closed."""
-        while not self._is_closed:
-            self._look.clear()
+    def use_runners(self, runners: Callable[[], Sequence[RunnerState]]) -> None:
+        """Place jobs on these runners, as they are whenever somebody asks."""
+        self._runners = runners
+
+    async def claim(
+        self, runner: int = 0, *, may_try: Callable[[Pause], bool] = lambda _pause: False
+    ) -> RunningJob | None:
+        """Wait for the next job of a runner and start it; None once closed.
+
+        In spite of a pause, one job at a time is started if `may_try` says so.
+        """
+        self._idle.add(runner)
+        try:
+            while not self._is_closed:
+                changed = self._changed  # before the look: whatever happens during it is heard of
+                if (running := await self._claim_now(runner, may_try)) is not None:
+                    return running
+                if not self._is_closed:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(SWEEP_S):
+                            await changed.wait()
+            return None
+        finally:
+            self._idle.discard(runner)
+
+    async def _claim_now(self, runner: int, may_try: Callable[[Pause], bool]) -> RunningJob | None:
+        """Start the job that is this runner's turn, if there is one at this moment."""
+        async with self._placing:  # two runners that look at once would choose the same job
             try:
-                is_open = self.paused is None or may_try(self.paused)
-                job = await self._jobs.claim(now=self._now()) if is_open else None
+                while not self._is_closed and self._is_open(may_try):
+                    if (choice := await self._choose(runner)) is None:
+                        return None
+                    order, placement = choice
+                    ticket = order[placement.index]
+                    job = await self._jobs.claim(ticket.id, now=self._now())
+                    if job is None:  # cancelled just now
+                        continue
+                    self._delays.note(order, placement)
+                    if self._is_closed:  # while the database worked
+                        await self.requeue(job.id)
+                        return None
+                    if (flaw := flaw_of(job)) is None:
+                        return self._start(job, runner, ticket.seconds)
+                    log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
+                    await self.fail(job.id, flaw, ran_s=0.0)
             except StoreUnavailable as error:
                 log.error("no job can be claimed: %s", error)
-                job = None
-            if job is not None and self._is_closed:  # closed while the database worked
-                await self.requeue(job.id)
-                return None
-            if job is not None and (flaw := _flaw(job)) is not None:
-                log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
-                await self.fail(job.id, flaw, ran_s=0.0)
-                continue
-            if job is not None:
-                running = self._running[job.id] = RunningJob(
-                    job, self._stops.setdefault(job.id, StopSignal()), since=self._monotonic()
-                )
-                self._tell()
-                return running
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):
-                    await self._look.wait()
+            return None
+
+    def _is_open(self, may_try: Callable[[Pause], bool]) -> bool:
+        return self.paused is None or (not self._running and may_try(self.paused))
+
+    async def _choose(self, runner: int) -> tuple[list[Ticket], Placement] | None:
+        """The order and the job in it that this runner is to draw now; None if nothing waits, or only for others."""
+        survey = await self._survey()
+        self._delays.keep(survey.waiting)
+        order = survey.order
+        idle = [each for each in self._runners() if each.number in self._idle and not each.ready_in_s]
+        while (placement := place(order, idle)) is not None:
+            if placement.runner.number == runner:
+                return order, placement
+            take(order, placement)
+            idle.remove(placement.runner)
         return None
+
+    def _start(self, job: Job, runner: int, expected_s: float) -> RunningJob:
+        stop = self._stops.setdefault(job.id, StopSignal())
+        running = RunningJob(job, stop, since=self._monotonic(), runner=runner, expected_s=expected_s)
+        self._running[job.id] = running
+        self._tell()
+        return running
 
     def report(self, job_id: int, progress: Progress) -> None:
         """Remember the latest progress of a running job; progress of any other job is dropped."""
@@ -198,23 +233,35 @@ class JobQueue:
             log.warning("job %s did not stop in time and goes back to its place", job_id)
             await self.requeue(job_id)
 
-    async def cancel(self, job_id: int) -> Job:
-        """Cancel a waiting job now, or ask a running one to stop within one step.
+    async def cancel(self, job_id: int, *, by: UserKey | None = None) -> Job:
+        """Cancel a waiting job now, or ask a running one to stop within one step; with `by`, only if it is theirs.
 
         Raises:
-            JobNotFound, JobAlreadyFinished
+            JobNotFound, NotYourJob, JobAlreadyFinished
         """
-        if (job := await self._jobs.cancel_queued(job_id, now=self._now())) is not None:
+        if (job := await self._jobs.cancel_queued(job_id, by=by, now=self._now())) is not None:
             self._notify()
             return job
-        if (job := await self._jobs.request_cancel(job_id)) is not None:
+        if (job := await self._jobs.request_cancel(job_id, by=by)) is not None:
             # The claim may not have come back from the database yet; it will find this signal.
             self._stops.setdefault(job_id, StopSignal()).set(StopReason.USER)
-            self._tell()  # its card says that it stops
+            self._tell()  # its message says that it stops
             return job
-        if await self._jobs.get(job_id) is None:
+        if (job := await self._jobs.get(job_id)) is None:
             raise JobNotFound(job_id)
+        if by is not None and job.user != by:
+            raise NotYourJob(job_id)
         raise JobAlreadyFinished(job_id)
+
+    async def drop_message(self, frontend: str, key: str) -> None:
+        """A message was deleted: cancel its jobs that have not ended; nothing is delivered there any more.
+
+        Messages that belong to no job are ignored.
+        """
+        for job in await self._jobs.drop_message(frontend, key):
+            if not job.status.is_final:
+                with contextlib.suppress(JobAlreadyFinished):  # just now
+                    await self.cancel(job.id)
 
     async def pause(self, pause: Pause) -> None:
         """Start no new job until `resume`, also after a restart; the running one goes on.
@@ -249,54 +296,20 @@ class JobQueue:
         self._is_closed = True
         for running in self._running.values():
             running.stop.set(StopReason.SHUTDOWN)
-        self._look.set()
+        self._wake()
 
     async def standings(self) -> list[tuple[Job, QueueStatus]]:
         """Every unfinished job and where it stands: running first, then in the expected order of claim."""
+        survey = await self._survey()
+        return survey.standings(self._running, self._runners(), self.paused, since=self._monotonic())
+
+    async def _survey(self) -> Survey:
         unfinished = await self._jobs.unfinished()
         kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
         pace_of_kind = {kind: await self.pace(spec) for kind, spec in kinds.items()}
         paces = {job.id: pace_of_kind[job.spec.model, eta.size_class(job.spec)] for job in unfinished}
         now = self._clock()
-        gpu_s = await self._jobs.gpu_seconds(now=int(now))
-        running = [job for job in unfinished if job.status is JobStatus.RUNNING]
-        left_s = {job.id: self._seconds_left(job, paces[job.id]) for job in running}
-        for job in running:
-            gpu_s[job.user] = gpu_s.get(job.user, 0.0) + paces[job.id].seconds(job.spec.steps)
-        waiting = eta.claim_order(
-            (job for job in unfinished if job.status is JobStatus.QUEUED),
-            gpu_s,
-            lambda job: paces[job.id].seconds(job.spec.steps),
-        )
-        ends_s = eta.finish_times(
-            [left_s[job.id] for job in running], [paces[job.id].seconds(job.spec.steps) for job in waiting], self._slots
-        )
-        is_rough = any(pace.is_rough for pace in paces.values())  # a rough job ahead makes everyone's time rough
-        standings = [
-            (
-                job,
-                QueueStatus(
-                    position=None,
-                    finish_at=int(now + left_s[job.id]),
-                    is_rough=paces[job.id].is_rough,
-                    progress=self._running[job.id].progress if job.id in self._running else None,
-                ),
-            )
-            for job in running
-        ]
-        standings += [
-            (
-                job,
-                QueueStatus(
-                    position=place,
-                    finish_at=None if self.paused is not None else int(now + end_s),
-                    is_rough=is_rough,
-                    pause=self.paused,
-                ),
-            )
-            for place, (job, end_s) in enumerate(zip(waiting, ends_s, strict=True), start=1)
-        ]
-        return standings
+        return take_survey(unfinished, paces, await self._jobs.gpu_seconds(now=int(now)), self._delays, now=now)
 
     async def upcoming(self, model: str) -> list[str]:
         """The prompts that wait for a model, in the order in which they will probably be drawn."""
@@ -304,7 +317,7 @@ class JobQueue:
         return [job.spec.prompt for job, stands in standings if stands.position and job.spec.model == model]
 
     async def pace(self, spec: ImageSpec) -> Pace:
-        """How fast pictures like this one are drawn here; the card's guess before any was."""
+        """How fast pictures like this one are drawn here; the model's own guess before any was."""
         return await self.measured_pace(spec) or self._assumed_pace(spec)
 
     async def measured_pace(self, spec: ImageSpec) -> Pace | None:
@@ -318,13 +331,7 @@ class JobQueue:
 
         def find(next_free_at: int, own_free_at: int) -> Refusal | None:
             return limits.find_refusal(
-                bounds,
-                waiting=usage.waiting,
-                active=usage.active,
-                counted_at=usage.counted_at,
-                next_free_at=next_free_at,
-                own_free_at=own_free_at,
-                now=self._now(),
+                bounds, usage, next_free_at=next_free_at, own_free_at=own_free_at, now=self._now()
             )
 
         return None if find(0, 0) is None else find(*await self._free_times(user))
@@ -338,15 +345,6 @@ class JobQueue:
         own_free_at = max(soon, min((end for owner, end in ends if owner == user), default=soon))
         return next_free_at, own_free_at
 
-    def _seconds_left(self, job: Job, pace: Pace) -> float:
-        running = self._running.get(job.id)
-        if running is None or running.progress is None or running.progress.stage in (Stage.LOADING, Stage.ENCODING):
-            ran_s = 0.0 if running is None else self._monotonic() - running.since
-            return max(1.0, pace.seconds(job.spec.steps) - ran_s)
-        done = running.progress.step
-        step_s = running.progress.denoise_s / done if done >= STEPS_TO_TRUST else pace.step_s
-        return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2)
-
     async def _end(self, job_id: int, statement: Callable[[], Awaitable[Job | None]]) -> Job | None:
         job = await retry_until_stored(statement, self._deadline)
         self._running.pop(job_id, None)
@@ -355,8 +353,13 @@ class JobQueue:
         return job
 
     def _notify(self) -> None:
-        self._look.set()
+        self._wake()
         self._tell()
+
+    def _wake(self) -> None:
+        """Let every runner that waits look again."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _tell(self) -> None:
         for listener in self._listeners:
@@ -364,14 +367,3 @@ class JobQueue:
 
     def _now(self) -> int:
         return int(self._clock())
-
-
-def _flaw(job: Job) -> FailureCode | None:
-    """Why a stored job cannot be drawn; bounds may have been lowered since it was accepted."""
-    if job.flaw is not None:
-        return job.flaw
-    try:
-        job.spec.check()
-    except InvalidSpec:
-        return FailureCode.INVALID_SPEC
-    return None

@@ -1,26 +1,34 @@
-"""Claim → draw → save → announce, one loop per executor slot. Knows no SQL and no front end."""
+"""Claim → draw → save → announce, one loop per runner. Knows no SQL and no front end.
+
+A runner that fails while others do not rests alone; one that is lost gives its job back, and the others go on. If the
+last is lost, or an engine of this process is dead, the process ends and its supervisor starts another.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Final, assert_never
 
 import structlog
 
 from bot.config import WorkerConfig
 from bot.deadline import Deadline
-from bot.errors import StoreUnavailable
+from bot.errors import RunnerLost, StoreUnavailable
 from bot.executors import Executor
 from bot.jobs import FailureCode, Job, JobStatus, StopReason
+from bot.retry import Backoff, retry
 from bot.scheduling.breaker import Breaker
-from bot.scheduling.job_queue import JobQueue, RunningJob
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.placement import RunnerState
+from bot.scheduling.runner import Health, Runner
+from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
-from bot.turns import take_turns
+from bot.supervision import supervise
 from pipeline import (
     EngineDead,
     GeneratedImage,
@@ -46,27 +54,50 @@ class StorageFailed(Exception):
     """The picture cannot be saved, or the one that it starts from cannot be read: the engine has no part in it."""
 
 
-class Worker:
-    """Draws job after job until the queue is closed."""
+class WorkerPool:
+    """Draws job after job on every runner until the queue is closed."""
 
     def __init__(
         self,
         queue: JobQueue,
-        executor: Executor,
+        executors: Sequence[Executor],
         images: ImageStore,
         breaker: Breaker,
         config: WorkerConfig,
         *,
         deadline: Deadline | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
-        self._executor = executor
         self._images = images
         self._breaker = breaker
         self._config = config
         self._deadline = deadline or Deadline()
-        self._monotonic = monotonic
+        self._monotonic = self._deadline.monotonic
+        slots = [executor for executor in executors for _ in range(executor.slots)]
+        self.runners = [Runner(number, slot, monotonic=self._monotonic) for number, slot in enumerate(slots)]
+        queue.use_runners(self._states)
+
+    async def load(self, model: str) -> None:
+        """Load a model ahead of the first job, on every executor that can draw it.
+
+        Raises:
+            PipelineError, EngineDead: whatever an executor's engine raises, in a group.
+        """
+        async with asyncio.TaskGroup() as loading:
+            for executor in {runner.executor: None for runner in self.runners}:
+                if executor.models is None or model in executor.models:
+                    loading.create_task(self._load(executor, model))
+
+    async def _load(self, executor: Executor, model: str) -> None:
+        runners = [runner for runner in self.runners if runner.executor is executor]
+        try:
+            await executor.start(model)
+        except RunnerLost as error:
+            for runner in runners:
+                self._lose(runner, error)
+            return
+        for runner in runners:
+            runner.model = model
 
     async def run(self) -> None:
         """Work until `JobQueue.close`; then bring the running jobs back to the queue and return.
@@ -74,34 +105,36 @@ class Worker:
         Raises:
             EngineDead: the process has to end. Its job stays marked as running, for recovery to settle.
         """
-        async with asyncio.TaskGroup() as slots:
-            for _ in range(self._executor.slots):
-                slots.create_task(self._run_slot())
+        async with asyncio.TaskGroup() as loops:
+            for runner in self._left():
+                loops.create_task(supervise("drawing", partial(self._turn, runner), self._deadline))
 
-    async def _run_slot(self) -> None:
-        await take_turns("drawing", self._turn, self._deadline)
-
-    async def _turn(self) -> bool:
-        """One job, whatever happens to it; False once the queue is closed."""
-        if (running := await self._queue.claim(may_try=self._breaker.may_try)) is None:
+    async def _turn(self, runner: Runner) -> bool:
+        """One job, whatever happens to it; False once the queue is closed or the runner is gone."""
+        if (running := await self._queue.claim(runner.number, may_try=self._breaker.may_try)) is None:
             return False
+        runner.model = running.job.spec.model
         with structlog.contextvars.bound_contextvars(job=running.job.id):
             try:
-                await self._work(running)
+                await self._work(runner, running)
             except StoreUnavailable as error:
                 log.error("how the job ended cannot be written down, the next start settles it: %s", error)
-        return True
+        return runner.health is not Health.GONE
 
-    async def _work(self, running: RunningJob) -> None:
+    async def _work(self, runner: Runner, running: RunningJob) -> None:
         job, started = running.job, self._monotonic()
         image: GeneratedImage | None = None
         ended: Job | None = None
         try:
-            image = await self._draw(running)
+            image = await self._draw(runner.executor, running)
             ended = await self._save(job, image)
+            runner.succeeded(took_s=image.seconds, expected_s=running.expected_s)
             await self._breaker.picture_saved()
         except GenerationStopped:
-            ended = await self._stopped(running, self._monotonic() - started)
+            ended = await self._stopped(runner, running, self._monotonic() - started)
+        except RunnerLost as error:
+            self._lose(runner, error, job=job)
+            ended = await self._queue.requeue(job.id)
         except EngineDead:
             log.critical("the engine is dead: this process ends, its supervisor has to start it again")
             if running.stop.reason is StopReason.TIMEOUT:
@@ -113,14 +146,14 @@ class Worker:
         except StoreUnavailable:
             raise
         except Exception as error:
-            ended = await self._failed(job, error, ran_s=self._monotonic() - started)
+            ended = await self._failed(runner, job, error, ran_s=self._monotonic() - started)
         self._log_canonical_line(ended or job, image, ran_s=self._monotonic() - started)
 
-    async def _draw(self, running: RunningJob) -> GeneratedImage:
+    async def _draw(self, executor: Executor, running: RunningJob) -> GeneratedImage:
         job = running.job
         source = await self._read_source(job.spec.source) if job.spec.source else None
         drawing = asyncio.ensure_future(
-            self._executor.run(
+            executor.run(
                 job.spec,
                 on_progress=lambda progress: self._queue.report(job.id, progress),
                 stop=running.stop,
@@ -168,16 +201,21 @@ class Worker:
 
     async def _write(self, number: int, png: bytes) -> str:
         patience = Deadline(SAVE_PATIENCE_S, monotonic=self._monotonic)
-        while True:
-            try:
-                return await self._images.write(number, png)
-            except OSError as error:
-                if patience.is_over or self._deadline.has_begun:
-                    raise StorageFailed(f"the picture cannot be saved: {error}") from error
-                log.warning("the picture cannot be saved now, trying again in %.0f s: %s", SAVE_PAUSE_S, error)
-            await self._deadline.pause(SAVE_PAUSE_S)
+        try:
+            return await retry(
+                lambda: self._images.write(number, png),
+                on=OSError,
+                backoff=Backoff(SAVE_PAUSE_S, SAVE_PAUSE_S),
+                deadline=self._deadline,
+                give_up=lambda: patience.is_over or self._deadline.has_begun,
+                on_failure=lambda error, pause_s: log.warning(
+                    "the picture cannot be saved now, trying again in %.0f s: %s", pause_s, error
+                ),
+            )
+        except OSError as error:
+            raise StorageFailed(f"the picture cannot be saved: {error}") from error
 
-    async def _failed(self, job: Job, error: Exception, *, ran_s: float) -> Job | None:
+    async def _failed(self, runner: Runner, job: Job, error: Exception, *, ran_s: float) -> Job | None:
         code = failure_code(error)
         # The person is told the code; the details are for the operator.
         log.error("job failed: %s", code, exc_info=error)
@@ -189,22 +227,61 @@ class Worker:
             return ended
         ended = await self._queue.fail(job.id, code, ran_s=ran_s)
         if not isinstance(error, InvalidSpec | UnknownModel):  # they say nothing about the engine
-            await self._breaker.engine_failed()
+            await self._engine_failed(runner)
         return ended
 
-    async def _stopped(self, running: RunningJob, ran_s: float) -> Job | None:
+    async def _stopped(self, runner: Runner, running: RunningJob, ran_s: float) -> Job | None:
         job_id = running.job.id
         match running.stop.reason:
             case StopReason.USER | None:
                 return await self._queue.cancelled(job_id, ran_s=ran_s)
             case StopReason.TIMEOUT:
                 job = await self._queue.fail(job_id, FailureCode.TIMEOUT, ran_s=ran_s)
-                await self._breaker.engine_failed()
+                await self._engine_failed(runner)
                 return job
             case StopReason.SHUTDOWN:
                 return await self._queue.requeue(job_id)
             case _ as unreachable:
                 assert_never(unreachable)
+
+    # ── runners ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _left(self) -> list[Runner]:
+        return [runner for runner in self.runners if runner.health is not Health.GONE]
+
+    def _states(self) -> list[RunnerState]:
+        left = self._left()
+        is_needed = not any(runner.health is Health.READY for runner in left)
+        return [runner.state(is_needed=is_needed, is_alone=len(self.runners) == 1) for runner in left]
+
+    async def _engine_failed(self, runner: Runner) -> None:
+        """Let a runner that keeps failing cool down if others are ready; if none is, the breaker pauses the queue."""
+        runner.failed()
+        if not any(other.health is Health.READY for other in self.runners if other is not runner):
+            await self._breaker.engine_failed()
+        elif runner.failures_in_a_row >= self._config.max_failures_in_a_row:
+            cool_down_s = runner.cool_down()
+            log.error(
+                "runner %s: %s jobs failed in a row, it draws nothing for %.0f min",
+                runner.number,
+                runner.failures_in_a_row,
+                cool_down_s / 60,
+            )
+
+    def _lose(self, runner: Runner, error: RunnerLost, *, job: Job | None = None) -> None:
+        """Go on without a runner.
+
+        Raises:
+            EngineDead: there is no other. Its job stays marked as running, for recovery to settle: one that takes
+                every runner with it must not do so for ever.
+        """
+        runner.lost()
+        log.error("runner %s is lost: %s", runner.number, error)
+        if not self._left():
+            log.critical("the last runner is lost: this process ends, its supervisor has to start it again")
+            if job is not None:
+                self._queue.leave_to_recovery(job.id)
+            raise EngineDead("no runner is left") from error
 
     def _log_canonical_line(self, job: Job, image: GeneratedImage | None, *, ran_s: float) -> None:
         """The one line per job that statistics and complaints are answered from. No prompt in it."""

@@ -10,7 +10,6 @@ import asyncio
 import errno
 import logging
 import os
-import random
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -26,12 +25,14 @@ from filelock import FileLock, Timeout
 
 from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
+from bot.retry import Backoff, retry
 from bot.store.lock import holder_of, lock_path
 
+DATABASE_NAME: Final = "imagine-bot.db"  # in the data folder
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for the other side of a pipe; Windows has none
 BUSY_TIMEOUT_MS: Final = 5000
 BUSY_SLICE_MS: Final = 100
-LOCKED_PAUSE_S: Final = (0.02, 0.1)
+LOCKED_PAUSE_S: Final = (0.04, 0.1)
 LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 PRIMARY_CODE: Final = 0xFF  # of an extended result code
 PASSING_TROUBLES: Final = frozenset(
@@ -54,7 +55,6 @@ SQLITE_ERRORS: Final = (sqlite3.DatabaseError, UNREADABLE)
 MISSING: Final = ("no such table", "no such column", "has no column", "malformed database schema", "cannot modify")
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 5.0
-STOPPING_RETRY_S: Final = 0.25  # while the process stops there is no time for long pauses
 LET_WRITE: Final = "give the bot's user the right to write there, or set [storage] data_dir"
 NAME_A_FOLDER: Final = "set [storage] data_dir to a folder"
 LET_GO: Final = "close the program that holds it (an editor of databases, a backup), then start again"
@@ -140,14 +140,14 @@ class Database:
         Raises:
             StoreUnavailable: locked for longer than the busy timeout, full, an I/O error, or damaged: nothing happened.
         """
-        patience = Deadline(BUSY_TIMEOUT_MS / 1000)
+        patience, backoff = Deadline(BUSY_TIMEOUT_MS / 1000), Backoff(*LOCKED_PAUSE_S)
         while True:
             try:
                 return list(await self._connection.execute_fetchall(sql, values or {}))
             except SQLITE_ERRORS as error:
                 code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
                 if code in LOCKED and not patience.is_over:
-                    await asyncio.sleep(random.uniform(*LOCKED_PAUSE_S))
+                    await asyncio.sleep(backoff.next_s())
                     continue
                 if _is_damage(error):
                     self._damage = self._damage or unusable(self.path, error)
@@ -225,18 +225,18 @@ async def retry_until_stored(statement: Callable[[], Awaitable[T]], deadline: De
     Raises:
         StoreUnavailable: the deadline is over. What the statement says has to be found out again at the next start.
     """
-    pause_s = FIRST_RETRY_S
-    while True:
-        try:
-            return await statement()
-        except StoreUnavailable as error:
-            if deadline.is_over:
-                raise
-            if not deadline.has_begun:
-                log.critical("the database cannot be used, trying again in %.1f s: %s", pause_s, error)
-            # Jitter, so that those who wait for one lock do not all come back at the same moment.
-            await deadline.pause(random.uniform(0.5, 1) * (STOPPING_RETRY_S if deadline.has_begun else pause_s))
-            pause_s = min(2 * pause_s, MAX_RETRY_S)
+
+    def say(error: Exception, pause_s: float) -> None:
+        if not deadline.has_begun:
+            log.critical("the database cannot be used, trying again in %.1f s: %s", pause_s, error)
+
+    return await retry(
+        statement,
+        on=StoreUnavailable,
+        backoff=Backoff(FIRST_RETRY_S, MAX_RETRY_S),
+        deadline=deadline,
+        on_failure=say,
+    )
 
 
 def migrations() -> list[Migration]:

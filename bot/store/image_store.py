@@ -9,20 +9,22 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import re
 import secrets
 import shutil
 import stat
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from uuid import uuid4
 
 from PIL import Image
 
+from pipeline.atomic_file import write_atomically
+
 log = logging.getLogger(__name__)
 
+IMAGES_FOLDER: Final = "images"  # in the data folder
 TRIAL_BYTES: Final = 2**20
 SOURCES: Final = "sources"
 _KEY: Final = re.compile(r"[0-9a-f]{64}")  # `ImageSpec.source`
@@ -187,15 +189,6 @@ class ImageStore:
         return self._folder / SOURCES / key[:2] / f"{key}.png"
 
 
-def create_private(path: Path) -> IO[bytes]:
-    """Make a file, which must not be there yet, that nobody else on this machine may read, and open it to be written.
-
-    Raises:
-        OSError
-    """
-    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
-
-
 def _number(path: Path) -> int | None:
     """The number in a picture's name: `42-….png`, or `42.png` of an earlier release. None where it lies elsewhere."""
     match = re.fullmatch(r"([0-9]{1,15})(-[0-9a-f]+)?", path.stem)
@@ -237,12 +230,5 @@ def _write_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f"{path.stem}.{uuid4().hex}.part")  # two may write one source at once
     for folder in (*reversed(path.parent.parents[:2]), path.parent):  # `parents=True` would let others read them
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        with create_private(part) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    with write_atomically(path, part=part, mode=0o600) as file:
+        file.write(content)

@@ -5,6 +5,8 @@ as parameters (Unix seconds). What a refusal means is said by `bot/scheduling/li
 
 A row may be damaged, or be of another release. No such row may spoil a statement or a list that holds other people's:
 `_job` reads whatever is there, and a statement believes no column that it takes apart or adds up.
+
+Longer than other files on purpose: whoever changes the schema has every statement to look at in one place.
 """
 
 from __future__ import annotations
@@ -18,12 +20,23 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from bot.config import LimitsConfig
-from bot.jobs import Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
+from bot.jobs import (
+    BatchPlace,
+    Delivery,
+    Derivation,
+    FailureCode,
+    Job,
+    JobStatus,
+    ReplyTo,
+    Request,
+    UserKey,
+    Verb,
+)
 from bot.store import spec_codec
 from bot.store.database import Database
+from bot.store.horizon import DAY_S
 from pipeline import ImageSpec
 
-DAY_S: Final = 86_400
 MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
 FAIRNESS_WINDOW_S: Final = 3600
 SEARCHED: Final = 50_000  # pictures of one person: 15 ms
@@ -37,11 +50,11 @@ _COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at
 # SQLite takes the index of unfinished jobs only if its condition stands there in these words.
 _UNFINISHED: Final = "status IN ('queued', 'running')"
 _QUEUED: Final = f"{_UNFINISHED} AND status = 'queued'"
-_RUNNING: Final = f"{_UNFINISHED} AND status = 'running'"
 # Rows of the future were written while the clock was wrong: they bind nobody until then.
 _TODAY: Final = f"queued_at > :now - {DAY_S} AND queued_at <= :now"
 _LAST_HOUR: Final = f"finished_at > :now - {FAIRNESS_WINDOW_S} AND finished_at <= :now"
 _MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
+_BY: Final = f"(:user_id IS NULL OR ({_MINE}))"  # anybody's without a user
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
 _SEED: Final = re.compile(r"[0-9]{1,18}")
 
@@ -89,11 +102,11 @@ class JobStore:
             f"""
             INSERT INTO jobs (
                 request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
-                spec, model, size_class, queued_at
+                spec, model, size_class, queued_at, batch_id, batch_index, derived_from, derived_by
             )
             SELECT
                 :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
-                :spec, :model, :size_class, :now
+                :spec, :model, :size_class, :now, :batch_id, :batch_index, :derived_from, :derived_by
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
               AND (SELECT COUNT(*) FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
@@ -117,6 +130,10 @@ class JobStore:
                 "model": spec.model,
                 "size_class": size_class,
                 "now": now,
+                "batch_id": None if request.batch is None else request.batch.batch_id,
+                "batch_index": None if request.batch is None else request.batch.index,
+                "derived_from": None if request.derived_from is None else request.derived_from.job_id,
+                "derived_by": None if request.derived_from is None else request.derived_from.verb,
                 "max_waiting": limits.max_waiting,
                 "max_active_per_user": limits.max_active_per_user,
                 "max_images_per_day": limits.max_images_per_day,
@@ -152,7 +169,7 @@ class JobStore:
         )
 
     async def shared_usage(self, frontend: str, origin: str, *, now: int) -> tuple[int, tuple[int, ...]]:
-        """How many jobs are active, and when the counted ones were queued, behind all cards of an origin.
+        """How many jobs are active, and when the counted ones were queued, behind all messages of an origin.
 
         `origin` is what their keys begin with, up to the first dash and with it.
         """
@@ -169,38 +186,16 @@ class JobStore:
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def claim(self, *, now: int) -> Job | None:
-        """Start the next job: of the person with the least GPU seconds in the last hour, oldest first.
-
-        This ORDER BY is the one place where fairness lives; `bot/scheduling/eta.py` foretells it.
-        """
+    async def claim(self, job_id: int, *, now: int) -> Job | None:
+        """Start a job if it is still waiting; None if somebody was faster. Which one is `scheduling/placement.py`'s."""
         return await self._one(
-            f"""
-            WITH used AS MATERIALIZED (
-                SELECT user_frontend, user_id, SUM(gpu_s) AS gpu_s
-                FROM (
-                    SELECT user_frontend, user_id, {_RAN_S} AS gpu_s
-                    FROM jobs
-                    WHERE {_LAST_HOUR}
-                    UNION ALL
-                    SELECT user_frontend, user_id, MAX(0, :now - started_at) + {_RAN_S}
-                    FROM jobs
-                    WHERE {_RUNNING}
-                )
-                GROUP BY user_frontend, user_id
-            )
+            """
             UPDATE jobs
             SET status = 'running', attempts = attempts + 1, started_at = :now
-            WHERE id = (
-                SELECT waiting.id
-                FROM (SELECT id, user_frontend, user_id FROM jobs WHERE {_QUEUED}) AS waiting
-                LEFT JOIN used USING (user_frontend, user_id)
-                ORDER BY COALESCE(used.gpu_s, 0), waiting.id
-                LIMIT 1
-            )
+            WHERE id = :id AND status = 'queued'
             RETURNING *
             """,
-            {"now": now},
+            {"id": job_id, "now": now},
         )
 
     async def gpu_seconds(self, *, now: int) -> dict[UserKey, float]:
@@ -295,7 +290,7 @@ class JobStore:
         """Settle the jobs that a dead process left unfinished; returns them as they are now.
 
         Asked to cancel → cancelled; running and started `max_attempts` times → failed as interrupted; else
-        back to their place. Every job's interruption is counted, so that its card says so.
+        back to their place. Every job's interruption is counted, so that its message says so.
         """
         await self._take_back(now=now)
         rows = await self._database.fetch_all(
@@ -341,26 +336,30 @@ class JobStore:
 
     # ── cancelling ──────────────────────────────────────────────────────────────────────────────────
 
-    async def cancel_queued(self, job_id: int, *, now: int) -> Job | None:
-        """Cancel a waiting job and put it into the outbox; None if it is not waiting."""
+    async def cancel_queued(self, job_id: int, *, by: UserKey | None = None, now: int) -> Job | None:
+        """Cancel a waiting job and put it into the outbox; None if it is not waiting, or not a job of `by`."""
         return await self._one(
             f"""
             UPDATE jobs
             SET status = 'cancelled', finished_at = :now, delivery = {_OUTBOX}
-            WHERE id = :id AND status = 'queued'
+            WHERE id = :id AND status = 'queued' AND {_BY}
             RETURNING *
             """,
-            {"id": job_id, "now": now},
+            {"id": job_id, "now": now, **_by_values(by)},
         )
 
-    async def request_cancel(self, job_id: int) -> Job | None:
-        """Note on a running job that it is to be cancelled, so that a crash does not bring it back."""
+    async def request_cancel(self, job_id: int, *, by: UserKey | None = None) -> Job | None:
+        """Note on a running job that it is to be cancelled, so that a crash does not bring it back.
+
+        Returns None if it is not running, or not a job of `by`.
+        """
         return await self._one(
-            "UPDATE jobs SET is_cancel_requested = 1 WHERE id = :id AND status = 'running' RETURNING *", {"id": job_id}
+            f"UPDATE jobs SET is_cancel_requested = 1 WHERE id = :id AND status = 'running' AND {_BY} RETURNING *",
+            {"id": job_id, **_by_values(by)},
         )
 
     async def drop_message(self, frontend: str, key: str) -> list[Job]:
-        """Note that a card was deleted: nothing is to be delivered there any more. Returns the jobs that it showed."""
+        """Note that a message was deleted: nothing is to be delivered there any more. Returns the jobs it showed."""
         return await self._many(
             """
             UPDATE jobs
@@ -371,8 +370,8 @@ class JobStore:
             {"frontend": frontend, "key": key},
         )
 
-    async def move_card(self, job_id: int, reply_to: ReplyTo) -> None:
-        """Note where the card of a job stands, now that it does."""
+    async def move_message(self, job_id: int, reply_to: ReplyTo) -> None:
+        """Note where the message of a job stands, now that it does."""
         await self._database.fetch_all(
             "UPDATE jobs SET reply_key = :key, reply_address = :address WHERE id = :id AND delivery <> 'delivered'",
             {"id": job_id, "key": reply_to.key, "address": reply_to.address},
@@ -602,6 +601,10 @@ def _user_values(user: UserKey) -> dict[str, str | int | float | None]:
     return {"user_frontend": user.frontend, "user_id": user.id}
 
 
+def _by_values(user: UserKey | None) -> dict[str, str | int | float | None]:
+    return {"user_frontend": None, "user_id": None} if user is None else _user_values(user)
+
+
 def _escape_like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
@@ -637,7 +640,23 @@ def _job(row: sqlite3.Row) -> Job:
         delivery=_member(Delivery, row["delivery"]) or Delivery.NONE,
         delivery_attempts=_whole(row["delivery_attempts"]) or 0,
         flaw=flaw,
+        batch=_batch(row),
+        derived_from=_derivation(row),
     )
+
+
+def _batch(row: sqlite3.Row) -> BatchPlace | None:
+    index = _whole(row["batch_index"])
+    if row["batch_id"] is None or index is None:
+        return None
+    return BatchPlace(batch_id=_text(row["batch_id"]), index=index)
+
+
+def _derivation(row: sqlite3.Row) -> Derivation | None:
+    job_id = _whole(row["derived_from"])
+    if job_id is None or row["derived_by"] is None:
+        return None
+    return Derivation(job_id=job_id, verb=_member(Verb, row["derived_by"]) or Verb.OTHER)
 
 
 E = TypeVar("E", bound=StrEnum)

@@ -8,11 +8,9 @@ the business of `files.py`. No torch.
 from __future__ import annotations
 
 import errno
-import functools
 import glob
 import hashlib
 import itertools
-import logging
 import re
 import shutil
 import tempfile
@@ -20,28 +18,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final, Protocol
+from typing import Final
 
 from pipeline.catalog import files
+from pipeline.catalog.hub import LET_WRITE, Hub, HubFile, ModelScope, in_plain_words
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 
 MARGIN_BYTES: Final = 256 * 2**20  # left free beside the files: databases and logs live on this disk too
 _HASH_CHUNK_BYTES: Final = 8 * 2**20
 _ASIDE: Final = re.compile(r".*\.rejected(-\d+)?")
-_SECONDS_OF_A_MONTH: Final = 30 * 86_400
-_LET_WRITE: Final = "let this user write there, or set [pipeline] models_dir to another folder"
-_LOG_IN: Final = "log in, and agree to the licence on its page, then set MODELSCOPE_API_TOKEN, see docs/operating.md"
-_IN_BETWEEN: Final = "the log-in page of a network may stand in between: open any page in a browser, then try again"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HubFile:
-    """A file as the hub lists it; `sha256` is None where the hub gives none."""
-
-    path: str
-    size_bytes: int
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +40,6 @@ class FetchProgress:
 
 
 OnFetchProgress = Callable[[FetchProgress], None]
-
-
-class Hub(Protocol):
-    """A place to fetch from; `ModelScope`, or a fake in tests."""
-
-    def list_files(self, repo: str) -> Sequence[HubFile]:
-        """List every file of a repository."""
-
-    def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
-        """Bring files to `folder / path`, resuming what an earlier call began.
-
-        `on_bytes` is told how many more have arrived, from any thread. Raises whatever went wrong; files
-        that are whole by then stay.
-        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +147,7 @@ def _download(wanted: Sequence[_Wanted], folder: Path, hub: Hub, count: _Count) 
         is_cut_off = all(isinstance(cause, ConnectionError | TimeoutError) for cause in causes.values())
         if not is_cut_off or now <= arrived:
             first = next(iter(causes.values()))
-            return {file.target: _in_plain_words(causes.get(file.listed.path, first)) for file in wanted}
+            return {file.target: in_plain_words(causes.get(file.listed.path, first)) for file in wanted}
         arrived = now  # a line that is cut again and again is no reason to give up
 
 
@@ -213,7 +185,7 @@ def _list(card: ModelCard, repos: Sequence[str], hub: Hub) -> dict[str, Sequence
         try:
             listings[repo] = hub.list_files(repo)
         except Exception as error:
-            reasons[repo] = _in_plain_words(error)
+            reasons[repo] = in_plain_words(error)
             if isinstance(error, OSError):  # the network: asking for the rest takes many seconds and changes nothing
                 reasons |= {other: reasons[repo] for other in repos if other not in listings}
                 break
@@ -248,7 +220,7 @@ def _demand_folder(card: ModelCard, models_dir: Path) -> None:
         with tempfile.TemporaryFile(dir=models_dir):
             pass
     except OSError as error:
-        reason = f"cannot be written ({error.strerror or error}): {_LET_WRITE}"
+        reason = f"cannot be written ({error.strerror or error}): {LET_WRITE}"
         raise FetchFailed(card.name, {models_dir: reason}) from error
 
 
@@ -277,47 +249,6 @@ def _sha256(path: Path, on_bytes: Callable[[int], None]) -> str:
     return digest.hexdigest()
 
 
-def _in_plain_words(error: BaseException) -> str:
-    """What went wrong and the way out, in English: modelscope's messages are partly Chinese and full of addresses.
-
-    Its errors are told apart by what they share with others: builtin base classes, `status_code`, `suggestion`.
-    """
-    match getattr(error, "status_code", None):
-        case 401 | 403 as status:
-            return f"the hub refuses access (HTTP {status}): {_LOG_IN}"
-        case 404:
-            return "the hub does not have it (HTTP 404): [pipeline] endpoint may name the wrong hub"
-        case int() as status:
-            return f"the hub answered with an error (HTTP {status}): try again later"
-    match type(error).__name__:
-        case "FileIntegrityError":
-            return (
-                "File SHA256 checksum mismatch, so what arrived was thrown away: what stands between this machine and "
-                "the hub may change downloads, or the hub is being updated: try again later"
-            )
-        case "FileSizeMismatchError":
-            return f"the hub sends another size than it lists: {_IN_BETWEEN}"
-    text = str(error).strip().partition("\n")[0]
-    if "SOCKS" in text:
-        return "SOCKS proxies are not supported: name an HTTP proxy in HTTPS_PROXY, or unset ALL_PROXY"
-    if isinstance(error, ValueError) and not hasattr(error, "suggestion"):  # of a JSON reader
-        return f"what answered is not the hub, or not as it should: {_IN_BETWEEN}"
-    if hasattr(error, "suggestion"):
-        if "proxyerror" in text.lower() or "cannot connect to proxy" in text.lower():
-            return "no connection to the proxy: look at HTTPS_PROXY, or [discord] proxy"
-        if "certificate" in text.lower():
-            return f"the hub's certificate cannot be verified: {_IN_BETWEEN}"
-        if isinstance(error, TimeoutError):
-            return "no answer from the hub in time: check the connection"
-        if isinstance(error, ConnectionError):
-            return "no connection to the hub: check the network"
-        if not text.isascii():
-            return str(error.suggestion)
-    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
-        return f"{text}: {_LET_WRITE}"
-    return text or type(error).__name__
-
-
 class _Count:
     """Adds up bytes from several threads; never above the total, which retries would exceed."""
 
@@ -340,63 +271,3 @@ class _Count:
                     total_bytes=self._total_bytes,
                 )
             )
-
-
-class ModelScope:
-    """The ModelScope hub. Its library takes a second to import, so that waits until it is needed."""
-
-    def __init__(self, endpoint: str | None) -> None:
-        self._endpoint = endpoint
-
-    def list_files(self, repo: str) -> list[HubFile]:
-        """Ask the hub for sizes and hashes."""
-        from modelscope_hub import HubApi
-
-        _tame_modelscope()
-        api = HubApi(endpoint=self._endpoint)
-        if self._endpoint is None:
-            api = HubApi(endpoint=api.resolve_endpoint_for_read(repo))
-        return [
-            HubFile(path=file.path, size_bytes=file.size, sha256=file.sha256)
-            for file in api.list_repo_files(repo, "model")
-            if not file.is_dir
-        ]
-
-    def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
-        """Fetch with modelscope, which resumes, retries and checks each file."""
-        from modelscope import snapshot_download
-        from modelscope_hub import ProgressCallback
-
-        class Report(ProgressCallback):
-            """Made by modelscope for each file."""
-
-            def update(self, size: int) -> None:
-                on_bytes(size)
-
-        _tame_modelscope()
-        snapshot_download(
-            repo,
-            local_dir=str(folder),
-            allow_patterns=[glob.escape(path) for path in paths],
-            progress_callbacks=[Report],
-            endpoint=self._endpoint,
-        )
-
-
-def _tame_modelscope() -> None:
-    """Take away modelscope's own progress bar and log lines, and what makes it give up, or not, where we would not."""
-    from modelscope_hub import _download, _legacy_api, _openapi
-
-    _download.tqdm = functools.partial(_download.tqdm, disable=True)  # type: ignore[attr-defined]
-    for name in ("modelscope", "modelscope_hub"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.setLevel(logging.CRITICAL + 1)  # we say it in our words
-    # An hour for each file is little on a slow line. What stands still for a minute is given up.
-    _download.DOWNLOAD_TOTAL_TIMEOUT = _SECONDS_OF_A_MONTH  # type: ignore[attr-defined]
-    _download.DOWNLOAD_MIN_BYTES_PER_SECOND = 1  # type: ignore[attr-defined]
-    # What arrived wrong would be fetched twice more, tens of gigabytes, without a word.
-    _download.DOWNLOAD_HASH_RETRY_TIMES = 1
-    # Who has no connection shall know within seconds: two tries.
-    _legacy_api.REPO_TREE_PAGE_MAX_ATTEMPTS = 2  # type: ignore[attr-defined]
-    _openapi.API_MAX_RETRIES = 2  # type: ignore[attr-defined]

@@ -26,9 +26,9 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from pipeline.atomic_file import clear, write_atomically
 from pipeline.catalog.files import read_header
 from pipeline.errors import DiskFull, GenerationFailed
-from pipeline.sealed_files import clear
 from pipeline.streaming.block_packing import ALIGN, Block
 
 log = logging.getLogger(__name__)
@@ -237,24 +237,16 @@ def write_packed(
     if (free := shutil.disk_usage(path.parent).free) < total + SPARE_BYTES:
         raise DiskFull(path.parent, total + SPARE_BYTES, free)
     checksums, done = {}, 0
-    try:
-        with part.open("wb") as file:
-            for block, data in contents:
-                file.seek(len(head) + starts[block.name])
-                file.write(data.numpy().data)
-                checksums[block.name] = f"{zlib.crc32(data.numpy().data):08x}"
-                if (done + block.size) * 10 // total > done * 10 // total:
-                    log.info("packing %s: %.0f %%", path.stem, 100 * (done + block.size) / total)
-                done += block.size
-            file.seek(0)
-            file.write(_head(blocks, source, "".join(checksums[name] for name in blocks)))
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the name and not the bytes
-        if path.is_dir():
-            clear(path)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(path, part=part) as file:
+        for block, data in contents:
+            file.seek(len(head) + starts[block.name])
+            file.write(data.numpy().data)
+            checksums[block.name] = f"{zlib.crc32(data.numpy().data):08x}"
+            if (done + block.size) * 10 // total > done * 10 // total:
+                log.info("packing %s: %.0f %%", path.stem, 100 * (done + block.size) / total)
+            done += block.size
+        file.seek(0)
+        file.write(_head(blocks, source, "".join(checksums[name] for name in blocks)))
 
 
 def _head(blocks: Mapping[str, Block], source: str, checksums: str) -> bytes:

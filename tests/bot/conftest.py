@@ -6,10 +6,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import structlog
 
 from bot import logs
+from tests.bot.findings import CARD
 
 
 @pytest.fixture
@@ -38,3 +40,30 @@ def clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 GiB of main memory."""
+    memory = psutil.virtual_memory()._replace(available=8 * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, enough_memory: None) -> None:
+    """An 8 GB card with its driver."""
+    monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: CARD)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch, enough_memory: None) -> None:
+    """No card, whatever this machine has."""
+    monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: None)
+
+
+@pytest.fixture
+def data_dir(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of the config, which is not there yet."""
+    monkeypatch.setenv("IMAGINE_BOT__STORAGE__DATA_DIR", str(clean_place / "data"))
+    monkeypatch.setenv("IMAGINE_BOT__STORAGE__MIN_FREE_MIB", "1")
+    return clean_place / "data"

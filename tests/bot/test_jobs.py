@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bot.config import LimitsConfig
 from bot.jobs import (
-    LEGAL_MOVES,
     Delivery,
     FailureCode,
     Job,
@@ -28,8 +27,16 @@ from bot.jobs import (
 from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageOptions, ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 
 T = TypeVar("T")
+LEGAL_MOVES = {
+    JobStatus.QUEUED: {JobStatus.RUNNING, JobStatus.CANCELLED},
+    JobStatus.RUNNING: {JobStatus.QUEUED, JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED},
+    JobStatus.DONE: set(),
+    JobStatus.FAILED: set(),
+    JobStatus.CANCELLED: set(),
+}
 NOW = 1_800_000_000
 MAX_ATTEMPTS = 2
 SPEC = ImageSpec(prompt="x", seed=1, steps=1, width=64, height=64, guidance=1.0, cfg_scale=1.0, model="fake")
@@ -75,7 +82,7 @@ class LifeOfJobs(RuleBasedStateMachine):
 
     @rule()
     def claim(self) -> None:
-        self.run(self.jobs.claim(now=NOW))
+        self.run(claim_next(self.jobs, now=NOW))
 
     @rule(job=st.integers(1, 8))
     def finish(self, job: int) -> None:

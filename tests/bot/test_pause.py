@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.pause import MAX_TEXT, Pause, PauseKind
-from bot.presentation.wording import LANGUAGES, wording_for
 
 
 @given(st.text())
@@ -57,9 +56,3 @@ def test_no_stored_text_cannot_be_read(stored: str) -> None:
 @pytest.mark.parametrize("stored", ["[" * 100_000, '{"version": 1, "kind": "stor', '{"version": 1, "text": 7}', "{}"])
 def test_damaged_value_counts_as_an_operators_pause(stored: str) -> None:
     assert Pause.from_stored(stored).kind is PauseKind.OPERATOR
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", PauseKind)
-def test_every_kind_has_a_sentence_in_every_language(language: str, kind: PauseKind) -> None:
-    assert wording_for(language).pause(Pause(kind=kind)).startswith("⏸️ ")

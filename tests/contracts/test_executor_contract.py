@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,18 +11,28 @@ from dataclasses import replace
 import pytest
 
 from bot.executors.base import Executor
-from bot.executors.thread import ThreadExecutor, _LatestValue
+from bot.executors.thread import ThreadExecutor
 from bot.jobs import StopReason, StopSignal
 from pipeline import EngineDead, GenerationFailed, GenerationStopped, ImageSpec, Progress, Stage
-from pipeline.catalog.models import create_engine
 from pipeline.config import PipelineConfig
 
-job_id: contextvars.ContextVar[int] = contextvars.ContextVar("job_id", default=0)
+Make = Callable[..., Executor]
 
 
-@pytest.fixture(params=[ThreadExecutor])
-async def executor(request: pytest.FixtureRequest) -> AsyncIterator[Executor]:
-    executor: Executor = request.param(PipelineConfig(model="fake"), stop_grace_s=2.0)
+def on_a_thread(*, stop_grace_s: float) -> Executor:
+    return ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=stop_grace_s)
+
+
+@pytest.fixture(params=[on_a_thread])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes an executor that draws with the fake model; another implementation is another parameter."""
+    make: Make = request.param
+    return make
+
+
+@pytest.fixture
+async def executor(make: Make) -> AsyncIterator[Executor]:
+    executor = make(stop_grace_s=2.0)
     yield executor
     await executor.close(2.0)
 
@@ -98,12 +107,17 @@ async def test_loop_stays_free_while_a_picture_is_drawn(executor: Executor, spec
     assert turns > 10
 
 
-async def test_close_says_whether_the_engine_came_to_rest(spec: ImageSpec) -> None:
-    rested = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=0.1)
+async def test_executor_says_how_much_and_what_it_can_draw(executor: Executor, spec: ImageSpec) -> None:
+    assert executor.slots >= 1
+    assert executor.models is None or spec.model in executor.models
+
+
+async def test_close_says_whether_the_engine_came_to_rest(make: Make, spec: ImageSpec) -> None:
+    rested = make(stop_grace_s=0.1)
     await rested.run(spec, on_progress=ignore, stop=StopSignal())
     assert await rested.close(2.0) is True
 
-    hung = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=0.1)
+    hung = make(stop_grace_s=0.1)
     stop = StopSignal()
     run = asyncio.create_task(hung.run(replace(spec, prompt="[step=1]"), on_progress=ignore, stop=stop))
     await asyncio.sleep(0.05)
@@ -111,94 +125,3 @@ async def test_close_says_whether_the_engine_came_to_rest(spec: ImageSpec) -> No
     stop.set(StopReason.SHUTDOWN)
     with pytest.raises(GenerationStopped):
         await run
-
-
-async def test_context_variables_reach_the_engine(spec: ImageSpec) -> None:
-    """Log lines of the gpu thread carry the id of their job."""
-    seen: list[int] = []
-
-    def make_engine(name: str, config: PipelineConfig) -> object:
-        engine = create_engine(name, config)
-        generate: Callable[..., object] = engine.generate
-        engine.generate = lambda *args, **kwargs: (seen.append(job_id.get()), generate(*args, **kwargs))[1]  # type: ignore[method-assign]
-        return engine
-
-    executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=1.0, make_engine=make_engine)  # type: ignore[arg-type]
-    token = job_id.set(42)
-    try:
-        await executor.run(spec, on_progress=ignore, stop=StopSignal())
-    finally:
-        job_id.reset(token)
-        await executor.close(2.0)
-    assert seen == [42]
-
-
-async def test_another_model_replaces_the_loaded_one(spec: ImageSpec) -> None:
-    events: list[str] = []
-
-    class Engine:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def load(self) -> None:
-            events.append(f"load {self.name}")
-
-        def generate(self, spec: ImageSpec, **_: object) -> None:
-            events.append(f"draw {self.name}")
-
-        def close(self) -> None:
-            events.append(f"close {self.name}")
-
-    executor = ThreadExecutor(
-        PipelineConfig(model="fake"),
-        stop_grace_s=1.0,
-        make_engine=lambda name, _config: Engine(name),  # type: ignore[arg-type, return-value]
-    )
-    await executor.start("a")
-    for model in ("a", "b"):
-        await executor.run(replace(spec, model=model), on_progress=ignore, stop=StopSignal())
-    await executor.close(2.0)
-    assert events == ["load a", "draw a", "close a", "draw b", "close b"]
-
-
-async def test_progress_is_not_lost_if_the_loop_takes_the_last_at_that_very_moment() -> None:
-    """Between the gpu thread's look whether a call is still to come and its leaving a value for that call."""
-    delivered: list[int] = []
-    calls: list[Callable[[], None]] = []  # that the loop has been asked for
-
-    class Loop:
-        def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
-            calls.append(call)
-
-    class Interrupted(_LatestValue):
-        """The loop takes its turn, if it can, just after the gpu thread has looked."""
-
-        taking: threading.Thread | None = None
-
-        @property
-        def _value(self) -> Progress | None:  # type: ignore[override]
-            found: Progress | None = self.__dict__["_value"]
-            if found is not None and threading.current_thread().name == "gpu":
-                self.taking = threading.Thread(target=calls.pop())
-                self.taking.start()
-                self.taking.join(0.2)
-            return found
-
-        @_value.setter
-        def _value(self, value: Progress | None) -> None:
-            self.__dict__["_value"] = value
-
-    def put(step: int) -> None:
-        latest.put(Progress(stage=Stage.DENOISING, step=step, steps=4))
-
-    latest = Interrupted(lambda progress: delivered.append(progress.step))
-    latest._loop = Loop()  # type: ignore[assignment]
-    put(1)
-    thread = threading.Thread(target=put, args=(2,), name="gpu")
-    thread.start()
-    thread.join()
-    assert latest.taking is not None
-    latest.taking.join()
-    for call in calls:
-        call()
-    assert delivered[-1] == 2

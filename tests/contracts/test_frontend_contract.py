@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 from PIL import Image
 
-from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
+from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
 from bot.frontends.web.frontend import WebFrontend
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
@@ -36,7 +36,7 @@ class Subject(Protocol):
     frontend: Frontend
 
     async def ask(self) -> Job:
-        """Let a person ask for a picture; return the job, whose card is there."""
+        """Let a person ask for a picture; return the job, whose message is there."""
 
     def texts(self) -> list[str]:
         """What the person can read, everywhere."""
@@ -44,7 +44,7 @@ class Subject(Protocol):
     def pictures(self) -> list[bytes]:
         """The pictures that the person can see, everywhere."""
 
-    def delete_card(self) -> None: ...
+    def delete_message(self) -> None: ...
 
     def lose_the_network(self) -> None: ...
 
@@ -100,8 +100,8 @@ class OnPage:
     def pictures(self) -> list[bytes]:
         return self._pictures
 
-    def delete_card(self) -> None:
-        pytest.skip("cards of the page cannot be deleted, only cancelled")
+    def delete_message(self) -> None:
+        pytest.skip("messages of the page cannot be deleted, only cancelled")
 
     def lose_the_network(self) -> None:
         pytest.skip("nothing is sent to the page: it comes and looks")
@@ -141,7 +141,7 @@ class OnDiscord:
     def pictures(self) -> list[bytes]:
         return [picture.data for message in self._messages() for picture in message.images]
 
-    def delete_card(self) -> None:
+    def delete_message(self) -> None:
         self._discord.delete_message(self._discord.messages(self._discord.channel)[0])
 
     def lose_the_network(self) -> None:
@@ -231,9 +231,9 @@ async def test_late_progress_never_overwrites_the_result(subject: Subject, png: 
     assert len(subject.pictures()) == 1
 
 
-async def test_deleted_card_is_reported_and_not_replaced(subject: Subject, png: Path) -> None:
+async def test_deleted_message_is_reported_and_not_replaced(subject: Subject, png: Path) -> None:
     job = await subject.ask()
-    subject.delete_card()
+    subject.delete_message()
     with pytest.raises(MessageGone):
         await subject.frontend.show(job, WAITING)
     with pytest.raises(MessageGone):

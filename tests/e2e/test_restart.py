@@ -183,7 +183,7 @@ async def test_answer_under_way_while_stopping_is_given(discord: Discord, bot: B
     asked = await discord.slash(discord.user, discord.channel, "history")
     await slow.wait_spent()
     bot._signal(signal.SIGTERM)
-    assert "No pictures yet" in (await asked.wait()).text
+    assert "No images yet" in (await asked.wait()).text
     assert await bot.wait_exit(timeout=20) == ExitCode.OK
 
 

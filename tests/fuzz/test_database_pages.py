@@ -26,6 +26,7 @@ from bot.store.database import Database, rehearse_migrations
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 from tests.fuzz.fuzzing import fuzz
 
 NOW = 1_800_000_000
@@ -88,7 +89,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     request, replace(SPEC, prompt=options.prompt), size_class=0, limits=NO_LIMITS, now=NOW
                 )
                 if number % 3:
-                    job = await jobs.claim(now=NOW)
+                    job = await claim_next(jobs, now=NOW)
                     assert job is not None
                     await finish(jobs, job.id) if number % 2 else await jobs.fail(job.id, CODE, ran_s=1, now=NOW)
             for number in range(20):
@@ -112,7 +113,7 @@ async def work(database: Database) -> None:
     """What a start and a day do: every statement that reads or moves rows."""
     jobs, settings = JobStore(database), SettingStore(database)
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    queue = JobQueue(jobs, settings, NO_LIMITS, slots=1, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
+    queue = JobQueue(jobs, settings, NO_LIMITS, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
     await queue.recover(max_attempts=2)
     await queue.standings()
     for user in USERS:
@@ -137,9 +138,9 @@ async def work(database: Database) -> None:
         key="new",
     )
     await jobs.insert(request, SPEC, size_class=0, limits=NO_LIMITS, now=NOW)
-    if (job := await jobs.claim(now=NOW)) is not None:
+    if (job := await claim_next(jobs, now=NOW)) is not None:
         await finish(jobs, job.id)
-    if (job := await jobs.claim(now=NOW)) is not None:
+    if (job := await claim_next(jobs, now=NOW)) is not None:
         await jobs.fail(job.id, CODE, ran_s=1, now=NOW)
     await jobs.delete([1, 2, 3])
 

@@ -44,6 +44,7 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
 CUSTOM_IDS = (
     "im1:cancel:1", "im1:cancel:2", "im1:cancel:999", f"im1:page:::{SECRET}", "im1:page:1:1:", "im1:page:::",
     "im1:cancel:", "im1:cancel:١", "im1:cancel:" + "9" * 18, "im1:page:" + "9" * 16 + ":" + "9" * 16 + ":x",
+    "im2:cancel:2", "im2:cancel:١", "im2:upscale:1", "im2:page:1", "im2:cancel:",
     "im1:page:٣:²:x", "im1:cancel:1 ", f"im1:more:{SECRET}", "im2:cancel:1", "im1:page:1:1:\n\n", "im1", "IM1:CANCEL:1",
 )  # fmt: skip
 MAX_INT = 2**64
@@ -203,7 +204,7 @@ def envelopes(draw: Callable[..., Any]) -> dict[str, Any]:
     """What Discord may say about where an interaction comes from: another server, no server, any language."""
     envelope: dict[str, Any] = {}
     if draw(st.booleans()):
-        envelope["locale"] = draw(st.sampled_from(["en-US", "zh-CN", "ja", "xx"]))
+        envelope["locale"] = draw(st.sampled_from(["en-US", "zh-CN", "zh-TW", "ja", "xx"]))
     if draw(st.booleans()):
         envelope["guild_locale"] = draw(st.sampled_from(["en-US", "zh-TW", "pt-BR", "yy"]))
     if draw(st.booleans()):

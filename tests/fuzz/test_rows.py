@@ -9,12 +9,13 @@ import pytest
 from hypothesis import strategies as st
 
 from bot.config import LimitsConfig
-from bot.delivery.results import DeliveryImpossible
-from bot.frontends.discord_app import embeds as chat_cards
+from bot.delivery.frontend import DeliveryImpossible
+from bot.frontends.discord_app import embeds
 from bot.frontends.discord_app.message_ref import Address
-from bot.frontends.web import fragments as page_cards
+from bot.frontends.web import fragments
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
+from bot.presentation.job_view import ended_view, pause_phrase, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import PAUSE_SETTING, JobQueue
@@ -23,6 +24,7 @@ from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import json_values, leaves, spoilt_bytes, spoilt_json, texts, to_json
 
@@ -37,7 +39,7 @@ COLUMNS = (
     "request_key", "user_frontend", "user_id", "reply_frontend", "reply_key", "reply_address", "spec", "model",
     "size_class", "status", "attempts", "interruptions", "is_cancel_requested", "failure_code", "queued_at",
     "started_at", "finished_at", "ran_s", "step_s", "fixed_s", "image_path", "image_bytes", "delivery",
-    "delivery_attempts", "next_delivery_at", "told_at",
+    "delivery_attempts", "next_delivery_at", "told_at", "batch_id", "batch_index", "derived_from", "derived_by",
 )  # fmt: skip
 WORDS = (
     "queued", "running", "done", "failed", "cancelled", "none", "pending", "delivered", "undeliverable", "dropped",
@@ -72,7 +74,7 @@ async def queue(database: Database, jobs: JobStore, settings: SettingStore, no_l
     await database.fetch_all("PRAGMA ignore_check_constraints = ON")  # as in service
     await database.fetch_all("PRAGMA synchronous = OFF")
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
+    return JobQueue(jobs, settings, no_limits, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
 
 
 async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: LimitsConfig, life: str) -> Job:
@@ -80,7 +82,7 @@ async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: Limits
     job = await jobs.insert(request, spec, size_class=0, limits=limits, now=NOW)
     assert job is not None
     if life != "queued":
-        claimed = await jobs.claim(now=NOW)
+        claimed = await claim_next(jobs, now=NOW)
         assert claimed is not None and claimed.id == job.id
     measured = Measurement(step_s=0.5, fixed_s=1.0)
     if life == "done":
@@ -93,23 +95,26 @@ async def live(jobs: JobStore, request: Request, spec: ImageSpec, limits: Limits
 
 
 def show(job: Job) -> None:
-    """Make every card that a job may have, on Discord and on the page."""
-    for locale in ("en", "zh-CN"):
+    """Lay out everything that may be said of a job, on Discord and on the page."""
+    for locale in ("en", "zh-CN", "zh-TW"):
         wording = wording_for(locale)
+        voice = fragments.voice_of(wording, now=NOW)
         for standing in (
             QueueStatus(position=1, finish_at=NOW, is_rough=True),
             QueueStatus(position=None, finish_at=None, is_rough=False, pause=Pause.by_operator("x")),
         ):
-            chat_cards.status_card(job, standing, wording, now=NOW)
-            page_cards.job_card(job, standing, wording, now=NOW)
-            page_cards.queue_list([(job, standing)], {}, ANN, wording, now=NOW)
-        chat_cards.result_card(job, wording, picture="a.png")
-        chat_cards.ended_card(job, wording)
-        chat_cards.moved_card(job, wording, to_dm=True)
-        page_cards.picture_card(job, "/x", wording)
-        page_cards.thumbnail(job, None, wording)
+            view = unfinished_view(job, standing, now=NOW)
+            embeds.status_message(view, wording)
+            fragments.unfinished(view, voice)
+            fragments.queue_list([(job, standing)], {}, ANN, voice, now=NOW)
+        view = ended_view(job)
+        embeds.result_message(view, wording, picture="a.png", usual_model="demo")
+        embeds.ended_message(view, wording)
+        embeds.moved_message(view, wording, to_dm=True)
+        fragments.picture(view, "/x", voice)
+        fragments.thumbnail(job, None, wording)
         if job.failure_code is not None:
-            page_cards.failure_card(job, wording)
+            fragments.failure(view, voice)
 
 
 @fuzz(100, life=st.sampled_from(LIVES), changes=changes)
@@ -200,7 +205,7 @@ async def test_any_stored_setting_is_read_and_spoils_no_start(
     await settings.get_json(key)
     await queue.recover(max_attempts=2)
     if queue.paused is not None:
-        for locale in ("en", "zh-CN"):
-            chat_cards.pause_line(queue.paused, wording_for(locale))
+        for locale in ("en", "zh-CN", "zh-TW"):
+            embeds.voice_of(wording_for(locale)).say(pause_phrase(queue.paused))
     await queue.resume()
     assert await settings.get(PAUSE_SETTING) is None

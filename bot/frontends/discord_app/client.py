@@ -29,13 +29,14 @@ from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUn
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
-from bot.frontends.discord_app.components import CancelButton
+from bot.frontends.discord_app.components import ActionButton
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.permissions import AccessPolicy
 from bot.frontends.discord_app.translations import WordingTranslator
 from bot.requests.service import Service
+from bot.retry import Backoff
 from bot.store.key_value_store import SettingStore
 
 log = logging.getLogger(__name__)
@@ -43,18 +44,18 @@ log = logging.getLogger(__name__)
 COMMANDS_SETTING: Final = "discord.commands"  # JSON: where → [hash of what we sent, versions by name]
 GLOBAL: Final = "global"
 PLACE: Final = re.compile(rf"{GLOBAL}|[0-9]{{1,19}}")
-# Longer waits than this are handed to us as RateLimited, so that deliveries can be postponed instead of
-# sleeping inside the library; 30 is the least it takes.
+# The library raises RateLimited instead of sleeping for longer than this, so that deliveries can be postponed; 30 is
+# its minimum.
 MAX_RATELIMIT_S: Final = 30.0
-GUILD_WAIT_S: Final = 0.25  # of servers we only want the upload limit, which may come later: do not wait long
+GUILD_WAIT_S: Final = 0.25  # only the upload limits of servers are needed, and those may come later
 FIRST_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
 CANCEL_AGAIN_S: Final = 0.5
-OPTION_TYPES: Final = {  # of all options that our commands have, as JSON
+OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.string: str,
     discord.AppCommandOptionType.integer: int,
 }
-# Gateway close codes that coming back does not mend: bad token, API version, intents.
+# Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
 
 
@@ -64,7 +65,7 @@ class DiscordClient(discord.AutoShardedClient):
     def __init__(self, config: DiscordConfig, *, service: Service, settings: SettingStore) -> None:
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
         super().__init__(
-            intents=discord.Intents(guilds=True, guild_messages=True),  # the latter for deleted cards only
+            intents=discord.Intents(guilds=True, guild_messages=True),  # the latter for deletions only
             allowed_mentions=discord.AllowedMentions.none(),
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
@@ -84,7 +85,7 @@ class DiscordClient(discord.AutoShardedClient):
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
         )
-        self.tree.add_command(Imagine(self.context).command(service.card))
+        self.tree.add_command(Imagine(self.context).command(service.models.usual))
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
         self.tree.add_command(AdminCommands(self.context).group())
@@ -94,13 +95,13 @@ class DiscordClient(discord.AutoShardedClient):
     # ── connecting ──────────────────────────────────────────────────────────────────────────────────
 
     async def run_until_closed(self, token: SecretStr) -> None:
-        """Log in, connect and stay until cancelled; reconnecting is the library's business, the first try is ours.
+        """Log in, connect and stay connected until cancelled. Retries the first login; the library reconnects later.
 
         Raises:
             FrontendUnavailable: Discord refuses the token, the intents or the login for good.
             RuntimeError: the library closed the client, which cannot be opened again.
         """
-        pause_s = FIRST_RETRY_S
+        backoff = Backoff(FIRST_RETRY_S, MAX_RETRY_S)
         while not self.is_closed():
             try:
                 await _insist_on_cancelling(self._login_and_connect(token))
@@ -115,7 +116,7 @@ class DiscordClient(discord.AutoShardedClient):
             except discord.HTTPException as error:
                 if error.status < 500 and error.status != 429:
                     raise FrontendUnavailable(FRONTEND, f"Discord refuses the login: {error}") from error
-                await self._wait_for_network(error, pause_s)
+                await self._wait_for_network(error, backoff.next_s())
             except (
                 discord.GatewayNotFound,
                 discord.RateLimited,
@@ -123,8 +124,7 @@ class DiscordClient(discord.AutoShardedClient):
                 OSError,
                 TimeoutError,
             ) as error:
-                await self._wait_for_network(error, pause_s)
-            pause_s = min(pause_s * 2, MAX_RETRY_S)
+                await self._wait_for_network(error, backoff.next_s())
         raise RuntimeError("the connection to Discord was closed, and nobody asked for that")
 
     async def _login_and_connect(self, token: SecretStr) -> None:
@@ -132,21 +132,21 @@ class DiscordClient(discord.AutoShardedClient):
         await self.connect()
 
     async def wait_until_connected(self) -> None:
-        """Wait until Discord has let us in for the first time."""
+        """Wait for the first successful connection."""
         await self._has_been_ready.wait()
 
     async def setup_hook(self) -> None:
-        """Called by the library between login and connecting; may be called again after a failed start."""
+        """Register commands and buttons. The library calls this after login, again after a failed start."""
         if self._config.api_url != DISCORD_API_URL:
-            # A session that cannot be resumed begins again at the library's built-in address.
+            # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(CancelButton, HistoryButton)
+        self.add_dynamic_items(ActionButton, HistoryButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
 
     async def on_ready(self) -> None:
-        """Say once that the bot is there; the library repeats this event after every new session."""
+        """Log the first connection; the library repeats this event after every new session."""
         if not self._has_been_ready.is_set():
             log.info("discord ready as %s in %d guild(s)", self.user, len(self.guilds))
         self._has_been_ready.set()
@@ -162,7 +162,7 @@ class DiscordClient(discord.AutoShardedClient):
     # ── commands ────────────────────────────────────────────────────────────────────────────────────
 
     async def _register_commands(self) -> None:
-        """Tell Discord our commands wherever it has others, by whatever program; it allows 200 changes a day."""
+        """Register our commands wherever Discord has others; it allows 200 changes a day."""
         wanted = {str(guild_id): await self._commands_hash() for guild_id in self._config.allowed_guilds} or {
             GLOBAL: await self._commands_hash()
         }
@@ -189,7 +189,7 @@ class DiscordClient(discord.AutoShardedClient):
             log.info("commands %s at %s", "registered" if place in wanted else "removed", place)
 
     async def _known_commands(self) -> dict[str, object]:
-        """What was noted of earlier registrations; nothing if that cannot be read: a repeat is harmless."""
+        """Return the noted registrations; nothing if they cannot be read, because a repeat is harmless."""
         try:
             known = await self._settings.get_json(COMMANDS_SETTING)
         except StoreUnavailable as error:
@@ -198,7 +198,7 @@ class DiscordClient(discord.AutoShardedClient):
         return {place: what for place, what in _items(known) if PLACE.fullmatch(place)}
 
     async def _versions_at(self, place: str) -> dict[str, str]:
-        """What Discord has there: a command gets another version whenever anybody changes it."""
+        """Return the versions of the commands that Discord has at a place; any change gives a new version."""
         if place == GLOBAL:
             commands = await self.http.get_global_commands(self._application_id())
         else:
@@ -219,7 +219,7 @@ class DiscordClient(discord.AutoShardedClient):
             await self.tree.sync(guild=guild)
 
     async def _commands_hash(self) -> str:
-        """A hash of everything Discord is told, and of whom it is told about."""
+        """Return a hash of the application id and of everything that is registered."""
         translator = self.tree.translator
         assert translator is not None, "set before commands are registered"
         payload = [await command.get_translated_payload(self.tree, translator) for command in self.tree.get_commands()]
@@ -231,42 +231,42 @@ class DiscordClient(discord.AutoShardedClient):
         return self.application_id
 
     async def on_app_command_completion(self, interaction: discord.Interaction, _command: object) -> None:
-        """After any command, tell its person about results that found no other way."""
+        """After any command, tell its person about results that could not be delivered."""
         await tell_notes(interaction, self._service)
 
-    # ── what happens to cards ───────────────────────────────────────────────────────────────────────
+    # ── what happens to messages ────────────────────────────────────────────────────────────────────
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        """Somebody deleted a message; if it was a card, its job is cancelled."""
+        """Cancel the job whose message somebody deleted, if it was one of ours."""
         await self._messages_deleted([event.message_id])
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        """A moderator cleaned up."""
+        """Cancel the jobs whose messages a moderator deleted."""
         await self._messages_deleted(event.message_ids)
 
     async def _messages_deleted(self, message_ids: Iterable[int]) -> None:
         for message_id in message_ids:
-            await self._drop_card(str(message_id))
+            await self._drop_message(str(message_id))
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
-        """A server removed the bot, or is gone: nobody there waits any more. (An outage is another event.)"""
+        """Cancel the jobs of a server that removed the bot or is gone. (An outage is another event.)"""
         left = [job for job, _ in await self._service.unfinished() if is_of_server(job, guild.id)]
         log.info("server %s is left, %d job(s) of it are cancelled", guild.id, len(left))
         for job in left:
-            await self._drop_card(job.reply_to.key)
+            await self._drop_message(job.reply_to.key)
 
-    async def _drop_card(self, key: str) -> None:
+    async def _drop_message(self, key: str) -> None:
         with contextlib.suppress(JobAlreadyFinished):  # at this very moment
-            await self._service.card_deleted(FRONTEND, key)
+            await self._service.message_deleted(FRONTEND, key)
 
 
 class Tree(app_commands.CommandTree[DiscordClient]):
-    """The commands, with one gate before and one error handler behind all of them."""
+    """The command tree, with one check before and one error handler after all commands."""
 
     async def interaction_check(self, interaction: discord.Interaction[DiscordClient], /) -> bool:
-        """Turn away servers that are not on the list; what is allowed in a channel the command knows.
+        """Refuse servers that are not on the list, and options that do not belong to the command.
 
-        And options that are not the command's: of an earlier release that Discord still shows, or of no client at all.
+        Discord may still show the options of an earlier release. Channels are checked by the command itself.
         """
         try:
             interaction.client.context.access.check_server(interaction)
@@ -283,17 +283,17 @@ class Tree(app_commands.CommandTree[DiscordClient]):
     async def on_error(
         self, interaction: discord.Interaction[DiscordClient], error: app_commands.AppCommandError, /
     ) -> None:
-        """Say privately what went wrong, whatever it was, and then what `on_app_command_completion` says."""
+        """Say privately what went wrong, then tell undelivered results."""
         if interaction.type is not discord.InteractionType.autocomplete:
             await explain(interaction, error)
             await tell_notes(interaction, interaction.client.context.service)
 
 
 def _fits(interaction: discord.Interaction[DiscordClient]) -> bool:
-    """Whether what was given are options of the command, each of its type; an unknown command is the library's to tell.
+    """Whether every given option belongs to the command and has its type; the library reports unknown commands.
 
-    The library believes whatever type an option says that it has. What is being typed may be any text yet, in an
-    option that has suggestions.
+    The library trusts the type that an option claims to have. While an option with suggestions is being typed, it may
+    hold any text.
     """
     if not isinstance(command := interaction.command, app_commands.Command):
         return True
@@ -313,7 +313,7 @@ def _fits(interaction: discord.Interaction[DiscordClient]) -> bool:
 
 
 def _move_discord(api_url: str) -> None:
-    """Let the library talk to another Discord: REST and files here, the gateway as that one's API says."""
+    """Point the library at another Discord: REST and files here, the gateway as that API says."""
     Route.BASE = api_url
     Asset.BASE = str(yarl.URL(api_url).origin() / "cdn")
 

@@ -1,4 +1,4 @@
-"""What Discord's errors mean for a message: one table from error to remedy. Pure.
+"""One table from Discord's errors to remedies. Pure.
 
 Codes: Discord's documentation, topics/opcodes-and-status-codes.
 """
@@ -13,15 +13,15 @@ import discord
 
 # Everything that sending or editing a message raises when it is not our own bug.
 TROUBLES: Final = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError)
-# The interaction's token is void: nothing can be said through it any more.
+# The interaction's token is void: no answer can go through it.
 VOID_TOKEN_CODES: Final = frozenset({10015, 10062, 40060, 50027})
 RETRY_S: Final = 5.0
 
 
 class Remedy(Enum):
-    """What to do about a message that was not accepted."""
+    """The next thing to do about a message that was not accepted."""
 
-    CARD_GONE = auto()  # somebody deleted it: post nothing in its place
+    MESSAGE_GONE = auto()  # somebody deleted it: post nothing in its place
     SMALLER = auto()  # send a smaller file
     WITHOUT_PROMPT = auto()  # AutoMod dislikes a word: leave the prompt out
     OTHER_WAY = auto()  # it cannot be done here: try the next way to reach the person
@@ -30,7 +30,7 @@ class Remedy(Enum):
 
 _REMEDIES: Final = {
     10003: Remedy.OTHER_WAY,  # unknown channel: the picture is still wanted
-    10008: Remedy.CARD_GONE,  # unknown message
+    10008: Remedy.MESSAGE_GONE,  # unknown message
     30046: Remedy.OTHER_WAY,  # too many edits of messages older than an hour
     40005: Remedy.SMALLER,  # request entity too large
     50001: Remedy.OTHER_WAY,  # missing access
@@ -44,7 +44,7 @@ _REMEDIES: Final = {
 def remedy(error: Exception) -> Remedy:
     """Choose what to do about one of `TROUBLES`.
 
-    A refusal that is not in the table leads to the next way: better told elsewhere than tried for ever.
+    A refusal that is not in the table leads to the next way, so that nothing is tried for ever.
     """
     if not isinstance(error, discord.HTTPException):
         return Remedy.LATER
@@ -58,5 +58,5 @@ def remedy(error: Exception) -> Remedy:
 
 
 def wait_s(error: Exception) -> float:
-    """Seconds to wait before the next try, as Discord asks or by our own measure."""
+    """Return the seconds before the next try: as Discord asks, else RETRY_S."""
     return error.retry_after if isinstance(error, discord.RateLimited) else RETRY_S

@@ -1,7 +1,7 @@
-"""What only one person sees: private answers, refusals, errors with an id, results that found no other way.
+"""Private answers: refusals, errors with an id, results that could not be delivered.
 
-Every command and button answers through here, so that nobody answers twice or not at all. Sentences are
-`bot/wording`; what everybody sees is `embeds.py`.
+Every command and button answers through here, so that each interaction gets exactly one first answer. Sentences are
+`bot/presentation`; what everybody sees is `embeds.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import discord
@@ -29,24 +30,28 @@ from pipeline.errors import InvalidSpec
 
 log = logging.getLogger(__name__)
 
-MAX_NOTES: Final = 15  # of one message; the others wait for the next command
+MAX_NOTES: Final = 15  # per message; the rest waits for the next command
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
+
+May = Callable[[discord.Interaction, Job], bool]  # whether somebody may act on a job that is not theirs
 
 
 class OptionsOutdated(app_commands.AppCommandError):
-    """A command was used with options that it has not, or with values of another type."""
+    """A command or button of another release: unknown, with unknown options, or with values of another type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InteractionContext:
-    """What every command and button needs."""
+    """The parts that every command and button needs."""
 
     service: Service
     access: AccessPolicy
-    answering: set[asyncio.Task[Any]] = field(default_factory=set)  # those who were shown "thinking…" wait for them
+    answering: set[asyncio.Task[Any]] = field(
+        default_factory=set
+    )  # tasks that have shown "thinking…" and owe an answer
 
     async def finish_answers(self) -> None:
-        """Wait until everybody who was shown "thinking…" has an answer; who asks meanwhile is not waited for."""
+        """Wait until everybody who was shown "thinking…" by now has an answer."""
         if self.answering:
             await asyncio.wait(set(self.answering))
 
@@ -56,22 +61,22 @@ class _HasContext(Protocol):
 
 
 def context_of(interaction: discord.Interaction) -> InteractionContext:
-    """The context of the client that received the interaction, for buttons, which Discord's library creates."""
+    """Return the context of the client that received the interaction; for buttons, which the library creates."""
     return cast("_HasContext", interaction.client).context
 
 
 def person(interaction: discord.Interaction) -> UserKey:
-    """Who did this."""
+    """Return the person behind an interaction."""
     return UserKey(frontend=FRONTEND, id=str(interaction.user.id))
 
 
 def reader(interaction: discord.Interaction) -> Wording:
-    """The wording for the person who did this."""
+    """Return the wording for the person behind an interaction."""
     return wording_for(interaction.locale.value)
 
 
 async def think(interaction: discord.Interaction) -> None:
-    """Show "thinking…" to one person, as the first await of a command; the next `say` replaces it."""
+    """Show "thinking…" to one person; the first await of a command. The next `say` replaces it."""
     promise_answer(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     interaction.extras[_THINKING] = True
@@ -113,7 +118,7 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
         else:
             yield (await interaction.original_response()).id
     except Exception:
-        # The next answer through a deferred interaction would replace the placeholder, for everybody to see.
+        # Otherwise the next answer of the interaction would replace the placeholder, visible to everybody.
         with contextlib.suppress(*TROUBLES):
             await interaction.delete_original_response()
         raise
@@ -141,7 +146,7 @@ async def explain(interaction: discord.Interaction, error: Exception) -> None:
             | app_commands.TransformerError()
         ):
             # The error itself quotes what was typed.
-            log.warning("%s that Discord still has is not ours any more: %s", _name(interaction), type(error).__name__)
+            log.warning("%s is of another release: %s", _name(interaction), type(error).__name__)
             text = wording.say("command-outdated")
         case discord.HTTPException(code=code) if code in VOID_TOKEN_CODES:
             log.warning("an interaction of %s could not be answered: %s", interaction.user.id, error)
@@ -156,8 +161,17 @@ async def explain(interaction: discord.Interaction, error: Exception) -> None:
         log.warning("%s could not be told %r: %s", interaction.user.id, type(error).__name__, trouble)
 
 
+async def attempt(interaction: discord.Interaction, work: Awaitable[None]) -> None:
+    """Run what a button is for; explain a failure privately, then tell undelivered results."""
+    try:
+        await work
+    except Exception as error:  # discord.py would log it and leave the person without an answer
+        await explain(interaction, error)
+    await tell_notes(interaction, context_of(interaction).service)
+
+
 async def tell_notes(interaction: discord.Interaction, service: Service) -> None:
-    """Tell results that could not be delivered; only those that were really said are not told again."""
+    """Tell results that could not be delivered; those that were really said are not told again."""
     try:
         if not (jobs := await service.undelivered(person(interaction))):
             return
@@ -175,21 +189,21 @@ async def tell_notes(interaction: discord.Interaction, service: Service) -> None
         log.warning("notes of %s could not be told: %s", interaction.user.id, trouble)
 
 
-async def cancel(interaction: discord.Interaction, service: Service, job_id: int) -> None:
-    """Cancel one's own job, or anybody's where one is a moderator, and say what came of it.
+async def cancel(interaction: discord.Interaction, job_id: int, may: May = is_moderator) -> None:
+    """Cancel one's own job, or one that `may` allows, and say what came of it.
 
     Raises:
         JobNotFound, NotYourJob, JobAlreadyFinished
     """
     await think(interaction)
-    job = await service.job(job_id)
-    job = await service.cancel(job_id, by=person(interaction), is_moderator=is_moderator(interaction, job))
+    service = context_of(interaction).service
+    job = await service.cancel(job_id, by=person(interaction), may=partial(may, interaction))
     key = "cancel-done" if job.status is JobStatus.CANCELLED else "cancel-stopping"  # within one step
     await say(interaction, reader(interaction).say(key, job_id=job.id))
 
 
 def promise_answer(interaction: discord.Interaction) -> None:
-    """Let the process not end before the task that answers does: "thinking…" would stay for a quarter of an hour."""
+    """Keep the process alive until this task has answered; else "thinking…" would stay for 15 minutes."""
     task = asyncio.current_task()
     assert task is not None, "discord.py runs every command and button in a task of its own"
     answering = context_of(interaction).answering

@@ -1,4 +1,4 @@
-"""Where a job's card stands on Discord: what `ReplyTo.address` holds, and how old the card is. Pure.
+"""Where a job's message stands on Discord: what `ReplyTo.address` holds, and how old the message is. Pure.
 
 No secrets in it: it is stored with the job. Writing there is `frontend.py`; who may act on a job because of
 where it stands is `permissions.py`.
@@ -13,12 +13,12 @@ from typing import Final
 
 import discord
 
-from bot.delivery.results import DeliveryImpossible
+from bot.delivery.frontend import DeliveryImpossible
 from bot.jobs import Job, ReplyTo
 
 FRONTEND: Final = "discord"
 # Discord limits edits of messages older than an hour (code 30046): leave those edits to results.
-OLD_CARD_S: Final = 3600.0
+OLD_MESSAGE_S: Final = 3600.0
 MAX_ID: Final = 2**63
 
 
@@ -67,7 +67,7 @@ class Address:
         if self.message_id is None:
             return False
         age = discord.utils.utcnow() - discord.utils.snowflake_time(self.message_id)
-        return age.total_seconds() > OLD_CARD_S
+        return age.total_seconds() > OLD_MESSAGE_S
 
 
 def is_of_server(job: Job, guild_id: int | None) -> bool:

@@ -1,6 +1,6 @@
 """Who may use the bot where, answered from memory, so that it can be asked before the first await.
 
-What depends on counts and history (queue, quota) is `Service.submit`'s business.
+What depends on counts and history (queue, quota) is up to `Service.submit`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bot.errors import Refusal
 from bot.frontends.discord_app.message_ref import Address, is_of_server
 from bot.jobs import Job
 
-# Flag of discord.py → key of its name in bot/wording.
+# Flag of discord.py → key of its name in `bot/presentation/wording`.
 PERMISSION_KEYS: Final = {
     "view_channel": "permission-view-channel",
     "send_messages": "permission-send-messages",
@@ -49,7 +49,7 @@ class ManagersOnly(Refusal):
 
 
 class ServerNotListed(Refusal):
-    """What concerns every server may only be done from those that the operator listed."""
+    """Only servers that the operator listed may do what concerns every server."""
 
     def __init__(self, guild_id: int | None) -> None:
         super().__init__(f"server {guild_id}")
@@ -69,7 +69,7 @@ class AccessPolicy:
             raise ServerNotAllowed
 
     def check_channel(self, interaction: discord.Interaction) -> None:
-        """Whether the bot may post a picture here: a thread is allowed where its channel is.
+        """Check that the bot may post a picture here; a thread is allowed if its channel is.
 
         Raises:
             ChannelNotAllowed, PermissionsMissing
@@ -91,7 +91,7 @@ class AccessPolicy:
             raise ManagersOnly
 
     def check_operator(self, interaction: discord.Interaction) -> None:
-        """Whether the person may stop the whole machine, for every server that it serves.
+        """Check that the person may pause the queue, which concerns every server.
 
         Raises:
             ManagersOnly
@@ -105,7 +105,7 @@ class AccessPolicy:
 def is_moderator(interaction: discord.Interaction, job: Job) -> bool:
     """Whether the person may cancel this job of anybody.
 
-    That needs “Manage Server” on the job's own server, or “Manage Messages” in the channel where the card stands:
+    That needs “Manage Server” on the job's own server, or “Manage Messages” in the channel where the message stands:
     Discord tells the permissions of the channel where the person acts, so it has to be the same one.
     """
     if not is_of_server(job, interaction.guild_id):

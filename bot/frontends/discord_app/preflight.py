@@ -1,4 +1,4 @@
-"""What the bot needs on a server, the link that grants it, and whether it has it.
+"""The permissions that the bot needs, the link that grants them, and what `check` reports about token and servers.
 
 Used by `imagine-bot invite` and `imagine-bot check`: a few REST calls with the bot's token, no gateway, so
 it may run beside a running bot. Knows no jobs.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,9 +17,11 @@ import aiohttp
 import discord
 from pydantic import SecretStr
 
-from bot.config import DiscordConfig, proxy_of
-from bot.errors import FrontendUnavailable, FrontendUnreachable
+from bot.config import TOKEN_ENV, DiscordConfig, load_token, looks_like_token, proxy_of, without_credentials
+from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable
+from bot.findings import Finding, note, ok, problem
 from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.logs import redact
 
 SCOPES: Final = ("bot", "applications.commands")
 NEEDED: Final = discord.Permissions(
@@ -67,7 +70,7 @@ class GuildRights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What Discord said."""
+    """What Discord answered."""
 
     bot_name: str
     application_id: int
@@ -76,18 +79,96 @@ class Probe:
 
 
 def application_id(token: SecretStr) -> int | None:
-    """The id that the first part of a bot token holds in base64; None if it holds none."""
+    """Return the application id from the first part of a bot token (base64); None if there is none."""
     first = token.get_secret_value().partition(".")[0]
     try:
         text = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)).decode("ascii")
-    except ValueError:  # of base64 and of ASCII alike
+    except ValueError:  # raised by base64 and by ASCII alike
         return None
     return int(text) if text.isdecimal() else None
 
 
 def invite_url(application: int) -> str:
-    """The link with which a server's administrator adds the bot: these scopes and permissions, no others."""
+    """Return the link with which a server's administrator adds the bot, with exactly these scopes and permissions."""
     return discord.utils.oauth_url(application, permissions=NEEDED, scopes=SCOPES)
+
+
+def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]:
+    """Check that there is a token, that it looks like one, and that only its owner can read it."""
+    way_out = (
+        "create an application and a bot on https://discord.com/developers/applications, then set "
+        f"{TOKEN_ENV}, or write the token into a file and name it in [discord] token_file"
+    )
+    try:
+        token = load_token(config)
+    except ConfigError as error:
+        return None, [problem("token", "; ".join(error.problems), error.way_out)]
+    if token is None:
+        return None, [note("token", "none: the local page runs alone; to add Discord", way_out)]
+    redact(token)
+    if not looks_like_token(token):
+        text = f"has {len(token.get_secret_value())} characters and does not look like a bot token"
+        return token, [problem("token", text, "copy the token of the Bot page again, not the secret or the id")]
+    file = None if os.environ.get(TOKEN_ENV, "").strip() else config.token_file
+    if file is not None and os.name == "posix" and file.expanduser().stat().st_mode & 0o077:
+        return token, [note("token", f"others may read {file}", f"chmod 600 {file}")]
+    return token, [ok("token", f"from {file or TOKEN_ENV}")]
+
+
+async def preflight(config: DiscordConfig, token: SecretStr) -> list[Finding]:
+    """Check that Discord accepts the token and that the bot can work in every allowed channel. Takes seconds."""
+    try:
+        seen = await probe(config, token)
+    except FrontendUnreachable as error:
+        way_out = "look at this machine's network; https://discordstatus.com tells of outages of Discord itself"
+        return [problem("discord", error.reason, way_out)]
+    except FrontendUnavailable as error:
+        return [problem("discord", error.reason, "reset the token on the Bot page and set the new one")]
+    proxy = proxy_of(config)
+    through = f", through {without_credentials(proxy)}" if proxy else ""
+    findings = [ok("discord", f"logged in as {seen.bot_name}{through}")]
+    if seen.interactions_url:
+        way_out = "empty Interactions Endpoint URL on the application's General Information page"
+        findings.append(problem("discord", f"commands are sent to {seen.interactions_url}, not to the bot", way_out))
+    link = invite_url(seen.application_id)
+    if not seen.guilds:
+        findings.append(problem("server", "the bot is on no server", f"open {link}"))
+    allowed = set(config.allowed_channels)
+    for guild in seen.guilds:
+        if guild.name is None:
+            findings.append(problem("server", f"{guild.id}: the bot is not on it", f"open {link}"))
+        else:
+            findings += _check_channels(guild, allowed)
+            if guild.missing_commands:
+                text = (
+                    f"Discord does not offer {', '.join(f'/{name}' for name in guild.missing_commands)} on {guild.name}"
+                )
+                findings.append(note("commands", text, "they are registered when the bot starts: start it again"))
+    known = {channel.id for guild in seen.guilds for channel in guild.channels}
+    for channel_id in sorted(allowed - known):
+        way_out = "correct [discord] allowed_channels (a thread counts as its channel), or let the bot see it"
+        findings.append(problem("channel", f"{channel_id} is on none of the bot's servers", way_out))
+    return findings
+
+
+def _check_channels(guild: GuildRights, allowed: set[int]) -> list[Finding]:
+    """Check the channels of a server: all on the allow list must work; without a list, one is enough."""
+    listed = [channel for channel in guild.channels if not allowed or channel.id in allowed]
+    findings = []
+    for channel in listed:
+        if channel.missing:
+            text = f"#{channel.name} on {guild.name} lacks {', '.join(channel.missing)}"
+            way_out = "channel settings → Permissions: allow these for the bot"
+            make = problem if allowed else note
+            findings.append(make("channel", text, way_out))
+    usable = [channel for channel in listed if not channel.missing]
+    if usable:
+        names = ", ".join(f"#{channel.name}" for channel in usable)
+        findings.insert(0, ok("server", f"{guild.name}: {names}"))
+    elif not allowed:
+        way_out = "invite the bot again with the link of `imagine-bot invite`"
+        findings.insert(0, problem("server", f"{guild.name}: the bot can work in no channel", way_out))
+    return findings
 
 
 async def probe(config: DiscordConfig, token: SecretStr) -> Probe:

@@ -1,7 +1,7 @@
 """Command names, descriptions and choices in the languages of Discord's clients.
 
-`text(key)` marks a string of a command; `WordingTranslator` is asked for it when commands are registered.
-Sentences are `bot/wording`.
+`text(key)` marks a string of a command; discord.py asks `WordingTranslator` for its translations when commands are
+registered. The sentences themselves are in `bot/presentation/wording`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from bot.presentation.wording import wording_for
 
 
 def text(key: str) -> app_commands.locale_str:
-    """A text of a command: English, with the key under which other languages have it."""
+    """Mark a text of a command: English, with the key of its translations."""
     return app_commands.locale_str(wording_for("en").say(key), key=key)
 
 
 class WordingTranslator(app_commands.Translator):
-    """Looks texts up in `bot/wording`."""
+    """Looks texts up in `bot/presentation/wording`."""
 
     async def translate(
         self,
@@ -26,7 +26,7 @@ class WordingTranslator(app_commands.Translator):
         locale: discord.Locale,
         context: app_commands.TranslationContextTypes,
     ) -> str | None:
-        """The text in `locale`; None where English serves."""
+        """Return the text in `locale`; None if it is the English one."""
         key = string.extras.get("key")
         if key is None:
             return None

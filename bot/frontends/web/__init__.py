@@ -5,10 +5,11 @@ connections.py  how many connections there may be, and which gives way
 protocol.py     one connection: strict about heads, and about time
 security/       what every request has to pass before Gradio or our routes see it
 gradio_page.py  the Gradio part: the form, what its buttons do, and `draw` for scripts. Imported late: it takes seconds
+browser_locale.py  which kind of Chinese a browser reads, said to Gradio
 page.js         the living part: asks for the state, shows jobs, picture and gallery; page.css how it looks
 routes.py       what page.js asks for, and the pictures; no Gradio in it
-handlers.py     what a person at the page may do, in terms of `bot/requests/service.py`
-fragments.py    Job → HTML, in the reader's language. Pure.
+handlers.py     everything that a person may do at the page, in terms of `bot/requests`
+fragments.py    JobView → HTML, in the reader's language. Pure.
 identity.py     who is asking: a cookie, else an address. Pure.
 uploads.py      what people upload to start a picture from
 frontend.py     the Frontend for the page, which looks by itself

@@ -1,6 +1,6 @@
-"""Job → HTML: a waiting or running job, a failure, a picture, in one language. Pure: no I/O.
+"""JobView → HTML: a waiting or running job, a failure, a picture, in one language. Pure: no I/O.
 
-Everything that a person typed is escaped here. What buttons do is `page.js`; sentences are `bot/wording`.
+Everything that a person typed is escaped here. What is said is `bot/presentation`; what buttons do is `page.js`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
 from html import escape
 from typing import Final
 
@@ -17,73 +17,83 @@ from PIL import Image
 
 from bot.frontends.web.identity import FRONTEND
 from bot.jobs import Job, JobStatus, QueueStatus, UserKey
+from bot.presentation.job_view import Action, JobView, Phrase, Voice, eta
 from bot.presentation.wording import Wording
-from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Preview, Progress, Stage
 
-SOON_S: Final = 2  # nearer finish times would be over before they are read
+SOON_S: Final = 2  # an open page looks every second
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 QUEUE_LINES: Final = 20
 NAME_CHARS: Final = 48  # of the prompt in a file name
+# On the page the person is the reader and is not named.
+OWN_SENTENCES: Final = {
+    "card-waiting": "console-waiting",
+    "card-running": "console-running",
+    "card-loading": "console-loading",
+    "card-encoding": "console-encoding",
+    "card-decoding": "console-decoding",
+    "card-stopping": "console-stopping",
+    "card-resumed": "console-resumed",
+}
+# The registry: a button is one entry here, one sentence per language, and what `page.js` does with it.
+BUTTONS: Final = {
+    Action.CANCEL: "button-cancel",
+    Action.REUSE: "console-reuse",
+    Action.VARY: "console-vary",
+    Action.DISMISS: "console-ok",
+}
 
 
-def job_card(job: Job, standing: QueueStatus, wording: Wording, *, now: float, unread: Unread = NOTHING) -> str:
-    """A job that waits or is being drawn: where it stands, when it will be ready, how to stop it."""
-    lines = [_headline(job, standing, wording)]
-    if (finish := _finish(standing, wording, now=now)) and not job.is_cancel_requested:
-        lines.append(finish)
-    notes = []
-    if standing.pause is not None:
-        notes.append(wording.pause(standing.pause))
-    if job.interruptions:
-        notes.append(wording.say("console-resumed"))
-    if text := wording.unread(unread):
-        notes.append(text)
-    button = "" if job.is_cancel_requested else _button("cancel", job, wording.say("button-cancel"))
+def voice_of(wording: Wording, *, now: float) -> Voice:
+    """Return the voice of the page, which is redrawn every second and writes moments as distances."""
+    return Voice(wording=wording, write_moment=partial(soon, wording=wording, now=now), own=OWN_SENTENCES)
+
+
+def unfinished(view: JobView, voice: Voice) -> str:
+    """Lay out a job that waits or runs: its place, its finish time, a button to stop it."""
+    job = view.job
+    lines = [voice.say(view.headline), *([voice.say(view.eta)] if view.eta is not None else [])]
     return (
         f'<article class="card" data-key="{job.id}" data-status="{job.status}">'
-        f'<div class="row"><strong>{escape(" · ".join(lines))}</strong>{button}</div>{_bar(job, standing.progress)}'
-        f"{_look(standing.progress)}"
-        f"{''.join(f'<p class=note>{escape(note)}</p>' for note in notes)}{_about(job, wording)}</article>"
+        f'<div class="row"><strong>{escape(" · ".join(lines))}</strong>{_buttons(view, voice)}</div>'
+        f"{_bar(job, view.progress)}{_preview(view.progress)}"
+        f"{_notes(view.notes, voice)}{_about(view, voice)}</article>"
     )
 
 
-def failure_card(job: Job, wording: Wording) -> str:
-    """A job that failed, until its person has read so."""
-    assert job.failure_code is not None, "only failed jobs have this card"
-    reason = wording.failure(job.failure_code)
-    buttons = _button("reuse", job, wording.say("console-reuse")) + _button("dismiss", job, wording.say("console-ok"))
+def failure(view: JobView, voice: Voice) -> str:
+    """Lay out a failed job, shown until its person dismisses it."""
+    assert view.reason is not None, "only failed jobs are shown so"
     return (
-        f'<article class="card failed" data-key="failed-{job.id}" data-status="failed">'
-        f'<div class="row"><strong>{escape(reason)}</strong></div>{_about(job, wording)}'
-        f'<div class="buttons">{buttons}</div></article>'
+        f'<article class="card failed" data-key="failed-{view.job.id}" data-status="failed">'
+        f'<div class="row"><strong>{escape(voice.say(view.reason))}</strong></div>{_about(view, voice)}'
+        f'<div class="buttons">{_buttons(view, voice)}</div></article>'
     )
 
 
-def picture_card(job: Job, address: str | None, wording: Wording, *, unread: Unread = NOTHING) -> str:
-    """A finished picture in full, with what can be done with it; `address` is None if its file is gone."""
+def picture(view: JobView, address: str | None, voice: Voice) -> str:
+    """Lay out a finished picture in full, with its buttons; `address` is None if its file is gone."""
+    job, wording = view.job, voice.wording
     if address is None:
-        picture = f"<p class=note>{escape(wording.say('history-file-gone', job_id=job.id))}</p>"
+        image = f"<p class=note>{escape(wording.say('history-file-gone', job_id=job.id))}</p>"
         download = ""
     else:
-        picture = (
+        image = (
             f'<a href="{escape(address)}" target="_blank" rel="noopener"><img src="{escape(address)}" '
             f'width="{job.spec.width}" height="{job.spec.height}" alt="{escape(wording.prompt(job))}"></a>'
         )
         text = escape(wording.say("console-download"))
         download = f'<a class="button" href="{escape(address)}" download="{escape(file_name(job))}">{text}</a>'
-    note = f"<p class=note>{escape(text)}</p>" if (text := wording.unread(unread)) else ""
-    buttons = _button("reuse", job, wording.say("console-reuse")) + _button("vary", job, wording.say("console-vary"))
     return (
         f'<article class="picture" data-key="picture-{job.id}" data-id="{job.id}" data-seed="{job.spec.seed}">'
-        f'{picture}<div class="buttons">{download}{buttons}</div>'
-        f"{note}{_about(job, wording, seconds=job.ran_s)}</article>"
+        f'{image}<div class="buttons">{download}{_buttons(view, voice)}</div>'
+        f"{_notes(view.notes, voice)}{_about(view, voice, seconds=job.ran_s)}</article>"
     )
 
 
 def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
-    """A picture in the gallery; pressing it shows it in full."""
+    """Lay out a picture in the gallery; pressing it shows it in full."""
     name = wording.say("console-show", prompt=wording.prompt(job))
     inside = f'<img src="{escape(address)}" alt="" loading="lazy">' if address else f"<span>#{job.id}</span>"
     return (
@@ -93,16 +103,17 @@ def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
 
 
 def queue_list(
-    unfinished: Sequence[tuple[Job, QueueStatus]], names: dict[int, str], me: UserKey, wording: Wording, *, now: float
+    unfinished: Sequence[tuple[Job, QueueStatus]], names: dict[int, str], me: UserKey, voice: Voice, *, now: float
 ) -> str:
-    """Who is being drawn and who waits, by job; prompts of others are nobody's business."""
+    """Lay out the queue: who is being drawn and who waits, without prompts."""
+    wording = voice.wording
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
     title = wording.say("queue-title", running=running, waiting=len(unfinished) - running)
     items = []
     for job, standing in unfinished[:QUEUE_LINES]:
         who = wording.say("console-you") if job.user == me else names.get(job.id) or _stranger(job, wording)
         place = "🎨" if job.status is JobStatus.RUNNING else f"{standing.position}."
-        when = _finish(standing, wording, now=now) or wording.say("queue-unknown-finish")
+        when = voice.say(eta(standing, now=now, soon_s=SOON_S) or Phrase("queue-unknown-finish"))
         items.append(f"<li>{escape(f'{place} {who} · {when}')}</li>")
     if len(unfinished) > QUEUE_LINES:
         items.append(f"<li>{escape(wording.say('queue-more', count=len(unfinished) - QUEUE_LINES))}</li>")
@@ -111,7 +122,7 @@ def queue_list(
 
 
 def soon(moment: int, wording: Wording, *, now: float) -> str:
-    """A moment to come, as a distance: "in 5 minutes"."""
+    """Write a future moment as a distance: "in 5 minutes"."""
     left_s = max(1, round(moment - now))
     if left_s < 2 * MINUTE_S:
         return wording.say("console-in-seconds", count=left_s)
@@ -121,34 +132,9 @@ def soon(moment: int, wording: Wording, *, now: float) -> str:
 
 
 def file_name(job: Job) -> str:
-    """What a downloaded picture is called."""
+    """Return the file name of a downloaded picture."""
     words = "-".join(re.findall(r"\w+", job.spec.prompt.lower()))[:NAME_CHARS].rstrip("-_") or "picture"
     return f"{words}-{job.spec.seed}.png"
-
-
-def _headline(job: Job, standing: QueueStatus, wording: Wording) -> str:
-    if job.is_cancel_requested:
-        return wording.say("console-stopping")
-    if job.status is not JobStatus.RUNNING:
-        return wording.say("console-waiting", position=standing.position or 1)
-    match standing.progress:
-        case Progress(stage=Stage.DENOISING, step=step, steps=steps):
-            return wording.say("console-running", step=step, steps=steps)
-        case Progress(stage=Stage.ENCODING):
-            return wording.say("console-encoding")
-        case Progress(stage=Stage.DECODING):
-            return wording.say("console-decoding")
-        case _:
-            return wording.say("console-loading")
-
-
-def _finish(standing: QueueStatus, wording: Wording, *, now: float) -> str | None:
-    if standing.finish_at is None:
-        return None
-    if standing.finish_at - now < SOON_S:
-        return wording.say("card-finish-soon")
-    key = "card-finish-rough" if standing.is_rough else "card-finish"
-    return wording.say(key, when=soon(standing.finish_at, wording, now=now))
 
 
 def _bar(job: Job, progress: Progress | None) -> str:
@@ -159,7 +145,7 @@ def _bar(job: Job, progress: Progress | None) -> str:
     return f'<progress max="{max(progress.steps, 1)}" value="{progress.step}"></progress>'
 
 
-def _look(progress: Progress | None) -> str:
+def _preview(progress: Progress | None) -> str:
     if progress is None or progress.preview is None:
         return ""
     return f'<img class="preview" src="{_data_address(progress.preview)}" alt="">'
@@ -167,15 +153,15 @@ def _look(progress: Progress | None) -> str:
 
 @lru_cache(maxsize=8)
 def _data_address(preview: Preview) -> str:
-    """The preview inside the page itself: it is gone in a second, and a few kilobytes."""
+    """Return the preview as a data URL, because it is small and replaced within a second."""
     buffer = io.BytesIO()
     Image.frombytes("RGB", (preview.width, preview.height), preview.pixels).save(buffer, format="WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _about(job: Job, wording: Wording, *, seconds: float | None = None) -> str:
-    spec = job.spec
-    settings = wording.settings(job)
+def _about(view: JobView, voice: Voice, *, seconds: float | None = None) -> str:
+    job, spec, wording = view.job, view.job.spec, voice.wording
+    settings = voice.say(view.settings)
     if spec.source:
         settings = wording.say("console-from-picture", settings=settings, strength=f"{spec.strength:g}")
     if seconds is not None and seconds >= 0.1:
@@ -187,5 +173,13 @@ def _stranger(job: Job, wording: Wording) -> str:
     return wording.say("console-somebody" if job.user.frontend == FRONTEND else "console-elsewhere")
 
 
-def _button(action: str, job: Job, text: str) -> str:
-    return f'<button class="button" data-do="{action}" data-id="{job.id}">{escape(text)}</button>'
+def _notes(notes: Iterable[Phrase], voice: Voice) -> str:
+    return "".join(f"<p class=note>{escape(voice.say(note))}</p>" for note in notes)
+
+
+def _buttons(view: JobView, voice: Voice) -> str:
+    offered = [(action, BUTTONS[action]) for action in view.actions if action in BUTTONS]
+    return "".join(
+        f'<button class="button" data-do="{action}" data-id="{view.job.id}">{escape(voice.wording.say(key))}</button>'
+        for action, key in offered
+    )

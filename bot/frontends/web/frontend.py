@@ -1,7 +1,7 @@
-"""The Frontend for the page. Pages look by themselves, so there is nothing to carry to them.
+"""The `Frontend` of the page. Open pages poll, so nothing is sent to them.
 
-What `bot/delivery` does for Discord by sending, the job table does for the page: whoever opens it, now or after a
-restart, sees the queue, the gallery and what went wrong.
+The job table takes the place of delivery: whoever opens the page, now or after a restart, sees the queue, the gallery
+and the failures.
 """
 
 from __future__ import annotations

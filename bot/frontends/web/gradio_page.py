@@ -1,7 +1,8 @@
 """The Gradio part: the form, what its buttons do, and `draw` for scripts.
 
 Importing this imports Gradio, which takes seconds: `server.py` does it in its own thread. The living part of the
-page is `page.js`; what a button means is `handlers.py`. Sentences are `bot/wording`, chosen by the browser.
+page is `page.js`; what a button means is `handlers.py`. Sentences are in
+`bot/presentation/wording`; the browser chooses the language.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from bot.errors import BotError
+from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.fragments import file_name
-from bot.frontends.web.handlers import MAX_COUNT, MAX_NAME_CHARS, PageHandlers
+from bot.frontends.web.handlers import MAX_NAME_CHARS, PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
-from bot.frontends.web.uploads import BadUpload, Uploads
+from bot.frontends.web.security.refused import RequestRefused
+from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, wording_for
+from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
@@ -62,8 +66,6 @@ FORM_KEYS: Final = (
     "console-name",
     "console-name-hint",
 )
-# Every kind of Chinese that browsers name gets ours, as in `wording_for`.
-LOCALES: Final = {"en": LANGUAGES[0], **dict.fromkeys(("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans"), LANGUAGES[1])}
 
 
 def mount(
@@ -95,24 +97,25 @@ def mount(
         css_paths=[HERE / "page.css"],
         i18n=gr.I18n(
             **{
-                locale: {key: wording_for(name).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
-                for locale, name in LOCALES.items()
+                language: {key: wording_for(language).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
+                for language in LANGUAGES  # a browser with another locale: see `browser_locale.py`
             }
         ),
     )
+    app.add_middleware(BrowserLocale)
     return events
 
 
 class _Discreet(gr.Blocks):
-    """Takes values as `bodies.py` has checked them, and keeps to itself what goes wrong.
+    """Takes values as `bodies.py` has checked them, and prints no errors.
 
-    Gradio would look for files in them, which it copies or fetches, and would print what does not fit, prompts too.
+    Gradio itself would copy or fetch files named in the values, and print values that do not fit, prompts included.
     """
 
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
     ) -> list[Any]:
-        """Turn what came over HTTP into the arguments of a function.
+        """Turn the values of an HTTP request into the arguments of a function.
 
         Raises:
             gr.Error: there are too few values or too many; told to the caller alone.
@@ -125,7 +128,7 @@ class _Discreet(gr.Blocks):
     async def postprocess_data(
         self, block_fn: BlockFunction, predictions: Any, state: SessionState | None
     ) -> list[Any]:
-        """Turn what a function returned into what is sent.
+        """Turn the return value of a function into the answer.
 
         A file that `draw` returns stays as it is: Gradio would put its whole address in place of its path, which
         gradio_client then asks for behind `file=`, and of `http://` in a path some proxies make `http:/`.
@@ -197,7 +200,7 @@ def _blocks(
                     visible=len(cards) > 1,
                     elem_id="model",
                 )
-                count = gr.Slider(1, MAX_COUNT, 1, step=1, label=say("console-count"), elem_id="count")
+                count = gr.Slider(1, MAX_BATCH, 1, step=1, label=say("console-count"), elem_id="count")
                 with gr.Accordion(say("console-more"), open=False, elem_id="more"):
                     source = gr.Image(
                         type="filepath", sources=["upload", "clipboard"], label=say("console-source"),
@@ -254,15 +257,15 @@ def _blocks(
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
             asker = _asker(request, secret)
             try:
-                job = await ask(handlers.own(asker, event.job_id))
-                options = handlers.options(job)
+                again = await ask(handlers.reuse(asker, event.job_id))
                 root_path = str(_http(request).scope["root_path"])
-                start = await _offer(await ask(handlers.source(job)), asker, uploads, root_path=root_path)
+                start = await _offer(again.init_image, asker, uploads, root_path=root_path)
             except BotError:
                 return [gr.skip()] * 7
+            options = again.options
             strength = options.strength or gr.skip()
             model = options.model or card.name
-            return [options.prompt, job.spec.seed, job.spec.steps, options.aspect, model, start, strength]
+            return [options.prompt, options.seed, options.steps, options.aspect, model, start, strength]
 
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model]
         button.click(draw_from_form, inputs, said, **quiet)
@@ -328,12 +331,12 @@ def _said(text: str, *, is_refusal: bool = False) -> str:
 
 
 async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:
-    """Put a picture of our own where an upload of the browser would lie, and say so as if it had uploaded it."""
+    """Store one of our pictures like an upload of the browser, and return what the form expects of an upload."""
     if picture is None:
         return None
     try:
         name = await uploads.put(asker, picture)
-    except BadUpload:
+    except RequestRefused:
         return None
     return {
         "path": name,
@@ -344,7 +347,7 @@ async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, roo
 
 
 def _whole(field: str, value: object) -> int | None:
-    """A whole number, which JSON may bring as 7.0; None for an emptied field.
+    """Read a whole number, which JSON may write as 7.0; None for an emptied field.
 
     Raises:
         InvalidSpec

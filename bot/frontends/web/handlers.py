@@ -1,6 +1,7 @@
-"""What a person at the page may do: draw, cancel, look, draw again. Knows no Gradio and no HTTP.
+"""Everything that a person may do at the page: draw, cancel, look, draw again. Knows no Gradio and no HTTP.
 
-Runs on the loop of the service. Every method takes the visitor and touches that person's jobs only.
+Runs on the loop of the service. Every method takes the visitor and touches that person's jobs only. What can be made
+of a job is `bot/requests`; what is said about it is `bot/presentation`, as HTML `fragments.py`.
 """
 
 from __future__ import annotations
@@ -11,26 +12,30 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
-from bot.errors import JobNotFound, JobUnreadable, Refusal, StoreUnavailable
+from bot.errors import JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor, keyed_hash
-from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request
-from bot.presentation.wording import Wording, wording_for
+from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
+from bot.presentation.job_view import ended_view, unfinished_view
+from bot.presentation.wording import wording_for
+from bot.requests import derive
+from bot.requests.batch import MAX_BATCH, Asker, Batch
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
 from pipeline.errors import InvalidSpec
-from pipeline.spec import MAX_SEED, RANDOM_SEED, Aspect, ImageOptions
+from pipeline.spec import ImageOptions
 
 log = logging.getLogger(__name__)
 
 GALLERY_PAGE: Final = 24
-MAX_COUNT: Final = 4
 MAX_NAME_CHARS: Final = 30
 MAX_SEARCH_CHARS: Final = 100
 STANDINGS_AGE_S: Final = 0.4  # many pages ask at once; the queue need not be read for each
@@ -39,23 +44,42 @@ ADDRESS_RETRY_S: Final = 60
 
 
 class TooManyFromAddress(Refusal):
-    """Everybody at one network address together has as much as the operator allows."""
+    """The people at one network address together have reached the operator's limit."""
 
     def __init__(self, *, used: int, limit: int, retry_at: int) -> None:
         super().__init__(f"{used} of {limit} at one address")
         self.used, self.limit, self.retry_at = used, limit, retry_at
 
 
-class UploadGone(Refusal):
-    """The picture to start from was uploaded too long ago, or before a restart."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """What came of pressing the button: the jobs that were queued, and why there are not more."""
+    """The result of a press: the jobs that were queued, and why there are not more."""
 
     jobs: tuple[Job, ...]
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """The values that go back into the form, to draw one of this person's pictures again."""
+
+    options: ImageOptions
+    init_image: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """Facts that the page needs about itself.
+
+    secret: makes addresses of pictures that nobody can guess.
+    people_per_address: as much as so many people may have, everybody at one network address may have together.
+    root_path: below it the browser finds everything.
+    """
+
+    secret: str
+    people_per_address: int
+    release: str
+    root_path: str = ""
 
 
 class PageHandlers:
@@ -64,19 +88,13 @@ class PageHandlers:
     def __init__(
         self,
         service: Service,
+        settings: PageSettings,
         *,
-        secret: str,
-        people_per_address: int,
-        release: str,
-        root_path: str = "",
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
     ) -> None:
         self._service = service
-        self._secret = secret
-        self._people_per_address = people_per_address
-        self._release = release
-        self._root_path = root_path  # below which the browser finds everything
+        self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
         self._standings: list[tuple[Job, QueueStatus]] = []
@@ -100,27 +118,7 @@ class PageHandlers:
         Raises:
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
-        wording = wording_for(visitor.locale)
-        jobs: list[Job] = []
-        picture = None
-        for number in range(max(1, min(count, MAX_COUNT))):
-            request = _request(visitor, options, number, source=source, name=name)
-            try:
-                if source is not None and picture is None:  # takes a moment, in which others at the address may ask
-                    await self._check_address(visitor)
-                    picture = await self._service.unpack(request)
-                # Between looking at the bound of an address and putting the job nobody else there may do the same.
-                async with self._asking.setdefault(visitor.origin, asyncio.Lock()):
-                    await self._check_address(visitor)
-                    job, _ = await self._service.submit(request, picture=picture)
-            except (Refusal, StoreUnavailable) as error:
-                if not jobs:
-                    raise
-                queued = wording.say("console-queued", count=len(jobs))
-                return Drawn(jobs=tuple(jobs), text=f"{queued} {self.explain(error, visitor)}")
-            jobs.append(job)
-        self._standings_at = -math.inf
-        return Drawn(jobs=tuple(jobs), text=wording.say("console-queued", count=len(jobs)))
+        return await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
 
     async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
         """Queue as many pictures as there is room for with the settings of one's own picture, each with a new seed.
@@ -129,12 +127,28 @@ class PageHandlers:
             Refusal, InvalidSpec, StoreUnavailable
         """
         job = await self.own(visitor, job_id)
-        source = await self.source(job)
-        if job.spec.source and source is None:
-            raise UploadGone
         quota = await self._service.quota(visitor.user)
-        room = max(1, min(MAX_COUNT, quota.active_limit - quota.active))
-        return await self.draw(visitor, self.options(job), count=room, source=source, name=_name(job))
+        batch = derive.vary(job, self._service.models, count=min(MAX_BATCH, quota.room))
+        return await self._submit(visitor, batch, name=_name(job))
+
+    async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:
+        """Return the values that draw one's own picture again, seed included.
+
+        Raises:
+            JobNotFound, JobUnreadable
+        """
+        job = await self.own(visitor, job_id)
+        options = replace(derive.options_of(job, self._service.models), seed=job.spec.seed)
+        return Reuse(options=options, init_image=await self._service.init_image(job))
+
+    async def _submit(self, visitor: Visitor, batch: Batch, *, name: str) -> Drawn:
+        bound = partial(self._address_bound, visitor)
+        accepted = await self._service.submit_batch(batch, _asker(visitor, name), admission=bound)
+        self._standings_at = -math.inf
+        text = wording_for(visitor.locale).say("console-queued", count=len(accepted.jobs))
+        if accepted.refusal is not None:
+            text = f"{text} {self.explain(accepted.refusal, visitor)}"
+        return Drawn(jobs=accepted.jobs, text=text)
 
     async def cancel(self, visitor: Visitor, job_id: int) -> str:
         """Cancel one's own job and say what came of it.
@@ -142,14 +156,16 @@ class PageHandlers:
         Raises:
             JobNotFound, JobAlreadyFinished
         """
-        await self.own(visitor, job_id)
-        job = await self._service.cancel(job_id, by=visitor.user)
+        try:
+            job = await self._service.cancel(job_id, by=visitor.user)
+        except NotYourJob:
+            raise JobNotFound(job_id) from None
         self._standings_at = -math.inf
         key = "cancel-done" if job.status is JobStatus.CANCELLED else "cancel-stopping"
         return wording_for(visitor.locale).say(key, job_id=job.id)
 
     async def dismiss(self, visitor: Visitor, job_id: int) -> None:
-        """The person has read why a job failed.
+        """Note that the person has read why a job failed.
 
         Raises:
             JobNotFound
@@ -169,7 +185,7 @@ class PageHandlers:
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────
 
     async def own(self, visitor: Visitor, job_id: int) -> Job:
-        """One of this person's jobs; those of others do not exist here.
+        """Return one of this person's jobs; those of others do not exist here.
 
         Raises:
             JobNotFound
@@ -180,19 +196,25 @@ class PageHandlers:
         return job
 
     async def state(self, visitor: Visitor) -> dict[str, object]:
-        """What an open page shows that may change at any moment, as JSON: HTML by key, and the newest picture's id."""
-        wording, now, me = wording_for(visitor.locale), self._clock(), visitor.user
+        """Return everything on an open page that may change, as JSON: HTML by key, and the newest picture's id."""
+        now, me = self._clock(), visitor.user
+        voice = fragments.voice_of(wording_for(visitor.locale), now=now)
         unfinished = await self._unfinished()
         mine = [(job, standing) for job, standing in unfinished if job.user == me]
         newest = await self._service.history(me, limit=1)
         names = {job.id: _name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
         return {
-            "release": self._release,
-            "queue": [fragments.queue_list(unfinished, names, me, wording, now=now)],
+            "release": self._settings.release,
+            "queue": [fragments.queue_list(unfinished, names, me, voice, now=now)],
             "jobs": [
-                *(fragments.failure_card(job, wording) for job in await self._service.failures(me)),
+                *(fragments.failure(ended_view(job), voice) for job in await self._service.failures(me)),
                 *(
-                    fragments.job_card(job, standing, wording, now=now, unread=self._service.unread(job.spec))
+                    fragments.unfinished(
+                        unfinished_view(
+                            job, standing, now=now, unread=self._service.unread(job.spec), soon_s=fragments.SOON_S
+                        ),
+                        voice,
+                    )
                     for job, standing in mine
                 ),
             ],
@@ -202,7 +224,7 @@ class PageHandlers:
         }
 
     async def gallery(self, visitor: Visitor, *, search: str, before_id: int | None) -> dict[str, object]:
-        """A page of this person's pictures as JSON, newest first; `search` is part of a prompt, or a seed."""
+        """Return a page of this person's pictures as JSON, newest first; `search` is part of a prompt, or a seed."""
         wording = wording_for(visitor.locale)
         search = search.strip()[:MAX_SEARCH_CHARS]
         jobs = await self._service.history(
@@ -217,7 +239,7 @@ class PageHandlers:
         }
 
     async def picture(self, visitor: Visitor, job_id: int) -> str:
-        """One's own picture in full, as HTML.
+        """Return one's own picture in full, as HTML.
 
         Raises:
             JobNotFound
@@ -225,58 +247,36 @@ class PageHandlers:
         job = await self.own(visitor, job_id)
         if job.status is not JobStatus.DONE:
             raise JobNotFound(job_id)
-        unread = self._service.unread(job.spec)
-        return fragments.picture_card(job, await self._link(job, "png"), wording_for(visitor.locale), unread=unread)
+        view = ended_view(job, unread=self._service.unread(job.spec))
+        voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
+        return fragments.picture(view, await self._link(job, "png"), voice)
 
     async def address(self, job: Job, kind: str) -> str | None:
-        """The path of a picture on the page, as `png` or, small, as `webp`; None if its file is gone.
+        """Return the path of a picture on the page, as `png` or, small, as `webp`; None if its file is gone.
 
-        Nobody can guess it.
+        The path cannot be guessed.
         """
         if await self._service.image_file(job) is None:
             return None
-        return f"/pictures/{keyed_hash(self._secret, str(job.id))}/{job.id}.{kind}"
+        return f"/pictures/{keyed_hash(self._settings.secret, str(job.id))}/{job.id}.{kind}"
 
     async def file(self, key: str, job_id: int) -> Path | None:
-        """The picture behind an address that `address` made; None for any other."""
-        if not secrets.compare_digest(key.encode(), keyed_hash(self._secret, str(job_id)).encode()):
+        """Return the picture behind an address that `address` made; None for any other."""
+        if not secrets.compare_digest(key.encode(), keyed_hash(self._settings.secret, str(job_id)).encode()):
             return None
         try:
             return await self._service.image_file(await self._service.job(job_id))
         except JobNotFound:
             return None
 
-    def options(self, job: Job) -> ImageOptions:
-        """What would have to be asked for to get such a picture, but for the seed.
-
-        Raises:
-            JobUnreadable
-        """
-        if job.flaw is not None:
-            raise JobUnreadable(job.id)
-        spec = job.spec
-        model = spec.model if spec.model in self._service.cards else None
-        sizes = self._service.card_of(model).sizes
-        aspect = next((aspect for aspect, size in sizes.items() if size == (spec.width, spec.height)), Aspect.SQUARE)
-        strength = spec.strength if spec.source else None
-        return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, model=model, strength=strength)
-
-    async def source(self, job: Job) -> bytes | None:
-        """The picture that a job starts from, as a file; None if it starts from none, or it is gone."""
-        path = await self._service.source_file(job)
-        try:
-            return None if path is None else await asyncio.to_thread(path.read_bytes)
-        except OSError as error:  # pruned meanwhile, or the disk fails
-            log.warning("the picture that job %s starts from cannot be read: %s", job.id, error)
-            return None
-
     def explain(self, error: Exception, visitor: Visitor) -> str:
-        """Say why something was refused; errors that nobody expected are logged under an id."""
+        """Say why something was refused; unexpected errors are logged under an id."""
         wording = wording_for(visitor.locale)
         match error:
             case Refusal():
                 log.info("refused: %s(%s) for %s", type(error).__name__, error, visitor.user.id)
-                return wording.refusal(error, format_time=self._soon(wording), place=FRONTEND)
+                write_moment = fragments.voice_of(wording, now=self._clock()).write_moment
+                return wording.refusal(error, format_time=write_moment, place=FRONTEND)
             case InvalidSpec():
                 log.info("refused: %s for %s", error.field, visitor.user.id)
                 return wording.invalid(error)
@@ -296,22 +296,19 @@ class PageHandlers:
         return wording.say(key, job_id=job.id)
 
     def words(self, visitor: Visitor) -> dict[str, str]:
-        """What the page itself says around the cards."""
+        """Return the page's own texts around the jobs."""
         wording = wording_for(visitor.locale)
         return {
             "gallery": wording.say("console-gallery"),
             "search": wording.say("console-search"),
             "older": wording.say("console-older"),
             "offline": wording.say("console-offline"),
-            "model": self._service.card.title,
+            "model": self._service.models.usual.title,
         }
 
     async def _link(self, job: Job, kind: str) -> str | None:
         address = await self.address(job, kind)
-        return None if address is None else f"{self._root_path}{address}"
-
-    def _soon(self, wording: Wording) -> Callable[[int], str]:
-        return lambda moment: fragments.soon(moment, wording, now=self._clock())
+        return None if address is None else f"{self._settings.root_path}{address}"
 
     async def _unfinished(self) -> list[tuple[Job, QueueStatus]]:
         async with self._reading:
@@ -320,10 +317,22 @@ class PageHandlers:
                 self._standings_at = self._monotonic()
             return self._standings
 
+    @asynccontextmanager
+    async def _address_bound(self, visitor: Visitor) -> AsyncIterator[None]:
+        """Check the bound of the visitor's address, and let nobody else there put a job until leaving.
+
+        Raises:
+            TooManyFromAddress
+        """
+        async with self._asking.setdefault(visitor.origin, asyncio.Lock()):
+            await self._check_address(visitor)
+            yield
+
     async def _check_address(self, visitor: Visitor) -> None:
         if visitor.origin == THIS_MACHINE:
             return
-        quota = await self._service.shared_quota(FRONTEND, f"{visitor.origin}-", people=self._people_per_address)
+        people = self._settings.people_per_address
+        quota = await self._service.shared_quota(FRONTEND, f"{visitor.origin}-", people=people)
         retry_at = quota.resets_at or int(self._clock()) + ADDRESS_RETRY_S
         if quota.active >= quota.active_limit:
             raise TooManyFromAddress(used=quota.active, limit=quota.active_limit, retry_at=retry_at)
@@ -331,22 +340,11 @@ class PageHandlers:
             raise TooManyFromAddress(used=quota.used, limit=quota.limit, retry_at=retry_at)
 
 
-def _request(
-    visitor: Visitor, options: ImageOptions, number: int, *, source: bytes | Path | None, name: str
-) -> Request:
-    """Ask for the picture of that number, from 0, of one press of the button."""
-    seed = options.seed
-    if seed is not None and seed != RANDOM_SEED and number:
-        seed = (seed + number) % (MAX_SEED + 1)
+def _asker(visitor: Visitor, name: str) -> Asker:
     key = f"{visitor.origin}-{secrets.token_hex(8)}"
-    return Request(
-        user=visitor.user,
-        reply_to=ReplyTo(frontend=FRONTEND, key=key, address=json.dumps({"name": _clean_name(name)})),
-        options=replace(options, seed=seed),
-        key=f"{FRONTEND}:{key}",
-        is_more=bool(number),
-        source=source,
-    )
+    address = json.dumps({"name": _clean_name(name)})
+    reply_to = ReplyTo(frontend=FRONTEND, key=key, address=address)
+    return Asker(user=visitor.user, reply_to=reply_to, key=f"{FRONTEND}:{key}")
 
 
 def _clean_name(name: str) -> str:
@@ -356,6 +354,6 @@ def _clean_name(name: str) -> str:
 def _name(job: Job) -> str:
     try:
         name = json.loads(job.reply_to.address).get("name")
-    except (ValueError, AttributeError, RecursionError):  # a damaged row is nobody's name
+    except (ValueError, AttributeError, RecursionError):  # a damaged row has no name
         return ""
     return _clean_name(name) if isinstance(name, str) else ""

@@ -35,7 +35,7 @@ class Visitor:
 
 
 def visitor(request: HTTPConnection, secret: str) -> Visitor:
-    """Who sent this request: the person of its cookie, else whoever uses scripts at its address."""
+    """Return the sender of a request: the person of its cookie, else the user of scripts at its address."""
     host = request.client.host if request.client is not None else ""
     place = neighbourhood(host)
     is_here = place == THIS_MACHINE
@@ -51,7 +51,7 @@ def visitor(request: HTTPConnection, secret: str) -> Visitor:
 
 
 def new_token() -> str:
-    """A person who was never here before."""
+    """Make the cookie of a new person."""
     return secrets.token_urlsafe(32)
 
 
@@ -61,12 +61,12 @@ def is_token(text: str) -> bool:
 
 
 def keyed_hash(secret: str, text: str) -> str:
-    """A name for `text` that nobody without the secret can make or guess."""
+    """Return a name for `text` that cannot be made or guessed without the secret."""
     return hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()[:HASH_CHARS]
 
 
 def network_of(host: str) -> str:
-    """What stands for one neighbour: an IPv4 address, or the half of an IPv6 address that a provider gives out."""
+    """Return the network of one household: an IPv4 address, or the /64 prefix of an IPv6 address."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -79,7 +79,7 @@ def network_of(host: str) -> str:
 
 
 def neighbourhood(host: str) -> str:
-    """Whose connections, uploads and pictures are counted together: this machine's, or those of a network."""
+    """Return the group whose connections, uploads and pictures count together: this machine, or a network."""
     network = network_of(host)
     return THIS_MACHINE if is_loopback(host) or is_loopback(network) else network
 

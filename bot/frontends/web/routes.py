@@ -1,4 +1,4 @@
-"""What `page.js` asks for, the pictures, and uploads: a few small routes beside Gradio's own.
+"""The routes beside Gradio's own: the state for `page.js`, pictures, and uploads.
 
 Runs on the page's loop; `ask` carries every question to the service's. Which paths lead here, and what the names in
 them look like, is `paths.py`; who may come this far is `gate.py`.
@@ -21,7 +21,8 @@ from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
 from bot.frontends.web.security.gate import Handler
-from bot.frontends.web.uploads import KINDS, BadUpload, Uploads
+from bot.frontends.web.security.refused import RequestRefused
+from bot.frontends.web.uploads import KINDS, Uploads
 from pipeline.errors import InvalidSpec
 
 log = logging.getLogger(__name__)
@@ -33,10 +34,10 @@ NO_PICTURE: Final = "there is no such picture"
 
 
 def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Handler]:
-    """All of them, by name."""
+    """Return every route by name."""
 
     def told(handler: Handler) -> Handler:
-        """A refusal is an answer: its sentence, in the reader's language."""
+        """Answer a refusal with its sentence, in the reader's language."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -83,16 +84,16 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
     async def upload(request: Request) -> Response:
         try:
             name = await uploads.receive(visitor(request, secret), request.headers, request.stream())
-        except BadUpload as bad:
+        except RequestRefused as bad:
             return PlainTextResponse(bad.text, status_code=bad.status)
         return JSONResponse([name])  # what the browser hands back in the form, as Gradio's page expects it
 
     async def upload_progress(_request: Request) -> Response:
-        """The browser asks how far its upload is; on this page it waits for the answer to the upload itself."""
+        """Answer the question for progress with "done"; the page waits for the upload itself."""
         return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")
 
     async def uploaded(request: Request) -> Response:
-        """What its own person uploaded, to be looked at in the form; never as anything but a picture."""
+        """Return a person's own upload for the form, always with the type of a picture."""
         name = request.path_params["name"]
         try:
             path = uploads.find(visitor(request, secret), name)
@@ -119,7 +120,7 @@ def _job_id(request: Request) -> int:
 
 
 def _thumbnail(path: Path) -> bytes:
-    """Our own PNG, small; nothing if it is damaged or not ours to read. A few milliseconds at 1024²; blocks."""
+    """Shrink one of our PNG files; b"" if it is damaged or not readable. Takes milliseconds at 1024²; blocks."""
     buffer = io.BytesIO()
     try:
         with Image.open(path, formats=("PNG",)) as picture:
@@ -132,7 +133,7 @@ def _thumbnail(path: Path) -> bytes:
 
 
 def _first_byte(path: Path) -> bytes:
-    """Whether there is a file to be sent; blocks."""
+    """Return the first byte of a file; b"" if it cannot be read. Blocks."""
     try:
         with path.open("rb") as file:
             return file.read(1)

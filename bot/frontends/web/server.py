@@ -28,13 +28,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bot.config import ConsoleConfig
-from bot.delivery.results import Frontend
+from bot.delivery.frontend import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
 from bot.frontends.web.cross_loop import Ask, bridge_to
 from bot.frontends.web.frontend import WebFrontend
 from bot.frontends.web.gradio_import import import_page
-from bot.frontends.web.handlers import PageHandlers
+from bot.frontends.web.handlers import PageHandlers, PageSettings
 from bot.frontends.web.identity import FRONTEND, is_loopback
 from bot.frontends.web.protocol import KEEP_ALIVE_S, Connection
 from bot.frontends.web.routes import routes
@@ -251,10 +251,12 @@ class WebServer:
         """
         handlers = PageHandlers(
             self._service,
-            secret=self._secret,
-            people_per_address=self._config.people_per_address,
-            release=self._release,
-            root_path=self._place.path,
+            PageSettings(
+                secret=self._secret,
+                people_per_address=self._config.people_per_address,
+                release=self._release,
+                root_path=self._place.path,
+            ),
         )
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=FRONTEND)
@@ -298,7 +300,7 @@ class WebServer:
         """Import Gradio and make the page of it; blocks for seconds."""
         gradio_page = import_page(self._uploads)
         app = Starlette()
-        cards = list(self._service.cards.values())
+        cards = self._service.models.all
         return app, gradio_page.mount(app, handlers, ask, cards, secret=self._secret, uploads=uploads)
 
     async def _live(self, build: Callable[[], tuple[Starlette, Events]], is_over: asyncio.Event) -> None:

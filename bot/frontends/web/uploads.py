@@ -21,10 +21,11 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 
-from bot.frontends.web.handlers import UploadGone
+from bot.errors import UploadGone
 from bot.frontends.web.identity import THIS_MACHINE, Visitor
+from bot.frontends.web.security.refused import RequestRefused
 from bot.jobs import UserKey
-from bot.store.image_store import create_private
+from pipeline.atomic_file import create
 from pipeline.images.init_image import MAX_SOURCE_BYTES
 
 if TYPE_CHECKING:
@@ -40,14 +41,6 @@ TOTAL_BYTES: Final = 40 * MAX_SOURCE_BYTES
 ALL: Final = "all"
 MAX_FILES: Final = 4096  # so that tiny ones cannot fill a folder either
 KINDS: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "bin": "application/octet-stream"}
-
-
-class BadUpload(Exception):
-    """An upload is refused with this HTTP status."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status, self.text = status, text
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,15 +66,15 @@ class Uploads:
         """Take one file from a form and return the bare name that its person may use from now on.
 
         Raises:
-            BadUpload
+            RequestRefused
         """
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdecimal() and len(length) < 16):
-            raise BadUpload(413, "the size of the file must be announced")
+            raise RequestRefused(413, "the size of the file must be announced")
         if int(length) > MAX_SOURCE_BYTES + MARGIN_BYTES:
-            raise BadUpload(413, "the file is too large")
+            raise RequestRefused(413, "the file is too large")
         if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            raise BadUpload(400, "the file must come in a form")
+            raise RequestRefused(400, "the file must come in a form")
         with self._counting(visitor) as upload, _Part(self._folder) as part:
             try:
                 form = _Form(headers["content-type"])
@@ -89,18 +82,18 @@ class Uploads:
                     self._charge(upload, len(chunk))
                     await part.write(form.feed(chunk))
                     if part.size_bytes > MAX_SOURCE_BYTES or upload.size_bytes > MAX_SOURCE_BYTES + MARGIN_BYTES:
-                        raise BadUpload(413, "the file is too large")
+                        raise RequestRefused(413, "the file is too large")
             except FormParserError:
-                raise BadUpload(400, "the form must hold one file") from None
+                raise RequestRefused(400, "the form must hold one file") from None
             if not form.is_whole:
-                raise BadUpload(400, "the form must hold one file")
+                raise RequestRefused(400, "the form must hold one file")
             return await self._keep(upload, part)
 
     async def put(self, visitor: Visitor, picture: bytes) -> str:
         """Lay a picture of the person's own where an upload would lie, and return its name.
 
         Raises:
-            BadUpload
+            RequestRefused
         """
         with self._counting(visitor) as upload, _Part(self._folder) as part:
             self._charge(upload, len(picture))
@@ -128,7 +121,7 @@ class Uploads:
         self._forget_old()
         upload = Upload(user=visitor.user, origin=visitor.origin)
         if len(self._held) >= MAX_FILES:
-            raise BadUpload(429, "too much was uploaded within an hour: try again later")
+            raise RequestRefused(429, "too much was uploaded within an hour: try again later")
         try:
             self._charge(upload, 0)
             yield upload
@@ -143,9 +136,9 @@ class Uploads:
         total = self._used_bytes[ALL] + size_bytes
         if size_bytes >= 0:
             if mine > PERSON_BYTES or (upload.origin != THIS_MACHINE and here > ADDRESS_BYTES):
-                raise BadUpload(429, "you have uploaded too much within an hour: try again later")
+                raise RequestRefused(429, "you have uploaded too much within an hour: try again later")
             if total > TOTAL_BYTES:
-                raise BadUpload(429, "too much was uploaded within an hour: try again later")
+                raise RequestRefused(429, "too much was uploaded within an hour: try again later")
         upload.size_bytes += size_bytes
         for whose in (upload.user, upload.origin, ALL):
             self._used_bytes[whose] += size_bytes
@@ -242,7 +235,7 @@ class _Part:
         """Add to the file.
 
         Raises:
-            BadUpload: the disk is full, or broken.
+            RequestRefused: the disk is full, or broken.
         """
         self._start = (self._start + piece[:16])[:16]
         self.size_bytes += len(piece)
@@ -252,7 +245,7 @@ class _Part:
         """Give the file its name, which says what it holds, and return it.
 
         Raises:
-            BadUpload: the disk is full, or broken.
+            RequestRefused: the disk is full, or broken.
         """
         name = f"{secrets.token_hex(16)}.{_kind(self._start)}"
         await self._on_disk(self._rename, name)
@@ -261,7 +254,7 @@ class _Part:
     def _write(self, piece: bytes) -> None:
         if self._file is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = create_private(self._path)
+            self._file = create(self._path, mode=0o600)
         self._file.write(piece)
 
     def _rename(self, name: str) -> None:
@@ -274,7 +267,7 @@ class _Part:
         try:
             await asyncio.to_thread(work, value)
         except OSError as error:
-            raise BadUpload(507, "the file cannot be stored here: the disk may be full") from error
+            raise RequestRefused(507, "the file cannot be stored here: the disk may be full") from error
 
 
 def _kind(start: bytes) -> str:

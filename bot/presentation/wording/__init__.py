@@ -1,7 +1,7 @@
-"""Every sentence a person reads, by language: answers, cards, buttons, and the commands themselves.
+"""Every sentence that people read, by language: answers, messages, buttons, and the commands themselves.
 
-The sentences lie in `en.ftl` and `zh-CN.ftl` (Fluent, https://projectfluent.org); this file only looks them
-up. Must not know Discord: a time arrives as text or through `format_time`, a person as text.
+The sentences are in `en.ftl`, `zh-CN.ftl` and `zh-TW.ftl` (Fluent, https://projectfluent.org); this module only
+looks them up. Must not know Discord: a time arrives as text or through `format_time`, a person as text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from fluent.runtime.types import fluent_number
 
 from bot.errors import Refusal
 from bot.jobs import FailureCode, Job
-from bot.pause import Pause
 from pipeline.catalog.vocabulary import Unread
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS, MAX_WHOLE_PIXELS
@@ -26,7 +25,9 @@ from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
 
 log = logging.getLogger(__name__)
 
-LANGUAGES: Final = ("en", "zh-CN")  # the first has every key; the others fall back to it
+LANGUAGES: Final = ("en", "zh-CN", "zh-TW")  # the first has every key; the others fall back to it
+# Regions and scripts that are written in traditional characters; all other Chinese is read in simplified ones.
+TRADITIONAL: Final = frozenset({"tw", "hk", "mo", "hant"})
 ASPECT_KEYS: Final = {
     Aspect.SQUARE: "aspect-square",
     Aspect.PORTRAIT: "aspect-portrait",
@@ -70,8 +71,8 @@ class Wording:
     def refusal(self, error: Refusal, *, format_time: Callable[[int], str], place: str = "") -> str:
         """Say why a request is refused: the key is the class name, the values are the error's attributes.
 
-        An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said. At a
-        `place` whose key has a sentence of its own, that one is said.
+        An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said. If `place`
+        has a sentence of its own for this refusal (`<place>-<key>`), that one is said.
         """
         values: dict[str, str | int] = {}
         for name, value in vars(error).items():
@@ -100,49 +101,45 @@ class Wording:
         return self.say(key, **bounds)
 
     def prompt(self, job: Job) -> str:
-        """What was asked for, as it was typed; a sentence in its place if the row is damaged."""
+        """Return the prompt as it was typed; a sentence in its place if the row is damaged."""
         return job.spec.prompt or self.say("prompt-unreadable")
 
     def unread(self, unread: Unread) -> str:
-        """Say what the model cannot read of a prompt; "" if it can read all of it."""
+        """Say how much of a prompt the model cannot read. Returns "" if it can read all of it."""
         if not unread.characters:
             return ""
         return self.say("unread-prompt", count=unread.characters, total=unread.total)
 
-    def settings(self, job: Job) -> str:
-        """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
-        spec = job.spec
-        return self.say(
-            "card-settings",
-            job_id=job.id,
-            seed=spec.seed,
-            steps=spec.steps,
-            width=spec.width,
-            height=spec.height,
-            model=spec.model,
-        )
-
     def failure(self, code: FailureCode) -> str:
         """Say why a job failed and what to do about it."""
-        return self.say("failure-" + code.value.replace("_", "-"))
+        return self.say(failure_key(code))
 
-    def pause(self, pause: Pause, *, quote: Callable[[str], str] = str) -> str:
-        """Say that the queue is paused and why; what an operator wrote goes through `quote`."""
-        if pause.is_by_machine:
-            return self.say("card-paused", reason=self.say("pause-" + pause.kind.value.replace("_", "-")))
-        if not pause.text:
-            return self.say("card-paused-by-moderator")
-        return self.say("card-paused", reason=quote(pause.text))
+
+def language_of(locale: str) -> str:
+    """Choose the language for a reader's locale, given as a BCP 47 tag (`zh-Hant-HK`) or as `zh_TW`.
+
+    A script in the tag decides, before the region: `zh-Hans-HK` is simplified. Everything but Chinese gets English.
+    """
+    tag, _, _ = locale.lower().partition(";")  # an entry of Accept-Language may carry its weight
+    primary, *rest = re.split("[-_]", tag.strip())
+    if primary != "zh":
+        return "en"
+    return "zh-TW" if "hans" not in rest and TRADITIONAL.intersection(rest) else "zh-CN"
 
 
 def wording_for(locale: str) -> Wording:
-    """The wording for a reader's locale: Chinese of any kind gets zh-CN, everybody else English."""
-    return _load("zh-CN" if locale.lower().startswith("zh") else "en")
+    """Return the wording for a reader's locale."""
+    return _load(language_of(locale))
 
 
 def key_of(kind: type) -> str:
-    """The key of a class: `QueueFull` → `queue-full`."""
+    """Return the key of a class: `QueueFull` → `queue-full`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def failure_key(code: FailureCode) -> str:
+    """The key of a reason: `OUT_OF_MEMORY` → `failure-out-of-memory`."""
+    return "failure-" + code.value.replace("_", "-")
 
 
 @cache

@@ -1,32 +1,32 @@
-# 全部中文文案。键和变量与 en.ftl 完全一致，由测试核对。
+# 全部简体中文文案。键和变量与 en.ftl 完全一致，由测试核对。
 # $…_at 是已经按读者习惯写好的时间（例如“5 分钟后”）。
 
 list-separator = 、
 
-## 拒绝：没有排队，也不计数
+## 拒绝：没有排队，也不计入额度
 
 queue-full = 队列满了：{ $limit } 个位置已占 { $waiting } 个。请 { $retry_at }再试。
-too-many-jobs = 你已有 { $active } 张图在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；用 `/取消` 取消一张就能马上腾出位置。
-daily-limit = 24 小时内的 { $limit } 张额度你已用了 { $used } 张。{ $retry_at }可以再画。
-cooling-down = 稍等一下，{ $retry_at }就可以再提交。两次提交之间至少隔 { $cooldown_s } 秒。
-job-too-large = 这张图的工作量超过了这里的上限。{ $max_steps ->
+too-many-jobs = 你已有 { $active } 张图片在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；用 `/取消` 取消一张就能马上腾出位置。
+daily-limit = 24 小时内最多 { $limit } 张图片，你已用了 { $used } 张。{ $retry_at }可以再提交。
+cooling-down = 请稍等，{ $retry_at }就可以再提交。两次提交之间至少隔 { $cooldown_s } 秒。
+job-too-large = 这张图片的工作量超过了这里的上限。{ $max_steps ->
         [0] 请选小一点的画幅。
        *[other] 这个尺寸最多可以用 { $max_steps } 步。
     }
-not-accepting = 我正在重启，暂时不接新任务。排队中的图都会保留，请一分钟后再试。
-storage-full = 磁盘快满了，暂时不接新任务。请告诉管理这个机器人的人。
-job-not-found = 找不到 #{ $job_id }。它可能已过期被清理；用 `/历史` 可以查看你自己的图。
-not-your-job = #{ $job_id } 是别人的图。
-job-unreadable = #{ $job_id } 保存的设置无法读取，不能再画一次。
-job-already-finished = #{ $job_id } 已经结束，没有可取消的了。
-server-not-allowed = 我不在这个服务器工作，可用的服务器由管理我的人决定。
-channel-not-allowed = 我不在这个频道画图，请到 { $channels }。
-permissions-missing = 我没法在 { $channel } 回复：还缺少权限 { $permissions }。请联系频道管理员。
-server-not-listed = 暂停和恢复会影响我服务的所有服务器。请管理我的人先把本服务器列进 `[discord]` 的 `allowed_guilds`，编号 { $guild_id }。
-store-unavailable = 我暂时读写不了记录，没有计数，请一分钟后再试。
+not-accepting = 我正在重启，暂时不接受新请求。排队中的图片都会保留位置，请一分钟后再试。
+storage-full = 磁盘快满了，暂时不接受新请求。请告诉机器人维护者。
+job-not-found = 没有图片 #{ $job_id }。它可能已过期被清理；用 `/历史` 可以查看你自己的图片。
+not-your-job = 图片 #{ $job_id } 是别人的。
+job-unreadable = 图片 #{ $job_id } 保存的设置无法读取，不能再画一次。
+job-already-finished = 图片 #{ $job_id } 已经结束，没有可取消的了。
+server-not-allowed = 我不为这个服务器服务，可用的服务器由机器人维护者决定。
+channel-not-allowed = 我不在这个频道画图，请前往 { $channels }。
+permissions-missing = 我没法在 { $channel } 回复：缺少权限{ $permissions }。请联系频道管理员。
+server-not-listed = 暂停和恢复会影响这个机器人服务的所有服务器。请机器人维护者先把本服务器加入 `[discord]` 的 `allowed_guilds`：{ $guild_id }。
+store-unavailable = 数据库暂时不可用。这次不计入额度，请一分钟后再试。
 managers-only = 只有拥有“管理服务器”权限的成员才能这样做。
-picture-not-ready = #{ $job_id } 还没有图：仍在等待，或已取消、已失败。
-picture-pruned = #{ $job_id } 的文件已过期被清理。种子还在 `/历史` 里，可以重新画一张。
+picture-not-ready = 图片 #{ $job_id } 还看不了：仍在等待，或已失败、已取消。
+picture-pruned = 图片 #{ $job_id } 的文件已过期被清理。种子还在 `/历史` 里，可以重新画一张。
 
 permission-view-channel = “查看频道”
 permission-send-messages = “发送消息”
@@ -38,28 +38,29 @@ invalid-prompt = 提示词要有 1 到 { $max_chars } 个可见字符。
 invalid-seed = 种子必须是 0 到 { $max_seed } 的整数；留空（或填 −1）则随机。
 invalid-steps = 步数必须是 1 到 { $max_steps } 的整数。
 invalid-aspect = 当前模型画不了这种画幅，请从列表里选。
-invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels } 百万像素（PNG 和 WebP 为 { $max_whole_megapixels } 百万），长宽比也不能过大。
+# 变量以百万为单位；后面的“00 万”换算成中文的说法（64 百万 = 6400 万）。
+invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels }00 万像素（PNG 和 WebP 为 { $max_whole_megapixels }00 万），长宽比也不能过大。
 invalid-strength = 重绘强度须大于 0、不超过 1，并且需要一张起始图片。
 invalid-value = “{ $field }”不可用：{ $reason }。
 
-unexpected-error = 我这边出错了。没有丢失任何东西，也没有计数，请再试一次。如果一直这样，请把错误编号告诉管理我的人：{ $error_id }。
+unexpected-error = 我这边出错了。没有丢失任何内容，也不计入额度，请再试一次。如果一直这样，请把错误编号告诉机器人维护者：{ $error_id }。
 command-outdated = 这个命令刚刚更新。请等一分钟，或刷新 Discord（Ctrl+R）后再试。
 
 ## 任务失败的原因
 
-failure-generation-failed = 绘制失败，不计额度。请再试一次，也可以换个说法。
-failure-out-of-memory = 显存不够了，不计额度。换小一点的画幅也许可以。
-failure-timeout = 画得太久，已中止，不计额度。减少步数或换小一点的画幅也许可以。
-failure-interrupted = 绘制时我重启了两次，不计额度，请再试一次。
-failure-model-missing = 模型文件缺失，不计额度。请告诉管理我的人。
-failure-invalid-spec = 当前模型画不了这个尺寸或设置，不计额度，请重新提交。
-failure-storage = 这张图的文件没能读取或保存，多半是磁盘满了，不计额度。请告诉管理我的人。
-failure-unreadable = 这张图保存的设置已损坏，画不了，不计额度，请重新提交。
-failure-newer-release = 这张图是提交给更高版本的我的，其中有我不认识的设置，不计额度。如果一周内换回那个版本，就会接着画；也可以重新提交。
-failure-other = 这张图失败的原因只有更高版本的我才知道，不计额度。
+failure-generation-failed = 绘制失败，不计入额度。请再试一次，也可以换个说法。
+failure-out-of-memory = 显存不足，不计入额度。换小一点的画幅也许可以。
+failure-timeout = 绘制时间过长，已中止，不计入额度。减少步数或换小一点的画幅也许可以。
+failure-interrupted = 绘制这张图片时我重启了两次，不计入额度，请再试一次。
+failure-model-missing = 模型文件缺失，不计入额度。请告诉机器人维护者。
+failure-invalid-spec = 当前模型画不了这个尺寸或这些设置，不计入额度，请重新提交。
+failure-storage = 这张图片的文件没能读取或保存，多半是磁盘满了，不计入额度。请告诉机器人维护者。
+failure-unreadable = 这张图片保存的设置已损坏，画不了，不计入额度，请重新提交。
+failure-newer-release = 这张图片是由更高版本的机器人接受的，其中有当前版本不认识的设置，不计入额度。如果一周内换回那个版本，就会继续绘制；也可以重新提交。
+failure-other = 这张图片失败的原因只有更高版本的机器人才知道，不计入额度。
 prompt-unreadable = （保存的提示词无法读取。）
 
-## 频道里的卡片
+## 频道里的消息
 
 card-waiting = ⏳ { $who } · 排在第 { $position } 位
 card-running = 🎨 { $who } · 第 { $step } / { $steps } 步 { $bar }
@@ -71,33 +72,33 @@ card-finish = { $when }完成
 card-finish-rough = 大约{ $when }完成
 card-finish-soon = 马上完成
 card-paused = ⏸️ 已暂停：{ $reason }
-card-paused-by-moderator = ⏸️ 管理员已暂停
-pause-engine-failures = 连续几张图都失败了，过一会儿我会再试一张
+card-paused-by-moderator = ⏸️ 已由管理员暂停
+pause-engine-failures = 连续几张图片都失败了，过一会儿我会再试一张
 pause-storage = 图片无法保存，一旦能保存就会继续
-card-resumed = ↻ 我重启过，你的位置还在。
+card-resumed = ↻ 我重启过，你的排队位置还在。
 card-done = ✅ { $who }
-card-done-elsewhere = ✅ { $who } · 图片在本频道的新消息里。
+card-done-elsewhere = ✅ { $who } · 你的图片在本频道的新消息里。
 card-done-by-dm = ✅ { $who } · 图片没法发在这里，已经私信给你。
 card-failed = ❌ { $who } · { $reason }
 card-cancelled = 🚫 { $who } · 已取消
 card-settings = #{ $job_id } · 种子 { $seed } · { $steps } 步 · { $width } × { $height } · { $model }
 card-seconds = { $settings } · { $seconds } 秒
 card-no-seconds = { $settings } · 不到 0.1 秒
-card-shrunk = 为满足 Discord 的上传限制已压缩（{ $format }），原图保留。
+card-shrunk = 为满足 Discord 的上传限制已压缩（{ $format }），原图已保留。
 card-prompt-hidden = （服务器的 AutoMod 不允许我重复提示词。）
-card-from-picture = 这张图以一张起始图片画成（重绘强度 { $strength }），命令里带不上那张图片；只用这条命令，画出来的会不一样。
-card-other-model = 这张图是用 { $model } 画的；现在这条命令会用 { $usual } 来画，结果会不一样。
-unread-prompt = ⚠️ 这个模型只认识英文：提示词的 { $total } 个字符中有 { $count } 个它读不懂，等于没写。请用英文写提示词。
+card-from-picture = 这张图片是从一张起始图片画成的（重绘强度 { $strength }），命令里带不上起始图片；只用这条命令，画出来的会不一样。
+card-other-model = 这张图片是用 { $model } 画的；现在这条命令会用 { $usual } 来画，结果会不一样。
+unread-prompt = ⚠️ 这个模型只认识英文：提示词的 { $total } 个字符中有 { $count } 个它读不懂。请用英文写提示词。
 card-picture-pruned = 文件已过期被清理，用同一条命令可以重新画。
 button-cancel = 取消
 
 ## 私密回复
 
-cancel-done = #{ $job_id } 已取消。
-cancel-stopping = #{ $job_id } 会在下一步停下。
+cancel-done = 图片 #{ $job_id } 已取消。
+cancel-stopping = 图片 #{ $job_id } 会在下一步停下。
 
 queue-title = { $running ->
-        [0] 没有正在绘制的图
+        [0] 没有正在绘制的图片
        *[other] { $running } 张正在绘制
     }，{ $waiting } 张排队
 queue-running = 🎨 #{ $job_id } · { $who } · { $finish }
@@ -106,23 +107,23 @@ queue-more = ……还有 { $count } 张
 queue-elsewhere = + 其他服务器 { $count } 张
 queue-unknown-finish = 等队列恢复
 
-history-title = 你的图
-history-search-title = 你的图：“{ $search }”
-history-empty = 还没有图，用 `/imagine` 画第一张吧。
-history-nothing-found = 你的图里没有提示词包含“{ $search }”的。
+history-title = 你的图片
+history-search-title = 你的图片：包含“{ $search }”
+history-empty = 还没有图片，用 `/imagine` 画第一张吧。
+history-nothing-found = 你的图片中，没有哪张的提示词包含“{ $search }”。
 history-line = **#{ $job_id }** · { $when } · 种子 { $seed }
 history-older = 更早
 history-newest = 最新
-history-file-gone = #{ $job_id } 的文件已过期被清理。
+history-file-gone = 图片 #{ $job_id } 的文件已过期被清理。
 
 quota-title = 你的额度
 quota-used = 24 小时内：已用 **{ $used }** / { $limit } 张
-quota-resets = { $resets_at }可以再画。
+quota-resets = { $resets_at }可以再提交。
 quota-active = 排队或绘制中：**{ $active }** / { $active_limit } 张
 quota-cooldown = 两次提交之间至少隔 { $cooldown_s } 秒。
-quota-free = 被拒绝、失败和开始前取消的都不计数。
+quota-free = 被拒绝、失败和开始前取消的请求都不计入额度。
 
-notes-title = 这些图结束时我没能联系到你：
+notes-title = 这些图片结束时我没能联系到你：
 note-done = ✅ #{ $job_id } 画好了，用 `/查看 编号:{ $job_id }` 发出来。
 note-failed = ❌ #{ $job_id }：{ $reason }
 note-cancelled = 🚫 #{ $job_id } 已取消。
@@ -143,7 +144,7 @@ console-aspect = 画幅
 console-model = 模型
 console-count = 张数
 console-more = 更多设置
-console-source = 从一张图片开始
+console-source = 起始图片
 console-strength = 重绘强度：多少内容重新画
 console-name = 排队时显示的名字（可不填）
 console-name-hint = 某人
@@ -155,37 +156,37 @@ console-waiting = 排在第 { $position } 位
 console-running = 第 { $step } / { $steps } 步
 console-loading = 正在加载模型
 console-encoding = 正在理解提示词
-console-decoding = 正在完成图片
+console-decoding = 正在收尾
 console-stopping = 正在停止
-console-resumed = ↻ 服务重启过，你的位置保留。
+console-resumed = ↻ 服务重启过，你的排队位置还在。
 console-download = ⬇ 下载
 console-reuse = ↩ 用这些设置
 console-vary = 🔀 变体
 console-show = 查看：{ $prompt }
 console-ok = 知道了
-console-gallery = 你的图
+console-gallery = 你的图片
 console-search = 搜索提示词，或输入种子
 console-older = 更早
-console-empty = 还没有图。写下想画的内容，图就会出现在这里，改天再来也还在。
-console-offline = 服务没有响应。恢复后页面会自动继续，排队中的图不会丢失。
-console-from-picture = { $settings } · 从图片开始，强度 { $strength }
+console-empty = 还没有图片。写下想画的内容，图片就会出现在这里，改天再来也还在。
+console-offline = 服务没有响应。恢复后页面会自动继续，排队中的图片不会丢失。
+console-from-picture = { $settings } · 从起始图片画成，重绘强度 { $strength }
 console-you = 你
 console-somebody = 某人
 console-elsewhere = Discord 上的某人
 console-in-seconds = { $count } 秒后
 console-in-minutes = { $count } 分钟后
 console-in-hours = { $count } 小时后
-console-too-many-jobs = 你已有 { $active } 张图在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；取消一张就能马上腾出位置。
-console-job-not-found = #{ $job_id } 不是你的图，或已过期被清理。
+console-too-many-jobs = 你已有 { $active } 张图片在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；取消一张就能马上腾出位置。
+console-job-not-found = 图片 #{ $job_id } 不是你的，或已过期被清理。
 already-unpacking = 还在读取另一张起始图片，请过几秒再试。
 upload-gone = 起始图片已不在了，请重新选择。
-too-many-from-address = 你的网络地址今天共有 { $used } 张图在排队或已画，上限是 { $limit } 张。请 { $retry_at }再试。
+too-many-from-address = 你的网络地址今天共有 { $used } 张图片在排队或已画，上限是 { $limit } 张。请 { $retry_at }再试。
 
 ## 管理
 
 admin-paused =
     { $paused }
-    排队的图保留位置。
+    排队的图片保留位置。
 admin-resumed = 队列已恢复。
 admin-stats =
     模型 **{ $model }** · { $state }
@@ -194,7 +195,7 @@ admin-stats =
     24 小时绘制时间：{ $gpu_minutes } 分钟 · 每步：{ $step }
     剩余磁盘：{ $disk_gib } GiB · { $started_at }启动
 admin-card = 权重：{ $format } · 显卡上 { $resident_gb } GB · 每步传输 { $streamed_gb } GB，{ $link_gb_s } GB/s
-admin-state-open = 正常接单
+admin-state-open = 接受新请求
 admin-state-closing = 正在关闭
 admin-step = { $step_s } 秒
 admin-step-unknown = 还没有测量
@@ -202,10 +203,10 @@ admin-step-unknown = 还没有测量
 ## 命令：名称（小写，最多 32 字）和说明（最多 100 字）
 
 command-imagine-name = imagine
-command-imagine-description = 画一张图
+command-imagine-description = 画一张图片
 option-prompt-description = 想画什么，用自己的话说
 option-prompt-english-description = 想画什么，请用英文写（这个模型不认识中文）
-option-seed-description = 种子和设置相同，图就相同；留空则随机
+option-seed-description = 种子和设置相同，图片就相同；留空则随机
 option-steps-description = 步数越多越慢，细节也越多
 option-aspect-description = 画幅
 aspect-square = 方形
@@ -217,31 +218,31 @@ aspect-wide = 宽屏
 command-queue-name = 队列
 command-queue-description = 谁在排队，还要等多久
 command-cancel-name = 取消
-command-cancel-description = 取消你的一张图
+command-cancel-description = 取消你的一张图片
 option-cancel-job-name = 图片
-option-cancel-job-description = 你的哪一张图，排队中或正在画的都可以
+option-cancel-job-description = 你的哪一张图片，排队中或正在绘制的都可以
 command-history-name = 历史
-command-history-description = 你画过的图，从新到旧（只有你能看到）
+command-history-description = 你的图片，从新到旧（只有你能看到）
 option-search-name = 搜索
-option-search-description = 只看提示词里有这个词的图
+option-search-description = 只看提示词里有这个词的图片
 command-show-name = 查看
-command-show-description = 把你的一张图再发一次
+command-show-description = 把你的一张图片再发一次
 option-id-name = 编号
-option-id-description = 图的编号
+option-id-description = 图片的编号
 command-quota-name = 额度
 command-quota-description = 你还能画多少张
 
 command-admin-name = 管理
 command-admin-description = 管理队列
 command-admin-pause-name = 暂停
-command-admin-pause-description = 停止绘制；排队的图保留位置
+command-admin-pause-description = 停止绘制；排队的图片保留位置
 option-reason-name = 原因
-option-reason-description = 会显示在等待者的卡片上
+option-reason-description = 会显示给所有正在等待的人
 command-admin-resume-name = 恢复
 command-admin-resume-description = 继续绘制
 command-admin-queue-name = 队列
 command-admin-queue-description = 队列，含本服务器的提示词
 command-admin-cancel-name = 取消
-command-admin-cancel-description = 取消本服务器任何人的图
+command-admin-cancel-description = 取消本服务器任何人的图片
 command-admin-stats-name = 统计
 command-admin-stats-description = 负载、速度和磁盘

@@ -1,4 +1,4 @@
-"""Both languages say everything, with the same values, and nothing is left over."""
+"""Every language says everything, with the same values, and nothing is left over."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from fluent.syntax import FluentParser, ast
 from fluent.syntax.visitor import Visitor
 
+import bot
 import bot.frontends.discord_app.client
-import bot.frontends.web.handlers  # noqa: F401 - these bring every Refusal of the front ends into being
+import bot.frontends.web.handlers  # both bring Refusals of the front ends into being
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.jobs import FailureCode
 from bot.pause import PauseKind
@@ -20,8 +21,8 @@ from bot.presentation.wording import LANGUAGES, key_of, wording_for
 from pipeline import InvalidSpec
 
 FOLDER = Path(wording_module.__file__).parent
-FRONTENDS = ("chat", "console")
-SOURCES = [*FOLDER.glob("*.py"), *(path for name in FRONTENDS for path in (FOLDER.parent / name).glob("*.py"))]
+SPEAKERS = ("cli", "frontends", "presentation")
+SOURCES = [path for name in SPEAKERS for path in (Path(bot.__file__).parent / name).rglob("*.py")]
 
 
 class Variables(Visitor):
@@ -61,15 +62,16 @@ def test_languages_have_the_same_keys() -> None:
 
 
 def test_translations_use_no_other_variables_than_english() -> None:
-    english, chinese = (sentences(language) for language in LANGUAGES)
-    assert {key: names for key, names in chinese.items() if names != english[key]} == {}
+    english, *others = (sentences(language) for language in LANGUAGES)
+    for other in others:
+        assert {key: names for key, names in other.items() if names != english[key]} == {}
 
 
 def test_every_refusal_has_a_sentence() -> None:
     assert {kind.__name__ for kind in refusals() if key_of(kind) not in sentences("en")} == set()
 
 
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN", "zh-TW"])
 @pytest.mark.parametrize("code", FailureCode)
 def test_every_failure_has_a_sentence(code: FailureCode, locale: str) -> None:
     assert len(wording_for(locale).failure(code)) > 10
@@ -86,7 +88,8 @@ def test_no_sentence_is_unused() -> None:
 
 def test_every_sentence_that_is_said_exists() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
-    said = set(re.findall(r'(?:\.say|\btext)\(\s*"([^"]+)"[,)]', sources))
+    assert len(SOURCES) > 30
+    said = set(re.findall(r'(?:\.say|\btext|\bPhrase)\(\s*"([^"]+)"[,)]', sources))
     assert said - sentences("en").keys() == set()
 
 
@@ -98,41 +101,81 @@ def test_every_sentence_can_be_said(language: str, caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("error", "english", "chinese"),
+    ("error", "english", "simplified", "traditional"),
     [
         (
             QueueFull(waiting=30, limit=30, retry_at=99),
             "The queue is full: 30 of 30 places are taken. Please try again <99>.",
             "队列满了：30 个位置已占 30 个。请 <99>再试。",
+            "佇列已滿：30 個位置已佔用 30 個。請 <99>再試。",
         ),
         (
             TooManyJobs(active=1, limit=1, retry_at=99),
-            "You already have one picture waiting or being drawn, and 1 is the most at a time. "
-            "The next one fits <99>; `/cancel` makes room at once.",
-            "你已有 1 张图在排队或绘制，同时最多 1 张。<99>可以再提交；用 `/取消` 取消一张就能马上腾出位置。",
+            "You already have one image waiting or being drawn, and the limit is 1 at a time. "
+            "You can ask for the next one <99>, or make room at once with `/cancel`.",
+            "你已有 1 张图片在排队或绘制，同时最多 1 张。<99>可以再提交；用 `/取消` 取消一张就能马上腾出位置。",
+            "你已有 1 張圖片在排隊或繪製，同時最多 1 張。<99>可以再送出；用 `/取消` 取消一張就能馬上騰出位置。",
         ),
         (
             CoolingDown(retry_at=99, cooldown_s=5),
-            "A moment, please: you can ask again <99>. 5 seconds have to pass between two requests.",
-            "稍等一下，<99>就可以再提交。两次提交之间至少隔 5 秒。",
+            "Please wait a moment: you can ask again <99>. 5 seconds must pass between two requests.",
+            "请稍等，<99>就可以再提交。两次提交之间至少隔 5 秒。",
+            "請稍候，<99>就可以再送出。兩次送出之間至少要隔 5 秒。",
         ),
         (
             JobTooLarge(pixel_steps=52_428_801, limit=52_428_800, max_steps=0),
-            "That is more work than one picture may be here. Please choose a smaller shape.",
-            "这张图的工作量超过了这里的上限。请选小一点的画幅。",
+            "This image needs more work than is allowed here. Please choose a smaller shape.",
+            "这张图片的工作量超过了这里的上限。请选小一点的画幅。",
+            "這張圖片的工作量超過了這裡的上限。請選小一點的畫面。",
         ),
         (
             JobTooLarge(pixel_steps=52_428_801, limit=52_428_800, max_steps=25),
-            "That is more work than one picture may be here. At this size 25 steps are the most.",
-            "这张图的工作量超过了这里的上限。这个尺寸最多可以用 25 步。",
+            "This image needs more work than is allowed here. At this size, the limit is 25 steps.",
+            "这张图片的工作量超过了这里的上限。这个尺寸最多可以用 25 步。",
+            "這張圖片的工作量超過了這裡的上限。這個尺寸最多可以用 25 步。",
         ),
     ],
 )
-def test_refusals_carry_numbers_and_times(error: Refusal, english: str, chinese: str) -> None:
+def test_refusals_carry_numbers_and_times(error: Refusal, english: str, simplified: str, traditional: str) -> None:
     def say(locale: str) -> str:
         return wording_for(locale).refusal(error, format_time=lambda moment: f"<{moment}>")
 
-    assert (say("en-GB"), say("zh-TW")) == (english, chinese)
+    assert (say("en-GB"), say("zh-SG"), say("zh-HK")) == (english, simplified, traditional)
+
+
+def test_number_of_pixels_is_said_as_each_language_counts() -> None:
+    error = InvalidSpec("image", "is too large")
+    assert "64 million pixels (32 million for PNG and WebP)" in wording_for("en").invalid(error)
+    assert "6400 万像素（PNG 和 WebP 为 3200 万）" in wording_for("zh-CN").invalid(error)
+    assert "6400 萬像素（PNG 和 WebP 為 3200 萬）" in wording_for("zh-TW").invalid(error)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("stage", ["loading", "encoding", "decoding", "stopping"])
+def test_stage_has_the_same_words_on_discord_and_on_the_page(stage: str, language: str) -> None:
+    wording = wording_for(language)
+    on_discord = wording.say(f"card-{stage}", who="@ann")
+    assert on_discord.casefold() == f"🎨 @ann · {wording.say(f'console-{stage}')}".casefold()
+
+
+def test_commands_named_in_sentences_exist_under_that_name() -> None:
+    for language in LANGUAGES:
+        wording = wording_for(language)
+        assert f"`/{wording.say('command-history-name')}`" in wording.say("job-not-found", job_id=7)
+        assert f"`/{wording.say('command-history-name')}`" in wording.say("picture-pruned", job_id=7)
+        assert f"`/{wording.say('command-cancel-name')}`" in wording.say(
+            "too-many-jobs", active=1, limit=1, retry_at=""
+        )
+        shown = f"`/{wording.say('command-show-name')} {wording.say('option-id-name')}:7`"
+        assert shown in wording.say("note-done", job_id=7)
+
+
+@pytest.mark.parametrize(
+    ("language", "foreign"),
+    [("zh-CN", "圖張隊紀錄設時顯電訊們這個為後會"), ("zh-TW", "图张队纪录设时显电讯们这个为后会")],
+)
+def test_chinese_keeps_to_one_script(language: str, foreign: str) -> None:
+    assert sorted(set(foreign).intersection((FOLDER / f"{language}.ftl").read_text("utf-8"))) == []
 
 
 @pytest.mark.parametrize("field", ["prompt", "seed", "steps", "aspect"])
@@ -141,12 +184,16 @@ def test_invalid_fields_have_their_own_sentences(field: str) -> None:
 
 
 def test_other_invalid_values_say_the_reason() -> None:
-    assert wording_for("en-US").invalid(InvalidSpec("width", "is odd")) == "“width” does not work: is odd."
+    assert wording_for("en-US").invalid(InvalidSpec("width", "is odd")) == "“width” is not valid: is odd."
 
 
 @pytest.mark.parametrize(
     ("locale", "language"),
-    [("zh-CN", "zh-CN"), ("zh-TW", "zh-CN"), ("ZH", "zh-CN"), ("en-US", "en"), ("de", "en"), ("", "en")],
+    [
+        *((locale, "zh-CN") for locale in ("zh", "ZH", "zh-CN", "zh-SG", "zh-Hans", "zh-Hans-HK", "zh_CN", "zh;q=0.9")),
+        *((locale, "zh-TW") for locale in ("zh-TW", "zh-HK", "zh-MO", "zh-Hant", "zh-Hant-HK", "zh_TW", "zh-tw;q=0.9")),
+        *((locale, "en") for locale in ("en-US", "en-GB", "de", "ja-Hant", "zhx", "")),
+    ],
 )
 def test_reader_gets_the_nearest_language(locale: str, language: str) -> None:
     assert wording_for(locale).language == language

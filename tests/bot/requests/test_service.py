@@ -6,7 +6,8 @@ import asyncio
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
+from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
     AlreadyUnpacking,
@@ -26,10 +28,14 @@ from bot.errors import (
     StorageFull,
     StoreUnavailable,
     TooManyJobs,
+    UploadGone,
 )
-from bot.jobs import Delivery, JobStatus, Request, UserKey
+from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, ReplyTo, Request, UserKey, Verb
+from bot.requests import derive
 from bot.requests import service as service_module
-from bot.requests.service import MAX_UNPACKING, Service
+from bot.requests.batch import Asker, Batch
+from bot.requests.models import Models
+from bot.requests.service import MAX_UNPACKING, Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -38,6 +44,7 @@ from bot.store.key_value_store import SettingStore
 from pipeline import InvalidSpec
 from pipeline.catalog.models import find_model
 from pipeline.images.init_image import SourceFile
+from pipeline.spec import ImageOptions
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
 
@@ -45,20 +52,23 @@ ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob"
 @pytest.fixture
 def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock) -> JobQueue:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=clock, monotonic=clock)
+    return JobQueue(
+        jobs, settings, no_limits, assumed_pace=lambda _spec: pace, deadline=Deadline(monotonic=clock), clock=clock
+    )
 
 
 @pytest.fixture
 def make_service(jobs: JobStore, queue: JobQueue, images: ImageStore, clock, no_limits) -> Callable[..., Service]:
     def make(*, storage: StorageConfig | None = None) -> Service:
         return Service(
-            card=find_model("fake"),
-            others=[find_model("demo")],
-            jobs=jobs,
-            queue=queue,
-            delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
-            images=images,
-            limits_config=no_limits,
+            Parts(
+                jobs=jobs,
+                queue=queue,
+                delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+                images=images,
+            ),
+            Models(usual=find_model("fake"), others=(find_model("demo"),)),
+            limits=no_limits,
             storage=storage or StorageConfig(min_free_mib=0),
             clock=clock,
             monotonic=clock,
@@ -153,18 +163,18 @@ async def test_only_owner_or_moderator_may_cancel(make_service, make_request, jo
     with pytest.raises(NotYourJob):
         await service.cancel(first.id, by=BOB)
     assert (await service.cancel(first.id, by=ANN)).status is JobStatus.CANCELLED
-    assert (await service.cancel(second.id, by=BOB, is_moderator=True)).status is JobStatus.CANCELLED
+    assert (await service.cancel(second.id, by=BOB, may=lambda job: job.id == second.id)).status is JobStatus.CANCELLED
     with pytest.raises(JobNotFound):
         await service.cancel(999, by=ANN)
 
 
-async def test_deleting_a_card_cancels_its_waiting_job_silently(make_service, make_request, jobs: JobStore) -> None:
+async def test_deleting_a_message_cancels_its_waiting_job_silently(make_service, make_request, jobs: JobStore) -> None:
     service = make_service()
     job, _ = await service.submit(make_request())
-    await service.card_deleted(job.reply_to.frontend, job.reply_to.key)
+    await service.message_deleted(job.reply_to.frontend, job.reply_to.key)
     latest = await jobs.get(job.id)
     assert latest is not None and (latest.status, latest.delivery) == (JobStatus.CANCELLED, Delivery.DROPPED)
-    await service.card_deleted("test", "somebody else's message")
+    await service.message_deleted("test", "somebody else's message")
 
 
 async def test_quota_counts_what_was_drawn_and_names_the_end(
@@ -339,3 +349,116 @@ async def test_model_may_be_asked_for_by_name(make_service, make_request) -> Non
     assert (usual.spec.model, named.spec.model, named.spec.width) == ("fake", "demo", 256)
     with pytest.raises(InvalidSpec, match="must be one of fake, demo"):
         await service.submit(make_request(model="majicflus-v1"))
+
+
+# ── batches ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def press(user: UserKey = ANN, *, key: str = "press") -> Asker:
+    return Asker(user=user, reply_to=ReplyTo(frontend="test", key=f"reply to {key}", address="{}"), key=key)
+
+
+APPLES = Batch.of(ImageOptions(prompt="apples", seed=7, steps=4), count=3)
+
+
+async def test_batch_becomes_one_job_per_image_in_one_place(make_service, jobs: JobStore) -> None:
+    accepted = await make_service().submit_batch(APPLES, press())
+    assert [job.spec.seed for job in accepted.jobs] == [7, 8, 9]
+    assert [job.batch for job in accepted.jobs] == [BatchPlace(batch_id="press", index=index) for index in range(3)]
+    assert {job.reply_to.key for job in accepted.jobs} == {"reply to press"}
+    assert accepted.refusal is None
+    assert await jobs.unfinished() == list(accepted.jobs)
+
+
+async def test_repeated_batch_is_its_first_jobs(make_service, jobs: JobStore) -> None:
+    service = make_service()
+    first = await service.submit_batch(APPLES, press())
+    assert (await service.submit_batch(APPLES, press())).jobs == first.jobs
+    assert len(await jobs.unfinished()) == 3
+
+
+async def test_batch_that_has_not_room_for_all_says_which_and_why(make_service, queue: JobQueue, no_limits) -> None:
+    queue._limits = no_limits.model_copy(update={"max_active_per_user": 2})
+    accepted = await make_service().submit_batch(APPLES, press())
+    assert [job.spec.seed for job in accepted.jobs] == [7, 8]
+    assert isinstance(accepted.refusal, TooManyJobs)
+
+
+async def test_batch_without_room_for_one_is_refused(make_service, queue: JobQueue, no_limits, jobs: JobStore) -> None:
+    queue._limits = no_limits.model_copy(update={"max_active_per_user": 0})
+    with pytest.raises(TooManyJobs):
+        await make_service().submit_batch(APPLES, press())
+    assert await jobs.unfinished() == []
+
+
+async def test_front_end_may_have_a_bound_of_its_own_between_the_images(make_service) -> None:
+    entered = 0
+
+    @asynccontextmanager
+    async def two_and_no_more() -> AsyncIterator[None]:
+        nonlocal entered
+        entered += 1
+        if entered > 2:
+            raise QueueFull(waiting=2, limit=2, retry_at=0)
+        yield
+
+    accepted = await make_service().submit_batch(APPLES, press(), admission=two_and_no_more)
+    assert len(accepted.jobs) == 2 and isinstance(accepted.refusal, QueueFull)
+
+
+@pytest.fixture
+def drawn(make_service, queue: JobQueue, images: ImageStore) -> Callable[..., object]:
+    """A job of Ann's whose picture is there."""
+
+    async def drawn(source: bytes | None = None) -> Job:
+        strength = None if source is None else 0.4
+        options = ImageOptions(prompt="an apple", seed=7, steps=4, strength=strength)
+        (job,) = (await make_service().submit_batch(Batch.of(options, init_image=source), press(key="first"))).jobs
+        running = await queue.claim()
+        assert running is not None and running.job.id == job.id
+        path = await images.write(job.id, a_png((job.spec.width, job.spec.height)))
+        measured = Measurement(step_s=0.5, fixed_s=0.0)
+        done = await queue.finish(job.id, image_path=path, image_bytes=3, ran_s=2.0, measured=measured)
+        assert done is not None
+        return done
+
+    return drawn
+
+
+async def test_anybody_may_make_something_of_anybodys_job_and_pays_for_it(make_service, drawn) -> None:
+    service, job = make_service(), await drawn()
+    (again,) = (await service.submit_batch(derive.reroll(job, service.models), press(BOB))).jobs
+    assert again.user == BOB and again.spec.seed != job.spec.seed
+    assert replace(again.spec, seed=job.spec.seed) == job.spec
+    assert again.derived_from == Derivation(job_id=job.id, verb=Verb.REROLL)
+    assert (await service.quota(BOB)).used == 1
+
+
+async def test_more_steps_and_edit_keep_the_seed(make_service, drawn) -> None:
+    service, job = make_service(), await drawn()
+    (more,) = (await service.submit_batch(derive.more_steps(job, service.models, steps=9), press())).jobs
+    assert more.spec == replace(job.spec, steps=9)
+    batch = derive.edit(job, service.models, prompt="a pear")
+    (edited,) = (await service.submit_batch(batch, press(key="edit"))).jobs
+    assert edited.spec == replace(job.spec, prompt="a pear")
+
+
+async def test_variation_of_a_strength_starts_from_the_picture(make_service, drawn, images: ImageStore) -> None:
+    service, job = make_service(), await drawn()
+    batch = derive.vary(job, service.models, count=2, strength=0.2)
+    accepted = await service.submit_batch(batch, press())
+    assert {each.spec.strength for each in accepted.jobs} == {0.2}
+    (source,) = {each.spec.source for each in accepted.jobs}
+    assert await images.read_source(source) == b"\xff\0\0" * (job.spec.width * job.spec.height)
+    await images.delete(job.image_path)
+    with pytest.raises(UploadGone):
+        await service.submit_batch(batch, press(key="later"))
+
+
+async def test_what_started_from_an_image_starts_from_it_again(make_service, drawn, images: ImageStore) -> None:
+    service, job = make_service(), await drawn(a_png((300, 200)))
+    (again,) = (await service.submit_batch(derive.reroll(job, service.models), press())).jobs
+    assert (again.spec.source, again.spec.strength) == (job.spec.source, 0.4)
+    await images.delete_sources(kept=(), before=float("inf"))
+    with pytest.raises(UploadGone):
+        await service.submit_batch(derive.reroll(job, service.models), press(key="later"))

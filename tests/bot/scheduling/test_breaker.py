@@ -31,7 +31,7 @@ class Disk:
 @pytest.fixture
 def make_queue(jobs: JobStore, settings: SettingStore, no_limits) -> Callable[[], JobQueue]:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return lambda: JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace)
+    return lambda: JobQueue(jobs, settings, no_limits, assumed_pace=lambda _spec: pace)
 
 
 @pytest.fixture

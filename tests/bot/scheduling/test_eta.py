@@ -1,4 +1,4 @@
-"""What is foretold is what happens: the pure forecast against the SQL that claims."""
+"""What is foretold is what happens: the pure forecast against the queue that claims."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from bot.config import LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
-from bot.scheduling.eta import Pace, claim_order, finish_times, measured_pace, size_class
+from bot.scheduling.eta import Pace, foretell, measured_pace, size_class
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.placement import RunnerState, Ticket
 from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
+from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
 
 NOW = 1_800_000_000
@@ -22,46 +25,73 @@ SPEC = ImageSpec(prompt="x", seed=1, steps=1, width=64, height=64, guidance=1.0,
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9)), max_size=8))
-def test_order_foretold_is_the_order_claimed(asked: list[tuple[str, int]]) -> None:
-    """For any mix of people and sizes, if every job takes exactly as long as expected."""
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.sampled_from(["fake", "other"])), max_size=8),
+    st.sampled_from([None, "fake", "other"]),
+)
+def test_order_foretold_is_the_order_claimed(asked: list[tuple[str, int, str]], held: str | None) -> None:
+    """For any mix of people, sizes and models, if every job takes exactly as long as expected."""
 
     async def compare() -> None:
         with tempfile.TemporaryDirectory() as folder:
             async with Database.open(Path(folder) / "test.db") as database:
                 jobs = JobStore(database)
-                for number, (user, steps) in enumerate(asked):
+                limits = LimitsConfig(max_active_per_user=99, cooldown_s=0)
+                queue = JobQueue(
+                    jobs,
+                    SettingStore(database),
+                    limits,
+                    assumed_pace=lambda _spec: Pace(step_s=16.0, fixed_s=0.0, is_rough=True),
+                    clock=lambda: NOW,
+                )
+                runner = [RunnerState(number=0, model=held)]
+                queue.use_runners(lambda: runner)
+                for number, (user, steps, model) in enumerate(asked):
                     request = Request(
                         user=UserKey(frontend="t", id=user),
                         reply_to=ReplyTo(frontend="t", key=str(number), address="{}"),
                         options=ImageOptions(prompt="x"),
                         key=str(number),
                     )
-                    spec = dataclasses.replace(SPEC, steps=steps)
-                    limits = LimitsConfig(max_active_per_user=99, cooldown_s=0)
+                    spec = dataclasses.replace(SPEC, steps=steps, model=model)
                     await jobs.insert(request, spec, size_class=0, limits=limits, now=NOW)
-                waiting = await jobs.unfinished()
-                foretold = claim_order(waiting, {}, lambda job: float(job.spec.steps))
+                foretold = [job.id for job, _ in await queue.standings()]
                 claimed = []
-                while (job := await jobs.claim(now=NOW)) is not None:
-                    claimed.append(job.id)
-                    await jobs.finish(
-                        job.id,
+                while len(claimed) < len(asked):
+                    running = await queue.claim()
+                    assert running is not None
+                    claimed.append(running.job.id)
+                    runner[:] = [RunnerState(number=0, model=running.job.spec.model)]
+                    assert [job.id for job, _ in await queue.standings()] == foretold[len(claimed) - 1 :]
+                    await queue.finish(
+                        running.job.id,
                         image_path="x",
                         image_bytes=1,
-                        ran_s=float(job.spec.steps),
-                        measured=Measurement(step_s=1.0, fixed_s=0.0),
-                        now=NOW,
+                        ran_s=16.0 * running.job.spec.steps,
+                        measured=Measurement(step_s=16.0, fixed_s=0.0),
                     )
-                assert [job.id for job in foretold] == claimed
+                assert claimed == foretold
 
     asyncio.run(compare())
 
 
-def test_finish_times_add_up_on_one_slot_and_overlap_on_two() -> None:
-    assert finish_times([5.0], [10.0, 1.0], 1) == [15.0, 16.0]
-    assert finish_times([], [10.0, 1.0], 1) == [10.0, 11.0]
-    assert finish_times([5.0], [10.0, 1.0], 2) == [10.0, 6.0]
+def ends(busy_s: dict[int, float], seconds: list[float], *runners: RunnerState) -> list[float | None]:
+    ann = UserKey(frontend="t", id="ann")
+    order = [Ticket(id=number, user=ann, model="m", seconds=each) for number, each in enumerate(seconds)]
+    return [forecast.ends_s for forecast in sorted(foretell(order, runners, busy_s), key=lambda each: each.job_id)]
+
+
+def test_finish_times_add_up_on_one_runner_and_overlap_on_two() -> None:
+    one, two = RunnerState(number=0), RunnerState(number=1)
+    assert ends({0: 5.0}, [10.0, 1.0], one) == [15.0, 16.0]
+    assert ends({}, [10.0, 1.0], one) == [10.0, 11.0]
+    assert ends({0: 5.0}, [10.0, 1.0], one, two) == [10.0, 6.0]
+
+
+def test_runner_that_is_slow_or_cools_down_or_cannot_draw_ends_later_or_never() -> None:
+    one = RunnerState(number=0, pace=2.0, ready_in_s=3.0)
+    assert ends({}, [10.0, 1.0], one) == [23.0, 25.0]
+    assert ends({}, [10.0], RunnerState(number=0, models=frozenset({"other"}))) == [None]
 
 
 def test_pace_is_the_median_and_rough_before_three_measurements() -> None:

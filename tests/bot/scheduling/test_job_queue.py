@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from bot import retry as retry_module
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import (
@@ -43,11 +44,9 @@ def make_queue(jobs: JobStore, settings: SettingStore, clock, no_limits: LimitsC
             jobs,
             settings,
             config,
-            slots=1,
             assumed_pace=lambda _spec: ASSUMED,
-            deadline=deadline,
+            deadline=deadline or Deadline(monotonic=clock),
             clock=clock,
-            monotonic=clock,
         )
 
     return make
@@ -126,7 +125,7 @@ async def test_closed_queue_hands_out_nothing_and_stops_what_runs(make_queue, pu
 async def test_cancel_that_overtakes_the_claim_is_not_lost(make_queue, put, jobs: JobStore, clock) -> None:
     queue = make_queue()
     job = await put(queue)
-    await jobs.claim(now=int(clock()))  # in the table, but not back in the process yet
+    await jobs.claim(job.id, now=int(clock()))  # in the table, but not back in the process yet
     await queue.cancel(job.id)
     await jobs.requeue(job.id, now=int(clock()))
     assert (await jobs.get(job.id)).status is JobStatus.CANCELLED
@@ -139,8 +138,8 @@ async def test_claim_that_comes_back_after_the_close_goes_back_to_its_place(
     job = await put(queue)
     claim = jobs.claim
 
-    async def slow_claim(*, now: int) -> Job | None:
-        claimed = await claim(now=now)
+    async def slow_claim(job_id: int, *, now: int) -> Job | None:
+        claimed = await claim(job_id, now=now)
         queue.close()
         return claimed
 
@@ -250,7 +249,7 @@ async def test_retry_goes_on_at_once_when_the_stop_begins_and_ends_with_the_dead
 
     monkeypatch.setattr(jobs, "fail", locked)
     monkeypatch.setattr(database_module, "FIRST_RETRY_S", 3600.0)
-    monkeypatch.setattr(database_module, "STOPPING_RETRY_S", 0.0)
+    monkeypatch.setattr(retry_module, "STOPPING_PAUSE_S", 0.0)
     ending = asyncio.create_task(queue.fail(job.id, FailureCode.TIMEOUT, ran_s=1.0))
     await tries.acquire()
     deadline.begin(10)
@@ -268,10 +267,10 @@ async def test_claim_waits_out_a_locked_database(
     job = await put(queue)
     claim, troubles = jobs.claim, [StoreUnavailable("locked", is_full=False)]
 
-    async def troubled(*, now: int) -> Job | None:
+    async def troubled(job_id: int, *, now: int) -> Job | None:
         if troubles:
             raise troubles.pop()
-        return await claim(now=now)
+        return await claim(job_id, now=now)
 
     monkeypatch.setattr(jobs, "claim", troubled)
     monkeypatch.setattr(jobqueue_module, "SWEEP_S", 0.01)

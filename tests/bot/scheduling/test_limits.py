@@ -9,16 +9,19 @@ import pytest
 from bot.config import LimitsConfig
 from bot.errors import CoolingDown, DailyLimit, JobTooLarge, QueueFull, TooManyJobs
 from bot.scheduling.limits import check_size, daily_limit_ends_at, find_refusal
+from bot.store.job_store import Usage
 from pipeline import ImageSpec
 
 LIMITS = LimitsConfig(max_waiting=2, max_active_per_user=2, max_images_per_day=3, cooldown_s=5)
 NOW = 1_000_000
-ROOM = {"waiting": 0, "active": 0, "counted_at": (), "next_free_at": NOW + 7, "own_free_at": NOW + 9, "now": NOW}
+ROOM = {"waiting": 0, "active": 0, "counted_at": ()}
+TIMES = {"next_free_at": NOW + 7, "own_free_at": NOW + 9, "now": NOW}
 
 
 def test_room_everywhere_is_no_refusal() -> None:
-    assert find_refusal(LIMITS, **ROOM) is None
-    assert find_refusal(LIMITS, **ROOM | {"waiting": 1, "active": 1, "counted_at": (NOW - 50, NOW - 5)}) is None
+    assert find_refusal(LIMITS, Usage(**ROOM), **TIMES) is None
+    usage = Usage(waiting=1, active=1, counted_at=(NOW - 50, NOW - 5))
+    assert find_refusal(LIMITS, usage, **TIMES) is None
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,7 @@ def test_room_everywhere_is_no_refusal() -> None:
     ],
 )
 def test_refusal_names_the_bound_and_the_time(counts: dict[str, object], kind: type, retry_at: int) -> None:
-    refusal = find_refusal(LIMITS, **ROOM | counts)
+    refusal = find_refusal(LIMITS, Usage(**ROOM | counts), **TIMES)
     assert type(refusal) is kind
     assert refusal.retry_at == retry_at
 

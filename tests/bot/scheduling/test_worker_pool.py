@@ -26,7 +26,7 @@ from bot.scheduling import worker_pool as worker_module
 from bot.scheduling.breaker import BY_ENGINE, BY_STORAGE, Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
-from bot.scheduling.worker_pool import SAVE_PATIENCE_S, Worker
+from bot.scheduling.worker_pool import SAVE_PATIENCE_S, WorkerPool
 from bot.store import image_store as image_module
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -47,7 +47,6 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig) -> Jo
         jobs,
         settings,
         no_limits,
-        slots=1,
         assumed_pace=lambda _spec: Pace(step_s=0.01, fixed_s=0.01, is_rough=True),
     )
 
@@ -91,8 +90,8 @@ def working(queue: JobQueue, images: ImageStore, breaker: Breaker, clock, deadli
     async def working(**config: object) -> AsyncIterator[asyncio.Task[None]]:
         worker_config = WorkerConfig(**{"job_timeout_s": 20, "stop_grace_s": 2, **config})
         executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0)
-        worker = Worker(queue, executor, images, breaker, worker_config, deadline=deadline, monotonic=clock)
-        task = asyncio.create_task(worker.run())
+        pool = WorkerPool(queue, [executor], images, breaker, worker_config, deadline=deadline)
+        task = asyncio.create_task(pool.run())
         try:
             yield task
         finally:
@@ -434,10 +433,10 @@ async def test_error_that_nobody_expected_ends_neither_the_worker_nor_the_proces
 ) -> None:
     claim, troubles = jobs.claim, [KeyError("a column of a later release"), ValueError("no JSON")]
 
-    async def troubled(*, now: int) -> Job | None:
+    async def troubled(job_id: int, *, now: int) -> Job | None:
         if troubles:
             raise troubles.pop()
-        return await claim(now=now)
+        return await claim(job_id, now=now)
 
     monkeypatch.setattr(jobs, "claim", troubled)
     job = await put()
@@ -469,6 +468,7 @@ async def test_cancelled_worker_waits_until_the_engine_has_come_to_rest(
 
     class Slow:
         slots = 1
+        models = None
 
         async def run(self, *_: object, **__: object) -> None:
             drawing.set()
@@ -480,7 +480,7 @@ async def test_cancelled_worker_waits_until_the_engine_has_come_to_rest(
                 at_rest.set()
 
     await put()
-    task = asyncio.create_task(Worker(queue, Slow(), images, breaker, WorkerConfig()).run())  # type: ignore[arg-type]
+    task = asyncio.create_task(WorkerPool(queue, [Slow()], images, breaker, WorkerConfig()).run())  # type: ignore[arg-type]
     await drawing.wait()
     task.cancel()
     await asyncio.wait([task])

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import typer
 
-from bot.app import continue_numbers
 from bot.config import LimitsConfig
 from bot.jobs import FailureCode, ReplyTo, Request, UserKey
+from bot.maintenance import continue_numbers
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
@@ -76,7 +76,7 @@ async def measure(path: Path, rows: int) -> None:
     started = time.perf_counter()
     async with Database.open(path) as database:
         jobs = JobStore(database)
-        queue = JobQueue(jobs, SettingStore(database), limits, slots=1, assumed_pace=lambda _spec: pace)
+        queue = JobQueue(jobs, SettingStore(database), limits, assumed_pace=lambda _spec: pace)
         await continue_numbers(jobs, ImageStore(path.parent / "images"))
         await queue.recover(max_attempts=2)
         typer.echo(f"{rows} rows, start: {time.perf_counter() - started:.2f} s")

@@ -15,6 +15,7 @@ from bot.store.database import Database
 from bot.store.job_store import AWAITED_S, JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 
 NOW = 1_800_000_000
 ANN = UserKey(frontend="test", id="ann")
@@ -52,7 +53,7 @@ BAD_VALUES = {
 async def queue(database: Database, jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig) -> JobQueue:
     await database.fetch_all("PRAGMA ignore_check_constraints = ON")  # as in service
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, no_limits, slots=1, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
+    return JobQueue(jobs, settings, no_limits, assumed_pace=lambda _spec: pace, clock=lambda: NOW)
 
 
 Put = Callable[..., object]
@@ -71,7 +72,7 @@ def put(jobs: JobStore, spec: ImageSpec, make_request: Callable[..., Request], n
 async def end(jobs: JobStore, job: Job, how: str) -> None:
     if how == "queued":
         return
-    while (claimed := await jobs.claim(now=NOW)) is not None and claimed.id != job.id:
+    while (claimed := await claim_next(jobs, now=NOW)) is not None and claimed.id != job.id:
         pass
     if how == "done":
         await jobs.finish(job.id, image_path="a.png", image_bytes=1, ran_s=1.0, measured=MEASURED, now=NOW)

@@ -12,6 +12,7 @@ from bot.jobs import Delivery, FailureCode, Job, JobStatus, Request, UserKey
 from bot.store.database import Database
 from bot.store.job_store import DAY_S, LONGEST_PAUSE_S, JobStore, Measurement
 from pipeline import ImageSpec
+from tests.bot.scheduling.claiming import claim_next
 
 NOW = 1_800_000_000
 MEASURED = Measurement(step_s=0.5, fixed_s=1.0)
@@ -29,7 +30,7 @@ def put(
 
 async def draw(jobs: JobStore, *, ran_s: float = 10.0, now: int = NOW) -> Job:
     """Claim the next job and finish it."""
-    job = await jobs.claim(now=now)
+    job = await claim_next(jobs, now=now)
     assert job is not None
     done = await jobs.finish(job.id, image_path="a.png", image_bytes=3, ran_s=ran_s, measured=MEASURED, now=now)
     assert done is not None
@@ -64,13 +65,13 @@ async def test_repeated_request_makes_one_job(jobs: JobStore, spec, make_request
 async def test_failed_and_unstarted_jobs_do_not_count_against_the_day(jobs: JobStore, put, no_limits) -> None:
     one_a_day = no_limits.model_copy(update={"max_images_per_day": 1})
     failed = await put()
-    await jobs.claim(now=NOW)
+    await claim_next(jobs, now=NOW)
     await jobs.fail(failed.id, FailureCode.OUT_OF_MEMORY, ran_s=1.0, now=NOW)
     cancelled = await put(limits=one_a_day)
     await jobs.cancel_queued(cancelled.id, now=NOW)
     third = await put(limits=one_a_day)
     assert third is not None
-    await jobs.claim(now=NOW)
+    await claim_next(jobs, now=NOW)
     await jobs.cancel_running(third.id, ran_s=1.0, now=NOW)  # it took GPU time: this one counts
     assert await put(limits=one_a_day) is None
     assert await put(limits=one_a_day, now=NOW + 86_400) is not None
@@ -84,7 +85,7 @@ async def test_claim_prefers_the_person_who_used_the_gpu_least(jobs: JobStore, p
     await draw(jobs, ran_s=5.0)
     await put("modest")
     order = []
-    while (job := await jobs.claim(now=NOW)) is not None:
+    while (job := await claim_next(jobs, now=NOW)) is not None:
         order.append(job.user.id)
         await jobs.cancel_running(job.id, ran_s=1.0, now=NOW)
     assert order == ["modest", "greedy"]
@@ -95,14 +96,14 @@ async def test_gpu_time_is_forgotten_after_an_hour(jobs: JobStore, put) -> None:
     await draw(jobs, ran_s=100.0, now=NOW)
     await put("greedy")
     await put("modest")
-    job = await jobs.claim(now=NOW + 3600)
+    job = await claim_next(jobs, now=NOW + 3600)
     assert job is not None and job.user.id == "greedy"  # the older job again
 
 
 async def test_claim_is_first_come_first_served_for_one_person(jobs: JobStore, put) -> None:
     expected = [(await put()).id for _ in range(5)]
     claimed = []
-    while (job := await jobs.claim(now=NOW)) is not None:
+    while (job := await claim_next(jobs, now=NOW)) is not None:
         claimed.append(job.id)
     assert claimed == expected
 
@@ -110,7 +111,7 @@ async def test_claim_is_first_come_first_served_for_one_person(jobs: JobStore, p
 async def test_two_claims_at_once_never_get_the_same_job(jobs: JobStore, put) -> None:
     for _ in range(5):
         await put()
-    claimed = await asyncio.gather(*(jobs.claim(now=NOW) for _ in range(10)))
+    claimed = await asyncio.gather(*(claim_next(jobs, now=NOW) for _ in range(10)))
     ids = [job.id for job in claimed if job is not None]
     assert sorted(ids) == sorted(set(ids)) and len(ids) == 5
 
@@ -120,12 +121,12 @@ async def test_recovery_settles_what_a_dead_process_left(jobs: JobStore, put) ->
     await jobs.cancel_queued(waiting.id, now=NOW)
     waiting = await put("a")
     for _ in range(3):
-        await jobs.claim(now=NOW)
+        await claim_next(jobs, now=NOW)
     await jobs.recover(max_attempts=2, now=NOW)
     for _ in range(2):
-        await jobs.claim(now=NOW)
+        await claim_next(jobs, now=NOW)
     await jobs.requeue(retried.id, now=NOW)  # a stop of the process does not count as an attempt
-    await jobs.claim(now=NOW)
+    await claim_next(jobs, now=NOW)
     await jobs.recover(max_attempts=2, now=NOW)
     settled = {job.id: job for job in await jobs.unfinished()}
     assert retried.id not in settled  # claimed three times, twice for good
@@ -137,7 +138,7 @@ async def test_recovery_settles_what_a_dead_process_left(jobs: JobStore, put) ->
 
 async def test_job_asked_to_cancel_stays_cancelled_through_a_crash(jobs: JobStore, put) -> None:
     job = await put()
-    await jobs.claim(now=NOW)
+    await claim_next(jobs, now=NOW)
     assert await jobs.request_cancel(job.id) is not None
     (settled,) = await jobs.recover(max_attempts=2, now=NOW)
     assert (settled.status, settled.delivery) == (JobStatus.CANCELLED, Delivery.PENDING)
@@ -145,7 +146,7 @@ async def test_job_asked_to_cancel_stays_cancelled_through_a_crash(jobs: JobStor
 
 async def test_cancel_that_was_promised_holds_through_a_stop_of_the_process(jobs: JobStore, put) -> None:
     job = await put()
-    await jobs.claim(now=NOW)
+    await claim_next(jobs, now=NOW)
     await jobs.request_cancel(job.id)
     back = await jobs.requeue(job.id, now=NOW)
     assert back is not None and (back.status, back.delivery) == (JobStatus.CANCELLED, Delivery.PENDING)
@@ -153,9 +154,9 @@ async def test_cancel_that_was_promised_holds_through_a_stop_of_the_process(jobs
 
 async def test_resumed_job_keeps_its_place(jobs: JobStore, put) -> None:
     first, _second = await put(), await put()
-    await jobs.claim(now=NOW)
+    await claim_next(jobs, now=NOW)
     await jobs.requeue(first.id, now=NOW)
-    job = await jobs.claim(now=NOW)
+    job = await claim_next(jobs, now=NOW)
     assert job is not None and job.id == first.id and job.attempts == 1 and job.interruptions == 1
 
 
@@ -182,7 +183,7 @@ async def test_outbox_hands_out_each_result_until_it_is_settled(jobs: JobStore, 
 
 async def test_deleted_card_is_never_delivered(jobs: JobStore, put) -> None:
     job = await put()
-    await jobs.claim(now=NOW)
+    await claim_next(jobs, now=NOW)
     (dropped,) = await jobs.drop_message(job.reply_to.frontend, job.reply_to.key)
     assert dropped.delivery is Delivery.DROPPED
     await jobs.finish(job.id, image_path="a.png", image_bytes=1, ran_s=1.0, measured=MEASURED, now=NOW)
@@ -261,7 +262,7 @@ async def test_person_drawn_by_a_clock_of_the_future_is_no_less_favoured(jobs: J
     await put("ann", now=NOW)
     await draw(jobs, ran_s=1000, now=NOW + DAY_S)
     first, _ = await put("ann", now=NOW), await put("ben", now=NOW)
-    claimed = await jobs.claim(now=NOW)
+    claimed = await claim_next(jobs, now=NOW)
     assert first is not None and claimed is not None and claimed.id == first.id
 
 

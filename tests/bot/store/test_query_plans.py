@@ -47,7 +47,7 @@ async def statements(
         "by_request_key": lambda: jobs.by_request_key("x"),
         "usage": lambda: jobs.usage(ANN, now=9),
         "shared_usage": lambda: jobs.shared_usage("test", "card-", now=9),
-        "claim": lambda: jobs.claim(now=9),
+        "claim": lambda: jobs.claim(1, now=9),
         "gpu_seconds": lambda: jobs.gpu_seconds(now=9),
         "finish": lambda: jobs.finish(1, image_path="a", image_bytes=1, ran_s=1.0, measured=measured, now=9),
         "fail": lambda: jobs.fail(1, FailureCode.TIMEOUT, ran_s=1.0, now=9),
@@ -57,12 +57,12 @@ async def statements(
         "cancel_queued": lambda: jobs.cancel_queued(1, now=9),
         "request_cancel": lambda: jobs.request_cancel(1),
         "drop_message": lambda: jobs.drop_message("test", "card"),
-        "move_card": lambda: jobs.move_card(1, reply),
+        "move_message": lambda: jobs.move_message(1, reply),
         "due": lambda: jobs.due(now=9, limit=5),
         "delivered": lambda: jobs.delivered(1, reply),
         "postpone": lambda: jobs.postpone(1, next_at=9),
         "close_delivery": lambda: jobs.close_delivery(1, Delivery.DROPPED),
-        "untold": lambda: jobs.undelivered(ANN),
+        "undelivered": lambda: jobs.undelivered(ANN),
         "failures": lambda: jobs.failures(ANN, since=0),
         "mark_told": lambda: jobs.mark_told([1], now=9),
         "get": lambda: jobs.get(1),
@@ -95,7 +95,7 @@ async def test_no_statement_reads_the_whole_table_or_sorts_a_history(database: D
             plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
             assert [line for line in plan if WHOLE_TABLE.search(line)] == [], (name, plan)
             assert [line for line in plan if WHOLE_HISTORY.search(line)] == [], (name, plan)
-            if name in {"history", "due", "ended_before", "untold", "failures", "measurements", "shared_usage"}:
+            if name in {"history", "due", "ended_before", "undelivered", "failures", "measurements", "shared_usage"}:
                 assert [line for line in plan if SORTED.search(line)] == [], (name, plan)
 
 

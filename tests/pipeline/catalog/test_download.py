@@ -18,8 +18,9 @@ import pytest
 from modelscope_hub import errors as hub_errors
 
 from pipeline.catalog import download as fetch_module
-from pipeline.catalog.download import FetchProgress, HubFile, fetch
+from pipeline.catalog.download import FetchProgress, fetch
 from pipeline.catalog.files import missing
+from pipeline.catalog.hub import HubFile
 from pipeline.catalog.models import MAJICFLUS_V1
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from tests.forward_proxy import ForwardProxy

@@ -21,6 +21,7 @@ DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/page.md")
 SHOWN = {
     "a fox in the snow": "fox",
     "蓝色背景上的狐狸": "fox",
+    "狐狸": "fox",
     "a red apple": "red apple",
     "一个红苹果": "red apple",
     "一只熊猫": "panda",

@@ -9,10 +9,11 @@ import discord
 from discord import app_commands
 
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
-from bot.frontends.discord_app.embeds import pause_line, relative
+from bot.frontends.discord_app.embeds import relative, voice_of
 from bot.frontends.discord_app.interactions import InteractionContext, cancel, reader, say, think
 from bot.frontends.discord_app.translations import text
 from bot.pause import MAX_TEXT
+from bot.presentation.job_view import pause_phrase
 
 GIB: Final = 2**30
 
@@ -72,11 +73,11 @@ class AdminCommands:
     async def pause(
         self, interaction: discord.Interaction, reason: app_commands.Range[str, 1, MAX_TEXT] | None = None
     ) -> None:
-        """Start no new job, on any server; cards of those who wait say why."""
+        """Start no new job, on any server; the messages of those who wait say why."""
         self._context.access.check_operator(interaction)
         await think(interaction)
         pause, wording = await self._context.service.pause(reason or ""), reader(interaction)
-        await say(interaction, wording.say("admin-paused", paused=pause_line(pause, wording)))
+        await say(interaction, wording.say("admin-paused", paused=voice_of(wording).say(pause_phrase(pause))))
 
     async def resume(self, interaction: discord.Interaction) -> None:
         """Start jobs again."""
@@ -86,17 +87,17 @@ class AdminCommands:
         await say(interaction, reader(interaction).say("admin-resumed"))
 
     async def queue(self, interaction: discord.Interaction) -> None:
-        """The queue with the prompts of this server, for moderation."""
+        """Show the queue with the prompts of this server, for moderation."""
         self._context.access.check_manager(interaction)
         await say_queue(interaction, self._context, with_prompts=True)
 
     async def cancel(self, interaction: discord.Interaction, job_id: JobId) -> None:
         """Cancel anybody's job of this server."""
         self._context.access.check_manager(interaction)
-        await cancel(interaction, self._context.service, job_id)
+        await cancel(interaction, job_id)
 
     async def stats(self, interaction: discord.Interaction) -> None:
-        """How the service is doing."""
+        """Show load, speed and disk."""
         self._context.access.check_manager(interaction)
         await think(interaction)
         service, wording = self._context.service, reader(interaction)
@@ -104,7 +105,7 @@ class AdminCommands:
         if not service.is_accepting:
             state = wording.say("admin-state-closing")
         elif (pause := service.paused) is not None:
-            state = pause_line(pause, wording)
+            state = voice_of(wording).say(pause_phrase(pause))
         else:
             state = wording.say("admin-state-open")
         if stats.step_s is None:

@@ -1,4 +1,4 @@
-"""/imagine: what a person typed → Request → Service.submit → the status card.
+"""/imagine: typed options → Request → Service.submit → the status message.
 
 The row comes first, then the answer to Discord, so that a process killed in between leaves nobody with a placeholder
 that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database is not waited for.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
 
 import discord
 from discord import app_commands
@@ -25,6 +27,8 @@ from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, Im
 
 ROW_FIRST_S: Final = 0.5
 
+T = TypeVar("T")
+
 
 class Imagine:
     """The command that draws."""
@@ -35,7 +39,7 @@ class Imagine:
     def command(self, card: ModelCard) -> app_commands.Command[Any, ..., None]:
         """Make the command; the shapes on offer are those of the model.
 
-        Its option names are not translated, so that the command line on a card works for every reader.
+        Its option names are not translated, so that the command line on a message works for every reader.
         """
         command: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-imagine-name"),
@@ -66,16 +70,15 @@ class Imagine:
         context.access.check_channel(interaction)
         if not context.service.is_accepting:
             raise NotAccepting
-        # Discord offers lists and ranges, but a client of one's own may send anything.
+        # Discord offers lists and ranges, but a modified client may send anything.
         options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps, aspect=aspect)
         promise_answer(interaction)
         reply_to = frontend.address(interaction)
         request = Request(
             user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}"
         )
-        # The job may be claimed, even be done, before its card is there: progress and result wait here.
-        async with frontend.opening(reply_to):
-            submitting = asyncio.ensure_future(context.service.submit(request))
+        # The job may be claimed, even be done, before its message is there: progress and result wait here.
+        async with frontend.opening(reply_to), _waited_for(context.service.submit(request)) as submitting:
             await asyncio.wait([submitting], timeout=ROW_FIRST_S)
             if submitting.done():
                 submitting.result()  # a refusal is the first answer, and private
@@ -86,15 +89,27 @@ class Imagine:
                     job, standing = await submitting
                     placed = frontend.placed(reply_to, message_id)
                     async with frontend.opening(placed):
-                        job = await context.service.card_placed(job, placed)
+                        job = await context.service.message_placed(job, placed)
                         opened = await frontend.open(interaction, job, standing)
             except discord.HTTPException as error:
                 if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
                     with contextlib.suppress(Exception):
                         await submitting
-                    await context.service.card_deleted(FRONTEND, reply_to.key)
+                    await context.service.message_deleted(FRONTEND, reply_to.key)
                 raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
         if opened is Opened.GONE:
-            await context.service.card_deleted(FRONTEND, placed.key)
+            await context.service.message_deleted(FRONTEND, placed.key)
         elif opened is Opened.NOT_YET:
-            context.service.card_not_shown(job)
+            context.service.message_not_shown(job)
+
+
+@asynccontextmanager
+async def _waited_for(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run `work` beside what is done here; it has ended on the way out, whatever became of the rest."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as never retrieved

@@ -1,6 +1,6 @@
-"""What a person may ask about the queue and their own pictures: /queue, /cancel, /history, /show, /quota.
+"""Commands about the queue and one's own pictures: /queue, /cancel, /history, /show, /quota.
 
-Everything is private except /show. Sentences are `bot/wording`.
+Everything is private except /show. Sentences are in `bot/presentation/wording`.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
-from bot.errors import NotYourJob, Refusal, StoreUnavailable
-from bot.frontends.discord_app import attachments, embeds
-from bot.frontends.discord_app.embeds import escape, finish, mention, relative, shorten
+from bot.errors import NotYourJob, PictureNotReady, Refusal, StoreUnavailable
+from bot.frontends.discord_app import attachments
+from bot.frontends.discord_app.components import buttons
+from bot.frontends.discord_app.embeds import escape, mention, relative, shorten, voice_of
 from bot.frontends.discord_app.frontend import NOBODY, frontend_of
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
+    attempt,
     cancel,
     context_of,
-    explain,
     person,
     placeholder,
     reader,
     replace,
     say,
-    tell_notes,
     think,
 )
 from bot.frontends.discord_app.message_ref import is_of_server
 from bot.frontends.discord_app.translations import text
 from bot.jobs import Job, JobStatus, QueueStatus
+from bot.presentation.job_view import Phrase, eta, pause_phrase, settings_phrase
 from bot.presentation.wording import Wording, wording_for
 
 log = logging.getLogger(__name__)
@@ -53,14 +54,6 @@ AUTOCOMPLETE_BUDGET_S: Final = 1.5
 JobId = app_commands.Range[int, 1, MAX_JOB_ID]
 
 
-class PictureNotReady(Refusal):
-    """The job has no picture: it waits, runs, failed or was cancelled."""
-
-    def __init__(self, job_id: int) -> None:
-        super().__init__(f"job {job_id}")
-        self.job_id = job_id
-
-
 class PicturePruned(Refusal):
     """The job's file was removed after its time."""
 
@@ -70,7 +63,7 @@ class PicturePruned(Refusal):
 
 
 class PersonalCommands:
-    """The commands that everybody has beside /imagine."""
+    """The commands for everybody, apart from /imagine."""
 
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
@@ -107,17 +100,17 @@ class PersonalCommands:
         return [queue, cancel, history, show, quota]
 
     async def queue(self, interaction: discord.Interaction) -> None:
-        """Who is waiting, without what they asked for."""
+        """Show who is waiting, without prompts."""
         await say_queue(interaction, self._context)
 
     async def cancel(self, interaction: discord.Interaction, picture: JobId) -> None:
-        """Cancel one job; moderators may name anybody's that was asked for where they moderate."""
-        await cancel(interaction, self._context.service, picture)
+        """Cancel one job; moderators may cancel anybody's job of the place that they moderate."""
+        await cancel(interaction, picture)
 
     async def history(
         self, interaction: discord.Interaction, search: app_commands.Range[str, 1, MAX_SEARCH] | None = None
     ) -> None:
-        """The newest of one's own pictures."""
+        """Show the newest of one's own pictures."""
         await think(interaction)
         await _say_page(interaction, self._context, before_id=None, search=search or "")
 
@@ -136,22 +129,17 @@ class PersonalCommands:
                 raise PicturePruned(job_id)
             locale = interaction.guild_locale or interaction.locale
             wording = wording_for(locale.value)
-            card = embeds.result_card(
-                job,
-                wording,
-                picture=f"imagine-{job.id}.{upload.extension}",
-                shrunk_to=upload.format,
-                remarks=frontend_of(interaction).remarks(job, wording),
-            )
+            message = frontend_of(interaction).result_message(job, wording, upload)
             await interaction.edit_original_response(
-                content=card.content,
-                embed=card.embed,
-                attachments=[discord.File(io.BytesIO(upload.body), filename=card.picture)],
+                content=message.content,
+                embed=message.embed,
+                attachments=[discord.File(io.BytesIO(upload.body), filename=message.picture)],
+                view=buttons(message.actions, job, wording),
                 allowed_mentions=NOBODY,
             )
 
     async def quota(self, interaction: discord.Interaction) -> None:
-        """How much one has left."""
+        """Show what is left of one's limits."""
         await think(interaction)
         quota, wording = await self._context.service.quota(person(interaction)), reader(interaction)
         lines = [wording.say("quota-used", used=quota.used, limit=quota.limit)]
@@ -164,13 +152,13 @@ class PersonalCommands:
         await say(interaction, embed=discord.Embed(title=wording.say("quota-title"), description="\n".join(lines)))
 
     async def suggest_active(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
-        """Own jobs that can be cancelled, by number or words of the prompt."""
+        """Suggest one's own jobs that can be cancelled, by number or words of the prompt."""
         wording = reader(interaction)
         jobs = await _in_time(self._context.service.active(person(interaction)))
         return choices(jobs, str(current), wording)
 
     async def suggest_done(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
-        """Own pictures, newest first, by number or words of the prompt."""
+        """Suggest one's own pictures, newest first, by number or words of the prompt."""
         wanted = str(current)
         words = wanted if wanted and not wanted.isdecimal() else None
         jobs = await _in_time(self._context.service.history(person(interaction), limit=MAX_CHOICES, search=words))
@@ -212,26 +200,19 @@ class HistoryButton(
         return cls(before_id=int(before) if before else None, picked=int(picked) if picked else None, search=search)
 
     async def callback(self, interaction: discord.Interaction) -> None:
-        """Show the page in place of this one. Everybody sees only their own pictures."""
+        """Replace the page by the one asked for. People see only their own pictures."""
+        await attempt(interaction, self._turn(interaction))
+
+    async def _turn(self, interaction: discord.Interaction) -> None:
+        await replace(interaction)
         context = context_of(interaction)
-        try:
-            await replace(interaction)
-            await _say_page(
-                interaction,
-                context,
-                before_id=self.before_id,
-                search=self.search,
-                picked=self.picked,
-            )
-        except Exception as error:  # discord.py would log it and leave the person without an answer
-            await explain(interaction, error)
-        await tell_notes(interaction, context.service)
+        await _say_page(interaction, context, before_id=self.before_id, search=self.search, picked=self.picked)
 
 
 async def say_queue(
     interaction: discord.Interaction, context: InteractionContext, *, with_prompts: bool = False
 ) -> None:
-    """Tell one person the queue: of this server who and when, and what only to moderators; of others a number."""
+    """Show the queue to one person: jobs of this server, with prompts for moderators, and the number of all others."""
     await think(interaction)
     unfinished, wording = await context.service.unfinished(), reader(interaction)
     here = [(job, standing) for job, standing in unfinished if is_of_server(job, interaction.guild_id)]
@@ -239,7 +220,7 @@ async def say_queue(
     if elsewhere := len(unfinished) - len(here):
         lines.append(wording.say("queue-elsewhere", count=elsewhere))
     if (pause := context.service.paused) is not None:
-        lines.append(embeds.pause_line(pause, wording))
+        lines.append(voice_of(wording).say(pause_phrase(pause)))
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
     title = wording.say("queue-title", running=running, waiting=len(unfinished) - running)
     await say(interaction, embed=discord.Embed(title=title, description="\n".join(lines)))
@@ -248,10 +229,10 @@ async def say_queue(
 def queue_lines(
     unfinished: list[tuple[Job, QueueStatus]], wording: Wording, *, now: int, with_prompts: bool
 ) -> list[str]:
-    """One line per job, cut after 25; places count the jobs of every server."""
-    lines = []
+    """Return one line per job, at most 25; places count the jobs of every server."""
+    lines, voice = [], voice_of(wording)
     for job, standing in unfinished[:QUEUE_LINES]:
-        when = finish(standing, wording, now=now) or wording.say("queue-unknown-finish")
+        when = voice.say(eta(standing, now=now) or Phrase("queue-unknown-finish"))
         if job.status is JobStatus.RUNNING:
             line = wording.say("queue-running", job_id=job.id, who=mention(job), finish=when)
         else:
@@ -265,7 +246,7 @@ def queue_lines(
 
 
 def choices(jobs: list[Job], current: str, wording: Wording) -> list[app_commands.Choice[int]]:
-    """Jobs as suggestions: those whose number or prompt holds what was typed, at most 25."""
+    """Return at most 25 jobs whose number or prompt contains what was typed, as suggestions."""
     found = [
         app_commands.Choice(name=_label(job, wording), value=job.id)
         for job in jobs
@@ -275,7 +256,7 @@ def choices(jobs: list[Job], current: str, wording: Wording) -> list[app_command
 
 
 async def _in_time(jobs: Awaitable[list[Job]]) -> list[Job]:
-    """No suggestions are better than late or failed ones: the number can still be typed."""
+    """Return no suggestions rather than late ones; the number can still be typed."""
     try:
         async with asyncio.timeout(AUTOCOMPLETE_BUDGET_S):
             return await jobs
@@ -310,7 +291,7 @@ async def _say_page(
         embed.set_footer(text=wording.say("history-file-gone", job_id=shown.id))
     else:
         name = f"imagine-{shown.id}.{upload.extension}"
-        embed.set_image(url=f"attachment://{name}").set_footer(text=wording.settings(shown))
+        embed.set_image(url=f"attachment://{name}").set_footer(text=voice_of(wording).say(settings_phrase(shown)))
         parts["file"] = discord.File(io.BytesIO(upload.body), filename=name)
     parts["view"] = _page_view(page, shown, wording, before_id=before_id, search=search, has_more=len(jobs) > PAGE)
     await say(interaction, None, **parts)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.frontends.web.security.paths import BARE_NAME, WORD, Body
+from bot.frontends.web.security.refused import RequestRefused
 from pipeline.spec import Aspect
 
 MAX_VALUES: Final = 32  # more than any event has
@@ -21,14 +22,6 @@ MAX_EVENT_ID: Final = 2**31
 DRAW_KEYS: Final = ("prompt", "seed", "steps")  # of which only the first is needed
 FILE_KEYS: Final = frozenset({"path", "url", "meta"})  # by any of them Gradio may take an object for a file
 FILE_FIELDS: Final = FILE_KEYS | {"orig_name", "size", "mime_type", "is_stream"}  # what a browser says of an upload
-
-
-class BadBody(Exception):
-    """The request is refused with this HTTP status; the text says why and repeats nothing of the request."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status, self.text = status, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +37,7 @@ def rewritten(kind: Body, body: bytes, events: Events) -> bytes:
     """Check a body and write it anew for Gradio.
 
     Raises:
-        BadBody
+        RequestRefused
     """
     values = read_json(body)
     if kind is Body.DIRECT:
@@ -70,7 +63,7 @@ def read_json(body: bytes) -> object:
     """Read JSON as its standard has it: UTF-8, finite numbers, whole characters, no key twice.
 
     Raises:
-        BadBody
+        RequestRefused
     """
     try:
         text = body.decode()
@@ -80,7 +73,7 @@ def read_json(body: bytes) -> object:
         if "\\ud" in text.lower():  # half a character can only be written like this
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # ValueError: also numbers of thousands of digits
-        raise BadBody(400, "the request is not valid JSON") from None
+        raise RequestRefused(400, "the request is not valid JSON") from None
     return value
 
 
@@ -91,7 +84,7 @@ def _direct(values: Mapping[str, object], events: Events) -> dict[str, object]:
     if fn_index == events.form:
         return {"fn_index": fn_index, "data": _form(data)}
     if fn_index != events.reuse:
-        raise BadBody(404, "there is no such event")
+        raise RequestRefused(404, "there is no such event")
     _check_count(data, 0)
     event = _object(values.get("event_data"))
     return {"fn_index": fn_index, "data": [], "event_data": {"job_id": _number(event, "job_id", most=10**18)}}
@@ -101,7 +94,7 @@ def _join(values: Mapping[str, object], events: Events) -> dict[str, object]:
     fn_index = _number(values, "fn_index")
     _check_labels(values)
     if fn_index != events.draw:
-        raise BadBody(404, "there is no such event")
+        raise RequestRefused(404, "there is no such event")
     return {
         "fn_index": fn_index,
         "session_hash": _word(values, "session_hash"),
@@ -113,7 +106,9 @@ def _named_call(values: object) -> dict[str, object]:
     _check_files(values)
     if not isinstance(values, dict) or DRAW_KEYS[0] not in values or values.keys() - set(DRAW_KEYS):
         first, *others = DRAW_KEYS
-        raise BadBody(400, f"the request must be a JSON object with {first} and, if wanted, {' and '.join(others)}")
+        raise RequestRefused(
+            400, f"the request must be a JSON object with {first} and, if wanted, {' and '.join(others)}"
+        )
     return dict(zip(values, _plain(list(values.values())), strict=True))
 
 
@@ -127,7 +122,7 @@ def _form(data: Sequence[object]) -> list[object]:
         if FORM[position] is not _is_upload:
             _check_files(value)
     if not all(fits(value) for fits, value in zip(FORM, data, strict=True)):
-        raise BadBody(422, "a value in data is of the wrong kind")
+        raise RequestRefused(422, "a value in data is of the wrong kind")
     return [value["path"] if isinstance(value, dict) else value for value in data]
 
 
@@ -147,7 +142,7 @@ def _is_upload(value: object) -> bool:
     """What the browser was told when it uploaded, or nothing.
 
     Raises:
-        BadBody: it names a file of another kind.
+        RequestRefused: it names a file of another kind.
     """
     if value is None:
         return True
@@ -158,7 +153,7 @@ def _is_upload(value: object) -> bool:
     is_bare = isinstance(name, str) and re.fullmatch(BARE_NAME, name, re.ASCII) is not None
     is_ours = address is None or (isinstance(address, str) and address.endswith(f"/gradio_api/file={name}"))
     if not (is_bare and is_ours):
-        raise BadBody(403, "files are uploaded, not fetched")
+        raise RequestRefused(403, "files are uploaded, not fetched")
     return True
 
 
@@ -173,14 +168,14 @@ FORM: Final[tuple[Callable[[object], bool], ...]] = (
 
 def _object(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise BadBody(400, "the request must be a JSON object")
+        raise RequestRefused(400, "the request must be a JSON object")
     return value
 
 
 def _list(value: object) -> Sequence[object]:
     if not isinstance(value, list):
         _check_files(value)
-        raise BadBody(422, "data must be a list of values")
+        raise RequestRefused(422, "data must be a list of values")
     return value
 
 
@@ -190,9 +185,9 @@ def _plain(value: object) -> list[object]:
     for each in data:
         if isinstance(each, dict | list):
             _check_files(each)
-            raise BadBody(422, "a value in data is of the wrong kind")
+            raise RequestRefused(422, "a value in data is of the wrong kind")
     if len(data) > MAX_VALUES:
-        raise BadBody(422, "data has too many values")
+        raise RequestRefused(422, "data has too many values")
     return list(data)
 
 
@@ -200,7 +195,7 @@ def _check_count(data: Sequence[object], count: int) -> None:
     if len(data) != count:
         for each in data:
             _check_files(each)
-        raise BadBody(422, f"data must hold {count} values, not {len(data)}")
+        raise RequestRefused(422, f"data must hold {count} values, not {len(data)}")
 
 
 def _check_files(value: object) -> None:
@@ -210,7 +205,7 @@ def _check_files(value: object) -> None:
         each = waiting.pop()
         if isinstance(each, dict):
             if each.keys() & FILE_KEYS:
-                raise BadBody(403, "files are uploaded, not fetched")
+                raise RequestRefused(403, "files are uploaded, not fetched")
             waiting += each.values()
         elif isinstance(each, list):
             waiting += each
@@ -228,14 +223,14 @@ def _check_labels(values: Mapping[str, object]) -> None:
 def _word(values: Mapping[str, object], key: str) -> str:
     value = values.get(key)
     if not isinstance(value, str) or re.fullmatch(WORD, value, re.ASCII) is None:
-        raise BadBody(422, f"{key} must be a short word")
+        raise RequestRefused(422, f"{key} must be a short word")
     return value
 
 
 def _number(values: Mapping[str, object], key: str, *, most: int = MAX_EVENT_ID) -> int:
     value = values.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < most:
-        raise BadBody(422, f"{key} must be a number")
+        raise RequestRefused(422, f"{key} must be a number")
     return value
 
 

@@ -27,9 +27,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.frontends.web.identity import COOKIE, is_loopback, is_token, new_token
 from bot.frontends.web.security import paths
 from bot.frontends.web.security.admission import Admission, Verdict
-from bot.frontends.web.security.bodies import BadBody, Events, rewritten
+from bot.frontends.web.security.bodies import Events, rewritten
 from bot.frontends.web.security.origins import HERE, PublicPlace, is_ours, mismatch, read_origin, split_host
 from bot.frontends.web.security.paths import HOST, WORD, Body, Found, Path
+from bot.frontends.web.security.refused import RequestRefused
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ class Gate:
             await self._is_built.wait()
         try:
             for_gradio, again = await _for_gradio(entry, scope, receive, self._events, self._place)
-        except BadBody as bad:
+        except RequestRefused as bad:
             await _told(entry, bad)(scope, receive, answer.send)
             return
         await self._app(for_gradio, again, answer.send)
@@ -197,7 +198,7 @@ class Gate:
             return PlainTextResponse("this page asks for a password", 401, headers=challenge)
         return None
 
-    def _bad_origin(self, scope: Scope) -> BadBody | None:
+    def _bad_origin(self, scope: Scope) -> RequestRefused | None:
         """Why a request comes from another page; None if from ours, or from none."""
         headers = Headers(scope=scope)
         host = headers["host"]
@@ -205,12 +206,12 @@ class Gate:
         for text in headers.getlist("origin"):
             origin = read_origin(text)
             if origin is None:
-                return BadBody(403, "requests from other pages are refused")
+                return RequestRefused(403, "requests from other pages are refused")
             if not is_ours(
                 origin, self._place, host=host, scheme=scope["scheme"], is_same_to_browser=is_same_to_browser
             ):
                 log.warning("refused: a page at %s asks for something of %s", origin, host)
-                return BadBody(403, mismatch(origin, host))
+                return RequestRefused(403, mismatch(origin, host))
         return None
 
 
@@ -222,13 +223,13 @@ async def _for_gradio(
     It builds whole addresses from path and host, so these are the public ones, if the operator names them.
 
     Raises:
-        BadBody
+        RequestRefused
     """
     if (scope.get("raw_path") or scope["path"].encode()) != scope["path"].encode():
-        raise BadBody(404, NO_PAGE)
+        raise RequestRefused(404, NO_PAGE)
     query = scope.get("query_string", b"").decode("latin-1")
     if entry.query is not None and entry.query.fullmatch(query) is None:
-        raise BadBody(400, "something is wrong behind the question mark")
+        raise RequestRefused(400, "something is wrong behind the question mark")
     headers = [(name, value) for name, value in scope["headers"] if HEARSAY.fullmatch(name.lower()) is None]
     if place.origin is not None:
         headers = [(name, value) for name, value in headers if name.lower() != b"host"]
@@ -246,9 +247,9 @@ async def _for_gradio(
         return scope, receive
     named = Headers(scope=scope)
     if named.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadBody(400, "the request must be JSON, and say so as its Content-Type")
+        raise RequestRefused(400, "the request must be JSON, and say so as its Content-Type")
     if int(named.get("content-length", "0")) > MAX_BODY_BYTES:  # the protocol lets nothing but a few digits pass
-        raise BadBody(413, "the request is too large")
+        raise RequestRefused(413, "the request is too large")
     assert events is not None, "only the page itself is answered before Gradio is there"
     body = rewritten(entry.body, await _read(receive), events)
     headers = [(name, value) for name, value in headers if name.lower() not in {b"content-length", b"content-type"}]
@@ -265,7 +266,7 @@ async def _read(receive: Receive) -> bytes:
         piece: bytes = message.get("body", b"")
         body += piece
         if len(body) > MAX_BODY_BYTES:
-            raise BadBody(413, "the request is too large")
+            raise RequestRefused(413, "the request is too large")
         if not message.get("more_body", False):
             return body
 
@@ -279,7 +280,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _told(entry: Path, bad: BadBody) -> Response:
+def _told(entry: Path, bad: RequestRefused) -> Response:
     """A refusal in the form that whoever asked can read: the form of the page shows what Gradio calls an error."""
     if entry.body is Body.DIRECT:
         return JSONResponse({"error": bad.text}, bad.status)

@@ -21,11 +21,12 @@ from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
 from bot.frontends.discord_app.client import DiscordClient
 from bot.jobs import Job
-from bot.requests.service import Service
+from bot.requests.models import Models
+from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
-from bot.scheduling.worker_pool import Worker
+from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
@@ -52,8 +53,8 @@ class Stage:
         executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0)
         can_save = partial(self.images.can_write, min_free_bytes=0)
         breaker = Breaker(self.queue, can_save=can_save, max_failures_in_a_row=3)
-        worker = Worker(self.queue, executor, self.images, breaker, WorkerConfig(job_timeout_s=20, stop_grace_s=2))
-        task = asyncio.create_task(worker.run())
+        config = WorkerConfig(job_timeout_s=20, stop_grace_s=2)
+        task = asyncio.create_task(WorkerPool(self.queue, [executor], self.images, breaker, config).run())
         try:
             yield
         finally:
@@ -106,19 +107,14 @@ def start(
         **config: Any,
     ) -> AsyncIterator[Stage]:
         limits = limits or no_limits
-        queue = JobQueue(
-            jobs, settings, limits, slots=1, assumed_pace=lambda _: Pace(step_s=0.01, fixed_s=0.01, is_rough=True)
-        )
+        queue = JobQueue(jobs, settings, limits, assumed_pace=lambda _: Pace(step_s=0.01, fixed_s=0.01, is_rough=True))
         await queue.recover(max_attempts=2)
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
         queue.subscribe(delivery.wake)
         service = Service(
-            card=find_model("fake"),
-            jobs=jobs,
-            queue=queue,
-            delivery=delivery,
-            images=images,
-            limits_config=limits,
+            Parts(jobs=jobs, queue=queue, delivery=delivery, images=images),
+            Models(usual=find_model("fake")),
+            limits=limits,
             storage=StorageConfig(data_dir=tmp_path, min_free_mib=0),
         )
         async with Discord(**(server or {})) as emulator:
@@ -128,7 +124,7 @@ def start(
                 tasks = [asyncio.create_task(client.run_until_closed(SecretStr(emulator.token)))]
                 await client.wait_until_connected()
                 if with_delivery:
-                    tasks += [asyncio.create_task(loop()) for loop in (delivery.run_results, delivery.run_cards)]
+                    tasks += [asyncio.create_task(delivery.run())]
                 try:
                     yield Stage(emulator, client, service, queue, jobs, delivery, images)
                 finally:

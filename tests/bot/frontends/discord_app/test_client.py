@@ -124,7 +124,7 @@ async def test_allowed_guilds_get_their_own_commands_and_the_global_ones_go(
         await stage.client.setup_hook()
         assert json.loads(await settings.get(COMMANDS_SETTING) or "").keys() == {str(guild_id)}
         use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "quota")
-        await use.wait(lambda message: "Pictures in 24 hours" in message.text)
+        await use.wait(lambda message: "Images in 24 hours" in message.text)
         removed = stage.discord.requests(GLOBAL_COMMANDS)[-1]
         assert removed.status == 200 and stage.discord.emu.commands.find("quota", None) is None
         stage.discord.assert_clean()
@@ -192,7 +192,7 @@ async def test_job_that_ends_meanwhile_does_not_keep_the_others_of_a_left_server
     for _ in range(2):
         use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
         await use.wait(lambda message: "in line" in message.content)
-    monkeypatch.setattr(stage.service, "card_deleted", ended_meanwhile)
+    monkeypatch.setattr(stage.service, "message_deleted", ended_meanwhile)
     await stage.client.on_guild_remove(stage.client.guilds[0])
     assert len(dropped) == 2
 
@@ -227,14 +227,14 @@ async def test_lost_session_begins_again_at_the_same_discord(stage: Stage, monke
     stage.discord.gateway.invalidate(resumable=False)
     await stage.discord.wait_ready(count=2)
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "quota")
-    await use.wait(lambda message: "Pictures in 24 hours" in message.text)
+    await use.wait(lambda message: "Images in 24 hours" in message.text)
 
 
 async def test_dropped_connection_is_resumed(stage: Stage) -> None:
     stage.discord.gateway.drop()
     await stage.discord.wait_resumed()
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "quota")
-    await use.wait(lambda message: "Pictures in 24 hours" in message.text)
+    await use.wait(lambda message: "Images in 24 hours" in message.text)
 
 
 async def test_command_that_is_not_ours_any_more_is_explained(stage: Stage) -> None:

@@ -13,22 +13,23 @@ from discord import app_commands
 from bot.config import DiscordConfig
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.translations import WordingTranslator, text
+from bot.requests.models import Models
 from pipeline.catalog.models import MODELS, ModelCard
 
 NAME = re.compile(r"[-_\w]{1,32}")
 
 
-class OnlyACard:
-    """As much of a service as the commands need to be made."""
+class OnlyModels:
+    """The part of a service that is needed to make commands."""
 
-    def __init__(self, card: ModelCard) -> None:
-        self.card = card
+    def __init__(self, usual: ModelCard) -> None:
+        self.models = Models(usual=usual)
 
 
 @pytest.fixture(params=sorted(MODELS))
 async def payload(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What Discord is told for each model."""
-    service: Any = OnlyACard(MODELS[request.param])
+    service: Any = OnlyModels(MODELS[request.param])
     settings: Any = None
     client = DiscordClient(DiscordConfig(), service=service, settings=settings)
     translator = WordingTranslator()
@@ -59,7 +60,7 @@ async def test_commands_are_these(payload: list[dict[str, Any]]) -> None:
 
 async def test_names_are_unique_in_every_language(payload: list[dict[str, Any]]) -> None:
     for siblings in [payload, *(node["options"] for node in nodes(payload) if node.get("options"))]:
-        for locale in ("en-US", "zh-CN"):
+        for locale in ("en-US", "zh-CN", "zh-TW"):
             names = [(node.get("name_localizations") or {}).get(locale, node["name"]) for node in siblings]
             assert len(set(names)) == len(names)
 
@@ -80,12 +81,13 @@ async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[di
     imagine, *others = payload
     kept = {node["name"] for node in nodes([imagine]) if not node.get("name_localizations")}
     assert kept == {"imagine", "prompt", "seed", "steps", "aspect"}  # a copied command line works for everybody
-    assert all("zh-CN" in node["name_localizations"] for node in nodes(others))
-    assert all("zh-CN" in node["description_localizations"] for node in nodes(payload))
+    for locale in ("zh-CN", "zh-TW"):
+        assert all(locale in node["name_localizations"] for node in nodes(others))
+        assert all(locale in node["description_localizations"] for node in nodes(payload))
 
 
 async def test_commands_stay_inside_discords_size(payload: list[dict[str, Any]]) -> None:
-    assert max(length(command, locale) for command in payload for locale in ("en-US", "zh-CN")) <= 8000
+    assert max(length(command, locale) for command in payload for locale in ("en-US", "zh-CN", "zh-TW")) <= 8000
 
 
 async def test_commands_are_for_servers_only(payload: list[dict[str, Any]]) -> None:
@@ -109,7 +111,7 @@ async def test_ranges_are_those_of_a_spec(payload: list[dict[str, Any]]) -> None
     ("locale", "said"),
     [
         (discord.Locale.chinese, "队列"),
-        (discord.Locale.taiwan_chinese, "队列"),
+        (discord.Locale.taiwan_chinese, "佇列"),
         (discord.Locale.german, None),
         (discord.Locale.american_english, None),
     ],

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+
+import discord
 import pytest
 
+import bot
 from bot.config import LimitsConfig
+from bot.frontends.discord_app.components import BUTTONS, Button
+from bot.frontends.discord_app.interactions import May, think
+from bot.frontends.discord_app.interactions import say as answer
 from bot.jobs import JobStatus
+from bot.presentation.job_view import Action
 from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.discord_server.driver import Use
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
 
 
-async def waiting_card(stage: Stage) -> MessageView:
+async def waiting_message(stage: Stage) -> MessageView:
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
     return await use.wait(lambda message: "in line" in message.content)
 
@@ -22,8 +36,8 @@ async def told(use: Use) -> str:
 
 
 async def test_owner_cancels_a_waiting_job(stage: Stage) -> None:
-    card = await waiting_card(stage)
-    assert await told(await stage.discord.click(card, "Cancel")) == "Picture #1 is cancelled."
+    message = await waiting_message(stage)
+    assert await told(await stage.discord.click(message, "Cancel")) == "Image #1 was cancelled."
     ended = await stage.discord.wait_message(lambda message: "cancelled" in message.content and not message.ephemeral)
     assert not ended.buttons
     assert (await stage.job(1)).status is JobStatus.CANCELLED
@@ -32,57 +46,57 @@ async def test_owner_cancels_a_waiting_job(stage: Stage) -> None:
 async def test_owner_stops_a_running_job(stage: Stage) -> None:
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="[hang]")
     async with stage.drawing():
-        card = await use.wait(lambda message: "step" in message.content)
-        assert await told(await stage.discord.click(card, "Cancel")) == "Picture #1 stops at the next step."
+        message = await use.wait(lambda message: "step" in message.content)
+        assert await told(await stage.discord.click(message, "Cancel")) == "Image #1 stops at the next step."
         await use.wait(lambda message: message.content.startswith("🚫"))
 
 
 async def test_others_may_not(stage: Stage) -> None:
-    card = await waiting_card(stage)
+    message = await waiting_message(stage)
     stranger = stage.discord.add_user("bob")
-    assert await told(await stage.discord.click(card, "Cancel", stranger)) == "Picture #1 belongs to somebody else."
+    assert await told(await stage.discord.click(message, "Cancel", stranger)) == "Image #1 belongs to somebody else."
     assert (await stage.job(1)).status is JobStatus.QUEUED
 
 
 async def test_moderators_may(stage: Stage) -> None:
-    card = await waiting_card(stage)
+    message = await waiting_message(stage)
     role = stage.discord.add_role("mod", Permission.MANAGE_MESSAGES)
     moderator = stage.discord.add_user("mod", roles=[role])
-    assert await told(await stage.discord.click(card, "Cancel", moderator)) == "Picture #1 is cancelled."
+    assert await told(await stage.discord.click(message, "Cancel", moderator)) == "Image #1 was cancelled."
 
 
 async def test_right_to_manage_messages_elsewhere_does_not_count(stage: Stage) -> None:
-    card = await waiting_card(stage)
+    message = await waiting_message(stage)
     elsewhere = stage.discord.add_channel("elsewhere")
     moderator = stage.discord.add_user("mod")
     stage.discord.set_permissions(elsewhere, moderator, allow=Permission.MANAGE_MESSAGES)
-    assert "somebody else" in await told(await stage.discord.click(card, "Cancel", moderator))
+    assert "somebody else" in await told(await stage.discord.click(message, "Cancel", moderator))
     use = await stage.discord.slash(moderator, elsewhere, "cancel", picture=1)
     assert "somebody else" in await told(use)
     assert (await stage.job(1)).status is JobStatus.QUEUED
 
 
 async def test_managers_may_from_any_channel_of_their_server(stage: Stage) -> None:
-    await waiting_card(stage)
+    await waiting_message(stage)
     elsewhere = stage.discord.add_channel("elsewhere")
     manager = stage.discord.add_user("boss", roles=[stage.discord.add_role("boss", Permission.MANAGE_GUILD)])
     use = await stage.discord.slash(manager, elsewhere, "cancel", picture=1)
-    assert await told(use) == "Picture #1 is cancelled."
+    assert await told(use) == "Image #1 was cancelled."
 
 
 @pytest.mark.parametrize("right", [Permission.MANAGE_MESSAGES, Permission.MANAGE_GUILD, Permission.ADMINISTRATOR])
 async def test_moderators_of_another_server_may_not(stage: Stage, right: Permission) -> None:
-    await waiting_card(stage)
+    await waiting_message(stage)
     guild, channel = await stage.other_server()
     role = stage.discord.add_role("mod", right, guild=guild)
     moderator = stage.discord.add_user("mod", roles=[role], guild=guild)
     use = await stage.discord.slash(moderator, channel, "cancel", picture=1)
-    assert await told(use) == "Picture #1 belongs to somebody else."
+    assert await told(use) == "Image #1 belongs to somebody else."
     assert (await stage.job(1)).status is JobStatus.QUEUED
 
 
 async def test_forged_button_of_another_server_may_not(stage: Stage) -> None:
-    await waiting_card(stage)
+    await waiting_message(stage)
     guild, channel = await stage.other_server()
     role = stage.discord.add_role("mod", Permission.ADMINISTRATOR, guild=guild)
     moderator = stage.discord.add_user("mod", roles=[role], guild=guild)
@@ -91,30 +105,30 @@ async def test_forged_button_of_another_server_may_not(stage: Stage) -> None:
     live = stage.discord.world.channels[own.channel_id].messages[own.id]
     live.components[0]["components"][0]["custom_id"] = "im1:cancel:1"
     pressed = await stage.discord.click(own, "im1:cancel:1", moderator)
-    assert await told(pressed) == "Picture #1 belongs to somebody else."
+    assert await told(pressed) == "Image #1 belongs to somebody else."
 
 
 async def test_second_press_says_that_it_has_ended(stage: Stage) -> None:
-    card = await waiting_card(stage)
-    uses = [await stage.discord.click(card, "Cancel") for _ in range(2)]
+    message = await waiting_message(stage)
+    uses = [await stage.discord.click(message, "Cancel") for _ in range(2)]
     answers = {await told(use) for use in uses}
     assert answers == {
-        "Picture #1 is cancelled.",
-        "Picture #1 has already ended, so there is nothing to cancel.",
+        "Image #1 was cancelled.",
+        "Image #1 has already finished, so there is nothing to cancel.",
     }
 
 
 async def test_button_of_another_life_is_answered(stage: Stage) -> None:
-    card = await waiting_card(stage)
-    live = stage.discord.world.channels[card.channel_id].messages[card.id]
+    message = await waiting_message(stage)
+    live = stage.discord.world.channels[message.channel_id].messages[message.id]
     live.components[0]["components"][0]["custom_id"] = "im1:cancel:999"
-    use = await stage.discord.click(card, "im1:cancel:999")
-    assert (await told(use)).startswith("I know no picture #999.")
+    use = await stage.discord.click(message, "im1:cancel:999")
+    assert (await told(use)).startswith("There is no image #999.")
 
 
-async def test_deleting_the_card_cancels(stage: Stage) -> None:
-    card = await waiting_card(stage)
-    stage.discord.delete_message(card)
+async def test_deleting_the_message_cancels(stage: Stage) -> None:
+    message = await waiting_message(stage)
+    stage.discord.delete_message(message)
     while (await stage.job(1)).status is not JobStatus.CANCELLED:
         await stage.discord.world.changed.wait_for(lambda: True, 1)
     assert stage.discord.messages(stage.discord.channel) == []
@@ -122,6 +136,125 @@ async def test_deleting_the_card_cancels(stage: Stage) -> None:
 
 async def test_cancelling_makes_room(start: Start) -> None:
     async with start(limits=LimitsConfig(max_active_per_user=1, cooldown_s=0)) as stage:
-        card = await waiting_card(stage)
-        await told(await stage.discord.click(card, "Cancel"))
-        await waiting_card(stage)
+        message = await waiting_message(stage)
+        await told(await stage.discord.click(message, "Cancel"))
+        await waiting_message(stage)
+
+
+# ── the registry ────────────────────────────────────────────────────────────────────────────────────
+
+
+def give_id(stage: Stage, message: MessageView, custom_id: str) -> None:
+    """Make the button of a message one of another release."""
+    live = stage.discord.world.channels[message.channel_id].messages[message.id]
+    live.components[0]["components"][0]["custom_id"] = custom_id
+
+
+async def test_button_carries_action_and_job(stage: Stage) -> None:
+    message = await waiting_message(stage)
+    assert [button["custom_id"] for button in message.buttons] == ["im2:cancel:1"]
+
+
+async def test_button_of_an_earlier_release_still_cancels(stage: Stage) -> None:
+    message = await waiting_message(stage)
+    give_id(stage, message, "im1:cancel:1")
+    assert await told(await stage.discord.click(message, "im1:cancel:1")) == "Image #1 was cancelled."
+
+
+@pytest.mark.parametrize("custom_id", ["im2:upscale:1", "im2:page:1", "im2:reroll:1"])
+async def test_button_that_only_another_release_knows_is_answered(stage: Stage, custom_id: str) -> None:
+    message = await waiting_message(stage)
+    give_id(stage, message, custom_id)
+    assert (await told(await stage.discord.click(message, custom_id))).startswith("This command has just changed.")
+    assert (await stage.job(1)).status is JobStatus.QUEUED
+
+
+async def test_finished_picture_has_the_buttons_of_the_registry_and_no_others(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def press(interaction: discord.Interaction, job_id: int, may: May) -> None:
+        await think(interaction)
+        job = await stage.job(job_id)
+        await answer(interaction, f"again: {job.spec.prompt}, {may(interaction, job)}")
+
+    async def picture(prompt: str) -> MessageView:
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt=prompt)
+        return await use.wait(lambda message: message.content.startswith("✅"))
+
+    async with stage.drawing():
+        assert not (await picture("one")).buttons
+        entry = Button(
+            label="console-vary",
+            style=discord.ButtonStyle.primary,
+            may=lambda _interaction, _job: True,
+            press=press,
+        )
+        monkeypatch.setitem(BUTTONS, Action.REROLL, entry)
+        message = await picture("two")
+        assert [button["custom_id"] for button in message.buttons] == ["im2:reroll:2"]
+        stranger = stage.discord.add_user("bob")
+        assert await told(await stage.discord.click(message, "im2:reroll:2", stranger)) == "again: two, True"
+
+
+# ── the way of a press ──────────────────────────────────────────────────────────────────────────────
+
+WAY = (
+    "frontends/discord_app/components.py",
+    "frontends/discord_app/interactions.py",
+    "requests/service.py",
+    "scheduling/job_queue.py",
+    "store/job_store.py",
+)
+# What a file of the way asks for a value, or tells that something changed, without anything further happening there.
+BESIDE = {
+    "store/database.py",
+    "store/spec_codec.py",
+    "presentation/wording/__init__.py",
+    "delivery/results.py",
+    "delivery/status_updates.py",
+    "retry.py",
+    "deadline.py",
+}
+
+
+@contextmanager
+def traced() -> Iterator[list[str]]:
+    """Note the files of `bot` that the task of a pressed button enters, one after the other."""
+    root = Path(bot.__file__).parent
+    entered: list[str] = []
+    frames: dict[int, FrameType] = {}  # a coroutine that goes on is no new entry; kept, so that no id comes again
+    pressing: list[asyncio.Task[object] | None] = []
+
+    def look(frame: FrameType, event: str, _argument: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event != "call" or not path.is_relative_to(root):
+            return
+        if not pressing and frame.f_code.co_qualname == "ActionButton.callback":
+            pressing.append(asyncio.current_task())
+        if id(frame) in frames or not pressing or asyncio.current_task() is not pressing[0]:
+            return
+        frames[id(frame)] = frame
+        file = path.relative_to(root).as_posix()
+        if not entered or entered[-1] != file:
+            entered.append(file)
+
+    sys.setprofile(look)
+    try:
+        yield entered
+    finally:
+        sys.setprofile(None)
+
+
+async def test_press_of_cancel_goes_one_way_down_and_comes_back_up_twice(stage: Stage) -> None:
+    """Up to the queue, which tells that it changed, and to what answers; then results that were not delivered."""
+    message = await waiting_message(stage)
+    with traced() as entered:
+        await told(await stage.discord.click(message, "Cancel"))
+        while entered[-3:].count(WAY[-1]) == 0 or entered.count(WAY[1]) < 2:  # the look for such results has ended
+            await asyncio.sleep(0.01)
+    assert set(entered) - set(WAY) <= BESIDE
+    stops = [file for file in entered if file in WAY]
+    steps = [WAY.index(file) for number, file in enumerate(stops) if stops[:number][-1:] != [file]]
+    assert steps[: len(WAY)] == list(range(len(WAY)))
+    assert sum(after < before for before, after in pairwise(steps)) <= 2
+    assert steps.count(WAY.index("frontends/discord_app/interactions.py")) == 2

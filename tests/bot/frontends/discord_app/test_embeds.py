@@ -1,10 +1,11 @@
-"""Cards say the right thing, and no prompt can break one."""
+"""Messages say the right thing, and no prompt can break one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import discord
 import pytest
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 from bot.frontends.discord_app import embeds
 from bot.jobs import Delivery, FailureCode, Job, JobStatus, QueueStatus, ReplyTo, UserKey
 from bot.pause import Pause, PauseKind
+from bot.presentation.job_view import Action, ended_view, unfinished_view
 from bot.presentation.wording import Wording, wording_for
 from pipeline import Aspect, ImageSpec, Progress, Stage
-from pipeline.catalog.vocabulary import Unread
+from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.spec import MAX_PROMPT_CHARS, clean_prompt
 
 EN, ZH = wording_for("en"), wording_for("zh-CN")
@@ -56,17 +58,41 @@ def running(progress: Progress | None) -> tuple[Job, QueueStatus]:
     return a_job(status=JobStatus.RUNNING, attempts=1), standing
 
 
+def status(
+    job: Job, standing: QueueStatus, wording: Wording = EN, *, unread: Unread = NOTHING, with_prompt: bool = True
+) -> embeds.StatusMessage:
+    view = unfinished_view(job, standing, now=NOW, unread=unread)
+    return embeds.status_message(view, wording, with_prompt=with_prompt)
+
+
+def result(
+    job: Job,
+    wording: Wording = EN,
+    *,
+    picture: str | None = "x.png",
+    unread: Unread = NOTHING,
+    usual_model: str = "flux1-dev",
+    **options: Any,
+) -> embeds.StatusMessage:
+    view = ended_view(replace(job, status=JobStatus.DONE), unread=unread)
+    return embeds.result_message(view, wording, picture=picture, usual_model=usual_model, **options)
+
+
+def ended(job: Job, wording: Wording = EN, *, with_prompt: bool = True) -> embeds.StatusMessage:
+    return embeds.ended_message(ended_view(job), wording, with_prompt=with_prompt)
+
+
 def headline(job: Job, standing: QueueStatus, wording: Wording = EN) -> str:
-    return embeds.status_card(job, standing, wording, now=NOW).content
+    return status(job, standing, wording).content
 
 
-def test_waiting_card_says_place_and_finish() -> None:
+def test_waiting_message_says_place_and_finish() -> None:
     assert headline(a_job(), WAITING) == "⏳ <@1> · number 2 in line · ready <t:1800000000:R>"
     assert headline(a_job(), WAITING, ZH) == "⏳ <@1> · 排在第 2 位 · <t:1800000000:R>完成"
 
 
-def test_rough_finish_says_about() -> None:
-    assert headline(a_job(), replace(WAITING, is_rough=True)).endswith("ready <t:1800000000:R> (about)")
+def test_rough_finish_is_only_expected() -> None:
+    assert headline(a_job(), replace(WAITING, is_rough=True)).endswith("expected <t:1800000000:R>")
 
 
 @pytest.mark.parametrize("is_rough", [True, False])
@@ -77,11 +103,11 @@ def test_finish_that_is_over_or_nearly_so_is_any_moment(late_s: int, is_rough: b
     assert headline(a_job(), standing, ZH) == "⏳ <@1> · 排在第 2 位 · 马上完成"
 
 
-def test_waiting_card_shows_prompt_settings_and_a_cancel_button() -> None:
-    card = embeds.status_card(a_job(), WAITING, EN, now=NOW)
-    assert card.embed.description == "a red apple"
-    assert card.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev"
-    assert card.can_cancel
+def test_waiting_message_shows_prompt_settings_and_a_cancel_button() -> None:
+    message = status(a_job(), WAITING)
+    assert message.embed.description == "a red apple"
+    assert message.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev"
+    assert message.actions == (Action.CANCEL,)
 
 
 @pytest.mark.parametrize(
@@ -93,16 +119,16 @@ def test_waiting_card_shows_prompt_settings_and_a_cancel_button() -> None:
         (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20 ▱▱▱▱▱▱▱▱▱▱"),
         (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20 ▰▰▰▰▰▰▱▱▱▱"),
         (Progress(stage=Stage.DENOISING, step=20, steps=20), "🎨 <@1> · step 20 of 20 ▰▰▰▰▰▰▰▰▰▰"),
-        (Progress(stage=Stage.DECODING, step=20, steps=20), "🎨 <@1> · finishing the picture"),
+        (Progress(stage=Stage.DECODING, step=20, steps=20), "🎨 <@1> · finishing the image"),
     ],
 )
-def test_running_card_says_what_is_going_on(progress: Progress | None, said: str) -> None:
+def test_running_message_says_what_is_going_on(progress: Progress | None, said: str) -> None:
     assert headline(*running(progress)) == f"{said} · ready <t:1800000000:R>"
 
 
-def test_card_of_a_job_that_is_being_cancelled_has_no_button() -> None:
-    card = embeds.status_card(a_job(is_cancel_requested=True), WAITING, EN, now=NOW)
-    assert card.content.startswith("🎨 <@1> · stopping") and not card.can_cancel
+def test_message_of_a_job_that_is_being_cancelled_has_no_button() -> None:
+    message = status(a_job(is_cancel_requested=True), WAITING)
+    assert message.content == "🎨 <@1> · stopping" and message.actions == ()
 
 
 @pytest.mark.parametrize(
@@ -112,15 +138,15 @@ def test_card_of_a_job_that_is_being_cancelled_has_no_button() -> None:
         (Pause.by_operator(""), "⏸️ paused by a moderator"),
         (
             Pause(kind=PauseKind.ENGINE_FAILURES),
-            "⏸️ paused: several pictures in a row failed; after a while I try one again",
+            "⏸️ paused: several images in a row failed; I will try another one after a while",
         ),
-        (Pause(kind=PauseKind.STORAGE), "⏸️ paused: pictures cannot be saved; I go on as soon as they can"),
+        (Pause(kind=PauseKind.STORAGE), "⏸️ paused: images cannot be saved; drawing resumes as soon as they can"),
         (Pause.by_operator("engine_failures"), r"⏸️ paused: engine\_failures"),
         (Pause.by_operator("night\n# loud\u202e\r\n> and more"), r"⏸️ paused: night \# loud \> and more"),
         (Pause.by_operator("@everyone **now**"), r"⏸️ paused: \@everyone \*\*now\*\*"),
     ],
 )
-def test_pause_and_its_reason_are_on_the_card(pause: Pause, said: str) -> None:
+def test_pause_and_its_reason_are_on_the_message(pause: Pause, said: str) -> None:
     standing = QueueStatus(position=1, finish_at=None, is_rough=False, pause=pause)
     assert headline(a_job(), standing) == f"⏳ <@1> · number 1 in line\n{said}"
 
@@ -129,59 +155,59 @@ def test_interrupted_job_says_that_its_place_was_kept() -> None:
     assert headline(a_job(interruptions=1), WAITING).endswith("\n↻ I was restarted; your place was kept.")
 
 
-def test_result_card_holds_picture_prompt_settings_and_command() -> None:
-    card = embeds.result_card(a_job(status=JobStatus.DONE), EN, picture="imagine-42.png")
-    assert card.content == "✅ <@1>"
-    assert card.embed.description == (
+def test_result_message_holds_picture_prompt_settings_and_command() -> None:
+    message = result(a_job(), picture="imagine-42.png")
+    assert message.content == "✅ <@1>"
+    assert message.embed.description == (
         "a red apple\n```\n/imagine prompt:a red apple seed:7 steps:20 aspect:square\n```"
     )
-    assert card.embed.image.url == "attachment://imagine-42.png"
-    assert card.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev · 61 s"
-    assert not card.can_cancel
+    assert message.embed.image.url == "attachment://imagine-42.png"
+    assert message.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev · 61 s"
+    assert Action.CANCEL not in message.actions
 
 
 @pytest.mark.parametrize(
     ("ran_s", "said"), [(0.0, "under 0.1 s"), (0.09, "under 0.1 s"), (0.1, "0.1 s"), (9.0, "9.0 s"), (61.24, "61 s")]
 )
-def test_result_card_says_how_long_it_took(ran_s: float, said: str) -> None:
-    footer = embeds.result_card(a_job(ran_s=ran_s), EN, picture="x.png").embed.footer.text or ""
+def test_result_message_says_how_long_it_took(ran_s: float, said: str) -> None:
+    footer = result(a_job(ran_s=ran_s)).embed.footer.text or ""
     assert footer.split(" · ")[-1] == said
 
 
 def test_shrunk_picture_says_so() -> None:
-    card = embeds.result_card(a_job(), EN, picture="x.webp", shrunk_to="WebP")
-    assert (card.embed.description or "").endswith("upload limit (WebP); the original is kept.")
+    message = result(a_job(), picture="x.webp", shrunk_to="WebP")
+    assert (message.embed.description or "").endswith("upload limit (WebP); the original is kept.")
 
 
 def test_pruned_picture_says_so() -> None:
-    card = embeds.result_card(a_job(), EN, picture=None)
-    assert "removed after its time" in (card.embed.description or "")
-    assert card.embed.image.url is None
+    message = result(a_job(), picture=None)
+    assert "has expired and was removed" in (message.embed.description or "")
+    assert message.embed.image.url is None
 
 
-def test_failed_card_says_why_and_what_to_do() -> None:
+def test_failed_message_says_why_and_what_to_do() -> None:
     job = a_job(status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT)
-    assert embeds.ended_card(job, EN).content == (
+    assert ended(job).content == (
         "❌ <@1> · Drawing took too long and was stopped. This cost you nothing; "
         "fewer steps or a smaller shape may work."
     )
 
 
-def test_cancelled_card_says_so() -> None:
-    assert embeds.ended_card(a_job(status=JobStatus.CANCELLED), EN).content == "🚫 <@1> · cancelled"
+def test_cancelled_message_says_so() -> None:
+    assert ended(a_job(status=JobStatus.CANCELLED)).content == "🚫 <@1> · cancelled"
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda job: embeds.status_card(job, WAITING, EN, now=NOW, with_prompt=False),
-        lambda job: embeds.result_card(job, EN, picture="x.png", with_prompt=False),
-        lambda job: embeds.ended_card(job, EN, with_prompt=False),
+        lambda job: status(job, WAITING, with_prompt=False),
+        lambda job: result(job, with_prompt=False),
+        lambda job: ended(job, with_prompt=False),
     ],
 )
-def test_prompt_can_be_left_out_altogether(make: Callable[[Job], embeds.Card]) -> None:
-    card = make(a_job("forbidden"))
-    assert "forbidden" not in f"{card.content} {card.embed.to_dict()}"
+def test_prompt_can_be_left_out_altogether(make: Callable[[Job], embeds.StatusMessage]) -> None:
+    message = make(a_job("forbidden"))
+    assert "forbidden" not in f"{message.content} {message.embed.to_dict()}"
 
 
 def test_command_names_the_aspect_that_the_model_has_for_the_size() -> None:
@@ -218,21 +244,21 @@ WILD = st.one_of(
 
 
 @given(raw=WILD)
-def test_no_prompt_breaks_a_card(raw: str) -> None:
+def test_no_prompt_breaks_a_message(raw: str) -> None:
     prompt = clean_prompt(raw) or "x"
     job = a_job(prompt, status=JobStatus.DONE)
-    result = embeds.result_card(job, EN, picture="imagine-42.webp", shrunk_to="WebP 512 × 512")
-    for card in (
-        result,
-        embeds.status_card(job, WAITING, EN, now=NOW),
-        embeds.ended_card(job, ZH),
-        embeds.moved_card(job, ZH, to_dm=True),
-        embeds.moved_card(job, EN, to_dm=False),
+    done = result(job, picture="imagine-42.webp", shrunk_to="WebP 512 × 512")
+    for message in (
+        done,
+        status(job, WAITING),
+        ended(job, ZH),
+        embeds.moved_message(ended_view(job), ZH, to_dm=True),
+        embeds.moved_message(ended_view(job), EN, to_dm=False),
     ):
-        assert len(card.content) <= embeds.MAX_CONTENT
-        assert embeds.units(card.embed.description or "") <= embeds.MAX_DESCRIPTION
-        assert len(card.embed) <= 6000
-    assert_one_code_block(result.embed, prompt)
+        assert len(message.content) <= embeds.MAX_CONTENT
+        assert embeds.units(message.embed.description or "") <= embeds.MAX_DESCRIPTION
+        assert len(message.embed) <= 6000
+    assert_one_code_block(done.embed, prompt)
 
 
 def assert_one_code_block(embed: discord.Embed, prompt: str) -> None:
@@ -266,20 +292,21 @@ def test_escaping_leaves_no_markup_alive(text: str) -> None:
 
 def test_command_that_draws_another_picture_says_so() -> None:
     job = a_job(status=JobStatus.DONE)
-    assert embeds.command_remarks(job, EN, usual_model="flux1-dev") == []
+    assert (result(job).embed.description or "").endswith("```")
     spec = replace(job.spec, source="a" * 64, strength=0.4)
-    [about_source, about_model] = embeds.command_remarks(replace(job, spec=spec), EN, usual_model="demo")
-    assert "0.4" in about_source and "cannot name" in about_source
+    description = result(replace(job, spec=spec), usual_model="demo").embed.description or ""
+    [about_source, about_model] = description.rpartition("```\n")[2].split("\n")
+    assert "0.4" in about_source and "cannot include" in about_source
     assert "flux1-dev" in about_model and "demo" in about_model
 
 
 @pytest.mark.parametrize("wording", [EN, ZH])
-def test_what_the_model_cannot_read_is_said_on_every_card(wording: Wording) -> None:
-    [remark] = embeds.unread_remarks(Unread(2, 7), wording)
+def test_what_the_model_cannot_read_is_said_on_every_message(wording: Wording) -> None:
+    unread = Unread(2, 7)
+    remark = wording.unread(unread)
     assert "2" in remark and "7" in remark
-    waiting = embeds.status_card(a_job(), WAITING, wording, now=NOW, remarks=[remark])
-    assert remark in waiting.content
-    done = embeds.result_card(a_job("😀" * 2000, status=JobStatus.DONE), wording, picture="x.png", remarks=[remark])
+    assert remark in status(a_job(), WAITING, wording, unread=unread).content
+    done = result(a_job("😀" * 2000), wording, unread=unread)
     assert remark in (done.embed.description or "")
     assert embeds.units(done.embed.description or "") <= embeds.MAX_DESCRIPTION
-    assert embeds.unread_remarks(Unread(0, 7), wording) == []
+    assert remark not in status(a_job(), WAITING, wording, unread=Unread(0, 7)).content

@@ -1,4 +1,4 @@
-"""Results reach their person whatever Discord does, once, and never where a card was deleted."""
+"""Results reach their person whatever Discord does, once, and never where a message was deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.delivery.results import DeliveryDelayed, DeliveryImpossible, MessageGone
+from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app import frontend as reply_module
 from bot.frontends.discord_app.frontend import DiscordFrontend
@@ -41,22 +41,22 @@ def png(tmp_path: Path) -> Path:
     return path
 
 
-async def a_card(bot: Bot, *, prompt: str = "a red apple") -> Job:
-    """A job whose card is in the channel."""
+async def a_message(bot: Bot, *, prompt: str = "a red apple") -> Job:
+    """A job whose message is in the channel."""
     use = await bot.discord.slash(bot.discord.user, bot.discord.channel, "imagine", prompt=prompt)
     await use.wait(lambda message: "in line" in message.content)
-    return (await bot.requests.service.unfinished())[-1][0]
+    return (await bot.service.unfinished())[-1][0]
 
 
 async def done(bot: Bot, **prompt: str) -> Job:
-    return replace(await a_card(bot, **prompt), status=JobStatus.DONE)
+    return replace(await a_message(bot, **prompt), status=JobStatus.DONE)
 
 
 def reply(bot: Bot) -> DiscordFrontend:
     return bot.client.frontend
 
 
-async def test_card_that_takes_long_to_be_opened_holds_up_no_other(
+async def test_message_that_takes_long_to_be_opened_holds_up_no_other(
     bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await done(bot)
@@ -71,34 +71,34 @@ async def test_card_that_takes_long_to_be_opened_holds_up_no_other(
             await reply(bot).deliver(opening, png)
 
 
-async def test_result_replaces_the_card(bot: Bot, png: Path) -> None:
+async def test_result_replaces_the_message(bot: Bot, png: Path) -> None:
     job = await done(bot)
     assert await reply(bot).deliver(job, png) == job.reply_to
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert card.image_bytes(0) == png.read_bytes() and not card.buttons
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert message.image_bytes(0) == png.read_bytes() and not message.buttons
 
 
 async def test_delivering_twice_changes_nothing(bot: Bot, png: Path) -> None:
     job = await done(bot)
     for _ in range(2):
         await reply(bot).deliver(job, png)
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert len(card.images) == 1
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert len(message.images) == 1
 
 
-async def test_failure_is_told_on_the_card(bot: Bot) -> None:
-    job = replace(await a_card(bot), status=JobStatus.FAILED, failure_code=FailureCode.STORAGE)
+async def test_failure_is_told_on_the_message(bot: Bot) -> None:
+    job = replace(await a_message(bot), status=JobStatus.FAILED, failure_code=FailureCode.STORAGE)
     await reply(bot).deliver(job, None)
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert "disk is full" in card.content
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert "disk is full" in message.content
 
 
 async def test_progress_after_the_result_is_dropped(bot: Bot, png: Path) -> None:
     job = await done(bot)
     await reply(bot).deliver(job, png)
     await reply(bot).show(replace(job, status=JobStatus.RUNNING), STANDING)
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert card.images
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert message.images
 
 
 async def test_result_waits_for_progress_on_its_way(bot: Bot, png: Path) -> None:
@@ -108,11 +108,11 @@ async def test_result_waits_for_progress_on_its_way(bot: Bot, png: Path) -> None
     await asyncio.sleep(0.05)
     await reply(bot).deliver(job, png)
     await progress
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert card.images
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert message.images
 
 
-async def test_deleted_card_gets_nothing_posted(bot: Bot, png: Path) -> None:
+async def test_deleted_message_gets_nothing_posted(bot: Bot, png: Path) -> None:
     job = await done(bot)
     bot.discord.fault(EDIT, times=2, code=10008)
     with pytest.raises(MessageGone):
@@ -123,7 +123,7 @@ async def test_deleted_card_gets_nothing_posted(bot: Bot, png: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [10003, 50001, 50013, 50083, 50035])
-async def test_card_that_cannot_be_edited_is_followed_by_a_message_that_notifies(
+async def test_message_that_cannot_be_edited_is_followed_by_a_message_that_notifies(
     bot: Bot, png: Path, code: int
 ) -> None:
     job = await done(bot)
@@ -136,7 +136,7 @@ async def test_card_that_cannot_be_edited_is_followed_by_a_message_that_notifies
 
 
 async def test_failure_that_moved_is_told_at_both_places(bot: Bot) -> None:
-    job = replace(await a_card(bot), status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT)
+    job = replace(await a_message(bot), status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT)
     bot.discord.fault(EDIT, code=50013)
     await reply(bot).deliver(job, None)
     assert ["too long" in message.content for message in bot.discord.messages(bot.discord.channel)] == [True, True]
@@ -158,7 +158,7 @@ async def test_withdrawn_permission_leads_to_a_direct_message(bot: Bot, png: Pat
     (direct,) = bot.discord.messages(bot.discord.dm(bot.discord.user))
     (old,) = bot.discord.messages(bot.discord.channel)
     assert direct.images and moved_to.key == direct.id
-    assert "sent it to you directly" in old.content
+    assert "sent it to you as a direct message" in old.content
 
 
 async def test_deleted_channel_leads_to_a_direct_message(bot: Bot, png: Path) -> None:
@@ -174,14 +174,14 @@ async def test_closed_direct_messages_are_the_end_of_the_chain(start: Start, png
         hermit = bot.discord.add_user("hermit", dms_open=False)
         use = await bot.discord.slash(hermit, bot.discord.channel, "imagine", prompt="x")
         await use.wait(lambda message: "in line" in message.content)
-        job = replace((await bot.requests.service.unfinished())[0][0], status=JobStatus.DONE)
+        job = replace((await bot.service.unfinished())[0][0], status=JobStatus.DONE)
         bot.discord.set_permissions(bot.discord.channel, bot.discord.bot, deny=Permission.VIEW_CHANNEL)
         with pytest.raises(DeliveryImpossible):
             await reply(bot).deliver(job, png)
 
 
-async def test_cancelled_card_that_cannot_be_edited_is_left_alone(bot: Bot) -> None:
-    job = replace(await a_card(bot), status=JobStatus.CANCELLED)
+async def test_cancelled_message_that_cannot_be_edited_is_left_alone(bot: Bot) -> None:
+    job = replace(await a_message(bot), status=JobStatus.CANCELLED)
     bot.discord.fault(EDIT, code=50013)
     assert await reply(bot).deliver(job, None) == job.reply_to
     assert bot.discord.requests(POST) == []
@@ -192,8 +192,8 @@ async def test_file_that_is_too_large_is_made_smaller(bot: Bot, png: Path, way: 
     job = await done(bot)
     bot.discord.fault(EDIT, times=2, **way)
     await reply(bot).deliver(job, png)
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert "(WebP)" in card.text and card.images[0].url.split("?")[0].endswith(".webp")
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert "(WebP)" in message.text and message.images[0].url.split("?")[0].endswith(".webp")
 
 
 async def test_file_that_never_fits_goes_down_the_whole_ladder_and_then_on(bot: Bot, png: Path) -> None:
@@ -211,8 +211,8 @@ async def test_picture_fits_the_servers_limit_from_the_start(start: Start, tmp_p
     async with start(with_delivery=False) as bot:
         job = await done(bot)
         await reply(bot).deliver(job, big)
-        (card,) = bot.discord.messages(bot.discord.channel)
-        assert len(card.image_bytes(0)) < 10 * 2**20
+        (message,) = bot.discord.messages(bot.discord.channel)
+        assert len(message.image_bytes(0)) < 10 * 2**20
         assert len(bot.discord.requests(EDIT)) == 1
 
 
@@ -220,25 +220,25 @@ async def test_prompt_that_automod_dislikes_is_left_out(bot: Bot, png: Path) -> 
     job = await done(bot, prompt="forbidden fruit")
     bot.discord.fault(EDIT, code=200000)
     await reply(bot).deliver(job, png)
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert card.images and "forbidden" not in card.text
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert message.images and "forbidden" not in message.text
 
 
-async def test_card_that_automod_dislikes_opens_without_the_prompt(bot: Bot) -> None:
+async def test_message_that_automod_dislikes_opens_without_the_prompt(bot: Bot) -> None:
     bot.discord.fault("PATCH .*@original", code=200000)
-    await a_card(bot, prompt="forbidden fruit")
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert "forbidden" not in card.text and card.buttons
+    await a_message(bot, prompt="forbidden fruit")
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert "forbidden" not in message.text and message.buttons
 
 
 async def test_progress_that_automod_dislikes_goes_on_without_the_prompt(bot: Bot) -> None:
-    job = await a_card(bot, prompt="forbidden fruit")
+    job = await a_message(bot, prompt="forbidden fruit")
     bot.discord.fault(EDIT, code=200000)
     with pytest.raises(DeliveryDelayed):
         await reply(bot).show(job, STANDING)
     await reply(bot).show(job, STANDING)
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert "forbidden" not in card.text and card.buttons
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert "forbidden" not in message.text and message.buttons
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"reset": True}])
@@ -259,8 +259,8 @@ async def test_long_rate_limit_postpones_as_long_as_asked(bot: Bot, png: Path) -
     assert error.value.after_s == pytest.approx(90, abs=1)
 
 
-async def test_card_that_may_not_be_edited_gets_no_more_progress(bot: Bot, png: Path) -> None:
-    job = await a_card(bot)
+async def test_message_that_may_not_be_edited_gets_no_more_progress(bot: Bot, png: Path) -> None:
+    job = await a_message(bot)
     bot.discord.fault(EDIT, code=50001)
     await reply(bot).show(job, STANDING)
     await reply(bot).show(job, STANDING)
@@ -270,26 +270,26 @@ async def test_card_that_may_not_be_edited_gets_no_more_progress(bot: Bot, png: 
 
 
 async def test_progress_is_shown(bot: Bot) -> None:
-    job = await a_card(bot)
+    job = await a_message(bot)
     progress = Progress(stage=Stage.DENOISING, step=2, steps=20)
     await reply(bot).show(replace(job, status=JobStatus.RUNNING), replace(STANDING, progress=progress))
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert "step 2 of 20" in card.content and card.buttons
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert "step 2 of 20" in message.content and message.buttons
 
 
 async def test_picture_that_was_pruned_meanwhile_is_explained(bot: Bot, tmp_path: Path) -> None:
     job = await done(bot)
     await reply(bot).deliver(job, tmp_path / "gone.png")
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert "removed after its time" in card.text
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert "has expired and was removed" in message.text
 
 
 async def test_picture_that_cannot_be_read_is_explained_and_not_tried_again(bot: Bot, png: Path) -> None:
     job = await done(bot)
     png.write_bytes(png.read_bytes()[:200])
     await reply(bot).deliver(job, png)
-    (card,) = bot.discord.messages(bot.discord.channel)
-    assert card.content.startswith("✅") and "removed after its time" in card.text and not card.images
+    (message,) = bot.discord.messages(bot.discord.channel)
+    assert message.content.startswith("✅") and "has expired and was removed" in message.text and not message.images
 
 
 async def test_disk_that_fails_for_a_moment_postpones(bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,11 +305,11 @@ async def test_disk_that_fails_for_a_moment_postpones(bot: Bot, png: Path, monke
     assert bot.discord.messages(bot.discord.channel)[0].images
 
 
-async def test_old_card_gets_no_progress_and_its_result_does_not_wait_for_ever(
+async def test_old_message_gets_no_progress_and_its_result_does_not_wait_for_ever(
     bot: Bot, png: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await done(bot)
-    monkeypatch.setattr("bot.frontends.discord_app.message_ref.OLD_CARD_S", -1.0)
+    monkeypatch.setattr("bot.frontends.discord_app.message_ref.OLD_MESSAGE_S", -1.0)
     await reply(bot).show(job, STANDING)
     assert bot.discord.requests(EDIT) == []
     bot.discord.fault(EDIT, retry_after=90)
@@ -317,9 +317,9 @@ async def test_old_card_gets_no_progress_and_its_result_does_not_wait_for_ever(
     assert bot.discord.messages(bot.discord.channel)[1].images
 
 
-async def test_memory_of_cards_is_bounded(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.frontends.discord_app.frontend.REMEMBERED_CARDS", 2)
-    job = replace(await a_card(bot), status=JobStatus.CANCELLED)
+async def test_memory_of_messages_is_bounded(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.frontends.discord_app.frontend.REMEMBERED_MESSAGES", 2)
+    job = replace(await a_message(bot), status=JobStatus.CANCELLED)
     for key in "abc":
         await reply(bot).deliver(replace(job, reply_to=replace(job.reply_to, key=key)), None)
     assert list(reply(bot)._closed) == ["b", "c"]

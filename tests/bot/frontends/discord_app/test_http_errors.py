@@ -20,7 +20,7 @@ def http_error(status: int, code: int = 0) -> discord.HTTPException:
     ("status", "code", "expected"),
     [
         (404, 10003, Remedy.OTHER_WAY),
-        (404, 10008, Remedy.CARD_GONE),
+        (404, 10008, Remedy.MESSAGE_GONE),
         (413, 40005, Remedy.SMALLER),
         (413, 0, Remedy.SMALLER),
         (403, 50001, Remedy.OTHER_WAY),

@@ -1,4 +1,4 @@
-"""Where a card stands is read from this release's rows and from later ones'; a damaged one ends nothing."""
+"""Where a message stands is read from this release's rows and from later ones'; a damaged one ends nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.delivery.results import DeliveryImpossible
+from bot.delivery.frontend import DeliveryImpossible
 from bot.frontends.discord_app.message_ref import Address, is_of_server
 from bot.jobs import ReplyTo
 from tests.bot.frontends.discord_app.test_embeds import a_job

@@ -116,7 +116,7 @@ async def test_settings_go_back_to_the_form_and_variations_have_other_seeds(shar
         await person.page.click("#keep")
         await expect(person.page.locator("#seed input")).to_have_value("7")
         await person.page.click(".shown [data-do=vary]")
-        await expect(person.said).to_contain_text("4 pictures queued")
+        await expect(person.said).to_contain_text("4 images queued")
         await expect(person.thumbnails).to_have_count(6)
         seeds = set()
         for number in range(4):
@@ -130,7 +130,7 @@ async def test_several_pictures_at_once_and_a_search(shared: PageProcess, visit:
     async with visit(shared.url) as person:
         await person.page.fill("#count input[type=number]", "3")
         await person.draw("a lighthouse")
-        await expect(person.said).to_contain_text("3 pictures queued")
+        await expect(person.said).to_contain_text("3 images queued")
         await expect(person.thumbnails).to_have_count(3)
         await person.page.fill("#count input[type=number]", "1")
         await person.draw("a whale")
@@ -199,11 +199,21 @@ async def test_download_holds_what_draws_it_again(shared: PageProcess, visit: Vi
 async def test_chinese_browser_gets_a_chinese_page(shared: PageProcess, visit: Visit) -> None:
     async with visit(shared.url, locale="zh-CN") as person:
         await expect(person.page.locator("#draw")).to_have_text("开始画")
-        await expect(person.page.locator(".gallery h2")).to_have_text("你的图")
+        await expect(person.page.locator(".gallery h2")).to_have_text("你的图片")
         await expect(person.page.locator("#aspect")).to_contain_text("横幅")
         await person.draw("一个红苹果")
         await expect(person.said).to_contain_text("已加入队列")
         await expect(person.page.locator(".shown")).to_contain_text("种子")
+
+
+@pytest.mark.parametrize("locale", ["zh-TW", "zh-HK", "zh-Hant-HK"])
+async def test_traditional_chinese_browser_gets_traditional_characters(
+    locale: str, shared: PageProcess, visit: Visit
+) -> None:
+    async with visit(shared.url, locale=locale) as person:
+        await expect(person.page.locator("#draw")).to_have_text("開始畫")
+        await expect(person.page.locator(".gallery h2")).to_have_text("你的圖片")
+        await expect(person.page.locator("#aspect")).to_contain_text("橫式")
 
 
 async def test_phone_shows_everything_in_its_width(shared: PageProcess, visit: Visit) -> None:

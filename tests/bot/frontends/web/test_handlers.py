@@ -11,14 +11,16 @@ from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
-from bot.errors import CoolingDown, JobNotFound, TooManyJobs
-from bot.frontends.web.handlers import GALLERY_PAGE, MAX_COUNT, Drawn, PageHandlers, TooManyFromAddress, UploadGone
+from bot.errors import CoolingDown, JobNotFound, TooManyJobs, UploadGone
+from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
-from bot.jobs import FailureCode, Job, JobStatus, UserKey
+from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, UserKey, Verb
 from bot.pause import Pause, PauseKind
 from bot.requests import service as service_module
-from bot.requests.service import Service
+from bot.requests.batch import MAX_BATCH
+from bot.requests.models import Models
+from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -48,7 +50,7 @@ def config() -> LimitsConfig:
 @pytest.fixture
 def queue(jobs: JobStore, settings: SettingStore, config: LimitsConfig, clock: FrozenClock) -> JobQueue:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(jobs, settings, config, slots=1, assumed_pace=lambda _spec: pace, clock=clock)
+    return JobQueue(jobs, settings, config, assumed_pace=lambda _spec: pace, clock=clock)
 
 
 @pytest.fixture
@@ -56,16 +58,19 @@ def handlers(
     jobs: JobStore, queue: JobQueue, images: ImageStore, config: LimitsConfig, clock: FrozenClock
 ) -> PageHandlers:
     service = Service(
-        card=find_model("fake"),
-        jobs=jobs,
-        queue=queue,
-        delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
-        images=images,
-        limits_config=config,
+        Parts(
+            jobs=jobs,
+            queue=queue,
+            delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+            images=images,
+        ),
+        Models(usual=find_model("fake")),
+        limits=config,
         storage=StorageConfig(min_free_mib=0),
         clock=clock,
     )
-    return PageHandlers(service, secret="secret", people_per_address=2, release="test", clock=clock)
+    settings = PageSettings(secret="secret", people_per_address=2, release="test")
+    return PageHandlers(service, settings, clock=clock)
 
 
 @pytest.fixture
@@ -95,9 +100,9 @@ def texts(state: dict[str, object]) -> str:
 async def test_count_means_seeds_in_a_row_or_random_ones(handlers: PageHandlers) -> None:
     drawn = await handlers.draw(ANN, ImageOptions(prompt="x", seed=MAX_SEED, steps=1), count=3)
     assert [job.spec.seed for job in drawn.jobs] == [MAX_SEED, 0, 1]
-    assert drawn.text == "3 pictures queued."
+    assert drawn.text == "3 images queued."
     random = await handlers.draw(ANN, ImageOptions(prompt="x", seed=-1, steps=1), count=99)
-    assert len({job.spec.seed for job in random.jobs}) == MAX_COUNT
+    assert len({job.spec.seed for job in random.jobs}) == MAX_BATCH
 
 
 async def test_one_press_needs_no_pause_between_its_pictures_but_the_next_one_does(
@@ -111,7 +116,7 @@ async def test_one_press_needs_no_pause_between_its_pictures_but_the_next_one_do
     clock.advance(6)
     drawn = await handlers.draw(ANN, APPLE, count=3)
     assert len(drawn.jobs) == 1
-    assert drawn.text.startswith("Queued. You already have 3 pictures")
+    assert drawn.text.startswith("Queued. You already have 3 images")
     clock.advance(6)
     with pytest.raises(TooManyJobs) as caught:
         await handlers.draw(ANN, APPLE)
@@ -144,8 +149,14 @@ async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
     assert (await handlers.state(ANN))["newest"] == job.id
     html = await handlers.picture(ANN, job.id)
     assert "seed 7" in html and "&lt;b&gt;apple" in html and "<b>" not in html
-    assert handlers.options(job) == ImageOptions(prompt="<b>apple</b>", steps=4, aspect=Aspect.PORTRAIT, model="fake")
-    for forbidden in (handlers.picture(BEN, job.id), handlers.cancel(BEN, job.id), handlers.vary(BEN, job.id)):
+    again = await handlers.reuse(ANN, job.id)
+    assert again.options == ImageOptions(prompt="<b>apple</b>", seed=7, steps=4, aspect=Aspect.PORTRAIT, model="fake")
+    for forbidden in (
+        handlers.picture(BEN, job.id),
+        handlers.cancel(BEN, job.id),
+        handlers.vary(BEN, job.id),
+        handlers.reuse(BEN, job.id),
+    ):
         with pytest.raises(JobNotFound):
             await forbidden
     assert (await handlers.gallery(BEN, search="", before_id=None))["pictures"] == []
@@ -177,7 +188,7 @@ async def test_one_picture_that_cannot_be_read_hides_no_other(
     page = await handlers.gallery(ANN, search="", before_id=None)
     assert [html.count("<img") for html in page["pictures"]] == [1, 0]  # newest first
     assert await handlers.address(whole, "png") is not None and await handlers.address(broken, "png") is None
-    assert "has been removed" in await handlers.picture(ANN, broken.id)
+    assert "has expired and was removed" in await handlers.picture(ANN, broken.id)
 
 
 async def test_source_that_cannot_be_read_is_gone(
@@ -187,13 +198,13 @@ async def test_source_that_cannot_be_read_is_gone(
     Image.new("RGB", (64, 64), "red").save(buffer, format="PNG")
     await handlers.draw(ANN, ImageOptions(prompt="x", steps=1, strength=0.5), source=buffer.getvalue())
     job = await finish()
-    assert await handlers.source(job) is not None
+    assert (await handlers.reuse(ANN, job.id)).init_image is not None
 
     def fails(_path: Path) -> bytes:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Path, "read_bytes", fails)
-    assert await handlers.source(job) is None
+    assert (await handlers.reuse(ANN, job.id)).init_image is None
 
 
 async def test_pause_is_said_as_text_whatever_was_typed(handlers: PageHandlers, queue: JobQueue) -> None:
@@ -201,7 +212,7 @@ async def test_pause_is_said_as_text_whatever_was_typed(handlers: PageHandlers, 
     for pause, said in (
         (Pause.by_operator("<b>storage</b>"), "paused: &lt;b&gt;storage&lt;/b&gt;"),
         (Pause.by_operator("storage"), "paused: storage"),
-        (Pause(kind=PauseKind.STORAGE), "paused: pictures cannot be saved"),
+        (Pause(kind=PauseKind.STORAGE), "paused: images cannot be saved"),
     ):
         await queue.resume()
         await queue.pause(pause)
@@ -237,12 +248,12 @@ async def test_failure_stays_until_it_was_read(handlers: PageHandlers, finish: C
         await handlers.dismiss(BEN, job.id)
     await handlers.dismiss(ANN, job.id)
     assert "ran out of memory" not in texts(await handlers.state(ANN))
-    assert handlers.ending(job, ANN).startswith("The graphics card ran out")
+    assert handlers.ending(job, ANN).startswith("The GPU ran out")
 
 
 async def test_cancelled_job_is_gone_and_scripts_are_told(handlers: PageHandlers) -> None:
     drawn = await handlers.draw(ANN, APPLE)
-    assert await handlers.cancel(ANN, drawn.jobs[0].id) == "Picture #1 is cancelled."
+    assert await handlers.cancel(ANN, drawn.jobs[0].id) == "Image #1 was cancelled."
     assert (await handlers.state(ANN))["jobs"] == []
     job = await handlers.ended(ANN, drawn.jobs[0].id)
     assert job.status is JobStatus.CANCELLED and "cancelled" in handlers.ending(job, ANN)
@@ -284,9 +295,13 @@ async def test_variations_start_from_the_same_picture_with_other_seeds(
     drawn = await handlers.draw(ANN, options, source=buffer.getvalue())
     job = await finish()
     varied = await handlers.vary(ANN, drawn.jobs[0].id)
-    assert len(varied.jobs) == MAX_COUNT
+    assert len(varied.jobs) == MAX_BATCH
     assert {(each.spec.source, each.spec.strength) for each in varied.jobs} == {(job.spec.source, 0.5)}
     assert 7 not in {each.spec.seed for each in varied.jobs}
+    (batch_id,) = {each.batch.batch_id for each in varied.jobs if each.batch is not None}
+    assert [each.batch for each in varied.jobs] == [BatchPlace(batch_id=batch_id, index=n) for n in range(MAX_BATCH)]
+    assert {each.derived_from for each in varied.jobs} == {Derivation(job_id=job.id, verb=Verb.VARY)}
+    assert job.batch is None and job.derived_from is None
     await images.delete_sources(kept=(), before=float("inf"))
     with pytest.raises(UploadGone):
         await handlers.vary(ANN, job.id)

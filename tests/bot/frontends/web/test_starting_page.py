@@ -60,7 +60,7 @@ async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
 
 @pytest.mark.parametrize(
     ("accepted", "language"),
-    [("en-GB,en;q=0.9", "en"), ("zh-CN,zh;q=0.9", "zh-CN"), ("zh-TW", "zh-CN"), ("fr", "en"), ("", "en")],
+    [("en-GB,en;q=0.9", "en"), ("zh-CN,zh;q=0.9", "zh-CN"), ("zh-TW", "zh-TW"), ("fr", "en"), ("", "en")],
 )
 async def test_it_is_in_the_readers_language(make: Make, accepted: str, language: str) -> None:
     _, client = make()
@@ -166,7 +166,7 @@ class Slow:
 
 @pytest.fixture
 async def server(settings: Any, tmp_path: Any) -> AsyncIterator[WebServer]:
-    service: Any = SimpleNamespace(card=None, cards={}, is_accepting=True)
+    service: Any = SimpleNamespace(models=SimpleNamespace(all=[]), is_accepting=True)
     config = ConsoleConfig(port=0)
     async with WebServer(config, None, service=service, settings=settings, data_dir=tmp_path, release="test") as server:
         yield server

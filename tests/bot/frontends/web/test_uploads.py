@@ -11,10 +11,11 @@ from typing import IO
 import pytest
 from starlette.datastructures import Headers
 
+from bot.errors import UploadGone
 from bot.frontends.web import uploads as uploads_module
-from bot.frontends.web.handlers import UploadGone
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
-from bot.frontends.web.uploads import AGE_S, BadUpload, Uploads
+from bot.frontends.web.security.refused import RequestRefused
+from bot.frontends.web.uploads import AGE_S, Uploads
 from bot.jobs import UserKey
 from pipeline.images.init_image import MAX_SOURCE_BYTES
 from tests.conftest import FrozenClock
@@ -99,7 +100,7 @@ async def test_same_file_twice_has_two_names(uploads: Uploads) -> None:
 async def test_form_that_is_none_is_refused_and_holds_no_room(
     uploads: Uploads, body: bytes, options: dict[str, str], status: int
 ) -> None:
-    with pytest.raises(BadUpload) as raised:
+    with pytest.raises(RequestRefused) as raised:
         await send(uploads, ANN, body, **options)
     assert raised.value.status == status
     assert not uploads._used_bytes and not uploads._held
@@ -115,7 +116,7 @@ async def test_file_that_is_unannounced_or_too_large_is_refused_before_it_is_rea
         yield b""
 
     headers = Headers({"content-type": "multipart/form-data; boundary=b", "content-length": length})
-    with pytest.raises(BadUpload) as raised:
+    with pytest.raises(RequestRefused) as raised:
         await uploads.receive(ANN, headers, stream())
     assert raised.value.status == 413
 
@@ -150,7 +151,7 @@ async def test_person_who_uploads_too_much_is_told_and_hurts_nobody(
 ) -> None:
     monkeypatch.setattr(uploads_module, "PERSON_BYTES", 1000)
     first = await send(uploads, ANN, form(PNG * 40))
-    with pytest.raises(BadUpload, match="you have uploaded too much") as raised:
+    with pytest.raises(RequestRefused, match="you have uploaded too much") as raised:
         await send(uploads, ANN, form(PNG * 40))
     assert raised.value.status == 429
     await send(uploads, BEN, form(PNG * 40))
@@ -177,7 +178,7 @@ async def test_address_has_no_more_than_its_share_whatever_cookies_it_brings(
 ) -> None:
     monkeypatch.setattr(uploads_module, "ADDRESS_BYTES", 1000)
     await send(uploads, person("a", "0a"), form(PNG * 40))
-    with pytest.raises(BadUpload, match="you have uploaded too much"):
+    with pytest.raises(RequestRefused, match="you have uploaded too much"):
         await send(uploads, person("b", "0a"), form(PNG * 40))
     await send(uploads, person("c", "0b"), form(PNG * 40))
 
@@ -187,10 +188,10 @@ async def test_all_people_together_have_no_more_than_the_folder_may_hold(
 ) -> None:
     monkeypatch.setattr(uploads_module, "TOTAL_BYTES", 1000)
     await send(uploads, ANN, form(PNG * 40))
-    with pytest.raises(BadUpload, match="too much was uploaded"):
+    with pytest.raises(RequestRefused, match="too much was uploaded"):
         await send(uploads, BEN, form(PNG * 40))
     monkeypatch.setattr(uploads_module, "MAX_FILES", 1)
-    with pytest.raises(BadUpload) as raised:
+    with pytest.raises(RequestRefused) as raised:
         await send(uploads, BEN, form(b""))
     assert raised.value.status == 429
 
@@ -204,7 +205,7 @@ async def test_picture_of_ones_own_lies_where_an_upload_would(uploads: Uploads) 
 
 async def test_disk_without_room_is_a_sentence(uploads: Uploads) -> None:
     uploads._folder.write_bytes(b"no folder")
-    with pytest.raises(BadUpload, match="cannot be stored") as raised:
+    with pytest.raises(RequestRefused, match="cannot be stored") as raised:
         await send(uploads, ANN, form(PNG))
     assert raised.value.status == 507 and not uploads._used_bytes
 
@@ -221,12 +222,12 @@ async def test_file_that_somebody_deleted_is_gone(uploads: Uploads) -> None:
 async def test_disk_that_is_full_while_a_file_arrives_is_a_sentence_and_leaves_nothing(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
 ) -> None:
-    def create(path: Path) -> IO[bytes]:
+    def create(path: Path, *, mode: int) -> IO[bytes]:
         path.symlink_to("/dev/full")
         return path.open("wb")
 
-    monkeypatch.setattr(uploads_module, "create_private", create)
-    with pytest.raises(BadUpload, match="cannot be stored") as raised:
+    monkeypatch.setattr(uploads_module, "create", create)
+    with pytest.raises(RequestRefused, match="cannot be stored") as raised:
         await send(uploads, ANN, form(bytes(2 * piece_bytes)), piece_bytes=piece_bytes)
     assert raised.value.status == 507 and not uploads._used_bytes
     assert list(uploads._folder.iterdir()) == []

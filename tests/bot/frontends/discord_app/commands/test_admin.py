@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,15 +45,18 @@ async def test_members_are_not_offered_it(stage: Stage) -> None:
 async def test_members_whom_the_server_shows_it_are_refused(stage: Stage) -> None:
     command = await stage.discord.wait_command("admin")
     command["default_member_permissions"] = None
-    assert await admin(stage, stage.discord.user, "pause") == "Only members with “Manage Server” can do this."
+    assert (
+        await admin(stage, stage.discord.user, "pause")
+        == "Only members with the “Manage Server” permission can do this."
+    )
     assert stage.service.paused is None
 
 
-async def test_pause_is_on_the_cards_until_resume(stage: Stage, manager: Any) -> None:
+async def test_pause_is_on_the_messages_until_resume(stage: Stage, manager: Any) -> None:
     await queue_up(stage)
     assert "paused: a game" in await admin(stage, manager, "pause", reason="a game")
     await stage.discord.wait_message(lambda message: "⏸️ paused: a game" in message.content and message.buttons)
-    assert await admin(stage, manager, "resume") == "The queue goes on."
+    assert await admin(stage, manager, "resume") == "The queue has resumed."
     assert stage.service.paused is None
 
 
@@ -66,7 +70,7 @@ async def test_pause_and_resume_that_cannot_be_written_say_so_and_change_nothing
         raise StoreUnavailable("locked", is_full=False)
 
     monkeypatch.setattr(SettingStore, "set", locked)
-    assert "cannot get at my records" in await admin(stage, manager, command)
+    assert "My database is not available" in await admin(stage, manager, command)
     assert stage.service.paused == before
 
 
@@ -77,7 +81,7 @@ async def test_reason_is_one_line_that_mentions_nobody(stage: Stage, manager: An
 
 
 async def test_pause_needs_no_reason_and_says_first_what_it_did(stage: Stage, manager: Any) -> None:
-    assert await admin(stage, manager, "pause") == "⏸️ paused by a moderator\nWaiting pictures keep their places."
+    assert await admin(stage, manager, "pause") == "⏸️ paused by a moderator\nWaiting images keep their places."
 
 
 async def test_queue_shows_prompts(stage: Stage, manager: Any) -> None:
@@ -87,7 +91,7 @@ async def test_queue_shows_prompts(stage: Stage, manager: Any) -> None:
 
 async def test_cancel_of_anybody(stage: Stage, manager: Any) -> None:
     await queue_up(stage)
-    assert await admin(stage, manager, "cancel", id=1) == "Picture #1 is cancelled."
+    assert await admin(stage, manager, "cancel", id=1) == "Image #1 was cancelled."
     assert (await stage.job(1)).status is JobStatus.CANCELLED
 
 
@@ -103,7 +107,7 @@ async def test_cancel_stays_on_ones_server(stage: Stage, foreign: tuple[Any, Any
     await queue_up(stage)
     user, channel = foreign
     use = await stage.discord.slash(user, channel, "admin cancel", id=1)
-    assert await told(use) == "Picture #1 belongs to somebody else."
+    assert await told(use) == "Image #1 belongs to somebody else."
     assert (await stage.job(1)).status is JobStatus.QUEUED
 
 
@@ -146,14 +150,15 @@ async def test_servers_that_the_operator_listed_may_stop_the_machine(
 async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     await queue_up(stage)
     page = await admin(stage, manager, "stats")
-    assert "Model **fake** · taking requests" in page and "Waiting 1" in page and "GiB" in page
+    assert "Model **fake** · accepting requests" in page and "Waiting 1" in page and "GiB" in page
     assert "one step: not measured yet" in page and "Weights" not in page
     speed = measured_card()
     plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9 + 10**9, width=512, height=512)
-    stage.service._look_ahead = lambda: RuntimeEstimate(weight_format="int8", speed=speed, plan=plan, step_s=0.3)
+    estimate = RuntimeEstimate(weight_format="int8", speed=speed, plan=plan, step_s=0.3)
+    stage.service.models = replace(stage.service.models, estimate_runtime=lambda: estimate)
     page = await admin(stage, manager, "stats")
     kept, streamed = plan.resident_bytes / 1e9, plan.streamed_bytes / 1e9
-    assert f"Weights: int8 · {kept:.1f} GB on the card · {streamed:.1f} GB streamed at every step, 12.5 GB/s" in page
+    assert f"Weights: int8 · {kept:.1f} GB on the GPU · {streamed:.1f} GB streamed at every step, 12.5 GB/s" in page
     await stage.service.pause("")
     assert "paused by a moderator" in await admin(stage, manager, "stats")
     stage.service.stop_accepting()

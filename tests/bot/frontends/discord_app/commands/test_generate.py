@@ -20,7 +20,7 @@ def private(message: MessageView) -> bool:
     return message.ephemeral and not message.loading
 
 
-async def test_picture_replaces_the_status_card(stage: Stage) -> None:
+async def test_picture_replaces_the_status_message(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", seed=7, steps=4)
     waiting = await use.wait(lambda message: "in line" in message.content)
@@ -86,7 +86,7 @@ async def test_status_edit_that_fails_leaves_the_job_and_later_edits(stage: Stag
         await use.wait(lambda message: message.images)
 
 
-async def test_placeholder_deleted_before_the_card_is_there_cancels_the_job(stage: Stage) -> None:
+async def test_placeholder_deleted_before_the_message_is_there_cancels_the_job(stage: Stage) -> None:
     discord = stage.discord
     discord.fault("PATCH .*@original", code=10008)
     await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
@@ -99,8 +99,8 @@ async def test_placeholder_deleted_before_the_card_is_there_cancels_the_job(stag
 async def test_random_seed_is_shown(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", seed=-1)
-    card = await use.wait(lambda message: "in line" in message.content)
-    assert f"seed {(await stage.job(1)).spec.seed}" in card.text
+    message = await use.wait(lambda message: "in line" in message.content)
+    assert f"seed {(await stage.job(1)).spec.seed}" in message.text
 
 
 async def test_choices_are_the_sizes_of_the_model(stage: Stage) -> None:
@@ -122,7 +122,7 @@ async def test_refusal_is_private_and_leaves_nothing_behind(start: Start) -> Non
         await first.wait(lambda message: "in line" in message.content)
         second = await discord.slash(discord.user, discord.channel, "imagine", prompt="y")
         refused = await second.wait(private)
-        assert refused.content.startswith("You already have one picture waiting")
+        assert refused.content.startswith("You already have one image waiting")
         others = discord.add_user("bob")
         assert len(discord.messages(discord.channel, others)) == 1
         discord.assert_clean()
@@ -141,10 +141,10 @@ async def test_shape_that_is_on_no_list_is_refused_privately(stage: Stage) -> No
     aspect = next(option for option in command["options"] if option["name"] == "aspect")
     aspect["choices"].append({"name": "Round", "value": "round"})
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", aspect="round")
-    assert (await use.wait(private)).content.startswith("The model in use cannot draw this shape.")
+    assert (await use.wait(private)).content.startswith("The current model cannot draw this shape.")
 
 
-async def test_refusals_speak_the_readers_language_and_cards_the_servers(start: Start) -> None:
+async def test_refusals_speak_the_readers_language_and_messages_the_servers(start: Start) -> None:
     async with start(server={"guild_locale": "zh-CN"}) as stage:
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="一只熊猫")
@@ -168,7 +168,7 @@ async def test_missing_permission_is_named_before_anything_is_queued(stage: Stag
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
     refused = await use.wait(private)
     assert refused.content == (
-        f"I cannot answer in <#{discord.channel.id}>: I need “Embed Links”, “Attach Files” there. "
+        f"I cannot answer in <#{discord.channel.id}> without “Embed Links”, “Attach Files”. "
         "Please ask somebody who manages the channel."
     )
     with pytest.raises(JobNotFound):
@@ -190,7 +190,7 @@ async def test_only_allowed_channels_and_their_threads_draw(start: Start) -> Non
     async with start(allowed_channels=(1,)) as stage:
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
-        assert (await use.wait(private)).content == "I do not draw in this channel. Please go to <#1>."
+        assert (await use.wait(private)).content == "I do not draw in this channel. Please use <#1>."
 
 
 async def test_only_allowed_servers_are_served(start: Start) -> None:

@@ -57,7 +57,7 @@ async def test_paused_queue_says_why(stage: Stage) -> None:
     await queue_up(stage, "x")
     await stage.service.pause("a game")
     answer = await private(await ask(stage, "queue"))
-    assert "waits until the queue goes on" in answer.text and "paused: a game" in answer.text
+    assert "waits until the queue resumes" in answer.text and "paused: a game" in answer.text
 
 
 async def test_paused_empty_queue_says_so_too(stage: Stage) -> None:
@@ -71,7 +71,7 @@ async def test_database_that_cannot_be_used_is_explained(stage: Stage, monkeypat
         raise StoreUnavailable("database is locked", is_full=False)
 
     monkeypatch.setattr(stage.service, "quota", broken)
-    assert (await private(await ask(stage, "quota"))).content.startswith("I cannot get at my records right now.")
+    assert (await private(await ask(stage, "quota"))).content.startswith("My database is not available right now.")
 
 
 async def test_cancel_by_autocomplete(stage: Stage) -> None:
@@ -81,7 +81,7 @@ async def test_cancel_by_autocomplete(stage: Stage) -> None:
     )
     assert suggested == [{"name": "#2 · a panda", "value": 2}]
     use = await ask(stage, "cancel", picture=2)
-    assert (await private(use)).content == "Picture #2 is cancelled."
+    assert (await private(use)).content == "Image #2 was cancelled."
 
 
 async def test_suggestions_are_own_jobs_only(stage: Stage) -> None:
@@ -134,11 +134,11 @@ async def test_history_finds_words(stage: Stage) -> None:
     answer = await private(await ask(stage, "history", search="apple"))
     assert "**#1**" in answer.text and "**#2**" not in answer.text
     nothing = await private(await ask(stage, "history", search="`nothing`"))
-    assert "None of your pictures" in nothing.content
+    assert "None of your images" in nothing.content
 
 
 async def test_history_of_a_newcomer_says_how_to_begin(stage: Stage) -> None:
-    assert (await private(await ask(stage, "history"))).content.startswith("No pictures yet.")
+    assert (await private(await ask(stage, "history"))).content.startswith("No images yet.")
 
 
 async def test_show_posts_the_picture_again(stage: Stage) -> None:
@@ -159,8 +159,8 @@ async def test_show_refuses_privately_and_leaves_nothing(stage: Stage) -> None:
         await private(await ask(stage, "show", stranger, id=1)),
         await private(await ask(stage, "show", id=77)),
     ]
-    assert ["not there" in answers[0].content, "somebody else" in answers[1].content] == [True, True]
-    assert answers[2].content.startswith("I know no picture #77.")
+    assert ["not available" in answers[0].content, "somebody else" in answers[1].content] == [True, True]
+    assert answers[2].content.startswith("There is no image #77.")
     others = [message for message in stage.discord.messages(stage.discord.channel) if not message.ephemeral]
     assert len(others) == before
 
@@ -170,14 +170,14 @@ async def test_show_of_a_pruned_file_says_so(stage: Stage) -> None:
     path = await stage.service.image_file(await stage.job(1))
     assert path is not None
     path.unlink()
-    assert "removed after its time" in (await private(await ask(stage, "show", id=1))).content
-    assert "removed after its time" in (await private(await ask(stage, "history"))).text
+    assert "has expired and was removed" in (await private(await ask(stage, "show", id=1))).content
+    assert "has expired and was removed" in (await private(await ask(stage, "history"))).text
 
 
 async def test_quota_counts(stage: Stage) -> None:
     await draw(stage, "x")
     answer = await private(await ask(stage, "quota"))
-    assert "Pictures in 24 hours: **1** of 1000" in answer.text
+    assert "Images in 24 hours: **1** of 1000" in answer.text
     assert "Waiting or being drawn: **0** of 1000" in answer.text
 
 
@@ -214,7 +214,7 @@ class Untold:
 def notes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Untold:
     """One picture that could not be delivered."""
     notes = Untold(a_job(id=77, status=JobStatus.DONE, delivery=Delivery.UNDELIVERABLE))
-    monkeypatch.setattr(stage.service, "untold", notes.undelivered)
+    monkeypatch.setattr(stage.service, "undelivered", notes.undelivered)
     monkeypatch.setattr(stage.service, "mark_told", notes.mark_told)
     return notes
 
@@ -237,10 +237,10 @@ async def test_notes_are_told_after_a_refused_command_too(stage: Stage, notes: U
 
 async def test_notes_are_told_after_a_cancel_button(stage: Stage, notes: Untold) -> None:
     use = await ask(stage, "imagine", prompt="x")
-    card = await use.wait(lambda message: "in line" in message.content)
+    message = await use.wait(lambda message: "in line" in message.content)
     await until_told(notes)
     notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
-    pressed = await stage.discord.click(card, "Cancel")
+    pressed = await stage.discord.click(message, "Cancel")
     assert "#78 is done" in (await pressed.wait(is_note)).text
     await until_told(notes)
 

@@ -1,4 +1,4 @@
-"""Loops that nothing from outside may end: what goes wrong in one turn is logged, and the next comes a little later.
+"""Loops that nothing from outside may end: an error in one turn is logged, and the next turn comes a little later.
 
 Only what no further turn can mend gets out: the operator has to change something, or the engine needs a fresh process.
 Knows nothing of what is done in a turn.
@@ -13,6 +13,7 @@ from typing import Final
 
 from bot.deadline import Deadline
 from bot.errors import OperatorError, StoreUnavailable
+from bot.retry import Backoff
 from pipeline.errors import EngineDead
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,9 @@ FIRST_PAUSE_S: Final = 1.0
 MAX_PAUSE_S: Final = 60.0
 
 
-async def take_turns(part: str, turn: Callable[[], Awaitable[bool]], deadline: Deadline) -> None:
+async def supervise(
+    part: str, turn: Callable[[], Awaitable[bool]], deadline: Deadline, *, backoff: Backoff | None = None
+) -> None:
     """Take turn after turn until one returns False: there is nothing more to do.
 
     After an error the pause before the next turn doubles with every further one. An error is logged whole the first
@@ -30,7 +33,8 @@ async def take_turns(part: str, turn: Callable[[], Awaitable[bool]], deadline: D
     Raises:
         OperatorError, EngineDead
     """
-    pause_s, known = FIRST_PAUSE_S, ("", "")
+    backoff = backoff or Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
+    known = ("", "")
     while True:
         try:
             if not await turn():
@@ -47,7 +51,7 @@ async def take_turns(part: str, turn: Callable[[], Awaitable[bool]], deadline: D
             else:
                 log.error("%s: error %s again", part, error_id)
         else:
-            pause_s, known = FIRST_PAUSE_S, ("", "")
+            known = ("", "")
+            backoff.reset()
             continue
-        await deadline.pause(pause_s)
-        pause_s = min(2 * pause_s, MAX_PAUSE_S)
+        await deadline.pause(backoff.next_s())

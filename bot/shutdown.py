@@ -1,6 +1,6 @@
 """Ends parts within their time: one that hangs or fails is named in the log, and the next has its turn all the same.
 
-Whoever asks decides about the order. Knows no part.
+The order is the caller's, `lifecycle.py`. Knows no part.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ log = logging.getLogger(__name__)
 LEAST_S: Final = 0.25  # for everyone, however late it is
 
 
-class Farewells:
-    """What is done on leaving. `is_hung` says whether something could not even be given up."""
+class Shutdown:
+    """Runs the steps of a stop. `is_hung` says whether something could not even be given up."""
 
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
         self.is_hung = False
 
-    async def say(self, farewells: dict[str, Coroutine[Any, Any, object]], *, at_most_s: float) -> None:
+    async def run(self, steps: dict[str, Coroutine[Any, Any, object]], *, at_most_s: float) -> None:
         """Do all of these at the same time, by the name that the log may have to call them."""
-        tasks = [asyncio.create_task(farewell, name=name) for name, farewell in farewells.items()]
+        tasks = [asyncio.create_task(step, name=name) for name, step in steps.items()]
         await self._wait(tasks, at_most_s)
         late = [task for task in tasks if not task.done()]
         for task in late:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bot.deadline import Deadline
-from bot.farewell import Farewells
+from bot.shutdown import Shutdown
 
 
 async def hang() -> None:
@@ -40,23 +40,23 @@ async def test_each_has_its_turn_whatever_became_of_those_before(caplog: pytest.
         said.append("bow")
 
     stubborn = Stubborn()
-    farewells = Farewells(Deadline(0))  # as late as can be
+    shutdown = Shutdown(Deadline(0))  # as late as can be
     started = time.monotonic()
-    for name, farewell in {"a": fail(), "b": hang(), "c": stubborn(), "d": bow()}.items():
-        await farewells.say({name: farewell}, at_most_s=60)
+    for name, step in {"a": fail(), "b": hang(), "c": stubborn(), "d": bow()}.items():
+        await shutdown.run({name: step}, at_most_s=60)
     stubborn.released.set()
     assert time.monotonic() - started < 5
-    assert said == ["bow"] and farewells.is_hung
+    assert said == ["bow"] and shutdown.is_hung
     for line in ("a failed", "b takes too long and is given up", "c does not end and is left behind"):
         assert line in caplog.text
     assert "stopping: d" not in caplog.text
 
 
 async def test_what_can_be_given_up_does_not_count_as_hung() -> None:
-    farewells = Farewells(Deadline(0))
-    await farewells.say({"a": hang()}, at_most_s=60)
-    await farewells.cancel([asyncio.create_task(hang()), asyncio.create_task(fail())], at_most_s=60)
-    assert not farewells.is_hung
+    shutdown = Shutdown(Deadline(0))
+    await shutdown.run({"a": hang()}, at_most_s=60)
+    await shutdown.cancel([asyncio.create_task(hang()), asyncio.create_task(fail())], at_most_s=60)
+    assert not shutdown.is_hung
 
 
 async def test_failure_while_being_cancelled_is_told_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
@@ -68,5 +68,5 @@ async def test_failure_while_being_cancelled_is_told_and_goes_no_further(caplog:
 
     task = asyncio.create_task(ends_badly(), name="the page")
     await asyncio.sleep(0)
-    await Farewells(Deadline(1)).cancel([task], at_most_s=60)
+    await Shutdown(Deadline(1)).cancel([task], at_most_s=60)
     assert "the page failed" in caplog.text and "in close" in caplog.text

@@ -1,0 +1,227 @@
+"""`imagine-bot draw`: one picture without Discord, database or queue, saved as a PNG.
+
+Checks everything that can be checked first, because importing torch takes seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
+from bot.errors import ExitCode
+from pipeline.errors import ModelFilesMissing
+from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions
+
+if TYPE_CHECKING:
+    from pipeline import GeneratedImage, ImageSpec, Progress
+    from pipeline.config import PipelineConfig
+
+NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
+FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+SHAPES: Final = ", ".join(Aspect)
+
+
+def draw(
+    context: typer.Context,
+    prompt: Annotated[
+        str, typer.Argument(help="What to draw: in English; the demo reads Chinese, too.", metavar="PROMPT")
+    ],
+    seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
+    steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
+    aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square, or the --image's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to draw with; default: the config's.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help=f"How much of it is drawn anew: over 0, up to 1; default: {DEFAULT_STRENGTH}."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="PNG file to write; default: named after prompt and seed, here."),
+    ] = None,
+    is_forced: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    config_path: ConfigPath = None,
+) -> None:
+    """Draw one picture, without Discord, and save it as a PNG."""
+    if context.args:
+        whole = " ".join([prompt, *context.args])
+        fail(f'the prompt is one argument: put it in quotes, {PROGRAM} draw "{whole}"', ExitCode.USAGE)
+    import asyncio
+    import secrets
+
+    from bot import logs
+    from bot.config import LogConfig, load_config
+    from bot.text_files import read_text
+    from pipeline.catalog import files
+    from pipeline.catalog.models import choose_model, demand_means, find_model
+    from pipeline.images.init_image import resolve_with_source
+    from pipeline.images.png_metadata import encode_png
+
+    try:
+        prompt = read_text(prompt)
+    except UnicodeError:
+        fail("the prompt is not UTF-8 text", ExitCode.USAGE)
+    config, _ = load_config(config_path)
+    logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
+    card = find_model(model) if model else choose_model(config.pipeline)[0]
+    options = ImageOptions.read(
+        prompt=prompt, seed=seed, steps=steps, aspect=aspect, model=card.name, strength=strength
+    )
+    random_seed, source = secrets.randbelow(MAX_SEED + 1), None
+    if image is None:
+        spec = card.resolve(options, random_seed=random_seed)
+    else:
+        spec, fitted = resolve_with_source(card, options, read_upload(image), random_seed=random_seed)
+        source = fitted.tobytes()
+    path = png_path(output, spec.prompt, spec.seed)
+    if flaws := files.missing(card, config.pipeline.models_dir):
+        raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # now rather than after importing torch
+    demand_means(card, config.pipeline)
+    _say_unread(spec, config.pipeline)
+    drawn = asyncio.run(_draw(config.pipeline, spec, source))
+    written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
+    _show_picture(drawn, written, source=image)
+    if output is not None and not output.is_dir() and path != output:
+        say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
+    if written != path:
+        say("•", f"{path} is there already: the picture went to {written} (--force overwrites)", style="yellow")
+
+
+def png_path(output: Path | None, prompt: str, seed: int) -> Path:
+    """Return where the picture goes: `output`, or a name made of prompt and seed. Checked before drawing."""
+    try:
+        path = _png_path(output, prompt, seed)
+        path.exists()
+    except OSError as error:  # for example, the name is too long
+        fail(f"{output} cannot be written: {error.strerror}; choose another with -o", ExitCode.USAGE)
+    return path
+
+
+def _png_path(output: Path | None, prompt: str, seed: int) -> Path:
+    words = "-".join(re.findall(r"\w+", prompt.lower()))[:NAME_CHARS].rstrip("-_") or "picture"
+    default = f"{words}-{seed}.png"
+    try:
+        os.fsencode(default)
+    except UnicodeEncodeError:  # the locale has no such characters, but the file system takes their bytes
+        default = os.fsdecode(default.encode())
+    if output is None:
+        path = Path(default)
+    elif output.is_dir():
+        path = output / default
+    elif output.suffix.lower() in FOREIGN_SUFFIXES:
+        fail(f"{output}: pictures are written as PNG; end the name in .png", ExitCode.USAGE)
+    else:
+        path = output if output.suffix.lower() == ".png" else output.with_name(f"{output.name}.png")
+    if not path.parent.is_dir():
+        fail(f"{path}: there is no folder {path.parent}; create it first", ExitCode.USAGE)
+    if not os.access(path.parent, os.W_OK):
+        fail(f"{path}: the folder {path.parent} cannot be written; choose another with -o", ExitCode.USAGE)
+    return path
+
+
+def read_upload(path: Path) -> bytes:
+    """Read the init image, at most one byte more than is allowed."""
+    from bot.text_files import read_file
+    from pipeline.images.init_image import MAX_SOURCE_BYTES
+
+    try:
+        return read_file(path, most_bytes=MAX_SOURCE_BYTES)
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE)
+
+
+def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
+    """Write a file and return its path. Unless forced, an existing file is kept and the new one gets `-2`, `-3` …"""
+    places = itertools.chain([path], (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in itertools.count(2)))
+    for place in places:
+        try:
+            with place.open("wb" if is_forced else "xb") as file:
+                file.write(content)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            fail(f"{place} cannot be written: {error.strerror}; choose another with -o", ExitCode.FAILED)
+        return place
+    raise AssertionError("there is always a next number")
+
+
+def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
+    """Warn, in every language, about parts of the prompt that the model cannot read."""
+    from bot.presentation.wording import LANGUAGES, wording_for
+    from pipeline.catalog.models import unread_of
+
+    unread = unread_of(config.models_dir, spec)
+    for language in LANGUAGES:
+        if text := wording_for(language).unread(unread):
+            say("•", text.removeprefix("⚠️ "), style="yellow")
+
+
+async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -> GeneratedImage:
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+
+    from bot.executors import create_executor
+    from bot.jobs import StopSignal
+    from pipeline import Stage
+
+    executor = create_executor(config, stop_grace_s=THREAD_GRACE_S)
+    with progress_bars(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as bars:
+        bar = bars.add_task(f"loading {spec.model}", total=None)
+
+        def show(progress: Progress) -> None:
+            match progress.stage:
+                case Stage.LOADING:
+                    bars.update(bar, description=f"loading {spec.model}", total=None)
+                case Stage.ENCODING:
+                    bars.update(bar, description="reading the prompt", total=None)
+                case Stage.DENOISING:
+                    text = f"step {progress.step}/{progress.steps}"
+                    bars.update(bar, description=text, total=progress.steps, completed=progress.step)
+                case Stage.DECODING:
+                    bars.update(bar, description="decoding", total=progress.steps, completed=progress.steps)
+
+        try:
+            await executor.start(spec.model)
+            return await executor.run(spec, on_progress=show, stop=StopSignal(), source=source)
+        finally:
+            await executor.close(THREAD_GRACE_S)
+
+
+def _show_picture(image: GeneratedImage, path: Path, *, source: Path | None) -> None:
+    if image.peak_mib is not None:
+        peak = f"{image.peak_mib} MiB of GPU memory"
+    elif (resident_mib := peak_resident_mib()) is not None:
+        peak = f"{resident_mib} MiB of memory"
+    else:
+        peak = "unknown"
+    parts = f"encoding {image.encode_s:.1f}, steps {image.denoise_s:.1f}, decoding {image.decode_s:.1f}"
+    for name, value in {
+        "file": str(path),
+        "seed": str(image.spec.seed),
+        "size": f"{image.width} × {image.height}",
+        "steps": str(image.spec.steps),
+        **({"image": str(source)} if source is not None else {}),
+        **({"strength": f"{image.spec.strength:g}"} if image.spec.source else {}),
+        "model": image.spec.model,
+        "seconds": f"{image.seconds:.1f} ({parts})",
+        "peak": peak,
+    }.items():
+        typer.echo(f"{name:<8} {value}")
+
+
+def peak_resident_mib() -> int | None:
+    """Return the peak memory of this process; None if the system does not report it (Windows)."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // MIB if sys.platform == "darwin" else peak // 1024  # bytes there, KiB elsewhere

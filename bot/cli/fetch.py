@@ -1,0 +1,92 @@
+"""`imagine-bot fetch`: downloads the files of a model, and packs its weights for this GPU on request.
+
+The download itself is in `pipeline/catalog/download.py`, its progress display in `fetch_progress.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.cli.output import PUT_ASIDE, ConfigPath, say
+from pipeline.errors import HubSilent
+
+if TYPE_CHECKING:
+    from pipeline.catalog.model_card import ModelCard
+    from pipeline.config import PipelineConfig
+
+
+def fetch(
+    model: Annotated[
+        str | None, typer.Argument(help="majicflus-v1 or flux1-dev; default: the config's.", metavar="MODEL")
+    ] = None,
+    prepare: Annotated[
+        bool | None,
+        typer.Option(
+            "--prepare/--no-prepare",
+            help="Pack the weights for this graphics card now, or when they are first used. Default: ask.",
+            show_default=False,
+        ),
+    ] = None,
+    config_path: ConfigPath = None,
+) -> None:
+    """Download the files of a model and compare them with the hub; goes on where an earlier download stopped."""
+    from bot import logs
+    from bot.cli.fetch_progress import fetch_and_show
+    from bot.config import LogConfig, load_config
+    from pipeline.catalog import download as hub
+    from pipeline.catalog import files
+    from pipeline.catalog.models import AUTO, MAJICFLUS_V1, find_model
+    from pipeline.device.gpu import look_at_gpu
+
+    config, _ = load_config(config_path)
+    logs.setup(LogConfig(level="error", format=config.log.format), stream=sys.stderr)
+    name = model or config.pipeline.model
+    card = MAJICFLUS_V1 if name == AUTO else find_model(name)
+    if config.discord.proxy is not None:
+        for variable in ("HTTPS_PROXY", "HTTP_PROXY"):  # which the hub's library reads, in small letters first
+            os.environ.pop(variable.lower(), None)
+            os.environ[variable] = config.discord.proxy
+    say(card.title, f"→ {config.pipeline.models_dir}", style="bold", on_stderr=False)
+    typer.echo(f"Licence: {card.licence}\n         {card.licence_url}")
+    try:
+        replaced = fetch_and_show(
+            config.pipeline, card, fetch=hub.fetch, say=lambda text: say("•", text, style="dim", on_stderr=False)
+        )
+    except HubSilent as error:
+        if files.missing(card, config.pipeline.models_dir):
+            raise
+        reasons = "".join(f"\n  {repo}: {reason}" for repo, reason in error.reasons.items())
+        say("•", f"the files look whole, but were not compared with the hub:{reasons}", style="yellow", on_stderr=False)
+    else:
+        for path in replaced:
+            say("•", f"{PUT_ASIDE}: {path}", style="yellow", on_stderr=False)
+        say("✔", "all files are there and whole", style="green", on_stderr=False)
+    if card.is_offloaded and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
+        logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
+        _prepare(config.pipeline, card, is_wanted=prepare)
+
+
+def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:
+    """Load a model once, which packs its weights and compiles its code for this GPU."""
+    from pipeline.catalog.models import create_engine
+    from pipeline.device.gpu_profile import PACKED_GB
+
+    cost = f"{PACKED_GB} GB of disk, some minutes"
+    if is_wanted is None:
+        is_wanted = can_ask() and typer.confirm(f"Pack the weights for this GPU now ({cost})?", default=True)
+    if not is_wanted:
+        say("•", f"its weights are packed when it is first used: {cost}", style="yellow", on_stderr=False)
+        return
+    engine = create_engine(card.name, config)
+    engine.load()
+    engine.close()
+    say("✔", "ready to draw", style="green", on_stderr=False)
+
+
+def can_ask() -> bool:
+    """Return whether standard input is a terminal."""
+    return sys.stdin.isatty()

@@ -1,0 +1,59 @@
+"""`imagine-bot run`: reads config and secrets, starts the logs, and runs the service of `bot/app.py` until it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Final
+
+import typer
+
+from bot.cli.output import ConfigPath, release, say
+from bot.errors import ExitCode, OperatorError
+from pipeline.errors import PipelineError
+
+NO_TOKEN: Final = """\
+There is no Discord token yet, so this is the local page alone. To put the bot on Discord as well:
+
+  1. https://discord.com/developers/applications: New Application, then Bot, then Reset Token; copy the token.
+  2. Set it as DISCORD_TOKEN in the environment, or write it into a file and name that file in config.toml:
+         [discord]
+         token_file = "token.txt"
+  3. imagine-bot invite   prints the link that puts the bot on your server.
+     imagine-bot check    says whether everything is in place.
+     imagine-bot run      starts it, and with [console] enabled = true the page too."""
+log = logging.getLogger(__name__)
+
+
+def run(config_path: ConfigPath = None) -> None:
+    """Run the bot, the local page, or both, until stopped (Ctrl-C or SIGTERM)."""
+    from bot import logs
+    from bot.config import load_config, load_password, load_token, near_misses
+
+    config, path = load_config(config_path)
+    token, password = load_token(config.discord), load_password(config.console)
+    for secret in (token, password):
+        if secret is not None:
+            logs.redact(secret)
+    if token is None:
+        say("•", NO_TOKEN, style="yellow")
+        port = config.console.port
+        place = f"will be at {config.console.url(port)}" if port else "says its address"
+        say("•", f"The page {place} in about ten seconds.", style="yellow")  # Gradio takes that long to import
+    import asyncio
+
+    from bot import app as service
+
+    logs.setup(config.log)
+    for line in near_misses(os.environ):
+        log.warning(line)
+    log.info("starting", extra={"release": release(), "config": str(path or "defaults")})
+    try:
+        with logs.captured_prints():
+            code = asyncio.run(service.run(config, token, password=password, release=release()))
+    except (OperatorError, PipelineError):
+        raise
+    except Exception:
+        log.exception("stopped by an error that nobody expected")
+        code = ExitCode.FAILED
+    raise typer.Exit(code)

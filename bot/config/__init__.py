@@ -1,0 +1,49 @@
+"""The config file: TOML and environment → frozen sections, each handed to its own part.
+
+sections.py     what can be set, with defaults and bounds
+loading.py      `load_config`: file and environment, all problems at once
+credentials.py  the bot token, the page's password, the proxy
+messages.py     the wording of problems
+preflight.py    what `check` reports about the config
+
+`config.example.toml` is its documentation. Importing this package reads nothing; `load_config` does.
+"""
+
+from bot.config.credentials import load_password, load_token, proxy_of, without_credentials
+from bot.config.loading import MAX_CONFIG_BYTES, default_config_paths, load_config, near_misses
+from bot.config.messages import ENV_PREFIX, PASSWORD_ENV, TOKEN_ENV, looks_like_token
+from bot.config.sections import (
+    DISCORD_API_URL,
+    Config,
+    ConsoleConfig,
+    DeliveryConfig,
+    DiscordConfig,
+    LimitsConfig,
+    LogConfig,
+    StorageConfig,
+    WorkerConfig,
+)
+
+__all__ = [
+    "DISCORD_API_URL",
+    "ENV_PREFIX",
+    "MAX_CONFIG_BYTES",
+    "PASSWORD_ENV",
+    "TOKEN_ENV",
+    "Config",
+    "ConsoleConfig",
+    "DeliveryConfig",
+    "DiscordConfig",
+    "LimitsConfig",
+    "LogConfig",
+    "StorageConfig",
+    "WorkerConfig",
+    "default_config_paths",
+    "load_config",
+    "load_password",
+    "load_token",
+    "looks_like_token",
+    "near_misses",
+    "proxy_of",
+    "without_credentials",
+]

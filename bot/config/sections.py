@@ -1,0 +1,223 @@
+"""The sections of the config file: keys, defaults, bounds. Frozen; each part of the program receives only its own.
+
+`config.example.toml` is their documentation. Reads nothing: see `loading.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.config.messages import ENV_PREFIX, did_you_mean
+from pipeline.catalog.models import AUTO, MODELS, find_model
+from pipeline.config import PipelineConfig, UserPath, user_data_dir
+from pipeline.errors import UnknownModel
+
+DISCORD_API_URL: Final = "https://discord.com/api/v10"
+# A path without `..`, empty or doubled parts, behind a whole address or alone.
+ROOT_PATH: Final = (
+    r"(?:https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?)?"
+    r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
+)
+
+
+def default_data_dir() -> Path:
+    """Return the user's data folder, for database and pictures if the config names none."""
+    return user_data_dir()
+
+
+def _is_http(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or a bracket is not closed
+        return False
+
+
+def _http_url(text: str) -> str:
+    if not _is_http(text):
+        raise ValueError("must be an address like https://host/path")
+    return text.rstrip("/")
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("must be the name or the number of an address") from error
+    if not text.isprintable():
+        raise ValueError("must be the name or the number of an address")
+    return text
+
+
+def _proxy_url(text: str) -> str:
+    if not _is_http(text):
+        raise ValueError("must be an address like http://host:3128; SOCKS is not supported")
+    return text
+
+
+def _root_path(text: str) -> str:
+    text = text.removesuffix("/")
+    match = re.fullmatch(ROOT_PATH, text, re.ASCII)
+    if match is None or int(match["port"] or 80) not in range(1, 65_536):
+        raise ValueError("must be a path like /imagine, or a whole address like https://pictures.example/imagine")
+    return text
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DiscordConfig(Section):
+    """`[discord]`: which Discord, and where on it."""
+
+    token_file: UserPath | None = Field(None, description="file holding the bot token, if DISCORD_TOKEN is not set")
+    api_url: Annotated[str, AfterValidator(_http_url)] = Field(
+        DISCORD_API_URL, description="address of the REST API; the gateway is asked from it"
+    )
+    proxy: Annotated[str, AfterValidator(_proxy_url)] | None = Field(
+        None, description="HTTP proxy to reach Discord and the models' hub through; unset = HTTPS_PROXY, if that is set"
+    )
+    allowed_guilds: tuple[int, ...] = Field((), description="server ids to serve; empty = all it was invited to")
+    allowed_channels: tuple[int, ...] = Field((), description="channel ids to serve; empty = all it can see")
+
+
+class ConsoleConfig(Section):
+    """`[console]`: the local web page."""
+
+    enabled: bool = Field(False, description="show the page beside Discord too; without a token it always is")
+    host: Annotated[str, AfterValidator(_host)] = Field(
+        "127.0.0.1", min_length=1, description="address to listen on; any but this machine's needs a password"
+    )
+    port: int = Field(6006, ge=0, le=65_535, description="port to listen on; 0 = any free one")
+    password: SecretStr | None = Field(None, min_length=1, description="asked of everybody who opens the page")
+    password_file: UserPath | None = Field(None, description="file holding the password, if password is not set")
+    root_path: Annotated[str, AfterValidator(_root_path)] = Field(
+        "",
+        description="where a proxy shows the page: a path, or a whole address; empty = at no path, or without a proxy",
+    )
+    people_per_address: int = Field(5, ge=1, le=10_000, description="one address may have as much as so many people")
+
+    def url(self, port: int) -> str:
+        """Return the address for a browser. `port` is the port in use, since the configured one may be 0."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+
+
+class LimitsConfig(Section):
+    """`[limits]`: how much may wait, and how much one person may ask."""
+
+    max_waiting: int = Field(30, ge=1, le=10_000, description="jobs waiting in total")
+    max_active_per_user: int = Field(3, ge=1, le=1000, description="jobs waiting + running per person")
+    max_images_per_day: int = Field(50, ge=1, le=100_000, description="pictures per person in 24 hours")
+    cooldown_s: int = Field(5, ge=0, le=86_400, description="seconds between two requests of one person")
+    max_pixel_steps: int = Field(52_428_800, ge=1, description="pixels × steps of one job; default = 1024² × 50")
+
+
+class WorkerConfig(Section):
+    """`[worker]`: how long a job may take and what happens when it does not end well."""
+
+    job_timeout_s: int = Field(1800, ge=1, le=86_400, description="seconds after which a running job is failed")
+    stop_grace_s: int = Field(10, ge=1, le=3600, description="seconds to wait for a stopped job to come out")
+    max_attempts: int = Field(2, ge=1, le=10, description="starts of one job, crashes included")
+    max_failures_in_a_row: int = Field(3, ge=1, le=100, description="engine failures until the queue pauses itself")
+
+
+class DeliveryConfig(Section):
+    """`[delivery]`: how often status messages change and how long delivery of a result is retried."""
+
+    card_interval_s: float = Field(4.0, ge=0.05, le=60, description="seconds between two edits of one card")
+    retry_first_s: float = Field(2.0, gt=0, le=600, description="seconds until the first new try; doubles each time")
+    retry_max_s: float = Field(
+        300.0, gt=0, le=3600, validate_default=True, description="longest pause between two tries, in seconds"
+    )
+    give_up_after_s: int = Field(86_400, ge=1, description="seconds after which a result is only told on request")
+
+    @field_validator("retry_max_s")
+    @classmethod
+    def _is_no_shorter_than_the_first(cls, longest: float, info: ValidationInfo) -> float:
+        first = info.data.get("retry_first_s", 0.0)  # absent if invalid itself
+        if longest < first:
+            raise ValueError(f"must be at least retry_first_s, which is {first:g}")
+        return longest
+
+
+class StorageConfig(Section):
+    """`[storage]`: where things lie and for how long."""
+
+    data_dir: UserPath = Field(
+        default_factory=default_data_dir,
+        validate_default=True,
+        description="folder of the database, the pictures and what is kept of prompts",
+    )
+    history_days: int = Field(90, ge=1, le=36_500, description="days until a job and its picture are deleted")
+    min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
+
+
+class ModelConfig(PipelineConfig):
+    """`[pipeline]`, restricted to known models: `PipelineConfig` itself stands below the catalogue."""
+
+    @field_validator("model")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            return name if name == AUTO else find_model(name).name
+        except UnknownModel as error:
+            raise ValueError(f"must be the name of a model{did_you_mean(name, [AUTO, *MODELS])}") from error
+
+
+class LogConfig(Section):
+    """`[log]`: what is written to standard output."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severity shown; prompts are logged at debug only"
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto = readable on a terminal, JSON otherwise"
+    )
+
+
+class _Environment(EnvSettingsSource):
+    """Values from the environment. Invalid JSON is passed on as text for the section to reject."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except (ValueError, RecursionError):
+            return value
+
+
+class Config(BaseSettings):
+    """The whole config. Each part of the program receives only its own section."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True
+    )
+
+    discord: DiscordConfig = DiscordConfig()
+    console: ConsoleConfig = ConsoleConfig()
+    limits: LimitsConfig = LimitsConfig()
+    worker: WorkerConfig = WorkerConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+    storage: StorageConfig = Field(default_factory=StorageConfig)
+    pipeline: ModelConfig = Field(default_factory=ModelConfig)
+    log: LogConfig = LogConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment over the file; read no `.env` and no secrets folder."""
+        return _Environment(settings_cls), init_settings

@@ -1,0 +1,145 @@
+"""What `check` reports about drawing on this machine: the GPU, the chosen model, its files, and memory.
+
+Reads file headers and asks the driver; loads nothing. Knows no jobs.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Final
+
+import psutil
+from safetensors import safe_open
+
+from bot.executors import ANY_DEVICE
+from bot.findings import Finding, note, ok, problem
+from bot.presentation.wording import LANGUAGES, wording_for
+from pipeline import PackedDirReadOnly, UnknownModel
+from pipeline.catalog import files
+from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.models import AUTO, DEMO, MAJICFLUS_V1, choose_model, demand_means
+from pipeline.catalog.vocabulary import count_unread
+from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
+from pipeline.device.gpu import MIB, Gpu, GpuState, look_at_gpu
+from pipeline.device.gpu_profile import PACKED_GB
+from pipeline.device.runtime_estimate import estimate_runtime
+
+_BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
+# Python, PyTorch and what drawing needs beside the weights: `draw` peaks at 1082 MiB with the demo's 86 (Linux, CPU).
+_BASE_MIB: Final = 1000
+CHINESE: Final = "红苹果"  # a red apple; a model that cannot read this reads no other Chinese
+
+
+def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
+    """Check the GPU, the model that would be used, its files, and whether memory suffices. Blocks."""
+    state = look_at_gpu()
+    gpu = state.gpu
+    try:
+        card, reason = choose_model(config)
+    except UnknownModel as error:
+        return [problem("model", str(error), f"set [pipeline] model to one of auto, {', '.join(error.known)}")]
+    flaws = files.missing(card, config.models_dir)
+    text = f"{card.title} ({card.name}): {reason}"
+    is_fallback = config.model == AUTO and card is DEMO and gpu is not None
+    way_out = f"imagine-bot fetch {MAJICFLUS_V1.name}, to draw with it" if is_fallback else ""
+    findings = [*_check_gpu(state, card, config), (note if is_fallback else ok)("model", text, way_out)]
+    if flaws:
+        way_out = f"imagine-bot fetch {card.name}"
+        return findings + [problem("files", f"{flaw.path} {flaw.reason}", way_out) for flaw in flaws]
+    findings.append(ok("files", f"all files of {card.name} are there and whole"))
+    unread = count_unread(card, config.models_dir, CHINESE)
+    said = [wording_for(language).unread(unread) for language in LANGUAGES]
+    findings += [note("prompts", f"{CHINESE}: {text}") for text in said if text]
+    on_gpu = state.is_usable and config.device != "cpu"
+    findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
+    if on_gpu and card.is_offloaded:
+        try:
+            demand_means(card, config)
+        except PackedDirReadOnly as error:
+            return [*findings, problem("packed", error.reason, error.way_out)]
+        findings.append(_check_outlook(card, config))
+    return findings
+
+
+def _check_gpu(state: GpuState, card: ModelCard, config: PipelineConfig) -> list[Finding]:
+    gpu = state.gpu
+    text = state.obstacle if gpu is None else f"{gpu.name}, {gpu.total_mib} MiB, driver {gpu.driver}"
+    if config.device == "cpu":
+        slow = f"{text}; {card.name} draws on the CPU, as [pipeline] device says"
+        if card.is_offloaded:
+            return [note("gpu", f"{slow}: a picture takes hours, and tens of gigabytes of memory")]
+        return [note("gpu", slow) if gpu is None else ok("gpu", slow)]
+    if state.is_usable:
+        return [ok("gpu", text)]
+    settings = [ANY_DEVICE] if config.device == "cuda" else []
+    settings += ['set [pipeline] model = "demo"'] if card.is_offloaded else []
+    if gpu is None and not settings:
+        return [note("gpu", f"{text}; {card.name} draws on the CPU")]
+    if gpu is not None:
+        text = f"{text}; but {state.obstacle}"
+        settings = settings or ['set [pipeline] device = "cpu"']
+    return [problem("gpu", text, f"{state.way_out}, or {' and '.join(settings)}")]
+
+
+def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
+    """Report how the model will run on the GPU, from what its last load measured and packed."""
+    outlook = estimate_runtime(card, config)
+    if outlook is None or outlook.plan is None or outlook.step_s is None:
+        text = f"not known before {card.name} was loaded once, which packs its weights: {PACKED_GB} GB of disk, minutes"
+        return note("speed", text)
+    speed, plan = outlook.speed, outlook.plan
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in speed.tflops.items())
+    return ok(
+        "speed",
+        f"{outlook.weight_format}: {plan.resident_bytes / 1e9:.1f} GB of weights stay on the card, "
+        f"{plan.streamed_bytes / 1e9:.1f} GB are streamed at every step at {speed.link_gb_s:.1f} GB/s; about "
+        f"{outlook.step_s:.2f} s per step of a large square picture (TFLOP/s: {rates})",
+    )
+
+
+def _check_memory(gpu: Gpu | None, card: ModelCard, config: PipelineConfig, *, is_running: bool) -> list[Finding]:
+    free_mib = psutil.virtual_memory().available // MIB
+    need_mib = _BASE_MIB + _weights_mib(card, config, gpu)
+    checks = [
+        ("memory", need_mib, free_mib, "", "close other programs, or add memory or swap: weights rest there"),
+    ]
+    if gpu is not None:
+        way_out = "close what uses the card"
+        if config.vram_limit_mib and gpu.free_mib >= LEAST_LIMIT_MIB:
+            way_out += f", or set [pipeline] vram_limit_mib to at most {gpu.free_mib}"
+        need = config.vram_limit_mib or LEAST_LIMIT_MIB
+        used = f", of which {min(config.limit_mib(gpu.total_mib), gpu.free_mib)} MiB are used"
+        checks.append(("gpu memory", need, gpu.free_mib, used, way_out))
+    findings = []
+    for topic, need, free, used, way_out in checks:
+        text = f"{need} MiB needed, {free} MiB free"
+        if need <= free:
+            findings.append(ok(topic, text + used))
+        elif is_running:
+            findings.append(note(topic, f"{text} beside the running bot"))
+        else:
+            findings.append(problem(topic, text, way_out))
+    return findings
+
+
+def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> int:
+    """Return the host memory for the loaded weights, from the shapes in the file headers.
+
+    With a GPU, host memory holds the part of a large model's transformer that does not fit there, in 8 bits; everything
+    else is read from the disk when needed.
+    """
+    kinds = [kind for kind in card.files if not kind.startswith("tokenizer")]
+    if card.is_offloaded and gpu is not None:
+        streamed = ["dit"] if "dit" in kinds else kinds
+        weights = sum(_weights(card, kind, config) for kind in streamed)
+        return max(0, weights // MIB - config.limit_mib(gpu.total_mib))
+    return _BYTES_PER_WEIGHT * sum(_weights(card, kind, config) for kind in kinds) // MIB
+
+
+def _weights(card: ModelCard, kind: str, config: PipelineConfig) -> int:
+    """Count the weights in one part of a model."""
+    total = 0
+    for path in files.weights_of(card.files[kind], config.models_dir):
+        with safe_open(path, framework="numpy") as weights:
+            total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
+    return total

@@ -1,0 +1,210 @@
+"""Job → JobView: the content of a message or fragment about a job, for every front end and language. Pure: no I/O.
+
+A view holds phrases, which are keys of `wording/` with their values, and the actions that make sense. A front end
+lays the phrases out and says them with its `Voice`, which writes moments and quotes people in its own way. Must not
+know Discord or HTML, and does not decide who may act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from bot.jobs import Job, JobStatus, QueueStatus
+from bot.pause import Pause
+from bot.presentation.wording import Wording, failure_key
+from pipeline.catalog.vocabulary import NOTHING, Unread
+from pipeline.engine import Progress, Stage
+
+SOON_S: Final = 3  # a nearer finish time would be over before it is read
+
+
+class Action(StrEnum):
+    """Something that a person may do with a job. A front end offers the actions that its registry has an entry for."""
+
+    CANCEL = "cancel"
+    REUSE = "reuse"  # put the settings back into a form
+    REROLL = "reroll"
+    VARY = "vary"
+    EDIT = "edit"
+    MORE_STEPS = "more_steps"
+    DISMISS = "dismiss"  # the failure has been read
+
+
+ACTIONS: Final[Mapping[JobStatus, tuple[Action, ...]]] = {
+    JobStatus.QUEUED: (Action.CANCEL,),
+    JobStatus.RUNNING: (Action.CANCEL,),
+    JobStatus.DONE: (Action.REUSE, Action.REROLL, Action.VARY, Action.EDIT, Action.MORE_STEPS),
+    JobStatus.FAILED: (Action.REUSE, Action.DISMISS),
+    JobStatus.CANCELLED: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """Text that a person typed; a front end escapes its markup."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A future moment in Unix seconds, said as "in 5 minutes"."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A sentence of `wording/` with its values; a value may be another phrase."""
+
+    key: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+Value = str | int | Typed | Moment | Phrase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """Everything that is said about one job."""
+
+    job: Job
+    headline: Phrase
+    eta: Phrase | None = None  # None while nobody can tell, and of a job that stops or has ended
+    progress: Progress | None = None  # of a running job
+    notes: tuple[Phrase, ...] = ()
+    reason: Phrase | None = None  # why it failed
+    settings: Phrase
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """The way in which one front end speaks one language.
+
+    own: the keys of the front end's own sentences, by the keys that they replace.
+    """
+
+    wording: Wording
+    write_moment: Callable[[int], str]
+    quote: Callable[[str], str] = str
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    def say(self, phrase: Phrase, **more: str | int) -> str:
+        """Say a phrase; `more` are values that only this front end has, such as a mention."""
+        values = {name: self._value(value) for name, value in phrase.values.items()}
+        return self.wording.say(self.own.get(phrase.key, phrase.key), **values, **more)
+
+    def _value(self, value: Value) -> str | int:
+        match value:
+            case Typed(text=text):
+                return self.quote(text)
+            case Moment(at=at):
+                return self.write_moment(at)
+            case Phrase():
+                return self.say(value)
+            case _:
+                return value
+
+
+def unfinished_view(
+    job: Job, standing: QueueStatus, *, now: float, unread: Unread = NOTHING, soon_s: int = SOON_S
+) -> JobView:
+    """View a job that waits or runs.
+
+    Args:
+        now: Unix seconds.
+        unread: the part of the prompt that the model cannot read.
+        soon_s: nearer finish times are said as "any moment".
+    """
+    notes = [] if standing.pause is None else [pause_phrase(standing.pause)]
+    if job.interruptions:
+        notes.append(Phrase("card-resumed"))
+    return JobView(
+        job=job,
+        headline=_headline(job, standing),
+        eta=None if job.is_cancel_requested else eta(standing, now=now, soon_s=soon_s),
+        progress=standing.progress if job.status is JobStatus.RUNNING else None,
+        notes=(*notes, *_unread(unread)),
+        settings=settings_phrase(job),
+        actions=() if job.is_cancel_requested else ACTIONS[job.status],
+    )
+
+
+def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
+    """View a job that is done, failed or was cancelled."""
+    reason = None if job.failure_code is None else Phrase(failure_key(job.failure_code))
+    match job.status:
+        case JobStatus.DONE:
+            headline = Phrase("card-done")
+        case JobStatus.CANCELLED:
+            headline = Phrase("card-cancelled")
+        case _:
+            headline = Phrase("card-failed", {"reason": reason or ""})
+    return JobView(
+        job=job,
+        headline=headline,
+        notes=_unread(unread),
+        reason=reason,
+        settings=settings_phrase(job),
+        actions=ACTIONS[job.status],
+    )
+
+
+def eta(standing: QueueStatus, *, now: float, soon_s: int = SOON_S) -> Phrase | None:
+    """Say when the picture will be ready, never in the past; None while nobody can tell."""
+    if standing.finish_at is None:
+        return None
+    if standing.finish_at - now < soon_s:
+        return Phrase("card-finish-soon")
+    return Phrase("card-finish-rough" if standing.is_rough else "card-finish", {"when": Moment(standing.finish_at)})
+
+
+def pause_phrase(pause: Pause) -> Phrase:
+    """Say that the queue is paused and why."""
+    if pause.is_by_machine:
+        return Phrase("card-paused", {"reason": Phrase("pause-" + pause.kind.value.replace("_", "-"))})
+    if not pause.text:
+        return Phrase("card-paused-by-moderator")
+    return Phrase("card-paused", {"reason": Typed(pause.text)})
+
+
+def settings_phrase(job: Job) -> Phrase:
+    """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
+    spec = job.spec
+    return Phrase(
+        "card-settings",
+        {
+            "job_id": job.id,
+            "seed": spec.seed,
+            "steps": spec.steps,
+            "width": spec.width,
+            "height": spec.height,
+            "model": spec.model,
+        },
+    )
+
+
+def _headline(job: Job, standing: QueueStatus) -> Phrase:
+    if job.is_cancel_requested:
+        return Phrase("card-stopping")
+    if job.status is not JobStatus.RUNNING:
+        return Phrase("card-waiting", {"position": standing.position or 1})
+    match standing.progress:
+        case Progress(stage=Stage.DENOISING, step=step, steps=steps):
+            return Phrase("card-running", {"step": step, "steps": steps})
+        case Progress(stage=Stage.ENCODING):
+            return Phrase("card-encoding")
+        case Progress(stage=Stage.DECODING):
+            return Phrase("card-decoding")
+        case _:
+            return Phrase("card-loading")
+
+
+def _unread(unread: Unread) -> tuple[Phrase, ...]:
+    if not unread.characters:
+        return ()
+    return (Phrase("unread-prompt", {"count": unread.characters, "total": unread.total}),)

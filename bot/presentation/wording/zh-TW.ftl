@@ -1,0 +1,249 @@
+# 全部正體中文文案。鍵和變數與 en.ftl 完全一致，由測試核對。
+# $…_at 是已經依讀者習慣寫好的時間（例如「5 分鐘後」）。
+
+list-separator = 、
+
+## 拒絕：沒有排隊，也不計入額度
+
+queue-full = 佇列已滿：{ $limit } 個位置已佔用 { $waiting } 個。請 { $retry_at }再試。
+too-many-jobs = 你已有 { $active } 張圖片在排隊或繪製，同時最多 { $limit } 張。{ $retry_at }可以再送出；用 `/取消` 取消一張就能馬上騰出位置。
+daily-limit = 24 小時內最多 { $limit } 張圖片，你已用了 { $used } 張。{ $retry_at }可以再送出。
+cooling-down = 請稍候，{ $retry_at }就可以再送出。兩次送出之間至少要隔 { $cooldown_s } 秒。
+job-too-large = 這張圖片的工作量超過了這裡的上限。{ $max_steps ->
+        [0] 請選小一點的畫面。
+       *[other] 這個尺寸最多可以用 { $max_steps } 步。
+    }
+not-accepting = 我正在重新啟動，暫時不接受新請求。排隊中的圖片都會保留位置，請一分鐘後再試。
+storage-full = 硬碟快滿了，暫時不接受新請求。請通知機器人維護者。
+job-not-found = 沒有圖片 #{ $job_id }。它可能已過期並被清除；用 `/紀錄` 可以查看你自己的圖片。
+not-your-job = 圖片 #{ $job_id } 是別人的。
+job-unreadable = 無法讀取圖片 #{ $job_id } 儲存的設定，所以不能再畫一次。
+job-already-finished = 圖片 #{ $job_id } 已經結束，沒有可以取消的了。
+server-not-allowed = 我不在這個伺服器提供服務，可用的伺服器由機器人維護者決定。
+channel-not-allowed = 我不在這個頻道畫圖，請前往 { $channels }。
+permissions-missing = 我無法在 { $channel } 回覆：缺少權限{ $permissions }。請聯絡頻道管理員。
+server-not-listed = 暫停和恢復會影響這個機器人服務的所有伺服器。請機器人維護者先把本伺服器加入 `[discord]` 的 `allowed_guilds`：{ $guild_id }。
+store-unavailable = 資料庫暫時無法使用。這次不計入額度，請一分鐘後再試。
+managers-only = 只有具備「管理伺服器」權限的成員才能這樣做。
+picture-not-ready = 圖片 #{ $job_id } 還看不到：仍在等待，或已失敗、已取消。
+picture-pruned = 圖片 #{ $job_id } 的檔案已過期並被清除。種子還在 `/紀錄` 裡，可以重新畫一張。
+
+permission-view-channel = 「檢視頻道」
+permission-send-messages = 「傳送訊息」
+permission-send-messages-in-threads = 「在討論串中傳送訊息」
+permission-embed-links = 「嵌入連結」
+permission-attach-files = 「附加檔案」
+
+invalid-prompt = 提示詞要有 1 到 { $max_chars } 個可見字元。
+invalid-seed = 種子必須是 0 到 { $max_seed } 的整數；留空（或填 −1）則隨機。
+invalid-steps = 步數必須是 1 到 { $max_steps } 的整數。
+invalid-aspect = 目前的模型畫不了這種畫面比例，請從清單中選擇。
+# 變數以百萬為單位；後面的「00 萬」換算成中文的說法（64 百萬 = 6400 萬）。
+invalid-image = 起始圖片須為 PNG、JPEG 或 WebP，不超過 { $max_image_mib } MiB、{ $max_image_megapixels }00 萬像素（PNG 和 WebP 為 { $max_whole_megapixels }00 萬），長寬比也不能太極端。
+invalid-strength = 重繪強度須大於 0、不超過 1，並且需要一張起始圖片。
+invalid-value = 「{ $field }」無效：{ $reason }。
+
+unexpected-error = 我這邊出錯了。沒有遺失任何內容，也不計入額度，請再試一次。如果一直這樣，請把錯誤編號告訴機器人維護者：{ $error_id }。
+command-outdated = 這個指令剛剛更新。請等一分鐘，或重新整理 Discord（Ctrl+R）後再試。
+
+## 任務失敗的原因
+
+failure-generation-failed = 繪製失敗，不計入額度。請再試一次，也可以換個說法。
+failure-out-of-memory = 顯示卡記憶體不足，不計入額度。換小一點的畫面也許可以。
+failure-timeout = 繪製時間過長，已中止，不計入額度。減少步數或換小一點的畫面也許可以。
+failure-interrupted = 繪製這張圖片時我重新啟動了兩次，不計入額度，請再試一次。
+failure-model-missing = 缺少模型檔案，不計入額度。請通知機器人維護者。
+failure-invalid-spec = 目前的模型畫不了這個尺寸或這些設定，不計入額度，請重新送出。
+failure-storage = 這張圖片的檔案無法讀取或儲存，多半是硬碟滿了，不計入額度。請通知機器人維護者。
+failure-unreadable = 這張圖片儲存的設定已毀損，無法繪製，不計入額度，請重新送出。
+failure-newer-release = 這張圖片是由較新版本的機器人接受的，其中有目前版本不認得的設定，不計入額度。如果一週內換回那個版本，就會繼續繪製；也可以重新送出。
+failure-other = 這張圖片失敗的原因只有較新版本的機器人才知道，不計入額度。
+prompt-unreadable = （儲存的提示詞無法讀取。）
+
+## 頻道裡的訊息
+
+card-waiting = ⏳ { $who } · 排在第 { $position } 位
+card-running = 🎨 { $who } · 第 { $step } / { $steps } 步 { $bar }
+card-loading = 🎨 { $who } · 正在載入模型
+card-encoding = 🎨 { $who } · 正在理解提示詞
+card-decoding = 🎨 { $who } · 正在收尾
+card-stopping = 🎨 { $who } · 正在停止
+card-finish = { $when }完成
+card-finish-rough = 大約{ $when }完成
+card-finish-soon = 馬上完成
+card-paused = ⏸️ 已暫停：{ $reason }
+card-paused-by-moderator = ⏸️ 已由管理員暫停
+pause-engine-failures = 連續幾張圖片都失敗了，過一會兒我會再試一張
+pause-storage = 圖片無法儲存，一旦能儲存就會繼續
+card-resumed = ↻ 我重新啟動過，你的排隊位置還在。
+card-done = ✅ { $who }
+card-done-elsewhere = ✅ { $who } · 你的圖片在本頻道的新訊息裡。
+card-done-by-dm = ✅ { $who } · 圖片無法貼在這裡，已經用私人訊息傳給你。
+card-failed = ❌ { $who } · { $reason }
+card-cancelled = 🚫 { $who } · 已取消
+card-settings = #{ $job_id } · 種子 { $seed } · { $steps } 步 · { $width } × { $height } · { $model }
+card-seconds = { $settings } · { $seconds } 秒
+card-no-seconds = { $settings } · 不到 0.1 秒
+card-shrunk = 為符合 Discord 的上傳限制已壓縮（{ $format }），原圖已保留。
+card-prompt-hidden = （伺服器的 AutoMod 不允許我重複提示詞。）
+card-from-picture = 這張圖片是從一張起始圖片畫成的（重繪強度 { $strength }），指令無法附上起始圖片；只用這個指令，畫出來的會不一樣。
+card-other-model = 這張圖片是用 { $model } 畫的；現在這個指令會用 { $usual } 來畫，結果會不一樣。
+unread-prompt = ⚠️ 這個模型只認得英文：提示詞的 { $total } 個字元中有 { $count } 個它讀不懂。請用英文寫提示詞。
+card-picture-pruned = 檔案已過期並被清除，用同一個指令可以重新畫。
+button-cancel = 取消
+
+## 私密回覆
+
+cancel-done = 圖片 #{ $job_id } 已取消。
+cancel-stopping = 圖片 #{ $job_id } 會在下一步停下。
+
+queue-title = { $running ->
+        [0] 沒有正在繪製的圖片
+       *[other] { $running } 張正在繪製
+    }，{ $waiting } 張排隊
+queue-running = 🎨 #{ $job_id } · { $who } · { $finish }
+queue-waiting = { $position }. #{ $job_id } · { $who } · { $finish }
+queue-more = ……還有 { $count } 張
+queue-elsewhere = + 其他伺服器 { $count } 張
+queue-unknown-finish = 等佇列恢復
+
+history-title = 你的圖片
+history-search-title = 你的圖片：包含「{ $search }」
+history-empty = 還沒有圖片，用 `/imagine` 畫第一張吧。
+history-nothing-found = 你的圖片中，沒有任何一張的提示詞包含「{ $search }」。
+history-line = **#{ $job_id }** · { $when } · 種子 { $seed }
+history-older = 更早
+history-newest = 最新
+history-file-gone = 圖片 #{ $job_id } 的檔案已過期並被清除。
+
+quota-title = 你的額度
+quota-used = 24 小時內：已用 **{ $used }** / { $limit } 張
+quota-resets = { $resets_at }可以再送出。
+quota-active = 排隊或繪製中：**{ $active }** / { $active_limit } 張
+quota-cooldown = 兩次送出之間至少要隔 { $cooldown_s } 秒。
+quota-free = 被拒絕、失敗和開始前取消的請求都不計入額度。
+
+notes-title = 這些圖片結束時我沒能聯絡到你：
+note-done = ✅ #{ $job_id } 畫好了，用 `/查看 編號:{ $job_id }` 貼出來。
+note-failed = ❌ #{ $job_id }：{ $reason }
+note-cancelled = 🚫 #{ $job_id } 已取消。
+
+## 本機頁面
+
+console-starting = 頁面正在準備中，幾秒後會自動開啟。
+console-prompt = 想畫什麼
+# 內建模型只認得簡體字，所以這個例子只用兩種字體相同的字。
+console-prompt-hint = 狐狸
+console-prompt-demo = 內建模型認得 431 種東西，一次畫一個或幾個，請用英文或簡體中文寫；不認得的多半會畫成思考表情。
+console-prompt-english = 請用英文寫：這個模型不認得中文。
+console-draw = 開始畫
+console-seed = 種子（−1 = 隨機）
+console-dice = 🎲 隨機
+console-keep = 📌 保留
+console-steps = 步數
+console-aspect = 畫面比例
+console-model = 模型
+console-count = 張數
+console-more = 更多設定
+console-source = 起始圖片
+console-strength = 重繪強度：多少內容重新畫
+console-name = 排隊時顯示的名字（選填）
+console-name-hint = 某人
+console-queued = { $count ->
+        [1] 已加入佇列。
+       *[other] 已加入佇列：{ $count } 張。
+    }
+console-waiting = 排在第 { $position } 位
+console-running = 第 { $step } / { $steps } 步
+console-loading = 正在載入模型
+console-encoding = 正在理解提示詞
+console-decoding = 正在收尾
+console-stopping = 正在停止
+console-resumed = ↻ 服務重新啟動過，你的排隊位置還在。
+console-download = ⬇ 下載
+console-reuse = ↩ 套用這些設定
+console-vary = 🔀 變化版
+console-show = 查看：{ $prompt }
+console-ok = 知道了
+console-gallery = 你的圖片
+console-search = 搜尋提示詞，或輸入種子
+console-older = 更早
+console-empty = 還沒有圖片。寫下想畫的內容，圖片就會出現在這裡，改天再來也還在。
+console-offline = 服務沒有回應。恢復後頁面會自動繼續，排隊中的圖片不會遺失。
+console-from-picture = { $settings } · 從起始圖片畫成，重繪強度 { $strength }
+console-you = 你
+console-somebody = 某人
+console-elsewhere = Discord 上的某人
+console-in-seconds = { $count } 秒後
+console-in-minutes = { $count } 分鐘後
+console-in-hours = { $count } 小時後
+console-too-many-jobs = 你已有 { $active } 張圖片在排隊或繪製，同時最多 { $limit } 張。{ $retry_at }可以再送出；取消一張就能馬上騰出位置。
+console-job-not-found = 圖片 #{ $job_id } 不是你的，或已過期並被清除。
+already-unpacking = 還在讀取另一張起始圖片，請過幾秒再試。
+upload-gone = 起始圖片已經不在了，請重新選擇。
+too-many-from-address = 你的網路地址今天共有 { $used } 張圖片在排隊或已畫，上限是 { $limit } 張。請 { $retry_at }再試。
+
+## 管理
+
+admin-paused =
+    { $paused }
+    排隊的圖片會保留位置。
+admin-resumed = 佇列已恢復。
+admin-stats =
+    模型 **{ $model }** · { $state }
+    排隊 { $waiting } · 繪製中 { $running }
+    24 小時內：完成 { $done }，失敗 { $failed }，取消 { $cancelled }
+    24 小時繪製時間：{ $gpu_minutes } 分鐘 · 每步：{ $step }
+    硬碟剩餘空間：{ $disk_gib } GiB · { $started_at }啟動
+admin-card = 權重：{ $format } · 顯示卡上 { $resident_gb } GB · 每步傳輸 { $streamed_gb } GB，{ $link_gb_s } GB/s
+admin-state-open = 接受新請求
+admin-state-closing = 正在關閉
+admin-step = { $step_s } 秒
+admin-step-unknown = 還沒有測量
+
+## 指令：名稱（小寫，最多 32 字）和說明（最多 100 字）
+
+command-imagine-name = imagine
+command-imagine-description = 畫一張圖片
+option-prompt-description = 想畫什麼，用自己的話說
+option-prompt-english-description = 想畫什麼，請用英文寫（這個模型不認得中文）
+option-seed-description = 種子和設定相同，圖片就相同；留空則隨機
+option-steps-description = 步數越多越慢，細節也越多
+option-aspect-description = 畫面比例
+aspect-square = 方形
+aspect-portrait = 直式
+aspect-landscape = 橫式
+aspect-phone = 手機直式
+aspect-wide = 寬螢幕
+
+command-queue-name = 佇列
+command-queue-description = 誰在排隊，還要等多久
+command-cancel-name = 取消
+command-cancel-description = 取消你的一張圖片
+option-cancel-job-name = 圖片
+option-cancel-job-description = 你的哪一張圖片，排隊中或正在繪製的都可以
+command-history-name = 紀錄
+command-history-description = 你的圖片，從新到舊（只有你能看到）
+option-search-name = 搜尋
+option-search-description = 只看提示詞裡有這個詞的圖片
+command-show-name = 查看
+command-show-description = 再貼一次你的一張圖片
+option-id-name = 編號
+option-id-description = 圖片的編號
+command-quota-name = 額度
+command-quota-description = 你還能畫多少張
+
+command-admin-name = 管理
+command-admin-description = 管理佇列
+command-admin-pause-name = 暫停
+command-admin-pause-description = 停止繪製；排隊的圖片保留位置
+option-reason-name = 原因
+option-reason-description = 會顯示給所有正在等待的人
+command-admin-resume-name = 恢復
+command-admin-resume-description = 繼續繪製
+command-admin-queue-name = 佇列
+command-admin-queue-description = 佇列，含本伺服器的提示詞
+command-admin-cancel-name = 取消
+command-admin-cancel-description = 取消本伺服器任何人的圖片
+command-admin-stats-name = 統計
+command-admin-stats-description = 負載、速度和硬碟

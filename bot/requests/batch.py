@@ -1,0 +1,96 @@
+"""A batch: one request for one or several images, and its outcome. Pure data, no I/O.
+
+A batch holds the options and the init image, not the person, who is the `Asker`: anybody may press a button under
+anybody's picture. `derive.py` makes a batch from an earlier job; `service.py` queues it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Self
+
+from bot.errors import Refusal, StoreUnavailable
+from bot.jobs import BatchPlace, Derivation, Job, ReplyTo, Request, UserKey
+from pipeline.spec import MAX_SEED, RANDOM_SEED, ImageOptions
+
+MAX_BATCH: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """The person who asks, the place to answer, and the press of a button or command."""
+
+    user: UserKey
+    reply_to: ReplyTo
+    key: str  # unique per press: a repeat returns the first jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInitImage:
+    """The init image of an earlier job, by the digest in `ImageSpec.source`."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResult:
+    """The picture that an earlier job drew, by `Job.image_path`."""
+
+    path: str
+
+
+# A file as it came, its path, or a picture that the service keeps.
+InitImage = bytes | Path | StoredInitImage | StoredResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One request: `images` in their order, all from the same init image if there is one."""
+
+    images: tuple[ImageOptions, ...]
+    init_image: InitImage | None = None
+    derived_from: Derivation | None = None
+
+    @classmethod
+    def of(
+        cls,
+        options: ImageOptions,
+        *,
+        count: int = 1,
+        init_image: InitImage | None = None,
+        derived_from: Derivation | None = None,
+    ) -> Self:
+        """Ask for `count` images, at least one and at most MAX_BATCH; a given seed is the first of a row."""
+        images = tuple(_with_seed_after(options, number) for number in range(max(1, min(count, MAX_BATCH))))
+        return cls(images=images, init_image=init_image, derived_from=derived_from)
+
+    def requests(self, asker: Asker, *, source: bytes | Path | None = None) -> Iterator[Request]:
+        """Yield one request per image; `source` is the file that `init_image` stands for."""
+        is_single = len(self.images) == 1
+        for index, options in enumerate(self.images):
+            yield Request(
+                user=asker.user,
+                reply_to=asker.reply_to,
+                options=options,
+                key=asker.key if index == 0 else f"{asker.key}:{index}",
+                is_more=index > 0,
+                source=source,
+                batch=None if is_single else BatchPlace(batch_id=asker.key, index=index),
+                derived_from=self.derived_from,
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The outcome of a batch: the jobs that were queued, at least one, and why there are not more."""
+
+    jobs: tuple[Job, ...]
+    refusal: Refusal | StoreUnavailable | None = None
+
+
+def _with_seed_after(options: ImageOptions, number: int) -> ImageOptions:
+    if number == 0 or options.seed is None or options.seed == RANDOM_SEED:  # the first one as typed, to be checked
+        return options
+    return replace(options, seed=(options.seed + number) % (MAX_SEED + 1))

@@ -1,0 +1,92 @@
+"""The verbs that make a request from an earlier job: Job → Batch. Pure: no I/O, no randomness, no clock.
+
+A command, a button, a form and a page call the same function. `models` are those that can draw here. A seed that is
+left out is drawn by `Service.submit`.
+
+Every verb raises `JobUnreadable` for a job whose stored settings cannot be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.errors import JobUnreadable, PictureNotReady
+from bot.jobs import Derivation, Job, Verb
+from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.models import Models
+from pipeline.spec import Aspect, ImageOptions
+
+
+def reroll(job: Job, models: Models) -> Batch:
+    """Draw it once more with another seed."""
+    return _derived(job, Verb.REROLL, options_of(job, models))
+
+
+def vary(job: Job, models: Models, *, count: int = 1, strength: float | None = None) -> Batch:
+    """Draw variations, each with a seed of its own.
+
+    With a `strength`, they start from the picture itself; without one, they only repeat its settings.
+
+    Raises:
+        PictureNotReady: there is no picture to start from.
+    """
+    options = options_of(job, models)
+    if strength is None:
+        return _derived(job, Verb.VARY, options, count=count)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
+    started = replace(options, strength=strength)
+    return _derived(job, Verb.VARY, started, count=count, init_image=StoredResult(path=job.image_path))
+
+
+def edit(
+    job: Job,
+    models: Models,
+    *,
+    prompt: str,
+    seed: int | None = None,
+    steps: int | None = None,
+    aspect: Aspect | None = None,
+) -> Batch:
+    """Draw it with another prompt. Values that are left out stay as they were, including the seed."""
+    options = options_of(job, models)
+    edited = replace(
+        options,
+        prompt=prompt,
+        seed=job.spec.seed if seed is None else seed,
+        steps=options.steps if steps is None else steps,
+        aspect=options.aspect if aspect is None else aspect,
+    )
+    return _derived(job, Verb.EDIT, edited)
+
+
+def more_steps(job: Job, models: Models, *, steps: int) -> Batch:
+    """Draw the same picture, with the same seed, in more steps."""
+    return _derived(job, Verb.MORE_STEPS, replace(options_of(job, models), seed=job.spec.seed, steps=steps))
+
+
+def options_of(job: Job, models: Models) -> ImageOptions:
+    """Return the options that lead to such a picture, apart from the seed.
+
+    Raises:
+        JobUnreadable
+    """
+    if job.flaw is not None:
+        raise JobUnreadable(job.id)
+    spec = job.spec
+    model = models.find(spec.model)
+    sizes = (model or models.usual).sizes
+    aspect = next((aspect for aspect, size in sizes.items() if size == (spec.width, spec.height)), Aspect.SQUARE)
+    strength = spec.strength if spec.source else None
+    name = None if model is None else model.name
+    return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, model=name, strength=strength)
+
+
+def _derived(
+    job: Job, verb: Verb, options: ImageOptions, *, count: int = 1, init_image: InitImage | None = None
+) -> Batch:
+    """Make the batch; its init image is that of the job, if any, unless another one is given."""
+    if init_image is None and job.spec.source:
+        init_image = StoredInitImage(digest=job.spec.source)
+    derived_from = Derivation(job_id=job.id, verb=verb)
+    return Batch.of(options, count=count, init_image=init_image, derived_from=derived_from)

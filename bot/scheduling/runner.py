@@ -1,0 +1,95 @@
+"""A runner: one slot of an executor, with the model it holds, its health, its failures and its pace. No I/O."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from bot.executors import Executor
+from bot.retry import doubled_s
+from bot.scheduling.breaker import FIRST_COOL_DOWN_S, MAX_COOL_DOWN_S
+from bot.scheduling.placement import RunnerState
+
+PICTURES: Final = 20  # the newest, that its pace is measured by
+
+
+class Health(StrEnum):
+    """Whether a runner may be given a job."""
+
+    READY = "ready"
+    COOLING_DOWN = "cooling_down"  # it keeps failing while others do not
+    GONE = "gone"
+
+
+class Runner:
+    """What draws one job at a time."""
+
+    def __init__(self, number: int, executor: Executor, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.number = number
+        self.executor = executor
+        self.model: str | None = None  # in its memory, as far as known
+        self.failures_in_a_row = 0
+        self._monotonic = monotonic
+        self._cool_downs = 0
+        self._ready_at = -math.inf
+        self._is_gone = False
+        self._paces: deque[float] = deque(maxlen=PICTURES)
+
+    @property
+    def health(self) -> Health:
+        """How it is at this moment."""
+        if self._is_gone:
+            return Health.GONE
+        return Health.COOLING_DOWN if self.ready_in_s > 0 else Health.READY
+
+    @property
+    def ready_in_s(self) -> float:
+        """Seconds until it has cooled down."""
+        return max(0.0, self._ready_at - self._monotonic())
+
+    @property
+    def pace(self) -> float:
+        """Seconds it takes for an expected second: the median of its newest pictures."""
+        return statistics.median(self._paces) if self._paces else 1.0
+
+    def succeeded(self, *, took_s: float, expected_s: float) -> None:
+        """Note a picture that was drawn."""
+        self.failures_in_a_row = 0
+        self._cool_downs = 0
+        if took_s > 0 and expected_s > 0:
+            self._paces.append(took_s / expected_s)
+
+    def failed(self) -> None:
+        """Note a failure that says something about the engine."""
+        self.failures_in_a_row += 1
+
+    def cool_down(self) -> float:
+        """Draw nothing for a while, the longer the more often it came to this. Returns for how many seconds."""
+        cool_down_s = doubled_s(FIRST_COOL_DOWN_S, MAX_COOL_DOWN_S, self._cool_downs)
+        self._cool_downs += 1
+        self._ready_at = self._monotonic() + cool_down_s
+        return cool_down_s
+
+    def lost(self) -> None:
+        """Note that it is out of reach for good."""
+        self._is_gone = True
+
+    def state(self, *, is_needed: bool, is_alone: bool) -> RunnerState:
+        """How the placement sees it.
+
+        Args:
+            is_needed: no other runner is ready, so that it may not wait until it has cooled down.
+            is_alone: what is expected was measured with this runner only, so that it is the pace itself.
+        """
+        return RunnerState(
+            number=self.number,
+            model=self.model,
+            models=self.executor.models,
+            pace=1.0 if is_alone else self.pace,
+            ready_in_s=0.0 if is_needed else self.ready_in_s,
+        )

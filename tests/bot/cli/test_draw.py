@@ -1,0 +1,234 @@
+"""`imagine-bot draw` as a person meets it: output, files, exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from bot.errors import ExitCode
+from pipeline.catalog.vocabulary import Unread
+from pipeline.images.png_metadata import read_spec
+from tests.bot.cli.command_line import in_shell, invoke, on_terminal, read_rest, refusal, wait_for
+
+pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
+
+
+def draw(*arguments: str) -> Result:
+    return invoke("draw", "--model", "fake", *arguments)
+
+
+def test_draw_saves_a_png_named_after_prompt_and_seed(clean_place: Path) -> None:
+    result = draw("A red apple, 熊猫!", "--seed", "7", "--steps", "3")
+    assert result.exit_code == 0
+    spec = read_spec((clean_place / "a-red-apple-熊猫-7.png").read_bytes())
+    assert spec is not None
+    assert (spec.prompt, spec.seed, spec.steps, spec.model) == ("A red apple, 熊猫!", 7, 3, "fake")
+
+
+def test_draw_prints_what_the_picture_is_and_what_it_cost() -> None:
+    lines = dict(line.split(maxsplit=1) for line in draw("a cat", "--seed", "7").stdout.splitlines())
+    assert list(lines) == ["file", "seed", "size", "steps", "model", "seconds", "peak"]
+    assert (lines["file"], lines["seed"], lines["size"], lines["model"]) == ("a-cat-7.png", "7", "64 × 64", "fake")
+    assert float(lines["seconds"].split()[0]) >= 0
+    assert sys.platform == "win32" or lines["peak"].endswith("MiB of memory")
+
+
+def test_draw_takes_a_random_seed_and_shows_it(clean_place: Path) -> None:
+    for arguments in ([], ["--seed", "-1"]):
+        lines = dict(line.split(maxsplit=1) for line in draw("a cat", *arguments).stdout.splitlines())
+        assert (clean_place / f"a-cat-{lines['seed']}.png").is_file()
+    assert len(list(clean_place.glob("*.png"))) == 2
+
+
+def test_draw_takes_an_aspect() -> None:
+    assert "64 × 96" in draw("a cat", "--aspect", "portrait").stdout
+
+
+def test_draw_starts_from_a_picture(clean_place: Path) -> None:
+    Image.new("RGB", (90, 60), "red").save("photo.jpg")
+    lines = dict(line.split(maxsplit=1) for line in draw("a cat", "--image", "photo.jpg").stdout.splitlines())
+    assert lines["size"] == "96 × 64" and lines["strength"] == "0.6"
+    spec = read_spec(Path(lines["file"]).read_bytes())
+    assert spec is not None and spec.strength == 0.6 and len(spec.source) == 64
+    with Image.open(lines["file"]) as picture:
+        assert "Denoising strength: 0.6" in picture.info["parameters"]
+
+
+def test_draw_names_the_picture_that_it_started_from(clean_place: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save("photo.png")
+    assert "image    photo.png\n" in draw("a cat", "--image", "photo.png").stdout
+
+
+def test_draw_says_in_both_languages_what_the_model_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert draw("红苹果").stderr == ""
+    monkeypatch.setattr("pipeline.catalog.models.count_unread", lambda _card, _folder, prompt: Unread(len(prompt), 3))
+    said = draw("红苹果").stderr
+    assert "reads English: 3 of 3 characters" in said and "只认识英文" in said and "只認得英文" in said
+
+
+def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:
+    names = [draw("a cat", "--seed", "7").stdout.split()[1] for _ in range(3)]
+    assert names == ["a-cat-7.png", "a-cat-7-2.png", "a-cat-7-3.png"]
+    (clean_place / "mine.png").write_text("precious")
+    assert draw("a cat", "-o", "mine.png").stdout.split()[1] == "mine-2.png"
+    assert (clean_place / "mine.png").read_text() == "precious"
+
+
+def test_draw_says_when_the_picture_has_another_name_than_asked_for(clean_place: Path) -> None:
+    (clean_place / "mine.png").write_text("precious")
+    assert draw("a cat", "-o", "mine.png").stderr == (
+        "• mine.png is there already: the picture went to mine-2.png (--force overwrites)\n"
+    )
+    assert draw("a cat", "-o", "v1.5").stderr == "• pictures are PNG files: v1.5 became v1.5.png\n"
+    assert draw("a cat", "-o", "new.png").stderr == draw("a cat", "-o", ".").stderr == ""
+
+
+def test_draw_overwrites_when_told(clean_place: Path) -> None:
+    (clean_place / "mine.png").write_text("old")
+    result = draw("a cat", "--force", "-o", "mine.png")
+    assert result.exit_code == 0
+    assert (clean_place / "mine.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("output", "file"),
+    [("x.png", "x.png"), ("x", "x.png"), ("v1.5", "v1.5.png"), ("X.PNG", "X.PNG"), ("folder", "folder/a-cat-7.png")],
+)
+def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str) -> None:
+    (clean_place / "folder").mkdir()
+    assert draw("a cat", "--seed", "7", "--output", output).exit_code == 0
+    assert (clean_place / file).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([""], "the prompt is empty: write what to draw"),
+        ([" \u200b "], "the prompt is empty: write what to draw"),
+        (["x" * 2001], "prompt has 2001 characters, at most 2000 are allowed"),
+        (["a cat", "--seed", "-2"], "seed must be -1 (random) or 0 to 4294967295"),
+        (["a cat", "--seed", "4294967296"], "seed must be -1 (random) or 0 to 4294967295"),
+        (["a cat", "--steps", "0"], "steps must be 1 to 50"),
+        (["a cat", "--steps", "51"], "steps must be 1 to 50"),
+        (["a cat", "--aspect", "wide"], "aspect must be one of square, portrait, landscape with fake"),
+        (["a cat", "--aspect", "banana"], "aspect must be one of square, portrait, landscape, phone, wide"),
+        (["a cat", "--aspect", "wide", "--model", "demo"], "aspect must be square with demo"),
+        (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
+        (["a cat", "--image", "gone.png"], "gone.png cannot be read: No such file or directory"),
+        (["a cat", "--image", "."], ". cannot be read: Is a directory"),
+        (["a cat", "--image", "empty.webp"], "image is empty"),
+        (["a cat", "--image", __file__], "image cannot be read as a PNG, JPEG or WebP picture"),
+        (["a cat", "--strength", "0.5"], "strength needs an image to start from"),
+        (["a cat", "-o", "cat.jpg"], "cat.jpg: pictures are written as PNG; end the name in .png"),
+    ],
+)
+def test_draw_refuses_in_one_line(clean_place: Path, arguments: list[str], says: str) -> None:
+    (clean_place / "empty.webp").touch()
+    assert refusal(draw(*arguments)) == f"✘ {says}"
+    assert not list(clean_place.glob("*.png"))
+
+
+@pytest.mark.parametrize("output", ["x" * 300, f"{'x' * 300}.png", f"{'x' * 300}/y.png", "x" * 253])
+def test_draw_refuses_a_name_that_is_too_long(clean_place: Path, output: str) -> None:
+    assert refusal(draw("x", "-o", output)) == (
+        f"✘ {output} cannot be written: File name too long; choose another with -o"
+    )
+    assert "cannot be read: File name too long" in refusal(draw("x", "--image", output * 2))
+    assert "cannot be read: File name too long" in draw("x", "--config", output * 2).stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no pipes with names")
+def test_draw_starts_from_no_pipe_or_device(clean_place: Path) -> None:
+    os.mkfifo("pipe")
+    for path in ("pipe", "/dev/zero"):
+        assert refusal(draw("x", "--image", path)).startswith(f"✘ {path} cannot be read: it is a pipe or a device")
+
+
+def test_prompt_that_is_no_text_is_refused(clean_place: Path) -> None:
+    assert refusal(draw("a\udcffb")) == "✘ the prompt is not UTF-8 text"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its command lines are text")
+def test_prompt_is_read_as_utf8_whatever_the_locale(clean_place: Path) -> None:
+    done = in_shell("draw --model fake --seed 7 熊猫", LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    spec = read_spec(next(clean_place.glob("*.png")).read_bytes())
+    assert spec is not None and spec.prompt == "熊猫"
+
+
+def test_prompt_without_quotes_is_shown_with_them(clean_place: Path) -> None:
+    assert refusal(draw("a", "red", "apple", "--seed", "7")).endswith(
+        'put it in quotes, imagine-bot draw "a red apple"'
+    )
+    assert list(clean_place.glob("*.png")) == []
+
+
+def test_draw_names_the_models_there_are() -> None:
+    says = refusal(invoke("draw", "a cat", "--model", "flux"))
+    assert says == "✘ unknown model 'flux'; there are majicflus-v1, flux1-dev, demo"
+
+
+def test_draw_names_every_missing_file_and_the_way_out(clean_place: Path) -> None:
+    result = invoke("draw", "a cat", "--model", "flux1-dev")
+    assert result.exit_code == ExitCode.USAGE
+    assert str(Path("FLUX.1-dev", "ae.safetensors")) in result.stderr
+    assert "imagine-bot fetch flux1-dev" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code", "says"),
+    [
+        ("[fail]", ExitCode.FAILED, "could not be drawn"),
+        ("[oom]", ExitCode.FAILED, "--aspect"),
+        ("[dead]", ExitCode.ENGINE_DEAD, "gave up"),
+    ],
+)
+def test_a_failed_run_is_a_message_and_a_code(clean_place: Path, prompt: str, code: ExitCode, says: str) -> None:
+    result = draw(prompt)
+    assert result.exit_code == code
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+    assert not list(clean_place.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_draw_refuses_a_folder_that_cannot_be_written(clean_place: Path) -> None:
+    folder = clean_place / "closed"
+    folder.mkdir(mode=0o500)
+    assert "cannot be written" in refusal(draw("a cat", "-o", str(folder / "x.png")))
+
+
+def test_a_full_disk_is_a_message(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str = "r", *_args: object, **_options: object) -> Any:
+        if mode == "xb":
+            raise OSError(28, "No space left on device")
+        return open_really(path, mode)
+
+    open_really = Path.open
+    monkeypatch.setattr(Path, "open", refuse)
+    result = draw("a cat")
+    assert result.exit_code == ExitCode.FAILED
+    assert "cannot be written: No space left on device; choose another with -o" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("model", "shows"), [("fake", "step 0/20"), ("demo", "loading demo")])
+def test_ctrl_c_ends_draw_at_once_without_a_traceback(clean_place: Path, model: str, shows: str) -> None:
+    with on_terminal("draw", "[hang] a red apple", "--model", model) as (process, terminal):
+        wait_for(terminal, shows)
+        os.killpg(process.pid, signal.SIGINT)
+        started = time.monotonic()
+        rest = read_rest(terminal)  # first, or the program waits for room in the terminal's buffer
+        assert process.wait(10) == ExitCode.INTERRUPTED
+    assert "stopped" in rest
+    assert "Traceback" not in rest
+    assert time.monotonic() - started < 10
+    assert not list(clean_place.glob("*.png"))

@@ -1,0 +1,133 @@
+"""A view says everything that front ends show, in phrases that every language has."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.frontends.discord_app import embeds
+from bot.frontends.web import fragments
+from bot.jobs import FailureCode, Job, JobStatus, QueueStatus
+from bot.pause import Pause, PauseKind
+from bot.presentation.job_view import (
+    ACTIONS,
+    Action,
+    JobView,
+    Moment,
+    Phrase,
+    Typed,
+    Voice,
+    ended_view,
+    eta,
+    pause_phrase,
+    unfinished_view,
+)
+from bot.presentation.wording import LANGUAGES, wording_for
+from pipeline import Progress, Stage
+from pipeline.catalog.vocabulary import Unread
+from tests.bot.frontends.discord_app.test_embeds import a_job
+
+NOW = 1_700_000_000
+WAITING = QueueStatus(position=2, finish_at=NOW + 600, is_rough=False)
+
+
+def views() -> Iterator[JobView]:
+    """One of every kind."""
+    pauses = [None, Pause.by_operator(""), Pause.by_operator("a game"), *(Pause(kind=kind) for kind in PauseKind)]
+    for pause in pauses:
+        standing = replace(WAITING, pause=pause, finish_at=None if pause else WAITING.finish_at)
+        yield unfinished_view(a_job(interruptions=1), standing, now=NOW, unread=Unread(1, 7))
+    for progress in [None, *(Progress(stage=stage, step=1, steps=4) for stage in Stage)]:
+        running = replace(WAITING, position=None, is_rough=True, progress=progress)
+        yield unfinished_view(a_job(status=JobStatus.RUNNING), running, now=NOW)
+    yield unfinished_view(a_job(is_cancel_requested=True), WAITING, now=NOW)
+    yield ended_view(a_job(status=JobStatus.DONE), unread=Unread(1, 7))
+    yield ended_view(a_job(status=JobStatus.CANCELLED))
+    for code in FailureCode:
+        yield ended_view(a_job(status=JobStatus.FAILED, failure_code=code))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_phrase_can_be_said_by_every_front_end(language: str, caplog: pytest.LogCaptureFixture) -> None:
+    wording = wording_for(language)
+    for view in views():
+        for voice in (embeds.voice_of(wording), fragments.voice_of(wording, now=NOW)):
+            for phrase in (view.headline, view.eta, view.reason, view.settings, *view.notes):
+                assert phrase is None or voice.say(phrase, who="<@1>", bar="")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", PauseKind)
+def test_every_kind_of_pause_has_a_sentence_in_every_language(language: str, kind: PauseKind) -> None:
+    assert embeds.voice_of(wording_for(language)).say(pause_phrase(Pause(kind=kind))).startswith("⏸️ ")
+
+
+def test_waiting_job_has_a_place_a_time_and_can_be_cancelled() -> None:
+    view = unfinished_view(a_job(), WAITING, now=NOW)
+    assert view.headline == Phrase("card-waiting", {"position": 2})
+    assert view.eta == Phrase("card-finish", {"when": Moment(NOW + 600)})
+    assert (view.notes, view.actions) == ((), (Action.CANCEL,))
+
+
+def test_job_that_stops_says_nothing_of_a_time_and_offers_nothing() -> None:
+    view = unfinished_view(a_job(status=JobStatus.RUNNING, is_cancel_requested=True), WAITING, now=NOW)
+    assert (view.headline, view.eta, view.actions) == (Phrase("card-stopping"), None, ())
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        (replace(WAITING, finish_at=None), None),
+        (replace(WAITING, is_rough=True), Phrase("card-finish-rough", {"when": Moment(NOW + 600)})),
+        (replace(WAITING, finish_at=NOW + 3), Phrase("card-finish", {"when": Moment(NOW + 3)})),
+        (replace(WAITING, finish_at=NOW + 2), Phrase("card-finish-soon")),
+        (replace(WAITING, finish_at=NOW - 60), Phrase("card-finish-soon")),
+    ],
+)
+def test_time_is_never_in_the_past(standing: QueueStatus, said: Phrase | None) -> None:
+    assert eta(standing, now=NOW) == said
+
+
+def test_notes_come_in_their_order() -> None:
+    standing = replace(WAITING, pause=Pause.by_operator("a game"))
+    view = unfinished_view(a_job(interruptions=2), standing, now=NOW, unread=Unread(3, 9))
+    assert view.notes == (
+        Phrase("card-paused", {"reason": Typed("a game")}),
+        Phrase("card-resumed"),
+        Phrase("unread-prompt", {"count": 3, "total": 9}),
+    )
+
+
+def test_failure_says_why() -> None:
+    view = ended_view(a_job(status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT))
+    assert view.reason == Phrase("failure-timeout")
+    assert view.headline == Phrase("card-failed", {"reason": Phrase("failure-timeout")})
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_actions_depend_on_where_the_job_is_in_its_life(status: JobStatus) -> None:
+    job = a_job(status=status, failure_code=FailureCode.OTHER if status is JobStatus.FAILED else None)
+    view = ended_view(job) if status.is_final else unfinished_view(job, WAITING, now=NOW)
+    assert view.actions == ACTIONS[status]
+    assert (Action.CANCEL in view.actions) is not status.is_final
+
+
+@given(text=st.text(string.printable))
+def test_what_a_person_typed_is_quoted_and_what_we_say_is_not(text: str) -> None:
+    voice = Voice(wording=wording_for("en"), write_moment=str, quote=lambda typed: f"«{len(typed)}»")
+    assert voice.say(Phrase("card-paused", {"reason": Typed(text)})) == f"⏸️ paused: «{len(text)}»"
+    assert "«" not in voice.say(Phrase("card-paused", {"reason": Phrase("pause-storage")}))
+
+
+def test_front_end_may_have_a_sentence_of_its_own() -> None:
+    job: Job = a_job()
+    view = unfinished_view(job, WAITING, now=NOW)
+    voice = fragments.voice_of(wording_for("en"), now=NOW)
+    assert voice.say(view.headline) == "Number 2 in line"
+    assert view.eta is not None and voice.say(view.eta) == "ready in 10 minutes"

@@ -1,0 +1,316 @@
+"""Several runners share one queue: each draws what it can, and one that fails or is lost takes nobody with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from bot.config import LimitsConfig, WorkerConfig
+from bot.deadline import Deadline
+from bot.errors import RunnerLost
+from bot.executors.base import Executor
+from bot.jobs import FailureCode, Job, JobStatus, Request, StopSignal
+from bot.pause import Pause
+from bot.scheduling.breaker import BY_ENGINE, FIRST_COOL_DOWN_S, Breaker
+from bot.scheduling.eta import Pace
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.runner import Health, Runner
+from bot.scheduling.worker_pool import WorkerPool
+from bot.store.image_store import ImageStore
+from bot.store.job_store import JobStore
+from bot.store.key_value_store import SettingStore
+from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec, Progress
+
+SECONDS = {"small": 40.0, "large": 60.0}  # that a picture takes at the usual pace
+Put = Callable[..., Awaitable[Job]]
+
+
+class FakeRunner:
+    """Draws at once, or not before it is let; says that it took as long as its speed makes it."""
+
+    slots = 1
+
+    def __init__(self, *models: str, pace: float = 1.0) -> None:
+        self.models = frozenset(models)
+        self.pace = pace
+        self.drawn: list[int] = []
+        self.loads: list[str] = []
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.errors: list[Exception] = []
+
+    async def start(self, model: str) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.loads.append(model)
+
+    async def run(
+        self,
+        spec: ImageSpec,
+        *,
+        on_progress: Callable[[Progress], None],
+        stop: StopSignal,
+        source: bytes | None = None,
+        upcoming: Sequence[str] = (),
+    ) -> GeneratedImage:
+        assert spec.model in self.models
+        if self.loads[-1:] != [spec.model]:
+            self.loads.append(spec.model)
+        self.begun.set()
+        while not self.may_end.is_set():
+            if stop.is_set():
+                raise GenerationStopped
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.may_end.wait(), 0.01)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.drawn.append(spec.seed)
+        size = spec.width * spec.height * 3
+        return GeneratedImage(
+            pixels=bytes(size), width=spec.width, height=spec.height, spec=spec, encode_s=0.0,
+            denoise_s=SECONDS[spec.model] * self.pace, decode_s=0.0, peak_mib=None,
+        )  # fmt: skip
+
+    async def close(self, grace_s: float) -> bool:
+        return True
+
+
+@pytest.fixture
+def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock) -> JobQueue:
+    def pace(spec: ImageSpec) -> Pace:
+        return Pace(step_s=SECONDS[spec.model] / spec.steps, fixed_s=0.0, is_rough=True)
+
+    return JobQueue(jobs, settings, no_limits, assumed_pace=pace, deadline=Deadline(monotonic=clock), clock=clock)
+
+
+@pytest.fixture
+def put(queue: JobQueue, spec: ImageSpec, make_request: Callable[..., Request]) -> Put:
+    async def put(user: str = "ann", model: str = "small") -> Job:
+        request = make_request(user)
+        return await queue.put(request, replace(spec, model=model, seed=request.options.seed))
+
+    return put
+
+
+@pytest.fixture
+def working(queue: JobQueue, images: ImageStore, clock) -> Callable[..., object]:
+    """A pool of these runners at work for the length of a `with` block, then stopped as a shutdown stops it."""
+
+    @asynccontextmanager
+    async def working(*executors: Executor) -> AsyncIterator[tuple[WorkerPool, asyncio.Task[None]]]:
+        deadline = Deadline(monotonic=clock)
+        breaker = Breaker(
+            queue,
+            can_save=partial(images.can_write, min_free_bytes=0),
+            max_failures_in_a_row=3,
+            deadline=deadline,
+            monotonic=clock,
+        )
+        pool = WorkerPool(queue, executors, images, breaker, WorkerConfig(stop_grace_s=2), deadline=deadline)
+        task = asyncio.create_task(pool.run())
+        try:
+            yield pool, task
+        finally:
+            queue.close()
+            await asyncio.wait([task])
+
+    return working
+
+
+async def ended(jobs: JobStore, *put_jobs: Job) -> list[Job]:
+    while True:
+        latest = [await jobs.get(job.id) for job in put_jobs]
+        if all(job.status.is_final for job in latest):
+            return latest
+        await asyncio.sleep(0.01)
+
+
+async def test_three_runners_draw_what_they_can_and_nothing_else(jobs: JobStore, put: Put, working) -> None:
+    fast, slow, both = FakeRunner("small", pace=0.5), FakeRunner("large", pace=3.0), FakeRunner("small", "large")
+    put_jobs = [await put(user, model) for user in ("ann", "bob") for model in ("small", "large") * 3]
+    async with working(fast, slow, both):
+        done = await ended(jobs, *put_jobs)
+    assert {job.status for job in done} == {JobStatus.DONE}
+    models = {job.spec.seed: job.spec.model for job in put_jobs}
+    assert {models[seed] for seed in fast.drawn} <= {"small"} and {models[seed] for seed in slow.drawn} <= {"large"}
+    assert sorted(fast.drawn + slow.drawn + both.drawn) == sorted(models)
+
+
+async def test_idle_runners_are_given_jobs_of_the_models_they_hold(jobs: JobStore, put: Put, working) -> None:
+    small, large = FakeRunner("small", "large"), FakeRunner("small", "large")
+    async with working(small, large) as (pool, _):
+        pool.runners[0].model, pool.runners[1].model = "small", "large"
+        small.may_end.clear()
+        large.may_end.clear()
+        await put("ann", "large")
+        await put("bob", "small")
+        await small.begun.wait()
+        await large.begun.wait()
+        assert (small.loads, large.loads) == (["small"], ["large"])
+        small.may_end.set()
+        large.may_end.set()
+
+
+async def test_twelve_pictures_are_drawn_as_foretold_with_four_loads(
+    jobs: JobStore, queue: JobQueue, put: Put, working
+) -> None:
+    """Two people with a model each on one runner: in fair order the model would be read ten times."""
+    runner = FakeRunner("small", "large")
+    await queue.pause(Pause.by_operator("until all have asked"))
+    put_jobs = [await put(*asked) for _ in range(6) for asked in (("ann", "small"), ("bob", "large"))]
+    async with working(runner):
+        foretold = [job.spec.seed for job, _ in await queue.standings()]
+        await queue.resume()
+        await ended(jobs, *put_jobs)
+    assert runner.drawn == foretold
+    assert len(runner.loads) == 4
+
+
+async def test_lost_runner_gives_its_job_back_uncounted_and_the_others_go_on(jobs: JobStore, put: Put, working) -> None:
+    lost, other, third = FakeRunner("small"), FakeRunner("small", pace=2.0), FakeRunner("large")
+    lost.errors, other.may_end = [RunnerLost("its machine is off")], asyncio.Event()
+    lost.may_end.clear()
+    first = await put("ann")
+    async with working(lost, other, third) as (pool, task):
+        await lost.begun.wait()
+        lost.may_end.set()
+        while pool.runners[0].health is not Health.GONE:
+            await asyncio.sleep(0.01)
+        await other.begun.wait()
+        (again,) = [await jobs.get(first.id)]
+        assert (again.status, again.attempts, again.interruptions) == (JobStatus.RUNNING, 1, 1)
+        other.may_end.set()
+        later = [await put("ann"), await put("bob", "large")]
+        done = await ended(jobs, first, *later)
+        assert not task.done()
+    assert [job.status for job in done] == [JobStatus.DONE] * 3
+    assert lost.drawn == [] and len(other.drawn) == 2 and len(third.drawn) == 1
+
+
+async def test_last_runner_that_is_lost_ends_the_pool_and_leaves_its_job_to_recovery(
+    jobs: JobStore, put: Put, working, clock
+) -> None:
+    first, second = FakeRunner("small"), FakeRunner("small")
+    first.errors, second.errors = [RunnerLost("off")], [RunnerLost("off")]
+    job = await put()
+    async with working(first, second) as (_, task):
+        await asyncio.wait([task])
+    with pytest.raises(ExceptionGroup) as group:
+        task.result()
+    assert group.group_contains(EngineDead)
+    (settled,) = await jobs.recover(max_attempts=2, now=int(clock()))
+    assert (settled.id, settled.status, settled.attempts) == (job.id, JobStatus.QUEUED, 1)
+
+
+async def test_runner_that_is_lost_while_loading_is_left_out(jobs: JobStore, put: Put, working) -> None:
+    lost, other = FakeRunner("small"), FakeRunner("small")
+    lost.errors = [RunnerLost("off")]
+    async with working(lost, other) as (pool, _):
+        await pool.load("small")
+        assert [runner.health for runner in pool.runners] == [Health.GONE, Health.READY]
+        assert (await ended(jobs, await put()))[0].status is JobStatus.DONE
+    assert len(other.drawn) == 1
+
+
+async def test_model_is_loaded_ahead_only_where_it_can_be_drawn(working) -> None:
+    small, large = FakeRunner("small"), FakeRunner("large")
+    async with working(small, large) as (pool, _):
+        await pool.load("small")
+    assert (small.loads, large.loads) == (["small"], [])
+
+
+async def test_runner_that_keeps_failing_rests_alone_and_is_tried_again_later(
+    jobs: JobStore, queue: JobQueue, put: Put, working, clock
+) -> None:
+    broken, well = FakeRunner("large"), FakeRunner("small")
+    broken.errors = [GenerationFailed("a bad GPU") for _ in range(3)]
+    async with working(broken, well) as (pool, _):
+        failed = await ended(jobs, *[await put("ann", "large") for _ in range(3)])
+        assert {job.failure_code for job in failed} == {FailureCode.GENERATION_FAILED}
+        while pool.runners[0].health is not Health.COOLING_DOWN:
+            await asyncio.sleep(0.01)
+        kept = await put("ann", "large")
+        assert (await ended(jobs, await put("bob", "small")))[0].status is JobStatus.DONE
+        assert queue.paused is None and (await jobs.get(kept.id)).status is JobStatus.QUEUED
+        (standing,) = [standing for job, standing in await queue.standings() if job.id == kept.id]
+        assert standing.finish_at == clock() + FIRST_COOL_DOWN_S + SECONDS["large"]
+        clock.advance(FIRST_COOL_DOWN_S)
+        await put("bob", "small")  # whoever waits looks again
+        assert (await ended(jobs, kept))[0].status is JobStatus.DONE
+        assert pool.runners[0].health is Health.READY and pool.runners[0].failures_in_a_row == 0
+
+
+async def test_last_runner_that_is_ready_pauses_the_queue_instead_of_resting(
+    jobs: JobStore, queue: JobQueue, put: Put, working
+) -> None:
+    runner = FakeRunner("small")
+    runner.errors = [GenerationFailed("a bad GPU") for _ in range(3)]
+    async with working(runner) as (pool, _):
+        await ended(jobs, *[await put() for _ in range(3)])
+        while queue.paused is None:
+            await asyncio.sleep(0.01)
+        assert queue.paused == BY_ENGINE and pool.runners[0].health is Health.READY
+
+
+async def test_runner_that_cools_down_is_used_if_no_other_is_left(jobs: JobStore, put: Put, working) -> None:
+    cooling, lost = FakeRunner("small"), FakeRunner("small")
+    lost.errors = [RunnerLost("off")]
+    async with working(cooling, lost) as (pool, _):
+        pool.runners[0].cool_down()
+        done = await ended(jobs, await put())
+        assert (done[0].status, done[0].interruptions) == (JobStatus.DONE, 1)
+    assert len(cooling.drawn) == 1
+
+
+async def test_pause_of_the_engine_lets_one_of_several_runners_try(
+    jobs: JobStore, queue: JobQueue, put: Put, working
+) -> None:
+    first, second = FakeRunner("small"), FakeRunner("small")
+    first.may_end.clear()
+    second.may_end.clear()
+    await queue.pause(BY_ENGINE)
+    put_jobs = [await put(), await put("bob")]
+    async with working(first, second):
+        await first.begun.wait()
+        await asyncio.sleep(0.05)
+        assert not second.begun.is_set()
+        first.may_end.set()
+        second.may_end.set()
+        assert [job.status for job in await ended(jobs, *put_jobs)] == [JobStatus.DONE] * 2
+
+
+async def test_pace_of_a_runner_is_measured_against_what_was_expected(jobs: JobStore, put: Put, working) -> None:
+    fast, slow = FakeRunner("small", pace=0.5), FakeRunner("large", pace=3.0)
+    async with working(fast, slow) as (pool, _):
+        await ended(jobs, await put("ann", "small"), await put("bob", "large"))
+        while not slow.drawn:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        assert [runner.pace for runner in pool.runners] == [0.5, 3.0]
+
+
+def test_lone_runner_is_the_measure_of_its_own_pace(clock) -> None:
+    runner = Runner(0, FakeRunner("small"), monotonic=clock)
+    runner.succeeded(took_s=80.0, expected_s=40.0)
+    assert runner.state(is_needed=False, is_alone=False).pace == 2.0
+    assert runner.state(is_needed=False, is_alone=True).pace == 1.0
+
+
+async def test_stop_brings_every_runner_to_rest_and_every_job_back(jobs: JobStore, put: Put, working) -> None:
+    first, second = FakeRunner("small"), FakeRunner("large")
+    for runner in (first, second):
+        runner.may_end.clear()
+    put_jobs = [await put("ann", "small"), await put("bob", "large")]
+    async with working(first, second):
+        await first.begun.wait()
+        await second.begun.wait()
+    for job in put_jobs:
+        latest = await jobs.get(job.id)
+        assert (latest.status, latest.attempts) == (JobStatus.QUEUED, 0)
