@@ -48,13 +48,17 @@ from pipeline.device.gpu import MIB, Gpu
 from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import floor_seconds
 from pipeline.errors import GenerationFailed, OutOfMemory
+from pipeline.families.flux.architecture import FLUX
 from pipeline.families.flux.checkpoint import silence_diffsynth
 from pipeline.families.flux.engine import FluxEngine
-from pipeline.families.flux.transformer import Residency, random_inputs
-from pipeline.runtime.cuda_memory import hold_to, start_cuda, translate
+from pipeline.families.flux.transformer import random_inputs
+from pipeline.runtime.cuda_errors import translate
+from pipeline.runtime.cuda_memory import hold_to, start_cuda
+from pipeline.runtime.vram_budget import CudaBudget, FakeBudget
 from pipeline.spec import Aspect, ImageSpec
 from pipeline.streaming import autotune
 from pipeline.streaming.quantization import Format
+from pipeline.streaming.residency import Residency
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +226,8 @@ def _our_pictures(
             "models_dir": folder,
         }
     )
-    engine = FluxEngine(card, config, read=partial(random_model, classes=classes, link_repeat=link_repeat))
+    budget = FakeBudget(conditions.limit_mib * MIB) if device == "cpu" else None
+    engine = FluxEngine(card, config, budget=budget, read=random_model(classes, link_repeat))
     engine.load()
 
     def seconds(prompt: str, side: int, seed: int, steps: int) -> float:
@@ -302,36 +307,39 @@ def _ours(
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     transformer = random_transformer(classes.dit, weight_format, dtype, device)
     dit = transformer.module
-    residency = Residency(transformer, sizes=[(side, side) for side in conditions.sides_px], link_repeat=link_repeat)
+    largest = max(conditions.sides_px)
+    budget = CudaBudget(conditions.limit_mib * MIB) if device == "cuda" else None
+    cost = FLUX.cost(largest, largest, conditions.steps)
+    residency = Residency(transformer, budget=budget, cost=cost, link_repeat=link_repeat)
     is_compiled = None
     if device == "cuda":
         transformer.use_8bit_matmul(autotune.is_supported(weight_format))
         transformer.use_kernels(tiles, fuses_rows=weight_format is Format.INT8 and autotune.can_fuse_rows())
-        residency.fit(conditions.limit_mib * MIB)
-        is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.predict)
-    else:
-        transformer.place()
+    residency.fit()
+    if device == "cuda":
+        is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.run_step)
     schedule = torch.linspace(1000, 100, conditions.steps + WARM_UP)
 
     def at(side: int) -> Callable[[int], object]:
         inputs = random_inputs(dit, side, device, dtype)
-        return lambda number: residency.predict(
-            dit=dit,
-            schedule=schedule,
-            timestep=schedule[number][None].to(device, dtype),
-            progress_id=number,
-            **inputs,
+        return lambda number: residency.run_step(
+            lambda: transformer.predict(
+                dit=dit,
+                schedule=schedule,
+                timestep=schedule[number][None].to(device, dtype),
+                progress_id=number,
+                **inputs,
+            )
         )
 
     def floor_s(side: int, link_gb_s: float, tflops: float) -> float:
         return floor_seconds(
-            transformer.sizes,
+            transformer.weights,
             streamed_bytes=transformer.streamed_bytes,
             bytes_per_weight=weight_format.dtype.itemsize,
             link_gb_s=link_gb_s,
             tflops=tflops,
-            width=side,
-            height=side,
+            cost=FLUX.cost(side, side, 1),
         )
 
     return Ready(at=at, streamed_bytes=lambda: transformer.streamed_bytes, is_compiled=is_compiled, floor_s=floor_s)

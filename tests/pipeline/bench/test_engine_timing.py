@@ -24,6 +24,7 @@ from pipeline.bench.report import EMULATIONS, STOCK, SYSTEMS, Conditions, Pictur
 from pipeline.demo.model import SmallClip, SmallDiT, SmallT5
 from pipeline.device.gpu import MIB
 from pipeline.engine import GeneratedImage
+from pipeline.families.flux.architecture import DIT
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.families.flux.transformer import Transformer, random_inputs
 from pipeline.spec import ImageSpec
@@ -363,13 +364,19 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
 def test_random_weights_have_about_unit_gain_and_are_the_same_each_time(weight_format: Format) -> None:
     with torch.device("meta"):
         dit = small()
-    prepare(dit, weight_format, torch.float32)
-    blocks = RandomBlocks(dit)
+    prepare(dit, DIT, weight_format, torch.float32)
+    blocks = RandomBlocks(dit, DIT)
     assert all(torch.equal(blocks[name], blocks[name]) for name in blocks)
     transformer = Transformer(dit, blocks, "cpu")
     transformer.place()
     out = dit.blocks[0].ff_a[0](torch.randn(40, 64, generator=torch.Generator().manual_seed(1)))
     assert 0.5 < out.std() < 2
+
+
+class Plain(StreamedModule):
+    """A module with nothing but blocks."""
+
+    COMPONENT = DIT
 
 
 @pytest.mark.parametrize("weight_format", list(Format))
@@ -378,8 +385,8 @@ def test_random_weights_of_full_size_are_numbers(weight_format: Format) -> None:
     with torch.device("meta"):
         module = nn.Module()
         module.blocks = nn.ModuleList([nn.Sequential(nn.Linear(4096, 4100, bias=False))])
-    prepare(module, weight_format, torch.float32)
-    transformer = StreamedModule(module, RandomBlocks(module), "cpu")
+    prepare(module, DIT, weight_format, torch.float32)
+    transformer = Plain(module, RandomBlocks(module, DIT), "cpu")
     transformer.place()
     weight = module.blocks[0][0].weight.float()
     assert torch.isfinite(weight).all()
