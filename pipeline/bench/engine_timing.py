@@ -310,8 +310,10 @@ def _ours(
     if device == "cuda":
         transformer.use_8bit_matmul(autotune.is_supported(weight_format))
         transformer.use_kernels(tiles, fuses_rows=weight_format is Format.INT8 and autotune.can_fuse_rows())
-    residency.fit()
-    if device == "cuda":
+    if device == "cpu":
+        residency.fit()
+    else:
+        residency.fit_to(conditions.limit_mib * MIB)
         is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.run_step)
     schedule = torch.linspace(1000, 100, conditions.steps + WARM_UP)
 

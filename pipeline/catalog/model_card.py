@@ -111,8 +111,10 @@ class ModelCard:
         picture to start from.
 
         Raises:
-            InvalidSpec: a value is out of range or this model has no such size.
+            InvalidSpec: a value is out of range, this model has no such size, or cannot start from an image.
         """
+        if source and Feature.INIT_IMAGE not in self.supports:
+            raise InvalidSpec("image", f"cannot be used with {self.name}")
         width, height = self.size(options.aspect or Aspect.SQUARE)
         return ImageSpec(
             prompt=clean_prompt(options.prompt),

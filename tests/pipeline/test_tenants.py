@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,3 @@ def test_shared_code_names_no_family_and_no_model(package: str) -> None:
     for path in (ROOT / package).glob("*.py"):
         text = path.read_text("utf-8").lower()
         assert not [word for word in WORDS if word in text], path
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_file_is_no_longer_than_400_lines_unless_it_says_why(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert len(text.splitlines()) <= 400 or "lines because" in (ast.get_docstring(ast.parse(text)) or "")

@@ -27,7 +27,7 @@ CONTENTS = {
     name: torch.frombuffer(bytearray(random.Random(name).randbytes(block.size)), dtype=torch.uint8)
     for name, block in BLOCKS.items()
 }
-HEAD = len(packed_cache._head(BLOCKS, "source", "0" * 24))
+HEAD = len(packed_cache.head_of(BLOCKS, "source", "0" * 24))
 TOTAL = HEAD + sum(block.size for block in BLOCKS.values())
 
 

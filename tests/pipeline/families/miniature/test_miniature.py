@@ -19,7 +19,7 @@ from pipeline.device.gpu_profile import is_packed, write_profile
 from pipeline.device.memory_plan import EFFICIENCY, HEADROOM_BYTES, RING_SLOTS, Weights, floor_seconds
 from pipeline.device.runtime_estimate import estimate_runtime
 from pipeline.engine import Progress, Stage
-from pipeline.errors import GenerationStopped, OutOfMemory
+from pipeline.errors import GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.runtime.vae import guard
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
@@ -91,6 +91,12 @@ def test_card_cannot_promise_what_the_architecture_cannot_do() -> None:
         dataclasses.replace(CARD, supports=frozenset({Feature.LORA}))
     with pytest.raises(ValueError, match="t5"):
         dataclasses.replace(CARD, files={"t5": CARD.files["reader"]})
+
+
+def test_card_that_does_not_support_init_images_refuses_them() -> None:
+    card = dataclasses.replace(CARD, supports=CARD.supports - {Feature.INIT_IMAGE})
+    with pytest.raises(InvalidSpec, match="image"):
+        card.resolve(ImageOptions(prompt="a cat"), random_seed=0, source="0" * 64)
 
 
 def test_blocks_are_found_by_what_the_family_declares(engine: MiniatureEngine) -> None:
