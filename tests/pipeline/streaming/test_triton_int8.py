@@ -23,7 +23,7 @@ def triton_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 PREFACE = """
 import torch
-from pipeline.families.flux import formats
+from pipeline.streaming import quantization
 from pipeline.streaming.quantization import Format, QuantizedLinear, int8_rows, quantize
 from pipeline.device.gpu_profile import Tiles
 
@@ -69,32 +69,32 @@ assert torch.equal(module(x), wanted)
 """
 
 ROWS = """
-from pipeline.families.flux import integers
+from pipeline.streaming import triton_int8
 
 for tokens, inputs in ((5, 256), (9, 3072), (1, 768), (3, 12288)):
     for dtype in (torch.float32, torch.float16):
         x = torch.randn(tokens, inputs, generator=generator).to(dtype)
         x[:, 7] *= 30
         wanted, wanted_scale = int8_rows(x.float())
-        made, scale = integers.int8_rows(x)
+        made, scale = triton_int8.int8_rows(x)
         different = (made.int() - wanted).abs()
         assert different.max() <= 1 and (different > 0).float().mean() < 1e-3, (tokens, inputs, dtype)
         assert torch.allclose(scale, wanted_scale, rtol=1e-6), (tokens, inputs, dtype)
-made, scale = integers.int8_rows(torch.zeros(3, 512))
+made, scale = triton_int8.int8_rows(torch.zeros(3, 512))
 assert not made.any() and (scale > 0).all()
 for wrong in (torch.nan, torch.inf):  # what overflowed has to be seen
     x = torch.randn(3, 768, generator=generator)
     x[1, 300] = wrong
-    _, scale = integers.int8_rows(x)
+    _, scale = triton_int8.int8_rows(x)
     assert torch.equal(scale.isfinite()[:, 0], torch.tensor([True, False, True])), wrong
 
 module = linear(512, 80)
 x = torch.randn(2, 20, 512, generator=generator)
 wanted = module(x)
 module.fuses_rows = True
-formats.int8_rows = None  # of no use any more
+quantization.int8_rows = None  # of no use any more
 assert torch.allclose(module(x), wanted, atol=0.02 * float(wanted.abs().max()))
-formats.int8_rows = int8_rows
+quantization.int8_rows = int8_rows
 
 module = linear(96, 80)  # too narrow
 x = torch.randn(2, 20, 96, generator=generator)
@@ -118,7 +118,7 @@ inputs |= {"schedule": torch.tensor([500.0]), "timestep": torch.tensor([500.0]),
 with torch.no_grad():
     wanted = transformer.predict(dit=transformer.module, **inputs)
     transformer.use_kernels(Tiles(128, 256, 256, 4, 2), fuses_rows=True)  # as on a second start
-    formats.int8_rows = None
+    quantization.int8_rows = None
     made = transformer.predict(dit=transformer.module, **inputs)
 assert not torch.equal(made, wanted)
 assert (made - wanted).norm() < 0.01 * wanted.norm()
