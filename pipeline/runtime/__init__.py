@@ -1,8 +1,14 @@
 """What every torch engine needs, whatever it draws with.
 
-cuda_memory.py       GPU memory: what CUDA takes, a limit, what is free; what torch raises, translated
+torch_setup.py       what torch is told first: device, threads, where compiled code is kept
+vram_budget.py       how much GPU memory there is: VramBudget, real and fake
+out_of_memory.py     what is done if it runs out: one ladder
+cuda_memory.py       GPU memory: what CUDA takes, a limit, what is free
+cuda_errors.py       what torch raises, translated
+denoising_run.py     one run: progress, stop, times
+slow_steps.py        says so if steps take far longer than planned
 diffsynth_import.py  the library's import, without its training half
-vae.py               the autoencoder tile by tile, where a whole picture would not fit
+vae.py               the VAE with whatever memory there is: whole, in tiles, on the CPU
 prompt_cache.py      embeddings of prompts, kept, so that another seed needs no text encoder
 latent_preview.py    latents → a small rough picture, while the steps go on
 """
