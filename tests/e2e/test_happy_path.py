@@ -84,7 +84,7 @@ async def test_cancel_command_offers_own_jobs(discord: Discord, bot: BotProcess)
     other = discord.add_user("bob")
     theirs = await discord.slash(other, discord.channel, "imagine", prompt="theirs", steps=2)
     await theirs.wait(lambda message: message.buttons)
-    choices = await discord.autocomplete(discord.user, discord.channel, "cancel", "image", "")
+    choices = await discord.autocomplete(discord.user, discord.channel, "cancel", "picture", "")
     assert [("mine" in choice["name"]) for choice in choices] == [True]
     use = await discord.slash(discord.user, discord.channel, "cancel", picture=choices[0]["value"])
     assert (await use.wait()).ephemeral

@@ -30,7 +30,7 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
         "aspect": (Option.STRING, "square"),
     },
     "queue": {},
-    "cancel": {"image": (Option.INTEGER, 1)},
+    "cancel": {"picture": (Option.INTEGER, 1)},
     "history": {"search": (Option.STRING, SECRET)},
     "show": {"id": (Option.INTEGER, 1)},
     "quota": {},

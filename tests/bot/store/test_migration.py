@@ -46,9 +46,7 @@ async def migrated(old_file: Path) -> AsyncIterator[Database]:
 
 def queue_of(database: Database, limits: LimitsConfig) -> JobQueue:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(
-        JobStore(database), SettingStore(database), limits, slots=1, assumed_pace=lambda _: pace, clock=lambda: NOW
-    )
+    return JobQueue(JobStore(database), SettingStore(database), limits, assumed_pace=lambda _: pace, clock=lambda: NOW)
 
 
 def test_rehearsal_names_the_scripts_that_are_missing(old_file: Path) -> None:

@@ -158,7 +158,7 @@ async def test_button_carries_action_and_job(stage: Stage) -> None:
 async def test_button_of_an_earlier_release_still_cancels(stage: Stage) -> None:
     message = await waiting_message(stage)
     give_id(stage, message, "im1:cancel:1")
-    assert await told(await stage.discord.click(message, "im1:cancel:1")) == "Picture #1 is cancelled."
+    assert await told(await stage.discord.click(message, "im1:cancel:1")) == "Image #1 was cancelled."
 
 
 @pytest.mark.parametrize("custom_id", ["im2:upscale:1", "im2:page:1", "im2:reroll:1"])
@@ -211,6 +211,8 @@ BESIDE = {
     "store/spec_codec.py",
     "presentation/wording/__init__.py",
     "delivery/results.py",
+    "delivery/status_updates.py",
+    "retry.py",
     "deadline.py",
 }
 

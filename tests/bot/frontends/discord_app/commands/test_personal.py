@@ -76,7 +76,9 @@ async def test_database_that_cannot_be_used_is_explained(stage: Stage, monkeypat
 
 async def test_cancel_by_autocomplete(stage: Stage) -> None:
     await queue_up(stage, "a red apple", "a panda")
-    suggested = await stage.discord.autocomplete(stage.discord.user, stage.discord.channel, "cancel", "image", "panda")
+    suggested = await stage.discord.autocomplete(
+        stage.discord.user, stage.discord.channel, "cancel", "picture", "panda"
+    )
     assert suggested == [{"name": "#2 · a panda", "value": 2}]
     use = await ask(stage, "cancel", picture=2)
     assert (await private(use)).content == "Image #2 was cancelled."
@@ -85,7 +87,7 @@ async def test_cancel_by_autocomplete(stage: Stage) -> None:
 async def test_suggestions_are_own_jobs_only(stage: Stage) -> None:
     await queue_up(stage, "a red apple")
     stranger = stage.discord.add_user("bob")
-    assert await stage.discord.autocomplete(stranger, stage.discord.channel, "cancel", "image") == []
+    assert await stage.discord.autocomplete(stranger, stage.discord.channel, "cancel", "picture") == []
 
 
 async def test_broken_database_only_empties_the_suggestions(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +95,7 @@ async def test_broken_database_only_empties_the_suggestions(stage: Stage, monkey
         raise StoreUnavailable("disk I/O error", is_full=False)
 
     monkeypatch.setattr(stage.service, "active", broken)
-    assert await stage.discord.autocomplete(stage.discord.user, stage.discord.channel, "cancel", "image") == []
+    assert await stage.discord.autocomplete(stage.discord.user, stage.discord.channel, "cancel", "picture") == []
 
 
 def test_suggestions_stay_inside_discords_limits() -> None:
@@ -226,7 +228,7 @@ def is_note(message: MessageView) -> bool:
     return message.ephemeral and message.text.startswith("I could not reach you")
 
 
-@pytest.mark.parametrize("command", [{"command": "cancel", "image": 99}, {"command": "show", "id": 99}])
+@pytest.mark.parametrize("command", [{"command": "cancel", "picture": 99}, {"command": "show", "id": 99}])
 async def test_notes_are_told_after_a_refused_command_too(stage: Stage, notes: Untold, command: dict[str, Any]) -> None:
     use = await ask(stage, **command)
     assert "#77 is done" in (await use.wait(is_note)).text
