@@ -48,8 +48,9 @@ def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate
     architecture = card.architecture
     weights: dict[str, Weights] = {}
     for name, component in architecture.streamable.items():
-        is_encoder = component.kind is Kind.TEXT_ENCODER
-        format_ = ("int8" if component.is_8bit else "bfloat16") if is_encoder else weight_format
+        format_ = weight_format
+        if component.kind is Kind.TEXT_ENCODER:  # as the engines keep those
+            format_ = "int8" if component.is_8bit and BYTES_PER_WEIGHT[weight_format] == 1 else "bfloat16"
         sizes = _block_sizes(packed_path(config.packed_folder, card, name, format_))
         if sizes is None:
             return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)

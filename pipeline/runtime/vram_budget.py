@@ -74,7 +74,7 @@ class CudaBudget:
         torch.cuda.empty_cache()
 
 
-@dataclass(kw_only=False)
+@dataclass
 class FakeBudget:
     """A GPU that is not there: the CPU in its place, held to so many bytes. For tests.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffsynth.diffusion import FlowMatchScheduler
 from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 
 from pipeline.catalog import files
@@ -183,6 +184,14 @@ def test_picture_that_is_not_finite_fails(engine: FluxEngine, value: float, monk
     monkeypatch.setattr(model_of(engine).decoder.conv_out, "forward", lambda x: torch.full((1, 3, 64, 64), value))
     with pytest.raises(GenerationFailed, match="not finite"):
         engine.generate(a_spec(), on_progress=ignore, should_stop=never)
+
+
+def test_schedule_is_the_one_that_the_family_declares(engine: FluxEngine) -> None:
+    declared, used = FlowMatchScheduler(FLUX.schedule), model_of(engine).pipe.scheduler
+    for steps, strength in ((4, 1.0), (7, 0.5)):
+        declared.set_timesteps(steps, denoising_strength=strength)
+        used.set_timesteps(steps, denoising_strength=strength)
+        assert torch.equal(declared.timesteps, used.timesteps)
 
 
 def test_black_picture_fails(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
