@@ -1,12 +1,12 @@
 """The seam between the machine room and everything above it: `Engine`, its progress and its picture.
 
-Torch-free, so that callers import it in milliseconds. Implementations: `flux/engine.py`, `fake.py`.
+Torch-free, so that callers import it in milliseconds. Implementations: `families/torch_engine.py`, `fake.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -48,6 +48,31 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryReport:
+    """What an engine does with the GPU's memory, in bytes, as `pipeline/streaming/residency.py` knows it."""
+
+    state: str
+    limit_bytes: int  # of all that this process takes, CUDA's own context included
+    resident_bytes: int  # of blocks that stay on the GPU
+    streamed_bytes: int  # of blocks that cross the link each time the transformer runs
+    ring_bytes: int
+    expected_peak_bytes: int
+    climbed: Mapping[str, int]  # what was changed because memory ran out, and how often
+
+    def summary(self) -> str:
+        """For a log line."""
+        mib = {
+            "limit": self.limit_bytes,
+            "resident": self.resident_bytes,
+            "streamed": self.streamed_bytes,
+            "ring": self.ring_bytes,
+            "expected peak": self.expected_peak_bytes,
+        }
+        parts = [self.state, *(f"{name} {count >> 20} MiB" for name, count in mib.items())]
+        return ", ".join([*parts, *(f"{rung} × {count}" for rung, count in self.climbed.items())])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedImage:
     """A picture and what it cost.
 
@@ -63,6 +88,7 @@ class GeneratedImage:
     denoise_s: float
     decode_s: float
     peak_mib: int | None  # GPU memory reserved at most during the run; None on the CPU
+    memory: MemoryReport | None = field(default=None, compare=False)  # None if nothing is planned there
 
     @property
     def seconds(self) -> float:

@@ -10,16 +10,38 @@ import hashlib
 import re
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
+from pipeline.catalog.architecture import Architecture, Feature, Latent, StepCost
 from pipeline.catalog.model_card import ModelCard
+from pipeline.config import PipelineConfig
 from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.spec import ImageSpec
 
 PREVIEW_PX: Final = 8
+
+
+def make_fake(card: ModelCard, _config: PipelineConfig, *, prompts_dir: Path | None = None) -> FakeEngine:
+    """Make one as `make_engine` does."""
+    return FakeEngine(card)
+
+
+def _cost(_width: int, _height: int, steps: int) -> StepCost:
+    return StepCost(passes=steps, tokens=0, attention=0, activation_bytes=0, decode_bytes=0, tile_bytes=0)
+
+
+FAKE_ARCHITECTURE: Final = Architecture(
+    name="fake",
+    engine=f"{__name__}:make_fake",
+    cost=_cost,
+    latent=Latent(channels=3, factor=1),
+    schedule="",
+    features=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),
+)
 _STEP_MARKER = re.compile(r"\[step=(\d+(?:\.\d+)?)\]")
 
 

@@ -65,7 +65,7 @@ def fetch(
         for path in replaced:
             say("•", f"{PUT_ASIDE}: {path}", style="yellow", on_stderr=False)
         say("✔", "all files are there and whole", style="green", on_stderr=False)
-    if card.is_offloaded and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
+    if card.packed_gb and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
         logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
         _prepare(config.pipeline, card, is_wanted=prepare)
 
@@ -73,9 +73,8 @@ def fetch(
 def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:
     """Load a model once, which packs its weights and compiles its code for this GPU."""
     from pipeline.catalog.models import create_engine
-    from pipeline.device.gpu_profile import PACKED_GB
 
-    cost = f"{PACKED_GB} GB of disk, some minutes"
+    cost = f"{card.packed_gb} GB of disk, some minutes"
     if is_wanted is None:
         is_wanted = can_ask() and typer.confirm(f"Pack the weights for this GPU now ({cost})?", default=True)
     if not is_wanted:

@@ -16,12 +16,12 @@ from bot.findings import Finding, note, ok, problem
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import PackedDirReadOnly, UnknownModel
 from pipeline.catalog import files
+from pipeline.catalog.architecture import Kind
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import AUTO, DEMO, MAJICFLUS_V1, choose_model, demand_means
 from pipeline.catalog.vocabulary import count_unread
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.device.gpu import MIB, Gpu, GpuState, look_at_gpu
-from pipeline.device.gpu_profile import PACKED_GB
 from pipeline.device.runtime_estimate import estimate_runtime
 
 _BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
@@ -52,7 +52,7 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     findings += [note("prompts", f"{CHINESE}: {text}") for text in said if text]
     on_gpu = state.is_usable and config.device != "cpu"
     findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
-    if on_gpu and card.is_offloaded:
+    if on_gpu and card.packed_gb:
         try:
             demand_means(card, config)
         except PackedDirReadOnly as error:
@@ -66,13 +66,13 @@ def _check_gpu(state: GpuState, card: ModelCard, config: PipelineConfig) -> list
     text = state.obstacle if gpu is None else f"{gpu.name}, {gpu.total_mib} MiB, driver {gpu.driver}"
     if config.device == "cpu":
         slow = f"{text}; {card.name} draws on the CPU, as [pipeline] device says"
-        if card.is_offloaded:
+        if card.needs_gpu:
             return [note("gpu", f"{slow}: a picture takes hours, and tens of gigabytes of memory")]
         return [note("gpu", slow) if gpu is None else ok("gpu", slow)]
     if state.is_usable:
         return [ok("gpu", text)]
     settings = [ANY_DEVICE] if config.device == "cuda" else []
-    settings += ['set [pipeline] model = "demo"'] if card.is_offloaded else []
+    settings += ['set [pipeline] model = "demo"'] if card.needs_gpu else []
     if gpu is None and not settings:
         return [note("gpu", f"{text}; {card.name} draws on the CPU")]
     if gpu is not None:
@@ -85,7 +85,8 @@ def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
     """Report how the model will run on the GPU, from what its last load measured and packed."""
     outlook = estimate_runtime(card, config)
     if outlook is None or outlook.plan is None or outlook.step_s is None:
-        text = f"not known before {card.name} was loaded once, which packs its weights: {PACKED_GB} GB of disk, minutes"
+        cost = f"{card.packed_gb} GB of disk, minutes"
+        text = f"not known before {card.name} was loaded once, which packs its weights: {cost}"
         return note("speed", text)
     speed, plan = outlook.speed, outlook.plan
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in speed.tflops.items())
@@ -128,10 +129,9 @@ def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> in
     With a GPU, host memory holds the part of a large model's transformer that does not fit there, in 8 bits; everything
     else is read from the disk when needed.
     """
-    kinds = [kind for kind in card.files if not kind.startswith("tokenizer")]
-    if card.is_offloaded and gpu is not None:
-        streamed = ["dit"] if "dit" in kinds else kinds
-        weights = sum(_weights(card, kind, config) for kind in streamed)
+    kinds = card.files_of(Kind.TRANSFORMER, Kind.TEXT_ENCODER, Kind.VAE)
+    if card.is_streamed and gpu is not None:
+        weights = sum(_weights(card, kind, config) for kind in card.files_of(Kind.TRANSFORMER))
         return max(0, weights // MIB - config.limit_mib(gpu.total_mib))
     return _BYTES_PER_WEIGHT * sum(_weights(card, kind, config) for kind in kinds) // MIB
 

@@ -298,6 +298,7 @@ class WorkerPool:
                 "ran_s": round(ran_s, 2),
                 "step_s": None if image is None else round(image.step_s, 4),
                 "peak_mib": None if image is None else image.peak_mib,
+                "memory": None if image is None or image.memory is None else image.memory.summary(),
                 "attempts": job.attempts,
             },
         )

@@ -2,6 +2,8 @@
 
 quality.py         scores settings of the engine on the demo model, for `imagine-bot bench quality`
 image_scoring.py   how near a picture of the demo model is to the concept it was asked for
+isolation.py       where a system is timed: a process of its own, a part of the GPU
+stopwatch.py       seconds and kernels of steps
 engine_timing.py   steps and whole pictures of FLUX.1 with random weights at full size, beside DiffSynth's own
 report.py          what is measured, under which conditions. No torch.
 random_weights.py  the model without its files

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.bench.random_weights import fill
-from pipeline.device.memory_plan import TEXT_TOKENS, TOKEN_PX
 from pipeline.errors import GenerationFailed
+from pipeline.families.flux.architecture import TEXT_TOKENS, TOKEN_PX
 from pipeline.streaming.quantization import FLOAT8
 
 MMGP_ROOM_MIB: Final = 2200  # of the limit, for CUDA itself and what blocks compute with

@@ -6,29 +6,25 @@ own: none finds memory or kernels of another, and one that dies takes no other a
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import psutil
 import torch
 from diffsynth.pipelines.flux_image import model_fn_flux_image
-from torch.profiler import ProfilerActivity, profile
 
 from pipeline.bench.baselines import STEPS
+from pipeline.bench.isolation import apart, held_to, here
 from pipeline.bench.peak_memory import PeakMemory
 from pipeline.bench.random_weights import (
     FLUX1,
@@ -39,25 +35,28 @@ from pipeline.bench.random_weights import (
     stock_pipeline,
 )
 from pipeline.bench.report import PEERS, PICTURE_STEPS, STOCK, Conditions, Machine, Pictures, Timing
+from pipeline.bench.stopwatch import profiled, seconds_of_steps
 from pipeline.catalog.models import FLUX1_DEV
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB, Gpu
 from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import floor_seconds
-from pipeline.errors import GenerationFailed, OutOfMemory
+from pipeline.errors import OutOfMemory
+from pipeline.families.flux.architecture import FLUX
 from pipeline.families.flux.engine import FluxEngine
-from pipeline.families.flux.transformer import Residency, random_inputs
-from pipeline.runtime.cuda_memory import hold_to, start_cuda, translate
-from pipeline.runtime.process_setup import set_environment, silence_diffsynth
+from pipeline.families.flux.transformer import random_inputs
+from pipeline.runtime.cuda_errors import translate
+from pipeline.runtime.process_setup import silence_diffsynth
+from pipeline.runtime.vram_budget import CudaBudget, FakeBudget
 from pipeline.spec import Aspect, ImageSpec
 from pipeline.streaming import autotune
 from pipeline.streaming.quantization import Format
+from pipeline.streaming.residency import Residency
 
 log = logging.getLogger(__name__)
 
 WARM_UP: Final = 2
 OTHERS_STEPS: Final = 3  # they take seconds each
-LONG_STEP_S: Final = 2.0
 STOCK_ROOM_MIB: Final = 512  # that DiffSynth's examples leave to activations
 PACKAGES: Final = ("torch", "triton", "diffsynth", *PEERS)
 
@@ -83,7 +82,7 @@ def describe_machine(gpu: Gpu) -> Machine:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    link, pageable = _apart(_measure_link)
+    link, pageable = apart(_measure_link)
     return Machine(
         gpu=gpu.name,
         driver=gpu.driver,
@@ -109,7 +108,7 @@ def time_systems(
         device: on the CPU, for tests, nothing is measured but seconds.
         classes: make the modules; FLUX.1's unless a test wants smaller ones.
     """
-    call = _apart if device == "cuda" else _here
+    call = apart if device == "cuda" else here
     for system in systems:
         arguments = (system, conditions, link_gb_s, device, classes)
         try:
@@ -134,7 +133,7 @@ def time_system(
     timings: dict[int, Timing] = {}
     with ExitStack() as stack:
         try:
-            link_repeat = stack.enter_context(_held_to(conditions, link_gb_s if is_ours else None, device))
+            link_repeat = stack.enter_context(held_to(conditions, link_gb_s if is_ours else None, device))
             link = link_gb_s and link_gb_s / link_repeat
             tiles = autotune.fastest_tiles() if system == Format.INT8 and device == "cuda" else None
             tflops = autotune.tflops_of(Format(system), tiles) if is_ours and device == "cuda" else None
@@ -148,7 +147,7 @@ def time_system(
         for side in sorted(conditions.sides_px, reverse=True):
             try:
                 with memory or nullcontext():
-                    seconds = _seconds_of_steps(ready.at(side), WARM_UP + steps, device)
+                    seconds = seconds_of_steps(ready.at(side), WARM_UP + steps, device)
                 timings[side] = Timing(
                     system=system,
                     side_px=side,
@@ -163,7 +162,7 @@ def time_system(
             except Exception as error:
                 timings[side] = _failed(Timing, system, side, error, conditions)
         if device == "cuda":  # last, because whatever runs after a profiler runs slower
-            timings = {side: _profiled(timing, ready.at) for side, timing in timings.items()}
+            timings = {side: profiled(timing, ready.at) for side, timing in timings.items()}
     return [timings[side] for side in conditions.sides_px]
 
 
@@ -175,7 +174,7 @@ def time_pictures(
     pictures: dict[int, Pictures] = {}
     with ExitStack() as stack:
         try:
-            link_repeat = stack.enter_context(_held_to(conditions, None if system == STOCK else link_gb_s, device))
+            link_repeat = stack.enter_context(held_to(conditions, None if system == STOCK else link_gb_s, device))
             with memory or nullcontext():
                 if system == STOCK:
                     draw = _stock_pictures(conditions, device, classes)
@@ -219,7 +218,8 @@ def _our_pictures(
             "models_dir": folder,
         }
     )
-    engine = FluxEngine(card, config, read=partial(random_model, classes=classes, link_repeat=link_repeat))
+    budget = FakeBudget(conditions.limit_mib * MIB) if device == "cpu" else None
+    engine = FluxEngine(card, config, budget=budget, read=random_model(classes, link_repeat))
     engine.load()
 
     def seconds(prompt: str, side: int, seed: int, steps: int) -> float:
@@ -299,36 +299,41 @@ def _ours(
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     transformer = random_transformer(classes.dit, weight_format, dtype, device)
     dit = transformer.module
-    residency = Residency(transformer, sizes=[(side, side) for side in conditions.sides_px], link_repeat=link_repeat)
+    largest = max(conditions.sides_px)
+    budget = CudaBudget(conditions.limit_mib * MIB) if device == "cuda" else None
+    cost = FLUX.cost(largest, largest, conditions.steps)
+    residency = Residency(transformer, budget=budget, cost=cost, link_repeat=link_repeat)
     is_compiled = None
     if device == "cuda":
         transformer.use_8bit_matmul(autotune.is_supported(weight_format))
         transformer.use_kernels(tiles, fuses_rows=weight_format is Format.INT8 and autotune.can_fuse_rows())
-        residency.fit(conditions.limit_mib * MIB)
-        is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.predict)
+    if device == "cpu":
+        residency.fit()
     else:
-        transformer.place()
+        residency.fit_to(conditions.limit_mib * MIB)
+        is_compiled = not conditions.is_eager and transformer.compile_blocks(residency.run_step)
     schedule = torch.linspace(1000, 100, conditions.steps + WARM_UP)
 
     def at(side: int) -> Callable[[int], object]:
         inputs = random_inputs(dit, side, device, dtype)
-        return lambda number: residency.predict(
-            dit=dit,
-            schedule=schedule,
-            timestep=schedule[number][None].to(device, dtype),
-            progress_id=number,
-            **inputs,
+        return lambda number: residency.run_step(
+            lambda: transformer.predict(
+                dit=dit,
+                schedule=schedule,
+                timestep=schedule[number][None].to(device, dtype),
+                progress_id=number,
+                **inputs,
+            )
         )
 
     def floor_s(side: int, link_gb_s: float, tflops: float) -> float:
         return floor_seconds(
-            transformer.sizes,
+            transformer.weights,
             streamed_bytes=transformer.streamed_bytes,
             bytes_per_weight=weight_format.dtype.itemsize,
             link_gb_s=link_gb_s,
             tflops=tflops,
-            width=side,
-            height=side,
+            cost=FLUX.cost(side, side, 1),
         )
 
     return Ready(at=at, streamed_bytes=lambda: transformer.streamed_bytes, is_compiled=is_compiled, floor_s=floor_s)
@@ -360,92 +365,5 @@ def _failed(result: type[R], system: str, side: int, error: Exception, condition
     return result(system=system, side_px=side, error=reason)
 
 
-def _seconds_of_steps(step: Callable[[int], object], count: int, device: str) -> list[float]:
-    if device == "cuda":
-        gc.collect()
-        torch.cuda.empty_cache()
-    return [_seconds(device, partial(step, number)) for number in range(count)]
-
-
-@torch.no_grad()
-def _seconds(device: str, call: Callable[[], object]) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    started_at = time.perf_counter()
-    call()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started_at
-
-
-def _profiled(timing: Timing, at: Callable[[int], Callable[[int], object]]) -> Timing:
-    """With the kernels of one more step; without them where no profiler works, or a step takes too long for it."""
-    if timing.step_s is None or timing.step_s > LONG_STEP_S:
-        return timing
-    try:
-        step = at(timing.side_px)
-        _seconds("cuda", lambda: step(0))  # another size may have been the last
-        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-            _seconds("cuda", lambda: step(0))
-        durations_us = [
-            event.time_range.elapsed_us()
-            for event in profiler.events() or ()
-            if event.device_type.name == "CUDA"
-            and not event.is_user_annotation
-            and not event.name.startswith(("Memcpy", "Memset"))
-        ]
-    except Exception as error:
-        log.warning("%s at %d px was not profiled", timing.system, timing.side_px, exc_info=error)
-        return timing
-    return replace(timing, kernels=len(durations_us), busy_s=sum(durations_us) / 1e6) if durations_us else timing
-
-
-@contextmanager
-def _held_to(conditions: Conditions, link_gb_s: float | None, device: str) -> Iterator[int]:
-    """Keep this process to what it may use of the card; gives how often a block is to be copied for a slow link.
-
-    `link_gb_s`: as measured; None for systems whose copies are not ours.
-    """
-    with ExitStack() as stack:
-        if device == "cuda":
-            start_cuda()
-            hold_to(conditions.limit_mib * MIB)
-        link_repeat = 1
-        if conditions.emulation is not None:
-            stack.enter_context(_few_multiprocessors(conditions.emulation.multiprocessors))
-            if link_gb_s is not None:
-                link_repeat = max(1, round(link_gb_s / conditions.emulation.link_gb_s))
-        yield link_repeat
-
-
-@contextmanager
-def _few_multiprocessors(number: int) -> Iterator[None]:
-    """What is launched inside uses so many multiprocessors of the card.
-
-    Raises:
-        GenerationFailed: this driver or this PyTorch cannot.
-    """
-    try:
-        from torch.cuda.green_contexts import GreenContext
-
-        context = GreenContext.create(num_sms=number, device_id=0)
-        stream = context.Stream()
-    except Exception as error:
-        raise GenerationFailed(f"a smaller card cannot be emulated here: {error}") from error
-    with torch.cuda.stream(stream):
-        yield
-
-
 def _measure_link() -> tuple[float, float]:
     return autotune.link_gb_s(), autotune.link_gb_s(is_locked=False)
-
-
-def _here(function: Callable[..., T], *arguments: Any) -> T:
-    return function(*arguments)
-
-
-def _apart(function: Callable[..., T], *arguments: Any) -> T:
-    """Call it in a fresh process."""
-    set_environment()
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()

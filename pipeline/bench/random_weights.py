@@ -21,11 +21,18 @@ from diffsynth.pipelines.flux_image import FluxImagePipeline
 from torch import Tensor, nn
 
 import pipeline.demo
+from pipeline.catalog.architecture import Component
 from pipeline.catalog.model_card import ModelCard
-from pipeline.families.flux.checkpoint import Arithmetic, Loaded, assemble
-from pipeline.families.flux.transformer import PooledTextEncoder, TextEncoder, Transformer
+from pipeline.config import PipelineConfig
+from pipeline.families.flux.checkpoint import assemble, make_residency
+from pipeline.families.flux.model import FluxModel
+from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
+from pipeline.families.flux.transformer import Transformer
+from pipeline.families.torch_engine import ReadModel
 from pipeline.runtime.prompt_tokenizer import read_tokenizer
 from pipeline.runtime.t5_encoder import T5Encoder
+from pipeline.runtime.vram_budget import VramBudget
+from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.block_packing import Block, layout, prepare
 from pipeline.streaming.quantization import FLOAT8, Format
 from pipeline.streaming.streamed_module import StreamedModule, imported
@@ -70,8 +77,8 @@ FLUX1: Final = Classes(
 class RandomBlocks(Mapping[str, Tensor]):
     """Blocks of a prepared module with arbitrary weights of the usual size, made when they are asked for."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._blocks = layout(module)
+    def __init__(self, module: nn.Module, component: Component) -> None:
+        self._blocks = layout(module, component)
         self._pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1))
 
     def __getitem__(self, name: str) -> Tensor:
@@ -102,17 +109,25 @@ def random_transformer(make: Callable[[], Any], weight_format: Format, dtype: to
     return _random(Transformer, make, weight_format, dtype, device)
 
 
-def random_model(
-    card: ModelCard,
-    _models_dir: Path,
-    arithmetic: Arithmetic,
-    *,
-    packed_dir: Path | None = None,
-    prompts_dir: Path | None = None,
-    classes: Classes = FLUX1,
-    link_repeat: int = 1,
-) -> Loaded:
-    """A model of ours, as `load_pipeline` reads one; its text encoders are streamed with it."""
+def random_model(classes: Classes = FLUX1, link_repeat: int = 1) -> ReadModel:
+    """What makes a model of ours in place of `load_pipeline`; its text encoders are streamed with it."""
+
+    def read(
+        card: ModelCard,
+        config: PipelineConfig,
+        arithmetic: Arithmetic,
+        *,
+        budget: VramBudget | None,
+        prompts_dir: Path | None,
+    ) -> FluxModel:
+        return _random_model(card, arithmetic, budget, classes, link_repeat)
+
+    return read
+
+
+def _random_model(
+    card: ModelCard, arithmetic: Arithmetic, budget: VramBudget | None, classes: Classes, link_repeat: int
+) -> FluxModel:
     dtype, device = arithmetic.dtype, arithmetic.device
     transformer = random_transformer(classes.dit, arithmetic.weight_format, dtype, device)
     arithmetic.use_in(transformer)
@@ -129,8 +144,8 @@ def random_model(
             module = make()
         fill(module, dtype)
         setattr(pipe, name, module.to(device))
-    sizes = card.sizes.values()
-    return assemble(pipe, transformer, text_encoders, sizes=sizes, tokenizers=TOKENIZERS, link_repeat=link_repeat)
+    residency = make_residency(pipe, card, transformer, text_encoders, budget=budget, link_repeat=link_repeat)
+    return assemble(pipe, transformer, residency, tokenizers=TOKENIZERS)
 
 
 def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) -> Any:
@@ -194,5 +209,5 @@ def _random(part: type[S], make: Callable[[], Any], weight_format: Format, dtype
     with torch.device("meta"):
         module = make()
     part.simplify(module)
-    prepare(module, weight_format, dtype)
-    return part(module, RandomBlocks(module), device)
+    prepare(module, part.COMPONENT, weight_format, dtype)
+    return part(module, RandomBlocks(module, part.COMPONENT), device)

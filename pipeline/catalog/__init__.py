@@ -1,5 +1,6 @@
 """Which models there are, where their files lie, and how they get here. No torch.
 
+architecture.py  Architecture: what a family declares about itself
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec
 models.py      MODELS: name → card; choose_model(); create_engine() imports torch on demand
 files.py       where model files lie, whether they are whole

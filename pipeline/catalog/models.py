@@ -12,13 +12,16 @@ from types import MappingProxyType
 from typing import Final
 
 from pipeline.catalog import files
+from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.catalog.vocabulary import NOTHING, Unread, count_unread
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import look_at_gpu
-from pipeline.device.gpu_profile import PACKED_GB, is_packed, is_writable
+from pipeline.device.gpu_profile import is_packed, is_writable
 from pipeline.engine import Engine
 from pipeline.errors import GpuUnusable, PackedDirReadOnly, UnknownModel
+from pipeline.fake import FAKE_ARCHITECTURE
+from pipeline.families.flux.architecture import FLUX
 from pipeline.spec import Aspect, ImageSpec
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "create_engine",
     "demand_means",
     "find_model",
+    "make_engine",
     "unread_of",
 ]
 
@@ -68,7 +72,8 @@ def _flux_files(dit: ModelFile) -> Mapping[str, ModelFile]:
 MAJICFLUS_V1: Final = ModelCard(
     name="majicflus-v1",
     title="MajicFLUX v1.34",
-    family="flux",
+    architecture=FLUX,
+    supports=frozenset({Feature.INIT_IMAGE}),
     licence=(
         "A fine-tune of FLUX.1 [dev], so the FLUX.1 [dev] Non-Commercial License holds: the model may not be "
         "used commercially without a licence from Black Forest Labs"
@@ -76,15 +81,17 @@ MAJICFLUS_V1: Final = ModelCard(
     licence_url=_FLUX_LICENCE_URL,
     files=_flux_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
     sizes=_FLUX_SIZES,
-    is_offloaded=True,
-    tells_unread=True,
+    is_streamed=True,
+    needs_gpu=True,
+    packed_gb=17,  # in 8 bits, text encoders included
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,
 )
 FLUX1_DEV: Final = ModelCard(
     name="flux1-dev",
     title="FLUX.1 [dev]",
-    family="flux",
+    architecture=FLUX,
+    supports=frozenset({Feature.INIT_IMAGE}),
     licence=(
         "FLUX.1 [dev] Non-Commercial License: the model may not be used commercially without a licence from "
         "Black Forest Labs"
@@ -92,15 +99,17 @@ FLUX1_DEV: Final = ModelCard(
     licence_url=_FLUX_LICENCE_URL,
     files=_flux_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
     sizes=_FLUX_SIZES,
-    is_offloaded=True,
-    tells_unread=True,
+    is_streamed=True,
+    needs_gpu=True,
+    packed_gb=17,  # in 8 bits, text encoders included
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,
 )
 DEMO: Final = ModelCard(
     name="demo",
     title="Demo: emoji scenes",
-    family="flux",
+    architecture=FLUX,
+    supports=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),  # which its own text encoders were trained for
     licence="Apache-2.0, trained on Noto (Apache-2.0) and Fluent (MIT) emoji; see NOTICE",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     files=MappingProxyType(
@@ -121,7 +130,8 @@ DEMO: Final = ModelCard(
 FAKE: Final = ModelCard(
     name="fake",
     title="Fake: a colour gradient",
-    family="fake",
+    architecture=FAKE_ARCHITECTURE,
+    supports=FAKE_ARCHITECTURE.features,
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     sizes=MappingProxyType({Aspect.SQUARE: (64, 64), Aspect.PORTRAIT: (64, 96), Aspect.LANDSCAPE: (96, 64)}),
@@ -179,7 +189,7 @@ def usable_models(config: PipelineConfig) -> list[ModelCard]:
     others = [
         card
         for card in MODELS.values()
-        if card is not chosen and (has_gpu or not card.is_offloaded) and not files.missing(card, config.models_dir)
+        if card is not chosen and (has_gpu or not card.needs_gpu) and not files.missing(card, config.models_dir)
     ]
     return [chosen, *others]
 
@@ -199,38 +209,38 @@ def demand_means(card: ModelCard, config: PipelineConfig) -> None:
         GpuUnusable: there is no card to draw on, and nobody asked for the CPU by name.
         PackedDirReadOnly: its packed weights cannot be written, and have not been before.
     """
-    if not card.is_offloaded or config.device == "cpu":
+    if config.device == "cpu":
         return
-    if not (state := look_at_gpu()).is_usable:
+    if card.needs_gpu and not (state := look_at_gpu()).is_usable:
         gpu = "" if state.gpu is None else state.gpu.description
         raise GpuUnusable(card.name, gpu=gpu, obstacle=state.obstacle, way_out=state.way_out)
-    if not is_writable(config.packed_folder) and not is_packed(config.packed_folder, card):
-        raise PackedDirReadOnly(card.name, config.packed_folder, PACKED_GB)
+    if card.packed_gb and not is_writable(config.packed_folder) and not is_packed(config.packed_folder, card):
+        raise PackedDirReadOnly(card.name, config.packed_folder, card.packed_gb)
 
 
 def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
-    """Make the engine of a model; imports torch where needed (seconds), loads nothing yet.
-
-    Args:
-        prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
+    """Make the engine of a model that `MODELS` names; see `make_engine`.
 
     Raises:
         UnknownModel
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
     """
-    card = find_model(name)
+    return make_engine(find_model(name), config, prompts_dir=prompts_dir)
+
+
+def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
+    """Make the engine that a card's architecture names; imports torch if needed (seconds), loads nothing yet.
+
+    Args:
+        prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
+
+    Raises:
+        GpuUnusable, PackedDirReadOnly: see `demand_means`.
+    """
     demand_means(card, config)
-    match card.family:
-        case "fake":
-            from pipeline.fake import FakeEngine
+    if card.architecture.library:
+        from pipeline.runtime.process_setup import prepare_process
 
-            return FakeEngine(card)
-        case "flux":
-            from pipeline.runtime.process_setup import FLUX, prepare_process
-
-            prepare_process(FLUX)
-            from pipeline.families.flux.engine import FluxEngine
-
-            return FluxEngine(card, config, prompts_dir=prompts_dir)
-        case _:
-            raise AssertionError(card.family)
+        prepare_process(*card.architecture.library)
+    engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir)
+    return engine

@@ -1,4 +1,4 @@
-"""What of a prompt a model cannot read: text that its T5 has no word pieces for, such as Chinese. No torch.
+"""What of a prompt a model cannot read: text that its text encoder has no word pieces for, such as Chinese. No torch.
 
 Counted with the model's own tokenizer, if it is there. What is done about it, and in which words, is said upstairs.
 """
@@ -33,14 +33,15 @@ NOTHING: Final = Unread(0, 0)
 
 
 def count_unread(card: ModelCard, models_dir: Path, prompt: str) -> Unread:
-    """Count with the tokenizer of T5; nothing if people are not to be told of this model, or there is no such file.
+    """Count with the model's own tokenizer; nothing if people are not told of this model, or there is no such file.
 
     Takes microseconds, but for the first time.
     """
-    if not card.tells_unread or "tokenizer_2" not in card.files:
+    tokenizer = card.architecture.prompt_tokenizer
+    if not card.tells_unread or tokenizer not in card.files:
         return NOTHING
     try:
-        return _count(files.path_of(card.files["tokenizer_2"], models_dir) / "tokenizer.json", prompt)
+        return _count(files.path_of(card.files[tokenizer], models_dir) / "tokenizer.json", prompt)
     except Exception as error:  # the library raises bare ones: the file is absent, damaged, of another kind
         log.debug("what %s cannot read is not counted: %s", card.name, error)
         return NOTHING

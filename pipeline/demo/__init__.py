@@ -6,5 +6,5 @@
     tokenizer_1/  tokenizer_2/    for the CLIP and the T5 encoder; they share their pieces
     MODEL_CARD.md what it draws, how it was trained, where its data came from
 
-It is loaded and run by `flux/engine.py`, like the models it stands in for.
+It is loaded and run by `families/flux/`, like the models it stands in for.
 """

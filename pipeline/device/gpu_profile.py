@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 
 FILE_NAME: Final = "card.txt"  # a checksum, then JSON
 MOST_BYTES: Final = 2**16
-STREAMED_PARTS: Final = ("dit", "t5", "clip")
-PACKED_GB: Final = 17  # of FLUX.1 in 8 bits, text encoders included
 WORTH_IT: Final = 1.05  # times bfloat16; an 8-bit product below that is only a loss of precision
 NEAR_ENOUGH: Final = 0.8  # of the fastest; integers are four times as exact as floats of 8 bits
 
@@ -45,7 +43,7 @@ class GpuProfile(BaseModel):
     driver: str
     torch: str
     link_gb_s: float = Field(gt=0)  # to the card, from page-locked memory
-    tflops: dict[str, float]  # of products as large as FLUX.1's, by format; those that the card can do
+    tflops: dict[str, float]  # of large products, by format; those that the card can do
     int8_tiles: Tiles | None  # that multiply integers faster than the library; None: none do
     fuses_rows: bool  # whether our kernel that makes integers of rows is right here
 
@@ -71,9 +69,8 @@ def is_writable(folder: Path) -> bool:
 
 def is_packed(packed_dir: Path, card: ModelCard) -> bool:
     """Whether a large model was loaded before, so that nothing need be written."""
-    parts = [kind for kind in STREAMED_PARTS if kind in card.files]
     return _path(packed_dir).is_file() and all(
-        any(packed_dir.glob(f"{card.name}.{kind}.*.safetensors")) for kind in parts
+        any(packed_dir.glob(f"{card.name}.{kind}.*.safetensors")) for kind in card.architecture.streamable
     )
 
 

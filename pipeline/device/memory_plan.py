@@ -1,6 +1,6 @@
 """What stays on the card and what is streamed: arithmetic on bytes and rates. No torch.
 
-GB are 10⁹ bytes. Sizes of FLUX.1 are counted, rates are measured on the machine that runs.
+GB are 10⁹ bytes. What a model needs is declared by its `Architecture`; rates are measured on the machine that runs.
 """
 
 from __future__ import annotations
@@ -9,23 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.catalog.architecture import MODULATION, REST, Component, StepCost
 from pipeline.device.gpu import MIB
 from pipeline.errors import OutOfMemory
 
-REST: Final = ""  # the name of the block that holds what belongs to none, and always stays on the card
-WORDS: Final = ("shared", "token_embedding")  # the tables of word pieces of T5 and CLIP, which stay in host memory
-MODULATION: Final = "#modulation"  # how the names of blocks end that are used once per picture
-
 RING_SLOTS: Final = 3  # one in use, one there, one on its way
 HEADROOM_BYTES: Final = 192 * MIB  # what the allocator cannot use because it lies in pieces; modulation's tables
-BYTES_PER_TOKEN: Final = 160_000  # activations of one block at its widest; measured with compiled blocks
-BYTES_PER_DECODED_PIXEL: Final = 2_640  # of the VAE, in 16 bits; measured at 512² to 1280²
-TOKEN_PX: Final = 16
-LATENT_PX: Final = 8
-TEXT_TOKENS: Final = 512
-TILE_PX: Final = 512
+TILE_PX: Final = 512  # a side of what the VAE makes at a time if a whole image is too much
 EFFICIENCY: Final = 0.75  # how near `floor_seconds` a step is expected to come; measured 0.7 to 0.97
-ATTENTION_WIDTH: Final = 3072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,32 +31,33 @@ class Plan:
     peak_bytes: int  # expected, weights and activations
 
 
-def is_running(name: str) -> bool:
-    """Whether a block is used each time its model runs."""
-    return name not in (REST, *WORDS) and not name.endswith(MODULATION)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A component and the bytes of its blocks by name."""
+
+    component: Component
+    sizes: Mapping[str, int]
+
+    @property
+    def running(self) -> dict[str, int]:
+        """The blocks that are used each time the component runs, in their order."""
+        return {name: size for name, size in self.sizes.items() if self.component.is_running(name)}
 
 
 def plan_blocks(
-    transformer: Mapping[str, int],
-    text_encoders: Iterable[Mapping[str, int]],
-    *,
-    fixed_bytes: int,
-    free_bytes: int,
-    width: int,
-    height: int,
+    transformer: Weights, text_encoders: Iterable[Weights], *, fixed_bytes: int, free_bytes: int, cost: StepCost
 ) -> Plan:
-    """`make_plan` for the blocks of models, bytes by name."""
-    others = [size for name, size in transformer.items() if name.endswith(MODULATION)]
+    """`make_plan` for the blocks of components."""
+    others = [size for name, size in transformer.sizes.items() if name.endswith(MODULATION)]
     for part in text_encoders:
-        others += [size for name, size in part.items() if is_running(name)]
-        fixed_bytes += part[REST]
+        others += part.running.values()
+        fixed_bytes += part.sizes.get(REST, 0)
     return make_plan(
-        [size for name, size in transformer.items() if is_running(name)],
+        list(transformer.running.values()),
         other_blocks=others,
-        fixed_bytes=fixed_bytes + transformer[REST],
+        fixed_bytes=fixed_bytes + transformer.sizes.get(REST, 0),
         free_bytes=free_bytes,
-        width=width,
-        height=height,
+        cost=cost,
     )
 
 
@@ -75,8 +67,7 @@ def make_plan(
     other_blocks: Sequence[int],
     fixed_bytes: int,
     free_bytes: int,
-    width: int,
-    height: int,
+    cost: StepCost,
 ) -> Plan:
     """Keep as many blocks on the card as there is room for, and spread the others evenly among them.
 
@@ -85,19 +76,16 @@ def make_plan(
         other_blocks: bytes of whatever else passes through the ring (modulation, text encoder).
         fixed_bytes: weights that always stay: embedders, head, VAE, the modulation table.
         free_bytes: GPU memory for weights and activations; CUDA's own context comes on top.
-        width, height: of the picture, in px.
+        cost: of the largest image that is drawn.
 
     Raises:
         OutOfMemory: not even one block at a time fits.
     """
-    pixels = width * height
-    tokens = pixels // TOKEN_PX**2 + TEXT_TOKENS
-    drawing, decoding = tokens * BYTES_PER_TOKEN, pixels * BYTES_PER_DECODED_PIXEL
-    decoding_a_tile = min(decoding, TILE_PX**2 * BYTES_PER_DECODED_PIXEL)
+    drawing, decoding = cost.activation_bytes, cost.decode_bytes
     base = HEADROOM_BYTES + fixed_bytes
 
     def beside_weights(slot_bytes: int) -> int:
-        return max(drawing + RING_SLOTS * slot_bytes, decoding_a_tile)  # the autoencoder uses the ring's memory as well
+        return max(drawing + RING_SLOTS * slot_bytes, cost.tile_bytes)  # the autoencoder uses the ring's memory as well
 
     slot_bytes, is_resident = max(other_blocks, default=0), (True,) * len(blocks)
     if sum(blocks) > free_bytes - base - beside_weights(slot_bytes):
@@ -120,26 +108,14 @@ def make_plan(
 
 
 def floor_seconds(
-    transformer: Mapping[str, int],
-    *,
-    streamed_bytes: int,
-    bytes_per_weight: int,
-    link_gb_s: float,
-    tflops: float,
-    width: int,
-    height: int,
+    transformer: Weights, *, streamed_bytes: int, bytes_per_weight: int, link_gb_s: float, tflops: float, cost: StepCost
 ) -> float:
-    """What a step takes at least where copies and arithmetic go on at once: the longer of the two.
+    """What a pass takes at least if copies and arithmetic go on at once: the longer of the two.
 
     Args:
-        transformer: bytes of its blocks by name.
         tflops: 10¹² operations per second of the products.
     """
-    tokens = width * height // TOKEN_PX**2 + TEXT_TOKENS
-    running = {name: size / bytes_per_weight for name, size in transformer.items() if is_running(name)}
-    # In a double block a token of the picture meets one half of the weights, and one of the text the other.
-    weights = sum(size if name.startswith("single") else size / 2 for name, size in running.items())
-    operations = 2 * weights * tokens + 4 * len(running) * ATTENTION_WIDTH * tokens**2
+    operations = cost.operations({name: size / bytes_per_weight for name, size in transformer.running.items()})
     return max(streamed_bytes / (link_gb_s * 1e9), operations / (tflops * 1e12))
 
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.catalog.architecture import Kind
 from pipeline.catalog.files import read_header
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB, look_at_gpu
 from pipeline.device.gpu_profile import GpuProfile, packed_path, read_profile
-from pipeline.device.memory_plan import EFFICIENCY, REST, Plan, floor_seconds, plan_blocks
+from pipeline.device.memory_plan import EFFICIENCY, Plan, Weights, floor_seconds, plan_blocks
 from pipeline.errors import OutOfMemory
 from pipeline.spec import Aspect
 
 CONTEXT_BYTES: Final = 500 * MIB  # of CUDA itself; the engine measures it
-VAE_BYTES: Final = 170 * 10**6
 MAX_BLOCK_BYTES: Final = 2**40  # a damaged file says anything
 BYTES_PER_WEIGHT: Final = {"float32": 4, "bfloat16": 2, "float8": 1, "int8": 1}
 
@@ -33,8 +33,8 @@ class RuntimeEstimate:
 
 
 def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate | None:
-    """None for a small model, without a usable card, or before the card was measured. Takes milliseconds."""
-    if not card.is_offloaded or config.device == "cpu":
+    """None if the model is not streamed, without a usable GPU, or before that was measured. Takes milliseconds."""
+    if not card.is_streamed or config.device == "cpu":
         return None
     state = look_at_gpu()
     if state.gpu is None or not state.is_usable:
@@ -45,21 +45,26 @@ def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate
         return None
     chosen, uses_8bit_matmul = speed.choose_format()
     weight_format = chosen if config.precision == "auto" else config.precision
-    sizes = {}
-    for kind, format_ in (("dit", weight_format), ("t5", "int8"), ("clip", "bfloat16")):
-        sizes[kind] = _block_sizes(packed_path(config.packed_folder, card, kind, format_))
-    transformer, *text_encoders = sizes.values()
-    if transformer is None or None in text_encoders:
-        return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
+    architecture = card.architecture
+    weights: dict[str, Weights] = {}
+    for name, component in architecture.streamable.items():
+        format_ = weight_format
+        if component.kind is Kind.TEXT_ENCODER:  # as the engines keep those
+            format_ = "int8" if component.is_8bit and BYTES_PER_WEIGHT[weight_format] == 1 else "bfloat16"
+        sizes = _block_sizes(packed_path(config.packed_folder, card, name, format_))
+        if sizes is None:
+            return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
+        weights[name] = Weights(component=component, sizes=sizes)
+    transformer = weights.pop(architecture.transformer)
     width, height = card.sizes[Aspect.SQUARE]
+    cost = architecture.cost(width, height, card.default_steps)
     try:
         plan = plan_blocks(
             transformer,
-            [part for part in text_encoders if part is not None],
-            fixed_bytes=VAE_BYTES,
+            weights.values(),
+            fixed_bytes=sum(component.fixed_bytes for component in architecture.components.values()),
             free_bytes=config.limit_mib(gpu.total_mib) * MIB - CONTEXT_BYTES,
-            width=width,
-            height=height,
+            cost=cost,
         )
     except OutOfMemory:
         return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
@@ -72,10 +77,10 @@ def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate
         bytes_per_weight=BYTES_PER_WEIGHT[weight_format],
         link_gb_s=speed.link_gb_s,
         tflops=tflops,
-        width=width,
-        height=height,
+        cost=cost,
     )
-    return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=plan, step_s=floor_s / EFFICIENCY)
+    step_s = floor_s / EFFICIENCY * cost.passes / card.default_steps
+    return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=plan, step_s=step_s)
 
 
 def _block_sizes(path: Path) -> dict[str, int] | None:
@@ -85,6 +90,6 @@ def _block_sizes(path: Path) -> dict[str, int] | None:
         header.pop("__metadata__", None)
         sizes = {name: entry["shape"][0] for name, entry in header.items()}
         are_sizes = all(type(size) is int and 0 < size < MAX_BLOCK_BYTES for size in sizes.values())
-        return sizes if are_sizes and REST in sizes else None
+        return sizes if are_sizes and sizes else None
     except (ValueError, RecursionError, KeyError, TypeError, IndexError, AttributeError):
         return None

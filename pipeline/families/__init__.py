@@ -1,1 +1,5 @@
-"""One folder per model family. `pipeline/catalog/models.py` imports the engine of the one that is asked for."""
+"""One folder per model family: its `Architecture`, its engine and what only it has. `make_engine` imports it on demand.
+
+torch_engine.py  what the engines of all families share
+flux/            FLUX.1 and its kin
+"""

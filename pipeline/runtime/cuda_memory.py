@@ -1,4 +1,4 @@
-"""Memory of the GPU, and what torch raises about it translated into the errors of this side."""
+"""Memory of the GPU: what CUDA takes by itself, a limit for torch, and what is free."""
 
 from __future__ import annotations
 
@@ -8,17 +8,9 @@ from typing import Final
 import torch
 
 from pipeline.device.gpu import MIB, find_gpu
-from pipeline.errors import EngineDead, GenerationFailed, OutOfMemory, PipelineError
 
 KERNELS_BYTES: Final = 100 * MIB  # CUDA loads kernels when they are first used; measured after some pictures
 USUAL_CONTEXT_BYTES: Final = 500 * MIB
-
-# Messages, because torch raises plain RuntimeError for these outside its CUDA allocator. "out of memory":
-# cudaMalloc inside a library; the rest: cuBLAS workspace; host allocator on Linux and on Windows.
-_OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "can't allocate memory", "not enough memory")
-# After these the CUDA context stays broken until the process ends: illegal address, launch failure, a
-# device-side assert, a fallen-off card. A wrong launch configuration does not belong here.
-_DEAD = ("cuda error", "cudnn_status_execution_failed", "cublas_status_execution_failed")
 
 
 @cache
@@ -62,22 +54,6 @@ def room_bytes() -> int:
     return min(allowed, torch.cuda.memory_reserved() + free) - torch.cuda.memory_allocated()
 
 
-def translate(error: Exception) -> PipelineError:
-    """Say what an exception of torch, DiffSynth or a file means for the engine."""
-    if isinstance(error, PipelineError):
-        return error
-    text = str(error).lower()
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY)
-    ):
-        return OutOfMemory(free_mib=free_mib())
-    if isinstance(error, torch.AcceleratorError) or (
-        isinstance(error, RuntimeError) and any(words in text for words in _DEAD)
-    ):
-        return EngineDead(_in_short(error))
-    return GenerationFailed(_in_short(error))
-
-
 def free_mib() -> int | None:
     """Free memory of the GPU, all processes counted; None without one or when it no longer answers."""
     if not torch.cuda.is_available():
@@ -87,9 +63,3 @@ def free_mib() -> int | None:
     except RuntimeError:
         return None
     return int(free_bytes) // MIB
-
-
-def _in_short(error: Exception) -> str:
-    """Class and first line; CUDA's messages go on with paragraphs of advice."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from pipeline.engine import Preview
 
-CHANNELS: Final = 16
 FLAT_LATENTS: Final = 8  # a side of the flat latents; the middle of what they decode to has no edge
 AMPLITUDE: Final = 1.0
 
@@ -22,18 +21,22 @@ AMPLITUDE: Final = 1.0
 class Previewer:
     """Latents → small pictures, for one autoencoder."""
 
-    def __init__(self, decode: Callable[[Tensor], Tensor]) -> None:
-        """`decode` takes latents (B, 16, H, W) to pictures (B, 3, 8 H, 8 W) in −1…1; it is called once."""
-        directions = torch.eye(CHANNELS) * AMPLITUDE
-        flat = torch.cat([torch.zeros(1, CHANNELS), directions, -directions])
+    def __init__(self, decode: Callable[[Tensor], Tensor], channels: int) -> None:
+        """Decode flat latents of so many channels.
+
+        Args:
+            decode: latents (B, C, H, W) → images (B, 3, f·H, f·W) in −1…1; it is called once.
+        """
+        directions = torch.eye(channels) * AMPLITUDE
+        flat = torch.cat([torch.zeros(1, channels), directions, -directions])
         pictures = decode(flat[:, :, None, None].expand(-1, -1, FLAT_LATENTS, FLAT_LATENTS))
         third = pictures.shape[-1] // 3
         colours = pictures[:, :, third:-third, third:-third].float().mean((2, 3)).cpu()
         self._grey = colours[0]  # (3,)
-        self._shades = (colours[1 : CHANNELS + 1] - colours[CHANNELS + 1 :]) / (2 * AMPLITUDE)  # (16, 3)
+        self._shades = (colours[1 : channels + 1] - colours[channels + 1 :]) / (2 * AMPLITUDE)  # (C, 3)
 
     def __call__(self, latents: Tensor) -> Preview:
-        """Paint latents (1, 16, H, W), a pixel each."""
+        """Paint latents (1, C, H, W), a pixel each."""
         colours = latents[0].permute(1, 2, 0).float().cpu() @ self._shades + self._grey
         pixels = ((colours + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return Preview(pixels=pixels.numpy().tobytes(), width=pixels.shape[1], height=pixels.shape[0])

@@ -2,7 +2,7 @@
 
 With streamed encoders that saves seconds on a slow link; so does reading the prompts that come next along with the
 first, since the encoders' weights then cross the link once for all of them. Embeddings can be turned back into words
-(arXiv 2310.06816), so what is kept on the disk is kept as privately as history.
+(arXiv 2310.06816), so what is kept on the disk is kept as privately as history. Must not know which text encoders read.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import hashlib
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
-from diffsynth.pipelines.flux_image import FluxImagePipeline, FluxImageUnit_PromptEmbedder
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -27,7 +26,7 @@ from pipeline.sealed_files import read_sealed, write_sealed
 
 log = logging.getLogger(__name__)
 
-PROMPTS: Final = 16  # kept in memory, 4 MB each with FLUX.1's encoders
+PROMPTS: Final = 16  # kept in memory; a large model's take 4 MB each
 FILES: Final = 128  # kept on the disk
 MOST_BYTES: Final = 2**26  # of one of them
 AT_ONCE: Final = 3  # prompts; more would make the first wait for arithmetic
@@ -78,33 +77,48 @@ class PromptFiles:
         return self._folder / hashlib.sha256(f"{self._encoders} {tokens} {prompt}".encode()).hexdigest()
 
 
-class PromptEmbeddingCache(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
-    """DiffSynth's reader of prompts with a memory."""
+class PromptEmbeddingCache:
+    """The latest readings in memory, and on the disk those of encoders that are streamed."""
 
     def __init__(self, files: PromptFiles | None = None) -> None:
-        super().__init__()
         self._files = files
         self._read: OrderedDict[tuple[str, int], Reading] = OrderedDict()
         self._unkept: dict[tuple[str, int], Reading] = {}
         self.upcoming: Sequence[str] = ()  # prompts to read along with one that has to be read anyway
 
-    def process(self, pipe: FluxImagePipeline, prompt: str, t5_sequence_length: int, positive: bool) -> dict[str, Any]:
-        """Embeddings of a prompt by name, on the device of the pipeline."""
-        found = self._find(prompt, t5_sequence_length)
+    def embeddings(
+        self, prompt: str, tokens: int, *, read: Callable[[list[str]], Reading], device: str | torch.device
+    ) -> dict[str, Tensor]:
+        """Embeddings of a prompt by name, on a device.
+
+        Args:
+            tokens: what a reading is padded to.
+            read: reads several prompts at once, (prompts, …) each; called if this one is not known.
+        """
+        found = self._find(prompt, tokens)
         if found is None:
             others = (text for text in dict.fromkeys(self.upcoming) if text != prompt)
-            unread = (text for text in others if not self._is_known(text, t5_sequence_length))
+            unread = (text for text in others if not self._is_known(text, tokens))
             texts = [prompt, *islice(unread, AT_ONCE - 1)]
-            together = super().process(pipe, texts, t5_sequence_length, positive)
+            together = read(texts)
             for number, text in enumerate(texts):
                 reading = {name: tensor[number : number + 1].cpu() for name, tensor in together.items()}
-                self._remember(text, t5_sequence_length, reading)
+                self._remember(text, tokens, reading)
                 if self._files is not None:
-                    self._unkept[text, t5_sequence_length] = reading
-            found = self._read[prompt, t5_sequence_length]
+                    self._unkept[text, tokens] = reading
+            found = self._read[prompt, tokens]
         elif self._files is not None:
-            self._files.touch(prompt, t5_sequence_length)
-        return {name: tensor.to(pipe.device) for name, tensor in found.items()}
+            self._files.touch(prompt, tokens)
+        return {name: tensor.to(device) for name, tensor in found.items()}
+
+    @property
+    def prompts(self) -> list[str]:
+        """Those whose readings are in memory, the latest last."""
+        return [prompt for prompt, _ in self._read]
+
+    def forget(self) -> None:
+        """Drop the readings in memory."""
+        self._read.clear()
 
     def keep(self) -> None:
         """Write what was read, now that the weights that read it are known to be right."""
@@ -129,13 +143,6 @@ class PromptEmbeddingCache(FluxImageUnit_PromptEmbedder):  # type: ignore[misc]
         self._read[prompt, tokens] = reading
         if len(self._read) > PROMPTS:
             self._read.popitem(last=False)
-
-
-def remember_prompts(pipe: FluxImagePipeline, files: PromptFiles | None) -> PromptEmbeddingCache:
-    """Give a pipeline the memory."""
-    memory = PromptEmbeddingCache(files)
-    pipe.units = [memory if type(unit) is FluxImageUnit_PromptEmbedder else unit for unit in pipe.units]
-    return memory
 
 
 def _used_at(path: Path) -> float:

@@ -1,17 +1,138 @@
-"""The autoencoder tile by tile, where a whole picture would take more memory than there is.
+"""The VAE with whatever memory there is: whole, tile by tile, or in float32 on the CPU.
 
-DiffSynth's own tiles leave a margin of the picture uncovered unless its size happens to fit them.
+The steps are done when it decodes and must not be lost. What lends it memory is passed in, see `VaeMemory`.
+DiffSynth's own tiles leave a margin of the image uncovered unless its size happens to fit them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from pipeline.catalog.architecture import StepCost
+from pipeline.device.memory_plan import TILE_PX
+from pipeline.errors import OutOfMemory
+from pipeline.runtime.out_of_memory import OutOfMemoryLadder, Rung
 
 OVERLAP: Final = 4  # a fourth of each side; there tiles are blended, so that no seam is seen
+
+
+class VaeMemory(Protocol):
+    """The owner of the GPU's memory, as the VAE asks it."""
+
+    @property
+    def ladder(self) -> OutOfMemoryLadder:
+        """Where its rungs are counted."""
+
+    def must_tile(self, needed_bytes: int) -> bool:
+        """Whether there is less than that beside what stays on the GPU and what could be lent."""
+
+    def lend(self) -> AbstractContextManager[None]:
+        """Let the VAE use what only steps need."""
+
+    def make_room(self, needed_bytes: int) -> None:
+        """See that so much can be allocated, if steps found too little."""
+
+    def shrink(self) -> None:
+        """Give memory back.
+
+        Raises:
+            OutOfMemory: there is nothing left to give.
+        """
+
+    def ensure_placed(self) -> None:
+        """See that steps can follow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaeHalf:
+    """A decoder or an encoder and how it is called.
+
+    px: how many px of the image an element of its input is wide: the latents' factor for a decoder, 1 for an encoder.
+    """
+
+    module: nn.Module
+    forward: Callable[..., Tensor]
+    px: int
+    cost: Callable[[int, int, int], StepCost]
+    memory: VaeMemory
+
+
+def guard(module: nn.Module, *, px: int, cost: Callable[[int, int, int], StepCost], memory: VaeMemory) -> None:
+    """Have a decoder or an encoder run through `decode_with_fallback`."""
+    half = VaeHalf(module=module, forward=module.forward, px=px, cost=cost, memory=memory)
+    module.forward = partial(decode_with_fallback, half)
+
+
+def decode_with_fallback(half: VaeHalf, x: Tensor, **options: Any) -> Tensor:
+    """Decode or encode x (1, C, H, W); in tiles if memory is short, on the CPU in float32 if nothing else works."""
+
+    def of(piece: Tensor) -> Tensor:
+        return half.forward(piece, **options)
+
+    made: Tensor | None = None
+    memory, tile = half.memory, TILE_PX // half.px
+    cost = half.cost(x.shape[3] * half.px, x.shape[2] * half.px, 1)
+    must_tile = memory.must_tile(cost.decode_bytes)
+    try:
+        with memory.lend():
+            made = _in_pieces(of, x, tile, cost, memory, must_tile=must_tile)
+    except (OutOfMemory, torch.OutOfMemoryError) as error:  # of what was lent as well, which matters to steps alone
+        traceback.clear_frames(error.__traceback__)
+    if made is None or not (x.dtype is torch.float32 or bool(torch.isfinite(made).all())):
+        memory.ladder.note(Rung.CPU, "too little memory on the GPU" if made is None else "the VAE overflowed")
+        with in_float32_on_the_cpu(half.module):
+            made = in_tiles(of, x.to("cpu", torch.float32), tile=tile).to(x)
+    is_before_steps = half.px == 1
+    if is_before_steps:
+        memory.ensure_placed()
+    return made
+
+
+def _in_pieces(
+    of: Callable[[Tensor], Tensor], x: Tensor, tile: int, cost: StepCost, memory: VaeMemory, *, must_tile: bool
+) -> Tensor:
+    """The same where `x` is, in tiles if there is too little memory for a whole image."""
+    is_tiled = must_tile
+
+    def attempt() -> Tensor:
+        # Where cuDNN finds too little, torch takes its next kernels without a word and keeps to them, so that from
+        # then on the same seed draws other bytes.
+        memory.make_room(cost.tile_bytes)
+        return in_tiles(of, x, tile=tile) if is_tiled else of(x)
+
+    def use_tiles() -> None:
+        nonlocal is_tiled
+        memory.ladder.note(Rung.TILES)
+        is_tiled = True
+
+    def shrink() -> None:
+        with suppress(OutOfMemory):  # then it has to do with what there is
+            memory.shrink()
+
+    return memory.ladder.run(attempt, [shrink if must_tile else use_tiles, shrink])
+
+
+@contextmanager
+def in_float32_on_the_cpu(module: nn.Module) -> Iterator[None]:
+    """Move what it computes with there for a while; what lies on the GPU stays, so that going back takes no memory."""
+    tensors = [*module.parameters(), *module.buffers()]
+    kept = [tensor.data for tensor in tensors]
+    try:
+        for tensor in tensors:
+            dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype  # a buffer may hold indices
+            tensor.data = tensor.data.to("cpu", dtype)
+        yield
+    finally:
+        for tensor, data in zip(tensors, kept, strict=True):
+            tensor.data = data
 
 
 def in_tiles(function: Callable[[Tensor], Tensor], x: Tensor, *, tile: int) -> Tensor:

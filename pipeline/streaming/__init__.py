@@ -1,5 +1,6 @@
 """Weights that are larger than the GPU's memory. Knows no model family.
 
+residency.py        the one owner of GPU memory: which blocks stay there, who may use the rest
 streamed_module.py  a module whose blocks stay on the GPU or pass through the ring
 block_ring.py       slots on the GPU through which blocks pass
 block_packing.py    a checkpoint → one run of bytes per block, quantized while reading
@@ -7,5 +8,7 @@ packed_cache.py     those bytes on disk, from the second start on
 pinned_memory.py    page-locked host memory, as far as the system gives it
 quantization.py     how a weight is kept and multiplied: floats, scaled 8-bit floats, rotated 8-bit integers
 triton_int8.py      kernels of our own that make 8-bit integers and multiply them, where Triton can
+arithmetic.py       how a model is kept and multiplied here
+compilation.py      blocks compiled with code that an earlier start kept
 autotune.py         measures a GPU: its link, its products in each format, and the best tiles for our own kernels
 """

@@ -20,7 +20,7 @@ from pipeline.streaming.quantization import FLOAT8, Format, int8_rows
 
 log = logging.getLogger(__name__)
 
-SHAPES: Final = ((3072, 21504), (15360, 3072), (3072, 12288), (3072, 9216))  # inputs, outputs: FLUX.1's large products
+SHAPES: Final = ((3072, 21504), (15360, 3072), (3072, 12288), (3072, 9216))  # inputs, outputs: of 12 billion weights
 TOKENS: Final = 1536  # of a picture of 512 × 512 and its text
 REPEATS: Final = 8
 LAUNCH_CYCLES: Final = 10**7  # some milliseconds

@@ -17,8 +17,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from pipeline.catalog.architecture import REST, Component
 from pipeline.catalog.files import read_header
-from pipeline.device.memory_plan import MODULATION, REST, WORDS
 from pipeline.errors import GenerationFailed
 from pipeline.streaming.quantization import Format, QuantizedLinear, quantize
 
@@ -62,10 +62,10 @@ class Block:
         }
 
 
-def prepare(module: nn.Module, weight_format: Format, dtype: torch.dtype) -> None:
+def prepare(module: nn.Module, component: Component, weight_format: Format, dtype: torch.dtype) -> None:
     """Make every Linear inside the blocks of a module on the meta device a `QuantizedLinear`; the rest is `dtype`."""
     for name, child in list(module.named_modules()):
-        if type(child) is nn.Linear and block_of(f"{name}.") != REST:
+        if type(child) is nn.Linear and component.block_of(f"{name}.") != REST:
             parent, _, attribute = name.rpartition(".")
             setattr(module.get_submodule(parent), attribute, QuantizedLinear.like(child, weight_format, dtype))
     for parameter in module.parameters():
@@ -73,15 +73,17 @@ def prepare(module: nn.Module, weight_format: Format, dtype: torch.dtype) -> Non
         parameter.requires_grad_(False)
 
 
-def layout(module: nn.Module) -> dict[str, Block]:
+def layout(module: nn.Module, component: Component) -> dict[str, Block]:
     """The blocks of a prepared module, in the order in which they run; modulation apart."""
     named: dict[str, list[tuple[str, Tensor]]] = {}
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):  # each once, under however many names
-        named.setdefault(block_of(name), []).append((name, tensor))
+        named.setdefault(component.block_of(name), []).append((name, tensor))
     return {name: _block(name, tensors) for name, tensors in named.items()}
 
 
-def pack(module: nn.Module, paths: Iterable[Path], convert: Convert | None) -> Iterator[tuple[Block, Tensor]]:
+def pack(
+    module: nn.Module, component: Component, paths: Iterable[Path], convert: Convert | None
+) -> Iterator[tuple[Block, Tensor]]:
     """Read a checkpoint block by block into bytes (size,) uint8; at most two blocks are in memory.
 
     `convert` brings the names of a checkpoint's tensors to those of the module.
@@ -90,7 +92,7 @@ def pack(module: nn.Module, paths: Iterable[Path], convert: Convert | None) -> I
         GenerationFailed: a tensor is missing, or has another shape than the module's.
     """
     linears = {name: child for name, child in module.named_modules() if isinstance(child, QuantizedLinear)}
-    blocks = layout(module)
+    blocks = layout(module, component)
     packed: set[str] = set()
     for tensors in _groups(paths, convert):
         filled: dict[str, dict[str, Tensor]] = {}
@@ -100,23 +102,14 @@ def pack(module: nn.Module, paths: Iterable[Path], convert: Convert | None) -> I
             if attribute == "weight" and owner in linears:
                 weight_format = linears[owner].format
                 parts = {f"{owner}.{part}": value for part, value in quantize(tensor, weight_format).items()}
-            filled.setdefault(block_of(name), {}).update(parts)
+            filled.setdefault(component.block_of(name), {}).update(parts)
         for block_name, parts in filled.items():
             if block_name not in blocks:
                 continue  # something that this model has no use for
-            yield blocks[block_name], _bytes(blocks[block_name], parts)
+            yield blocks[block_name], bytes_of(blocks[block_name], parts)
             packed.add(block_name)
     if missing := blocks.keys() - packed:
         raise GenerationFailed(f"the checkpoint lacks {', '.join(sorted(missing)[:3])}")
-
-
-def block_of(name: str) -> str:
-    """The block of a tensor: `blocks.3`, `blocks.3#modulation`; `encoder.block.3`, `encoders.3`, `WORDS`; or `REST`."""
-    found = re.match(r"((?:single_)?blocks\.\d+|encoder\.block\.\d+|encoders\.\d+)\.(norm(?:1_[ab])?\.linear\.)?", name)
-    if found is None:
-        owner = name.partition(".")[0]
-        return owner if owner in WORDS else REST
-    return found[1] + (MODULATION if found[2] else "")
 
 
 def _block(name: str, tensors: Iterable[tuple[str, Tensor]]) -> Block:
@@ -127,7 +120,8 @@ def _block(name: str, tensors: Iterable[tuple[str, Tensor]]) -> Block:
     return Block(name=name, entries=tuple(entries), size=offset)
 
 
-def _bytes(block: Block, tensors: Mapping[str, Tensor]) -> Tensor:
+def bytes_of(block: Block, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The tensors of a block by name → its bytes, (size,) uint8; see `pack`."""
     data = torch.zeros(block.size, dtype=torch.uint8)
     for name, view in block.views(data).items():
         if name not in tensors:
@@ -143,7 +137,7 @@ def _groups(paths: Iterable[Path], convert: Convert | None) -> Iterator[dict[str
 
     DiffSynth's converters join tensors of one block only (query, key and value), so they work on groups as well.
     """
-    files = _Files(paths)
+    files = CheckpointFiles(paths)
     groups: dict[str, list[str]] = {}
     for name in files.names:
         found = re.match(r"(?:.*\.)?\w*blocks?\.\d+\.", name)
@@ -153,7 +147,7 @@ def _groups(paths: Iterable[Path], convert: Convert | None) -> Iterator[dict[str
         yield dict(convert(tensors)) if convert is not None else tensors
 
 
-class _Files:
+class CheckpointFiles:
     """The tensors of several safetensors files by name; read, not mapped, so that memory holds only what is used."""
 
     def __init__(self, paths: Iterable[Path]) -> None:

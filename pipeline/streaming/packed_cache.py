@@ -203,14 +203,14 @@ def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> PackedF
 
     Its head has to be, byte for byte, what `write_packed` would write, but for the checksums.
     """
-    length, total = len(_head(blocks, source, "0" * 8 * len(blocks))), sum(block.size for block in blocks.values())
+    length, total = len(head_of(blocks, source, "0" * 8 * len(blocks))), sum(block.size for block in blocks.values())
     try:
         if not path.is_file():  # opening a pipe would wait for whoever writes to it
             return None
         with path.open("rb") as file:
             head = file.read(length)
             found = _CHECKSUMS.search(head)
-            if found is None or head != _head(blocks, source, checksums := found[1].decode()):
+            if found is None or head != head_of(blocks, source, checksums := found[1].decode()):
                 return None
             if os.fstat(file.fileno()).st_size != length + total:
                 return None
@@ -231,7 +231,7 @@ def write_packed(
     for block in blocks.values():
         starts[block.name] = total
         total += block.size
-    head = _head(blocks, source, "0" * 8 * len(blocks))
+    head = head_of(blocks, source, "0" * 8 * len(blocks))
     part = path.with_suffix(".part")
     clear(part)  # of a process that was killed; it may take the room that is needed
     if (free := shutil.disk_usage(path.parent).free) < total + SPARE_BYTES:
@@ -246,10 +246,10 @@ def write_packed(
                 log.info("packing %s: %.0f %%", path.stem, 100 * (done + block.size) / total)
             done += block.size
         file.seek(0)
-        file.write(_head(blocks, source, "".join(checksums[name] for name in blocks)))
+        file.write(head_of(blocks, source, "".join(checksums[name] for name in blocks)))
 
 
-def _head(blocks: Mapping[str, Block], source: str, checksums: str) -> bytes:
+def head_of(blocks: Mapping[str, Block], source: str, checksums: str) -> bytes:
     """What the file begins with. `checksums` takes 8 hexadecimal digits for each block."""
     header: dict[str, Any] = {"__metadata__": {"source": source, "crc32": checksums}}
     offset = 0

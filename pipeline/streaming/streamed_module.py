@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,8 +16,9 @@ from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader import hash_model_file
 from torch import Tensor, nn
 
+from pipeline.catalog.architecture import REST, Component
 from pipeline.device.gpu_profile import Tiles
-from pipeline.device.memory_plan import REST, WORDS, is_running
+from pipeline.device.memory_plan import Weights
 from pipeline.errors import GenerationFailed
 from pipeline.streaming.block_packing import Block, Convert, layout, pack, prepare
 from pipeline.streaming.block_ring import BlockRing
@@ -27,31 +28,31 @@ from pipeline.streaming.quantization import Format, QuantizedLinear
 
 log = logging.getLogger(__name__)
 
-BLOCKS_AHEAD: Final = 6  # a tenth of a step of FLUX.1
+BLOCKS_AHEAD: Final = 6  # a tenth of a step of a model with 57 of them
 
 
 class StreamedModule:
-    """A module of DiffSynth's and where its weights lie. Its blocks have to run in the order of `running`.
+    """A module and where its weights lie. Its blocks have to run in the order of `running`.
 
-    KIND is DiffSynth's name for a checkpoint of it; IS_RENAMED whether the names in the file are others; IS_LOCKED
+    COMPONENT is what the family declares about it; IS_RENAMED whether the names in the file are others; IS_LOCKED
     whether it runs often enough for its streamed blocks to take page-locked memory.
     """
 
-    KIND: ClassVar[str]
+    COMPONENT: ClassVar[Component]
     IS_RENAMED: ClassVar[bool] = True
     IS_LOCKED: ClassVar[bool] = False
 
     def __init__(self, module: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
         """Take over a module that `packing.prepare` made ready, and the bytes of its blocks; nothing is placed yet."""
         self.module = module
-        self._packed = packed
+        self.packed = packed
         self.device = device
-        self.blocks = layout(module)
-        self.running = [name for name in self.blocks if is_running(name)]
+        self.blocks = layout(module, self.COMPONENT)
+        self.running = [name for name in self.blocks if self.COMPONENT.is_running(name)]
         self._owners = dict(module.named_modules())
         self._placed: set[str] = set()
         self._waiting: dict[str, Tensor] = {}  # bytes in host memory, by block
-        self._locked = PinnedMemory() if self.IS_LOCKED and device == "cuda" else None
+        self.pinned = PinnedMemory() if self.IS_LOCKED and device == "cuda" else None
         self._ring: BlockRing | None = None
         self._views: dict[tuple[str, int], list[tuple[dict[str, Any], str, Tensor]]] = {}  # by block and slot
         self._ahead: deque[torch.cuda.Event] = deque()  # one per block that was launched and may not have ended
@@ -73,17 +74,18 @@ class StreamedModule:
             GenerationFailed: it is something else, or not whole.
             DiskFull: no room for the packed file.
         """
-        make, convert = _recognise(cls.KIND, paths)
+        make, convert = _recognise(cls.COMPONENT.module, paths)
         if not cls.IS_RENAMED:
             convert = None
         with torch.device("meta"):
             module = make()
         cls.simplify(module)
-        prepare(module, weight_format, dtype)
+        prepare(module, cls.COMPONENT, weight_format, dtype)
+        packed = pack(module, cls.COMPONENT, paths, convert)
         if cache is None:
-            return cls(module, {block.name: data for block, data in pack(module, paths, convert)}, device)
+            return cls(module, {block.name: data for block, data in packed}, device)
         source = fingerprint(paths, weight_format)
-        return cls(module, open_packed(cache, layout(module), source, pack(module, paths, convert)), device)
+        return cls(module, open_packed(cache, layout(module, cls.COMPONENT), source, packed), device)
 
     @classmethod
     def simplify(cls, module: nn.Module) -> None:
@@ -95,6 +97,11 @@ class StreamedModule:
         return {name: block.size for name, block in self.blocks.items()}
 
     @property
+    def weights(self) -> Weights:
+        """What a plan is made of."""
+        return Weights(component=self.COMPONENT, sizes=self.sizes)
+
+    @property
     def streamed_bytes(self) -> int:
         """What crosses to the device each time the module runs."""
         return sum(self.blocks[name].size for name in self.running if name in self._waiting)
@@ -102,26 +109,32 @@ class StreamedModule:
     def place(self, resident: Collection[str] | None = None, *, ring: BlockRing | None = None) -> None:
         """Bring these blocks to the device for good, and let the others pass through the ring. None means all.
 
-        May be called again between pictures. What belongs to no block always stays; words stay in host memory. If
+        May be called again between pictures. What belongs to no block always stays; tables stay in host memory. If
         memory runs out meanwhile, nothing can run before a call that succeeds.
         """
-        stays = {name for name in self.blocks if resident is None or name in (REST, *WORDS) or name in resident}
+        stays = {
+            name
+            for name in self.blocks
+            if resident is None or name in (REST, *self.COMPONENT.tables) or name in resident
+        }
         if self._ring is not None and self._ring.user is self:
             self._ring.forget()
         self._ring = None  # until every block has found its place: half of them would run with the bytes of others
         self._views.clear()
         self._is_in_phase = False
         for name in stays & self._waiting.keys():  # first, since what is page-locked leaves no room for others
-            self._attach(self.blocks[name], self._packed[name])
+            self._attach(self.blocks[name], self.packed[name])
             del self._waiting[name]
         for name, block in self.blocks.items():
             if name not in stays and name not in self._waiting:
-                data = self._packed[name]
-                self._waiting[name] = self._locked.copy(data) if self._locked and name in self.running else data
+                data = self.packed[name]
+                self._waiting[name] = self.pinned.copy(data) if self.pinned and name in self.running else data
                 self._attach(block, data)  # lets go of the device's memory
                 self._placed.discard(name)
         for name in stays - self._placed:
-            self._attach(self.blocks[name], self._packed[name].to("cpu" if name in WORDS else self.device))
+            self._attach(
+                self.blocks[name], self.packed[name].to("cpu" if name in self.COMPONENT.tables else self.device)
+            )
             self._placed.add(name)
         self._ring = ring
 
@@ -153,7 +166,7 @@ class StreamedModule:
     @property
     def packed_file(self) -> PackedFile | None:
         """Where the blocks lie, unless they are kept in memory."""
-        return self._packed if isinstance(self._packed, PackedFile) else None
+        return self.packed if isinstance(self.packed, PackedFile) else None
 
     def release(self) -> None:
         """Give host memory back that was only read through, where the blocks lie in a file."""
@@ -239,6 +252,11 @@ def _recognise(kind: str, paths: Sequence[Path]) -> tuple[Any, Convert | None]:
             convert = config.get("state_dict_converter")
             return make, None if convert is None else imported(convert)
     raise GenerationFailed(f"{paths[0].name} is no {kind} that DiffSynth knows")
+
+
+def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
+    """Teach DiffSynth checkpoints that it does not know; again is harmless."""
+    MODEL_CONFIGS.extend(dict(layout) for layout in layouts if layout not in MODEL_CONFIGS)
 
 
 def imported(path: str) -> Any:

@@ -50,11 +50,21 @@ def _random_flux(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
     return card, lambda: FluxEngine(card, config_of(folder))
 
 
-@pytest.fixture(scope="module", params=["fake", "demo", "random flux"])
+def _miniature(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
+    from pipeline.runtime.vram_budget import FakeBudget
+    from tests.pipeline.families.miniature.architecture import CARD
+    from tests.pipeline.families.miniature.engine import MiniatureEngine
+    from tests.pipeline.families.miniature.modules import write_random_miniature
+
+    write_random_miniature(folder)
+    return CARD, lambda: MiniatureEngine(CARD, config_of(folder), budget=FakeBudget(2**30))
+
+
+@pytest.fixture(scope="module", params=["fake", "demo", "random flux", "another family, streamed"])
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     folder = tmp_path_factory.mktemp("models")
-    if request.param == "random flux":
-        card, create = _random_flux(folder)
+    if make := {"random flux": _random_flux, "another family, streamed": _miniature}.get(request.param):
+        card, create = make(folder)
     else:
         card = {"fake": FAKE, "demo": DEMO}[request.param]
 

@@ -27,13 +27,15 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import DEMO, FLUX1_DEV, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import find_gpu
-from pipeline.device.memory_plan import BYTES_PER_DECODED_PIXEL, RING_SLOTS
+from pipeline.device.memory_plan import RING_SLOTS
 from pipeline.engine import GeneratedImage, Progress, Stage
 from pipeline.errors import GenerationStopped, OutOfMemory
+from pipeline.families.flux.architecture import BYTES_PER_DECODED_PIXEL, FLUX
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
 
 if TYPE_CHECKING:
     from pipeline.families.flux.engine import FluxEngine
+    from pipeline.families.flux.model import FluxModel
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 
@@ -69,7 +71,7 @@ print(
             "loaded_s": round(loaded_s, 2),
             "ready_s": round(ready_s, 2),
             "step_s": round(image.step_s, 4),
-            "streamed_gb": round(engine._transformer.streamed_bytes / 1e9, 2),
+            "streamed_gb": round(engine.loaded.model.transformer.streamed_bytes / 1e9, 2),
             "sha256": hashlib.sha256(image.pixels).hexdigest(),
         }
     )
@@ -134,7 +136,7 @@ def engine(models_dir: Path, card: ModelCard) -> Iterator[FluxEngine]:
         engine = FluxEngine(card, config)
         started_at = time.perf_counter()
         engine.load()
-        log.info("%s in %.1f s: %s", what, time.perf_counter() - started_at, engine._arithmetic)
+        log.info("%s in %.1f s: %s", what, time.perf_counter() - started_at, engine.loaded and engine.loaded.arithmetic)
         if what != "loaded again":
             engine.close()
     yield engine
@@ -166,6 +168,13 @@ def used_mib() -> int:
     gpu = find_gpu()
     assert gpu is not None
     return gpu.total_mib - gpu.free_mib
+
+
+def model_of(engine: FluxEngine) -> FluxModel:
+    from pipeline.families.flux.model import FluxModel
+
+    assert engine.loaded is not None and isinstance(engine.loaded.model, FluxModel)
+    return engine.loaded.model
 
 
 def draw(engine: FluxEngine, spec: ImageSpec) -> GeneratedImage:
@@ -203,10 +212,12 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     import torch
 
     from pipeline.catalog import files
-    from pipeline.families.flux.transformer import Residency, Transformer, random_inputs
+    from pipeline.families.flux.transformer import Transformer, random_inputs
     from pipeline.runtime.cuda_memory import hold_to
+    from pipeline.runtime.vram_budget import CudaBudget
     from pipeline.streaming.autotune import can_fuse_rows, fastest_tiles, is_supported
     from pipeline.streaming.quantization import Format
+    from pipeline.streaming.residency import Residency
 
     paths = files.weights_of(card.files["dit"], models_dir)
     cache = models_dir / "packed" / f"{card.name}.dit.{weight_format}.safetensors"
@@ -237,8 +248,9 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     transformer.place()
     resident = {side: run(transformer, side) for side in (512, 1024)}
     assert all(torch.isfinite(steps).all() for steps in resident.values())
-    residency = Residency(transformer, sizes=[(1024, 1024)])
-    residency.fit(LIMIT_MIB * 2**20)
+    total = torch.cuda.get_device_properties(0).total_memory
+    residency = Residency(transformer, budget=CudaBudget(total), cost=FLUX.cost(1024, 1024, 4))
+    residency.fit_to(LIMIT_MIB * 2**20)
     hold_to(LIMIT_MIB * 2**20)
     for side in (512, 1024, 512):
         assert torch.equal(run(transformer, side), resident[side])
@@ -246,7 +258,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     with pytest.raises(ZeroDivisionError):
         run(transformer, 512)
     hook.remove()
-    transformer.predict._tables.clear()  # modulation passes through the ring in between
+    transformer.predict.tables.clear()  # modulation passes through the ring in between
     assert torch.equal(run(transformer, 512), resident[512])
     del transformer, residency
     gc.collect()
@@ -378,13 +390,13 @@ def test_prompt_that_was_read_along_draws_what_it_draws_alone(
     engine: FluxEngine, card: ModelCard, first_image: GeneratedImage
 ) -> None:
     alone = draw(engine, spec_of(card, prompt="a grey fox"))
-    assert engine._prompts is not None
-    engine._prompts._read.clear()
+    prompts = model_of(engine).prompts
+    prompts.forget()
     other = spec_of(card, prompt="a brown hen")
     engine.generate(
         other, on_progress=lambda _progress: None, should_stop=lambda: False, upcoming=["a grey fox", "a white owl"]
     )
-    assert ("a grey fox", 512) in engine._prompts._read
+    assert "a grey fox" in prompts.prompts
     assert is_same(draw(engine, spec_of(card, prompt="a grey fox")), alone)
 
 
@@ -413,9 +425,8 @@ def test_real_out_of_memory_streams_more_and_then_fails_the_run_only(
 
     before = draw(engine, spec_of(card, side_px=1024))
     total = torch.cuda.get_device_properties(0).total_memory
-    assert engine._transformer is not None
-    assert engine._residency is not None
-    streamed = engine._transformer.streamed_bytes
+    transformer, residency = model_of(engine).transformer, model_of(engine).residency
+    streamed = transformer.streamed_bytes
 
     def cap(mib: float) -> None:
         torch.cuda.empty_cache()
@@ -424,16 +435,16 @@ def test_real_out_of_memory_streams_more_and_then_fails_the_run_only(
     try:
         cap(allocated_mib() + 100)  # too little for a step of this size beside what stays on the card
         again = draw(engine, spec_of(card, side_px=1024))
-        assert engine._transformer.streamed_bytes > streamed
+        assert transformer.streamed_bytes > streamed
         assert is_same(again, before)
-        engine._residency.fit(3000 * 2**20)  # of what stays now, a small picture would take what it needs
+        residency.fit_to(3000 * 2**20)  # of what stays now, a small picture would take what it needs
         cap(600)
         with pytest.raises(OutOfMemory):
             draw(engine, spec_of(card))
     finally:
         cap(LIMIT_MIB)
     assert is_same(draw(engine, spec_of(card, side_px=1024)), before)
-    assert abs(engine._transformer.streamed_bytes - streamed) < 10**9  # it has grown back
+    assert abs(transformer.streamed_bytes - streamed) < 10**9  # it has grown back
 
 
 def test_one_megapixel_fits_within_the_limit(engine: FluxEngine, card: ModelCard, first_image: GeneratedImage) -> None:

@@ -1,7 +1,11 @@
 """The FLUX.1 family.
 
-engine.py       one picture: encode, denoise, decode; DiffSynth's pipeline driven, watched, put back to rest
-checkpoint.py   a model's files → DiffSynth's pipeline: arithmetic, layouts, no prints
-transformer.py  the transformer and the text encoders in our own keeping: placed, compiled, sharing one ring
-modulation.py   the part of the transformer that one table per picture replaces
+architecture.py  what the family declares: components, costs, latents. No torch.
+engine.py        the engine
+model.py         a model in memory: DiffSynth's pipeline driven for one image
+prompts.py       DiffSynth's reader of prompts, with a memory
+text_encoders.py T5 and CLIP in our own keeping
+checkpoint.py    a model's files → DiffSynth's pipeline: arithmetic, layouts, no prints
+transformer.py   the transformer in our own keeping: streamed, compiled
+modulation.py    the part of the transformer that one table per picture replaces
 """

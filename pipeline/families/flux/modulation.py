@@ -17,19 +17,15 @@ from diffsynth.pipelines.flux_image import model_fn_flux_image
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from pipeline.device.memory_plan import MODULATION
-from pipeline.errors import GenerationFailed
-from pipeline.streaming.block_packing import block_of
+from pipeline.catalog.architecture import MODULATION
+from pipeline.families.flux.architecture import DIT
+from pipeline.runtime.denoising_run import NotFinite
 from pipeline.streaming.quantization import QuantizedLinear
 
 TABLES: Final = 2  # kept, newest last: one per prompt and schedule, two with a negative prompt
 
 Table = dict[str, Tensor]
 Visit = Callable[[Sequence[str]], Iterable[str]]
-
-
-class NotFinite(GenerationFailed):
-    """A step overflowed: what follows would be noise."""
 
 
 class Row(nn.Module):
@@ -52,16 +48,16 @@ class PrecomputedModulation:
     """
 
     def __init__(self, dit: nn.Module, visit: Visit) -> None:
-        self._visit = visit
+        self.visit = visit
         self.on_estimate: Callable[[Tensor], None] | None = None  # told after each step where it is heading, as latents
-        self._layers: dict[str, dict[str, nn.Module]] = {}  # by block
+        self.layers: dict[str, dict[str, nn.Module]] = {}  # by block
         self._rows: dict[str, Row] = {}
-        self._tables: OrderedDict[tuple[Any, ...], Table] = OrderedDict()
+        self.tables: OrderedDict[tuple[Any, ...], Table] = OrderedDict()
         for name, module in list(dit.named_modules()):
-            block = block_of(f"{name}.")
+            block = DIT.block_of(f"{name}.")
             if block.endswith(MODULATION):
                 parent, _, attribute = name.rpartition(".")
-                self._layers.setdefault(block, {})[name] = module
+                self.layers.setdefault(block, {})[name] = module
                 self._rows[name] = Row()
                 setattr(dit.get_submodule(parent), attribute, self._rows[name])
 
@@ -88,12 +84,12 @@ class PrecomputedModulation:
             latents.dtype,
             pooled_prompt_emb.cpu().view(torch.uint8).numpy().tobytes(),
         )
-        if key not in self._tables:
-            self._tables[key] = self._table(dit, schedule.to(timestep), pooled_prompt_emb, guidance, latents.dtype)
-            if len(self._tables) > TABLES:
-                self._tables.popitem(last=False)
-        self._tables.move_to_end(key)
-        for name, rows in self._tables[key].items():
+        if key not in self.tables:
+            self.tables[key] = self._table(dit, schedule.to(timestep), pooled_prompt_emb, guidance, latents.dtype)
+            if len(self.tables) > TABLES:
+                self.tables.popitem(last=False)
+        self.tables.move_to_end(key)
+        for name, rows in self.tables[key].items():
             self._rows[name].row = rows[progress_id : progress_id + 1]
         velocity: Tensor = model_fn_flux_image(
             dit=dit,
@@ -121,8 +117,8 @@ class PrecomputedModulation:
             steps.append(silu(conditioning))
         return {
             name: _of_all(layer, steps)
-            for block in self._visit(list(self._layers))
-            for name, layer in self._layers[block].items()
+            for block in self.visit(list(self.layers))
+            for name, layer in self.layers[block].items()
         }
 
 

@@ -20,6 +20,7 @@ from pipeline.catalog.models import DEMO, MAJICFLUS_V1
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import TorchBuild
 from pipeline.device.gpu_profile import write_profile
+from pipeline.families.flux.architecture import FLUX
 from tests.bot.findings import CARD, marks, only
 from tests.pipeline.catalog.test_vocabulary import write_tokenizer
 from tests.pipeline.measured import measured_card
@@ -95,7 +96,8 @@ def test_big_model_of_other_parts_is_checked_as_well(clean_place: Path, monkeypa
     parts = {kind: file for kind, file in MAJICFLUS_V1.files.items() if kind != "dit"} | {
         "unet": MAJICFLUS_V1.files["dit"]
     }
-    other = replace(MAJICFLUS_V1, files=parts)
+    components = {"unet": FLUX.components["dit"], **FLUX.components}
+    other = replace(MAJICFLUS_V1, files=parts, architecture=replace(FLUX, components=components))
     monkeypatch.setattr("bot.executors.preflight.choose_model", lambda _config: (other, "for a test"))
     findings = preflight(PipelineConfig(models_dir=clean_place), is_running=False)
     assert only(findings, "memory").mark is Mark.OK

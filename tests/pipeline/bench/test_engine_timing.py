@@ -17,13 +17,15 @@ import torch
 from torch import nn
 
 from pipeline.bench.baselines import MMGP_ROOM_MIB
-from pipeline.bench.engine_timing import Ready, _apart, time_pictures, time_system, time_systems
+from pipeline.bench.engine_timing import Ready, time_pictures, time_system, time_systems
+from pipeline.bench.isolation import apart
 from pipeline.bench.peak_memory import PeakMemory
 from pipeline.bench.random_weights import Classes, RandomBlocks
 from pipeline.bench.report import EMULATIONS, STOCK, SYSTEMS, Conditions, Pictures, Timing
 from pipeline.demo.model import SmallClip, SmallDiT, SmallT5
 from pipeline.device.gpu import MIB
 from pipeline.engine import GeneratedImage
+from pipeline.families.flux.architecture import DIT
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.families.flux.transformer import Transformer, random_inputs
 from pipeline.spec import ImageSpec
@@ -128,8 +130,8 @@ def test_peak_of_pictures_is_that_of_their_size(monkeypatch: pytest.MonkeyPatch)
         driver.take(100 * side)
         return 1.0, None
 
-    monkeypatch.setattr("pipeline.bench.engine_timing.start_cuda", lambda: 0)
-    monkeypatch.setattr("pipeline.bench.engine_timing.hold_to", lambda _bytes: None)
+    monkeypatch.setattr("pipeline.bench.isolation.start_cuda", lambda: 0)
+    monkeypatch.setattr("pipeline.bench.isolation.hold_to", lambda _bytes: None)
     monkeypatch.setattr("pipeline.bench.engine_timing._stock_pictures", lambda *_arguments: draw)
     found = time_pictures(STOCK, conditions(), 51.0, "cuda", SMALL)
     assert [(each.side_px, each.peak_mib) for each in found] == [(64, 6400), (96, 9600)]
@@ -178,8 +180,8 @@ def test_smaller_card_is_no_option_without_a_large_one() -> None:
 
 def test_process_that_dies_takes_no_other_along() -> None:
     with pytest.raises(BrokenProcessPool):
-        _apart(os._exit, 1)
-    assert _apart(abs, -1) == 1
+        apart(os._exit, 1)
+    assert apart(abs, -1) == 1
 
 
 @pytest.mark.parametrize(("missing", "peer"), [("diffusers", "diffusers"), ("mmgp", "mmgp"), ("diffusers", "mmgp")])
@@ -338,13 +340,13 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
     driver.own_mib = 6900
     for name in ("synchronize", "empty_cache"):
         monkeypatch.setattr(torch.cuda, name, lambda: None)
-    monkeypatch.setattr("pipeline.bench.engine_timing.start_cuda", lambda: 0)
-    monkeypatch.setattr("pipeline.bench.engine_timing.hold_to", limits.append)
-    monkeypatch.setattr("pipeline.bench.engine_timing.profile", Profile)
+    monkeypatch.setattr("pipeline.bench.isolation.start_cuda", lambda: 0)
+    monkeypatch.setattr("pipeline.bench.isolation.hold_to", limits.append)
+    monkeypatch.setattr("pipeline.bench.stopwatch.profile", Profile)
     monkeypatch.setattr("pipeline.streaming.autotune.tflops_of", lambda _kept_as, _tiles: 100.0)
     monkeypatch.setattr("pipeline.streaming.autotune.fastest_tiles", lambda: None)
     monkeypatch.setattr("pipeline.bench.engine_timing._make_ready", make_ready)
-    monkeypatch.setattr("pipeline.bench.engine_timing._few_multiprocessors", lambda _number: nullcontext())
+    monkeypatch.setattr("pipeline.bench.isolation.few_multiprocessors", lambda _number: nullcontext())
     small_card = conditions(limit_mib=7200, emulation=EMULATIONS["rtx4060"])
 
     timings = time_system("int8", small_card, 51.0, "cuda", SMALL)
@@ -363,13 +365,19 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
 def test_random_weights_have_about_unit_gain_and_are_the_same_each_time(weight_format: Format) -> None:
     with torch.device("meta"):
         dit = small()
-    prepare(dit, weight_format, torch.float32)
-    blocks = RandomBlocks(dit)
+    prepare(dit, DIT, weight_format, torch.float32)
+    blocks = RandomBlocks(dit, DIT)
     assert all(torch.equal(blocks[name], blocks[name]) for name in blocks)
     transformer = Transformer(dit, blocks, "cpu")
     transformer.place()
     out = dit.blocks[0].ff_a[0](torch.randn(40, 64, generator=torch.Generator().manual_seed(1)))
     assert 0.5 < out.std() < 2
+
+
+class Plain(StreamedModule):
+    """A module with nothing but blocks."""
+
+    COMPONENT = DIT
 
 
 @pytest.mark.parametrize("weight_format", list(Format))
@@ -378,8 +386,8 @@ def test_random_weights_of_full_size_are_numbers(weight_format: Format) -> None:
     with torch.device("meta"):
         module = nn.Module()
         module.blocks = nn.ModuleList([nn.Sequential(nn.Linear(4096, 4100, bias=False))])
-    prepare(module, weight_format, torch.float32)
-    transformer = StreamedModule(module, RandomBlocks(module), "cpu")
+    prepare(module, DIT, weight_format, torch.float32)
+    transformer = Plain(module, RandomBlocks(module, DIT), "cpu")
     transformer.place()
     weight = module.blocks[0][0].weight.float()
     assert torch.isfinite(weight).all()

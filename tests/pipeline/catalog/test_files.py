@@ -11,6 +11,7 @@ import pytest
 from pipeline.catalog.files import Flaw, missing, path_of, weights_of
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.catalog.models import DEMO, MAJICFLUS_V1
+from pipeline.families.flux.architecture import FLUX
 from pipeline.spec import Aspect
 
 REPO = "owner/name"
@@ -25,7 +26,7 @@ def card_of(files: dict[str, ModelFile]) -> ModelCard:
     return ModelCard(
         name="model",
         title="Model",
-        family="flux",
+        architecture=FLUX,
         licence="none",
         licence_url="https://example.org",
         files=files,

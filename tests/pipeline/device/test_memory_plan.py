@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.memory_plan import (
-    BYTES_PER_DECODED_PIXEL,
-    BYTES_PER_TOKEN,
     HEADROOM_BYTES,
     RING_SLOTS,
     TILE_PX,
@@ -21,6 +19,7 @@ from pipeline.device.memory_plan import (
 )
 from pipeline.device.runtime_estimate import CONTEXT_BYTES
 from pipeline.errors import OutOfMemory
+from pipeline.families.flux.architecture import BYTES_PER_DECODED_PIXEL, BYTES_PER_TOKEN, cost
 
 DOUBLE, SINGLE = 227 * 10**6, 114 * 10**6  # of FLUX.1 in 8 bits, modulation apart
 FLUX = [DOUBLE] * 19 + [SINGLE] * 38
@@ -30,7 +29,7 @@ FIXED = 90 * 10**6
 
 def flux_plan(free_mib: int, side: int = 1024):
     return make_plan(
-        FLUX, other_blocks=MODULATION, fixed_bytes=FIXED, free_bytes=free_mib * MIB, width=side, height=side
+        FLUX, other_blocks=MODULATION, fixed_bytes=FIXED, free_bytes=free_mib * MIB, cost=cost(side, side, 20)
     )
 
 
@@ -70,7 +69,7 @@ def test_autoencoder_shares_its_memory_with_the_ring() -> None:
     plan = flux_plan(6000, 512)
     assert plan.peak_bytes - plan.resident_bytes == HEADROOM_BYTES + FIXED + drawing + RING_SLOTS * slot
     assert drawing < tile < drawing + RING_SLOTS * slot
-    small = make_plan([10**6] * 3, other_blocks=[], fixed_bytes=0, free_bytes=10**9, width=512, height=512)
+    small = make_plan([10**6] * 3, other_blocks=[], fixed_bytes=0, free_bytes=10**9, cost=cost(512, 512, 20))
     assert small.peak_bytes == HEADROOM_BYTES + 3 * 10**6 + tile
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from pipeline.runtime.vae import in_tiles, starts
+from pipeline.runtime.vae import in_float32_on_the_cpu, in_tiles, starts
 
 
 def enlarge(x: Tensor) -> Tensor:
@@ -69,3 +69,19 @@ def test_tiles_are_no_larger_than_asked_for() -> None:
     seen.clear()
     in_tiles(note, torch.zeros(1, 16, 40, 112), tile=64)
     assert set(seen) == {(40, 64)}
+
+
+def test_buffers_go_to_the_cpu_in_float32_with_the_weights_and_indices_stay_whole() -> None:
+    module = torch.nn.BatchNorm2d(2).to("meta", torch.bfloat16)
+    module.to_empty(device="cpu")
+    running, mean = module.running_mean, torch.tensor([1.0, 2.0], dtype=torch.bfloat16)
+    assert running is not None
+    running.copy_(mean)
+    with in_float32_on_the_cpu(module):
+        dtypes = {name: tensor.dtype for name, tensor in module.state_dict().items()}
+        assert dtypes.pop("num_batches_tracked") is torch.int64
+        assert set(dtypes.values()) == {torch.float32}
+        module.eval()(torch.zeros(1, 2, 4, 4))
+    assert module.running_mean is running
+    assert running.dtype is torch.bfloat16
+    assert torch.equal(running, mean)

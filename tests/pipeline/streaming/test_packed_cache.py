@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pipeline.errors import GenerationFailed
 from pipeline.streaming import packed_cache
-from pipeline.streaming.block_packing import ALIGN, Block, _Files
+from pipeline.streaming.block_packing import ALIGN, Block, CheckpointFiles
 from pipeline.streaming.packed_cache import PackedFile, fingerprint, open_packed, read_packed
 
 BLOCKS = {name: Block(name=name, entries=(), size=size) for name, size in (("", 256), ("blocks.0", 2**21), ("t", 512))}
@@ -27,7 +27,7 @@ CONTENTS = {
     name: torch.frombuffer(bytearray(random.Random(name).randbytes(block.size)), dtype=torch.uint8)
     for name, block in BLOCKS.items()
 }
-HEAD = len(packed_cache._head(BLOCKS, "source", "0" * 24))
+HEAD = len(packed_cache.head_of(BLOCKS, "source", "0" * 24))
 TOTAL = HEAD + sum(block.size for block in BLOCKS.values())
 
 
@@ -311,4 +311,4 @@ def test_damaged_checkpoint_is_said_and_takes_no_memory(tmp_path: Path, start: b
     with pytest.raises(GenerationFailed, match=r"model\.safetensors"):
         fingerprint([path], "int8")
     with pytest.raises(GenerationFailed, match=r"model\.safetensors"):
-        _Files([path])
+        CheckpointFiles([path])

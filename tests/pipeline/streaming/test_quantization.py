@@ -17,8 +17,8 @@ def filled(weight: Tensor, bias: Tensor | None, weight_format: Format) -> Quanti
         weight.shape[1], weight.shape[0], weight_format, has_bias=bias is not None, dtype=torch.float32
     )
     for name, value in quantize(weight, weight_format).items():
-        module._buffers[name] = value
-    module._buffers["bias"] = bias
+        setattr(module, name, value)
+    module.bias = bias
     return module
 
 

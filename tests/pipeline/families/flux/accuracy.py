@@ -16,6 +16,7 @@ import torch
 from diffsynth.diffusion import FlowMatchScheduler
 from torch import Tensor
 
+from pipeline.families.flux.architecture import DIT
 from pipeline.families.flux.transformer import Transformer, random_inputs
 from pipeline.streaming.block_packing import layout, prepare
 from pipeline.streaming.quantization import FLOAT8, Format, QuantizedLinear, quantize
@@ -30,7 +31,7 @@ class SeededBlocks(Mapping[str, Tensor]):
     """The blocks of a prepared module, made when they are asked for. `alter` is done to every tensor first."""
 
     def __init__(self, module: torch.nn.Module, device: str, alter: Callable[[Tensor], Tensor]) -> None:
-        self._blocks, self._device, self._alter = layout(module), device, alter
+        self._blocks, self._device, self._alter = layout(module, DIT), device, alter
         self._linears = {name: each for name, each in module.named_modules() if isinstance(each, QuantizedLinear)}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -87,7 +88,7 @@ def seeded(
     """A transformer whose weights all lie on the device."""
     with torch.device("meta"):
         module = make()
-    prepare(module, weight_format, dtype)
+    prepare(module, DIT, weight_format, dtype)
     transformer = Transformer(module, SeededBlocks(module, device, alter), device)
     transformer.place()
     return transformer

@@ -28,8 +28,8 @@ from torch import nn
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import FLUX1_DEV
-from pipeline.families.flux.checkpoint import register_layouts
 from pipeline.spec import Aspect
+from pipeline.streaming.streamed_module import register_layouts
 
 Shapes = dict[str, tuple[int, ...]]
 _CONVERTERS = "diffsynth.utils.state_dict_converters"
@@ -423,6 +423,13 @@ def _middle(width: int) -> Iterator[nn.Module]:
     yield ResnetBlock(width, width, eps=1e-6)
 
 
-def miniature_card(*, is_offloaded: bool = False) -> ModelCard:
-    """The `flux1-dev` card with a small picture and few steps."""
-    return dataclasses.replace(FLUX1_DEV, sizes={Aspect.SQUARE: (64, 64)}, default_steps=3, is_offloaded=is_offloaded)
+def miniature_card(*, is_large: bool = False) -> ModelCard:
+    """The `flux1-dev` card with a small picture and few steps; `is_large` as if its weights were many."""
+    return dataclasses.replace(
+        FLUX1_DEV,
+        sizes={Aspect.SQUARE: (64, 64)},
+        default_steps=3,
+        is_streamed=is_large,
+        needs_gpu=is_large,
+        packed_gb=FLUX1_DEV.packed_gb * is_large,
+    )

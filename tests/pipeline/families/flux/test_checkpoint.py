@@ -13,16 +13,19 @@ from diffsynth.core.loader.file import convert_keys_dict_to_single_str, hash_mod
 
 from pipeline.catalog import files
 from pipeline.catalog.models import DEMO
+from pipeline.config import PipelineConfig
 from pipeline.demo.layouts import LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
-from pipeline.families.flux import checkpoint
-from pipeline.families.flux.checkpoint import choose_arithmetic, load_pipeline, register_layouts
+from pipeline.families.flux.checkpoint import load_pipeline
+from pipeline.streaming import arithmetic
+from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.quantization import Format
+from pipeline.streaming.streamed_module import register_layouts
 from tests.pipeline.families.flux import random_flux
 from tests.pipeline.families.flux.random_flux import FULL, Shapes, miniature_card
 from tests.pipeline.measured import measured_card
 
-CPU = choose_arithmetic(is_offloaded=False, device="cpu", precision="auto", packed_dir=Path())
+CPU = choose_arithmetic(is_streamed=False, device="cpu", precision="auto", packed_dir=Path())
 
 
 def names_that_diffsynth_finds(shapes: Shapes) -> set[str]:
@@ -57,7 +60,7 @@ def test_layouts_are_registered_once() -> None:
 
 def test_missing_file_is_named_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ModelFilesMissing) as raised:
-        load_pipeline(miniature_card(), tmp_path, CPU)
+        load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
     assert tmp_path / "black-forest-labs/FLUX.1-dev/ae.safetensors" in raised.value.paths
 
 
@@ -67,7 +70,7 @@ def test_checkpoint_of_unknown_layout_is_named(miniature_dir: Path, tmp_path: Pa
     shapes: Shapes = {"a.weight": (2, 2)}
     random_flux.write_safetensors(dit, shapes, dtype=torch.float32, generator=torch.Generator().manual_seed(1))
     with pytest.raises(GenerationFailed, match=r"flux1-dev\.safetensors"):
-        load_pipeline(miniature_card(), tmp_path, CPU)
+        load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
 
 
 def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path) -> None:
@@ -75,11 +78,11 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
     folder = tmp_path / "black-forest-labs/FLUX.1-dev"
     shutil.copy(folder / "ae.safetensors", folder / "flux1-dev.safetensors")
     with pytest.raises(GenerationFailed, match="no flux_dit"):
-        load_pipeline(miniature_card(), tmp_path, CPU)
+        load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
 
 
 @pytest.mark.parametrize(
-    ("is_offloaded", "device", "precision", "weight_format", "uses_8bit_matmul", "dtype"),
+    ("is_large", "device", "precision", "weight_format", "uses_8bit_matmul", "dtype"),
     [
         (False, "cpu", "auto", "float32", False, torch.float32),
         (False, "cuda", "auto", "float32", False, torch.float32),
@@ -94,7 +97,7 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
     ],
 )
 def test_arithmetic_follows_from_model_device_and_setting(
-    is_offloaded: bool,
+    is_large: bool,
     device: str,
     precision: str,
     weight_format: str,
@@ -103,13 +106,14 @@ def test_arithmetic_follows_from_model_device_and_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     speed = measured_card()
-    monkeypatch.setattr(checkpoint, "measure_gpu", lambda _models_dir: speed)
-    monkeypatch.setattr(checkpoint, "is_supported", lambda weight_format: weight_format is Format.INT8)
-    found = choose_arithmetic(is_offloaded=is_offloaded, device=device, precision=precision, packed_dir=Path())
+    monkeypatch.setattr(arithmetic, "measure_gpu", lambda _models_dir: speed)
+    monkeypatch.setattr(arithmetic, "is_supported", lambda weight_format: weight_format is Format.INT8)
+    is_streamed = is_large and device == "cuda"
+    found = choose_arithmetic(is_streamed=is_streamed, device=device, precision=precision, packed_dir=Path())
     assert (found.weight_format, found.uses_8bit_matmul, found.dtype) == (
         Format(weight_format),
         uses_8bit_matmul,
         dtype,
     )
-    assert found.is_streamed is (is_offloaded and device == "cuda")
+    assert found.is_streamed is is_streamed
     assert (found.speed is not None) is found.is_streamed

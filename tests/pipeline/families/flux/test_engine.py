@@ -12,37 +12,35 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffsynth.diffusion import FlowMatchScheduler
 from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 
 from pipeline.catalog import files
+from pipeline.catalog.architecture import MODULATION
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB, Gpu
-from pipeline.device.memory_plan import (
-    BYTES_PER_DECODED_PIXEL,
-    BYTES_PER_TOKEN,
-    EFFICIENCY,
-    HEADROOM_BYTES,
-    MODULATION,
-    REST,
-    RING_SLOTS,
-)
+from pipeline.device.memory_plan import HEADROOM_BYTES, RING_SLOTS
 from pipeline.engine import Progress, Stage
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, GpuUnusable, OutOfMemory, PipelineError
-from pipeline.families.flux import engine as engine_module
-from pipeline.families.flux.checkpoint import Arithmetic
-from pipeline.families.flux.engine import FluxEngine, choose_device
-from pipeline.families.flux.transformer import RETRIES, SHRINK_BYTES, Residency
-from pipeline.runtime import prompt_cache
+from pipeline.families import torch_engine
+from pipeline.families.flux.architecture import BYTES_PER_DECODED_PIXEL, FLUX
+from pipeline.families.flux.engine import FluxEngine
+from pipeline.families.flux.model import FluxModel
+from pipeline.runtime import prompt_cache, torch_setup
+from pipeline.runtime.out_of_memory import RETRIES
+from pipeline.runtime.torch_setup import choose_device
+from pipeline.runtime.vae import VaeHalf, decode_with_fallback, guard
+from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import ImageOptions, ImageSpec
 from pipeline.streaming import quantization
 from pipeline.streaming.block_ring import BlockRing
+from pipeline.streaming.compilation import compile_or_start_over
 from pipeline.streaming.packed_cache import PackedFile
-from pipeline.streaming.quantization import Format
+from pipeline.streaming.residency import Residency, State
 from tests.pipeline.families.flux.random_flux import miniature_card
 from tests.pipeline.measured import measured_card
 
@@ -67,41 +65,52 @@ def engine(cpu_config: PipelineConfig) -> FluxEngine:
     return engine
 
 
-SPEED = measured_card()
+GRAIN = 2**14
+Restart = Callable[[Path], tuple[FluxEngine, list[int]]]
+
+
+def model_of(engine: FluxEngine) -> FluxModel:
+    assert engine.loaded is not None and isinstance(engine.loaded.model, FluxModel)
+    return engine.loaded.model
 
 
 @pytest.fixture
-def streaming_engine(miniature_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FluxEngine:
-    """An engine as on a card that is too small for the model, with the CPU in the GPU's place."""
+def budget() -> FakeBudget:
+    """A GPU that is too small for the model, with the CPU in its place; see `streaming_engine`."""
+    return FakeBudget(2**40, grain=GRAIN)
+
+
+@pytest.fixture
+def streaming_config(miniature_dir: Path, tmp_path: Path) -> PipelineConfig:
     shutil.copytree(miniature_dir, tmp_path, dirs_exist_ok=True)
-    card = miniature_card(is_offloaded=True)
-    arithmetic = Arithmetic(
-        weight_format=Format.INT8,
-        uses_8bit_matmul=True,
-        dtype=torch.float32,
-        device="cpu",
-        is_streamed=True,
-        speed=SPEED,
-    )
-    monkeypatch.setattr(engine_module, "choose_arithmetic", lambda **_options: arithmetic)
-    monkeypatch.setattr(engine_module, "room_bytes", lambda: 2**40)
+    return PipelineConfig(device="cpu", precision="int8", models_dir=tmp_path, compile=False)
 
-    monkeypatch.setattr("pipeline.device.memory_plan.HEADROOM_BYTES", 0)
-    fit = Residency.fit
 
-    def fit_tightly(residency: Residency, _limit_bytes: int, **options: bool) -> None:
-        """Leave room for activations, the ring and half of the transformer."""
-        largest = max(block.size for part in residency.parts for name, block in part.blocks.items() if name != REST)
-        half = sum(residency._transformer.blocks[name].size for name in residency._transformer.running) // 2
-        pixels = residency._size[0] * residency._size[1]
-        activations = max((pixels // 256 + 512) * BYTES_PER_TOKEN, pixels * BYTES_PER_DECODED_PIXEL)
-        fixed = residency._fixed_bytes + sum(part.blocks[REST].size for part in residency.parts)
-        fit(residency, fixed + activations + RING_SLOTS * largest + half, **options)
-
-    monkeypatch.setattr(Residency, "fit", fit_tightly)
-    engine = FluxEngine(card, PipelineConfig(device="cpu", models_dir=tmp_path, compile=False))
+@pytest.fixture
+def streaming_engine(streaming_config: PipelineConfig, budget: FakeBudget) -> FluxEngine:
+    """An engine whose GPU has room for half of the transformer."""
+    engine = FluxEngine(miniature_card(is_large=True), streaming_config, budget=budget)
     engine.load()
+    residency = model_of(engine).residency
+    roomy, largest = residency.snapshot(), max(residency.transformer.weights.running.values())
+    slots_bytes = RING_SLOTS * largest - roomy.ring_bytes  # for which it has to grow
+    budget.limit = roomy.expected_peak_bytes + slots_bytes - roomy.resident_bytes // 2
+    residency.fit()
+    assert roomy.streamed_bytes == 0 < residency.snapshot().streamed_bytes < roomy.resident_bytes
     return engine
+
+
+@pytest.fixture
+def restart(streaming_engine: FluxEngine, streaming_config: PipelineConfig, budget: FakeBudget) -> Restart:
+    """Makes another engine of the same files, and a list that grows by how many prompts it reads at a time."""
+
+    def restart(prompts_dir: Path, **changes: object) -> tuple[FluxEngine, list[int]]:
+        config = streaming_config.model_copy(update=changes)
+        again = FluxEngine(miniature_card(is_large=True), config, prompts_dir=prompts_dir, budget=budget)
+        again.load()
+        return again, count_readings(again)
+
+    return restart
 
 
 def draw(engine: FluxEngine, spec: ImageSpec) -> np.ndarray:
@@ -114,8 +123,7 @@ def raise_in_the_transformer(engine: FluxEngine, error: Exception, monkeypatch: 
     def forward(*_args: object, **_kwargs: object) -> torch.Tensor:
         raise error
 
-    assert engine._pipe is not None
-    monkeypatch.setattr(engine._pipe.dit.x_embedder, "forward", forward)
+    monkeypatch.setattr(model_of(engine).pipe.dit.x_embedder, "forward", forward)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +171,7 @@ def test_failed_run_frees_its_tensors_while_its_error_is_kept(
         held.append(weakref.ref(activation))
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    assert engine._pipe is not None
-    monkeypatch.setattr(engine._pipe.dit.x_embedder, "forward", forward)
+    monkeypatch.setattr(model_of(engine).pipe.dit.x_embedder, "forward", forward)
     with pytest.raises(OutOfMemory) as raised:
         engine.generate(a_spec(), on_progress=ignore, should_stop=never)
     gc.collect()
@@ -174,15 +181,21 @@ def test_failed_run_frees_its_tensors_while_its_error_is_kept(
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_picture_that_is_not_finite_fails(engine: FluxEngine, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine._pipe is not None
-    monkeypatch.setattr(engine._pipe.vae_decoder.conv_out, "forward", lambda x: torch.full((1, 3, 64, 64), value))
+    monkeypatch.setattr(model_of(engine).decoder.conv_out, "forward", lambda x: torch.full((1, 3, 64, 64), value))
     with pytest.raises(GenerationFailed, match="not finite"):
         engine.generate(a_spec(), on_progress=ignore, should_stop=never)
 
 
+def test_schedule_is_the_one_that_the_family_declares(engine: FluxEngine) -> None:
+    declared, used = FlowMatchScheduler(FLUX.schedule), model_of(engine).pipe.scheduler
+    for steps, strength in ((4, 1.0), (7, 0.5)):
+        declared.set_timesteps(steps, denoising_strength=strength)
+        used.set_timesteps(steps, denoising_strength=strength)
+        assert torch.equal(declared.timesteps, used.timesteps)
+
+
 def test_black_picture_fails(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine._pipe is not None
-    monkeypatch.setattr(engine._pipe.vae_decoder.conv_out, "forward", lambda x: torch.full((1, 3, 64, 64), -2.0))
+    monkeypatch.setattr(model_of(engine).decoder.conv_out, "forward", lambda x: torch.full((1, 3, 64, 64), -2.0))
     with pytest.raises(GenerationFailed, match="black"):
         engine.generate(a_spec(), on_progress=ignore, should_stop=never)
 
@@ -200,7 +213,6 @@ def test_prompt_guidance_and_scale_change_the_picture(engine: FluxEngine) -> Non
 
 def test_streamed_model_draws_nearly_the_same_picture(engine: FluxEngine, streaming_engine: FluxEngine) -> None:
     """Another seed is 56 of 255 levels apart."""
-    assert streaming_engine._transformer is not None and streaming_engine._transformer.streamed_bytes > 0
     streamed = draw(streaming_engine, a_spec())
     assert 0 < np.abs(streamed - draw(engine, a_spec())).mean() < 5
     assert np.array_equal(draw(streaming_engine, a_spec()), streamed)
@@ -212,8 +224,7 @@ def test_streamed_model_stops_before_any_block(streaming_engine: FluxEngine) -> 
     """Of the text encoders and of what is used once per prompt as well: from a slow disk those take seconds."""
     before, asked, spec = draw(streaming_engine, a_spec()), list[None](), a_spec("counted")
     streaming_engine.generate(spec, on_progress=ignore, should_stop=lambda: bool(asked.append(None)))
-    transformer, residency = streaming_engine._transformer, streaming_engine._residency
-    assert transformer is not None and residency is not None
+    transformer, residency = model_of(streaming_engine).transformer, model_of(streaming_engine).residency
     once = [name for name in transformer.blocks if name.endswith(MODULATION)]
     read = [name for part in residency.parts[1:] for name in part.running]
     assert len(asked) == 1 + len(read) + len(once) + spec.steps * (1 + len(transformer.running))
@@ -235,24 +246,23 @@ def test_streamed_model_bears_failures(streaming_engine: FluxEngine, monkeypatch
 
 
 def test_packed_weights_lie_where_the_setting_says(
-    miniature_dir: Path, streaming_engine: FluxEngine, tmp_path: Path
+    miniature_dir: Path, streaming_config: PipelineConfig, budget: FakeBudget, tmp_path: Path
 ) -> None:
-    config = PipelineConfig(device="cpu", models_dir=miniature_dir, packed_dir=tmp_path / "elsewhere", compile=False)
-    engine = FluxEngine(miniature_card(is_offloaded=True), config)
+    config = streaming_config.model_copy(update={"models_dir": miniature_dir, "packed_dir": tmp_path / "elsewhere"})
+    engine = FluxEngine(miniature_card(is_large=True), config, budget=budget)
     engine.load()
     engine.close()
     assert len(list((tmp_path / "elsewhere").glob("*.safetensors"))) == 3
     assert not (miniature_dir / "packed").exists()
 
 
-def test_packed_weights_are_written_once(streaming_engine: FluxEngine) -> None:
-    folder = streaming_engine._config.models_dir / "packed"
+def test_packed_weights_are_written_once(restart: Restart, tmp_path: Path) -> None:
+    folder = tmp_path / "packed"
     written = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
     assert set(written) == {
         f"{miniature_card().name}.{kind}.safetensors" for kind in ("dit.int8", "t5.int8", "clip.bfloat16")
     }
-    again = FluxEngine(miniature_card(is_offloaded=True), streaming_engine._config)
-    again.load()
+    restart(tmp_path / "prompts")
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")} == written
 
 
@@ -273,8 +283,11 @@ def late_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights are checked when a picture is there, as gigabytes of them are."""
     check, wait = PackedFile.check, PackedFile.wait
 
+    started: list[PackedFile] = []
+
     def check_now(file: PackedFile, timeout_s: float | None) -> bool:
-        if file._checking is None:
+        if not any(each is file for each in started):
+            started.append(file)
             check(file)
         return wait(file, timeout_s)
 
@@ -285,18 +298,18 @@ def late_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("late_checks")
 @pytest.mark.parametrize("part", ["dit.int8", "t5.int8", "clip.bfloat16"])
 def test_damaged_weights_are_packed_again_and_draw_the_picture_that_whole_ones_draw(
-    streaming_engine: FluxEngine, tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
+    streaming_engine: FluxEngine, restart: Restart, tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What was read of the prompt with them is forgotten, on the disk as well."""
     path = tmp_path / "packed" / f"{miniature_card().name}.{part}.safetensors"
     before, written = draw(streaming_engine, a_spec()), path.read_bytes()
     flip(path)
     assert path.read_bytes() != written
-    again, read = restarted(streaming_engine, tmp_path / "prompts")
+    again, read = restart(tmp_path / "prompts")
     assert np.array_equal(draw(again, a_spec()), before)
     assert path.read_bytes() == written
     assert f"{path} is of no use" in caplog.text
-    last, read = restarted(streaming_engine, tmp_path / "prompts")
+    last, read = restart(tmp_path / "prompts")
     assert np.array_equal(draw(last, a_spec()), before)
     assert read == []
 
@@ -311,11 +324,11 @@ def test_weights_that_are_damaged_in_use_are_packed_again(streaming_engine: Flux
 
 
 def test_readings_of_unchecked_weights_are_not_kept(
-    streaming_engine: FluxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    restart: Restart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who stops before the weights were checked has no picture, and no reading of the prompt stays behind."""
     flip(tmp_path / "packed" / f"{miniature_card().name}.t5.int8.safetensors")
-    again, _ = restarted(streaming_engine, tmp_path / "prompts")
+    again, _ = restart(tmp_path / "prompts")
     monkeypatch.setattr(PackedFile, "wait", lambda _file, _timeout_s: False)
     steps: list[int] = []
     with pytest.raises(GenerationStopped):
@@ -327,11 +340,11 @@ def test_readings_of_unchecked_weights_are_not_kept(
 
 @pytest.mark.usefixtures("late_checks")
 def test_failure_that_damaged_weights_explain_is_made_good(
-    streaming_engine: FluxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    streaming_engine: FluxEngine, restart: Restart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = draw(streaming_engine, a_spec())
     flip(tmp_path / "packed" / f"{miniature_card().name}.dit.int8.safetensors")
-    again, _ = restarted(streaming_engine, tmp_path / "prompts")
+    again, _ = restart(tmp_path / "prompts")
     raise_in_the_transformer(again, RuntimeError("not what weights should be"), monkeypatch)
     assert np.array_equal(draw(again, a_spec()), before)
 
@@ -356,7 +369,7 @@ def test_weights_that_are_damaged_each_time_fail_the_picture(
 def test_decoding_without_memory_is_repeated_in_tiles_and_then_on_the_cpu_and_no_step_is(
     streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, failures: int, calls: list[tuple[int, int]]
 ) -> None:
-    assert streaming_engine._pipe is not None and streaming_engine._residency is not None
+    model = model_of(streaming_engine)
     steps: list[int] = []
     seen: list[tuple[int, ...]] = []
 
@@ -366,10 +379,10 @@ def test_decoding_without_memory_is_repeated_in_tiles_and_then_on_the_cpu_and_no
             raise torch.OutOfMemoryError("CUDA out of memory")
         return torch.zeros(1, 3, latents.shape[2] * 8, latents.shape[3] * 8)
 
-    decoder = streaming_engine._pipe.vae_decoder
-    monkeypatch.setattr(decoder, "forward", partial(streaming_engine._without_loss, decoder, decode, 8))
-    monkeypatch.setattr(streaming_engine._residency, "shrink", lambda: steps.append(-1))
-    monkeypatch.setattr(engine_module, "TILE_PX", 32)
+    monkeypatch.setattr(model.decoder, "forward", decode)
+    guard(model.decoder, px=8, cost=FLUX.cost, memory=model.residency)
+    monkeypatch.setattr(model.residency, "shrink", lambda: steps.append(-1))
+    monkeypatch.setattr("pipeline.runtime.vae.TILE_PX", 32)
 
     def watch(progress: Progress) -> None:
         if progress.stage is Stage.DENOISING:
@@ -385,8 +398,7 @@ def test_picture_that_overflows_in_16_bits_is_decoded_in_float32_and_no_step_is_
     engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The autoencoder's weights are where and what they were afterwards."""
-    assert engine._pipe is not None
-    decoder = engine._pipe.vae_decoder.to(torch.bfloat16)
+    decoder = model_of(engine).decoder.to(torch.bfloat16)
     before = {name: weight.clone() for name, weight in decoder.state_dict().items()}
     last, seen, steps = decoder.conv_out.forward, list[torch.dtype](), list[int]()
 
@@ -412,32 +424,16 @@ def test_picture_that_overflows_in_16_bits_is_decoded_in_float32_and_no_step_is_
     assert all(torch.equal(weight, before[name]) for name, weight in decoder.state_dict().items())
 
 
-def test_buffers_go_to_the_cpu_in_float32_with_the_weights_and_indices_stay_whole() -> None:
-    module = torch.nn.BatchNorm2d(2).to("meta", torch.bfloat16)
-    module.to_empty(device="cpu")
-    running, mean = module.running_mean, torch.tensor([1.0, 2.0], dtype=torch.bfloat16)
-    assert running is not None
-    running.copy_(mean)
-    with engine_module.in_float32_on_the_cpu(module):
-        dtypes = {name: tensor.dtype for name, tensor in module.state_dict().items()}
-        assert dtypes.pop("num_batches_tracked") is torch.int64
-        assert set(dtypes.values()) == {torch.float32}
-        module.eval()(torch.zeros(1, 2, 4, 4))
-    assert module.running_mean is running
-    assert running.dtype is torch.bfloat16
-    assert torch.equal(running, mean)
-
-
 def test_autoencoder_has_the_memory_of_the_ring_to_itself(
     streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not one block may still hold a slot then, or its memory would not be free. The steps go on as if nothing was."""
-    residency = streaming_engine._residency
-    assert residency is not None and residency._ring is not None and residency._transformer.streamed_bytes > 0
+    residency = model_of(streaming_engine).residency
+    assert residency.ring is not None and residency.transformer.streamed_bytes > 0
     source = bytes(range(256)) * (64 * 64 * 3 // 256)
     spec = a_spec(steps=2, strength=0.9, source=hashlib.sha256(source).hexdigest())
     modules = [part.module for part in residency.parts]
-    in_pieces, seen, slots = streaming_engine._in_pieces, list[int](), set[int]()
+    seen, slots = list[int](), set[int]()
 
     def redraw() -> bytes:
         return streaming_engine.generate(spec, on_progress=ignore, should_stop=never, source=source).pixels
@@ -446,18 +442,19 @@ def test_autoencoder_has_the_memory_of_the_ring_to_itself(
         tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
         return sum(tensor.untyped_storage().data_ptr() in slots for tensor in tensors)
 
-    def must_tile(_pixels: int) -> bool:
-        slots.update(slot.untyped_storage().data_ptr() for slot in residency._ring.slots)
+    def must_tile(_needed_bytes: int) -> bool:
+        assert residency.state is State.PLACED
+        slots.update(slot.untyped_storage().data_ptr() for slot in residency.ring.slots)
         seen.append(holders())
         return False
 
-    def watched(of: Callable[[torch.Tensor], torch.Tensor], *args: Any, **options: Any) -> torch.Tensor:
-        seen.extend([holders(), len(residency._ring.slots)])
-        return in_pieces(of, *args, **options)
+    def watched(_needed_bytes: int) -> None:
+        assert residency.state is State.LENT
+        seen.extend([holders(), len(residency.ring.slots)])
 
     before = redraw()
-    monkeypatch.setattr(streaming_engine, "_must_tile", must_tile)
-    monkeypatch.setattr(streaming_engine, "_in_pieces", watched)
+    monkeypatch.setattr(residency, "must_tile", must_tile)
+    monkeypatch.setattr(residency, "make_room", watched)
     with pytest.raises(GenerationStopped):
         streaming_engine.generate(
             spec, on_progress=ignore, should_stop=iter([False] * 9 + [True]).__next__, source=source
@@ -467,7 +464,7 @@ def test_autoencoder_has_the_memory_of_the_ring_to_itself(
     _before_encoding, *encoding, before_decoding, held, left = seen
     assert encoding == [held, left] == [0, 0]
     assert before_decoding > 0
-    assert len(residency._ring.slots) == RING_SLOTS
+    assert len(residency.ring.slots) == RING_SLOTS
 
 
 @pytest.mark.parametrize("failing", [1, 2], ids=["after encoding", "after decoding"])
@@ -498,11 +495,11 @@ def test_ring_that_finds_its_memory_taken_costs_nothing(
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
 def test_blocks_that_find_no_room_leave_some_behind_or_fail_one_picture(
-    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, failures: int
+    streaming_engine: FluxEngine, budget: FakeBudget, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
     """Less may be left on the card than the driver says."""
-    before, fit, tried = draw(streaming_engine, a_spec()), Residency.fit, list[tuple[int, bool]]()
-    limit = streaming_engine._limit_bytes
+    before, fit, tried = draw(streaming_engine, a_spec()), Residency.fit_to, list[tuple[int, bool]]()
+    limit = budget.limit
 
     def fail(residency: Residency, limit_bytes: int, *, is_short: bool = False) -> None:
         tried.append((limit_bytes, is_short))
@@ -510,13 +507,13 @@ def test_blocks_that_find_no_room_leave_some_behind_or_fail_one_picture(
             raise torch.OutOfMemoryError("CUDA out of memory")
         fit(residency, limit_bytes, is_short=is_short)
 
-    monkeypatch.setattr(Residency, "fit", fail)
+    monkeypatch.setattr(Residency, "fit_to", fail)
     if failures > RETRIES:
         with pytest.raises(OutOfMemory):
             draw(streaming_engine, a_spec())
         assert len(tried) == failures
     assert np.array_equal(draw(streaming_engine, a_spec()), before)
-    assert tried[:3] == [(limit - less * SHRINK_BYTES, less > 0) for less in range(3)][: len(tried)]
+    assert tried[:3] == [(limit - less * GRAIN, less > 0) for less in range(3)][: len(tried)]
 
 
 LESS = "less on the card"
@@ -535,13 +532,14 @@ NEEDED = 32 * 32 * BYTES_PER_DECODED_PIXEL
 )
 def test_room_for_decoding_is_made_after_steps_that_found_too_little(
     streaming_engine: FluxEngine,
+    budget: FakeBudget,
     monkeypatch: pytest.MonkeyPatch,
     is_short: bool,
     rooms: list[int],
     expected: list[str | tuple[int, int]],
 ) -> None:
     """A convolution that finds too little memory would draw other bytes, and go on to do so."""
-    assert streaming_engine._residency is not None
+    residency = model_of(streaming_engine).residency
     done: list[str | tuple[int, int]] = []
 
     def decode(latents: torch.Tensor) -> torch.Tensor:
@@ -553,10 +551,12 @@ def test_room_for_decoding_is_made_after_steps_that_found_too_little(
             raise OutOfMemory(free_mib=0)
         done.append(LESS)
 
-    monkeypatch.setattr(engine_module, "room_bytes", lambda: rooms.pop(0))
-    monkeypatch.setattr(streaming_engine._residency, "is_short", is_short)
-    monkeypatch.setattr(streaming_engine._residency, "shrink", shrink)
-    streaming_engine._in_pieces(decode, torch.zeros(1, 16, 4, 4), 32 * 32, 64, must_tile=False)
+    monkeypatch.setattr(budget, "largest_free", lambda: rooms.pop(0))
+    monkeypatch.setattr(residency, "is_short", is_short)
+    monkeypatch.setattr(residency, "must_tile", lambda _needed_bytes: False)
+    monkeypatch.setattr(residency, "shrink", shrink)
+    half = VaeHalf(module=torch.nn.Identity(), forward=decode, px=8, cost=FLUX.cost, memory=residency)
+    decode_with_fallback(half, torch.zeros(1, 16, 4, 4))
     assert done == expected
     assert rooms == []
 
@@ -566,10 +566,9 @@ def test_blocks_that_find_no_room_stay_away_and_the_picture_is_drawn(
     streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
     """The driver may say that there is more than there is."""
-    residency = streaming_engine._residency
-    assert residency is not None
+    residency = model_of(streaming_engine).residency
     before = draw(streaming_engine, a_spec())
-    fit, asked = residency.fit, list[int]()
+    fit, asked = residency.fit_to, list[int]()
 
     def fit_less(limit_bytes: int, **options: bool) -> None:
         asked.append(limit_bytes)
@@ -577,13 +576,13 @@ def test_blocks_that_find_no_room_stay_away_and_the_picture_is_drawn(
             raise torch.OutOfMemoryError("CUDA out of memory")
         fit(limit_bytes, **options)
 
-    monkeypatch.setattr(residency, "fit", fit_less)
+    monkeypatch.setattr(residency, "fit_to", fit_less)
     if failures > RETRIES:
         with pytest.raises(OutOfMemory):
             draw(streaming_engine, a_spec())
         failures = 0
     assert np.array_equal(draw(streaming_engine, a_spec()), before)
-    assert [asked[0] - each for each in asked[: RETRIES + 1]] == [n * SHRINK_BYTES for n in range(RETRIES + 1)]
+    assert [asked[0] - each for each in asked[: RETRIES + 1]] == [n * GRAIN for n in range(RETRIES + 1)]
     assert residency.is_short == (failures > 0)
 
 
@@ -602,57 +601,55 @@ def test_picture_in_tiles_is_nearly_the_same(
         return np.frombuffer(image.pixels, np.uint8).astype(float)
 
     whole = drawn()
-    monkeypatch.setattr(engine, "_must_tile", lambda _pixels: True)
-    monkeypatch.setattr(engine_module, "TILE_PX", 48)
+    monkeypatch.setattr(model_of(engine).residency, "must_tile", lambda _needed_bytes: True)
+    monkeypatch.setattr("pipeline.runtime.vae.TILE_PX", 48)
     difference = np.abs(drawn() - whole)
     assert 0 < difference.mean() < 20
 
 
-@pytest.mark.parametrize(
-    ("times", "causes", "said"),
-    [
-        (2.9, ["it is too hot"], None),
-        (3.1, ["it is too hot", "its memory is full"], "about 2.00 s: it is too hot; its memory is full"),
-        (3.1, [], "gives no reason"),
-    ],
-)
-def test_steps_that_take_three_times_as_long_as_planned_are_said(
-    streaming_engine: FluxEngine,
+def test_steps_that_take_far_longer_than_this_gpu_was_measured_to_need_are_said(
+    streaming_config: PipelineConfig,
+    budget: FakeBudget,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    times: float,
-    causes: list[str],
-    said: str | None,
 ) -> None:
-    image = streaming_engine.generate(a_spec(), on_progress=ignore, should_stop=never)
-    monkeypatch.setattr(engine_module, "floor_seconds", lambda *_, **__: 2.0 * EFFICIENCY)
-    monkeypatch.setattr(engine_module, "why_slow", lambda: causes)
-    caplog.clear()
-    streaming_engine._check_speed(image, [9.0, 2.0 * times])
-    assert (said or "") in caplog.text
-    assert ("a step took" in caplog.text) is (said is not None)
+    choose = torch_engine.choose_arithmetic
+    speed = measured_card(link_gb_s=1e6, tflops={"int8": 1e6})
+    monkeypatch.setattr(
+        torch_engine, "choose_arithmetic", lambda **options: dataclasses.replace(choose(**options), speed=speed)
+    )
+    engine = FluxEngine(miniature_card(is_large=True), streaming_config, budget=budget)
+    draw(engine, a_spec())
+    assert "a step took" in caplog.text
 
 
 def test_what_other_programs_leave_is_asked_for_before_every_picture(
-    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+    streaming_engine: FluxEngine, budget: FakeBudget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    residency = streaming_engine._residency
-    assert residency is not None
-    asked: list[int] = []
-    monkeypatch.setattr(residency, "fit", lambda limit, **_options: asked.append(limit))
-    monkeypatch.setattr(streaming_engine, "_device", "cuda")
-    streaming_engine._limit_bytes = 7000 * MIB
+    residency, asked = model_of(streaming_engine).residency, list[int]()
+    monkeypatch.setattr(residency, "fit_to", lambda limit, **_options: asked.append(limit))
+    budget.limit, budget.grain = 7000 * MIB, 512 * MIB
     for left_mib in (9000, 5000, 7100):
-        monkeypatch.setattr(engine_module, "available_bytes", lambda left_mib=left_mib: left_mib * MIB)
-        streaming_engine._place()
+        budget.others = budget.limit - left_mib * MIB
+        draw(streaming_engine, a_spec())
     assert [each // MIB for each in asked] == [7000, 5000 // 512 * 512, 7000]
+
+
+def test_report_of_memory_comes_with_the_picture(streaming_engine: FluxEngine, budget: FakeBudget) -> None:
+    image = streaming_engine.generate(a_spec(), on_progress=ignore, should_stop=never)
+    transformer = model_of(streaming_engine).transformer
+    assert image.memory is not None
+    assert (image.memory.state, image.memory.limit_bytes) == (State.PLACED, budget.limit)
+    assert image.memory.streamed_bytes == transformer.streamed_bytes > 0
+    assert 0 < image.memory.expected_peak_bytes <= budget.limit
+    assert "placed, limit " in image.memory.summary()
 
 
 def test_compiled_code_is_kept_beside_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for compiler in ("TORCHINDUCTOR", "TRITON"):
         monkeypatch.setenv(f"{compiler}_CACHE_DIR", "x")
         monkeypatch.delenv(f"{compiler}_CACHE_DIR")
-    engine_module.keep_compiled_in(tmp_path / "packed")
+    torch_setup.keep_compiled_in(tmp_path / "packed")
     assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path / "packed"
     assert Path(os.environ["TRITON_CACHE_DIR"]).parent == tmp_path / "packed"
 
@@ -668,23 +665,21 @@ def test_compiled_code_is_kept_beside_the_weights(tmp_path: Path, monkeypatch: p
     ids=["kept code works", "kept code is damaged", "nothing can be compiled", "no code was kept"],
 )
 def test_compiled_code_that_cannot_be_used_is_made_again(
-    streaming_engine: FluxEngine, tmp_path: Path, results: list[bool], is_kept: bool, calls: int, is_left: bool
+    tmp_path: Path, results: list[bool], is_kept: bool, calls: int, is_left: bool
 ) -> None:
     """Once: where nothing can be compiled at all, the next start tries once as well."""
-    assert streaming_engine._transformer is not None and streaming_engine._residency is not None
     folder, seen = tmp_path / "packed" / "torchinductor", list[list[str]]()
     if is_kept:
         (folder / "ab").mkdir(parents=True)
         (folder / "ab" / "old.so").touch()
 
-    def compile_blocks(_predict: object) -> bool:
+    def compile_blocks() -> bool:
         seen.append([path.name for path in folder.rglob("*.so")])
         if result := results[len(seen) - 1]:
             folder.mkdir(exist_ok=True)
         return result
 
-    streaming_engine._transformer.compile_blocks = compile_blocks  # type: ignore[method-assign,assignment]
-    engine_module.compile_blocks(streaming_engine._transformer, streaming_engine._residency, tmp_path / "packed")
+    compile_or_start_over(compile_blocks, tmp_path / "packed")
     assert seen == [["old.so"] if is_kept else [], []][:calls]
     assert folder.exists() == is_left
 
@@ -717,7 +712,7 @@ def test_picture_is_the_one_that_diffsynth_alone_draws(engine: FluxEngine, minia
 
 
 def test_pictures_of_all_kinds_in_a_row_are_as_if_each_were_the_first(
-    streaming_engine: FluxEngine, monkeypatch: pytest.MonkeyPatch
+    streaming_engine: FluxEngine, streaming_config: PipelineConfig, budget: FakeBudget
 ) -> None:
     specs = [
         a_spec("a cat", steps=2),
@@ -727,19 +722,20 @@ def test_pictures_of_all_kinds_in_a_row_are_as_if_each_were_the_first(
     ]
     in_a_row = [draw(streaming_engine, spec) for spec in (*specs, *specs)]
     for spec, *drawn in zip(specs, in_a_row[:4], in_a_row[4:], strict=True):
-        fresh = FluxEngine(miniature_card(is_offloaded=True), streaming_engine._config)
+        fresh = FluxEngine(miniature_card(is_large=True), streaming_config, budget=budget)
         fresh.load()
         assert all(np.array_equal(each, draw(fresh, spec)) for each in drawn)
 
 
-def test_engine_is_dead_when_the_card_does_not_answer(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_is_dead_when_the_card_does_not_answer(
+    streaming_engine: FluxEngine, budget: FakeBudget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
         raise RuntimeError("CUDA error: unknown error")
 
-    monkeypatch.setattr(engine, "_device", "cuda")
-    monkeypatch.setattr(torch.cuda, "empty_cache", fail)
+    monkeypatch.setattr(budget, "trim", fail)
     with pytest.raises(EngineDead):
-        engine._rest()
+        draw(streaming_engine, a_spec())
 
 
 def test_card_that_has_to_be_there_and_is_not_is_said(
@@ -775,12 +771,12 @@ def test_device_is_one_that_torch_has_code_for_and_large_models_are_not_left_to_
     small: str | type[Exception],
     large: str | type[Exception],
 ) -> None:
-    monkeypatch.setattr(engine_module, "find_gpu", lambda: gpu)
+    monkeypatch.setattr(torch_setup, "find_gpu", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: finds_torch_a_card)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_86"])
     monkeypatch.setattr(torch.version, "cuda", "13.2")
-    for expected, is_offloaded in ((small, False), (large, True)):
-        card = miniature_card(is_offloaded=is_offloaded)
+    for expected, is_large in ((small, False), (large, True)):
+        card = miniature_card(is_large=is_large)
         if isinstance(expected, str):
             assert choose_device(setting, card) == expected
         else:
@@ -804,14 +800,14 @@ def test_nothing_is_printed(cpu_config: PipelineConfig, capfd: pytest.CaptureFix
 
 def test_stop_takes_effect_between_two_blocks(engine: FluxEngine) -> None:
     """Within a step: on slow cards one step of a large picture takes seconds."""
-    assert engine._transformer is not None
+    transformer = model_of(engine).transformer
     ran: list[str] = []
-    for name in engine._transformer.running:
-        module = engine._transformer.module.get_submodule(name)
+    for name in transformer.running:
+        module = transformer.module.get_submodule(name)
         module.register_forward_hook(lambda *_inputs, name=name: ran.append(name))
     with pytest.raises(GenerationStopped):
         engine.generate(a_spec(), on_progress=ignore, should_stop=lambda: len(ran) == 2)
-    assert ran == engine._transformer.running[:2]
+    assert ran == transformer.running[:2]
     draw(engine, a_spec())
 
 
@@ -840,8 +836,7 @@ def test_overflow_in_integers_is_drawn_again_without_them(
 
 
 def test_overflow_in_both_arithmetics_is_a_clear_failure(int8_engine: FluxEngine) -> None:
-    assert int8_engine._transformer is not None
-    bias = int8_engine._transformer.module.single_blocks[1].proj_out.bias
+    bias = model_of(int8_engine).transformer.module.single_blocks[1].proj_out.bias
     kept = bias.clone()
     bias.fill_(torch.inf)
     with pytest.raises(GenerationFailed, match="not finite"):
@@ -851,9 +846,8 @@ def test_overflow_in_both_arithmetics_is_a_clear_failure(int8_engine: FluxEngine
 
 
 def test_prompt_is_read_once_for_many_seeds(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine._pipe is not None
     read: list[int] = []
-    for encoder in (engine._pipe.text_encoder_1, engine._pipe.text_encoder_2):
+    for encoder in (model_of(engine).pipe.text_encoder_1, model_of(engine).pipe.text_encoder_2):
         encoder.register_forward_pre_hook(lambda *_inputs: read.append(1))
     monkeypatch.setattr(prompt_cache, "PROMPTS", 2)
     first = draw(engine, a_spec("a cat"))
@@ -875,9 +869,8 @@ def read(streaming_engine: FluxEngine) -> list[int]:
 
 
 def count_readings(engine: FluxEngine) -> list[int]:
-    assert engine._pipe is not None
     read: list[int] = []
-    engine._pipe.text_encoder_2.register_forward_pre_hook(lambda _module, inputs: read.append(len(inputs[0])))
+    model_of(engine).pipe.text_encoder_2.register_forward_pre_hook(lambda _module, inputs: read.append(len(inputs[0])))
     return read
 
 
@@ -886,8 +879,7 @@ def test_upcoming_prompts_are_read_along_and_no_picture_depends_on_it(
 ) -> None:
     pictures = {prompt: draw(streaming_engine, a_spec(prompt)) for prompt in ("a cat", "a dog", "a cow", "a hen")}
     assert read == [1, 1, 1, 1]
-    assert streaming_engine._prompts is not None
-    streaming_engine._prompts._read.clear()
+    model_of(streaming_engine).prompts.forget()
     upcoming = ["a cat", "a dog", "a dog", "a cow", "a hen"]
     image = streaming_engine.generate(a_spec("a cat"), on_progress=ignore, should_stop=never, upcoming=upcoming)
     assert image.pixels == pictures["a cat"].astype(np.uint8).tobytes()
@@ -904,17 +896,11 @@ def test_known_prompt_does_not_wait_for_upcoming_ones(streaming_engine: FluxEngi
     assert read == [1]
 
 
-def restarted(engine: FluxEngine, prompts_dir: Path) -> tuple[FluxEngine, list[int]]:
-    again = FluxEngine(engine._card, engine._config, prompts_dir=prompts_dir)
-    again.load()
-    return again, count_readings(again)
-
-
-def test_what_was_read_outlives_the_process_and_is_private(streaming_engine: FluxEngine, tmp_path: Path) -> None:
+def test_what_was_read_outlives_the_process_and_is_private(restart: Restart, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "prompts"
-    first, _ = restarted(streaming_engine, folder)
+    first, _ = restart(folder)
     cat, dog = draw(first, a_spec("a cat")), draw(first, a_spec("a dog"))
-    again, read = restarted(streaming_engine, folder)
+    again, read = restart(folder)
     assert np.array_equal(draw(again, a_spec("a cat")), cat)
     assert read == []
     files = list(folder.iterdir())
@@ -927,49 +913,42 @@ def test_what_was_read_outlives_the_process_and_is_private(streaming_engine: Flu
         data = bytearray(file.read_bytes())
         data[-100] ^= 1  # a number that is finite, and wrong
         file.write_bytes(data)
-    again, read = restarted(streaming_engine, folder)
+    again, read = restart(folder)
     assert np.array_equal(draw(again, a_spec("a dog")), dog)
     assert read == [1]
-    assert np.array_equal(draw(restarted(streaming_engine, folder)[0], a_spec("a dog")), dog)
+    assert np.array_equal(draw(restart(folder)[0], a_spec("a dog")), dog)
 
 
-def test_readings_of_other_text_encoders_are_not_used(streaming_engine: FluxEngine, tmp_path: Path) -> None:
-    first, _ = restarted(streaming_engine, tmp_path / "prompts")
+def test_readings_of_other_text_encoders_are_not_used(restart: Restart, tmp_path: Path) -> None:
+    first, _ = restart(tmp_path / "prompts")
     draw(first, a_spec("a cat"))
-    (path,) = files.weights_of(streaming_engine._card.files["clip"], tmp_path)
+    (path,) = files.weights_of(miniature_card().files["clip"], tmp_path)
     os.utime(path, (1, 1))
-    again, read = restarted(streaming_engine, tmp_path / "prompts")
+    again, read = restart(tmp_path / "prompts")
     draw(again, a_spec("a cat"))
     assert read == [1]
 
 
-def test_readings_in_other_numbers_are_not_used(
-    streaming_engine: FluxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, _ = restarted(streaming_engine, tmp_path / "prompts")
+def test_readings_in_other_numbers_are_not_used(restart: Restart, tmp_path: Path) -> None:
+    first, _ = restart(tmp_path / "prompts")
     draw(first, a_spec("a cat"))
-    other = dataclasses.replace(
-        engine_module.choose_arithmetic(), weight_format=Format.BFLOAT16, uses_8bit_matmul=False
-    )
-    monkeypatch.setattr(engine_module, "choose_arithmetic", lambda **_options: other)
-    again, read = restarted(streaming_engine, tmp_path / "prompts")
+    again, read = restart(tmp_path / "prompts", precision="bfloat16")
     draw(again, a_spec("a cat"))
     assert read == [1]
 
 
-def test_what_waits_and_was_read_before_is_left_on_the_disk(streaming_engine: FluxEngine, tmp_path: Path) -> None:
+def test_what_waits_and_was_read_before_is_left_on_the_disk(restart: Restart, tmp_path: Path) -> None:
     """Reading the files of all that waits would take longer than the prompt, and push out what is in memory."""
-    first, _ = restarted(streaming_engine, tmp_path / "prompts")
+    first, _ = restart(tmp_path / "prompts")
     draw(first, a_spec("a dog"))
-    again, read = restarted(streaming_engine, tmp_path / "prompts")
+    again, read = restart(tmp_path / "prompts")
     again.generate(a_spec("a cat"), on_progress=ignore, should_stop=never, upcoming=["a dog"])
     assert read == [1]
-    assert again._prompts is not None
-    assert [prompt for prompt, _ in again._prompts._read] == ["a cat"]
+    assert model_of(again).prompts.prompts == ["a cat"]
 
 
-def test_use_from_memory_counts_as_use(streaming_engine: FluxEngine, tmp_path: Path) -> None:
-    engine, _ = restarted(streaming_engine, tmp_path / "prompts")
+def test_use_from_memory_counts_as_use(restart: Restart, tmp_path: Path) -> None:
+    engine, _ = restart(tmp_path / "prompts")
     draw(engine, a_spec("a cat"))
     (file,) = (tmp_path / "prompts").iterdir()
     os.utime(file, (1, 1))
@@ -979,10 +958,12 @@ def test_use_from_memory_counts_as_use(streaming_engine: FluxEngine, tmp_path: P
 
 def test_readings_that_were_not_used_for_longest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompt_cache, "FILES", 2)
-    kept = prompt_cache.PromptFiles(tmp_path, "encoders")
+    kept, known = prompt_cache.PromptFiles(tmp_path, "encoders"), set[Path]()
     for number, prompt in enumerate(("a cat", "a dog", "a cow")):
         kept.keep(prompt, 512, {"prompt_emb": torch.ones(1)})
-        os.utime(kept._path(prompt, 512), (number, number))
+        (path,) = {*tmp_path.iterdir()} - known
+        known.add(path)
+        os.utime(path, (number, number))
         kept.touch("a cat", 512)
     assert kept.find("a dog", 512) is None
     assert kept.find("a cow", 512) is not None
@@ -990,10 +971,10 @@ def test_readings_that_were_not_used_for_longest_make_room(tmp_path: Path, monke
 
 
 def test_folder_that_cannot_be_written_costs_no_picture(
-    streaming_engine: FluxEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    restart: Restart, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    engine, _ = restarted(streaming_engine, tmp_path / "file" / "prompts")
+    engine, _ = restart(tmp_path / "file" / "prompts")
     draw(engine, a_spec("a cat"))
     assert "not kept" in caplog.text and "cat" not in caplog.text
 

@@ -22,16 +22,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.catalog import files
+from pipeline.catalog.architecture import MODULATION, REST
 from pipeline.catalog.models import FLUX1_DEV
+from pipeline.device.gpu import MIB
 from pipeline.device.gpu_profile import Tiles
-from pipeline.device.memory_plan import BYTES_PER_TOKEN, MODULATION, REST
+from pipeline.device.memory_plan import HEADROOM_BYTES
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.families.flux import transformer as transformer_module
-from pipeline.families.flux.transformer import PooledTextEncoder, Residency, TextEncoder, Transformer
+from pipeline.families.flux.architecture import BYTES_PER_TOKEN, DIT, FLUX
+from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
+from pipeline.families.flux.transformer import Transformer
+from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.streaming import block_packing, packed_cache
-from pipeline.streaming.block_packing import ALIGN, block_of
+from pipeline.streaming import residency as residency_module
+from pipeline.streaming.block_packing import ALIGN
 from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.quantization import Format, QuantizedLinear
+from pipeline.streaming.residency import Residency, State
 from pipeline.streaming.streamed_module import StreamedModule
 from tests.pipeline.families.flux.random_flux import Sizes, dit_shapes
 
@@ -175,7 +182,7 @@ def test_block_that_comes_to_the_card_leaves_its_page_locked_memory_to_the_next(
     transformer = make(placed=False)
     first, second, *others = transformer.running
     copies = FewCopies(len(others) + 1)
-    transformer._locked = copies  # type: ignore[assignment]
+    transformer.pinned = copies  # type: ignore[assignment]
     ring = ring_for(transformer, 2)
     transformer.place([first], ring=ring)
     before = run(transformer)
@@ -191,7 +198,7 @@ def test_modulation_is_computed_once_per_prompt_and_schedule(make: Make, monkeyp
     transformer = make()
     visits: list[int] = []
     visit = transformer.visit
-    monkeypatch.setattr(transformer.predict, "_visit", lambda names: visits.append(1) or visit(names))
+    monkeypatch.setattr(transformer.predict, "visit", lambda names: visits.append(1) or visit(names))
     run(transformer)
     run(transformer, latents=inputs(5)["latents"])
     assert len(visits) == 1
@@ -233,7 +240,7 @@ def test_modulation_unpacks_each_weight_once_for_all_steps(
     make: Make, monkeypatch: pytest.MonkeyPatch, weight_format: Format
 ) -> None:
     transformer = make(weight_format=weight_format)
-    layers = [layer for block in transformer.predict._layers.values() for layer in block.values()]
+    layers = [layer for block in transformer.predict.layers.values() for layer in block.values()]
     unpacked: list[tuple[QuantizedLinear, Tensor]] = []
     unpack = QuantizedLinear.unpacked
 
@@ -261,7 +268,7 @@ def test_every_block_knows_its_modulation(make: Make) -> None:
     joint = [f"blocks.{number}" for number in range(SIZES.joint_blocks)]
     single = [f"single_blocks.{number}" for number in range(SIZES.single_blocks)]
     assert blocks.keys() == {REST, *joint, *single, *(name + MODULATION for name in (*joint, *single))}
-    assert block_of("final_norm_out.linear.weight") == REST
+    assert DIT.block_of("final_norm_out.linear.weight") == REST
     assert all(entry.offset % 256 == 0 for block in blocks.values() for entry in block.entries)
 
 
@@ -296,7 +303,7 @@ def test_packed_file_is_written_once_and_read_after_that(
     whole = run(make(weight_format=Format.INT8))
     assert equal(run(make(weight_format=Format.INT8, cache=cache)), whole)
     assert {REST, "blocks.0"} < load_file(cache).keys()  # any tool can look inside
-    assert all(data.data_ptr() % ALIGN == 0 for data in make(weight_format=Format.INT8, cache=cache)._packed.values())
+    assert all(data.data_ptr() % ALIGN == 0 for data in make(weight_format=Format.INT8, cache=cache).packed.values())
     monkeypatch.setattr(packed_cache, "write_packed", None)
     assert equal(run(make(weight_format=Format.INT8, cache=cache)), whole)
 
@@ -332,7 +339,7 @@ def test_interrupted_packing_leaves_nothing(make: Make, tmp_path: Path, monkeypa
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.streaming.block_packing._bytes", interrupted)
+    monkeypatch.setattr("pipeline.streaming.block_packing.bytes_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make(cache=cache)
     assert [path.name for path in cache.parent.iterdir()] == ["flux.lock"]
@@ -348,9 +355,9 @@ def test_packing_holds_a_block_or_two_in_memory(make: Make, tmp_path: Path, monk
     """A checkpoint of 24 GB must not have to fit."""
     alive: list[weakref.ref[Tensor]] = []
     most = 0
-    read = block_packing._Files.read
+    read = block_packing.CheckpointFiles.read
 
-    def watched(files: block_packing._Files, name: str) -> Tensor:
+    def watched(files: block_packing.CheckpointFiles, name: str) -> Tensor:
         nonlocal most
         tensor = read(files, name)
         alive.append(weakref.ref(tensor))
@@ -358,7 +365,7 @@ def test_packing_holds_a_block_or_two_in_memory(make: Make, tmp_path: Path, monk
         most = max(most, len(held))
         return tensor
 
-    monkeypatch.setattr(block_packing._Files, "read", watched)
+    monkeypatch.setattr(block_packing.CheckpointFiles, "read", watched)
     transformer = make(cache=tmp_path / "packed.safetensors", placed=False)
     largest = max(sum(name.startswith(f"double_blocks.{n}.") for name in NAMES) for n in range(SIZES.joint_blocks))
     assert len(transformer.blocks) > 4
@@ -542,17 +549,22 @@ def test_wrong_bytes_in_a_slot_are_found_when_debugging(make: Make, caplog: pyte
     assert equal(run(transformer), whole)
 
 
-@pytest.fixture
-def small_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plans count bytes exactly, as if nothing but blocks and activations took room."""
-    monkeypatch.setattr("pipeline.device.memory_plan.HEADROOM_BYTES", 0)
-    monkeypatch.setattr(transformer_module, "SHRINK_BYTES", 30_000)
+class SmallGpu(FakeBudget):
+    """The CPU in the place of a GPU that has so many bytes beside what no plan uses."""
+
+    def __init__(self, limit: int, grain: int = 30_000) -> None:
+        super().__init__(HEADROOM_BYTES + limit, grain)
+
+
+def resized(residency: Residency, budget: FakeBudget, limit: int) -> None:
+    budget.limit = HEADROOM_BYTES + limit
+    residency.fit()
 
 
 DRAWING_BYTES = (16 + 512) * BYTES_PER_TOKEN  # activations of a picture of 64 × 64
 
 
-def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, small_cards: None) -> None:
+def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path) -> None:
     paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
     text_encoder = TextEncoder.read(paths, weight_format=Format.INT8, dtype=torch.float32, device="cpu")
     transformer = make(weight_format=Format.INT8)
@@ -562,39 +574,42 @@ def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path, small_c
     passing += [text_encoder.blocks[name] for name in text_encoder.running]
     largest = max(block.size for block in passing)
     fixed = transformer.blocks[REST].size + text_encoder.blocks[REST].size
-    residency = Residency(transformer, [text_encoder], sizes=[(64, 64)])
-    residency.fit(DRAWING_BYTES + fixed + 3 * largest + running // 2)
+    budget = SmallGpu(DRAWING_BYTES + fixed + 3 * largest + running // 2)
+    residency = Residency(transformer, [text_encoder], budget=budget, cost=FLUX.cost(64, 64, 3))
+    residency.fit()
     streamed_module = transformer.streamed_bytes
     assert 0 < streamed_module < running
     assert equal(run(transformer), whole)
-    residency.fit(DRAWING_BYTES + fixed + 3 * largest + running // 4)
+    resized(residency, budget, DRAWING_BYTES + fixed + 3 * largest + running // 4)
     assert streamed_module < transformer.streamed_bytes < running
     assert equal(run(transformer), whole)
-    residency.fit(DRAWING_BYTES + fixed + 3 * largest + 2 * running)
+    resized(residency, budget, DRAWING_BYTES + fixed + 3 * largest + 2 * running)
     assert transformer.streamed_bytes == 0
     assert equal(run(transformer), whole)
     with pytest.raises(OutOfMemory):
-        residency.fit(DRAWING_BYTES + fixed)
+        resized(residency, budget, DRAWING_BYTES + fixed)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 2.0])
-def test_what_is_allocated_is_what_the_plan_says(make: Make, small_cards: None, share: float) -> None:
+def test_what_is_allocated_is_what_the_plan_says(make: Make, share: float) -> None:
     transformer = make(weight_format=Format.INT8, placed=False)
-    residency = Residency(transformer, sizes=[(64, 64)])
     running = sum(transformer.blocks[name].size for name in transformer.running)
     largest = max(block.size for name, block in transformer.blocks.items() if name != REST)
     fixed = transformer.blocks[REST].size
-    residency.fit(DRAWING_BYTES + fixed + 3 * largest + int(share * running))
-    plan = residency.plan
-    assert plan is not None and residency._ring is not None
-    assert sum(len(slot) for slot in residency._ring.slots) == plan.ring_slots * plan.slot_bytes
+    budget = SmallGpu(DRAWING_BYTES + fixed + 3 * largest + int(share * running))
+    residency = Residency(transformer, budget=budget, cost=FLUX.cost(64, 64, 3))
+    residency.fit()
+    plan, report = residency.plan, residency.snapshot()
+    assert plan is not None and report.state is State.PLACED
+    assert report.ring_bytes == plan.ring_slots * plan.slot_bytes
+    assert (report.resident_bytes, report.streamed_bytes) == (plan.resident_bytes, plan.streamed_bytes)
     kept = [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays]
     tensors = transformer.module.named_parameters(), transformer.module.named_buffers()
     storages = {
         tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
         for each in tensors
         for name, tensor in each
-        if block_of(name) in (REST, *kept)
+        if DIT.block_of(name) in (REST, *kept)
     }
     assert sum(storages.values()) == plan.resident_bytes + fixed
     assert plan.resident_bytes + plan.streamed_bytes == running
@@ -602,33 +617,47 @@ def test_what_is_allocated_is_what_the_plan_says(make: Make, small_cards: None, 
 
 
 @pytest.fixture
-def roomy(make: Make, small_cards: None) -> Residency:
+def budget() -> FakeBudget:
+    return SmallGpu(0)
+
+
+@pytest.fixture
+def roomy(make: Make, budget: FakeBudget) -> Residency:
     """A transformer that stays on the card as a whole, just."""
     transformer = make(weight_format=Format.INT8, placed=False)
-    residency = Residency(transformer, sizes=[(64, 64)])
-    residency.fit(DRAWING_BYTES + sum(block.size for block in transformer.blocks.values()) * 2)
+    residency = Residency(transformer, budget=budget, cost=FLUX.cost(64, 64, 3))
+    assert residency.state is State.EMPTY
+    resized(residency, budget, DRAWING_BYTES + sum(block.size for block in transformer.blocks.values()) * 2)
     assert residency.plan is not None and residency.plan.streamed_bytes == 0
     return residency
 
 
 def step(residency: Residency, number: int) -> Tensor:
     with torch.no_grad():
-        return residency.predict(
-            dit=residency._transformer.module,
-            schedule=SCHEDULE,
-            timestep=SCHEDULE[number][None],
-            progress_id=number,
-            **inputs(),
+        transformer = residency.transformer
+        assert isinstance(transformer, Transformer)
+        return residency.run_step(
+            lambda: transformer.predict(
+                dit=transformer.module,
+                schedule=SCHEDULE,
+                timestep=SCHEDULE[number][None],
+                progress_id=number,
+                **inputs(),
+            )
         )
 
 
 @pytest.mark.parametrize("failures", [1, 2])
 def test_step_without_memory_is_repeated_with_fewer_blocks_on_the_card(
-    roomy: Residency, monkeypatch: pytest.MonkeyPatch, failures: int
+    roomy: Residency,
+    budget: FakeBudget,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failures: int,
 ) -> None:
     wanted = [step(roomy, number) for number in range(3)]
     left = [True] * failures
-    transformer = roomy._transformer
+    transformer = roomy.transformer
     block = transformer.module.get_submodule("single_blocks.1")
 
     def fail(*_inputs: object) -> None:
@@ -640,22 +669,25 @@ def test_step_without_memory_is_repeated_with_fewer_blocks_on_the_card(
     largest = max(block.size for name, block in transformer.blocks.items() if name != REST)
     least = DRAWING_BYTES + transformer.blocks[REST].size + largest + half
     monkeypatch.setattr("pipeline.device.memory_plan.RING_SLOTS", 1)
-    monkeypatch.setattr(transformer_module, "SHRINK_BYTES", (roomy._limit_bytes - least) // failures)
+    budget.grain = (budget.limit - HEADROOM_BYTES - least) // failures
     found = [step(roomy, number) for number in range(3)]
     handle.remove()
     assert transformer.streamed_bytes > 0
     assert equal(found, wanted)
+    assert roomy.snapshot().climbed == {"fewer blocks stay on the GPU": failures}
+    numbers = f"limit {budget.limit // MIB} MiB, available {budget.limit // MIB}, allocated 0"
+    assert len([line for line in caplog.messages if numbers in line]) == failures
 
 
 def test_memory_that_runs_out_while_blocks_are_brought_to_the_card_spoils_nothing(
-    roomy: Residency, monkeypatch: pytest.MonkeyPatch
+    roomy: Residency, budget: FakeBudget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks that were streamed before must not be taken for resident: the ring holds others in their place by now."""
-    transformer, enough = roomy._transformer, roomy._limit_bytes
+    transformer, enough = roomy.transformer, budget.limit - HEADROOM_BYTES
     wanted = [step(roomy, number) for number in range(3)]
     most = max(block.size for name, block in transformer.blocks.items() if name != REST)
     little = DRAWING_BYTES + transformer.blocks[REST].size + 3 * most
-    roomy.fit(little)
+    resized(roomy, budget, little)
     assert equal([step(roomy, number) for number in range(3)], wanted)
 
     class Scarce(dict[str, Tensor]):
@@ -668,13 +700,14 @@ def test_memory_that_runs_out_while_blocks_are_brought_to_the_card_spoils_nothin
             return super().__getitem__(name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(transformer, "_packed", Scarce({name: transformer._packed[name] for name in transformer.blocks}))
+        patch.setattr(transformer, "packed", Scarce({name: transformer.packed[name] for name in transformer.blocks}))
         with pytest.raises(torch.OutOfMemoryError):
-            roomy.fit(enough)
+            roomy.fit_to(HEADROOM_BYTES + enough)
+        assert roomy.state is State.EMPTY
         with pytest.raises(AssertionError):
             step(roomy, 0)
     for limit, is_all in ((little, False), (enough, True)):
-        roomy.fit(limit)
+        resized(roomy, budget, limit)
         assert equal([step(roomy, number) for number in range(3)], wanted)
         assert (transformer.streamed_bytes == 0) == is_all
 
@@ -686,7 +719,7 @@ def test_step_that_never_finds_memory_fails(roomy: Residency) -> None:
         tries.append(1)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    handle = roomy._transformer.module.get_submodule("blocks.0").register_forward_pre_hook(fail)
+    handle = roomy.transformer.module.get_submodule("blocks.0").register_forward_pre_hook(fail)
     with pytest.raises(torch.OutOfMemoryError):
         step(roomy, 0)
     handle.remove()
@@ -760,30 +793,36 @@ def test_kernels_are_not_used_where_triton_went_away(
     assert equal(run(transformer), before)
 
 
-def test_smaller_ring_is_gone_before_a_larger_one_comes(roomy: Residency, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smaller_ring_is_gone_before_a_larger_one_comes(
+    roomy: Residency, budget: FakeBudget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Together they might not fit."""
-    smaller, left = roomy._ring, list[int]()
+    smaller, left = roomy.ring, list[int]()
     assert smaller is not None and smaller.slots
-    smaller.slot_bytes -= 1
 
     def larger(*args: Any, **options: Any) -> BlockRing:
         left.append(len(smaller.slots))
         return BlockRing(*args, **options)
 
-    monkeypatch.setattr(transformer_module, "BlockRing", larger)
-    roomy.plan = None
-    roomy.fit(roomy._limit_bytes)
+    monkeypatch.setattr(residency_module, "BlockRing", larger)
+    most = max(roomy.transformer.weights.running.values())
+    resized(roomy, budget, DRAWING_BYTES + roomy.transformer.sizes[REST] + 3 * most)
     assert left == [0]
-    assert roomy._ring is not smaller
+    assert roomy.ring is not smaller
+    assert roomy.ring is not None and roomy.ring.slot_bytes > smaller.slot_bytes
 
 
-def test_ring_that_was_replaced_while_it_was_lent_takes_no_memory(roomy: Residency) -> None:
-    lent = roomy._ring
+def test_ring_that_was_replaced_while_it_was_lent_takes_no_memory(roomy: Residency, budget: FakeBudget) -> None:
+    lent = roomy.ring
     assert lent is not None
-    with roomy.lend_ring():
-        roomy._ring = BlockRing(lent.slot_bytes + 256, 3, "cpu")
+    with roomy.lend():
+        assert roomy.state is State.LENT
+        most = max(roomy.transformer.weights.running.values())
+        resized(roomy, budget, DRAWING_BYTES + roomy.transformer.sizes[REST] + 3 * most)
+        assert roomy.state is State.PLACED
     assert lent.slots == []
-    assert len(roomy._ring.slots) == 3
+    assert roomy.ring is not None and roomy.ring is not lent
+    assert len(roomy.ring.slots) == 3
 
 
 def test_blocks_that_cannot_be_compiled_run_as_they_are(make: Make, caplog: pytest.LogCaptureFixture) -> None:

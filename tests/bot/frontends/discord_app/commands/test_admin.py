@@ -13,6 +13,7 @@ from bot.pause import Pause
 from bot.store.key_value_store import SettingStore
 from pipeline.device.memory_plan import make_plan
 from pipeline.device.runtime_estimate import RuntimeEstimate
+from pipeline.families.flux.architecture import cost
 from tests.bot.frontends.discord_app.conftest import Stage
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
@@ -153,7 +154,7 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     assert "Model **fake** · accepting requests" in page and "Waiting 1" in page and "GiB" in page
     assert "one step: not measured yet" in page and "Weights" not in page
     speed = measured_card()
-    plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=6 * 10**9 + 10**9, width=512, height=512)
+    plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=7 * 10**9, cost=cost(512, 512, 20))
     estimate = RuntimeEstimate(weight_format="int8", speed=speed, plan=plan, step_s=0.3)
     stage.service.models = replace(stage.service.models, estimate_runtime=lambda: estimate)
     page = await admin(stage, manager, "stats")

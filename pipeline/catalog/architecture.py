@@ -1,0 +1,153 @@
+"""`Architecture`: what a model family declares about itself, for everything that must not know families.
+
+The memory plan, the estimate of speed, the streamed modules, the preview and `create_engine` ask it and never a name.
+A family declares one in `pipeline/families/<name>/architecture.py`. Must not know files, prompts or tensors. No torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+REST: Final = ""  # the name of the block that holds what belongs to none, and always stays on the GPU
+MODULATION: Final = "#modulation"  # how the names of blocks end that are used once per image
+
+
+class Feature(StrEnum):
+    """What a person may ask of a model beyond a prompt, a seed and a size."""
+
+    NEGATIVE_PROMPT = "negative prompt"
+    CFG = "cfg"  # a second pass per step, whose scale is `cfg_scale`
+    INIT_IMAGE = "init image"
+    LORA = "lora"
+    EDIT = "edit"
+    LANGUAGES = "languages"  # prompts in any; without it, people are told of text that the model cannot read
+
+
+class Kind(StrEnum):
+    """What a component does."""
+
+    TRANSFORMER = "transformer"
+    TEXT_ENCODER = "text encoder"
+    VAE = "vae"
+    TOKENIZER = "tokenizer"
+
+
+class Latent(NamedTuple):
+    """What a VAE makes of an image: so many channels, each side divided by `factor`."""
+
+    channels: int
+    factor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One part of a model.
+
+    module: DiffSynth's name for a checkpoint of it.
+    block_pattern: matches the start of a tensor's name. Group `block` is the block that the tensor belongs to; where a
+        group `once` matches as well, the tensor is used once per image and gets a block of its own.
+    streamable: whether its blocks may pass through the ring.
+    tables: modules that stay in host memory, of which a few rows are needed per prompt.
+    is_8bit: whether its weights may be kept in 8 bits, if the transformer's are.
+    fixed_bytes: on the GPU, of a component that is not streamed; for estimates made before it is loaded.
+    """
+
+    kind: Kind
+    module: str = ""
+    block_pattern: str = ""
+    streamable: bool = False
+    tables: tuple[str, ...] = ()
+    is_8bit: bool = True
+    fixed_bytes: int = 0
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.block_pattern or r"(?!)")
+
+    def block_of(self, name: str) -> str:
+        """The block of a tensor: `blocks.3`, `blocks.3#modulation`, one of `tables`, or `REST`."""
+        found = self._pattern.match(name)
+        if found is None:
+            owner = name.partition(".")[0]
+            return owner if owner in self.tables else REST
+        return found["block"] + (MODULATION if found.groupdict().get("once") else "")
+
+    def is_running(self, block: str) -> bool:
+        """Whether a block is used each time the component runs."""
+        return block not in (REST, *self.tables) and not block.endswith(MODULATION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCost:
+    """What denoising and decoding one image take, but for the weights.
+
+    passes: how often the transformer runs in all steps.
+    tokens: of image and text, which every pass computes on.
+    token_shares: by the list that a block is in (`blocks` of `blocks.3`), which share of the tokens meets each of its
+        weights; 1 if it is not named.
+    attention: operations per block that no weight takes part in.
+    """
+
+    passes: int
+    tokens: int
+    token_shares: Mapping[str, float] = field(default_factory=dict)
+    attention: int
+    activation_bytes: int  # of one block at its widest
+    decode_bytes: int  # of the VAE for the whole image
+    tile_bytes: int  # of the VAE for its largest tile
+
+    def operations(self, weights: Mapping[str, float]) -> float:
+        """Of a pass through blocks with so many weights each, by name."""
+        met = sum(count * self.token_shares.get(name.partition(".")[0], 1.0) for name, count in weights.items())
+        return 2 * met * self.tokens + len(weights) * self.attention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A model family.
+
+    engine: what makes its engine, `module:name`, imported on demand since it imports torch.
+    components: by the names that `ModelCard.files` uses; the transformer first, then text encoders in the order in
+        which they are read.
+    cost: of (width, height, steps).
+    schedule: DiffSynth's name of the noise schedule.
+    features: what its engine can do; a card says which of them its model was trained for.
+    library: modules of DiffSynth that the engine needs; what nothing needs of the library is not imported.
+    prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
+    """
+
+    name: str
+    engine: str
+    components: Mapping[str, Component] = field(default_factory=dict)
+    cost: Callable[[int, int, int], StepCost]
+    latent: Latent
+    schedule: str
+    features: frozenset[Feature]
+    library: tuple[str, ...] = ()
+    prompt_tokenizer: str = ""
+
+    def of_kind(self, kind: Kind) -> dict[str, Component]:
+        """The components of a kind by name."""
+        return {name: component for name, component in self.components.items() if component.kind is kind}
+
+    @property
+    def transformer(self) -> str:
+        """The name of the component that every step runs."""
+        return next(iter(self.of_kind(Kind.TRANSFORMER)))
+
+    @property
+    def streamable(self) -> dict[str, Component]:
+        """The components whose blocks may pass through the ring, by name."""
+        return {name: component for name, component in self.components.items() if component.streamable}
+
+    def load_engine(self) -> Callable[..., Any]:
+        """Import what makes the engine, which takes seconds."""
+        module, _, name = self.engine.partition(":")
+        made: Callable[..., Any] = getattr(import_module(module), name)
+        return made

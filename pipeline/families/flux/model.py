@@ -1,0 +1,75 @@
+"""A FLUX model in memory: DiffSynth's pipeline, driven for one image at a time. See `TorchModel`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffsynth.pipelines.flux_image import FluxImagePipeline
+from PIL import Image
+
+from pipeline.families.flux.prompts import remember_prompts
+from pipeline.families.flux.transformer import Transformer
+from pipeline.runtime.denoising_run import DenoisingRun
+from pipeline.runtime.prompt_cache import PromptEmbeddingCache
+from pipeline.spec import ImageSpec
+from pipeline.streaming.residency import Residency
+
+
+class FluxModel:
+    """What was read from a model's files, and how it draws."""
+
+    def __init__(
+        self, pipe: FluxImagePipeline, transformer: Transformer, residency: Residency, prompts: PromptEmbeddingCache
+    ) -> None:
+        """Take over a pipeline that has all parts but its transformer."""
+        self.pipe, self.transformer, self.residency, self.prompts = pipe, transformer, residency, prompts
+        pipe.dit, pipe.model_fn = transformer.module, self._predict
+        remember_prompts(pipe, prompts)
+        pipe.eval().requires_grad_(False)
+
+    @property
+    def decoder(self) -> torch.nn.Module:
+        """See `TorchModel`."""
+        decoder: torch.nn.Module = self.pipe.vae_decoder
+        return decoder
+
+    @property
+    def encoder(self) -> torch.nn.Module:
+        """See `TorchModel`."""
+        encoder: torch.nn.Module = self.pipe.vae_encoder
+        return encoder
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """See `TorchModel`."""
+        pipe = self.pipe
+        image: torch.Tensor = pipe.vae_decoder(latents.to(pipe.device, pipe.torch_dtype), device=pipe.device)
+        return image
+
+    def draw(self, spec: ImageSpec, init_image: Image.Image | None, run: DenoisingRun) -> Image.Image:
+        """See `TorchModel`."""
+        self.transformer.predict.on_estimate = run.show
+        image: Image.Image = self.pipe(
+            prompt=spec.prompt,
+            input_image=init_image,
+            denoising_strength=spec.strength,
+            cfg_scale=spec.cfg_scale,
+            embedded_guidance=spec.guidance,
+            width=spec.width,
+            height=spec.height,
+            seed=spec.seed,
+            rand_device="cpu",  # the same noise on every machine
+            num_inference_steps=spec.steps,
+            progress_bar_cmd=run.watch,
+        )
+        return image
+
+    def compile_blocks(self) -> bool:
+        """See `TorchModel`."""
+        return self.transformer.compile_blocks(self.residency.run_step)
+
+    def _predict(self, **inputs: Any) -> torch.Tensor:
+        """One step, in place of DiffSynth's `model_fn_flux_image`."""
+        return self.residency.run_step(
+            lambda: self.transformer.predict(schedule=self.pipe.scheduler.timesteps, **inputs)
+        )
