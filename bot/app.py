@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -18,7 +20,6 @@ from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
-from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
@@ -38,6 +39,9 @@ from pipeline.catalog import files
 from pipeline.catalog.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import estimate_runtime
+
+if TYPE_CHECKING:
+    from bot.frontends.discord_app.client import DiscordClient
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +122,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         "the freezing of what stays": freeze_what_stays,
         "the look for damage": database.watch,
     }
+    before_drawing: Callable[[], Coroutine[None, None, None]] | None = None
     if setup.token is None or config.console.enabled:
         page = await exits["leaving the page"].enter_async_context(
             WebServer(
@@ -130,9 +135,12 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
             )
         )
         delivery.add_frontend(page.frontend)
-        loops["the page"] = page.run_until_closed
+        loops["the page"], before_drawing = page.run_until_closed, page.wait_until_built
     chat = None
     if setup.token is not None:
+        # Half a second of import, which the page alone need not wait for.
+        from bot.frontends.discord_app.client import DiscordClient
+
         chat = await exits["leaving discord"].enter_async_context(
             DiscordClient(config.discord, service=service, settings=settings)
         )
@@ -144,7 +152,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         queue=queue,
         delivery=delivery,
         finish_answers=None if chat is None else chat.context.finish_answers,
-        draw=partial(_load_and_draw, pool, setup.card, lag),
+        draw=partial(_load_and_draw, pool, setup.card, lag, after=before_drawing, deadline=deadline),
         loops=loops,
     )
 
@@ -176,13 +184,35 @@ async def _build_service(
     return service
 
 
-async def _load_and_draw(pool: WorkerPool, card: ModelCard, lag: LagProbe) -> None:
+async def _load_and_draw(
+    pool: WorkerPool,
+    card: ModelCard,
+    lag: LagProbe,
+    *,
+    after: Callable[[], Coroutine[None, None, None]] | None,
+    deadline: Deadline,
+) -> None:
+    # Importing the page and importing the engine each occupy the interpreter for seconds, and the page is wanted first.
+    if after is not None and not await _ends_before(deadline, after):
+        return
     started = time.monotonic()
     await pool.load(card.name)  # jobs may queue meanwhile
     log.info("%s is loaded after %.1f s", card.name, time.monotonic() - started)
     lag.report("while loading")
     await pool.run()
     lag.report("while serving")
+
+
+async def _ends_before(deadline: Deadline, wait: Callable[[], Coroutine[None, None, None]]) -> bool:
+    """Wait for something, or for the stop to begin. Returns False if it was the stop."""
+    tasks = [asyncio.create_task(wait()), asyncio.create_task(deadline.wait_for_begin())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return not deadline.has_begun
 
 
 async def _deliver(chat: DiscordClient | None, delivery: DeliveryLoop) -> None:

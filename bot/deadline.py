@@ -39,6 +39,10 @@ class Deadline:
             self._ends_at = self.monotonic() + seconds
             self._begun.set()
 
+    async def wait_for_begin(self) -> None:
+        """Wait until the moment is set, however far away it is."""
+        await self._begun.wait()
+
     def remaining(self, at_most: float = math.inf) -> float:
         """Return how many seconds are left, never less than 0 and never more than `at_most`."""
         return min(at_most, max(0.0, self._ends_at - self.monotonic()))

@@ -6,6 +6,7 @@
     config.py        PipelineConfig: model, paths, memory budget. Plain data.
     atomic_file.py   files that appear whole or not at all
     sealed_files.py  files kept to save time: read back as they were written, or made again. No torch.
+    partial_import.py  a library without parts of it that take seconds and are never used. No torch.
     catalog/         which models there are, where their files lie, and how they get here. No torch.
     images/          a person's picture → pixels to start from; pixels → PNG with the spec inside. No torch.
     device/          the GPU: what it is, what it was measured at, what fits, how long it takes. No torch.

@@ -21,9 +21,10 @@ from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
+from pipeline.runtime.process_setup import set_environment
 
 # As `pipeline.catalog.models.create_engine` does: too late there for tests that import torch themselves.
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+set_environment()
 
 PROCESSES = 2
 

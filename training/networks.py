@@ -8,18 +8,19 @@ Letters in shapes: B batch, T text tokens, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from pipeline.demo.model import (
     LATENT_CHANNELS,
+    MAX_DISTANCE,
     VOCABULARY,
     SmallClip,
     SmallDiT,
@@ -27,6 +28,7 @@ from pipeline.demo.model import (
     SmallVAEDecoder,
     SmallVAEEncoder,
 )
+from pipeline.runtime.t5_encoder import EPSILON, Block, RmsNorm, relative_buckets
 from training.scenes import TEXT_LENGTH
 
 T5_EOS = 1
@@ -67,6 +69,7 @@ def new(*, seed: int = 0) -> Networks:
     for embedder in (parts.dit.time_embedder, parts.dit.guidance_embedder):
         for layer in (0, 2):
             nn.init.normal_(embedder.timestep_embedder[layer].weight, std=0.02)
+    _first_t5_weights(parts.t5)
     nn.init.normal_(parts.clip.token_embedding.weight, std=0.3)
     nn.init.normal_(parts.clip.position_embeds, std=0.05)
     with torch.no_grad():
@@ -77,6 +80,20 @@ def new(*, seed: int = 0) -> Networks:
                 module.conv2.weight.mul_(0.1)
                 module.conv2.bias.zero_()
     return parts
+
+
+def _first_t5_weights(t5: SmallT5) -> None:
+    """T5's own (arXiv 1910.10683): spreads by the width of what goes in, and of one head for queries."""
+    nn.init.normal_(t5.shared.weight)
+    for name, weight in t5.named_parameters():
+        part = name.split(".")[-2]
+        if part in {"k", "v", "o", "wi_0", "wi_1", "wo"}:
+            nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+        elif part == "q":
+            heads = t5.get_parameter("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight").shape[1]
+            nn.init.normal_(weight, std=(weight.shape[1] * weight.shape[0] / heads) ** -0.5)
+        elif part == "relative_attention_bias":
+            nn.init.normal_(weight, std=t5.shared.embedding_dim**-0.5)
 
 
 def load(folder: Path) -> Networks:
@@ -137,12 +154,7 @@ class TextEncoders(nn.Module):
     def __init__(self, t5: SmallT5, clip: SmallClip) -> None:
         super().__init__()
         self.t5, self.clip = t5, clip
-        attention = t5.encoder.block[0].layer[0].SelfAttention
-        position = torch.arange(TEXT_LENGTH)
-        buckets = attention._relative_position_bucket(
-            position[None] - position[:, None], bidirectional=True, num_buckets=32, max_distance=64
-        )
-        self.register_buffer("buckets", buckets, persistent=False)
+        self.register_buffer("buckets", relative_buckets(TEXT_LENGTH, MAX_DISTANCE), persistent=False)
         self.register_buffer("mask", torch.full((TEXT_LENGTH, TEXT_LENGTH), -1e4).triu(1), persistent=False)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,21 +163,22 @@ class TextEncoders(nn.Module):
 
     def _sequence(self, ids: Tensor) -> Tensor:
         encoder = self.t5.encoder
-        first = encoder.block[0].layer[0].SelfAttention
+        blocks = cast("Sequence[Block]", encoder.block)
+        first = blocks[0].attention.SelfAttention
         bias = first.relative_attention_bias(self.buckets).permute(2, 0, 1)[None]
         hidden = self.t5.shared(ids)
-        for block in encoder.block:
-            attention, feed = block.layer[0].SelfAttention, block.layer[1].DenseReluDense
-            normed = _rms_norm(hidden, block.layer[0].layer_norm)
+        for block in blocks:
+            attention, feed = block.attention.SelfAttention, block.feed.DenseReluDense
+            normed = _rms_norm(hidden, block.attention.layer_norm)
             query, key, value = (
-                project(normed).unflatten(-1, (first.n_heads, -1)).transpose(1, 2)
+                project(normed).unflatten(-1, (first.heads, -1)).transpose(1, 2)
                 for project in (attention.q, attention.k, attention.v)
             )
             mixed = functional.scaled_dot_product_attention(
                 query, key, value, attn_mask=bias.to(query.dtype), scale=1.0
             )
             hidden = hidden + attention.o(mixed.transpose(1, 2).flatten(2))
-            normed = _rms_norm(hidden, block.layer[1].layer_norm)
+            normed = _rms_norm(hidden, block.feed.layer_norm)
             hidden = hidden + feed.wo(functional.gelu(feed.wi_0(normed), approximate="tanh") * feed.wi_1(normed))
         return _rms_norm(hidden, encoder.final_layer_norm)
 
@@ -219,8 +232,8 @@ def _float(*files: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.float() for file in files for name, tensor in file.items()}
 
 
-def _rms_norm(hidden: Tensor, norm: T5LayerNorm) -> Tensor:
+def _rms_norm(hidden: Tensor, norm: RmsNorm) -> Tensor:
     hidden = hidden.float()
-    scale = torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon)
+    scale = torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + EPSILON)
     normed: Tensor = norm.weight * (hidden * scale)
     return normed

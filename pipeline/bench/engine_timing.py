@@ -19,9 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
-import pipeline.runtime.diffsynth_import  # noqa: F401 - before anything else of the library
-
-# isort: split
 import psutil
 import torch
 from diffsynth.pipelines.flux_image import model_fn_flux_image
@@ -46,10 +43,10 @@ from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import floor_seconds
 from pipeline.errors import OutOfMemory
 from pipeline.families.flux.architecture import FLUX
-from pipeline.families.flux.checkpoint import silence_diffsynth
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.families.flux.transformer import random_inputs
 from pipeline.runtime.cuda_errors import translate
+from pipeline.runtime.process_setup import silence_diffsynth
 from pipeline.runtime.vram_budget import CudaBudget, FakeBudget
 from pipeline.spec import Aspect, ImageSpec
 from pipeline.streaming import autotune

@@ -14,6 +14,7 @@ from pipeline.bench.report import Conditions
 from pipeline.device.gpu import MIB
 from pipeline.errors import GenerationFailed
 from pipeline.runtime.cuda_memory import hold_to, start_cuda
+from pipeline.runtime.process_setup import set_environment
 
 T = TypeVar("T")
 
@@ -61,5 +62,6 @@ def here(function: Callable[..., T], *arguments: Any) -> T:
 
 def apart(function: Callable[..., T], *arguments: Any) -> T:
     """Call it in a fresh process."""
+    set_environment()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()

@@ -10,20 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import pipeline.runtime.diffsynth_import
-
-# isort: split
 import torch
-from diffsynth.configs.vram_management_module_maps import VRAM_MANAGEMENT_MODULE_MAPS as MAPS
+from diffsynth.configs.vram_management_module_maps import VRAM_MANAGEMENT_MODULE_MAPS
 from diffsynth.core.vram.initialization import skip_model_initialization
 from diffsynth.core.vram.layers import enable_vram_management
 from diffsynth.models.flux_dit import FluxDiT
 from diffsynth.models.flux_text_encoder_clip import FluxTextEncoderClip
-from diffsynth.models.flux_text_encoder_t5 import FluxTextEncoderT5
 from diffsynth.models.flux_vae import FluxVAEDecoder, FluxVAEEncoder
 from diffsynth.pipelines.flux_image import FluxImagePipeline
 from torch import Tensor, nn
-from transformers import AutoTokenizer
 
 import pipeline.demo
 from pipeline.catalog.architecture import Component
@@ -34,6 +29,8 @@ from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
 from pipeline.families.torch_engine import ReadModel
+from pipeline.runtime.prompt_tokenizer import read_tokenizer
+from pipeline.runtime.t5_encoder import T5Encoder
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.block_packing import Block, layout, prepare
@@ -42,6 +39,16 @@ from pipeline.streaming.streamed_module import StreamedModule, imported
 
 RANGES: Final = {torch.int8: (36.0, 127.0), FLOAT8: (100.0, 448.0)}  # spread of 8-bit weights, and the most they hold
 PATTERN: Final = 2**24 - 3  # shares no factor with the widths of FLUX.1, so that no two rows of a weight are equal
+_VRAM: Final = "diffsynth.core.vram.layers"
+_T5: Final = T5Encoder.__module__
+# What DiffSynth wraps, by the class of a model; its own T5 is wrapped in the same places.
+MAPS: Final[Mapping[str, Mapping[str, str]]] = {
+    **VRAM_MANAGEMENT_MODULE_MAPS,
+    f"{_T5}.T5Encoder": {
+        "torch.nn.Linear": f"{_VRAM}.AutoWrappedLinear",
+        **dict.fromkeys(("torch.nn.Embedding", f"{_T5}.RmsNorm", f"{_T5}.FeedForward"), f"{_VRAM}.AutoWrappedModule"),
+    },
+}
 TOKENIZERS: Final = tuple(Path(pipeline.demo.__file__).parent / name for name in ("tokenizer_1", "tokenizer_2"))
 
 S = TypeVar("S", bound=StreamedModule)
@@ -61,7 +68,7 @@ class Classes:
 FLUX1: Final = Classes(
     dit=FluxDiT,
     clip=FluxTextEncoderClip,
-    t5=FluxTextEncoderT5,
+    t5=T5Encoder,
     vae_decoder=FluxVAEDecoder,
     vae_encoder=FluxVAEEncoder,
 )
@@ -171,7 +178,7 @@ def stock_pipeline(classes: Classes, device: str, limit_gib: float | None) -> Fl
         stock_module(make, device, limit_gib)
         for make in (classes.dit, classes.clip, classes.t5, classes.vae_decoder, classes.vae_encoder)
     )
-    pipe.tokenizer_1, pipe.tokenizer_2 = (AutoTokenizer.from_pretrained(folder) for folder in TOKENIZERS)
+    pipe.tokenizer_1, pipe.tokenizer_2 = map(read_tokenizer, TOKENIZERS)
     pipe.vram_management_enabled = pipe.check_vram_management_state()
     return pipe
 

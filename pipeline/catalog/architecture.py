@@ -117,6 +117,7 @@ class Architecture:
         which they are read.
     cost: of (width, height, steps).
     schedule: DiffSynth's name of the noise schedule.
+    library: the modules of DiffSynth that its engine needs.
     features: what its engine can do; a card says which of them its model was trained for.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
     """
@@ -128,6 +129,7 @@ class Architecture:
     latent: Latent
     schedule: str
     features: frozenset[Feature]
+    library: tuple[str, ...] = ()
     prompt_tokenizer: str = ""
 
     def of_kind(self, kind: Kind) -> dict[str, Component]:

@@ -6,7 +6,6 @@ until `create_engine` is called for a model that needs it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -240,15 +239,8 @@ def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | 
     """
     demand_means(card, config)
     if card.files:  # without files there is nothing to compute with
-        _limit_spinning()
+        from pipeline.runtime.process_setup import prepare_process
+
+        prepare_process(*card.architecture.library)
     engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir)
     return engine
-
-
-def _limit_spinning() -> None:
-    """Tell GNU OpenMP, which reads this when torch is first imported, how long a waiting thread may spin.
-
-    By default long enough to burn whole time slices wherever another process wants a core: six steps of the demo
-    on two busy cores took 4 to 64 s. Sleeping after 3000 rounds: 2 s, and no slower on idle ones.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")

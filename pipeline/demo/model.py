@@ -19,13 +19,14 @@ from diffsynth.models.flux_dit import (
     RoPEEmbedding,
 )
 from diffsynth.models.flux_text_encoder_clip import CLIPEncoderLayer, FluxTextEncoderClip
-from diffsynth.models.flux_text_encoder_t5 import FluxTextEncoderT5
 from diffsynth.models.flux_vae import DownSampler, FluxVAEDecoder, FluxVAEEncoder, ResnetBlock, UpSampler
 from diffsynth.models.general_modules import TimestepEmbeddings
 from torch import Tensor, nn
-from transformers import T5Config
+
+from pipeline.runtime.t5_encoder import T5Encoder, Words
 
 VOCABULARY = 6001  # 6000 pieces and CLIP's end token, whose id must be the highest
+MAX_DISTANCE = 64  # of tokens that T5 still tells apart
 LATENT_CHANNELS = 16
 PATCH_CHANNELS = 64  # 2 × 2 latents × 16 channels
 
@@ -57,7 +58,7 @@ class SmallDiT(FluxDiT):  # type: ignore[misc]
         self.input_dim = PATCH_CHANNELS
 
 
-class SmallT5(FluxTextEncoderT5):  # type: ignore[misc]
+class SmallT5(T5Encoder):
     """T5's encoder, (B, T) ids → (B, min(T, text_length), dim).
 
     The pipeline pads prompts to 512 tokens; training used `text_length`, and FLUX masks nothing, so the
@@ -74,30 +75,12 @@ class SmallT5(FluxTextEncoderT5):  # type: ignore[misc]
         layers: int = 3,
         text_length: int = 48,
     ) -> None:
-        config = T5Config(
-            vocab_size=vocabulary,
-            d_model=dim,
-            d_kv=head_dim,
-            d_ff=hidden_dim,
-            num_layers=layers,
-            num_heads=heads,
-            dropout_rate=0.0,
-            feed_forward_proj="gated-gelu",
-            relative_attention_num_buckets=32,
-            relative_attention_max_distance=64,
-            pad_token_id=0,
-            eos_token_id=1,
-            tie_word_embeddings=False,  # type: ignore[call-arg]
-            use_cache=False,
-            is_encoder_decoder=False,
-        )
-        super(FluxTextEncoderT5, self).__init__(config)  # past FluxTextEncoderT5's own, full-size config
+        super().__init__(vocabulary, dim, hidden_dim, heads, head_dim, layers, max_distance=MAX_DISTANCE)
         self.text_length = text_length
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Encode the first `text_length` ids."""
-        embedding: Tensor = super().forward(input_ids[:, : self.text_length])
-        return embedding
+        return super().forward(input_ids[:, : self.text_length])
 
 
 class SmallClip(FluxTextEncoderClip):  # type: ignore[misc]
@@ -113,7 +96,7 @@ class SmallClip(FluxTextEncoderClip):  # type: ignore[misc]
         length: int = 77,
     ) -> None:
         nn.Module.__init__(self)
-        self.token_embedding = nn.Embedding(vocabulary, dim)
+        self.token_embedding = Words(vocabulary, dim)
         self.position_embeds = nn.Parameter(torch.zeros(1, length, dim))
         self.encoders = nn.ModuleList(
             CLIPEncoderLayer(dim, hidden_dim, num_heads=heads, head_dim=dim // heads) for _ in range(layers)

@@ -31,9 +31,6 @@ INSTALL_DRIVER: Final = "install the NVIDIA driver (nvidia-smi must list the car
 INSTALL_CUDA: Final = "install the CUDA build of PyTorch, see docs/operating.md"
 TORCH_LIBRARIES: Final = ("libtorch_python.so", "torch_python.dll")
 
-# Cards are numbered as the driver's tools number them; CUDA by itself would put the fastest first.
-os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:

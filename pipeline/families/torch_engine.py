@@ -28,9 +28,10 @@ from pipeline.runtime.cuda_errors import translate
 from pipeline.runtime.cuda_memory import total_mib
 from pipeline.runtime.denoising_run import DenoisingRun, NotFinite
 from pipeline.runtime.latent_preview import Previewer
+from pipeline.runtime.process_setup import keep_compiled_in, use_threads
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.slow_steps import warn_if_slow
-from pipeline.runtime.torch_setup import choose_device, default_threads, keep_compiled_in
+from pipeline.runtime.torch_setup import choose_device
 from pipeline.runtime.vae import guard
 from pipeline.runtime.vram_budget import CudaBudget, VramBudget
 from pipeline.spec import ImageSpec
@@ -134,7 +135,7 @@ class TorchEngine:
         if self.loaded is not None:
             return
         started_at = time.perf_counter()
-        torch.set_num_threads(self._config.cpu_threads or default_threads())
+        use_threads(self._config.cpu_threads)
         try:
             loaded = self._load()
         except Exception as error:

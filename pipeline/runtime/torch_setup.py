@@ -1,36 +1,16 @@
-"""What torch is told before a model is read: which device, how many threads, where compiled code is kept."""
+"""Which device torch computes on."""
 
 from __future__ import annotations
 
 import logging
-import os
-from pathlib import Path
-from typing import Final
 
 import torch
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.device.gpu import INSTALL_DRIVER, TorchBuild, find_gpu, judge_gpu
-from pipeline.device.gpu_profile import is_writable
 from pipeline.errors import GenerationFailed, GpuUnusable
 
 log = logging.getLogger(__name__)
-
-COMPILERS: Final = ("torchinductor", "triton")
-_TORCH_THREADS: Final = torch.get_num_threads()  # torch's own choice: the cores that this process may use
-
-
-def keep_compiled_in(packed_dir: Path) -> None:
-    """Let compiled code outlive the process, beside the packed weights; the system's temporary folder would lose it."""
-    if not is_writable(packed_dir):  # all has been packed before
-        return
-    for compiler in COMPILERS:
-        os.environ.setdefault(f"{compiler.upper()}_CACHE_DIR", str(packed_dir / compiler))
-
-
-def default_threads() -> int:
-    """All cores but one, which is the event loop's; both where there are only two."""
-    return _TORCH_THREADS - 1 if _TORCH_THREADS > 2 else _TORCH_THREADS
 
 
 def choose_device(setting: str, card: ModelCard) -> str:

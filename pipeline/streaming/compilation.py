@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.runtime.torch_setup import COMPILERS
+from pipeline.runtime.process_setup import COMPILERS
 
 log = logging.getLogger(__name__)
 

@@ -191,7 +191,11 @@ def _group(width: int) -> int:
     return min(MAX_GROUP, width & -width)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def mark_constants() -> None:
+    """Tell torch's compiler what is the same at every call. Importing the compiler takes seconds: for who compiles."""
+    torch.compiler.assume_constant_result(_hadamard)
+
+
 def _hadamard(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return _sylvester(size, dtype, device)
 

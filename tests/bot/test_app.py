@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from bot import app, lifecycle
 from bot.app import Setup, assumed_pace, build
 from bot.config import Config, LimitsConfig, StorageConfig, WorkerConfig
+from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.delivery.status_updates import StatusUpdates
 from bot.errors import DatabaseUnusable, StoreUnavailable
@@ -53,6 +55,9 @@ class HangingPage:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.Event().wait()
+
+    async def wait_until_built(self) -> None:
+        """It is there at once."""
 
     async def run_until_closed(self) -> None:
         await asyncio.Event().wait()
@@ -178,3 +183,40 @@ async def test_database_that_cannot_be_used_at_the_start_is_told_with_a_way_out(
     task, _ = serve()
     (error,) = await asyncio.wait_for(task, 10)
     assert isinstance(error, DatabaseUnusable) and "locked" in str(error)
+
+
+@pytest.mark.parametrize("has_page", [True, False])
+async def test_engine_is_loaded_once_the_page_is_built(has_page: bool) -> None:
+    """Both imports occupy the interpreter for seconds."""
+    built, done = asyncio.Event(), []
+
+    async def wait() -> None:
+        await built.wait()
+
+    async def load(model: str) -> None:
+        done.append(model)
+
+    async def work() -> None:
+        done.append("work")
+
+    pool, lag = cast("Any", SimpleNamespace(load=load, run=work)), cast("Any", SimpleNamespace(report=str))
+    after = wait if has_page else None
+    task = asyncio.create_task(app._load_and_draw(pool, find_model("fake"), lag, after=after, deadline=Deadline()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert done == ([] if has_page else ["fake", "work"])
+    built.set()
+    await task
+    assert done == ["fake", "work"]
+
+
+async def test_stop_while_the_page_is_built_loads_no_engine() -> None:
+    deadline, nobody = Deadline(), cast("Any", SimpleNamespace())
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(app._load_and_draw(nobody, find_model("fake"), nobody, after=wait, deadline=deadline))
+    await asyncio.sleep(0)
+    deadline.begin(5)
+    await asyncio.wait_for(task, 5)

@@ -1,6 +1,7 @@
-"""Starts and stops the page: the port, the password rule, and a thread with a loop of its own for Gradio.
+"""Starts and stops the page: the port, the password rule, and a thread with a loop of its own.
 
-Gradio is imported in that thread, so that neither `--help` nor Discord ever waits for it.
+That loop answers at once, with the starting page, while another thread imports Gradio and builds the page: neither
+`--help` nor Discord ever waits for it. Then the page takes over; requests that came for it meanwhile were held.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import uvicorn
 from pydantic import SecretStr
@@ -31,12 +33,15 @@ from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
 from bot.frontends.web.cross_loop import Ask, bridge_to
 from bot.frontends.web.frontend import WebFrontend
+from bot.frontends.web.gradio_import import import_page
 from bot.frontends.web.handlers import PageHandlers, PageSettings
 from bot.frontends.web.identity import FRONTEND, is_loopback
 from bot.frontends.web.protocol import KEEP_ALIVE_S, Connection
 from bot.frontends.web.routes import routes
+from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import Gate
 from bot.frontends.web.security.origins import public_place
+from bot.frontends.web.starting_page import starting_page
 from bot.frontends.web.uploads import Uploads
 from bot.requests.service import Service
 from bot.store.key_value_store import SettingStore
@@ -49,7 +54,6 @@ log = logging.getLogger(__name__)
 SECRET_SETTING: Final = "console.secret"  # makes addresses of pictures that nobody can guess
 UPLOADS_FOLDER: Final = "uploads"
 PORT_WAY_OUT: Final = "stop what uses it, or choose another with [console] port, or host"
-PROXY_VARIABLES: Final = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
 # Whose word counts on where a request came from; the variable is uvicorn's, for a proxy on another machine.
 TRUSTED_VARIABLE: Final = "FORWARDED_ALLOW_IPS"
 TRUSTED: Final = "127.0.0.0/8,::1"
@@ -133,18 +137,30 @@ def with_what_proxies_say(app: ASGIApp, *, may_have_proxy: bool) -> ASGIApp:
 
 
 class PageServer(uvicorn.Server):
-    """uvicorn, with connections that are bounded in number and time."""
+    """uvicorn, with connections that are bounded in number and time, and an app that may come to life meanwhile.
 
-    def __init__(self, config: uvicorn.Config, listening: socket.socket, connections: Connections) -> None:
+    `live` builds it, and ends when the event that it is given is set.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: socket.socket,
+        connections: Connections,
+        live: Callable[[asyncio.Event], Coroutine[None, None, None]] | None = None,
+    ) -> None:
         super().__init__(config)
         self._listening = listening
         self._connections = connections
+        self._live = live
+        self._is_over = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the app, then accept."""
+        """Accept, and have the app built."""
         await super().startup(sockets=[])
         self._listening.setblocking(False)
         self._accepting = asyncio.create_task(self._connections.accept(self._listening, self._connection))
+        self._living = None if self._live is None else asyncio.create_task(self._live(self._is_over))
 
     def _connection(self) -> Connection:
         return Connection(
@@ -157,8 +173,9 @@ class PageServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections, ten times a second; whether to end."""
-        if self._accepting.done():
-            self._accepting.result()  # raises: a page that accepts nobody is no page
+        for task in (self._accepting, self._living):
+            if task is not None and task.done():
+                task.result()  # raises: a page that accepts nobody is no page, nor is one that cannot be built
         if counter % 10 == 0:
             self._connections.sweep()
         return await super().on_tick(counter)
@@ -169,6 +186,11 @@ class PageServer(uvicorn.Server):
         await asyncio.wait([self._accepting])
         self._listening.close()
         await super().shutdown(sockets)
+        self._is_over.set()
+        if self._living is not None:
+            await asyncio.wait([self._living])
+            if (error := self._living.exception()) is not None:
+                log.error("the page did not end well: %s", type(error).__name__)
 
 
 class WebServer:
@@ -196,6 +218,7 @@ class WebServer:
         self._server: PageServer | None = None
         self._close_gate: Callable[[], object] = lambda: None
         self._is_closed = False
+        self._is_built = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Take the port; who connects now is served as soon as the page is built.
@@ -216,6 +239,10 @@ class WebServer:
         """Give the port back."""
         self._socket.close()
 
+    async def wait_until_built(self) -> None:
+        """Wait until the page can be used; what takes the interpreter for seconds should come after it."""
+        await self._is_built.wait()
+
     async def run_until_closed(self) -> None:
         """Serve until cancelled.
 
@@ -233,6 +260,7 @@ class WebServer:
         )
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=FRONTEND)
+        self._say_built = partial(loop.call_soon_threadsafe, self._is_built.set)
         serving = loop.run_in_executor(thread, self._serve, handlers, bridge_to(loop))
         thread.shutdown(wait=False)
         try:
@@ -246,19 +274,9 @@ class WebServer:
             await asyncio.wait([serving])
 
     def _serve(self, handlers: PageHandlers, ask: Ask) -> None:
-        # Read by Gradio when it is imported, and when it stores an upload.
-        os.environ.update(GRADIO_TEMP_DIR=str(self._uploads), GRADIO_ANALYTICS_ENABLED="False")
-        # The page goes nowhere, so it need not know the proxies, some of which Gradio's library ends the import for.
-        for name in PROXY_VARIABLES:
-            os.environ.pop(name, None)
-        from bot.frontends.web import gradio_page
-
-        app = Starlette(lifespan=self._announce)
         uploads = Uploads(self._uploads)
-        cards = self._service.models.all
-        events = gradio_page.mount(app, handlers, ask, cards, secret=self._secret, uploads=uploads)
         our_routes = routes(handlers, ask, self._secret, uploads)
-        self._gate = Gate(app, password=self._password, routes=our_routes, events=events, place=self._place)
+        self._gate = Gate(starting_page, password=self._password, routes=our_routes, place=self._place)
         # Without a password it answers to the names of this machine alone.
         may_have_proxy = self._password is not None or bool(self._config.root_path)
         config = uvicorn.Config(
@@ -269,19 +287,45 @@ class WebServer:
             server_header=False,
             http="h11",
             ws="none",
+            lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=CLOSE_S,
         )
-        self._server = PageServer(config, self._socket, self._connections)
+        live = partial(self._live, partial(self._build, handlers, ask, uploads))
+        self._server = PageServer(config, self._socket, self._connections, live)
         if not self._is_closed:  # meanwhile
             asyncio.run(self._server.serve())
 
-    @contextlib.asynccontextmanager
-    async def _announce(self, _app: Starlette) -> AsyncIterator[None]:
+    def _build(self, handlers: PageHandlers, ask: Ask, uploads: Uploads) -> tuple[Starlette, Events]:
+        """Import Gradio and make the page of it; blocks for seconds."""
+        gradio_page = import_page(self._uploads)
+        app = Starlette()
+        cards = self._service.models.all
+        return app, gradio_page.mount(app, handlers, ask, cards, secret=self._secret, uploads=uploads)
+
+    async def _live(self, build: Callable[[], tuple[Starlette, Events]], is_over: asyncio.Event) -> None:
+        """Build the page beside the loop, which answers meanwhile, and let requests to it until all is over."""
         loop = asyncio.get_running_loop()
-        self._close_gate = lambda: loop.call_soon_threadsafe(self._gate.close)
+        self._close_gate = partial(loop.call_soon_threadsafe, self._gate.close)
+        try:
+            builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page builder")
+            building = loop.run_in_executor(builder, build)
+            builder.shutdown(wait=False)
+            ending = asyncio.create_task(is_over.wait())
+            both: list[asyncio.Future[Any]] = [building, ending]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                return  # an import cannot be stopped; nobody waits for it
+            app, events = building.result()
+            async with app.router.lifespan_context(app):
+                self._gate.open(app, events)
+                self._announce()
+                self._say_built()
+                await ending
+        finally:
+            self._close_gate = lambda: None
+
+    def _announce(self) -> None:
         if self._service.is_accepting:  # else it was told to stop while the page was built
             elsewhere = f" and, through its proxy, at {self._config.root_path}" if self._place.origin else ""
             log.info("the page is at %s%s", self.url, elsewhere)
-        yield
-        self._close_gate = lambda: None

@@ -149,6 +149,7 @@ note-cancelled = 🚫 #{ $job_id } was cancelled.
 
 ## The local page
 
+console-starting = The page is being prepared. It opens by itself in a few seconds.
 console-prompt = What to draw
 console-prompt-hint = a fox in the snow
 console-prompt-demo = The built-in model knows 431 things, one or a few at a time; what it does not know mostly becomes a thinking face.

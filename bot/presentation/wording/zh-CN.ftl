@@ -130,6 +130,7 @@ note-cancelled = 🚫 #{ $job_id } 已取消。
 
 ## 本地页面
 
+console-starting = 页面正在准备中，几秒后会自动打开。
 console-prompt = 想画什么
 console-prompt-hint = 蓝色背景上的狐狸
 console-prompt-demo = 内置模型认识 431 种东西，一次画一个或几个；不认识的多半会画成思考的表情。

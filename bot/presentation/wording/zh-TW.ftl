@@ -130,6 +130,7 @@ note-cancelled = 🚫 #{ $job_id } 已取消。
 
 ## 本機頁面
 
+console-starting = 頁面正在準備中，幾秒後會自動開啟。
 console-prompt = 想畫什麼
 # 內建模型只認得簡體字，所以這個例子只用兩種字體相同的字。
 console-prompt-hint = 狐狸

@@ -2,7 +2,7 @@
 
 DiffSynth finds out what a file is by a hash over its tensor names and shapes, looked up in a table;
 `register_layouts` adds models that it does not know. Everything is local: this file never lets it download.
-Its prints are silenced here. Must not know prompts or steps.
+Must not know prompts or steps.
 """
 
 from __future__ import annotations
@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from diffsynth.core.loader import config as diffsynth_config
-from diffsynth.core.vram import layers as diffsynth_layers
-from diffsynth.diffusion import base_pipeline as diffsynth_pipeline
-from diffsynth.models import model_loader as diffsynth_loader
+from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
-from transformers import AutoTokenizer
 
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
@@ -28,7 +24,9 @@ from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
+from pipeline.runtime.process_setup import silence_diffsynth
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles
+from pipeline.runtime.prompt_tokenizer import read_tokenizer
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.packed_cache import fingerprint
@@ -36,6 +34,8 @@ from pipeline.streaming.quantization import Format
 from pipeline.streaming.residency import Residency
 from pipeline.streaming.streamed_module import StreamedModule, register_layouts
 
+# The same bits, without transformers.
+_OWN_CLASSES = {"diffsynth.models.flux_text_encoder_t5.FluxTextEncoderT5": "pipeline.runtime.t5_encoder.T5Encoder"}
 _PARTS = {"clip": ["text_encoder_1"], "t5": ["text_encoder_2"], "vae": ["vae_decoder", "vae_encoder"]}
 S = TypeVar("S", bound=StreamedModule)
 
@@ -63,6 +63,7 @@ def load_pipeline(
     if missing := files.missing(card, models_dir):
         raise ModelFilesMissing(card.name, [file.path for file in missing])
     register_layouts(DEMO_LAYOUTS)
+    use_own_classes()
     silence_diffsynth()
     dtype, device = arithmetic.dtype, arithmetic.device
     by_the_library = ("vae",) if arithmetic.is_streamed else ("t5", "clip", "vae")
@@ -104,6 +105,12 @@ def load_pipeline(
     residency = make_residency(pipe, card, transformer, text_encoders, budget=budget)
     tokenizers = [files.path_of(card.files[name], models_dir) for name in ("tokenizer_1", "tokenizer_2")]
     return assemble(pipe, transformer, residency, tokenizers=tokenizers, prompt_files=prompt_files)
+
+
+def use_own_classes() -> None:
+    """Have DiffSynth make our own classes in place of those that need more of its dependencies."""
+    for config in MODEL_CONFIGS:
+        config["model_class"] = _OWN_CLASSES.get(config["model_class"], config["model_class"])
 
 
 def _encoders_of(card: ModelCard, models_dir: Path, arithmetic: Arithmetic, weight_format: Format) -> str:
@@ -158,22 +165,5 @@ def assemble(
     """
     if len(residency.parts) > 1:
         pipe.text_encoder_1, pipe.text_encoder_2 = (part.module for part in residency.parts[1:])
-    # The class is read from the folder: CLIPTokenizer and T5Tokenizer for FLUX.1, as DiffSynth would take
-    # them, but the demo's word pieces belong to neither.
-    pipe.tokenizer_1, pipe.tokenizer_2 = (
-        AutoTokenizer.from_pretrained(folder, local_files_only=True) for folder in tokenizers
-    )
+    pipe.tokenizer_1, pipe.tokenizer_2 = map(read_tokenizer, tokenizers)
     return FluxModel(pipe, transformer, residency, PromptEmbeddingCache(prompt_files))
-
-
-def silence_diffsynth() -> None:
-    """Shadow `print` in the modules of DiffSynth that we drive; it has no switch for it.
-
-    Only there: redirecting standard output would swallow what other threads print meanwhile.
-    """
-    for module in (diffsynth_config, diffsynth_layers, diffsynth_loader, diffsynth_pipeline):
-        module.print = _discard
-
-
-def _discard(*_values: object, **_options: object) -> None:
-    """Print nothing."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pipeline.runtime.diffsynth_import  # noqa: F401 - before anything else of the library
-
-# isort: split
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.flux.checkpoint import load_pipeline

@@ -18,6 +18,7 @@ from torch.utils._triton import has_triton
 
 from pipeline.families.flux.architecture import DIT, LATENT, TEXT_TOKENS
 from pipeline.families.flux.modulation import PrecomputedModulation
+from pipeline.streaming.quantization import mark_constants
 from pipeline.streaming.streamed_module import StreamedModule
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Transformer(StreamedModule):
         if self.device != "cpu" and not has_triton():
             log.info("Triton is missing, so blocks are not compiled and pictures take longer")
             return False
+        mark_constants()
         blocks = [module for name, module in self.module.named_modules() if name in set(self.running)]
         options = REPEATABLE if backend == "inductor" else None
         compiled = {

@@ -64,7 +64,8 @@ HEADERS: Final = {
 class Gate:
     """ASGI middleware around Gradio; `routes` are ours, by the names that `paths.py` has for them.
 
-    A proxy that shows the page below a path may take that path off or leave it: both lead to the same.
+    A proxy that shows the page below a path may take that path off or leave it: both lead to the same. Without
+    `events`, `app` is what is shown instead of the page until `open`; whatever else is for Gradio waits for that.
     """
 
     def __init__(
@@ -73,10 +74,13 @@ class Gate:
         *,
         password: SecretStr | None,
         routes: Mapping[str, Handler],
-        events: Events,
+        events: Events | None = None,
         place: PublicPlace = HERE,
     ) -> None:
         self._app = app
+        self._is_built = asyncio.Event()
+        if events is not None:
+            self._is_built.set()
         self._admission = None if password is None else Admission(password)
         self._routes = routes
         self._events = events
@@ -110,6 +114,11 @@ class Gate:
             self._open.discard(task)
         if self._is_closed:
             await answer.end()
+
+    def open(self, app: ASGIApp, events: Events) -> None:
+        """Let requests to Gradio, which is built now. To be called on the page's loop."""
+        self._app, self._events = app, events
+        self._is_built.set()
 
     def close(self) -> None:
         """End what is still being answered: Gradio keeps streams open for as long as the page is looked at."""
@@ -158,6 +167,8 @@ class Gate:
             answer.set_cookie(token)
             if self._admission is not None:
                 self._admission.introduce(token)
+        else:
+            await self._is_built.wait()
         try:
             for_gradio, again = await _for_gradio(entry, scope, receive, self._events, self._place)
         except RequestRefused as bad:
@@ -205,7 +216,7 @@ class Gate:
 
 
 async def _for_gradio(
-    entry: Path, scope: Scope, receive: Receive, events: Events, place: PublicPlace
+    entry: Path, scope: Scope, receive: Receive, events: Events | None, place: PublicPlace
 ) -> tuple[Scope, Receive]:
     """What Gradio is to see of a request: the plain path, a query that it needs, a body that was checked.
 
@@ -239,6 +250,7 @@ async def _for_gradio(
         raise RequestRefused(400, "the request must be JSON, and say so as its Content-Type")
     if int(named.get("content-length", "0")) > MAX_BODY_BYTES:  # the protocol lets nothing but a few digits pass
         raise RequestRefused(413, "the request is too large")
+    assert events is not None, "only the page itself is answered before Gradio is there"
     body = rewritten(entry.body, await _read(receive), events)
     headers = [(name, value) for name, value in headers if name.lower() not in {b"content-length", b"content-type"}]
     headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

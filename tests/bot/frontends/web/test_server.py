@@ -166,8 +166,8 @@ async def test_page_that_is_built_while_the_service_stops_is_not_announced(
     async with console(settings, tmp_path, port=0) as gradio_page:
         for is_accepting, lines in ((False, []), (True, [f"the page is at {gradio_page.url}"])):
             gradio_page._service.is_accepting = is_accepting
-            async with gradio_page._announce(Starlette()):
-                assert caplog.messages == lines
+            gradio_page._announce()
+            assert caplog.messages == lines
 
 
 async def test_address_at_a_proxy_is_announced_as_well(
@@ -178,8 +178,8 @@ async def test_address_at_a_proxy_is_announced_as_well(
         caplog.clear()
         async with console(settings, tmp_path, port=0, root_path=root_path) as gradio_page:
             gradio_page._service.is_accepting = True
-            async with gradio_page._announce(Starlette()):
-                (line,) = caplog.messages
+            gradio_page._announce()
+            (line,) = caplog.messages
         assert line.startswith(f"the page is at {gradio_page.url}") and (also or gradio_page.url) in line
         assert ("through its proxy" in line) == bool(also)
 
