@@ -117,8 +117,8 @@ class Architecture:
         which they are read.
     cost: of (width, height, steps).
     schedule: DiffSynth's name of the noise schedule.
+    library: the modules of DiffSynth that its engine needs.
     features: what its engine can do; a card says which of them its model was trained for.
-    library: modules of DiffSynth that the engine needs; what nothing needs of the library is not imported.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
     """
 

@@ -238,7 +238,7 @@ def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | 
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
     """
     demand_means(card, config)
-    if card.architecture.library:
+    if card.files:  # without files there is nothing to compute with
         from pipeline.runtime.process_setup import prepare_process
 
         prepare_process(*card.architecture.library)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.device.gpu_profile import is_writable
-from pipeline.runtime.diffsynth_import import import_diffsynth
+from pipeline.runtime.diffsynth_import import FLUX, import_diffsynth
 
 __all__ = [
     "COMPILERS",
+    "FLUX",
     "keep_compiled_in",
     "prepare_process",
     "set_environment",

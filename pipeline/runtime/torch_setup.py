@@ -1,4 +1,4 @@
-"""Which device a model is drawn on."""
+"""Which device torch computes on."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pipeline
 from pipeline.catalog.models import MODELS
 
 ROOT = Path(pipeline.__file__).parent
-SHARED = ("streaming", "runtime", "device")
+SHARED = ("streaming", "device")
 WORDS = {folder.name for folder in (ROOT / "families").iterdir() if folder.is_dir() and folder.name.isidentifier()}
 WORDS = {word for word in WORDS if not word.startswith("__")} | set(MODELS)
 

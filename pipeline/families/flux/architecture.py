@@ -74,7 +74,7 @@ FLUX: Final = Architecture(
     cost=cost,
     latent=LATENT,
     schedule="FLUX.1",
-    features=frozenset({Feature.INIT_IMAGE, Feature.CFG, Feature.LANGUAGES}),
     library=("diffsynth.pipelines.flux_image",),
+    features=frozenset({Feature.INIT_IMAGE, Feature.CFG, Feature.LANGUAGES}),
     prompt_tokenizer="tokenizer_2",
 )

@@ -107,6 +107,12 @@ def load_pipeline(
     return assemble(pipe, transformer, residency, tokenizers=tokenizers, prompt_files=prompt_files)
 
 
+def use_own_classes() -> None:
+    """Have DiffSynth make our own classes in place of those that need more of its dependencies."""
+    for config in MODEL_CONFIGS:
+        config["model_class"] = _OWN_CLASSES.get(config["model_class"], config["model_class"])
+
+
 def _encoders_of(card: ModelCard, models_dir: Path, arithmetic: Arithmetic, weight_format: Format) -> str:
     """What a reading depends on beside the prompt."""
     encoders = [path for name in ("clip", "t5") for path in files.weights_of(card.files[name], models_dir)]
@@ -161,9 +167,3 @@ def assemble(
         pipe.text_encoder_1, pipe.text_encoder_2 = (part.module for part in residency.parts[1:])
     pipe.tokenizer_1, pipe.tokenizer_2 = map(read_tokenizer, tokenizers)
     return FluxModel(pipe, transformer, residency, PromptEmbeddingCache(prompt_files))
-
-
-def use_own_classes() -> None:
-    """Have DiffSynth make our classes in place of its own; again is harmless."""
-    for config in MODEL_CONFIGS:
-        config["model_class"] = _OWN_CLASSES.get(config["model_class"], config["model_class"])

@@ -37,8 +37,7 @@ class Look(MetaPathFinder):
             seen.append({each: os.environ.get(each) for each in ("GOMP_SPINCOUNT", "CUDA_DEVICE_ORDER")})
 
 seen = []
-from pipeline.runtime.diffsynth_import import FLUX
-from pipeline.runtime.process_setup import prepare_process
+from pipeline.runtime.process_setup import FLUX, prepare_process
 is_there = "torch" in sys.modules
 sys.meta_path.insert(0, Look())
 prepare_process(FLUX)

@@ -11,7 +11,7 @@ from transformers import T5Config, T5EncoderModel
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from pipeline.demo.model import SmallT5
-from pipeline.families.flux.checkpoint import register_layouts
+from pipeline.families.flux.checkpoint import use_own_classes
 from pipeline.runtime.t5_encoder import T5Encoder, relative_buckets
 
 
@@ -64,7 +64,7 @@ def test_tensors_have_the_names_of_checkpoints() -> None:
 def test_flux_is_read_into_it() -> None:
     from diffsynth.configs import MODEL_CONFIGS
 
-    register_layouts(())
+    use_own_classes()
     classes = {config["model_class"] for config in MODEL_CONFIGS if config["model_name"] == "flux_text_encoder_t5"}
     assert "pipeline.runtime.t5_encoder.T5Encoder" in classes
     assert not any(each.startswith("diffsynth.") for each in classes)

@@ -30,7 +30,7 @@ from pipeline.families import torch_engine
 from pipeline.families.flux.architecture import BYTES_PER_DECODED_PIXEL, FLUX
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.families.flux.model import FluxModel
-from pipeline.runtime import prompt_cache, torch_setup
+from pipeline.runtime import process_setup, prompt_cache, torch_setup
 from pipeline.runtime.out_of_memory import RETRIES
 from pipeline.runtime.torch_setup import choose_device
 from pipeline.runtime.vae import VaeHalf, decode_with_fallback, guard
@@ -649,7 +649,7 @@ def test_compiled_code_is_kept_beside_the_weights(tmp_path: Path, monkeypatch: p
     for compiler in ("TORCHINDUCTOR", "TRITON"):
         monkeypatch.setenv(f"{compiler}_CACHE_DIR", "x")
         monkeypatch.delenv(f"{compiler}_CACHE_DIR")
-    torch_setup.keep_compiled_in(tmp_path / "packed")
+    process_setup.keep_compiled_in(tmp_path / "packed")
     assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path / "packed"
     assert Path(os.environ["TRITON_CACHE_DIR"]).parent == tmp_path / "packed"
 
