@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def run(program: str, *arguments: object) -> dict[str, Any]:
 
 @pytest.mark.timeout(240)  # the whole library takes long on a busy machine
 def test_demo_draws_the_same_without_what_is_left_out(tmp_path: Path) -> None:
-    part = run(DRAW, tmp_path)
-    whole = run("import diffsynth.pipelines.flux_image" + DRAW, tmp_path)
+    with ThreadPoolExecutor() as both:
+        part, whole = both.map(run, (DRAW, "import diffsynth.pipelines.flux_image" + DRAW), (tmp_path, tmp_path))
     assert part["drawn"] == whole["drawn"]
     assert LEFT_OUT & set(part["modules"]) == set()
     assert {"transformers", "modelscope"} <= set(whole["modules"])

@@ -107,6 +107,11 @@ assert torch.equal(module(x), wanted)
 TRANSFORMER = """
 from functools import partial
 
+from pipeline.families.flux.architecture import FLUX
+from pipeline.runtime.process_setup import prepare_process
+
+prepare_process(*FLUX.library)  # the whole library takes ten seconds
+
 from pipeline.demo.model import SmallDiT
 from pipeline.families.flux.transformer import random_inputs
 from tests.pipeline.families.flux.accuracy import seeded
@@ -125,7 +130,14 @@ assert (made - wanted).norm() < 0.01 * wanted.norm()
 """
 
 
-@pytest.mark.parametrize("what", [PRODUCTS, ROWS, TRANSFORMER], ids=["products", "rows", "transformer"])
+BOTH = "(torch.float32, torch.float16)"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [PRODUCTS.replace(BOTH, "(torch.float32,)"), PRODUCTS.replace(BOTH, "(torch.float16,)"), ROWS, TRANSFORMER],
+    ids=["products of float32", "products of float16", "rows", "transformer"],
+)
 def test_kernel_gives_what_the_library_gives(what: str) -> None:
     """In a process of its own: Triton decides when a kernel is defined whether it is to be interpreted."""
     done = subprocess.run(
