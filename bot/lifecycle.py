@@ -102,7 +102,7 @@ class Lifecycle:
             await run_until(self.stop, tasks)
             if self.stop.is_set():
                 await self._stop(parts, drawing)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a part dies of is returned
             errors.append(error)
         errors = what_matters([*errors, *_errors_of(tasks)], is_asked_to_stop=self.stop.is_set())
         if errors:

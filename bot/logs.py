@@ -219,7 +219,7 @@ class _Handler(logging.StreamHandler[TextIO]):
             self._write(self._folding.pass_on(record))
             if self._shows_debug and record.levelno > logging.DEBUG and _holds_more(record):
                 super().emit(_at_debug(record))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a line that cannot be written ends nothing
             self.handleError(record)
 
     def tell_folded(self, *, is_all: bool = False) -> None:
@@ -237,7 +237,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         for record in records:
             try:
                 super().emit(record)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a line that cannot be written ends nothing
                 self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as logging calls it

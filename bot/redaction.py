@@ -58,7 +58,7 @@ def said(record: logging.LogRecord) -> str | None:
     """The message of a record; None if its parts do not fit."""
     try:
         return record.getMessage()
-    except Exception:  # of an argument's own making
+    except Exception:  # noqa: BLE001 - of an argument's own making
         return None
 
 
@@ -169,7 +169,7 @@ def _told(error: BaseException, codes: Sequence[CodeType]) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # an error that cannot even say what it is
+    except Exception:  # noqa: BLE001 - an error that cannot even say what it is
         return MASK
 
 

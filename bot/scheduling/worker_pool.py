@@ -145,7 +145,7 @@ class WorkerPool:
             raise
         except StoreUnavailable:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a job that fails in an unknown way fails alone
             ended = await self._failed(runner, job, error, ran_s=self._monotonic() - started)
         self._log_canonical_line(ended or job, image, ran_s=self._monotonic() - started)
 
@@ -177,7 +177,7 @@ class WorkerPool:
     async def _upcoming(self, model: str) -> Sequence[str]:
         try:
             return await self._queue.upcoming(model)
-        except Exception as error:  # it only saves time
+        except Exception as error:  # noqa: BLE001 - it only saves time
             log.warning("what waits for this model cannot be looked up: %s", error)
             return ()
 

@@ -113,14 +113,14 @@ def time_systems(
         arguments = (system, conditions, link_gb_s, device, classes)
         try:
             timings = call(time_system, *arguments)
-        except Exception as error:  # the process died: the system killed it, or a driver did
+        except Exception as error:  # noqa: BLE001 - the process died: the system killed it, or a driver did
             timings = [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
         yield from timings
         if not conditions.draws_pictures or system in PEERS or all(timing.error for timing in timings):
             continue
         try:
             yield from call(time_pictures, *arguments)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - why a system has no figures is one of them
             yield from [_failed(Pictures, system, side, error, conditions) for side in conditions.sides_px]
 
 
@@ -139,7 +139,7 @@ def time_system(
             tflops = autotune.tflops_of(Format(system), tiles) if is_ours and device == "cuda" else None
             with torch.no_grad(), memory or nullcontext():
                 ready = _make_ready(system, conditions, link_repeat, device, classes, tiles)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - why a system has no figures is one of them
             return [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
         ready_mib = memory.mib if memory else 0
         steps = conditions.steps if is_ours else min(conditions.steps, OTHERS_STEPS)
@@ -159,7 +159,7 @@ def time_system(
                     is_compiled=ready.is_compiled,
                     floor_s=ready.floor_s(side, link, tflops) if ready.floor_s and link and tflops else None,
                 )
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - why a system has no figures is one of them
                 timings[side] = _failed(Timing, system, side, error, conditions)
         if device == "cuda":  # last, because whatever runs after a profiler runs slower
             timings = {side: profiled(timing, ready.at) for side, timing in timings.items()}
@@ -183,7 +183,7 @@ def time_pictures(
                     place = TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True)
                     folder = Path(stack.enter_context(place))
                     draw = _our_pictures(Format(system), conditions, link_repeat, device, classes, folder)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - why a system has no figures is one of them
             return [_failed(Pictures, system, side, error, conditions) for side in conditions.sides_px]
         ready_mib = memory.mib if memory else 0
         for side in sorted(conditions.sides_px, reverse=True):
@@ -198,7 +198,7 @@ def time_pictures(
                     peak_mib=max(ready_mib, memory.mib) if memory else None,
                     host_mib=psutil.Process().memory_info().rss // MIB,
                 )
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - why a system has no figures is one of them
                 pictures[side] = _failed(Pictures, system, side, error, conditions)
     return [pictures[side] for side in conditions.sides_px]
 

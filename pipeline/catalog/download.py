@@ -139,7 +139,7 @@ def _download(wanted: Sequence[_Wanted], folder: Path, hub: Hub, count: _Count) 
         try:
             hub.download(wanted[0].repo, paths, folder, count.add)
             return {}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a library's errors, told in plain words
             causes: Mapping[str, BaseException] = getattr(error, "failed_files", {}) or dict.fromkeys(paths, error)
         if any(isinstance(cause, OSError) and cause.errno == errno.ENOSPC for cause in causes.values()):
             _demand_room(folder, [file for file in wanted if not file.has_its_size])
@@ -184,7 +184,7 @@ def _list(card: ModelCard, repos: Sequence[str], hub: Hub) -> dict[str, Sequence
     for repo in repos:
         try:
             listings[repo] = hub.list_files(repo)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a library's errors, told in plain words
             reasons[repo] = in_plain_words(error)
             if isinstance(error, OSError):  # the network: asking for the rest takes many seconds and changes nothing
                 reasons |= {other: reasons[repo] for other in repos if other not in listings}

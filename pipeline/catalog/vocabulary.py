@@ -42,7 +42,7 @@ def count_unread(card: ModelCard, models_dir: Path, prompt: str) -> Unread:
         return NOTHING
     try:
         return _count(files.path_of(card.files[tokenizer], models_dir) / "tokenizer.json", prompt)
-    except Exception as error:  # the library raises bare ones: the file is absent, damaged, of another kind
+    except Exception as error:  # noqa: BLE001 - the library raises bare ones: the file is absent, damaged, of another kind
         log.debug("what %s cannot read is not counted: %s", card.name, error)
         return NOTHING
 

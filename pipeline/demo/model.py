@@ -34,7 +34,7 @@ PATCH_CHANNELS = 64  # 2 × 2 latents × 16 channels
 class SmallDiT(FluxDiT):  # type: ignore[misc]
     """FLUX's transformer. `axes` are the rotary dimensions of (index, row, column); they fill one head."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - sizes of the model
         self,
         dim: int = 256,
         heads: int = 4,
@@ -65,7 +65,7 @@ class SmallT5(T5Encoder):
     padding beyond it is cut off here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - sizes of the model
         self,
         vocabulary: int = VOCABULARY,
         dim: int = 256,

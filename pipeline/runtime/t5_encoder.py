@@ -153,7 +153,7 @@ class Stack(nn.Module):
 class T5Encoder(nn.Module):
     """(B, T) ids → (B, T, dim). The defaults are the sizes of T5-XXL, which FLUX.1 has."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - sizes of the model
         self,
         vocabulary: int = 32128,
         dim: int = 4096,

@@ -105,7 +105,7 @@ def can_fuse_rows(device: str = "cuda") -> bool:
             _, no_scale = triton_int8.int8_rows(rows.fill_(torch.nan))
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # too old a card
+        except Exception as error:  # noqa: BLE001 - too old a card
             log.debug("no integers of rows: %s", error)
             return False
         is_near = torch.allclose(scale, wanted_scale, rtol=1e-3) and bool((made.int() - wanted).abs().max() <= 1)
@@ -133,7 +133,7 @@ def tflops_of(
             operations += 2 * TOKENS * inputs * outputs
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # too old a card, a library without this product, tiles that are too large
+    except Exception as error:  # noqa: BLE001 - too old a card, a library without this product, tiles that are too large
         log.debug("no products in %s: %s", weight_format, error)
         return None
     return operations / seconds / 1e12
@@ -154,7 +154,7 @@ def _is_exact(tiles: Tiles) -> bool:
     wanted = (torch._int_mm(rows, weight.t()) * row_scale[:, None] * scale).bfloat16() + bias
     try:
         made = int8_product(rows, weight, row_scale[:, None], scale, bias, torch.bfloat16, list(tiles))
-    except Exception as error:  # too large for this card
+    except Exception as error:  # noqa: BLE001 - too large for this card
         log.debug("no products in tiles %s: %s", tiles, error)
         return False
     return torch.equal(made, wanted)
@@ -166,13 +166,13 @@ def _product(
     if weight_format is Format.BFLOAT16:
         return lambda: rows @ weight.t()
     if weight_format is Format.INT8:
-        triton_int8, kept = (rows * 32).to(torch.int8), (weight * 32).to(torch.int8)
+        integers, kept = (rows * 32).to(torch.int8), (weight * 32).to(torch.int8)
         if tiles is None:  # what is made of the sums reads and writes them once more
-            return lambda: torch._int_mm(triton_int8, kept.t()).bfloat16()
+            return lambda: torch._int_mm(integers, kept.t()).bfloat16()
         from pipeline.streaming.triton_int8 import int8_product
 
         scales = torch.ones(len(rows), 1, device="cuda"), torch.ones(len(weight), device="cuda")
-        return lambda: int8_product(triton_int8, kept, *scales, None, torch.bfloat16, list(tiles))
+        return lambda: int8_product(integers, kept, *scales, None, torch.bfloat16, list(tiles))
     floats, kept = rows.to(FLOAT8), weight.to(FLOAT8)
     row_scale = torch.ones(len(rows), 1, device="cuda")
     scale = torch.ones(1, len(weight), device="cuda")

@@ -39,7 +39,7 @@ CHOICES: Final = (
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _kernel(  # type: ignore[no-untyped-def]
+def _kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and sizes of a kernel
     rows_at,
     weight_at,
     row_scale_at,
@@ -88,7 +88,7 @@ def _kernel(  # type: ignore[no-untyped-def]
 
 
 @triton_op("imagine_bot::int8_product", mutates_args=())
-def int8_product(
+def int8_product(  # noqa: PLR0913 - pointers and sizes of a kernel
     rows: Tensor,
     weight: Tensor,
     row_scale: Tensor,
@@ -128,7 +128,7 @@ def int8_product(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _rows_kernel(  # type: ignore[no-untyped-def]
+def _rows_kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and sizes of a kernel
     rows_at,
     integers_at,
     row_scale_at,

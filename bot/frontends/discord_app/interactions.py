@@ -165,7 +165,7 @@ async def attempt(interaction: discord.Interaction, work: Awaitable[None]) -> No
     """Run what a button is for; explain a failure privately, then tell undelivered results."""
     try:
         await work
-    except Exception as error:  # discord.py would log it and leave the person without an answer
+    except Exception as error:  # noqa: BLE001 - discord.py would log it and leave the person without an answer
         await explain(interaction, error)
     await tell_notes(interaction, context_of(interaction).service)
 

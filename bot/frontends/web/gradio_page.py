@@ -147,7 +147,7 @@ class _Discreet(gr.Blocks):
             output: dict[str, Any] = await super().process_api(*args, **options)
         except gr.Error:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             text = f"something went wrong here; its number is {note(error)}"
             raise gr.Error(text, print_exception=False) from None
         return output
@@ -224,7 +224,7 @@ def _blocks(
                     elem_id="living",
                 )
 
-        async def draw_from_form(
+        async def draw_from_form(  # noqa: PLR0913 - one for each field of the form
             prompt: str,
             seed: float | None,
             steps: float | None,
@@ -250,7 +250,7 @@ def _blocks(
                 drawn = await ask(
                     handlers.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
                 )
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
                 return _said(handlers.explain(error, asker), is_refusal=True)
             return _said(drawn.text)
 
@@ -292,7 +292,7 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
             options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps)
             drawn = await ask(handlers.draw(asker, options))
             job = await ask(handlers.ended(asker, drawn.jobs[0].id))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             raise gr.Error(handlers.explain(error, asker), print_exception=False) from None
         if job.status is not JobStatus.DONE or (address := await ask(handlers.address(job, "png"))) is None:
             raise gr.Error(handlers.ending(job, asker), print_exception=False)

@@ -126,7 +126,7 @@ def _thumbnail(path: Path) -> bytes:
         with Image.open(path, formats=("PNG",)) as picture:
             picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
             picture.convert("RGB").save(buffer, format="WEBP", quality=80)
-    except Exception as error:  # readers of picture formats raise anything at all on damaged files
+    except Exception as error:  # noqa: BLE001 - readers of picture formats raise anything at all on damaged files
         log.warning("the picture %s cannot be shown: %s", path.name, type(error).__name__)
         return b""
     return buffer.getvalue()

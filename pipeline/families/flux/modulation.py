@@ -61,7 +61,7 @@ class PrecomputedModulation:
                 self._rows[name] = Row()
                 setattr(dit.get_submodule(parent), attribute, self._rows[name])
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - what DiffSynth gives
         self,
         *,
         dit: Any,

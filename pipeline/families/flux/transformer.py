@@ -67,7 +67,7 @@ class Transformer(StreamedModule):
             block.forward = MethodType(_for_every_size(compiled[type(block)]), block)
         try:
             self._warm_up(run_step or (lambda step: step()))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a compiler raises anything
             traceback.clear_frames(error.__traceback__)
             log.warning("blocks could not be compiled, so pictures take longer: %s", str(error).partition("\n")[0])
             for block in blocks:

@@ -108,7 +108,7 @@ class Gate:
         except asyncio.CancelledError:
             if not self._is_closed:
                 raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             await answer.fail(error)
         finally:
             self._open.discard(task)

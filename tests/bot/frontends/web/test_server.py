@@ -106,10 +106,10 @@ async def test_taken_port_is_a_clear_error(settings: SettingStore, tmp_path: Pat
 
 
 async def test_address_of_another_machine_is_a_clear_error(settings: SettingStore, tmp_path: Path) -> None:
-    gradio_page = console(settings, tmp_path)
-    gradio_page._config = ConsoleConfig(host="198.51.100.7")
+    page = console(settings, tmp_path)
+    page._config = ConsoleConfig(host="198.51.100.7")
     with pytest.raises(FrontendUnavailable, match="choose another with"):
-        async with gradio_page:
+        async with page:
             raise AssertionError("it started")
 
 

@@ -577,11 +577,11 @@ def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path) -> None
     budget = SmallGpu(DRAWING_BYTES + fixed + 3 * largest + running // 2)
     residency = Residency(transformer, [text_encoder], budget=budget, cost=FLUX.cost(64, 64, 3))
     residency.fit()
-    streamed_module = transformer.streamed_bytes
-    assert 0 < streamed_module < running
+    streamed = transformer.streamed_bytes
+    assert 0 < streamed < running
     assert equal(run(transformer), whole)
     resized(residency, budget, DRAWING_BYTES + fixed + 3 * largest + running // 4)
-    assert streamed_module < transformer.streamed_bytes < running
+    assert streamed < transformer.streamed_bytes < running
     assert equal(run(transformer), whole)
     resized(residency, budget, DRAWING_BYTES + fixed + 3 * largest + 2 * running)
     assert transformer.streamed_bytes == 0
