@@ -4,6 +4,7 @@ client.py        the client: connect, commands registered when they changed, eve
 permissions.py   who may use the bot where, decided from memory before anything is queued
 commands/        /imagine; /queue, /cancel, /history, /show, /quota; /admin
 components.py    the registry of buttons, which survive a restart: their state is in the custom id
+presses.py       which press is the second half of a double click
 message_ref.py   where a job's message stands. Pure.
 interactions.py  private answers: refusals, errors, results that could not be delivered
 embeds.py        JobView → message: text and embed, in the reader's language. Pure.
