@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.discord_server import client
-from tests.discord_server.client import ClientRefused
+from tests.discord_server import client, forms
+from tests.discord_server.client import ClientRefused, Resolved
 from tests.discord_server.config import Config
 from tests.discord_server.faults import Fault
 from tests.discord_server.gateway import Gateway, Session
 from tests.discord_server.interactions import Interaction, Kind, State
-from tests.discord_server.messages import Event
+from tests.discord_server.messages import REPLY, Event, Upload
 from tests.discord_server.permissions import NONE, Permission
 from tests.discord_server.server import Emulator
 from tests.discord_server.signals import HarnessTimeout
@@ -302,26 +302,57 @@ class Discord:
     async def click(self, message: MessageView, target: str, user: User | None = None, *, age: float = 0.0) -> Use:
         """Press a button, by label, custom_id or emoji, on the message as it is now."""
         user, live = user or self.user, self._live(message)
-        client.check_may_click(self.emu, live, user)
-        details = client.click_details(live, target)
+        client.check_sees(self.emu, live, user)
+        details = forms.click_details(live, target)
+        return self._open(Kind.COMPONENT, user, live.channel, details, message=live, age=age)
+
+    async def select(
+        self, message: MessageView, target: str, values: Any, user: User | None = None, *, age: float = 0.0
+    ) -> Use:
+        """Choose in a select menu, found by custom_id or placeholder, on the message as it is now.
+
+        Options are given by value or label, users, roles and channels as such; several in a list.
+        """
+        user, live = user or self.user, self._live(message)
+        client.check_sees(self.emu, live, user)
+        details = forms.select_details(live, target, values, Resolved(self.emu, user, live.channel))
         return self._open(Kind.COMPONENT, user, live.channel, details, message=live, age=age)
 
     async def submit_modal(self, use: Use, answers: dict[str, Any] | None = None, timeout: float = 10.0) -> Use:
-        """Fill in and submit the modal a use opened; answers by custom_id or label."""
+        """Fill in and submit the modal a use opened; answers by custom_id or label.
+
+        Fields without an answer are submitted as they were opened. See `forms.modal_details` for what they take.
+        """
         modal = await use.wait_modal(timeout)
         opener = use.interaction
-        details = client.modal_details(modal, answers or {})
+        resolved = Resolved(self.emu, opener.user, opener.channel)
+        details = forms.modal_details(modal, answers or {}, resolved)
         return self._open(
             Kind.MODAL_SUBMIT, opener.user, opener.channel, details,
             message=opener.message, parent=opener, name=opener.name,
         )  # fmt: skip
 
-    def say(self, user: User, channel: Channel, content: str) -> MessageView:
-        """Post an ordinary message."""
+    def say(
+        self,
+        user: User,
+        channel: Channel,
+        content: str,
+        *,
+        files: Iterable[Upload] = (),
+        reply_to: MessageView | None = None,
+        ping: bool = True,
+    ) -> MessageView:
+        """Post an ordinary message, perhaps with files, perhaps as a reply (without `ping`: "@ off")."""
         may = Permission.SEND_MESSAGES in self.world.permissions(channel, user)
         client.refuse_if(not may, f"{user.username} may not write here")
-        client.refuse_if(not content.strip(), "an empty message")
-        return self.view(self.emu.messages.create(channel, user, {"content": content}, {}))
+        uploads = dict(enumerate(files))
+        client.refuse_if(not content.strip() and not uploads, "an empty message")
+        reference = self._live(reply_to) if reply_to else None
+        client.refuse_if(reference and reference.ephemeral, "nobody can reply to an ephemeral message")
+        allowed = {"parse": ["users", "roles", "everyone"], "replied_user": ping}
+        fields = {"content": content, "allowed_mentions": allowed}
+        kind = REPLY if reference else 0
+        return self.view(self.emu.messages.create(channel, user, fields, uploads, kind=kind, reference=reference))
 
     async def _offered(self, name: str, channel: Channel) -> dict[str, Any]:
         guild_id = channel.guild.id if channel.guild else None
@@ -396,8 +427,15 @@ class Discord:
     def clear_faults(self) -> None:
         self.emu.faults.clear()
 
-    def delete_message(self, message: MessageView) -> None:
-        self.emu.messages.delete(self._live(message))
+    def delete_message(self, message: MessageView, user: User | None = None) -> None:
+        """Delete a message; as a `user` only if they wrote it or may manage messages here."""
+        live = self._live(message)
+        if user is not None:
+            client.check_sees(self.emu, live, user)
+            client.refuse_if(live.ephemeral, "an ephemeral message can only be dismissed, which tells nobody")
+            manages = Permission.MANAGE_MESSAGES in self.world.permissions(live.channel, user)
+            client.refuse_if(live.author is not user and not manages, f"{user.username} may not delete the message")
+        self.emu.messages.delete(live)
 
     def delete_channel(self, channel: Channel) -> None:
         assert channel.guild is not None

@@ -39,6 +39,7 @@ CATALOG: dict[str, tuple[int, int, str]] = {
     "INVALID_FORM_BODY": (400, 50035, "Invalid Form Body"),
     "THREAD_ARCHIVED": (400, 50083, "Thread is archived"),
     "INVALID_JSON": (400, 50109, "The request body contains invalid JSON."),
+    "CANNOT_REPLY": (403, 160002, "Cannot reply without permission to read message history"),
     "AUTOMOD_BLOCKED": (400, 200000, "Message was blocked by automatic moderation"),
 }  # fmt: skip
 NAME_OF_CODE = {code: name for name, (_, code, _) in CATALOG.items() if code}

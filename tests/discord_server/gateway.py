@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from tests.discord_server.ratelimit import Window
+from tests.discord_server.render import redacted
 from tests.discord_server.signals import Signal
-from tests.discord_server.world import EPHEMERAL
 
 if TYPE_CHECKING:
     from tests.discord_server.server import Emulator
@@ -364,14 +364,7 @@ class Gateway:
         """Blank other people's guild messages for a bot without the message-content intent."""
         if event not in ("MESSAGE_CREATE", "MESSAGE_UPDATE") or session.intents & MESSAGE_CONTENT or guild_id is None:
             return data
-        bot_id = self.emu.world.bot.id
-        if (
-            data["author"]["id"] == bot_id
-            or any(u["id"] == bot_id for u in data["mentions"])
-            or data["flags"] & EPHEMERAL
-        ):
-            return data
-        return {**data, "content": "", "embeds": [], "attachments": [], "components": []}
+        return redacted(data, self.emu.world.bot.id)
 
     # -- faults ---------------------------------------------------------------------
 
