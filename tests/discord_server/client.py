@@ -57,26 +57,28 @@ class Resolved:
     """The `resolved` part of interaction data: the things the values name."""
 
     def __init__(self, emu: Emulator, user: User, channel: Channel) -> None:
-        self._emu, self._user, self._channel = emu, user, channel
+        self._emu, self._user, self.channel = emu, user, channel
         self._found: dict[str, dict[str, Any]] = {}
 
-    def add(self, thing: User | Role | Channel | Attachment) -> str:
+    def add(self, thing: User | Role | Channel | Attachment | Message) -> str:
         """Add a thing; return the id that stands for it."""
         world = self._emu.world
         match thing:
             case User():
                 self._put("users", thing.id, thing.payload())
-                guild = self._channel.guild
+                guild = self.channel.guild
                 if guild and thing.id in guild.members:
                     member = guild.members[thing.id].payload()
                     del member["mute"], member["deaf"]
-                    member["permissions"] = str(int(world.permissions(self._channel, thing)))
+                    member["permissions"] = str(int(world.permissions(self.channel, thing)))
                     self._put("members", thing.id, member)
             case Role():
                 self._put("roles", thing.id, thing.payload())
             case Channel():
                 permissions = str(int(world.permissions(thing, self._user)))
                 self._put("channels", thing.id, {**thing.payload(), "permissions": permissions})
+            case Message():  # whole, even without the message-content intent
+                self._put("messages", thing.id, self._emu.messages.payload(thing))
             case Attachment():
                 self._put("attachments", thing.id, attachment_payload(world.cdn, thing))
         return thing.id
@@ -85,12 +87,12 @@ class Resolved:
         """Store a file the user gives; return the id that stands for it."""
         limit = self._emu.config.attachment_size_limit
         refuse_if(len(upload.data) > limit, f"{upload.filename} is larger than {limit} bytes")
-        stored = self._emu.world.new_attachment(self._channel, upload.filename, upload.data, ephemeral=True)
+        stored = self._emu.world.new_attachment(self.channel, upload.filename, upload.data, ephemeral=True)
         return self.add(stored)
 
     def by_id(self, kind: str, thing_id: str) -> str:
         """Add the user, role or channel with this id, if there is one; return the id."""
-        world, guild = self._emu.world, self._channel.guild
+        world, guild = self._emu.world, self.channel.guild
         things: dict[str, Any] = {
             "user": world.users, "channel": world.channels, "role": guild.roles if guild else {},
         }  # fmt: skip
@@ -174,6 +176,20 @@ def command_details(
     if command.get("guild_id"):
         details["guild_id"] = command["guild_id"]
     return resolved.into(details)
+
+
+def menu_details(command: dict[str, Any], target: User | Message, resolved: Resolved) -> dict[str, Any]:
+    """Return the data of an entry chosen in the menu of a message or user."""
+    if isinstance(target, Message):
+        refuse_if(target.ephemeral, "an ephemeral message has no menu of apps")
+    else:
+        channel = resolved.channel
+        here = channel.recipients if channel.guild is None else [m.user for m in channel.guild.members.values()]
+        refuse_if(target not in here, f"{target.username} is not here")
+    details = {"id": command["id"], "name": command["name"], "type": command["type"]}
+    if command.get("guild_id"):
+        details["guild_id"] = command["guild_id"]
+    return resolved.into({**details, "target_id": resolved.add(target)})
 
 
 def _option_value(option: dict[str, Any], value: Any, resolved: Resolved) -> Any:

@@ -49,11 +49,12 @@ COUNTED = SELECTS | {Kind.FILE_UPLOAD, Kind.CHECKBOX_GROUP}  # those with min_va
 IN_LABEL = SELECTS | {
     Kind.TEXT_INPUT, Kind.FILE_UPLOAD, Kind.RADIO_GROUP, Kind.CHECKBOX_GROUP, Kind.CHECKBOX,
 }  # fmt: skip
+IN_ROW = SELECTS | {Kind.BUTTON}  # of a message
 IN_MODAL = frozenset({Kind.ROW, Kind.LABEL, Kind.TEXT_DISPLAY})
 
 LINK = 5  # a button's style
 ROWS = 5  # action rows of a message, buttons of a row, components of a modal
-OPTIONS = 25
+OPTIONS, UPLOADS = 25, 10
 MODAL_TITLE = LABEL_TEXT = 45
 INPUT_TEXT = 4000
 
@@ -116,6 +117,11 @@ def message_problems(components: list[Json]) -> Iterator[Problem]:
     for i, component in enumerate(components):
         if component.get("type") != Kind.ROW:
             yield _wrong_kind((*here, i), {Kind.ROW})
+    for place, component in nested(components, here):
+        if component.get("type") == Kind.ROW:
+            for i, inside in enumerate(component.get("components") or []):
+                if inside.get("type") not in IN_ROW:
+                    yield _wrong_kind((*place, "components", i), IN_ROW)
     yield from _shared_problems(components, here)
 
 
@@ -183,8 +189,9 @@ def _choice_problems(path: Path, component: Json) -> Iterator[Problem]:
     low, high = value_range(component)
     if low > high:
         yield Problem((*path, "min_values"), "BASE_TYPE_BAD_INTEGER", "min_values is more than max_values")
-    if options and high > len(options):
-        text = f"max_values is more than the {len(options)} options"
+    most = len(options) or (UPLOADS if kind == Kind.FILE_UPLOAD else OPTIONS)
+    if high > most:
+        text = f"max_values is more than {most}"
         yield Problem((*path, "max_values"), "BASE_TYPE_BAD_INTEGER", text)
     if sum(bool(o.get("default")) for o in options) > high:
         yield Problem((*path, "options"), "BASE_TYPE_BAD_LENGTH", f"More than {high} options are defaults")

@@ -30,16 +30,17 @@ INVALID_SESSION, HELLO, HEARTBEAT_ACK = 9, 10, 11
 NOT_EMULATED = (4, 8)  # voice states, member lists
 
 GUILDS, GUILD_MEMBERS, GUILD_PRESENCES, GUILD_MESSAGES = 1 << 0, 1 << 1, 1 << 8, 1 << 9
-DM_MESSAGES, MESSAGE_CONTENT = 1 << 12, 1 << 15
+GUILD_REACTIONS, DM_MESSAGES, DM_REACTIONS, MESSAGE_CONTENT = 1 << 10, 1 << 12, 1 << 13, 1 << 15
 PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 KNOWN_INTENTS = (1 << 22) - 1 & ~(1 << 17 | 1 << 18 | 1 << 19) | 1 << 24 | 1 << 25  # of API v10
 
-# event prefix -> the intents that let it through, in a guild and in a DM (0: always)
+# event prefix (the first that fits) -> the intents that let it through, in a guild and in a DM (0: always)
 INTENTS: dict[str, tuple[int, int]] = {
     "GUILD_MEMBER_": (GUILD_MEMBERS, 0),
     "GUILD_": (GUILDS, 0),
     "CHANNEL_": (GUILDS, 0),
     "THREAD_": (GUILDS, 0),
+    "MESSAGE_REACTION_": (GUILD_REACTIONS, DM_REACTIONS),
     "MESSAGE_": (GUILD_MESSAGES, DM_MESSAGES),
 }
 SEND_LIMIT = (120, 60.0)

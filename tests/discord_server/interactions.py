@@ -90,6 +90,7 @@ class Interaction:
         message: Message | None = None,
         parent: Interaction | None = None,
         option_type: int = 0,
+        target: User | Message | None = None,
         age: float = 0.0,
     ) -> None:
         self.emu = emu
@@ -101,6 +102,7 @@ class Interaction:
         self.message = message  # whose button was used
         self.parent = parent  # the interaction that opened the modal
         self.option_type = option_type  # of the autocompleted option
+        self.target = target  # whose menu the command was chosen in
         self.state = State.PENDING
         self.expired = False
         self.original: Message | None = None
@@ -161,6 +163,10 @@ class Interaction:
         }  # fmt: skip
         if self.kind is Kind.COMMAND:
             metadata["name"] = self.name
+        if isinstance(self.target, Message):
+            metadata["target_message_id"] = self.target.id
+        elif self.target is not None:
+            metadata["target_user"] = self.target.payload()
         if self.kind is Kind.COMPONENT and self.message is not None:
             metadata["interacted_message_id"] = self.message.id
         if self.kind is Kind.MODAL_SUBMIT and self.parent is not None:

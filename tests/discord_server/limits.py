@@ -22,7 +22,8 @@ ALT_TEXT = 1024
 MENTIONED_IDS = 100
 CHOICE_TEXT = 100
 COMMAND_TEXT = 8000
-COMMANDS = 100
+CHAT_INPUT = 1  # the type of slash commands; menus are those of users (2) and messages (3)
+COMMANDS = {CHAT_INPUT: 100, 2: 15, 3: 15}  # of a scope, by type
 INT53 = 2**53 - 1
 
 SUB_COMMAND, SUB_COMMAND_GROUP, STRING, INTEGER = 1, 2, 3, 4
@@ -104,19 +105,37 @@ def choice_problems(choices: list[Json], option_type: int, path: Path) -> Iterat
 
 def command_set_problems(commands: list[Json]) -> Iterator[Problem]:
     """Check all commands of a scope, as sent together."""
-    seen: set[str] = set()
+    seen: set[tuple[int, str]] = set()
     for i, command in enumerate(commands):
-        yield from _name_problems(command, (i,))
-        if command["name"] in seen:
+        kind = command.get("type") or CHAT_INPUT
+        if kind == CHAT_INPUT:
+            yield from _name_problems(command, (i,))
+            if not command.get("description"):
+                yield required((i, "description"))
+        else:
+            yield from _menu_problems(command, (i,))
+        if (kind, command["name"]) in seen:
             text = "Application command names must be unique"
             yield Problem((i, "name"), "APPLICATION_COMMANDS_DUPLICATE_NAME", text)
-        seen.add(command["name"])
-        if not command.get("description"):
-            yield required((i, "description"))
+        seen.add((kind, command["name"]))
         yield from _option_problems(command.get("options") or [], (i, "options"), depth=0)
         if _text_length(command) > COMMAND_TEXT:
             text = f"Command exceeds maximum size ({COMMAND_TEXT})"
             yield Problem((i,), "APPLICATION_COMMAND_TOO_LARGE", text)
+
+
+def _menu_problems(command: Json, path: Path) -> Iterator[Problem]:
+    """Check the entry of a message's or user's menu: a name in any letters, and nothing else."""
+    names: dict[Path, str] = {("name",): command["name"]}
+    names |= {("name_localizations", k): v for k, v in (command.get("name_localizations") or {}).items()}
+    for where, name in names.items():
+        if not (1 <= len(name) <= 32 and name.strip()):
+            code = "APPLICATION_COMMAND_INVALID_NAME"
+            yield Problem(path + where, code, f"Command name is invalid: {name!r}")
+    for unwanted in ("description", "description_localizations", "options"):
+        if command.get(unwanted):
+            text = f"Context menu commands have no {unwanted}"
+            yield Problem((*path, unwanted), "APPLICATION_COMMAND_CONTEXT_MENU_FIELD", text)
 
 
 def _option_problems(options: list[Json], path: Path, depth: int) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.discord_server import components, limits
 from tests.discord_server.errors import ApiError, Problem
 from tests.discord_server.permissions import Permission
-from tests.discord_server.render import media_urls, message_payload, referenced_names, without_nulls
+from tests.discord_server.render import emoji_payload, media_urls, message_payload, referenced_names, without_nulls
 from tests.discord_server.view import MessageView
 from tests.discord_server.world import (
     COMPONENTS_V2,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EDITABLE = ("content", "embeds", "components")
 MAX_FILES = 10
+MAX_REACTIONS = 20  # kinds on one message
 REPLY = 19  # a message's type
 
 
@@ -144,9 +145,50 @@ class Messages:
             gone["guild_id"] = guild.id
         self.emu.gateway.dispatch("MESSAGE_DELETE", gone, gone.get("guild_id"))
 
+    # -- reactions ------------------------------------------------------------------
+
+    def react(self, message: Message, user: User, emoji: str) -> None:
+        """Add a user's reaction; a second one of the same kind changes nothing."""
+        check_emoji(emoji)
+        users = message.reactions.get(emoji, [])
+        if user in users:
+            return
+        if not users and len(message.reactions) >= MAX_REACTIONS:
+            raise ApiError("TOO_MANY_REACTIONS")
+        message.reactions[emoji] = [*users, user]
+        self._announce_reaction("MESSAGE_REACTION_ADD", message, user, emoji)
+
+    def unreact(self, message: Message, user: User, emoji: str) -> None:
+        """Take a user's reaction away, if there is one."""
+        check_emoji(emoji)
+        users = message.reactions.get(emoji, [])
+        if user not in users:
+            return
+        left = [u for u in users if u is not user]
+        if left:
+            message.reactions[emoji] = left
+        else:
+            del message.reactions[emoji]
+        self._announce_reaction("MESSAGE_REACTION_REMOVE", message, user, emoji)
+
+    def _announce_reaction(self, event: str, message: Message, user: User, emoji: str) -> None:
+        about: dict[str, Any] = {
+            "user_id": user.id, "channel_id": message.channel.id, "message_id": message.id,
+            "emoji": emoji_payload(emoji), "burst": False, "type": 0,
+        }  # fmt: skip
+        guild, is_new = message.channel.guild, event == "MESSAGE_REACTION_ADD"
+        if guild:
+            about["guild_id"] = guild.id
+            if is_new:
+                about["member"] = guild.members[user.id].full()
+        if is_new:
+            about["message_author_id"] = message.author.id
+        self.emu.gateway.dispatch(event, about, about.get("guild_id"))
+        self.world.changed.notify()
+
     def payload(self, message: Message) -> dict[str, Any]:
         """Return the message as the API shows it."""
-        return message_payload(self.world.cdn, message)
+        return message_payload(self.world.cdn, message, self.world.bot.id)
 
     # -- checks ---------------------------------------------------------------------
 
@@ -252,11 +294,18 @@ class Messages:
         self.emu.gateway.dispatch(event, payload, guild.id if guild else None)
 
     def _record(self, kind: str, message: Message) -> None:
-        view = MessageView.of(self.world.cdn, message)
+        view = MessageView.of(self.world, message)
         self.emu.log.append(Event(self.emu.elapsed(), kind, view))
         for watcher in message.watchers:
             watcher.record(kind, view)
         self.world.changed.notify()
+
+
+def check_emoji(emoji: str) -> None:
+    """Refuse what is no emoji of Unicode; servers here have none of their own."""
+    marks = ("\ufe0f", "\u20e3")  # what makes an emoji of a digit, # or *
+    if not emoji or len(emoji) > 16 or (any(c.isascii() for c in emoji) and not emoji.endswith(marks)):
+        raise ApiError("UNKNOWN_EMOJI")
 
 
 def _check_not_empty(message: Message) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.discord_server.world import EPHEMERAL, Attachment, Cdn, Message, isoformat
+from tests.discord_server.world import EPHEMERAL, Attachment, Cdn, Message, User, isoformat
 
 ATTACHMENT = "attachment://"
 
 
-def message_payload(cdn: Cdn, message: Message, with_reference: bool = True) -> dict[str, Any]:
+def message_payload(cdn: Cdn, message: Message, viewer_id: str, with_reference: bool = True) -> dict[str, Any]:
     """Return a message as a bot gets it; files that an embed shows are not in its `attachments`."""
     by_name = {a.filename: a for a in message.attachments}
     hidden = {by_name[n].id for n in referenced_names(message) if n in by_name}
@@ -27,6 +27,8 @@ def message_payload(cdn: Cdn, message: Message, with_reference: bool = True) -> 
         "mentions": [u.payload() for u in message.mentions], "mention_roles": list(message.mention_roles),
         "mention_everyone": message.mention_everyone, "pinned": False, "tts": message.tts,
     }  # fmt: skip
+    if message.reactions:
+        payload["reactions"] = [_reaction(e, users, viewer_id) for e, users in message.reactions.items()]
     if message.nonce is not None:
         payload["nonce"] = message.nonce
     if message.reference is not None:
@@ -36,7 +38,7 @@ def message_payload(cdn: Cdn, message: Message, with_reference: bool = True) -> 
             payload["message_reference"]["guild_id"] = message.channel.guild.id
         if with_reference:
             gone = message.reference.deleted
-            payload["referenced_message"] = None if gone else message_payload(cdn, message.reference, False)
+            payload["referenced_message"] = None if gone else message_payload(cdn, message.reference, viewer_id, False)
     if message.interaction is not None:
         payload["webhook_id"] = payload["application_id"] = message.interaction.application_id
         payload |= message.interaction.message_metadata(message)
@@ -92,6 +94,17 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: without_nulls(v) for k, v in value.items() if v is not None}
     return [without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def emoji_payload(emoji: str) -> dict[str, Any]:
+    return {"id": None, "name": emoji}
+
+
+def _reaction(emoji: str, users: list[User], viewer_id: str) -> dict[str, Any]:
+    return {
+        "emoji": emoji_payload(emoji), "count": len(users), "count_details": {"burst": 0, "normal": len(users)},
+        "burst_colors": [], "me_burst": False, "me": any(u.id == viewer_id for u in users),
+    }  # fmt: skip
 
 
 def _embed(cdn: Cdn, embed: dict[str, Any], by_name: dict[str, Attachment]) -> dict[str, Any]:

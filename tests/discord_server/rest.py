@@ -11,7 +11,7 @@ from typing import Any
 from tests.discord_server.errors import ApiError, Problem
 from tests.discord_server.gateway import MESSAGE_CONTENT
 from tests.discord_server.interactions import Callback, Interaction
-from tests.discord_server.messages import REPLY
+from tests.discord_server.messages import REPLY, check_emoji
 from tests.discord_server.permissions import Permission, in_guild
 from tests.discord_server.render import redacted
 from tests.discord_server.routes import Answer, Call, route
@@ -260,6 +260,47 @@ def delete_message(call: Call) -> Answer:
         the_channel(call, Permission.MANAGE_MESSAGES)
     call.emu.messages.delete(message)
     return 204, None
+
+
+# -- reactions ----------------------------------------------------------------------
+
+REACTIONS = f"{MESSAGE}/reactions"
+REACTION = f"{REACTIONS}/{{emoji_name}}"
+USERS_ASKED, MOST_USERS = 25, 100  # of a list of those who reacted: unless told, and at most
+
+
+@route(f"PUT {REACTION}/@me")
+def add_reaction(call: Call) -> Answer:
+    """React. Joining in needs only sight of the message, being the first needs ADD_REACTIONS."""
+    channel = the_channel(call, Permission.READ_MESSAGE_HISTORY)
+    message, emoji = the_message(call, channel), call.params["emoji_name"]
+    if emoji not in message.reactions:
+        the_channel(call, Permission.ADD_REACTIONS)
+    call.emu.messages.react(message, call.emu.world.bot, emoji)
+    return 204, None
+
+
+@route(f"DELETE {REACTION}/@me", f"DELETE {REACTION}/{{user_id}}")
+def remove_reaction(call: Call) -> Answer:
+    channel = the_channel(call, Permission.READ_MESSAGE_HISTORY)
+    message, world = the_message(call, channel), call.emu.world
+    user = world.users.get(call.params.get("user_id", world.bot.id))
+    if user is None:
+        raise ApiError("UNKNOWN_USER")
+    if user is not world.bot:
+        the_channel(call, Permission.MANAGE_MESSAGES)
+    call.emu.messages.unreact(message, user, call.params["emoji_name"])
+    return 204, None
+
+
+@route(f"GET {REACTION}")
+def list_reactions(call: Call) -> Answer:
+    message = the_message(call, the_channel(call, Permission.READ_MESSAGE_HISTORY))
+    check_emoji(call.params["emoji_name"])
+    users = message.reactions.get(call.params["emoji_name"], [])
+    after, most = int(call.query.get("after", 0)), min(int(call.query.get("limit", USERS_ASKED)), MOST_USERS)
+    found = sorted((u for u in users if int(u.id) > after), key=lambda u: int(u.id))
+    return 200, [u.payload() for u in found[:most]]
 
 
 # -- interactions -------------------------------------------------------------------

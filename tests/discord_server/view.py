@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.discord_server.components import SELECTS, Kind, walk
 from tests.discord_server.render import message_payload
-from tests.discord_server.world import EPHEMERAL, LOADING, Attachment, Cdn, Message
+from tests.discord_server.world import EPHEMERAL, LOADING, Attachment, Cdn, Message, World
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,15 @@ class MessageView:
     files: dict[str, Attachment]
     deleted: bool
     notified: tuple[str, ...]
+    reactions: dict[str, list[str]]  # the ids of those who reacted, by emoji
 
     @classmethod
-    def of(cls, cdn: Cdn, message: Message) -> MessageView:
-        payload = message_payload(cdn, message)
+    def of(cls, world: World, message: Message) -> MessageView:
+        payload = message_payload(world.cdn, message, world.bot.id)
         files = {a.id: a for a in message.attachments}
-        return cls(payload, tuple(_pictures(cdn, payload)), files, message.deleted, tuple(message.notified))
+        reactions = {emoji: [u.id for u in users] for emoji, users in message.reactions.items()}
+        pictures = tuple(_pictures(world.cdn, payload))
+        return cls(payload, pictures, files, message.deleted, tuple(message.notified), reactions)
 
     @property
     def id(self) -> str:

@@ -261,6 +261,7 @@ class Message:
     interaction: Interaction | None = None  # the one it answers
     only_for: User | None = None  # an ephemeral message's reader
     watchers: list[Interaction] = field(default_factory=list)
+    reactions: dict[str, list[User]] = field(default_factory=dict)  # by emoji, in the order they were added
     deleted: bool = False
 
     @property

@@ -114,7 +114,7 @@ class Controls(discord.ui.View):
 
 class Bot(discord.AutoShardedClient):
     def __init__(self) -> None:
-        super().__init__(intents=discord.Intents(guilds=True, guild_messages=True, dm_messages=True))
+        super().__init__(intents=discord.Intents(guilds=True, guild_messages=True, dm_messages=True, reactions=True))
         self.tree = app_commands.CommandTree(self)
 
     async def setup_hook(self) -> None:
@@ -135,6 +135,12 @@ class Bot(discord.AutoShardedClient):
         if message.author.bot or not (message.guild is None or self.user in message.mentions):
             return
         await message.reply(f"you said {message.content}", mention_author=False)
+
+    async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
+        assert self.user is not None
+        if payload.user_id != self.user.id:
+            channel = self.get_partial_messageable(payload.channel_id)
+            await channel.get_partial_message(payload.message_id).add_reaction("✅")
 
     async def on_resumed(self) -> None:
         log.info("resumed")
@@ -206,6 +212,17 @@ async def pair(interaction: discord.Interaction, start: discord.Attachment | Non
         second = message.attachments[1]
         second.description = "still blue"
         await message.edit(attachments=[second, await start.to_file(description="yours")])
+
+
+@bot.tree.context_menu(name="Image info")
+async def image_info(interaction: discord.Interaction, message: discord.Message) -> None:
+    alts = [a.description for a in message.attachments]
+    await interaction.response.send_message(f"{message.author.name}: {message.content} {alts}", ephemeral=True)
+
+
+@bot.tree.context_menu(name="Who is it")
+async def who_is_it(interaction: discord.Interaction, member: discord.Member) -> None:
+    await interaction.response.send_message(member.name, ephemeral=True)
 
 
 class Admin(app_commands.Group):

@@ -148,6 +148,18 @@ async def test_mention_and_dm_are_read_and_answered_without_a_ping() -> None:
         d.assert_clean()
 
 
+async def test_menus_and_reactions_are_those_of_discordpy() -> None:
+    async with running() as (d, _):
+        message = d.say(d.user, d.channel, "not for the bot", files=[Upload("a.txt", b"a")])
+        answer = await (await d.message_menu(d.user, message, "Image info")).wait()
+        assert (answer.content, answer.ephemeral) == ("alice: not for the bot [None]", True)
+        answer = await (await d.user_menu(d.user, d.channel, "Who is it", d.add_user("bob"))).wait()
+        assert answer.content == "bob"
+        d.react(d.user, message, "⭐")
+        assert (await d.wait_reaction(message, "✅")).reactions == {"⭐": [d.user.id], "✅": [d.bot.id]}
+        d.assert_clean()
+
+
 async def test_button_works_again_after_a_crash() -> None:
     async with running() as (d, bot):
         _, message = await draw(d)

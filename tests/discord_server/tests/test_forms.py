@@ -11,7 +11,7 @@ from tests.discord_server import ClientRefused, Discord, MessageView, Upload, Us
 from tests.discord_server.tests.rawbot import PNG, RawBot, button, row
 
 MESSAGE, UPDATE, MODAL = 4, 7, 9
-OPTIONS = [
+OPTIONS: list[dict[str, Any]] = [
     {"label": "Here", "value": "here", "description": "In this channel", "default": True},
     {"label": "By DM", "value": "dm"},
     {"label": "Off", "value": "off"},

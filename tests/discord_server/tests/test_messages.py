@@ -9,7 +9,7 @@ import pytest
 from tests.discord_server import ClientRefused, Discord, Permission, Upload
 from tests.discord_server.tests.rawbot import INTENTS, PNG, RawBot
 
-NO_PING = {"parse": []}
+NO_PING: dict[str, Any] = {"parse": []}
 
 
 def here(d: Discord, message_id: str) -> str:
