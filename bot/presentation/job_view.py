@@ -30,16 +30,33 @@ class Action(StrEnum):
     VARY = "vary"
     EDIT = "edit"
     MORE_STEPS = "more_steps"
+    MORE = "more"  # the menu of all that follows
+    START_FROM = "start_from"  # use the picture as the init image of another prompt
+    INFO = "info"
+    ORIGINAL = "original"  # the file as it was drawn
+    SEND_DM = "send_dm"
+    KEEP = "keep"  # do not forget it with the rest of the history, or do so again
+    DELETE = "delete"  # after a question
+    ERASE = "erase"  # without another one
     DISMISS = "dismiss"  # the failure has been read
 
 
 ACTIONS: Final[Mapping[JobStatus, tuple[Action, ...]]] = {
     JobStatus.QUEUED: (Action.CANCEL,),
     JobStatus.RUNNING: (Action.CANCEL,),
-    JobStatus.DONE: (Action.REUSE, Action.REROLL, Action.VARY, Action.EDIT, Action.MORE_STEPS),
+    JobStatus.DONE: (Action.REUSE, Action.REROLL, Action.EDIT, Action.VARY, Action.MORE),
     JobStatus.FAILED: (Action.REUSE, Action.DISMISS),
     JobStatus.CANCELLED: (),
 }
+MENU: Final = (  # of Action.MORE
+    Action.MORE_STEPS,
+    Action.START_FROM,
+    Action.INFO,
+    Action.ORIGINAL,
+    Action.SEND_DM,
+    Action.KEEP,
+    Action.DELETE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,7 @@ class JobView:
     reason: Phrase | None = None  # why it failed
     settings: Phrase
     actions: tuple[Action, ...]
+    of_batch: Phrase | None = None  # how far the other images of an unfinished request are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

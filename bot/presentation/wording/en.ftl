@@ -74,7 +74,7 @@ prompt-unreadable = (The stored prompt cannot be read.)
 ## The message in the channel
 
 card-waiting = ⏳ { $who } · number { $position } in line
-card-running = 🎨 { $who } · step { $step } of { $steps } { $bar }
+card-running = 🎨 { $who } · step { $step } of { $steps }
 card-loading = 🎨 { $who } · loading the model
 card-encoding = 🎨 { $who } · reading the prompt
 card-decoding = 🎨 { $who } · finishing the image
@@ -87,7 +87,7 @@ card-paused-by-moderator = ⏸️ paused by a moderator
 pause-engine-failures = several images in a row failed; I will try another one after a while
 pause-storage = images cannot be saved; drawing resumes as soon as they can
 card-resumed = ↻ I was restarted; your place was kept.
-card-done = ✅ { $who }
+card-done = ✅ { $who } · your image is ready
 card-done-elsewhere = ✅ { $who } · your image is in a new message in this channel.
 card-done-by-dm = ✅ { $who } · I could not post the image here, so I sent it to you as a direct message.
 card-failed = ❌ { $who } · { $reason }
@@ -280,3 +280,76 @@ command-admin-cancel-name = cancel
 command-admin-cancel-description = Cancel anybody's image on this server
 command-admin-stats-name = stats
 command-admin-stats-description = Load, speed and disk
+
+## Buttons under an image, and what they open
+
+button-again = 🔄 Again
+button-edit = ✏️ Edit
+button-vary = 🌱 Vary
+button-more = ⋯ More
+button-more-steps = 🔬 Same seed, { $steps } steps
+button-start-from = 🖼️ Use as starting image
+button-info = ℹ️ Info
+button-original = 📄 Original file
+button-send-dm = ✉️ Send to me
+button-keep = ⭐ Keep
+button-unkeep = ⭐ Stop keeping
+button-delete = 🗑️ Delete
+button-erase = 🗑️ Delete for good
+press-repeated = Got it: one press is enough.
+pick-title = Which image?
+pick-option = Image { $number } · #{ $job_id } · seed { $seed }
+menu-title = Image #{ $job_id } · { $prompt }
+info-title = Image #{ $job_id }
+info-asked = Asked for by { $who } { $when }
+info-drawn = Finished { $when }, drawn in { $seconds } s
+info-derived = Made from image #{ $job_id }
+info-from-image = Started from an image, strength { $strength }
+info-file = File: { $kib } KiB
+info-kept = ⭐ Kept: it does not expire.
+original-file = The file of image #{ $job_id }
+dm-sent = I sent you image #{ $job_id }.
+dm-closed = I cannot send you direct messages. Allow direct messages from this server in its privacy settings, then try again.
+image-kept = ⭐ Image #{ $job_id } is kept: it does not expire.
+image-kept-no-longer = Image #{ $job_id } expires with the others again.
+delete-question = Delete image #{ $job_id } for good? The file, the prompt and the message will be gone. It still counts toward today's limit.
+image-deleted = Image #{ $job_id } was deleted, and its prompt with it.
+image-deleted-but-message = Image #{ $job_id } was deleted, and its prompt with it, but I could not take back its message. Please delete the message yourself, or ask a moderator.
+form-edit-title = Edit image #{ $job_id }
+form-start-from-title = Start from image #{ $job_id }
+form-prompt = What to draw
+form-seed = Seed
+form-seed-hint = Same seed: similar image. Empty: a random one.
+form-steps = Steps
+form-aspect = Shape
+form-strength = How much is redrawn
+strength-subtle = A little: close to the image
+strength-medium = Half: same layout, new content
+strength-strong = A lot: only a hint of the image
+fewer-queued = { $count } of { $wanted } images were queued.
+card-batch = { $done } of { $count } images ready
+card-done-several = ✅ { $who } · { $done ->
+        [1] 1 of { $count } images is ready
+       *[other] { $done } of { $count } images are ready
+    }
+card-some-failed = ❌ Not all of them worked out: { $reason }
+card-settings-several = { $job_ids } · seeds { $seeds } · { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } · { $width } × { $height } · { $model }
+ping-done = ✅ { $who } { $count ->
+        [one] Your image is ready.
+       *[other] Your images are ready.
+    }
+ping-failed = ❌ { $who } Your image did not work out; its message says why.
+settings-ping-here = When you waited for more than a minute, I mention you under the finished image.
+settings-ping-dm = When you waited for more than a minute, I send you a direct message.
+settings-ping-off = I do not ping you when an image is finished.
+command-settings-name = settings
+command-settings-description = Your own settings
+option-ping-name = ping
+option-ping-description = How to tell you that an image is finished, if you waited for more than a minute
+ping-choice-here = Here, in the channel
+ping-choice-dm = By direct message
+ping-choice-off = Not at all
+option-count-description = How many images, with seeds in a row

@@ -18,6 +18,7 @@ from bot.jobs import FailureCode
 from bot.pause import PauseKind
 from bot.presentation import wording as wording_module
 from bot.presentation.wording import LANGUAGES, key_of, wording_for
+from bot.requests.preferences import Ping
 from pipeline import InvalidSpec
 
 FOLDER = Path(wording_module.__file__).parent
@@ -83,6 +84,7 @@ def test_no_sentence_is_unused() -> None:
     said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
+    said |= {f"{prefix}-{ping}" for prefix in ("ping-choice", "settings-ping") for ping in Ping}
     assert sentences("en").keys() - said == set()
 
 
