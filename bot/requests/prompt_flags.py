@@ -26,10 +26,8 @@ from pipeline.errors import InvalidSpec
 from pipeline.spec import (
     MAX_PROMPT_CHARS,
     MAX_SEED,
-    MAX_SIDE_PX,
     MAX_STEPS,
     RANDOM_SEED,
-    SIDE_MULTIPLE_PX,
     Aspect,
     ImageOptions,
     clean_prompt,
@@ -137,7 +135,7 @@ def read_prompt(
         taken=choice.taken,
         unknown=_distinct(found.unknown),
         unsupported=_distinct(choice.unsupported),
-        model=choice.card.title,
+        model=choice.card.name,
         unused=_distinct([*choice.unused, *found.unused]),
         overridden=_distinct(choice.overridden),
         most_images=most if choice.is_count_cut else None,
@@ -168,6 +166,8 @@ class _Choice:
         Raises:
             InvalidFlag
         """
+        if setting.is_pasted and setting.option == "size" and not _can_draw(self.card, setting.value):
+            setting = dataclasses.replace(setting, option="aspect")
         read = _read_value(setting)
         value = None if read is None else self._fit(setting.option, read)
         if self._is_overridden(setting):
@@ -255,8 +255,6 @@ def _pasted_settings(pasted: Mapping[str, str]) -> tuple[list[_Setting], tuple[s
         if option is None:
             unused.append(key)
             continue
-        if option == "size" and not _is_drawable(value):
-            option = "aspect"
         if value != str(RANDOM_SEED):  # which says nothing
             settings.append(_Setting(option=option, value=value, shown=key, is_pasted=True))
     return settings, tuple(unused)
@@ -317,10 +315,15 @@ def _fit_shape(card: ModelCard, shape: str | int | float) -> Aspect | None:
     return nearest if len(card.sizes) > 1 or abs(width / height / shape - 1) < SAME_SHAPE else None
 
 
-def _is_drawable(size: str) -> bool:
-    if "size" not in FIELDS or (match := _EXACT_SIZE.fullmatch(size)) is None:
+def _can_draw(card: ModelCard, size: str) -> bool:
+    """Whether the model draws images of this size."""
+    if "size" not in FIELDS:
         return False
-    return all(0 < int(side) <= MAX_SIDE_PX and int(side) % SIDE_MULTIPLE_PX == 0 for side in match.groups())
+    try:
+        card.resolve(ImageOptions.read(prompt="x", size=size), random_seed=0)
+    except InvalidSpec:
+        return False
+    return True
 
 
 def _is_exact_size(setting: _Setting) -> bool:

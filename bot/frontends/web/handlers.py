@@ -12,7 +12,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,10 +24,11 @@ from bot.errors import JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor, keyed_hash
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
-from bot.presentation.job_view import ended_view, unfinished_view
+from bot.presentation.job_view import Phrase, ended_view, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch
+from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
 from pipeline.errors import InvalidSpec
@@ -53,10 +54,11 @@ class TooManyFromAddress(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """The result of a press: the jobs that were queued, and why there are not more."""
+    """The result of a press: the jobs that were queued, why there are not more, and what the prompt held but words."""
 
     jobs: tuple[Job, ...]
     text: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,23 @@ class PageHandlers:
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
 
+    def read_prompt(
+        self,
+        prompt: str,
+        given: Mapping[str, object],
+        *,
+        untouched: Mapping[str, object],
+        count: int = 1,
+        most: int = MAX_BATCH,
+    ) -> ReadPrompt:
+        """Take flags and pasted settings out of a prompt; see `read_prompt` in `bot/requests`. Any thread.
+
+        Raises:
+            InvalidFlag, InvalidSpec
+        """
+        said_count = None if count == 1 else count
+        return read_prompt(prompt, self._service.models, given=given, untouched=untouched, count=said_count, most=most)
+
     async def draw(
         self,
         visitor: Visitor,
@@ -112,13 +131,18 @@ class PageHandlers:
         count: int = 1,
         source: bytes | Path | None = None,
         name: str = "",
+        notes: tuple[Phrase, ...] = (),
     ) -> Drawn:
         """Queue `count` pictures, with seeds that follow each other if one is given; some may be refused.
+
+        `notes` are said beside that.
 
         Raises:
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
-        return await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
+        drawn = await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
+        voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
+        return replace(drawn, notes=tuple(map(voice.say, notes)))
 
     async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
         """Queue as many pictures as there is room for with the settings of one's own picture, each with a new seed.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
-from bot.errors import CoolingDown, JobNotFound, TooManyJobs, UploadGone
+from bot.errors import CoolingDown, InvalidFlag, JobNotFound, TooManyJobs, UploadGone
 from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
@@ -342,3 +342,26 @@ async def test_what_the_model_cannot_read_is_said_beside_job_and_picture(
     assert "3 of 11 characters" in state["jobs"][0]
     job = await finish()
     assert "3 of 11 characters" in await handlers.picture(ANN, job.id)
+
+
+async def test_flags_in_the_prompt_are_taken_out_and_said_in_the_readers_language(handlers: PageHandlers) -> None:
+    form: dict[str, object] = {"seed": -1, "steps": 20, "aspect": "square"}
+    read = handlers.read_prompt("cat --ar 2:3 --seed 3 --r 2 --v 6 <b>", {**form, "steps": 4}, untouched=form)
+    for visitor, taken, unknown in (
+        (ANN, "Taken from your prompt: shape portrait, seed 3, 2 images", "Not known here: --v 6"),
+        (person(locale="zh-TW"), "已採用提示詞裡的設定：畫面比例 直式、種子 3、2 張", "這裡不認得：--v 6"),
+    ):
+        drawn = await handlers.draw(visitor, ImageOptions.read(**read.options), count=read.count, notes=read.phrases())
+        assert [(job.spec.prompt, job.spec.seed, job.spec.steps) for job in drawn.jobs] == [
+            ("cat <b>", 3, 4),
+            ("cat <b>", 4, 4),
+        ]
+        assert drawn.notes == (taken, unknown)
+
+
+async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with pytest.raises(InvalidFlag) as caught:
+        handlers.read_prompt("geheim --seed 7f3a", {}, untouched={})
+    assert handlers.explain(caught.value, ANN).startswith("“--seed 7f3a” in the prompt: the seed must be")
+    assert caplog.messages == ["refused: InvalidFlag(seed) for ann"]
