@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.presentation.job_view import Phrase, Typed, Value
+from pipeline.spec import clean_prompt
 
 MAX_NAMES: Final = 8
 MAX_NAME_CHARS: Final = 32
@@ -52,8 +53,8 @@ class PromptNotes:
 
 
 def shortened(text: str) -> str:
-    """Return a name as it is shown: on one line, and cut."""
-    line = " ".join(text.split())
+    """Return a name as it is shown: what can be seen of it, on one line, and cut."""
+    line = clean_prompt(text)
     return line if len(line) <= MAX_NAME_CHARS else f"{line[: MAX_NAME_CHARS - 1]}…"
 
 
