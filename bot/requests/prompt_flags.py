@@ -96,7 +96,7 @@ class _Found:
 
 
 def read_prompt(
-    text: str,
+    text: object,
     models: Models,
     *,
     given: Mapping[str, object] | None = None,

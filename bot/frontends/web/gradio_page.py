@@ -35,7 +35,7 @@ from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
-from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect
 
 if TYPE_CHECKING:
     from gradio.block_function import BlockFunction
@@ -160,12 +160,6 @@ def _blocks(
     about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     say = gr.I18n()
-    untouched = {
-        "seed": RANDOM_SEED,
-        "steps": card.default_steps,
-        "aspect": Aspect.SQUARE.value,
-        "model": card.name,
-    }
     quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
     blocks = _Discreet(title="imagine-bot", analytics_enabled=False)
@@ -244,25 +238,11 @@ def _blocks(
         ) -> str:
             asker = _asker(request, secret)
             try:
-                read = handlers.read_prompt(
-                    prompt or "",
-                    {
-                        "seed": seed,
-                        "steps": steps,
-                        "aspect": aspect,
-                        "model": model,
-                        "strength": strength if source else None,
-                    },
-                    untouched=untouched,
-                    count=_whole("count", count) or 1,
-                )
-                options = ImageOptions.read(**read.options)
+                values = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect, "model": model}
+                values["strength"] = strength if source else None
+                images = _whole("count", count) or 1
                 upload = None if source is None else uploads.find(asker, source)
-                drawn = await ask(
-                    handlers.draw(
-                        asker, options, count=read.count, source=upload, name=name or "", notes=read.phrases()
-                    )
-                )
+                drawn = await ask(handlers.draw_typed(asker, values, count=images, source=upload, name=name or ""))
             except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
                 return _said(handlers.explain(error, asker), is_refusal=True)
             return _said(drawn.text, drawn.notes)
@@ -302,9 +282,7 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
         """Draw one picture and wait for it: the file, and what draws it again. Queue and limits are the page's."""
         asker = _asker(request, secret)
         try:
-            values = {"seed": seed, "steps": steps}
-            read = handlers.read_prompt(prompt, values, untouched={"steps": card.default_steps}, most=1)
-            drawn = await ask(handlers.draw(asker, ImageOptions.read(**read.options), notes=read.phrases()))
+            drawn = await ask(handlers.draw_typed(asker, {"prompt": prompt, "seed": seed, "steps": steps}, most=1))
             job = await ask(handlers.ended(asker, drawn.jobs[0].id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             raise gr.Error(handlers.explain(error, asker), print_exception=False) from None

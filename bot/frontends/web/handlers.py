@@ -24,15 +24,15 @@ from bot.errors import JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor, keyed_hash
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
-from bot.presentation.job_view import Phrase, ended_view, unfinished_view
+from bot.presentation.job_view import ended_view, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch
-from bot.requests.prompt_flags import ReadPrompt, read_prompt
+from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
 from pipeline.errors import InvalidSpec
-from pipeline.spec import ImageOptions
+from pipeline.spec import Aspect, ImageOptions
 
 log = logging.getLogger(__name__)
 
@@ -106,22 +106,33 @@ class PageHandlers:
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
 
-    def read_prompt(
+    async def draw_typed(
         self,
-        prompt: str,
-        given: Mapping[str, object],
+        visitor: Visitor,
+        values: Mapping[str, object],
         *,
-        untouched: Mapping[str, object],
         count: int = 1,
         most: int = MAX_BATCH,
-    ) -> ReadPrompt:
-        """Take flags and pasted settings out of a prompt; see `read_prompt` in `bot/requests`. Any thread.
+        source: bytes | Path | None = None,
+        name: str = "",
+    ) -> Drawn:
+        """Queue what a form or a script holds, after flags and pasted settings were taken out of the prompt.
+
+        Args:
+            values: by field of ImageOptions, of any type; where a field is as the page opens, a flag wins.
+            most: how many pictures a flag may ask for.
 
         Raises:
-            InvalidFlag, InvalidSpec
+            Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
+        models = self._service.models
+        untouched = {"steps": models.usual.default_steps, "aspect": Aspect.SQUARE, "model": models.usual.name}
         said_count = None if count == 1 else count
-        return read_prompt(prompt, self._service.models, given=given, untouched=untouched, count=said_count, most=most)
+        read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=said_count, most=most)
+        options = ImageOptions.read(**read.options)
+        drawn = await self.draw(visitor, options, count=read.count, source=source, name=name)
+        voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
+        return replace(drawn, notes=tuple(map(voice.say, read.phrases())))
 
     async def draw(
         self,
@@ -131,18 +142,13 @@ class PageHandlers:
         count: int = 1,
         source: bytes | Path | None = None,
         name: str = "",
-        notes: tuple[Phrase, ...] = (),
     ) -> Drawn:
         """Queue `count` pictures, with seeds that follow each other if one is given; some may be refused.
-
-        `notes` are said beside that.
 
         Raises:
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
-        drawn = await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
-        voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
-        return replace(drawn, notes=tuple(map(voice.say, notes)))
+        return await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
 
     async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
         """Queue as many pictures as there is room for with the settings of one's own picture, each with a new seed.

@@ -384,7 +384,7 @@ def test_our_own_pictures_and_messages_paste_back_as_the_same_image() -> None:
 
 def test_prompt_that_is_no_text_is_refused_as_such() -> None:
     with pytest.raises(InvalidSpec) as caught:
-        read_prompt(["x"], MODELS)  # type: ignore[arg-type]
+        read_prompt(["x"], MODELS)
     assert str(caught.value).startswith("prompt")
 
 
