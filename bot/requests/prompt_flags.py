@@ -55,7 +55,7 @@ SAME_SHAPE: Final = 0.01  # of a ratio: a model of one shape draws a square, wha
 
 _NUMBER: Final = r"[0-9]{1,5}(?:\.[0-9]{1,5})?"
 _RATIO: Final = re.compile(rf"({_NUMBER})(?:[:x×*/]({_NUMBER}))?", re.IGNORECASE)
-_EXACT_SIZE: Final = re.compile(r"([0-9]{1,5})[x×*]([0-9]{1,5})", re.IGNORECASE)
+_EXACT_SIZE: Final = re.compile(r"\s*[0-9]{1,6}\s*[x×*]\s*[0-9]{1,6}\s*", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 
 
