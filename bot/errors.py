@@ -7,6 +7,7 @@ BotError
 │  ├─ DailyLimit(used, limit, retry_at)
 │  ├─ CoolingDown(retry_at, cooldown_s)
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
+│  ├─ InvalidFlag(flag, name, most)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
@@ -90,6 +91,18 @@ class JobTooLarge(Refusal):
     def __init__(self, *, pixel_steps: int, limit: int, max_steps: int) -> None:
         super().__init__(f"{pixel_steps} pixel steps, {limit} allowed")
         self.pixel_steps, self.limit, self.max_steps = pixel_steps, limit, max_steps
+
+
+class InvalidFlag(Refusal):
+    """A flag in a prompt has no value, or one that its option cannot have.
+
+    `flag` is what the person typed and never part of `str()`, which may be logged. `name` is that of the option, and
+    `most` its largest value, 0 where it is no number.
+    """
+
+    def __init__(self, *, flag: str, name: str, most: int = 0) -> None:
+        super().__init__(name)
+        self.flag, self.name, self.most = flag, name, most
 
 
 class NotAccepting(Refusal):

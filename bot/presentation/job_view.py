@@ -75,13 +75,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A sentence of `wording/` with its values; a value may be another phrase."""
+    """A sentence of `wording/` with its values; a value may be another phrase, or a list."""
 
     key: str
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-Value = str | int | Typed | Moment | Phrase
+Value = str | int | Typed | Moment | Phrase | tuple["Value", ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +124,8 @@ class Voice:
                 return self.write_moment(at)
             case Phrase():
                 return self.say(value)
+            case tuple():
+                return self.wording.say("list-separator").join(str(self._value(each)) for each in value)
             case _:
                 return value
 

@@ -35,7 +35,7 @@ from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
-from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect
 
 if TYPE_CHECKING:
     from gradio.block_function import BlockFunction
@@ -238,21 +238,14 @@ def _blocks(
         ) -> str:
             asker = _asker(request, secret)
             try:
-                options = ImageOptions.read(
-                    prompt=prompt or "",
-                    seed=seed,
-                    steps=steps,
-                    aspect=aspect,
-                    model=model,
-                    strength=strength if source else None,
-                )
+                values = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect, "model": model}
+                values["strength"] = strength if source else None
+                images = _whole("count", count) or 1
                 upload = None if source is None else uploads.find(asker, source)
-                drawn = await ask(
-                    handlers.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
-                )
+                drawn = await ask(handlers.draw_typed(asker, values, count=images, source=upload, name=name or ""))
             except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
                 return _said(handlers.explain(error, asker), is_refusal=True)
-            return _said(drawn.text)
+            return _said(drawn.text, drawn.notes)
 
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
             asker = _asker(request, secret)
@@ -289,8 +282,7 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
         """Draw one picture and wait for it: the file, and what draws it again. Queue and limits are the page's."""
         asker = _asker(request, secret)
         try:
-            options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps)
-            drawn = await ask(handlers.draw(asker, options))
+            drawn = await ask(handlers.draw_typed(asker, {"prompt": prompt, "seed": seed, "steps": steps}, most=1))
             job = await ask(handlers.ended(asker, drawn.jobs[0].id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             raise gr.Error(handlers.explain(error, asker), print_exception=False) from None
@@ -305,7 +297,8 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
             "meta": {"_type": "gradio.FileData"},
         }
         settings = {"id": job.id, "prompt": spec.prompt, "seed": spec.seed, "steps": spec.steps}
-        return file, {**settings, "width": spec.width, "height": spec.height, "model": spec.model, "seconds": job.ran_s}
+        settings |= {"width": spec.width, "height": spec.height, "model": spec.model, "seconds": job.ran_s}
+        return file, {**settings, "notes": list(drawn.notes)}
 
     draw.__annotations__ = get_type_hints(draw)  # Gradio reads the outputs off them and does not resolve them
     return draw
@@ -324,10 +317,11 @@ def _http(request: gr.Request | None) -> HTTPConnection:
     return request.request
 
 
-def _said(text: str, *, is_refusal: bool = False) -> str:
+def _said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:
     kind = "refusal" if is_refusal else "answer"
     # A number of its own: the browser leaves alone, and faded out, what is the same as before.
-    return f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+    said = f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+    return said + "".join(f'<span class="noted">{escape(note)}</span>' for note in notes)
 
 
 async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:

@@ -353,3 +353,50 @@ ping-choice-here = Here, in the channel
 ping-choice-dm = By direct message
 ping-choice-off = Not at all
 option-count-description = How many images, with seeds in a row
+
+## Flags in a prompt, and settings pasted from other programs
+
+invalid-flag = “{ $flag }” in the prompt: { $name ->
+        [seed] the seed must be a whole number from 0 to { $most }, or -1 for a random one.
+        [steps] the number of steps must be from 1 to { $most }.
+        [count] the number of images must be from 1 to { $most }.
+        [aspect] a shape is written like 16:9, or by its name: square, portrait, landscape, phone, wide.
+        [size] a size is draft, normal, large, or written like 448x448.
+        [model] the name of a model is missing.
+       *[other] the value is missing.
+    }
+flags-taken = Taken from your prompt: { $settings }
+flags-taken-aspect = shape { $value ->
+        [square] square
+        [portrait] portrait
+        [landscape] landscape
+        [phone] phone
+        [wide] wide
+       *[other] { $value }
+    }
+flags-taken-size = size { $value ->
+        [draft] draft
+        [normal] normal
+        [large] large
+       *[other] { $value }
+    }
+flags-taken-seed = { $value ->
+        [-1] random seed
+       *[other] seed { $value }
+    }
+flags-taken-steps = { $value ->
+        [one] 1 step
+       *[other] { $value } steps
+    }
+flags-taken-count = { $value ->
+        [one] 1 image
+       *[other] { $value } images
+    }
+flags-taken-model = model { $value }
+flags-taken-negative = without { $value }
+flags-most-images = At most { $most } images at a time.
+flags-unknown = Not known here: { $names }
+flags-unsupported = Not possible here with { $model }: { $names }
+flags-unused = Not used here: { $names }
+flags-overridden = Not taken from the prompt, because you set it elsewhere: { $names }
+flags-more = and { $count } more

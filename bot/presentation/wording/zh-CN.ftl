@@ -315,3 +315,44 @@ ping-choice-here = 在频道里提到我
 ping-choice-dm = 发私信
 ping-choice-off = 不通知
 option-count-description = 画几张，种子依次加一
+
+## 提示词里的参数，以及从其他程序粘贴来的设置
+
+invalid-flag = 提示词里的“{ $flag }”有误：{ $name ->
+        [seed] 种子必须是 0 到 { $most } 的整数，-1 表示随机。
+        [steps] 步数必须是 1 到 { $most } 的整数。
+        [count] 张数必须是 1 到 { $most } 的整数。
+        [aspect] 画幅写成 16:9 这样，或写名称：square、portrait、landscape、phone、wide。
+        [size] 尺寸写 draft、normal、large，或写成 448x448 这样。
+        [model] 缺少模型名称。
+       *[other] 缺少参数值。
+    }
+flags-taken = 已采用提示词里的设置：{ $settings }
+flags-taken-aspect = 画幅 { $value ->
+        [square] 方形
+        [portrait] 竖幅
+        [landscape] 横幅
+        [phone] 手机竖屏
+        [wide] 宽屏
+       *[other] { $value }
+    }
+flags-taken-size = 尺寸 { $value ->
+        [draft] 草稿
+        [normal] 标准
+        [large] 大图
+       *[other] { $value }
+    }
+flags-taken-seed = { $value ->
+        [-1] 随机种子
+       *[other] 种子 { $value }
+    }
+flags-taken-steps = { $value } 步
+flags-taken-count = { $value } 张
+flags-taken-model = 模型 { $value }
+flags-taken-negative = 不要 { $value }
+flags-most-images = 一次最多 { $most } 张。
+flags-unknown = 这里不认识：{ $names }
+flags-unsupported = 这里用 { $model } 做不到：{ $names }
+flags-unused = 这里用不上：{ $names }
+flags-overridden = 你已另行设置，因此没有采用提示词里的：{ $names }
+flags-more = 还有 { $count } 个

@@ -316,3 +316,44 @@ ping-choice-here = 在頻道裡提到我
 ping-choice-dm = 傳私訊
 ping-choice-off = 不通知
 option-count-description = 畫幾張，種子依次加一
+
+## 提示詞裡的參數，以及從其他程式貼上的設定
+
+invalid-flag = 提示詞裡的「{ $flag }」有誤：{ $name ->
+        [seed] 種子必須是 0 到 { $most } 的整數，-1 表示隨機。
+        [steps] 步數必須是 1 到 { $most } 的整數。
+        [count] 張數必須是 1 到 { $most } 的整數。
+        [aspect] 畫面比例請寫成 16:9 這樣，或寫名稱：square、portrait、landscape、phone、wide。
+        [size] 尺寸請寫 draft、normal、large，或寫成 448x448 這樣。
+        [model] 缺少模型名稱。
+       *[other] 缺少參數值。
+    }
+flags-taken = 已採用提示詞裡的設定：{ $settings }
+flags-taken-aspect = 畫面比例 { $value ->
+        [square] 方形
+        [portrait] 直式
+        [landscape] 橫式
+        [phone] 手機直式
+        [wide] 寬螢幕
+       *[other] { $value }
+    }
+flags-taken-size = 尺寸 { $value ->
+        [draft] 草稿
+        [normal] 標準
+        [large] 大圖
+       *[other] { $value }
+    }
+flags-taken-seed = { $value ->
+        [-1] 隨機種子
+       *[other] 種子 { $value }
+    }
+flags-taken-steps = { $value } 步
+flags-taken-count = { $value } 張
+flags-taken-model = 模型 { $value }
+flags-taken-negative = 不要 { $value }
+flags-most-images = 一次最多 { $most } 張。
+flags-unknown = 這裡不認得：{ $names }
+flags-unsupported = 這裡用 { $model } 做不到：{ $names }
+flags-unused = 這裡用不到：{ $names }
+flags-overridden = 你已另外設定，因此沒有採用提示詞裡的：{ $names }
+flags-more = 還有 { $count } 個

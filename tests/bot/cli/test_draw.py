@@ -74,6 +74,31 @@ def test_draw_says_in_both_languages_what_the_model_cannot_read(monkeypatch: pyt
     assert "reads English: 3 of 3 characters" in said and "只认识英文" in said and "只認得英文" in said
 
 
+def test_draw_takes_flags_out_of_the_prompt(clean_place: Path) -> None:
+    result = draw("a cat --ar 2:3 --seed 7 --steps 3 --v 6 --no dog --repeat 2")
+    spec = read_spec((clean_place / "a-cat-7.png").read_bytes())
+    assert spec is not None
+    assert (spec.prompt, spec.seed, spec.steps, spec.width, spec.height) == ("a cat", 7, 3, 64, 96)
+    assert result.stderr.splitlines() == [
+        "• Taken from your prompt: shape portrait, seed 7, 3 steps",
+        "• Not known here: --v 6",
+        "• Not possible here with fake: --no dog, --repeat 2",
+    ]
+
+
+def test_options_of_the_command_win_over_flags_in_the_prompt() -> None:
+    result = draw("a cat --seed 7 --model demo", "--seed", "8")
+    assert "seed     8" in result.stdout and "model    fake" in result.stdout
+    assert result.stderr == "• Not taken from the prompt, because you set it elsewhere: --model demo, --seed 7\n"
+
+
+def test_model_named_in_the_prompt_draws(clean_place: Path) -> None:
+    (clean_place / "config.toml").write_text('[pipeline]\nmodel = "fake"\nmodels_dir = "nothing"\n')
+    lacking = invoke("draw", "a cat --model flux1-dev")
+    assert lacking.exit_code == ExitCode.USAGE
+    assert "flux1-dev lacks these files" in lacking.stderr
+
+
 def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:
     names = [draw("a cat", "--seed", "7").stdout.split()[1] for _ in range(3)]
     assert names == ["a-cat-7.png", "a-cat-7-2.png", "a-cat-7-3.png"]
@@ -122,6 +147,8 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--aspect", "banana"], "aspect must be one of square, portrait, landscape, phone, wide"),
         (["a cat", "--aspect", "wide", "--model", "demo"], "aspect must be square with demo"),
         (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
+        (["a cat --steps 0"], "“--steps 0” in the prompt: the number of steps must be from 1 to 50."),
+        (["—ar 1:1"], "the prompt is empty: write what to draw"),
         (["a cat", "--image", "gone.png"], "gone.png cannot be read: No such file or directory"),
         (["a cat", "--image", "."], ". cannot be read: Is a directory"),
         (["a cat", "--image", "empty.webp"], "image is empty"),

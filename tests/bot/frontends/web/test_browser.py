@@ -181,6 +181,25 @@ async def test_refusal_is_said_in_red(shared: PageProcess, visit: Visit) -> None
         await expect(person.page.locator("#said .refusal")).to_contain_text("The seed must be")
 
 
+async def test_flags_in_the_prompt_beat_the_untouched_form_and_stay_said(shared: PageProcess, visit: Visit) -> None:
+    async with visit(shared.url) as person:
+        await person.draw("a <b>cat</b> --ar 2:3 --seed 3 --steps 5 --v 6 <i>", steps=2)
+        noted = person.page.locator("#said .noted")
+        await expect(noted).to_have_text(
+            [
+                "Taken from your prompt: shape portrait, seed 3",
+                "Not known here: --v 6",
+                "Not taken from the prompt, because you set it elsewhere: --steps 5",
+            ]
+        )
+        await expect(person.picture).to_be_visible()
+        text = await person.page.inner_text(".shown")
+        assert "a <b>cat</b> <i>" in text and "seed 3 · 2 steps · 64 × 96" in text
+        await person.draw("a cat --seed x<b>")
+        await expect(person.page.locator("#said .refusal")).to_contain_text("“--seed x<b>” in the prompt")
+        await expect(noted).to_have_count(0)
+
+
 async def test_download_holds_what_draws_it_again(shared: PageProcess, visit: Visit) -> None:
     from pipeline.images.png_metadata import read_spec
 

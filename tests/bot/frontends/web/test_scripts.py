@@ -49,6 +49,18 @@ async def test_curl_may_name_its_values_and_leave_some_out(shared: PageProcess) 
     assert (event, settings["steps"]) == ("complete", 3)
 
 
+async def test_script_is_told_what_became_of_flags_in_the_prompt(shared: PageProcess) -> None:
+    body = {"data": ["a cat --ar 3:2 --seed 3 --steps 5 --repeat 2", 7, 20]}
+    event, (_, settings) = await call_draw(shared.url, body=body)
+    assert event == "complete"
+    assert (settings["prompt"], settings["seed"], settings["steps"], settings["width"]) == ("a cat", 7, 5, 96)
+    assert settings["notes"] == [
+        "Taken from your prompt: shape landscape, 5 steps",
+        "Not possible here with fake: --repeat 2",
+        "Not taken from the prompt, because you set it elsewhere: --seed 3",
+    ]
+
+
 async def test_gate_knows_the_names_of_the_values(shared: PageProcess) -> None:
     async with session_at(shared.url) as person:
         info = (await person.client.get("/gradio_api/info")).json()
@@ -76,6 +88,7 @@ async def test_gradio_client_draws_and_has_the_file(shared: PageProcess, tmp_pat
         (["x", "seven", 2], "seed must be"),
         (["x", 1, 2.5], "steps must be"),
         ([None, 1, 2], "prompt must have"),
+        (["x --seed seven", -1, 2], "“--seed seven” in the prompt: the seed must"),
         (["[fail]", 1, 2], "Drawing failed"),
     ],
 )
