@@ -11,7 +11,7 @@ BotError
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
-│  └─ PictureNotReady(id)
+│  └─ PictureNotReady(id) · AlreadyFinal(id)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
@@ -142,6 +142,14 @@ class JobUnreadable(Refusal):
 
 class PictureNotReady(Refusal):
     """The job has no picture: it waits, runs, failed or was cancelled."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class AlreadyFinal(Refusal):
+    """The picture of the job is no draft: drawn at the normal size, it would be no larger."""
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")

@@ -112,6 +112,7 @@ class Verb(StrEnum):
     VARY = "vary"
     EDIT = "edit"
     MORE_STEPS = "more_steps"
+    FINAL = "final"
     OTHER = "other"  # a later release knows how
 
 

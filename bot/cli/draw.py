@@ -17,7 +17,7 @@ import typer
 from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
 from bot.errors import ExitCode
 from pipeline.errors import ModelFilesMissing
-from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions
+from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions, Size
 
 if TYPE_CHECKING:
     from pipeline import GeneratedImage, ImageSpec, Progress
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 SHAPES: Final = ", ".join(Aspect)
+SIZES: Final = ", ".join(Size)
 
 
 def draw(
@@ -36,6 +37,9 @@ def draw(
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
     aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square, or the --image's.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help=f"{SIZES}, or WIDTHxHEIGHT in multiples of 16, like 448x448; default: normal.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw with; default: the config's.")] = None,
     image: Annotated[
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
@@ -63,6 +67,7 @@ def draw(
     from bot.text_files import read_text
     from pipeline.catalog import files
     from pipeline.catalog.models import choose_model, demand_means, find_model
+    from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
     from pipeline.images.png_metadata import encode_png
 
@@ -74,7 +79,7 @@ def draw(
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model) if model else choose_model(config.pipeline)[0]
     options = ImageOptions.read(
-        prompt=prompt, seed=seed, steps=steps, aspect=aspect, model=card.name, strength=strength
+        prompt=prompt, seed=seed, steps=steps, aspect=aspect, size=size, model=card.name, strength=strength
     )
     random_seed, source = secrets.randbelow(MAX_SEED + 1), None
     if image is None:
@@ -86,6 +91,7 @@ def draw(
     if flaws := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # now rather than after importing torch
     demand_means(card, config.pipeline)
+    check_memory(card, config.pipeline, spec)
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
     written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
