@@ -263,6 +263,12 @@ def clean_prompt(text: str) -> str:
     in Persian; the tags of a flag. Every run of white space becomes one space. NFC, because the same text typed on two
     systems must draw the same picture. Cleaning twice changes nothing.
     """
+    while (clean := _cleaned(text)) != text:  # normalized, another letter may stand beside a joiner
+        text = clean
+    return clean
+
+
+def _cleaned(text: str) -> str:
     flags = {place for flag in FLAG.finditer(text) for place in range(*flag.span())}
     visible = "".join(
         " " if character.isspace() else character

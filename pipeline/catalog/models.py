@@ -136,7 +136,7 @@ DEMO: Final = ModelCard(
     # Smaller ones are blotches, larger ones have fringes, and things are squeezed if the sides differ.
     scales=MappingProxyType({Size.DRAFT: 0.625, Size.NORMAL: 1.0}),
     bounds=Bounds(min_side=160, max_pixels=256**2, max_ratio=1.0),
-    final_strength=0.5,
+    final_strength=0.7,
     default_steps=8,  # which draw as well as 20: docs/demo-model.md
     assumed_step_s=0.1,
     assumed_fixed_s=0.2,

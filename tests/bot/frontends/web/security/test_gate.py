@@ -430,7 +430,9 @@ async def test_values_by_name_have_the_names_that_there_are(ask: Ask, body: byte
             answer = await client.post(path, content=body, headers=JSON)
             assert answer.status_code == status
             if status == 400:
-                assert answer.text == "the request must be a JSON object with prompt and, if wanted, seed, steps and size"
+                assert (
+                    answer.text == "the request must be a JSON object with prompt and, if wanted, seed, steps and size"
+                )
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
