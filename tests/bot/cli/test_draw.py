@@ -135,7 +135,7 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--aspect", "wide", "--model", "demo"], "aspect must be square with demo"),
         (["a cat", "--size", "tiny"], "size must be draft, normal, large, or a width and a height like 448x448"),
         (["a cat", "--size", "450x450"], "size 450x450 cannot be drawn with fake; the nearest that can is 448x448"),
-        (["a cat", "--size", "0x99999"], "size 0x99999 cannot be drawn with fake; the nearest that can is 160x624"),
+        (["a cat", "--size", "0x99999"], "size 0x99999 cannot be drawn with fake; the nearest that can is 160x640"),
         (["a cat", "--size", "large", "--model", "demo"], "size must be one of draft, normal with demo"),
         (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
         (["a cat", "--image", "gone.png"], "gone.png cannot be read: No such file or directory"),
