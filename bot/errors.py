@@ -12,7 +12,7 @@ BotError
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
-│  └─ PictureNotReady(id) · PictureErased(id) · KeepsTooMany(limit)
+│  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
@@ -163,6 +163,14 @@ class PictureNotReady(Refusal):
 
 class PictureErased(Refusal):
     """Its owner or a moderator deleted the picture and its prompt."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class AlreadyFinal(Refusal):
+    """The picture of the job is no draft: drawn at the normal size, it would be no larger."""
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")

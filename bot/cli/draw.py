@@ -18,7 +18,7 @@ import typer
 from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
 from bot.errors import ExitCode
 from pipeline.errors import ModelFilesMissing
-from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions
+from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions, Size
 
 if TYPE_CHECKING:
     from bot.requests.prompt_flags import ReadPrompt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 SHAPES: Final = ", ".join(Aspect)
+SIZES: Final = ", ".join(Size)
 
 
 def draw(
@@ -39,6 +40,9 @@ def draw(
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
     aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square, or the --image's.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help=f"{SIZES}, or WIDTHxHEIGHT in multiples of 16, like 448x448; default: normal.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw with; default: the config's.")] = None,
     image: Annotated[
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
@@ -66,6 +70,7 @@ def draw(
     from bot.text_files import read_text
     from pipeline.catalog import files
     from pipeline.catalog.models import choose_model, demand_means, find_model
+    from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
     from pipeline.images.png_metadata import encode_png
 
@@ -76,7 +81,7 @@ def draw(
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model) if model else choose_model(config.pipeline)[0]
-    given = {"seed": seed, "steps": steps, "aspect": aspect, "model": model, "strength": strength}
+    given = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model, "strength": strength}
     read = _read_prompt(prompt, card, given)
     options = ImageOptions.read(**read.options)
     card = find_model(options.model or card.name)
@@ -90,6 +95,7 @@ def draw(
     if flaws := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # now rather than after importing torch
     demand_means(card, config.pipeline)
+    check_memory(card, config.pipeline, spec)
     _say_notes(read)
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))

@@ -148,6 +148,7 @@ class Service:
         else:
             picture = picture or await self.unpack(request)
             spec, source = await asyncio.to_thread(fit_source, model, request.options, picture, random_seed=random_seed)
+        await asyncio.to_thread(self.models.check_memory, model, spec)
         await self._check_disk()
         if source is not None:
             try:

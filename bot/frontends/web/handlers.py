@@ -32,7 +32,7 @@ from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
 from pipeline.errors import InvalidSpec
-from pipeline.spec import Aspect, ImageOptions
+from pipeline.spec import Aspect, ImageOptions, Size
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,12 @@ class PageHandlers:
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
         models = self._service.models
-        untouched = {"steps": models.usual.default_steps, "aspect": Aspect.SQUARE, "model": models.usual.name}
+        untouched = {
+            "steps": models.usual.default_steps,
+            "aspect": Aspect.SQUARE,
+            "size": Size.NORMAL,
+            "model": models.usual.name,
+        }
         said_count = None if count == 1 else count
         read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=said_count, most=most)
         options = ImageOptions.read(**read.options)

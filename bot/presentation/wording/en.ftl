@@ -19,7 +19,7 @@ cooling-down =
     } must pass between two requests.
 job-too-large =
     This image needs more work than is allowed here. { $max_steps ->
-        [0] Please choose a smaller shape.
+        [0] Please choose a smaller size.
         [one] At this size, the limit is one step.
        *[other] At this size, the limit is { $max_steps } steps.
     }
@@ -60,8 +60,8 @@ command-outdated = This command has just changed. Please wait a minute or reload
 ## Why a job failed
 
 failure-generation-failed = Drawing failed. This cost you nothing; please try again, perhaps with a different prompt.
-failure-out-of-memory = The GPU ran out of memory. This cost you nothing; a smaller shape may work.
-failure-timeout = Drawing took too long and was stopped. This cost you nothing; fewer steps or a smaller shape may work.
+failure-out-of-memory = The GPU ran out of memory. This cost you nothing; a smaller size may work.
+failure-timeout = Drawing took too long and was stopped. This cost you nothing; fewer steps or a smaller size may work.
 failure-interrupted = I was restarted twice while drawing this image. This cost you nothing; please try again.
 failure-model-missing = Files of the model are missing. This cost you nothing; please tell the person who runs this bot.
 failure-invalid-spec = The current model cannot draw this size or these settings. This cost you nothing; please ask again.
@@ -400,3 +400,17 @@ flags-unsupported = Not possible here with { $model }: { $names }
 flags-unused = Not used here: { $names }
 flags-overridden = Not taken from the prompt, because you set it elsewhere: { $names }
 flags-more = and { $count } more
+
+## Sizes
+
+size-draft = Draft
+size-normal = Normal
+size-large = Large
+invalid-size = The size must be `draft`, `normal` or `large`, or a width and a height in pixels like `448x448`.
+invalid-size-nearest = { $model } cannot draw this size. The nearest that it can draw is `{ $nearest }`.
+invalid-size-not-offered = { $model } does not offer this size. It offers: { $sizes }.
+invalid-size-memory = An image of { $size } does not fit into the memory of the GPU here. Please choose a smaller size.
+already-final = Image #{ $job_id } is no draft: drawn at normal size, it would be no larger.
+console-size = Size
+console-exact-size = Exact size, in place of shape and size (optional)
+console-exact-size-hint = 448x448

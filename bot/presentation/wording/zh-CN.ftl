@@ -10,7 +10,7 @@ too-many-jobs = 你已有 { $active } 个请求在排队或绘制，同时最多
 daily-limit = 24 小时内最多 { $limit } 张图片，你已用了 { $used } 张。{ $retry_at }可以再提交。
 cooling-down = 请稍等，{ $retry_at }就可以再提交。两次提交之间至少隔 { $cooldown_s } 秒。
 job-too-large = 这张图片的工作量超过了这里的上限。{ $max_steps ->
-        [0] 请选小一点的画幅。
+        [0] 请选小一点的尺寸。
        *[other] 这个尺寸最多可以用 { $max_steps } 步。
     }
 not-accepting = 我正在重启，暂时不接受新请求。排队中的图片都会保留位置，请一分钟后再试。
@@ -51,8 +51,8 @@ command-outdated = 这个命令刚刚更新。请等一分钟，或刷新 Discor
 ## 任务失败的原因
 
 failure-generation-failed = 绘制失败，不计入额度。请再试一次，也可以换个说法。
-failure-out-of-memory = 显存不足，不计入额度。换小一点的画幅也许可以。
-failure-timeout = 绘制时间过长，已中止，不计入额度。减少步数或换小一点的画幅也许可以。
+failure-out-of-memory = 显存不足，不计入额度。换小一点的尺寸也许可以。
+failure-timeout = 绘制时间过长，已中止，不计入额度。减少步数或换小一点的尺寸也许可以。
 failure-interrupted = 绘制这张图片时我重启了两次，不计入额度，请再试一次。
 failure-model-missing = 模型文件缺失，不计入额度。请告诉机器人维护者。
 failure-invalid-spec = 当前模型画不了这个尺寸或这些设置，不计入额度，请重新提交。
@@ -356,3 +356,17 @@ flags-unsupported = 这里用 { $model } 做不到：{ $names }
 flags-unused = 这里用不上：{ $names }
 flags-overridden = 你已另行设置，因此没有采用提示词里的：{ $names }
 flags-more = 还有 { $count } 个
+
+## 尺寸
+
+size-draft = 草稿
+size-normal = 标准
+size-large = 大图
+invalid-size = 尺寸可以是 `draft`（草稿）、`normal`（标准）或 `large`（大图），也可以写宽和高的像素数，例如 `448x448`。
+invalid-size-nearest = { $model } 画不了这个尺寸。最接近的可用尺寸是 `{ $nearest }`。
+invalid-size-not-offered = { $model } 没有这种尺寸。可选：{ $sizes }。
+invalid-size-memory = 这里的显存放不下 { $size } 的图片。请选小一点的尺寸。
+already-final = 图片 #{ $job_id } 不是草稿，按标准尺寸重画也不会变大。
+console-size = 尺寸
+console-exact-size = 精确尺寸，代替画幅和尺寸（可不填）
+console-exact-size-hint = 448x448

@@ -10,7 +10,7 @@ too-many-jobs = 你已有 { $active } 個請求在排隊或繪製，同時最多
 daily-limit = 24 小時內最多 { $limit } 張圖片，你已用了 { $used } 張。{ $retry_at }可以再送出。
 cooling-down = 請稍候，{ $retry_at }就可以再送出。兩次送出之間至少要隔 { $cooldown_s } 秒。
 job-too-large = 這張圖片的工作量超過了這裡的上限。{ $max_steps ->
-        [0] 請選小一點的畫面。
+        [0] 請選小一點的尺寸。
        *[other] 這個尺寸最多可以用 { $max_steps } 步。
     }
 not-accepting = 我正在重新啟動，暫時不接受新請求。排隊中的圖片都會保留位置，請一分鐘後再試。
@@ -51,8 +51,8 @@ command-outdated = 這個指令剛剛更新。請等一分鐘，或重新整理 
 ## 任務失敗的原因
 
 failure-generation-failed = 繪製失敗，不計入額度。請再試一次，也可以換個說法。
-failure-out-of-memory = 顯示卡記憶體不足，不計入額度。換小一點的畫面也許可以。
-failure-timeout = 繪製時間過長，已中止，不計入額度。減少步數或換小一點的畫面也許可以。
+failure-out-of-memory = 顯示卡記憶體不足，不計入額度。換小一點的尺寸也許可以。
+failure-timeout = 繪製時間過長，已中止，不計入額度。減少步數或換小一點的尺寸也許可以。
 failure-interrupted = 繪製這張圖片時我重新啟動了兩次，不計入額度，請再試一次。
 failure-model-missing = 缺少模型檔案，不計入額度。請通知機器人維護者。
 failure-invalid-spec = 目前的模型畫不了這個尺寸或這些設定，不計入額度，請重新送出。
@@ -357,3 +357,17 @@ flags-unsupported = 這裡用 { $model } 做不到：{ $names }
 flags-unused = 這裡用不到：{ $names }
 flags-overridden = 你已另外設定，因此沒有採用提示詞裡的：{ $names }
 flags-more = 還有 { $count } 個
+
+## 尺寸
+
+size-draft = 草稿
+size-normal = 標準
+size-large = 大圖
+invalid-size = 尺寸可以是 `draft`（草稿）、`normal`（標準）或 `large`（大圖），也可以寫寬和高的像素數，例如 `448x448`。
+invalid-size-nearest = { $model } 畫不出這個尺寸。最接近的可用尺寸是 `{ $nearest }`。
+invalid-size-not-offered = { $model } 沒有這種尺寸。可選：{ $sizes }。
+invalid-size-memory = 這裡的顯示卡記憶體放不下 { $size } 的圖片。請選小一點的尺寸。
+already-final = 圖片 #{ $job_id } 不是草稿，以標準尺寸重畫也不會變大。
+console-size = 尺寸
+console-exact-size = 精確尺寸，取代畫面比例和尺寸（可不填）
+console-exact-size-hint = 448x448

@@ -52,6 +52,18 @@ def test_draw_takes_an_aspect() -> None:
     assert "64 × 96" in draw("a cat", "--aspect", "portrait").stdout
 
 
+@pytest.mark.parametrize(
+    ("size", "pixels"), [("draft", "32 × 48"), ("normal", "64 × 96"), ("LARGE", "96 × 144"), ("448x320", "448 × 320")]
+)
+def test_draw_takes_a_size(clean_place: Path, size: str, pixels: str) -> None:
+    lines = dict(
+        line.split(maxsplit=1) for line in draw("a cat", "--aspect", "portrait", "--size", size).stdout.splitlines()
+    )
+    assert lines["size"] == pixels
+    with Image.open(lines["file"]) as picture:
+        assert f"Size: {pixels.replace(' × ', 'x')}" in picture.info["parameters"]
+
+
 def test_draw_starts_from_a_picture(clean_place: Path) -> None:
     Image.new("RGB", (90, 60), "red").save("photo.jpg")
     lines = dict(line.split(maxsplit=1) for line in draw("a cat", "--image", "photo.jpg").stdout.splitlines())
@@ -146,6 +158,10 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--aspect", "wide"], "aspect must be one of square, portrait, landscape with fake"),
         (["a cat", "--aspect", "banana"], "aspect must be one of square, portrait, landscape, phone, wide"),
         (["a cat", "--aspect", "wide", "--model", "demo"], "aspect must be square with demo"),
+        (["a cat", "--size", "tiny"], "size must be draft, normal, large, or a width and a height like 448x448"),
+        (["a cat", "--size", "450x450"], "size 450x450 cannot be drawn with fake; the nearest that can is 448x448"),
+        (["a cat", "--size", "0x99999"], "size 0x99999 cannot be drawn with fake; the nearest that can is 160x640"),
+        (["a cat", "--size", "large", "--model", "demo"], "size must be one of draft, normal with demo"),
         (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
         (["a cat --steps 0"], "“--steps 0” in the prompt: the number of steps must be from 1 to 50."),
         (["—ar 1:1"], "the prompt is empty: write what to draw"),

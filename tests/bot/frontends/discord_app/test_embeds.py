@@ -196,7 +196,7 @@ def test_failed_message_says_why_and_what_to_do() -> None:
     job = a_job(status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT)
     assert ended(job).content == (
         "❌ <@1> · Drawing took too long and was stopped. This cost you nothing; "
-        "fewer steps or a smaller shape may work."
+        "fewer steps or a smaller size may work."
     )
 
 

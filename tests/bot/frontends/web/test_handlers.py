@@ -30,7 +30,7 @@ from bot.store.key_value_store import SettingStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
-from pipeline.spec import MAX_SEED, Aspect, ImageOptions
+from pipeline.spec import MAX_SEED, Aspect, Dimensions, ImageOptions, Size
 from tests.conftest import FrozenClock
 
 APPLE = ImageOptions(prompt="a red apple", seed=7, steps=4)
@@ -166,6 +166,19 @@ async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
         with pytest.raises(JobNotFound):
             await forbidden
     assert (await handlers.gallery(BEN, search="", before_id=None))["pictures"] == []
+
+
+@pytest.mark.parametrize("size", [Size.DRAFT, Size.LARGE, Dimensions(width=448, height=320)])
+async def test_size_of_a_picture_comes_back_with_its_settings(
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], size: Size | Dimensions
+) -> None:
+    await handlers.draw(ANN, ImageOptions(prompt="apple", seed=7, size=size))
+    first = await finish()
+    again = await handlers.reuse(ANN, first.id)
+    assert again.options.size == size
+    await handlers.vary(ANN, first.id)
+    second = await finish()
+    assert (second.spec.width, second.spec.height) == (first.spec.width, first.spec.height)
 
 
 async def test_address_of_a_picture_cannot_be_made_up(
