@@ -30,6 +30,7 @@ class Action(StrEnum):
     VARY = "vary"
     EDIT = "edit"
     MORE_STEPS = "more_steps"
+    FINAL = "final"  # a draft at its full size
     MORE = "more"  # the menu of all that follows
     START_FROM = "start_from"  # use the picture as the init image of another prompt
     INFO = "info"
@@ -49,6 +50,7 @@ ACTIONS: Final[Mapping[JobStatus, tuple[Action, ...]]] = {
     JobStatus.CANCELLED: (),
 }
 MENU: Final = (  # of Action.MORE
+    Action.FINAL,
     Action.MORE_STEPS,
     Action.START_FROM,
     Action.INFO,

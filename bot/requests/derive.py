@@ -10,6 +10,7 @@ be read.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Final
 
 from bot.errors import AlreadyFinal, JobUnreadable, PictureErased, PictureNotReady
 from bot.jobs import Derivation, Job, Verb
@@ -17,6 +18,8 @@ from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
 from pipeline.spec import Aspect, Dimensions, ImageOptions, Size
+
+SETTINGS: Final = ("steps", "aspect", "size", "model")
 
 
 def reroll(job: Job, models: Models) -> Batch:
@@ -41,29 +44,18 @@ def vary(job: Job, models: Models, *, count: int = 1, strength: float | None = N
     return _derived(job, Verb.VARY, started, count=count, init_image=StoredResult(path=job.image_path))
 
 
-def edit(
-    job: Job,
-    models: Models,
-    *,
-    prompt: str,
-    seed: int | None = None,
-    steps: int | None = None,
-    aspect: Aspect | None = None,
-) -> Batch:
+def edit(job: Job, models: Models, *, options: ImageOptions) -> Batch:
     """Draw it with another prompt. Values that are left out stay as they were, including the seed and the size.
 
     Another shape replaces an exact size.
     """
-    options = options_of(job, models)
-    edited = replace(
-        options,
-        prompt=prompt,
-        seed=job.spec.seed if seed is None else seed,
-        steps=options.steps if steps is None else steps,
-        aspect=options.aspect if aspect is None else aspect,
-        size=None if aspect is not None and isinstance(options.size, Dimensions) else options.size,
-    )
-    return _derived(job, Verb.EDIT, edited)
+    before = options_of(job, models)
+    if options.aspect is not None and isinstance(before.size, Dimensions):
+        before = replace(before, size=None)
+    kept: dict[str, Any] = {"seed": job.spec.seed, "strength": before.strength}
+    kept |= {name: getattr(before, name) for name in SETTINGS}
+    changes = {name: value for name, value in kept.items() if getattr(options, name) is None}
+    return _derived(job, Verb.EDIT, replace(options, **changes))
 
 
 def more_steps(job: Job, models: Models, *, steps: int) -> Batch:
@@ -71,16 +63,17 @@ def more_steps(job: Job, models: Models, *, steps: int) -> Batch:
     return _derived(job, Verb.MORE_STEPS, replace(options_of(job, models), seed=job.spec.seed, steps=steps))
 
 
-def start_from(job: Job, models: Models, *, prompt: str, strength: float) -> Batch:
-    """Draw something else, starting from the picture; the seed is left open.
+def start_from(job: Job, models: Models, *, options: ImageOptions) -> Batch:
+    """Draw something else, starting from the picture. Values that are left out are those of the job, but for the seed.
 
     Raises:
         PictureNotReady: there is no picture to start from.
     """
-    options = replace(options_of(job, models), prompt=prompt, strength=strength)
+    before = options_of(job, models)
     if job.image_path is None:
         raise PictureNotReady(job.id)
-    return _derived(job, Verb.START_FROM, options, init_image=StoredResult(path=job.image_path))
+    left_out = {name: getattr(before, name) for name in SETTINGS if getattr(options, name) is None}
+    return _derived(job, Verb.START_FROM, replace(options, **left_out), init_image=StoredResult(path=job.image_path))
 
 
 def final(job: Job, models: Models) -> Batch:

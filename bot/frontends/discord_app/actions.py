@@ -90,6 +90,10 @@ async def _more_steps(interaction: discord.Interaction, job: Job) -> None:
     await draw(interaction, derive.more_steps(job, context_of(interaction).service.models, steps=steps))
 
 
+async def _final(interaction: discord.Interaction, job: Job) -> None:
+    await draw(interaction, derive.final(job, context_of(interaction).service.models))
+
+
 # ── the menu ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -110,7 +114,10 @@ def _menu(interaction: discord.Interaction, job: Job) -> list[Action]:
     if job.spec.steps >= MAX_STEPS:
         left_out.add(Action.MORE_STEPS)
     if not _can_start_from_images(interaction, job):
-        left_out.add(Action.START_FROM)
+        left_out |= {Action.START_FROM, Action.FINAL}
+    models = context_of(interaction).service.models
+    if (models.find(job.spec.model) or models.usual).final_size(job.spec.width, job.spec.height) is None:
+        left_out.add(Action.FINAL)
     if not _may_dispose(interaction, job):
         left_out |= {Action.KEEP, Action.DELETE}
     return [action for action in MENU if action not in left_out]
@@ -196,6 +203,7 @@ PRESSES: Final[dict[str, Press]] = {
     Action.VARY: Press(do=_vary, is_once=True),
     Action.MORE: Press(do=_more),
     Action.MORE_STEPS: Press(do=_more_steps, is_once=True),
+    Action.FINAL: Press(do=_final, is_once=True),
     Action.START_FROM: Press(do=forms.ask_for_start_from),
     Action.INFO: Press(do=_info),
     Action.ORIGINAL: Press(do=_original),

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import discord
 
 from bot.errors import NotAccepting
+from bot.frontends.discord_app.embeds import voice_of
 from bot.frontends.discord_app.frontend import Opened, frontend_of
+from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.frontends.discord_app.interactions import (
     context_of,
     explain,
@@ -23,20 +25,40 @@ from bot.frontends.discord_app.interactions import (
     placeholder,
     promise_answer,
     reader,
+    say,
 )
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.jobs import QueueStatus
+from bot.presentation.job_view import Phrase
 from bot.requests.batch import Asker, Batch
+from bot.requests.prompt_flags import read_prompt
+from pipeline.spec import ImageOptions
 
 ROW_FIRST_S: Final = 0.5
 
 T = TypeVar("T")
 
 
-async def draw(interaction: discord.Interaction, batch: Batch) -> None:
+async def draw_typed(
+    interaction: discord.Interaction, values: Mapping[str, object], *, count: int | None = None
+) -> None:
+    """Queue what a person typed into a command, after flags and pasted settings were taken out of the prompt.
+
+    Args:
+        values: by field of ImageOptions, of any type: Discord offers lists and ranges, but a modified client may send
+            anything. What is left out, a flag may set.
+
+    Raises:
+        See `draw`.
+    """
+    read = read_prompt(values["prompt"], context_of(interaction).service.models, given=values, count=count)
+    await draw(interaction, Batch.of(ImageOptions.read(**read.options), count=read.count), notes=read.phrases())
+
+
+async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = ()) -> None:
     """Queue a request of the person who acts, and show it to everybody in a new message.
 
-    If not all of its images could be queued, the person is told so.
+    If not all of its images could be queued, the person is told so; `notes` are told as well.
 
     Raises:
         Refusal, InvalidSpec, StoreUnavailable: not even the first image could be queued.
@@ -82,6 +104,10 @@ async def draw(interaction: discord.Interaction, batch: Batch) -> None:
     if accepted.refusal is not None:
         fewer = reader(interaction).say("fewer-queued", count=len(accepted.jobs), wanted=len(batch.images))
         await explain(interaction, accepted.refusal, before=fewer)
+    if notes:
+        voice = voice_of(reader(interaction))
+        with contextlib.suppress(*TROUBLES):  # the request stands without them
+            await say(interaction, "\n".join(map(voice.say, notes)))
 
 
 @asynccontextmanager

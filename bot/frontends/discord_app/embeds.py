@@ -18,7 +18,7 @@ from bot.presentation.job_view import Action, JobView, Voice
 from bot.presentation.wording import Wording
 from pipeline.catalog.models import find_model
 from pipeline.errors import UnknownModel
-from pipeline.spec import MAX_SEED, Aspect, ImageSpec
+from pipeline.spec import MAX_SEED, ImageSpec, Size
 
 # Discord's limits: resources/message, in characters. A client counts UTF-16 units, so do we.
 MAX_CONTENT: Final = 2000
@@ -143,8 +143,7 @@ def command(jobs: Sequence[Job]) -> str:
     spec = jobs[0].spec
     prompt = spec.prompt.replace("``", f"`{ZERO_WIDTH_SPACE}`{ZERO_WIDTH_SPACE}")
     prompt = re.sub(r"\b(prompt|seed|steps|aspect|size|count):", rf"\1{ZERO_WIDTH_SPACE}:", prompt)
-    aspect = _aspect(spec)
-    options = f"seed:{spec.seed} steps:{spec.steps}" + (f" aspect:{aspect}" if aspect else "")
+    options = f"seed:{spec.seed} steps:{spec.steps}{_shape(spec)}"
     count = sum(job.spec.seed == (spec.seed + number) % (MAX_SEED + 1) for number, job in enumerate(jobs))
     return f"/imagine prompt:{prompt} {options}" + (f" count:{count}" if count == len(jobs) > 1 else "")
 
@@ -193,15 +192,17 @@ def _command_remarks(job: Job, wording: Wording, *, usual_model: str) -> list[st
     return remarks
 
 
-def _aspect(spec: ImageSpec) -> Aspect | None:
-    """Return the model's name for the size; None if it has no such name, or only one."""
+def _shape(spec: ImageSpec) -> str:
+    """Return the options that lead to the size; none if the model is gone, or if it is what it draws anyway."""
     try:
-        sizes = find_model(spec.model).sizes
+        model = find_model(spec.model)
     except UnknownModel:
-        return None
-    if len(sizes) < 2:
-        return None
-    return next((aspect for aspect, size in sizes.items() if size == (spec.width, spec.height)), None)
+        return ""
+    if (named := model.name_of_size(spec.width, spec.height)) is None:
+        return f" size:{spec.width}x{spec.height}"
+    aspect, size = named
+    shape = f" aspect:{aspect}" if len(model.sizes) > 1 else ""
+    return shape if size is Size.NORMAL else f"{shape} size:{size}"
 
 
 def _prompt(job: Job, room: int, wording: Wording, with_prompt: bool) -> str:

@@ -7,7 +7,8 @@ be sent after it; the library need not remember any. A form has to be the first 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import discord
@@ -18,13 +19,14 @@ from bot.frontends.discord_app.embeds import units
 from bot.frontends.discord_app.interactions import OptionsOutdated, attempt, context_of, explain, reader
 from bot.frontends.discord_app.visibility import visible_job
 from bot.jobs import Job
-from bot.presentation.job_view import Action
+from bot.presentation.job_view import Action, Phrase
 from bot.presentation.wording import ASPECT_KEYS, Wording
 from bot.requests import derive
 from bot.requests.batch import Batch
 from bot.requests.models import Models
+from bot.requests.prompt_flags import read_prompt
 from pipeline.errors import InvalidSpec
-from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, RANDOM_SEED, Aspect, ImageOptions
+from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, ImageOptions, Size
 
 FORM: Final = re.compile(r"im2form:(?P<action>[a-z_]+):(?P<job_id>[0-9]{1,18})")
 MAX_TITLE: Final = 45  # of a form and of a label (components/reference)
@@ -36,9 +38,11 @@ FIELD_KEYS: Final = {
     "seed": "form-seed",
     "steps": "form-steps",
     "aspect": "form-aspect",
+    "size": "form-size",
     "strength": "form-strength",
 }
 DEFAULT: Final = "medium"
+MAX_SHORT: Final = 20  # a seed has eleven characters, a size nine
 
 Values = Mapping[str, str]
 
@@ -51,10 +55,12 @@ async def ask_for_edit(interaction: discord.Interaction, job: Job) -> None:
     form.add_item(_prompt_field(wording, job.spec.prompt))
     form.add_item(_short_field(wording, "seed", str(job.spec.seed), hint=wording.say("form-seed-hint")))
     form.add_item(_short_field(wording, "steps", str(job.spec.steps)))
+    filled = _filled(job, models)
     sizes = (models.find(options.model) or models.usual).sizes
     if len(sizes) > 1:
         choices = {aspect.value: wording.say(ASPECT_KEYS[aspect]) for aspect in sizes}
-        form.add_item(_choice_field(wording, "aspect", choices, options.aspect or Aspect.SQUARE))
+        form.add_item(_choice_field(wording, "aspect", choices, str(filled["aspect"])))
+    form.add_item(_short_field(wording, "size", str(filled["size"]), hint=wording.say("form-size-hint")))
     await interaction.response.send_modal(form)
 
 
@@ -87,34 +93,62 @@ async def _submit(interaction: discord.Interaction, match: re.Match[str] | None,
         job = await visible_job(interaction, int(match["job_id"]))
         if job.is_erased:
             raise PictureErased(job.id)
-        await draw(interaction, read(job, context.service.models, values))
+        drawing = read(job, context.service.models, values)
+        await draw(interaction, drawing.batch, notes=drawing.notes)
     except discord.HTTPException:
         raise
     except Exception as error:  # noqa: BLE001 - like any error of a press, but the form is closed: nothing may be lost
         await explain(interaction, error, keep=_typed(values))
 
 
-def _read_edit(job: Job, models: Models, values: Values) -> Batch:
-    typed = ImageOptions.read(
-        prompt=values.get("prompt", ""),
-        seed=_whole(values, "seed"),
-        steps=_whole(values, "steps"),
-        aspect=values.get("aspect") or None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """What a form asks for; `notes` say what became of flags in its prompt."""
+
+    batch: Batch
+    notes: Sequence[Phrase] = ()
+
+
+def _read_edit(job: Job, models: Models, values: Values) -> Drawing:
+    filled = _filled(job, models)
+    given: dict[str, object] = {"seed": _whole(values, "seed"), "steps": _whole(values, "steps")}
+    given |= {name: values[name].strip() for name in ("aspect", "size") if values.get(name)}
+    read = read_prompt(values.get("prompt", ""), models, given=given, untouched=filled, most=1)
+    typed = ImageOptions.read(**read.options)
+    options = replace(
+        typed,
+        seed=RANDOM_SEED if typed.seed is None else typed.seed,
+        aspect=None if typed.aspect == filled["aspect"] else typed.aspect,
+        size=None if str(typed.size) == filled["size"] else typed.size or Size.NORMAL,
     )
-    seed = RANDOM_SEED if typed.seed is None else typed.seed
-    return derive.edit(job, models, prompt=typed.prompt, seed=seed, steps=typed.steps, aspect=typed.aspect)
+    batch = derive.edit(job, models, options=options)
+    return Drawing(batch=batch, notes=read.phrases())
 
 
-def _read_start_from(job: Job, models: Models, values: Values) -> Batch:
+def _filled(job: Job, models: Models) -> dict[str, object]:
+    """What stands in the fields of the form before anybody touches it."""
+    options = derive.options_of(job, models)
+    model = models.find(options.model) or models.usual
+    return {
+        "seed": job.spec.seed,
+        "steps": job.spec.steps,
+        "aspect": (options.aspect or model.nearest_aspect(job.spec.width, job.spec.height)).value,
+        "size": str(options.size or Size.NORMAL),
+    }
+
+
+def _read_start_from(job: Job, models: Models, values: Values) -> Drawing:
+    read = read_prompt(values.get("prompt", ""), models, most=1)
+    typed = ImageOptions.read(**read.options)
     strength = STRENGTHS.get(values.get("strength", ""), STRENGTHS[DEFAULT])
-    return derive.start_from(job, models, prompt=values.get("prompt", ""), strength=strength)
+    batch = derive.start_from(job, models, options=replace(typed, strength=strength))
+    return Drawing(batch=batch, notes=read.phrases())
 
 
-READ: Final[Mapping[str, Callable[[Job, Models, Values], Batch]]] = {
+READ: Final[Mapping[str, Callable[[Job, Models, Values], Drawing]]] = {
     Action.EDIT: _read_edit,
     Action.START_FROM: _read_start_from,
 }
-Submit = Callable[[discord.Interaction], Awaitable[None]]
 
 
 def _whole(values: Values, name: str) -> int | None:
@@ -173,7 +207,7 @@ def _prompt_field(wording: Wording, prompt: str) -> discord.ui.Label[Any]:
 
 def _short_field(wording: Wording, name: str, value: str, *, hint: str | None = None) -> discord.ui.Label[Any]:
     field: discord.ui.TextInput[Any] = discord.ui.TextInput(
-        custom_id=name, default=value, required=False, max_length=len(str(MAX_SEED)) + 1
+        custom_id=name, default=value, required=False, max_length=MAX_SHORT
     )
     return discord.ui.Label(text=wording.say(FIELD_KEYS[name]), description=hint, component=field)
 

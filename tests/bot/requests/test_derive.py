@@ -51,8 +51,10 @@ def test_job_without_a_picture_has_none_to_start_from() -> None:
 
 
 def test_edit_changes_what_is_named_and_keeps_the_rest_with_the_seed() -> None:
-    assert derive.edit(JOB, MODELS, prompt="a pear").images == (replace(SAME, prompt="a pear", seed=7),)
-    edited = derive.edit(JOB, MODELS, prompt="a pear", seed=0, steps=9, aspect=Aspect.SQUARE)
+    assert derive.edit(JOB, MODELS, options=ImageOptions(prompt="a pear")).images == (
+        replace(SAME, prompt="a pear", seed=7),
+    )
+    edited = derive.edit(JOB, MODELS, options=ImageOptions(prompt="a pear", seed=0, steps=9, aspect=Aspect.SQUARE))
     assert edited.images == (replace(SAME, prompt="a pear", seed=0, steps=9, aspect=Aspect.SQUARE),)
     assert edited.derived_from == Derivation(job_id=42, verb=Verb.EDIT)
 
@@ -127,16 +129,16 @@ def test_every_verb_keeps_the_size(
 
 
 def test_another_shape_replaces_an_exact_size_and_keeps_a_named_one() -> None:
-    (exact,) = derive.edit(sized(448, 320), MODELS, prompt="x", aspect=Aspect.SQUARE).images
+    (exact,) = derive.edit(sized(448, 320), MODELS, options=ImageOptions(prompt="x", aspect=Aspect.SQUARE)).images
     assert (exact.aspect, exact.size) == (Aspect.SQUARE, None)
-    (named,) = derive.edit(sized(48, 32), MODELS, prompt="x", aspect=Aspect.SQUARE).images
+    (named,) = derive.edit(sized(48, 32), MODELS, options=ImageOptions(prompt="x", aspect=Aspect.SQUARE)).images
     assert (named.aspect, named.size) == (Aspect.SQUARE, Size.DRAFT)
 
 
 VERBS: list[Callable[[Job], Batch]] = [
     lambda job: derive.reroll(job, MODELS),
     lambda job: derive.vary(job, MODELS, count=2),
-    lambda job: derive.edit(job, MODELS, prompt="a pear"),
+    lambda job: derive.edit(job, MODELS, options=ImageOptions(prompt="a pear")),
     lambda job: derive.more_steps(job, MODELS, steps=30),
 ]
 

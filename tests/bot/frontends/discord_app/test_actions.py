@@ -85,10 +85,33 @@ async def test_edit_is_filled_in_and_draws_what_is_typed(stage: Stage) -> None:
         "prompt": "a red apple", "seed": "7", "steps": "2",
     }  # fmt: skip
     assert [option["value"] for option in fields["aspect"]["options"] if option.get("default")] == ["portrait"]
+    assert fields["size"]["value"] == "normal"
     sent = await stage.discord.submit_modal(use, {"prompt": "a blue apple", "steps": "3", "aspect": "landscape"})
     await sent.wait(is_done)
     edited = (await stage.job(2)).spec
     assert (edited.prompt, edited.seed, edited.steps, edited.width > edited.height) == ("a blue apple", 7, 3, True)
+
+
+async def test_edit_keeps_an_exact_size_until_another_shape_or_size_is_chosen(stage: Stage) -> None:
+    message = await picture(stage, size="96x64")
+    for number, (typed, size) in enumerate(
+        [({}, (96, 64)), ({"aspect": "portrait"}, (64, 96)), ({"size": "draft"}, (48, 32)), ({"size": ""}, (96, 64))],
+        start=2,
+    ):
+        use = await stage.discord.click(message, "✏️ Edit")
+        await (await stage.discord.submit_modal(use, {"prompt": "x", **typed})).wait(is_done)
+        spec = (await stage.job(number)).spec
+        assert (spec.width, spec.height) == size, typed
+
+
+async def test_flags_in_a_form_are_taken_out_and_told(stage: Stage) -> None:
+    use = await stage.discord.click(await picture(stage), "✏️ Edit")
+    sent = await stage.discord.submit_modal(use, {"prompt": "a pear --seed 3 --v 6"})
+    told_ = await sent.wait(lambda message: message.ephemeral)
+    assert told_.content.replace("\\", "") == "Taken from your prompt: seed 3\nNot known here: --v 6"
+    await sent.wait(is_done)
+    spec = (await stage.job(2)).spec
+    assert (spec.prompt, spec.seed) == ("a pear", 3)
 
 
 async def test_edit_without_a_seed_draws_a_random_one(stage: Stage) -> None:
@@ -241,6 +264,17 @@ async def test_more_steps_keep_the_seed(stage: Stage) -> None:
     assert not drawn.ephemeral
     spec = (await stage.job(2)).spec
     assert (spec.seed, spec.steps) == (7, 4)
+
+
+async def test_draft_becomes_the_final_picture_of_the_same_seed(stage: Stage) -> None:
+    opened = await menu(stage, await picture(stage, size="draft"))
+    assert labels(opened)[0] == "🎨 Final size"
+    final = await (await stage.discord.click(opened, "🎨 Final size")).wait(is_done)
+    assert not final.ephemeral
+    draft, drawn = (await stage.job(1)).spec, (await stage.job(2)).spec
+    assert (draft.width, drawn.width, drawn.seed, bool(drawn.source)) == (32, 64, draft.seed, True)
+    forge(stage, final, "im2:final:2")
+    assert "is no draft" in await told(await stage.discord.click(final, "im2:final:2"))
 
 
 async def test_picture_becomes_the_starting_image_of_other_words(stage: Stage) -> None:

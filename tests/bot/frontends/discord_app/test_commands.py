@@ -86,6 +86,7 @@ async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[di
         "seed",
         "steps",
         "aspect",
+        "size",
         "count",
     }  # a copied command line works for everybody
     for locale in ("zh-CN", "zh-TW"):
@@ -107,7 +108,7 @@ async def test_admin_is_hidden_by_default(payload: list[dict[str, Any]]) -> None
 
 
 async def test_ranges_are_those_of_a_spec(payload: list[dict[str, Any]]) -> None:
-    prompt, seed, steps, aspect, count = payload[0]["options"]
+    prompt, seed, steps, aspect, _, count = payload[0]["options"]
     assert (prompt["min_length"], prompt["max_length"], prompt["required"]) == (1, 2000, True)
     assert (seed["min_value"], seed["max_value"]) == (-1, 2**32 - 1)
     assert (steps["min_value"], steps["max_value"]) == (1, 50)

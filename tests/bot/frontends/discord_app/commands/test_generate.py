@@ -230,3 +230,40 @@ async def test_longest_wildest_prompt_is_drawn(stage: Stage) -> None:
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt=LONG, steps=1)
         done = await use.wait(lambda message: message.images)
     assert not done.pings
+
+
+async def test_flags_are_taken_out_of_the_prompt_and_told(stage: Stage) -> None:
+    discord = stage.discord
+    prompt = "cat --ar 16:9 --seed 3 --v 6 --no dog —steps 4"
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt=prompt)
+    notes = await use.wait(lambda message: message.ephemeral)
+    assert notes.content.replace("\\", "").split("\n") == [
+        "Taken from your prompt: shape landscape, seed 3, 4 steps",
+        "Not known here: --v 6",
+        "Not possible here with fake: --no dog",
+    ]
+    spec = (await stage.job(1)).spec
+    assert (spec.prompt, spec.seed, spec.steps, spec.width > spec.height) == ("cat", 3, 4, True)
+
+
+async def test_pasted_command_of_a_picture_draws_it_again(stage: Stage) -> None:
+    discord = stage.discord
+    pasted = "/imagine prompt:cat seed:3 steps:4 aspect:portrait count:2"
+    await discord.slash(discord.user, discord.channel, "imagine", prompt=pasted)
+    while len(await stage.service.unfinished()) < 2:
+        await asyncio.sleep(0.01)
+    specs = [(await stage.job(number)).spec for number in (1, 2)]
+    assert [(spec.prompt, spec.seed, spec.height) for spec in specs] == [("cat", 3, 96), ("cat", 4, 96)]
+
+
+@pytest.mark.parametrize("size", ["65x64", "huge", "9999999x16", "0x0"])
+async def test_size_that_cannot_be_drawn_is_refused_with_what_can(stage: Stage, size: str) -> None:
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x", size=size)
+    assert "size" in (await use.wait(private)).content
+    assert await stage.service.unfinished() == []
+
+
+async def test_sizes_are_suggested_in_the_language_of_the_person(stage: Stage) -> None:
+    reader = stage.discord.add_user("reader", locale="zh-CN")
+    found = await stage.discord.autocomplete(reader, stage.discord.channel, "imagine", "size", "", prompt="x")
+    assert [(choice["name"], choice["value"]) for choice in found][:2] == [("草稿", "draft"), ("标准", "normal")]
