@@ -303,7 +303,7 @@ PASTED = """a fox (red:1.2), <lora:snow:0.8>, in the snow,
 at night
 Negative prompt: blurry, (bad:1.3),
 ugly
-Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 123, Size: 512x768, Model hash: 6ce0, Model: dream, Clip skip: 2, \
+Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 123, Size: 500x770, Model hash: 6ce0, Model: dream, Clip skip: 2, \
 Hashes: {"vae": "a, b", "model": "y"}, Lora hashes: "snow: 1, x: 2", Civitai resources: [{"type":"lora","w":1}], \
 Version: v1.6"""
 
