@@ -437,9 +437,13 @@ class Discord:
         *,
         modal: dict[str, Any] | None = None,
         now: float | None = None,
+        clock: str | None = None,
     ) -> str:
-        """Return a page that shows these messages, and perhaps an opened modal, as they look on Discord."""
-        return html_page.render(self.world, messages, viewer or self.user, modal=modal, now=now)
+        """Return a page that shows these messages, and perhaps an opened modal, as they look on Discord.
+
+        See `html_page.render`; screenshots.py makes a PNG of it.
+        """
+        return html_page.render(self.world, messages, viewer or self.user, modal=modal, now=now, clock=clock)
 
     async def wait_message(
         self,

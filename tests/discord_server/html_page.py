@@ -55,13 +55,15 @@ def render(
     *,
     modal: dict[str, Any] | None = None,
     now: float | None = None,
+    clock: str | None = None,
 ) -> str:
     """Return a page with these messages, and perhaps a form opened over them, as `viewer` sees it.
 
-    `now` is the present moment of relative timestamps, in seconds since 1970. Chrome is in the viewer's language
-    (English, and Chinese in both scripts).
+    `now` is the present moment of relative timestamps, in seconds since 1970. `clock` ("12:00") is shown as the time
+    of every message instead of its own, so that pictures of the same thing are the same. Discord's own words are in
+    the viewer's language (English, and Chinese in both scripts).
     """
-    page = _Page(world, viewer, time.time() if now is None else now)
+    page = _Page(world, viewer, time.time() if now is None else now, clock)
     body = "".join(page.message(m) for m in messages) + (page.dialog(modal) if modal else "")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Discord</title>'
     style = STYLE.read_text(encoding="utf-8")
@@ -74,8 +76,8 @@ def render(
 class _Page:
     """What all parts of one page share: the world's names, the reader and their words."""
 
-    def __init__(self, world: World, viewer: User, now: float) -> None:
-        self._world, self._viewer = world, viewer
+    def __init__(self, world: World, viewer: User, now: float, clock: str | None) -> None:
+        self._world, self._viewer, self._clock = world, viewer, clock
         self._words = WORDS.get(viewer.locale, WORDS["en-US"])
         self._reader = Reader(viewer.locale, now, self._name_of)
         self._pictures: dict[str, Picture] = {}  # of the message at hand, by URL
@@ -95,7 +97,7 @@ class _Page:
     def message(self, view: MessageView) -> str:
         self._pictures = {p.url: p for p in view.images}
         author = view.payload["author"]
-        at = datetime.fromisoformat(view.payload["timestamp"]).astimezone(UTC).strftime("%H:%M")
+        at = self._clock or datetime.fromisoformat(view.payload["timestamp"]).astimezone(UTC).strftime("%H:%M")
         tag = f'<span class="tag">{self._words["app"]}</span>' if author["bot"] else ""
         head = (
             f'<div class="head"><span class="name">{escape(_name(author))}</span>{tag}'
@@ -311,7 +313,7 @@ def _name(user: dict[str, Any]) -> str:
 
 
 def _avatar(user: dict[str, Any]) -> str:
-    color = AVATARS[(int(user["id"]) >> 22) % len(AVATARS)] if not user["bot"] else AVATARS[0]
+    color = AVATARS[0 if user["bot"] else sum(user["username"].encode()) % len(AVATARS)]
     return f'<span class="avatar" style="background:{color}">{escape(_name(user)[:1].upper())}</span>'
 
 

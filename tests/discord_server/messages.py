@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from tests.discord_server import components, limits
 from tests.discord_server.errors import ApiError, Problem
+from tests.discord_server.gateway import MESSAGE_CONTENT
 from tests.discord_server.permissions import Permission
-from tests.discord_server.render import emoji_payload, media_urls, message_payload, referenced_names, without_nulls
+from tests.discord_server.render import (
+    emoji_payload,
+    media_urls,
+    message_payload,
+    redacted,
+    referenced_names,
+    without_nulls,
+)
 from tests.discord_server.view import MessageView
 from tests.discord_server.world import (
     COMPONENTS_V2,
@@ -195,8 +203,12 @@ class Messages:
         self.world.changed.notify()
 
     def payload(self, message: Message) -> dict[str, Any]:
-        """Return the message as the API shows it."""
-        return message_payload(self.world.cdn, message, self.world.bot.id)
+        """Return the message as the API shows it; of one it replies to, what the bot may read."""
+        payload = message_payload(self.world.cdn, message, self.world.bot.id)
+        reads_all = message.channel.guild is None or self.emu.config.privileged_intents & MESSAGE_CONTENT
+        if payload.get("referenced_message") and not reads_all:
+            payload["referenced_message"] = redacted(payload["referenced_message"], self.world.bot.id)
+        return payload
 
     # -- checks ---------------------------------------------------------------------
 

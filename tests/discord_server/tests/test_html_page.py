@@ -147,10 +147,10 @@ async def test_page_shows_everything_of_a_classic_message() -> None:
         }  # fmt: skip
         message = d.react(d.user, await posted(d, bot, body, {0: ("a.png", PNG), 1: ("b.png", PNG)}), "⭐")
         await bot.patch(f"/channels/{d.channel.id}/messages/{message.id}", {"content": "edited"})
-        html = d.html([asked, message, d.refresh(message)], now=NOW)
+        html = d.html([asked, message, d.refresh(message)], now=NOW, clock="12:00")
         parts = Parts(html)
         for text in ("draw", "notes.txt", "2.00 KB", "done @Alice", "T", "fox", "A", "F", "Seed", "42", "Second", "🔄",
-                     "Again", "⭐ 1", "(edited)", "APP"):  # fmt: skip
+                     "Again", "⭐ 1", "(edited)", "APP", "Today at 12:00"):  # fmt: skip
             assert text in parts.text
         assert (parts.classes["pinged"], parts.classes["bar"], parts.classes["off"]) == (2, 2, 2)
         assert "border-left-color:#3ba55c" in html
