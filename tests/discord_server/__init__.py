@@ -5,6 +5,7 @@ not know our bot: it runs as a subprocess and is told `Discord.api_base`. README
 driver.py is what tests hold, server.py what requests meet. Durations are seconds, sizes bytes.
 """
 
+from tests.discord_server.commands import CommandType
 from tests.discord_server.driver import (
     ClientRefused,
     Discord,
@@ -22,6 +23,7 @@ __all__ = [
     "BotExited",
     "BotProcess",
     "ClientRefused",
+    "CommandType",
     "Discord",
     "Event",
     "HarnessTimeout",

@@ -157,6 +157,8 @@ async def test_content_cannot_be_read_by_request_either() -> None:
         quiet, loud = d.say(d.user, d.channel, "hi"), d.say(d.user, d.channel, f"hi <@{d.bot.id}>")
         assert (await bot.get(here(d, quiet.id)))[1]["content"] == ""
         assert (await bot.get(here(d, loud.id)))[1]["content"] == loud.content
+        _, reply = await bot.send({"content": "yes?", "message_reference": {"message_id": quiet.id}})
+        assert (reply["content"], reply["referenced_message"]["content"]) == ("yes?", "")
         d.config.privileged_intents = 1 << 15
         assert (await bot.get(here(d, quiet.id)))[1]["content"] == "hi"
 
