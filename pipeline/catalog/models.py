@@ -14,7 +14,7 @@ from typing import Final
 from pipeline.catalog import files
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard, ModelFile
-from pipeline.catalog.vocabulary import NOTHING, Unread, count_unread
+from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 from pipeline.device.gpu_profile import is_packed, is_writable
@@ -51,6 +51,17 @@ _FLUX_SIZES: Final[Mapping[Aspect, tuple[int, int]]] = MappingProxyType(
 _FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
 
 
+_FLUX_EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "en": (
+            "a fox in fresh snow at sunrise, soft light, photo",
+            "a lighthouse on a cliff in a storm, oil painting",
+            "portrait of an old fisherman, rim light, shallow focus",
+        )
+    }
+)
+
+
 def _flux_files(dit: ModelFile) -> Mapping[str, ModelFile]:
     """A transformer of this family with FLUX.1-dev's text encoders, VAE and tokenizers."""
     return MappingProxyType(
@@ -81,6 +92,8 @@ MAJICFLUS_V1: Final = ModelCard(
     licence_url=_FLUX_LICENCE_URL,
     files=_flux_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
     sizes=_FLUX_SIZES,
+    reads=("en",),
+    examples=_FLUX_EXAMPLES,
     is_streamed=True,
     needs_gpu=True,
     packed_gb=17,  # in 8 bits, text encoders included
@@ -99,6 +112,8 @@ FLUX1_DEV: Final = ModelCard(
     licence_url=_FLUX_LICENCE_URL,
     files=_flux_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
     sizes=_FLUX_SIZES,
+    reads=("en",),
+    examples=_FLUX_EXAMPLES,
     is_streamed=True,
     needs_gpu=True,
     packed_gb=17,  # in 8 bits, text encoders included
@@ -124,6 +139,20 @@ DEMO: Final = ModelCard(
     ),
     sizes=MappingProxyType({Aspect.SQUARE: (256, 256)}),
     default_steps=8,  # which draw as well as 20: docs/demo-model.md
+    reads=("en", "zh"),
+    examples=MappingProxyType(
+        {
+            "en": (
+                "a fox on a blue background",
+                "a rocket and the moon on a dark blue background",
+                "an owl above a pumpkin",
+            ),
+            "zh-CN": ("蓝色背景上的狐狸", "火箭和月亮，深蓝色背景", "一只熊猫在西瓜旁边"),
+            # It reads simplified characters only, so these are written in characters that both scripts share.
+            "zh-TW": ("紫色背景上的狐狸", "火箭和月亮，黑色背景", "雪人和南瓜"),
+        }
+    ),
+    vocabulary="demo/vocabulary.json",
     assumed_step_s=0.1,
     assumed_fixed_s=0.2,
 )
@@ -135,6 +164,7 @@ FAKE: Final = ModelCard(
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     sizes=MappingProxyType({Aspect.SQUARE: (64, 64), Aspect.PORTRAIT: (64, 96), Aspect.LANDSCAPE: (96, 64)}),
+    examples=MappingProxyType({"en": ("a gradient", "another gradient", "one more gradient")}),
     is_hidden=True,
     assumed_step_s=0.01,
     assumed_fixed_s=0.01,
@@ -197,7 +227,7 @@ def usable_models(config: PipelineConfig) -> list[ModelCard]:
 def unread_of(models_dir: Path, spec: ImageSpec) -> Unread:
     """What the model of a spec cannot read of its prompt; see `vocabulary.py`."""
     try:
-        return count_unread(find_model(spec.model), models_dir, spec.prompt)
+        return find_unread(find_model(spec.model), models_dir, spec.prompt)
     except UnknownModel:  # of an older release
         return NOTHING
 

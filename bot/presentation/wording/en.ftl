@@ -232,6 +232,13 @@ admin-state-closing = shutting down
 admin-step = { $step_s } s
 admin-step-unknown = not measured yet
 
+## Words that a model does not know
+
+# $words are as they were typed.
+unknown-words = ⚠️ The { $model } model does not know: { $words }. `/help` shows what it can draw.
+console-unknown-words = ⚠️ The { $model } model does not know: { $words }.
+unknown-word-meant = { $word } ({ $meant }?)
+
 ## Commands: names (lower case, at most 32 characters) and descriptions (at most 100)
 
 command-imagine-name = imagine

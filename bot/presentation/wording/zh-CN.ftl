@@ -200,6 +200,12 @@ admin-state-closing = 正在关闭
 admin-step = { $step_s } 秒
 admin-step-unknown = 还没有测量
 
+## 模型不认识的词
+
+unknown-words = ⚠️ { $model } 模型不认识：{ $words }。它会画什么，见 `/help`。
+console-unknown-words = ⚠️ { $model } 模型不认识：{ $words }。
+unknown-word-meant = { $word }（是 { $meant } 吗？）
+
 ## 命令：名称（小写，最多 32 字）和说明（最多 100 字）
 
 command-imagine-name = imagine

@@ -201,6 +201,12 @@ admin-state-closing = 正在關閉
 admin-step = { $step_s } 秒
 admin-step-unknown = 還沒有測量
 
+## 模型不認得的詞
+
+unknown-words = ⚠️ { $model } 模型不認得：{ $words }。它會畫什麼，請看 `/help`。
+console-unknown-words = ⚠️ { $model } 模型不認得：{ $words }。
+unknown-word-meant = { $word }（是 { $meant } 嗎？）
+
 ## 指令：名稱（小寫，最多 32 字）和說明（最多 100 字）
 
 command-imagine-name = imagine
