@@ -25,6 +25,7 @@ from bot.jobs import JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
 from bot.requests.models import Models
+from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
@@ -34,6 +35,7 @@ from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel
 from pipeline.catalog import files
 from pipeline.catalog.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
@@ -105,7 +107,14 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
-    service = await _build_service(setup, jobs, queue, delivery, images)
+    parts = Parts(
+        jobs=jobs,
+        queue=queue,
+        delivery=delivery,
+        images=images,
+        preferences=Preferences(UserSettingStore(database)),
+    )
+    service = await _build_service(setup, parts)
     breaker = Breaker(
         queue,
         can_save=partial(images.can_write, min_free_bytes=config.storage.min_free_mib * MIB),
@@ -166,9 +175,7 @@ async def _settle(config: Config, jobs: JobStore, images: ImageStore, queue: Job
         log.warning("the queue is paused (%s): %s", pause.kind, pause.text or "no reason given")
 
 
-async def _build_service(
-    setup: Setup, jobs: JobStore, queue: JobQueue, delivery: DeliveryLoop, images: ImageStore
-) -> Service:
+async def _build_service(setup: Setup, parts: Parts) -> Service:
     config, card = setup.config, setup.card
     _, *others = await asyncio.to_thread(usable_models, config.pipeline)
     models = Models(
@@ -177,7 +184,6 @@ async def _build_service(
         unread=partial(unread_of, config.pipeline.models_dir),
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
     )
-    parts = Parts(jobs=jobs, queue=queue, delivery=delivery, images=images)
     service = Service(parts, models, limits=config.limits, storage=config.storage)
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))

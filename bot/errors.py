@@ -11,7 +11,7 @@ BotError
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
-│  └─ PictureNotReady(id)
+│  └─ PictureNotReady(id) · PictureErased(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
@@ -146,6 +146,22 @@ class PictureNotReady(Refusal):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")
         self.job_id = job_id
+
+
+class PictureErased(Refusal):
+    """Its owner or a moderator deleted the picture and its prompt."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class KeepsTooMany(Refusal):
+    """This person keeps as many pictures as one person may."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"{limit} kept")
+        self.limit = limit
 
 
 class StoreUnavailable(BotError):

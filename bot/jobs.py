@@ -112,6 +112,7 @@ class Verb(StrEnum):
     VARY = "vary"
     EDIT = "edit"
     MORE_STEPS = "more_steps"
+    START_FROM = "start_from"  # the picture is the init image of another prompt
     OTHER = "other"  # a later release knows how
 
 
@@ -170,6 +171,8 @@ class Job:
     flaw: FailureCode | None = None  # why this release cannot draw it; `spec` then holds what could be read
     batch: BatchPlace | None = None
     derived_from: Derivation | None = None
+    is_kept: bool = False  # not forgotten with the rest of the history
+    is_erased: bool = False  # its person or a moderator deleted picture and prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

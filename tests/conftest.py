@@ -15,10 +15,12 @@ import pytest
 
 from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
+from bot.requests.preferences import Preferences
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
 from pipeline.runtime.process_setup import set_environment
@@ -105,6 +107,11 @@ def jobs(database: Database) -> JobStore:
 @pytest.fixture
 def settings(database: Database) -> SettingStore:
     return SettingStore(database)
+
+
+@pytest.fixture
+def preferences(database: Database) -> Preferences:
+    return Preferences(UserSettingStore(database))
 
 
 @pytest.fixture

@@ -66,6 +66,15 @@ class Batch:
         images = tuple(_with_seed_after(options, number) for number in range(max(1, min(count, MAX_BATCH))))
         return cls(images=images, init_image=init_image, derived_from=derived_from)
 
+    def with_seeds(self, random_seed: int) -> Self:
+        """Give the images of an open seed seeds in a row; a single image gets its seed when it is accepted."""
+        if len(self.images) == 1 or any(image.seed not in (None, RANDOM_SEED) for image in self.images):
+            return self
+        images = tuple(
+            replace(image, seed=(random_seed + number) % (MAX_SEED + 1)) for number, image in enumerate(self.images)
+        )
+        return replace(self, images=images)
+
     def requests(self, asker: Asker, *, source: bytes | Path | None = None) -> Iterator[Request]:
         """Yield one request per image; `source` is the file that `init_image` stands for."""
         is_single = len(self.images) == 1

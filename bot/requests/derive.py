@@ -3,14 +3,15 @@
 A command, a button, a form and a page call the same function. `models` are those that can draw here. A seed that is
 left out is drawn by `Service.submit`.
 
-Every verb raises `JobUnreadable` for a job whose stored settings cannot be read.
+Every verb raises `PictureErased` for a job that was deleted, and `JobUnreadable` for one whose stored settings cannot
+be read.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.errors import JobUnreadable, PictureNotReady
+from bot.errors import JobUnreadable, PictureErased, PictureNotReady
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
@@ -65,12 +66,26 @@ def more_steps(job: Job, models: Models, *, steps: int) -> Batch:
     return _derived(job, Verb.MORE_STEPS, replace(options_of(job, models), seed=job.spec.seed, steps=steps))
 
 
+def start_from(job: Job, models: Models, *, prompt: str, strength: float) -> Batch:
+    """Draw something else, starting from the picture; the seed is left open.
+
+    Raises:
+        PictureNotReady: there is no picture to start from.
+    """
+    options = replace(options_of(job, models), prompt=prompt, strength=strength)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
+    return _derived(job, Verb.START_FROM, options, init_image=StoredResult(path=job.image_path))
+
+
 def options_of(job: Job, models: Models) -> ImageOptions:
     """Return the options that lead to such a picture, apart from the seed.
 
     Raises:
-        JobUnreadable
+        PictureErased, JobUnreadable
     """
+    if job.is_erased:
+        raise PictureErased(job.id)
     if job.flaw is not None:
         raise JobUnreadable(job.id)
     spec = job.spec

@@ -21,14 +21,9 @@ class Quota:
     used: int
     limit: int
     resets_at: int | None  # when one more picture is allowed again; None while there is room
-    active: int
+    active: int  # requests, of one image or several
     active_limit: int
     cooldown_s: int
-
-    @property
-    def room(self) -> int:
-        """How many more jobs may wait or run now."""
-        return max(0, self.active_limit - self.active)
 
 
 def personal_quota(usage: Usage, limits: LimitsConfig) -> Quota:

@@ -34,8 +34,10 @@ from bot.errors import (
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
+from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
+from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.horizon import DAY_S
@@ -82,6 +84,7 @@ class Parts:
     queue: JobQueue
     delivery: DeliveryLoop
     images: ImageStore
+    preferences: Preferences
 
 
 class Service:
@@ -99,6 +102,8 @@ class Service:
     ) -> None:
         self.models = models
         self.is_accepting = True
+        self.archive = Archive(parts.jobs, parts.images, clock=clock)
+        self.preferences = parts.preferences
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -121,6 +126,7 @@ class Service:
             UploadGone: the init image is kept no more.
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
+        batch = batch.with_seeds(secrets.randbelow(MAX_SEED + 1))
         source, picture = await self._init_file(batch.init_image), None
         jobs: list[Job] = []
         for request in batch.requests(asker, source=source):

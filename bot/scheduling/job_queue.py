@@ -87,7 +87,7 @@ class JobQueue:
             Refusal: CoolingDown, TooManyJobs, DailyLimit, QueueFull or JobTooLarge.
         """
         limits.check_size(spec, self._limits)
-        bounds = self._limits.model_copy(update={"cooldown_s": 0}) if request.is_more else self._limits
+        bounds = self._bounds(request)
         while True:
             job = await self._jobs.insert(
                 request, spec, size_class=eta.size_class(spec), limits=bounds, now=self._now()
@@ -107,10 +107,16 @@ class JobQueue:
         Raises:
             Refusal: CoolingDown, TooManyJobs, DailyLimit or QueueFull.
         """
-        bounds = self._limits.model_copy(update={"cooldown_s": 0}) if request.is_more else self._limits
+        bounds = self._bounds(request)
         refusal = await self._refusal(request.user, bounds)
         if refusal is not None and await self._jobs.by_request_key(request.key) is None:
             raise refusal
+
+    def _bounds(self, request: Request) -> LimitsConfig:
+        """The limits of a request; a further image waits and runs as a part of what the first one counted for."""
+        if not request.is_more:
+            return self._limits
+        return self._limits.model_copy(update={"cooldown_s": 0, "max_active_per_user": self._limits.max_waiting + 1})
 
     def use_runners(self, runners: Callable[[], Sequence[RunnerState]]) -> None:
         """Place jobs on these runners, as they are whenever somebody asks."""

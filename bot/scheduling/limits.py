@@ -37,7 +37,8 @@ def find_refusal(
     # A clock that was set back leaves jobs in the future; they must not lock anybody out.
     recent = [queued_at for queued_at in usage.counted_at if now - limits.cooldown_s < queued_at <= now]
     used = len(usage.counted_at)
-    if recent:
+    # It protects those who wait, and the queue from somebody's burst; a lone iterator harms nobody.
+    if recent and (usage.active or usage.waiting):
         return CoolingDown(retry_at=recent[-1] + limits.cooldown_s, cooldown_s=limits.cooldown_s)
     if usage.active >= limits.max_active_per_user:
         return TooManyJobs(active=usage.active, limit=limits.max_active_per_user, retry_at=own_free_at)

@@ -57,6 +57,8 @@ _MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
 _BY: Final = f"(:user_id IS NULL OR ({_MINE}))"  # anybody's without a user
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
 _SEED: Final = re.compile(r"[0-9]{1,18}")
+# The images of one request are one thing that waits or runs.
+_REQUESTS: Final = "COUNT(DISTINCT COALESCE(batch_id, id))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class Usage:
     """What stands against the bounds: for everybody, and for one person."""
 
     waiting: int
-    active: int
+    active: int  # requests; one for several images counts once
     counted_at: tuple[int, ...]  # when the counted jobs of the last 24 hours were queued, oldest first
 
 
@@ -97,7 +99,10 @@ class JobStore:
     async def insert(
         self, request: Request, spec: ImageSpec, *, size_class: int, limits: LimitsConfig, now: int
     ) -> Job | None:
-        """Add a waiting job if every bound has room and this request made none before; None otherwise."""
+        """Add a waiting job if every bound has room and this request made none before; None otherwise.
+
+        The cool-down binds only people who have something unfinished, or while somebody waits.
+        """
         row = await self._database.fetch_one(
             f"""
             INSERT INTO jobs (
@@ -108,13 +113,19 @@ class JobStore:
                 :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
                 :spec, :model, :size_class, :now, :batch_id, :batch_index, :derived_from, :derived_by
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
-              AND (SELECT COUNT(*) FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
+              AND (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
               AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS})
                   < :max_images_per_day
-              AND NOT EXISTS (
-                  SELECT 1 FROM jobs
-                  WHERE {_MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+              AND NOT (
+                  EXISTS (
+                      SELECT 1 FROM jobs
+                      WHERE {_MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+                  )
+                  AND (
+                      EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
+                      OR EXISTS (SELECT 1 FROM jobs WHERE {_QUEUED})
+                  )
               )
             ON CONFLICT (request_key) DO NOTHING
             RETURNING *
@@ -152,7 +163,7 @@ class JobStore:
             f"""
             SELECT
                 (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) AS waiting,
-                (SELECT COUNT(*) FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED}) AS active,
+                (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED}) AS active,
                 (SELECT json_group_array(queued_at) FROM (
                     SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at FROM jobs
                     WHERE {_MINE} AND {_TODAY} AND {_COUNTS}
@@ -169,20 +180,21 @@ class JobStore:
         )
 
     async def shared_usage(self, frontend: str, origin: str, *, now: int) -> tuple[int, tuple[int, ...]]:
-        """How many jobs are active, and when the counted ones were queued, behind all messages of an origin.
+        """How many requests are active, and when the counted jobs were queued, behind all messages of an origin.
 
         `origin` is what their keys begin with, up to the first dash and with it.
         """
         rows = await self._database.fetch_all(
             f"""
-            SELECT queued_at, status IN ('queued', 'running') AS is_active
+            SELECT queued_at, iif(status IN ('queued', 'running'), COALESCE(batch_id, id), NULL) AS active
             FROM jobs
             WHERE reply_frontend = :frontend AND reply_origin = :origin AND {_TODAY} AND {_COUNTS}
             ORDER BY queued_at
             """,
             {"frontend": frontend, "origin": origin, "now": now},
         )
-        return sum(row["is_active"] for row in rows), tuple(_whole(row["queued_at"]) or 0 for row in rows)
+        active = {row["active"] for row in rows if row["active"] is not None}
+        return len(active), tuple(_whole(row["queued_at"]) or 0 for row in rows)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -371,9 +383,13 @@ class JobStore:
         )
 
     async def move_message(self, job_id: int, reply_to: ReplyTo) -> None:
-        """Note where the message of a job stands, now that it does."""
+        """Note where the message of a job, and of the other jobs of its request, stands, now that it does."""
         await self._database.fetch_all(
-            "UPDATE jobs SET reply_key = :key, reply_address = :address WHERE id = :id AND delivery <> 'delivered'",
+            """
+            UPDATE jobs
+            SET reply_key = :key, reply_address = :address
+            WHERE (id = :id OR batch_id = (SELECT batch_id FROM jobs WHERE id = :id)) AND delivery <> 'delivered'
+            """,
             {"id": job_id, "key": reply_to.key, "address": reply_to.address},
         )
 
@@ -395,13 +411,15 @@ class JobStore:
         )
 
     async def delivered(self, job_id: int, reply_to: ReplyTo) -> None:
-        """The person was told, and the answer now stands at `reply_to`."""
+        """The person was told, and the answer now stands at `reply_to`, also that of the rest of the request."""
         await self._database.fetch_all(
             """
             UPDATE jobs
-            SET delivery = 'delivered', delivery_attempts = delivery_attempts + 1,
+            SET delivery = iif(id = :id, 'delivered', delivery),
+                delivery_attempts = delivery_attempts + (id = :id),
                 reply_key = :key, reply_address = :address
-            WHERE id = :id AND delivery = 'pending'
+            WHERE (id = :id AND delivery = 'pending')
+               OR (id <> :id AND batch_id = (SELECT batch_id FROM jobs WHERE id = :id AND delivery = 'pending'))
             """,
             {"id": job_id, "key": reply_to.key, "address": reply_to.address},
         )
@@ -458,6 +476,12 @@ class JobStore:
         if abs(job_id) > MAX_ID:
             return None
         return await self._one("SELECT * FROM jobs WHERE id = :id", {"id": job_id})
+
+    async def of_batch(self, batch_id: str) -> list[Job]:
+        """The jobs of one request for several images, in their order."""
+        return await self._many(
+            "SELECT * FROM jobs WHERE batch_id = :batch_id ORDER BY batch_index, id", {"batch_id": batch_id}
+        )
 
     async def unfinished(self) -> list[Job]:
         """Jobs waiting or running, oldest first."""
@@ -535,10 +559,47 @@ class JobStore:
         return Totals(**dict(rows[0]))
 
     async def ended_before(self, moment: int, *, limit: int) -> list[Job]:
-        """The jobs that ended longest ago."""
+        """The jobs that ended longest ago, apart from those whose picture is kept."""
         return await self._many(
-            "SELECT * FROM jobs WHERE finished_at < :moment ORDER BY finished_at, id LIMIT :limit",
+            "SELECT * FROM jobs WHERE finished_at < :moment AND is_kept <> 1 ORDER BY finished_at, id LIMIT :limit",
             {"moment": moment, "limit": limit},
+        )
+
+    async def keep(self, job_id: int, *, limit: int) -> Job | None:
+        """Keep a picture from being forgotten; None if there is none, or its person keeps `limit` already."""
+        return await self._one(
+            """
+            UPDATE jobs
+            SET is_kept = 1
+            WHERE id = :id AND status = 'done' AND (is_kept = 1 OR :limit > (
+                SELECT COUNT(*) FROM jobs AS kept
+                WHERE kept.is_kept = 1 AND kept.user_frontend = jobs.user_frontend AND kept.user_id = jobs.user_id
+            ))
+            RETURNING *
+            """,
+            {"id": job_id, "limit": limit},
+        )
+
+    async def unkeep(self, job_id: int) -> Job | None:
+        """Let a picture be forgotten in its time again; None if there is no such job."""
+        return await self._one("UPDATE jobs SET is_kept = 0 WHERE id = :id RETURNING *", {"id": job_id})
+
+    async def erase(self, job_id: int, *, now: int) -> Job | None:
+        """Forget what a job drew and from what words; None if it has not ended. Its file has to be gone already."""
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET status = 'cancelled', failure_code = NULL, image_path = NULL, image_bytes = NULL, is_kept = 0,
+                erased_at = COALESCE(erased_at, :now),
+                started_at = iif(status = 'done', COALESCE(started_at, queued_at), started_at),
+                spec = iif(
+                    json_valid(spec), json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '{{}}'
+                ),
+                delivery = iif(delivery IN ('pending', 'undeliverable'), 'dropped', delivery)
+            WHERE id = :id AND NOT {_UNFINISHED}
+            RETURNING *
+            """,
+            {"id": job_id, "now": now},
         )
 
     async def sources(self) -> set[str]:
@@ -642,6 +703,8 @@ def _job(row: sqlite3.Row) -> Job:
         flaw=flaw,
         batch=_batch(row),
         derived_from=_derivation(row),
+        is_kept=row["is_kept"] == 1,
+        is_erased=row["erased_at"] is not None,
     )
 
 

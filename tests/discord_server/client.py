@@ -1,7 +1,7 @@
-"""What a Discord client lets a user do, and the interaction data it then sends.
+"""What a Discord client lets a user do with commands, and the interaction data it then sends.
 
 Owns the rules of the client: everything here raises ClientRefused where it would not let the user go on.
-Must not know deadlines or tokens; interactions.py starts those.
+Must not know deadlines or tokens; interactions.py starts those. Buttons and forms are in forms.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.discord_server import limits
 from tests.discord_server.messages import Upload
 from tests.discord_server.permissions import NONE, Permission
-from tests.discord_server.render import attachment_payload, walk
+from tests.discord_server.render import attachment_payload
 from tests.discord_server.world import Attachment, Channel, Message, Role, User
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ TAKES: dict[int, tuple[type, ...]] = {
     Option.USER: (User,), Option.CHANNEL: (Channel,), Option.ROLE: (Role,), Option.MENTIONABLE: (User, Role),
 }  # fmt: skip
 GUILD_CONTEXT, BOT_DM_CONTEXT = 0, 1
-ROW, BUTTON, TEXT_INPUT, LABEL = 1, 2, 4, 18
 MAX_STRING = 6000
 
 
@@ -58,26 +57,28 @@ class Resolved:
     """The `resolved` part of interaction data: the things the values name."""
 
     def __init__(self, emu: Emulator, user: User, channel: Channel) -> None:
-        self._emu, self._user, self._channel = emu, user, channel
+        self._emu, self._user, self.channel = emu, user, channel
         self._found: dict[str, dict[str, Any]] = {}
 
-    def add(self, thing: User | Role | Channel | Attachment) -> str:
+    def add(self, thing: User | Role | Channel | Attachment | Message) -> str:
         """Add a thing; return the id that stands for it."""
         world = self._emu.world
         match thing:
             case User():
                 self._put("users", thing.id, thing.payload())
-                guild = self._channel.guild
+                guild = self.channel.guild
                 if guild and thing.id in guild.members:
                     member = guild.members[thing.id].payload()
                     del member["mute"], member["deaf"]
-                    member["permissions"] = str(int(world.permissions(self._channel, thing)))
+                    member["permissions"] = str(int(world.permissions(self.channel, thing)))
                     self._put("members", thing.id, member)
             case Role():
                 self._put("roles", thing.id, thing.payload())
             case Channel():
                 permissions = str(int(world.permissions(thing, self._user)))
                 self._put("channels", thing.id, {**thing.payload(), "permissions": permissions})
+            case Message():  # whole, even without the message-content intent
+                self._put("messages", thing.id, self._emu.messages.payload(thing))
             case Attachment():
                 self._put("attachments", thing.id, attachment_payload(world.cdn, thing))
         return thing.id
@@ -86,8 +87,17 @@ class Resolved:
         """Store a file the user gives; return the id that stands for it."""
         limit = self._emu.config.attachment_size_limit
         refuse_if(len(upload.data) > limit, f"{upload.filename} is larger than {limit} bytes")
-        stored = self._emu.world.new_attachment(self._channel, upload.filename, upload.data, ephemeral=True)
+        stored = self._emu.world.new_attachment(self.channel, upload.filename, upload.data, ephemeral=True)
         return self.add(stored)
+
+    def by_id(self, kind: str, thing_id: str) -> str:
+        """Add the user, role or channel with this id, if there is one; return the id."""
+        world, guild = self._emu.world, self.channel.guild
+        things: dict[str, Any] = {
+            "user": world.users, "channel": world.channels, "role": guild.roles if guild else {},
+        }  # fmt: skip
+        thing = things[kind].get(thing_id)
+        return self.add(thing) if thing else thing_id
 
     def _put(self, kind: str, thing_id: str, payload: dict[str, Any]) -> None:
         self._found.setdefault(kind, {})[thing_id] = payload
@@ -168,6 +178,20 @@ def command_details(
     return resolved.into(details)
 
 
+def menu_details(command: dict[str, Any], target: User | Message, resolved: Resolved) -> dict[str, Any]:
+    """Return the data of an entry chosen in the menu of a message or user."""
+    if isinstance(target, Message):
+        refuse_if(target.ephemeral, "an ephemeral message has no menu of apps")
+    else:
+        channel = resolved.channel
+        here = channel.recipients if channel.guild is None else [m.user for m in channel.guild.members.values()]
+        refuse_if(target not in here, f"{target.username} is not here")
+    details = {"id": command["id"], "name": command["name"], "type": command["type"]}
+    if command.get("guild_id"):
+        details["guild_id"] = command["guild_id"]
+    return resolved.into({**details, "target_id": resolved.add(target)})
+
+
 def _option_value(option: dict[str, Any], value: Any, resolved: Resolved) -> Any:
     name, kind = option["name"], option["type"]
     choices = option.get("choices")
@@ -179,7 +203,7 @@ def _option_value(option: dict[str, Any], value: Any, resolved: Resolved) -> Any
     match kind:
         case Option.STRING:
             refuse_if(value == "" and option.get("required"), f"option {name!r} is required")
-            _check_text(name, value, option.get("min_length") or 0, option.get("max_length") or MAX_STRING)
+            check_text(name, value, option.get("min_length") or 0, option.get("max_length") or MAX_STRING)
         case Option.INTEGER | Option.NUMBER:
             wanted: Any = int if kind == Option.INTEGER else (int, float)
             is_number = isinstance(value, wanted) and not isinstance(value, bool)
@@ -205,63 +229,16 @@ def _translations(choice: dict[str, Any]) -> list[str]:
     return list((choice.get("name_localizations") or {}).values())
 
 
-def _check_text(name: str, value: Any, low: int, high: int) -> None:
+def check_text(name: str, value: Any, low: int, high: int) -> None:
+    """Refuse what is not text of this length."""
     refuse_if(not isinstance(value, str), f"{name!r} takes text, not {value!r}")
     refuse_if(len(value) < low, f"{name!r} must be at least {low} characters")
     refuse_if(len(value) > high, f"{name!r} must be at most {high} characters")
 
 
-# -- buttons ------------------------------------------------------------------------
+# -- messages -----------------------------------------------------------------------
 
 
-def check_may_click(emu: Emulator, message: Message, user: User) -> None:
-    """Refuse a click on a message the user does not see."""
+def check_sees(emu: Emulator, message: Message, user: User) -> None:
+    """Refuse anything a user would do to a message they do not see."""
     refuse_if(not emu.world.visible_to(message, user), f"{user.username} does not see the message")
-
-
-def click_details(message: Message, target: str) -> dict[str, Any]:
-    """Return the data of a click on the button with this custom_id, label or emoji."""
-
-    def names(button: dict[str, Any]) -> tuple[str | None, ...]:
-        emoji = (button.get("emoji") or {}).get("name")
-        return button.get("custom_id"), button.get("label"), emoji
-
-    offered = [c for c in walk(message.components) if c["type"] == BUTTON]
-    by_id = [b for b in offered if b.get("custom_id") == target]
-    found = by_id or [b for b in offered if target in names(b)]
-    labels = [b.get("label") or b.get("custom_id") for b in offered]
-    refuse_if(not found, f"no {target!r} on the message (it offers {labels})")
-    refuse_if(len(found) > 1, f"{target!r} fits {len(found)} buttons; use a custom_id")
-    button = found[0]
-    refuse_if(button.get("disabled"), f"{target!r} is disabled")
-    refuse_if(button["style"] == limits.LINK, "a link button only opens its URL")
-    return {"custom_id": button["custom_id"], "component_type": BUTTON, "id": button["id"]}
-
-
-# -- modals -------------------------------------------------------------------------
-
-
-def modal_details(modal: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
-    """Return a modal filled in. Answers go by custom_id or label; other fields keep their defaults."""
-    left = dict(answers)
-
-    def fill(field: dict[str, Any], label: str) -> dict[str, Any]:
-        name = field["custom_id"]
-        refuse_if(field["type"] != TEXT_INPUT, f"{name!r}: only text inputs are emulated")
-        given = next((left.pop(key) for key in (name, label) if key in left), None)
-        value = given if given is not None else field.get("value") or ""
-        refuse_if(value == "" and field.get("required") is not False, f"{name!r} is required")
-        low = (field.get("min_length") or 0) if value else 0
-        _check_text(name, value, low, field.get("max_length") or 4000)
-        return {"type": TEXT_INPUT, "id": field["id"], "custom_id": name, "value": value}
-
-    components = []
-    for top in modal["components"]:
-        shell = {"type": top["type"], "id": top["id"]}
-        if top["type"] == LABEL:
-            shell["component"] = fill(top["component"], top["label"])
-        elif top["type"] == ROW:
-            shell["components"] = [fill(c, c["label"]) for c in top["components"]]
-        components.append(shell)
-    refuse_if(left, f"the modal has no {sorted(left)}")
-    return {"custom_id": modal["custom_id"], "components": components}

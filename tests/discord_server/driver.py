@@ -11,13 +11,15 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.discord_server import client
-from tests.discord_server.client import ClientRefused
+from tests.discord_server import client, forms
+from tests.discord_server.client import ClientRefused, Resolved
+from tests.discord_server.commands import CommandType
 from tests.discord_server.config import Config
+from tests.discord_server.errors import ApiError
 from tests.discord_server.faults import Fault
 from tests.discord_server.gateway import Gateway, Session
 from tests.discord_server.interactions import Interaction, Kind, State
-from tests.discord_server.messages import Event
+from tests.discord_server.messages import REPLY, Event, Upload
 from tests.discord_server.permissions import NONE, Permission
 from tests.discord_server.server import Emulator
 from tests.discord_server.signals import HarnessTimeout
@@ -243,10 +245,16 @@ class Discord:
         done = lambda: self.emu.stats.resumes >= count and self.gateway.online  # noqa: E731
         await self.gateway.changed.wait_for(done, timeout, f"resume number {count}")
 
-    async def wait_command(self, name: str, timeout: float = 10.0, guild: Guild | None = None) -> dict[str, Any]:
-        """Wait until a slash command is registered; return its registration."""
+    async def wait_command(
+        self,
+        name: str,
+        timeout: float = 10.0,
+        guild: Guild | None = None,
+        kind: CommandType = CommandType.CHAT_INPUT,
+    ) -> dict[str, Any]:
+        """Wait until a command is registered; return its registration."""
         guild_id = (guild or self.guild).id
-        found = lambda: self.emu.commands.find(name, guild_id)  # noqa: E731
+        found = lambda: self.emu.commands.find(name, guild_id, kind)  # noqa: E731
         return await self.emu.commands.changed.wait_for(found, timeout, f"command /{name} registered")
 
     # -- users act ------------------------------------------------------------------
@@ -302,34 +310,108 @@ class Discord:
     async def click(self, message: MessageView, target: str, user: User | None = None, *, age: float = 0.0) -> Use:
         """Press a button, by label, custom_id or emoji, on the message as it is now."""
         user, live = user or self.user, self._live(message)
-        client.check_may_click(self.emu, live, user)
-        details = client.click_details(live, target)
+        client.check_sees(self.emu, live, user)
+        details = forms.click_details(live, target)
         return self._open(Kind.COMPONENT, user, live.channel, details, message=live, age=age)
 
+    async def select(
+        self, message: MessageView, target: str, values: Any, user: User | None = None, *, age: float = 0.0
+    ) -> Use:
+        """Choose in a select menu, found by custom_id or placeholder, on the message as it is now.
+
+        Options are given by value or label, users, roles and channels as such; several in a list.
+        """
+        user, live = user or self.user, self._live(message)
+        client.check_sees(self.emu, live, user)
+        details = forms.select_details(live, target, values, Resolved(self.emu, user, live.channel))
+        return self._open(Kind.COMPONENT, user, live.channel, details, message=live, age=age)
+
+    async def message_menu(self, user: User, message: MessageView, name: str, *, age: float = 0.0) -> Use:
+        """Choose an entry in the menu of a message, under "Apps"."""
+        live = self._live(message)
+        client.check_sees(self.emu, live, user)
+        return await self._menu(user, live.channel, name, CommandType.MESSAGE, live, age)
+
+    async def user_menu(self, user: User, channel: Channel, name: str, target: User, *, age: float = 0.0) -> Use:
+        """Choose an entry in the menu of a user met in a channel, under "Apps"."""
+        return await self._menu(user, channel, name, CommandType.USER, target, age)
+
+    async def _menu(
+        self, user: User, channel: Channel, name: str, kind: CommandType, target: User | Message, age: float
+    ) -> Use:
+        command = await self._offered(name, channel, kind)
+        client.check_may_use(self.emu, command, user, channel)
+        details = client.menu_details(command, target, Resolved(self.emu, user, channel))
+        return self._open(Kind.COMMAND, user, channel, details, name=name, target=target, age=age)
+
     async def submit_modal(self, use: Use, answers: dict[str, Any] | None = None, timeout: float = 10.0) -> Use:
-        """Fill in and submit the modal a use opened; answers by custom_id or label."""
+        """Fill in and submit the modal a use opened; answers by custom_id or label.
+
+        Fields without an answer are submitted as they were opened. See `forms.modal_details` for what they take.
+        """
         modal = await use.wait_modal(timeout)
         opener = use.interaction
-        details = client.modal_details(modal, answers or {})
+        resolved = Resolved(self.emu, opener.user, opener.channel)
+        details = forms.modal_details(modal, answers or {}, resolved)
         return self._open(
             Kind.MODAL_SUBMIT, opener.user, opener.channel, details,
             message=opener.message, parent=opener, name=opener.name,
         )  # fmt: skip
 
-    def say(self, user: User, channel: Channel, content: str) -> MessageView:
-        """Post an ordinary message."""
+    def say(
+        self,
+        user: User,
+        channel: Channel,
+        content: str,
+        *,
+        files: Iterable[Upload] = (),
+        reply_to: MessageView | None = None,
+        ping: bool = True,
+    ) -> MessageView:
+        """Post an ordinary message, perhaps with files, perhaps as a reply (without `ping`: "@ off")."""
         may = Permission.SEND_MESSAGES in self.world.permissions(channel, user)
         client.refuse_if(not may, f"{user.username} may not write here")
-        client.refuse_if(not content.strip(), "an empty message")
-        return self.view(self.emu.messages.create(channel, user, {"content": content}, {}))
+        uploads = dict(enumerate(files))
+        client.refuse_if(not content.strip() and not uploads, "an empty message")
+        reference = self._live(reply_to) if reply_to else None
+        client.refuse_if(reference and reference.ephemeral, "nobody can reply to an ephemeral message")
+        allowed = {"parse": ["users", "roles", "everyone"], "replied_user": ping}
+        fields = {"content": content, "allowed_mentions": allowed}
+        kind = REPLY if reference else 0
+        return self.view(self.emu.messages.create(channel, user, fields, uploads, kind=kind, reference=reference))
 
-    async def _offered(self, name: str, channel: Channel) -> dict[str, Any]:
+    def react(self, user: User, message: MessageView, emoji: str) -> MessageView:
+        """Add a reaction; return the message as it is then."""
+        live = self._reactable(user, message)
+        may = Permission.ADD_REACTIONS in self.world.permissions(live.channel, user)
+        client.refuse_if(emoji not in live.reactions and not may, f"{user.username} may not add reactions here")
+        try:
+            self.emu.messages.react(live, user, emoji)
+        except ApiError as error:
+            raise ClientRefused(error.message) from None
+        return self.view(live)
+
+    def unreact(self, user: User, message: MessageView, emoji: str) -> MessageView:
+        """Take a reaction of one's own away; return the message as it is then."""
+        live = self._reactable(user, message)
+        client.refuse_if(user not in live.reactions.get(emoji, ()), f"{user.username} has not reacted with {emoji}")
+        self.emu.messages.unreact(live, user, emoji)
+        return self.view(live)
+
+    def _reactable(self, user: User, message: MessageView) -> Message:
+        live = self._live(message)
+        client.check_sees(self.emu, live, user)
+        client.refuse_if(live.ephemeral, "an ephemeral message takes no reactions")
+        return live
+
+    async def _offered(self, name: str, channel: Channel, kind: CommandType = CommandType.CHAT_INPUT) -> dict[str, Any]:
         guild_id = channel.guild.id if channel.guild else None
-        found = lambda: self.emu.commands.find(name, guild_id)  # noqa: E731
+        found = lambda: self.emu.commands.find(name, guild_id, kind)  # noqa: E731
         try:
             return await self.emu.commands.changed.wait_for(found, self.command_wait, f"/{name}")
         except HarnessTimeout:
-            raise ClientRefused(f"there is no command /{name}") from None
+            what = f"command /{name}" if kind is CommandType.CHAT_INPUT else f"entry {name!r}"
+            raise ClientRefused(f"there is no {what}") from None
 
     def _open(self, kind: Kind, user: User, channel: Channel, details: dict[str, Any], **more: Any) -> Use:
         return Use(self, self.emu.interactions.open(kind, user, channel, details, **more))
@@ -337,7 +419,7 @@ class Discord:
     # -- what users see -------------------------------------------------------------
 
     def view(self, message: Message) -> MessageView:
-        return MessageView.of(self.world.cdn, message)
+        return MessageView.of(self.world, message)
 
     def refresh(self, message: MessageView) -> MessageView:
         """Return the message as it is now."""
@@ -371,6 +453,15 @@ class Discord:
 
         return await self.world.changed.wait_for(fitting, timeout, "message that fits")
 
+    async def wait_reaction(
+        self, message: MessageView, emoji: str, user: User | None = None, timeout: float = 10.0
+    ) -> MessageView:
+        """Wait until a message has a reaction of the bot's (or another user's); return the message with it."""
+        live, who = self._live(message), user or self.bot
+        there = lambda: who in live.reactions.get(emoji, ())  # noqa: E731
+        await self.world.changed.wait_for(there, timeout, f"reaction {emoji} of {who.username}")
+        return self.view(live)
+
     @property
     def now(self) -> float:
         """Seconds since the server started, as in `log`, `violations` and `requests`."""
@@ -396,8 +487,15 @@ class Discord:
     def clear_faults(self) -> None:
         self.emu.faults.clear()
 
-    def delete_message(self, message: MessageView) -> None:
-        self.emu.messages.delete(self._live(message))
+    def delete_message(self, message: MessageView, user: User | None = None) -> None:
+        """Delete a message; as a `user` only if they wrote it or may manage messages here."""
+        live = self._live(message)
+        if user is not None:
+            client.check_sees(self.emu, live, user)
+            client.refuse_if(live.ephemeral, "an ephemeral message can only be dismissed, which tells nobody")
+            manages = Permission.MANAGE_MESSAGES in self.world.permissions(live.channel, user)
+            client.refuse_if(live.author is not user and not manages, f"{user.username} may not delete the message")
+        self.emu.messages.delete(live)
 
     def delete_channel(self, channel: Channel) -> None:
         assert channel.guild is not None

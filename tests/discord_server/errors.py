@@ -22,8 +22,10 @@ CATALOG: dict[str, tuple[int, int, str]] = {
     "UNKNOWN_MEMBER": (404, 10007, "Unknown Member"),
     "UNKNOWN_MESSAGE": (404, 10008, "Unknown Message"),
     "UNKNOWN_USER": (404, 10013, "Unknown User"),
+    "UNKNOWN_EMOJI": (400, 10014, "Unknown Emoji"),
     "UNKNOWN_WEBHOOK": (404, 10015, "Unknown Webhook"),
     "UNKNOWN_INTERACTION": (404, 10062, "Unknown interaction"),
+    "TOO_MANY_REACTIONS": (400, 30010, "Maximum number of reactions reached (20)"),
     "TOO_MANY_COMMANDS": (400, 30032, "Maximum number of application commands reached"),
     "TOO_MANY_OLD_EDITS": (
         429, 30046, "Maximum number of edits to messages older than 1 hour reached. Try again later",
@@ -39,6 +41,7 @@ CATALOG: dict[str, tuple[int, int, str]] = {
     "INVALID_FORM_BODY": (400, 50035, "Invalid Form Body"),
     "THREAD_ARCHIVED": (400, 50083, "Thread is archived"),
     "INVALID_JSON": (400, 50109, "The request body contains invalid JSON."),
+    "CANNOT_REPLY": (403, 160002, "Cannot reply without permission to read message history"),
     "AUTOMOD_BLOCKED": (400, 200000, "Message was blocked by automatic moderation"),
 }  # fmt: skip
 NAME_OF_CODE = {code: name for name, (_, code, _) in CATALOG.items() if code}

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from tests.discord_server.ratelimit import Window
+from tests.discord_server.render import redacted
 from tests.discord_server.signals import Signal
-from tests.discord_server.world import EPHEMERAL
 
 if TYPE_CHECKING:
     from tests.discord_server.server import Emulator
@@ -30,16 +30,17 @@ INVALID_SESSION, HELLO, HEARTBEAT_ACK = 9, 10, 11
 NOT_EMULATED = (4, 8)  # voice states, member lists
 
 GUILDS, GUILD_MEMBERS, GUILD_PRESENCES, GUILD_MESSAGES = 1 << 0, 1 << 1, 1 << 8, 1 << 9
-DM_MESSAGES, MESSAGE_CONTENT = 1 << 12, 1 << 15
+GUILD_REACTIONS, DM_MESSAGES, DM_REACTIONS, MESSAGE_CONTENT = 1 << 10, 1 << 12, 1 << 13, 1 << 15
 PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 KNOWN_INTENTS = (1 << 22) - 1 & ~(1 << 17 | 1 << 18 | 1 << 19) | 1 << 24 | 1 << 25  # of API v10
 
-# event prefix -> the intents that let it through, in a guild and in a DM (0: always)
+# event prefix (the first that fits) -> the intents that let it through, in a guild and in a DM (0: always)
 INTENTS: dict[str, tuple[int, int]] = {
     "GUILD_MEMBER_": (GUILD_MEMBERS, 0),
     "GUILD_": (GUILDS, 0),
     "CHANNEL_": (GUILDS, 0),
     "THREAD_": (GUILDS, 0),
+    "MESSAGE_REACTION_": (GUILD_REACTIONS, DM_REACTIONS),
     "MESSAGE_": (GUILD_MESSAGES, DM_MESSAGES),
 }
 SEND_LIMIT = (120, 60.0)
@@ -364,14 +365,7 @@ class Gateway:
         """Blank other people's guild messages for a bot without the message-content intent."""
         if event not in ("MESSAGE_CREATE", "MESSAGE_UPDATE") or session.intents & MESSAGE_CONTENT or guild_id is None:
             return data
-        bot_id = self.emu.world.bot.id
-        if (
-            data["author"]["id"] == bot_id
-            or any(u["id"] == bot_id for u in data["mentions"])
-            or data["flags"] & EPHEMERAL
-        ):
-            return data
-        return {**data, "content": "", "embeds": [], "attachments": [], "components": []}
+        return redacted(data, self.emu.world.bot.id)
 
     # -- faults ---------------------------------------------------------------------
 

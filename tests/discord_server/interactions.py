@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
-from tests.discord_server import limits
+from tests.discord_server import components, limits
 from tests.discord_server.errors import ApiError, Problem
-from tests.discord_server.messages import Event, Upload
+from tests.discord_server.messages import REPLY, Event, Upload
 from tests.discord_server.permissions import DM
-from tests.discord_server.render import number
 from tests.discord_server.signals import Signal
 from tests.discord_server.view import MessageView
 from tests.discord_server.world import (
@@ -64,7 +63,7 @@ ALLOWED: dict[Kind, set[Callback]] = {
     Kind.MODAL_SUBMIT: NEW_MESSAGE | SAME_MESSAGE,
 }
 SETTABLE_FLAGS = SUPPRESS_EMBEDS | EPHEMERAL | COMPONENTS_V2 | SUPPRESS_NOTIFICATIONS
-MESSAGE_TYPE_REPLY, MESSAGE_TYPE_COMMAND = 19, 20
+MESSAGE_TYPE_COMMAND = 20
 NO_RESPONSE = "The application did not respond"
 
 
@@ -91,6 +90,7 @@ class Interaction:
         message: Message | None = None,
         parent: Interaction | None = None,
         option_type: int = 0,
+        target: User | Message | None = None,
         age: float = 0.0,
     ) -> None:
         self.emu = emu
@@ -102,6 +102,7 @@ class Interaction:
         self.message = message  # whose button was used
         self.parent = parent  # the interaction that opened the modal
         self.option_type = option_type  # of the autocompleted option
+        self.target = target  # whose menu the command was chosen in
         self.state = State.PENDING
         self.expired = False
         self.original: Message | None = None
@@ -162,6 +163,10 @@ class Interaction:
         }  # fmt: skip
         if self.kind is Kind.COMMAND:
             metadata["name"] = self.name
+        if isinstance(self.target, Message):
+            metadata["target_message_id"] = self.target.id
+        elif self.target is not None:
+            metadata["target_user"] = self.target.payload()
         if self.kind is Kind.COMPONENT and self.message is not None:
             metadata["interacted_message_id"] = self.message.id
         if self.kind is Kind.MODAL_SUBMIT and self.parent is not None:
@@ -264,8 +269,8 @@ class Interactions:
                 self.emu.reject_if("limit", problems)
                 interaction.choices = choices
             case Callback.MODAL:
-                self.emu.reject_if("limit", limits.modal_problems(answer))
-                number(answer["components"])
+                self.emu.reject_if("limit", components.modal_problems(answer))
+                components.number(answer["components"])
                 interaction.modal = answer
         interaction.answered(Callback(kind), at, position)
         return interaction
@@ -287,7 +292,7 @@ class Interactions:
         self, interaction: Interaction, fields: dict[str, Any], files: dict[int, Upload], flags: int
     ) -> None:
         _check_channel(interaction)
-        kind = MESSAGE_TYPE_COMMAND if interaction.kind is Kind.COMMAND else MESSAGE_TYPE_REPLY
+        kind = MESSAGE_TYPE_COMMAND if interaction.kind is Kind.COMMAND else REPLY
         interaction.original = self.emu.messages.create(
             interaction.channel, self.emu.world.bot, fields, files, flags=flags, kind=kind,
             interaction=interaction, reference=interaction.message, at=("data",),
@@ -316,7 +321,7 @@ class Interactions:
             return original
         _check_channel(interaction)
         message = self.emu.messages.create(
-            interaction.channel, self.emu.world.bot, fields, files, kind=MESSAGE_TYPE_REPLY,
+            interaction.channel, self.emu.world.bot, fields, files, kind=REPLY,
             flags=(fields.get("flags") or 0) & SETTABLE_FLAGS, interaction=interaction, reference=original,
         )  # fmt: skip
         interaction.followups.append(message)

@@ -1,8 +1,8 @@
 """Documented limits that Discord's OpenAPI description does not carry, as pure functions.
 
-Owns the rules for messages, buttons, modals, suggestions and commands. Must not know requests: a
-function takes JSON and returns the rules it breaks. Source: Discord's documentation (message, components,
-application-commands) and, for the codes, bug reports.
+Owns the rules for messages, suggestions and commands; those for components are in components.py. Must not
+know requests: a function takes JSON and returns the rules it breaks. Source: Discord's documentation
+(message, application-commands) and, for the codes, bug reports.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Path = tuple[str | int, ...]
 
 CONTENT = 2000
 EMBED_TEXT = 6000
-ROWS = 5  # action rows of a message, buttons of a row, components of a modal
+ALT_TEXT = 1024
+MENTIONED_IDS = 100
 CHOICE_TEXT = 100
 COMMAND_TEXT = 8000
-COMMANDS = 100
+CHAT_INPUT = 1  # the type of slash commands; menus are those of users (2) and messages (3)
+COMMANDS = {CHAT_INPUT: 100, 2: 15, 3: 15}  # of a scope, by type
 INT53 = 2**53 - 1
 
-ROW, BUTTON, TEXT_INPUT = 1, 2, 4
-LINK = 5  # a button's style
 SUB_COMMAND, SUB_COMMAND_GROUP, STRING, INTEGER = 1, 2, 3, 4
 
 
@@ -41,10 +41,10 @@ def required(path: Path) -> Problem:
 
 
 def message_problems(fields: Json) -> Iterator[Problem]:
-    """Check a message as it would be after the request: content, embeds and components."""
+    """Check a message as it would be after the request: content, embeds, alt texts and allowed mentions."""
     if len(fields.get("content") or "") > CONTENT:
         yield too_long(("content",), CONTENT)
-    embeds, components = fields.get("embeds") or [], fields.get("components") or []
+    embeds = fields.get("embeds") or []
     if embed_text(embeds) > EMBED_TEXT:
         text = f"Embed size exceeds maximum size of {EMBED_TEXT}"
         yield Problem(("embeds",), "MAX_EMBED_SIZE_EXCEEDED", text)
@@ -53,19 +53,20 @@ def message_problems(fields: Json) -> Iterator[Problem]:
             for name in ("name", "value"):
                 if not (item.get(name) or "").strip():
                     yield required(("embeds", i, "fields", j, name))
-    if len(components) > ROWS:
-        yield too_long(("components",), ROWS)
-    for i, component in enumerate(components):
-        if component.get("type") != ROW:
-            text = 'Value of field "type" must be one of (1,).'
-            yield Problem(("components", i, "type"), "UNION_TYPE_CHOICES", text)
-        elif len(component.get("components") or []) > ROWS:
-            here = ("components", i, "components")
-            yield Problem(here, "COMPONENT_LAYOUT_WIDTH_EXCEEDED", f"A row holds {ROWS} buttons")
-    yield from _custom_id_problems(components, ("components",))
-    for path, component in _paths(components, ("components",)):
-        if component.get("type") == BUTTON:
-            yield from _button_problems(path, component)
+    for i, attachment in enumerate(fields.get("attachments") or []):
+        if len(attachment.get("description") or "") > ALT_TEXT:
+            yield too_long(("attachments", i, "description"), ALT_TEXT)
+    yield from _mention_problems(fields.get("allowed_mentions") or {})
+
+
+def _mention_problems(allowed: Json) -> Iterator[Problem]:
+    for kind in ("users", "roles"):
+        ids = allowed.get(kind) or []
+        if ids and kind in (allowed.get("parse") or []):
+            text = f'parse:["{kind}"] and {kind}: [ids...] are mutually exclusive.'
+            yield Problem(("allowed_mentions",), "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", text)
+        if len(ids) > MENTIONED_IDS:
+            yield too_long(("allowed_mentions", kind), MENTIONED_IDS)
 
 
 def embed_text(embeds: list[Json]) -> int:
@@ -80,61 +81,7 @@ def embed_text(embeds: list[Json]) -> int:
     return total
 
 
-def _custom_id_problems(components: list[Json], path: Path) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for here, component in _paths(components, path):
-        custom_id = component.get("custom_id")
-        if custom_id in seen:
-            text = "Component custom id cannot be duplicated"
-            yield Problem((*here, "custom_id"), "COMPONENT_CUSTOM_ID_DUPLICATED", text)
-        if custom_id:
-            seen.add(custom_id)
-
-
-def _button_problems(path: Path, button: Json) -> Iterator[Problem]:
-    is_link = button.get("style") == LINK
-    wanted, unwanted = ("url", "custom_id") if is_link else ("custom_id", "url")
-    if not button.get(wanted):
-        code = f"BUTTON_COMPONENT_{wanted.upper()}_REQUIRED"
-        yield Problem((*path, wanted), code, f"A {wanted} is required")
-    if button.get(unwanted):
-        code = "BUTTON_COMPONENT_CUSTOM_ID_URL_MUTUALLY_EXCLUSIVE"
-        yield Problem((*path, "custom_id"), code, "A custom id and url cannot both be specified")
-    if not button.get("label") and not button.get("emoji"):
-        yield required((*path, "label"))
-
-
-def _paths(components: list[Json], path: Path) -> Iterator[tuple[Path, Json]]:
-    for i, component in enumerate(components):
-        here = (*path, i)
-        yield here, component
-        yield from _paths(component.get("components") or [], (*here, "components"))
-        if component.get("component"):
-            yield (*here, "component"), component["component"]
-
-
-# -- modals and autocomplete --------------------------------------------------------
-
-
-def modal_problems(modal: Json) -> Iterator[Problem]:
-    """Check the form a bot answers with."""
-    components: list[Json] = modal["components"]
-    path: Path = ("data", "components")
-    if len(components) > ROWS:
-        yield too_long(path, ROWS)
-    yield from _custom_id_problems(components, path)
-    for here, component in _paths(components, path):
-        if component.get("type") == TEXT_INPUT:
-            low, high = component.get("min_length") or 0, component.get("max_length") or 4000
-            value = component.get("value")
-            if low > high:
-                text = "min_length is more than max_length"
-                yield Problem((*here, "min_length"), "BASE_TYPE_BAD_INTEGER", text)
-            if value and not low <= len(value) <= high:
-                text = f"Must be between {low} and {high} in length."
-                yield Problem((*here, "value"), "BASE_TYPE_BAD_LENGTH", text)
-            if here[-1] != "component" and not component.get("label"):
-                yield required((*here, "label"))
+# -- autocomplete -------------------------------------------------------------------
 
 
 def choice_problems(choices: list[Json], option_type: int, path: Path) -> Iterator[Problem]:
@@ -158,19 +105,37 @@ def choice_problems(choices: list[Json], option_type: int, path: Path) -> Iterat
 
 def command_set_problems(commands: list[Json]) -> Iterator[Problem]:
     """Check all commands of a scope, as sent together."""
-    seen: set[str] = set()
+    seen: set[tuple[int, str]] = set()
     for i, command in enumerate(commands):
-        yield from _name_problems(command, (i,))
-        if command["name"] in seen:
+        kind = command.get("type") or CHAT_INPUT
+        if kind == CHAT_INPUT:
+            yield from _name_problems(command, (i,))
+            if not command.get("description"):
+                yield required((i, "description"))
+        else:
+            yield from _menu_problems(command, (i,))
+        if (kind, command["name"]) in seen:
             text = "Application command names must be unique"
             yield Problem((i, "name"), "APPLICATION_COMMANDS_DUPLICATE_NAME", text)
-        seen.add(command["name"])
-        if not command.get("description"):
-            yield required((i, "description"))
+        seen.add((kind, command["name"]))
         yield from _option_problems(command.get("options") or [], (i, "options"), depth=0)
         if _text_length(command) > COMMAND_TEXT:
             text = f"Command exceeds maximum size ({COMMAND_TEXT})"
             yield Problem((i,), "APPLICATION_COMMAND_TOO_LARGE", text)
+
+
+def _menu_problems(command: Json, path: Path) -> Iterator[Problem]:
+    """Check the entry of a message's or user's menu: a name in any letters, and nothing else."""
+    names: dict[Path, str] = {("name",): command["name"]}
+    names |= {("name_localizations", k): v for k, v in (command.get("name_localizations") or {}).items()}
+    for where, name in names.items():
+        if not (1 <= len(name) <= 32 and name.strip()):
+            code = "APPLICATION_COMMAND_INVALID_NAME"
+            yield Problem(path + where, code, f"Command name is invalid: {name!r}")
+    for unwanted in ("description", "description_localizations", "options"):
+        if command.get(unwanted):
+            text = f"Context menu commands have no {unwanted}"
+            yield Problem((*path, unwanted), "APPLICATION_COMMAND_CONTEXT_MENU_FIELD", text)
 
 
 def _option_problems(options: list[Json], path: Path, depth: int) -> Iterator[Problem]:

@@ -11,16 +11,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.discord_server import limits
+from tests.discord_server import components, limits
 from tests.discord_server.errors import ApiError, Problem
 from tests.discord_server.permissions import Permission
-from tests.discord_server.render import media_urls, message_payload, number, referenced_names, without_nulls
+from tests.discord_server.render import emoji_payload, media_urls, message_payload, referenced_names, without_nulls
 from tests.discord_server.view import MessageView
 from tests.discord_server.world import (
     COMPONENTS_V2,
     EPHEMERAL,
     LOADING,
     SUPPRESS_EMBEDS,
+    SUPPRESS_NOTIFICATIONS,
     Attachment,
     Channel,
     Message,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 EDITABLE = ("content", "embeds", "components")
 MAX_FILES = 10
+MAX_REACTIONS = 20  # kinds on one message
+REPLY = 19  # a message's type
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,13 @@ class Messages:
             message.watchers.append(interaction)
             if message.ephemeral:
                 message.only_for = interaction.user
+        if reference is not None and interaction is None and _may_mention_author(fields):
+            message.replied_to = reference.author
         self._apply(message, fields)
         message.attachments = self._attachments(message, fields, files)
         if not message.loading:
             _check_not_empty(message)
+        message.notified = self._notified(message)
         self._note_dangling(message)
         channel.messages[message.id] = message
         self._announce("MESSAGE_CREATE", message)
@@ -99,7 +105,8 @@ class Messages:
     def edit(self, message: Message, fields: dict[str, Any], files: dict[int, Upload], at: limits.Path = ()) -> None:
         """Change the fields that are given; a refused edit leaves the message as it was."""
         merged = {name: fields[name] if name in fields else getattr(message, name) for name in EDITABLE}
-        self._check({**merged, "flags": fields.get("flags")}, at)
+        unmerged = {name: fields.get(name) for name in ("flags", "attachments", "allowed_mentions")}
+        self._check({**merged, **unmerged}, at)
         attachments = self._attachments(message, fields, files)
         before = {name: getattr(message, name) for name in (*EDITABLE, "flags", "attachments")}
         if fields.get("flags") is not None:
@@ -113,9 +120,12 @@ class Messages:
             for name, value in before.items():
                 setattr(message, name, value)
             raise
+        kept = {a.id for a in attachments}
         for attachment in before["attachments"]:
-            if attachment not in attachments:
+            if attachment.id not in kept:
                 self.world.cdn.remove(attachment)
+        for attachment in attachments:
+            self.world.cdn.add(attachment)  # with its new description
         if not before["flags"] & LOADING:
             message.edited = time.time()
         self._note_dangling(message)
@@ -135,9 +145,50 @@ class Messages:
             gone["guild_id"] = guild.id
         self.emu.gateway.dispatch("MESSAGE_DELETE", gone, gone.get("guild_id"))
 
+    # -- reactions ------------------------------------------------------------------
+
+    def react(self, message: Message, user: User, emoji: str) -> None:
+        """Add a user's reaction; a second one of the same kind changes nothing."""
+        check_emoji(emoji)
+        users = message.reactions.get(emoji, [])
+        if user in users:
+            return
+        if not users and len(message.reactions) >= MAX_REACTIONS:
+            raise ApiError("TOO_MANY_REACTIONS")
+        message.reactions[emoji] = [*users, user]
+        self._announce_reaction("MESSAGE_REACTION_ADD", message, user, emoji)
+
+    def unreact(self, message: Message, user: User, emoji: str) -> None:
+        """Take a user's reaction away, if there is one."""
+        check_emoji(emoji)
+        users = message.reactions.get(emoji, [])
+        if user not in users:
+            return
+        left = [u for u in users if u is not user]
+        if left:
+            message.reactions[emoji] = left
+        else:
+            del message.reactions[emoji]
+        self._announce_reaction("MESSAGE_REACTION_REMOVE", message, user, emoji)
+
+    def _announce_reaction(self, event: str, message: Message, user: User, emoji: str) -> None:
+        about: dict[str, Any] = {
+            "user_id": user.id, "channel_id": message.channel.id, "message_id": message.id,
+            "emoji": emoji_payload(emoji), "burst": False, "type": 0,
+        }  # fmt: skip
+        guild, is_new = message.channel.guild, event == "MESSAGE_REACTION_ADD"
+        if guild:
+            about["guild_id"] = guild.id
+            if is_new:
+                about["member"] = guild.members[user.id].full()
+        if is_new:
+            about["message_author_id"] = message.author.id
+        self.emu.gateway.dispatch(event, about, about.get("guild_id"))
+        self.world.changed.notify()
+
     def payload(self, message: Message) -> dict[str, Any]:
         """Return the message as the API shows it."""
-        return message_payload(self.world.cdn, message)
+        return message_payload(self.world.cdn, message, self.world.bot.id)
 
     # -- checks ---------------------------------------------------------------------
 
@@ -145,7 +196,9 @@ class Messages:
         if (fields.get("flags") or 0) & COMPONENTS_V2:
             self.emu.violation("not_emulated", "components V2 are not emulated")
             raise ApiError("NOT_EMULATED")
-        problems = limits.message_problems(fields)
+        problems = [
+            *limits.message_problems(fields), *components.message_problems(fields.get("components") or []),
+        ]  # fmt: skip
         self.emu.reject_if("limit", (replace(p, path=at + p.path) for p in problems))
 
     def _note_dangling(self, message: Message) -> None:
@@ -170,7 +223,7 @@ class Messages:
             message.embeds = [without_nulls(e) for e in fields["embeds"] or []]
         if "components" in fields:
             message.components = without_nulls(fields["components"] or [])
-            number(message.components)
+            components.complete(message.components)
 
     def _set_mentions(self, message: Message, allowed: dict[str, Any] | None) -> None:
         def may(kind: str, target: str = "") -> bool:
@@ -179,13 +232,22 @@ class Messages:
             return kind in (allowed.get("parse") or []) or target in map(str, allowed.get(kind) or [])
 
         ids = dict.fromkeys(re.findall(r"<@!?(\d+)>", message.content))
-        message.mentions = [self.world.users[i] for i in ids if i in self.world.users and may("users", i)]
+        mentioned = [self.world.users[i] for i in ids if i in self.world.users and may("users", i)]
+        replied_to = [message.replied_to] if message.replied_to else []
+        message.mentions = list(dict.fromkeys(mentioned + replied_to))
         guild = message.channel.guild
         roles = dict.fromkeys(re.findall(r"<@&(\d+)>", message.content))
         message.mention_roles = [r for r in roles if guild and r in guild.roles and may("roles", r)]
         permitted = Permission.MENTION_EVERYONE in self.world.permissions(message.channel, message.author)
         shouted = re.search(r"@(everyone|here)", message.content) is not None
         message.mention_everyone = shouted and permitted and may("everyone")
+
+    def _notified(self, message: Message) -> list[str]:
+        """Return whom a new message pings: its mentions, as far as they see it, but not its author."""
+        if message.flags & (EPHEMERAL | SUPPRESS_NOTIFICATIONS):
+            return []
+        users = [u.id for u in message.mentions if u is not message.author and self.world.visible_to(message, u)]
+        return users + message.mention_roles + (["everyone"] if message.mention_everyone else [])
 
     def _attachments(self, message: Message, fields: dict[str, Any], files: dict[int, Upload]) -> list[Attachment]:
         """Return the message's files after the request: those kept, then those uploaded."""
@@ -195,10 +257,11 @@ class Messages:
             kept = list(message.attachments)
             new: list[dict[str, Any]] = [{"id": n} for n in files]
         else:
-            kept = [by_id[str(d["id"])] for d in described if str(d["id"]) in by_id]
-            new = [d for d in described if str(d["id"]) not in by_id]
+            listed = {str(d["id"]): d for d in described}
+            kept = [_described(by_id[i], d) for i, d in listed.items() if i in by_id]
+            new = [d for i, d in listed.items() if i not in by_id]
             for n in files:
-                if str(n) not in [str(d["id"]) for d in new]:
+                if str(n) not in listed:
                     text = f"files[{n}] is not listed in attachments, so Discord drops it"
                     self.emu.violation("limit", text)
         if len(kept) + len(new) > MAX_FILES:
@@ -222,22 +285,40 @@ class Messages:
 
     def _announce(self, event: str, message: Message) -> None:
         """Tell the bot; ephemeral messages are announced like direct ones, without their guild."""
-        payload = self.payload(message)
+        payload = self.payload(message) | {"channel_type": message.channel.type}
         guild = None if message.flags & EPHEMERAL else message.channel.guild
         if guild is not None:
-            payload |= {"guild_id": guild.id, "channel_type": message.channel.type}
+            payload["guild_id"] = guild.id
             if message.author.id in guild.members:
                 payload["member"] = guild.members[message.author.id].payload()
         self.emu.gateway.dispatch(event, payload, guild.id if guild else None)
 
     def _record(self, kind: str, message: Message) -> None:
-        view = MessageView.of(self.world.cdn, message)
+        view = MessageView.of(self.world, message)
         self.emu.log.append(Event(self.emu.elapsed(), kind, view))
         for watcher in message.watchers:
             watcher.record(kind, view)
         self.world.changed.notify()
 
 
+def check_emoji(emoji: str) -> None:
+    """Refuse what is no emoji of Unicode; servers here have none of their own."""
+    marks = ("\ufe0f", "\u20e3")  # what makes an emoji of a digit, # or *
+    if not emoji or len(emoji) > 16 or (any(c.isascii() for c in emoji) and not emoji.endswith(marks)):
+        raise ApiError("UNKNOWN_EMOJI")
+
+
 def _check_not_empty(message: Message) -> None:
     if not (message.content.strip() or message.embeds or message.attachments or message.components):
         raise ApiError("EMPTY_MESSAGE")
+
+
+def _may_mention_author(fields: dict[str, Any]) -> bool:
+    """Return whether a reply mentions whom it replies to: yes, unless told otherwise or told nothing of it."""
+    allowed = fields.get("allowed_mentions")
+    return allowed is None or bool(allowed.get("replied_user"))
+
+
+def _described(attachment: Attachment, listed: dict[str, Any]) -> Attachment:
+    """Return a kept file with the alt text the request gives it; without one it keeps its own."""
+    return replace(attachment, description=listed["description"]) if "description" in listed else attachment

@@ -23,6 +23,8 @@ BUCKETS: dict[str, tuple[str, int, float]] = {
     f"POST {MESSAGES}": ("message-create", 5, 5.0),
     f"PATCH {MESSAGE}": ("message-edit", 5, 5.0),
     f"DELETE {MESSAGE}": ("message-delete", 5, 1.0),
+    f"PUT {MESSAGE}/reactions/{{emoji_name}}/@me": ("reaction", 1, 0.25),
+    f"DELETE {MESSAGE}/reactions/{{emoji_name}}/@me": ("reaction", 1, 0.25),
     "POST /channels/{channel_id}/typing": ("typing", 5, 5.0),
     f"POST {WEBHOOK}": ("webhook-execute", 5, 2.0),
     f"PATCH {WEBHOOK}/messages/@original": ("webhook-edit", 5, 5.0),

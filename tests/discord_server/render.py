@@ -5,16 +5,15 @@ Owns the JSON of messages and files. Must not know how a message came to be, nor
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from tests.discord_server.world import Attachment, Cdn, Message, isoformat
+from tests.discord_server.world import EPHEMERAL, Attachment, Cdn, Message, User, isoformat
 
 ATTACHMENT = "attachment://"
 
 
-def message_payload(cdn: Cdn, message: Message) -> dict[str, Any]:
+def message_payload(cdn: Cdn, message: Message, viewer_id: str, with_reference: bool = True) -> dict[str, Any]:
     """Return a message as a bot gets it; files that an embed shows are not in its `attachments`."""
     by_name = {a.filename: a for a in message.attachments}
     hidden = {by_name[n].id for n in referenced_names(message) if n in by_name}
@@ -28,6 +27,8 @@ def message_payload(cdn: Cdn, message: Message) -> dict[str, Any]:
         "mentions": [u.payload() for u in message.mentions], "mention_roles": list(message.mention_roles),
         "mention_everyone": message.mention_everyone, "pinned": False, "tts": message.tts,
     }  # fmt: skip
+    if message.reactions:
+        payload["reactions"] = [_reaction(e, users, viewer_id) for e, users in message.reactions.items()]
     if message.nonce is not None:
         payload["nonce"] = message.nonce
     if message.reference is not None:
@@ -35,10 +36,27 @@ def message_payload(cdn: Cdn, message: Message) -> dict[str, Any]:
         payload["message_reference"] = {"type": 0, **target}
         if message.channel.guild:
             payload["message_reference"]["guild_id"] = message.channel.guild.id
+        if with_reference:
+            gone = message.reference.deleted
+            payload["referenced_message"] = None if gone else message_payload(cdn, message.reference, viewer_id, False)
     if message.interaction is not None:
         payload["webhook_id"] = payload["application_id"] = message.interaction.application_id
         payload |= message.interaction.message_metadata(message)
     return payload
+
+
+def redacted(payload: dict[str, Any], bot_id: str) -> dict[str, Any]:
+    """Return a guild's message as a bot without the message-content intent gets it.
+
+    It reads its own messages, those that mention it and those only it is answering; of others just that they are there.
+    """
+    reference = payload.get("referenced_message")
+    if reference:
+        payload = {**payload, "referenced_message": redacted(reference, bot_id)}
+    is_mentioned = any(u["id"] == bot_id for u in payload["mentions"])
+    if payload["author"]["id"] == bot_id or is_mentioned or payload["flags"] & EPHEMERAL:
+        return payload
+    return {**payload, "content": "", "embeds": [], "attachments": [], "components": []}
 
 
 def attachment_payload(cdn: Cdn, attachment: Attachment) -> dict[str, Any]:
@@ -71,28 +89,22 @@ def referenced_names(message: Message) -> list[str]:
     return [url.removeprefix(ATTACHMENT) for url in media_urls(message) if url.startswith(ATTACHMENT)]
 
 
-def walk(components: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield components and those inside them."""
-    for component in components:
-        yield component
-        yield from walk(component.get("components") or [])
-        if component.get("component"):  # of a modal's label
-            yield component["component"]
-
-
-def number(components: list[dict[str, Any]]) -> None:
-    """Give each component without an id the next free one."""
-    taken = {c["id"] for c in walk(components) if c.get("id")}
-    free = (n for n in itertools.count(1) if n not in taken)
-    for component in walk(components):
-        component["id"] = component.get("id") or next(free)
-
-
 def without_nulls(value: Any) -> Any:
     """Return JSON with its null members left out, at every depth."""
     if isinstance(value, dict):
         return {k: without_nulls(v) for k, v in value.items() if v is not None}
     return [without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def emoji_payload(emoji: str) -> dict[str, Any]:
+    return {"id": None, "name": emoji}
+
+
+def _reaction(emoji: str, users: list[User], viewer_id: str) -> dict[str, Any]:
+    return {
+        "emoji": emoji_payload(emoji), "count": len(users), "count_details": {"burst": 0, "normal": len(users)},
+        "burst_colors": [], "me_burst": False, "me": any(u.id == viewer_id for u in users),
+    }  # fmt: skip
 
 
 def _embed(cdn: Cdn, embed: dict[str, Any], by_name: dict[str, Attachment]) -> dict[str, Any]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from tests.discord_server.errors import ApiError, Problem
+from tests.discord_server.gateway import MESSAGE_CONTENT
 from tests.discord_server.interactions import Callback, Interaction
+from tests.discord_server.messages import REPLY, check_emoji
 from tests.discord_server.permissions import Permission, in_guild
+from tests.discord_server.render import redacted
 from tests.discord_server.routes import Answer, Call, route
 from tests.discord_server.world import (
     COMPONENTS_V2,
@@ -168,7 +171,6 @@ def open_dm(call: Call) -> Answer:
 MESSAGES = "/channels/{channel_id}/messages"
 MESSAGE = f"{MESSAGES}/{{message_id}}"
 SETTABLE_FLAGS = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | COMPONENTS_V2
-REPLY = 19
 
 
 def the_message(call: Call, channel: Channel) -> Message:
@@ -215,9 +217,14 @@ def _referenced(call: Call, channel: Channel) -> Message | None:
     reference = (call.body or {}).get("message_reference")
     if not reference:
         return None
-    the_channel(call, Permission.READ_MESSAGE_HISTORY)
+    if reference.get("type"):
+        call.emu.violation("not_emulated", "forwarding messages is not emulated")
+        raise ApiError("NOT_EMULATED")
+    if Permission.READ_MESSAGE_HISTORY not in call.emu.world.permissions(channel, call.emu.world.bot):
+        raise ApiError("CANNOT_REPLY")
     message = channel.messages.get(str(reference.get("message_id")))
-    if message is not None and not message.ephemeral:
+    elsewhere = str(reference.get("channel_id") or channel.id) != channel.id
+    if message is not None and not message.ephemeral and not elsewhere:
         return message
     if reference.get("fail_if_not_exists") is False:
         return None
@@ -228,7 +235,9 @@ def _referenced(call: Call, channel: Channel) -> Message | None:
 @route(f"GET {MESSAGE}")
 def get_message(call: Call) -> Answer:
     channel = the_channel(call, Permission.READ_MESSAGE_HISTORY)
-    return 200, call.emu.messages.payload(the_message(call, channel))
+    payload = call.emu.messages.payload(the_message(call, channel))
+    may_read = channel.guild is None or call.emu.config.privileged_intents & MESSAGE_CONTENT
+    return 200, payload if may_read else redacted(payload, call.emu.world.bot.id)
 
 
 @route(f"PATCH {MESSAGE}")
@@ -251,6 +260,47 @@ def delete_message(call: Call) -> Answer:
         the_channel(call, Permission.MANAGE_MESSAGES)
     call.emu.messages.delete(message)
     return 204, None
+
+
+# -- reactions ----------------------------------------------------------------------
+
+REACTIONS = f"{MESSAGE}/reactions"
+REACTION = f"{REACTIONS}/{{emoji_name}}"
+USERS_ASKED, MOST_USERS = 25, 100  # of a list of those who reacted: unless told, and at most
+
+
+@route(f"PUT {REACTION}/@me")
+def add_reaction(call: Call) -> Answer:
+    """React. Joining in needs only sight of the message, being the first needs ADD_REACTIONS."""
+    channel = the_channel(call, Permission.READ_MESSAGE_HISTORY)
+    message, emoji = the_message(call, channel), call.params["emoji_name"]
+    if emoji not in message.reactions:
+        the_channel(call, Permission.ADD_REACTIONS)
+    call.emu.messages.react(message, call.emu.world.bot, emoji)
+    return 204, None
+
+
+@route(f"DELETE {REACTION}/@me", f"DELETE {REACTION}/{{user_id}}")
+def remove_reaction(call: Call) -> Answer:
+    channel = the_channel(call, Permission.READ_MESSAGE_HISTORY)
+    message, world = the_message(call, channel), call.emu.world
+    user = world.users.get(call.params.get("user_id", world.bot.id))
+    if user is None:
+        raise ApiError("UNKNOWN_USER")
+    if user is not world.bot:
+        the_channel(call, Permission.MANAGE_MESSAGES)
+    call.emu.messages.unreact(message, user, call.params["emoji_name"])
+    return 204, None
+
+
+@route(f"GET {REACTION}")
+def list_reactions(call: Call) -> Answer:
+    message = the_message(call, the_channel(call, Permission.READ_MESSAGE_HISTORY))
+    check_emoji(call.params["emoji_name"])
+    users = message.reactions.get(call.params["emoji_name"], [])
+    after, most = int(call.query.get("after", 0)), min(int(call.query.get("limit", USERS_ASKED)), MOST_USERS)
+    found = sorted((u for u in users if int(u.id) > after), key=lambda u: int(u.id))
+    return 200, [u.payload() for u in found[:most]]
 
 
 # -- interactions -------------------------------------------------------------------

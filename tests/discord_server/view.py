@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.discord_server.render import message_payload, walk
-from tests.discord_server.world import EPHEMERAL, LOADING, Attachment, Cdn, Message
-
-BUTTON = 2
+from tests.discord_server.components import SELECTS, Kind, walk
+from tests.discord_server.render import message_payload
+from tests.discord_server.world import EPHEMERAL, LOADING, Attachment, Cdn, Message, World
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,11 @@ class Picture:
     place: str  # "attachment" or "embed"
     url: str
     file: Attachment | None  # None: the URL leads elsewhere, or to nothing
+
+    @property
+    def description(self) -> str | None:
+        """Its alt text, which screen readers read aloud."""
+        return self.file.description if self.file else None
 
     @property
     def data(self) -> bytes:
@@ -37,12 +41,16 @@ class MessageView:
     images: tuple[Picture, ...]
     files: dict[str, Attachment]
     deleted: bool
+    notified: tuple[str, ...]
+    reactions: dict[str, list[str]]  # the ids of those who reacted, by emoji
 
     @classmethod
-    def of(cls, cdn: Cdn, message: Message) -> MessageView:
-        payload = message_payload(cdn, message)
+    def of(cls, world: World, message: Message) -> MessageView:
+        payload = message_payload(world.cdn, message, world.bot.id)
         files = {a.id: a for a in message.attachments}
-        return cls(payload, tuple(_pictures(cdn, payload)), files, message.deleted)
+        reactions = {emoji: [u.id for u in users] for emoji, users in message.reactions.items()}
+        pictures = tuple(_pictures(world.cdn, payload))
+        return cls(payload, pictures, files, message.deleted, tuple(message.notified), reactions)
 
     @property
     def id(self) -> str:
@@ -88,9 +96,20 @@ class MessageView:
 
     @property
     def pings(self) -> list[str]:
-        """Ids of the users and roles it notifies, and "everyone"."""
+        """Ids of the users and roles it notified when it was new, and "everyone". Edits notify nobody."""
+        return list(self.notified)
+
+    @property
+    def mentions(self) -> list[str]:
+        """Ids of the users and roles it names as mentions now, and "everyone"; whether they noticed is `pings`."""
         everyone = ["everyone"] if self.payload["mention_everyone"] else []
         return [u["id"] for u in self.payload["mentions"]] + self.payload["mention_roles"] + everyone
+
+    @property
+    def reference(self) -> str | None:
+        """The id of the message it replies to."""
+        reference: dict[str, str] = self.payload.get("message_reference", {})
+        return reference.get("message_id")
 
     @property
     def text(self) -> str:
@@ -105,7 +124,14 @@ class MessageView:
 
     @property
     def buttons(self) -> list[dict[str, Any]]:
-        return [c for c in walk(self.components) if c["type"] == BUTTON]
+        return [c for c in walk(self.components) if c["type"] == Kind.BUTTON]
+
+    @property
+    def selects(self) -> list[dict[str, Any]]:
+        """Its select menus; every option has `label`, `value`, `description` and `default`."""
+        plain: dict[str, Any] = {"description": None, "default": False}
+        found = [c for c in walk(self.components) if c["type"] in SELECTS]
+        return [{**c, "options": [{**plain, **o} for o in c.get("options", ())]} for c in found]
 
     def attachment_bytes(self, index: int) -> bytes:
         return self.files[self.attachments[index]["id"]].data

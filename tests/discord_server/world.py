@@ -256,9 +256,12 @@ class Message:
     mention_roles: list[str] = field(default_factory=list)
     mention_everyone: bool = False
     reference: Message | None = None
+    replied_to: User | None = None  # the author of the message replied to, if the reply mentions them
+    notified: list[str] = field(default_factory=list)  # whom it pinged when it was new; edits ping nobody
     interaction: Interaction | None = None  # the one it answers
     only_for: User | None = None  # an ephemeral message's reader
     watchers: list[Interaction] = field(default_factory=list)
+    reactions: dict[str, list[User]] = field(default_factory=dict)  # by emoji, in the order they were added
     deleted: bool = False
 
     @property

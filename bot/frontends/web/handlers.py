@@ -121,14 +121,13 @@ class PageHandlers:
         return await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
 
     async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
-        """Queue as many pictures as there is room for with the settings of one's own picture, each with a new seed.
+        """Queue several pictures with the settings of one's own picture, each with a new seed.
 
         Raises:
             Refusal, InvalidSpec, StoreUnavailable
         """
         job = await self.own(visitor, job_id)
-        quota = await self._service.quota(visitor.user)
-        batch = derive.vary(job, self._service.models, count=min(MAX_BATCH, quota.room))
+        batch = derive.vary(job, self._service.models, count=MAX_BATCH)
         return await self._submit(visitor, batch, name=_name(job))
 
     async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:

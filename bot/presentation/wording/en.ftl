@@ -8,8 +8,8 @@ list-separator = {", "}
 queue-full = The queue is full: { $waiting } of { $limit } places are taken. Please try again { $retry_at }.
 too-many-jobs =
     You already have { $active ->
-        [one] one image
-       *[other] { $active } images
+        [one] one request
+       *[other] { $active } requests
     } waiting or being drawn, and the limit is { $limit } at a time. You can ask for the next one { $retry_at }, or make room at once with `/cancel`.
 daily-limit = You have used { $used } of your { $limit } images in 24 hours. You can ask for the next one { $retry_at }.
 cooling-down =
@@ -37,6 +37,8 @@ store-unavailable = My database is not available right now. Nothing was counted;
 managers-only = Only members with the “Manage Server” permission can do this.
 picture-not-ready = Image #{ $job_id } is not available: it is still waiting, or it failed or was cancelled.
 picture-pruned = The file of image #{ $job_id } has expired and was removed. Its seed is in `/history`, so you can draw it again.
+picture-erased = Image #{ $job_id } was deleted, and its prompt with it.
+keeps-too-many = You already keep { $limit } images, and that is the limit. Let go of one first.
 
 permission-view-channel = “View Channel”
 permission-send-messages = “Send Messages”
@@ -135,10 +137,10 @@ history-file-gone = The file of #{ $job_id } has expired and was removed.
 quota-title = Your limits
 quota-used = Images in 24 hours: **{ $used }** of { $limit }
 quota-resets = You can ask for the next one { $resets_at }.
-quota-active = Waiting or being drawn: **{ $active }** of { $active_limit }
+quota-active = Requests waiting or being drawn: **{ $active }** of { $active_limit }
 quota-cooldown = { $cooldown_s ->
-        [one] At least one second between two requests.
-       *[other] At least { $cooldown_s } seconds between two requests.
+        [one] At least one second between two requests, if something of yours is unfinished or others wait.
+       *[other] At least { $cooldown_s } seconds between two requests, if something of yours is unfinished or others wait.
     }
 quota-free = Requests that are refused, fail or are cancelled before they start cost nothing.
 
@@ -206,8 +208,8 @@ console-in-hours = in { $count ->
     }
 console-too-many-jobs =
     You already have { $active ->
-        [one] one image
-       *[other] { $active } images
+        [one] one request
+       *[other] { $active } requests
     } waiting or being drawn, and the limit is { $limit } at a time. You can ask for the next one { $retry_at }, or make room at once by cancelling one.
 console-job-not-found = Image #{ $job_id } is not yours, or it has expired and was removed.
 already-unpacking = Another starting image is still being read. Please try again in a few seconds.

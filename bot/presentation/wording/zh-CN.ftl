@@ -6,7 +6,7 @@ list-separator = 、
 ## 拒绝：没有排队，也不计入额度
 
 queue-full = 队列满了：{ $limit } 个位置已占 { $waiting } 个。请 { $retry_at }再试。
-too-many-jobs = 你已有 { $active } 张图片在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；用 `/取消` 取消一张就能马上腾出位置。
+too-many-jobs = 你已有 { $active } 个请求在排队或绘制，同时最多 { $limit } 个。{ $retry_at }可以再提交；用 `/取消` 取消一个就能马上腾出位置。
 daily-limit = 24 小时内最多 { $limit } 张图片，你已用了 { $used } 张。{ $retry_at }可以再提交。
 cooling-down = 请稍等，{ $retry_at }就可以再提交。两次提交之间至少隔 { $cooldown_s } 秒。
 job-too-large = 这张图片的工作量超过了这里的上限。{ $max_steps ->
@@ -27,6 +27,8 @@ store-unavailable = 数据库暂时不可用。这次不计入额度，请一分
 managers-only = 只有拥有“管理服务器”权限的成员才能这样做。
 picture-not-ready = 图片 #{ $job_id } 还看不了：仍在等待，或已失败、已取消。
 picture-pruned = 图片 #{ $job_id } 的文件已过期被清理。种子还在 `/历史` 里，可以重新画一张。
+picture-erased = 图片 #{ $job_id } 已被删除，提示词也一并删除了。
+keeps-too-many = 你已经收藏了 { $limit } 张图片，达到上限了。请先取消收藏一张。
 
 permission-view-channel = “查看频道”
 permission-send-messages = “发送消息”
@@ -119,8 +121,8 @@ history-file-gone = 图片 #{ $job_id } 的文件已过期被清理。
 quota-title = 你的额度
 quota-used = 24 小时内：已用 **{ $used }** / { $limit } 张
 quota-resets = { $resets_at }可以再提交。
-quota-active = 排队或绘制中：**{ $active }** / { $active_limit } 张
-quota-cooldown = 两次提交之间至少隔 { $cooldown_s } 秒。
+quota-active = 排队或绘制中的请求：**{ $active }** / { $active_limit } 个
+quota-cooldown = 你还有未完成的请求，或有人在排队时，两次提交之间至少隔 { $cooldown_s } 秒。
 quota-free = 被拒绝、失败和开始前取消的请求都不计入额度。
 
 notes-title = 这些图片结束时我没能联系到你：
@@ -176,7 +178,7 @@ console-elsewhere = Discord 上的某人
 console-in-seconds = { $count } 秒后
 console-in-minutes = { $count } 分钟后
 console-in-hours = { $count } 小时后
-console-too-many-jobs = 你已有 { $active } 张图片在排队或绘制，同时最多 { $limit } 张。{ $retry_at }可以再提交；取消一张就能马上腾出位置。
+console-too-many-jobs = 你已有 { $active } 个请求在排队或绘制，同时最多 { $limit } 个。{ $retry_at }可以再提交；取消一个就能马上腾出位置。
 console-job-not-found = 图片 #{ $job_id } 不是你的，或已过期被清理。
 already-unpacking = 还在读取另一张起始图片，请过几秒再试。
 upload-gone = 起始图片已不在了，请重新选择。

@@ -6,7 +6,7 @@ list-separator = 、
 ## 拒絕：沒有排隊，也不計入額度
 
 queue-full = 佇列已滿：{ $limit } 個位置已佔用 { $waiting } 個。請 { $retry_at }再試。
-too-many-jobs = 你已有 { $active } 張圖片在排隊或繪製，同時最多 { $limit } 張。{ $retry_at }可以再送出；用 `/取消` 取消一張就能馬上騰出位置。
+too-many-jobs = 你已有 { $active } 個請求在排隊或繪製，同時最多 { $limit } 個。{ $retry_at }可以再送出；用 `/取消` 取消一個就能馬上騰出位置。
 daily-limit = 24 小時內最多 { $limit } 張圖片，你已用了 { $used } 張。{ $retry_at }可以再送出。
 cooling-down = 請稍候，{ $retry_at }就可以再送出。兩次送出之間至少要隔 { $cooldown_s } 秒。
 job-too-large = 這張圖片的工作量超過了這裡的上限。{ $max_steps ->
@@ -27,6 +27,8 @@ store-unavailable = 資料庫暫時無法使用。這次不計入額度，請一
 managers-only = 只有具備「管理伺服器」權限的成員才能這樣做。
 picture-not-ready = 圖片 #{ $job_id } 還看不到：仍在等待，或已失敗、已取消。
 picture-pruned = 圖片 #{ $job_id } 的檔案已過期並被清除。種子還在 `/紀錄` 裡，可以重新畫一張。
+picture-erased = 圖片 #{ $job_id } 已被刪除，提示詞也一併刪除了。
+keeps-too-many = 你已經收藏了 { $limit } 張圖片，達到上限了。請先取消收藏一張。
 
 permission-view-channel = 「檢視頻道」
 permission-send-messages = 「傳送訊息」
@@ -119,8 +121,8 @@ history-file-gone = 圖片 #{ $job_id } 的檔案已過期並被清除。
 quota-title = 你的額度
 quota-used = 24 小時內：已用 **{ $used }** / { $limit } 張
 quota-resets = { $resets_at }可以再送出。
-quota-active = 排隊或繪製中：**{ $active }** / { $active_limit } 張
-quota-cooldown = 兩次送出之間至少要隔 { $cooldown_s } 秒。
+quota-active = 排隊或繪製中的請求：**{ $active }** / { $active_limit } 個
+quota-cooldown = 你還有未完成的請求，或有人在排隊時，兩次送出之間至少要隔 { $cooldown_s } 秒。
 quota-free = 被拒絕、失敗和開始前取消的請求都不計入額度。
 
 notes-title = 這些圖片結束時我沒能聯絡到你：
@@ -177,7 +179,7 @@ console-elsewhere = Discord 上的某人
 console-in-seconds = { $count } 秒後
 console-in-minutes = { $count } 分鐘後
 console-in-hours = { $count } 小時後
-console-too-many-jobs = 你已有 { $active } 張圖片在排隊或繪製，同時最多 { $limit } 張。{ $retry_at }可以再送出；取消一張就能馬上騰出位置。
+console-too-many-jobs = 你已有 { $active } 個請求在排隊或繪製，同時最多 { $limit } 個。{ $retry_at }可以再送出；取消一個就能馬上騰出位置。
 console-job-not-found = 圖片 #{ $job_id } 不是你的，或已過期並被清除。
 already-unpacking = 還在讀取另一張起始圖片，請過幾秒再試。
 upload-gone = 起始圖片已經不在了，請重新選擇。

@@ -111,10 +111,10 @@ def test_every_sentence_can_be_said(language: str, caplog: pytest.LogCaptureFixt
         ),
         (
             TooManyJobs(active=1, limit=1, retry_at=99),
-            "You already have one image waiting or being drawn, and the limit is 1 at a time. "
+            "You already have one request waiting or being drawn, and the limit is 1 at a time. "
             "You can ask for the next one <99>, or make room at once with `/cancel`.",
-            "你已有 1 张图片在排队或绘制，同时最多 1 张。<99>可以再提交；用 `/取消` 取消一张就能马上腾出位置。",
-            "你已有 1 張圖片在排隊或繪製，同時最多 1 張。<99>可以再送出；用 `/取消` 取消一張就能馬上騰出位置。",
+            "你已有 1 个请求在排队或绘制，同时最多 1 个。<99>可以再提交；用 `/取消` 取消一个就能马上腾出位置。",
+            "你已有 1 個請求在排隊或繪製，同時最多 1 個。<99>可以再送出；用 `/取消` 取消一個就能馬上騰出位置。",
         ),
         (
             CoolingDown(retry_at=99, cooldown_s=5),

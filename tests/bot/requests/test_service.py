@@ -35,6 +35,7 @@ from bot.requests import derive
 from bot.requests import service as service_module
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
+from bot.requests.preferences import Preferences
 from bot.requests.service import MAX_UNPACKING, Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -58,7 +59,9 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
 
 
 @pytest.fixture
-def make_service(jobs: JobStore, queue: JobQueue, images: ImageStore, clock, no_limits) -> Callable[..., Service]:
+def make_service(
+    jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, clock, no_limits
+) -> Callable[..., Service]:
     def make(*, storage: StorageConfig | None = None) -> Service:
         return Service(
             Parts(
@@ -66,6 +69,7 @@ def make_service(jobs: JobStore, queue: JobQueue, images: ImageStore, clock, no_
                 queue=queue,
                 delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
                 images=images,
+                preferences=preferences,
             ),
             Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,
@@ -378,10 +382,29 @@ async def test_repeated_batch_is_its_first_jobs(make_service, jobs: JobStore) ->
 
 
 async def test_batch_that_has_not_room_for_all_says_which_and_why(make_service, queue: JobQueue, no_limits) -> None:
-    queue._limits = no_limits.model_copy(update={"max_active_per_user": 2})
+    queue._limits = no_limits.model_copy(update={"max_images_per_day": 2})
     accepted = await make_service().submit_batch(APPLES, press())
     assert [job.spec.seed for job in accepted.jobs] == [7, 8]
-    assert isinstance(accepted.refusal, TooManyJobs)
+    assert isinstance(accepted.refusal, DailyLimit)
+
+
+async def test_request_for_several_images_counts_once_as_active_and_each_toward_the_day(
+    make_service, queue: JobQueue, no_limits
+) -> None:
+    queue._limits = no_limits.model_copy(update={"max_active_per_user": 2})
+    service = make_service()
+    for key in ("one", "another"):
+        assert len((await service.submit_batch(APPLES, press(key=key))).jobs) == 3
+    quota = await service.quota(ANN)
+    assert (quota.active, quota.used) == (2, 6)
+    with pytest.raises(TooManyJobs):
+        await service.submit_batch(APPLES, press(key="a third"))
+
+
+async def test_images_of_an_open_seed_get_seeds_in_a_row(make_service) -> None:
+    accepted = await make_service().submit_batch(Batch.of(ImageOptions(prompt="x"), count=4), press())
+    first = accepted.jobs[0].spec.seed
+    assert [job.spec.seed for job in accepted.jobs] == [(first + number) % 2**32 for number in range(4)]
 
 
 async def test_batch_without_room_for_one_is_refused(make_service, queue: JobQueue, no_limits, jobs: JobStore) -> None:

@@ -24,12 +24,17 @@ def test_room_everywhere_is_no_refusal() -> None:
     assert find_refusal(LIMITS, usage, **TIMES) is None
 
 
+def test_cool_down_binds_nobody_who_harms_nobody() -> None:
+    assert find_refusal(LIMITS, Usage(waiting=0, active=0, counted_at=(NOW - 1,)), **TIMES) is None
+
+
 @pytest.mark.parametrize(
     ("counts", "kind", "retry_at"),
     [
         ({"waiting": 2}, QueueFull, NOW + 7),
         ({"active": 2}, TooManyJobs, NOW + 9),
-        ({"counted_at": (NOW - 4,)}, CoolingDown, NOW + 1),
+        ({"active": 1, "counted_at": (NOW - 4,)}, CoolingDown, NOW + 1),
+        ({"waiting": 1, "counted_at": (NOW - 4,)}, CoolingDown, NOW + 1),
         ({"counted_at": (NOW - 90, NOW - 80, NOW - 70)}, DailyLimit, NOW - 90 + 86_400),
         ({"waiting": 2, "active": 2}, TooManyJobs, NOW + 9),  # what the person can change comes first
     ],

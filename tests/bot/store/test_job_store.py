@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from bot.config import LimitsConfig
-from bot.jobs import Delivery, FailureCode, Job, JobStatus, Request, UserKey
+from bot.jobs import BatchPlace, Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
 from bot.store.database import Database
 from bot.store.job_store import DAY_S, LONGEST_PAUSE_S, JobStore, Measurement
 from pipeline import ImageSpec
@@ -289,3 +290,59 @@ async def test_search_looks_at_the_newest_pictures_and_goes_on_from_the_oldest_o
     older = await jobs.history(ann, limit=9, before_id=numbers[2], search="apple")
     assert [job.id for job in older] == numbers[1::-1]
     assert len(await jobs.history(ann, limit=9, before_id=None, search=None)) == 5
+
+
+# ── the cool-down ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def end(jobs: JobStore, job: Job) -> None:
+    await jobs.claim(job.id, now=1)
+    await jobs.finish(job.id, image_path="a", image_bytes=1, ran_s=1.0, measured=MEASURED, now=1)
+
+
+async def test_cool_down_lets_somebody_alone_with_nothing_unfinished_go_on(
+    jobs: JobStore, spec: ImageSpec, make_request, no_limits: LimitsConfig
+) -> None:
+    limits = no_limits.model_copy(update={"cooldown_s": 5})
+
+    async def ask(key: str, user: str = "ann") -> Job | None:
+        return await jobs.insert(make_request(user, key=key), spec, size_class=0, limits=limits, now=100)
+
+    first = await ask("1")
+    assert first is not None
+    assert await ask("2") is None  # the first is unfinished
+    await end(jobs, first)
+    second = await ask("3")
+    assert second is not None
+    await end(jobs, second)
+    other = await ask("4", user="other")
+    assert other is not None
+    assert await ask("5") is None  # the other one waits
+    await jobs.claim(other.id, now=1)
+    assert await ask("6") is not None  # nobody waits
+
+
+async def test_moving_a_message_moves_that_of_the_whole_request(
+    jobs: JobStore, spec: ImageSpec, make_request, no_limits: LimitsConfig
+) -> None:
+    old, new = (ReplyTo(frontend="test", key=key, address="{}") for key in ("old", "new"))
+    ids = []
+    for index in range(3):
+        batch = BatchPlace(batch_id="b", index=index) if index < 2 else None
+        request = replace(make_request(), batch=batch, reply_to=old)
+        job = await jobs.insert(request, spec, size_class=0, limits=no_limits, now=1)
+        assert job is not None
+        ids.append(job.id)
+    await jobs.move_message(ids[0], new)
+    assert [(await jobs.get(job_id)).reply_to.key for job_id in ids] == ["new", "new", "old"]  # type: ignore[union-attr]
+    newer = ReplyTo(frontend="test", key="newer", address="{}")
+    first = await jobs.get(ids[0])
+    assert first is not None
+    await end(jobs, first)
+    await jobs.delivered(ids[0], newer)
+    stored = [await jobs.get(job_id) for job_id in ids]
+    assert [(job.reply_to.key, job.delivery) for job in stored if job] == [
+        ("newer", Delivery.DELIVERED),
+        ("newer", Delivery.NONE),
+        ("old", Delivery.NONE),
+    ]

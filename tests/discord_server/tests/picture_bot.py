@@ -68,6 +68,40 @@ class Rename(discord.ui.Modal, title="Rename"):
         await interaction.response.send_message(f"renamed {self.name.component.value}", ephemeral=True)
 
 
+class Edit(discord.ui.Modal, title="Edit"):
+    """A form with everything in it that a picture's form needs."""
+
+    note: discord.ui.TextDisplay[Any] = discord.ui.TextDisplay("Change what you like.")
+    prompt: discord.ui.Label[Any] = discord.ui.Label(
+        text="Prompt", component=discord.ui.TextInput(style=discord.TextStyle.paragraph, default="a cat")
+    )
+    colour: discord.ui.Label[Any] = discord.ui.Label(
+        text="Colour",
+        component=discord.ui.Select(options=[discord.SelectOption(label=c.title(), value=c) for c in COLOURS]),
+    )
+    start: discord.ui.Label[Any] = discord.ui.Label(text="Start from", component=discord.ui.FileUpload(required=False))
+
+    async def on_submit(self, interaction: discord.Interaction) -> None:
+        prompt, colour, start = self.prompt.component, self.colour.component, self.start.component
+        assert isinstance(prompt, discord.ui.TextInput)
+        assert isinstance(colour, discord.ui.Select)
+        assert isinstance(start, discord.ui.FileUpload)
+        files = [f"{a.filename} {len(await a.read())}" for a in start.values]
+        await interaction.response.send_message(f"{prompt.value} {colour.values} {files}")
+
+
+class Which(discord.ui.View):
+    """A select menu above a message."""
+
+    @discord.ui.select(
+        custom_id="which",
+        placeholder="Which one?",
+        options=[discord.SelectOption(label=f"Picture {n}", value=str(n), default=n == 1) for n in (1, 2)],
+    )
+    async def which(self, interaction: discord.Interaction, select: discord.ui.Select[Which]) -> None:
+        await interaction.response.edit_message(content=f"picture {select.values[0]}")
+
+
 class Controls(discord.ui.View):
     def __init__(self) -> None:
         super().__init__(timeout=None)
@@ -80,7 +114,7 @@ class Controls(discord.ui.View):
 
 class Bot(discord.AutoShardedClient):
     def __init__(self) -> None:
-        super().__init__(intents=discord.Intents(guilds=True, guild_messages=True))
+        super().__init__(intents=discord.Intents(guilds=True, guild_messages=True, dm_messages=True, reactions=True))
         self.tree = app_commands.CommandTree(self)
 
     async def setup_hook(self) -> None:
@@ -95,6 +129,18 @@ class Bot(discord.AutoShardedClient):
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         log.info("deleted %s", event.message_id)
+
+    async def on_message(self, message: discord.Message) -> None:
+        assert self.user is not None
+        if message.author.bot or not (message.guild is None or self.user in message.mentions):
+            return
+        await message.reply(f"you said {message.content}", mention_author=False)
+
+    async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
+        assert self.user is not None
+        if payload.user_id != self.user.id:
+            channel = self.get_partial_messageable(payload.channel_id)
+            await channel.get_partial_message(payload.message_id).add_reaction("✅")
 
     async def on_resumed(self) -> None:
         log.info("resumed")
@@ -148,6 +194,35 @@ async def outlive(interaction: discord.Interaction) -> None:
             log.info("ended by %s %s", error.status, error.code)
             return
         await asyncio.sleep(0.05)
+
+
+@bot.tree.command(description="Open a form")
+async def edit(interaction: discord.Interaction) -> None:
+    await interaction.response.send_modal(Edit())
+
+
+@bot.tree.command(description="Two pictures to choose from")
+async def pair(interaction: discord.Interaction, start: discord.Attachment | None = None) -> None:
+    """Post two described pictures; describe the second anew and put the start picture in the first one's place."""
+    names = {"a.png": "red", "b.png": "blue"}
+    files = [discord.File(png(c).fp, name, description=f"all {c}") for name, c in names.items()]
+    await interaction.response.send_message("pair", files=files, view=Which())
+    message = await interaction.original_response()
+    if start is not None:
+        second = message.attachments[1]
+        second.description = "still blue"
+        await message.edit(attachments=[second, await start.to_file(description="yours")])
+
+
+@bot.tree.context_menu(name="Image info")
+async def image_info(interaction: discord.Interaction, message: discord.Message) -> None:
+    alts = [a.description for a in message.attachments]
+    await interaction.response.send_message(f"{message.author.name}: {message.content} {alts}", ephemeral=True)
+
+
+@bot.tree.context_menu(name="Who is it")
+async def who_is_it(interaction: discord.Interaction, member: discord.Member) -> None:
+    await interaction.response.send_message(member.name, ephemeral=True)
 
 
 class Admin(app_commands.Group):

@@ -21,6 +21,7 @@ from tests.discord_server import (
     InteractionFailed,
     MessageView,
     Permission,
+    Upload,
     Use,
 )
 from tests.discord_server.load import fire
@@ -104,6 +105,58 @@ async def test_modal_is_filled_in_and_answered_in_private() -> None:
         assert (answer.content, answer.ephemeral) == ("renamed cat 2", True)
         assert answer.id in [m.id for m in d.messages(d.channel, bob)]
         assert answer.id not in [m.id for m in d.messages(d.channel)]
+        d.assert_clean()
+
+
+async def test_form_with_text_select_and_upload_is_read_by_discordpy() -> None:
+    async with running() as (d, _):
+        opened = await d.slash(d.user, d.channel, "edit")
+        answers = {"Colour": "Blue", "Start from": Upload("start.png", b"12345")}
+        answer = await (await d.submit_modal(opened, answers)).wait()
+        assert answer.content == "a cat ['blue'] ['start.png 5']"
+        opened = await d.slash(d.user, d.channel, "edit")
+        answer = await (await d.submit_modal(opened, {"Prompt": "a dog", "Colour": "red"})).wait()
+        assert answer.content == "a dog ['red'] []"
+        d.assert_clean()
+
+
+async def test_select_menu_attachments_and_alt_texts_are_those_of_discordpy() -> None:
+    async with running() as (d, _):
+        start = io.BytesIO()
+        Image.new("RGB", (4, 4)).save(start, "PNG")
+        use = await d.slash(d.user, d.channel, "pair", start=Upload("start.png", start.getvalue()))
+        first = await use.wait()
+        assert [i.description for i in first.images] == ["all red", "all blue"]
+        message = await use.wait(lambda m: m.content == "pair" and m.images[1].description == "yours")
+        assert [i.description for i in message.images] == ["still blue", "yours"]
+        assert message.image_bytes(1) == start.getvalue()
+        assert [o["default"] for o in message.selects[0]["options"]] == [True, False]
+        chosen = await (await d.select(message, "Which one?", "Picture 2")).wait()
+        assert (chosen.id, chosen.content) == (message.id, "picture 2")
+        d.assert_clean()
+
+
+async def test_mention_and_dm_are_read_and_answered_without_a_ping() -> None:
+    async with running() as (d, _):
+        d.say(d.user, d.channel, "nothing for the bot")
+        for channel in (d.channel, d.dm(d.user)):
+            asked = d.say(d.user, channel, f"<@{d.bot.id}> hi")
+            answer = await d.wait_message(lambda m: m.content.startswith("you said"), channel)
+            assert (answer.content, answer.reference) == (f"you said {asked.content}", asked.id)
+            assert answer.pings == []
+        assert len(d.requests("POST .*/messages")) == 2
+        d.assert_clean()
+
+
+async def test_menus_and_reactions_are_those_of_discordpy() -> None:
+    async with running() as (d, _):
+        message = d.say(d.user, d.channel, "not for the bot", files=[Upload("a.txt", b"a")])
+        answer = await (await d.message_menu(d.user, message, "Image info")).wait()
+        assert (answer.content, answer.ephemeral) == ("alice: not for the bot [None]", True)
+        answer = await (await d.user_menu(d.user, d.channel, "Who is it", d.add_user("bob"))).wait()
+        assert answer.content == "bob"
+        d.react(d.user, message, "⭐")
+        assert (await d.wait_reaction(message, "✅")).reactions == {"⭐": [d.user.id], "✅": [d.bot.id]}
         d.assert_clean()
 
 

@@ -22,6 +22,7 @@ from bot.executors.thread import ThreadExecutor
 from bot.frontends.discord_app.client import DiscordClient
 from bot.jobs import Job
 from bot.requests.models import Models
+from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
@@ -94,6 +95,7 @@ def start(
     jobs: JobStore,
     settings: SettingStore,
     images: ImageStore,
+    preferences: Preferences,
     no_limits: LimitsConfig,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
@@ -112,7 +114,13 @@ def start(
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
         queue.subscribe(delivery.wake)
         service = Service(
-            Parts(jobs=jobs, queue=queue, delivery=delivery, images=images),
+            Parts(
+                jobs=jobs,
+                queue=queue,
+                delivery=delivery,
+                images=images,
+                preferences=preferences,
+            ),
             Models(usual=find_model("fake")),
             limits=limits,
             storage=StorageConfig(data_dir=tmp_path, min_free_mib=0),

@@ -20,6 +20,7 @@ from bot.pause import Pause, PauseKind
 from bot.requests import service as service_module
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
+from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -55,7 +56,12 @@ def queue(jobs: JobStore, settings: SettingStore, config: LimitsConfig, clock: F
 
 @pytest.fixture
 def handlers(
-    jobs: JobStore, queue: JobQueue, images: ImageStore, config: LimitsConfig, clock: FrozenClock
+    jobs: JobStore,
+    queue: JobQueue,
+    images: ImageStore,
+    preferences: Preferences,
+    config: LimitsConfig,
+    clock: FrozenClock,
 ) -> PageHandlers:
     service = Service(
         Parts(
@@ -63,6 +69,7 @@ def handlers(
             queue=queue,
             delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
             images=images,
+            preferences=preferences,
         ),
         Models(usual=find_model("fake")),
         limits=config,
@@ -114,15 +121,14 @@ async def test_one_press_needs_no_pause_between_its_pictures_but_the_next_one_do
     with pytest.raises(CoolingDown):
         await handlers.draw(ANN, APPLE)
     clock.advance(6)
-    drawn = await handlers.draw(ANN, APPLE, count=3)
-    assert len(drawn.jobs) == 1
-    assert drawn.text.startswith("Queued. You already have 3 images")
-    clock.advance(6)
+    for _ in range(2):
+        assert len((await handlers.draw(ANN, APPLE, count=3)).jobs) == 3  # a request of several counts once
+        clock.advance(6)
     with pytest.raises(TooManyJobs) as caught:
         await handlers.draw(ANN, APPLE)
     assert "/cancel" not in handlers.explain(caught.value, ANN)
     assert "in " in handlers.explain(caught.value, ANN)
-    assert handlers.explain(caught.value, person(locale="zh-CN")).startswith("你已有 3 张图")
+    assert handlers.explain(caught.value, person(locale="zh-CN")).startswith("你已有 3 个请求")
 
 
 async def test_state_shows_place_steps_and_others_without_their_prompts(

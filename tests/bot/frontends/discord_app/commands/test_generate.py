@@ -122,7 +122,7 @@ async def test_refusal_is_private_and_leaves_nothing_behind(start: Start) -> Non
         await first.wait(lambda message: "in line" in message.content)
         second = await discord.slash(discord.user, discord.channel, "imagine", prompt="y")
         refused = await second.wait(private)
-        assert refused.content.startswith("You already have one image waiting")
+        assert refused.content.startswith("You already have one request waiting")
         others = discord.add_user("bob")
         assert len(discord.messages(discord.channel, others)) == 1
         discord.assert_clean()

@@ -1,0 +1,89 @@
+"""What may be done with a finished picture: keep it, erase it, look at the others of its request. Knows no front end.
+
+Who may act on a picture of somebody else is for the caller to say, as in `Service.cancel`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureErased, PictureNotReady, StorageFull
+from bot.jobs import Job, UserKey
+from bot.scheduling.job_queue import Clock
+from bot.store.image_store import ImageStore
+from bot.store.job_store import JobStore
+
+MAX_KEPT: Final = 200  # per person: kept pictures are never forgotten, and the disk is everybody's
+
+
+def nobody_else(_job: Job) -> bool:
+    """Let nobody but the owner."""
+    return False
+
+
+class Archive:
+    """The pictures that were drawn."""
+
+    def __init__(self, jobs: JobStore, images: ImageStore, *, clock: Clock = time.time) -> None:
+        self._jobs = jobs
+        self._images = images
+        self._clock = clock
+
+    async def siblings(self, job: Job) -> list[Job]:
+        """Return the jobs of the same request in their order, this one among them, as they are now."""
+        if job.batch is None:
+            return [await self._jobs.get(job.id) or job]
+        return await self._jobs.of_batch(job.batch.batch_id) or [job]
+
+    async def set_kept(
+        self, job_id: int, *, is_kept: bool, by: UserKey, may: Callable[[Job], bool] = nobody_else
+    ) -> Job:
+        """Keep a picture from being forgotten with the rest of the history, or do so no longer.
+
+        Raises:
+            JobNotFound, NotYourJob, PictureErased, PictureNotReady
+            KeepsTooMany: MAX_KEPT are kept.
+            StoreUnavailable
+        """
+        job = await self._picture(job_id, by=by, may=may)
+        if is_kept:
+            kept = await self._jobs.keep(job.id, limit=MAX_KEPT)
+            if kept is None:
+                raise KeepsTooMany(limit=MAX_KEPT)
+            return kept
+        return await self._jobs.unkeep(job.id) or job
+
+    async def erase(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool] = nobody_else) -> Job:
+        """Erase the file of a picture and its prompt; that it was drawn still counts toward its day. Twice is harmless.
+
+        The file goes first: a crash in between leaves a picture without its file, which can be erased again.
+
+        Raises:
+            JobNotFound, NotYourJob
+            PictureNotReady: it still waits or runs.
+            StorageFull: the file cannot be deleted now.
+            StoreUnavailable
+        """
+        job = await self._owned(job_id, by=by, may=may)
+        if not job.status.is_final:
+            raise PictureNotReady(job.id)
+        if job.image_path is not None and not await self._images.delete(job.image_path):
+            raise StorageFull
+        return await self._jobs.erase(job.id, now=int(self._clock())) or job
+
+    async def _owned(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool]) -> Job:
+        if (job := await self._jobs.get(job_id)) is None:
+            raise JobNotFound(job_id)
+        if job.user != by and not may(job):
+            raise NotYourJob(job_id)
+        return job
+
+    async def _picture(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool]) -> Job:
+        job = await self._owned(job_id, by=by, may=may)
+        if job.is_erased:
+            raise PictureErased(job_id)
+        if job.image_path is None:
+            raise PictureNotReady(job_id)
+        return job
