@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from tests.discord_server.errors import Problem
-from tests.discord_server.limits import Json, Path, required, too_long
+from tests.discord_server.limits import ALT_TEXT, ATTACHMENT, Json, Path, required, too_long
 
 
 class Kind(IntEnum):
@@ -52,9 +52,15 @@ IN_LABEL = SELECTS | {
 IN_ROW = SELECTS | {Kind.BUTTON}  # of a message
 IN_MODAL = frozenset({Kind.ROW, Kind.LABEL, Kind.TEXT_DISPLAY})
 
+IN_CONTAINER = frozenset({Kind.ROW, Kind.SECTION, Kind.TEXT_DISPLAY, Kind.MEDIA_GALLERY, Kind.FILE, Kind.SEPARATOR})
+IN_LAYOUT = IN_CONTAINER | {Kind.CONTAINER}  # of a message with the Components V2 flag
+BESIDE_SECTION = frozenset({Kind.BUTTON, Kind.THUMBNAIL})
+
 LINK = 5  # a button's style
 ROWS = 5  # action rows of a message, buttons of a row, components of a modal
 OPTIONS, UPLOADS = 25, 10
+COMPONENTS, DISPLAYED_TEXT = 40, 4000  # of a message with the Components V2 flag, all of them together
+SECTION_TEXTS, GALLERY_ITEMS = 3, 10
 MODAL_TITLE = LABEL_TEXT = 45
 INPUT_TEXT = 4000
 
@@ -90,6 +96,18 @@ def number(components: list[Json]) -> None:
         component["id"] = component.get("id") or next(free)
 
 
+def media(component: Json) -> list[Json]:
+    """Return the pictures and files a component shows, each with its `url`."""
+    match component.get("type"):
+        case Kind.THUMBNAIL:
+            return [component["media"]]
+        case Kind.MEDIA_GALLERY:
+            return [item["media"] for item in component["items"]]
+        case Kind.FILE:
+            return [component["file"]]
+    return []
+
+
 def complete(components: list[Json]) -> None:
     """Fill in what the API shows of a message's components although nobody sent it."""
     number(components)
@@ -109,20 +127,74 @@ def value_range(component: Json) -> tuple[int, int]:
 # -- messages -----------------------------------------------------------------------
 
 
-def message_problems(components: list[Json]) -> Iterator[Problem]:
-    """Check the components of a message."""
+def message_problems(components: list[Json], *, is_layout: bool = False) -> Iterator[Problem]:
+    """Check the components of a message; `is_layout`: it has the Components V2 flag."""
     here: Path = ("components",)
-    if len(components) > ROWS:
+    if is_layout:
+        yield from _layout_problems(components, here)
+    elif len(components) > ROWS:
         yield too_long(here, ROWS)
-    for i, component in enumerate(components):
-        if component.get("type") != Kind.ROW:
-            yield _wrong_kind((*here, i), {Kind.ROW})
+    yield from _allowed(components, here, IN_LAYOUT if is_layout else frozenset({Kind.ROW}))
     for place, component in nested(components, here):
         if component.get("type") == Kind.ROW:
-            for i, inside in enumerate(component.get("components") or []):
-                if inside.get("type") not in IN_ROW:
-                    yield _wrong_kind((*place, "components", i), IN_ROW)
+            yield from _allowed(component.get("components") or [], (*place, "components"), IN_ROW)
     yield from _shared_problems(components, here)
+
+
+def _allowed(components: list[Json], path: Path, kinds: frozenset[Kind]) -> Iterator[Problem]:
+    for i, component in enumerate(components):
+        if component.get("type") not in kinds:
+            yield _wrong_kind((*path, i), kinds)
+
+
+def _layout_problems(components: list[Json], path: Path) -> Iterator[Problem]:
+    """Check what only the Components V2 flag brings."""
+    count = sum(1 for _ in walk(components))
+    if count > COMPONENTS:
+        text = f"{count} components, and a message holds {COMPONENTS}"
+        yield Problem(path, "COMPONENT_MAX_TOTAL_COMPONENTS_EXCEEDED", text)
+    shown = sum(len(c["content"]) for c in walk(components) if c.get("type") == Kind.TEXT_DISPLAY)
+    if shown > DISPLAYED_TEXT:
+        text = f"{shown} characters of text, and a message holds {DISPLAYED_TEXT}"
+        yield Problem(path, "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", text)
+    for here, component in nested(components, path):
+        inside = component.get("components") or []
+        match component.get("type"):
+            case Kind.CONTAINER:
+                yield from _allowed(inside, (*here, "components"), IN_CONTAINER)
+            case Kind.SECTION:
+                yield from _allowed(inside, (*here, "components"), frozenset({Kind.TEXT_DISPLAY}))
+                if not 1 <= len(inside) <= SECTION_TEXTS:
+                    text = f"Must be between 1 and {SECTION_TEXTS} in length."
+                    yield Problem((*here, "components"), "BASE_TYPE_BAD_LENGTH", text)
+                if (component.get("accessory") or {}).get("type") not in BESIDE_SECTION:
+                    yield _wrong_kind((*here, "accessory"), BESIDE_SECTION)
+            case Kind.MEDIA_GALLERY:
+                items = component["items"]
+                if not 1 <= len(items) <= GALLERY_ITEMS:
+                    text = f"Must be between 1 and {GALLERY_ITEMS} in length."
+                    yield Problem((*here, "items"), "BASE_TYPE_BAD_LENGTH", text)
+                for i, item in enumerate(items):
+                    yield from _alt_text_problems((*here, "items", i), item)
+            case Kind.THUMBNAIL:
+                yield from _alt_text_problems(here, component)
+            case Kind.FILE if not component["file"]["url"].startswith(ATTACHMENT):
+                text = "A file component shows an attachment only"
+                yield Problem((*here, "file", "url"), "URL_TYPE_INVALID_SCHEME", text)
+
+
+def _alt_text_problems(path: Path, item: Json) -> Iterator[Problem]:
+    if len(item.get("description") or "") > ALT_TEXT:
+        yield too_long((*path, "description"), ALT_TEXT)
+
+
+def reference_problems(components: list[Json], names: set[str], path: Path = ("components",)) -> Iterator[Problem]:
+    """Check that every attachment:// URL names one of the files (by name) that the request knows."""
+    for here, component in nested(components, path):
+        for item in media(component):
+            if item["url"].startswith(ATTACHMENT) and item["url"].removeprefix(ATTACHMENT) not in names:
+                text = f"The referenced attachment {item['url']!r} was not found"
+                yield Problem(here, "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND", text)
 
 
 def _shared_problems(components: list[Json], path: Path) -> Iterator[Problem]:

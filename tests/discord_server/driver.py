@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.discord_server import client, forms
+from tests.discord_server import client, forms, html_page
 from tests.discord_server.client import ClientRefused, Resolved
 from tests.discord_server.commands import CommandType
 from tests.discord_server.config import Config
@@ -429,6 +429,17 @@ class Discord:
         """Return what a user sees in a channel, oldest first."""
         viewer = viewer or self.user
         return [self.view(m) for m in channel.messages.values() if self.world.visible_to(m, viewer)]
+
+    def html(
+        self,
+        messages: Iterable[MessageView],
+        viewer: User | None = None,
+        *,
+        modal: dict[str, Any] | None = None,
+        now: float | None = None,
+    ) -> str:
+        """Return a page that shows these messages, and perhaps an opened modal, as they look on Discord."""
+        return html_page.render(self.world, messages, viewer or self.user, modal=modal, now=now)
 
     async def wait_message(
         self,

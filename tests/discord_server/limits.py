@@ -16,6 +16,7 @@ from tests.discord_server.errors import Problem
 Json = dict[str, Any]
 Path = tuple[str | int, ...]
 
+ATTACHMENT = "attachment://"  # begins the URL of a file sent along
 CONTENT = 2000
 EMBED_TEXT = 6000
 ALT_TEXT = 1024

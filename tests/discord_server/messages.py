@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.discord_server.interactions import Interaction
     from tests.discord_server.server import Emulator
 
+LEGACY = ("content", "embeds", "poll", "sticker_ids")  # what a message with the Components V2 flag cannot have
 EDITABLE = ("content", "embeds", "components")
 MAX_FILES = 10
 MAX_REACTIONS = 20  # kinds on one message
@@ -80,7 +81,7 @@ class Messages:
 
         `at` is where in the request's body the fields are.
         """
-        self._check(fields, at)
+        self._check(fields, at, is_layout=bool(flags & COMPONENTS_V2))
         message = Message(
             self.world.snowflake(), channel, author, kind, flags=flags, tts=bool(fields.get("tts")),
             nonce=fields.get("nonce"), interaction=interaction, reference=reference,
@@ -93,6 +94,7 @@ class Messages:
             message.replied_to = reference.author
         self._apply(message, fields)
         message.attachments = self._attachments(message, fields, files)
+        self._check_references(fields, {a.filename for a in message.attachments}, at)
         if not message.loading:
             _check_not_empty(message)
         message.notified = self._notified(message)
@@ -105,12 +107,18 @@ class Messages:
     def edit(self, message: Message, fields: dict[str, Any], files: dict[int, Upload], at: limits.Path = ()) -> None:
         """Change the fields that are given; a refused edit leaves the message as it was."""
         merged = {name: fields[name] if name in fields else getattr(message, name) for name in EDITABLE}
-        unmerged = {name: fields.get(name) for name in ("flags", "attachments", "allowed_mentions")}
-        self._check({**merged, **unmerged}, at)
+        unmerged = {name: fields.get(name) for name in ("attachments", "allowed_mentions")}
+        flags = message.flags if fields.get("flags") is None else fields["flags"]
+        if message.is_layout and not flags & COMPONENTS_V2:
+            text = "The Components V2 flag cannot be removed from a message"
+            problem = Problem((*at, "flags"), "MESSAGE_CANNOT_REMOVE_COMPONENTS_V2_FLAG", text)
+            self.emu.reject_if("limit", [problem])
+        self._check({**merged, **unmerged}, at, is_layout=bool(flags & COMPONENTS_V2))
         attachments = self._attachments(message, fields, files)
+        self._check_references(fields, _known_names(message, fields, attachments), at)
         before = {name: getattr(message, name) for name in (*EDITABLE, "flags", "attachments")}
         if fields.get("flags") is not None:
-            message.flags = message.flags & ~SUPPRESS_EMBEDS | fields["flags"] & SUPPRESS_EMBEDS
+            message.flags = message.flags & ~SUPPRESS_EMBEDS | flags & (SUPPRESS_EMBEDS | COMPONENTS_V2)
         message.flags &= ~LOADING
         self._apply(message, fields)
         message.attachments = attachments
@@ -192,14 +200,20 @@ class Messages:
 
     # -- checks ---------------------------------------------------------------------
 
-    def _check(self, fields: dict[str, Any], at: limits.Path) -> None:
-        if (fields.get("flags") or 0) & COMPONENTS_V2:
-            self.emu.violation("not_emulated", "components V2 are not emulated")
-            raise ApiError("NOT_EMULATED")
-        problems = [
-            *limits.message_problems(fields), *components.message_problems(fields.get("components") or []),
-        ]  # fmt: skip
+    def _check(self, fields: dict[str, Any], at: limits.Path, *, is_layout: bool) -> None:
+        """Check a message as it would be after the request."""
+        shown = fields.get("components") or []
+        problems = [*limits.message_problems(fields), *components.message_problems(shown, is_layout=is_layout)]
+        for name in LEGACY if is_layout else ():
+            if fields.get(name):
+                text = f"{name} cannot be used with the Components V2 flag"
+                problems.append(Problem((name,), "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2", text))
         self.emu.reject_if("limit", (replace(p, path=at + p.path) for p in problems))
+
+    def _check_references(self, fields: dict[str, Any], names: set[str], at: limits.Path) -> None:
+        """Refuse components that show a file the request does not know by name."""
+        shown = fields.get("components") or []
+        self.emu.reject_if("limit", components.reference_problems(shown, names, (*at, "components")))
 
     def _note_dangling(self, message: Message) -> None:
         """Report an attachment:// URL without its file: a picture the bot meant to show is missing."""
@@ -218,12 +232,13 @@ class Messages:
     def _apply(self, message: Message, fields: dict[str, Any]) -> None:
         if "content" in fields:
             message.content = (fields["content"] or "").strip()
-            self._set_mentions(message, fields.get("allowed_mentions"))
         if "embeds" in fields:
             message.embeds = [without_nulls(e) for e in fields["embeds"] or []]
         if "components" in fields:
             message.components = without_nulls(fields["components"] or [])
             components.complete(message.components)
+        if "content" in fields or (message.is_layout and "components" in fields):
+            self._set_mentions(message, fields.get("allowed_mentions"))
 
     def _set_mentions(self, message: Message, allowed: dict[str, Any] | None) -> None:
         def may(kind: str, target: str = "") -> bool:
@@ -231,15 +246,17 @@ class Messages:
                 return True
             return kind in (allowed.get("parse") or []) or target in map(str, allowed.get(kind) or [])
 
-        ids = dict.fromkeys(re.findall(r"<@!?(\d+)>", message.content))
+        texts = [c["content"] for c in components.walk(message.components) if c["type"] == components.Kind.TEXT_DISPLAY]
+        text = "\n".join([message.content, *texts])
+        ids = dict.fromkeys(re.findall(r"<@!?(\d+)>", text))
         mentioned = [self.world.users[i] for i in ids if i in self.world.users and may("users", i)]
         replied_to = [message.replied_to] if message.replied_to else []
         message.mentions = list(dict.fromkeys(mentioned + replied_to))
         guild = message.channel.guild
-        roles = dict.fromkeys(re.findall(r"<@&(\d+)>", message.content))
+        roles = dict.fromkeys(re.findall(r"<@&(\d+)>", text))
         message.mention_roles = [r for r in roles if guild and r in guild.roles and may("roles", r)]
         permitted = Permission.MENTION_EVERYONE in self.world.permissions(message.channel, message.author)
-        shouted = re.search(r"@(everyone|here)", message.content) is not None
+        shouted = re.search(r"@(everyone|here)", text) is not None
         message.mention_everyone = shouted and permitted and may("everyone")
 
     def _notified(self, message: Message) -> list[str]:
@@ -308,7 +325,16 @@ def check_emoji(emoji: str) -> None:
         raise ApiError("UNKNOWN_EMOJI")
 
 
+def _known_names(message: Message, fields: dict[str, Any], attachments: list[Attachment]) -> set[str]:
+    """Return the names of files an edit may refer to: of a file listed to be kept, only if its name is sent too."""
+    nameless = {str(d["id"]) for d in fields.get("attachments") or [] if not d.get("filename")}
+    nameless &= {a.id for a in message.attachments}
+    return {a.filename for a in attachments if a.id not in nameless}
+
+
 def _check_not_empty(message: Message) -> None:
+    if message.is_layout and not message.components:
+        raise ApiError("EMPTY_MESSAGE")
     if not (message.content.strip() or message.embeds or message.attachments or message.components):
         raise ApiError("EMPTY_MESSAGE")
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tests.discord_server.components import Kind, media, walk
+from tests.discord_server.limits import ATTACHMENT
 from tests.discord_server.world import EPHEMERAL, Attachment, Cdn, Message, User, isoformat
-
-ATTACHMENT = "attachment://"
 
 
 def message_payload(cdn: Cdn, message: Message, viewer_id: str, with_reference: bool = True) -> dict[str, Any]:
-    """Return a message as a bot gets it; files that an embed shows are not in its `attachments`."""
+    """Return a message as a bot gets it; files that an embed or component shows are not in its `attachments`."""
     by_name = {a.filename: a for a in message.attachments}
     hidden = {by_name[n].id for n in referenced_names(message) if n in by_name}
     payload: dict[str, Any] = {
         "id": message.id, "channel_id": message.channel.id, "type": message.type,
         "content": message.content, "author": message.author.payload(), "flags": message.flags,
         "attachments": [attachment_payload(cdn, a) for a in message.attachments if a.id not in hidden],
-        "embeds": [_embed(cdn, e, by_name) for e in message.embeds], "components": message.components,
+        "embeds": [_embed(cdn, e, by_name) for e in message.embeds],
+        "components": [_component(cdn, c, by_name) for c in message.components],
         "timestamp": isoformat(message.created),
         "edited_timestamp": isoformat(message.edited) if message.edited else None,
         "mentions": [u.payload() for u in message.mentions], "mention_roles": list(message.mention_roles),
@@ -76,7 +77,9 @@ def attachment_payload(cdn: Cdn, attachment: Attachment) -> dict[str, Any]:
 
 
 def media_urls(message: Message) -> Iterator[str]:
-    """Yield every URL an embed of the message (as sent) shows."""
+    """Yield every URL an embed or component of the message (as sent) shows."""
+    for component in walk(message.components):
+        yield from (item["url"] for item in media(component))
     for embed in message.embeds:
         for key in ("image", "thumbnail"):
             yield embed.get(key, {}).get("url") or ""
@@ -125,6 +128,44 @@ def _embed(cdn: Cdn, embed: dict[str, Any], by_name: dict[str, Attachment]) -> d
             url, _ = _resolve(cdn, shown[key]["icon_url"], by_name)
             rest = {k: v for k, v in shown[key].items() if k != "icon_url"}
             shown[key] = {**rest, "icon_url": url, "proxy_icon_url": url} if url else rest
+    return shown
+
+
+SHOWN_ANYWAY: dict[int, dict[str, Any]] = {  # members the API shows of a component although nobody sent them
+    Kind.THUMBNAIL: {"description": None, "spoiler": False}, Kind.CONTAINER: {"accent_color": None, "spoiler": False},
+    Kind.FILE: {"spoiler": False, "name": None, "size": None}, Kind.SEPARATOR: {"divider": True, "spacing": 1},
+}  # fmt: skip
+
+
+def _component(cdn: Cdn, component: dict[str, Any], by_name: dict[str, Attachment]) -> dict[str, Any]:
+    """Return a component with its files resolved."""
+    shown = {**SHOWN_ANYWAY.get(component["type"], {}), **component}
+    if "components" in shown:
+        shown["components"] = [_component(cdn, c, by_name) for c in shown["components"]]
+    if "accessory" in shown:
+        shown["accessory"] = _component(cdn, shown["accessory"], by_name)
+    match component["type"]:
+        case Kind.THUMBNAIL:
+            shown["media"] = _media(cdn, shown["media"], by_name)
+        case Kind.MEDIA_GALLERY:
+            plain = {"description": None, "spoiler": False}
+            shown["items"] = [{**plain, **i, "media": _media(cdn, i["media"], by_name)} for i in shown["items"]]
+        case Kind.FILE:
+            _, attachment = _resolve(cdn, shown["file"]["url"], by_name)
+            shown["file"] = _media(cdn, shown["file"], by_name)
+            if attachment:
+                shown |= {"name": attachment.filename, "size": len(attachment.data)}
+    return shown
+
+
+def _media(cdn: Cdn, item: dict[str, Any], by_name: dict[str, Attachment]) -> dict[str, Any]:
+    url, attachment = _resolve(cdn, item["url"], by_name)
+    url = url or item["url"]
+    shown: dict[str, Any] = {"id": "0", "url": url, "proxy_url": url}
+    if attachment:
+        width, height = attachment.size or (None, None)
+        shown |= {"id": attachment.id, "attachment_id": attachment.id, "content_type": attachment.content_type}
+        shown |= {"width": width, "height": height}
     return shown
 
 

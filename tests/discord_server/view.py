@@ -10,21 +10,17 @@ from typing import Any
 
 from tests.discord_server.components import SELECTS, Kind, walk
 from tests.discord_server.render import message_payload
-from tests.discord_server.world import EPHEMERAL, LOADING, Attachment, Cdn, Message, World
+from tests.discord_server.world import COMPONENTS_V2, EPHEMERAL, LOADING, Attachment, Cdn, Message, World
 
 
 @dataclass(frozen=True)
 class Picture:
     """An image shown by a message."""
 
-    place: str  # "attachment" or "embed"
+    place: str  # "attachment", "embed", "gallery" or "thumbnail"
     url: str
     file: Attachment | None  # None: the URL leads elsewhere, or to nothing
-
-    @property
-    def description(self) -> str | None:
-        """Its alt text, which screen readers read aloud."""
-        return self.file.description if self.file else None
+    description: str | None = None  # its alt text, which screen readers read aloud
 
     @property
     def data(self) -> bytes:
@@ -78,7 +74,7 @@ class MessageView:
 
     @property
     def attachments(self) -> list[dict[str, Any]]:
-        """As the API lists them: files shown by an embed are not among them."""
+        """As the API lists them: files shown by an embed or component are not among them."""
         return self.payload["attachments"]
 
     @property
@@ -112,9 +108,19 @@ class MessageView:
         return reference.get("message_id")
 
     @property
+    def texts(self) -> list[str]:
+        """The text displays of a message made of components (Components V2)."""
+        return [c["content"] for c in walk(self.components) if c["type"] == Kind.TEXT_DISPLAY]
+
+    @property
+    def galleries(self) -> list[list[dict[str, Any]]]:
+        """The items of each media gallery: `media` with its `url`, and the alt text, `description`."""
+        return [c["items"] for c in walk(self.components) if c["type"] == Kind.MEDIA_GALLERY]
+
+    @property
     def text(self) -> str:
-        """All readable text: content and embeds."""
-        parts: list[str | None] = [self.content]
+        """All readable text: content, embeds and text displays."""
+        parts: list[str | None] = [self.content, *self.texts]
         for embed in self.embeds:
             parts += [embed.get("author", {}).get("name"), embed.get("title"), embed.get("description")]
             for item in embed.get("fields", ()):
@@ -147,11 +153,19 @@ class MessageView:
 
 
 def _pictures(cdn: Cdn, payload: dict[str, Any]) -> list[Picture]:
-    def picture(place: str, url: str) -> Picture:
-        return Picture(place, url, cdn.lookup(url))
+    def picture(place: str, url: str, description: str | None = None) -> Picture:
+        file = cdn.lookup(url)
+        return Picture(place, url, file, description or (file.description if file else None))
 
-    attached = [a for a in payload["attachments"] if a["content_type"].startswith("image/")]
-    found = [picture("attachment", a["url"]) for a in attached]
+    found = []
+    if not payload["flags"] & COMPONENTS_V2:  # else attachments are seen only where a component shows them
+        attached = [a for a in payload["attachments"] if a["content_type"].startswith("image/")]
+        found += [picture("attachment", a["url"]) for a in attached]
     for embed in payload["embeds"]:
         found += [picture("embed", embed[key]["url"]) for key in ("image", "thumbnail") if key in embed]
+    for component in walk(payload["components"]):
+        if component["type"] == Kind.MEDIA_GALLERY:
+            found += [picture("gallery", i["media"]["url"], i["description"]) for i in component["items"]]
+        if component["type"] == Kind.THUMBNAIL:
+            found.append(picture("thumbnail", component["media"]["url"], component["description"]))
     return found

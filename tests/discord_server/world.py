@@ -36,7 +36,7 @@ TEXT_CHANNEL, DM_CHANNEL, PUBLIC_THREAD = 0, 1, 11
 
 # message flags
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS = 1 << 2, 1 << 6, 1 << 7, 1 << 12
-COMPONENTS_V2 = 1 << 15  # not emulated, but to be recognized
+COMPONENTS_V2 = 1 << 15
 
 
 def isoformat(when: float) -> str:
@@ -267,6 +267,11 @@ class Message:
     @property
     def ephemeral(self) -> bool:
         return bool(self.flags & EPHEMERAL)
+
+    @property
+    def is_layout(self) -> bool:
+        """Whether it consists of components alone (Components V2)."""
+        return bool(self.flags & COMPONENTS_V2)
 
     @property
     def loading(self) -> bool:
