@@ -78,7 +78,7 @@ def _thing(concept: Concept) -> dict[str, list[str]]:
     names = [name for language in LANGUAGES for name in _names(concept, language)]
     also = [name for name in names if name not in usual["en"] and name not in usual["zh"]]
     beside = [word for language in LANGUAGES for word in concept.tags[language] if word not in names]
-    return {**usual, "also": also, "beside": beside}
+    return {"en": usual["en"], "zh": usual["zh"], "also": also, "beside": beside}
 
 
 def _names(concept: Concept, language: Language) -> list[str]:

@@ -241,6 +241,31 @@ unknown-words = ⚠️ The { $model } model does not know: { $words }. `/help` s
 console-unknown-words = ⚠️ The { $model } model does not know: { $words }.
 unknown-word-meant = { $word } ({ $meant }?)
 
+## Help, mentions, direct messages
+
+# $imagine and $help are commands to be clicked.
+help-title = What I do
+help-about = Write `/imagine prompt: …` and I draw it, on the computer of the person who runs me. Everybody here sees the image, and its message says how to draw it again.
+help-knows-title = What this model can draw
+help-knows = { $count } things, one to four at a time, on a background of any colour. Some of them: { $names }
+help-languages-title = Languages
+help-languages = { $model } reads: { $languages }.
+help-languages-any = { $model } reads any language.
+language-en = English
+language-zh = Chinese
+help-limits-title = Your limits
+help-stored-title = What is stored
+help-stored =
+    { $days ->
+        [one] One day
+       *[other] { $days } days
+    }, on the computer that runs me: your Discord id, your prompts, their settings and the images. Images that you keep stay longer. Whoever runs me can see all of it. The messages here stay until somebody deletes them.
+help-examples-title = Try one
+help-examples = Each button draws here, for everybody to see, and counts as your own image.
+example-gone = This example belongs to another model or version, so I did not draw it. `/help` shows those of today.
+greeting = Write { $imagine } and describe the image after “prompt:”. { $help } shows examples to press.
+greeting-direct = Commands work on a server, not here: write { $imagine } there and describe the image after “prompt:”. { $help } shows examples to press.
+
 ## Commands: names (lower case, at most 32 characters) and descriptions (at most 100)
 
 command-imagine-name = imagine
@@ -272,6 +297,9 @@ option-id-name = id
 option-id-description = The number of the image
 command-quota-name = quota
 command-quota-description = How many images you have left
+
+command-help-name = help
+command-help-description = What I can do, with examples to press
 
 command-admin-name = admin
 command-admin-description = Manage the queue

@@ -66,41 +66,49 @@ class Imagine:
         aspect: str | None = None,
     ) -> None:
         """Queue one picture. Discord checks the ranges; `submit` checks them again."""
-        context, frontend = self._context, frontend_of(interaction)
+        context = self._context
         context.access.check_channel(interaction)
         if not context.service.is_accepting:
             raise NotAccepting
         # Discord offers lists and ranges, but a modified client may send anything.
         options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps, aspect=aspect)
-        promise_answer(interaction)
-        reply_to = frontend.address(interaction)
-        request = Request(
-            user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}"
-        )
-        # The job may be claimed, even be done, before its message is there: progress and result wait here.
-        async with frontend.opening(reply_to), _waited_for(context.service.submit(request)) as submitting:
-            await asyncio.wait([submitting], timeout=ROW_FIRST_S)
-            if submitting.done():
-                submitting.result()  # a refusal is the first answer, and private
-            is_answered = False
-            try:
-                async with placeholder(interaction) as message_id:
-                    is_answered = True
-                    job, standing = await submitting
-                    placed = frontend.placed(reply_to, message_id)
-                    async with frontend.opening(placed):
-                        job = await context.service.message_placed(job, placed)
-                        opened = await frontend.open(interaction, job, standing)
-            except discord.HTTPException as error:
-                if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
-                    with contextlib.suppress(Exception):
-                        await submitting
-                    await context.service.message_deleted(FRONTEND, reply_to.key)
-                raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
-        if opened is Opened.GONE:
-            await context.service.message_deleted(FRONTEND, placed.key)
-        elif opened is Opened.NOT_YET:
-            context.service.message_not_shown(job)
+        await draw(context, interaction, options)
+
+
+async def draw(context: InteractionContext, interaction: discord.Interaction, options: ImageOptions) -> None:
+    """Queue one picture for the person behind an interaction, and open its public message.
+
+    Raises:
+        Refusal, InvalidSpec, StoreUnavailable: nothing was queued, and nothing was answered yet.
+    """
+    frontend = frontend_of(interaction)
+    promise_answer(interaction)
+    reply_to = frontend.address(interaction)
+    request = Request(user=person(interaction), reply_to=reply_to, options=options, key=f"{FRONTEND}:{interaction.id}")
+    # The job may be claimed, even be done, before its message is there: progress and result wait here.
+    async with frontend.opening(reply_to), _waited_for(context.service.submit(request)) as submitting:
+        await asyncio.wait([submitting], timeout=ROW_FIRST_S)
+        if submitting.done():
+            submitting.result()  # a refusal is the first answer, and private
+        is_answered = False
+        try:
+            async with placeholder(interaction) as message_id:
+                is_answered = True
+                job, standing = await submitting
+                placed = frontend.placed(reply_to, message_id)
+                async with frontend.opening(placed):
+                    job = await context.service.message_placed(job, placed)
+                    opened = await frontend.open(interaction, job, standing)
+        except discord.HTTPException as error:
+            if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
+                with contextlib.suppress(Exception):
+                    await submitting
+                await context.service.message_deleted(FRONTEND, reply_to.key)
+            raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
+    if opened is Opened.GONE:
+        await context.service.message_deleted(FRONTEND, placed.key)
+    elif opened is Opened.NOT_YET:
+        context.service.message_not_shown(job)
 
 
 @asynccontextmanager
