@@ -31,7 +31,10 @@ SHAPES: Final = ", ".join(Aspect)
 def draw(
     context: typer.Context,
     prompt: Annotated[
-        str, typer.Argument(help="What to draw: in English; the demo reads Chinese, too.", metavar="PROMPT")
+        str,
+        typer.Argument(
+            help='What to draw, such as "a red apple": in English; the demo reads Chinese, too.', metavar="PROMPT"
+        ),
     ],
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,

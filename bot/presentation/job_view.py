@@ -225,10 +225,11 @@ def unread_notes(unread: Unread, model: str) -> tuple[Phrase, ...]:
     return tuple(notes)
 
 
-def _unknown(unread: Unread) -> Listed:
+def _unknown(unread: Unread) -> Phrase | Listed:
     """The first unknown words, each with what it was probably meant to be."""
     words: list[Value] = []
     for word in unread.words[:UNKNOWN_WORDS]:
         typed = Typed(word.text if len(word.text) <= UNKNOWN_CHARS else f"{word.text[: UNKNOWN_CHARS - 1]}…")
         words.append(Phrase("unknown-word-meant", {"word": typed, "meant": word.meant}) if word.meant else typed)
-    return Listed((*words, *(["…"] if len(unread.words) > UNKNOWN_WORDS else [])))
+    listed = Listed(tuple(words))
+    return Phrase("unknown-words-and-more", {"words": listed}) if len(unread.words) > UNKNOWN_WORDS else listed

@@ -145,7 +145,7 @@ DEMO: Final = ModelCard(
             "en": (
                 "a fox on a blue background",
                 "a rocket and the moon on a dark blue background",
-                "an owl above a pumpkin",
+                "a panda next to a watermelon",
             ),
             "zh-CN": ("蓝色背景上的狐狸", "火箭和月亮，深蓝色背景", "一只熊猫在西瓜旁边"),
             # It reads simplified characters only, so these are written in characters that both scripts share.

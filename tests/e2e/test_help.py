@@ -1,4 +1,4 @@
-"""What a newcomer meets: /help with examples that draw, answers to mentions and direct messages, unknown words named."""
+"""What a newcomer meets: /help with examples that draw, answers to mentions and direct messages, a note on words."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Greeter:
     def _text(self, message: discord.Message) -> str:
         guild = message.guild
         if guild is not None:
-            return self._said("greeting", guild.id, wording_for(guild.preferred_locale.value))
+            return self._said("greeting-server", guild.id, wording_for(guild.preferred_locale.value))
         known = self._locales.get(message.author.id)
         languages = UNKNOWN_LANGUAGE if known is None else (known,)
         return "\n".join(self._said("greeting-direct", None, wording_for(language)) for language in languages)

@@ -153,7 +153,6 @@ note-cancelled = 🚫 #{ $job_id } was cancelled.
 
 console-starting = The page is being prepared. It opens by itself in a few seconds.
 console-prompt = What to draw
-console-prompt-hint = a fox in the snow
 console-prompt-demo = The built-in model knows 431 things, one or a few at a time; what it does not know mostly becomes a thinking face.
 console-prompt-english = The model reads English.
 console-draw = Draw
@@ -239,6 +238,7 @@ admin-step-unknown = not measured yet
 # $words are as they were typed.
 unknown-words = ⚠️ The { $model } model does not know: { $words }. `/help` shows what it can draw.
 console-unknown-words = ⚠️ The { $model } model does not know: { $words }.
+unknown-words-and-more = { $words } and more
 unknown-word-meant = { $word } ({ $meant }?)
 
 ## Help, mentions, direct messages
@@ -263,7 +263,7 @@ help-stored =
 help-examples-title = Try one
 help-examples = Each button draws here, for everybody to see, and counts as your own image.
 example-gone = This example belongs to another model or version, so I did not draw it. `/help` shows those of today.
-greeting = Write { $imagine } and describe the image after “prompt:”. { $help } shows examples to press.
+greeting-server = Write { $imagine } and describe the image after “prompt:”. { $help } shows examples to press.
 greeting-direct = Commands work on a server, not here: write { $imagine } there and describe the image after “prompt:”. { $help } shows examples to press.
 
 ## Commands: names (lower case, at most 32 characters) and descriptions (at most 100)

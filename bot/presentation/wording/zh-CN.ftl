@@ -134,7 +134,6 @@ note-cancelled = 🚫 #{ $job_id } 已取消。
 
 console-starting = 页面正在准备中，几秒后会自动打开。
 console-prompt = 想画什么
-console-prompt-hint = 蓝色背景上的狐狸
 console-prompt-demo = 内置模型认识 431 种东西，一次画一个或几个；不认识的多半会画成思考的表情。
 console-prompt-english = 请用英文写：这个模型不认识中文。
 console-draw = 开始画
@@ -206,6 +205,7 @@ admin-step-unknown = 还没有测量
 
 unknown-words = ⚠️ { $model } 模型不认识：{ $words }。它会画什么，见 `/帮助`。
 console-unknown-words = ⚠️ { $model } 模型不认识：{ $words }。
+unknown-words-and-more = { $words }等
 unknown-word-meant = { $word }（是 { $meant } 吗？）
 
 ## 帮助、提及、私信
@@ -225,7 +225,7 @@ help-stored = 在运行我的电脑上保存 { $days } 天：你的 Discord ID�
 help-examples-title = 试一试
 help-examples = 点一下按钮就在这里画，大家都看得到，算作你自己的图片。
 example-gone = 这个示例属于另一个模型或版本，所以没有画。现在的示例见 `/帮助`。
-greeting = 输入 { $imagine }，在“prompt:”后面写下想画的东西。{ $help } 里有点一下就能画的示例。
+greeting-server = 输入 { $imagine }，在“prompt:”后面写下想画的东西。{ $help } 里有点一下就能画的示例。
 greeting-direct = 命令要在服务器里用，这里不行：请到服务器里输入 { $imagine }，在“prompt:”后面写下想画的东西。{ $help } 里有点一下就能画的示例。
 
 ## 命令：名称（小写，最多 32 字）和说明（最多 100 字）

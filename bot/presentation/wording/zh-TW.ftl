@@ -135,7 +135,6 @@ note-cancelled = 🚫 #{ $job_id } 已取消。
 console-starting = 頁面正在準備中，幾秒後會自動開啟。
 console-prompt = 想畫什麼
 # 內建模型只認得簡體字，所以這個例子只用兩種字體相同的字。
-console-prompt-hint = 狐狸
 console-prompt-demo = 內建模型認得 431 種東西，一次畫一個或幾個，請用英文或簡體中文寫；不認得的多半會畫成思考表情。
 console-prompt-english = 請用英文寫：這個模型不認得中文。
 console-draw = 開始畫
@@ -207,6 +206,7 @@ admin-step-unknown = 還沒有測量
 
 unknown-words = ⚠️ { $model } 模型不認得：{ $words }。它會畫什麼，請看 `/說明`。
 console-unknown-words = ⚠️ { $model } 模型不認得：{ $words }。
+unknown-words-and-more = { $words }等
 unknown-word-meant = { $word }（是 { $meant } 嗎？）
 
 ## 說明、提及、私訊
@@ -226,7 +226,7 @@ help-stored = 在執行我的電腦上保存 { $days } 天：你的 Discord ID�
 help-examples-title = 試試看
 help-examples = 按一下按鈕就在這裡畫，大家都看得到，算作你自己的圖片。
 example-gone = 這個範例屬於另一個模型或版本，所以沒有畫。現在的範例請看 `/說明`。
-greeting = 輸入 { $imagine }，在「prompt:」後面寫下想畫的東西。{ $help } 裡有按一下就能畫的範例。
+greeting-server = 輸入 { $imagine }，在「prompt:」後面寫下想畫的東西。{ $help } 裡有按一下就能畫的範例。
 greeting-direct = 指令要在伺服器裡用，這裡不行：請到伺服器裡輸入 { $imagine }，在「prompt:」後面寫下想畫的東西。{ $help } 裡有按一下就能畫的範例。
 
 ## 指令：名稱（小寫，最多 32 字）和說明（最多 100 字）
