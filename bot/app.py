@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
-from bot.scheduling.eta import Pace
+from bot.scheduling.eta import Pace, pixels_of
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.worker_pool import WorkerPool
 from bot.store.database import DATABASE_NAME, Database, unusable
@@ -36,11 +37,11 @@ from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.user_setting_store import UserSettingStore
-from pipeline import ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel
+from pipeline import Aspect, ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel
 from pipeline.catalog import files
 from pipeline.catalog.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
 from pipeline.device.gpu import MIB
-from pipeline.device.runtime_estimate import estimate_runtime
+from pipeline.device.runtime_estimate import check_memory, estimate_runtime
 
 if TYPE_CHECKING:
     from bot.frontends.discord_app.client import DiscordClient
@@ -104,6 +105,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     jobs, settings = JobStore(database), SettingStore(database)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=assumed_pace, deadline=deadline)
+    queue.use_named_sizes(named_sizes)
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
@@ -183,6 +185,7 @@ async def _build_service(setup: Setup, parts: Parts) -> Service:
         others=tuple(others),
         unread=partial(unread_of, config.pipeline.models_dir),
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
+        check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
     service = Service(parts, models, limits=config.limits, storage=config.storage)
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
@@ -233,4 +236,15 @@ def assumed_pace(spec: ImageSpec) -> Pace:
         card = find_model(spec.model)
     except UnknownModel:  # of an older release: the job will fail with a clear text when its turn comes
         return Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
+    usual = Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
+    return usual.scaled(pixels_of(spec) / math.prod(card.size(Aspect.SQUARE)))
+
+
+def named_sizes(spec: ImageSpec) -> list[ImageSpec]:
+    """The same image in the named sizes of its model."""
+    try:
+        card = find_model(spec.model)
+    except UnknownModel:
+        return []
+    sizes = [card.size(Aspect.SQUARE, size) for size in card.scales]
+    return [replace(spec, width=width, height=height) for width, height in sizes]

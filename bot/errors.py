@@ -7,11 +7,12 @@ BotError
 │  ├─ DailyLimit(used, limit, retry_at)
 │  ├─ CoolingDown(retry_at, cooldown_s)
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
+│  ├─ InvalidFlag(flag, name, most)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
-│  └─ PictureNotReady(id) · PictureErased(id) · KeepsTooMany(limit)
+│  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
@@ -92,6 +93,18 @@ class JobTooLarge(Refusal):
         self.pixel_steps, self.limit, self.max_steps = pixel_steps, limit, max_steps
 
 
+class InvalidFlag(Refusal):
+    """A flag in a prompt has no value, or one that its option cannot have.
+
+    `flag` is what the person typed and never part of `str()`, which may be logged. `name` is that of the option, and
+    `most` its largest value, 0 where it is no number.
+    """
+
+    def __init__(self, *, flag: str, name: str, most: int = 0) -> None:
+        super().__init__(name)
+        self.flag, self.name, self.most = flag, name, most
+
+
 class NotAccepting(Refusal):
     """The process is stopping; waiting jobs are kept."""
 
@@ -150,6 +163,14 @@ class PictureNotReady(Refusal):
 
 class PictureErased(Refusal):
     """Its owner or a moderator deleted the picture and its prompt."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class AlreadyFinal(Refusal):
+    """The picture of the job is no draft: drawn at the normal size, it would be no larger."""
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")

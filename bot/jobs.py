@@ -113,6 +113,7 @@ class Verb(StrEnum):
     EDIT = "edit"
     MORE_STEPS = "more_steps"
     START_FROM = "start_from"  # the picture is the init image of another prompt
+    FINAL = "final"
     OTHER = "other"  # a later release knows how
 
 

@@ -35,10 +35,11 @@ from pipeline.errors import (
     PipelineError,
     UnknownModel,
 )
-from pipeline.spec import Aspect, ImageOptions, ImageSpec
+from pipeline.spec import Aspect, Dimensions, ImageOptions, ImageSpec, Size
 
 __all__ = [
     "Aspect",
+    "Dimensions",
     "DiskFull",
     "Engine",
     "EngineDead",
@@ -55,6 +56,7 @@ __all__ = [
     "PackedDirReadOnly",
     "PipelineError",
     "Progress",
+    "Size",
     "Stage",
     "UnknownModel",
 ]

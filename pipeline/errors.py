@@ -31,10 +31,13 @@ class PipelineError(Exception):
 class InvalidSpec(PipelineError):
     """A field of a request has no meaning for this model."""
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, *, detail: str = "", **values: str | int) -> None:
+        """`detail` tells cases of one field apart that are said in sentences of their own, with `values` in them."""
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.detail = detail
+        self.values = values
 
 
 class UnknownModel(PipelineError):

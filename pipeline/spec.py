@@ -44,23 +44,50 @@ class Aspect(StrEnum):
     WIDE = "wide"
 
 
+class Size(StrEnum):
+    """Named picture sizes: how large a shape is drawn; each model card says which of them it offers."""
+
+    DRAFT = "draft"
+    NORMAL = "normal"
+    LARGE = "large"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dimensions:
+    """An exact size in px, in place of a shape and a named size. What may be drawn is checked against the model."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        """As people type it: `448x448`."""
+        return f"{self.width}x{self.height}"
+
+
 # Annotation of a field → what its value may be, and how that is said. `bool` is an `int` to Python, never to a person.
 _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "str": (str, "must be text"),
     "int": (int, "must be a whole number"),
     "float": ((float, int), "must be a number"),
     "Aspect": (Aspect, "must be a shape"),
+    "Size": ((Size, Dimensions), "must be a size"),
 }
+_DIMENSIONS: Final = re.compile(r"([0-9]{1,6})\s*[x×*]\s*([0-9]{1,6})")
+_FULL_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # as written on Chinese keyboards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
-    """What a person asked for; None where they said nothing. Seed −1 means random, like None."""
+    """What a person asked for; None where they said nothing. Seed −1 means random, like None.
+
+    size: None for the normal one. `Dimensions` leave nothing for `aspect` to say.
+    """
 
     prompt: str
     seed: int | None = None
     steps: int | None = None
     aspect: Aspect | None = None
+    size: Size | Dimensions | None = None
     model: str | None = None
     strength: float | None = None
 
@@ -79,7 +106,7 @@ class ImageOptions:
         JSON writes whole numbers as 7.0 and forms leave "" in a list where nothing was chosen; both are understood.
 
         Raises:
-            InvalidSpec: a value is of a type that its field cannot have, or names no shape.
+            InvalidSpec: a value is of a type that its field cannot have, or names no shape or size.
         """
         read = {"prompt": None, **values}
         for name in ("seed", "steps"):
@@ -94,6 +121,8 @@ class ImageOptions:
                 read["aspect"] = Aspect(aspect)
             except ValueError as error:
                 raise InvalidSpec("aspect", f"must be one of {', '.join(Aspect)}") from error
+        if isinstance(size := read.get("size"), str) and not isinstance(size, Size):
+            read["size"] = read_size(size)
         return cls(**read)  # type: ignore[arg-type]  # `__post_init__` checks them
 
 
@@ -210,6 +239,22 @@ def _check_types(values: ImageOptions | ImageSpec) -> None:
             raise InvalidSpec(field.name, reason)
 
 
+def read_size(text: str) -> Size | Dimensions | None:
+    """Read a named size or `WIDTHxHEIGHT`, as people type it; None if there is nothing but white space.
+
+    Raises:
+        InvalidSpec: it is neither.
+    """
+    typed = text.translate(_FULL_WIDTH).strip().casefold()
+    if typed in set(Size):
+        return Size(typed)
+    if found := _DIMENSIONS.fullmatch(typed):
+        return Dimensions(width=int(found[1]), height=int(found[2]))
+    if typed:
+        raise InvalidSpec("size", f"must be {', '.join(Size)}, or a width and a height like 448x448")
+    return None
+
+
 def clean_prompt(text: str) -> str:
     """Fold white space and drop characters that nobody can see, so that a copied prompt stays equal.
 
@@ -218,6 +263,12 @@ def clean_prompt(text: str) -> str:
     in Persian; the tags of a flag. Every run of white space becomes one space. NFC, because the same text typed on two
     systems must draw the same picture. Cleaning twice changes nothing.
     """
+    while (clean := _cleaned(text)) != text:  # normalized, another letter may stand beside a joiner
+        text = clean
+    return clean
+
+
+def _cleaned(text: str) -> str:
     flags = {place for flag in FLAG.finditer(text) for place in range(*flag.span())}
     visible = "".join(
         " " if character.isspace() else character

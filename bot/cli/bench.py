@@ -29,7 +29,7 @@ from pipeline.bench.report import (
     Pictures,
     Timing,
 )
-from pipeline.spec import SIDE_MULTIPLE_PX
+from pipeline.spec import SIDE_MULTIPLE_PX, Size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -67,6 +67,7 @@ def quality(
     steps: Annotated[list[int] | None, typer.Option(min=1, max=50, help="Steps; repeatable.")] = None,
     cfg_scale: Annotated[list[float] | None, typer.Option("--cfg", help="CFG scale; repeatable.")] = None,
     guidance: Annotated[list[float] | None, typer.Option(help="Embedded guidance; repeatable.")] = None,
+    size: Annotated[list[str] | None, typer.Option(help="draft, normal; repeatable.")] = None,
     pictures: Annotated[int, typer.Option(min=8, max=1000, help="Pictures per setting.")] = 64,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
     config_path: Annotated[Path | None, typer.Option("--config", help="Config file.", show_default=False)] = None,
@@ -82,12 +83,19 @@ def quality(
     precisions = precision or ["float32", "float8", "int8"]
     if unknown := set(precisions) - set(PRECISIONS):
         raise typer.BadParameter(f"unknown precision {min(unknown)!r}; there are {', '.join(PRECISIONS)}")
+    sizes = size or [Size.NORMAL.value]
+    if unknown := set(sizes) - set(DEMO.scales):
+        raise typer.BadParameter(f"unknown size {min(unknown)!r}; there are {', '.join(DEMO.scales)}")
     _check_folder(output)
     config, _ = load_config(config_path)
     settings = [
-        Setting(precision=each, steps=number, cfg_scale=scale, guidance=strength)
-        for each, number, scale, strength in itertools.product(
-            precisions, steps or [DEMO.default_steps], cfg_scale or [DEMO.cfg_scale], guidance or [DEMO.guidance]
+        Setting(precision=each, steps=number, cfg_scale=scale, guidance=strength, size=named)
+        for each, number, scale, strength, named in itertools.product(
+            precisions,
+            steps or [DEMO.default_steps],
+            cfg_scale or [DEMO.cfg_scale],
+            guidance or [DEMO.guidance],
+            [Size(each) for each in sizes],
         )
     ]
     tasks = make_tasks(pictures)
@@ -332,7 +340,8 @@ def _table(scores: list[Score]) -> Table:
     for score in scores:
         setting = score.setting
         table.add_column(
-            f"{setting.precision}\n{setting.steps} steps\ncfg {setting.cfg_scale:g} · {setting.guidance:g}",
+            f"{setting.precision}\n{setting.size} size\n{setting.steps} steps\n"
+            f"cfg {setting.cfg_scale:g} · {setting.guidance:g}",
             justify="right",
         )
     for name in MEASURES:

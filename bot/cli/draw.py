@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -17,15 +18,18 @@ import typer
 from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
 from bot.errors import ExitCode
 from pipeline.errors import ModelFilesMissing
-from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions
+from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions, Size
 
 if TYPE_CHECKING:
+    from bot.requests.prompt_flags import ReadPrompt
     from pipeline import GeneratedImage, ImageSpec, Progress
+    from pipeline.catalog.models import ModelCard
     from pipeline.config import PipelineConfig
 
 NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 SHAPES: Final = ", ".join(Aspect)
+SIZES: Final = ", ".join(Size)
 
 
 def draw(
@@ -39,6 +43,9 @@ def draw(
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
     aspect: Annotated[str | None, typer.Option(help=f"Shape: {SHAPES}; default: square, or the --image's.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help=f"{SIZES}, or WIDTHxHEIGHT in multiples of 16, like 448x448; default: normal.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw with; default: the config's.")] = None,
     image: Annotated[
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
@@ -66,6 +73,7 @@ def draw(
     from bot.text_files import read_text
     from pipeline.catalog import files
     from pipeline.catalog.models import choose_model, demand_means, find_model
+    from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
     from pipeline.images.png_metadata import encode_png
 
@@ -76,9 +84,10 @@ def draw(
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model) if model else choose_model(config.pipeline)[0]
-    options = ImageOptions.read(
-        prompt=prompt, seed=seed, steps=steps, aspect=aspect, model=card.name, strength=strength
-    )
+    given = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model, "strength": strength}
+    read = _read_prompt(prompt, card, given)
+    options = ImageOptions.read(**read.options)
+    card = find_model(options.model or card.name)
     random_seed, source = secrets.randbelow(MAX_SEED + 1), None
     if image is None:
         spec = card.resolve(options, random_seed=random_seed)
@@ -89,6 +98,8 @@ def draw(
     if flaws := files.missing(card, config.pipeline.models_dir):
         raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # now rather than after importing torch
     demand_means(card, config.pipeline)
+    check_memory(card, config.pipeline, spec)
+    _say_notes(read)
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
     written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
@@ -155,6 +166,31 @@ def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
             fail(f"{place} cannot be written: {error.strerror}; choose another with -o", ExitCode.FAILED)
         return place
     raise AssertionError("there is always a next number")
+
+
+def _read_prompt(prompt: str, card: ModelCard, given: Mapping[str, object]) -> ReadPrompt:
+    """Take flags and pasted settings out of the prompt; the options of the command win."""
+    from bot.errors import InvalidFlag
+    from bot.presentation.wording import wording_for
+    from bot.requests.models import Models
+    from bot.requests.prompt_flags import read_prompt
+    from pipeline.catalog.models import MODELS
+
+    models = Models(usual=card, others=tuple(other for other in MODELS.values() if other is not card))
+    try:
+        return read_prompt(prompt, models, given=given, most=1)
+    except InvalidFlag as error:
+        fail(wording_for("en").refusal(error, format_time=str), ExitCode.USAGE)
+
+
+def _say_notes(read: ReadPrompt) -> None:
+    """Say what stood in the prompt beside words."""
+    from bot.presentation.job_view import Voice
+    from bot.presentation.wording import wording_for
+
+    voice = Voice(wording=wording_for("en"), write_moment=str)
+    for phrase in read.phrases():
+        say("•", voice.say(phrase), style="yellow")
 
 
 def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:

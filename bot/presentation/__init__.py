@@ -1,5 +1,6 @@
 """Jobs in, sentences out. Pure.
 
-job_view.py  the content of a message or fragment about a job, as phrases and actions
-wording/     every sentence that people read, by language
+job_view.py      the content of a message or fragment about a job, as phrases and actions
+prompt_notes.py  what became of the settings that stood in a prompt, as phrases
+wording/         every sentence that people read, by language
 """

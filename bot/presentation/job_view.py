@@ -32,16 +32,33 @@ class Action(StrEnum):
     VARY = "vary"
     EDIT = "edit"
     MORE_STEPS = "more_steps"
+    MORE = "more"  # the menu of all that follows
+    START_FROM = "start_from"  # use the picture as the init image of another prompt
+    INFO = "info"
+    ORIGINAL = "original"  # the file as it was drawn
+    SEND_DM = "send_dm"
+    KEEP = "keep"  # do not forget it with the rest of the history, or do so again
+    DELETE = "delete"  # after a question
+    ERASE = "erase"  # without another one
     DISMISS = "dismiss"  # the failure has been read
 
 
 ACTIONS: Final[Mapping[JobStatus, tuple[Action, ...]]] = {
     JobStatus.QUEUED: (Action.CANCEL,),
     JobStatus.RUNNING: (Action.CANCEL,),
-    JobStatus.DONE: (Action.REUSE, Action.REROLL, Action.VARY, Action.EDIT, Action.MORE_STEPS),
+    JobStatus.DONE: (Action.REUSE, Action.REROLL, Action.EDIT, Action.VARY, Action.MORE),
     JobStatus.FAILED: (Action.REUSE, Action.DISMISS),
     JobStatus.CANCELLED: (),
 }
+MENU: Final = (  # of Action.MORE
+    Action.MORE_STEPS,
+    Action.START_FROM,
+    Action.INFO,
+    Action.ORIGINAL,
+    Action.SEND_DM,
+    Action.KEEP,
+    Action.DELETE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +77,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A sentence of `wording/` with its values; a value may be another phrase."""
+    """A sentence of `wording/` with its values; a value may be another phrase, or a list."""
 
     key: str
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """Several values, said one after the other."""
-
-    values: tuple[Value, ...]
-
-
-Value = str | int | Typed | Moment | Phrase | Listed
+Value = str | int | Typed | Moment | Phrase | tuple["Value", ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +98,7 @@ class JobView:
     reason: Phrase | None = None  # why it failed
     settings: Phrase
     actions: tuple[Action, ...]
+    of_batch: Phrase | None = None  # how far the other images of an unfinished request are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +126,8 @@ class Voice:
                 return self.write_moment(at)
             case Phrase():
                 return self.say(value)
-            case Listed(values=values):
-                return self.wording.say("list-separator").join(str(self._value(each)) for each in values)
+            case tuple():
+                return self.wording.say("list-separator").join(str(self._value(each)) for each in value)
             case _:
                 return value
 
@@ -225,11 +236,12 @@ def unread_notes(unread: Unread, model: str) -> tuple[Phrase, ...]:
     return tuple(notes)
 
 
-def _unknown(unread: Unread) -> Phrase | Listed:
+def _unknown(unread: Unread) -> Value:
     """The first unknown words, each with what it was probably meant to be."""
     words: list[Value] = []
     for word in unread.words[:UNKNOWN_WORDS]:
         typed = Typed(word.text if len(word.text) <= UNKNOWN_CHARS else f"{word.text[: UNKNOWN_CHARS - 1]}…")
         words.append(Phrase("unknown-word-meant", {"word": typed, "meant": word.meant}) if word.meant else typed)
-    listed = Listed(tuple(words))
-    return Phrase("unknown-words-and-more", {"words": listed}) if len(unread.words) > UNKNOWN_WORDS else listed
+    if len(unread.words) <= UNKNOWN_WORDS:
+        return tuple(words)
+    return Phrase("unknown-words-and-more", {"words": tuple(words)})

@@ -1,10 +1,14 @@
 """Everything that people may ask for, for every front end.
 
-service.py  the one door: submit, cancel, look, pause
-batch.py    one request for several images, and its outcome. Pure.
-derive.py   the verbs that make a request from an earlier job. Pure.
-models.py   the models that people may ask for
-archive.py  finished pictures: keep, erase
-preferences.py  what a person chose for themselves
-quotas.py   what people have used of their limits. Pure.
+service.py          the one door: submit, cancel, look, pause
+prompt_flags.py     the options in a prompt, `--ar 16:9`, taken out of it. Pure.
+flag_scanner.py     what in a text is a flag, and what belongs to it. Pure.
+pasted_settings.py  text of other programs, and the `/imagine` line, taken apart. Pure.
+batch.py            one request for several images, and its outcome. Pure.
+derive.py           the verbs that make a request from an earlier job. Pure.
+archive.py          finished pictures: keep, erase
+preferences.py      what people chose for themselves
+models.py           the models that people may ask for
+quotas.py           what people have used of their limits. Pure.
+stats.py            numbers for the operator
 """

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.errors import JobUnreadable, PictureErased, PictureNotReady
+from bot.errors import AlreadyFinal, JobUnreadable, PictureErased, PictureNotReady
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
-from pipeline.spec import Aspect, ImageOptions
+from pipeline.catalog.model_card import ModelCard
+from pipeline.spec import Aspect, Dimensions, ImageOptions, Size
 
 
 def reroll(job: Job, models: Models) -> Batch:
@@ -49,7 +50,10 @@ def edit(
     steps: int | None = None,
     aspect: Aspect | None = None,
 ) -> Batch:
-    """Draw it with another prompt. Values that are left out stay as they were, including the seed."""
+    """Draw it with another prompt. Values that are left out stay as they were, including the seed and the size.
+
+    Another shape replaces an exact size.
+    """
     options = options_of(job, models)
     edited = replace(
         options,
@@ -57,6 +61,7 @@ def edit(
         seed=job.spec.seed if seed is None else seed,
         steps=options.steps if steps is None else steps,
         aspect=options.aspect if aspect is None else aspect,
+        size=None if aspect is not None and isinstance(options.size, Dimensions) else options.size,
     )
     return _derived(job, Verb.EDIT, edited)
 
@@ -78,6 +83,23 @@ def start_from(job: Job, models: Models, *, prompt: str, strength: float) -> Bat
     return _derived(job, Verb.START_FROM, options, init_image=StoredResult(path=job.image_path))
 
 
+def final(job: Job, models: Models) -> Batch:
+    """Draw a draft at the normal size, with the same seed and from the enlarged draft, so that everything stays put.
+
+    Raises:
+        AlreadyFinal: it is no smaller than that.
+        PictureNotReady: there is no picture to start from.
+    """
+    options, model = options_of(job, models), models.find(job.spec.model) or models.usual
+    size = model.final_size(job.spec.width, job.spec.height)
+    if size is None:
+        raise AlreadyFinal(job.id)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
+    enlarged = replace(options, seed=job.spec.seed, size=size, strength=model.final_strength)
+    return _derived(job, Verb.FINAL, enlarged, init_image=StoredResult(path=job.image_path))
+
+
 def options_of(job: Job, models: Models) -> ImageOptions:
     """Return the options that lead to such a picture, apart from the seed.
 
@@ -90,11 +112,20 @@ def options_of(job: Job, models: Models) -> ImageOptions:
         raise JobUnreadable(job.id)
     spec = job.spec
     model = models.find(spec.model)
-    sizes = (model or models.usual).sizes
-    aspect = next((aspect for aspect, size in sizes.items() if size == (spec.width, spec.height)), Aspect.SQUARE)
+    aspect, size = _shape(model or models.usual, spec.width, spec.height)
     strength = spec.strength if spec.source else None
     name = None if model is None else model.name
-    return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, model=name, strength=strength)
+    return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, size=size, model=name, strength=strength)
+
+
+def _shape(model: ModelCard, width: int, height: int) -> tuple[Aspect | None, Size | Dimensions | None]:
+    """Return what leads to so many px with a model, or else to its shape that is nearest."""
+    if (named := model.name_of_size(width, height)) is not None:
+        aspect, size = named
+        return aspect, None if size is Size.NORMAL else size
+    if model.can_draw(width, height):
+        return None, Dimensions(width=width, height=height)
+    return model.nearest_aspect(width, height), None
 
 
 def _derived(

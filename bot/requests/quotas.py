@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bot.config import LimitsConfig
 from bot.scheduling.limits import daily_limit_ends_at
 from bot.store.horizon import DAY_S
 from bot.store.job_store import Usage
+from pipeline import Aspect, ImageSpec, Size
+from pipeline.catalog.model_card import ModelCard
+
+LEAST_COST: Final = 0.05  # reading the prompt, decoding and delivering take their time, however small an image is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,16 @@ class Quota:
     active: int  # requests, of one image or several
     active_limit: int
     cooldown_s: int
+
+
+def cost_in_images(spec: ImageSpec, model: ModelCard) -> float:
+    """Return what an image counts for: 1 at its shape's normal size and the model's usual number of steps.
+
+    In proportion to pixels × steps, in hundredths, and never less than LEAST_COST.
+    """
+    named = model.name_of_size(spec.width, spec.height)
+    width, height = model.size(Aspect.SQUARE if named is None else named[0], Size.NORMAL)
+    return max(LEAST_COST, round(spec.pixel_steps / (width * height * model.default_steps), 2))
 
 
 def personal_quota(usage: Usage, limits: LimitsConfig) -> Quota:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from bot.config import LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
     AlreadyUnpacking,
+    JobAlreadyFinished,
     JobNotFound,
     NotAccepting,
     NotYourJob,
@@ -31,7 +32,7 @@ from bot.errors import (
     StoreUnavailable,
     UploadGone,
 )
-from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
+from bot.jobs import Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.archive import Archive
@@ -39,16 +40,16 @@ from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImag
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
+from bot.requests.stats import Stats, collect_stats
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
-from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import SourceFile, fit_source, read_header, source_png, unpack
-from pipeline.spec import MAX_SEED, Aspect, ImageOptions, ImageSpec
+from pipeline.spec import MAX_SEED, Aspect, ImageSpec
 
 log = logging.getLogger(__name__)
 
@@ -57,23 +58,6 @@ ANY_SOURCE: Final = "0" * 64  # stands for an init image that was not read yet
 
 # Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
 Admission = Callable[[], AbstractAsyncContextManager[object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
-    """Numbers for the operator. "Today" is the last 24 hours."""
-
-    waiting: int
-    running: int
-    done_today: int
-    failed_today: int
-    cancelled_today: int
-    gpu_s_today: float
-    step_s: float | None  # median of the active model's square pictures; None before any was measured
-    disk_free_bytes: int
-    model: str
-    uptime_s: float
-    outlook: RuntimeEstimate | None  # of a large model on this GPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +148,7 @@ class Service:
         else:
             picture = picture or await self.unpack(request)
             spec, source = await asyncio.to_thread(fit_source, model, request.options, picture, random_seed=random_seed)
+        await asyncio.to_thread(self.models.check_memory, model, spec)
         await self._check_disk()
         if source is not None:
             try:
@@ -251,6 +236,29 @@ class Service:
             if not may(await self.job(job_id)):
                 raise
             return await self._queue.cancel(job_id)
+
+    async def cancel_request(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool] = lambda _job: False) -> Job:
+        """Cancel every unfinished image of the request that a job belongs to; what is drawn stays.
+
+        Returns:
+            One that was cancelled, or is about to be.
+
+        Raises:
+            JobNotFound, NotYourJob, JobAlreadyFinished
+        """
+        cancelled, finished = None, None
+        try:
+            cancelled = await self.cancel(job_id, by=by, may=may)
+        except JobAlreadyFinished as error:
+            finished = error
+        job = cancelled or await self.job(job_id)
+        for sibling in await self.archive.siblings(job) if job.batch is not None else ():
+            if not (sibling.status.is_final or sibling.is_cancel_requested):
+                with suppress(JobAlreadyFinished):  # at this very moment
+                    cancelled = await self.cancel(sibling.id, by=by, may=may)
+        if cancelled is None:
+            raise finished or JobAlreadyFinished(job_id)
+        return cancelled
 
     async def message_placed(self, job: Job, reply_to: ReplyTo) -> Job:
         """Note that the message of a job that was submitted before it had one now stands at `reply_to`."""
@@ -367,25 +375,8 @@ class Service:
 
     async def stats(self) -> Stats:
         """Return numbers for the operator."""
-        now = self._clock()
-        unfinished = await self._jobs.unfinished()
-        running = sum(job.status is JobStatus.RUNNING for job in unfinished)
-        totals = await self._jobs.totals(since=int(now) - DAY_S)
-        square = self.models.usual.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
-        pace = await self._queue.measured_pace(square)
-        return Stats(
-            waiting=len(unfinished) - running,
-            running=running,
-            done_today=totals.done,
-            failed_today=totals.failed,
-            cancelled_today=totals.cancelled,
-            gpu_s_today=totals.gpu_s,
-            step_s=None if pace is None else pace.step_s,
-            disk_free_bytes=await self._images.free_bytes(),
-            model=self.models.usual.name,
-            uptime_s=self._monotonic() - self._started,
-            outlook=await asyncio.to_thread(self.models.estimate_runtime),
-        )
+        now, uptime_s = int(self._clock()), self._monotonic() - self._started
+        return await collect_stats(self._jobs, self._queue, self._images, self.models, now=now, uptime_s=uptime_s)
 
 
 async def _read(path: Path | None) -> bytes | None:

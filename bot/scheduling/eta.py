@@ -6,6 +6,7 @@ no SQL.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +14,14 @@ from typing import Final
 
 from bot.scheduling.placement import RunnerState, Ticket, place, take
 from pipeline import ImageSpec
+from pipeline.spec import MAX_SIDE_PX
 
 ENOUGH_MEASUREMENTS: Final = 3
+QUARTER_MEGAPIXEL: Final = 2**18
+FINE_BELOW: Final = 7 * 2**17  # px
+PATCH_PIXELS: Final = 16 * 16
+FINE_CLASSES_PER_OCTAVE: Final = 8
+DEMO_PIXELS: Final = 256 * 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +36,34 @@ class Pace:
         """One whole picture."""
         return self.fixed_s + steps * self.step_s
 
+    def scaled(self, times: float) -> Pace:
+        """Guess the pace of a picture with so many times the pixels."""
+        return replace(self, step_s=self.step_s * times, fixed_s=self.fixed_s * times, is_rough=True)
+
+
+def pixels_of(spec: ImageSpec) -> int:
+    """The number of pixels, within bounds: a damaged row says anything."""
+    return max(PATCH_PIXELS, min(spec.width * spec.height, MAX_SIDE_PX**2))
+
 
 def size_class(spec: ImageSpec) -> int:
-    """Pictures of one class take about the same time per step: quarters of a megapixel, rounded."""
-    return round(spec.width * spec.height / 2**18)
+    """Pictures of one class take about the same time per step: no more than a seventh more or less than another.
+
+    Rows keep it, so a size that earlier releases drew keeps its class: quarters of a megapixel, rounded, which gave 4
+    to those of large models and 0 to the demo's. All smaller ones have negative numbers: eighths of an octave.
+    """
+    pixels = pixels_of(spec)
+    if pixels >= FINE_BELOW:
+        return round(pixels / QUARTER_MEGAPIXEL)
+    if pixels == DEMO_PIXELS:
+        return 0
+    return -1 - round(FINE_CLASSES_PER_OCTAVE * math.log2(pixels / PATCH_PIXELS))
+
+
+def nearest_first(spec: ImageSpec, others: Iterable[ImageSpec]) -> list[ImageSpec]:
+    """Order specs by how near they are to another in the number of pixels, as a ratio; without those of its class."""
+    far = [other for other in others if size_class(other) != size_class(spec)]
+    return sorted(far, key=lambda other: abs(math.log(pixels_of(other) / pixels_of(spec))))
 
 
 def measured_pace(step_s: Sequence[float], fixed_s: Sequence[float]) -> Pace | None:

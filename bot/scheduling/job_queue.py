@@ -54,6 +54,7 @@ class JobQueue:
         self._limits = config
         self._runners: Callable[[], Sequence[RunnerState]] = lambda: [RunnerState(number=0)]
         self._assumed_pace = assumed_pace
+        self._named_sizes: Callable[[ImageSpec], Sequence[ImageSpec]] = lambda _spec: ()
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock
@@ -121,6 +122,10 @@ class JobQueue:
     def use_runners(self, runners: Callable[[], Sequence[RunnerState]]) -> None:
         """Place jobs on these runners, as they are whenever somebody asks."""
         self._runners = runners
+
+    def use_named_sizes(self, named_sizes: Callable[[ImageSpec], Sequence[ImageSpec]]) -> None:
+        """Guess the pace of a size that was never measured from the same image in these."""
+        self._named_sizes = named_sizes
 
     async def claim(
         self, runner: int = 0, *, may_try: Callable[[Pause], bool] = lambda _pause: False
@@ -323,8 +328,16 @@ class JobQueue:
         return [job.spec.prompt for job, stands in standings if stands.position and job.spec.model == model]
 
     async def pace(self, spec: ImageSpec) -> Pace:
-        """How fast pictures like this one are drawn here; the model's own guess before any was."""
-        return await self.measured_pace(spec) or self._assumed_pace(spec)
+        """How fast pictures like this one are drawn here.
+
+        Before any was, it is reckoned from the nearest measured size of the model; the model's own guess before that.
+        """
+        if (pace := await self.measured_pace(spec)) is not None:
+            return pace
+        for other in eta.nearest_first(spec, self._named_sizes(spec)):
+            if (pace := await self.measured_pace(other)) is not None:
+                return pace.scaled(eta.pixels_of(spec) / eta.pixels_of(other))
+        return self._assumed_pace(spec)
 
     async def measured_pace(self, spec: ImageSpec) -> Pace | None:
         """How fast pictures like this one were drawn here; None before any was."""

@@ -20,7 +20,7 @@ from pipeline.bench import image_scoring
 from pipeline.bench.image_scoring import Concept
 from pipeline.catalog.models import DEMO, create_engine
 from pipeline.config import PipelineConfig
-from pipeline.spec import ImageOptions, ImageSpec
+from pipeline.spec import ImageOptions, ImageSpec, Size
 
 REFERENCE_PRECISION: Final = "float32"
 
@@ -79,6 +79,7 @@ class Setting:
     steps: int
     cfg_scale: float
     guidance: float
+    size: Size = Size.NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,7 @@ def measure(
     Raises:
         PipelineError
     """
-    drawn: dict[tuple[int, float, float], list[bytes]] = {}
+    drawn: dict[Setting, list[bytes]] = {}
     ordered = sorted(settings, key=lambda setting: setting.precision != REFERENCE_PRECISION)
     for precision, group in itertools.groupby(ordered, key=lambda setting: setting.precision):
         engine = create_engine(DEMO.name, config.model_copy(update={"precision": precision}))
@@ -143,7 +144,7 @@ def measure(
                     pixels.append(image.pixels)
                     seconds.append(image.seconds)
                     on_picture()
-                key = (setting.steps, setting.cfg_scale, setting.guidance)
+                key = dataclasses.replace(setting, precision=REFERENCE_PRECISION)
                 if precision == REFERENCE_PRECISION:
                     drawn[key] = pixels
                 psnr_db = None
@@ -161,7 +162,8 @@ def measure(
 
 
 def _spec(task: Task, setting: Setting) -> ImageSpec:
-    spec = DEMO.resolve(ImageOptions(prompt=task.prompt, seed=task.seed, steps=setting.steps), random_seed=0)
+    options = ImageOptions(prompt=task.prompt, seed=task.seed, steps=setting.steps, size=setting.size)
+    spec = DEMO.resolve(options, random_seed=0)
     return dataclasses.replace(spec, cfg_scale=setting.cfg_scale, guidance=setting.guidance)
 
 

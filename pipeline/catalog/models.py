@@ -13,7 +13,7 @@ from typing import Final
 
 from pipeline.catalog import files
 from pipeline.catalog.architecture import Feature
-from pipeline.catalog.model_card import ModelCard, ModelFile
+from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import look_at_gpu
@@ -22,7 +22,7 @@ from pipeline.engine import Engine
 from pipeline.errors import GpuUnusable, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FAKE_ARCHITECTURE
 from pipeline.families.flux.architecture import FLUX
-from pipeline.spec import Aspect, ImageSpec
+from pipeline.spec import Aspect, ImageSpec, Size
 
 __all__ = [
     "MODELS",
@@ -48,6 +48,10 @@ _FLUX_SIZES: Final[Mapping[Aspect, tuple[int, int]]] = MappingProxyType(
         Aspect.WIDE: (1344, 768),
     }
 )
+# A quarter of the pixels, and twice as many: FLUX.1 was published for 0.1 to 2 megapixels.
+_FLUX_SCALES: Final[Mapping[Size, float]] = MappingProxyType({Size.DRAFT: 0.5, Size.NORMAL: 1.0, Size.LARGE: 2**0.5})
+_FLUX_BOUNDS: Final = Bounds(min_side=256, max_pixels=2**21, max_ratio=3.0)
+_FLUX_FINAL_STRENGTH: Final = 0.4  # which the schedule makes two thirds of noise: details are new, and shapes stay
 _FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
 
 
@@ -94,6 +98,9 @@ MAJICFLUS_V1: Final = ModelCard(
     sizes=_FLUX_SIZES,
     reads=("en",),
     examples=_FLUX_EXAMPLES,
+    scales=_FLUX_SCALES,
+    bounds=_FLUX_BOUNDS,
+    final_strength=_FLUX_FINAL_STRENGTH,
     is_streamed=True,
     needs_gpu=True,
     packed_gb=17,  # in 8 bits, text encoders included
@@ -114,6 +121,9 @@ FLUX1_DEV: Final = ModelCard(
     sizes=_FLUX_SIZES,
     reads=("en",),
     examples=_FLUX_EXAMPLES,
+    scales=_FLUX_SCALES,
+    bounds=_FLUX_BOUNDS,
+    final_strength=_FLUX_FINAL_STRENGTH,
     is_streamed=True,
     needs_gpu=True,
     packed_gb=17,  # in 8 bits, text encoders included
@@ -138,6 +148,10 @@ DEMO: Final = ModelCard(
         }
     ),
     sizes=MappingProxyType({Aspect.SQUARE: (256, 256)}),
+    # Smaller ones are blotches, larger ones have fringes, and things are squeezed if the sides differ.
+    scales=MappingProxyType({Size.DRAFT: 0.625, Size.NORMAL: 1.0}),
+    bounds=Bounds(min_side=160, max_pixels=256**2, max_ratio=1.0),
+    final_strength=0.7,
     default_steps=8,  # which draw as well as 20: docs/demo-model.md
     reads=("en", "zh"),
     examples=MappingProxyType(
@@ -165,6 +179,8 @@ FAKE: Final = ModelCard(
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     sizes=MappingProxyType({Aspect.SQUARE: (64, 64), Aspect.PORTRAIT: (64, 96), Aspect.LANDSCAPE: (96, 64)}),
     examples=MappingProxyType({"en": ("a gradient", "another gradient", "one more gradient")}),
+    scales=_FLUX_SCALES,
+    bounds=Bounds(min_side=16, max_pixels=2**20, max_ratio=4.0),
     is_hidden=True,
     assumed_step_s=0.01,
     assumed_fixed_s=0.01,

@@ -16,6 +16,7 @@ LAYOUTS: Final[tuple[Mapping[str, Any], ...]] = (
         "model_hash": "baf6b079d7a08effec6ed2fe0de7e447",
         "model_name": "flux_dit",
         "model_class": "pipeline.demo.model.SmallDiT",
+        "extra_kwargs": {"trained_patches": 16},  # 256 px
     },
     {
         "model_hash": "6c77cad23644b46cf1aa1baef881c5ce",

@@ -32,7 +32,10 @@ PATCH_CHANNELS = 64  # 2 × 2 latents × 16 channels
 
 
 class SmallDiT(FluxDiT):  # type: ignore[misc]
-    """FLUX's transformer. `axes` are the rotary dimensions of (index, row, column); they fill one head."""
+    """FLUX's transformer. `axes` are the rotary dimensions of (index, row, column); they fill one head.
+
+    trained_patches: per side, of the only size that it was trained on; None if it draws any size, as FLUX.1 does.
+    """
 
     def __init__(  # noqa: PLR0913 - sizes of the model
         self,
@@ -43,6 +46,7 @@ class SmallDiT(FluxDiT):  # type: ignore[misc]
         single_blocks: int = 8,
         text_dim: int = 256,
         pooled_dim: int = 128,
+        trained_patches: int | None = None,
     ) -> None:
         nn.Module.__init__(self)  # FluxDiT.__init__ would build 12 billion parameters
         self.pos_embedder = RoPEEmbedding(dim, 10000, list(axes))
@@ -56,6 +60,20 @@ class SmallDiT(FluxDiT):  # type: ignore[misc]
         self.final_norm_out = AdaLayerNormContinuous(dim)
         self.final_proj_out = nn.Linear(dim, PATCH_CHANNELS)
         self.input_dim = PATCH_CHANNELS
+        self.trained_patches = trained_patches
+
+    def prepare_image_ids(self, latents: Tensor) -> Tensor:
+        """Place the patches of latents (B, C, H/8, W/8): (B, patches, (index, row, column)).
+
+        A model that was trained on one size learned where in it things stand, so the patches of any other are spread
+        over the same places: otherwise a smaller image would be a corner of the usual one.
+        """
+        places: Tensor = super().prepare_image_ids(latents)
+        if self.trained_patches is not None:
+            for axis, side in ((1, latents.shape[-2]), (2, latents.shape[-1])):
+                scale = self.trained_patches / (side // 2)
+                places[..., axis] = (places[..., axis] + 0.5) * scale - 0.5  # from middle to middle
+        return places
 
 
 class SmallT5(T5Encoder):

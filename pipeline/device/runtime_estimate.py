@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.catalog.architecture import Kind
+from pipeline.catalog.architecture import Kind, StepCost
 from pipeline.catalog.files import read_header
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.device.gpu import MIB, look_at_gpu
+from pipeline.device.gpu import MIB, Gpu, look_at_gpu
 from pipeline.device.gpu_profile import GpuProfile, packed_path, read_profile
 from pipeline.device.memory_plan import EFFICIENCY, Plan, Weights, floor_seconds, plan_blocks
-from pipeline.errors import OutOfMemory
-from pipeline.spec import Aspect
+from pipeline.errors import InvalidSpec, OutOfMemory
+from pipeline.spec import Aspect, ImageSpec
 
 CONTEXT_BYTES: Final = 500 * MIB  # of CUDA itself; the engine measures it
 MAX_BLOCK_BYTES: Final = 2**40  # a damaged file says anything
@@ -34,45 +35,22 @@ class RuntimeEstimate:
 
 def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate | None:
     """None if the model is not streamed, without a usable GPU, or before that was measured. Takes milliseconds."""
-    if not card.is_streamed or config.device == "cpu":
+    if (found := _look(card, config)) is None:
         return None
-    state = look_at_gpu()
-    if state.gpu is None or not state.is_usable:
-        return None
-    gpu = state.gpu
-    speed = read_profile(config.packed_folder, gpu)
-    if speed is None:
-        return None
-    chosen, uses_8bit_matmul = speed.choose_format()
-    weight_format = chosen if config.precision == "auto" else config.precision
-    architecture = card.architecture
-    weights: dict[str, Weights] = {}
-    for name, component in architecture.streamable.items():
-        format_ = weight_format
-        if component.kind is Kind.TEXT_ENCODER:  # as the engines keep those
-            format_ = "int8" if component.is_8bit and BYTES_PER_WEIGHT[weight_format] == 1 else "bfloat16"
-        sizes = _block_sizes(packed_path(config.packed_folder, card, name, format_))
-        if sizes is None:
-            return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
-        weights[name] = Weights(component=component, sizes=sizes)
-    transformer = weights.pop(architecture.transformer)
+    gpu, speed, weight_format, uses_8bit_matmul = found
+    if (weights := _weights(card, config, weight_format)) is None:
+        return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
     width, height = card.sizes[Aspect.SQUARE]
-    cost = architecture.cost(width, height, card.default_steps)
+    cost = card.architecture.cost(width, height, card.default_steps)
     try:
-        plan = plan_blocks(
-            transformer,
-            weights.values(),
-            fixed_bytes=sum(component.fixed_bytes for component in architecture.components.values()),
-            free_bytes=config.limit_mib(gpu.total_mib) * MIB - CONTEXT_BYTES,
-            cost=cost,
-        )
+        plan = _plan(card, weights, config.limit_mib(gpu.total_mib), cost)
     except OutOfMemory:
         return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=None, step_s=None)
     tflops = speed.tflops.get(weight_format if uses_8bit_matmul else "bfloat16", speed.tflops.get("bfloat16"))
     if tflops is None:
         return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=plan, step_s=None)
     floor_s = floor_seconds(
-        transformer,
+        weights[card.architecture.transformer],
         streamed_bytes=plan.streamed_bytes,
         bytes_per_weight=BYTES_PER_WEIGHT[weight_format],
         link_gb_s=speed.link_gb_s,
@@ -81,6 +59,67 @@ def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate
     )
     step_s = floor_s / EFFICIENCY * cost.passes / card.default_steps
     return RuntimeEstimate(weight_format=weight_format, speed=speed, plan=plan, step_s=step_s)
+
+
+def check_memory(card: ModelCard, config: PipelineConfig, spec: ImageSpec) -> None:
+    """Refuse an image that is larger than usual if the GPU has no room for it. Takes milliseconds.
+
+    Before a large model was packed for this GPU nothing is known, and nothing refused.
+
+    Raises:
+        InvalidSpec: not even one block at a time fits beside it.
+    """
+    usual = max(width * height for width, height in card.sizes.values())
+    if spec.width * spec.height <= usual or (found := _look(card, config)) is None:
+        return
+    gpu, _, weight_format, _ = found
+    if (weights := _weights(card, config, weight_format)) is None:
+        return
+    try:
+        _plan(card, weights, config.limit_mib(gpu.total_mib), card.architecture.cost(spec.width, spec.height, 1))
+    except OutOfMemory:
+        size = f"{spec.width}x{spec.height}"
+        reason = f"{size} does not fit into the memory of this GPU"
+        raise InvalidSpec("size", reason, detail="memory", size=size) from None
+
+
+def _look(card: ModelCard, config: PipelineConfig) -> tuple[Gpu, GpuProfile, str, bool] | None:
+    """The GPU, what it was measured at, the weight format, and whether products are made in it; None if unknown."""
+    if not card.is_streamed or config.device == "cpu":
+        return None
+    state = look_at_gpu()
+    if state.gpu is None or not state.is_usable:
+        return None
+    if (speed := read_profile(config.packed_folder, state.gpu)) is None:
+        return None
+    chosen, uses_8bit_matmul = speed.choose_format()
+    return state.gpu, speed, chosen if config.precision == "auto" else config.precision, uses_8bit_matmul
+
+
+def _weights(card: ModelCard, config: PipelineConfig, weight_format: str) -> dict[str, Weights] | None:
+    """What was packed of a model's components, by name; None before that."""
+    weights = {}
+    for name, component in card.architecture.streamable.items():
+        format_ = weight_format
+        if component.kind is Kind.TEXT_ENCODER:  # as the engines keep those
+            format_ = "int8" if component.is_8bit and BYTES_PER_WEIGHT[weight_format] == 1 else "bfloat16"
+        sizes = _block_sizes(packed_path(config.packed_folder, card, name, format_))
+        if sizes is None:
+            return None
+        weights[name] = Weights(component=component, sizes=sizes)
+    return weights
+
+
+def _plan(card: ModelCard, weights: Mapping[str, Weights], limit_mib: int, cost: StepCost) -> Plan:
+    """Raises OutOfMemory: not even one block at a time fits."""
+    architecture = card.architecture
+    return plan_blocks(
+        weights[architecture.transformer],
+        [part for name, part in weights.items() if name != architecture.transformer],
+        fixed_bytes=sum(component.fixed_bytes for component in architecture.components.values()),
+        free_bytes=limit_mib * MIB - CONTEXT_BYTES,
+        cost=cost,
+    )
 
 
 def _block_sizes(path: Path) -> dict[str, int] | None:

@@ -264,7 +264,7 @@ class TorchEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
-            residency.fit()
+            residency.fit(self._card.architecture.cost(spec.width, spec.height, spec.steps))
             if residency.is_streamed:
                 loaded.model.prompts.upcoming = upcoming
             try:

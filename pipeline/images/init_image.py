@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
-from pipeline.spec import Aspect, ImageOptions, ImageSpec
+from pipeline.spec import ImageOptions, ImageSpec
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP")
 MAX_SOURCE_BYTES: Final = 25 * 2**20
@@ -143,14 +143,13 @@ def fit_source(
 ) -> tuple[ImageSpec, Image.Image]:
     """`ModelCard.resolve` for a picture to start from, and that picture cropped around the middle and scaled to fit.
 
-    Where no shape is asked for, it is the one that cuts least off the picture.
+    Where neither a shape nor an exact size is asked for, it is the shape that cuts least off the picture.
 
     Raises:
         InvalidSpec
     """
     options = replace(options, aspect=options.aspect or card.nearest_aspect(*picture.size))
-    size = card.size(options.aspect or Aspect.SQUARE)
-    fitted = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(picture, card.pixels_of(options), Image.Resampling.LANCZOS)
     key = hashlib.sha256(fitted.tobytes()).hexdigest()
     return card.resolve(options, random_seed=random_seed, source=key), fitted
 

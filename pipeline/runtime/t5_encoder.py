@@ -60,7 +60,10 @@ class SelfAttention(nn.Module):
             self.relative_attention_bias = Words(BUCKETS, heads)
 
     def bias(self, length: int, device: torch.device) -> Tensor:
-        """What is added to the scores of every pair of tokens: (1, H, T, T)."""
+        """What is added to the scores of every pair of tokens: (1, H, T, T).
+
+        Contiguous, since with other strides torch takes another kernel on a GPU, which rounds otherwise.
+        """
         values: Tensor = self.relative_attention_bias(relative_buckets(length, self.max_distance, device))
         return values.permute(2, 0, 1).unsqueeze(0).contiguous()
 

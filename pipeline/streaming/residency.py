@@ -60,7 +60,7 @@ class Residency:
 
         Args:
             budget: None on a CPU, where nothing is streamed.
-            cost: of the largest image that is drawn; None if the model is not streamed.
+            cost: of the largest image that is usually drawn; None if the model is not streamed.
             fixed_bytes: of weights on the GPU that are not ours.
             link_repeat: see `BlockRing`.
         """
@@ -71,13 +71,14 @@ class Residency:
         self.is_short = False  # whether more memory was to be had and was not there
         self._text_encoders = text_encoders
         self._budget = budget
-        self._cost = cost if budget is not None else None
+        self._usual_cost = self._cost = cost if budget is not None else None
         self._fixed_bytes = fixed_bytes
         self._link_repeat = link_repeat
         self.ring: BlockRing | None = None
         self._lent: BlockRing | None = None
         self._is_whole = False  # a model that is not streamed was placed
         self._limit_bytes = 0  # that the plan was made for
+        self._planned_cost: StepCost | None = None  # likewise
         self._found_bytes = 0  # what the setting allows, or what other programs had left of it
 
     @property
@@ -92,15 +93,21 @@ class Residency:
         """Whether blocks take turns on the GPU."""
         return self._cost is not None
 
-    def fit(self) -> None:
+    def fit(self, cost: StepCost | None = None) -> None:
         """Place the blocks in the memory that the setting allows, or in what other programs have left of it.
 
         Does nothing if that changed little. May be called between images and between steps.
+
+        Args:
+            cost: of the image that is drawn next. A larger one than those planned for gets more room, until the next
+                call with another.
 
         Raises:
             OutOfMemory: not even one block at a time fits.
             torch.OutOfMemoryError: much less is left than the driver says. EMPTY until a call that succeeds.
         """
+        if cost is not None and self._usual_cost is not None:
+            self._cost = max(cost, self._usual_cost, key=lambda each: each.activation_bytes)
         if self._budget is not None:
             self._found_bytes = self._budget.limit
         if self._budget is None or not self.is_streamed:
@@ -138,7 +145,8 @@ class Residency:
         """
         assert self._budget is not None and self._cost is not None, "the model is not streamed"
         self.is_short = is_short
-        if self.plan is not None and 0 <= limit_bytes - self._limit_bytes < self._budget.grain:
+        is_planned_for = self.plan is not None and self._planned_cost == self._cost
+        if is_planned_for and 0 <= limit_bytes - self._limit_bytes < self._budget.grain:
             return
         transformer = self.transformer
         plan = plan_blocks(
@@ -149,7 +157,7 @@ class Residency:
             cost=self._cost,
         )
         if self.plan is not None and plan.is_resident == self.plan.is_resident:
-            self._limit_bytes = limit_bytes
+            self._limit_bytes, self._planned_cost = limit_bytes, self._cost
             return
         self.plan = None  # until everything has found its place
         log.info(
@@ -168,7 +176,7 @@ class Residency:
         )
         for part in self._text_encoders:
             part.place([], ring=self.ring)
-        self._limit_bytes, self.plan = limit_bytes, plan
+        self._limit_bytes, self._planned_cost, self.plan = limit_bytes, self._cost, plan
 
     def ensure_placed(self) -> None:
         """`fit`, unless the blocks can run."""

@@ -80,7 +80,7 @@ def is_result(message: MessageView) -> bool:
 
 def is_final(message: MessageView) -> bool:
     """Whether the card says how its job ended: nothing left to cancel."""
-    return not message.loading and not message.buttons
+    return not message.loading and not any(button["label"] == "Cancel" for button in message.buttons)
 
 
 async def imagine(discord: Discord, prompt: str = "a red apple", **options: Any) -> Use:
@@ -107,7 +107,7 @@ def rows(data_dir: Path, sql: str = "SELECT * FROM jobs ORDER BY id") -> list[di
 
 async def wait_row(data_dir: Path, number: int = 0, **values: Any) -> dict[str, Any]:
     """Wait until the bot's row of job number `number` (0 = first) has these values."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while True:
             table = rows(data_dir)
             if len(table) > number and values.items() <= table[number].items():

@@ -48,6 +48,9 @@ HOSTILE_TEXTS: Final = (
     f"<script>{SECRET}</script>",
     f"'; DROP TABLE jobs; -- {SECRET}",
     f"%s %n {{0}} {{prompt}} {SECRET}",
+    f"x --ar 16:9 --seed {SECRET} --{SECRET}",
+    f"x —no \ud800{SECRET} —style \u202e --repeat 2",
+    f"x <lora:{SECRET}:1>\nNegative prompt: {SECRET}\nSteps: 2, Sampler: {SECRET}, Seed: 1",
     "[" * 2000,
     f"```{SECRET}``` @everyone <@1> `",
 )

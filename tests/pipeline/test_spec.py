@@ -7,7 +7,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import InvalidSpec
@@ -18,8 +18,10 @@ from pipeline.spec import (
     MAX_SIDE_PX,
     MAX_STEPS,
     Aspect,
+    Dimensions,
     ImageOptions,
     ImageSpec,
+    Size,
     clean_prompt,
 )
 
@@ -160,6 +162,7 @@ TRICKY = st.lists(
 
 
 @given(TRICKY)
+@example("\u05d9\u093c\u05b4\u200c\u05de")  # normalized, its marks change places
 def test_cleaning_joiners_and_flags_twice_changes_nothing(text: str) -> None:
     clean = clean_prompt(text)
     assert clean_prompt(clean) == clean
@@ -245,7 +248,7 @@ def test_value_of_another_type_is_refused_at_the_door(field: str, value: object)
     assert raised.value.field == field
 
 
-@given(st.sampled_from(["prompt", "seed", "steps", "aspect", "model", "strength"]), JSON_VALUES)
+@given(st.sampled_from(["prompt", "seed", "steps", "aspect", "size", "model", "strength"]), JSON_VALUES)
 def test_any_value_at_the_door_is_read_or_refused(field: str, value: object) -> None:
     with contextlib.suppress(InvalidSpec):
         ImageOptions.read(**{"prompt": "a cat", field: value})
@@ -277,3 +280,35 @@ def test_spec_holds_no_value_of_another_type(field: str, value: object) -> None:
 
 def test_pixel_steps_measure_the_job() -> None:
     assert ImageSpec(**fields(steps=2)).pixel_steps == 64 * 64 * 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("draft", Size.DRAFT),
+        (" Large ", Size.LARGE),
+        ("448x448", Dimensions(width=448, height=448)),
+        ("448X512", Dimensions(width=448, height=512)),
+        (" 448 × 448 ", Dimensions(width=448, height=448)),
+        ("448*512", Dimensions(width=448, height=512)),
+        ("４４８ｘ５１２", Dimensions(width=448, height=512)),
+        ("0x99999", Dimensions(width=0, height=99999)),  # for the model's card to refuse, with what it can draw
+        ("", None),
+        (" \u3000", None),
+        (None, None),
+    ],
+)
+def test_size_is_read_as_people_type_it(text: str | None, size: object) -> None:
+    assert ImageOptions.read(prompt="a cat", size=text).size == size
+
+
+@pytest.mark.parametrize("text", ["huge", "448", "x", "-4x4", "448x", "1e3x1e3", "4.5x4", "4x4x4", "9" * 5000, "٤x٤"])
+def test_text_that_names_no_size_is_answered_with_what_does(text: str) -> None:
+    with pytest.raises(InvalidSpec, match="must be draft, normal, large, or a width and a height like 448x448"):
+        ImageOptions.read(prompt="a cat", size=text)
+
+
+@given(st.integers(0, 999_999), st.integers(0, 999_999))
+def test_exact_size_is_read_as_it_is_written(width: int, height: int) -> None:
+    size = Dimensions(width=width, height=height)
+    assert ImageOptions.read(prompt="a cat", size=str(size)).size == size

@@ -26,12 +26,14 @@ from pydantic import SecretStr
 
 from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
+from bot.frontends.discord_app import forms
+from bot.frontends.discord_app.actions import ActionButton, PictureSelect
 from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
-from bot.frontends.discord_app.components import ActionButton
+from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.greeting import Greeter
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
@@ -94,6 +96,7 @@ class DiscordClient(discord.AutoShardedClient):
         self.tree.add_command(Imagine(self.context).command(service.models.usual))
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
+        self.tree.add_command(Settings(self.context).command())
         self.tree.add_command(HelpCommand(self.context).command())
         self.tree.add_command(AdminCommands(self.context).group())
         if config.api_url != DISCORD_API_URL:
@@ -148,7 +151,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, HistoryButton, ExampleButton)
+        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
 
@@ -238,15 +241,17 @@ class DiscordClient(discord.AutoShardedClient):
         assert self.application_id is not None, "known after login"
         return self.application_id
 
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Answer a form that was sent; the library itself answers commands, and presses of buttons."""
+        self._greeter.note_locale(interaction)
+        if interaction.type is discord.InteractionType.modal_submit:
+            await forms.submitted(interaction)
+
     async def on_app_command_completion(self, interaction: discord.Interaction, _command: object) -> None:
         """After any command, tell its person about results that could not be delivered."""
         await tell_notes(interaction, self._service)
 
     # ── what people say ─────────────────────────────────────────────────────────────────────────────
-
-    async def on_interaction(self, interaction: discord.Interaction) -> None:
-        """Remember the person's language, for when they write a message."""
-        self._greeter.note_locale(interaction)
 
     async def on_message(self, message: discord.Message) -> None:
         """Tell people who mention the bot or write to it how to ask for a picture."""

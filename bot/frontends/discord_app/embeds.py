@@ -7,6 +7,7 @@ Discord's limits. What is said is `bot/presentation`; sending is `frontend.py`, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,16 +17,15 @@ from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import Action, JobView, Voice
 from bot.presentation.wording import Wording
 from pipeline.catalog.models import find_model
-from pipeline.engine import Progress
 from pipeline.errors import UnknownModel
-from pipeline.spec import Aspect, ImageSpec
+from pipeline.spec import MAX_SEED, Aspect, ImageSpec
 
 # Discord's limits: resources/message, in characters. A client counts UTF-16 units, so do we.
 MAX_CONTENT: Final = 2000
 MAX_DESCRIPTION: Final = 4096
 STATUS_PROMPT: Final = 600  # a message that waits should not fill the screen
 MAX_REASON: Final = 300
-BAR_CELLS: Final = 10
+MAX_ALT: Final = 1024
 ZERO_WIDTH_SPACE: Final = "\u200b"  # `pipeline.spec.clean_prompt` drops it from a pasted command
 
 GREY: Final = discord.Colour(0x99AAB5)
@@ -35,72 +35,75 @@ RED: Final = discord.Colour(0xE74C3C)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of a message, a plain attachment: those are shown as a gallery, and their alt text is read aloud."""
+
+    name: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusMessage:
-    """The message of a job, to be sent. `picture` is the name of the file that the embed shows."""
+    """The message of one or several jobs, to be sent."""
 
     content: str
     embed: discord.Embed
     actions: tuple[Action, ...] = ()
-    picture: str | None = None
 
 
 def status_message(view: JobView, wording: Wording, *, with_prompt: bool = True) -> StatusMessage:
-    """Lay out a job that waits or runs."""
+    """Lay out jobs that wait or run."""
     voice = voice_of(wording)
-    headline = voice.say(view.headline, who=mention(view.job), bar=_bar(view.progress))
-    if view.eta is not None:
-        headline = f"{headline} · {voice.say(view.eta)}"
+    parts = [voice.say(view.headline, who=mention(view.job))]
+    parts += [voice.say(phrase) for phrase in (view.of_batch, view.eta) if phrase is not None]
     embed = discord.Embed(
         description=_prompt(view.job, STATUS_PROMPT, wording, with_prompt),
         colour=BLUE if view.job.status is JobStatus.RUNNING else GREY,
     )
     embed.set_footer(text=voice.say(view.settings))
-    return StatusMessage(content="\n".join([headline, *map(voice.say, view.notes)]), embed=embed, actions=view.actions)
+    content = "\n".join([" · ".join(parts), *map(voice.say, view.notes)])
+    return StatusMessage(content=content, embed=embed, actions=view.actions)
 
 
 def result_message(
     view: JobView,
     wording: Wording,
+    jobs: Sequence[Job],
     *,
-    picture: str | None,
-    shrunk_to: str | None = None,
+    remarks: Sequence[str] = (),
     usual_model: str,
     with_prompt: bool = True,
 ) -> StatusMessage:
-    """Lay out a finished picture.
+    """Lay out finished pictures, at least one of `jobs`, the images of one request in their order.
 
     The command is shown whole or not at all, the prompt is cut to what it leaves.
 
     Args:
-        picture: the name of its file; None if that is gone.
-        shrunk_to: the format if it is not the original.
+        remarks: sentences about the files, such as that one is gone.
         usual_model: which one draws when a command names none.
     """
     voice, job = voice_of(wording), view.job
-    notes = []
-    if shrunk_to:
-        notes.append(wording.say("card-shrunk", format=shrunk_to))
-    if picture is None:
-        notes.append(wording.say("card-picture-pruned"))
-    notes += [*map(voice.say, view.notes), *_command_remarks(job, wording, usual_model=usual_model)]
-    block = f"```\n{command(job)}\n```" if with_prompt and job.flaw is None else ""
+    notes = [*remarks, *map(voice.say, view.notes), *_command_remarks(job, wording, usual_model=usual_model)]
+    block = f"```\n{command(jobs)}\n```" if with_prompt and job.flaw is None else ""
     room = MAX_DESCRIPTION - units("\n".join([block, *notes])) - 2
     if room < STATUS_PROMPT:  # almost 2000 characters that each count twice
         block, room = "", MAX_DESCRIPTION - units("\n".join(notes)) - 2
     parts = [_prompt(job, room, wording, with_prompt), block, *notes]
     embed = discord.Embed(description="\n".join(part for part in parts if part), colour=GREEN)
-    settings = voice.say(view.settings)
-    if job.ran_s < 0.1:
+    settings, ran_s = voice.say(view.settings), sum(each.ran_s for each in jobs)
+    if ran_s < 0.1:
         footer = wording.say("card-no-seconds", settings=settings)
     else:
-        seconds = f"{job.ran_s:.1f}" if job.ran_s < 10 else f"{job.ran_s:.0f}"
+        seconds = f"{ran_s:.1f}" if ran_s < 10 else f"{ran_s:.0f}"
         footer = wording.say("card-seconds", settings=settings, seconds=seconds)
     embed.set_footer(text=footer)
-    if picture is not None:
-        embed.set_image(url=f"attachment://{picture}")
-    return StatusMessage(
-        content=voice.say(view.headline, who=mention(job)), embed=embed, actions=view.actions, picture=picture
-    )
+    return StatusMessage(content=voice.say(view.headline, who=mention(job)), embed=embed, actions=view.actions)
+
+
+def alt_text(job: Job, wording: Wording, *, with_prompt: bool = True) -> str:
+    """Describe a picture for people who do not see it: by its prompt, as it was typed."""
+    text = wording.prompt(job) if with_prompt else wording.say("card-prompt-hidden")
+    return shorten(text, MAX_ALT)
 
 
 def ended_message(view: JobView, wording: Wording, *, with_prompt: bool = True) -> StatusMessage:
@@ -130,18 +133,20 @@ def voice_of(wording: Wording) -> Voice:
     return Voice(wording=wording, write_moment=relative, quote=lambda text: shorten(escape(text), MAX_REASON))
 
 
-def command(job: Job) -> str:
-    """Return the `/imagine` line that draws this picture again, safe inside a code block.
+def command(jobs: Sequence[Job]) -> str:
+    """Return the `/imagine` line that draws the images of a request again, safe inside a code block.
 
     Zero-width spaces keep runs of back-ticks from ending the block and words like `seed:` from being read as
     options; `clean_prompt` removes them again when the line is pasted. Option names are the same in every
     language, so that the line works for every reader.
     """
-    spec = job.spec
+    spec = jobs[0].spec
     prompt = spec.prompt.replace("``", f"`{ZERO_WIDTH_SPACE}`{ZERO_WIDTH_SPACE}")
-    prompt = re.sub(r"\b(prompt|seed|steps|aspect):", rf"\1{ZERO_WIDTH_SPACE}:", prompt)
+    prompt = re.sub(r"\b(prompt|seed|steps|aspect|size|count):", rf"\1{ZERO_WIDTH_SPACE}:", prompt)
     aspect = _aspect(spec)
-    return f"/imagine prompt:{prompt} seed:{spec.seed} steps:{spec.steps}" + (f" aspect:{aspect}" if aspect else "")
+    options = f"seed:{spec.seed} steps:{spec.steps}" + (f" aspect:{aspect}" if aspect else "")
+    count = sum(job.spec.seed == (spec.seed + number) % (MAX_SEED + 1) for number, job in enumerate(jobs))
+    return f"/imagine prompt:{prompt} {options}" + (f" count:{count}" if count == len(jobs) > 1 else "")
 
 
 def relative(moment: int) -> str:
@@ -176,13 +181,6 @@ def shorten(escaped: str, room: int) -> str:
             break
         kept.append(piece)
     return "".join(kept).rstrip("\u200d ") + "…"
-
-
-def _bar(progress: Progress | None) -> str:
-    if progress is None:
-        return ""
-    filled = BAR_CELLS * progress.step // max(progress.steps, 1)
-    return "▰" * filled + "▱" * (BAR_CELLS - filled)
 
 
 def _command_remarks(job: Job, wording: Wording, *, usual_model: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 A message is edited as the bot, by channel and message id, never through the interaction's token, which dies
 after 15 minutes and is not stored. One lock and one closed flag per message keep late progress from
-overwriting a result. What a message says is `embeds.py`, what an error means `http_errors.py`.
+overwriting a result; the images of one request share a message. What a message says is `composer.py`, what an error
+means `http_errors.py`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-import io
 import logging
-import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
@@ -25,26 +24,26 @@ import discord
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.frontends.discord_app import attachments, embeds
 from bot.frontends.discord_app.components import buttons
+from bot.frontends.discord_app.composer import Composed, Composer, fit, wording_of
 from bot.frontends.discord_app.embeds import StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address
+from bot.frontends.discord_app.pings import Pings
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation import job_view
-from bot.presentation.wording import Wording, wording_for
+from bot.presentation.wording import Wording
 from bot.requests.service import Service
 
 log = logging.getLogger(__name__)
 
 SHOW_TIMEOUT_S: Final = 10.0  # an edit that waits longer for its turn is dropped
 DELIVERY_TIMEOUT_S: Final = 180.0  # 10 MiB over a slow line
-UPLOAD_MARGIN_BYTES: Final = 64 * 1024  # for the rest of the request
-REQUEST_LIMIT_BYTES: Final = 25 * 1024 * 1024  # of a whole message
 REMEMBERED_MESSAGES: Final = 2000
 NOBODY: Final = discord.AllowedMentions.none()
 
 
 T = TypeVar("T")
-_Send = Callable[[StatusMessage, discord.File | None], Awaitable[ReplyTo]]
+_Send = Callable[[Composed], Awaitable[ReplyTo]]
 
 
 class Opened(Enum):
@@ -67,10 +66,13 @@ class DiscordFrontend:
     def __init__(self, client: discord.Client, service: Service) -> None:
         self._client = client
         self._service = service
+        self._composer = Composer(service)
+        self._pings = Pings(client, service)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._closed: OrderedDict[str, None] = OrderedDict()  # messages that progress may not touch any more
         self._without_prompt: OrderedDict[str, None] = OrderedDict()  # messages whose prompt AutoMod dislikes
         self._opened: OrderedDict[str, ReplyTo] = OrderedDict()  # where messages went, by the key that they had before
+        self._shown: OrderedDict[str, StatusMessage] = OrderedDict()  # what messages say of unfinished jobs
 
     # ── opening a message, through the interaction ──────────────────────────────────────────────────
 
@@ -102,14 +104,15 @@ class DiscordFrontend:
         Returns:
             GONE if the placeholder was deleted meanwhile; NOT_YET if the message could not be shown now.
         """
-        wording, key = _wording(job), job.reply_to.key
+        wording, key = wording_of(job), job.reply_to.key
+        jobs = await self._composer.request_of(job)
         while True:
-            message = self._status_message(job, standing, wording)
+            message = self._composer.unfinished(jobs, job, standing, with_prompt=key not in self._without_prompt)
             try:
                 await interaction.edit_original_response(
                     content=message.content,
                     embed=message.embed,
-                    view=buttons(message.actions, job, wording),
+                    view=buttons(message.actions, jobs[0].id, wording),
                     allowed_mentions=NOBODY,
                 )
             except TROUBLES as error:
@@ -118,24 +121,43 @@ class DiscordFrontend:
                     continue
                 log.warning("the message of job %s could not be shown yet: %s", job.id, error)
                 return Opened.GONE if remedy(error) is Remedy.MESSAGE_GONE else Opened.NOT_YET
+            _remember(self._shown, key, message)
             return Opened.SHOWN
 
     async def fit(self, image: Path, guild_id: int | None) -> attachments.Upload | None:
         """Read a picture, made smaller if this server's upload limit wants that; None if it is gone or broken."""
-        return await _fit(image, self._limit_bytes(guild_id), 0)
+        return await fit(image, self.limit_bytes(guild_id))
 
-    def result_message(
-        self, job: Job, wording: Wording, upload: attachments.Upload | None, *, with_prompt: bool = True
-    ) -> StatusMessage:
-        """Return the message of a finished picture; `upload` is the file to send, None if it is gone."""
-        return embeds.result_message(
-            job_view.ended_view(job, unread=self._service.unread(job.spec)),
-            wording,
-            picture=f"imagine-{job.id}.{upload.extension}" if upload is not None else None,
-            shrunk_to=upload.format if upload is not None else None,
-            usual_model=self._service.models.usual.name,
-            with_prompt=with_prompt,
-        )
+    async def compose(self, jobs: Sequence[Job], wording: Wording, *, guild_id: int | None) -> Composed:
+        """Compose the message of jobs that have ended, to be sent by the caller."""
+        return await self._composer.ended(jobs, wording, limit_bytes=self.limit_bytes(guild_id))
+
+    def limit_bytes(self, guild_id: int | None) -> int:
+        """Return how large a file may be on this server; it is the server's limit that counts, not the person's."""
+        guild = self._client.get_guild(guild_id) if guild_id is not None else None
+        return guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+
+    async def retract(self, job: Job) -> bool:
+        """Take an erased picture off its message: delete the message, unless it shows other images of the request.
+
+        Returns:
+            False if Discord does not let us now, or for good.
+        """
+        try:
+            jobs, address = await self._composer.request_of(job), Address.read(job.reply_to)
+            async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(_request_key(job)):
+                if address.message_id is None:
+                    return True
+                if all(each.is_erased or (each.status.is_final and each.image_path is None) for each in jobs):
+                    await self._message(address).delete()
+                else:
+                    edit = functools.partial(self._edit_result, jobs, job, address)
+                    await self._put(jobs, job, (job.id, None), edit)
+        except (DeliveryImpossible, DeliveryDelayed, MessageGone, _Refused, *TROUBLES) as error:
+            is_gone = isinstance(error, MessageGone | discord.NotFound)
+            log.info("the message of job %s could not be taken back: %s", job.id, error)
+            return is_gone
+        return True
 
     # ── the Frontend protocol ───────────────────────────────────────────────────────────────────────
 
@@ -149,12 +171,12 @@ class DiscordFrontend:
         try:
             async with asyncio.timeout(SHOW_TIMEOUT_S):
                 job = await self._settled(job)
-                key, address, wording = job.reply_to.key, Address.read(job.reply_to), _wording(job)
+                key, address = job.reply_to.key, Address.read(job.reply_to)
                 if address.is_old or address.message_id is None:
                     return
                 async with self._lock(key):
                     if key not in self._closed:
-                        await self._edit(address, self._status_message(job, standing, wording), job, wording)
+                        await self._show(job, standing, address)
         except DeliveryImpossible:  # `deliver` says so, once
             return
         except TROUBLES as error:
@@ -184,11 +206,30 @@ class DiscordFrontend:
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S):
                 job = await self._settled(job)
-                _remember(self._closed, job.reply_to.key, None)
-                async with self._lock(job.reply_to.key):
-                    return await self._deliver(job, image, Address.read(job.reply_to))
+                async with self._lock(_request_key(job)):
+                    jobs = await self._composer.request_of(job)
+                    # Read again: the message may have moved with another image of the request.
+                    job = next((each for each in jobs if each.id == job.id), job)
+                    if all(each.status.is_final for each in jobs):
+                        _remember(self._closed, job.reply_to.key, None)
+                    async with self._lock(job.reply_to.key):
+                        reply_to = await self._deliver(jobs, job, image, Address.read(job.reply_to))
+                    if reply_to != job.reply_to and len(jobs) > 1:  # the others are to be shown there as well
+                        await self._service.message_placed(job, reply_to)
         except OSError as error:  # out of time, or the picture cannot be read right now
             raise DeliveryDelayed(wait_s(error)) from error
+        if reply_to == job.reply_to and all(each.status.is_final for each in jobs):  # a new message notifies by itself
+            await self._pings.tell(jobs, Address.read(reply_to))
+        return reply_to
+
+    async def _show(self, job: Job, standing: QueueStatus, address: Address) -> None:
+        """Edit the message, unless it would say what it says already."""
+        key = job.reply_to.key
+        jobs = await self._composer.request_of(job)
+        message = self._composer.unfinished(jobs, job, standing, with_prompt=key not in self._without_prompt)
+        if self._shown.get(key) != message:
+            await self._edit(address, message, jobs[0], wording_of(job))
+            _remember(self._shown, key, message)
 
     async def _settled(self, job: Job) -> Job:
         """Wait while the message of a job is being opened; returns the job with its new place."""
@@ -197,16 +238,17 @@ class DiscordFrontend:
         async with self._lock(job.reply_to.key):
             return dataclasses.replace(job, reply_to=self._opened.get(job.reply_to.key, job.reply_to))
 
-    async def _deliver(self, job: Job, image: Path | None, address: Address) -> ReplyTo:
+    async def _deliver(self, jobs: Sequence[Job], job: Job, image: Path | None, address: Address) -> ReplyTo:
+        files = (job.id, image)
         try:
-            return await self._put(job, image, functools.partial(self._edit_result, job, address))
+            return await self._put(jobs, job, files, functools.partial(self._edit_result, jobs, job, address))
         except _Refused as refused:
-            if job.status is JobStatus.CANCELLED:
+            if all(each.status is JobStatus.CANCELLED for each in jobs):
                 return job.reply_to  # whoever cancelled knows
             log.warning("job %s cannot be delivered on its message: %s", job.id, refused)
         for post in (self._post, self._post_directly):
             try:
-                moved_to = await self._put(job, image, functools.partial(post, job, address))
+                moved_to = await self._put(jobs, job, files, functools.partial(post, jobs, address))
             except _Refused as refused:
                 log.warning("job %s cannot be delivered by %s: %s", job.id, post.__name__, refused)
                 continue
@@ -216,23 +258,24 @@ class DiscordFrontend:
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def _put(self, job: Job, image: Path | None, send: _Send) -> ReplyTo:
+    async def _put(self, jobs: Sequence[Job], job: Job, image: tuple[int, Path | None], send: _Send) -> ReplyTo:
         """Send the final message one way, smaller or without its prompt if Discord asks for that."""
-        limit_bytes, wording = self._limit_bytes(Address.read(job.reply_to).guild_id), _wording(job)
+        limit_bytes, wording = self.limit_bytes(Address.read(job.reply_to).guild_id), wording_of(job)
         rung, with_prompt = 0, job.reply_to.key not in self._without_prompt
         while True:
-            upload = await _fit(image, limit_bytes, rung) if image is not None else None
-            message = self._final_message(job, wording, upload, with_prompt=with_prompt)
+            composed = await self._composer.ended(
+                jobs, wording, limit_bytes=limit_bytes, rung=rung, with_prompt=with_prompt, image=image
+            )
             try:
-                return await send(message, _file(message, upload))
+                return await send(composed)
             except TROUBLES as error:
                 match remedy(error):
                     case Remedy.MESSAGE_GONE:
                         raise MessageGone from error
                     case Remedy.LATER:
                         raise DeliveryDelayed(wait_s(error)) from error
-                    case Remedy.SMALLER if upload is not None and upload.rung < attachments.LAST_RUNG:
-                        rung = upload.rung + 1
+                    case Remedy.SMALLER if composed.can_shrink:
+                        rung = composed.next_rung
                     case Remedy.WITHOUT_PROMPT if with_prompt:
                         with_prompt = False
                     case _:
@@ -243,61 +286,57 @@ class DiscordFrontend:
             await self._message(address).edit(
                 content=message.content,
                 embed=message.embed,
-                view=buttons(message.actions, job, wording),
+                view=buttons(message.actions, job.id, wording),
                 allowed_mentions=NOBODY,
             )
 
-    async def _edit_result(
-        self, job: Job, address: Address, message: StatusMessage, file: discord.File | None
-    ) -> ReplyTo:
+    async def _edit_result(self, jobs: Sequence[Job], job: Job, address: Address, composed: Composed) -> ReplyTo:
         if address.message_id is None:
             raise _Refused("there is no message: the process was killed before it could be shown")
+        message = composed.message
         try:
             async with self._turn(address.channel_id):
                 await self._message(address).edit(
                     content=message.content,
                     embed=message.embed,
-                    attachments=[file] if file is not None else [],
-                    view=buttons(message.actions, job, _wording(job)),
+                    attachments=composed.files(),
+                    view=buttons(message.actions, jobs[0].id, wording_of(job)),
                     allowed_mentions=NOBODY,
                 )
         except discord.RateLimited as error:
             if address.is_old:  # the rate limit on edits of old messages can last very long
                 raise _Refused(str(error)) from error
             raise
+        self._shown.pop(job.reply_to.key, None)
         return job.reply_to
 
-    async def _post(self, job: Job, address: Address, message: StatusMessage, file: discord.File | None) -> ReplyTo:
-        """Post a new message in the channel; the only one that notifies, and only its person."""
+    async def _post(self, jobs: Sequence[Job], address: Address, composed: Composed) -> ReplyTo:
+        """Post a new message in the channel; it notifies its person, and nobody else."""
         channel = self._client.get_partial_messageable(address.channel_id, guild_id=address.guild_id)
-        return (await self._send(channel, job, address, message, file)).reply_to()
+        return (await self._send(channel, jobs, address, composed)).reply_to()
 
-    async def _post_directly(
-        self, job: Job, address: Address, message: StatusMessage, file: discord.File | None
-    ) -> ReplyTo:
+    async def _post_directly(self, jobs: Sequence[Job], address: Address, composed: Composed) -> ReplyTo:
         try:
             channel = await self._client.create_dm(discord.Object(address.user_id))
         except discord.HTTPException as error:
             if remedy(error) is Remedy.LATER:
                 raise
             raise _Refused(str(error)) from error
-        moved_to = await self._send(channel, job, address, message, file)
+        moved_to = await self._send(channel, jobs, address, composed)
         return dataclasses.replace(moved_to, guild_id=None).reply_to()
 
     async def _send(
-        self,
-        channel: discord.abc.Messageable,
-        job: Job,
-        address: Address,
-        message: StatusMessage,
-        file: discord.File | None,
+        self, channel: discord.abc.Messageable, jobs: Sequence[Job], address: Address, composed: Composed
     ) -> Address:
+        message = composed.message
+        # In direct messages the bot takes no commands, and so offers no buttons.
+        actions = () if isinstance(channel, discord.DMChannel) else message.actions
         sent = await channel.send(
             content=message.content,
             embed=message.embed,
-            files=[file] if file is not None else [],
-            view=buttons(message.actions, job, _wording(job)) or discord.utils.MISSING,
-            nonce=f"imagine-{job.id}",  # discord.py adds enforce_nonce: a repeat returns the first message
+            files=composed.files(),
+            view=buttons(actions, jobs[0].id, wording_of(jobs[0])) or discord.utils.MISSING,
+            nonce=f"imagine-{jobs[0].id}",  # discord.py adds enforce_nonce: a repeat returns the first message
             allowed_mentions=discord.AllowedMentions(
                 everyone=False, roles=False, users=[discord.Object(address.user_id)]
             ),
@@ -308,33 +347,17 @@ class DiscordFrontend:
         """Say on the old message where the result went; best effort."""
         if address.message_id is None:
             return
-        wording = _wording(job)
+        wording = wording_of(job)
         try:
             message = embeds.moved_message(job_view.ended_view(job), wording, to_dm=to_dm)
             await self._edit(address, message, job, wording)
         except TROUBLES as error:
             log.info("the old message of job %s stays as it is: %s", job.id, error)
 
-    def _status_message(self, job: Job, standing: QueueStatus, wording: Wording) -> StatusMessage:
-        view = job_view.unfinished_view(job, standing, now=time.time(), unread=self._service.unread(job.spec))
-        return embeds.status_message(view, wording, with_prompt=job.reply_to.key not in self._without_prompt)
-
-    def _final_message(
-        self, job: Job, wording: Wording, upload: attachments.Upload | None, *, with_prompt: bool
-    ) -> StatusMessage:
-        if job.status is not JobStatus.DONE:
-            return embeds.ended_message(job_view.ended_view(job), wording, with_prompt=with_prompt)
-        return self.result_message(job, wording, upload, with_prompt=with_prompt)
-
     def _message(self, address: Address) -> discord.PartialMessage:
         assert address.message_id is not None, "looked at by those who edit"
         channel = self._client.get_partial_messageable(address.channel_id, guild_id=address.guild_id)
         return channel.get_partial_message(address.message_id)
-
-    def _limit_bytes(self, guild_id: int | None) -> int:
-        guild = self._client.get_guild(guild_id) if guild_id is not None else None
-        limit = guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
-        return min(limit, REQUEST_LIMIT_BYTES) - UPLOAD_MARGIN_BYTES
 
     def _lock(self, key: str) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())
@@ -353,24 +376,9 @@ def frontend_of(interaction: discord.Interaction) -> DiscordFrontend:
     return cast("_HasFrontend", interaction.client).frontend
 
 
-async def _fit(image: Path, limit_bytes: int, rung: int) -> attachments.Upload | None:
-    try:
-        return await asyncio.to_thread(attachments.fit, image, limit_bytes=limit_bytes, rung=rung)
-    except FileNotFoundError:
-        return None  # pruned meanwhile
-    except attachments.BrokenPicture:
-        log.exception("%s cannot be sent and counts as removed", image)
-        return None
-
-
-def _file(message: StatusMessage, upload: attachments.Upload | None) -> discord.File | None:
-    if upload is None or message.picture is None:
-        return None
-    return discord.File(io.BytesIO(upload.body), filename=message.picture)
-
-
-def _wording(job: Job) -> Wording:
-    return wording_for(Address.read(job.reply_to).locale)
+def _request_key(job: Job) -> str:
+    """The lock of a request: its message may move from one key to another while its images are delivered."""
+    return f"request {job.id if job.batch is None else job.batch.batch_id}"
 
 
 def _remember(messages: OrderedDict[str, T], key: str, value: T) -> None:

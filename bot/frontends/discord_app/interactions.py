@@ -40,6 +40,14 @@ class OptionsOutdated(app_commands.AppCommandError):
     """A command or button of another release: unknown, with unknown options, or with values of another type."""
 
 
+class PicturePruned(Refusal):
+    """The job's file was removed after its time."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InteractionContext:
     """The parts that every command and button needs."""
@@ -124,8 +132,11 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
         raise
 
 
-async def explain(interaction: discord.Interaction, error: Exception) -> None:
-    """Say privately why a command or button did not work; unexpected errors are logged under an id."""
+async def explain(interaction: discord.Interaction, error: Exception, *, before: str = "", keep: str = "") -> None:
+    """Say privately why a command or button did not work; unexpected errors are logged under an id.
+
+    `before` is a sentence that comes first; `keep` is what the person typed, said below so that it can be copied.
+    """
     wording = reader(interaction)
     if isinstance(error, app_commands.CommandInvokeError):
         error = error.original
@@ -156,7 +167,7 @@ async def explain(interaction: discord.Interaction, error: Exception) -> None:
             log.error("error %s in %s", error_id, _name(interaction), exc_info=error)
             text = wording.say("unexpected-error", error_id=error_id)
     try:
-        await say(interaction, text)
+        await say(interaction, "\n".join(part for part in (before, text, keep) if part))
     except TROUBLES as trouble:
         log.warning("%s could not be told %r: %s", interaction.user.id, type(error).__name__, trouble)
 
@@ -190,14 +201,14 @@ async def tell_notes(interaction: discord.Interaction, service: Service) -> None
 
 
 async def cancel(interaction: discord.Interaction, job_id: int, may: May = is_moderator) -> None:
-    """Cancel one's own job, or one that `may` allows, and say what came of it.
+    """Cancel the request of one's own job, or of one that `may` allows, and say what came of it.
 
     Raises:
         JobNotFound, NotYourJob, JobAlreadyFinished
     """
     await think(interaction)
     service = context_of(interaction).service
-    job = await service.cancel(job_id, by=person(interaction), may=partial(may, interaction))
+    job = await service.cancel_request(job_id, by=person(interaction), may=partial(may, interaction))
     key = "cancel-done" if job.status is JobStatus.CANCELLED else "cancel-stopping"  # within one step
     await say(interaction, reader(interaction).say(key, job_id=job.id))
 

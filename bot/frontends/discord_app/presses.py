@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import discord
 
-DOUBLE_CLICK_S: Final = 3.0
+DOUBLE_CLICK_S: Final = 1.5
 REMEMBERED_PRESSES: Final = 2000
 
 

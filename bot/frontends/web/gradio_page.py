@@ -7,6 +7,7 @@ page is `page.js`; what a button means is `handlers.py`. Sentences are in
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -30,12 +31,20 @@ from bot.frontends.web.security.gate import note
 from bot.frontends.web.security.refused import RequestRefused
 from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
-from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, wording_for
+from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, SIZE_KEYS, wording_for
 from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
-from pipeline.spec import DEFAULT_STRENGTH, MAX_PROMPT_CHARS, MAX_STEPS, RANDOM_SEED, Aspect, ImageOptions
+from pipeline.spec import (
+    DEFAULT_STRENGTH,
+    MAX_PROMPT_CHARS,
+    MAX_STEPS,
+    RANDOM_SEED,
+    Aspect,
+    Dimensions,
+    Size,
+)
 
 if TYPE_CHECKING:
     from gradio.block_function import BlockFunction
@@ -45,6 +54,7 @@ log = logging.getLogger(__name__)
 
 HERE: Final = Path(__file__).parent
 POLL_S: Final = 0.05  # Gradio looks a thousand times a second for work that waits, which takes 6 % of a core all day
+MAX_SIZE_CHARS: Final = 20
 MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio's own queue must hold up nobody
 EXAMPLE_KEY: Final = "example"  # a prompt that the usual model draws well; from its card
 # Sentences of the form: the browser chooses the language. Those of the living part come with every answer.
@@ -58,6 +68,9 @@ FORM_KEYS: Final = (
     "console-keep",
     "console-steps",
     "console-aspect",
+    "console-size",
+    "console-exact-size",
+    "console-exact-size-hint",
     "console-model",
     "console-count",
     "console-more",
@@ -77,6 +90,7 @@ def mount(
     blocks.queue(default_concurrency_limit=None, api_open=False)
     blocks._queue.sleep_when_free = POLL_S
     blocks.has_launched = True  # Gradio looks where files lie, as if any could come so far
+    keys = (*FORM_KEYS, *ASPECT_KEYS.values(), *SIZE_KEYS.values())
     gr.mount_gradio_app(
         app,
         blocks,
@@ -97,7 +111,7 @@ def mount(
         css_paths=[HERE / "page.css"],
         i18n=gr.I18n(
             **{
-                language: {key: wording_for(language).say(key) for key in (*FORM_KEYS, *ASPECT_KEYS.values())}
+                language: {key: wording_for(language).say(key) for key in keys}
                 | {EXAMPLE_KEY: next(iter(cards[0].examples_for(language)), "")}
                 for language in LANGUAGES  # a browser with another locale: see `browser_locale.py`
             }
@@ -121,6 +135,8 @@ class _Discreet(gr.Blocks):
         Raises:
             gr.Error: there are too few values or too many; told to the caller alone.
         """
+        if block_fn.api_name == "draw" and len(inputs) == len(block_fn.inputs) - 1:  # scripts older than its size
+            inputs = [*inputs, ""]
         if len(inputs) != len(block_fn.inputs):
             text = f"data must hold {len(block_fn.inputs)} values, not {len(inputs)}"
             raise gr.Error(text, print_exception=False)
@@ -160,6 +176,7 @@ def _blocks(
     card = cards[0]
     about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
+    sizes = [size for size in Size if any(size in each.scales for each in cards)]
     say = gr.I18n()
     quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
@@ -194,6 +211,13 @@ def _blocks(
                     visible=len(shapes) > 1,
                     elem_id="aspect",
                 )
+                size = gr.Radio(
+                    [(say(SIZE_KEYS[size]), size.value) for size in sizes],
+                    value=Size.NORMAL.value,
+                    label=say("console-size"),
+                    visible=len(sizes) > 1,
+                    elem_id="size",
+                )
                 model = gr.Dropdown(
                     [(each.title, each.name) for each in cards],
                     value=card.name,
@@ -213,6 +237,10 @@ def _blocks(
                     strength = gr.Slider(
                         0.05, 1, DEFAULT_STRENGTH, step=0.05, label=say("console-strength"), elem_id="strength"
                     )
+                    exact_size = gr.Textbox(
+                        label=say("console-exact-size"), placeholder=say("console-exact-size-hint"),
+                        max_length=MAX_SIZE_CHARS, elem_id="exact-size",
+                    )  # fmt: skip
                     name = gr.Textbox(
                         label=say("console-name"), placeholder=say("console-name-hint"),
                         max_length=MAX_NAME_CHARS, elem_id="name",
@@ -235,25 +263,21 @@ def _blocks(
             strength: float | None,
             name: str | None,
             model: str | None,
+            size: str | None,
+            exact_size: str | None,
             request: gr.Request,
         ) -> str:
             asker = _asker(request, secret)
             try:
-                options = ImageOptions.read(
-                    prompt=prompt or "",
-                    seed=seed,
-                    steps=steps,
-                    aspect=aspect,
-                    model=model,
-                    strength=strength if source else None,
-                )
+                values = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect, "model": model}
+                values["size"] = (exact_size or "").strip() or size
+                values["strength"] = strength if source else None
+                images = _whole("count", count) or 1
                 upload = None if source is None else uploads.find(asker, source)
-                drawn = await ask(
-                    handlers.draw(asker, options, count=_whole("count", count) or 1, source=upload, name=name or "")
-                )
+                drawn = await ask(handlers.draw_typed(asker, values, count=images, source=upload, name=name or ""))
             except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
                 return _said(handlers.explain(error, asker), is_refusal=True)
-            return _said(drawn.text)
+            return _said(drawn.text, drawn.notes)
 
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
             asker = _asker(request, secret)
@@ -262,36 +286,47 @@ def _blocks(
                 root_path = str(_http(request).scope["root_path"])
                 start = await _offer(again.init_image, asker, uploads, root_path=root_path)
             except BotError:
-                return [gr.skip()] * 7
+                return [gr.skip()] * 9
             options = again.options
+            is_exact = isinstance(options.size, Dimensions)
+            named, exact = (gr.skip(), str(options.size)) if is_exact else (options.size or Size.NORMAL, "")
             strength = options.strength or gr.skip()
             model = options.model or card.name
-            return [options.prompt, options.seed, options.steps, options.aspect, model, start, strength]
+            shape = options.aspect or gr.skip()
+            return [options.prompt, options.seed, options.steps, shape, model, start, strength, named, exact]
 
-        inputs = [prompt, seed, steps, aspect, count, source, strength, name, model]
+        inputs = [prompt, seed, steps, aspect, count, source, strength, name, model, size, exact_size]
         button.click(draw_from_form, inputs, said, **quiet)
         dice.click(None, None, seed, js=f"() => {RANDOM_SEED}", **quiet)
         keep.click(
             None, None, seed,
             js=f"() => Number(document.querySelector('.picture')?.dataset.seed ?? {RANDOM_SEED})", **quiet,
         )  # fmt: skip
-        living.reuse(reuse, None, [prompt, seed, steps, aspect, model, source, strength], **quiet)
+        living.reuse(reuse, None, [prompt, seed, steps, aspect, model, source, strength, size, exact_size], **quiet)
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(handlers, ask, card, secret), api_name="draw", concurrency_limit=None)
+        offer = _offer_choices(cards)
+        model.change(None, model, None, js=offer, **quiet)
+        blocks.load(None, model, None, js=offer, **quiet)
     numbers = {event.name: number for number, event in blocks.fns.items()}
     return blocks, Events(form=numbers["draw_from_form"], reuse=numbers["reuse"], draw=numbers["draw"])
 
 
 def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret: str) -> Callable[..., Any]:
     async def draw(
-        prompt: str, seed: int = RANDOM_SEED, steps: int = card.default_steps, request: gr.Request | None = None
+        prompt: str,
+        seed: int = RANDOM_SEED,
+        steps: int = card.default_steps,
+        size: str = "",
+        request: gr.Request | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draw one picture and wait for it: the file, and what draws it again. Queue and limits are the page's."""
         asker = _asker(request, secret)
         try:
-            options = ImageOptions.read(prompt=prompt, seed=seed, steps=steps)
-            drawn = await ask(handlers.draw(asker, options))
+            drawn = await ask(
+                handlers.draw_typed(asker, {"prompt": prompt, "seed": seed, "steps": steps, "size": size}, most=1)
+            )
             job = await ask(handlers.ended(asker, drawn.jobs[0].id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             raise gr.Error(handlers.explain(error, asker), print_exception=False) from None
@@ -306,10 +341,22 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
             "meta": {"_type": "gradio.FileData"},
         }
         settings = {"id": job.id, "prompt": spec.prompt, "seed": spec.seed, "steps": spec.steps}
-        return file, {**settings, "width": spec.width, "height": spec.height, "model": spec.model, "seconds": job.ran_s}
+        settings |= {"width": spec.width, "height": spec.height, "model": spec.model, "seconds": job.ran_s}
+        return file, {**settings, "notes": list(drawn.notes)}
 
     draw.__annotations__ = get_type_hints(draw)  # Gradio reads the outputs off them and does not resolve them
     return draw
+
+
+def _offer_choices(cards: Sequence[ModelCard]) -> str:
+    """JavaScript: shows the shapes and sizes of the model that is chosen, and hides those of others."""
+    offered = {each.name: [*each.sizes, *each.scales] for each in cards}
+    return f"""name => {{
+        const offered = {json.dumps(offered)}[name] ?? [];
+        for (const label of document.querySelectorAll("#aspect label, #size label")) {{
+            label.style.display = offered.includes(label.querySelector("input").value) ? "" : "none";
+        }}
+    }}"""
 
 
 def _as_it_is(value: Any) -> Any:
@@ -325,10 +372,11 @@ def _http(request: gr.Request | None) -> HTTPConnection:
     return request.request
 
 
-def _said(text: str, *, is_refusal: bool = False) -> str:
+def _said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:
     kind = "refusal" if is_refusal else "answer"
     # A number of its own: the browser leaves alone, and faded out, what is the same as before.
-    return f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+    said = f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+    return said + "".join(f'<span class="noted">{escape(note)}</span>' for note in notes)
 
 
 async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:

@@ -12,7 +12,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,10 +28,11 @@ from bot.presentation.job_view import ended_view, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch
+from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
 from pipeline.errors import InvalidSpec
-from pipeline.spec import ImageOptions
+from pipeline.spec import Aspect, ImageOptions, Size
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,11 @@ class TooManyFromAddress(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """The result of a press: the jobs that were queued, and why there are not more."""
+    """The result of a press: the jobs that were queued, why there are not more, and what the prompt held but words."""
 
     jobs: tuple[Job, ...]
     text: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,39 @@ class PageHandlers:
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by origin
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
+
+    async def draw_typed(
+        self,
+        visitor: Visitor,
+        values: Mapping[str, object],
+        *,
+        count: int = 1,
+        most: int = MAX_BATCH,
+        source: bytes | Path | None = None,
+        name: str = "",
+    ) -> Drawn:
+        """Queue what a form or a script holds, after flags and pasted settings were taken out of the prompt.
+
+        Args:
+            values: by field of ImageOptions, of any type; where a field is as the page opens, a flag wins.
+            most: how many pictures a flag may ask for.
+
+        Raises:
+            Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
+        """
+        models = self._service.models
+        untouched = {
+            "steps": models.usual.default_steps,
+            "aspect": Aspect.SQUARE,
+            "size": Size.NORMAL,
+            "model": models.usual.name,
+        }
+        said_count = None if count == 1 else count
+        read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=said_count, most=most)
+        options = ImageOptions.read(**read.options)
+        drawn = await self.draw(visitor, options, count=read.count, source=source, name=name)
+        voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
+        return replace(drawn, notes=tuple(map(voice.say, read.phrases())))
 
     async def draw(
         self,

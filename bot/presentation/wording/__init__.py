@@ -21,7 +21,7 @@ from bot.jobs import FailureCode, Job
 from pipeline.catalog.vocabulary import Unread
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS, MAX_WHOLE_PIXELS
-from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect
+from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect, Size
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,22 @@ ASPECT_KEYS: Final = {
     Aspect.PHONE: "aspect-phone",
     Aspect.WIDE: "aspect-wide",
 }
+SIZE_KEYS: Final = {Size.DRAFT: "size-draft", Size.NORMAL: "size-normal", Size.LARGE: "size-large"}
 
 
 INVALID: Final = frozenset(
-    {"invalid-prompt", "invalid-seed", "invalid-steps", "invalid-aspect", "invalid-image", "invalid-strength"}
+    {
+        "invalid-prompt",
+        "invalid-seed",
+        "invalid-steps",
+        "invalid-aspect",
+        "invalid-image",
+        "invalid-strength",
+        "invalid-size",
+        "invalid-size-nearest",
+        "invalid-size-not-offered",
+        "invalid-size-memory",
+    }
 )
 
 
@@ -87,7 +99,7 @@ class Wording:
 
     def invalid(self, error: InvalidSpec) -> str:
         """Say what is wrong with a value that a person typed."""
-        key = f"invalid-{error.field}"
+        key = "-".join(["invalid", error.field, *filter(None, [error.detail])])
         if key not in INVALID:
             return self.say("invalid-value", field=error.field, reason=error.reason)
         bounds: Mapping[str, int] = {
@@ -98,7 +110,7 @@ class Wording:
             "max_image_megapixels": MAX_SOURCE_PIXELS // 10**6,
             "max_whole_megapixels": MAX_WHOLE_PIXELS // 10**6,
         }
-        return self.say(key, **bounds)
+        return self.say(key, **bounds, **error.values)
 
     def prompt(self, job: Job) -> str:
         """Return the prompt as it was typed; a sentence in its place if the row is damaged."""

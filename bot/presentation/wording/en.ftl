@@ -19,7 +19,7 @@ cooling-down =
     } must pass between two requests.
 job-too-large =
     This image needs more work than is allowed here. { $max_steps ->
-        [0] Please choose a smaller shape.
+        [0] Please choose a smaller size.
         [one] At this size, the limit is one step.
        *[other] At this size, the limit is { $max_steps } steps.
     }
@@ -60,8 +60,8 @@ command-outdated = This command has just changed. Please wait a minute or reload
 ## Why a job failed
 
 failure-generation-failed = Drawing failed. This cost you nothing; please try again, perhaps with a different prompt.
-failure-out-of-memory = The GPU ran out of memory. This cost you nothing; a smaller shape may work.
-failure-timeout = Drawing took too long and was stopped. This cost you nothing; fewer steps or a smaller shape may work.
+failure-out-of-memory = The GPU ran out of memory. This cost you nothing; a smaller size may work.
+failure-timeout = Drawing took too long and was stopped. This cost you nothing; fewer steps or a smaller size may work.
 failure-interrupted = I was restarted twice while drawing this image. This cost you nothing; please try again.
 failure-model-missing = Files of the model are missing. This cost you nothing; please tell the person who runs this bot.
 failure-invalid-spec = The current model cannot draw this size or these settings. This cost you nothing; please ask again.
@@ -74,7 +74,7 @@ prompt-unreadable = (The stored prompt cannot be read.)
 ## The message in the channel
 
 card-waiting = ⏳ { $who } · number { $position } in line
-card-running = 🎨 { $who } · step { $step } of { $steps } { $bar }
+card-running = 🎨 { $who } · step { $step } of { $steps }
 card-loading = 🎨 { $who } · loading the model
 card-encoding = 🎨 { $who } · reading the prompt
 card-decoding = 🎨 { $who } · finishing the image
@@ -87,7 +87,7 @@ card-paused-by-moderator = ⏸️ paused by a moderator
 pause-engine-failures = several images in a row failed; I will try another one after a while
 pause-storage = images cannot be saved; drawing resumes as soon as they can
 card-resumed = ↻ I was restarted; your place was kept.
-card-done = ✅ { $who }
+card-done = ✅ { $who } · your image is ready
 card-done-elsewhere = ✅ { $who } · your image is in a new message in this channel.
 card-done-by-dm = ✅ { $who } · I could not post the image here, so I sent it to you as a direct message.
 card-failed = ❌ { $who } · { $reason }
@@ -315,3 +315,137 @@ command-admin-cancel-name = cancel
 command-admin-cancel-description = Cancel anybody's image on this server
 command-admin-stats-name = stats
 command-admin-stats-description = Load, speed and disk
+
+## Buttons under an image, and what they open
+
+button-again = 🔄 Again
+button-edit = ✏️ Edit
+button-vary = 🌱 Vary
+button-more = ⋯ More
+button-more-steps = 🔬 Same seed, { $steps } steps
+button-start-from = 🖼️ Use as starting image
+button-info = ℹ️ Info
+button-original = 📄 Original file
+button-send-dm = ✉️ Send to me
+button-keep = ⭐ Keep
+button-unkeep = ⭐ Stop keeping
+button-delete = 🗑️ Delete
+button-erase = 🗑️ Delete for good
+press-repeated = Got it: one press is enough.
+pick-title = Which image?
+pick-option = Image { $number } · #{ $job_id } · seed { $seed }
+menu-title = Image #{ $job_id } · { $prompt }
+info-title = Image #{ $job_id }
+info-asked = Asked for by { $who } { $when }
+info-drawn = Finished { $when }, drawn in { $seconds } s
+info-derived = Made from image #{ $job_id }
+info-from-image = Started from an image, strength { $strength }
+info-file = File: { $kib } KiB
+info-kept = ⭐ Kept: it does not expire.
+original-file = The file of image #{ $job_id }
+dm-sent = I sent you image #{ $job_id }.
+dm-closed = I cannot send you direct messages. Allow direct messages from this server in its privacy settings, then try again.
+image-kept = ⭐ Image #{ $job_id } is kept: it does not expire.
+image-kept-no-longer = Image #{ $job_id } expires with the others again.
+delete-question = Delete image #{ $job_id } for good? The file, the prompt and the message will be gone. It still counts toward today's limit.
+image-deleted = Image #{ $job_id } was deleted, and its prompt with it.
+image-deleted-but-message = Image #{ $job_id } was deleted, and its prompt with it, but I could not take back its message. Please delete the message yourself, or ask a moderator.
+form-edit-title = Edit image #{ $job_id }
+form-start-from-title = Start from image #{ $job_id }
+form-prompt = What to draw
+form-seed = Seed
+form-seed-hint = Same seed: similar image. Empty: a random one.
+form-steps = Steps
+form-aspect = Shape
+form-strength = How much is redrawn
+strength-subtle = A little: close to the image
+strength-medium = Half: same layout, new content
+strength-strong = A lot: only a hint of the image
+fewer-queued = { $count } of { $wanted } images were queued.
+card-batch = { $done } of { $count } images ready
+card-done-several = ✅ { $who } · { $done ->
+        [1] 1 of { $count } images is ready
+       *[other] { $done } of { $count } images are ready
+    }
+card-some-failed = ❌ Not all of them worked out: { $reason }
+card-settings-several = { $job_ids } · seeds { $seeds } · { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } · { $width } × { $height } · { $model }
+ping-done = ✅ { $who } { $count ->
+        [one] Your image is ready.
+       *[other] Your images are ready.
+    }
+ping-failed = ❌ { $who } Your image did not work out; its message says why.
+settings-ping-here = When you waited for more than a minute, I mention you under the finished image.
+settings-ping-dm = When you waited for more than a minute, I send you a direct message.
+settings-ping-off = I do not ping you when an image is finished.
+command-settings-name = settings
+command-settings-description = Your own settings
+option-ping-name = ping
+option-ping-description = How to tell you that an image is finished, if you waited for more than a minute
+ping-choice-here = Here, in the channel
+ping-choice-dm = By direct message
+ping-choice-off = Not at all
+option-count-description = How many images, with seeds in a row
+
+## Flags in a prompt, and settings pasted from other programs
+
+invalid-flag = “{ $flag }” in the prompt: { $name ->
+        [seed] the seed must be a whole number from 0 to { $most }, or -1 for a random one.
+        [steps] the number of steps must be from 1 to { $most }.
+        [count] the number of images must be from 1 to { $most }.
+        [aspect] a shape is written like 16:9, or by its name: square, portrait, landscape, phone, wide.
+        [size] a size is draft, normal, large, or written like 448x448.
+        [model] the name of a model is missing.
+       *[other] the value is missing.
+    }
+flags-taken = Taken from your prompt: { $settings }
+flags-taken-aspect = shape { $value ->
+        [square] square
+        [portrait] portrait
+        [landscape] landscape
+        [phone] phone
+        [wide] wide
+       *[other] { $value }
+    }
+flags-taken-size = size { $value ->
+        [draft] draft
+        [normal] normal
+        [large] large
+       *[other] { $value }
+    }
+flags-taken-seed = { $value ->
+        [-1] random seed
+       *[other] seed { $value }
+    }
+flags-taken-steps = { $value ->
+        [one] 1 step
+       *[other] { $value } steps
+    }
+flags-taken-count = { $value ->
+        [one] 1 image
+       *[other] { $value } images
+    }
+flags-taken-model = model { $value }
+flags-taken-negative = without { $value }
+flags-most-images = At most { $most } images at a time.
+flags-unknown = Not known here: { $names }
+flags-unsupported = Not possible here with { $model }: { $names }
+flags-unused = Not used here: { $names }
+flags-overridden = Not taken from the prompt, because you set it elsewhere: { $names }
+flags-more = and { $count } more
+
+## Sizes
+
+size-draft = Draft
+size-normal = Normal
+size-large = Large
+invalid-size = The size must be `draft`, `normal` or `large`, or a width and a height in pixels like `448x448`.
+invalid-size-nearest = { $model } cannot draw this size. The nearest that it can draw is `{ $nearest }`.
+invalid-size-not-offered = { $model } does not offer this size. It offers: { $sizes }.
+invalid-size-memory = An image of { $size } does not fit into the memory of the GPU here. Please choose a smaller size.
+already-final = Image #{ $job_id } is no draft: drawn at normal size, it would be no larger.
+console-size = Size
+console-exact-size = Exact size, in place of shape and size (optional)
+console-exact-size-hint = 448x448

@@ -10,7 +10,7 @@ too-many-jobs = 你已有 { $active } 个请求在排队或绘制，同时最多
 daily-limit = 24 小时内最多 { $limit } 张图片，你已用了 { $used } 张。{ $retry_at }可以再提交。
 cooling-down = 请稍等，{ $retry_at }就可以再提交。两次提交之间至少隔 { $cooldown_s } 秒。
 job-too-large = 这张图片的工作量超过了这里的上限。{ $max_steps ->
-        [0] 请选小一点的画幅。
+        [0] 请选小一点的尺寸。
        *[other] 这个尺寸最多可以用 { $max_steps } 步。
     }
 not-accepting = 我正在重启，暂时不接受新请求。排队中的图片都会保留位置，请一分钟后再试。
@@ -51,8 +51,8 @@ command-outdated = 这个命令刚刚更新。请等一分钟，或刷新 Discor
 ## 任务失败的原因
 
 failure-generation-failed = 绘制失败，不计入额度。请再试一次，也可以换个说法。
-failure-out-of-memory = 显存不足，不计入额度。换小一点的画幅也许可以。
-failure-timeout = 绘制时间过长，已中止，不计入额度。减少步数或换小一点的画幅也许可以。
+failure-out-of-memory = 显存不足，不计入额度。换小一点的尺寸也许可以。
+failure-timeout = 绘制时间过长，已中止，不计入额度。减少步数或换小一点的尺寸也许可以。
 failure-interrupted = 绘制这张图片时我重启了两次，不计入额度，请再试一次。
 failure-model-missing = 模型文件缺失，不计入额度。请告诉机器人维护者。
 failure-invalid-spec = 当前模型画不了这个尺寸或这些设置，不计入额度，请重新提交。
@@ -65,7 +65,7 @@ prompt-unreadable = （保存的提示词无法读取。）
 ## 频道里的消息
 
 card-waiting = ⏳ { $who } · 排在第 { $position } 位
-card-running = 🎨 { $who } · 第 { $step } / { $steps } 步 { $bar }
+card-running = 🎨 { $who } · 第 { $step } / { $steps } 步
 card-loading = 🎨 { $who } · 正在加载模型
 card-encoding = 🎨 { $who } · 正在理解提示词
 card-decoding = 🎨 { $who } · 正在收尾
@@ -78,7 +78,7 @@ card-paused-by-moderator = ⏸️ 已由管理员暂停
 pause-engine-failures = 连续几张图片都失败了，过一会儿我会再试一张
 pause-storage = 图片无法保存，一旦能保存就会继续
 card-resumed = ↻ 我重启过，你的排队位置还在。
-card-done = ✅ { $who }
+card-done = ✅ { $who } · 你的图片画好了
 card-done-elsewhere = ✅ { $who } · 你的图片在本频道的新消息里。
 card-done-by-dm = ✅ { $who } · 图片没法发在这里，已经私信给你。
 card-failed = ❌ { $who } · { $reason }
@@ -277,3 +277,125 @@ command-admin-cancel-name = 取消
 command-admin-cancel-description = 取消本服务器任何人的图片
 command-admin-stats-name = 统计
 command-admin-stats-description = 负载、速度和磁盘
+
+## 图片下面的按钮
+
+button-again = 🔄 再来一张
+button-edit = ✏️ 修改
+button-vary = 🌱 微调
+button-more = ⋯ 更多
+button-more-steps = 🔬 同一种子，{ $steps } 步
+button-start-from = 🖼️ 用作起始图片
+button-info = ℹ️ 详情
+button-original = 📄 原文件
+button-send-dm = ✉️ 私信给我
+button-keep = ⭐ 收藏
+button-unkeep = ⭐ 取消收藏
+button-delete = 🗑️ 删除
+button-erase = 🗑️ 彻底删除
+press-repeated = 收到了，按一次就够。
+pick-title = 选哪一张？
+pick-option = 第 { $number } 张 · #{ $job_id } · 种子 { $seed }
+menu-title = 图片 #{ $job_id } · { $prompt }
+info-title = 图片 #{ $job_id }
+info-asked = { $who } { $when }提交
+info-drawn = { $when }画完，用时 { $seconds } 秒
+info-derived = 由图片 #{ $job_id } 而来
+info-from-image = 从一张图片画起，强度 { $strength }
+info-file = 文件：{ $kib } KiB
+info-kept = ⭐ 已收藏，不会过期。
+original-file = 图片 #{ $job_id } 的文件
+dm-sent = 图片 #{ $job_id } 已私信给你。
+dm-closed = 我没法给你发私信。请在这个服务器的隐私设置里允许私信，然后再试。
+image-kept = ⭐ 图片 #{ $job_id } 已收藏，不会过期。
+image-kept-no-longer = 图片 #{ $job_id } 不再收藏，会和其他图片一样过期。
+delete-question = 彻底删除图片 #{ $job_id }？文件、提示词和消息都会消失，但仍计入今天的额度。
+image-deleted = 图片 #{ $job_id } 已删除，提示词也一并删除了。
+image-deleted-but-message = 图片 #{ $job_id } 和提示词已删除，但我没法撤回消息。请自己删除那条消息，或请管理员删除。
+form-edit-title = 修改图片 #{ $job_id }
+form-start-from-title = 从图片 #{ $job_id } 画起
+form-prompt = 画什么
+form-seed = 种子
+form-seed-hint = 种子相同，图片相近；留空则随机。
+form-steps = 步数
+form-aspect = 画幅
+form-strength = 改动多少
+strength-subtle = 少量：贴近原图
+strength-medium = 一半：布局不变，内容更新
+strength-strong = 大量：只留一点原图的影子
+fewer-queued = { $wanted } 张里有 { $count } 张已排队。
+card-batch = 已画好 { $done } / { $count } 张
+card-done-several = ✅ { $who } · { $count } 张里画好了 { $done } 张
+card-some-failed = ❌ 没有全部画成：{ $reason }
+card-settings-several = { $job_ids } · 种子 { $seeds } · { $steps } 步 · { $width } × { $height } · { $model }
+ping-done = ✅ { $who } { $count ->
+        [1] 你的图片画好了。
+       *[other] 你的 { $count } 张图片画好了。
+    }
+ping-failed = ❌ { $who } 你的图片没画成，原因见它的消息。
+settings-ping-here = 等候超过一分钟的图片画好后，我会在图片下面提到你。
+settings-ping-dm = 等候超过一分钟的图片画好后，我会给你发私信。
+settings-ping-off = 图片画好后我不会通知你。
+command-settings-name = 设置
+command-settings-description = 你自己的设置
+option-ping-name = 通知
+option-ping-description = 等候超过一分钟的图片画好后，怎么告诉你
+ping-choice-here = 在频道里提到我
+ping-choice-dm = 发私信
+ping-choice-off = 不通知
+option-count-description = 画几张，种子依次加一
+
+## 提示词里的参数，以及从其他程序粘贴来的设置
+
+invalid-flag = 提示词里的“{ $flag }”有误：{ $name ->
+        [seed] 种子必须是 0 到 { $most } 的整数，-1 表示随机。
+        [steps] 步数必须是 1 到 { $most } 的整数。
+        [count] 张数必须是 1 到 { $most } 的整数。
+        [aspect] 画幅写成 16:9 这样，或写名称：square、portrait、landscape、phone、wide。
+        [size] 尺寸写 draft、normal、large，或写成 448x448 这样。
+        [model] 缺少模型名称。
+       *[other] 缺少参数值。
+    }
+flags-taken = 已采用提示词里的设置：{ $settings }
+flags-taken-aspect = 画幅 { $value ->
+        [square] 方形
+        [portrait] 竖幅
+        [landscape] 横幅
+        [phone] 手机竖屏
+        [wide] 宽屏
+       *[other] { $value }
+    }
+flags-taken-size = 尺寸 { $value ->
+        [draft] 草稿
+        [normal] 标准
+        [large] 大图
+       *[other] { $value }
+    }
+flags-taken-seed = { $value ->
+        [-1] 随机种子
+       *[other] 种子 { $value }
+    }
+flags-taken-steps = { $value } 步
+flags-taken-count = { $value } 张
+flags-taken-model = 模型 { $value }
+flags-taken-negative = 不要 { $value }
+flags-most-images = 一次最多 { $most } 张。
+flags-unknown = 这里不认识：{ $names }
+flags-unsupported = 这里用 { $model } 做不到：{ $names }
+flags-unused = 这里用不上：{ $names }
+flags-overridden = 你已另行设置，因此没有采用提示词里的：{ $names }
+flags-more = 还有 { $count } 个
+
+## 尺寸
+
+size-draft = 草稿
+size-normal = 标准
+size-large = 大图
+invalid-size = 尺寸可以是 `draft`（草稿）、`normal`（标准）或 `large`（大图），也可以写宽和高的像素数，例如 `448x448`。
+invalid-size-nearest = { $model } 画不了这个尺寸。最接近的可用尺寸是 `{ $nearest }`。
+invalid-size-not-offered = { $model } 没有这种尺寸。可选：{ $sizes }。
+invalid-size-memory = 这里的显存放不下 { $size } 的图片。请选小一点的尺寸。
+already-final = 图片 #{ $job_id } 不是草稿，按标准尺寸重画也不会变大。
+console-size = 尺寸
+console-exact-size = 精确尺寸，代替画幅和尺寸（可不填）
+console-exact-size-hint = 448x448

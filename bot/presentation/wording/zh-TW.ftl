@@ -10,7 +10,7 @@ too-many-jobs = 你已有 { $active } 個請求在排隊或繪製，同時最多
 daily-limit = 24 小時內最多 { $limit } 張圖片，你已用了 { $used } 張。{ $retry_at }可以再送出。
 cooling-down = 請稍候，{ $retry_at }就可以再送出。兩次送出之間至少要隔 { $cooldown_s } 秒。
 job-too-large = 這張圖片的工作量超過了這裡的上限。{ $max_steps ->
-        [0] 請選小一點的畫面。
+        [0] 請選小一點的尺寸。
        *[other] 這個尺寸最多可以用 { $max_steps } 步。
     }
 not-accepting = 我正在重新啟動，暫時不接受新請求。排隊中的圖片都會保留位置，請一分鐘後再試。
@@ -51,8 +51,8 @@ command-outdated = 這個指令剛剛更新。請等一分鐘，或重新整理 
 ## 任務失敗的原因
 
 failure-generation-failed = 繪製失敗，不計入額度。請再試一次，也可以換個說法。
-failure-out-of-memory = 顯示卡記憶體不足，不計入額度。換小一點的畫面也許可以。
-failure-timeout = 繪製時間過長，已中止，不計入額度。減少步數或換小一點的畫面也許可以。
+failure-out-of-memory = 顯示卡記憶體不足，不計入額度。換小一點的尺寸也許可以。
+failure-timeout = 繪製時間過長，已中止，不計入額度。減少步數或換小一點的尺寸也許可以。
 failure-interrupted = 繪製這張圖片時我重新啟動了兩次，不計入額度，請再試一次。
 failure-model-missing = 缺少模型檔案，不計入額度。請通知機器人維護者。
 failure-invalid-spec = 目前的模型畫不了這個尺寸或這些設定，不計入額度，請重新送出。
@@ -65,7 +65,7 @@ prompt-unreadable = （儲存的提示詞無法讀取。）
 ## 頻道裡的訊息
 
 card-waiting = ⏳ { $who } · 排在第 { $position } 位
-card-running = 🎨 { $who } · 第 { $step } / { $steps } 步 { $bar }
+card-running = 🎨 { $who } · 第 { $step } / { $steps } 步
 card-loading = 🎨 { $who } · 正在載入模型
 card-encoding = 🎨 { $who } · 正在理解提示詞
 card-decoding = 🎨 { $who } · 正在收尾
@@ -78,7 +78,7 @@ card-paused-by-moderator = ⏸️ 已由管理員暫停
 pause-engine-failures = 連續幾張圖片都失敗了，過一會兒我會再試一張
 pause-storage = 圖片無法儲存，一旦能儲存就會繼續
 card-resumed = ↻ 我重新啟動過，你的排隊位置還在。
-card-done = ✅ { $who }
+card-done = ✅ { $who } · 你的圖片畫好了
 card-done-elsewhere = ✅ { $who } · 你的圖片在本頻道的新訊息裡。
 card-done-by-dm = ✅ { $who } · 圖片無法貼在這裡，已經用私人訊息傳給你。
 card-failed = ❌ { $who } · { $reason }
@@ -278,3 +278,125 @@ command-admin-cancel-name = 取消
 command-admin-cancel-description = 取消本伺服器任何人的圖片
 command-admin-stats-name = 統計
 command-admin-stats-description = 負載、速度和硬碟
+
+## 圖片下面的按鈕
+
+button-again = 🔄 再來一張
+button-edit = ✏️ 修改
+button-vary = 🌱 微調
+button-more = ⋯ 更多
+button-more-steps = 🔬 同一種子，{ $steps } 步
+button-start-from = 🖼️ 用作起始圖片
+button-info = ℹ️ 詳細資訊
+button-original = 📄 原始檔案
+button-send-dm = ✉️ 私訊給我
+button-keep = ⭐ 收藏
+button-unkeep = ⭐ 取消收藏
+button-delete = 🗑️ 刪除
+button-erase = 🗑️ 永久刪除
+press-repeated = 收到了，按一次就夠。
+pick-title = 選哪一張？
+pick-option = 第 { $number } 張 · #{ $job_id } · 種子 { $seed }
+menu-title = 圖片 #{ $job_id } · { $prompt }
+info-title = 圖片 #{ $job_id }
+info-asked = { $who } { $when }送出
+info-drawn = { $when }畫完，用時 { $seconds } 秒
+info-derived = 由圖片 #{ $job_id } 而來
+info-from-image = 從一張圖片畫起，強度 { $strength }
+info-file = 檔案：{ $kib } KiB
+info-kept = ⭐ 已收藏，不會過期。
+original-file = 圖片 #{ $job_id } 的檔案
+dm-sent = 圖片 #{ $job_id } 已私訊給你。
+dm-closed = 我沒辦法傳私訊給你。請在這個伺服器的隱私設定裡允許私訊，然後再試一次。
+image-kept = ⭐ 圖片 #{ $job_id } 已收藏，不會過期。
+image-kept-no-longer = 圖片 #{ $job_id } 不再收藏，會和其他圖片一樣過期。
+delete-question = 永久刪除圖片 #{ $job_id }？檔案、提示詞和訊息都會消失，但仍計入今天的額度。
+image-deleted = 圖片 #{ $job_id } 已刪除，提示詞也一併刪除了。
+image-deleted-but-message = 圖片 #{ $job_id } 和提示詞已刪除，但我沒辦法收回訊息。請自己刪除那則訊息，或請管理員刪除。
+form-edit-title = 修改圖片 #{ $job_id }
+form-start-from-title = 從圖片 #{ $job_id } 畫起
+form-prompt = 畫什麼
+form-seed = 種子
+form-seed-hint = 種子相同，圖片相近；留空則隨機。
+form-steps = 步數
+form-aspect = 畫面比例
+form-strength = 改動多少
+strength-subtle = 少量：貼近原圖
+strength-medium = 一半：構圖不變，內容更新
+strength-strong = 大量：只留一點原圖的影子
+fewer-queued = { $wanted } 張裡有 { $count } 張已排隊。
+card-batch = 已畫好 { $done } / { $count } 張
+card-done-several = ✅ { $who } · { $count } 張裡畫好了 { $done } 張
+card-some-failed = ❌ 沒有全部畫成：{ $reason }
+card-settings-several = { $job_ids } · 種子 { $seeds } · { $steps } 步 · { $width } × { $height } · { $model }
+ping-done = ✅ { $who } { $count ->
+        [1] 你的圖片畫好了。
+       *[other] 你的 { $count } 張圖片畫好了。
+    }
+ping-failed = ❌ { $who } 你的圖片沒畫成，原因見它的訊息。
+settings-ping-here = 等候超過一分鐘的圖片畫好後，我會在圖片下面提到你。
+settings-ping-dm = 等候超過一分鐘的圖片畫好後，我會傳私訊給你。
+settings-ping-off = 圖片畫好後我不會通知你。
+command-settings-name = 設定
+command-settings-description = 你自己的設定
+option-ping-name = 通知
+option-ping-description = 等候超過一分鐘的圖片畫好後，怎麼告訴你
+ping-choice-here = 在頻道裡提到我
+ping-choice-dm = 傳私訊
+ping-choice-off = 不通知
+option-count-description = 畫幾張，種子依次加一
+
+## 提示詞裡的參數，以及從其他程式貼上的設定
+
+invalid-flag = 提示詞裡的「{ $flag }」有誤：{ $name ->
+        [seed] 種子必須是 0 到 { $most } 的整數，-1 表示隨機。
+        [steps] 步數必須是 1 到 { $most } 的整數。
+        [count] 張數必須是 1 到 { $most } 的整數。
+        [aspect] 畫面比例請寫成 16:9 這樣，或寫名稱：square、portrait、landscape、phone、wide。
+        [size] 尺寸請寫 draft、normal、large，或寫成 448x448 這樣。
+        [model] 缺少模型名稱。
+       *[other] 缺少參數值。
+    }
+flags-taken = 已採用提示詞裡的設定：{ $settings }
+flags-taken-aspect = 畫面比例 { $value ->
+        [square] 方形
+        [portrait] 直式
+        [landscape] 橫式
+        [phone] 手機直式
+        [wide] 寬螢幕
+       *[other] { $value }
+    }
+flags-taken-size = 尺寸 { $value ->
+        [draft] 草稿
+        [normal] 標準
+        [large] 大圖
+       *[other] { $value }
+    }
+flags-taken-seed = { $value ->
+        [-1] 隨機種子
+       *[other] 種子 { $value }
+    }
+flags-taken-steps = { $value } 步
+flags-taken-count = { $value } 張
+flags-taken-model = 模型 { $value }
+flags-taken-negative = 不要 { $value }
+flags-most-images = 一次最多 { $most } 張。
+flags-unknown = 這裡不認得：{ $names }
+flags-unsupported = 這裡用 { $model } 做不到：{ $names }
+flags-unused = 這裡用不到：{ $names }
+flags-overridden = 你已另外設定，因此沒有採用提示詞裡的：{ $names }
+flags-more = 還有 { $count } 個
+
+## 尺寸
+
+size-draft = 草稿
+size-normal = 標準
+size-large = 大圖
+invalid-size = 尺寸可以是 `draft`（草稿）、`normal`（標準）或 `large`（大圖），也可以寫寬和高的像素數，例如 `448x448`。
+invalid-size-nearest = { $model } 畫不出這個尺寸。最接近的可用尺寸是 `{ $nearest }`。
+invalid-size-not-offered = { $model } 沒有這種尺寸。可選：{ $sizes }。
+invalid-size-memory = 這裡的顯示卡記憶體放不下 { $size } 的圖片。請選小一點的尺寸。
+already-final = 圖片 #{ $job_id } 不是草稿，以標準尺寸重畫也不會變大。
+console-size = 尺寸
+console-exact-size = 精確尺寸，取代畫面比例和尺寸（可不填）
+console-exact-size-hint = 448x448

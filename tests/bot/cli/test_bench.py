@@ -22,18 +22,20 @@ def test_quality_prints_a_column_per_setting_and_writes_json(tmp_path: Path) -> 
     result = CliRunner().invoke(
         app,
         ["bench", "quality", "--precision", "float32", "--steps", "1", "--steps", "2", "--cfg", "1", "--pictures", "8",
-         "-o", str(figures)],
+         "--size", "draft", "-o", str(figures)],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "top1" in result.stdout and "2 steps" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert [entry["setting"]["steps"] for entry in json.loads(figures.read_text("utf-8"))] == [1, 2]
+    assert "draft size" in result.stdout
 
 
-def test_unknown_precision_is_refused_by_name() -> None:
-    result = CliRunner().invoke(app, ["bench", "quality", "--precision", "int3"])
+@pytest.mark.parametrize(("option", "value"), [("--precision", "int3"), ("--size", "tiny"), ("--size", "large")])
+def test_unknown_precision_or_size_is_refused_by_name(option: str, value: str) -> None:
+    result = CliRunner().invoke(app, ["bench", "quality", option, value])
     assert result.exit_code == 2
-    assert "int3" in result.output
+    assert value in result.output
 
 
 GPU = Gpu(name="Some Card", driver="1", total_mib=8188, free_mib=8000, compute_capability=(8, 9))

@@ -53,6 +53,18 @@ def test_draw_takes_an_aspect() -> None:
     assert "64 × 96" in draw("a cat", "--aspect", "portrait").stdout
 
 
+@pytest.mark.parametrize(
+    ("size", "pixels"), [("draft", "32 × 48"), ("normal", "64 × 96"), ("LARGE", "96 × 144"), ("448x320", "448 × 320")]
+)
+def test_draw_takes_a_size(clean_place: Path, size: str, pixels: str) -> None:
+    lines = dict(
+        line.split(maxsplit=1) for line in draw("a cat", "--aspect", "portrait", "--size", size).stdout.splitlines()
+    )
+    assert lines["size"] == pixels
+    with Image.open(lines["file"]) as picture:
+        assert f"Size: {pixels.replace(' × ', 'x')}" in picture.info["parameters"]
+
+
 def test_draw_starts_from_a_picture(clean_place: Path) -> None:
     Image.new("RGB", (90, 60), "red").save("photo.jpg")
     lines = dict(line.split(maxsplit=1) for line in draw("a cat", "--image", "photo.jpg").stdout.splitlines())
@@ -82,6 +94,31 @@ def test_draw_names_words_that_the_model_does_not_know(monkeypatch: pytest.Monke
     said = draw("红苹果").stderr
     assert "does not know: 红苹果." in said and "不认识：红苹果。" in said and "不認得：红苹果。" in said
     assert "/help" not in said
+
+
+def test_draw_takes_flags_out_of_the_prompt(clean_place: Path) -> None:
+    result = draw("a cat --ar 2:3 --seed 7 --steps 3 --v 6 --no dog --repeat 2")
+    spec = read_spec((clean_place / "a-cat-7.png").read_bytes())
+    assert spec is not None
+    assert (spec.prompt, spec.seed, spec.steps, spec.width, spec.height) == ("a cat", 7, 3, 64, 96)
+    assert result.stderr.splitlines() == [
+        "• Taken from your prompt: shape portrait, seed 7, 3 steps",
+        "• Not known here: --v 6",
+        "• Not possible here with fake: --no dog, --repeat 2",
+    ]
+
+
+def test_options_of_the_command_win_over_flags_in_the_prompt() -> None:
+    result = draw("a cat --seed 7 --model demo", "--seed", "8")
+    assert "seed     8" in result.stdout and "model    fake" in result.stdout
+    assert result.stderr == "• Not taken from the prompt, because you set it elsewhere: --model demo, --seed 7\n"
+
+
+def test_model_named_in_the_prompt_draws(clean_place: Path) -> None:
+    (clean_place / "config.toml").write_text('[pipeline]\nmodel = "fake"\nmodels_dir = "nothing"\n')
+    lacking = invoke("draw", "a cat --model flux1-dev")
+    assert lacking.exit_code == ExitCode.USAGE
+    assert "flux1-dev lacks these files" in lacking.stderr
 
 
 def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:
@@ -131,7 +168,13 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--aspect", "wide"], "aspect must be one of square, portrait, landscape with fake"),
         (["a cat", "--aspect", "banana"], "aspect must be one of square, portrait, landscape, phone, wide"),
         (["a cat", "--aspect", "wide", "--model", "demo"], "aspect must be square with demo"),
+        (["a cat", "--size", "tiny"], "size must be draft, normal, large, or a width and a height like 448x448"),
+        (["a cat", "--size", "450x450"], "size 450x450 cannot be drawn with fake; the nearest that can is 448x448"),
+        (["a cat", "--size", "0x99999"], "size 0x99999 cannot be drawn with fake; the nearest that can is 160x640"),
+        (["a cat", "--size", "large", "--model", "demo"], "size must be one of draft, normal with demo"),
         (["a cat", "-o", "no/where.png"], "no/where.png: there is no folder no; create it first"),
+        (["a cat --steps 0"], "“--steps 0” in the prompt: the number of steps must be from 1 to 50."),
+        (["—ar 1:1"], "the prompt is empty: write what to draw"),
         (["a cat", "--image", "gone.png"], "gone.png cannot be read: No such file or directory"),
         (["a cat", "--image", "."], ". cannot be read: Is a directory"),
         (["a cat", "--image", "empty.webp"], "image is empty"),

@@ -18,7 +18,6 @@ from bot.presentation.job_view import (
     ACTIONS,
     Action,
     JobView,
-    Listed,
     Moment,
     Phrase,
     Typed,
@@ -105,7 +104,7 @@ def test_notes_come_in_their_order() -> None:
         Phrase("card-paused", {"reason": Typed("a game")}),
         Phrase("card-resumed"),
         Phrase("unread-prompt", {"count": 3, "total": 9}),
-        Phrase("unknown-words", {"model": "flux1-dev", "words": Listed((Typed("van Gogh"),))}),
+        Phrase("unknown-words", {"model": "flux1-dev", "words": (Typed("van Gogh"),)}),
     )
 
 

@@ -18,7 +18,9 @@ from bot.jobs import FailureCode
 from bot.pause import PauseKind
 from bot.presentation import wording as wording_module
 from bot.presentation.wording import LANGUAGES, key_of, wording_for
-from pipeline import InvalidSpec
+from bot.requests.preferences import Ping
+from pipeline import ImageOptions, InvalidSpec, Size
+from pipeline.catalog.models import DEMO
 
 FOLDER = Path(wording_module.__file__).parent
 SPEAKERS = ("cli", "frontends", "presentation")
@@ -83,6 +85,7 @@ def test_no_sentence_is_unused() -> None:
     said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
+    said |= {f"{prefix}-{ping}" for prefix in ("ping-choice", "settings-ping") for ping in Ping}
     assert sentences("en").keys() - said == set()
 
 
@@ -124,9 +127,9 @@ def test_every_sentence_can_be_said(language: str, caplog: pytest.LogCaptureFixt
         ),
         (
             JobTooLarge(pixel_steps=52_428_801, limit=52_428_800, max_steps=0),
-            "This image needs more work than is allowed here. Please choose a smaller shape.",
-            "这张图片的工作量超过了这里的上限。请选小一点的画幅。",
-            "這張圖片的工作量超過了這裡的上限。請選小一點的畫面。",
+            "This image needs more work than is allowed here. Please choose a smaller size.",
+            "这张图片的工作量超过了这里的上限。请选小一点的尺寸。",
+            "這張圖片的工作量超過了這裡的上限。請選小一點的尺寸。",
         ),
         (
             JobTooLarge(pixel_steps=52_428_801, limit=52_428_800, max_steps=25),
@@ -178,9 +181,20 @@ def test_chinese_keeps_to_one_script(language: str, foreign: str) -> None:
     assert sorted(set(foreign).intersection((FOLDER / f"{language}.ftl").read_text("utf-8"))) == []
 
 
-@pytest.mark.parametrize("field", ["prompt", "seed", "steps", "aspect"])
+@pytest.mark.parametrize("field", ["prompt", "seed", "steps", "aspect", "size"])
 def test_invalid_fields_have_their_own_sentences(field: str) -> None:
     assert "whatever" not in wording_for("en-US").invalid(InvalidSpec(field, "whatever"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("size", "says"), [("450x450", "256x256"), (Size.LARGE, "draft, normal"), ("4096x4096", "256x256")]
+)
+def test_size_that_is_not_offered_is_answered_with_one_that_is(language: str, size: str, says: str) -> None:
+    with pytest.raises(InvalidSpec) as raised:
+        DEMO.pixels_of(ImageOptions.read(prompt="x", size=size))
+    text = wording_for(language).invalid(raised.value)
+    assert says in text and DEMO.title in text
 
 
 def test_other_invalid_values_say_the_reason() -> None:

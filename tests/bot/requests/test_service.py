@@ -42,8 +42,8 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
-from pipeline import InvalidSpec
-from pipeline.catalog.models import find_model
+from pipeline import ImageSpec, InvalidSpec, Size
+from pipeline.catalog.models import ModelCard, find_model
 from pipeline.images.init_image import SourceFile
 from pipeline.spec import ImageOptions
 
@@ -62,7 +62,7 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
 def make_service(
     jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, clock, no_limits
 ) -> Callable[..., Service]:
-    def make(*, storage: StorageConfig | None = None) -> Service:
+    def make(*, storage: StorageConfig | None = None, models: Models | None = None) -> Service:
         return Service(
             Parts(
                 jobs=jobs,
@@ -71,7 +71,7 @@ def make_service(
                 images=images,
                 preferences=preferences,
             ),
-            Models(usual=find_model("fake"), others=(find_model("demo"),)),
+            models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,
             storage=storage or StorageConfig(min_free_mib=0),
             clock=clock,
@@ -81,10 +81,10 @@ def make_service(
     return make
 
 
-async def draw(queue: JobQueue, images: ImageStore) -> None:
+async def draw(queue: JobQueue, images: ImageStore, png: bytes = b"png") -> None:
     running = await queue.claim()
     assert running is not None
-    path = await images.write(running.job.id, b"png")
+    path = await images.write(running.job.id, png)
     await queue.finish(
         running.job.id, image_path=path, image_bytes=3, ran_s=2.0, measured=Measurement(step_s=0.5, fixed_s=0.0)
     )
@@ -485,3 +485,37 @@ async def test_what_started_from_an_image_starts_from_it_again(make_service, dra
     await images.delete_sources(kept=(), before=float("inf"))
     with pytest.raises(UploadGone):
         await service.submit_batch(derive.reroll(job, service.models), press(key="later"))
+
+
+async def test_image_that_the_gpu_has_no_room_for_is_refused_before_anything_is_stored(
+    make_service, make_request, jobs: JobStore
+) -> None:
+    def check(_model: ModelCard, spec: ImageSpec) -> None:
+        if spec.width > 64:
+            raise InvalidSpec("size", "does not fit", detail="memory", size=f"{spec.width}x{spec.height}")
+
+    service = make_service(models=Models(usual=find_model("fake"), check_memory=check))
+    large = replace(make_request("ann"), options=ImageOptions(prompt="x", size=Size.LARGE))
+    with pytest.raises(InvalidSpec, match="does not fit"):
+        await service.submit(large)
+    assert await jobs.unfinished() == []
+    await service.submit(replace(large, options=ImageOptions(prompt="x", size=Size.DRAFT)))
+
+
+async def test_draft_becomes_final_from_its_own_picture(
+    make_service, make_request, queue: JobQueue, images: ImageStore
+) -> None:
+    service = make_service()
+    options = ImageOptions(prompt="x", seed=7, size=Size.DRAFT)
+    draft, _ = await service.submit(replace(make_request("ann"), options=options))
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(picture, format="PNG")
+    await draw(queue, images, picture.getvalue())
+    asker = Asker(user=BOB, reply_to=draft.reply_to, key="press")
+    accepted = await service.submit_batch(derive.final(await service.job(draft.id), service.models), asker)
+    (final,) = accepted.jobs
+    assert (final.user, final.derived_from) == (BOB, Derivation(job_id=draft.id, verb=Verb.FINAL))
+    assert (final.spec.width, final.spec.height, final.spec.seed) == (64, 64, 7)
+    assert final.spec.strength == service.models.usual.final_strength
+    with Image.open(io.BytesIO(await service.init_image(final))) as start:
+        assert start.size == (64, 64) and start.getpixel((32, 32)) == (255, 0, 0)

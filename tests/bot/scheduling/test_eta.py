@@ -7,6 +7,7 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
+from pipeline.catalog.models import MODELS
 
 NOW = 1_800_000_000
 SPEC = ImageSpec(prompt="x", seed=1, steps=1, width=64, height=64, guidance=1.0, cfg_scale=1.0, model="fake")
@@ -105,4 +107,34 @@ def test_pace_is_the_median_and_rough_before_three_measurements() -> None:
 def test_shapes_of_about_one_megapixel_share_a_size_class() -> None:
     sizes = [(1024, 1024), (832, 1216), (1344, 768)]
     assert {size_class(dataclasses.replace(SPEC, width=w, height=h)) for w, h in sizes} == {4}
-    assert size_class(dataclasses.replace(SPEC, width=512, height=512)) == 1
+
+
+def class_of(width: int, height: int) -> int:
+    return size_class(dataclasses.replace(SPEC, width=width, height=height))
+
+
+def test_sizes_of_earlier_releases_keep_the_class_that_their_rows_have() -> None:
+    for card in MODELS.values():
+        for width, height in card.sizes.values():
+            assert class_of(width, height) == round(width * height / 2**18)
+
+
+def test_sizes_that_take_another_time_have_another_class() -> None:
+    for card in MODELS.values():
+        classes = {size: {class_of(*card.size(aspect, size)) for aspect in card.sizes} for size in card.scales}
+        assert all(len(each) == 1 for each in classes.values())
+        assert len(set().union(*classes.values())) == len(classes)
+    assert class_of(448, 448) != class_of(512, 512)
+
+
+@given(st.integers(1, 256), st.integers(1, 256), st.integers(1, 256), st.integers(1, 256))
+def test_sizes_of_one_class_have_nearly_as_many_pixels(first: int, second: int, third: int, fourth: int) -> None:
+    one, other = (16 * first, 16 * second), (16 * third, 16 * fourth)
+    if class_of(*one) == class_of(*other):
+        assert one[0] * one[1] == pytest.approx(other[0] * other[1], rel=0.3)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (-5, 7), (2**62, 2**62), (1, 1)])
+def test_damaged_size_has_a_class_that_can_be_looked_up(size: tuple[int, int]) -> None:
+    damaged = ImageSpec.accepted(**{**dataclasses.asdict(SPEC), "width": size[0], "height": size[1]})
+    assert -(2**31) < size_class(damaged) < 2**31

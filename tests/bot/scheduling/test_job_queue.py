@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from bot import retry as retry_module
+from bot.app import assumed_pace, named_sizes
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import (
@@ -28,7 +30,7 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store import database as database_module
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
-from pipeline import Progress, Stage
+from pipeline import ImageOptions, Progress, Stage
 from pipeline.catalog.models import find_model
 
 Put = Callable[..., Awaitable[Job]]
@@ -322,6 +324,30 @@ async def test_forecast_is_measured_after_three_pictures(make_queue, put) -> Non
     assert await queue.pace(job.spec) == Pace(step_s=0.5, fixed_s=1.0, is_rough=False)
     ((_, standing),) = await queue.standings()
     assert not standing.is_rough
+
+
+async def test_size_that_was_never_drawn_is_foretold_from_the_nearest_that_was(make_queue, put) -> None:
+    queue = make_queue()
+    queue.use_named_sizes(named_sizes)
+    for _ in range(3):
+        job = await put(queue)
+        await queue.claim()
+        measured = Measurement(step_s=0.5, fixed_s=1.0)
+        await queue.finish(job.id, image_path="x", image_bytes=1, ran_s=3.0, measured=measured)
+    draft, large = (replace(job.spec, width=side, height=side) for side in (32, 128))
+    assert await queue.pace(draft) == Pace(step_s=0.125, fixed_s=0.25, is_rough=True)
+    assert await queue.pace(large) == Pace(step_s=2.0, fixed_s=4.0, is_rough=True)
+    assert await queue.measured_pace(draft) is None  # statistics show what was measured, and nothing else
+    assert await queue.pace(replace(draft, model="demo")) == ASSUMED
+    assert await queue.pace(replace(draft, model="long-gone")) == ASSUMED
+
+
+def test_guess_for_a_model_is_in_proportion_to_the_pixels() -> None:
+    demo = find_model("demo")
+    spec = demo.resolve(ImageOptions(prompt="x"), random_seed=0)
+    assert assumed_pace(spec).step_s == demo.assumed_step_s
+    assert assumed_pace(replace(spec, width=128, height=128)).step_s == demo.assumed_step_s / 4
+    assert assumed_pace(replace(spec, model="long-gone")).is_rough
 
 
 async def test_listeners_hear_of_every_change(make_queue, put) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.catalog.files import Flaw, missing, path_of, weights_of
-from pipeline.catalog.model_card import ModelCard, ModelFile
+from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.models import DEMO, MAJICFLUS_V1
 from pipeline.families.flux.architecture import FLUX
 from pipeline.spec import Aspect
@@ -31,6 +31,7 @@ def card_of(files: dict[str, ModelFile]) -> ModelCard:
         licence_url="https://example.org",
         files=files,
         sizes={Aspect.SQUARE: (64, 64)},
+        bounds=Bounds(min_side=16, max_pixels=2**14, max_ratio=4.0),
     )
 
 

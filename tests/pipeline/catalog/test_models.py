@@ -8,15 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.catalog import models
-from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.model_card import Bounds, ModelCard
 from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, MAJICFLUS_V1, MODELS, choose_model, create_engine, find_model
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import Gpu
 from pipeline.errors import GpuUnusable, InvalidSpec, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FakeEngine
-from pipeline.spec import SIDE_MULTIPLE_PX, Aspect, ImageOptions
+from pipeline.spec import SIDE_MULTIPLE_PX, Aspect, Dimensions, ImageOptions, Size
 
 A_GPU = Gpu(name="card", driver="580", total_mib=8188, free_mib=7000, compute_capability=(8, 9))
 AN_OLD_GPU = Gpu(name="card", driver="580", total_mib=8188, free_mib=7000, compute_capability=(6, 1))
@@ -35,6 +37,101 @@ def test_card_is_consistent(card: ModelCard) -> None:
         assert (spec.width, spec.height) == card.sizes[aspect]
         assert spec.seed == 5
         assert spec.steps == card.default_steps
+
+
+@pytest.mark.parametrize("card", [*MODELS.values(), FAKE], ids=lambda card: card.name)
+def test_every_named_size_keeps_the_shape_and_can_be_named_again(card: ModelCard) -> None:
+    for aspect, (width, height) in card.sizes.items():
+        for size, scale in card.scales.items():
+            drawn = card.size(aspect, size)
+            assert card.pixels_of(ImageOptions(prompt="x", aspect=aspect, size=size)) == drawn
+            assert card.name_of_size(*drawn) == (aspect, size)
+            assert card.can_draw(*drawn) and all(side % SIDE_MULTIPLE_PX == 0 for side in drawn)
+            assert drawn[0] / drawn[1] == pytest.approx(width / height, rel=0.005)
+            assert drawn[0] * drawn[1] == pytest.approx(width * height * scale**2, rel=0.13 if card is FAKE else 0.03)
+
+
+@pytest.mark.parametrize("card", [MAJICFLUS_V1, FLUX1_DEV], ids=lambda card: card.name)
+def test_flux_draft_is_a_quarter_and_large_is_two_megapixels_at_most(card: ModelCard) -> None:
+    for aspect, (width, height) in card.sizes.items():
+        assert card.size(aspect, Size.DRAFT) == (width // 2, height // 2)
+        wide, high = card.size(aspect, Size.LARGE)
+        assert 2e6 < wide * high <= 2**21
+
+
+def test_flux_draws_the_size_of_the_article() -> None:
+    spec = FLUX1_DEV.resolve(ImageOptions.read(prompt="a cat", size="512x512"), random_seed=0)
+    assert (spec.width, spec.height) == (512, 512)
+
+
+def test_exact_size_leaves_nothing_for_the_shape_to_say() -> None:
+    options = ImageOptions(prompt="x", aspect=Aspect.WIDE, size=Dimensions(width=448, height=640))
+    assert FLUX1_DEV.pixels_of(options) == (448, 640)
+
+
+@pytest.mark.parametrize(
+    ("card", "size", "nearest"),
+    [
+        (FLUX1_DEV, "450x450", "448x448"),
+        (FLUX1_DEV, "1025x1024", "1024x1024"),
+        (FLUX1_DEV, "0x0", "256x256"),
+        (FLUX1_DEV, "128x128", "256x256"),
+        (FLUX1_DEV, "4096x4096", "1440x1440"),
+        (FLUX1_DEV, "2048x512", "1776x592"),
+        (DEMO, "512x512", "256x256"),
+        (DEMO, "64x64", "160x160"),
+        (DEMO, "256x192", "224x224"),
+    ],
+)
+def test_size_that_cannot_be_drawn_is_answered_with_the_nearest(card: ModelCard, size: str, nearest: str) -> None:
+    with pytest.raises(InvalidSpec, match=f"the nearest that can is {nearest}$") as raised:
+        card.resolve(ImageOptions.read(prompt="a cat", size=size), random_seed=0)
+    assert (raised.value.field, raised.value.values["nearest"]) == ("size", nearest)
+    card.resolve(ImageOptions.read(prompt="a cat", size=nearest), random_seed=0)
+
+
+def test_named_size_that_a_model_does_not_offer_is_answered_with_those_it_does() -> None:
+    with pytest.raises(InvalidSpec, match="size: must be one of draft, normal with demo"):
+        DEMO.resolve(ImageOptions(prompt="a cat", size=Size.LARGE), random_seed=0)
+
+
+ANY_BOUNDS = st.tuples(st.integers(1, 40), st.integers(1, 30), st.floats(1, 8)).map(
+    lambda drawn: Bounds(
+        min_side=16 * drawn[0], max_pixels=(16 * drawn[0]) ** 2 * drawn[1] + drawn[1], max_ratio=drawn[2]
+    )
+)
+
+
+@given(ANY_BOUNDS, st.integers(-9, 10**6), st.integers(-9, 10**6))
+def test_nearest_size_is_allowed_and_that_of_an_allowed_one_is_itself(bounds: Bounds, width: int, height: int) -> None:
+    nearest = bounds.nearest(width, height)
+    assert bounds.allow(nearest.width, nearest.height)
+    assert bounds.nearest(nearest.width, nearest.height) == nearest
+    if bounds.allow(width, height):
+        assert nearest == Dimensions(width=width, height=height)
+
+
+@pytest.mark.parametrize("bounds", [(0, 9, 1.0), (24, 9999, 1.0), (64, 4095, 1.0)])
+def test_bounds_that_allow_nothing_are_an_error(bounds: tuple[int, int, float]) -> None:
+    with pytest.raises(ValueError, match="no such size"):
+        Bounds(min_side=bounds[0], max_pixels=bounds[1], max_ratio=bounds[2])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "final"),
+    [
+        ((512, 512), Size.NORMAL),
+        ((672, 384), Size.NORMAL),
+        ((448, 448), Dimensions(width=1024, height=1024)),
+        ((256, 512), Dimensions(width=720, height=1440)),
+        ((1024, 1024), None),
+        ((1344, 768), None),
+        ((1440, 1440), None),
+        ((960, 960), None),
+    ],
+)
+def test_smaller_image_has_a_final_size_of_its_shape(pixels: tuple[int, int], final: object) -> None:
+    assert FLUX1_DEV.final_size(*pixels) == final
 
 
 @pytest.mark.parametrize("card", MODELS.values(), ids=lambda card: card.name)

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.catalog.files import read_header
-from pipeline.catalog.models import MAJICFLUS_V1
+from pipeline.catalog.models import DEMO, MAJICFLUS_V1
 from pipeline.config import PipelineConfig
 from pipeline.device import runtime_estimate
 from pipeline.device.gpu import Gpu, GpuState
 from pipeline.device.gpu_profile import packed_path, write_profile
-from pipeline.device.runtime_estimate import estimate_runtime
+from pipeline.device.runtime_estimate import check_memory, estimate_runtime
+from pipeline.errors import InvalidSpec
+from pipeline.spec import ImageOptions
 from tests.pipeline.measured import measured_card
 
 GPU = Gpu(name="a card", driver="1", total_mib=8188, free_mib=8000, compute_capability=(8, 9))
@@ -75,3 +77,57 @@ def test_header_is_read_only_where_the_file_has_one(models_dir: Path, content: b
     length = int.from_bytes(content[:8], "little")
     expected = content[8 : 8 + length] if len(content) >= 8 + length >= 8 and len(content) >= 8 else None
     assert read_header(path) == expected
+
+
+@pytest.fixture
+def packed_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder with the headers of packed weights, of about the bytes that FLUX.1 has."""
+    monkeypatch.setattr(runtime_estimate, "look_at_gpu", lambda: GpuState(gpu=GPU))
+    write_profile(tmp_path / "packed", measured_card())
+    blocks = {
+        "dit": {"": 30, **{f"blocks.{n}": 227 for n in range(19)}, **{f"single_blocks.{n}": 113 for n in range(38)}},
+        "t5": {"": 1, **{f"encoder.block.{n}": 190 for n in range(24)}},
+        "clip": {"": 1, **{f"encoders.{n}": 14 for n in range(12)}},
+    }
+    for kind, weight_format in PARTS:
+        header = {name: block(mib * 2**20) for name, mib in blocks[kind].items()}
+        packed_path(tmp_path / "packed", MAJICFLUS_V1, kind, weight_format).write_bytes(
+            with_length(json.dumps(header).encode())
+        )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("limit_mib", "size", "fits"),
+    [
+        (7000, "large", True),
+        (7000, "1440x1440", True),
+        (2400, "large", False),
+        (2400, "1440x1440", False),
+        (2400, "normal", True),
+        (2400, "draft", True),
+        (2000, "normal", True),  # which is never refused here: the model could draw nothing at all
+    ],
+)
+def test_larger_image_than_usual_is_refused_if_the_gpu_has_no_room_for_it(
+    packed_dir: Path, limit_mib: int, size: str, fits: bool
+) -> None:
+    config = PipelineConfig(models_dir=packed_dir, vram_limit_mib=limit_mib)
+    seen = estimate_runtime(MAJICFLUS_V1, config)
+    assert seen is not None and (seen.plan is not None) == (limit_mib > 2000)
+    spec = MAJICFLUS_V1.resolve(ImageOptions.read(prompt="x", size=size), random_seed=0)
+    if fits:
+        check_memory(MAJICFLUS_V1, config, spec)
+        return
+    with pytest.raises(InvalidSpec, match="size: 1440x1440 does not fit into the memory of this GPU") as raised:
+        check_memory(MAJICFLUS_V1, config, spec)
+    assert (raised.value.detail, raised.value.values) == ("memory", {"size": "1440x1440"})
+
+
+def test_nothing_is_refused_before_anything_is_known(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_estimate, "look_at_gpu", lambda: GpuState(gpu=GPU))
+    large = MAJICFLUS_V1.resolve(ImageOptions.read(prompt="x", size="large"), random_seed=0)
+    config = PipelineConfig(models_dir=models_dir / "empty", vram_limit_mib=2000)
+    check_memory(MAJICFLUS_V1, config, large)
+    check_memory(MAJICFLUS_V1, PipelineConfig(models_dir=models_dir, device="cpu"), large)
+    check_memory(DEMO, config, DEMO.resolve(ImageOptions(prompt="x"), random_seed=0))

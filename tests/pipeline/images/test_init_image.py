@@ -18,7 +18,7 @@ from pipeline.engine import check_source
 from pipeline.errors import InvalidSpec
 from pipeline.images import init_image
 from pipeline.images.init_image import MAX_SOURCE_BYTES, read_header, read_source, resolve_with_source, source_png
-from pipeline.spec import DEFAULT_STRENGTH, Aspect, ImageOptions
+from pipeline.spec import DEFAULT_STRENGTH, Aspect, Dimensions, ImageOptions, Size
 
 PROMPT = ImageOptions(prompt="a cat")
 
@@ -134,6 +134,18 @@ def test_shape_that_is_asked_for_wins() -> None:
     options = ImageOptions(prompt="a cat", aspect=Aspect.PORTRAIT)
     spec, picture = resolve_with_source(FAKE, options, file_of(halves()), random_seed=1)
     assert (spec.width, spec.height) == picture.size == FAKE.sizes[Aspect.PORTRAIT]
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels"),
+    [(Dimensions(width=128, height=64), (128, 64)), (Size.DRAFT, (48, 32)), (Size.LARGE, (144, 96)), (None, (96, 64))],
+)
+def test_picture_is_fitted_to_the_size_that_is_asked_for(
+    size: Size | Dimensions | None, pixels: tuple[int, int]
+) -> None:
+    options = ImageOptions(prompt="a cat", size=size)
+    spec, picture = resolve_with_source(FAKE, options, file_of(halves((300, 200))), random_seed=1)
+    assert (spec.width, spec.height) == picture.size == pixels
 
 
 def test_spec_names_the_pixels_and_nothing_else_of_the_file() -> None:

@@ -12,7 +12,7 @@ from transformers.models.t5.modeling_t5 import T5Attention
 
 from pipeline.demo.model import SmallT5
 from pipeline.families.flux.checkpoint import use_own_classes
-from pipeline.runtime.t5_encoder import T5Encoder, relative_buckets
+from pipeline.runtime.t5_encoder import SelfAttention, T5Encoder, relative_buckets
 
 
 def theirs(*, max_distance: int = 128) -> T5EncoderModel:
@@ -45,6 +45,14 @@ def test_same_tensors_give_the_same_bits(dtype: torch.dtype, length: int, batch:
     ids = torch.randint(97, (batch, length), generator=torch.Generator().manual_seed(length))
     wanted: Any = library(input_ids=ids).last_hidden_state
     assert torch.equal(ours(library).to(dtype)(ids), wanted)
+
+
+@torch.no_grad()
+def test_bias_lies_in_the_order_of_its_shape() -> None:
+    """Which the bits do not tell on a CPU, but on a GPU: see `SelfAttention.bias`."""
+    bias = SelfAttention(48, 4, 16, max_distance=128, has_bias=True).bias(48, torch.device("cpu"))
+    assert bias.shape == (1, 4, 48, 48)
+    assert bias.is_contiguous()
 
 
 @pytest.mark.parametrize("max_distance", [64, 128])

@@ -14,9 +14,9 @@ from typing import Any, Final, Protocol, cast
 import discord
 from discord import app_commands
 
-from bot.errors import NotAccepting, Refusal, StoreUnavailable
+from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.command_ids import CommandIds
-from bot.frontends.discord_app.commands.generate import draw
+from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.embeds import shorten
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
@@ -30,6 +30,7 @@ from bot.frontends.discord_app.interactions import (
 from bot.frontends.discord_app.presses import forget, is_repeat
 from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import Wording
+from bot.requests.batch import Batch
 from bot.requests.quotas import Quota
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.unknown_words import names_of
@@ -115,12 +116,8 @@ class ExampleButton(
     async def _draw(self, interaction: discord.Interaction) -> None:
         context = context_of(interaction)
         try:
-            context.access.check_server(interaction)
-            context.access.check_channel(interaction)
-            if not context.service.is_accepting:
-                raise NotAccepting
-            options = ImageOptions.read(prompt=_find(context.service.models.usual, self.key))
-            await draw(context, interaction, options)
+            prompt = _find(context.service.models.usual, self.key)
+            await draw(interaction, Batch.of(ImageOptions.read(prompt=prompt)))
         except (Refusal, InvalidSpec, StoreUnavailable):
             forget(interaction)  # whoever was refused may press again at once
             raise

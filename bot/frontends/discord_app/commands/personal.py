@@ -16,13 +16,14 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
-from bot.errors import NotYourJob, PictureNotReady, Refusal, StoreUnavailable
+from bot.errors import NotYourJob, PictureErased, PictureNotReady, StoreUnavailable
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.embeds import escape, mention, relative, shorten, voice_of
 from bot.frontends.discord_app.frontend import NOBODY, frontend_of
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
+    PicturePruned,
     attempt,
     cancel,
     context_of,
@@ -52,14 +53,6 @@ MAX_CHOICE: Final = 100
 AUTOCOMPLETE_BUDGET_S: Final = 1.5
 
 JobId = app_commands.Range[int, 1, MAX_JOB_ID]
-
-
-class PicturePruned(Refusal):
-    """The job's file was removed after its time."""
-
-    def __init__(self, job_id: int) -> None:
-        super().__init__(f"job {job_id}")
-        self.job_id = job_id
 
 
 class PersonalCommands:
@@ -122,19 +115,20 @@ class PersonalCommands:
             job = await context.service.job(job_id)
             if job.user != person(interaction):
                 raise NotYourJob(job_id)
+            if job.is_erased:
+                raise PictureErased(job_id)
             if job.status is not JobStatus.DONE:
                 raise PictureNotReady(job_id)
-            upload = await _upload(interaction, job)
-            if upload is None:
+            wording = wording_for((interaction.guild_locale or interaction.locale).value)
+            composed = await frontend_of(interaction).compose([job], wording, guild_id=interaction.guild_id)
+            if not composed.uploads:
                 raise PicturePruned(job_id)
-            locale = interaction.guild_locale or interaction.locale
-            wording = wording_for(locale.value)
-            message = frontend_of(interaction).result_message(job, wording, upload)
+            message = composed.message
             await interaction.edit_original_response(
                 content=message.content,
                 embed=message.embed,
-                attachments=[discord.File(io.BytesIO(upload.body), filename=message.picture)],
-                view=buttons(message.actions, job, wording),
+                attachments=composed.files(),
+                view=buttons(message.actions, job.id, wording),
                 allowed_mentions=NOBODY,
             )
 

@@ -15,11 +15,11 @@ from typing import Final
 
 from bot.frontends.web.security.paths import BARE_NAME, WORD, Body
 from bot.frontends.web.security.refused import RequestRefused
-from pipeline.spec import Aspect
+from pipeline.spec import Aspect, Size
 
 MAX_VALUES: Final = 32  # more than any event has
 MAX_EVENT_ID: Final = 2**31
-DRAW_KEYS: Final = ("prompt", "seed", "steps")  # of which only the first is needed
+DRAW_KEYS: Final = ("prompt", "seed", "steps", "size")  # of which only the first is needed
 FILE_KEYS: Final = frozenset({"path", "url", "meta"})  # by any of them Gradio may take an object for a file
 FILE_FIELDS: Final = FILE_KEYS | {"orig_name", "size", "mime_type", "is_stream"}  # what a browser says of an upload
 
@@ -105,10 +105,9 @@ def _join(values: Mapping[str, object], events: Events) -> dict[str, object]:
 def _named_call(values: object) -> dict[str, object]:
     _check_files(values)
     if not isinstance(values, dict) or DRAW_KEYS[0] not in values or values.keys() - set(DRAW_KEYS):
-        first, *others = DRAW_KEYS
-        raise RequestRefused(
-            400, f"the request must be a JSON object with {first} and, if wanted, {' and '.join(others)}"
-        )
+        first, *others, last = DRAW_KEYS
+        wanted = f"{', '.join(others)} and {last}"
+        raise RequestRefused(400, f"the request must be a JSON object with {first} and, if wanted, {wanted}")
     return dict(zip(values, _plain(list(values.values())), strict=True))
 
 
@@ -138,6 +137,10 @@ def _is_aspect(value: object) -> bool:
     return value is None or (isinstance(value, str) and value in set(Aspect))
 
 
+def _is_size(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value in set(Size))
+
+
 def _is_upload(value: object) -> bool:
     """What the browser was told when it uploaded, or nothing.
 
@@ -157,9 +160,10 @@ def _is_upload(value: object) -> bool:
     return True
 
 
-# prompt, seed, steps, aspect, count, source, strength, name, model
+# prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size
 FORM: Final[tuple[Callable[[object], bool], ...]] = (
     _is_text, _is_number, _is_number, _is_aspect, _is_number, _is_upload, _is_number, _is_text, _is_text,
+    _is_size, _is_text,
 )  # fmt: skip
 
 

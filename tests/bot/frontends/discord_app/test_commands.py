@@ -54,7 +54,7 @@ def length(node: dict[str, Any], locale: str) -> int:
 
 async def test_commands_are_these(payload: list[dict[str, Any]]) -> None:
     assert [command["name"] for command in payload] == [
-        "imagine", "queue", "cancel", "history", "show", "quota", "help", "admin",
+        "imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "admin",
     ]  # fmt: skip
 
 
@@ -80,7 +80,14 @@ async def test_descriptions_are_there_and_short(payload: list[dict[str, Any]]) -
 async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[dict[str, Any]]) -> None:
     imagine, *others = payload
     kept = {node["name"] for node in nodes([imagine]) if not node.get("name_localizations")}
-    assert kept == {"imagine", "prompt", "seed", "steps", "aspect"}  # a copied command line works for everybody
+    assert kept == {
+        "imagine",
+        "prompt",
+        "seed",
+        "steps",
+        "aspect",
+        "count",
+    }  # a copied command line works for everybody
     for locale in ("zh-CN", "zh-TW"):
         assert all(locale in node["name_localizations"] for node in nodes(others))
         assert all(locale in node["description_localizations"] for node in nodes(payload))
@@ -100,10 +107,11 @@ async def test_admin_is_hidden_by_default(payload: list[dict[str, Any]]) -> None
 
 
 async def test_ranges_are_those_of_a_spec(payload: list[dict[str, Any]]) -> None:
-    prompt, seed, steps, aspect = payload[0]["options"]
+    prompt, seed, steps, aspect, count = payload[0]["options"]
     assert (prompt["min_length"], prompt["max_length"], prompt["required"]) == (1, 2000, True)
     assert (seed["min_value"], seed["max_value"]) == (-1, 2**32 - 1)
     assert (steps["min_value"], steps["max_value"]) == (1, 50)
+    assert (count["min_value"], count["max_value"]) == (1, 4)
     assert {choice["value"] for choice in aspect["choices"]} <= {"square", "portrait", "landscape", "phone", "wide"}
 
 

@@ -10,14 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
-import discord
 import pytest
 
 import bot
 from bot.config import LimitsConfig
-from bot.frontends.discord_app.components import BUTTONS, Button
-from bot.frontends.discord_app.interactions import May, think
-from bot.frontends.discord_app.interactions import say as answer
+from bot.frontends.discord_app.actions import PRESSES
+from bot.frontends.discord_app.components import BUTTONS
 from bot.jobs import JobStatus
 from bot.presentation.job_view import Action
 from tests.bot.frontends.discord_app.conftest import Stage, Start
@@ -161,7 +159,7 @@ async def test_button_of_an_earlier_release_still_cancels(stage: Stage) -> None:
     assert await told(await stage.discord.click(message, "im1:cancel:1")) == "Image #1 was cancelled."
 
 
-@pytest.mark.parametrize("custom_id", ["im2:upscale:1", "im2:page:1", "im2:reroll:1"])
+@pytest.mark.parametrize("custom_id", ["im2:upscale:1", "im2:page:1", "im1:x:1"])
 async def test_button_that_only_another_release_knows_is_answered(stage: Stage, custom_id: str) -> None:
     message = await waiting_message(stage)
     give_id(stage, message, custom_id)
@@ -169,37 +167,14 @@ async def test_button_that_only_another_release_knows_is_answered(stage: Stage, 
     assert (await stage.job(1)).status is JobStatus.QUEUED
 
 
-async def test_finished_picture_has_the_buttons_of_the_registry_and_no_others(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def press(interaction: discord.Interaction, job_id: int, may: May) -> None:
-        await think(interaction)
-        job = await stage.job(job_id)
-        await answer(interaction, f"again: {job.spec.prompt}, {may(interaction, job)}")
-
-    async def picture(prompt: str) -> MessageView:
-        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt=prompt)
-        return await use.wait(lambda message: message.content.startswith("✅"))
-
-    async with stage.drawing():
-        assert not (await picture("one")).buttons
-        entry = Button(
-            label="console-vary",
-            style=discord.ButtonStyle.primary,
-            may=lambda _interaction, _job: True,
-            press=press,
-        )
-        monkeypatch.setitem(BUTTONS, Action.REROLL, entry)
-        message = await picture("two")
-        assert [button["custom_id"] for button in message.buttons] == ["im2:reroll:2"]
-        stranger = stage.discord.add_user("bob")
-        assert await told(await stage.discord.click(message, "im2:reroll:2", stranger)) == "again: two, True"
+def test_every_button_has_a_look_and_something_to_do() -> None:
+    assert BUTTONS.keys() - {Action.CANCEL} == PRESSES.keys()
 
 
 # ── the way of a press ──────────────────────────────────────────────────────────────────────────────
 
 WAY = (
-    "frontends/discord_app/components.py",
+    "frontends/discord_app/actions.py",
     "frontends/discord_app/interactions.py",
     "requests/service.py",
     "scheduling/job_queue.py",

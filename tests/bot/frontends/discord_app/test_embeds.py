@@ -69,13 +69,12 @@ def result(
     job: Job,
     wording: Wording = EN,
     *,
-    picture: str | None = "x.png",
     unread: Unread = NOTHING,
     usual_model: str = "flux1-dev",
     **options: Any,
 ) -> embeds.StatusMessage:
     view = ended_view(replace(job, status=JobStatus.DONE), unread=unread)
-    return embeds.result_message(view, wording, picture=picture, usual_model=usual_model, **options)
+    return embeds.result_message(view, wording, [view.job], usual_model=usual_model, **options)
 
 
 def ended(job: Job, wording: Wording = EN, *, with_prompt: bool = True) -> embeds.StatusMessage:
@@ -116,9 +115,9 @@ def test_waiting_message_shows_prompt_settings_and_a_cancel_button() -> None:
         (None, "🎨 <@1> · loading the model"),
         (Progress(stage=Stage.LOADING), "🎨 <@1> · loading the model"),
         (Progress(stage=Stage.ENCODING, steps=20), "🎨 <@1> · reading the prompt"),
-        (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20 ▱▱▱▱▱▱▱▱▱▱"),
-        (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20 ▰▰▰▰▰▰▱▱▱▱"),
-        (Progress(stage=Stage.DENOISING, step=20, steps=20), "🎨 <@1> · step 20 of 20 ▰▰▰▰▰▰▰▰▰▰"),
+        (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20"),
+        (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20"),
+        (Progress(stage=Stage.DENOISING, step=20, steps=20), "🎨 <@1> · step 20 of 20"),
         (Progress(stage=Stage.DECODING, step=20, steps=20), "🎨 <@1> · finishing the image"),
     ],
 )
@@ -156,12 +155,12 @@ def test_interrupted_job_says_that_its_place_was_kept() -> None:
 
 
 def test_result_message_holds_picture_prompt_settings_and_command() -> None:
-    message = result(a_job(), picture="imagine-42.png")
-    assert message.content == "✅ <@1>"
+    message = result(a_job())
+    assert message.content == "✅ <@1> · your image is ready"
     assert message.embed.description == (
         "a red apple\n```\n/imagine prompt:a red apple seed:7 steps:20 aspect:square\n```"
     )
-    assert message.embed.image.url == "attachment://imagine-42.png"
+    assert message.embed.image.url is None  # a plain attachment is shown larger, and read aloud
     assert message.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev · 61 s"
     assert Action.CANCEL not in message.actions
 
@@ -174,22 +173,30 @@ def test_result_message_says_how_long_it_took(ran_s: float, said: str) -> None:
     assert footer.split(" · ")[-1] == said
 
 
-def test_shrunk_picture_says_so() -> None:
-    message = result(a_job(), picture="x.webp", shrunk_to="WebP")
-    assert (message.embed.description or "").endswith("upload limit (WebP); the original is kept.")
+def test_remarks_about_files_are_said() -> None:
+    assert (result(a_job(), remarks=["It is smaller."]).embed.description or "").endswith("It is smaller.")
 
 
-def test_pruned_picture_says_so() -> None:
-    message = result(a_job(), picture=None)
-    assert "has expired and was removed" in (message.embed.description or "")
-    assert message.embed.image.url is None
+@pytest.mark.parametrize("prompt", ["a red apple", "\\" * 2000, "🍎" * 2000, "x" * 1024])
+def test_alt_text_is_the_prompt_as_it_was_typed_and_fits(prompt: str) -> None:
+    alt = embeds.alt_text(a_job(prompt), EN)
+    assert embeds.units(alt) <= 1024
+    assert prompt.startswith(alt.removesuffix("…"))
+    assert embeds.alt_text(a_job(prompt), EN, with_prompt=False) == EN.say("card-prompt-hidden")
+
+
+def test_command_of_several_images_names_their_number_if_their_seeds_are_in_a_row() -> None:
+    spec = a_job().spec
+    jobs = [a_job(spec=replace(spec, seed=(2**32 - 2 + number) % 2**32)) for number in range(4)]
+    assert embeds.command(jobs).endswith("seed:4294967294 steps:20 aspect:square count:4")
+    assert embeds.command([jobs[0], jobs[2]]).endswith("aspect:square")
 
 
 def test_failed_message_says_why_and_what_to_do() -> None:
     job = a_job(status=JobStatus.FAILED, failure_code=FailureCode.TIMEOUT)
     assert ended(job).content == (
         "❌ <@1> · Drawing took too long and was stopped. This cost you nothing; "
-        "fewer steps or a smaller shape may work."
+        "fewer steps or a smaller size may work."
     )
 
 
@@ -212,17 +219,17 @@ def test_prompt_can_be_left_out_altogether(make: Callable[[Job], embeds.StatusMe
 
 def test_command_names_the_aspect_that_the_model_has_for_the_size() -> None:
     spec = replace(a_job().spec, width=832, height=1216)
-    assert embeds.command(a_job(spec=spec)).endswith(f"aspect:{Aspect.PORTRAIT}")
+    assert embeds.command([a_job(spec=spec)]).endswith(f"aspect:{Aspect.PORTRAIT}")
 
 
 def test_command_of_a_model_with_a_single_size_has_no_aspect() -> None:
     spec = replace(a_job().spec, model="demo", width=256, height=256)
-    assert embeds.command(a_job(spec=spec)) == "/imagine prompt:a red apple seed:7 steps:20"
+    assert embeds.command([a_job(spec=spec)]) == "/imagine prompt:a red apple seed:7 steps:20"
 
 
 def test_command_of_a_model_that_is_gone_has_no_aspect() -> None:
     spec = replace(a_job().spec, model="long-gone")
-    assert embeds.command(a_job(spec=spec)) == "/imagine prompt:a red apple seed:7 steps:20"
+    assert embeds.command([a_job(spec=spec)]) == "/imagine prompt:a red apple seed:7 steps:20"
 
 
 WILD = st.one_of(
@@ -247,7 +254,7 @@ WILD = st.one_of(
 def test_no_prompt_breaks_a_message(raw: str) -> None:
     prompt = clean_prompt(raw) or "x"
     job = a_job(prompt, status=JobStatus.DONE)
-    done = result(job, picture="imagine-42.webp", shrunk_to="WebP 512 × 512")
+    done = result(job, remarks=[EN.say("card-shrunk", format="WebP 512 × 512")])
     for message in (
         done,
         status(job, WAITING),

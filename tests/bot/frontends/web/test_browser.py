@@ -96,12 +96,30 @@ async def test_reload_and_closing_the_tab_lose_nothing(shared: PageProcess, visi
         await expect(person.thumbnails).to_have_count(1)
 
 
+async def test_form_offers_the_shapes_and_sizes_of_the_chosen_model(shared: PageProcess, visit: Visit) -> None:
+    async with visit(shared.url) as person:
+        large = person.page.locator("#size label", has_text="Large")
+        portrait = person.page.locator("#aspect label", has_text="Portrait")
+        await expect(large).to_be_visible()
+        await expect(portrait).to_be_visible()
+        await person.page.click("#model input")
+        await person.page.get_by_role("option", name="Demo: emoji scenes").click()
+        await expect(large).to_be_hidden()
+        await expect(portrait).to_be_hidden()
+        await expect(person.page.locator("#size label", has_text="Draft")).to_be_visible()
+        await person.page.click("#model input")
+        await person.page.get_by_role("option", name="Fake: a colour gradient").click()
+        await expect(large).to_be_visible()
+
+
 async def test_settings_go_back_to_the_form_and_variations_have_other_seeds(shared: PageProcess, visit: Visit) -> None:
     async with visit(shared.url) as person:
         await person.page.fill("#seed input", "7")
         await person.page.locator("#aspect label").nth(1).click()
+        await person.page.locator("#size label", has_text="Draft").click()
         await person.draw("a red apple", steps=3)
         await expect(person.picture).to_be_visible()
+        await person.page.locator("#size label", has_text="Large").click()
         await person.draw("something else", steps=5)
         await expect(person.thumbnails).to_have_count(2)
         await person.thumbnails.nth(1).click()
@@ -111,6 +129,8 @@ async def test_settings_go_back_to_the_form_and_variations_have_other_seeds(shar
         await expect(person.page.locator("#seed input")).to_have_value("7")
         await expect(person.page.locator("#steps input[type=number]")).to_have_value("3")
         await expect(person.page.locator("#aspect input").nth(1)).to_be_checked()
+        await expect(person.page.locator("#size input").first).to_be_checked()
+        await expect(person.page.locator(".shown")).to_contain_text("32 × 48")
         await person.page.click("#dice")
         await expect(person.page.locator("#seed input")).to_have_value("-1")
         await person.page.click("#keep")
@@ -179,6 +199,25 @@ async def test_refusal_is_said_in_red(shared: PageProcess, visit: Visit) -> None
         await person.page.fill("#seed input", "4294967296")
         await person.draw("a red apple")
         await expect(person.page.locator("#said .refusal")).to_contain_text("The seed must be")
+
+
+async def test_flags_in_the_prompt_beat_the_untouched_form_and_stay_said(shared: PageProcess, visit: Visit) -> None:
+    async with visit(shared.url) as person:
+        await person.draw("a <b>cat</b> --ar 2:3 --seed 3 --steps 5 --v 6 <i>", steps=2)
+        noted = person.page.locator("#said .noted")
+        await expect(noted).to_have_text(
+            [
+                "Taken from your prompt: shape portrait, seed 3",
+                "Not known here: --v 6",
+                "Not taken from the prompt, because you set it elsewhere: --steps 5",
+            ]
+        )
+        await expect(person.picture).to_be_visible()
+        text = await person.page.inner_text(".shown")
+        assert "a <b>cat</b> <i>" in text and "seed 3 · 2 steps · 64 × 96" in text
+        await person.draw("a cat --seed x<b>")
+        await expect(person.page.locator("#said .refusal")).to_contain_text("“--seed x<b>” in the prompt")
+        await expect(noted).to_have_count(0)
 
 
 async def test_download_holds_what_draws_it_again(shared: PageProcess, visit: Visit) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
-from bot.errors import CoolingDown, JobNotFound, TooManyJobs, UploadGone
+from bot.errors import CoolingDown, InvalidFlag, JobNotFound, TooManyJobs, UploadGone
 from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
@@ -30,7 +30,7 @@ from bot.store.key_value_store import SettingStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
-from pipeline.spec import MAX_SEED, Aspect, ImageOptions
+from pipeline.spec import MAX_SEED, Aspect, Dimensions, ImageOptions, Size
 from tests.conftest import FrozenClock
 
 APPLE = ImageOptions(prompt="a red apple", seed=7, steps=4)
@@ -166,6 +166,19 @@ async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
         with pytest.raises(JobNotFound):
             await forbidden
     assert (await handlers.gallery(BEN, search="", before_id=None))["pictures"] == []
+
+
+@pytest.mark.parametrize("size", [Size.DRAFT, Size.LARGE, Dimensions(width=448, height=320)])
+async def test_size_of_a_picture_comes_back_with_its_settings(
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], size: Size | Dimensions
+) -> None:
+    await handlers.draw(ANN, ImageOptions(prompt="apple", seed=7, size=size))
+    first = await finish()
+    again = await handlers.reuse(ANN, first.id)
+    assert again.options.size == size
+    await handlers.vary(ANN, first.id)
+    second = await finish()
+    assert (second.spec.width, second.spec.height) == (first.spec.width, first.spec.height)
 
 
 async def test_address_of_a_picture_cannot_be_made_up(
@@ -348,3 +361,41 @@ async def test_what_the_model_cannot_read_is_said_beside_job_and_picture(
     assert "3 of 11 characters" in state["jobs"][0]
     job = await finish()
     assert "3 of 11 characters" in await handlers.picture(ANN, job.id)
+
+
+@pytest.mark.parametrize(
+    ("locale", "taken", "unknown"),
+    [
+        ("en", "Taken from your prompt: shape portrait, seed 3, 2 images", "Not known here: --v 6"),
+        ("zh-CN", "已采用提示词里的设置：画幅 竖幅、种子 3、2 张", "这里不认识：--v 6"),
+        ("zh-TW", "已採用提示詞裡的設定：畫面比例 直式、種子 3、2 張", "這裡不認得：--v 6"),
+    ],
+)
+async def test_flags_in_the_prompt_are_taken_out_and_said_in_the_readers_language(
+    handlers: PageHandlers, locale: str, taken: str, unknown: str
+) -> None:
+    values = {"prompt": "cat --ar 2:3 --seed 3 --r 2 --v 6 <b>", "seed": -1, "steps": 4, "aspect": "square"}
+    drawn = await handlers.draw_typed(person(locale=locale), values)
+    assert [(job.spec.prompt, job.spec.seed, job.spec.steps, job.spec.height) for job in drawn.jobs] == [
+        ("cat <b>", 3, 4, 96),
+        ("cat <b>", 4, 4, 96),
+    ]
+    assert drawn.notes == (taken, unknown)
+
+
+async def test_form_as_it_opens_gives_way_to_flags_and_a_changed_field_does_not(handlers: PageHandlers) -> None:
+    form = {"seed": -1, "steps": find_model("fake").default_steps, "aspect": "square", "model": "fake"}
+    [job] = (await handlers.draw_typed(ANN, {**form, "prompt": "cat --steps 3 --seed 5"})).jobs
+    assert (job.spec.steps, job.spec.seed) == (3, 5)
+    drawn = await handlers.draw_typed(ANN, {**form, "prompt": "cat --steps 3 --r 2", "steps": 7}, count=3)
+    assert [job.spec.steps for job in drawn.jobs] == [7, 7, 7]
+    assert drawn.notes == ("Not taken from the prompt, because you set it elsewhere: --steps 3, --r 2",)
+
+
+async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with pytest.raises(InvalidFlag) as caught:
+        await handlers.draw_typed(ANN, {"prompt": "geheim --seed 7f3a"})
+    assert handlers.explain(caught.value, ANN).startswith("“--seed 7f3a” in the prompt: the seed must be")
+    assert [message for message in caplog.messages if "geheim" in message or "7f3a" in message] == []
+    assert caplog.messages[-1] == "refused: InvalidFlag(seed) for ann"

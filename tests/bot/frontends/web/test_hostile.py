@@ -20,12 +20,14 @@ PREDICT, JOIN, CALL = "/gradio_api/run/predict", "/gradio_api/queue/join", "/gra
 NAMED = "/gradio_api/call/v2/draw"
 DIGITS = "9" * 5000
 DEEP = "[" * 50_000 + "]" * 50_000
+FIELDS = (
+    "prompt", "seed", "steps", "aspect", "count", "source", "strength", "name", "model", "size", "exact size",
+)  # fmt: skip
 
 
 def pressing(**changes: object) -> str:
     """The body that the button of the form sends, with some of its values changed."""
-    names = ("prompt", "seed", "steps", "aspect", "count", "source", "strength", "name", "model")
-    values = {**dict(zip(names, DEFAULTS, strict=True)), "prompt": PROMPT, **changes}
+    values = {**dict(zip(FIELDS, DEFAULTS, strict=True)), "prompt": PROMPT, **changes}
     return json.dumps({"data": list(values.values()), "fn_index": 0, "session_hash": "x"})
 
 
@@ -51,10 +53,11 @@ BODIES: list[tuple[str, str]] = [
     *((NAMED, json.dumps({"prompt": PROMPT, "steps": word})) for word in SPELLED),
     *(
         (PREDICT, pressing(**{field: value}))
-        for field in ("prompt", "seed", "steps", "aspect", "count", "source", "strength", "name", "model")
+        for field in FIELDS
         for value in (True, [PROMPT], {"a": PROMPT}, "\ud800", FILE, PROMPT, -(10**300), 1e300, 0.5, "\x00", "")
     ),
     *((CALL, calling(value, 1, 2)) for value in (None, True, 7, [PROMPT], {"a": PROMPT}, "\udfff", FILE, "x" * 10**5)),
+    *((CALL, calling(PROMPT, 1, 2, value)) for value in (True, 7, [7], {}, FILE, "9" * 5000, "0x0", "99999x1", "💥")),
     *((CALL, calling(PROMPT, value, 2)) for value in (True, "7", [7], {}, FILE, 10**300, 0.5)),
     *((NAMED, json.dumps(value)) for value in ({}, [], None, {"prompt": FILE}, {"prompt": [PROMPT]}, {"prompt": None})),
     *((PREDICT, json.dumps({**json.loads(pressing()), **change})) for change in (

@@ -49,12 +49,30 @@ async def test_curl_may_name_its_values_and_leave_some_out(shared: PageProcess) 
     assert (event, settings["steps"]) == ("complete", 3)
 
 
+async def test_script_is_told_what_became_of_flags_in_the_prompt(shared: PageProcess) -> None:
+    body = {"data": ["a cat --ar 3:2 --seed 3 --steps 5 --repeat 2", 7, 20]}
+    event, (_, settings) = await call_draw(shared.url, body=body)
+    assert event == "complete"
+    assert (settings["prompt"], settings["seed"], settings["steps"], settings["width"]) == ("a cat", 7, 5, 96)
+    assert settings["notes"] == [
+        "Taken from your prompt: shape landscape, 5 steps",
+        "Not possible here with fake: --repeat 2",
+        "Not taken from the prompt, because you set it elsewhere: --seed 3",
+    ]
+
+
+@pytest.mark.parametrize(("size", "pixels"), [("draft", (32, 32)), ("64 × 128", (64, 128)), ("", (64, 64))])
+async def test_script_may_name_a_size(shared: PageProcess, size: str, pixels: tuple[int, int]) -> None:
+    event, (_, settings) = await call_draw(shared.url, body={"data": ["a red apple", 7, 2, size]})
+    assert (event, settings["width"], settings["height"]) == ("complete", *pixels)
+
+
 async def test_gate_knows_the_names_of_the_values(shared: PageProcess) -> None:
     async with session_at(shared.url) as person:
         info = (await person.client.get("/gradio_api/info")).json()
     parameters = info["named_endpoints"]["/draw"]["parameters"]
     assert tuple(each["parameter_name"] for each in parameters) == DRAW_KEYS
-    assert [each["parameter_has_default"] for each in parameters] == [False, True, True]
+    assert [each["parameter_has_default"] for each in parameters] == [False, True, True, True]
 
 
 async def test_gradio_client_draws_and_has_the_file(shared: PageProcess, tmp_path: Path) -> None:
@@ -76,7 +94,11 @@ async def test_gradio_client_draws_and_has_the_file(shared: PageProcess, tmp_pat
         (["x", "seven", 2], "seed must be"),
         (["x", 1, 2.5], "steps must be"),
         ([None, 1, 2], "prompt must have"),
+        (["x --seed seven", -1, 2], "“--seed seven” in the prompt: the seed must"),
         (["[fail]", 1, 2], "Drawing failed"),
+        (["x", 1, 2, "tiny"], "The size must be `draft`"),
+        (["x", 1, 2, "65x64"], "The nearest that it can draw is `64x64`"),
+        (["x", 1, 2, 448], "The size must be `draft`"),
     ],
 )
 async def test_scripts_are_told_what_is_wrong(shared: PageProcess, data: list[object], text: str) -> None:
@@ -84,15 +106,15 @@ async def test_scripts_are_told_what_is_wrong(shared: PageProcess, data: list[ob
     assert event == "error" and text in answer["error"]
 
 
-@pytest.mark.parametrize("values", [["my private prompt"], ["my private prompt", 1, 2, 3, 4]])
+@pytest.mark.parametrize("values", [["my private prompt"], ["my private prompt", 1, 2, "", 4]])
 async def test_number_of_values_is_told_and_the_prompt_is_not_printed(shared: PageProcess, values: list[Any]) -> None:
     before = len(shared.lines)
     event, answer = await call_draw(shared.url, body={"data": values})
-    assert event == "error" and f"data must hold 3 values, not {len(values)}" in answer["error"]
+    assert event == "error" and f"data must hold 4 values, not {len(values)}" in answer["error"]
     async with session_at(shared.url) as person:
         body = {"data": values, "fn_index": await person.draw_number(), "session_hash": "x"}
         answer = (await person.client.post("/gradio_api/run/predict", json=body)).json()
-    assert f"data must hold 9 values, not {len(values)}" in answer["error"]
+    assert f"data must hold 11 values, not {len(values)}" in answer["error"]
     assert [line for line in shared.lines[before:] if "private" in line or "Traceback" in line] == []
 
 

@@ -6,7 +6,7 @@ It is a tenant as any family in `pipeline/families/`: this folder and one catalo
 from __future__ import annotations
 
 from pipeline.catalog.architecture import Architecture, Component, Feature, Kind, Latent, StepCost
-from pipeline.catalog.model_card import ModelCard, ModelFile
+from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.device.memory_plan import TILE_PX
 from pipeline.spec import Aspect
 
@@ -68,6 +68,7 @@ CARD = ModelCard(
         for name in ("denoiser", "reader", "autoencoder")
     },
     sizes={Aspect.SQUARE: (64, 64), Aspect.WIDE: (96, 64)},
+    bounds=Bounds(min_side=16, max_pixels=2**14, max_ratio=4.0),
     default_steps=3,
     cfg_scale=3.0,
     negative_prompt="blurry",

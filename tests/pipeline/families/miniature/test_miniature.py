@@ -256,6 +256,18 @@ def test_decoding_without_memory_goes_down_the_same_ladder(
         assert calls[0] == (16, 16) and set(calls[1:]) == {(8, 8)}
 
 
+def test_larger_image_than_usual_gets_more_room_for_as_long_as_it_is_drawn(engine: MiniatureEngine) -> None:
+    residency = model_of(engine).residency
+    usual, before = draw(engine, a_spec()), residency.snapshot()
+    draw(engine, a_spec(width=128, height=128))
+    larger = residency.snapshot()
+    assert larger.streamed_bytes > before.streamed_bytes
+    assert larger.climbed == before.climbed == {}  # planned, rather than found out
+    draw(engine, a_spec(width=32, height=32))  # a draft would not be faster by what moving blocks takes
+    assert residency.snapshot() == before
+    assert np.array_equal(draw(engine, a_spec()), usual)
+
+
 def test_no_room_for_a_single_block_fails_the_image_only(engine: MiniatureEngine, budget: FakeBudget) -> None:
     before, budget.others = draw(engine, a_spec()), budget.limit - HEADROOM_BYTES
     with pytest.raises(OutOfMemory):

@@ -30,16 +30,18 @@ async def test_picture_replaces_the_status_message(stage: Stage) -> None:
     assert done.image_bytes(0).startswith(b"\x89PNG")
     assert "seed 7" in done.text and "4 steps" in done.text and "64 × 64" in done.text
     assert "/imagine prompt:a red apple seed:7 steps:4 aspect:square" in done.text
-    assert not done.buttons and not done.pings
+    assert [button["label"] for button in done.buttons] == ["🔄 Again", "✏️ Edit", "🌱 Vary", "⋯ More"]
+    assert [image.description for image in done.images] == ["a red apple"]
+    assert not done.pings
     assert len(discord.messages(discord.channel)) == 1
 
 
 async def test_answer_does_not_wait_for_the_database(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     submit, asked = stage.service.submit, asyncio.Event()
 
-    async def slow_submit(request):
+    async def slow_submit(request, **options):
         await asked.wait()
-        return await submit(request)
+        return await submit(request, **options)
 
     monkeypatch.setattr(stage.service, "submit", slow_submit)
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
@@ -203,7 +205,7 @@ async def test_only_allowed_servers_are_served(start: Start) -> None:
 async def test_unexpected_error_is_told_with_an_id_and_logged_with_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(_request):
+    async def broken(_request, **_options):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(stage.service, "submit", broken)

@@ -178,7 +178,7 @@ async def test_quota_counts(stage: Stage) -> None:
     await draw(stage, "x")
     answer = await private(await ask(stage, "quota"))
     assert "Images in 24 hours: **1** of 1000" in answer.text
-    assert "Waiting or being drawn: **0** of 1000" in answer.text
+    assert "Requests waiting or being drawn: **0** of 1000" in answer.text
 
 
 async def test_result_that_found_no_way_is_told_on_the_next_command(stage: Stage) -> None:

@@ -260,7 +260,7 @@ def naming(path: object, **values: object) -> dict[str, object]:
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **values}
 
 
-FORM = ("x", -1, 2, "square", 1, None, 0.6, "", None)
+FORM = ("x", -1, 2, "square", 1, None, 0.6, "", None, "normal", "")
 NAME = "0123456789abcdef0123456789abcdef.png"
 JSON = {"Content-Type": "application/json"}
 JOIN, PREDICT = "/gradio_api/queue/join", "/gradio_api/run/predict"
@@ -346,6 +346,10 @@ async def test_script_is_passed_on_with_plain_values_or_refused(ask: Ask, body: 
         (pressing("x", [7]), 422),
         (pressing(["x"]), 422),
         (pressing("x", -1, 2, "round"), 422),
+        (pressing(*FORM[:9], None, None), 200),
+        (pressing(*FORM[:9], "draft", "448x448"), 200),
+        (pressing(*FORM[:9], "448x448"), 422),
+        (pressing(*FORM[:9], "draft", 448), 422),
         (pressing(*FORM[:6], True), 422),
         (pressing(*FORM, 1), 422),
         (pressing(session_hash=[1]), 422),
@@ -414,7 +418,8 @@ async def test_body_must_say_that_it_is_json(ask: Ask, kind: str) -> None:
         (b'{"prompt": "x"}', 200),
         (b'{"prompt": "x", "steps": 3, "seed": 1}', 200),
         (b'{"promt": "x"}', 400),
-        (b'{"prompt": "x", "size": 7}', 400),
+        (b'{"prompt": "x", "size": "draft"}', 200),
+        (b'{"prompt": "x", "side": 7}', 400),
         (b'{"data": ["x"]}', 400),
         (b'["x"]', 400),
         (b"{}", 400),
@@ -426,7 +431,9 @@ async def test_values_by_name_have_the_names_that_there_are(ask: Ask, body: byte
             answer = await client.post(path, content=body, headers=JSON)
             assert answer.status_code == status
             if status == 400:
-                assert answer.text == "the request must be a JSON object with prompt and, if wanted, seed and steps"
+                assert (
+                    answer.text == "the request must be a JSON object with prompt and, if wanted, seed, steps and size"
+                )
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])

@@ -1,0 +1,355 @@
+"""What a press of a button does: one entry per action in `PRESSES`. Its look is in `components.py`.
+
+The whole state of a press is in its custom id, so that buttons work after a restart and as long as their image is
+kept. Whoever presses asks for himself: what is drawn counts toward the presser. Who may press is decided from the job
+in the database, never from the message. Forms are `forms.py`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import discord
+
+from bot.errors import NotYourJob, PictureErased, PictureNotReady
+from bot.frontends.discord_app import forms, presses
+from bot.frontends.discord_app.components import buttons
+from bot.frontends.discord_app.composer import picture_name
+from bot.frontends.discord_app.drawing import draw
+from bot.frontends.discord_app.embeds import (
+    MAX_DESCRIPTION,
+    alt_text,
+    command,
+    escape,
+    mention,
+    relative,
+    shorten,
+    voice_of,
+)
+from bot.frontends.discord_app.frontend import NOBODY, frontend_of
+from bot.frontends.discord_app.interactions import (
+    OptionsOutdated,
+    PicturePruned,
+    attempt,
+    cancel,
+    context_of,
+    person,
+    reader,
+    replace,
+    say,
+    think,
+)
+from bot.frontends.discord_app.permissions import is_moderator
+from bot.frontends.discord_app.visibility import visible_job
+from bot.jobs import Job, JobStatus
+from bot.presentation.job_view import MENU, Action, settings_phrase
+from bot.requests import derive
+from pipeline.catalog.architecture import Feature
+from pipeline.errors import InvalidSpec
+from pipeline.spec import DEFAULT_STRENGTH, MAX_STEPS
+
+MAX_LABEL: Final = 100  # of an option of a select menu (components/reference)
+LINE_PROMPT: Final = 200
+MORE_STEPS_FACTOR: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """What a press does with a finished picture.
+
+    is_once: a double click is one press.
+    """
+
+    do: Callable[[discord.Interaction, Job], Awaitable[None]]
+    is_once: bool = False
+
+
+# ── drawing again ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def _again(interaction: discord.Interaction, job: Job) -> None:
+    await draw(interaction, derive.reroll(job, context_of(interaction).service.models))
+
+
+async def _vary(interaction: discord.Interaction, job: Job) -> None:
+    """Start from the picture if its model can; else only the seed changes."""
+    models = context_of(interaction).service.models
+    strength = DEFAULT_STRENGTH if _can_start_from_images(interaction, job) else None
+    await draw(interaction, derive.vary(job, models, strength=strength))
+
+
+async def _more_steps(interaction: discord.Interaction, job: Job) -> None:
+    steps = min(MAX_STEPS, job.spec.steps * MORE_STEPS_FACTOR)
+    if steps <= job.spec.steps:
+        raise InvalidSpec("steps", f"are at most {MAX_STEPS}")
+    await draw(interaction, derive.more_steps(job, context_of(interaction).service.models, steps=steps))
+
+
+# ── the menu ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _more(interaction: discord.Interaction, job: Job) -> None:
+    await _answer_privately(interaction)
+    wording = reader(interaction)
+    labels = {
+        Action.MORE_STEPS: wording.say("button-more-steps", steps=min(MAX_STEPS, job.spec.steps * MORE_STEPS_FACTOR)),
+        Action.KEEP: wording.say("button-unkeep" if job.is_kept else "button-keep"),
+    }
+    view = buttons(_menu(interaction, job), job.id, wording, labels=labels)
+    prompt = shorten(escape(wording.prompt(job)), LINE_PROMPT)
+    await say(interaction, wording.say("menu-title", job_id=job.id, prompt=prompt), view=view, embed=None)
+
+
+def _menu(interaction: discord.Interaction, job: Job) -> list[Action]:
+    left_out = set()
+    if job.spec.steps >= MAX_STEPS:
+        left_out.add(Action.MORE_STEPS)
+    if not _can_start_from_images(interaction, job):
+        left_out.add(Action.START_FROM)
+    if not _may_dispose(interaction, job):
+        left_out |= {Action.KEEP, Action.DELETE}
+    return [action for action in MENU if action not in left_out]
+
+
+async def _info(interaction: discord.Interaction, job: Job) -> None:
+    await think(interaction)
+    wording = reader(interaction)
+    lines = [
+        wording.say("info-asked", who=mention(job), when=relative(job.queued_at)),
+        wording.say("info-drawn", when=relative(job.finished_at or job.queued_at), seconds=f"{job.ran_s:.1f}"),
+        voice_of(wording).say(settings_phrase(job)),
+    ]
+    if job.derived_from is not None:
+        lines.append(wording.say("info-derived", job_id=job.derived_from.job_id))
+    if job.spec.source:
+        lines.append(wording.say("info-from-image", strength=f"{job.spec.strength:g}"))
+    if job.image_bytes:
+        lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
+    if job.is_kept:
+        lines.append(wording.say("info-kept"))
+    block = f"```\n{command([job])}\n```" if job.flaw is None else ""
+    room = MAX_DESCRIPTION - len(block) * 2 - sum(map(len, lines)) - len(lines) * 2
+    prompt = shorten(escape(wording.prompt(job)), max(LINE_PROMPT, room))
+    text = "\n".join(part for part in (prompt, block, *lines) if part)
+    embed = discord.Embed(title=wording.say("info-title", job_id=job.id), description=shorten(text, MAX_DESCRIPTION))
+    await say(interaction, embed=embed)
+
+
+async def _original(interaction: discord.Interaction, job: Job) -> None:
+    await think(interaction)
+    file = await _file(interaction, job, guild_id=interaction.guild_id)
+    await say(interaction, reader(interaction).say("original-file", job_id=job.id), file=file)
+
+
+async def _send_dm(interaction: discord.Interaction, job: Job) -> None:
+    await think(interaction)
+    wording = reader(interaction)
+    file = await _file(interaction, job, guild_id=None)
+    try:
+        channel = await interaction.user.create_dm()
+        text = voice_of(wording).say(settings_phrase(job))
+        await channel.send(text, file=file, allowed_mentions=NOBODY, nonce=f"dm-{interaction.id}")
+    except discord.Forbidden:
+        await say(interaction, wording.say("dm-closed"))
+        return
+    await say(interaction, wording.say("dm-sent", job_id=job.id))
+
+
+async def _keep(interaction: discord.Interaction, job: Job) -> None:
+    await think(interaction)
+    archive = context_of(interaction).service.archive
+    kept = await archive.set_kept(
+        job.id, is_kept=not job.is_kept, by=person(interaction), may=partial(is_moderator, interaction)
+    )
+    await say(
+        interaction, reader(interaction).say("image-kept" if kept.is_kept else "image-kept-no-longer", job_id=job.id)
+    )
+
+
+async def _delete(interaction: discord.Interaction, job: Job) -> None:
+    """Ask first: there is no way back."""
+    if not _may_dispose(interaction, job):
+        raise NotYourJob(job.id)
+    await think(interaction)
+    wording = reader(interaction)
+    view = buttons([Action.ERASE], job.id, wording)
+    await say(interaction, wording.say("delete-question", job_id=job.id), view=view)
+
+
+async def _erase(interaction: discord.Interaction, job: Job) -> None:
+    await _answer_privately(interaction)
+    service, wording = context_of(interaction).service, reader(interaction)
+    erased = await service.archive.erase(job.id, by=person(interaction), may=partial(is_moderator, interaction))
+    is_gone = await frontend_of(interaction).retract(erased)
+    key = "image-deleted" if is_gone else "image-deleted-but-message"
+    await say(interaction, wording.say(key, job_id=job.id), view=None)
+
+
+PRESSES: Final[dict[str, Press]] = {
+    Action.REROLL: Press(do=_again, is_once=True),
+    Action.EDIT: Press(do=forms.ask_for_edit),
+    Action.VARY: Press(do=_vary, is_once=True),
+    Action.MORE: Press(do=_more),
+    Action.MORE_STEPS: Press(do=_more_steps, is_once=True),
+    Action.START_FROM: Press(do=forms.ask_for_start_from),
+    Action.INFO: Press(do=_info),
+    Action.ORIGINAL: Press(do=_original),
+    Action.SEND_DM: Press(do=_send_dm, is_once=True),
+    Action.KEEP: Press(do=_keep, is_once=True),
+    Action.DELETE: Press(do=_delete),
+    Action.ERASE: Press(do=_erase, is_once=True),
+}
+
+
+# ── the way of a press ──────────────────────────────────────────────────────────────────────────────
+
+
+class ActionButton(
+    discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
+    # `im1` is what earlier releases wrote: their messages stay, and so do the buttons under them.
+    template=r"im[12]:(?P<action>[a-z_]+):(?P<job_id>\d{1,18})",
+):
+    """A button of the registry, or one that only another release knows."""
+
+    def __init__(self, action: str, job_id: int) -> None:
+        super().__init__(discord.ui.Button(label="×", custom_id=f"im2:{action}:{job_id}"))
+        self.action, self.job_id = action, job_id
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: discord.ui.Item[discord.ui.View], match: re.Match[str], /
+    ) -> ActionButton:
+        """Rebuild the button that was pressed."""
+        return cls(match["action"], int(match["job_id"]))
+
+    async def callback(self, interaction: discord.Interaction) -> None:
+        """Do what the button is for; a double click is one press."""
+        if self.action == Action.CANCEL:
+            await attempt(interaction, cancel(interaction, self.job_id))
+        else:
+            await attempt(interaction, _pressed(interaction, self.action, self.job_id, is_choice=False))
+
+
+class PictureSelect(
+    discord.ui.DynamicItem[discord.ui.Select[discord.ui.View]],
+    template=r"im2pick:(?P<action>[a-z_]+):(?P<job_id>\d{1,18})",
+):
+    """Asks which picture of a request a button is meant for."""
+
+    def __init__(self, action: str, job_id: int, options: Sequence[discord.SelectOption] = ()) -> None:
+        super().__init__(discord.ui.Select(custom_id=f"im2pick:{action}:{job_id}", options=list(options)))
+        self.action = action
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: discord.ui.Item[discord.ui.View], match: re.Match[str], /
+    ) -> PictureSelect:
+        """Rebuild the menu that was used."""
+        return cls(match["action"], int(match["job_id"]))
+
+    async def callback(self, interaction: discord.Interaction) -> None:
+        """Do with the chosen picture what the button was for."""
+        await attempt(interaction, _chosen(interaction, self.action))
+
+
+async def _chosen(interaction: discord.Interaction, action: str) -> None:
+    data: Any = interaction.data or {}
+    chosen = [value for value in data.get("values", ()) if re.fullmatch(r"[0-9]{1,18}", str(value))]
+    if not chosen:
+        raise OptionsOutdated
+    await _pressed(interaction, action, int(chosen[0]), is_choice=True)
+
+
+async def _pressed(interaction: discord.Interaction, action: str, job_id: int, *, is_choice: bool) -> None:
+    press = PRESSES.get(action)
+    if press is None:
+        raise OptionsOutdated
+    context_of(interaction).access.check_server(interaction)
+    if press.is_once and presses.is_repeat(interaction):
+        await say(interaction, reader(interaction).say("press-repeated"))
+        return
+    try:
+        job = await visible_job(interaction, job_id)
+        pictures = [job]
+        if not is_choice and action not in (Action.ERASE, *MENU):  # those stand in the menu of one picture
+            pictures = await _pictures_of(interaction, job)
+        if len(pictures) > 1:
+            await _ask_which(interaction, action, pictures)
+        else:
+            await press.do(interaction, _with_picture(pictures[0]))
+    except Exception:
+        presses.forget(interaction)
+        raise
+
+
+async def _pictures_of(interaction: discord.Interaction, job: Job) -> list[Job]:
+    siblings = await context_of(interaction).service.archive.siblings(job)
+    return [sibling for sibling in siblings if sibling.status is JobStatus.DONE] or [job]
+
+
+async def _ask_which(interaction: discord.Interaction, action: str, pictures: Sequence[Job]) -> None:
+    wording = reader(interaction)
+    options = [
+        discord.SelectOption(
+            label=shorten(wording.say("pick-option", number=number, job_id=job.id, seed=job.spec.seed), MAX_LABEL),
+            value=str(job.id),
+        )
+        for number, job in enumerate(pictures, start=1)
+    ]
+    view = discord.ui.View(timeout=None)
+    view.add_item(PictureSelect(action, pictures[0].id, options))
+    view.stop()  # found by its custom id
+    await say(interaction, wording.say("pick-title"), view=view)
+
+
+def _with_picture(job: Job) -> Job:
+    """Return a job that has a picture.
+
+    Raises:
+        PictureErased, PictureNotReady
+    """
+    if job.is_erased:
+        raise PictureErased(job.id)
+    if job.status is not JobStatus.DONE:
+        raise PictureNotReady(job.id)
+    return job
+
+
+async def _answer_privately(interaction: discord.Interaction) -> None:
+    """Answer in a private message: that of the menu which asked which picture, or a new one."""
+    message = interaction.message
+    if message is not None and message.flags.ephemeral:
+        await replace(interaction)
+    else:
+        await think(interaction)
+
+
+async def _file(interaction: discord.Interaction, job: Job, *, guild_id: int | None) -> discord.File:
+    """Read the picture of a job, for this server or, with None, for a direct message.
+
+    Raises:
+        PicturePruned
+    """
+    path = await context_of(interaction).service.image_file(job)
+    upload = None
+    if path is not None:
+        upload = await frontend_of(interaction).fit(path, guild_id)
+    if upload is None:
+        raise PicturePruned(job.id)
+    return discord.File(
+        io.BytesIO(upload.body), filename=picture_name(job.id, upload), description=alt_text(job, reader(interaction))
+    )
+
+
+def _can_start_from_images(interaction: discord.Interaction, job: Job) -> bool:
+    models = context_of(interaction).service.models
+    return Feature.INIT_IMAGE in (models.find(job.spec.model) or models.usual).supports
+
+
+def _may_dispose(interaction: discord.Interaction, job: Job) -> bool:
+    return job.user == person(interaction) or is_moderator(interaction, job)

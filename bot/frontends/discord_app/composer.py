@@ -1,0 +1,176 @@
+"""Job → message with its files, from what the service knows. Sends nothing.
+
+The message of a request for several images speaks of all of them, whichever is asked for. What a message says is
+`embeds.py`; how large a file may be is for the caller to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import discord
+
+from bot.frontends.discord_app import attachments, embeds
+from bot.frontends.discord_app.embeds import StatusMessage
+from bot.frontends.discord_app.message_ref import Address
+from bot.jobs import Job, JobStatus, QueueStatus
+from bot.presentation import job_view
+from bot.presentation.batch_view import together
+from bot.presentation.job_view import JobView
+from bot.presentation.wording import Wording, wording_for
+from bot.requests.service import Service
+
+log = logging.getLogger(__name__)
+
+UPLOAD_MARGIN_BYTES: Final = 64 * 1024  # for the rest of the request
+NOBODY_KNOWS: Final = QueueStatus(position=None, finish_at=None, is_rough=False)
+REQUEST_LIMIT_BYTES: Final = 25 * 1024 * 1024  # of a whole message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A message to send: its text, and the files in their order."""
+
+    message: StatusMessage
+    uploads: Mapping[int, attachments.Upload]  # by job
+    alts: Mapping[int, str]
+
+    def files(self) -> list[discord.File]:
+        """Make the attachments; each can be sent once."""
+        return [
+            discord.File(io.BytesIO(upload.body), filename=picture_name(job_id, upload), description=self.alts[job_id])
+            for job_id, upload in self.uploads.items()
+        ]
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether a smaller version of some file can be made."""
+        return any(upload.rung < attachments.LAST_RUNG for upload in self.uploads.values())
+
+    @property
+    def next_rung(self) -> int:
+        """The step of the ladder below the largest file that there is."""
+        return 1 + min((upload.rung for upload in self.uploads.values()), default=0)
+
+
+class Composer:
+    """Makes the messages of jobs."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def request_of(self, job: Job) -> list[Job]:
+        """Return the images of the request that a job belongs to, as they are now; a single one as it was given."""
+        return [job] if job.batch is None else await self._service.archive.siblings(job)
+
+    def unfinished(
+        self, jobs: Sequence[Job], job: Job, standing: QueueStatus, *, with_prompt: bool = True
+    ) -> StatusMessage:
+        """Compose the message of a request of which `job`, the one to speak of, is unfinished."""
+        now = time.time()
+        views = [
+            job_view.unfinished_view(each, standing, now=now, unread=self._service.unread(each.spec))
+            if each.id == job.id
+            else self._view(each, standing, now=now)
+            for each in jobs
+        ]
+        return embeds.status_message(together(views), wording_of(job), with_prompt=with_prompt)
+
+    async def ended(
+        self,
+        jobs: Sequence[Job],
+        wording: Wording,
+        *,
+        limit_bytes: int,
+        rung: int = 0,
+        with_prompt: bool = True,
+        image: tuple[int, Path | None] | None = None,
+    ) -> Composed:
+        """Compose the message of a request of which at least one image has ended.
+
+        Args:
+            limit_bytes: of one file.
+            image: the file of one job that is known already.
+        """
+        jobs = [job for job in jobs if not job.is_erased] or jobs
+        drawn = [job for job in jobs if job.status is JobStatus.DONE]
+        room = min(limit_bytes, REQUEST_LIMIT_BYTES // max(1, len(drawn))) - UPLOAD_MARGIN_BYTES
+        uploads: dict[int, attachments.Upload] = {}
+        for job in drawn:
+            path = image[1] if image is not None and image[0] == job.id else await self._service.image_file(job)
+            if path is not None and (upload := await fit(path, room, rung)) is not None:
+                uploads[job.id] = upload
+        alts = {job.id: embeds.alt_text(job, wording, with_prompt=with_prompt) for job in drawn}
+        if (waiting := next((job for job in jobs if not job.status.is_final), None)) is not None:
+            # It may have ended since: then its own delivery says so in a moment.
+            leader, standing = await self._standing(jobs) or (waiting, NOBODY_KNOWS)
+            message = self.unfinished(jobs, leader, standing, with_prompt=with_prompt)
+            return Composed(message=message, uploads=uploads, alts=alts)
+        view = together([self._ended_view(job) for job in jobs])
+        if not drawn:
+            message = embeds.ended_message(view, wording, with_prompt=with_prompt)
+            return Composed(message=message, uploads={}, alts={})
+        message = embeds.result_message(
+            view,
+            wording,
+            jobs,
+            remarks=_remarks(drawn, uploads, wording),
+            usual_model=self._service.models.usual.name,
+            with_prompt=with_prompt,
+        )
+        return Composed(message=message, uploads=uploads, alts=alts)
+
+    async def _standing(self, jobs: Sequence[Job]) -> tuple[Job, QueueStatus] | None:
+        """The image that the message of a request is to speak of now, and where the whole request stands."""
+        numbers = {job.id for job in jobs}
+        mine = [(job, standing) for job, standing in await self._service.unfinished() if job.id in numbers]
+        return mine[0] if mine else None
+
+    def _view(self, job: Job, standing: QueueStatus, *, now: float) -> JobView:
+        if job.status.is_final:
+            return self._ended_view(job)
+        return job_view.unfinished_view(job, standing, now=now)
+
+    def _ended_view(self, job: Job) -> JobView:
+        return job_view.ended_view(job, unread=self._service.unread(job.spec))
+
+
+def wording_of(job: Job) -> Wording:
+    """Return the wording of the server where the message of a job stands."""
+    return wording_for(Address.read(job.reply_to).locale)
+
+
+def picture_name(job_id: int, upload: attachments.Upload) -> str:
+    """Return the name of a file as people download it."""
+    return f"imagine-{job_id}.{upload.extension}"
+
+
+async def fit(image: Path, limit_bytes: int, rung: int = 0) -> attachments.Upload | None:
+    """Read a picture, made smaller if the limit wants that; None if it is gone or broken.
+
+    Raises:
+        OSError: it cannot be read right now.
+    """
+    try:
+        return await asyncio.to_thread(attachments.fit, image, limit_bytes=limit_bytes, rung=rung)
+    except FileNotFoundError:
+        return None  # pruned meanwhile
+    except attachments.BrokenPicture:
+        log.exception("%s cannot be sent and counts as removed", image)
+        return None
+
+
+def _remarks(drawn: Sequence[Job], uploads: Mapping[int, attachments.Upload], wording: Wording) -> list[str]:
+    remarks = []
+    if formats := dict.fromkeys(upload.format for upload in uploads.values() if upload.format):
+        remarks.append(wording.say("card-shrunk", format=", ".join(formats)))
+    if len(uploads) < len(drawn):
+        remarks.append(wording.say("card-picture-pruned"))
+    return remarks

@@ -1,0 +1,33 @@
+"""Which jobs somebody may see and draw from: their own, and those whose message everybody on the server can see."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import discord
+
+from bot.errors import NotYourJob, StoreUnavailable
+from bot.frontends.discord_app.interactions import context_of, person
+from bot.frontends.discord_app.message_ref import is_of_server
+from bot.jobs import Job
+
+LOOK_S: Final = 1.5  # a form has to be the first answer, which is due in 3 seconds
+
+
+async def visible_job(interaction: discord.Interaction, job_id: int) -> Job:
+    """Return the job of that number.
+
+    Raises:
+        JobNotFound
+        NotYourJob: it is of another server, or of the page.
+        StoreUnavailable: the database takes too long.
+    """
+    try:
+        async with asyncio.timeout(LOOK_S):
+            job = await context_of(interaction).service.job(job_id)
+    except TimeoutError as error:
+        raise StoreUnavailable("slow", is_full=False) from error
+    if job.user != person(interaction) and not is_of_server(job, interaction.guild_id):
+        raise NotYourJob(job_id)
+    return job

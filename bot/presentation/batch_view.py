@@ -1,0 +1,62 @@
+"""The views of the images of one request → the view of their one message. Pure: no I/O.
+
+What is said about a single image is `job_view.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.jobs import Job, JobStatus
+from bot.presentation.job_view import ACTIONS, JobView, Phrase
+
+
+def together(views: Sequence[JobView]) -> JobView:
+    """View the images of one request as one message; `views` are in their order, at least one.
+
+    While something is unfinished, the message speaks of the image that is being drawn, else of the one that is next.
+    """
+    if len(views) == 1:
+        return views[0]
+    jobs = [view.job for view in views]
+    done = sum(job.image_path is not None for job in jobs)
+    leader = _leader(views)
+    settings = _settings(jobs)
+    if not leader.job.status.is_final:
+        of_batch = Phrase("card-batch", {"done": done, "count": len(jobs)})
+        return replace(leader, of_batch=of_batch, settings=settings)
+    if not done:
+        return replace(leader, settings=settings)
+    headline = Phrase("card-done-several", {"done": done, "count": len(jobs)})
+    failed = next((view.reason for view in views if view.reason is not None), None)
+    return replace(
+        leader,
+        headline=headline,
+        notes=leader.notes if failed is None else (*leader.notes, Phrase("card-some-failed", {"reason": failed})),
+        settings=settings,
+        actions=ACTIONS[JobStatus.DONE],
+    )
+
+
+def _leader(views: Sequence[JobView]) -> JobView:
+    for status in (JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.DONE, JobStatus.FAILED):
+        if (view := next((view for view in views if view.job.status is status), None)) is not None:
+            return view
+    return views[0]
+
+
+def _settings(jobs: Sequence[Job]) -> Phrase:
+    """`#42 #43 · seeds 7, 8 · 20 steps · 1024 × 1024 · model`."""
+    spec = jobs[0].spec
+    return Phrase(
+        "card-settings-several",
+        {
+            "job_ids": " ".join(f"#{job.id}" for job in jobs),
+            "seeds": ", ".join(str(job.spec.seed) for job in jobs),
+            "steps": spec.steps,
+            "width": spec.width,
+            "height": spec.height,
+            "model": spec.model,
+        },
+    )

@@ -1,0 +1,345 @@
+"""A prompt as it was typed → the words to draw, and the options that stood in it. Pure: no I/O, nothing is logged.
+
+`flag_scanner.py` finds flags such as `--ar 16:9`, `pasted_settings.py` takes text of other programs apart; here their
+values become options of the model, or notes for the person: nothing of them is ever drawn. Every front end calls
+`read_prompt` before `ImageOptions.read`. Values that the person set elsewhere win.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bot.errors import InvalidFlag
+from bot.presentation.job_view import Phrase
+from bot.presentation.prompt_notes import PromptNotes, shortened
+from bot.requests.batch import MAX_BATCH
+from bot.requests.flag_scanner import split_flags
+from bot.requests.models import Models
+from bot.requests.pasted_settings import split_command, split_lora, split_pasted, unwrapped
+from pipeline.catalog.architecture import Feature
+from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import InvalidSpec
+from pipeline.spec import (
+    MAX_PROMPT_CHARS,
+    MAX_SEED,
+    MAX_STEPS,
+    RANDOM_SEED,
+    Aspect,
+    ImageOptions,
+    clean_prompt,
+)
+
+# Flag → the option that it sets; all other flags are unknown here.
+FLAGS: Final[Mapping[str, str]] = {
+    "ar": "aspect",
+    "aspect": "aspect",
+    "seed": "seed",
+    "steps": "steps",
+    "repeat": "count",
+    "r": "count",
+    "count": "count",
+    "size": "size",
+    "model": "model",
+    "no": "negative_prompt",
+    "neg": "negative_prompt",
+    "negative": "negative_prompt",
+}
+PASTED: Final[Mapping[str, str]] = {"steps": "steps", "seed": "seed", "size": "size", "model": "model"}
+FIELDS: Final = frozenset(each.name for each in dataclasses.fields(ImageOptions))
+RATIO_SCALE: Final = 10**5
+SAME_SHAPE: Final = 0.01  # of a ratio: a model of one shape draws a square, whatever is asked
+
+_NUMBER: Final = r"[0-9]{1,5}(?:\.[0-9]{1,5})?"
+_RATIO: Final = re.compile(rf"({_NUMBER})(?:[:x×*/]({_NUMBER}))?", re.IGNORECASE)
+_EXACT_SIZE: Final = re.compile(r"\s*[0-9]{1,6}\s*[x×*]\s*[0-9]{1,6}\s*", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPrompt:
+    """A prompt without flags, and what they set.
+
+    options: everything for `ImageOptions.read`: the prompt, what was given, and what the prompt set.
+    count: how many images, 1 to the most that there are.
+    """
+
+    prompt: str
+    options: Mapping[str, object]
+    count: int
+    notes: PromptNotes = field(default_factory=PromptNotes)
+
+    def phrases(self) -> tuple[Phrase, ...]:
+        """Return what to tell the person, one sentence each; empty if the prompt held words only."""
+        return self.notes.phrases()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setting:
+    """A setting as it was typed. `is_pasted`: from another program, so that a value of no use here is no mistake."""
+
+    option: str
+    value: str
+    shown: str
+    is_pasted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    prompt: str
+    settings: tuple[_Setting, ...] = ()
+    unknown: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+def read_prompt(
+    text: object,
+    models: Models,
+    *,
+    given: Mapping[str, object] | None = None,
+    untouched: Mapping[str, object] | None = None,
+    count: int | None = None,
+    most: int = MAX_BATCH,
+) -> ReadPrompt:
+    """Take flags and pasted settings out of a prompt and turn them into options.
+
+    A text without any comes back as it is, also one that is too long to be a prompt. Of a flag that is there twice,
+    the last one counts; flags count before pasted settings.
+
+    Args:
+        text: the prompt as it was typed, of any length.
+        given: values for ImageOptions that the person set elsewhere, of any type; they win.
+        untouched: the values that a form holds before anybody touches it, which do not.
+        count: how many images the person asked for elsewhere; None: did not say.
+        most: the most images that the place where the person asks can draw at once.
+
+    Raises:
+        InvalidFlag: a flag has no value, or one that is out of range.
+        InvalidSpec: the prompt is no text.
+    """
+    if not isinstance(text, str):  # a script may send anything
+        raise InvalidSpec("prompt", "must be text")
+    given, untouched = given or {}, untouched or {}
+    said = {name: value for name, value in given.items() if _is_said(name, value, untouched)}
+    if count is not None:
+        said["count"] = count
+    is_too_long = len(clean_prompt(text)) > MAX_PROMPT_CHARS  # `ImageSpec` refuses it
+    found = _Found(prompt=text) if is_too_long else _find(text)
+    choice = _Choice(models, said, most)
+    for setting in _in_order(found.settings):
+        choice.add(setting)
+    notes = PromptNotes(
+        taken=choice.taken,
+        unknown=_distinct(found.unknown),
+        unsupported=_distinct(choice.unsupported),
+        model=choice.card.name,
+        unused=_distinct([*choice.unused, *found.unused]),
+        overridden=_distinct(choice.overridden),
+        most_images=most if choice.is_count_cut else None,
+    )
+    options = {**given, **choice.options, "prompt": found.prompt}
+    return ReadPrompt(prompt=found.prompt, options=options, count=choice.count or count or 1, notes=notes)
+
+
+class _Choice:
+    """What becomes of the settings of one prompt; they are added one after the other, the model first."""
+
+    def __init__(self, models: Models, said: Mapping[str, object], most: int) -> None:
+        self.options: dict[str, object] = {}
+        self.taken: dict[str, str | int] = {}
+        self.count: int | None = None
+        self.is_count_cut = False
+        self.unsupported: list[str] = []
+        self.unused: list[str] = []
+        self.overridden: list[str] = []
+        self._models = models
+        self._said = said
+        self._most = most
+        self.card = next((each for each in models.all if each.name == said.get("model")), models.usual)
+
+    def add(self, setting: _Setting) -> None:
+        """Take a setting, or note why not.
+
+        Raises:
+            InvalidFlag
+        """
+        if setting.is_pasted and setting.option == "size" and not _can_draw(self.card, setting.value):
+            setting = dataclasses.replace(setting, option="aspect")
+        read = _read_value(setting)
+        value = None if read is None else self._fit(setting.option, read)
+        if self._is_overridden(setting):
+            if value is None or value != self._said.get(setting.option):
+                self.overridden.append(setting.shown)
+        elif value is not None:
+            self._take(setting.option, value)
+        elif setting.is_pasted:
+            self.unused.append(setting.shown)
+        elif read is None:
+            most = {"seed": MAX_SEED, "steps": MAX_STEPS, "count": self._most}.get(setting.option, 0)
+            raise InvalidFlag(flag=shortened(setting.shown), name=setting.option, most=most)
+        else:
+            self.unsupported.append(setting.shown)
+
+    def _fit(self, option: str, read: str | int | float) -> str | int | None:
+        """Return what the model, or the place where the person asks, makes of a value; None if it cannot follow it."""
+        match option:
+            case "aspect":
+                return _fit_shape(self.card, read)
+            case "model":
+                names = (each.name for each in self._models.all if str(read).casefold() in _names_of(each))
+                return next(names, None)
+            case "count":
+                return int(read) if self._most > 1 else None
+            case "negative_prompt" if Feature.NEGATIVE_PROMPT not in self.card.supports:
+                return None
+            case _:
+                return None if option not in FIELDS or isinstance(read, float) else read
+
+    def _is_overridden(self, setting: _Setting) -> bool:
+        said_size = self._said.get("size")
+        is_size_exact = isinstance(said_size, str) and _EXACT_SIZE.fullmatch(said_size) is not None
+        if setting.option == "aspect":
+            return "aspect" in self._said or is_size_exact
+        return setting.option in self._said or (_is_exact_size(setting) and "aspect" in self._said)
+
+    def _take(self, option: str, value: str | int) -> None:
+        if option == "count":
+            self.is_count_cut = int(value) > self._most
+            self.count = value = min(int(value), self._most)
+        else:
+            self.options[option] = value
+        self.taken[option] = value
+        if option == "model":
+            self.card = self._models.demand(str(value))
+        elif option == "size" and _EXACT_SIZE.fullmatch(str(value)):
+            self.options["aspect"] = None  # not the shape of a form that nobody touched
+
+
+def _find(text: str) -> _Found:
+    """Take a text apart. Where flags, pasted settings and options of a command disagree, the last of these count."""
+    typed = unwrapped(text)
+    line, command = split_command(typed)
+    prompt, flags = split_flags(line)
+    pasted = split_pasted(prompt)
+    prompt, tags = split_lora(pasted.prompt)
+    if line == typed and not flags and not tags and pasted.is_prompt_only:
+        return _Found(prompt=text)
+    settings, unused = _pasted_settings(pasted.settings)
+    if pasted.negative_prompt:
+        shown = "Negative prompt"
+        settings.insert(
+            0, _Setting(option="negative_prompt", value=pasted.negative_prompt, shown=shown, is_pasted=True)
+        )
+    drafts = {"draft": ("size", "draft")}
+    for flag in flags:
+        option, value = drafts.get(flag.name) or (FLAGS.get(flag.name), flag.value)
+        if option is not None:
+            settings.append(_Setting(option=option, value=value, shown=flag.shown))
+    settings += [_Setting(option=name, value=value, shown=f"{name}:{value}") for name, value in command.items()]
+    return _Found(
+        prompt=clean_prompt(prompt),
+        settings=tuple(settings),
+        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *drafts)), *tags),
+        unused=unused,
+    )
+
+
+def _pasted_settings(pasted: Mapping[str, str]) -> tuple[list[_Setting], tuple[str, ...]]:
+    """Return the settings of another program that mean something here, and the names of the others."""
+    settings, unused = [], []
+    for key, value in pasted.items():
+        option = PASTED.get(key.casefold())
+        if option is None:
+            unused.append(key)
+            continue
+        if value != str(RANDOM_SEED):  # which says nothing
+            settings.append(_Setting(option=option, value=value, shown=key, is_pasted=True))
+    return settings, tuple(unused)
+
+
+def _in_order(settings: Iterable[_Setting]) -> Iterable[_Setting]:
+    """Return the last setting of each option, the model first; of a shape and an exact size, the last one."""
+    last: dict[str, _Setting] = {}
+    for setting in settings:
+        if setting.option == "aspect" and "size" in last and _is_exact_size(last["size"]):
+            del last["size"]
+        elif _is_exact_size(setting):
+            last.pop("aspect", None)
+        last[setting.option] = setting
+    return sorted(last.values(), key=lambda setting: setting.option != "model")
+
+
+def _read_value(setting: _Setting) -> str | int | float | None:
+    """Return the value of a setting; None if it cannot be one."""
+    value = setting.value
+    match setting.option:
+        case "seed":
+            return _whole(value, RANDOM_SEED, MAX_SEED)
+        case "steps":
+            return _whole(value, 1, MAX_STEPS)
+        case "count":
+            return _whole(value, 1, None)
+        case "aspect":
+            name = value.lower()
+            return name if name in tuple(Aspect) else _ratio(value)
+        case "size":
+            return value.lower().replace("×", "x").replace("*", "x") or None
+        case _:
+            return value or None
+
+
+def _whole(value: str, least: int, most: int | None) -> int | None:
+    if _WHOLE.fullmatch(value) is None or len(value) > 100:
+        return None
+    number = int(value)
+    return number if least <= number and (most is None or number <= most) else None
+
+
+def _ratio(value: str) -> float | None:
+    """Return width ÷ height of `16:9`, `16x9`, `16/9` or `1.78`; None for anything else, and for nothing to draw."""
+    if (match := _RATIO.fullmatch(value)) is None:
+        return None
+    width, height = float(match[1]), float(match[2] or 1)
+    return width / height if width and height else None
+
+
+def _fit_shape(card: ModelCard, shape: str | int | float) -> Aspect | None:
+    """Return the shape of that name, or the nearest to that ratio; None if the model has none like it."""
+    if isinstance(shape, str):
+        return Aspect(shape) if shape in card.sizes else None
+    nearest = card.nearest_aspect(max(1, round(shape * RATIO_SCALE)), RATIO_SCALE)
+    width, height = card.sizes[nearest]
+    return nearest if len(card.sizes) > 1 or abs(width / height / shape - 1) < SAME_SHAPE else None
+
+
+def _can_draw(card: ModelCard, size: str) -> bool:
+    """Whether the model draws images of this size."""
+    if "size" not in FIELDS:
+        return False
+    try:
+        card.resolve(ImageOptions.read(prompt="x", size=size), random_seed=0)
+    except InvalidSpec:
+        return False
+    return True
+
+
+def _is_exact_size(setting: _Setting) -> bool:
+    return setting.option == "size" and _EXACT_SIZE.fullmatch(setting.value) is not None
+
+
+def _names_of(card: ModelCard) -> tuple[str, str]:
+    return card.name.casefold(), card.title.casefold()
+
+
+def _is_said(name: str, value: object, untouched: Mapping[str, object]) -> bool:
+    """Whether a person chose a value that a form, a command or a script holds."""
+    if value is None or value == "" or (name == "seed" and value == RANDOM_SEED):
+        return False
+    return name not in untouched or value != untouched[name]
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

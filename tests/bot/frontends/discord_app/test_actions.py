@@ -1,0 +1,420 @@
+"""Buttons under finished pictures: what they draw, for whom, who pays, and who may not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.config import LimitsConfig
+from bot.frontends.discord_app import presses
+from bot.jobs import JobStatus, UserKey, Verb
+from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.discord_server.driver import Use
+from tests.discord_server.permissions import Permission
+from tests.discord_server.view import MessageView
+
+
+@pytest.fixture
+async def stage(start: Start) -> AsyncIterator[Stage]:
+    """A bot that draws."""
+    async with start() as stage, stage.drawing():
+        yield stage
+        stage.discord.assert_clean()
+
+
+def is_done(message: MessageView) -> bool:
+    return message.content.startswith("✅")
+
+
+async def picture(stage: Stage, prompt: str = "a red apple", **options: Any) -> MessageView:
+    discord = stage.discord
+    asked = {"seed": 7, "steps": 2, **options}
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt=prompt, **asked)
+    return await use.wait(is_done)
+
+
+async def private(use: Use) -> MessageView:
+    return await use.wait(lambda message: message.ephemeral and not message.loading)
+
+
+async def told(use: Use) -> str:
+    return (await private(use)).content
+
+
+async def menu(stage: Stage, message: MessageView, user: Any = None) -> MessageView:
+    return await private(await stage.discord.click(message, "⋯ More", user))
+
+
+def public(stage: Stage) -> list[MessageView]:
+    return [message for message in stage.discord.messages(stage.discord.channel) if not message.ephemeral]
+
+
+def labels(message: MessageView) -> list[str]:
+    return [button["label"] for button in message.buttons]
+
+
+# ── drawing again ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_again_draws_the_same_settings_with_another_seed(stage: Stage) -> None:
+    use = await stage.discord.click(await picture(stage), "🔄 Again")
+    again = await use.wait(is_done)
+    first, second = await stage.job(1), await stage.job(2)
+    assert not again.ephemeral and again.images and again.reference == use.interaction.message.id
+    assert replace(second.spec, seed=7) == first.spec and second.spec.seed != 7
+    assert second.derived_from is not None and second.derived_from.verb is Verb.REROLL
+
+
+async def test_vary_starts_from_the_picture(stage: Stage) -> None:
+    await (await stage.discord.click(await picture(stage), "🌱 Vary")).wait(is_done)
+    varied = await stage.job(2)
+    assert varied.spec.source and 0 < varied.spec.strength < 1 and varied.spec.prompt == "a red apple"
+
+
+async def test_edit_is_filled_in_and_draws_what_is_typed(stage: Stage) -> None:
+    message = await picture(stage, aspect="portrait")
+    use = await stage.discord.click(message, "✏️ Edit")
+    modal = await use.wait_modal()
+    fields = {row["component"]["custom_id"]: row["component"] for row in modal["components"]}
+    assert modal["title"] == "Edit image #1"
+    assert {name: fields[name]["value"] for name in ("prompt", "seed", "steps")} == {
+        "prompt": "a red apple", "seed": "7", "steps": "2",
+    }  # fmt: skip
+    assert [option["value"] for option in fields["aspect"]["options"] if option.get("default")] == ["portrait"]
+    sent = await stage.discord.submit_modal(use, {"prompt": "a blue apple", "steps": "3", "aspect": "landscape"})
+    await sent.wait(is_done)
+    edited = (await stage.job(2)).spec
+    assert (edited.prompt, edited.seed, edited.steps, edited.width > edited.height) == ("a blue apple", 7, 3, True)
+
+
+async def test_edit_without_a_seed_draws_a_random_one(stage: Stage) -> None:
+    use = await stage.discord.click(await picture(stage), "✏️ Edit")
+    await (await stage.discord.submit_modal(use, {"seed": ""})).wait(is_done)
+    assert (await stage.job(2)).spec.seed != 7
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("seed", "abc", "The seed must be a whole number"),
+        ("seed", "99999999999", "The seed must be a whole number"),
+        ("steps", "1e3", "The number of steps must be from 1 to 50."),
+        ("steps", "51", "The number of steps must be from 1 to 50."),
+        ("prompt", "\u200b \u200b", "The prompt must have 1 to 2000 visible characters."),
+    ],
+)
+async def test_form_that_cannot_be_drawn_says_why_and_gives_the_words_back(
+    stage: Stage, field: str, typed: str, said: str
+) -> None:
+    use = await stage.discord.click(await picture(stage), "✏️ Edit")
+    sent = await stage.discord.submit_modal(use, {"prompt": "long ``` thoughts", field: typed})
+    answer = await told(sent)
+    assert answer.startswith(said)
+    if field != "prompt":
+        assert "long ''' thoughts" in answer
+    assert await stage.jobs.get(2) is None
+
+
+async def test_form_sent_after_a_restart_still_draws(stage: Stage) -> None:
+    """The library remembers no form: neither does a process that did not open it."""
+    use = await stage.discord.click(await picture(stage), "✏️ Edit")
+    await use.wait_modal()
+    assert not stage.client._connection._view_store._modals
+    assert not stage.client._connection._view_store._views
+    await (await stage.discord.submit_modal(use, {"prompt": "x"})).wait(is_done)
+
+
+async def test_buttons_of_the_result_of_a_button_work_to_any_depth(stage: Stage) -> None:
+    message = await picture(stage)
+    for depth, label in enumerate(["🔄 Again", "🌱 Vary", "🔄 Again", "🌱 Vary"], start=2):
+        message = await (await stage.discord.click(message, label)).wait(is_done)
+        assert (await stage.job(depth)).derived_from.job_id == depth - 1  # type: ignore[union-attr]
+
+
+async def test_whoever_presses_pays(start: Start) -> None:
+    async with start(limits=LimitsConfig(max_images_per_day=2, cooldown_s=0)) as stage, stage.drawing():
+        message = await picture(stage)
+        bob = stage.discord.add_user("bob")
+        for _ in range(2):
+            message = await (await stage.discord.click(message, "🔄 Again", bob)).wait(is_done)
+        refused = await told(await stage.discord.click(message, "🔄 Again", bob))
+        assert refused.startswith("You have used 2 of your 2 images in 24 hours.")
+        owner = await stage.service.quota(UserKey(frontend="discord", id=stage.discord.user.id))
+        assert owner.used == 1
+
+
+async def test_double_click_makes_one_job(stage: Stage) -> None:
+    message = await picture(stage)
+    first, second = [await stage.discord.click(message, "🔄 Again") for _ in range(2)]
+    assert await told(second) == "Got it: one press is enough."
+    await first.wait(is_done)
+    assert await stage.jobs.get(3) is None
+
+
+async def test_refused_press_may_be_repeated_at_once(start: Start) -> None:
+    async with start(limits=LimitsConfig(max_images_per_day=1, cooldown_s=0)) as stage, stage.drawing():
+        message = await picture(stage)
+        for _ in range(2):
+            assert (await told(await stage.discord.click(message, "🔄 Again"))).startswith("You have used 1")
+
+
+async def test_ten_presses_at_once_make_at_most_the_cap(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presses, "DOUBLE_CLICK_S", 0.0)
+    async with start(limits=LimitsConfig(max_active_per_user=3)) as stage:
+        async with stage.drawing():
+            message = await picture(stage)
+        await asyncio.gather(*(stage.discord.click(message, "🔄 Again") for _ in range(10)))
+        await stage.discord.wait_requests("POST /interactions/.*", count=11)
+        assert len(await stage.service.unfinished()) <= 3
+
+
+# ── who may not ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def forge(stage: Stage, message: MessageView, custom_id: str) -> None:
+    live = stage.discord.world.channels[message.channel_id].messages[message.id]
+    live.components[0]["components"][0]["custom_id"] = custom_id
+
+
+@pytest.mark.parametrize("action", ["reroll", "edit", "vary", "more", "info", "original", "send_dm", "keep", "erase"])
+async def test_pictures_of_another_server_stay_there(stage: Stage, action: str) -> None:
+    await picture(stage, "secret words")
+    guild, channel = await stage.other_server()
+    stranger = stage.discord.add_user("stranger", guild=guild)
+    use = await stage.discord.slash(stranger, channel, "imagine", prompt="y", steps=1)
+    own = await use.wait(is_done)
+    forge(stage, own, f"im2:{action}:1")
+    pressed = await stage.discord.click(own, f"im2:{action}:1", stranger)
+    assert await told(pressed) == "Image #1 belongs to somebody else."
+    assert (await stage.job(1)).image_path is not None and await stage.jobs.get(3) is None
+
+
+@pytest.mark.parametrize("custom_id", ["im2:reroll:999", "im2:edit:999999999999999999", "im1:vary:0"])
+async def test_number_of_nobody_is_answered(stage: Stage, custom_id: str) -> None:
+    message = await picture(stage)
+    forge(stage, message, custom_id)
+    assert (await told(await stage.discord.click(message, custom_id))).startswith("There is no image #")
+
+
+async def test_button_of_a_job_that_has_no_picture_says_so(stage: Stage) -> None:
+    message = await picture(stage)
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="[fail]")
+    await use.wait(lambda message: message.content.startswith("❌"))
+    forge(stage, message, "im2:reroll:2")
+    assert (await told(await stage.discord.click(message, "im2:reroll:2"))).startswith("Image #2 is not available")
+
+
+async def test_press_where_the_bot_may_no_longer_post_says_what_is_missing(stage: Stage) -> None:
+    message = await picture(stage)
+    stage.discord.set_permissions(stage.discord.channel, stage.discord.bot, deny=Permission.ATTACH_FILES)
+    assert "“Attach Files”" in await told(await stage.discord.click(message, "🔄 Again"))
+    assert await stage.jobs.get(2) is None
+
+
+# ── the menu ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_menu_is_private_and_shows_what_can_be_done(stage: Stage) -> None:
+    message = await picture(stage)
+    assert labels(await menu(stage, message)) == [
+        "🔬 Same seed, 4 steps",
+        "🖼️ Use as starting image",
+        "ℹ️ Info",
+        "📄 Original file",
+        "✉️ Send to me",
+        "⭐ Keep",
+        "🗑️ Delete",
+    ]
+    bob = stage.discord.add_user("bob")
+    assert not {"⭐ Keep", "🗑️ Delete"} & set(labels(await menu(stage, message, bob)))
+    most = await picture(stage, steps=50)
+    assert not any("steps" in label for label in labels(await menu(stage, most)))
+
+
+async def test_more_steps_keep_the_seed(stage: Stage) -> None:
+    opened = await menu(stage, await picture(stage))
+    drawn = await (await stage.discord.click(opened, "🔬 Same seed, 4 steps")).wait(is_done)
+    assert not drawn.ephemeral
+    spec = (await stage.job(2)).spec
+    assert (spec.seed, spec.steps) == (7, 4)
+
+
+async def test_picture_becomes_the_starting_image_of_other_words(stage: Stage) -> None:
+    opened = await menu(stage, await picture(stage))
+    use = await stage.discord.click(opened, "🖼️ Use as starting image")
+    sent = await stage.discord.submit_modal(use, {"prompt": "a pear", "strength": "strong"})
+    await sent.wait(is_done)
+    spec = (await stage.job(2)).spec
+    assert (spec.prompt, spec.strength, bool(spec.source)) == ("a pear", 0.8, True)
+
+
+async def test_info_says_everything_about_a_picture(stage: Stage) -> None:
+    message = await picture(stage, "a *red* apple")
+    again = await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
+    answer = await private(await stage.discord.click(await menu(stage, again), "ℹ️ Info"))
+    for part in ("Made from image #1", "/imagine prompt:a *red* apple", "KiB", f"<@{stage.discord.user.id}>"):
+        assert part in answer.text
+
+
+async def test_original_file_is_the_one_on_disk_with_its_alt_text(stage: Stage) -> None:
+    answer = await private(await stage.discord.click(await menu(stage, await picture(stage)), "📄 Original file"))
+    path = await stage.service.image_file(await stage.job(1))
+    assert path is not None and answer.image_bytes(0) == path.read_bytes()
+    assert answer.images[0].description == "a red apple"
+
+
+async def test_picture_is_sent_by_direct_message_to_whoever_asks(stage: Stage) -> None:
+    message, bob = await picture(stage), stage.discord.add_user("bob")
+    opened = await menu(stage, message, bob)
+    assert await told(await stage.discord.click(opened, "✉️ Send to me", bob)) == "I sent you image #1."
+    (sent,) = stage.discord.messages(stage.discord.dm(bob), bob)
+    assert len(sent.images) == 1 and not sent.buttons
+
+
+async def test_closed_direct_messages_are_told(stage: Stage) -> None:
+    message, hermit = await picture(stage), stage.discord.add_user("hermit", dms_open=False)
+    opened = await menu(stage, message, hermit)
+    assert (await told(await stage.discord.click(opened, "✉️ Send to me", hermit))).startswith("I cannot send you")
+
+
+async def test_picture_whose_file_is_gone_says_so(stage: Stage) -> None:
+    message = await picture(stage)
+    path = await stage.service.image_file(await stage.job(1))
+    assert path is not None
+    path.unlink()
+    opened = await menu(stage, message)
+    assert "has expired and was removed" in await told(await stage.discord.click(opened, "📄 Original file"))
+    varied = await told(await stage.discord.click(message, "🌱 Vary"))
+    assert varied.startswith("The starting image is no longer available.")
+    await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
+
+
+async def test_picture_is_kept_and_let_go(stage: Stage) -> None:
+    message = await picture(stage)
+    assert (await told(await stage.discord.click(await menu(stage, message), "⭐ Keep"))).startswith(
+        "⭐ Image #1 is kept"
+    )
+    assert (await stage.job(1)).is_kept
+    opened = await menu(stage, message)
+    assert "expires with the others" in await told(await stage.discord.click(opened, "⭐ Stop keeping"))
+    assert not (await stage.job(1)).is_kept
+
+
+async def delete(stage: Stage, message: MessageView, user: Any = None) -> Use:
+    asked = await private(await stage.discord.click(await menu(stage, message, user), "🗑️ Delete", user))
+    assert asked.content.startswith("Delete image #1 for good?")
+    return await stage.discord.click(asked, "🗑️ Delete for good", user)
+
+
+@pytest.mark.parametrize("role", ["owner", "moderator"])
+async def test_delete_erases_file_prompt_and_message(stage: Stage, role: str) -> None:
+    message = await picture(stage, "secret words")
+    path = await stage.service.image_file(await stage.job(1))
+    user = None
+    if role == "moderator":
+        user = stage.discord.add_user("mod", roles=[stage.discord.add_role("mod", Permission.MANAGE_MESSAGES)])
+    answer = await (await delete(stage, message, user)).wait(lambda shown: "was deleted" in shown.content)
+    assert not answer.buttons
+    assert public(stage) == []
+    assert path is not None and not path.exists()
+    assert "secret" not in str(await stage.job(1))
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "show", id=1)
+    assert await told(use) == "Image #1 was deleted, and its prompt with it."
+
+
+async def test_forged_delete_of_a_stranger_is_refused(stage: Stage) -> None:
+    message, bob = await picture(stage), stage.discord.add_user("bob")
+    for action in ("delete", "erase", "keep"):
+        forge(stage, message, f"im2:{action}:1")
+        pressed = await stage.discord.click(message, f"im2:{action}:1", bob)
+        assert "belongs to somebody else" in await told(pressed)
+    assert (await stage.job(1)).image_path is not None
+
+
+async def test_button_of_an_erased_picture_says_so(stage: Stage) -> None:
+    message = await picture(stage)
+    again = await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
+    await (await delete(stage, message)).wait(lambda shown: "was deleted" in shown.content)
+    for action in ("reroll", "edit", "vary", "more"):
+        forge(stage, again, f"im2:{action}:1")
+        assert "was deleted" in await told(await stage.discord.click(again, f"im2:{action}:1"))
+
+
+async def test_message_that_cannot_be_taken_back_is_told(stage: Stage) -> None:
+    message = await picture(stage)
+    stage.discord.fault("DELETE /channels/.*/messages/.*", code=50001, times=9)
+    answer = await (await delete(stage, message)).wait(lambda shown: "was deleted" in shown.content)
+    assert "could not take back its message" in answer.content
+
+
+# ── several images in one message ───────────────────────────────────────────────────────────────────
+
+
+async def test_count_makes_one_message_with_a_gallery_and_seeds_in_a_row(stage: Stage) -> None:
+    message = await picture(stage, count=4)
+    assert len(message.images) == 4 and len(stage.discord.messages(stage.discord.channel)) == 1
+    assert {image.description for image in message.images} == {"a red apple"}
+    assert message.content.endswith("4 of 4 images are ready")
+    assert [(await stage.job(number)).spec.seed for number in (1, 2, 3, 4)] == [7, 8, 9, 10]
+    assert "seeds 7, 8, 9, 10" in message.text and "seed:7 steps:2 aspect:square count:4" in message.text
+    quota = await stage.service.quota(UserKey(frontend="discord", id=stage.discord.user.id))
+    assert quota.used == 4
+
+
+async def test_button_of_a_gallery_asks_which_picture(stage: Stage) -> None:
+    message = await picture(stage, count=3)
+    asked = await private(await stage.discord.click(message, "🌱 Vary"))
+    assert asked.content == "Which image?"
+    chosen = await stage.discord.select(asked, "im2pick:vary:1", ["2"])
+    await chosen.wait(is_done)
+    varied = await stage.job(4)
+    assert varied.derived_from is not None and varied.derived_from.job_id == 2
+    use = await stage.discord.click(message, "✏️ Edit")
+    use = await stage.discord.select(await private(use), "im2pick:edit:1", ["3"])
+    assert (await use.wait_modal())["title"] == "Edit image #3"
+    use = await stage.discord.click(message, "⋯ More")
+    use = await stage.discord.select(await private(use), "im2pick:more:1", ["3"])
+    opened = await use.wait(lambda message: bool(message.buttons))
+    assert opened.content.startswith("Image #3")
+
+
+async def test_cancel_keeps_what_is_finished(stage: Stage) -> None:
+    discord = stage.discord
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="[step=0.4]", steps=2, seed=1, count=3)
+    shown = await use.wait(lambda message: "1 of 3 images ready" in message.content and len(message.images) == 1)
+    assert labels(shown) == ["Cancel"]
+    await told(await discord.click(shown, "Cancel"))
+    ended = await use.wait(is_done)
+    assert len(ended.images) == 1 and ended.content.endswith("1 of 3 images is ready")
+    assert [(await stage.job(number)).status for number in (1, 2, 3)] == [
+        JobStatus.DONE, JobStatus.CANCELLED, JobStatus.CANCELLED,
+    ]  # fmt: skip
+
+
+async def test_erasing_one_of_several_leaves_the_others_on_the_message(stage: Stage) -> None:
+    message = await picture(stage, count=2)
+    use = await stage.discord.select(
+        await private(await stage.discord.click(message, "⋯ More")), "im2pick:more:1", ["1"]
+    )
+    opened = await use.wait(lambda message: bool(message.buttons))
+    asked = await private(await stage.discord.click(opened, "🗑️ Delete"))
+    await (await stage.discord.click(asked, "🗑️ Delete for good")).wait(lambda shown: "was deleted" in shown.content)
+    (left,) = public(stage)
+    assert len(left.images) == 1 and labels(left)[0] == "🔄 Again"
+    use = await stage.discord.click(left, "🔄 Again")  # of the one that is left, though the first is gone
+    await use.wait(is_done)
+    assert (await stage.job(3)).derived_from.job_id == 2  # type: ignore[union-attr]
+
+
+async def test_request_of_which_only_a_part_had_room_says_so(start: Start) -> None:
+    async with start(limits=LimitsConfig(max_images_per_day=3, cooldown_s=0)) as stage, stage.drawing():
+        discord = stage.discord
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", steps=1, count=4)
+        answer = await use.wait(lambda message: message.ephemeral)
+        assert answer.content.startswith("3 of 4 images were queued.\nYou have used 3 of your 3 images")
+        done = await use.wait(is_done)
+        assert len(done.images) == 3

@@ -1,0 +1,50 @@
+"""What an image counts for in a quota."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.requests.quotas import LEAST_COST, cost_in_images
+from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV
+from pipeline.spec import MAX_STEPS, Aspect, ImageOptions, Size
+
+
+@pytest.mark.parametrize("card", [FLUX1_DEV, DEMO, FAKE], ids=lambda card: card.name)
+def test_image_of_usual_size_and_steps_counts_as_one(card) -> None:
+    for aspect in card.sizes:
+        assert cost_in_images(card.resolve(ImageOptions(prompt="x", aspect=aspect), random_seed=0), card) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "cost"),
+    [
+        ("draft", 20, 0.25),
+        ("draft", 10, 0.12),
+        ("normal", 10, 0.5),
+        ("normal", 50, 2.5),
+        ("large", 20, 2.02),
+        ("448x448", 20, 0.19),
+        ("draft", 1, LEAST_COST),
+    ],
+)
+def test_other_sizes_and_steps_count_in_proportion(size: str, steps: int, cost: float) -> None:
+    options = ImageOptions.read(prompt="x", aspect="wide", size=size, steps=steps)
+    assert cost_in_images(FLUX1_DEV.resolve(options, random_seed=0), FLUX1_DEV) == pytest.approx(cost, abs=0.011)
+
+
+def test_more_pixels_or_steps_never_count_less() -> None:
+    for aspect in Aspect:
+        costs = []
+        for size in Size:
+            for steps in range(1, MAX_STEPS + 1):
+                spec = FLUX1_DEV.resolve(ImageOptions(prompt="x", aspect=aspect, size=size, steps=steps), random_seed=0)
+                costs.append((spec.pixel_steps, cost_in_images(spec, FLUX1_DEV)))
+        assert [cost for _, cost in sorted(costs)] == sorted(cost for _, cost in costs)
+
+
+def test_size_of_an_earlier_release_counts_in_proportion_to_a_square() -> None:
+    spec = FLUX1_DEV.resolve(ImageOptions(prompt="x"), random_seed=0)
+    assert cost_in_images(replace(spec, width=512, height=16), FLUX1_DEV) == LEAST_COST
+    assert cost_in_images(replace(spec, width=1024, height=2048), FLUX1_DEV) == 2
