@@ -178,7 +178,9 @@ FAKE: Final = ModelCard(
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     sizes=MappingProxyType({Aspect.SQUARE: (64, 64), Aspect.PORTRAIT: (64, 96), Aspect.LANDSCAPE: (96, 64)}),
-    examples=MappingProxyType({"en": ("a gradient", "another gradient", "one more gradient")}),
+    examples=MappingProxyType(
+        {"en": ("a gradient", "two gradients", "three gradients"), "zh-CN": ("一个渐变", "两个渐变", "三个渐变")}
+    ),
     scales=_FLUX_SCALES,
     bounds=Bounds(min_side=16, max_pixels=2**20, max_ratio=4.0),
     is_hidden=True,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.catalog.models import DEMO
+import pytest
+
+from pipeline.catalog.models import DEMO, find_model
 from tests.discord_server import BotProcess, Discord, MessageView
 from tests.e2e.conftest import imagine, is_result, rows
 
-DEMO_LOADS_S = 90  # with busy neighbours; alone 5
-EXAMPLES = {"en-US": DEMO.examples["en"], "zh-CN": DEMO.examples["zh-CN"], "zh-TW": DEMO.examples["zh-TW"]}
+EXAMPLES = find_model("fake").examples
 
 
 async def helped(discord: Discord, user: object = None) -> MessageView:
@@ -22,32 +23,40 @@ def from_bot(discord: Discord) -> Callable[[MessageView], bool]:
     return lambda message: message.author_id == discord.bot.id
 
 
-async def test_examples_of_the_demo_are_drawn_by_one_press_in_every_language(
-    discord: Discord, make_bot: Callable[..., BotProcess], data_dir: Path
+@pytest.mark.timeout(120)  # imports torch, beside whatever else this machine does
+async def test_demo_draws_its_example_and_names_the_words_that_it_does_not_know(
+    discord: Discord, make_bot: Callable[..., BotProcess]
 ) -> None:
-    newcomers = {
-        locale: discord.add_user(f"newcomer-{number}", locale=locale) for number, locale in enumerate(EXAMPLES)
-    }
     async with make_bot(pipeline__model="demo") as bot:
         await bot.wait_ready()
         await discord.wait_command("help")
-        uses = []
-        for locale, newcomer in newcomers.items():
-            message = await helped(discord, newcomer)
-            assert message.ephemeral
-            assert [button["label"] for button in message.buttons] == list(EXAMPLES[locale])
-            uses += [await discord.click(message, EXAMPLES[locale][0], newcomer) for _ in range(2)]  # a double click
+        message = await helped(discord)
+        assert [button["label"] for button in message.buttons] == list(DEMO.examples["en"])
+        use = await discord.click(message, DEMO.examples["en"][0])
         unknown = await imagine(discord, "Elon Musk and a cat by van Gogh")
-        for use, locale in zip(uses[::2], EXAMPLES, strict=True):
-            done = await use.wait(is_result, timeout=DEMO_LOADS_S)
-            assert not done.ephemeral
-            assert EXAMPLES[locale][0] in done.text
-            assert "does not know" not in done.text
-        said = await unknown.wait(is_result, timeout=DEMO_LOADS_S)
+        done = await use.wait(is_result, timeout=100)
+        assert not done.ephemeral
+        assert DEMO.examples["en"][0] in done.text
+        assert "does not know" not in done.text
+        said = await unknown.wait(is_result, timeout=20)
         assert "The demo model does not know: Elon Musk, van Gogh. `/help` shows what it can draw." in said.text
-        asked = [*newcomers.values(), discord.user]
-        assert [(row["user_id"], row["status"]) for row in rows(data_dir)] == [(user.id, "done") for user in asked]
         discord.assert_clean()
+
+
+async def test_an_example_is_drawn_by_one_press_in_the_language_of_its_reader(
+    discord: Discord, bot: BotProcess, data_dir: Path
+) -> None:
+    newcomers = {language: discord.add_user(f"reader {language}", locale=language) for language in EXAMPLES}
+    for language, newcomer in newcomers.items():
+        message = await helped(discord, newcomer)
+        assert message.ephemeral
+        assert [button["label"] for button in message.buttons] == list(EXAMPLES[language])
+        uses = [await discord.click(message, EXAMPLES[language][0], newcomer) for _ in range(2)]  # a double click
+        done = await uses[0].wait(is_result)
+        assert not done.ephemeral
+        assert EXAMPLES[language][0] in done.text
+    assert [row["user_id"] for row in rows(data_dir)] == [newcomer.id for newcomer in newcomers.values()]
+    discord.assert_clean()
 
 
 async def test_an_example_works_after_a_kill(
