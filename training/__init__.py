@@ -3,6 +3,7 @@
     concepts.json  unknown.json    what is drawn, by which names; names of things that are not
     vocabulary.py  words.py  captions.py    scenes and what people call them, English and Chinese
     unknown.py                     captions of what the model does not know
+    known.py                       the words that the product is told of
     sprites.py  scenes.py          emoji as bitmaps; scenes composed on the device
     networks.py  muon.py           the model's parts, their files, one forward pass; an optimiser
     autoencoder.py  trainer.py     the two trainings: the VAE; the transformer with its text encoders

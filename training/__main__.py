@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 import pipeline.demo
-from training import autoencoder, evaluation, networks, recipe, relay, sampling, scenes, sprites, trainer
+from training import autoencoder, evaluation, known, networks, recipe, relay, sampling, scenes, sprites, trainer
 from training.blend import blend
 from training.vocabulary import load_concepts
 
@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         "relay": _relay,
         "evaluate": _evaluate,
         "references": _references,
+        "words": _words,
     }[args.command](args)
 
 
@@ -104,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--sheet", type=Path, default=None, help="PNG of every concept, in place of the scores")
     command.add_argument("--seeds-sheet", type=Path, default=None, help="PNG of the same prompts with several seeds")
     command.add_argument("--prompts", nargs="+", default=evaluation.SEED_PROMPTS, help="of the seeds' sheet")
+    text = "write the words that the model knows, pipeline/demo/vocabulary.json"
+    commands.add_parser("words", help=text, description=text)
     add("references", "write the cutouts that pictures are compared with, pipeline/demo/references")
     return parser
 
@@ -251,6 +254,11 @@ def _references(args: argparse.Namespace) -> None:
     concepts = load_concepts(args.concepts)
     atlas = sprites.Atlas.load(args.sprites, concepts)
     evaluation.write_references(concepts, atlas, Path(pipeline.demo.__file__).parent / "references")
+
+
+def _words(_args: argparse.Namespace) -> None:
+    path = Path(pipeline.demo.__file__).parent / "vocabulary.json"
+    path.write_text(known.vocabulary_json(load_concepts()), encoding="utf-8")
 
 
 if __name__ == "__main__":

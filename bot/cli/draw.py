@@ -35,7 +35,10 @@ SIZES: Final = ", ".join(Size)
 def draw(
     context: typer.Context,
     prompt: Annotated[
-        str, typer.Argument(help="What to draw: in English; the demo reads Chinese, too.", metavar="PROMPT")
+        str,
+        typer.Argument(
+            help='What to draw, such as "a red apple": in English; the demo reads Chinese, too.', metavar="PROMPT"
+        ),
     ],
     seed: Annotated[int | None, typer.Option(help=f"0 to {MAX_SEED}; -1 or nothing: random.")] = None,
     steps: Annotated[int | None, typer.Option(help=f"1 to {MAX_STEPS}; default: what suits the model.")] = None,
@@ -191,14 +194,17 @@ def _say_notes(read: ReadPrompt) -> None:
 
 
 def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
-    """Warn, in every language, about parts of the prompt that the model cannot read."""
+    """Warn about parts of the prompt that the model cannot make sense of: in every language, unless it is English."""
+    from bot.presentation.job_view import Voice, unread_notes
     from bot.presentation.wording import LANGUAGES, wording_for
     from pipeline.catalog.models import unread_of
 
-    unread = unread_of(config.models_dir, spec)
-    for language in LANGUAGES:
-        if text := wording_for(language).unread(unread):
-            say("•", text.removeprefix("⚠️ "), style="yellow")
+    notes = unread_notes(unread_of(config.models_dir, spec), spec.model)
+    for language in LANGUAGES[:1] if spec.prompt.isascii() else LANGUAGES:
+        own = {"unknown-words": "console-unknown-words"}  # there is no /help here
+        voice = Voice(wording=wording_for(language), write_moment=str, own=own)
+        for note in notes:
+            say("•", voice.say(note).removeprefix("⚠️ "), style="yellow")
 
 
 async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -> GeneratedImage:

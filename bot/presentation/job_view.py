@@ -18,6 +18,8 @@ from bot.presentation.wording import Wording, failure_key
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Progress, Stage
 
+UNKNOWN_WORDS: Final = 5  # named in one note
+UNKNOWN_CHARS: Final = 40  # of each of them
 SOON_S: Final = 3  # a nearer finish time would be over before it is read
 
 
@@ -150,7 +152,7 @@ def unfinished_view(
         headline=_headline(job, standing),
         eta=None if job.is_cancel_requested else eta(standing, now=now, soon_s=soon_s),
         progress=standing.progress if job.status is JobStatus.RUNNING else None,
-        notes=(*notes, *_unread(unread)),
+        notes=(*notes, *unread_notes(unread, job.spec.model)),
         settings=settings_phrase(job),
         actions=() if job.is_cancel_requested else ACTIONS[job.status],
     )
@@ -169,7 +171,7 @@ def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
     return JobView(
         job=job,
         headline=headline,
-        notes=_unread(unread),
+        notes=unread_notes(unread, job.spec.model),
         reason=reason,
         settings=settings_phrase(job),
         actions=ACTIONS[job.status],
@@ -226,7 +228,22 @@ def _headline(job: Job, standing: QueueStatus) -> Phrase:
             return Phrase("card-loading")
 
 
-def _unread(unread: Unread) -> tuple[Phrase, ...]:
-    if not unread.characters:
-        return ()
-    return (Phrase("unread-prompt", {"count": unread.characters, "total": unread.total}),)
+def unread_notes(unread: Unread, model: str) -> tuple[Phrase, ...]:
+    """Say what of a prompt its model cannot read, and which words it does not know."""
+    notes = []
+    if unread.characters:
+        notes.append(Phrase("unread-prompt", {"count": unread.characters, "total": unread.total}))
+    if unread.words:
+        notes.append(Phrase("unknown-words", {"model": model, "words": _unknown(unread)}))
+    return tuple(notes)
+
+
+def _unknown(unread: Unread) -> Value:
+    """The first unknown words, each with what it was probably meant to be."""
+    words: list[Value] = []
+    for word in unread.words[:UNKNOWN_WORDS]:
+        typed = Typed(word.text if len(word.text) <= UNKNOWN_CHARS else f"{word.text[: UNKNOWN_CHARS - 1]}…")
+        words.append(Phrase("unknown-word-meant", {"word": typed, "meant": word.meant}) if word.meant else typed)
+    if len(unread.words) <= UNKNOWN_WORDS:
+        return tuple(words)
+    return Phrase("unknown-words-and-more", {"words": tuple(words)})

@@ -280,6 +280,11 @@ class Service:
         """Refuse new requests from now on, because the process is about to stop."""
         self.is_accepting = False
 
+    @property
+    def history_days(self) -> int:
+        """How long a job and its picture are stored."""
+        return self._storage.history_days
+
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────
 
     async def job(self, job_id: int) -> Job:

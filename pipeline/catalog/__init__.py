@@ -7,4 +7,5 @@ files.py       where model files lie, whether they are whole
 download.py    model files: brought from their hub, checked
 hub.py         the hub: ModelScope, its errors in plain words
 vocabulary.py  what of a prompt a model cannot read
+unknown_words.py  which words mean nothing to a model that knows few
 """

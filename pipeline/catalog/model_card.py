@@ -112,6 +112,9 @@ class ModelCard:
     is_streamed: it is larger than a small GPU, so its blocks take turns there.
     needs_gpu: drawing on a CPU takes hours, so nobody is left to it who did not ask for it by name.
     packed_gb: of disk that its packed weights take; 0 if they are read from its files at every start.
+    reads: the languages of prompts, `en` or `zh`; empty if any will do.
+    vocabulary: file of this package with the words that it knows; "" if they are too many for a list.
+    examples: prompts to try it with, by the reader's language (`en`, `zh-CN`, `zh-TW`); if any, then English ones.
     """
 
     name: str
@@ -132,6 +135,9 @@ class ModelCard:
     is_streamed: bool = False
     needs_gpu: bool = False
     packed_gb: int = 0
+    reads: tuple[str, ...] = ()
+    vocabulary: str = ""
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_hidden: bool = False  # for tests; users are not told of it
     assumed_step_s: float = 1.0  # a guess for the first finish times, before anything was measured here
     assumed_fixed_s: float = 1.0  # text encoding + decoding, likewise
@@ -153,6 +159,10 @@ class ModelCard:
     def tells_unread(self) -> bool:
         """Whether people are told of text that it cannot read; see `vocabulary.py`."""
         return Feature.LANGUAGES not in self.supports
+
+    def examples_for(self, language: str) -> tuple[str, ...]:
+        """Return the examples for a reader's language, else the English ones."""
+        return self.examples.get(language) or self.examples.get("en", ())
 
     def files_of(self, *kinds: Kind) -> dict[str, ModelFile]:
         """The files of these kinds of components, by name."""

@@ -14,7 +14,7 @@ from typing import Final
 from pipeline.catalog import files
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
-from pipeline.catalog.vocabulary import NOTHING, Unread, count_unread
+from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 from pipeline.device.gpu_profile import is_packed, is_writable
@@ -55,6 +55,17 @@ _FLUX_FINAL_STRENGTH: Final = 0.4  # which the schedule makes two thirds of nois
 _FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
 
 
+_FLUX_EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "en": (
+            "a fox in fresh snow at sunrise, soft light, photo",
+            "a lighthouse on a cliff in a storm, oil painting",
+            "portrait of an old fisherman, rim light, shallow focus",
+        )
+    }
+)
+
+
 def _flux_files(dit: ModelFile) -> Mapping[str, ModelFile]:
     """A transformer of this family with FLUX.1-dev's text encoders, VAE and tokenizers."""
     return MappingProxyType(
@@ -85,6 +96,8 @@ MAJICFLUS_V1: Final = ModelCard(
     licence_url=_FLUX_LICENCE_URL,
     files=_flux_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
     sizes=_FLUX_SIZES,
+    reads=("en",),
+    examples=_FLUX_EXAMPLES,
     scales=_FLUX_SCALES,
     bounds=_FLUX_BOUNDS,
     final_strength=_FLUX_FINAL_STRENGTH,
@@ -106,6 +119,8 @@ FLUX1_DEV: Final = ModelCard(
     licence_url=_FLUX_LICENCE_URL,
     files=_flux_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
     sizes=_FLUX_SIZES,
+    reads=("en",),
+    examples=_FLUX_EXAMPLES,
     scales=_FLUX_SCALES,
     bounds=_FLUX_BOUNDS,
     final_strength=_FLUX_FINAL_STRENGTH,
@@ -138,6 +153,20 @@ DEMO: Final = ModelCard(
     bounds=Bounds(min_side=160, max_pixels=256**2, max_ratio=1.0),
     final_strength=0.7,
     default_steps=8,  # which draw as well as 20: docs/demo-model.md
+    reads=("en", "zh"),
+    examples=MappingProxyType(
+        {
+            "en": (
+                "a fox on a blue background",
+                "a rocket and the moon on a dark blue background",
+                "a panda next to a watermelon",
+            ),
+            "zh-CN": ("蓝色背景上的狐狸", "火箭和月亮，深蓝色背景", "一只熊猫在西瓜旁边"),
+            # It reads simplified characters only, so these are written in characters that both scripts share.
+            "zh-TW": ("紫色背景上的狐狸", "火箭和月亮，黑色背景", "雪人和南瓜"),
+        }
+    ),
+    vocabulary="demo/vocabulary.json",
     assumed_step_s=0.1,
     assumed_fixed_s=0.2,
 )
@@ -149,6 +178,9 @@ FAKE: Final = ModelCard(
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     sizes=MappingProxyType({Aspect.SQUARE: (64, 64), Aspect.PORTRAIT: (64, 96), Aspect.LANDSCAPE: (96, 64)}),
+    examples=MappingProxyType(
+        {"en": ("a gradient", "two gradients", "three gradients"), "zh-CN": ("一个渐变", "两个渐变", "三个渐变")}
+    ),
     scales=_FLUX_SCALES,
     bounds=Bounds(min_side=16, max_pixels=2**20, max_ratio=4.0),
     is_hidden=True,
@@ -213,7 +245,7 @@ def usable_models(config: PipelineConfig) -> list[ModelCard]:
 def unread_of(models_dir: Path, spec: ImageSpec) -> Unread:
     """What the model of a spec cannot read of its prompt; see `vocabulary.py`."""
     try:
-        return count_unread(find_model(spec.model), models_dir, spec.prompt)
+        return find_unread(find_model(spec.model), models_dir, spec.prompt)
     except UnknownModel:  # of an older release
         return NOTHING
 

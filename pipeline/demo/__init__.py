@@ -4,6 +4,7 @@
     layouts.py    how DiffSynth recognises its files. Plain data.
     weights/      bf16 safetensors
     tokenizer_1/  tokenizer_2/    for the CLIP and the T5 encoder; they share their pieces
+    vocabulary.json  the words that it knows; written by `python -m training words`
     MODEL_CARD.md what it draws, how it was trained, where its data came from
 
 It is loaded and run by `families/flux/`, like the models it stands in for.

@@ -28,11 +28,14 @@ from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
 from bot.frontends.discord_app import forms
 from bot.frontends.discord_app.actions import ActionButton, PictureSelect
+from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
+from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
 from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
+from bot.frontends.discord_app.greeting import Greeter
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.permissions import AccessPolicy
@@ -44,7 +47,6 @@ from bot.store.key_value_store import SettingStore
 log = logging.getLogger(__name__)
 
 COMMANDS_SETTING: Final = "discord.commands"  # JSON: where → [hash of what we sent, versions by name]
-GLOBAL: Final = "global"
 PLACE: Final = re.compile(rf"{GLOBAL}|[0-9]{{1,19}}")
 # The library raises RateLimited instead of sleeping for longer than this, so that deliveries can be postponed; 30 is
 # its minimum.
@@ -67,7 +69,9 @@ class DiscordClient(discord.AutoShardedClient):
     def __init__(self, config: DiscordConfig, *, service: Service, settings: SettingStore) -> None:
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
         super().__init__(
-            intents=discord.Intents(guilds=True, guild_messages=True),  # the latter for deletions only
+            # Messages: for deletions, mentions and direct messages. Their content is a privileged intent, which this
+            # bot has no use for: Discord hands it over where the bot is mentioned or written to.
+            intents=discord.Intents(guilds=True, guild_messages=True, dm_messages=True),
             allowed_mentions=discord.AllowedMentions.none(),
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
@@ -82,6 +86,8 @@ class DiscordClient(discord.AutoShardedClient):
         self._has_been_ready = asyncio.Event()
         self.frontend = DiscordFrontend(self, service)
         self.context = InteractionContext(service=service, access=AccessPolicy(config))
+        self.command_ids = CommandIds()
+        self._greeter = Greeter(self.context.access, self.command_ids)
         self.tree = Tree(
             self,
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
@@ -91,6 +97,7 @@ class DiscordClient(discord.AutoShardedClient):
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
         self.tree.add_command(Settings(self.context).command())
+        self.tree.add_command(HelpCommand(self.context).command())
         self.tree.add_command(AdminCommands(self.context).group())
         if config.api_url != DISCORD_API_URL:
             _move_discord(config.api_url)
@@ -144,7 +151,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton)
+        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
 
@@ -206,6 +213,7 @@ class DiscordClient(discord.AutoShardedClient):
             commands = await self.http.get_global_commands(self._application_id())
         else:
             commands = await self.http.get_guild_commands(self._application_id(), int(place))
+        self.command_ids.note(place, commands)
         return {command["name"]: str(command["version"]) for command in commands}
 
     async def _register_at(self, place: str, *, is_wanted: bool) -> None:
@@ -235,12 +243,20 @@ class DiscordClient(discord.AutoShardedClient):
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Answer a form that was sent; the library itself answers commands, and presses of buttons."""
+        self._greeter.note_locale(interaction)
         if interaction.type is discord.InteractionType.modal_submit:
             await forms.submitted(interaction)
 
     async def on_app_command_completion(self, interaction: discord.Interaction, _command: object) -> None:
         """After any command, tell its person about results that could not be delivered."""
         await tell_notes(interaction, self._service)
+
+    # ── what people say ─────────────────────────────────────────────────────────────────────────────
+
+    async def on_message(self, message: discord.Message) -> None:
+        """Tell people who mention the bot or write to it how to ask for a picture."""
+        if self.user is not None:
+            await self._greeter.answer(message, self.user)
 
     # ── what happens to messages ────────────────────────────────────────────────────────────────────
 

@@ -68,6 +68,11 @@ class AccessPolicy:
         if interaction.guild_id is None or (self._guilds and interaction.guild_id not in self._guilds):
             raise ServerNotAllowed
 
+    def serves(self, guild_id: int, channel_id: int, parent_id: int | None = None) -> bool:
+        """Whether the operator's lists allow a channel of a server; a thread is allowed if its channel is."""
+        is_listed = not self._channels or not {channel_id, parent_id}.isdisjoint(self._channels)
+        return is_listed and (not self._guilds or guild_id in self._guilds)
+
     def check_channel(self, interaction: discord.Interaction) -> None:
         """Check that the bot may post a picture here; a thread is allowed if its channel is.
 

@@ -35,6 +35,7 @@ OWN_SENTENCES: Final = {
     "card-decoding": "console-decoding",
     "card-stopping": "console-stopping",
     "card-resumed": "console-resumed",
+    "unknown-words": "console-unknown-words",
 }
 # The registry: a button is one entry here, one sentence per language, and what `page.js` does with it.
 BUTTONS: Final = {

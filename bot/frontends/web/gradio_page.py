@@ -56,10 +56,10 @@ HERE: Final = Path(__file__).parent
 POLL_S: Final = 0.05  # Gradio looks a thousand times a second for work that waits, which takes 6 % of a core all day
 MAX_SIZE_CHARS: Final = 20
 MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio's own queue must hold up nobody
+EXAMPLE_KEY: Final = "example"  # a prompt that the usual model draws well; from its card
 # Sentences of the form: the browser chooses the language. Those of the living part come with every answer.
 FORM_KEYS: Final = (
     "console-prompt",
-    "console-prompt-hint",
     "console-prompt-demo",
     "console-prompt-english",
     "console-draw",
@@ -112,6 +112,7 @@ def mount(
         i18n=gr.I18n(
             **{
                 language: {key: wording_for(language).say(key) for key in keys}
+                | {EXAMPLE_KEY: next(iter(cards[0].examples_for(language)), "")}
                 for language in LANGUAGES  # a browser with another locale: see `browser_locale.py`
             }
         ),
@@ -186,7 +187,7 @@ def _blocks(
             with gr.Column(scale=2, min_width=320):
                 prompt = gr.Textbox(
                     label=say("console-prompt"),
-                    placeholder=say("console-prompt-hint"),
+                    placeholder=say(EXAMPLE_KEY),
                     info=say(about) if about else None,
                     lines=3,
                     max_lines=10,

@@ -153,7 +153,6 @@ note-cancelled = 🚫 #{ $job_id } was cancelled.
 
 console-starting = The page is being prepared. It opens by itself in a few seconds.
 console-prompt = What to draw
-console-prompt-hint = a fox in the snow
 console-prompt-demo = The built-in model knows 431 things, one or a few at a time; what it does not know mostly becomes a thinking face.
 console-prompt-english = The model reads English.
 console-draw = Draw
@@ -234,6 +233,39 @@ admin-state-closing = shutting down
 admin-step = { $step_s } s
 admin-step-unknown = not measured yet
 
+## Words that a model does not know
+
+# $words are as they were typed.
+unknown-words = ⚠️ The { $model } model does not know: { $words }. `/help` shows what it can draw.
+console-unknown-words = ⚠️ The { $model } model does not know: { $words }.
+unknown-words-and-more = { $words } and more
+unknown-word-meant = { $word } ({ $meant }?)
+
+## Help, mentions, direct messages
+
+# $imagine and $help are commands to be clicked.
+help-title = What I do
+help-about = Write `/imagine prompt: …` and I draw it, on the computer of the person who runs me. Everybody here sees the image, and its message says how to draw it again.
+help-knows-title = What this model can draw
+help-knows = { $count } things, one to four at a time, on a background of any colour. Some of them: { $names }
+help-languages-title = Languages
+help-languages = { $model } reads: { $languages }.
+help-languages-any = { $model } reads any language.
+language-en = English
+language-zh = Chinese
+help-limits-title = Your limits
+help-stored-title = What is stored
+help-stored =
+    { $days ->
+        [one] One day
+       *[other] { $days } days
+    }, on the computer that runs me: your Discord id, your prompts, their settings and the images. Images that you keep stay longer. Whoever runs me can see all of it. The messages here stay until somebody deletes them.
+help-examples-title = Try one
+help-examples = Each button draws here, for everybody to see, and counts as your own image.
+example-gone = This example belongs to another model or version, so I did not draw it. `/help` shows those of today.
+greeting-server = Write { $imagine } and describe the image after “prompt:”. { $help } shows examples to press.
+greeting-direct = Commands work on a server, not here: write { $imagine } there and describe the image after “prompt:”. { $help } shows examples to press.
+
 ## Commands: names (lower case, at most 32 characters) and descriptions (at most 100)
 
 command-imagine-name = imagine
@@ -265,6 +297,9 @@ option-id-name = id
 option-id-description = The number of the image
 command-quota-name = quota
 command-quota-description = How many images you have left
+
+command-help-name = help
+command-help-description = What I can do, with examples to press
 
 command-admin-name = admin
 command-admin-description = Manage the queue

@@ -134,7 +134,6 @@ note-cancelled = 🚫 #{ $job_id } 已取消。
 
 console-starting = 页面正在准备中，几秒后会自动打开。
 console-prompt = 想画什么
-console-prompt-hint = 蓝色背景上的狐狸
 console-prompt-demo = 内置模型认识 431 种东西，一次画一个或几个；不认识的多半会画成思考的表情。
 console-prompt-english = 请用英文写：这个模型不认识中文。
 console-draw = 开始画
@@ -202,6 +201,33 @@ admin-state-closing = 正在关闭
 admin-step = { $step_s } 秒
 admin-step-unknown = 还没有测量
 
+## 模型不认识的词
+
+unknown-words = ⚠️ { $model } 模型不认识：{ $words }。它会画什么，见 `/帮助`。
+console-unknown-words = ⚠️ { $model } 模型不认识：{ $words }。
+unknown-words-and-more = { $words }等
+unknown-word-meant = { $word }（是 { $meant } 吗？）
+
+## 帮助、提及、私信
+
+help-title = 我能做什么
+help-about = 输入 `/imagine prompt: …`，我就在运行我的那台电脑上画出来。图片大家都看得到，消息里写着怎样再画一张同样的。
+help-knows-title = 这个模型会画什么
+help-knows = { $count } 种东西，一次一到四个，背景颜色任选。例如：{ $names }
+help-languages-title = 语言
+help-languages = { $model } 认识：{ $languages }。
+help-languages-any = { $model } 什么语言都认识。
+language-en = 英文
+language-zh = 中文（简体）
+help-limits-title = 你的额度
+help-stored-title = 会保存什么
+help-stored = 在运行我的电脑上保存 { $days } 天：你的 Discord ID、提示词、设置和图片；你收藏的图片保存更久。运行我的人都能看到。频道里的消息会一直留到有人删除。
+help-examples-title = 试一试
+help-examples = 点一下按钮就在这里画，大家都看得到，算作你自己的图片。
+example-gone = 这个示例属于另一个模型或版本，所以没有画。现在的示例见 `/帮助`。
+greeting-server = 输入 { $imagine }，在“prompt:”后面写下想画的东西。{ $help } 里有点一下就能画的示例。
+greeting-direct = 命令要在服务器里用，这里不行：请到服务器里输入 { $imagine }，在“prompt:”后面写下想画的东西。{ $help } 里有点一下就能画的示例。
+
 ## 命令：名称（小写，最多 32 字）和说明（最多 100 字）
 
 command-imagine-name = imagine
@@ -233,6 +259,9 @@ option-id-name = 编号
 option-id-description = 图片的编号
 command-quota-name = 额度
 command-quota-description = 你还能画多少张
+
+command-help-name = 帮助
+command-help-description = 我能做什么，附点一下就画的示例
 
 command-admin-name = 管理
 command-admin-description = 管理队列

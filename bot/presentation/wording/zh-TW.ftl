@@ -135,7 +135,6 @@ note-cancelled = 🚫 #{ $job_id } 已取消。
 console-starting = 頁面正在準備中，幾秒後會自動開啟。
 console-prompt = 想畫什麼
 # 內建模型只認得簡體字，所以這個例子只用兩種字體相同的字。
-console-prompt-hint = 狐狸
 console-prompt-demo = 內建模型認得 431 種東西，一次畫一個或幾個，請用英文或簡體中文寫；不認得的多半會畫成思考表情。
 console-prompt-english = 請用英文寫：這個模型不認得中文。
 console-draw = 開始畫
@@ -203,6 +202,33 @@ admin-state-closing = 正在關閉
 admin-step = { $step_s } 秒
 admin-step-unknown = 還沒有測量
 
+## 模型不認得的詞
+
+unknown-words = ⚠️ { $model } 模型不認得：{ $words }。它會畫什麼，請看 `/說明`。
+console-unknown-words = ⚠️ { $model } 模型不認得：{ $words }。
+unknown-words-and-more = { $words }等
+unknown-word-meant = { $word }（是 { $meant } 嗎？）
+
+## 說明、提及、私訊
+
+help-title = 我能做什麼
+help-about = 輸入 `/imagine prompt: …`，我就在執行我的那台電腦上畫出來。圖片大家都看得到，訊息裡寫著怎樣再畫一張同樣的。
+help-knows-title = 這個模型會畫什麼
+help-knows = { $count } 種東西，一次一到四個，背景顏色任選。例如：{ $names }
+help-languages-title = 語言
+help-languages = { $model } 認得：{ $languages }。
+help-languages-any = { $model } 什麼語言都認得。
+language-en = 英文
+language-zh = 中文（簡體）
+help-limits-title = 你的額度
+help-stored-title = 會保存什麼
+help-stored = 在執行我的電腦上保存 { $days } 天：你的 Discord ID、提示詞、設定和圖片；你收藏的圖片保存更久。執行我的人都看得到。頻道裡的訊息會一直留到有人刪除。
+help-examples-title = 試試看
+help-examples = 按一下按鈕就在這裡畫，大家都看得到，算作你自己的圖片。
+example-gone = 這個範例屬於另一個模型或版本，所以沒有畫。現在的範例請看 `/說明`。
+greeting-server = 輸入 { $imagine }，在「prompt:」後面寫下想畫的東西。{ $help } 裡有按一下就能畫的範例。
+greeting-direct = 指令要在伺服器裡用，這裡不行：請到伺服器裡輸入 { $imagine }，在「prompt:」後面寫下想畫的東西。{ $help } 裡有按一下就能畫的範例。
+
 ## 指令：名稱（小寫，最多 32 字）和說明（最多 100 字）
 
 command-imagine-name = imagine
@@ -234,6 +260,9 @@ option-id-name = 編號
 option-id-description = 圖片的編號
 command-quota-name = 額度
 command-quota-description = 你還能畫多少張
+
+command-help-name = 說明
+command-help-description = 我能做什麼，附按一下就畫的範例
 
 command-admin-name = 管理
 command-admin-description = 管理佇列

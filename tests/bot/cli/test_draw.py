@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import Result
 
 from bot.errors import ExitCode
+from pipeline.catalog.unknown_words import Unknown
 from pipeline.catalog.vocabulary import Unread
 from pipeline.images.png_metadata import read_spec
 from tests.bot.cli.command_line import in_shell, invoke, on_terminal, read_rest, refusal, wait_for
@@ -81,9 +82,18 @@ def test_draw_names_the_picture_that_it_started_from(clean_place: Path) -> None:
 
 def test_draw_says_in_both_languages_what_the_model_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert draw("红苹果").stderr == ""
-    monkeypatch.setattr("pipeline.catalog.models.count_unread", lambda _card, _folder, prompt: Unread(len(prompt), 3))
+    count = "pipeline.catalog.vocabulary.count_unread"
+    monkeypatch.setattr(count, lambda _card, _folder, prompt: Unread(len(prompt), 3))
     said = draw("红苹果").stderr
     assert "reads English: 3 of 3 characters" in said and "只认识英文" in said and "只認得英文" in said
+
+
+def test_draw_names_words_that_the_model_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.catalog.vocabulary.unknown_words", lambda _card, prompt: (Unknown(prompt),))
+    assert draw("quux").stderr.count("quux") == 1  # in English, if that is what the prompt is
+    said = draw("红苹果").stderr
+    assert "does not know: 红苹果." in said and "不认识：红苹果。" in said and "不認得：红苹果。" in said
+    assert "/help" not in said
 
 
 def test_draw_takes_flags_out_of_the_prompt(clean_place: Path) -> None:

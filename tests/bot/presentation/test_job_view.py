@@ -29,6 +29,7 @@ from bot.presentation.job_view import (
 )
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import Progress, Stage
+from pipeline.catalog.unknown_words import Unknown
 from pipeline.catalog.vocabulary import Unread
 from tests.bot.frontends.discord_app.test_embeds import a_job
 
@@ -41,7 +42,8 @@ def views() -> Iterator[JobView]:
     pauses = [None, Pause.by_operator(""), Pause.by_operator("a game"), *(Pause(kind=kind) for kind in PauseKind)]
     for pause in pauses:
         standing = replace(WAITING, pause=pause, finish_at=None if pause else WAITING.finish_at)
-        yield unfinished_view(a_job(interruptions=1), standing, now=NOW, unread=Unread(1, 7))
+        unread = Unread(1, 7, (Unknown("qqqq", "qqq"), Unknown("zzz")))
+        yield unfinished_view(a_job(interruptions=1), standing, now=NOW, unread=unread)
     for progress in [None, *(Progress(stage=stage, step=1, steps=4) for stage in Stage)]:
         running = replace(WAITING, position=None, is_rough=True, progress=progress)
         yield unfinished_view(a_job(status=JobStatus.RUNNING), running, now=NOW)
@@ -96,12 +98,51 @@ def test_time_is_never_in_the_past(standing: QueueStatus, said: Phrase | None) -
 
 def test_notes_come_in_their_order() -> None:
     standing = replace(WAITING, pause=Pause.by_operator("a game"))
-    view = unfinished_view(a_job(interruptions=2), standing, now=NOW, unread=Unread(3, 9))
+    unread = Unread(3, 9, (Unknown("van Gogh"),))
+    view = unfinished_view(a_job(interruptions=2), standing, now=NOW, unread=unread)
     assert view.notes == (
         Phrase("card-paused", {"reason": Typed("a game")}),
         Phrase("card-resumed"),
         Phrase("unread-prompt", {"count": 3, "total": 9}),
+        Phrase("unknown-words", {"model": "flux1-dev", "words": (Typed("van Gogh"),)}),
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["Elon Musk", "van Gogh"],
+            "The flux1-dev model does not know: Elon Musk, van Gogh. `/help` shows what it can draw.",
+        ),
+        (
+            ["a", "b", "c", "d", "e"],
+            "The flux1-dev model does not know: a, b, c, d, e. `/help` shows what it can draw.",
+        ),
+        (["a", "b", "c", "d", "e", "f"], "The flux1-dev model does not know: a, b, c, d, e and more. `/help`"),
+        (["x" * 41], f"not know: {'x' * 39}…."),
+        (["*bold*", "@everyone"], r"not know: \*bold\*, \@everyone."),
+    ],
+)
+def test_unknown_words_are_few_short_and_escaped(words: list[str], said: str) -> None:
+    unread = Unread(0, 9, tuple(Unknown(word) for word in words))
+    [note] = ended_view(a_job(status=JobStatus.DONE), unread=unread).notes
+    assert said in embeds.voice_of(wording_for("en")).say(note)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "The flux1-dev model does not know: pengiun (penguin?), x."),
+        ("zh-CN", "flux1-dev 模型不认识：pengiun（是 penguin 吗？）、x。"),
+        ("zh-TW", "flux1-dev 模型不認得：pengiun（是 penguin 嗎？）、x。"),
+    ],
+)
+def test_a_typo_is_said_with_what_was_meant(language: str, said: str) -> None:
+    unread = Unread(0, 9, (Unknown("pengiun", "penguin"), Unknown("x")))
+    [note] = ended_view(a_job(status=JobStatus.DONE), unread=unread).notes
+    assert said in fragments.voice_of(wording_for(language), now=NOW).say(note)
+    assert "help" not in fragments.voice_of(wording_for(language), now=NOW).say(note)
 
 
 def test_failure_says_why() -> None:

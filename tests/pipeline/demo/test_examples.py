@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.presentation.wording import LANGUAGES, wording_for
-from pipeline.bench.image_scoring import picture_of, references
+from pipeline.bench.image_scoring import Side, picture_of, references
 from pipeline.catalog.models import DEMO, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
@@ -18,13 +18,21 @@ from pipeline.spec import ImageOptions
 ROOT = Path(__file__).parents[3]
 EXAMPLE = re.compile(r'/imagine (?!prompt)(.+?)`|imagine-bot draw "(.+?)"|write "(.+?)"|写下“(.+?)”|"data": \["(.+?)"')
 DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/page.md")
-SHOWN = {
-    "a fox in the snow": "fox",
-    "蓝色背景上的狐狸": "fox",
-    "狐狸": "fox",
-    "a red apple": "red apple",
-    "一个红苹果": "red apple",
-    "一只熊猫": "panda",
+ROCKET_AND_MOON: dict[Side | None, str] = {"left": "rocket", "right": "crescent moon"}
+PANDA_AND_WATERMELON: dict[Side | None, str] = {"left": "panda", "right": "watermelon"}
+SHOWN: dict[str, dict[Side | None, str]] = {
+    "a fox on a blue background": {None: "fox"},
+    "蓝色背景上的狐狸": {None: "fox"},
+    "紫色背景上的狐狸": {None: "fox"},
+    "a rocket and the moon on a dark blue background": ROCKET_AND_MOON,
+    "火箭和月亮，深蓝色背景": ROCKET_AND_MOON,
+    "火箭和月亮，黑色背景": ROCKET_AND_MOON,
+    "a panda next to a watermelon": PANDA_AND_WATERMELON,
+    "一只熊猫在西瓜旁边": PANDA_AND_WATERMELON,
+    "雪人和南瓜": {"left": "snowman", "right": "jack-o-lantern"},
+    "a red apple": {None: "red apple"},
+    "一个红苹果": {None: "red apple"},
+    "一只熊猫": {None: "panda"},
 }
 
 
@@ -36,8 +44,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.close()
 
 
-def test_examples_are_those_of_the_page_and_of_the_documents() -> None:
-    placeholders = {wording_for(language).say("console-prompt-hint") for language in LANGUAGES}
+def test_examples_are_those_of_the_model_and_of_the_documents() -> None:
+    placeholders = {prompt for language in LANGUAGES for prompt in DEMO.examples[language]}
     texts = [ROOT.joinpath(name).read_text("utf-8") for name in DOCUMENTS]
     written = {example for text in texts for match in EXAMPLE.findall(text) for example in match if example}
     assert placeholders | written == set(SHOWN)
@@ -48,8 +56,9 @@ def test_demo_draws_every_example(engine: Engine, prompt: str) -> None:
     for seed in (7, 8):
         spec = DEMO.resolve(ImageOptions(prompt=prompt, seed=seed, steps=8), random_seed=0)
         image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
-        seen = references().nearest(picture_of(image.pixels, image.width, image.height))
-        assert seen[0].key == SHOWN[prompt]
+        picture = picture_of(image.pixels, image.width, image.height)
+        seen = {side: references().nearest(picture, side)[0].key for side in SHOWN[prompt]}
+        assert seen == SHOWN[prompt]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

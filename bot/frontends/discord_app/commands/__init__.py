@@ -2,5 +2,6 @@
 
 generate.py  /imagine: arguments → Request → service.submit
 personal.py  /queue, /cancel, /history, /show, /quota
+help.py      /help, with examples that draw
 admin.py     /admin: pause, resume, queue, cancel, stats
 """

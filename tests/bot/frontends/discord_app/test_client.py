@@ -246,7 +246,7 @@ async def test_command_that_is_not_ours_any_more_is_explained(stage: Stage) -> N
 
 async def test_intents_are_minimal_and_nothing_is_cached(stage: Stage) -> None:
     client = stage.client
-    assert [name for name, is_on in client.intents if is_on] == ["guilds", "guild_messages"]
+    assert [name for name, is_on in client.intents if is_on] == ["guilds", "guild_messages", "dm_messages"]
     assert client._connection.max_messages is None
     assert client.allowed_mentions is not None and client.allowed_mentions.to_dict() == {"parse": []}
 

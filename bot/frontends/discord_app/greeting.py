@@ -1,0 +1,150 @@
+"""What the bot answers to people who mention it or write to it directly: how to ask for a picture.
+
+Discord hands over the content of such messages without the privileged intent. It is looked at for the mention, and
+neither stored nor logged. Must not know jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final
+
+import discord
+
+from bot.frontends.discord_app.command_ids import CommandIds
+from bot.frontends.discord_app.http_errors import TROUBLES
+from bot.frontends.discord_app.permissions import AccessPolicy
+from bot.presentation.wording import Wording, wording_for
+
+log = logging.getLogger(__name__)
+
+ONCE_PER_S: Final = 3600.0  # and person
+CHANNEL_PER_S: Final = 60.0
+CHANNEL_LIMIT: Final = 5  # greetings in that time, so that a crowd cannot make the bot flood a channel
+REMEMBERED_PEOPLE: Final = 2000
+REMEMBERED_CHANNELS: Final = 500
+UNKNOWN_LANGUAGE: Final = ("en", "zh-CN")  # said one below the other
+
+
+class Greeter:
+    """Answers mentions and direct messages, each person once an hour.
+
+    clock: seconds that never go back.
+    """
+
+    def __init__(
+        self, access: AccessPolicy, command_ids: CommandIds, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._access = access
+        self._command_ids = command_ids
+        self._clock = clock
+        self._greeted_at: OrderedDict[int, float] = OrderedDict()  # by person, oldest first
+        self._greeted_in: OrderedDict[int, deque[float]] = OrderedDict()  # by channel
+        self._locales: OrderedDict[int, str] = OrderedDict()  # by person, as their last interaction said
+
+    def note_locale(self, interaction: discord.Interaction) -> None:
+        """Remember the language of a person: messages do not tell it."""
+        self._locales[interaction.user.id] = interaction.locale.value
+        self._locales.move_to_end(interaction.user.id)
+        while len(self._locales) > REMEMBERED_PEOPLE:
+            self._locales.popitem(last=False)
+
+    async def answer(self, message: discord.Message, me: discord.ClientUser) -> None:
+        """Answer a message that is addressed to the bot, if that is due; any other is left alone."""
+        if not _is_addressed(message, me) or not self._is_served(message) or not _may_write(message):
+            return
+        if not self._is_due(message.author.id, message.channel.id):
+            return
+        try:
+            await message.channel.send(
+                self._text(message),
+                reference=_reference(message),  # type: ignore[arg-type]  # None is the default
+                mention_author=False,
+                allowed_mentions=discord.AllowedMentions.none(),
+                suppress_embeds=True,
+                nonce=f"hello{message.id}",  # discord.py adds enforce_nonce: a repeat returns the first answer
+            )
+        except TROUBLES as error:
+            log.info("a mention in channel %s could not be answered: %s", message.channel.id, type(error).__name__)
+
+    def _is_served(self, message: discord.Message) -> bool:
+        channel = message.channel
+        parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
+        return message.guild is None or self._access.serves(message.guild.id, channel.id, parent_id)
+
+    def _is_due(self, user_id: int, channel_id: int) -> bool:
+        """Whether a person may be greeted in a channel now; notes it if so."""
+        now = self._clock()
+        while self._greeted_at and next(iter(self._greeted_at.values())) <= now - ONCE_PER_S:
+            self._greeted_at.popitem(last=False)
+        recent = self._greeted_in.setdefault(channel_id, deque(maxlen=CHANNEL_LIMIT))
+        self._greeted_in.move_to_end(channel_id)
+        while len(self._greeted_in) > REMEMBERED_CHANNELS:
+            self._greeted_in.popitem(last=False)
+        is_crowded = len(recent) == CHANNEL_LIMIT and recent[0] > now - CHANNEL_PER_S
+        if user_id in self._greeted_at or is_crowded:
+            return False
+        self._greeted_at[user_id] = now
+        while len(self._greeted_at) > REMEMBERED_PEOPLE:
+            self._greeted_at.popitem(last=False)
+        recent.append(now)
+        return True
+
+    def _text(self, message: discord.Message) -> str:
+        guild = message.guild
+        if guild is not None:
+            return self._said("greeting-server", guild.id, wording_for(guild.preferred_locale.value))
+        known = self._locales.get(message.author.id)
+        languages = UNKNOWN_LANGUAGE if known is None else (known,)
+        return "\n".join(self._said("greeting-direct", None, wording_for(language)) for language in languages)
+
+    def _said(self, key: str, guild_id: int | None, wording: Wording) -> str:
+        commands = {name: self._command_ids.mention(name, guild_id, wording) for name in ("imagine", "help")}
+        return wording.say(key, **commands)
+
+
+def _is_addressed(message: discord.Message, me: discord.ClientUser) -> bool:
+    """Whether a person wrote to the bot, or names it in the text.
+
+    A reply pings its author without naming them; @everyone and roles name nobody. Discord lists whom it really
+    mentions, which a mention inside a code block does not.
+    """
+    if message.author.bot or message.webhook_id is not None or message.is_system():
+        return False
+    if message.guild is None:
+        return isinstance(message.channel, discord.DMChannel)
+    is_mentioned = any(user.id == me.id for user in message.mentions)
+    return is_mentioned and re.search(rf"<@!?{me.id}>", message.content) is not None
+
+
+def _may_write(message: discord.Message) -> bool:
+    """Whether the bot may answer there, as far as is known: asking in vain counts against it at Discord."""
+    granted = _granted(message)
+    if granted is None:
+        return True
+    is_thread = isinstance(message.channel, discord.Thread)
+    may_send = granted.send_messages_in_threads if is_thread else granted.send_messages
+    return granted.view_channel and may_send
+
+
+def _reference(message: discord.Message) -> discord.MessageReference | None:
+    """The message to reply to, which somebody may have deleted meanwhile; None where the bot may not reply."""
+    granted = _granted(message)
+    if granted is not None and not granted.read_message_history:
+        return None
+    return message.to_reference(fail_if_not_exists=False)
+
+
+def _granted(message: discord.Message) -> discord.Permissions | None:
+    """The bot's permissions in the channel of a message; None in direct messages, or if they are not known."""
+    channel = message.channel
+    if message.guild is None or isinstance(channel, discord.PartialMessageable | discord.DMChannel):
+        return None
+    try:
+        return channel.permissions_for(message.guild.me)
+    except (discord.ClientException, AttributeError):  # the thread's channel or the bot itself is not known yet
+        return None
