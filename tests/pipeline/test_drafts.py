@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class Studio:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     engine = create_engine("demo", PipelineConfig(device="cpu", models_dir=tmp_path_factory.mktemp("models")))
+    engine.load()
     yield Studio(DEMO, engine)
     engine.close()
 
@@ -118,12 +119,12 @@ def edges(picture: Image.Image) -> float:
     return float(np.quantile(np.abs(np.diff(grey, axis=1)), 0.99))
 
 
-def likeness(one: Image.Image, other: Image.Image) -> float:
-    """The correlation of brightness and colours, but for everything finer than an eighth of a side."""
-    first, second = (
-        np.asarray(each.resize((8, 8), Image.Resampling.BOX)).astype(float).ravel() for each in (one, other)
-    )
-    return float(np.corrcoef(first, second)[0, 1])
+def compositions(drawn: Sequence[Drawn]) -> np.ndarray:
+    """(picture, value): what sets each apart from the others, but for everything finer than an eighth of a side."""
+    small = [np.asarray(picture.resize((8, 8), Image.Resampling.BOX)).astype(float).ravel() for _, picture in drawn]
+    apart = np.stack(small) - np.mean(small, axis=0)
+    unit: np.ndarray = apart / np.linalg.norm(apart, axis=1, keepdims=True)
+    return unit
 
 
 @pytest.mark.parametrize(("prompt", "key"), [("一辆汽车", "automobile"), ("a robot", "robot"), ("熊猫", "panda")])
@@ -135,7 +136,7 @@ def test_final_of_the_demo_holds_the_same_thing_in_the_same_place_as_the_draft(
     assert (draft[1].size, final[1].size) == ((160, 160), (256, 256))
     assert final[0].spec.seed == draft[0].spec.seed == 0
     assert subject_of(draft) == subject_of(final) == key
-    others = [demo.draw(prompt, seed=seed) for seed in (1, 2, 3)]
+    others = [demo.draw(prompt, seed=seed) for seed in (1, 2)]
     assert overlap(draft, final) > max(overlap(draft, other) for other in others) + 0.04
 
 
@@ -148,11 +149,13 @@ def test_final_of_the_demo_is_sharper_than_its_draft(demo: Studio) -> None:
 
 
 def test_final_of_flux_has_the_composition_of_its_draft_and_of_no_other(flux: Studio) -> None:
-    drafts = [flux.draw("a cat", seed=seed, size=Size.DRAFT) for seed in (1, 2, 3)]
+    seeds = (1, 2, 3, 4)
+    drafts = [flux.draw("a cat", seed=seed, size=Size.DRAFT) for seed in seeds]
     finals = [flux.finish(draft) for draft in drafts]
     assert {final[1].size for final in finals} == {(128, 128)}
-    for index, final in enumerate(finals):
-        likenesses = [likeness(draft[1], final[1]) for draft in drafts]
-        assert likenesses[index] > 0.4 > 0.2 > max(likenesses[:index] + likenesses[index + 1 :]), likenesses
-    same_seed = flux.draw("a cat", seed=1)  # which alone does not keep the composition: another size is other noise
-    assert likeness(drafts[0][1], same_seed[1]) < 0.2
+    likeness = compositions(drafts) @ compositions(finals).T
+    assert np.diag(likeness).min() > 0.4
+    assert likeness[~np.eye(len(seeds), dtype=bool)].max() < 0.2
+    # The seed alone does not keep the composition: another size is other noise.
+    alone = compositions(drafts) @ compositions([flux.draw("a cat", seed=seed) for seed in seeds]).T
+    assert np.diag(alone).max() < 0.3
