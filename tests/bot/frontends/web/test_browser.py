@@ -112,6 +112,20 @@ async def test_form_offers_the_shapes_and_sizes_of_the_chosen_model(shared: Page
         await expect(large).to_be_visible()
 
 
+async def test_exact_size_is_drawn_comes_back_and_gives_way_to_a_choice(shared: PageProcess, visit: Visit) -> None:
+    async with visit(shared.url) as person:
+        await person.page.click("#more button")
+        exact = person.page.locator("#exact-size input, #exact-size textarea")
+        await exact.fill("448 × 320")
+        await person.draw("a red apple", steps=2)
+        await expect(person.page.locator(".shown")).to_contain_text("448 × 320")
+        await exact.fill("")
+        await person.page.click(".shown [data-do=reuse]")
+        await expect(exact).to_have_value("448x320")
+        await person.page.locator("#size label", has_text="Draft").click()
+        await expect(exact).to_have_value("")
+
+
 async def test_settings_go_back_to_the_form_and_variations_have_other_seeds(shared: PageProcess, visit: Visit) -> None:
     async with visit(shared.url) as person:
         await person.page.fill("#seed input", "7")
