@@ -175,8 +175,7 @@ class Service:
         standing = await self.standing(job)
         if standing is None:  # claimed and ended in between, or a repeat of an old request
             standing = QueueStatus(position=None, finish_at=None, is_rough=False)
-        self._delivery.card_is_fresh(job, standing)
-        return job, standing
+        return job, self._delivery.card_is_fresh(job, standing)
 
     async def unpack(self, request: Request) -> Image.Image:
         """Read the init image of a request, after every cheaper check has passed.
