@@ -93,6 +93,7 @@ class ShownMessages:
     def __init__(self) -> None:
         self._shown: dict[Key, Shown] = {}
         self._editing: tuple[Key, int] | None = None  # a message, and the place that it is about to show
+        self._earlier: set[Key] = set()  # messages that an earlier process wrote last: they may show any place
 
     def find(self, key: Key, job_ids: Collection[int]) -> Shown | None:
         """What this message shows; None if nothing is known of it."""
@@ -103,6 +104,7 @@ class ShownMessages:
     def put(self, shown: Shown) -> None:
         """Note what a message shows."""
         self.drop(shown.message.key, shown.message.job_ids)
+        self._earlier.discard(shown.message.key)
         self._shown[shown.message.key] = shown
 
     def drop(self, key: Key, job_ids: Collection[int]) -> None:
@@ -110,11 +112,16 @@ class ShownMessages:
         if (shown := self.find(key, job_ids)) is not None:
             del self._shown[shown.message.key]
 
-    def settle(self, messages: Iterable[Message], *, now: float, may_forget: bool, grace_s: float) -> None:
+    def expect_earlier(self, messages: Iterable[Message]) -> None:
+        """Note the messages that an earlier process left behind."""
+        self._earlier = {message.key for message in messages}
+
+    def settle(self, messages: Collection[Message], *, now: float, may_forget: bool, grace_s: float) -> None:
         """Notice which messages have got another key, and which have no unfinished job any more.
 
         Those are forgotten after `grace_s`, if `may_forget`.
         """
+        self._earlier &= {message.key for message in messages}
         left = dict(self._shown)
         for message in messages:
             if (shown := self.find(message.key, message.job_ids)) is None:
@@ -142,6 +149,8 @@ class ShownMessages:
         if place is None:
             return False
         if self._editing is not None and self._editing[1] == place and self._editing[0] != key:
+            return True
+        if self._earlier - {key}:
             return True
         return any(place in shown.places for shown in self._shown.values() if shown is not by_other_than)
 
@@ -182,7 +191,7 @@ def is_news(before: JobView, after: JobView, *, now: float) -> bool:
 
 
 def _words(view: JobView) -> tuple[object, ...]:
-    return view.job.id, view.headline, view.notes, view.actions
+    return view.headline, view.notes, view.settings, view.actions
 
 
 def _is_time_news(before: Phrase | None, after: Phrase | None, *, now: float) -> bool:

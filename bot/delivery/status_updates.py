@@ -87,6 +87,18 @@ class StatusUpdates:
         self._messages.drop(key_of(job), {job.id})
         self._wake.set()
 
+    async def recall(self) -> None:
+        """Take the messages that an earlier process left behind into account; call once, before any is shown.
+
+        Raises:
+            StoreUnavailable
+        """
+        self._messages.expect_earlier(messages_of(await self._known()))
+
+    async def _known(self) -> list[tuple[Job, QueueStatus]]:
+        """The jobs whose message can be edited: a front end that is switched off today may be back tomorrow."""
+        return [each for each in await self._queue.standings() if each[0].reply_to.frontend in self._frontends]
+
     async def run(self) -> None:
         """Keep the status messages of unfinished jobs current for ever; never returns."""
 
@@ -102,11 +114,11 @@ class StatusUpdates:
 
     async def announce_stop(self) -> None:
         """Bring every message up to date once, without pauses: the last act before the front ends leave."""
-        for message in messages_of(await self._queue.standings()):
+        for message in messages_of(await self._known()):
             await self._show(message, is_late=True)
 
     async def _refresh(self) -> None:
-        messages = messages_of(await self._queue.standings())
+        messages = messages_of(await self._known())
         is_held = self._is_held()
         self._messages.settle(messages, now=self._monotonic(), may_forget=not is_held, grace_s=ENDED_GRACE_S)
         due = self._due(messages)
@@ -146,17 +158,15 @@ class StatusUpdates:
             finally:
                 self._messages.end_edit()
             # Unless the front end said so itself meanwhile.
-            if shown is not None and self._messages.find(message.key, message.job_ids) is before:
+            if self._messages.find(message.key, message.job_ids) is before:
                 self._messages.put(shown)
 
-    async def _edit(self, message: Message, standing: QueueStatus, before: Shown | None) -> Shown | None:
-        """Let the front end edit a message; returns what its reader sees then, None if nobody has the front end."""
+    async def _edit(self, message: Message, standing: QueueStatus, before: Shown | None) -> Shown:
+        """Let the front end edit a message; returns what its reader sees then."""
         job = message.job
-        if (frontend := self._frontends.get(job.reply_to.frontend)) is None:
-            return None
         shown = self._shown(message, standing)
         try:
-            await frontend.show(job, standing)
+            await self._frontends[job.reply_to.frontend].show(job, standing)
         except MessageGone:
             await self._queue.drop_message(job.reply_to.frontend, job.reply_to.key)
             return replace(shown, places=frozenset())

@@ -23,6 +23,7 @@ from bot.scheduling.eta import Pace
 from bot.scheduling.load_times import LoadTimes
 from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
 from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
+from bot.scheduling.waits import Waits
 from bot.store.database import retry_until_stored
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
@@ -64,6 +65,7 @@ class JobQueue:
         self._placing = asyncio.Lock()
         self._idle: set[int] = set()  # the runners that wait for a job
         self._delays = Delays()
+        self._waits = Waits()
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
         self._is_closed = False
@@ -185,6 +187,7 @@ class JobQueue:
         if not runner.holds(model):
             running.loading = self.loads.begin(model, is_first=runner.model is None, now=now)
         self._running[job.id] = running
+        self._waits.begun(job.id, now=now)
         self._tell()
         return running
 
@@ -307,7 +310,12 @@ class JobQueue:
         """Every unfinished job and where it stands: running first, then in the expected order of claim."""
         survey = await self._survey()
         return survey.standings(
-            self._running, self._runners(), self.paused, since=self._monotonic(), load=self.loads.expected
+            self._running,
+            self._runners(),
+            self.paused,
+            since=self._monotonic(),
+            load=self.loads.expected,
+            waits=self._waits,
         )
 
     async def _survey(self) -> Survey:

@@ -91,7 +91,10 @@ class LoadTimes:
         kind, other = (FIRST, LATER) if is_first else (LATER, FIRST)
         if kind in measured:
             return Load(measured[kind], is_rough=False)
-        return Load(measured[other] if other in measured else self._assumed_s(model), is_rough=True)
+        guess_s = self._assumed_s(model)
+        if other in measured:  # no later load takes longer than the first, with its imports, did
+            guess_s = max(guess_s, measured[other]) if is_first else min(guess_s, measured[other])
+        return Load(guess_s, is_rough=guess_s > 0)
 
     def begin(self, model: str, *, is_first: bool, now: float) -> Loading:
         """Note that a load begins; `now` is on the monotonic clock."""

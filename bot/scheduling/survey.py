@@ -13,9 +13,10 @@ from typing import Final
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta
-from bot.scheduling.eta import Pace
+from bot.scheduling.eta import Forecast, Pace
 from bot.scheduling.load_times import Load, Loading, no_load
 from bot.scheduling.placement import Placement, RunnerState, Ticket, after, fair_order
+from bot.scheduling.waits import Waits
 from pipeline import InvalidSpec, Progress, Stage
 
 STEPS_TO_TRUST: Final = 2  # after so many steps a run's own pace beats the medians
@@ -65,6 +66,7 @@ class Survey:
         *,
         since: float,
         load: Callable[[str, bool], Load] = no_load,
+        waits: Waits | None = None,
     ) -> list[tuple[Job, QueueStatus]]:
         """Where each job stands: running first, then in the expected order of claim.
 
@@ -72,10 +74,16 @@ class Survey:
             draws: what is known about running jobs beyond their rows, by id.
             since: this moment, on the monotonic clock.
             load: how long a runner needs to read a model, and whether it is its first.
+            waits: told of the forecasts, which it stretches.
         """
         now = self.now
         left_s = {job.id: seconds_left(job, self.paces[job.id], draws.get(job.id), now=since) for job in self.running}
         forecasts = eta.foretell(self.order, runners, _busy_s(left_s, draws, runners), load)
+        stretch = 1.0
+        if waits is not None:
+            waits.expect(forecasts, now=since, is_paused=paused is not None)
+            waits.keep(self.waiting.keys())
+            stretch = waits.stretch
         fair_places = {ticket.id: place for place, ticket in enumerate(self.order, start=1)}
         loads = {job.id: draws[job.id].loading if job.id in draws else None for job in self.running}
         is_load_rough = any(loading.expected.is_rough for loading in loads.values() if loading is not None)
@@ -99,7 +107,7 @@ class Survey:
                 self.waiting[forecast.job_id],
                 QueueStatus(
                     position=place,
-                    finish_at=None if paused is not None or forecast.ends_s is None else round(now + forecast.ends_s),
+                    finish_at=None if paused is not None else _finish_at(forecast, now, stretch),
                     is_rough=is_rough or forecast.is_rough,
                     pause=paused,
                     is_loading=paused is None and _waits_for_load(self.waiting[forecast.job_id], runners),
@@ -165,7 +173,7 @@ def take_survey(
 
 def seconds_left(job: Job, pace: Pace, draw: RunningJob | None, *, now: float) -> float:
     """How long a running job still takes; `now` is on the monotonic clock."""
-    if draw is not None and draw.loading is not None:
+    if draw is not None and draw.loading is not None and draw.loading.expected.seconds > 0:
         return draw.loading.left_s(now) + max(1.0, pace.seconds(job.spec.steps))
     if draw is None or draw.progress is None or draw.progress.stage in (Stage.LOADING, Stage.ENCODING):
         ran_s = 0.0 if draw is None else now - draw.since
@@ -176,6 +184,12 @@ def seconds_left(job: Job, pace: Pace, draw: RunningJob | None, *, now: float) -
     if draw.progress.stage is Stage.DENOISING:
         ran_s = min(ran_s, step_s)
     return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2 - ran_s)
+
+
+def _finish_at(forecast: Forecast, now: float, stretch: float) -> int | None:
+    if forecast.begins_s is None or forecast.ends_s is None:
+        return None
+    return round(now + forecast.ends_s + (stretch - 1.0) * forecast.begins_s)
 
 
 def _waits_for_load(job: Job, runners: Sequence[RunnerState]) -> bool:

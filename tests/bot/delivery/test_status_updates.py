@@ -13,6 +13,7 @@ from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, MessageGone
 from bot.delivery.results import DeliveryLoop
+from bot.delivery.shown import Shown, key_of
 from bot.delivery.status_updates import BROKEN_MESSAGE_S
 from bot.jobs import Delivery, Job, JobStatus, QueueStatus
 from pipeline import Progress, Stage
@@ -181,12 +182,12 @@ async def test_edit_counts_only_once_it_was_made(queue, jobs, images, frontend, 
     frontend.show = slow
     editing = asyncio.create_task(delivery.updates._refresh())
     await is_asked.wait()
-    assert delivery.updates._shown == {}
+    assert shown_of(delivery, job) is None
     announcing = asyncio.create_task(delivery.updates.announce_stop())  # waits for the edit, and finds it made
     may_answer.set()
     await asyncio.gather(editing, announcing)
     assert [job_id for job_id, _ in frontend.shown] == [job.id]
-    assert delivery.updates._shown[job.id].standing == frontend.shown[0][1]
+    assert shown_of(delivery, job).standing == frontend.shown[0][1]
 
 
 async def test_word_of_the_front_end_during_an_edit_is_not_overwritten(queue, jobs, images, frontend, put) -> None:
@@ -200,4 +201,8 @@ async def test_word_of_the_front_end_during_an_edit_is_not_overwritten(queue, jo
 
     frontend.show = show
     await delivery.updates._refresh()
-    assert delivery.updates._shown[job.id].standing == own
+    assert shown_of(delivery, job).standing == own
+
+
+def shown_of(delivery: DeliveryLoop, job: Job) -> Shown | None:
+    return delivery.updates._messages.find(key_of(job), {job.id})
