@@ -15,9 +15,11 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from bot.config import DeliveryConfig, LimitsConfig, WorkerConfig
 from bot.deadline import Deadline
@@ -31,6 +33,7 @@ from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store import spec_codec
 from bot.store.database import Database, readable
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -254,7 +257,7 @@ class World:
     people: int = 10
     other_model: float = 0.1  # share of requests
     several: float = 0.15  # share of requests for two or three images in one message
-    think_s: float = 120.0  # from an image to the next request, on average
+    think_s: float = 150.0  # from an image to the next request, on average
     messages: Messages = field(default_factory=Messages)
     asked: int = 0
     numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -265,7 +268,8 @@ class World:
         """Let it all happen; one seed, one course of events."""
         with asyncio.Runner() as real:
             real.run(self._make_database())
-        with asyncio.Runner(loop_factory=VirtualLoop) as virtual:
+        with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=VirtualLoop) as virtual:
+            patch.setattr(spec_codec, "decode", cache(spec_codec.decode))  # a third of the time
             virtual.run(self._happen())
         return self.messages
 
