@@ -141,6 +141,7 @@ class ModelCard:
     is_hidden: bool = False  # for tests; users are not told of it
     assumed_step_s: float = 1.0  # a guess for the first finish times, before anything was measured here
     assumed_fixed_s: float = 1.0  # text encoding + decoding, likewise
+    assumed_load_s: float = 10.0  # from the start of the process until it can draw, likewise
 
     def __post_init__(self) -> None:
         """See that the card promises nothing that its architecture cannot do, and names no file that it does not know.
