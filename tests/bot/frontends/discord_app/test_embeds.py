@@ -87,8 +87,8 @@ def headline(job: Job, standing: QueueStatus, wording: Wording = EN) -> str:
 
 
 def test_waiting_message_says_place_and_finish() -> None:
-    assert headline(a_job(), WAITING) == "⏳ <@1> · number 2 in line · ready <t:1800000000:R>"
-    assert headline(a_job(), WAITING, ZH) == "⏳ <@1> · 排在第 2 位 · <t:1800000000:R>完成"
+    assert headline(a_job(), WAITING) == "⏳ <@1> · 1 ahead of you · ready <t:1800000000:R>"
+    assert headline(a_job(), WAITING, ZH) == "⏳ <@1> · 前面还有 1 张 · <t:1800000000:R>完成"
 
 
 def test_rough_finish_is_only_expected() -> None:
@@ -97,10 +97,13 @@ def test_rough_finish_is_only_expected() -> None:
 
 @pytest.mark.parametrize("is_rough", [True, False])
 @pytest.mark.parametrize("late_s", [-2, 0, 60])
-def test_finish_that_is_over_or_nearly_so_is_any_moment(late_s: int, is_rough: bool) -> None:
+def test_finish_that_is_over_or_nearly_so_is_any_moment_after_the_last_step(late_s: int, is_rough: bool) -> None:
     standing = replace(WAITING, finish_at=NOW - late_s, is_rough=is_rough)
-    assert headline(a_job(), standing) == "⏳ <@1> · number 2 in line · ready any moment"
-    assert headline(a_job(), standing, ZH) == "⏳ <@1> · 排在第 2 位 · 马上完成"
+    assert headline(a_job(), standing).endswith(f" <t:{NOW + 3}:R>")
+    job, progress = a_job(status=JobStatus.RUNNING), Progress(stage=Stage.DECODING, step=4, steps=4)
+    standing = replace(standing, position=None, progress=progress)
+    assert headline(job, standing) == "🎨 <@1> · finishing the image · ready any moment"
+    assert headline(job, standing, ZH) == "🎨 <@1> · 正在收尾 · 马上完成"
 
 
 def test_waiting_message_shows_prompt_settings_and_a_cancel_button() -> None:
