@@ -116,8 +116,8 @@ def test_waiting_message_shows_prompt_settings_and_a_cancel_button() -> None:
 @pytest.mark.parametrize(
     ("progress", "said"),
     [
-        (None, "🎨 <@1> · loading the model"),
-        (Progress(stage=Stage.LOADING), "🎨 <@1> · loading the model"),
+        (None, "🎨 <@1> · reading the prompt"),
+        (Progress(stage=Stage.LOADING), "🎨 <@1> · getting the model ready"),
         (Progress(stage=Stage.ENCODING, steps=20), "🎨 <@1> · reading the prompt"),
         (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20 ▱▱▱▱▱▱▱▱▱▱"),
         (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20 ▰▰▰▰▰▰▱▱▱▱"),
@@ -151,7 +151,7 @@ def test_message_of_a_job_that_is_being_cancelled_has_no_button() -> None:
 )
 def test_pause_and_its_reason_are_on_the_message(pause: Pause, said: str) -> None:
     standing = QueueStatus(position=1, finish_at=None, is_rough=False, pause=pause)
-    assert headline(a_job(), standing) == f"⏳ <@1> · number 1 in line\n{said}"
+    assert headline(a_job(), standing) == f"⏳ <@1> · you are next\n{said}"
 
 
 def test_interrupted_job_says_that_its_place_was_kept() -> None:

@@ -30,7 +30,7 @@ async def private(use: Use) -> MessageView:
 async def queue_up(stage: Stage, *prompts: str) -> None:
     for prompt in prompts:
         use = await ask(stage, "imagine", prompt=prompt, steps=1)
-        await use.wait(lambda message: "in line" in message.content)
+        await use.wait(lambda message: "⏳" in message.content)
 
 
 async def draw(stage: Stage, *prompts: str) -> None:
@@ -185,7 +185,7 @@ async def test_result_that_found_no_way_is_told_on_the_next_command(stage: Stage
     discord = stage.discord
     hermit = discord.add_user("hermit", dms_open=False)
     use = await ask(stage, "imagine", hermit, prompt="x", steps=1)
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
     discord.set_permissions(discord.channel, discord.bot, deny=Permission.ATTACH_FILES)
     async with stage.drawing():
         while (await stage.job(1)).delivery != "undeliverable":
@@ -237,7 +237,7 @@ async def test_notes_are_told_after_a_refused_command_too(stage: Stage, notes: U
 
 async def test_notes_are_told_after_a_cancel_button(stage: Stage, notes: Untold) -> None:
     use = await ask(stage, "imagine", prompt="x")
-    message = await use.wait(lambda message: "in line" in message.content)
+    message = await use.wait(lambda message: "⏳" in message.content)
     await until_told(notes)
     notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
     pressed = await stage.discord.click(message, "Cancel")
