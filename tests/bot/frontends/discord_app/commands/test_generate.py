@@ -148,7 +148,7 @@ async def test_refusals_speak_the_readers_language_and_messages_the_servers(star
     async with start(server={"guild_locale": "zh-CN"}) as stage:
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="一只熊猫")
-        await use.wait(lambda message: "排在第 1 位" in message.content)
+        await use.wait(lambda message: "下一张就是你的" in message.content)
         reader = discord.add_user("小明", locale="zh-CN")
         refused = await discord.slash(reader, discord.channel, "imagine", prompt="\u200b")
         assert (await refused.wait(private)).content.startswith("提示词要有")

@@ -44,7 +44,7 @@ async def test_queue_names_people_and_times_but_no_prompts(stage: Stage) -> None
     await queue_up(stage, "a secret", "another")
     answer = await private(await ask(stage, "queue", stage.discord.add_user("bob")))
     assert answer.embeds[0]["title"] == "Nothing is being drawn, 2 waiting"
-    assert f"1. #1 · <@{stage.discord.user.id}> · ready any moment" in answer.text and "secret" not in answer.text
+    assert f"1. #1 · <@{stage.discord.user.id}> · expected <t:" in answer.text and "secret" not in answer.text
 
 
 async def test_queue_of_many_is_cut(stage: Stage) -> None:
