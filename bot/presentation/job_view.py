@@ -237,6 +237,8 @@ def _headline(job: Job, standing: QueueStatus) -> Phrase:
             return Phrase("card-running", {"step": step, "steps": steps})
         case Progress(stage=Stage.DECODING):
             return Phrase("card-decoding")
+        case Progress(stage=Stage.LOADING):
+            return Phrase("card-loading")
         case _:  # an engine that has the model begins with the prompt
             return Phrase("card-loading" if standing.is_loading else "card-encoding")
 
