@@ -7,11 +7,8 @@ page is `page.js`; what a button means is `handlers.py`. Sentences are in
 
 from __future__ import annotations
 
-import json
 import logging
-import secrets
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
@@ -21,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from bot.errors import BotError
+from bot.frontends.web import form
 from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.fragments import file_name
@@ -34,7 +32,6 @@ from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, SIZE_KEYS, wording_for
 from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
-from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES
 from pipeline.spec import (
     DEFAULT_STRENGTH,
@@ -272,12 +269,12 @@ def _blocks(
                 values = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect, "model": model}
                 values["size"] = (exact_size or "").strip() or size
                 values["strength"] = strength if source else None
-                images = _whole("count", count) or 1
+                images = form.whole("count", count) or 1
                 upload = None if source is None else uploads.find(asker, source)
                 drawn = await ask(handlers.draw_typed(asker, values, count=images, source=upload, name=name or ""))
             except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
-                return _said(handlers.explain(error, asker), is_refusal=True)
-            return _said(drawn.text, drawn.notes)
+                return form.said(handlers.explain(error, asker), is_refusal=True)
+            return form.said(drawn.text, drawn.notes)
 
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
             asker = _asker(request, secret)
@@ -306,7 +303,7 @@ def _blocks(
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(handlers, ask, card, secret), api_name="draw", concurrency_limit=None)
-        offer = _offer_choices(cards)
+        offer = form.offer_choices(cards)
         model.change(None, model, None, js=offer, **quiet)
         blocks.load(None, model, None, js=offer, **quiet)
         for choice in (aspect, size):  # whoever chooses wants that, and the exact size may be out of sight
@@ -350,17 +347,6 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
     return draw
 
 
-def _offer_choices(cards: Sequence[ModelCard]) -> str:
-    """JavaScript: shows the shapes and sizes of the model that is chosen, and hides those of others."""
-    offered = {each.name: [*each.sizes, *each.scales] for each in cards}
-    return f"""name => {{
-        const offered = {json.dumps(offered)}[name] ?? [];
-        for (const label of document.querySelectorAll("#aspect label, #size label")) {{
-            label.style.display = offered.includes(label.querySelector("input").value) ? "" : "none";
-        }}
-    }}"""
-
-
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -372,13 +358,6 @@ def _asker(request: gr.Request | None, secret: str) -> Visitor:
 def _http(request: gr.Request | None) -> HTTPConnection:
     assert request is not None and request.request is not None, "set for every event that came over HTTP"
     return request.request
-
-
-def _said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:
-    kind = "refusal" if is_refusal else "answer"
-    # A number of its own: the browser leaves alone, and faded out, what is the same as before.
-    said = f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
-    return said + "".join(f'<span class="noted">{escape(note)}</span>' for note in notes)
 
 
 async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:
@@ -395,16 +374,3 @@ async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, roo
         "orig_name": "start.png",
         "mime_type": "image/png",
     }
-
-
-def _whole(field: str, value: object) -> int | None:
-    """Read a whole number, which JSON may write as 7.0; None for an emptied field.
-
-    Raises:
-        InvalidSpec
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
-        raise InvalidSpec(field, "must be a whole number")
-    return int(value)

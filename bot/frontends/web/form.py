@@ -1,0 +1,43 @@
+"""What the form says, offers and reads, apart from Gradio. Pure."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from html import escape
+
+from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import InvalidSpec
+
+
+def offer_choices(cards: Sequence[ModelCard]) -> str:
+    """Return JavaScript that shows the shapes and sizes of the chosen model, and hides those of others."""
+    offered = {each.name: [*each.sizes, *each.scales] for each in cards}
+    return f"""name => {{
+        const offered = {json.dumps(offered)}[name] ?? [];
+        for (const label of document.querySelectorAll("#aspect label, #size label")) {{
+            label.style.display = offered.includes(label.querySelector("input").value) ? "" : "none";
+        }}
+    }}"""
+
+
+def said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:
+    """Return an answer below the button, with notes about the prompt, as HTML."""
+    kind = "refusal" if is_refusal else "answer"
+    # A number of its own: the browser leaves alone, and faded out, what is the same as before.
+    answer = f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+    return answer + "".join(f'<span class="noted">{escape(note)}</span>' for note in notes)
+
+
+def whole(field: str, value: object) -> int | None:
+    """Read a whole number, which JSON may write as 7.0; None for an emptied field.
+
+    Raises:
+        InvalidSpec
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        raise InvalidSpec(field, "must be a whole number")
+    return int(value)
