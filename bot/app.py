@@ -124,6 +124,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         deadline=deadline,
     )
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
+    await pool.expect_load(setup.card.name)  # jobs may queue from here on
     lag = LagProbe()
     loops: dict[str, Loop] = {
         "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
@@ -205,7 +206,7 @@ async def _load_and_draw(
     if after is not None and not await _ends_before(deadline, after):
         return
     started = time.monotonic()
-    await pool.load(card.name)  # jobs may queue meanwhile
+    await pool.load(card.name)
     log.info("%s is loaded after %.1f s", card.name, time.monotonic() - started)
     lag.report("while loading")
     await pool.run()

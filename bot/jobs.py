@@ -176,12 +176,38 @@ class Job:
     is_erased: bool = False  # its person or a moderator deleted picture and prompt
 
 
+class PassedBy(StrEnum):
+    """Why a waiting job has more images ahead of it than it was said to have."""
+
+    PEOPLE = "people"  # who used the GPU less in the last hour
+    MODEL = "model"  # images of the model that is in memory
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """Where an unfinished job stands at this moment."""
+    """Where an unfinished job stands at this moment, or what its message may say of that.
 
-    position: int | None  # 1-based among those waiting; None while running
+    position: 1-based among the waiting jobs, in the order in which they are expected to be begun. None while running,
+        and on a message as long as another one still claims this place.
+    fair_position: likewise, if it did not matter which models are in memory.
+    others: further unfinished jobs of the same message; `finish_at` is then that of the last.
+    """
+
+    position: int | None
     finish_at: int | None  # estimated, Unix seconds; None while the queue is paused
     is_rough: bool  # fewer than three measurements behind finish_at: say "about"
     progress: Progress | None = None
     pause: Pause | None = None  # the queue starts no new job
+    is_loading: bool = False  # its model, or the one that everything waits for, is being made ready
+    fair_position: int | None = None
+    passed_by: PassedBy | None = None  # since its message was last edited with a better place
+    others: int = 0
+
+    @property
+    def ahead(self) -> int | None:
+        """How many waiting images will be begun before this one; those that are being drawn do not count.
+
+        On one runner these are the ones that wait now and are finished before this one is begun. On several, begun is
+        what counts, because no two jobs have the same number then.
+        """
+        return None if self.position is None else self.position - 1

@@ -117,7 +117,9 @@ class LimitsConfig(Section):
     max_waiting: int = Field(30, ge=1, le=10_000, description="jobs waiting in total")
     max_active_per_user: int = Field(3, ge=1, le=1000, description="jobs waiting + running per person")
     max_images_per_day: int = Field(50, ge=1, le=100_000, description="pictures per person in 24 hours")
-    cooldown_s: int = Field(5, ge=0, le=86_400, description="seconds between two requests of one person")
+    cooldown_s: int = Field(
+        5, ge=0, le=86_400, description="seconds between two requests of one person while something waits"
+    )
     max_pixel_steps: int = Field(52_428_800, ge=1, description="pixels × steps of one job; default = 1024² × 50")
 
 

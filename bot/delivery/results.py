@@ -81,9 +81,9 @@ class DeliveryLoop:
             loops.create_task(self.run_results())
             loops.create_task(self.updates.run())
 
-    def card_is_fresh(self, job: Job, standing: QueueStatus) -> None:
-        """The front end shows this standing itself."""
-        self.updates.card_is_fresh(job, standing)
+    def card_is_fresh(self, job: Job, standing: QueueStatus) -> QueueStatus:
+        """The front end is about to show this job itself. Returns what it is to show."""
+        return self.updates.card_is_fresh(job, standing)
 
     def card_is_stale(self, job: Job) -> None:
         """The front end could not show it after all: the next edit is worth making."""

@@ -7,12 +7,13 @@ know Discord or HTML, and does not decide who may act.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from bot.jobs import Job, JobStatus, QueueStatus
+from bot.jobs import Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause
 from bot.presentation.wording import Wording, failure_key
 from pipeline.catalog.vocabulary import NOTHING, Unread
@@ -44,6 +45,10 @@ class Action(StrEnum):
     DISMISS = "dismiss"  # the failure has been read
 
 
+PASSED_BY: Final[Mapping[PassedBy, str]] = {
+    PassedBy.PEOPLE: "card-passed-by-people",
+    PassedBy.MODEL: "card-passed-by-model",
+}
 ACTIONS: Final[Mapping[JobStatus, tuple[Action, ...]]] = {
     JobStatus.QUEUED: (Action.CANCEL,),
     JobStatus.RUNNING: (Action.CANCEL,),
@@ -142,9 +147,14 @@ def unfinished_view(
     Args:
         now: Unix seconds.
         unread: the part of the prompt that the model cannot read.
-        soon_s: nearer finish times are said as "any moment".
+        soon_s: see `eta`.
     """
     notes = [] if standing.pause is None else [pause_phrase(standing.pause)]
+    if job.status is JobStatus.QUEUED and not job.is_cancel_requested:
+        if standing.is_loading and standing.ahead != 0:
+            notes.append(Phrase("card-preparing"))
+        if standing.passed_by is not None:
+            notes.append(Phrase(PASSED_BY[standing.passed_by]))
     if job.interruptions:
         notes.append(Phrase("card-resumed"))
     return JobView(
@@ -179,12 +189,17 @@ def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
 
 
 def eta(standing: QueueStatus, *, now: float, soon_s: int = SOON_S) -> Phrase | None:
-    """Say when the picture will be ready, never in the past; None while nobody can tell."""
+    """Say when the picture will be ready, never in the past; None while nobody can tell.
+
+    What is nearer than `soon_s` is "any moment" once the last step of the last picture is over, and `soon_s` before.
+    """
     if standing.finish_at is None:
         return None
-    if standing.finish_at - now < soon_s:
+    is_near = standing.finish_at - now < soon_s
+    if is_near and not standing.others and _is_last_step_over(standing.progress):
         return Phrase("card-finish-soon")
-    return Phrase("card-finish-rough" if standing.is_rough else "card-finish", {"when": Moment(standing.finish_at)})
+    moment = Moment(math.ceil(now) + soon_s if is_near else standing.finish_at)
+    return Phrase("card-finish-rough" if standing.is_rough else "card-finish", {"when": moment})
 
 
 def pause_phrase(pause: Pause) -> Phrase:
@@ -216,16 +231,36 @@ def _headline(job: Job, standing: QueueStatus) -> Phrase:
     if job.is_cancel_requested:
         return Phrase("card-stopping")
     if job.status is not JobStatus.RUNNING:
-        return Phrase("card-waiting", {"position": standing.position or 1})
+        return _place(standing)
     match standing.progress:
         case Progress(stage=Stage.DENOISING, step=step, steps=steps):
             return Phrase("card-running", {"step": step, "steps": steps})
-        case Progress(stage=Stage.ENCODING):
-            return Phrase("card-encoding")
         case Progress(stage=Stage.DECODING):
             return Phrase("card-decoding")
-        case _:
+        case Progress(stage=Stage.LOADING):
             return Phrase("card-loading")
+        case _:  # an engine that has the model begins with the prompt
+            return Phrase("card-loading" if standing.is_loading else "card-encoding")
+
+
+def _place(standing: QueueStatus) -> Phrase:
+    match standing.ahead:
+        case None:
+            return Phrase("card-waiting")
+        case 0:
+            return Phrase("card-next-loading" if standing.is_loading else "card-next")
+        case ahead:
+            return Phrase("card-ahead", {"count": ahead})
+
+
+def _is_last_step_over(progress: Progress | None) -> bool:
+    match progress:
+        case Progress(stage=Stage.DECODING):
+            return True
+        case Progress(stage=Stage.DENOISING, step=step, steps=steps):
+            return step >= steps
+        case _:
+            return False
 
 
 def unread_notes(unread: Unread, model: str) -> tuple[Phrase, ...]:

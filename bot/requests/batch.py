@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bot.errors import Refusal, StoreUnavailable
-from bot.jobs import BatchPlace, Derivation, Job, ReplyTo, Request, UserKey
+from bot.jobs import BatchPlace, Derivation, Job, QueueStatus, ReplyTo, Request, UserKey
 from pipeline.spec import MAX_SEED, RANDOM_SEED, ImageOptions
 
 MAX_BATCH: Final = 4
@@ -93,9 +93,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The outcome of a batch: the jobs that were queued, at least one, and why there are not more."""
+    """The outcome of a batch: the jobs that were queued, at least one, and why there are not more.
+
+    standing: what a message that shows all of them is to say.
+    """
 
     jobs: tuple[Job, ...]
+    standing: QueueStatus
     refusal: Refusal | StoreUnavailable | None = None
 
 

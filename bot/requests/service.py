@@ -54,6 +54,7 @@ from pipeline.spec import MAX_SEED, Aspect, ImageSpec
 log = logging.getLogger(__name__)
 
 MAX_UNPACKING: Final = 8  # init images that wait for each other
+NOBODY_KNOWS: Final = QueueStatus(position=None, finish_at=None, is_rough=False)
 ANY_SOURCE: Final = "0" * 64  # stands for an init image that was not read yet
 
 # Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
@@ -113,6 +114,7 @@ class Service:
         batch = batch.with_seeds(secrets.randbelow(MAX_SEED + 1))
         source, picture = await self._init_file(batch.init_image), None
         jobs: list[Job] = []
+        standing = NOBODY_KNOWS
         for request in batch.requests(asker, source=source):
             try:
                 if source is not None and picture is None:
@@ -120,13 +122,13 @@ class Service:
                         pass
                     picture = await self.unpack(request)
                 async with admission():
-                    job, _ = await self.submit(request, picture=picture)
+                    job, standing = await self.submit(request, picture=picture)
             except (Refusal, StoreUnavailable) as error:
                 if not jobs:
                     raise
-                return Accepted(jobs=tuple(jobs), refusal=error)
+                return Accepted(jobs=tuple(jobs), standing=standing, refusal=error)
             jobs.append(job)
-        return Accepted(jobs=tuple(jobs))
+        return Accepted(jobs=tuple(jobs), standing=standing)
 
     async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, QueueStatus]:
         """Accept a request, now or never; the row is on disk when this returns.
@@ -165,9 +167,8 @@ class Service:
             raise
         standing = await self.standing(job)
         if standing is None:  # claimed and ended in between, or a repeat of an old request
-            standing = QueueStatus(position=None, finish_at=None, is_rough=False)
-        self._delivery.card_is_fresh(job, standing)
-        return job, standing
+            standing = NOBODY_KNOWS
+        return job, self._delivery.card_is_fresh(job, standing)
 
     async def unpack(self, request: Request) -> Image.Image:
         """Read the init image of a request, after every cheaper check has passed.

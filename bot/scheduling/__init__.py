@@ -7,5 +7,7 @@ placement.py    who takes which job: a fair order, and models that stay where th
 survey.py       every unfinished job at one moment, and where it stands
 breaker.py      pauses the queue when drawing or saving keeps failing, and ends that pause
 limits.py       which bound refused a request, and until when. Pure.
+waits.py        how much longer than foretold waits are. Pure.
+load_times.py   how long models took to load
 eta.py          order and finish times of waiting jobs. Pure.
 """

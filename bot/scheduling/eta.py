@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bot.scheduling.load_times import NO_LOAD, Load, no_load
 from bot.scheduling.placement import RunnerState, Ticket, place, take
 from pipeline import ImageSpec
 from pipeline.spec import MAX_SIDE_PX
@@ -84,19 +85,27 @@ class Forecast:
     job_id: int
     begins_s: float | None
     ends_s: float | None
+    is_rough: bool = False  # a load whose length is a guess comes before that
 
 
-def foretell(order: Iterable[Ticket], runners: Iterable[RunnerState], busy_s: Mapping[int, float]) -> list[Forecast]:
+def foretell(
+    order: Iterable[Ticket],
+    runners: Iterable[RunnerState],
+    busy_s: Mapping[int, float],
+    load: Callable[[str, bool], Load] = no_load,
+) -> list[Forecast]:
     """Say when waiting jobs will be drawn, in the order in which they will be begun.
 
     Args:
         order: the fair order.
         runners: with the models they hold, or will hold when they are free.
         busy_s: seconds until a runner is free, by number; none means now.
+        load: how long a runner needs to read a model that it does not hold, and whether it holds none.
     """
     waiting = list(order)
     free_s = {runner: max(runner.ready_in_s, busy_s.get(runner.number, 0.0)) for runner in runners}
     forecasts: list[Forecast] = []
+    is_rough = False
     while waiting and free_s:
         now_s = min(free_s.values())
         idle = [runner for runner, at_s in free_s.items() if at_s <= now_s]
@@ -105,8 +114,10 @@ def foretell(order: Iterable[Ticket], runners: Iterable[RunnerState], busy_s: Ma
             continue
         runner = placement.runner
         job = take(waiting, placement)
-        ends_s = now_s + job.seconds * runner.pace
+        reading = NO_LOAD if job.model is None or runner.holds(job.model) else load(job.model, runner.model is None)
+        ends_s = now_s + reading.seconds + job.seconds * runner.pace
+        is_rough = is_rough or reading.is_rough or runner.is_rough
         del free_s[runner]
         free_s[replace(runner, model=job.model or runner.model)] = ends_s
-        forecasts.append(Forecast(job_id=job.id, begins_s=now_s, ends_s=ends_s))
+        forecasts.append(Forecast(job_id=job.id, begins_s=now_s, ends_s=ends_s, is_rough=is_rough))
     return [*forecasts, *(Forecast(job_id=job.id, begins_s=None, ends_s=None) for job in waiting)]

@@ -20,8 +20,10 @@ from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSig
 from bot.pause import Pause
 from bot.scheduling import eta, limits
 from bot.scheduling.eta import Pace
+from bot.scheduling.load_times import LoadTimes
 from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
 from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
+from bot.scheduling.waits import Waits
 from bot.store.database import retry_until_stored
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
@@ -58,11 +60,13 @@ class JobQueue:
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock
+        self.loads = LoadTimes(settings)
         self._monotonic = self._deadline.monotonic
         self._changed = asyncio.Event()  # set once, when anything changed; then there is another
         self._placing = asyncio.Lock()
         self._idle: set[int] = set()  # the runners that wait for a job
         self._delays = Delays()
+        self._waits = Waits()
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
         self._is_closed = False
@@ -165,7 +169,7 @@ class JobQueue:
                         await self.requeue(job.id)
                         return None
                     if (flaw := flaw_of(job)) is None:
-                        return self._start(job, runner, ticket.seconds)
+                        return self._start(job, placement.runner, ticket.seconds)
                     log.error("job %s cannot be drawn by this release: %s", job.id, flaw)
                     await self.fail(job.id, flaw, ran_s=0.0)
             except StoreUnavailable as error:
@@ -188,10 +192,13 @@ class JobQueue:
             idle.remove(placement.runner)
         return None
 
-    def _start(self, job: Job, runner: int, expected_s: float) -> RunningJob:
-        stop = self._stops.setdefault(job.id, StopSignal())
-        running = RunningJob(job, stop, since=self._monotonic(), runner=runner, expected_s=expected_s)
+    def _start(self, job: Job, runner: RunnerState, expected_s: float) -> RunningJob:
+        stop, now, model = self._stops.setdefault(job.id, StopSignal()), self._monotonic(), job.spec.model
+        running = RunningJob(job, stop, since=now, runner=runner.number, expected_s=expected_s)
+        if not runner.holds(model):
+            running.loading = self.loads.begin(model, is_first=runner.model is None, now=now)
         self._running[job.id] = running
+        self._waits.begun(job.id, now=now)
         self._tell()
         return running
 
@@ -199,7 +206,8 @@ class JobQueue:
         """Remember the latest progress of a running job; progress of any other job is dropped."""
         if (running := self._running.get(job_id)) is None:
             return
-        running.progress = progress
+        now, model = self._monotonic(), running.job.spec.model
+        running.note(progress, now=now, reloading=lambda: self.loads.begin(model, is_first=False, now=now))
         self._tell()
 
     async def finish(
@@ -312,13 +320,21 @@ class JobQueue:
     async def standings(self) -> list[tuple[Job, QueueStatus]]:
         """Every unfinished job and where it stands: running first, then in the expected order of claim."""
         survey = await self._survey()
-        return survey.standings(self._running, self._runners(), self.paused, since=self._monotonic())
+        return survey.standings(
+            self._running,
+            self._runners(),
+            self.paused,
+            since=self._monotonic(),
+            load=self.loads.expected,
+            waits=self._waits,
+        )
 
     async def _survey(self) -> Survey:
         unfinished = await self._jobs.unfinished()
         kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
         pace_of_kind = {kind: await self.pace(spec) for kind, spec in kinds.items()}
         paces = {job.id: pace_of_kind[job.spec.model, eta.size_class(job.spec)] for job in unfinished}
+        await self.loads.recall(job.spec.model for job in unfinished)
         now = self._clock()
         return take_survey(unfinished, paces, await self._jobs.gpu_seconds(now=int(now)), self._delays, now=now)
 
@@ -379,6 +395,10 @@ class JobQueue:
         """Let every runner that waits look again."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def announce(self) -> None:
+        """Say that times have changed, though no job has."""
+        self._tell()
 
     def _tell(self) -> None:
         for listener in self._listeners:

@@ -50,6 +50,8 @@ class RunnerState:
     models: frozenset[str] | None = None  # that it can draw; None: whatever it is asked for
     pace: float = 1.0  # seconds it takes for an expected second
     ready_in_s: float = 0.0  # it draws nothing before
+    is_loading: bool = False  # it reads `model` ahead of its first job until then
+    is_rough: bool = False  # `ready_in_s` is a guess
 
     def can_draw(self, model: str | None) -> bool:
         """Whether a job of this model may be given to it."""

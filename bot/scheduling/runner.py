@@ -13,6 +13,7 @@ from typing import Final
 from bot.executors import Executor
 from bot.retry import doubled_s
 from bot.scheduling.breaker import FIRST_COOL_DOWN_S, MAX_COOL_DOWN_S
+from bot.scheduling.load_times import Loading
 from bot.scheduling.placement import RunnerState
 
 PICTURES: Final = 20  # the newest, that its pace is measured by
@@ -32,7 +33,8 @@ class Runner:
     def __init__(self, number: int, executor: Executor, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.number = number
         self.executor = executor
-        self.model: str | None = None  # in its memory, as far as known
+        self.model: str | None = None  # in its memory, as far as known, or on its way there
+        self.loading: Loading | None = None  # ahead of its first job
         self.failures_in_a_row = 0
         self._monotonic = monotonic
         self._cool_downs = 0
@@ -86,10 +88,13 @@ class Runner:
             is_needed: no other runner is ready, so that it may not wait until it has cooled down.
             is_alone: what is expected was measured with this runner only, so that it is the pace itself.
         """
+        load_s = 0.0 if self.loading is None else self.loading.left_s(self._monotonic())
         return RunnerState(
             number=self.number,
             model=self.model,
             models=self.executor.models,
             pace=1.0 if is_alone else self.pace,
-            ready_in_s=0.0 if is_needed else self.ready_in_s,
+            ready_in_s=max(load_s, 0.0 if is_needed else self.ready_in_s),
+            is_loading=self.loading is not None,
+            is_rough=self.loading is not None and self.loading.expected.is_rough,
         )

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta
-from bot.scheduling.eta import Pace
+from bot.scheduling.eta import Forecast, Pace
+from bot.scheduling.load_times import Load, Loading, no_load
 from bot.scheduling.placement import Placement, RunnerState, Ticket, after, fair_order
+from bot.scheduling.waits import Waits
 from pipeline import InvalidSpec, Progress, Stage
 
 STEPS_TO_TRUST: Final = 2  # after so many steps a run's own pace beats the medians
@@ -30,6 +32,20 @@ class RunningJob:
     runner: int
     expected_s: float  # how long it was expected to take on an average runner
     progress: Progress | None = None
+    progress_at: float | None = None  # like `since`, which is the end of the load if there was one
+    loading: Loading | None = None  # its model, which the runner did not hold
+    loaded: Loading | None = None  # the same once it ended, and how long it took
+    load_took_s: float = 0.0
+    is_handed_over: bool = False  # the executor has it
+
+    def note(self, progress: Progress, *, now: float, reloading: Callable[[], Loading]) -> None:
+        """Take in what the engine reports. It may read a model anew that it held: `reloading` begins that load."""
+        if progress.stage is Stage.LOADING:
+            self.loading = self.loading or reloading()
+        elif self.loading is not None:
+            self.load_took_s = now - self.loading.since
+            self.loaded, self.loading, self.since = self.loading, None, now
+        self.progress, self.progress_at = progress, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +59,45 @@ class Survey:
     now: float
 
     def standings(
-        self, draws: Mapping[int, RunningJob], runners: Sequence[RunnerState], paused: Pause | None, *, since: float
+        self,
+        draws: Mapping[int, RunningJob],
+        runners: Sequence[RunnerState],
+        paused: Pause | None,
+        *,
+        since: float,
+        load: Callable[[str, bool], Load] = no_load,
+        waits: Waits | None = None,
     ) -> list[tuple[Job, QueueStatus]]:
         """Where each job stands: running first, then in the expected order of claim.
 
         Args:
             draws: what is known about running jobs beyond their rows, by id.
             since: this moment, on the monotonic clock.
+            load: how long a runner needs to read a model, and whether it is its first.
+            waits: told of the forecasts, which it stretches.
         """
         now = self.now
         left_s = {job.id: seconds_left(job, self.paces[job.id], draws.get(job.id), now=since) for job in self.running}
-        forecasts = eta.foretell(self.order, runners, _busy_s(left_s, draws, runners))
-        is_rough = any(pace.is_rough for pace in self.paces.values())  # a rough job ahead makes everyone's time rough
+        forecasts = eta.foretell(self.order, runners, _busy_s(left_s, draws, runners), load)
+        stretch = 1.0
+        if waits is not None:
+            waits.expect(forecasts, now=since, is_paused=paused is not None)
+            waits.keep(self.waiting.keys())
+            stretch = waits.stretch
+        fair_places = {ticket.id: place for place, ticket in enumerate(self.order, start=1)}
+        loads = {job.id: draws[job.id].loading if job.id in draws else None for job in self.running}
+        is_load_rough = any(loading.expected.is_rough for loading in loads.values() if loading is not None)
+        # A rough job ahead makes everyone's time rough.
+        is_rough = is_load_rough or any(pace.is_rough for pace in self.paces.values())
         standings = [
             (
                 job,
                 QueueStatus(
                     position=None,
-                    finish_at=int(now + left_s[job.id]),
-                    is_rough=self.paces[job.id].is_rough,
+                    finish_at=round(now + left_s[job.id]),
+                    is_rough=self.paces[job.id].is_rough or is_load_rough,
                     progress=draws[job.id].progress if job.id in draws else None,
+                    is_loading=loads[job.id] is not None,
                 ),
             )
             for job in self.running
@@ -72,9 +107,11 @@ class Survey:
                 self.waiting[forecast.job_id],
                 QueueStatus(
                     position=place,
-                    finish_at=None if paused is not None or forecast.ends_s is None else int(now + forecast.ends_s),
-                    is_rough=is_rough,
+                    finish_at=None if paused is not None else _finish_at(forecast, now, stretch),
+                    is_rough=is_rough or forecast.is_rough,
                     pause=paused,
+                    is_loading=paused is None and _waits_for_load(self.waiting[forecast.job_id], runners),
+                    fair_position=fair_places[forecast.job_id],
                 ),
             )
             for place, forecast in enumerate(forecasts, start=1)
@@ -136,12 +173,29 @@ def take_survey(
 
 def seconds_left(job: Job, pace: Pace, draw: RunningJob | None, *, now: float) -> float:
     """How long a running job still takes; `now` is on the monotonic clock."""
+    if draw is not None and draw.loading is not None and draw.loading.expected.seconds > 0:
+        return draw.loading.left_s(now) + max(1.0, pace.seconds(job.spec.steps))
     if draw is None or draw.progress is None or draw.progress.stage in (Stage.LOADING, Stage.ENCODING):
         ran_s = 0.0 if draw is None else now - draw.since
         return max(1.0, pace.seconds(job.spec.steps) - ran_s)
     done = draw.progress.step
     step_s = draw.progress.denoise_s / done if done >= STEPS_TO_TRUST else pace.step_s
-    return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2)
+    ran_s = 0.0 if draw.progress_at is None else now - draw.progress_at  # of the step, or of decoding
+    if draw.progress.stage is Stage.DENOISING:
+        ran_s = min(ran_s, step_s)
+    return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2 - ran_s)
+
+
+def _finish_at(forecast: Forecast, now: float, stretch: float) -> int | None:
+    if forecast.begins_s is None or forecast.ends_s is None:
+        return None
+    return round(now + forecast.ends_s + (stretch - 1.0) * forecast.begins_s)
+
+
+def _waits_for_load(job: Job, runners: Sequence[RunnerState]) -> bool:
+    """Whether every runner that may draw a job is still reading its first model."""
+    able = [runner for runner in runners if runner.can_draw(job.spec.model)]
+    return bool(able) and all(runner.is_loading for runner in able)
 
 
 def _busy_s(

@@ -83,21 +83,41 @@ class WorkerPool:
         Raises:
             PipelineError, EngineDead: whatever an executor's engine raises, in a group.
         """
+        if not any(runner.loading for runner in self.runners):
+            await self.expect_load(model)
         async with asyncio.TaskGroup() as loading:
             for executor in {runner.executor: None for runner in self.runners}:
                 if executor.models is None or model in executor.models:
                     loading.create_task(self._load(executor, model))
 
+    async def expect_load(self, model: str) -> None:
+        """Say that `load` is about to be called: what comes before it is part of the wait, and is measured with it.
+
+        Raises:
+            StoreUnavailable
+        """
+        await self._queue.loads.recall([model])
+        loading = self._queue.loads.begin(model, is_first=True, now=self._monotonic())
+        for runner in self._left():
+            if runner.executor.models is None or model in runner.executor.models:
+                runner.model, runner.loading = model, loading
+
     async def _load(self, executor: Executor, model: str) -> None:
         runners = [runner for runner in self.runners if runner.executor is executor]
+        loading, is_loaded = runners[0].loading, False
         try:
             await executor.start(model)
+            is_loaded = True
         except RunnerLost as error:
             for runner in runners:
                 self._lose(runner, error)
             return
-        for runner in runners:
-            runner.model = model
+        finally:
+            for runner in runners:
+                runner.model, runner.loading = model if is_loaded else None, None
+        if loading is not None:
+            await self._queue.loads.note(model, loading, took_s=self._monotonic() - loading.since)
+        self._queue.announce()
 
     async def run(self) -> None:
         """Work until `JobQueue.close`; then bring the running jobs back to the queue and return.
@@ -113,12 +133,16 @@ class WorkerPool:
         """One job, whatever happens to it; False once the queue is closed or the runner is gone."""
         if (running := await self._queue.claim(runner.number, may_try=self._breaker.may_try)) is None:
             return False
-        runner.model = running.job.spec.model
+        held, runner.model = runner.model, running.job.spec.model
         with structlog.contextvars.bound_contextvars(job=running.job.id):
             try:
                 await self._work(runner, running)
             except StoreUnavailable as error:
                 log.error("how the job ended cannot be written down, the next start settles it: %s", error)
+            if running.loaded is not None:
+                await self._queue.loads.note(running.job.spec.model, running.loaded, took_s=running.load_took_s)
+        if running.loading is not None:  # it failed, or was stopped, before the engine had the model
+            runner.model = None if running.is_handed_over else held
         return runner.health is not Health.GONE
 
     async def _work(self, runner: Runner, running: RunningJob) -> None:
@@ -127,6 +151,7 @@ class WorkerPool:
         ended: Job | None = None
         try:
             image = await self._draw(runner.executor, running)
+            running.loading = None  # of executors that do not report it
             ended = await self._save(job, image)
             runner.succeeded(took_s=image.seconds, expected_s=running.expected_s)
             await self._breaker.picture_saved()
@@ -152,13 +177,15 @@ class WorkerPool:
     async def _draw(self, executor: Executor, running: RunningJob) -> GeneratedImage:
         job = running.job
         source = await self._read_source(job.spec.source) if job.spec.source else None
+        upcoming = await self._upcoming(job.spec.model)
+        running.is_handed_over = True
         drawing = asyncio.ensure_future(
             executor.run(
                 job.spec,
                 on_progress=lambda progress: self._queue.report(job.id, progress),
                 stop=running.stop,
                 source=source,
-                upcoming=await self._upcoming(job.spec.model),
+                upcoming=upcoming,
             )
         )
         try:

@@ -65,8 +65,8 @@ class Bounds:
         width, height = max(1.0, width), max(1.0, height)
         ratio = min(max(width / height, 1 / self.max_ratio), self.max_ratio)
         pixels = min(max(width * height, self.min_side**2), self.max_pixels)
-        sides = [self._around(math.sqrt(pixels * ratio)), self._around(math.sqrt(pixels / ratio))]
-        choices = [(self.min_side, self.min_side), *itertools.product(*sides)]
+        wide, high = self._around(math.sqrt(pixels * ratio)), self._around(math.sqrt(pixels / ratio))
+        choices = [(self.min_side, self.min_side), *itertools.product(wide, high)]
 
         def distance(size: tuple[int, int]) -> float:
             shape, area = math.log(size[0] / size[1] / ratio), math.log(size[0] * size[1] / pixels)
@@ -141,6 +141,7 @@ class ModelCard:
     is_hidden: bool = False  # for tests; users are not told of it
     assumed_step_s: float = 1.0  # a guess for the first finish times, before anything was measured here
     assumed_fixed_s: float = 1.0  # text encoding + decoding, likewise
+    assumed_load_s: float = 10.0  # from the start of the process until it can draw, likewise
 
     def __post_init__(self) -> None:
         """See that the card promises nothing that its architecture cannot do, and names no file that it does not know.

@@ -106,6 +106,7 @@ MAJICFLUS_V1: Final = ModelCard(
     packed_gb=17,  # in 8 bits, text encoders included
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,
+    assumed_load_s=60.0,  # docs/benchmarks.md: 20 s on fast machines; packing at the first start takes minutes
 )
 FLUX1_DEV: Final = ModelCard(
     name="flux1-dev",
@@ -129,6 +130,7 @@ FLUX1_DEV: Final = ModelCard(
     packed_gb=17,  # in 8 bits, text encoders included
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,
+    assumed_load_s=60.0,  # docs/benchmarks.md: 20 s on fast machines; packing at the first start takes minutes
 )
 DEMO: Final = ModelCard(
     name="demo",
@@ -169,6 +171,7 @@ DEMO: Final = ModelCard(
     vocabulary="demo/vocabulary.json",
     assumed_step_s=0.1,
     assumed_fixed_s=0.2,
+    assumed_load_s=12.0,
 )
 FAKE: Final = ModelCard(
     name="fake",
@@ -186,6 +189,7 @@ FAKE: Final = ModelCard(
     is_hidden=True,
     assumed_step_s=0.01,
     assumed_fixed_s=0.01,
+    assumed_load_s=0.0,
 )
 
 _ALL: Final = {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, DEMO, FAKE)}

@@ -132,7 +132,7 @@ class OnDiscord:
 
     async def ask(self) -> Job:
         use = await self._discord.slash(self._discord.user, self._discord.channel, "imagine", prompt="a red apple")
-        await use.wait(lambda message: "in line" in message.content)
+        await use.wait(lambda message: "⏳" in message.content)
         return (await self._stage.service.unfinished())[-1][0]
 
     def texts(self) -> list[str]:

@@ -31,7 +31,7 @@ async def test_waiting_card_shows_place_and_finish_time_and_progress_follows(
     first = await imagine(discord, "[step=0.3]", steps=20)
     await wait_row(data_dir, 1, status="running")  # else the second is number 2, and says so for four seconds
     second = await imagine(discord, "[step=0.1]", steps=2)
-    waiting = await second.wait(lambda message: "number 1 in line" in message.text)
+    waiting = await second.wait(lambda message: "you are next" in message.text)
     assert "<t:" in waiting.text and ":R>" in waiting.text and "expected" in waiting.text
     running = await first.wait(lambda message: "of 20" in message.text)
     assert [button["label"] for button in running.buttons] == ["Cancel"]

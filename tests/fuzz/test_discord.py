@@ -155,7 +155,7 @@ async def guest(start: Start, listener: Listener) -> AsyncIterator[Guest]:  # no
     async with start(server=quick, with_delivery=False) as stage:
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", steps=1)
-        await use.wait(lambda message: "in line" in message.content)
+        await use.wait(lambda message: "⏳" in message.content)
         guest = Guest(stage, listener)
         yield guest
         await guest.served()

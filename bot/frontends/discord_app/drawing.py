@@ -28,7 +28,6 @@ from bot.frontends.discord_app.interactions import (
     say,
 )
 from bot.frontends.discord_app.message_ref import FRONTEND
-from bot.jobs import QueueStatus
 from bot.presentation.job_view import Phrase
 from bot.requests.batch import Asker, Batch
 from bot.requests.prompt_flags import read_prompt
@@ -87,10 +86,7 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
                 placed = frontend.placed(reply_to, message_id)
                 async with frontend.opening(placed):
                     job = await service.message_placed(job, placed)
-                    standing = await service.standing(job) or QueueStatus(
-                        position=None, finish_at=None, is_rough=False
-                    )  # claimed and ended in between, or a repeat of an old request
-                    opened = await frontend.open(interaction, job, standing)
+                    opened = await frontend.open(interaction, job, accepted.standing)
         except discord.HTTPException as error:
             if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
                 with contextlib.suppress(Exception):

@@ -29,6 +29,9 @@ NAME_CHARS: Final = 48  # of the prompt in a file name
 # On the page the person is the reader and is not named.
 OWN_SENTENCES: Final = {
     "card-waiting": "console-waiting",
+    "card-next": "console-next",
+    "card-next-loading": "console-next-loading",
+    "card-ahead": "console-ahead",
     "card-running": "console-running",
     "card-loading": "console-loading",
     "card-encoding": "console-encoding",

@@ -309,6 +309,8 @@ def _blocks(
         offer = _offer_choices(cards)
         model.change(None, model, None, js=offer, **quiet)
         blocks.load(None, model, None, js=offer, **quiet)
+        for choice in (aspect, size):  # whoever chooses wants that, and the exact size may be out of sight
+            choice.input(None, None, exact_size, js="() => ''", **quiet)
     numbers = {event.name: number for number, event in blocks.fns.items()}
     return blocks, Events(form=numbers["draw_from_form"], reuse=numbers["reuse"], draw=numbers["draw"])
 

@@ -73,9 +73,15 @@ prompt-unreadable = (The stored prompt cannot be read.)
 
 ## The message in the channel
 
-card-waiting = ⏳ { $who } · number { $position } in line
+card-waiting = ⏳ { $who } · waiting
+card-next = ⏳ { $who } · you are next
+card-next-loading = ⏳ { $who } · you are next · getting the model ready
+card-ahead = ⏳ { $who } · { $count } ahead of you
+card-preparing = ⚙️ The model is being made ready first.
+card-passed-by-people = ↕️ Others have used less drawing time in the last hour, so they go first.
+card-passed-by-model = ↕️ Images for the model that is already loaded go first, for two minutes at most.
 card-running = 🎨 { $who } · step { $step } of { $steps }
-card-loading = 🎨 { $who } · loading the model
+card-loading = 🎨 { $who } · getting the model ready
 card-encoding = 🎨 { $who } · reading the prompt
 card-decoding = 🎨 { $who } · finishing the image
 card-stopping = 🎨 { $who } · stopping
@@ -172,9 +178,12 @@ console-queued = { $count ->
         [one] Queued.
        *[other] { $count } images queued.
     }
-console-waiting = Number { $position } in line
+console-waiting = Waiting
+console-next = You are next
+console-next-loading = You are next · getting the model ready
+console-ahead = { $count } ahead of you
 console-running = Step { $step } of { $steps }
-console-loading = Loading the model
+console-loading = Getting the model ready
 console-encoding = Reading the prompt
 console-decoding = Finishing the image
 console-stopping = Stopping

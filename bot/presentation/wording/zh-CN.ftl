@@ -64,9 +64,15 @@ prompt-unreadable = （保存的提示词无法读取。）
 
 ## 频道里的消息
 
-card-waiting = ⏳ { $who } · 排在第 { $position } 位
+card-waiting = ⏳ { $who } · 排队中
+card-next = ⏳ { $who } · 下一张就是你的
+card-next-loading = ⏳ { $who } · 下一张就是你的 · 正在准备模型
+card-ahead = ⏳ { $who } · 前面还有 { $count } 张
+card-preparing = ⚙️ 正在准备模型，好了就开始画。
+card-passed-by-people = ↕️ 最近一小时里其他人用的绘制时间较少，所以先画他们的。
+card-passed-by-model = ↕️ 先画用已加载模型的图片，最多让你多等两分钟。
 card-running = 🎨 { $who } · 第 { $step } / { $steps } 步
-card-loading = 🎨 { $who } · 正在加载模型
+card-loading = 🎨 { $who } · 正在准备模型
 card-encoding = 🎨 { $who } · 正在理解提示词
 card-decoding = 🎨 { $who } · 正在收尾
 card-stopping = 🎨 { $who } · 正在停止
@@ -153,9 +159,12 @@ console-queued = { $count ->
         [1] 已加入队列。
        *[other] 已加入队列：{ $count } 张。
     }
-console-waiting = 排在第 { $position } 位
+console-waiting = 排队中
+console-next = 下一张就是你的
+console-next-loading = 下一张就是你的 · 正在准备模型
+console-ahead = 前面还有 { $count } 张
 console-running = 第 { $step } / { $steps } 步
-console-loading = 正在加载模型
+console-loading = 正在准备模型
 console-encoding = 正在理解提示词
 console-decoding = 正在收尾
 console-stopping = 正在停止

@@ -64,9 +64,15 @@ prompt-unreadable = （儲存的提示詞無法讀取。）
 
 ## 頻道裡的訊息
 
-card-waiting = ⏳ { $who } · 排在第 { $position } 位
+card-waiting = ⏳ { $who } · 排隊中
+card-next = ⏳ { $who } · 下一張就是你的
+card-next-loading = ⏳ { $who } · 下一張就是你的 · 正在準備模型
+card-ahead = ⏳ { $who } · 前面還有 { $count } 張
+card-preparing = ⚙️ 正在準備模型，好了就開始畫。
+card-passed-by-people = ↕️ 最近一小時內其他人用的繪製時間較少，所以先畫他們的。
+card-passed-by-model = ↕️ 先畫使用已載入模型的圖片，最多讓你多等兩分鐘。
 card-running = 🎨 { $who } · 第 { $step } / { $steps } 步
-card-loading = 🎨 { $who } · 正在載入模型
+card-loading = 🎨 { $who } · 正在準備模型
 card-encoding = 🎨 { $who } · 正在理解提示詞
 card-decoding = 🎨 { $who } · 正在收尾
 card-stopping = 🎨 { $who } · 正在停止
@@ -154,9 +160,12 @@ console-queued = { $count ->
         [1] 已加入佇列。
        *[other] 已加入佇列：{ $count } 張。
     }
-console-waiting = 排在第 { $position } 位
+console-waiting = 排隊中
+console-next = 下一張就是你的
+console-next-loading = 下一張就是你的 · 正在準備模型
+console-ahead = 前面還有 { $count } 張
 console-running = 第 { $step } / { $steps } 步
-console-loading = 正在載入模型
+console-loading = 正在準備模型
 console-encoding = 正在理解提示詞
 console-decoding = 正在收尾
 console-stopping = 正在停止

@@ -13,9 +13,12 @@ from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, MessageGone
 from bot.delivery.results import DeliveryLoop
+from bot.delivery.shown import Shown, key_of
 from bot.delivery.status_updates import BROKEN_MESSAGE_S
-from bot.jobs import Delivery, Job, JobStatus, QueueStatus
+from bot.jobs import Delivery, Job, JobStatus, PassedBy, QueueStatus, ReplyTo
+from bot.pause import Pause
 from pipeline import Progress, Stage
+from pipeline.catalog.models import find_model
 from tests.bot.delivery.conftest import settled, until
 from tests.conftest import FrozenClock
 
@@ -181,12 +184,12 @@ async def test_edit_counts_only_once_it_was_made(queue, jobs, images, frontend, 
     frontend.show = slow
     editing = asyncio.create_task(delivery.updates._refresh())
     await is_asked.wait()
-    assert delivery.updates._shown == {}
+    assert shown_of(delivery, job) is None
     announcing = asyncio.create_task(delivery.updates.announce_stop())  # waits for the edit, and finds it made
     may_answer.set()
     await asyncio.gather(editing, announcing)
     assert [job_id for job_id, _ in frontend.shown] == [job.id]
-    assert delivery.updates._shown[job.id].standing == frontend.shown[0][1]
+    assert shown_of(delivery, job).standing == frontend.shown[0][1]
 
 
 async def test_word_of_the_front_end_during_an_edit_is_not_overwritten(queue, jobs, images, frontend, put) -> None:
@@ -200,4 +203,107 @@ async def test_word_of_the_front_end_during_an_edit_is_not_overwritten(queue, jo
 
     frontend.show = show
     await delivery.updates._refresh()
-    assert delivery.updates._shown[job.id].standing == own
+    assert shown_of(delivery, job).standing == own
+
+
+def shown_of(delivery: DeliveryLoop, job: Job) -> Shown | None:
+    return delivery.updates._messages.find(key_of(job), {job.id})
+
+
+@pytest.fixture
+def stepping(jobs, queue, images, frontend, clock):
+    """Delivery on a clock that moves when a test says so; each look makes one edit at most."""
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), deadline=Deadline(monotonic=clock))
+    delivery.add_frontend(frontend)
+
+    async def look(seconds: float = 4.0) -> list[tuple[int, int | None]]:
+        clock.advance(seconds)
+        before = len(frontend.shown)
+        await delivery.updates._refresh()
+        return [(job_id, standing.position) for job_id, standing in frontend.shown[before:]]
+
+    delivery.look = look
+    return delivery
+
+
+async def shown_at_first(queue, delivery, job: Job) -> QueueStatus:
+    return delivery.card_is_fresh(job, {each.id: stands for each, stands in await queue.standings()}[job.id])
+
+
+async def test_place_that_another_message_still_shows_is_left_out_until_that_was_edited(queue, stepping, put) -> None:
+    first, second = await put(), await put()
+    for job in (first, second):
+        await shown_at_first(queue, stepping, job)
+    await queue.claim()  # the first one, whose message says that it is next; so would the second one's
+    third = await put()
+    assert (await shown_at_first(queue, stepping, third)).position is None  # the second one's shows that place
+    assert await stepping.look() == [(first.id, None)]
+    assert await stepping.look(0.0) == [(second.id, 1)]
+    assert await stepping.look(0.0) == [(third.id, 2)]
+
+
+async def test_message_of_several_jobs_has_one_place_and_the_time_of_the_last(
+    queue, stepping, make_request, put
+) -> None:
+    jobs = []
+    for number in range(3):
+        request = dataclasses.replace(make_request(), reply_to=ReplyTo(frontend="test", key="batch", address="{}"))
+        jobs.append(await queue.put(request, find_model("fake").resolve(request.options, random_seed=number)))
+        standing = await shown_at_first(queue, stepping, jobs[-1])
+    standings = [stands for _, stands in await queue.standings()]
+    assert (standing.position, standing.finish_at, standing.others) == (1, standings[-1].finish_at, 2)
+    other = await put()
+    assert (await shown_at_first(queue, stepping, other)).position == 4
+    assert await stepping.look() == []
+    await queue.claim()
+    assert await stepping.look() == [(jobs[0].id, None)]
+    assert await stepping.look(0.0) == [(other.id, 3)]
+
+
+async def test_message_that_got_another_key_is_not_edited_for_that(queue, jobs, stepping, put) -> None:
+    job = await put()
+    await shown_at_first(queue, stepping, job)
+    await jobs.move_message(job.id, dataclasses.replace(job.reply_to, key="moved"))
+    assert await stepping.look() == []
+    assert stepping.updates._messages.find(("test", "moved"), ()) is not None
+
+
+async def test_places_are_left_out_until_messages_of_an_earlier_process_were_edited(queue, stepping, put) -> None:
+    old = await put()
+    await stepping.updates.recall()
+    new = await put()
+    assert (await shown_at_first(queue, stepping, new)).position is None
+    assert await stepping.look() == [(old.id, 1)]
+    assert await stepping.look(0.0) == [(new.id, 2)]
+
+
+async def test_worse_place_is_explained_by_what_made_it_worse(queue, frontend, stepping, make_request) -> None:
+    async def ask(user: str) -> Job:
+        request = make_request(user)
+        return await queue.put(request, find_model("fake").resolve(request.options, random_seed=1))
+
+    for _ in range(2):
+        await shown_at_first(queue, stepping, await ask("ann"))
+    await ask("bob")  # has drawn nothing, so that only ann's first goes ahead
+    while await stepping.look():
+        pass
+    notes = {standing.position: standing.passed_by for _, standing in frontend.shown}
+    assert notes[3] is PassedBy.PEOPLE and notes[2] is None
+
+
+async def test_place_of_a_job_that_ended_is_free_once_its_result_is_there(queue, stepping, put) -> None:
+    first, second = await put(), await put()
+    for job in (first, second):
+        await shown_at_first(queue, stepping, job)
+    await queue.cancel(first.id)
+    assert await stepping.look() == []  # its message still says that it is next
+    assert await stepping.look() == [(second.id, 1)]
+
+
+async def test_paused_queue_promises_nothing_and_prepares_nothing(queue, frontend, stepping, put) -> None:
+    job = await put()
+    await shown_at_first(queue, stepping, job)
+    await queue.pause(Pause.by_operator("a game"))
+    assert await stepping.look() == [(job.id, 1)]
+    assert (frontend.shown[-1][1].finish_at, frontend.shown[-1][1].is_loading) == (None, False)
+    assert await stepping.look(600.0) == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.frontends.discord_app import embeds
 from bot.frontends.web import fragments
-from bot.jobs import FailureCode, Job, JobStatus, QueueStatus
+from bot.jobs import FailureCode, Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause, PauseKind
 from bot.presentation.job_view import (
     ACTIONS,
@@ -44,8 +44,13 @@ def views() -> Iterator[JobView]:
         standing = replace(WAITING, pause=pause, finish_at=None if pause else WAITING.finish_at)
         unread = Unread(1, 7, (Unknown("qqqq", "qqq"), Unknown("zzz")))
         yield unfinished_view(a_job(interruptions=1), standing, now=NOW, unread=unread)
+    for position in (None, 1, 2):
+        for is_loading in (False, True):
+            yield unfinished_view(a_job(), replace(WAITING, position=position, is_loading=is_loading), now=NOW)
+    for cause in PassedBy:
+        yield unfinished_view(a_job(), replace(WAITING, passed_by=cause), now=NOW)
     for progress in [None, *(Progress(stage=stage, step=1, steps=4) for stage in Stage)]:
-        running = replace(WAITING, position=None, is_rough=True, progress=progress)
+        running = replace(WAITING, position=None, is_rough=True, progress=progress, is_loading=True)
         yield unfinished_view(a_job(status=JobStatus.RUNNING), running, now=NOW)
     yield unfinished_view(a_job(is_cancel_requested=True), WAITING, now=NOW)
     yield ended_view(a_job(status=JobStatus.DONE), unread=Unread(1, 7))
@@ -72,7 +77,7 @@ def test_every_kind_of_pause_has_a_sentence_in_every_language(language: str, kin
 
 def test_waiting_job_has_a_place_a_time_and_can_be_cancelled() -> None:
     view = unfinished_view(a_job(), WAITING, now=NOW)
-    assert view.headline == Phrase("card-waiting", {"position": 2})
+    assert view.headline == Phrase("card-ahead", {"count": 1})
     assert view.eta == Phrase("card-finish", {"when": Moment(NOW + 600)})
     assert (view.notes, view.actions) == ((), (Action.CANCEL,))
 
@@ -88,12 +93,71 @@ def test_job_that_stops_says_nothing_of_a_time_and_offers_nothing() -> None:
         (replace(WAITING, finish_at=None), None),
         (replace(WAITING, is_rough=True), Phrase("card-finish-rough", {"when": Moment(NOW + 600)})),
         (replace(WAITING, finish_at=NOW + 3), Phrase("card-finish", {"when": Moment(NOW + 3)})),
-        (replace(WAITING, finish_at=NOW + 2), Phrase("card-finish-soon")),
-        (replace(WAITING, finish_at=NOW - 60), Phrase("card-finish-soon")),
+        (replace(WAITING, finish_at=NOW + 2), Phrase("card-finish", {"when": Moment(NOW + 3)})),
+        (replace(WAITING, finish_at=NOW - 60), Phrase("card-finish", {"when": Moment(NOW + 3)})),
     ],
 )
 def test_time_is_never_in_the_past(standing: QueueStatus, said: Phrase | None) -> None:
     assert eta(standing, now=NOW) == said
+
+
+@pytest.mark.parametrize("finish_at", [NOW + 2, NOW - 60])
+@pytest.mark.parametrize(
+    ("progress", "others", "is_said"),
+    [
+        (None, 0, False),
+        (Progress(stage=Stage.LOADING, steps=4), 0, False),
+        (Progress(stage=Stage.ENCODING, steps=4), 0, False),
+        (Progress(stage=Stage.DENOISING, step=3, steps=4), 0, False),
+        (Progress(stage=Stage.DENOISING, step=4, steps=4), 0, True),
+        (Progress(stage=Stage.DECODING, step=4, steps=4), 0, True),
+        (Progress(stage=Stage.DECODING, step=4, steps=4), 1, False),
+    ],
+)
+def test_any_moment_is_said_after_the_last_step_of_the_last_image(
+    progress: Progress | None, others: int, is_said: bool, finish_at: int
+) -> None:
+    standing = replace(WAITING, position=None, finish_at=finish_at, progress=progress, others=others)
+    assert (eta(standing, now=NOW) == Phrase("card-finish-soon")) is is_said
+
+
+def test_slow_decoding_is_said_with_its_time() -> None:
+    standing = replace(WAITING, finish_at=NOW + 60, progress=Progress(stage=Stage.DECODING, step=4, steps=4))
+    assert eta(standing, now=NOW) == Phrase("card-finish", {"when": Moment(NOW + 60)})
+
+
+@pytest.mark.parametrize("is_loading", [True, False])
+@pytest.mark.parametrize("progress", [None, *(Progress(stage=stage, step=1, steps=4) for stage in Stage)])
+def test_model_is_made_ready_only_while_it_is(progress: Progress | None, is_loading: bool) -> None:
+    standing = replace(WAITING, position=None, progress=progress, is_loading=is_loading)
+    view = unfinished_view(a_job(status=JobStatus.RUNNING), standing, now=NOW)
+    is_said = progress is not None and progress.stage is Stage.LOADING
+    is_said |= is_loading and (progress is None or progress.stage is Stage.ENCODING)
+    assert (view.headline.key == "card-loading") is is_said
+
+
+@pytest.mark.parametrize(
+    ("position", "is_loading", "headline", "notes"),
+    [
+        (1, False, Phrase("card-next"), ()),
+        (1, True, Phrase("card-next-loading"), ()),
+        (4, True, Phrase("card-ahead", {"count": 3}), (Phrase("card-preparing"),)),
+        (None, True, Phrase("card-waiting"), (Phrase("card-preparing"),)),
+        (None, False, Phrase("card-waiting"), ()),
+    ],
+)
+def test_waiting_job_says_who_is_before_it_and_that_the_model_is_made_ready(
+    position: int | None, is_loading: bool, headline: Phrase, notes: tuple[Phrase, ...]
+) -> None:
+    view = unfinished_view(a_job(), replace(WAITING, position=position, is_loading=is_loading), now=NOW)
+    assert (view.headline, view.notes) == (headline, notes)
+
+
+@pytest.mark.parametrize("cause", PassedBy)
+def test_worse_place_is_explained_while_its_job_waits(cause: PassedBy) -> None:
+    standing = replace(WAITING, passed_by=cause)
+    assert unfinished_view(a_job(), standing, now=NOW).notes == (Phrase(f"card-passed-by-{cause}"),)
+    assert unfinished_view(a_job(status=JobStatus.RUNNING), standing, now=NOW).notes == ()
 
 
 def test_notes_come_in_their_order() -> None:
@@ -170,5 +234,5 @@ def test_front_end_may_have_a_sentence_of_its_own() -> None:
     job: Job = a_job()
     view = unfinished_view(job, WAITING, now=NOW)
     voice = fragments.voice_of(wording_for("en"), now=NOW)
-    assert voice.say(view.headline) == "Number 2 in line"
+    assert voice.say(view.headline) == "1 ahead of you"
     assert view.eta is not None and voice.say(view.eta) == "ready in 10 minutes"

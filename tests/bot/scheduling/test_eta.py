@@ -15,6 +15,7 @@ from bot.config import LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
 from bot.scheduling.eta import Pace, foretell, measured_pace, size_class
 from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.load_times import Load
 from bot.scheduling.placement import RunnerState, Ticket
 from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
@@ -138,3 +139,23 @@ def test_sizes_of_one_class_have_nearly_as_many_pixels(first: int, second: int, 
 def test_damaged_size_has_a_class_that_can_be_looked_up(size: tuple[int, int]) -> None:
     damaged = ImageSpec.accepted(**{**dataclasses.asdict(SPEC), "width": size[0], "height": size[1]})
     assert -(2**31) < size_class(damaged) < 2**31
+
+
+def test_reading_another_model_takes_its_time_and_is_rough_if_it_was_never_measured() -> None:
+    ann = UserKey(frontend="t", id="ann")
+    order = [Ticket(id=number, user=ann, model=model, seconds=10.0) for number, model in enumerate("mmno")]
+
+    def load(model: str, is_first: bool) -> Load:
+        return {"m": Load(30.0, is_rough=False), "n": Load(5.0, is_rough=False)}.get(model, Load(7.0, is_rough=True))
+
+    for runner, loaded_s in ((RunnerState(number=0), 30.0), (RunnerState(number=0, model="m"), 0.0)):
+        forecasts = foretell(order, [runner], {}, load)
+        assert [each.ends_s for each in forecasts] == [loaded_s + end for end in (10.0, 20.0, 35.0, 52.0)]
+        assert [each.is_rough for each in forecasts] == [False, False, False, True]
+
+
+def test_runner_that_reads_its_first_model_begins_when_it_is_ready() -> None:
+    ann = UserKey(frontend="t", id="ann")
+    runner = RunnerState(number=0, model="m", ready_in_s=25.0, is_loading=True, is_rough=True)
+    (forecast,) = foretell([Ticket(id=1, user=ann, model="m", seconds=10.0)], [runner], {}, lambda *_: Load(9.0, True))
+    assert (forecast.begins_s, forecast.ends_s, forecast.is_rough) == (25.0, 35.0, True)

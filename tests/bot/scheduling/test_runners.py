@@ -20,12 +20,13 @@ from bot.pause import Pause
 from bot.scheduling.breaker import BY_ENGINE, FIRST_COOL_DOWN_S, Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.load_times import Load
 from bot.scheduling.runner import Health, Runner
 from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
-from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec, Progress
+from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec, Progress, Stage
 
 SECONDS = {"small": 40.0, "large": 60.0}  # that a picture takes at the usual pace
 Put = Callable[..., Awaitable[Job]]
@@ -314,3 +315,65 @@ async def test_stop_brings_every_runner_to_rest_and_every_job_back(jobs: JobStor
     for job in put_jobs:
         latest = await jobs.get(job.id)
         assert (latest.status, latest.attempts) == (JobStatus.QUEUED, 0)
+
+
+class Reader(FakeRunner):
+    """Reports that it reads a model, and how long it takes is up to the clock."""
+
+    def __init__(self, clock, *models: str, load_s: float = 12.0) -> None:
+        super().__init__(*models)
+        self.clock, self.load_s = clock, load_s
+
+    async def start(self, model: str) -> None:
+        await super().start(model)
+        self.clock.advance(self.load_s)
+
+    async def run(self, spec: ImageSpec, *, on_progress, stop, source=None, upcoming=()) -> GeneratedImage:
+        if self.loads[-1:] != [spec.model]:
+            on_progress(Progress(stage=Stage.LOADING, steps=spec.steps))
+            if self.errors:
+                raise self.errors.pop(0)
+            self.clock.advance(self.load_s)
+        on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
+        return await super().run(spec, on_progress=on_progress, stop=stop, source=source, upcoming=upcoming)
+
+
+async def test_loads_ahead_of_the_first_job_and_between_jobs_are_measured_and_foretold(
+    put: Put, queue: JobQueue, jobs: JobStore, working, clock
+) -> None:
+    reader = Reader(clock, "small", "large")
+    async with working(reader) as (pool, _):
+        await pool.expect_load("small")
+        clock.advance(8.0)  # what comes before the load is part of the wait
+        job = await put()
+        ((_, standing),) = [each for each in await queue.standings() if each[0].id == job.id]
+        await pool.load("small")
+        await ended(jobs, job, await put(model="large"))
+    assert standing.is_loading and standing.position == 1
+    assert queue.loads.expected("small", is_first=True) == Load(20.0, is_rough=False)
+    assert queue.loads.expected("large", is_first=False) == Load(12.0, is_rough=False)
+
+
+async def test_load_that_fails_is_not_measured_and_leaves_the_runner_empty(
+    put: Put, queue: JobQueue, jobs: JobStore, working, clock
+) -> None:
+    reader = Reader(clock, "small")
+    reader.errors = [GenerationFailed("a broken file")]
+    async with working(reader) as (pool, _):
+        (failed,) = await ended(jobs, await put())
+        assert failed.status is JobStatus.FAILED
+        while pool.runners[0].model is not None:
+            await asyncio.sleep(0.01)
+        (done,) = await ended(jobs, await put())
+    assert done.status is JobStatus.DONE
+    assert queue.loads.expected("small", is_first=True) == Load(12.0, is_rough=False)
+
+
+async def test_load_ahead_that_fails_leaves_the_runner_empty(working, queue: JobQueue, clock) -> None:
+    reader = Reader(clock, "small")
+    reader.errors = [GenerationFailed("a broken file")]
+    async with working(reader) as (pool, _):
+        with pytest.raises(ExceptionGroup):
+            await pool.load("small")
+        assert (pool.runners[0].model, pool.runners[0].loading) == (None, None)
+    assert queue.loads.expected("small", is_first=True) == Load(0.0, is_rough=False)

@@ -173,7 +173,7 @@ async def test_server_that_removes_the_bot_has_its_jobs_cancelled(stage: Stage) 
     user = stage.discord.add_user("bob", guild=guild)
     for asker, place in ((user, channel), (stage.discord.user, stage.discord.channel), (user, channel)):
         use = await stage.discord.slash(asker, place, "imagine", prompt="x")
-        await use.wait(lambda message: "in line" in message.content)
+        await use.wait(lambda message: "⏳" in message.content)
     stage.discord.remove_member(stage.discord.bot, guild)
     while [job.id for job, _ in await stage.service.unfinished()] != [2]:
         await asyncio.sleep(0.01)
@@ -191,7 +191,7 @@ async def test_job_that_ends_meanwhile_does_not_keep_the_others_of_a_left_server
 
     for _ in range(2):
         use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
-        await use.wait(lambda message: "in line" in message.content)
+        await use.wait(lambda message: "⏳" in message.content)
     monkeypatch.setattr(stage.service, "message_deleted", ended_meanwhile)
     await stage.client.on_guild_remove(stage.client.guilds[0])
     assert len(dropped) == 2

@@ -26,7 +26,7 @@ from tests.discord_server.view import MessageView
 
 async def waiting_message(stage: Stage) -> MessageView:
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
-    return await use.wait(lambda message: "in line" in message.content)
+    return await use.wait(lambda message: "⏳" in message.content)
 
 
 async def told(use: Use) -> str:
@@ -99,7 +99,7 @@ async def test_forged_button_of_another_server_may_not(stage: Stage) -> None:
     role = stage.discord.add_role("mod", Permission.ADMINISTRATOR, guild=guild)
     moderator = stage.discord.add_user("mod", roles=[role], guild=guild)
     use = await stage.discord.slash(moderator, channel, "imagine", prompt="y")
-    own = await use.wait(lambda message: "in line" in message.content)
+    own = await use.wait(lambda message: "⏳" in message.content)
     live = stage.discord.world.channels[own.channel_id].messages[own.id]
     live.components[0]["components"][0]["custom_id"] = "im1:cancel:1"
     pressed = await stage.discord.click(own, "im1:cancel:1", moderator)

@@ -86,8 +86,8 @@ def headline(job: Job, standing: QueueStatus, wording: Wording = EN) -> str:
 
 
 def test_waiting_message_says_place_and_finish() -> None:
-    assert headline(a_job(), WAITING) == "⏳ <@1> · number 2 in line · ready <t:1800000000:R>"
-    assert headline(a_job(), WAITING, ZH) == "⏳ <@1> · 排在第 2 位 · <t:1800000000:R>完成"
+    assert headline(a_job(), WAITING) == "⏳ <@1> · 1 ahead of you · ready <t:1800000000:R>"
+    assert headline(a_job(), WAITING, ZH) == "⏳ <@1> · 前面还有 1 张 · <t:1800000000:R>完成"
 
 
 def test_rough_finish_is_only_expected() -> None:
@@ -96,10 +96,13 @@ def test_rough_finish_is_only_expected() -> None:
 
 @pytest.mark.parametrize("is_rough", [True, False])
 @pytest.mark.parametrize("late_s", [-2, 0, 60])
-def test_finish_that_is_over_or_nearly_so_is_any_moment(late_s: int, is_rough: bool) -> None:
+def test_finish_that_is_over_or_nearly_so_is_any_moment_after_the_last_step(late_s: int, is_rough: bool) -> None:
     standing = replace(WAITING, finish_at=NOW - late_s, is_rough=is_rough)
-    assert headline(a_job(), standing) == "⏳ <@1> · number 2 in line · ready any moment"
-    assert headline(a_job(), standing, ZH) == "⏳ <@1> · 排在第 2 位 · 马上完成"
+    assert headline(a_job(), standing).endswith(f" <t:{NOW + 3}:R>")
+    job, progress = a_job(status=JobStatus.RUNNING), Progress(stage=Stage.DECODING, step=4, steps=4)
+    standing = replace(standing, position=None, progress=progress)
+    assert headline(job, standing) == "🎨 <@1> · finishing the image · ready any moment"
+    assert headline(job, standing, ZH) == "🎨 <@1> · 正在收尾 · 马上完成"
 
 
 def test_waiting_message_shows_prompt_settings_and_a_cancel_button() -> None:
@@ -112,8 +115,8 @@ def test_waiting_message_shows_prompt_settings_and_a_cancel_button() -> None:
 @pytest.mark.parametrize(
     ("progress", "said"),
     [
-        (None, "🎨 <@1> · loading the model"),
-        (Progress(stage=Stage.LOADING), "🎨 <@1> · loading the model"),
+        (None, "🎨 <@1> · reading the prompt"),
+        (Progress(stage=Stage.LOADING), "🎨 <@1> · getting the model ready"),
         (Progress(stage=Stage.ENCODING, steps=20), "🎨 <@1> · reading the prompt"),
         (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20"),
         (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20"),
@@ -147,7 +150,7 @@ def test_message_of_a_job_that_is_being_cancelled_has_no_button() -> None:
 )
 def test_pause_and_its_reason_are_on_the_message(pause: Pause, said: str) -> None:
     standing = QueueStatus(position=1, finish_at=None, is_rough=False, pause=pause)
-    assert headline(a_job(), standing) == f"⏳ <@1> · number 1 in line\n{said}"
+    assert headline(a_job(), standing) == f"⏳ <@1> · you are next\n{said}"
 
 
 def test_interrupted_job_says_that_its_place_was_kept() -> None:

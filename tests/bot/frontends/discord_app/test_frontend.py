@@ -44,7 +44,7 @@ def png(tmp_path: Path) -> Path:
 async def a_message(bot: Bot, *, prompt: str = "a red apple") -> Job:
     """A job whose message is in the channel."""
     use = await bot.discord.slash(bot.discord.user, bot.discord.channel, "imagine", prompt=prompt)
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
     return (await bot.service.unfinished())[-1][0]
 
 
@@ -174,7 +174,7 @@ async def test_closed_direct_messages_are_the_end_of_the_chain(start: Start, png
     async with start(with_delivery=False) as bot:
         hermit = bot.discord.add_user("hermit", dms_open=False)
         use = await bot.discord.slash(hermit, bot.discord.channel, "imagine", prompt="x")
-        await use.wait(lambda message: "in line" in message.content)
+        await use.wait(lambda message: "⏳" in message.content)
         job = replace((await bot.service.unfinished())[0][0], status=JobStatus.DONE)
         bot.discord.set_permissions(bot.discord.channel, bot.discord.bot, deny=Permission.VIEW_CHANNEL)
         with pytest.raises(DeliveryImpossible):

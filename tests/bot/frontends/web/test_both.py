@@ -18,7 +18,7 @@ async def test_people_of_both_share_the_queue(discord: Discord, make_bot: Callab
         async with session_at(line.split("the page is at ")[1].split()[0]) as person:
             await person.draw("[step=0.1] on the page", 7, 50)
             use = await imagine(discord, "on Discord")
-            await use.wait(lambda message: "number 1 in line" in message.text)
+            await use.wait(lambda message: "you are next" in message.text)
             state = await person.state()
             assert "somebody on Discord" in str(state["queue"]) and "on Discord</p>" not in str(state["jobs"])
             (number,) = re.findall(r'data-key="(\d+)"', str(state["jobs"]))

@@ -42,7 +42,7 @@ async def test_cancel_stops_a_job_that_is_drawn_and_one_that_waits(shared: PageP
         await person.draw(f"[hang] {SLOW}")
         await person.draw("waiting")
         await expect(person.jobs).to_have_count(2)
-        await expect(person.jobs.nth(1)).to_contain_text("Number 1 in line")
+        await expect(person.jobs.nth(1)).to_contain_text("You are next")
         await person.jobs.nth(1).get_by_role("button", name="Cancel").click()
         await expect(person.said).to_contain_text("cancelled")
         await expect(person.jobs).to_have_count(1)
@@ -69,7 +69,7 @@ async def test_two_people_see_their_own_pictures_and_each_other_in_the_queue(sha
         await ann.draw(f"{SLOW} of Ann", steps=20)
         await expect(ann.jobs).to_contain_text("Step")
         await ben.draw("of Ben")
-        await expect(ben.jobs).to_contain_text("Number 1 in line")
+        await expect(ben.jobs).to_contain_text("You are next")
         await ben.page.click(".queue summary")
         await expect(ben.page.locator(".queue")).to_contain_text("Ann <b>")
         await expect(ben.page.locator(".queue")).to_contain_text("1. you")
@@ -110,6 +110,20 @@ async def test_form_offers_the_shapes_and_sizes_of_the_chosen_model(shared: Page
         await person.page.click("#model input")
         await person.page.get_by_role("option", name="Fake: a colour gradient").click()
         await expect(large).to_be_visible()
+
+
+async def test_exact_size_is_drawn_comes_back_and_gives_way_to_a_choice(shared: PageProcess, visit: Visit) -> None:
+    async with visit(shared.url) as person:
+        await person.page.click("#more button")
+        exact = person.page.locator("#exact-size input, #exact-size textarea")
+        await exact.fill("448 × 320")
+        await person.draw("a red apple", steps=2)
+        await expect(person.page.locator(".shown")).to_contain_text("448 × 320")
+        await exact.fill("")
+        await person.page.click(".shown [data-do=reuse]")
+        await expect(exact).to_have_value("448x320")
+        await person.page.locator("#size label", has_text="Draft").click()
+        await expect(exact).to_have_value("")
 
 
 async def test_settings_go_back_to_the_form_and_variations_have_other_seeds(shared: PageProcess, visit: Visit) -> None:

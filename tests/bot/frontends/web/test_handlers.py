@@ -141,7 +141,7 @@ async def test_state_shows_place_steps_and_others_without_their_prompts(
     queue.report(running.job.id, Progress(stage=Stage.DENOISING, step=1, steps=4, denoise_s=1.0))
     handlers._standings_at = 0.0
     ann, ben = await handlers.state(ANN), await handlers.state(BEN)
-    assert "Number 1 in line" in texts(ann) and "of Ben" not in texts(ann)
+    assert "You are next" in texts(ann) and "of Ben" not in texts(ann)
     assert "&lt;Ben&gt;" in texts(ann) and "1. you" in texts(ann)
     assert "Step 1 of 4" in texts(ben) and 'max="4" value="1"' in texts(ben)
     assert ann["is_busy"] is True and (await handlers.state(person("eve")))["is_busy"] is False

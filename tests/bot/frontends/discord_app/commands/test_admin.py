@@ -35,7 +35,7 @@ async def admin(stage: Stage, user: Any, command: str, **options: Any) -> str:
 
 async def queue_up(stage: Stage) -> None:
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="a secret")
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
 
 
 async def test_members_are_not_offered_it(stage: Stage) -> None:
@@ -118,7 +118,7 @@ async def test_queue_tells_of_other_servers_only_how_many(stage: Stage, foreign:
     await queue_up(stage)
     user, channel = foreign
     use = await stage.discord.slash(user, channel, "imagine", prompt="mine")
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
     page = await told(await stage.discord.slash(user, channel, command))
     assert "3 waiting" in page
     assert f"#3 · <@{user.id}>" in page and "+ 2 from other servers" in page

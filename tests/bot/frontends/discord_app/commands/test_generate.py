@@ -23,7 +23,7 @@ def private(message: MessageView) -> bool:
 async def test_picture_replaces_the_status_message(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", seed=7, steps=4)
-    waiting = await use.wait(lambda message: "in line" in message.content)
+    waiting = await use.wait(lambda message: "⏳" in message.content)
     assert waiting.buttons[0]["label"] == "Cancel"
     async with stage.drawing():
         done = await use.wait(lambda message: message.images)
@@ -47,7 +47,7 @@ async def test_answer_does_not_wait_for_the_database(stage: Stage, monkeypatch: 
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
     assert await use.acked() < 1
     asked.set()
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
 
 
 async def test_result_waits_until_the_placeholder_is_replaced(stage: Stage) -> None:
@@ -73,7 +73,7 @@ async def test_only_the_first_edit_uses_the_token(stage: Stage) -> None:
 async def test_token_that_ended_meanwhile_does_not_matter(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", steps=1)
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
     discord.expire_token(use)
     async with stage.drawing():
         await discord.wait_message(lambda message: message.images)
@@ -101,7 +101,7 @@ async def test_placeholder_deleted_before_the_message_is_there_cancels_the_job(s
 async def test_random_seed_is_shown(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", seed=-1)
-    message = await use.wait(lambda message: "in line" in message.content)
+    message = await use.wait(lambda message: "⏳" in message.content)
     assert f"seed {(await stage.job(1)).spec.seed}" in message.text
 
 
@@ -113,7 +113,7 @@ async def test_choices_are_the_sizes_of_the_model(stage: Stage) -> None:
     use = await stage.discord.slash(
         stage.discord.user, stage.discord.channel, "imagine", prompt="x", aspect="landscape"
     )
-    assert "96 × 64" in (await use.wait(lambda message: "in line" in message.content)).text
+    assert "96 × 64" in (await use.wait(lambda message: "⏳" in message.content)).text
 
 
 async def test_refusal_is_private_and_leaves_nothing_behind(start: Start) -> None:
@@ -121,7 +121,7 @@ async def test_refusal_is_private_and_leaves_nothing_behind(start: Start) -> Non
     async with start(limits=limits) as stage:
         discord = stage.discord
         first = await discord.slash(discord.user, discord.channel, "imagine", prompt="x")
-        await first.wait(lambda message: "in line" in message.content)
+        await first.wait(lambda message: "⏳" in message.content)
         second = await discord.slash(discord.user, discord.channel, "imagine", prompt="y")
         refused = await second.wait(private)
         assert refused.content.startswith("You already have one request waiting")
@@ -150,7 +150,7 @@ async def test_refusals_speak_the_readers_language_and_messages_the_servers(star
     async with start(server={"guild_locale": "zh-CN"}) as stage:
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="一只熊猫")
-        await use.wait(lambda message: "排在第 1 位" in message.content)
+        await use.wait(lambda message: "下一张就是你的" in message.content)
         reader = discord.add_user("小明", locale="zh-CN")
         refused = await discord.slash(reader, discord.channel, "imagine", prompt="\u200b")
         assert (await refused.wait(private)).content.startswith("提示词要有")
@@ -182,7 +182,7 @@ async def test_threads_need_their_own_permission(stage: Stage) -> None:
     thread = discord.add_thread(discord.channel, "details")
     discord.set_permissions(discord.channel, discord.bot, deny=Permission.SEND_MESSAGES)
     use = await discord.slash(discord.user, thread, "imagine", prompt="x")
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
     discord.set_permissions(discord.channel, discord.bot, deny=Permission.SEND_MESSAGES_IN_THREADS)
     use = await discord.slash(discord.user, thread, "imagine", prompt="x")
     assert "“Send Messages in Threads”" in (await use.wait(private)).content

@@ -30,7 +30,7 @@ async def private(use: Use) -> MessageView:
 async def queue_up(stage: Stage, *prompts: str) -> None:
     for prompt in prompts:
         use = await ask(stage, "imagine", prompt=prompt, steps=1)
-        await use.wait(lambda message: "in line" in message.content)
+        await use.wait(lambda message: "⏳" in message.content)
 
 
 async def draw(stage: Stage, *prompts: str) -> None:
@@ -44,7 +44,7 @@ async def test_queue_names_people_and_times_but_no_prompts(stage: Stage) -> None
     await queue_up(stage, "a secret", "another")
     answer = await private(await ask(stage, "queue", stage.discord.add_user("bob")))
     assert answer.embeds[0]["title"] == "Nothing is being drawn, 2 waiting"
-    assert f"1. #1 · <@{stage.discord.user.id}> · ready any moment" in answer.text and "secret" not in answer.text
+    assert f"1. #1 · <@{stage.discord.user.id}> · expected <t:" in answer.text and "secret" not in answer.text
 
 
 async def test_queue_of_many_is_cut(stage: Stage) -> None:
@@ -185,7 +185,7 @@ async def test_result_that_found_no_way_is_told_on_the_next_command(stage: Stage
     discord = stage.discord
     hermit = discord.add_user("hermit", dms_open=False)
     use = await ask(stage, "imagine", hermit, prompt="x", steps=1)
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: "⏳" in message.content)
     discord.set_permissions(discord.channel, discord.bot, deny=Permission.ATTACH_FILES)
     async with stage.drawing():
         while (await stage.job(1)).delivery != "undeliverable":
@@ -237,7 +237,7 @@ async def test_notes_are_told_after_a_refused_command_too(stage: Stage, notes: U
 
 async def test_notes_are_told_after_a_cancel_button(stage: Stage, notes: Untold) -> None:
     use = await ask(stage, "imagine", prompt="x")
-    message = await use.wait(lambda message: "in line" in message.content)
+    message = await use.wait(lambda message: "⏳" in message.content)
     await until_told(notes)
     notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
     pressed = await stage.discord.click(message, "Cancel")
