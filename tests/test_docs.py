@@ -21,6 +21,8 @@ ENDED = r"[.!?][”\")*]*"  # a sentence, in what closes around it
 CROWDED = re.compile(rf"(?<!\be\.g)(?<!\bi\.e){ENDED} +[“\"(*`\[]*[A-Z]|[。！？][^”）」*\s]")
 UNBROKEN = re.compile(rf"(?:{ENDED}|[:。：？！]\**)$| · ?|^!?\[.*\)$")  # may be followed by another line
 PATTERNS = ("NNNN_words.sql",)  # names of files that are still to be written
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+PROMISES = ("docs/features.md", "docs/security.md")  # what shows that each of them is kept
 
 
 def read(document: str) -> str:
@@ -90,6 +92,24 @@ def test_glossary_defines_each_term_once_and_shows_where_it_lives() -> None:
         place = ROOT / path
         code = "".join(file.read_text("utf-8") for file in (place.glob("*.py") if place.is_dir() else [place]))
         assert all(re.search(rf"\b{name}\b", code) for name in names), term
+
+
+@pytest.mark.parametrize("document", PROMISES)
+def test_every_test_that_a_promise_names_exists(document: str) -> None:
+    named = set(TEST.findall(read(document)))
+    assert len(named) > 10
+    code = {path: (ROOT / path).read_text("utf-8") if (ROOT / path).is_file() else "" for path, _ in named}
+    missing = [(path, test) for path, test in sorted(named) if not re.search(rf"\bdef {test}\(", code[path])]
+    assert missing == []
+    assert len(named) == len(set(re.findall(r"tests/[^`\s]*::[^`\s]*", read(document))))  # none is written otherwise
+
+
+def test_every_feature_has_its_own_number_and_a_test() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", read("docs/features.md"), re.MULTILINE)
+    features = [number for number, cells in rows if not TEST.search(cells)]
+    shown = [number for number, cells in rows if TEST.search(cells)]
+    assert features == shown == [str(number) for number in range(1, len(features) + 1)]
+    assert {cells.count(" | ") for number, cells in rows if not TEST.search(cells)} == {8}  # a cell for every bot
 
 
 @pytest.mark.parametrize("document", PROSE)
