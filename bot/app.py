@@ -158,6 +158,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         )
         delivery.add_frontend(chat.frontend)
         loops["discord"] = partial(chat.run_until_closed, setup.token)
+    await delivery.updates.recall()
     loops["delivery"] = partial(_deliver, chat, delivery)
     return Assembly(
         service=service,
