@@ -72,8 +72,8 @@ class TooManyJobs(Refusal):
 class DailyLimit(Refusal):
     """This person has drawn as much as one person may in 24 hours."""
 
-    def __init__(self, *, used: int, limit: int, retry_at: int) -> None:
-        super().__init__(f"{used} of {limit} pictures in 24 hours")
+    def __init__(self, *, used: float, limit: int, retry_at: int) -> None:
+        super().__init__(f"{used:g} of {limit} pictures in 24 hours")
         self.used, self.limit, self.retry_at = used, limit, retry_at
 
 

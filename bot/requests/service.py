@@ -159,7 +159,7 @@ class Service:
                 log.error("an init image cannot be stored: %s", error)
                 raise StorageFull from error
         try:
-            job = await self._queue.put(request, spec)
+            job = await self._queue.put(request, spec, cost=quotas.cost_in_images(spec, model))
         except StoreUnavailable as error:
             log.error("a request cannot be stored: %s", error)
             if error.is_full:
@@ -334,8 +334,8 @@ class Service:
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
         """Return the shared quota of everybody whose reply keys begin with `key_prefix`: that of `people` persons."""
-        active, counted_at = await self._jobs.shared_usage(frontend, key_prefix, now=int(self._clock()))
-        return quotas.shared_quota(active, counted_at, self._limits, people=people)
+        active, counted = await self._jobs.shared_usage(frontend, key_prefix, now=int(self._clock()))
+        return quotas.shared_quota(active, counted, self._limits, people=people)
 
     async def undelivered(self, user: UserKey) -> list[Job]:
         """Return results that could not be delivered, to be mentioned on this person's next command, oldest first."""

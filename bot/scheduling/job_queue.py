@@ -85,24 +85,27 @@ class JobQueue:
         self._notify()
         return settled
 
-    async def put(self, request: Request, spec: ImageSpec) -> Job:
+    async def put(self, request: Request, spec: ImageSpec, *, cost: float = 1.0) -> Job:
         """Accept a job or refuse it; a repeated request returns the job it made.
+
+        `cost` is for how many images of the day it counts.
 
         Raises:
             Refusal: CoolingDown, TooManyJobs, DailyLimit, QueueFull or JobTooLarge.
         """
         limits.check_size(spec, self._limits)
+        limits.check_cost(spec, cost, self._limits)
         bounds = self._bounds(request)
         while True:
             job = await self._jobs.insert(
-                request, spec, size_class=eta.size_class(spec), limits=bounds, now=self._now()
+                request, spec, size_class=eta.size_class(spec), limits=bounds, now=self._now(), cost=cost
             )
             if job is not None:
                 self._notify()
                 return job
             if (earlier := await self._jobs.by_request_key(request.key)) is not None:
                 return earlier
-            if (refusal := await self._refusal(request.user, bounds)) is not None:
+            if (refusal := await self._refusal(request.user, bounds, cost=cost)) is not None:
                 raise refusal
             # Room appeared between the two statements: try again.
 
@@ -113,7 +116,7 @@ class JobQueue:
             Refusal: CoolingDown, TooManyJobs, DailyLimit or QueueFull.
         """
         bounds = self._bounds(request)
-        refusal = await self._refusal(request.user, bounds)
+        refusal = await self._refusal(request.user, bounds, cost=limits.LEAST_COST)  # its size is not known yet
         if refusal is not None and await self._jobs.by_request_key(request.key) is None:
             raise refusal
 
@@ -360,13 +363,13 @@ class JobQueue:
         measured = await self._jobs.measurements(spec.model, eta.size_class(spec))
         return eta.measured_pace([each.step_s for each in measured], [each.fixed_s for each in measured])
 
-    async def _refusal(self, user: UserKey, bounds: LimitsConfig) -> Refusal | None:
+    async def _refusal(self, user: UserKey, bounds: LimitsConfig, *, cost: float) -> Refusal | None:
         """Which bound has no room for one more picture of this person, and when it will have; None if all have."""
         usage = await self._jobs.usage(user, now=self._now())
 
         def find(next_free_at: int, own_free_at: int) -> Refusal | None:
             return limits.find_refusal(
-                bounds, usage, next_free_at=next_free_at, own_free_at=own_free_at, now=self._now()
+                bounds, usage, next_free_at=next_free_at, own_free_at=own_free_at, now=self._now(), cost=cost
             )
 
         return None if find(0, 0) is None else find(*await self._free_times(user))

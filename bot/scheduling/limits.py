@@ -5,11 +5,16 @@ The insert in `store/job_store.py` decides; these functions say afterwards which
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from bot.config import LimitsConfig
 from bot.errors import CoolingDown, DailyLimit, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.store.horizon import DAY_S
-from bot.store.job_store import Usage
+from bot.store.job_store import ROUNDING, Counted, Usage
 from pipeline import ImageSpec
+
+LEAST_COST: Final = 0.05  # reading the prompt, decoding and delivering take their time, however small an image is
 
 
 def check_size(spec: ImageSpec, limits: LimitsConfig) -> None:
@@ -23,8 +28,20 @@ def check_size(spec: ImageSpec, limits: LimitsConfig) -> None:
         raise JobTooLarge(pixel_steps=spec.pixel_steps, limit=limits.max_pixel_steps, max_steps=max_steps)
 
 
+def check_cost(spec: ImageSpec, cost: float, limits: LimitsConfig) -> None:
+    """Refuse a job that counts for more images than anybody has in a day: its time would never come.
+
+    Raises:
+        JobTooLarge
+    """
+    if cost > limits.max_images_per_day + ROUNDING:
+        max_steps = int(spec.steps * limits.max_images_per_day / cost)
+        pixels = spec.width * spec.height
+        raise JobTooLarge(pixel_steps=spec.pixel_steps, limit=pixels * max_steps, max_steps=max_steps)
+
+
 def find_refusal(
-    limits: LimitsConfig, usage: Usage, *, next_free_at: int, own_free_at: int, now: int
+    limits: LimitsConfig, usage: Usage, *, next_free_at: int, own_free_at: int, now: int, cost: float = 1.0
 ) -> Refusal | None:
     """Say which bound has no room, the person's own bounds first; None if all have.
 
@@ -33,23 +50,37 @@ def find_refusal(
         next_free_at: when a place in the queue is expected to become free.
         own_free_at: when a job of this person is expected to end.
         now: Unix seconds, like all of the above.
+        cost: for how many images of the day the request counts.
     """
     # A clock that was set back leaves jobs in the future; they must not lock anybody out.
-    recent = [queued_at for queued_at in usage.counted_at if now - limits.cooldown_s < queued_at <= now]
-    used = len(usage.counted_at)
+    recent = [each.at for each in usage.counted if now - limits.cooldown_s < each.at <= now]
+    used = used_images(usage.counted)
     # It protects those who wait, and the queue from somebody's burst; a lone iterator harms nobody.
     if recent and (usage.active or usage.waiting):
         return CoolingDown(retry_at=recent[-1] + limits.cooldown_s, cooldown_s=limits.cooldown_s)
     if usage.active >= limits.max_active_per_user:
         return TooManyJobs(active=usage.active, limit=limits.max_active_per_user, retry_at=own_free_at)
-    if used >= limits.max_images_per_day:
-        retry_at = daily_limit_ends_at(usage.counted_at, limits)
+    if used + cost > limits.max_images_per_day + ROUNDING:
+        retry_at = daily_limit_ends_at(usage.counted, limits.max_images_per_day, cost=cost)
         return DailyLimit(used=used, limit=limits.max_images_per_day, retry_at=retry_at)
     if usage.waiting >= limits.max_waiting:
         return QueueFull(waiting=usage.waiting, limit=limits.max_waiting, retry_at=next_free_at)
     return None
 
 
-def daily_limit_ends_at(counted_at: tuple[int, ...], limits: LimitsConfig) -> int:
-    """When enough of the counted jobs are older than 24 hours for one more; needs a full day's worth."""
-    return counted_at[len(counted_at) - limits.max_images_per_day] + DAY_S
+def used_images(counted: Sequence[Counted]) -> float:
+    """For how many images jobs count together, in hundredths."""
+    return round(sum(each.cost for each in counted), 2)
+
+
+def daily_limit_ends_at(counted: Sequence[Counted], limit: int, *, cost: float = 1.0) -> int:
+    """When enough of the counted jobs are older than 24 hours for a request of so many images; needs a full day.
+
+    One that is larger than the whole limit has room when nothing else counts.
+    """
+    left = used_images(counted)
+    for each in counted:
+        left -= each.cost
+        if left + cost <= limit + ROUNDING:
+            return each.at + DAY_S
+    return counted[-1].at + DAY_S if counted else 0

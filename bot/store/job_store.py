@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from bot.config import LimitsConfig
 from bot.jobs import (
@@ -57,8 +57,18 @@ _MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
 _BY: Final = f"(:user_id IS NULL OR ({_MINE}))"  # anybody's without a user
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
 _SEED: Final = re.compile(r"[0-9]{1,18}")
+# Sums of hundredths are not exact; what is no cost counts as one image.
+ROUNDING: Final = 0.001
+_COST: Final = "CASE WHEN cost BETWEEN 0 AND 1000 THEN cost ELSE 1 END"
 # The images of one request are one thing that waits or runs.
 _REQUESTS: Final = "COUNT(DISTINCT COALESCE(batch_id, id))"
+
+
+class Counted(NamedTuple):
+    """A job that counts toward a day: when it was queued, and for how many images."""
+
+    at: int
+    cost: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +77,7 @@ class Usage:
 
     waiting: int
     active: int  # requests; one for several images counts once
-    counted_at: tuple[int, ...]  # when the counted jobs of the last 24 hours were queued, oldest first
+    counted: tuple[Counted, ...]  # the jobs of the last 24 hours that count, oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +107,14 @@ class JobStore:
     # ── accepting ───────────────────────────────────────────────────────────────────────────────────
 
     async def insert(
-        self, request: Request, spec: ImageSpec, *, size_class: int, limits: LimitsConfig, now: int
+        self,
+        request: Request,
+        spec: ImageSpec,
+        *,
+        size_class: int,
+        limits: LimitsConfig,
+        now: int,
+        cost: float = 1.0,
     ) -> Job | None:
         """Add a waiting job if every bound has room and this request made none before; None otherwise.
 
@@ -107,16 +124,17 @@ class JobStore:
             f"""
             INSERT INTO jobs (
                 request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
-                spec, model, size_class, queued_at, batch_id, batch_index, derived_from, derived_by
+                spec, model, size_class, queued_at, batch_id, batch_index, derived_from, derived_by, cost
             )
             SELECT
                 :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
-                :spec, :model, :size_class, :now, :batch_id, :batch_index, :derived_from, :derived_by
+                :spec, :model, :size_class, :now, :batch_id, :batch_index, :derived_from, :derived_by,
+                :cost
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
               AND (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
-              AND (SELECT COUNT(*) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS})
-                  < :max_images_per_day
+              AND (SELECT COALESCE(SUM({_COST}), 0) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS}) + :cost
+                  <= :max_images_per_day + {ROUNDING}
               AND NOT (
                   EXISTS (
                       SELECT 1 FROM jobs
@@ -149,6 +167,7 @@ class JobStore:
                 "max_active_per_user": limits.max_active_per_user,
                 "max_images_per_day": limits.max_images_per_day,
                 "cooldown_s": limits.cooldown_s,
+                "cost": cost,
             },
         )
         return None if row is None else _job(row)
@@ -164,29 +183,29 @@ class JobStore:
             SELECT
                 (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) AS waiting,
                 (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED}) AS active,
-                (SELECT json_group_array(queued_at) FROM (
-                    SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at FROM jobs
+                (SELECT json_group_array(json_array(queued_at, cost)) FROM (
+                    SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at, {_COST} AS cost FROM jobs
                     WHERE {_MINE} AND {_TODAY} AND {_COUNTS}
                     ORDER BY jobs.queued_at
-                )) AS counted_at
+                )) AS counted
             """,
             {**_user_values(user), "now": now},
         )
-        counted_at = str(rows[0]["counted_at"]).strip("[]")
         return Usage(
             waiting=rows[0]["waiting"],
             active=rows[0]["active"],
-            counted_at=tuple(int(text) for text in counted_at.split(",") if text),
+            counted=tuple(Counted(int(at), float(cost)) for at, cost in json.loads(rows[0]["counted"])),
         )
 
-    async def shared_usage(self, frontend: str, origin: str, *, now: int) -> tuple[int, tuple[int, ...]]:
-        """How many requests are active, and when the counted jobs were queued, behind all messages of an origin.
+    async def shared_usage(self, frontend: str, origin: str, *, now: int) -> tuple[int, tuple[Counted, ...]]:
+        """How many requests are active, and the jobs of the last 24 hours that count, behind all messages of an origin.
 
         `origin` is what their keys begin with, up to the first dash and with it.
         """
         rows = await self._database.fetch_all(
             f"""
-            SELECT queued_at, iif(status IN ('queued', 'running'), COALESCE(batch_id, id), NULL) AS active
+            SELECT queued_at, {_COST} AS cost,
+                   iif(status IN ('queued', 'running'), COALESCE(batch_id, id), NULL) AS active
             FROM jobs
             WHERE reply_frontend = :frontend AND reply_origin = :origin AND {_TODAY} AND {_COUNTS}
             ORDER BY queued_at
@@ -194,7 +213,7 @@ class JobStore:
             {"frontend": frontend, "origin": origin, "now": now},
         )
         active = {row["active"] for row in rows if row["active"] is not None}
-        return len(active), tuple(_whole(row["queued_at"]) or 0 for row in rows)
+        return len(active), tuple(Counted(_whole(row["queued_at"]) or 0, row["cost"]) for row in rows)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────
 

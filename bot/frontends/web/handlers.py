@@ -31,6 +31,7 @@ from bot.requests.batch import MAX_BATCH, Asker, Batch
 from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
+from bot.scheduling.limits import LEAST_COST
 from pipeline.errors import InvalidSpec
 from pipeline.spec import Aspect, ImageOptions, Size
 
@@ -47,8 +48,8 @@ ADDRESS_RETRY_S: Final = 60
 class TooManyFromAddress(Refusal):
     """The people at one network address together have reached the operator's limit."""
 
-    def __init__(self, *, used: int, limit: int, retry_at: int) -> None:
-        super().__init__(f"{used} of {limit} at one address")
+    def __init__(self, *, used: float, limit: int, retry_at: int) -> None:
+        super().__init__(f"{used:g} of {limit} at one address")
         self.used, self.limit, self.retry_at = used, limit, retry_at
 
 
@@ -370,7 +371,7 @@ class PageHandlers:
         retry_at = quota.resets_at or int(self._clock()) + ADDRESS_RETRY_S
         if quota.active >= quota.active_limit:
             raise TooManyFromAddress(used=quota.active, limit=quota.active_limit, retry_at=retry_at)
-        if quota.used >= quota.limit:
+        if quota.used + LEAST_COST > quota.limit:
             raise TooManyFromAddress(used=quota.used, limit=quota.limit, retry_at=retry_at)
 
 

@@ -61,8 +61,8 @@ class Wording:
         self.language = language
         self._bundles = bundles
 
-    def say(self, key: str, **values: str | int) -> str:
-        """Say the sentence `key`. Whole numbers choose the plural and are written without separators.
+    def say(self, key: str, **values: str | float) -> str:
+        """Say the sentence `key`. Numbers choose the plural and are written without separators.
 
         Raises:
             KeyError: no language has this key.
@@ -72,7 +72,7 @@ class Wording:
         if bundle is None or pattern is None:
             raise KeyError(key)
         arguments = {
-            name: fluent_number(value, useGrouping=False) if isinstance(value, int) else value
+            name: fluent_number(value, useGrouping=False) if isinstance(value, int | float) else value
             for name, value in values.items()
         }
         text, errors = bundle.format_pattern(pattern, arguments)
@@ -86,7 +86,7 @@ class Wording:
         An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said. If `place`
         has a sentence of its own for this refusal (`<place>-<key>`), that one is said.
         """
-        values: dict[str, str | int] = {}
+        values: dict[str, str | float] = {}
         for name, value in vars(error).items():
             if name.endswith("_at"):
                 values[name] = format_time(value)

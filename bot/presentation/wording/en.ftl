@@ -148,6 +148,7 @@ quota-cooldown = { $cooldown_s ->
         [one] At least one second between two requests, if something of yours is unfinished or others wait.
        *[other] At least { $cooldown_s } seconds between two requests, if something of yours is unfinished or others wait.
     }
+quota-sizes = A draft counts for its share of an image, a large image or one with more steps for more.
 quota-free = Requests that are refused, fail or are cancelled before they start cost nothing.
 
 notes-title = I could not reach you when these finished:

@@ -129,6 +129,7 @@ quota-used = 24 小时内：已用 **{ $used }** / { $limit } 张
 quota-resets = { $resets_at }可以再提交。
 quota-active = 排队或绘制中的请求：**{ $active }** / { $active_limit } 个
 quota-cooldown = 你还有未完成的请求，或有人在排队时，两次提交之间至少隔 { $cooldown_s } 秒。
+quota-sizes = 草稿按像素折算，大图和步数更多的图片多算。
 quota-free = 被拒绝、失败和开始前取消的请求都不计入额度。
 
 notes-title = 这些图片结束时我没能联系到你：

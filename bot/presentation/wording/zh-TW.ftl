@@ -129,6 +129,7 @@ quota-used = 24 小時內：已用 **{ $used }** / { $limit } 張
 quota-resets = { $resets_at }可以再送出。
 quota-active = 排隊或繪製中的請求：**{ $active }** / { $active_limit } 個
 quota-cooldown = 你還有未完成的請求，或有人在排隊時，兩次送出之間至少要隔 { $cooldown_s } 秒。
+quota-sizes = 草稿按像素折算，大圖和步數更多的圖片會多算。
 quota-free = 被拒絕、失敗和開始前取消的請求都不計入額度。
 
 notes-title = 這些圖片結束時我沒能聯絡到你：

@@ -74,7 +74,7 @@ async def test_erasing_takes_file_prompt_and_source(
 async def test_erased_picture_still_counts_toward_its_day(archive: Archive, drawn: Drawn, jobs: JobStore) -> None:
     job = await drawn()
     await archive.erase(job.id, by=job.user)
-    assert len((await jobs.usage(job.user, now=103)).counted_at) == 1
+    assert len((await jobs.usage(job.user, now=103)).counted) == 1
 
 
 async def test_erasing_twice_is_harmless(archive: Archive, drawn: Drawn) -> None:

@@ -311,8 +311,7 @@ Version: v1.6"""
 def test_pasted_settings_of_another_program_are_understood() -> None:
     found = read(PASTED)
     assert found.prompt == "a fox (red:1.2), in the snow, at night"
-    settings = {"steps": 20, "seed": 123, "size": "512x768", "aspect": None}
-    assert found.options == {"prompt": found.prompt, **settings}
+    assert found.options == {"prompt": found.prompt, "steps": 20, "seed": 123, "aspect": Aspect.PORTRAIT}
     assert found.notes.unknown == ("<lora:snow:0.8>",)
     assert found.notes.unused == (
         "Model", "Negative prompt", "Sampler", "CFG scale", "Model hash", "Clip skip", "Hashes", "Lora hashes",

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.requests.quotas import LEAST_COST, cost_in_images
+from bot.requests.quotas import cost_in_images
+from bot.scheduling.limits import LEAST_COST
 from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV
 from pipeline.spec import MAX_STEPS, Aspect, ImageOptions, Size
 
@@ -21,12 +22,12 @@ def test_image_of_usual_size_and_steps_counts_as_one(card) -> None:
     ("size", "steps", "cost"),
     [
         ("draft", 20, 0.25),
-        ("draft", 10, 0.12),
-        ("normal", 10, 0.5),
+        ("draft", 10, 0.25),
+        ("normal", 1, 1),
         ("normal", 50, 2.5),
         ("large", 20, 2.02),
         ("448x448", 20, 0.19),
-        ("draft", 1, LEAST_COST),
+        ("256x256", 1, 0.06),
     ],
 )
 def test_other_sizes_and_steps_count_in_proportion(size: str, steps: int, cost: float) -> None:
@@ -35,13 +36,18 @@ def test_other_sizes_and_steps_count_in_proportion(size: str, steps: int, cost: 
 
 
 def test_more_pixels_or_steps_never_count_less() -> None:
+    def cost(aspect: Aspect, size: Size, steps: int) -> float:
+        options = ImageOptions(prompt="x", aspect=aspect, size=size, steps=steps)
+        return cost_in_images(FLUX1_DEV.resolve(options, random_seed=0), FLUX1_DEV)
+
+    sizes = (Size.DRAFT, Size.NORMAL, Size.LARGE)
     for aspect in Aspect:
-        costs = []
-        for size in Size:
-            for steps in range(1, MAX_STEPS + 1):
-                spec = FLUX1_DEV.resolve(ImageOptions(prompt="x", aspect=aspect, size=size, steps=steps), random_seed=0)
-                costs.append((spec.pixel_steps, cost_in_images(spec, FLUX1_DEV)))
-        assert [cost for _, cost in sorted(costs)] == sorted(cost for _, cost in costs)
+        for size in sizes:
+            costs = [cost(aspect, size, steps) for steps in range(1, MAX_STEPS + 1)]
+            assert costs == sorted(costs)
+        for steps in (1, 20, MAX_STEPS):
+            costs = [cost(aspect, size, steps) for size in sizes]
+            assert costs == sorted(set(costs))
 
 
 def test_size_of_an_earlier_release_counts_in_proportion_to_a_square() -> None:

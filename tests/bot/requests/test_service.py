@@ -461,7 +461,7 @@ async def test_more_steps_and_edit_keep_the_seed(make_service, drawn) -> None:
     service, job = make_service(), await drawn()
     (more,) = (await service.submit_batch(derive.more_steps(job, service.models, steps=9), press())).jobs
     assert more.spec == replace(job.spec, steps=9)
-    batch = derive.edit(job, service.models, prompt="a pear")
+    batch = derive.edit(job, service.models, options=ImageOptions(prompt="a pear"))
     (edited,) = (await service.submit_batch(batch, press(key="edit"))).jobs
     assert edited.spec == replace(job.spec, prompt="a pear")
 

@@ -135,7 +135,7 @@ async def test_waiting_job_that_cannot_be_read_is_failed_with_the_reason_and_cos
     job = await jobs.get(bad.id)
     assert job is not None
     assert (job.status, job.failure_code, job.delivery) == (JobStatus.FAILED, code, Delivery.PENDING)
-    assert (await jobs.usage(ANN, now=NOW)).counted_at == ()
+    assert (await jobs.usage(ANN, now=NOW)).counted == ()
 
 
 async def test_later_releases_row_survives_a_downgrade_and_an_upgrade_again(

@@ -142,7 +142,7 @@ class PersonalCommands:
         lines.append(wording.say("quota-active", active=quota.active, active_limit=quota.active_limit))
         if quota.cooldown_s:
             lines.append(wording.say("quota-cooldown", cooldown_s=quota.cooldown_s))
-        lines.append(wording.say("quota-free"))
+        lines += [wording.say("quota-sizes"), wording.say("quota-free")]
         await say(interaction, embed=discord.Embed(title=wording.say("quota-title"), description="\n".join(lines)))
 
     async def suggest_active(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:

@@ -33,10 +33,10 @@ async def queue_up(stage: Stage, *prompts: str) -> None:
         await use.wait(lambda message: "⏳" in message.content)
 
 
-async def draw(stage: Stage, *prompts: str) -> None:
+async def draw(stage: Stage, *prompts: str, **options: str) -> None:
     async with stage.drawing():
         for prompt in prompts:
-            use = await ask(stage, "imagine", prompt=prompt, steps=1)
+            use = await ask(stage, "imagine", prompt=prompt, steps=1, **options)
             await use.wait(lambda message: message.images)
 
 
@@ -285,3 +285,9 @@ async def test_long_notes_stay_inside_a_message(stage: Stage, notes: Untold) -> 
     assert len(told.content) <= 2000
     await until_told(notes, left=MAX_NOTES - told.content.count("❌"))
     assert 0 < len(notes.jobs) < MAX_NOTES
+
+
+async def test_draft_counts_for_its_share_of_an_image(stage: Stage) -> None:
+    await draw(stage, "x", size="draft")
+    answer = await private(await ask(stage, "quota"))
+    assert "Images in 24 hours: **0.25** of 1000" in answer.text
