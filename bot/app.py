@@ -105,7 +105,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     jobs, settings = JobStore(database), SettingStore(database)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=assumed_pace, deadline=deadline)
-    queue.use_named_sizes(named_sizes)
+    queue.paces.named_sizes = named_sizes
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)

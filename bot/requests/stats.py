@@ -40,7 +40,7 @@ async def collect_stats(
     running = sum(job.status is JobStatus.RUNNING for job in unfinished)
     totals = await jobs.totals(since=now - DAY_S)
     square = models.usual.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
-    pace = await queue.measured_pace(square)
+    pace = await queue.paces.measured(square)
     return Stats(
         waiting=len(unfinished) - running,
         running=running,

@@ -21,6 +21,7 @@ from bot.pause import Pause
 from bot.scheduling import eta, limits
 from bot.scheduling.eta import Pace
 from bot.scheduling.load_times import LoadTimes
+from bot.scheduling.paces import Paces
 from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
 from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
 from bot.scheduling.waits import Waits
@@ -55,8 +56,7 @@ class JobQueue:
         self._settings = settings
         self._limits = config
         self._runners: Callable[[], Sequence[RunnerState]] = lambda: [RunnerState(number=0)]
-        self._assumed_pace = assumed_pace
-        self._named_sizes: Callable[[ImageSpec], Sequence[ImageSpec]] = lambda _spec: ()
+        self.paces = Paces(jobs, assumed_pace)
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock
@@ -129,10 +129,6 @@ class JobQueue:
     def use_runners(self, runners: Callable[[], Sequence[RunnerState]]) -> None:
         """Place jobs on these runners, as they are whenever somebody asks."""
         self._runners = runners
-
-    def use_named_sizes(self, named_sizes: Callable[[ImageSpec], Sequence[ImageSpec]]) -> None:
-        """Guess the pace of a size that was never measured from the same image in these."""
-        self._named_sizes = named_sizes
 
     async def claim(
         self, runner: int = 0, *, may_try: Callable[[Pause], bool] = lambda _pause: False
@@ -335,7 +331,7 @@ class JobQueue:
     async def _survey(self) -> Survey:
         unfinished = await self._jobs.unfinished()
         kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
-        pace_of_kind = {kind: await self.pace(spec) for kind, spec in kinds.items()}
+        pace_of_kind = {kind: await self.paces.of(spec) for kind, spec in kinds.items()}
         paces = {job.id: pace_of_kind[job.spec.model, eta.size_class(job.spec)] for job in unfinished}
         await self.loads.recall(job.spec.model for job in unfinished)
         now = self._clock()
@@ -345,23 +341,6 @@ class JobQueue:
         """The prompts that wait for a model, in the order in which they will probably be drawn."""
         standings = await self.standings()
         return [job.spec.prompt for job, stands in standings if stands.position and job.spec.model == model]
-
-    async def pace(self, spec: ImageSpec) -> Pace:
-        """How fast pictures like this one are drawn here.
-
-        Before any was, it is reckoned from the nearest measured size of the model; the model's own guess before that.
-        """
-        if (pace := await self.measured_pace(spec)) is not None:
-            return pace
-        for other in eta.nearest_first(spec, self._named_sizes(spec)):
-            if (pace := await self.measured_pace(other)) is not None:
-                return pace.scaled(eta.pixels_of(spec) / eta.pixels_of(other))
-        return self._assumed_pace(spec)
-
-    async def measured_pace(self, spec: ImageSpec) -> Pace | None:
-        """How fast pictures like this one were drawn here; None before any was."""
-        measured = await self._jobs.measurements(spec.model, eta.size_class(spec))
-        return eta.measured_pace([each.step_s for each in measured], [each.fixed_s for each in measured])
 
     async def _refusal(self, user: UserKey, bounds: LimitsConfig, *, cost: float) -> Refusal | None:
         """Which bound has no room for one more picture of this person, and when it will have; None if all have."""

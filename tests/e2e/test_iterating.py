@@ -261,3 +261,32 @@ async def test_too_large_a_gallery_is_sent_smaller(discord: Discord, bot: BotPro
         lambda message: is_ready(message) and len(message.images) == 2, timeout=40
     )
     assert len(done.images) == 2
+
+
+async def test_press_is_delivered_though_its_token_has_expired(discord: Discord, bot: BotProcess) -> None:
+    message = await (await imagine(discord)).wait(is_ready)
+    use = await discord.click(message, button(message, "Edit"), age=895)
+    sent = await discord.submit_modal(use, {"prompt": "[step=0.4] late", "steps": "2"})
+    await sent.wait(lambda shown: bool(shown.buttons))
+    discord.expire_token(sent)
+    done = await discord.wait_message(lambda shown: is_ready(shown) and "late" in shown.text, timeout=20)
+    assert done.images
+
+
+async def test_rate_limit_on_a_result_delays_it_and_loses_nothing(discord: Discord, bot: BotProcess) -> None:
+    message = await (await imagine(discord)).wait(is_ready)
+    discord.fault(r"PATCH /channels/\d+/messages/\d+", times=1, retry_after=1)
+    again = await (await discord.click(message, button(message, "Again"))).wait(is_ready, timeout=20)
+    assert again.images
+
+
+async def test_answer_to_a_press_that_comes_too_late_draws_nothing(
+    discord: Discord, bot: BotProcess, data_dir: Path
+) -> None:
+    message = await (await imagine(discord)).wait(is_ready)
+    discord.fault("POST /interactions/.*", times=1, code=10062)
+    await discord.click(message, button(message, "Again"))
+    await discord.wait_requests("POST /interactions/.*", count=2)
+    await (await imagine(discord, "another")).wait(is_ready)
+    ended = [row["status"] for row in rows(data_dir)]
+    assert ended.count("done") == 2 and set(ended) <= {"done", "cancelled"}

@@ -121,7 +121,7 @@ async def work(database: Database) -> None:
         await jobs.usage(user, now=NOW)
         await jobs.undelivered(user)
         await jobs.failures(user, since=0)
-    await queue.measured_pace(SPEC)
+    await queue.paces.measured(SPEC)
     await jobs.shared_usage("test", "card", now=NOW)
     await jobs.gpu_seconds(now=NOW)
     await jobs.totals(since=0)

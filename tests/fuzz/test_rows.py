@@ -150,7 +150,7 @@ async def test_any_row_is_read_and_shown_and_the_next_start_draws_the_job_of_som
             await jobs.undelivered(user)
             await jobs.failures(user, since=0)
         await queue.upcoming("fake")
-        await queue.measured_pace(spec)
+        await queue.paces.measured(spec)
         await jobs.shared_usage("test", "card", now=NOW)
         await jobs.gpu_seconds(now=NOW)
         await jobs.totals(since=0)

@@ -321,25 +321,25 @@ async def test_forecast_is_measured_after_three_pictures(make_queue, put) -> Non
         measured = Measurement(step_s=0.5, fixed_s=1.0)
         await queue.finish(job.id, image_path="x", image_bytes=1, ran_s=3.0, measured=measured)
     job = await put(queue)
-    assert await queue.pace(job.spec) == Pace(step_s=0.5, fixed_s=1.0, is_rough=False)
+    assert await queue.paces.of(job.spec) == Pace(step_s=0.5, fixed_s=1.0, is_rough=False)
     ((_, standing),) = await queue.standings()
     assert not standing.is_rough
 
 
 async def test_size_that_was_never_drawn_is_foretold_from_the_nearest_that_was(make_queue, put) -> None:
     queue = make_queue()
-    queue.use_named_sizes(named_sizes)
+    queue.paces.named_sizes = named_sizes
     for _ in range(3):
         job = await put(queue)
         await queue.claim()
         measured = Measurement(step_s=0.5, fixed_s=1.0)
         await queue.finish(job.id, image_path="x", image_bytes=1, ran_s=3.0, measured=measured)
     draft, large = (replace(job.spec, width=side, height=side) for side in (32, 128))
-    assert await queue.pace(draft) == Pace(step_s=0.125, fixed_s=0.25, is_rough=True)
-    assert await queue.pace(large) == Pace(step_s=2.0, fixed_s=4.0, is_rough=True)
-    assert await queue.measured_pace(draft) is None  # statistics show what was measured, and nothing else
-    assert await queue.pace(replace(draft, model="demo")) == ASSUMED
-    assert await queue.pace(replace(draft, model="long-gone")) == ASSUMED
+    assert await queue.paces.of(draft) == Pace(step_s=0.125, fixed_s=0.25, is_rough=True)
+    assert await queue.paces.of(large) == Pace(step_s=2.0, fixed_s=4.0, is_rough=True)
+    assert await queue.paces.measured(draft) is None  # statistics show what was measured, and nothing else
+    assert await queue.paces.of(replace(draft, model="demo")) == ASSUMED
+    assert await queue.paces.of(replace(draft, model="long-gone")) == ASSUMED
 
 
 def test_guess_for_a_model_is_in_proportion_to_the_pixels() -> None:

@@ -105,7 +105,7 @@ async def test_any_value_in_any_column_spoils_no_statement_and_no_list(
         await jobs.sources()
         await jobs.due(now=NOW, limit=10)
         await jobs.ended_before(NOW, limit=10)
-        await queue.measured_pace(spec)
+        await queue.paces.measured(spec)
         while good.status is not JobStatus.RUNNING:  # whatever becomes of the other, this one is drawn
             running = await queue.claim()
             assert running is not None
