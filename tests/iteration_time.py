@@ -43,8 +43,8 @@ async def iterate(pictures: int, folder: Path) -> None:
             refused += message.ephemeral
         took_s = time.monotonic() - began
         drawing_s = sum(row["ran_s"] for row in rows(folder / "data")[1:])
-    print(f"{pictures - 1} presses: {took_s:.1f} s, drawing {drawing_s:.1f} s, ratio {took_s / drawing_s:.2f}")
-    print(f"refused: {refused}")
+    ratio = f"{took_s:.1f} s for {drawing_s:.1f} s of drawing, ratio {took_s / drawing_s:.2f}"
+    print(f"{pictures - 1} presses, {refused} refused: {ratio}")  # noqa: T201
 
 
 if __name__ == "__main__":
