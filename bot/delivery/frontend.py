@@ -33,6 +33,7 @@ class Frontend(Protocol):
     """What a front end does for jobs that came through it."""
 
     name: str
+    is_live: bool  # what people see follows the queue by itself: no message to edit, no place to claim
 
     async def show(self, job: Job, standing: QueueStatus) -> None:
         """Edit the message of an unfinished job; best effort, one call at a time.

@@ -66,7 +66,7 @@ class StatusUpdates:
         The place is left out if another message still shows it. If the message shows an earlier job already, it is
         that one's place, and the finish time of this one.
         """
-        if job.status.is_final:
+        if job.status.is_final or not self._has_message(job):
             return standing
         key = key_of(job)
         shown = self._messages.find(key, {job.id})
@@ -97,7 +97,11 @@ class StatusUpdates:
 
     async def _known(self) -> list[tuple[Job, QueueStatus]]:
         """The jobs whose message can be edited: a front end that is switched off today may be back tomorrow."""
-        return [each for each in await self._queue.standings() if each[0].reply_to.frontend in self._frontends]
+        return [each for each in await self._queue.standings() if self._has_message(each[0])]
+
+    def _has_message(self, job: Job) -> bool:
+        frontend = self._frontends.get(job.reply_to.frontend)
+        return frontend is not None and not frontend.is_live
 
     async def run(self) -> None:
         """Keep the status messages of unfinished jobs current for ever; never returns."""

@@ -190,6 +190,7 @@ class Messages:
     """A front end, and everything that it ever said."""
 
     name: str = "test"
+    is_live = False
     engine: SimulatedEngine | None = None
     said: list[Said] = field(default_factory=list)
     seeds: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # of its pictures, by message

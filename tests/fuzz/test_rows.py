@@ -108,7 +108,7 @@ def show(job: Job) -> None:
             fragments.unfinished(view, voice)
             fragments.queue_list([(job, standing)], {}, ANN, voice, now=NOW)
         view = ended_view(job)
-        embeds.result_message(view, wording, picture="a.png", usual_model="demo")
+        embeds.result_message(view, wording, [view.job], usual_model="demo")
         embeds.ended_message(view, wording)
         embeds.moved_message(view, wording, to_dm=True)
         fragments.picture(view, "/x", voice)

@@ -62,6 +62,7 @@ class DiscordFrontend:
     """Shows and delivers jobs that came through Discord."""
 
     name = FRONTEND
+    is_live = False
 
     def __init__(self, client: discord.Client, service: Service) -> None:
         self._client = client

@@ -16,9 +16,10 @@ class WebFrontend:
     """Shows and delivers jobs that came through the page or its API."""
 
     name = FRONTEND
+    is_live = True
 
     async def show(self, job: Job, standing: QueueStatus) -> None:
-        """Nothing to do: an open page asks for the standing every second."""
+        """Do nothing, and be never asked to: an open page asks for the standing every second."""
 
     async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
         """Nothing to send: the picture is in the person's gallery as soon as its row says so."""

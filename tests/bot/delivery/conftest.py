@@ -27,6 +27,7 @@ class RecordingFrontend:
     """Remembers what it was asked to say; `troubles` are raised first, in order."""
 
     name: str = "test"
+    is_live = False
     shown: list[tuple[int, QueueStatus]] = field(default_factory=list)
     delivered: list[tuple[int, JobStatus, bytes | None]] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)

@@ -307,3 +307,22 @@ async def test_paused_queue_promises_nothing_and_prepares_nothing(queue, fronten
     assert await stepping.look() == [(job.id, 1)]
     assert (frontend.shown[-1][1].finish_at, frontend.shown[-1][1].is_loading) == (None, False)
     assert await stepping.look(600.0) == []
+
+
+async def test_what_follows_the_queue_by_itself_is_not_edited_and_claims_no_place(
+    queue, jobs, images, frontend, put
+) -> None:
+    """An open page shows every place as it is; the message of somebody on Discord may say the same one."""
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig())
+    delivery.add_frontend(frontend)
+    frontend.is_live = True
+    on_page = await put()
+    first = QueueStatus(position=1, finish_at=None, is_rough=False)
+    assert delivery.card_is_fresh(on_page, first) == first
+    frontend.is_live = False
+    reply_to = dataclasses.replace(on_page.reply_to, key="elsewhere")
+    elsewhere = dataclasses.replace(on_page, id=99, reply_to=reply_to)
+    assert delivery.card_is_fresh(elsewhere, first).position == 1
+    frontend.is_live = True
+    await delivery.updates.announce_stop()
+    assert frontend.shown == []

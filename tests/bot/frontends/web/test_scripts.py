@@ -240,13 +240,13 @@ async def test_password_and_limits_hold_for_sessions_scripts_and_addresses(start
         async with session_at(service.url, auth=("ann", password)) as person:
             await person.draw("[hang] [step=0.05]")
             answer = (await person.draw("one too many")).text
-            assert "You already have one image" in answer and "/cancel" not in answer
+            assert "You already have one request" in answer and "/cancel" not in answer
         drawing = [call_draw(service.url, body={"data": ["x", 1, 1]}, headers=headers) for _ in range(2)]
         done, waiting = await asyncio.wait(
             [asyncio.create_task(each) for each in drawing], return_when=asyncio.FIRST_COMPLETED, timeout=20
         )
         event, answer = done.pop().result()
-        assert event == "error" and "You already have one image" in answer["error"]
+        assert event == "error" and "You already have one request" in answer["error"]
         waiting.pop().cancel()
         # As a proxy on this machine says it, so that there are addresses beside our own.
         for number, is_accepted in enumerate((True, True, False)):

@@ -85,9 +85,9 @@ async def test_example_draws_for_whoever_presses_it_in_public(stage: Stage) -> N
 async def test_double_click_makes_one_job_and_two_buttons_make_two(stage: Stage) -> None:
     message = await helped(stage)
     uses = [await stage.discord.click(message, EXAMPLES[0]) for _ in range(3)]
-    await uses[0].wait(lambda message: "in line" in message.content)
+    await uses[0].wait(lambda message: message.content.startswith("⏳"))
     other = await stage.discord.click(message, EXAMPLES[1])
-    await other.wait(lambda message: "in line" in message.content)
+    await other.wait(lambda message: message.content.startswith("⏳"))
     assert await jobs_of(stage) == [EXAMPLES[0], EXAMPLES[1]]
 
 
@@ -109,7 +109,7 @@ async def test_a_press_that_was_refused_may_be_repeated_at_once(stage: Stage) ->
     assert "Attach Files" in await told(await stage.discord.click(message, EXAMPLES[0]))
     stage.discord.set_permissions(stage.discord.channel, stage.discord.bot, allow=Permission.ATTACH_FILES)
     use = await stage.discord.click(message, EXAMPLES[0])
-    await use.wait(lambda message: "in line" in message.content)
+    await use.wait(lambda message: message.content.startswith("⏳"))
 
 
 async def test_a_stopping_process_takes_no_example(stage: Stage) -> None:
