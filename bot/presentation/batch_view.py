@@ -5,7 +5,7 @@ What is said about a single image is `job_view.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.jobs import Job, JobStatus
@@ -28,15 +28,27 @@ def together(views: Sequence[JobView]) -> JobView:
         return replace(leader, of_batch=of_batch, settings=settings)
     if not done:
         return replace(leader, settings=settings)
-    headline = Phrase("card-done-several", {"done": done, "count": len(jobs)})
-    failed = next((view.reason for view in views if view.reason is not None), None)
     return replace(
         leader,
-        headline=headline,
-        notes=leader.notes if failed is None else (*leader.notes, Phrase("card-some-failed", {"reason": failed})),
+        headline=_done(done, of=len(jobs)),
+        notes=(*leader.notes, *_not_done(views)),
         settings=settings,
         actions=ACTIONS[JobStatus.DONE],
     )
+
+
+def _done(done: int, *, of: int) -> Phrase:
+    if done == of:
+        return Phrase("card-done-all", {"count": of})
+    return Phrase("card-done-several", {"done": done, "count": of})
+
+
+def _not_done(views: Sequence[JobView]) -> Iterator[Phrase]:
+    """Say what became of the others, so that nobody waits for them."""
+    if cancelled := sum(view.job.status is JobStatus.CANCELLED for view in views):
+        yield Phrase("card-some-cancelled", {"count": cancelled})
+    if (failed := next((view.reason for view in views if view.reason is not None), None)) is not None:
+        yield Phrase("card-some-failed", {"reason": failed})
 
 
 def _leader(views: Sequence[JobView]) -> JobView:

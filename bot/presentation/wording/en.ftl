@@ -255,20 +255,20 @@ unknown-word-meant = { $word } ({ $meant }?)
 
 # $imagine and $help are commands to be clicked.
 help-title = What I do
-help-about = Write `/imagine prompt: …` and I draw it, on the computer of the person who runs me. Everybody here sees the image, and its message says how to draw it again.
+help-about = Describe an image with `/imagine prompt: …` and I draw it, on the computer of the person who runs me. Everybody here sees the image, and its message says how to draw it again.
 help-knows-title = What this model can draw
 help-knows = { $count } things, one to four at a time, on a background of any colour. Some of them: { $names }
 help-languages-title = Languages
-help-languages = { $model } reads: { $languages }.
-help-languages-any = { $model } reads any language.
+help-languages = The model here ({ $model }) reads: { $languages }.
+help-languages-any = The model here ({ $model }) reads any language.
 language-en = English
 language-zh = Chinese
 help-limits-title = Your limits
 help-stored-title = What is stored
 help-stored =
     { $days ->
-        [one] One day
-       *[other] { $days } days
+        [one] For one day
+       *[other] For { $days } days
     }, on the computer that runs me: your Discord id, your prompts, their settings and the images. Images that you keep stay longer. Whoever runs me can see all of it. The messages here stay until somebody deletes them.
 help-examples-title = Try one
 help-examples = Each button draws here, for everybody to see, and counts as your own image.
@@ -376,10 +376,15 @@ strength-subtle = A little: close to the image
 strength-medium = Half: same layout, new content
 strength-strong = A lot: only a hint of the image
 fewer-queued = { $count } of { $wanted } images were queued.
-card-batch = { $done } of { $count } images ready
+card-batch = { $done } of { $count } images done
 card-done-several = ✅ { $who } · { $done ->
         [1] 1 of { $count } images is ready
        *[other] { $done } of { $count } images are ready
+    }
+card-done-all = ✅ { $who } · your { $count } images are ready
+card-some-cancelled = 🚫 { $count ->
+        [one] One image was cancelled.
+       *[other] { $count } images were cancelled.
     }
 card-some-failed = ❌ Not all of them worked out: { $reason }
 card-settings-several = { $job_ids } · seeds { $seeds } · { $steps ->
@@ -391,9 +396,9 @@ ping-done = ✅ { $who } { $count ->
        *[other] Your images are ready.
     }
 ping-failed = ❌ { $who } Your image did not work out; its message says why.
-settings-ping-here = When you waited for more than a minute, I mention you under the finished image.
-settings-ping-dm = When you waited for more than a minute, I send you a direct message.
-settings-ping-off = I do not ping you when an image is finished.
+settings-ping-here = When you waited for more than a minute, I mention you under the finished image. `/settings ping` changes that.
+settings-ping-dm = When you waited for more than a minute, I send you a direct message. `/settings ping` changes that.
+settings-ping-off = I do not ping you when an image is finished. `/settings ping` changes that.
 command-settings-name = settings
 command-settings-description = Your own settings
 option-ping-name = ping

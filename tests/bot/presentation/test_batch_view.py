@@ -59,7 +59,7 @@ def test_view_of_a_single_image_is_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("statuses", "about", "progress"),
-    [("dqqq", 2, "1 of 4 images ready"), ("drq", 2, "1 of 3 images ready"), ("qr", 2, "0 of 2 images ready")],
+    [("dqqq", 2, "1 of 4 images done"), ("drq", 2, "1 of 3 images done"), ("qr", 2, "0 of 2 images done")],
 )
 def test_unfinished_request_speaks_of_the_image_that_is_next_and_can_only_be_cancelled(
     statuses: str, about: int, progress: str
@@ -73,9 +73,10 @@ def test_unfinished_request_speaks_of_the_image_that_is_next_and_can_only_be_can
 @pytest.mark.parametrize(
     ("statuses", "headline"),
     [
-        ("dddd", "4 of 4 images are ready"),
-        ("ddcc", "2 of 4 images are ready"),
-        ("cd", "1 of 2 images is ready"),
+        ("dddd", "your 4 images are ready | #1"),
+        ("ddcc", "2 of 4 images are ready | 🚫 2 images were cancelled. | #1"),
+        ("cd", "1 of 2 images is ready | 🚫 One image was cancelled. | #1"),
+        ("dcf", "1 of 3 images is ready | 🚫 One image was cancelled. | ❌ Not all of them worked out: Drawing took"),
         ("df", "1 of 2 images is ready | ❌ Not all of them worked out: Drawing took too long"),
     ],
 )

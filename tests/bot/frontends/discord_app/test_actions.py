@@ -392,7 +392,7 @@ async def test_count_makes_one_message_with_a_gallery_and_seeds_in_a_row(stage: 
     message = await picture(stage, count=4)
     assert len(message.images) == 4 and len(stage.discord.messages(stage.discord.channel)) == 1
     assert {image.description for image in message.images} == {"a red apple"}
-    assert message.content.endswith("4 of 4 images are ready")
+    assert message.content.endswith("your 4 images are ready")
     assert [(await stage.job(number)).spec.seed for number in (1, 2, 3, 4)] == [7, 8, 9, 10]
     assert "seeds 7, 8, 9, 10" in message.text and "seed:7 steps:2 aspect:square count:4" in message.text
     quota = await stage.service.quota(UserKey(frontend="discord", id=stage.discord.user.id))
@@ -419,7 +419,7 @@ async def test_button_of_a_gallery_asks_which_picture(stage: Stage) -> None:
 async def test_cancel_keeps_what_is_finished(stage: Stage) -> None:
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="[step=0.4]", steps=2, seed=1, count=3)
-    shown = await use.wait(lambda message: "1 of 3 images ready" in message.content and len(message.images) == 1)
+    shown = await use.wait(lambda message: "1 of 3 images done" in message.content and len(message.images) == 1)
     assert labels(shown) == ["Cancel"]
     await told(await discord.click(shown, "Cancel"))
     ended = await use.wait(is_done)
