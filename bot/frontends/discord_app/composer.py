@@ -7,6 +7,7 @@ The message of a request for several images speaks of all of them, whichever is 
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import logging
 import time
@@ -17,6 +18,7 @@ from typing import Final
 
 import discord
 
+from bot.delivery.shown import joined
 from bot.frontends.discord_app import attachments, embeds
 from bot.frontends.discord_app.embeds import StatusMessage
 from bot.frontends.discord_app.message_ref import Address
@@ -70,18 +72,11 @@ class Composer:
         """Return the images of the request that a job belongs to, as they are now; a single one as it was given."""
         return [job] if job.batch is None else await self._service.archive.siblings(job)
 
-    def unfinished(
-        self, jobs: Sequence[Job], job: Job, standing: QueueStatus, *, with_prompt: bool = True
-    ) -> StatusMessage:
-        """Compose the message of a request of which `job`, the one to speak of, is unfinished."""
+    def unfinished(self, jobs: Sequence[Job], standing: QueueStatus, *, with_prompt: bool = True) -> StatusMessage:
+        """Compose the message of a request of which an image is unfinished; `standing` is that of the next one."""
         now = time.time()
-        views = [
-            job_view.unfinished_view(each, standing, now=now, unread=self._service.unread(each.spec))
-            if each.id == job.id
-            else self._view(each, standing, now=now)
-            for each in jobs
-        ]
-        return embeds.status_message(together(views), wording_of(job), with_prompt=with_prompt)
+        views = [self._view(job, standing, now=now) for job in jobs]
+        return embeds.status_message(together(views), wording_of(jobs[0]), with_prompt=with_prompt)
 
     async def ended(
         self,
@@ -108,10 +103,9 @@ class Composer:
             if path is not None and (upload := await fit(path, room, rung)) is not None:
                 uploads[job.id] = upload
         alts = {job.id: embeds.alt_text(job, wording, with_prompt=with_prompt) for job in drawn}
-        if (waiting := next((job for job in jobs if not job.status.is_final), None)) is not None:
-            # It may have ended since: then its own delivery says so in a moment.
-            leader, standing = await self._standing(jobs) or (waiting, NOBODY_KNOWS)
-            message = self.unfinished(jobs, leader, standing, with_prompt=with_prompt)
+        if not all(job.status.is_final for job in jobs):
+            # The last may have ended since: then its own delivery says so in a moment.
+            message = self.unfinished(jobs, await self._standing(jobs), with_prompt=with_prompt)
             return Composed(message=message, uploads=uploads, alts=alts)
         view = together([self._ended_view(job) for job in jobs])
         if not drawn:
@@ -127,16 +121,16 @@ class Composer:
         )
         return Composed(message=message, uploads=uploads, alts=alts)
 
-    async def _standing(self, jobs: Sequence[Job]) -> tuple[Job, QueueStatus] | None:
-        """The image that the message of a request is to speak of now, and where the whole request stands."""
+    async def _standing(self, jobs: Sequence[Job]) -> QueueStatus:
+        """Where the image stands that the message of a request is to speak of now, until the last of them is done."""
         numbers = {job.id for job in jobs}
-        mine = [(job, standing) for job, standing in await self._service.unfinished() if job.id in numbers]
-        return mine[0] if mine else None
+        standings = [standing for job, standing in await self._service.unfinished() if job.id in numbers]
+        return functools.reduce(joined, standings) if standings else NOBODY_KNOWS
 
     def _view(self, job: Job, standing: QueueStatus, *, now: float) -> JobView:
         if job.status.is_final:
             return self._ended_view(job)
-        return job_view.unfinished_view(job, standing, now=now)
+        return job_view.unfinished_view(job, standing, now=now, unread=self._service.unread(job.spec))
 
     def _ended_view(self, job: Job) -> JobView:
         return job_view.ended_view(job, unread=self._service.unread(job.spec))

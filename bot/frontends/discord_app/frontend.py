@@ -108,7 +108,7 @@ class DiscordFrontend:
         wording, key = wording_of(job), job.reply_to.key
         jobs = await self._composer.request_of(job)
         while True:
-            message = self._composer.unfinished(jobs, job, standing, with_prompt=key not in self._without_prompt)
+            message = self._composer.unfinished(jobs, standing, with_prompt=key not in self._without_prompt)
             try:
                 await interaction.edit_original_response(
                     content=message.content,
@@ -229,7 +229,7 @@ class DiscordFrontend:
         jobs = await self._composer.request_of(job)
         if all(each.status.is_final for each in jobs):
             return  # the last one ended just now: `deliver` says so, together with its image
-        message = self._composer.unfinished(jobs, job, standing, with_prompt=key not in self._without_prompt)
+        message = self._composer.unfinished(jobs, standing, with_prompt=key not in self._without_prompt)
         if self._shown.get(key) != message:
             await self._edit(address, message, jobs[0], wording_of(job))
             _remember(self._shown, key, message)

@@ -16,6 +16,7 @@ from bot.frontends.discord_app import frontend as reply_module
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.message_ref import Address
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus
+from bot.store.job_store import Measurement
 from pipeline import Progress, Stage
 from tests.bot.frontends.discord_app.conftest import Stage as Bot
 from tests.bot.frontends.discord_app.conftest import Start
@@ -347,3 +348,19 @@ async def test_many_results_at_once_stay_inside_the_rate_limit(start: Start, png
         await asyncio.gather(*(reply(bot).deliver(job, png) for job in jobs))
         assert len(bot.discord.requests(EDIT)) == 12
         assert bot.discord.stats()["rate_limited"] == 0
+
+
+async def test_progress_that_comes_after_the_last_image_of_a_request_says_nothing(bot: Bot) -> None:
+    """The results are on their way, and bring the files along."""
+    discord = bot.discord
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", count=2)
+    before = await use.wait(lambda message: message.buttons)
+    late = [await bot.job(number) for number in (1, 2)]
+    for job in late:
+        await bot.jobs.claim(job.id, now=1)
+        await bot.jobs.finish(
+            job.id, image_path="a", image_bytes=1, ran_s=1.0, measured=Measurement(step_s=1.0, fixed_s=1.0), now=2
+        )
+    await reply(bot).show(late[1], STANDING)
+    (after,) = discord.messages(discord.channel)
+    assert after.content == before.content
