@@ -71,6 +71,21 @@ async def test_message_that_takes_long_to_be_opened_holds_up_no_other(
             await reply(bot).deliver(opening, png)
 
 
+async def test_late_edit_does_not_say_that_all_images_are_ready_before_they_are_there(bot: Bot) -> None:
+    discord = bot.discord
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", steps=1, count=2)
+    await use.wait(lambda message: "⏳" in message.content)
+    stale = [job for job, _ in await bot.service.unfinished()]
+    async with bot.drawing(), asyncio.timeout(8):
+        while await bot.service.unfinished():
+            await asyncio.sleep(0.01)
+    assert len(stale) == 2
+    for job in stale:
+        await reply(bot).show(job, STANDING)
+    (message,) = discord.messages(discord.channel)
+    assert message.content.startswith("⏳")
+
+
 async def test_result_replaces_the_message(bot: Bot, png: Path) -> None:
     job = await done(bot)
     assert await reply(bot).deliver(job, png) == job.reply_to
