@@ -227,7 +227,7 @@ class DiscordFrontend:
         """Edit the message, unless it would say what it says already."""
         key = job.reply_to.key
         jobs = await self._composer.request_of(job)
-        if all(each.status.is_final for each in jobs):
+        if len(jobs) > 1 and all(each.status.is_final for each in jobs):
             return  # the last one ended just now: `deliver` says so, together with its image
         message = self._composer.unfinished(jobs, standing, with_prompt=key not in self._without_prompt)
         if self._shown.get(key) != message:
