@@ -32,7 +32,7 @@ def together(views: Sequence[JobView]) -> JobView:
         leader,
         headline=_done(done, of=len(jobs)),
         notes=(*leader.notes, *_not_done(views)),
-        settings=settings,
+        settings=_settings([job for job in jobs if job.image_path is not None]),
         actions=ACTIONS[JobStatus.DONE],
     )
 

@@ -159,7 +159,8 @@ async def _send_dm(interaction: discord.Interaction, job: Job) -> None:
     file = await _file(interaction, job, guild_id=None)
     try:
         channel = await interaction.user.create_dm()
-        text = voice_of(wording).say(settings_phrase(job))
+        prompt = shorten(escape(wording.prompt(job)), LINE_PROMPT)
+        text = f"{prompt}\n{voice_of(wording).say(settings_phrase(job))}"
         await channel.send(text, file=file, allowed_mentions=NOBODY, nonce=f"dm-{interaction.id}")
     except discord.Forbidden:
         await say(interaction, wording.say("dm-closed"))

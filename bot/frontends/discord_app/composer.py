@@ -114,7 +114,7 @@ class Composer:
         message = embeds.result_message(
             view,
             wording,
-            jobs,
+            drawn,
             remarks=_remarks(drawn, uploads, wording),
             usual_model=self._service.models.usual.name,
             with_prompt=with_prompt,

@@ -26,7 +26,7 @@ from bot.requests.batch import Batch
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from pipeline.errors import InvalidSpec
-from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, ImageOptions, Size
+from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, Aspect, ImageOptions, Size
 
 FORM: Final = re.compile(r"im2form:(?P<action>[a-z_]+):(?P<job_id>[0-9]{1,18})")
 MAX_TITLE: Final = 45  # of a form and of a label (components/reference)
@@ -56,11 +56,13 @@ async def ask_for_edit(interaction: discord.Interaction, job: Job) -> None:
     form.add_item(_short_field(wording, "seed", str(job.spec.seed), hint=wording.say("form-seed-hint")))
     form.add_item(_short_field(wording, "steps", str(job.spec.steps)))
     filled = _filled(job, models)
-    sizes = (models.find(options.model) or models.usual).sizes
-    if len(sizes) > 1:
-        choices = {aspect.value: wording.say(ASPECT_KEYS[aspect]) for aspect in sizes}
+    model = models.find(options.model) or models.usual
+    if len(model.sizes) > 1:
+        choices = {aspect.value: wording.say(ASPECT_KEYS[aspect]) for aspect in model.sizes}
         form.add_item(_choice_field(wording, "aspect", choices, str(filled["aspect"])))
-    form.add_item(_short_field(wording, "size", str(filled["size"]), hint=wording.say("form-size-hint")))
+    width, height = model.size(Aspect.SQUARE)
+    hint = wording.say("form-size-hint", names=", ".join(model.scales), example=f"{width}x{height}")
+    form.add_item(_short_field(wording, "size", str(filled["size"]), hint=hint))
     await interaction.response.send_modal(form)
 
 

@@ -75,7 +75,7 @@ def test_unfinished_request_speaks_of_the_image_that_is_next_and_can_only_be_can
     [
         ("dddd", "your 4 images are ready | #1"),
         ("ddcc", "2 of 4 images are ready | 🚫 2 images were cancelled. | #1"),
-        ("cd", "1 of 2 images is ready | 🚫 One image was cancelled. | #1"),
+        ("cd", "1 of 2 images is ready | 🚫 One image was cancelled. | #2"),
         ("dcf", "1 of 3 images is ready | 🚫 One image was cancelled. | ❌ Not all of them worked out: Drawing took"),
         ("df", "1 of 2 images is ready | ❌ Not all of them worked out: Drawing took too long"),
     ],
