@@ -11,13 +11,13 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import torch
+from cachetools import LRUCache
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -82,7 +82,7 @@ class PromptEmbeddingCache:
 
     def __init__(self, files: PromptFiles | None = None) -> None:
         self._files = files
-        self._read: OrderedDict[tuple[str, int], Reading] = OrderedDict()
+        self._read: LRUCache[tuple[str, int], Reading] = LRUCache(PROMPTS)
         self._unkept: dict[tuple[str, int], Reading] = {}
         self.upcoming: Sequence[str] = ()  # prompts to read along with one that has to be read anyway
 
@@ -113,7 +113,7 @@ class PromptEmbeddingCache:
 
     @property
     def prompts(self) -> list[str]:
-        """Those whose readings are in memory, the latest last."""
+        """Those whose readings are in memory, in the order in which they were read."""
         return [prompt for prompt, _ in self._read]
 
     def forget(self) -> None:
@@ -132,7 +132,6 @@ class PromptEmbeddingCache:
 
     def _find(self, prompt: str, tokens: int) -> Reading | None:
         if (prompt, tokens) in self._read:
-            self._read.move_to_end((prompt, tokens))
             return self._read[prompt, tokens]
         found = self._files.find(prompt, tokens) if self._files is not None else None
         if found is not None:
@@ -141,8 +140,6 @@ class PromptEmbeddingCache:
 
     def _remember(self, prompt: str, tokens: int, reading: Reading) -> None:
         self._read[prompt, tokens] = reading
-        if len(self._read) > PROMPTS:
-            self._read.popitem(last=False)
 
 
 def _used_at(path: Path) -> float:

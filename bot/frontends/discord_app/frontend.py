@@ -13,13 +13,13 @@ import dataclasses
 import functools
 import logging
 import weakref
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
 
 import discord
+from cachetools import LRUCache
 
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.frontends.discord_app import attachments, embeds
@@ -70,10 +70,12 @@ class DiscordFrontend:
         self._composer = Composer(service)
         self._pings = Pings(client, service)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._closed: OrderedDict[str, None] = OrderedDict()  # messages that progress may not touch any more
-        self._without_prompt: OrderedDict[str, None] = OrderedDict()  # messages whose prompt AutoMod dislikes
-        self._opened: OrderedDict[str, ReplyTo] = OrderedDict()  # where messages went, by the key that they had before
-        self._shown: OrderedDict[str, StatusMessage] = OrderedDict()  # what messages say of unfinished jobs
+        # By the key of a message: those that progress may not touch any more, those whose prompt AutoMod dislikes,
+        # where they went from the key that they had before, and what they say of unfinished jobs.
+        self._closed: LRUCache[str, None] = LRUCache(REMEMBERED_MESSAGES)
+        self._without_prompt: LRUCache[str, None] = LRUCache(REMEMBERED_MESSAGES)
+        self._opened: LRUCache[str, ReplyTo] = LRUCache(REMEMBERED_MESSAGES)
+        self._shown: LRUCache[str, StatusMessage] = LRUCache(REMEMBERED_MESSAGES)
 
     # ── opening a message, through the interaction ──────────────────────────────────────────────────
 
@@ -92,7 +94,7 @@ class DiscordFrontend:
     def placed(self, reply_to: ReplyTo, message_id: int) -> ReplyTo:
         """Return where the answer stands, now that Discord has named its message."""
         placed = dataclasses.replace(Address.read(reply_to), message_id=message_id).reply_to()
-        _remember(self._opened, reply_to.key, placed)
+        self._opened[reply_to.key] = placed
         return placed
 
     def opening(self, reply_to: ReplyTo) -> asyncio.Lock:
@@ -118,11 +120,11 @@ class DiscordFrontend:
                 )
             except TROUBLES as error:
                 if remedy(error) is Remedy.WITHOUT_PROMPT and key not in self._without_prompt:
-                    _remember(self._without_prompt, key, None)
+                    self._without_prompt[key] = None
                     continue
                 log.warning("the message of job %s could not be shown yet: %s", job.id, error)
                 return Opened.GONE if remedy(error) is Remedy.MESSAGE_GONE else Opened.NOT_YET
-            _remember(self._shown, key, message)
+            self._shown[key] = message
             return Opened.SHOWN
 
     async def fit(self, image: Path, guild_id: int | None) -> attachments.Upload | None:
@@ -187,11 +189,11 @@ class DiscordFrontend:
                 case Remedy.LATER:
                     raise DeliveryDelayed(wait_s(error)) from error
                 case Remedy.WITHOUT_PROMPT if key not in self._without_prompt:
-                    _remember(self._without_prompt, key, None)
+                    self._without_prompt[key] = None
                     raise DeliveryDelayed from error
                 case _:
                     log.warning("the message of job %s cannot be edited any more: %s", job.id, error)
-                    _remember(self._closed, key, None)
+                    self._closed[key] = None
 
     async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
         """Say how a job ended: on its message, else in a new message in the channel, else in a direct message.
@@ -212,7 +214,7 @@ class DiscordFrontend:
                     # Read again: the message may have moved with another image of the request.
                     job = next((each for each in jobs if each.id == job.id), job)
                     if all(each.status.is_final for each in jobs):
-                        _remember(self._closed, job.reply_to.key, None)
+                        self._closed[job.reply_to.key] = None
                     async with self._lock(job.reply_to.key):
                         reply_to = await self._deliver(jobs, job, image, Address.read(job.reply_to))
                     if reply_to != job.reply_to and len(jobs) > 1:  # the others are to be shown there as well
@@ -232,7 +234,7 @@ class DiscordFrontend:
         message = self._composer.unfinished(jobs, standing, with_prompt=key not in self._without_prompt)
         if self._shown.get(key) != message:
             await self._edit(address, message, jobs[0], wording_of(job))
-            _remember(self._shown, key, message)
+            self._shown[key] = message
 
     async def _settled(self, job: Job) -> Job:
         """Wait while the message of a job is being opened; returns the job with its new place."""
@@ -382,9 +384,3 @@ def frontend_of(interaction: discord.Interaction) -> DiscordFrontend:
 def _request_key(job: Job) -> str:
     """The lock of a request: its message may move from one key to another while its images are delivered."""
     return f"request {job.id if job.batch is None else job.batch.batch_id}"
-
-
-def _remember(messages: OrderedDict[str, T], key: str, value: T) -> None:
-    messages[key] = value
-    while len(messages) > REMEMBERED_MESSAGES:
-        messages.popitem(last=False)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import discord
+from cachetools import LRUCache, TTLCache
 
 from bot.frontends.discord_app.command_ids import CommandIds
 from bot.frontends.discord_app.http_errors import TROUBLES
@@ -42,16 +43,13 @@ class Greeter:
         self._access = access
         self._command_ids = command_ids
         self._clock = clock
-        self._greeted_at: OrderedDict[int, float] = OrderedDict()  # by person, oldest first
-        self._greeted_in: OrderedDict[int, deque[float]] = OrderedDict()  # by channel
-        self._locales: OrderedDict[int, str] = OrderedDict()  # by person, as their last interaction said
+        self._greeted: TTLCache[int, None] = TTLCache(REMEMBERED_PEOPLE, ONCE_PER_S, timer=clock)
+        self._greeted_in: LRUCache[int, deque[float]] = LRUCache(REMEMBERED_CHANNELS)
+        self._locales: LRUCache[int, str] = LRUCache(REMEMBERED_PEOPLE)  # as their last interaction said
 
     def note_locale(self, interaction: discord.Interaction) -> None:
         """Remember the language of a person: messages do not tell it."""
         self._locales[interaction.user.id] = interaction.locale.value
-        self._locales.move_to_end(interaction.user.id)
-        while len(self._locales) > REMEMBERED_PEOPLE:
-            self._locales.popitem(last=False)
 
     async def answer(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Answer a message that is addressed to the bot, if that is due; any other is left alone."""
@@ -79,18 +77,11 @@ class Greeter:
     def _is_due(self, user_id: int, channel_id: int) -> bool:
         """Whether a person may be greeted in a channel now; notes it if so."""
         now = self._clock()
-        while self._greeted_at and next(iter(self._greeted_at.values())) <= now - ONCE_PER_S:
-            self._greeted_at.popitem(last=False)
         recent = self._greeted_in.setdefault(channel_id, deque(maxlen=CHANNEL_LIMIT))
-        self._greeted_in.move_to_end(channel_id)
-        while len(self._greeted_in) > REMEMBERED_CHANNELS:
-            self._greeted_in.popitem(last=False)
         is_crowded = len(recent) == CHANNEL_LIMIT and recent[0] > now - CHANNEL_PER_S
-        if user_id in self._greeted_at or is_crowded:
+        if user_id in self._greeted or is_crowded:
             return False
-        self._greeted_at[user_id] = now
-        while len(self._greeted_at) > REMEMBERED_PEOPLE:
-            self._greeted_at.popitem(last=False)
+        self._greeted[user_id] = None
         recent.append(now)
         return True
 

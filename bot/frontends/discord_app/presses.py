@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import discord
+from cachetools import TTLCache
 
 DOUBLE_CLICK_S: Final = 1.5
 REMEMBERED_PRESSES: Final = 2000
@@ -25,27 +25,21 @@ class Presses:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._pressed_at: OrderedDict[Hashable, float] = OrderedDict()  # oldest first
+        self._pressed: TTLCache[Hashable, None] = TTLCache(REMEMBERED_PRESSES, DOUBLE_CLICK_S, timer=clock)
 
     def is_repeat(self, key: Hashable) -> bool:
         """Whether `key` was pressed in the last `DOUBLE_CLICK_S`; notes the press if not.
 
         The time counts from the press that was noted, so that somebody who keeps clicking is heard every few seconds.
         """
-        now = self._clock()
-        while self._pressed_at and next(iter(self._pressed_at.values())) <= now - DOUBLE_CLICK_S:
-            self._pressed_at.popitem(last=False)
-        if key in self._pressed_at:
+        if key in self._pressed:
             return True
-        self._pressed_at[key] = now
-        while len(self._pressed_at) > REMEMBERED_PRESSES:
-            self._pressed_at.popitem(last=False)
+        self._pressed[key] = None
         return False
 
     def forget(self, key: Hashable) -> None:
         """Let `key` be pressed again at once."""
-        self._pressed_at.pop(key, None)
+        self._pressed.pop(key, None)
 
 
 def is_repeat(interaction: discord.Interaction) -> bool:

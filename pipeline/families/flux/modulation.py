@@ -8,11 +8,11 @@ are unpacked once for all rows, since for each row anew that would move twenty t
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import torch
+from cachetools import LRUCache
 from diffsynth.pipelines.flux_image import model_fn_flux_image
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -52,7 +52,7 @@ class PrecomputedModulation:
         self.on_estimate: Callable[[Tensor], None] | None = None  # told after each step where it is heading, as latents
         self.layers: dict[str, dict[str, nn.Module]] = {}  # by block
         self._rows: dict[str, Row] = {}
-        self.tables: OrderedDict[tuple[Any, ...], Table] = OrderedDict()
+        self.tables: LRUCache[tuple[Any, ...], Table] = LRUCache(TABLES)
         for name, module in list(dit.named_modules()):
             block = DIT.block_of(f"{name}.")
             if block.endswith(MODULATION):
@@ -86,9 +86,6 @@ class PrecomputedModulation:
         )
         if key not in self.tables:
             self.tables[key] = self._table(dit, schedule.to(timestep), pooled_prompt_emb, guidance, latents.dtype)
-            if len(self.tables) > TABLES:
-                self.tables.popitem(last=False)
-        self.tables.move_to_end(key)
         for name, rows in self.tables[key].items():
             self._rows[name].row = rows[progress_id : progress_id + 1]
         velocity: Tensor = model_fn_flux_image(

@@ -16,11 +16,11 @@ import logging
 import math
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Final
 
+from cachetools import LRUCache
 from pydantic import SecretStr
 
 from bot.frontends.web.identity import network_of
@@ -60,7 +60,7 @@ class Admission:
         self._expected = self._digest(password.get_secret_value().encode())
         self._sleep = sleep
         self._clock = clock
-        self._known: OrderedDict[str, None] = OrderedDict()  # whoever brought it last time; the latest at the end
+        self._known: LRUCache[str, None] = LRUCache(MAX_KNOWN)  # whoever brought it last time
         self._waiting: dict[str, dict[asyncio.Timeout, None]] = {}  # by network; the oldest first
         self._wrong: dict[str, tuple[float, int]] = {}  # by network: when a line was written, how many came since
 
@@ -77,7 +77,7 @@ class Admission:
         network = network_of(address)
         who = f"token {self._digest(token.encode()).hex()}" if token else f"network {network}"
         if who in self._known and self._is_right(authorization):
-            self._known.move_to_end(who)
+            self._remember(who)
             return Verdict.ADMITTED
         # One wrong guess and one is a stranger again: else whoever shares an address could guess without waiting.
         self._known.pop(who, None)
@@ -96,9 +96,6 @@ class Admission:
     def _remember(self, who: str) -> None:
         """Somebody brought the password."""
         self._known[who] = None
-        self._known.move_to_end(who)
-        if len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
 
     async def _has_waited(self, network: str) -> bool:
         """Wait; whether to the end, and not until too many newer ones came."""

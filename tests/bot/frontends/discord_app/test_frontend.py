@@ -334,12 +334,13 @@ async def test_old_message_gets_no_progress_and_its_result_does_not_wait_for_eve
     assert bot.discord.messages(bot.discord.channel)[1].images
 
 
-async def test_memory_of_messages_is_bounded(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_of_messages_is_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.frontends.discord_app.frontend.REMEMBERED_MESSAGES", 2)
-    job = replace(await a_message(bot), status=JobStatus.CANCELLED)
-    for key in "abc":
-        await reply(bot).deliver(replace(job, reply_to=replace(job.reply_to, key=key)), None)
-    assert list(reply(bot)._closed) == ["b", "c"]
+    async with start(with_delivery=False) as bot:
+        job = replace(await a_message(bot), status=JobStatus.CANCELLED)
+        for key in "abc":
+            await reply(bot).deliver(replace(job, reply_to=replace(job.reply_to, key=key)), None)
+        assert list(reply(bot)._closed) == ["b", "c"]
 
 
 async def test_many_results_at_once_stay_inside_the_rate_limit(start: Start, png: Path) -> None:

@@ -224,7 +224,7 @@ async def test_memory_stays_bounded() -> None:
         answering.note_locale(SimpleNamespace(user=SimpleNamespace(id=number), locale=SimpleNamespace(value="de")))  # type: ignore[arg-type]
     sizes = {name: len(value) for name, value in vars(answering).items() if hasattr(value, "popitem")}
     assert sizes == {
-        "_greeted_at": REMEMBERED_PEOPLE,
+        "_greeted": REMEMBERED_PEOPLE,
         "_greeted_in": REMEMBERED_CHANNELS,
         "_locales": REMEMBERED_PEOPLE,
     }
