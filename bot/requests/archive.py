@@ -37,6 +37,11 @@ class Archive:
             return [await self._jobs.get(job.id) or job]
         return await self._jobs.of_batch(job.batch.batch_id) or [job]
 
+    async def is_over(self, key: str) -> bool:
+        """Whether the job that this request made has ended; False if it made none, or none yet."""
+        job = await self._jobs.by_request_key(key)
+        return job is not None and job.status.is_final
+
     async def set_kept(
         self, job_id: int, *, is_kept: bool, by: UserKey, may: Callable[[Job], bool] = nobody_else
     ) -> Job:

@@ -38,6 +38,7 @@ from bot.frontends.discord_app.interactions import (
     attempt,
     cancel,
     context_of,
+    is_double_click,
     person,
     reader,
     replace,
@@ -279,7 +280,7 @@ async def _pressed(interaction: discord.Interaction, action: str, job_id: int, *
     if press is None:
         raise OptionsOutdated
     context_of(interaction).access.check_server(interaction)
-    if press.is_once and presses.is_repeat(interaction):
+    if press.is_once and await is_double_click(interaction):
         await say(interaction, reader(interaction).say("press-repeated"))
         return
     try:

@@ -19,6 +19,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
+from bot.frontends.discord_app import presses
 from bot.frontends.discord_app.embeds import MAX_CONTENT, relative, units
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
 from bot.frontends.discord_app.message_ref import FRONTEND
@@ -130,6 +131,19 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
         with contextlib.suppress(*TROUBLES):
             await interaction.delete_original_response()
         raise
+
+
+async def is_double_click(interaction: discord.Interaction) -> bool:
+    """Whether this press is the second half of a double click, and so none of its own.
+
+    It is not if what the first one asked for is there already: then somebody wants more.
+    """
+    if (earlier := presses.earlier_press(interaction)) is None:
+        return False
+    if not await context_of(interaction).service.archive.is_over(f"{FRONTEND}:{earlier}"):
+        return True
+    presses.forget(interaction)
+    return presses.earlier_press(interaction) is not None
 
 
 async def explain(interaction: discord.Interaction, error: Exception, *, before: str = "", keep: str = "") -> None:

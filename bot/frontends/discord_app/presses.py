@@ -14,7 +14,7 @@ from typing import Any, Final
 import discord
 from cachetools import TTLCache
 
-DOUBLE_CLICK_S: Final = 1.5
+DOUBLE_CLICK_S: Final = 3.0
 REMEMBERED_PRESSES: Final = 2000
 
 
@@ -25,34 +25,36 @@ class Presses:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pressed: TTLCache[Hashable, None] = TTLCache(REMEMBERED_PRESSES, DOUBLE_CLICK_S, timer=clock)
+        self._pressed: TTLCache[Hashable, int] = TTLCache(REMEMBERED_PRESSES, DOUBLE_CLICK_S, timer=clock)
 
-    def is_repeat(self, key: Hashable) -> bool:
-        """Whether `key` was pressed in the last `DOUBLE_CLICK_S`; notes the press if not.
+    def note(self, key: Hashable, interaction_id: int) -> int | None:
+        """Note a press of `key`, unless it was pressed in the last `DOUBLE_CLICK_S`.
 
-        The time counts from the press that was noted, so that somebody who keeps clicking is heard every few seconds.
+        Returns:
+            The interaction of that earlier press. The time counts from there, so that somebody who keeps clicking is
+            heard every few seconds.
         """
-        if key in self._pressed:
-            return True
-        self._pressed[key] = None
-        return False
+        if (earlier := self._pressed.get(key)) is None:
+            self._pressed[key] = interaction_id
+        return earlier
 
     def forget(self, key: Hashable) -> None:
         """Let `key` be pressed again at once."""
         self._pressed.pop(key, None)
 
 
-def is_repeat(interaction: discord.Interaction) -> bool:
-    """Whether this person pressed the same button of the same message, with the same choice, a moment ago.
+def earlier_press(interaction: discord.Interaction) -> int | None:
+    """Return the interaction in which this person pressed the same button of the same message a moment ago, if any.
 
-    Call it once per press. An interaction without a message or a custom id is never a repeat.
+    Another choice in a menu is another press. An interaction without a message or a custom id never repeats another.
+    If there was none, this press is noted.
     """
     key = _key(interaction)
-    return key is not None and _presses_of(interaction).is_repeat(key)
+    return None if key is None else _presses_of(interaction).note(key, interaction.id)
 
 
 def forget(interaction: discord.Interaction) -> None:
-    """Let the same press be repeated at once: it was refused, so that a second one is meant."""
+    """Let the same press be repeated at once: it was refused, or what it asked for is there."""
     if (key := _key(interaction)) is not None:
         _presses_of(interaction).forget(key)
 

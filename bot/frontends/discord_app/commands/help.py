@@ -22,12 +22,13 @@ from bot.frontends.discord_app.interactions import (
     InteractionContext,
     attempt,
     context_of,
+    is_double_click,
     person,
     reader,
     say,
     think,
 )
-from bot.frontends.discord_app.presses import forget, is_repeat
+from bot.frontends.discord_app.presses import forget
 from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import Wording
 from bot.requests.batch import Batch
@@ -108,7 +109,7 @@ class ExampleButton(
 
     async def callback(self, interaction: discord.Interaction) -> None:
         """Queue the example like a command of the presser; the second half of a double click does nothing."""
-        if is_repeat(interaction):
+        if await is_double_click(interaction):
             await interaction.response.defer()
             return
         await attempt(interaction, self._draw(interaction))

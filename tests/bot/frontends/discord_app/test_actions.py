@@ -178,6 +178,13 @@ async def test_double_click_makes_one_job(stage: Stage) -> None:
     assert await stage.jobs.get(3) is None
 
 
+async def test_same_button_draws_again_as_soon_as_its_picture_is_there(stage: Stage) -> None:
+    message = await picture(stage)
+    for _ in range(3):
+        await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
+    assert (await stage.job(4)).derived_from.job_id == 1  # type: ignore[union-attr]
+
+
 async def test_refused_press_may_be_repeated_at_once(start: Start) -> None:
     async with start(limits=LimitsConfig(max_images_per_day=1, cooldown_s=0)) as stage, stage.drawing():
         message = await picture(stage)
