@@ -19,7 +19,7 @@ from discord import app_commands
 from bot.errors import NotYourJob, PictureErased, PictureNotReady, StoreUnavailable
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app.components import buttons
-from bot.frontends.discord_app.embeds import escape, mention, relative, shorten, voice_of
+from bot.frontends.discord_app.embeds import alt_text, escape, mention, relative, shorten, voice_of
 from bot.frontends.discord_app.frontend import NOBODY, frontend_of
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
@@ -286,7 +286,7 @@ async def _say_page(
     else:
         name = f"imagine-{shown.id}.{upload.extension}"
         embed.set_image(url=f"attachment://{name}").set_footer(text=voice_of(wording).say(settings_phrase(shown)))
-        parts["file"] = discord.File(io.BytesIO(upload.body), filename=name)
+        parts["file"] = discord.File(io.BytesIO(upload.body), filename=name, description=alt_text(shown, wording))
     parts["view"] = _page_view(page, shown, wording, before_id=before_id, search=search, has_more=len(jobs) > PAGE)
     await say(interaction, None, **parts)
 

@@ -115,6 +115,7 @@ async def test_history_shows_the_picture_of_the_button(stage: Stage) -> None:
     await draw(stage, "a red apple", "a panda")
     answer = await private(await ask(stage, "history"))
     newest = answer.image_bytes(0)
+    assert answer.images[0].description == "a panda"
     use = await stage.discord.click(answer, "#1")
     turned = await use.wait(lambda message: message.images and message.image_bytes(0) != newest)
     assert "#1 · seed" in turned.embeds[0]["footer"]["text"]
