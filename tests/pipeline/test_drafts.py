@@ -127,7 +127,7 @@ def compositions(drawn: Sequence[Drawn]) -> np.ndarray:
     return unit
 
 
-@pytest.mark.parametrize(("prompt", "key"), [("一辆汽车", "automobile"), ("a robot", "robot"), ("熊猫", "panda")])
+@pytest.mark.parametrize(("prompt", "key"), [("一辆汽车", "automobile"), ("a robot", "robot")])
 def test_final_of_the_demo_holds_the_same_thing_in_the_same_place_as_the_draft(
     demo: Studio, prompt: str, key: str
 ) -> None:

@@ -53,12 +53,11 @@ def test_examples_are_those_of_the_model_and_of_the_documents() -> None:
 
 @pytest.mark.parametrize("prompt", SHOWN)
 def test_demo_draws_every_example(engine: Engine, prompt: str) -> None:
-    for seed in (7, 8):
-        spec = DEMO.resolve(ImageOptions(prompt=prompt, seed=seed, steps=8), random_seed=0)
-        image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
-        picture = picture_of(image.pixels, image.width, image.height)
-        seen = {side: references().nearest(picture, side)[0].key for side in SHOWN[prompt]}
-        assert seen == SHOWN[prompt]
+    spec = DEMO.resolve(ImageOptions(prompt=prompt, seed=7, steps=8), random_seed=0)
+    image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
+    picture = picture_of(image.pixels, image.width, image.height)
+    seen = {side: references().nearest(picture, side)[0].key for side in SHOWN[prompt]}
+    assert seen == SHOWN[prompt]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
