@@ -108,9 +108,13 @@ async def test_mentions_and_direct_messages_get_one_answer_per_person(discord: D
     for _ in range(2):
         discord.say(eve, discord.dm(eve), "hello")
     await discord.wait_message(from_bot(discord), discord.dm(eve))
-    answers = [message for message in discord.messages(discord.channel) if message.author_id == discord.bot.id]
-    assert len(answers) == 2
-    assert all(message.pings == [] and "</imagine:" in message.content for message in answers)
+
+    def answers() -> list[MessageView]:
+        return [message for message in discord.messages(discord.channel) if message.author_id == discord.bot.id]
+
+    await discord.world.changed.wait_for(lambda: len(answers()) >= 2, 10)
+    assert len(answers()) == 2
+    assert all(message.pings == [] and "</imagine:" in message.content for message in answers())
     assert [message.author_id for message in discord.messages(dm)] == [discord.user.id]
     assert [message.author_id for message in discord.messages(discord.dm(eve), eve)].count(discord.bot.id) == 1
     discord.assert_clean()

@@ -29,7 +29,7 @@ from bot.frontends.discord_app.embeds import StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address
 from bot.frontends.discord_app.pings import Pings
-from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
+from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation import job_view
 from bot.presentation.wording import Wording
 from bot.requests.service import Service
@@ -215,6 +215,8 @@ class DiscordFrontend:
                     job = next((each for each in jobs if each.id == job.id), job)
                     if all(each.status.is_final for each in jobs):
                         self._closed[job.reply_to.key] = None
+                    if Address.read(job.reply_to).message_id is None and await self._is_dropped(job):
+                        raise MessageGone  # nobody waits for it: its placeholder came too late
                     async with self._lock(job.reply_to.key):
                         reply_to = await self._deliver(jobs, job, image, Address.read(job.reply_to))
                     if reply_to != job.reply_to and len(jobs) > 1:  # the others are to be shown there as well
@@ -235,6 +237,10 @@ class DiscordFrontend:
         if self._shown.get(key) != message:
             await self._edit(address, message, jobs[0], wording_of(job))
             self._shown[key] = message
+
+    async def _is_dropped(self, job: Job) -> bool:
+        (now, *_) = await self._service.archive.siblings(job)
+        return now.delivery is Delivery.DROPPED
 
     async def _settled(self, job: Job) -> Job:
         """Wait while the message of a job is being opened; returns the job with its new place."""

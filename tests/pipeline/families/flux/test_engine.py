@@ -716,7 +716,7 @@ def test_pictures_of_all_kinds_in_a_row_are_as_if_each_were_the_first(
 ) -> None:
     specs = [
         a_spec("a cat", steps=2),
-        a_spec("a dog", steps=3, width=96),
+        a_spec("a dog", steps=3, width=48),
         a_spec("a cat", steps=3, height=48),
         a_spec("a dog", steps=2, guidance=1.0),
     ]
@@ -932,7 +932,7 @@ def test_readings_in_other_numbers_are_not_used(restart: Restart, tmp_path: Path
     first, _ = restart(tmp_path / "prompts")
     draw(first, a_spec("a cat"))
     again, read = restart(tmp_path / "prompts", precision="bfloat16")
-    draw(again, a_spec("a cat"))
+    draw(again, a_spec("a cat", width=16, height=16))  # some processors take a minute for 64 × 64 in these numbers
     assert read == [1]
 
 
