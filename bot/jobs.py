@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from bot.pause import Pause
 from pipeline import ImageOptions, ImageSpec, Progress
@@ -211,3 +212,7 @@ class QueueStatus:
         what counts, because no two jobs have the same number then.
         """
         return None if self.position is None else self.position - 1
+
+
+# Of a job that was claimed and ended in between, or that nobody can place now.
+NOBODY_KNOWS: Final = QueueStatus(position=None, finish_at=None, is_rough=False)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureErased, PictureNotReady, StorageFull
-from bot.jobs import Job, UserKey
+from bot.jobs import Delivery, Job, UserKey
 from bot.scheduling.job_queue import Clock
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -77,6 +77,14 @@ class Archive:
         if job.image_path is not None and not await self._images.delete(job.image_path):
             raise StorageFull
         return await self._jobs.erase(job.id, now=int(self._clock())) or job
+
+    async def taken_back(self, job: Job) -> None:
+        """Note that the message of an erased picture is gone, so that nobody looks for it again.
+
+        Raises:
+            StoreUnavailable: it is looked for once more, which is harmless.
+        """
+        await self._jobs.close_delivery(job.id, Delivery.DROPPED)
 
     async def _owned(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool]) -> Job:
         if (job := await self._jobs.get(job_id)) is None:

@@ -83,7 +83,7 @@ def final(job: Job, models: Models) -> Batch:
         AlreadyFinal: it is no smaller than that.
         PictureNotReady: there is no picture to start from.
     """
-    options, model = options_of(job, models), models.find(job.spec.model) or models.usual
+    options, model = options_of(job, models), models.nearest(job.spec.model)
     size = model.final_size(job.spec.width, job.spec.height)
     if size is None:
         raise AlreadyFinal(job.id)
@@ -105,7 +105,7 @@ def options_of(job: Job, models: Models) -> ImageOptions:
         raise JobUnreadable(job.id)
     spec = job.spec
     model = models.find(spec.model)
-    aspect, size = _shape(model or models.usual, spec.width, spec.height)
+    aspect, size = _shape(models.nearest(spec.model), spec.width, spec.height)
     strength = spec.strength if spec.source else None
     name = None if model is None else model.name
     return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, size=size, model=name, strength=strength)

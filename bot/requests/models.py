@@ -37,6 +37,10 @@ class Models:
         """Return the model of that name, without one the usual; None if it is not among those that can draw here."""
         return self.usual if name is None else next((model for model in self.all if model.name == name), None)
 
+    def nearest(self, name: str | None) -> ModelCard:
+        """Return the model of that name; the usual one if it is not among those that can draw here any more."""
+        return self.find(name) or self.usual
+
     def demand(self, name: str | None) -> ModelCard:
         """Return the model of that name, without one the usual.
 

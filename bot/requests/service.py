@@ -32,7 +32,7 @@ from bot.errors import (
     StoreUnavailable,
     UploadGone,
 )
-from bot.jobs import Job, QueueStatus, ReplyTo, Request, UserKey
+from bot.jobs import NOBODY_KNOWS, Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.archive import Archive
@@ -54,7 +54,6 @@ from pipeline.spec import MAX_SEED, Aspect, ImageSpec
 log = logging.getLogger(__name__)
 
 MAX_UNPACKING: Final = 8  # init images that wait for each other
-NOBODY_KNOWS: Final = QueueStatus(position=None, finish_at=None, is_rough=False)
 ANY_SOURCE: Final = "0" * 64  # stands for an init image that was not read yet
 
 # Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
@@ -165,10 +164,7 @@ class Service:
             if error.is_full:
                 raise StorageFull from error
             raise
-        standing = await self.standing(job)
-        if standing is None:  # claimed and ended in between, or a repeat of an old request
-            standing = NOBODY_KNOWS
-        return job, self._delivery.card_is_fresh(job, standing)
+        return job, self._delivery.card_is_fresh(job, await self.standing(job) or NOBODY_KNOWS)
 
     async def unpack(self, request: Request) -> Image.Image:
         """Read the init image of a request, after every cheaper check has passed.

@@ -41,6 +41,7 @@ MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
 FAIRNESS_WINDOW_S: Final = 3600
 SEARCHED: Final = 50_000  # pictures of one person: 15 ms
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
+TAKE_BACK_S: Final = 30
 LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
@@ -604,7 +605,10 @@ class JobStore:
         return await self._one("UPDATE jobs SET is_kept = 0 WHERE id = :id RETURNING *", {"id": job_id})
 
     async def erase(self, job_id: int, *, now: int) -> Job | None:
-        """Forget what a job drew and from what words; None if it has not ended. Its file has to be gone already."""
+        """Forget what a job drew and from what words; None if it has not ended. Its file has to be gone already.
+
+        Taking its message back is due like a result, TAKE_BACK_S from now: whoever erased tries first.
+        """
         return await self._one(
             f"""
             UPDATE jobs
@@ -614,7 +618,8 @@ class JobStore:
                 spec = iif(
                     json_valid(spec), json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '{{}}'
                 ),
-                delivery = iif(delivery IN ('pending', 'undeliverable'), 'dropped', delivery)
+                delivery = iif(delivery = 'dropped' OR erased_at IS NOT NULL, delivery, 'pending'),
+                next_delivery_at = :now + {TAKE_BACK_S}
             WHERE id = :id AND NOT {_UNFINISHED}
             RETURNING *
             """,

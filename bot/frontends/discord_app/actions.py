@@ -19,10 +19,11 @@ import discord
 from bot.errors import NotYourJob, PictureErased, PictureNotReady
 from bot.frontends.discord_app import forms, presses
 from bot.frontends.discord_app.components import buttons
-from bot.frontends.discord_app.composer import picture_name
+from bot.frontends.discord_app.composer import fit, picture_name
 from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.embeds import (
     MAX_DESCRIPTION,
+    NOBODY,
     alt_text,
     command,
     escape,
@@ -31,7 +32,7 @@ from bot.frontends.discord_app.embeds import (
     shorten,
     voice_of,
 )
-from bot.frontends.discord_app.frontend import NOBODY, frontend_of
+from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import (
     OptionsOutdated,
     PicturePruned,
@@ -46,7 +47,7 @@ from bot.frontends.discord_app.interactions import (
     think,
 )
 from bot.frontends.discord_app.permissions import is_moderator
-from bot.frontends.discord_app.visibility import visible_job
+from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import MENU, Action, settings_phrase
 from bot.requests import derive
@@ -85,10 +86,14 @@ async def _vary(interaction: discord.Interaction, job: Job) -> None:
 
 
 async def _more_steps(interaction: discord.Interaction, job: Job) -> None:
-    steps = min(MAX_STEPS, job.spec.steps * MORE_STEPS_FACTOR)
+    steps = _steps_after(job)
     if steps <= job.spec.steps:
         raise InvalidSpec("steps", f"are at most {MAX_STEPS}")
     await draw(interaction, derive.more_steps(job, context_of(interaction).service.models, steps=steps))
+
+
+def _steps_after(job: Job) -> int:
+    return min(MAX_STEPS, job.spec.steps * MORE_STEPS_FACTOR)
 
 
 async def _final(interaction: discord.Interaction, job: Job) -> None:
@@ -102,7 +107,7 @@ async def _more(interaction: discord.Interaction, job: Job) -> None:
     await _answer_privately(interaction)
     wording = reader(interaction)
     labels = {
-        Action.MORE_STEPS: wording.say("button-more-steps", steps=min(MAX_STEPS, job.spec.steps * MORE_STEPS_FACTOR)),
+        Action.MORE_STEPS: wording.say("button-more-steps", steps=_steps_after(job)),
         Action.KEEP: wording.say("button-unkeep" if job.is_kept else "button-keep"),
     }
     view = buttons(_menu(interaction, job), job.id, wording, labels=labels)
@@ -117,7 +122,7 @@ def _menu(interaction: discord.Interaction, job: Job) -> list[Action]:
     if not _can_start_from_images(interaction, job):
         left_out |= {Action.START_FROM, Action.FINAL}
     models = context_of(interaction).service.models
-    if (models.find(job.spec.model) or models.usual).final_size(job.spec.width, job.spec.height) is None:
+    if models.nearest(job.spec.model).final_size(job.spec.width, job.spec.height) is None:
         left_out.add(Action.FINAL)
     if not _may_dispose(interaction, job):
         left_out |= {Action.KEEP, Action.DELETE}
@@ -194,7 +199,8 @@ async def _erase(interaction: discord.Interaction, job: Job) -> None:
     await _answer_privately(interaction)
     service, wording = context_of(interaction).service, reader(interaction)
     erased = await service.archive.erase(job.id, by=person(interaction), may=partial(is_moderator, interaction))
-    is_gone = await frontend_of(interaction).retract(erased)
+    if is_gone := await frontend_of(interaction).retract(erased):
+        await service.archive.taken_back(erased)
     key = "image-deleted" if is_gone else "image-deleted-but-message"
     await say(interaction, wording.say(key, job_id=job.id), view=None)
 
@@ -280,15 +286,16 @@ async def _pressed(interaction: discord.Interaction, action: str, job_id: int, *
     if press is None:
         raise OptionsOutdated
     context_of(interaction).access.check_server(interaction)
-    if press.is_once and await is_double_click(interaction):
-        await say(interaction, reader(interaction).say("press-repeated"))
-        return
     try:
-        job = await visible_job(interaction, job_id)
-        pictures = [job]
-        if not is_choice and action not in (Action.ERASE, *MENU):  # those stand in the menu of one picture
-            pictures = await _pictures_of(interaction, job)
-        if len(pictures) > 1:
+        async with in_time():
+            is_repeated = press.is_once and await is_double_click(interaction)
+            job = await visible_job(interaction, job_id)
+            pictures = [job]
+            if not is_choice and action not in (Action.ERASE, *MENU):  # those stand in the menu of one picture
+                pictures = await _pictures_of(interaction, job)
+        if is_repeated:
+            await say(interaction, reader(interaction).say("press-repeated"))
+        elif len(pictures) > 1:
             await _ask_which(interaction, action, pictures)
         else:
             await press.do(interaction, _with_picture(pictures[0]))
@@ -348,7 +355,7 @@ async def _file(interaction: discord.Interaction, job: Job, *, guild_id: int | N
     path = await context_of(interaction).service.image_file(job)
     upload = None
     if path is not None:
-        upload = await frontend_of(interaction).fit(path, guild_id)
+        upload = await fit(path, frontend_of(interaction).limit_bytes(guild_id))
     if upload is None:
         raise PicturePruned(job.id)
     return discord.File(
@@ -357,8 +364,7 @@ async def _file(interaction: discord.Interaction, job: Job, *, guild_id: int | N
 
 
 def _can_start_from_images(interaction: discord.Interaction, job: Job) -> bool:
-    models = context_of(interaction).service.models
-    return Feature.INIT_IMAGE in (models.find(job.spec.model) or models.usual).supports
+    return Feature.INIT_IMAGE in context_of(interaction).service.models.nearest(job.spec.model).supports
 
 
 def _may_dispose(interaction: discord.Interaction, job: Job) -> bool:

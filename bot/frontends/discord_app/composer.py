@@ -22,7 +22,7 @@ from bot.delivery.shown import joined
 from bot.frontends.discord_app import attachments, embeds
 from bot.frontends.discord_app.embeds import StatusMessage
 from bot.frontends.discord_app.message_ref import Address
-from bot.jobs import Job, JobStatus, QueueStatus
+from bot.jobs import NOBODY_KNOWS, Job, JobStatus, QueueStatus
 from bot.presentation import job_view
 from bot.presentation.batch_view import together
 from bot.presentation.job_view import JobView
@@ -32,7 +32,6 @@ from bot.requests.service import Service
 log = logging.getLogger(__name__)
 
 UPLOAD_MARGIN_BYTES: Final = 64 * 1024  # for the rest of the request
-NOBODY_KNOWS: Final = QueueStatus(position=None, finish_at=None, is_rough=False)
 REQUEST_LIMIT_BYTES: Final = 25 * 1024 * 1024  # of a whole message
 
 

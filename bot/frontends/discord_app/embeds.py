@@ -28,6 +28,7 @@ MAX_REASON: Final = 300
 MAX_ALT: Final = 1024
 ZERO_WIDTH_SPACE: Final = "\u200b"  # `pipeline.spec.clean_prompt` drops it from a pasted command
 
+NOBODY: Final = discord.AllowedMentions.none()  # a message that names people notifies none, unless it says whom
 GREY: Final = discord.Colour(0x99AAB5)
 BLUE: Final = discord.Colour(0x3498DB)
 GREEN: Final = discord.Colour(0x2ECC71)

@@ -56,7 +56,7 @@ async def ask_for_edit(interaction: discord.Interaction, job: Job) -> None:
     form.add_item(_short_field(wording, "seed", str(job.spec.seed), hint=wording.say("form-seed-hint")))
     form.add_item(_short_field(wording, "steps", str(job.spec.steps)))
     filled = _filled(job, models)
-    model = models.find(options.model) or models.usual
+    model = models.nearest(options.model)
     if len(model.sizes) > 1:
         choices = {aspect.value: wording.say(ASPECT_KEYS[aspect]) for aspect in model.sizes}
         form.add_item(_choice_field(wording, "aspect", choices, str(filled["aspect"])))
@@ -130,7 +130,7 @@ def _read_edit(job: Job, models: Models, values: Values) -> Drawing:
 def _filled(job: Job, models: Models) -> dict[str, object]:
     """What stands in the fields of the form before anybody touches it."""
     options = derive.options_of(job, models)
-    model = models.find(options.model) or models.usual
+    model = models.nearest(options.model)
     return {
         "seed": job.spec.seed,
         "steps": job.spec.steps,

@@ -9,6 +9,7 @@ means `http_errors.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -22,10 +23,10 @@ import discord
 from cachetools import LRUCache
 
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
-from bot.frontends.discord_app import attachments, embeds
+from bot.frontends.discord_app import embeds
 from bot.frontends.discord_app.components import buttons
-from bot.frontends.discord_app.composer import Composed, Composer, fit, wording_of
-from bot.frontends.discord_app.embeds import StatusMessage
+from bot.frontends.discord_app.composer import Composed, Composer, wording_of
+from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address
 from bot.frontends.discord_app.pings import Pings
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 SHOW_TIMEOUT_S: Final = 10.0  # an edit that waits longer for its turn is dropped
 DELIVERY_TIMEOUT_S: Final = 180.0  # 10 MiB over a slow line
 REMEMBERED_MESSAGES: Final = 2000
-NOBODY: Final = discord.AllowedMentions.none()
 
 
 T = TypeVar("T")
@@ -127,10 +127,6 @@ class DiscordFrontend:
             self._shown[key] = message
             return Opened.SHOWN
 
-    async def fit(self, image: Path, guild_id: int | None) -> attachments.Upload | None:
-        """Read a picture, made smaller if this server's upload limit wants that; None if it is gone or broken."""
-        return await fit(image, self.limit_bytes(guild_id))
-
     async def compose(self, jobs: Sequence[Job], wording: Wording, *, guild_id: int | None) -> Composed:
         """Compose the message of jobs that have ended, to be sent by the caller."""
         return await self._composer.ended(jobs, wording, limit_bytes=self.limit_bytes(guild_id))
@@ -141,26 +137,35 @@ class DiscordFrontend:
         return guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
 
     async def retract(self, job: Job) -> bool:
-        """Take an erased picture off its message: delete the message, unless it shows other images of the request.
+        """Take an erased picture off its message now; `deliver` tries again if that fails.
 
         Returns:
-            False if Discord does not let us now, or for good.
+            False if Discord does not let us, now or for good.
         """
         try:
-            jobs, address = await self._composer.request_of(job), Address.read(job.reply_to)
             async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(_request_key(job)):
-                if address.message_id is None:
-                    return True
-                if all(each.is_erased or (each.status.is_final and each.image_path is None) for each in jobs):
-                    await self._message(address).delete()
-                else:
-                    edit = functools.partial(self._edit_result, jobs, job, address)
-                    await self._put(jobs, job, (job.id, None), edit)
-        except (DeliveryImpossible, DeliveryDelayed, MessageGone, _Refused, *TROUBLES) as error:
-            is_gone = isinstance(error, MessageGone | discord.NotFound)
+                await self._take_back(await self._composer.request_of(job), job)
+        except MessageGone:
+            return True
+        except (DeliveryImpossible, DeliveryDelayed, _Refused, TimeoutError) as error:
             log.info("the message of job %s could not be taken back: %s", job.id, error)
-            return is_gone
+            return False
         return True
+
+    async def _take_back(self, jobs: Sequence[Job], job: Job) -> None:
+        """Delete the message of an erased picture, unless it shows other images of the request."""
+        address = Address.read(job.reply_to)
+        if address.message_id is None:
+            return
+
+        async def delete(_composed: Composed) -> ReplyTo:
+            async with self._turn(address.channel_id):
+                await self._message(address).delete()
+            return job.reply_to
+
+        is_empty = all(each.status.is_final and each.image_path is None for each in jobs)
+        send = delete if is_empty else functools.partial(self._edit_result, jobs, job, address)
+        await self._put(jobs, job, (job.id, None), send)
 
     # ── the Frontend protocol ───────────────────────────────────────────────────────────────────────
 
@@ -215,8 +220,13 @@ class DiscordFrontend:
                     job = next((each for each in jobs if each.id == job.id), job)
                     if all(each.status.is_final for each in jobs):
                         self._closed[job.reply_to.key] = None
-                    if Address.read(job.reply_to).message_id is None and await self._is_dropped(job):
+                    has_message = Address.read(job.reply_to).message_id is not None
+                    if not has_message and (await self._service.archive.siblings(job))[0].delivery is Delivery.DROPPED:
                         raise MessageGone  # nobody waits for it: its placeholder came too late
+                    if job.is_erased:
+                        with contextlib.suppress(_Refused):  # whoever erased it was told
+                            await self._take_back(jobs, job)
+                        return job.reply_to
                     async with self._lock(job.reply_to.key):
                         reply_to = await self._deliver(jobs, job, image, Address.read(job.reply_to))
                     if reply_to != job.reply_to and len(jobs) > 1:  # the others are to be shown there as well
@@ -237,10 +247,6 @@ class DiscordFrontend:
         if self._shown.get(key) != message:
             await self._edit(address, message, jobs[0], wording_of(job))
             self._shown[key] = message
-
-    async def _is_dropped(self, job: Job) -> bool:
-        (now, *_) = await self._service.archive.siblings(job)
-        return now.delivery is Delivery.DROPPED
 
     async def _settled(self, job: Job) -> Job:
         """Wait while the message of a job is being opened; returns the job with its new place."""

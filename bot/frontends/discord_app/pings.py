@@ -14,7 +14,7 @@ from typing import Final
 import discord
 
 from bot.errors import StoreUnavailable
-from bot.frontends.discord_app.embeds import mention
+from bot.frontends.discord_app.embeds import NOBODY, mention
 from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.frontends.discord_app.message_ref import Address
 from bot.jobs import Job, JobStatus
@@ -25,7 +25,6 @@ from bot.requests.service import Service
 log = logging.getLogger(__name__)
 
 LONG_WAIT_S: Final = 60  # whoever waited no longer is probably still looking
-NOBODY: Final = discord.AllowedMentions.none()
 PINGED: Final = frozenset({JobStatus.DONE, JobStatus.FAILED})
 
 

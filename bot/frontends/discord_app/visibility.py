@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import discord
@@ -15,6 +17,20 @@ from bot.jobs import Job
 LOOK_S: Final = 1.5  # a form has to be the first answer, which is due in 3 seconds
 
 
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """Look something up before the first answer.
+
+    Raises:
+        StoreUnavailable: the database takes too long.
+    """
+    try:
+        async with asyncio.timeout(LOOK_S):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable("slow", is_full=False) from error
+
+
 async def visible_job(interaction: discord.Interaction, job_id: int) -> Job:
     """Return the job of that number.
 
@@ -23,11 +39,8 @@ async def visible_job(interaction: discord.Interaction, job_id: int) -> Job:
         NotYourJob: it is of another server, or of the page.
         StoreUnavailable: the database takes too long.
     """
-    try:
-        async with asyncio.timeout(LOOK_S):
-            job = await context_of(interaction).service.job(job_id)
-    except TimeoutError as error:
-        raise StoreUnavailable("slow", is_full=False) from error
+    async with in_time():
+        job = await context_of(interaction).service.job(job_id)
     if job.user != person(interaction) and not is_of_server(job, interaction.guild_id):
         raise NotYourJob(job_id)
     return job

@@ -15,7 +15,7 @@ from bot.requests import derive
 from bot.requests.archive import Archive
 from bot.requests.models import Models
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import TAKE_BACK_S, JobStore, Measurement
 from pipeline import ImageSpec
 from pipeline.catalog.models import find_model
 
@@ -83,9 +83,24 @@ async def test_erasing_twice_is_harmless(archive: Archive, drawn: Drawn) -> None
     assert await archive.erase(job.id, by=job.user) == first
 
 
-async def test_result_that_was_not_delivered_yet_is_dropped(archive: Archive, drawn: Drawn) -> None:
+async def test_message_of_an_erased_picture_is_due_to_be_taken_back_until_that_is_done(
+    archive: Archive, drawn: Drawn, jobs: JobStore, clock
+) -> None:
     job = await drawn()
-    assert job.delivery is Delivery.PENDING
+    await jobs.delivered(job.id, job.reply_to)
+    erased = await archive.erase(job.id, by=job.user)
+    assert erased.delivery is Delivery.PENDING
+    now = int(clock())
+    assert await jobs.due(now=now, limit=9) == []  # whoever erased tries first
+    assert await jobs.due(now=now + TAKE_BACK_S, limit=9) == [erased]
+    await archive.taken_back(erased)
+    assert await jobs.due(now=now + TAKE_BACK_S, limit=9) == []
+    assert (await archive.erase(job.id, by=job.user)).delivery is Delivery.DROPPED  # once is enough
+
+
+async def test_message_that_somebody_deleted_is_not_looked_for(archive: Archive, drawn: Drawn, jobs: JobStore) -> None:
+    job = await drawn()
+    await jobs.close_delivery(job.id, Delivery.DROPPED)
     assert (await archive.erase(job.id, by=job.user)).delivery is Delivery.DROPPED
 
 

@@ -30,6 +30,7 @@ from bot.frontends.discord_app.interactions import (
 )
 from bot.frontends.discord_app.presses import forget
 from bot.frontends.discord_app.translations import text
+from bot.frontends.discord_app.visibility import in_time
 from bot.presentation.wording import Wording
 from bot.requests.batch import Batch
 from bot.requests.quotas import Quota
@@ -108,14 +109,16 @@ class ExampleButton(
         return cls(match["key"])
 
     async def callback(self, interaction: discord.Interaction) -> None:
-        """Queue the example like a command of the presser; the second half of a double click does nothing."""
-        if await is_double_click(interaction):
-            await interaction.response.defer()
-            return
+        """Queue the example like a command of the presser; the second half of a double click draws nothing."""
         await attempt(interaction, self._draw(interaction))
 
     async def _draw(self, interaction: discord.Interaction) -> None:
         context = context_of(interaction)
+        async with in_time():
+            is_repeated = await is_double_click(interaction)
+        if is_repeated:
+            await say(interaction, reader(interaction).say("press-repeated"))
+            return
         try:
             prompt = _find(context.service.models.usual, self.key)
             await draw(interaction, Batch.of(ImageOptions.read(prompt=prompt)))

@@ -19,8 +19,9 @@ from discord import app_commands
 from bot.errors import NotYourJob, PictureErased, PictureNotReady, StoreUnavailable
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app.components import buttons
-from bot.frontends.discord_app.embeds import alt_text, escape, mention, relative, shorten, voice_of
-from bot.frontends.discord_app.frontend import NOBODY, frontend_of
+from bot.frontends.discord_app.composer import fit
+from bot.frontends.discord_app.embeds import NOBODY, alt_text, escape, mention, relative, shorten, voice_of
+from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
     PicturePruned,
@@ -330,7 +331,7 @@ def _lines(page: list[Job], wording: Wording) -> list[str]:
 async def _upload(interaction: discord.Interaction, job: Job) -> attachments.Upload | None:
     path = await context_of(interaction).service.image_file(job)
     try:
-        return None if path is None else await frontend_of(interaction).fit(path, interaction.guild_id)
+        return None if path is None else await fit(path, frontend_of(interaction).limit_bytes(interaction.guild_id))
     except OSError as error:
         log.warning("the picture of job %s cannot be read: %s", job.id, error)
         return None

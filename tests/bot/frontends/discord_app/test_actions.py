@@ -11,7 +11,7 @@ import pytest
 
 from bot.config import LimitsConfig
 from bot.frontends.discord_app import presses
-from bot.jobs import JobStatus, UserKey, Verb
+from bot.jobs import Delivery, Job, JobStatus, UserKey, Verb
 from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.discord_server.driver import Use
 from tests.discord_server.permissions import Permission
@@ -390,6 +390,29 @@ async def test_message_that_cannot_be_taken_back_is_told(stage: Stage) -> None:
     stage.discord.fault("DELETE /channels/.*/messages/.*", code=50001, times=9)
     answer = await (await delete(stage, message)).wait(lambda shown: "was deleted" in shown.content)
     assert "could not take back its message" in answer.content
+
+
+async def test_message_is_taken_back_though_the_process_died_after_erasing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(_job: Job) -> bool:
+        return False
+
+    monkeypatch.setattr("bot.store.job_store.TAKE_BACK_S", 0)
+    monkeypatch.setattr(stage.client.frontend, "retract", die)
+    message = await picture(stage)
+    await (await delete(stage, message)).wait(lambda shown: "was deleted" in shown.content)
+    await stage.discord.world.changed.wait_for(lambda: public(stage) == [], 10)
+    while (await stage.job(1)).delivery is not Delivery.DELIVERED:
+        await asyncio.sleep(0.01)
+
+
+async def test_slow_database_is_told_in_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = await picture(stage)
+    monkeypatch.setattr("bot.frontends.discord_app.visibility.LOOK_S", 0.01)
+    monkeypatch.setattr(stage.service, "job", lambda _job_id: asyncio.sleep(30))
+    for label in ("🔄 Again", "✏️ Edit", "⋯ More"):
+        assert "database is not available" in await told(await stage.discord.click(message, label))
 
 
 # ── several images in one message ───────────────────────────────────────────────────────────────────
