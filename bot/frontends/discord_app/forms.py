@@ -79,16 +79,15 @@ async def ask_for_start_from(interaction: discord.Interaction, job: Job) -> None
 
 async def submitted(interaction: discord.Interaction) -> None:
     """Do what a form that was sent is for; what was typed is said again if it cannot be done."""
+    await attempt(interaction, _submit(interaction))
+
+
+async def _submit(interaction: discord.Interaction) -> None:
     data: Any = interaction.data or {}
-    match = FORM.fullmatch(str(data.get("custom_id", "")))
-    values = dict(_values(data.get("components", ())))
-    await attempt(interaction, _submit(interaction, match, values))
-
-
-async def _submit(interaction: discord.Interaction, match: re.Match[str] | None, values: Values) -> None:
-    read = READ.get(match["action"]) if match is not None else None
+    values = _values(data.get("components"))
     try:
-        if match is None or read is None:
+        match = FORM.fullmatch(str(data.get("custom_id", "")))
+        if match is None or (read := READ.get(match["action"])) is None:
             raise OptionsOutdated
         context = context_of(interaction)
         context.access.check_server(interaction)
@@ -167,19 +166,20 @@ def _whole(values: Values, name: str) -> int | None:
     return int(text.replace("−", "-"))
 
 
-def _values(components: Any) -> list[tuple[str, str]]:
+def _values(components: Any) -> dict[str, str]:
     """What was typed and chosen, by the custom ids of the fields; a modified client may send anything."""
-    found: list[tuple[str, str]] = []
-    for component in components if isinstance(components, list) else ():
-        if not isinstance(component, dict):
-            continue
-        inside = component.get("component")
-        found += _values(component.get("components", [inside] if inside is not None else []))
-        name, value, chosen = (component.get(key) for key in ("custom_id", "value", "values"))
-        if isinstance(name, str) and isinstance(value, str):
-            found.append((name, value))
-        elif isinstance(name, str) and isinstance(chosen, list) and chosen and isinstance(chosen[0], str):
-            found.append((name, chosen[0]))
+    found: dict[str, str] = {}
+    unread = [components]
+    while unread:
+        part = unread.pop()
+        if isinstance(part, list):
+            unread += part
+        elif isinstance(part, dict):
+            unread += [part.get("components"), part.get("component")]  # of a row, of a label
+            name, value, chosen = (part.get(key) for key in ("custom_id", "value", "values"))
+            value = chosen[0] if isinstance(chosen, list) and chosen else value
+            if isinstance(name, str) and isinstance(value, str):
+                found[name] = value
     return found
 
 
