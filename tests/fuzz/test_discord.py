@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import io
 import itertools
 import logging
 import math
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 
+from bot.frontends.discord_app.actions import PRESSES
+from bot.store.job_store import Measurement
 from tests.bot.frontends.discord_app.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
 from tests.discord_server.client import Option
 from tests.discord_server.interactions import Interaction, Kind
@@ -28,7 +32,11 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
         "seed": (Option.INTEGER, 7),
         "steps": (Option.INTEGER, 4),
         "aspect": (Option.STRING, "square"),
+        "size": (Option.STRING, "draft"),
+        "count": (Option.INTEGER, 2),
     },
+    "settings": {"ping": (Option.STRING, "dm")},
+    "help": {},
     "queue": {},
     "cancel": {"picture": (Option.INTEGER, 1)},
     "history": {"search": (Option.STRING, SECRET)},
@@ -46,7 +54,11 @@ CUSTOM_IDS = (
     "im1:cancel:", "im1:cancel:١", "im1:cancel:" + "9" * 18, "im1:page:" + "9" * 16 + ":" + "9" * 16 + ":x",
     "im2:cancel:2", "im2:cancel:١", "im2:upscale:1", "im2:page:1", "im2:cancel:",
     "im1:page:٣:²:x", "im1:cancel:1 ", f"im1:more:{SECRET}", "im2:cancel:1", "im1:page:1:1:\n\n", "im1", "IM1:CANCEL:1",
+    *(f"im2:{action}:{number}" for action in PRESSES for number in (1, 2)),
+    *(f"im2form:{action}:{number}" for action in ("edit", "start_from", "fly") for number in (1, 2, "9" * 18, "")),
+    "im2pick:reroll:1", "im2pick:more:2", "im2pick:fly:1", f"im2x:example:{SECRET}", "im2x:example:",
 )  # fmt: skip
+FIELDS = ("prompt", "seed", "steps", "aspect", "size", "strength")
 MAX_INT = 2**64
 
 
@@ -108,8 +120,13 @@ class Guest:
         self.seen = asyncio.Event()
         self.numbers = itertools.count(1)
 
-        async def on_interaction(_interaction: object) -> None:
-            self.seen.set()
+        answer = stage.client.on_interaction  # forms are answered there
+
+        async def on_interaction(interaction: Any) -> None:
+            try:
+                await answer(interaction)
+            finally:
+                self.seen.set()
 
         stage.client.on_interaction = on_interaction  # type: ignore[attr-defined]
 
@@ -148,6 +165,18 @@ class Guest:
         assert "waiting" in answer.text
 
 
+async def a_picture(stage: Stage) -> None:
+    """The second job, which is done: buttons have something to act on."""
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="a pear", steps=1)
+    await use.wait(lambda message: "⏳" in message.content)
+    png = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(png, "PNG")
+    await stage.jobs.claim(2, now=1)
+    path = await stage.images.write(2, png.getvalue())
+    measured = Measurement(step_s=1.0, fixed_s=1.0)
+    await stage.jobs.finish(2, image_path=path, image_bytes=1, ran_s=1.0, measured=measured, now=2)
+
+
 @pytest.fixture
 async def guest(start: Start, listener: Listener) -> AsyncIterator[Guest]:  # noqa: F811
     """A bot with one waiting picture, and whoever tries it out; at the end it serves others, and draws."""
@@ -156,6 +185,7 @@ async def guest(start: Start, listener: Listener) -> AsyncIterator[Guest]:  # no
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", steps=1)
         await use.wait(lambda message: "⏳" in message.content)
+        await a_picture(stage)
         guest = Guest(stage, listener)
         yield guest
         await guest.served()
@@ -257,11 +287,16 @@ async def test_any_button_is_answered_or_passed_over(
     await guest.send(Kind.COMPONENT, data, envelope=envelope, message=message)
 
 
-@fuzz(60, custom_id=custom_ids, values=st.lists(sent_texts, min_size=1, max_size=3), is_labelled=st.booleans())
+@fuzz(
+    60,
+    custom_id=custom_ids,
+    values=st.lists(st.tuples(st.sampled_from(FIELDS) | sent_texts, sent_texts), min_size=1, max_size=5),
+    is_labelled=st.booleans(),
+)
 async def test_any_form_is_answered_or_passed_over(
-    guest: Guest, custom_id: str, values: list[str], is_labelled: bool
+    guest: Guest, custom_id: str, values: list[tuple[str, str]], is_labelled: bool
 ) -> None:
-    fields = [{"type": 4, "id": 2, "custom_id": name, "value": name} for name in values]
+    fields = [{"type": 4, "id": 2, "custom_id": name, "value": value} for name, value in values]
     rows = [
         {"type": 18, "id": 1, "component": field} if is_labelled else {"type": 1, "id": 1, "components": [field]}
         for field in fields

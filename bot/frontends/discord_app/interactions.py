@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -245,5 +246,8 @@ def _note(job: Job, wording: Wording) -> str:
 
 
 def _name(interaction: discord.Interaction) -> str:
-    command = interaction.command
-    return f"/{command.qualified_name}" if command is not None else str(interaction.custom_id)
+    """Name a command, button or form for the log; the rest of a custom id may be what somebody typed."""
+    if (command := interaction.command) is not None:
+        return f"/{command.qualified_name}"
+    known = re.match(r"im[a-z0-9]{1,8}:(?:page|[a-z_]{1,16}(?=:[0-9]{1,18}$))", str(interaction.custom_id))
+    return known[0] if known else "a button or form"
