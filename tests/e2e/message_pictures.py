@@ -34,7 +34,7 @@ from tests.e2e.conftest import bot_process
 CLOCK: Final = "12:00"
 LONG: Final = 20  # steps, for what is to be seen while it is drawn
 PATIENCE_S: Final = 90.0  # for the model to be loaded, beside whatever else this machine does
-LIMITS: Final = {"limits__cooldown_s": 30, "limits__max_images_per_day": 2, "limits__max_waiting": 1}
+LIMITS: Final = {"limits__cooldown_s": 30, "limits__max_images_per_day": 10, "limits__max_waiting": 1}
 # Discord's own durations: rate limits are short, so that short states get their edit, and deadlines stay as they are.
 TIMES: Final = {"time_scale": 0.02, "ack_deadline": 150.0, "interaction_lifetime": 45_000.0, "resume_window": 6_000.0}
 NARROW_PX: Final = 640  # of two windows side by side
@@ -266,7 +266,7 @@ async def refused(album: Album, people: Callable[[str], Person]) -> None:
     fay, gil, hal = (people(name) for name in ("fay", "gil", "hal"))
     failed = await fay.imagine("a castle on a hill", steps=50)
     album.add("finished", "Failed", await says(failed, "❌"))
-    for _ in range(2):
+    for _ in range(10):
         await finished(await gil.imagine("a red apple", steps=1))
     album.add("refusals", "The limit of a day", await answer(await gil.imagine("a red apple")))
     running = await fay.imagine("a castle on a hill", steps=50)
