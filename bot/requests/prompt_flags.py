@@ -317,8 +317,6 @@ def _fit_shape(card: ModelCard, shape: str | int | float) -> Aspect | None:
 
 def _can_draw(card: ModelCard, size: str) -> bool:
     """Whether the model draws images of this size."""
-    if "size" not in FIELDS:
-        return False
     try:
         card.resolve(ImageOptions.read(prompt="x", size=size), random_seed=0)
     except InvalidSpec:
