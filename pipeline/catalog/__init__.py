@@ -1,5 +1,8 @@
 """Which models there are, where their files lie, and how they get here. No torch.
 
+parts.py       Part, Layout: the vocabulary of files of weights
+headers.py     the head of a file of weights: names, shapes, dtypes
+layouts.py     identify(): what a file of weights is
 architecture.py  Architecture: what a family declares about itself
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec
 models.py      MODELS: name → card; choose_model(); create_engine() imports torch on demand

@@ -14,6 +14,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
+from pipeline.catalog.parts import PartKind
+
 REST: Final = ""  # the name of the block that holds what belongs to none, and always stays on the GPU
 MODULATION: Final = "#modulation"  # how the names of blocks end that are used once per image
 
@@ -49,6 +51,7 @@ class Latent(NamedTuple):
 class Component:
     """One part of a model.
 
+    part: what a file has to hold of it; None if its files are no weights.
     module: DiffSynth's name for a checkpoint of it.
     block_pattern: matches the start of a tensor's name. Group `block` is the block that the tensor belongs to; where a
         group `once` matches as well, the tensor is used once per image and gets a block of its own.
@@ -59,6 +62,7 @@ class Component:
     """
 
     kind: Kind
+    part: PartKind | None = None
     module: str = ""
     block_pattern: str = ""
     streamable: bool = False

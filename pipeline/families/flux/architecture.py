@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pipeline.catalog.architecture import Architecture, Component, Feature, Kind, Latent, StepCost
+from pipeline.catalog.parts import PartKind
 from pipeline.device.memory_plan import TILE_PX
 
 LATENT: Final = Latent(channels=16, factor=8)
@@ -21,12 +22,14 @@ VAE_BYTES: Final = 170 * 10**6
 
 DIT: Final = Component(
     kind=Kind.TRANSFORMER,
+    part=PartKind.DENOISER,
     module="flux_dit",
     block_pattern=r"(?P<block>(?:single_)?blocks\.\d+)\.(?P<once>norm(?:1_[ab])?\.linear\.)?",
     streamable=True,
 )
 CLIP: Final = Component(
     kind=Kind.TEXT_ENCODER,
+    part=PartKind.CLIP_L,
     module="flux_text_encoder_clip",
     block_pattern=r"(?P<block>encoders\.\d+)\.",
     streamable=True,
@@ -35,6 +38,7 @@ CLIP: Final = Component(
 )
 T5: Final = Component(
     kind=Kind.TEXT_ENCODER,
+    part=PartKind.T5,
     module="flux_text_encoder_t5",
     block_pattern=r"(?P<block>encoder\.block\.\d+)\.",
     streamable=True,
@@ -66,7 +70,7 @@ FLUX: Final = Architecture(
             "dit": DIT,
             "clip": CLIP,
             "t5": T5,
-            "vae": Component(kind=Kind.VAE, module="flux_vae", fixed_bytes=VAE_BYTES),
+            "vae": Component(kind=Kind.VAE, part=PartKind.VAE, module="flux_vae", fixed_bytes=VAE_BYTES),
             "tokenizer_1": Component(kind=Kind.TOKENIZER),
             "tokenizer_2": Component(kind=Kind.TOKENIZER),
         }
