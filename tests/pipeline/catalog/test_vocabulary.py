@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from pipeline.catalog import files
 from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, MAJICFLUS_V1, unread_of
 from pipeline.catalog.vocabulary import Unread, count_unread
+from pipeline.config import PipelineConfig
 from pipeline.spec import ImageOptions
 
 
@@ -60,7 +61,7 @@ def test_tokenizer_that_is_missing_or_damaged_costs_nothing(tmp_path: Path, cont
     if content is not None:
         write_tokenizer(tmp_path).write_bytes(content)
     spec = FLUX1_DEV.resolve(ImageOptions(prompt="红苹果"), random_seed=1)
-    assert unread_of(tmp_path, spec) == Unread(0, 0)
+    assert unread_of(PipelineConfig(models_dir=tmp_path), spec) == Unread(0, 0)
 
 
 def test_counting_begins_when_the_file_comes(tmp_path: Path) -> None:
