@@ -93,6 +93,7 @@ class ModelFile:
     path: relative to the repository (or to this package); a trailing slash means the folder.
     needs: names that a folder must hold, beside the shards that its index or its file names call for.
     place: where a file of the operator's own lies, absolute; taken from there by reference, and never fetched.
+    fallback: what ships with this program and does as well while a file that it needs is not there.
     others: what may lie in the same repository's folder instead, as patterns: the same model in another layout.
     """
 
@@ -100,6 +101,7 @@ class ModelFile:
     path: str
     needs: tuple[str, ...] = ()
     place: Path | None = None
+    fallback: ModelFile | None = None
     others: tuple[str, ...] = ()
 
     @property

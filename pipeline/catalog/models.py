@@ -6,23 +6,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.catalog import files
 from pipeline.catalog.added_models import stamp_of
-from pipeline.catalog.architecture import Feature
+from pipeline.catalog.architecture import Feature, Kind
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
+from pipeline.catalog.shipped import CLIP_TOKENIZER, T5_TOKENIZER
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import AUTO, PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 from pipeline.device.gpu_profile import is_packed, is_writable
 from pipeline.engine import Engine
-from pipeline.errors import GpuUnusable, ModelFilesMissing, PackedDirReadOnly, UnknownModel
+from pipeline.errors import GpuUnusable, ModelFilesMissing, ModelUnusable, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FAKE_ARCHITECTURE
 from pipeline.families.flux.architecture import FLUX
 from pipeline.spec import Aspect, ImageSpec, Size
@@ -81,10 +82,16 @@ def _flux_files(dit: ModelFile) -> Mapping[str, ModelFile]:
             "clip": ModelFile(repo=_FLUX_REPO, path="text_encoder/model.safetensors"),
             "t5": ModelFile(repo=_FLUX_REPO, path="text_encoder_2/"),
             "tokenizer_1": ModelFile(
-                repo=_FLUX_REPO, path="tokenizer/", needs=("vocab.json", "merges.txt", "tokenizer_config.json")
+                repo=_FLUX_REPO,
+                path="tokenizer/",
+                needs=("vocab.json", "merges.txt", "tokenizer_config.json"),
+                fallback=CLIP_TOKENIZER,
             ),
             "tokenizer_2": ModelFile(
-                repo=_FLUX_REPO, path="tokenizer_2/", needs=("tokenizer.json", "tokenizer_config.json")
+                repo=_FLUX_REPO,
+                path="tokenizer_2/",
+                needs=("tokenizer.json", "tokenizer_config.json"),
+                fallback=T5_TOKENIZER,
             ),
         }
     )
@@ -274,6 +281,42 @@ def usable_models(config: PipelineConfig) -> list[ModelCard]:
         if card.name != chosen.name and (has_gpu or not card.needs_gpu) and not files.missing(card, config.models_dir)
     ]
     return [chosen, *others]
+
+
+class Obstacle(NamedTuple):
+    """Why a model cannot be drawn with as things are, and what to do."""
+
+    reason: str
+    way_out: str
+
+
+def obstacle_of(name: str, config: PipelineConfig) -> Obstacle | None:
+    """What stands in the way of drawing with a model; None if nothing does. Reads file headers, asks the GPU driver.
+
+    Raises:
+        UnknownModel: there is no such model; others are obstacles.
+    """
+    try:
+        card = find_model(name, config)
+    except ModelUnusable as error:
+        return Obstacle(error.reason, error.way_out)
+    if flaws := files.missing(card, config.models_dir):
+        told = _told(flaws) if size_of(card, config) else "its files are not here"
+        return Obstacle(told, f"imagine-bot fetch {name}")
+    if config.device != "cpu" and card.needs_gpu and not (state := look_at_gpu()).is_usable:
+        return Obstacle(f"needs a GPU, and {state.obstacle}", state.way_out)
+    return None
+
+
+def _told(flaws: Sequence[files.MissingFile]) -> str:
+    return "; ".join(f"{flaw.path} {flaw.reason}" for flaw in flaws)
+
+
+def size_of(card: ModelCard, config: PipelineConfig) -> int:
+    """How many bytes the files of a model take, those that several parts share only once."""
+    weights = card.files_of(Kind.TRANSFORMER, Kind.TEXT_ENCODER, Kind.VAE)
+    paths = {path for file in weights.values() for path in files.weights_of(file, config.models_dir)}
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def unread_of(config: PipelineConfig, spec: ImageSpec) -> Unread:

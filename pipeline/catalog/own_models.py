@@ -21,6 +21,8 @@ from pipeline.catalog.parts import Layout, Part, PartKind
 from pipeline.config import ModelEntry
 from pipeline.spec import Sampler
 
+_NAMELESS: Final = frozenset({"diffusion_pytorch_model", "model"})  # which diffusers and transformers call all files
+_PART_FOLDERS: Final = frozenset({"transformer", "unet"})
 _USUAL_NAMES: Final = {  # of files that hold one part, the first part of a name; others are asked after them
     PartKind.CLIP_L: "clip_l",
     PartKind.CLIP_G: "clip_g",
@@ -126,7 +128,11 @@ def with_defaults(card: ModelCard, entry: ModelEntry) -> tuple[ModelCard, list[s
 
 
 def title_of(path: Path) -> str:
-    """What a file is called if nobody said: its name; in the cache of Hugging Face, the name of the repository."""
+    """What a file is called if nobody said: its name; of what diffusers wrote, that of its folder."""
+    if path.stem in _NAMELESS:
+        path = path.parent
+    if path.name in _PART_FOLDERS:
+        path = path.parent
     if path.parent.name == "snapshots" and (repo := path.parent.parent.name).startswith("models--"):
         return repo.rpartition("--")[2]
     name = path.name if path.is_dir() else path.stem
@@ -186,7 +192,7 @@ def _files(
     for name, file in base.files.items():
         component = base.architecture.components[name]
         if (kind := component.part) is None:
-            files[name] = file
+            files[name] = file.fallback or file
             continue
         named = entry.text_encoders if component.kind is Kind.TEXT_ENCODER else (entry.vae,) if entry.vae else ()
         part = next((layout_.part(kind) for layout_ in _looked_at(named)[0] if has_part(layout_, kind)), None)
