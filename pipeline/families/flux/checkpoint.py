@@ -7,16 +7,20 @@ Must not know prompts or steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffsynth.configs import MODEL_CONFIGS
+from diffsynth.core.loader import hash_model_file
 from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.parts import Naming, Part, PartKind
 from pipeline.config import PipelineConfig
 from pipeline.demo.layouts import LAYOUTS as DEMO_LAYOUTS
 from pipeline.device.gpu_profile import packed_path
@@ -29,10 +33,11 @@ from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles
 from pipeline.runtime.prompt_tokenizer import read_tokenizer
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
-from pipeline.streaming.packed_cache import fingerprint
+from pipeline.streaming.checkpoint_files import CheckpointFiles
+from pipeline.streaming.conversion import Convert
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.residency import Residency
-from pipeline.streaming.streamed_module import StreamedModule, register_layouts
+from pipeline.streaming.streamed_module import StreamedModule
 
 # The same bits, without transformers.
 _OWN_CLASSES = {"diffsynth.models.flux_text_encoder_t5.FluxTextEncoderT5": "pipeline.runtime.t5_encoder.T5Encoder"}
@@ -90,7 +95,7 @@ def load_pipeline(
     def read(part: type[S], kind: str, weight_format: Format) -> S:
         cache = packed_path(config.packed_folder, card, kind, weight_format) if card.packed_gb else None
         paths = files.weights_of(card.files[kind], models_dir)
-        return part.read(paths, weight_format=weight_format, dtype=dtype, device=device, cache=cache)
+        return read_streamed(part, paths, weight_format=weight_format, dtype=dtype, device=device, cache=cache)
 
     transformer = read(Transformer, "dit", arithmetic.weight_format)
     arithmetic.use_in(transformer)
@@ -107,6 +112,58 @@ def load_pipeline(
     return assemble(pipe, transformer, residency, tokenizers=tokenizers, prompt_files=prompt_files)
 
 
+def read_streamed(
+    part: type[S],
+    paths: Sequence[Path],
+    *,
+    weight_format: Format,
+    dtype: torch.dtype,
+    device: str,
+    cache: Path | None = None,
+) -> S:
+    """Read a component from files that DiffSynth's table knows; see `StreamedModule.read`."""
+    make, convert = _recognise(part.COMPONENT.module, paths)
+    if part is TextEncoder:  # T5's names are those of our own class
+        convert = None
+    return part.read(
+        source_of(part, paths),
+        make,
+        convert=convert,
+        weight_format=weight_format,
+        dtype=dtype,
+        device=device,
+        cache=cache,
+    )
+
+
+def source_of(part: type[StreamedModule], paths: Sequence[Path]) -> CheckpointFiles:
+    """The tensors of files that hold nothing but one component."""
+    kind = part.COMPONENT.part or PartKind.DENOISER
+    return CheckpointFiles(Part(kind=kind, architecture="flux", paths=tuple(paths), naming=Naming.ORIGINAL))
+
+
+def _recognise(kind: str, paths: Sequence[Path]) -> tuple[Any, Convert | None]:
+    """How to make the module that a checkpoint is for, and how to convert its names."""
+    model_hash = hash_model_file([str(path) for path in paths])
+    for config in MODEL_CONFIGS:
+        if config["model_hash"] == model_hash and config["model_name"] == kind:
+            make = partial(imported(config["model_class"]), **(config.get("extra_kwargs") or {}))
+            convert = config.get("state_dict_converter")
+            return make, None if convert is None else imported(convert)
+    raise GenerationFailed(f"{paths[0].name} is no {kind} that DiffSynth knows")
+
+
+def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
+    """Teach DiffSynth checkpoints that it does not know; again is harmless."""
+    MODEL_CONFIGS.extend(dict(layout) for layout in layouts if layout not in MODEL_CONFIGS)
+
+
+def imported(path: str) -> Any:
+    """What DiffSynth's tables name by a dotted path."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
 def use_own_classes() -> None:
     """Have DiffSynth make our own classes in place of those that need more of its dependencies."""
     for config in MODEL_CONFIGS:
@@ -115,11 +172,14 @@ def use_own_classes() -> None:
 
 def _encoders_of(card: ModelCard, models_dir: Path, arithmetic: Arithmetic, weight_format: Format) -> str:
     """What a reading depends on beside the prompt."""
-    encoders = [path for name in ("clip", "t5") for path in files.weights_of(card.files[name], models_dir)]
+    encoders = [
+        source_of(part, files.weights_of(card.files[name], models_dir)).fingerprint(weight_format)
+        for part, name in ((PooledTextEncoder, "clip"), (TextEncoder, "t5"))
+    ]
     folders = [files.path_of(card.files[name], models_dir) for name in ("tokenizer_1", "tokenizer_2")]
     tokens = [(path.name, path.stat().st_size) for folder in folders for path in sorted(folder.iterdir())]
     where = torch.cuda.get_device_name() if arithmetic.device == "cuda" else arithmetic.device
-    return repr((fingerprint(encoders, weight_format), tokens, arithmetic.dtype, torch.__version__, where))
+    return repr((encoders, tokens, arithmetic.dtype, torch.__version__, where))
 
 
 def make_residency(

@@ -28,8 +28,8 @@ from torch import nn
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import FLUX1_DEV
+from pipeline.families.flux.checkpoint import register_layouts
 from pipeline.spec import Aspect
-from pipeline.streaming.streamed_module import register_layouts
 
 Shapes = dict[str, tuple[int, ...]]
 _CONVERTERS = "diffsynth.utils.state_dict_converters"
