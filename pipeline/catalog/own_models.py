@@ -247,5 +247,4 @@ def _part_of(layout: Layout, component: Component, base: ModelCard) -> Part | No
         return None
     if part.lacks:
         return None
-    wanted = getattr(component, "architecture", "" if component.kind is Kind.TEXT_ENCODER else base.architecture.name)
-    return part if wanted in ("", part.architecture) else None
+    return part if component.architecture in ("", part.architecture) else None
