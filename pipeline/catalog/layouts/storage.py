@@ -24,32 +24,8 @@ NAMES: Final = {
     "F8_E5M2": "fp8 e5m2",
 }
 FLOAT8: Final = ("F8_E4M3", "F8_E5M2")
-_READABLE_GGUF: Final = frozenset(
-    [
-        "F32",
-        "F16",
-        "BF16",
-        "Q4_0",
-        "Q4_1",
-        "Q5_0",
-        "Q5_1",
-        "Q8_0",
-        "Q2_K",
-        "Q3_K",
-        "Q4_K",
-        "Q5_K",
-        "Q6_K",
-        "IQ4_NL",
-        "IQ4_XS",
-        "IQ3_S",
-        "IQ3_XXS",
-        "IQ2_S",
-        "IQ2_XS",
-        "IQ2_XXS",
-        "IQ1_S",
-        "IQ1_M",
-    ]
-)
+# Of GGUF's types, those that the `gguf` package cannot turn into numbers again.
+_UNREADABLE_GGUF: Final = frozenset({"Q8_1", "Q8_K", "Q1_0", "I8", "I16", "I32", "I64", "F64"})
 _TAKE: Final = "take the bf16, fp8, GGUF or NF4 file of the same model"
 # Ends of names that tell a way of keeping weights that cannot be read, all of them; and what it is called.
 _UNREADABLE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
@@ -187,7 +163,7 @@ def _format_of(note: dict[str, Any]) -> str:
 
 def _gguf(tensors: Tensors) -> Kept | Refusal:
     types = [(each.info.dtype, each.info.size) for each in tensors.stored.values()]
-    if unreadable := sorted({dtype for dtype, _ in types} - _READABLE_GGUF):
+    if unreadable := sorted({dtype for dtype, _ in types} & _UNREADABLE_GGUF):
         return Refusal(
             what=f"a GGUF file with {unreadable[0]} weights",
             reason="that type cannot be read here",
