@@ -19,9 +19,8 @@ MOST_NOTE_BYTES: Final = 4096  # of a marker or a quantization state; real ones 
 # Tensors beside a weight, by the end of their names, and what the weight's name ends in instead. Sources:
 # comfyanonymous/ComfyUI:comfy/ops.py, comfy/utils.py (convert_old_quants);
 # bitsandbytes-foundation/bitsandbytes:bitsandbytes/functional.py (QuantState.as_dict).
-_BESIDE_LAYER: Final = frozenset(
-    ("weight_scale", "weight_scale_2", "scale_weight", "scale_input", "input_scale", "comfy_quant", "weight_zero_point")
-)
+_SCALES: Final = ("weight_scale", "weight_scale_2", "scale_weight", "scale_input", "input_scale", "pre_quant_scale")
+_BESIDE_LAYER: Final = frozenset((*_SCALES, "comfy_quant", "weight_zero_point"))
 _BESIDE_WEIGHT: Final = frozenset(("absmax", "quant_map", "nested_absmax", "nested_quant_map"))
 _STATE: Final = ".weight.quant_state."
 MARKERS: Final = frozenset({"scaled_fp8", "spiece_model"})  # tensors that belong to no weight
