@@ -55,6 +55,7 @@ _BY_START: Final[tuple[tuple[bytes, Refusal], ...]] = (
     (b"tjgg", Refusal(what="a GGML file", reason="the format was given up for GGUF", instead="take the .gguf file")),
     (b"FUGG", Refusal(what="a big-endian GGUF file", reason="it is for other machines", instead="take the usual one")),
 )
+_LENGTH_BYTES: Final = 8  # that a safetensors file begins with; fewer tell nothing
 _PAGE_STARTS: Final = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"<error")
 
 
@@ -81,6 +82,8 @@ def refusal_of(first: bytes, suffix: str) -> Refusal | None:
 
 
 def _of_text(first: bytes) -> Refusal | None:
+    if len(first) <= _LENGTH_BYTES:
+        return None
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start[:16].lower().startswith(_PAGE_STARTS):
         return _PAGE
