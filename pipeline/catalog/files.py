@@ -61,6 +61,8 @@ class MissingFile:
         """What goes on after its path, as in "is absent"."""
         if self.refusal is None:
             return str(self.reason)
+        if self.reason is Flaw.NOT_WHOLE:
+            return f"is not whole: {self.refusal.reason}; {self.refusal.instead}"
         return f"is {self.refusal.what}: {self.refusal.reason}; {self.refusal.instead}"
 
 
