@@ -40,7 +40,7 @@ def identify(path: Path) -> Layout:
     A shard stands for all of its part, and a folder with a `model_index.json` for the parts in the folders below it.
     """
     try:
-        if not path.is_dir():
+        if not _is_folder(path):
             return identify_files(folders.shards_beside(path), path=path)
         home = folders.snapshot_of(path)
         if (home / folders.PIPELINE_INDEX).is_file():
@@ -106,11 +106,12 @@ def _of_sections(path: Path, headers: Sequence[Header], hints: str) -> Layout:
     parts: dict[PartKind, Part] = {}
     titles: dict[PartKind, str] = {}
     for finding, tensors in found:
+        kept = storage_of(tensors)
+        if isinstance(kept, Refusal):  # first, since packed shapes tell nothing
+            named = kept.what if finding.refusal else f"{with_article(finding.title)} in {kept.what}"
+            return _refused(path, replace(kept, what=named))
         if finding.refusal is not None:
             return _refused(path, finding.refusal)
-        kept = storage_of(tensors)
-        if isinstance(kept, Refusal):
-            return _refused(path, replace(kept, what=f"{with_article(finding.title)} in {kept.what}"))
         if finding.kind is not None and finding.kind not in parts:
             parts[finding.kind] = _part(finding, finding.kind, tensors, kept)
             titles[finding.kind] = f"{finding.title}, {kept.precision}"
@@ -169,6 +170,13 @@ def _with_absent(layout: Layout, folder: Path, absent: Sequence[str]) -> Layout:
     names = [name for index in indices for shard in absent for name in folders.names_in_shard(index, shard)]
     missing = tuple(names[:MOST_LISTED]) or tuple(f"whatever is in {name}" for name in absent[:MOST_LISTED])
     return replace(layout, parts=tuple(replace(part, lacks=part.lacks or missing) for part in layout.parts))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # of a name that nothing can have; asked as a file, it says why
+        return False
 
 
 def _notes(headers: Sequence[Header]) -> list[str]:

@@ -13,9 +13,9 @@ from pipeline.catalog.parts import Layout, Part, PartKind, Refusal
 FAMILIES: Final[Mapping[str, str]] = MappingProxyType(
     {"flux": "FLUX.1", "sd15": "Stable Diffusion 1.5", "sdxl": "SDXL", "z-image": "Z-Image", "flux2-klein": "FLUX.2"}
 )
-# Parts that several families share are told by the oldest; SDXL's VAE has the shapes of its forerunner's.
+# Parts that several families share are told by the oldest of them.
 _SHARED: Final = frozenset({PartKind.CLIP_L, PartKind.CLIP_G, PartKind.T5, PartKind.QWEN3})
-_FITTING: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"sdxl": frozenset({"sdxl", "sd15"})})
+_SAME_VAE: Final[Mapping[str, str]] = MappingProxyType({"sdxl": "sd15"})  # the same shapes
 
 
 def wrong_place(layout: Layout, wanted: PartKind, *, architecture: str = "", variant: str = "") -> Refusal | None:
@@ -33,7 +33,8 @@ def wrong_place(layout: Layout, wanted: PartKind, *, architecture: str = "", var
         return Refusal(
             what=with_article(layout.title), reason=f"it holds no {_word(wanted, architecture)}", instead=belongs
         )
-    if wanted not in _SHARED and architecture and part.architecture not in _FITTING.get(architecture, {architecture}):
+    family = _SAME_VAE.get(architecture, architecture) if wanted is PartKind.VAE else architecture
+    if wanted not in _SHARED and family not in ("", part.architecture):
         reason = f"it belongs to {FAMILIES.get(part.architecture, part.architecture)}"
         return Refusal(what=with_article(layout.title), reason=reason, instead=belongs)
     if wanted is PartKind.DENOISER and variant and part.variant not in ("", variant):
