@@ -96,7 +96,24 @@ class Conversion:
         return Group(names=tuple(names), makes={name: tensor.shape for name, tensor in made.items()})
 
     def _converted(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return tensors if self._convert is None else dict(self._convert(tensors))
+        if self._convert is None:
+            return tensors
+        try:
+            return dict(self._convert(tensors))
+        except KeyError as error:
+            raise GenerationFailed(f"{self._source.title} lacks {error.args[0]}") from error
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise GenerationFailed(f"{self._source.title} holds tensors that do not fit together: {error}") from error
+
+
+def demand_floats(name: str, tensor: Tensor) -> None:
+    """See that a tensor can be a weight.
+
+    Raises:
+        GenerationFailed: it holds integers.
+    """
+    if not tensor.is_floating_point():
+        raise GenerationFailed(f"{name} is kept as {str(tensor.dtype).removeprefix('torch.')}, which is no weight")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -127,6 +144,8 @@ def load_whole(
     for group in conversion.groups:
         for name, tensor in conversion.read(group).items():
             owner, _, attribute = name.rpartition(".")
+            if empty[name].is_floating_point():
+                demand_floats(name, tensor)
             kept = tensor.to(device, dtype if empty[name].is_floating_point() else empty[name].dtype)
             if isinstance(empty[name], nn.Parameter):
                 setattr(owners[owner], attribute, nn.Parameter(kept, requires_grad=False))
