@@ -20,7 +20,7 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.model_parts import parts_of
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu_profile import packed_path
-from pipeline.errors import GenerationFailed, ModelFilesMissing
+from pipeline.errors import GenerationFailed
 from pipeline.families.flux import names
 from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.sized import FLUX_MODULES, Make, Modules
@@ -138,8 +138,7 @@ def sources_of(card: ModelCard, models_dir: Path) -> Mapping[str, CheckpointFile
         ModelFilesMissing: files are absent, empty or not whole.
         GenerationFailed: a file holds something else than its place says.
     """
-    if missing := files.missing(card, models_dir):
-        raise ModelFilesMissing(card.name, [file.path for file in missing])
+    files.demand(card, models_dir)
     parts, misfits = parts_of(card, models_dir)
     if misfits:
         raise GenerationFailed("; ".join(map(str, misfits)))
