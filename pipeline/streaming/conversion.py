@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
 
-# Brings the names of some of a checkpoint's tensors to those of a module. It gets the tensors of one numbered block,
-# or all that belong to none, and may join and drop some; it also has to work with tensors on the meta device.
+# Brings the names of some of a checkpoint's tensors to those of a module. It gets those of one block, whose names are
+# alike up to the first number, or all without a number, and may join and drop some. It also has to work with tensors
+# on the meta device.
 Convert = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 MOST_NAMED: Final = 10  # tensors in one message
-_GROUP: Final = re.compile(r"(?:.*\.)?\w*(?:blocks?|layers)\.\d+\.")
+_GROUP: Final = re.compile(r"(?:[^.]+\.)*?\d+\.")  # up to the first number
 
 
 class Source(Protocol):
