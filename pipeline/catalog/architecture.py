@@ -25,6 +25,8 @@ class Feature(StrEnum):
 
     NEGATIVE_PROMPT = "negative prompt"
     CFG = "cfg"  # a second pass per step, whose scale is `cfg_scale`
+    SAMPLER = "sampler"  # which of `ModelCard.samplers`
+    CLIP_SKIP = "clip skip"
     INIT_IMAGE = "init image"
     LORA = "lora"
     EDIT = "edit"

@@ -25,6 +25,8 @@ from pipeline.catalog.headers.vocabulary import (
 from pipeline.catalog.parts import Refusal
 
 _LENGTH_BYTES: Final = 8
+_MOST_BRACKETS: Final = 4 * MOST_TENSORS  # each has three, and texts may hold some
+_MOST_COMMAS: Final = 20 * MOST_TENSORS
 _METADATA: Final = "__metadata__"
 # Bits per value; of others nothing is known but where they lie.
 _BITS: Final = {
@@ -68,6 +70,8 @@ def parse_safetensors(path: Path, file: BinaryIO, size: int) -> Header:
     if len(text) < length:
         _refuse_as_cut(path, "its head is not all there")
     try:
+        if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS or text.count(b",") > _MOST_COMMAS:
+            raise _Malformed("it lists too much")  # parsed, that would take many times its size
         content = json.loads(text)
         if not isinstance(content, dict) or len(content) > MOST_TENSORS:
             raise _Malformed("it lists no tensors")

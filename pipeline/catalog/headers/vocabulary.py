@@ -58,10 +58,12 @@ class NotWeights(PipelineError):
     """A file has no head that could be believed: it is something else, or not whole.
 
     is_damaged: it would be of use if it were whole.
+    is_there: there is something of that name.
     """
 
-    def __init__(self, path: Path, refusal: Refusal, *, is_damaged: bool = False) -> None:
+    def __init__(self, path: Path, refusal: Refusal, *, is_damaged: bool = False, is_there: bool = True) -> None:
         super().__init__(f"{path.name} is {refusal.what}: {refusal.reason}; {refusal.instead}")
         self.path = path
         self.refusal = refusal
         self.is_damaged = is_damaged
+        self.is_there = is_there

@@ -11,6 +11,7 @@ from typing import Final
 
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
+from pipeline.catalog.shipped import CLIP_TOKENIZER, T5_TOKENIZER
 from pipeline.families.flux.architecture import FLUX, FLUX_DEMO, FLUX_SCHNELL
 from pipeline.spec import Aspect, Size
 
@@ -44,6 +45,12 @@ _FLUX_EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 
 
+def _transformer(repo: str, name: str) -> ModelFile:
+    """A transformer as it is published, or the same in another layout, in the same folder."""
+    others = (f"{name}*.gguf", f"{name}*.safetensors", "transformer/")
+    return ModelFile(repo=repo, path=f"{name}.safetensors", others=others)
+
+
 def _files(dit: ModelFile, repo: str = _FLUX_REPO) -> Mapping[str, ModelFile]:
     """A transformer of this family with the text encoders, VAE and tokenizers of a repository."""
     return MappingProxyType(
@@ -53,9 +60,17 @@ def _files(dit: ModelFile, repo: str = _FLUX_REPO) -> Mapping[str, ModelFile]:
             "clip": ModelFile(repo=repo, path="text_encoder/model.safetensors"),
             "t5": ModelFile(repo=repo, path="text_encoder_2/"),
             "tokenizer_1": ModelFile(
-                repo=repo, path="tokenizer/", needs=("vocab.json", "merges.txt", "tokenizer_config.json")
+                repo=repo,
+                path="tokenizer/",
+                needs=("vocab.json", "merges.txt", "tokenizer_config.json"),
+                fallback=CLIP_TOKENIZER,
             ),
-            "tokenizer_2": ModelFile(repo=repo, path="tokenizer_2/", needs=("tokenizer.json", "tokenizer_config.json")),
+            "tokenizer_2": ModelFile(
+                repo=repo,
+                path="tokenizer_2/",
+                needs=("tokenizer.json", "tokenizer_config.json"),
+                fallback=T5_TOKENIZER,
+            ),
         }
     )
 
@@ -70,7 +85,7 @@ MAJICFLUS_V1: Final = ModelCard(
         "used commercially without a licence from Black Forest Labs"
     ),
     licence_url=_FLUX_LICENCE_URL,
-    files=_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
+    files=_files(_transformer("MAILAND/majicflus_v1", "majicflus_v134")),
     sizes=_FLUX_SIZES,
     reads=("en",),
     examples=_FLUX_EXAMPLES,
@@ -94,7 +109,7 @@ FLUX1_DEV: Final = ModelCard(
         "Black Forest Labs"
     ),
     licence_url=_FLUX_LICENCE_URL,
-    files=_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
+    files=_files(_transformer(_FLUX_REPO, "flux1-dev")),
     sizes=_FLUX_SIZES,
     reads=("en",),
     examples=_FLUX_EXAMPLES,
@@ -115,7 +130,11 @@ FLUX1_SCHNELL: Final = ModelCard(
     supports=frozenset({Feature.INIT_IMAGE}),
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
-    files=_files(ModelFile(repo=_SCHNELL_REPO, path="flux1-schnell.safetensors"), _SCHNELL_REPO),
+    is_commercial=True,
+    files=_files(
+        _transformer(_SCHNELL_REPO, "flux1-schnell"),
+        _SCHNELL_REPO,
+    ),
     sizes=_FLUX_SIZES,
     reads=("en",),
     examples=_FLUX_EXAMPLES,
@@ -138,6 +157,7 @@ DEMO: Final = ModelCard(
     supports=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),  # which its own text encoders were trained for
     licence="Apache-2.0, trained on Noto (Apache-2.0) and Fluent (MIT) emoji; see NOTICE",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
+    is_commercial=True,
     files=MappingProxyType(
         {
             "dit": ModelFile(path="demo/weights/dit/"),

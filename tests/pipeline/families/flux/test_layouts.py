@@ -10,14 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.pipeline.miniature_storage import (
-    convrot_int8,
-    is_matrix,
-    nf4,
-    scaled_float8,
-    write_gguf,
-    write_safetensors,
-)
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
@@ -41,6 +33,14 @@ from tests.pipeline.families.flux.miniature_layouts import (
     write,
     write_shards,
     write_tokenizers,
+)
+from tests.pipeline.miniature_storage import (
+    convrot_int8,
+    is_matrix,
+    nf4,
+    scaled_float8,
+    write_gguf,
+    write_safetensors,
 )
 
 CPU = choose_arithmetic(is_streamed=False, device="cpu", precision="auto", packed_dir=Path())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import sys
 import time
 import weakref
@@ -334,14 +336,14 @@ def test_damaged_packed_file_is_written_again(make: Make, tmp_path: Path, damage
     assert cache.read_bytes() == whole
 
 
-def test_interrupted_packing_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packing_that_failed_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "packed" / "flux.safetensors"
 
-    def interrupted(*_arguments: object) -> None:
-        raise KeyboardInterrupt
+    def fail(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline.streaming.block_packing.quantize", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr("pipeline.streaming.block_packing.quantize", fail)
+    with pytest.raises(OSError, match="No space left"):
         make(cache=cache)
     assert [path.name for path in cache.parent.iterdir()] == ["flux.lock"]
 
@@ -416,9 +418,13 @@ def test_checkpoint_that_is_not_whole_is_named(make: Make, path: Path, tmp_path:
 
 
 def test_checkpoint_with_an_unknown_number_type_is_named(make: Make, path: Path, tmp_path: Path) -> None:
-    tensors = load_file(path)
-    save_file(tensors | {"img_in.bias": tensors["img_in.bias"].long()}, tmp_path / "other.safetensors")
-    with pytest.raises(GenerationFailed, match="I64"):
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + length])
+    header["img_in.bias"]["dtype"] = "I32"
+    text = json.dumps(header).encode()
+    (tmp_path / "other.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    with pytest.raises(GenerationFailed, match=r"x_embedder\.bias is kept as int32"):
         make(at=tmp_path / "other.safetensors")
 
 
