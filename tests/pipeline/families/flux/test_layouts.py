@@ -25,7 +25,6 @@ from tests.pipeline.families.flux.miniature_layouts import (
     Tensors,
     Weights,
     card_of,
-    clip_as_open_clip,
     dit_as_diffusers,
     random_weights,
     t5_as_llama_cpp,
@@ -140,11 +139,6 @@ def eight_bit_text_encoders(folder: Path, weights: Weights) -> Files:
     return {"t5": "t5xxl_fp8_e4m3fn.safetensors"}
 
 
-def open_clip(folder: Path, weights: Weights) -> Files:
-    write(folder / "clip.safetensors", clip_as_open_clip(weights.clip))
-    return {"clip": "clip.safetensors"}
-
-
 def derivative(folder: Path, weights: Weights) -> Files:
     """A fine-tune for text to image has the names and shapes of FLUX.1 [dev]."""
     write(folder / "flux1-krea-dev.safetensors", weights.dit)
@@ -162,7 +156,6 @@ LOSSLESS: Mapping[str, Make] = {
     "all in one": all_in_one,
     "ComfyUI's parts": comfyui_parts,
     "text encoder in 8 bits": eight_bit_text_encoders,
-    "OpenCLIP": open_clip,
     "Krea-dev": derivative,
 }
 
