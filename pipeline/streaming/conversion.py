@@ -92,8 +92,9 @@ class Conversion:
             raise GenerationFailed(f"{self._source.title} {'; '.join(said)}")
 
     def _group(self, names: Iterable[str]) -> Group:
+        shapes = {name: self._source.shape_of(name) for name in names}
         with torch.device("meta"):
-            made = self._converted({name: torch.empty(self._source.shape_of(name)) for name in names})
+            made = self._converted({name: torch.empty(shape) for name, shape in shapes.items()})
         return Group(names=tuple(names), makes={name: tensor.shape for name, tensor in made.items()})
 
     def _converted(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
