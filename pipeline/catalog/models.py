@@ -170,7 +170,7 @@ def obstacle_of(name: str, config: PipelineConfig) -> Obstacle | None:
 
 
 def _told(flaws: Sequence[files.MissingFile]) -> str:
-    return "; ".join(f"{flaw.path} {flaw.reason}" for flaw in flaws)
+    return "; ".join(f"{flaw.path} {flaw.told}" for flaw in flaws)
 
 
 def size_of(card: ModelCard, config: PipelineConfig) -> int:
@@ -196,7 +196,7 @@ def demand_files(card: ModelCard, config: PipelineConfig) -> None:
     """
     if flaws := files.missing(card, config.models_dir):
         raise ModelFilesMissing(
-            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: str(flaw.reason) for flaw in flaws}
+            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: flaw.told for flaw in flaws}
         )
 
 

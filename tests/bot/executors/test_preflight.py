@@ -8,10 +8,8 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
-import numpy
 import psutil
 import pytest
-from safetensors.numpy import save_file
 
 from bot.executors.preflight import preflight
 from bot.findings import Mark
@@ -22,21 +20,25 @@ from pipeline.device.gpu import TorchBuild
 from pipeline.device.gpu_profile import write_profile
 from pipeline.families.flux.architecture import FLUX
 from tests.bot.findings import CARD, marks, only
+from tests.pipeline.catalog import miniature_headers as make
 from tests.pipeline.catalog.test_vocabulary import write_tokenizer
 from tests.pipeline.measured import measured_card
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
 
+HOLDS = {"dit": make.flux(), "clip": make.clip(), "t5": make.t5(), "vae": make.vae()}
+
+
 def write_model(models_dir: Path) -> None:
-    """Files that pass for MajicFLUX: right names, whole, nearly empty."""
+    """Files that pass for MajicFLUX: right names inside and out, whole, 2 MiB each."""
     for kind, file in MAJICFLUS_V1.files.items():
         place = models_dir / str(file.repo) / file.path
         names = [*file.needs, *([] if kind.startswith("tokenizer") else ["model.safetensors"])]
         for path in [place / name for name in names] if file.is_folder else [place]:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".safetensors":
-                save_file({"weight": numpy.ones((1024, 1024), numpy.float16)}, path)
+                make.write_safetensors(path, HOLDS[kind] | {"unused": (1024, 1024)})
             else:
                 path.write_text("{}")
 
@@ -239,7 +241,7 @@ def test_device_that_is_not_there_is_a_problem_with_both_ways_out(clean_place: P
 def test_an_unknown_model_is_a_problem_that_lists_the_known(clean_place: Path) -> None:
     [finding] = preflight(PipelineConfig(models_dir=clean_place, model="fluxx"), is_running=False)
     assert finding.mark is Mark.PROBLEM
-    assert finding.way_out == "set [pipeline] model to one of auto, majicflus-v1, flux1-dev, demo"
+    assert finding.way_out == "set [pipeline] model to one of auto, majicflus-v1, flux1-dev, flux1-schnell, demo"
 
 
 def test_the_demo_is_whole() -> None:
