@@ -16,17 +16,17 @@ from typing import BinaryIO, Final
 
 from pipeline.catalog.architecture import Architecture, Component, Kind
 from pipeline.catalog.headers import Header, NotWeights, header_of
-from pipeline.catalog.headers.strangers import PICKLE_SUFFIXES
-from pipeline.catalog.layouts import identify_files, wrong_place
+from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
+from pipeline.catalog.layouts import identify_files, mismatch, wrong_place
 from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index, weights_in
 from pipeline.catalog.model_card import ModelCard, ModelFile
-from pipeline.catalog.parts import Layout, Refusal
+from pipeline.catalog.parts import Layout, Part, PartKind, Refusal
 from pipeline.errors import ModelFilesMissing
+
+__all__ = ["PART_SUFFIXES", "Flaw", "MissingFile", "missing", "parts_beside", "path_of", "weights_of"]
 
 _PACKAGE_DIR: Final = Path(__file__).parents[1]
 _MAX_HEADER_BYTES: Final = 100_000_000  # as in the safetensors library
-# What download managers and browsers leave beside a file that they have not finished, or call it until then.
-PART_SUFFIXES: Final = (".aria2", ".crdownload", ".incomplete", ".part", ".partial", ".download", ".!qB", ".!ut")
 _TAIL_SHARE: Final = 0.001  # of the weights; T5's table of words ends in some rows that nothing uses
 _LAST_TENSOR_SHARE: Final = 0.25
 _LAST_TENSOR_MOST_BYTES: Final = 2**16
@@ -63,6 +63,8 @@ class MissingFile:
         """What goes on after its path, as in "is absent"."""
         if self.refusal is None:
             return str(self.reason)
+        if self.reason is Flaw.NOT_WHOLE:
+            return f"is not whole: {self.refusal.reason}; {self.refusal.instead}"
         return f"is {self.refusal.what}: {self.refusal.reason}; {self.refusal.instead}"
 
 
@@ -116,6 +118,7 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
     Reads the headers of the weight files, not the weights: milliseconds on a local disk.
     """
     found: list[MissingFile] = []
+    parts: list[Part] = []
     for name, file in card.files.items():
         component = card.architecture.components[name]
         place = path_of(file, models_dir)
@@ -125,9 +128,24 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
         paths = weights_of(file, models_dir)
         if flawed := _flawed(paths, is_weights=True):
             found += flawed
-        elif (refusal := refusal_of(identify_files(paths), component, card.architecture)) is not None:
+            continue
+        layout = identify_files(paths)
+        if (refusal := refusal_of(layout, component, card.architecture)) is not None:
             found.append(MissingFile(path=paths[0], reason=Flaw.WRONG, refusal=refusal))
-    return found
+        elif component.part is not None and (part := layout.part(component.part)) is not None:
+            parts.append(part)
+    return found + _mismatched(parts)
+
+
+def _mismatched(parts: list[Part]) -> list[MissingFile]:
+    """The text encoders that are of another size than the model reads."""
+    denoisers = [part for part in parts if part.kind is PartKind.DENOISER]
+    return [
+        MissingFile(path=part.paths[0], reason=Flaw.WRONG, refusal=refusal)
+        for denoiser in denoisers
+        for part in parts
+        if (refusal := mismatch(denoiser, part)) is not None
+    ]
 
 
 def demand(card: ModelCard, models_dir: Path) -> None:
@@ -195,11 +213,6 @@ def _flaw(path: Path, *, is_weights: bool) -> MissingFile | None:
     if is_whole and not is_hollow:
         return None
     return MissingFile(path=path, reason=Flaw.ZEROS if is_whole else Flaw.NOT_WHOLE)
-
-
-def parts_beside(path: Path) -> list[Path]:
-    """What says that the download of a file is not finished."""
-    return [part for suffix in PART_SUFFIXES if (part := path.with_name(path.name + suffix)).exists()]
 
 
 def _ends_in_zeros(path: Path, tail: int) -> bool:

@@ -11,6 +11,7 @@ Letters in shapes: N tokens, K inputs, M outputs.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, partial
 from typing import Final
@@ -127,6 +128,14 @@ def quantize(weight: Tensor, weight_format: Format) -> dict[str, Tensor]:
         "weight": (scaled.round() if weight_format is Format.INT8 else scaled).to(weight_format.dtype),
         "scale": scale,
     }
+
+
+def unquantized(parts: Mapping[str, Tensor], weight_format: Format) -> Tensor:
+    """What `quantize` made of a weight → (M, K) float32."""
+    weight = parts["weight"].float()
+    if "scale" in parts:
+        weight *= parts["scale"][:, None]
+    return rotate(weight) if weight_format is Format.INT8 else weight
 
 
 def rotate(x: Tensor) -> Tensor:

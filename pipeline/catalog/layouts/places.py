@@ -47,6 +47,19 @@ def wrong_place(layout: Layout, wanted: PartKind, *, architecture: str = "", var
     return incomplete(layout, part)
 
 
+def mismatch(denoiser: Part, encoder: Part) -> Refusal | None:
+    """Say why a denoiser cannot read what a text encoder gives; None if it can, or if no header tells."""
+    wanted = dict(denoiser.reads).get(encoder.kind, 0)
+    if 0 in (wanted, encoder.width) or wanted == encoder.width:
+        return None
+    word = _word(PartKind.DENOISER, denoiser.architecture)
+    return Refusal(
+        what=f"a {encoder.kind} of another size",
+        reason=f"it gives {encoder.width} numbers where the {word} reads {wanted}",
+        instead=f"take the {encoder.kind} that {FAMILIES.get(denoiser.architecture, 'the model')} was trained with",
+    )
+
+
 def incomplete(layout: Layout, part: Part) -> Refusal | None:
     """Say what a part lacks; None if it is whole."""
     if not part.lacks:

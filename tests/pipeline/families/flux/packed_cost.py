@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from pipeline.streaming.block_packing import Block
+from pipeline.streaming.block_packing import Block, Packed
 from pipeline.streaming.packed_cache import open_packed
 
 BLOCK_BYTES = 2**27  # half a double block of FLUX.1 in 8 bits
@@ -22,8 +21,8 @@ def main(folder: Path, gigabytes: float) -> None:
     data = torch.randint(0, 256, (BLOCK_BYTES,), dtype=torch.uint8)
     path = folder / "cost.safetensors"
 
-    def contents() -> Iterator[tuple[Block, Tensor]]:
-        return ((block, data) for block in blocks.values())
+    def contents(_done: Collection[str]) -> Iterator[Packed]:
+        return (Packed(block, data) for block in blocks.values())
 
     def timed(what: str, call: Callable[[], object]) -> None:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
@@ -32,9 +31,9 @@ def main(folder: Path, gigabytes: float) -> None:
         print(f"{what}: {wall_s:.2f} s, {cpu_s:.2f} s of a core; {count * BLOCK_BYTES / 1e9:.1f} GB")  # noqa: T201
 
     try:
-        timed("written", lambda: open_packed(path, blocks, "cost", contents()))
-        packed = open_packed(path, blocks, "cost", contents())
-        timed("opened again", lambda: open_packed(path, blocks, "cost", contents()))
+        timed("written", lambda: open_packed(path, blocks, "cost", contents))
+        packed = open_packed(path, blocks, "cost", contents)
+        timed("opened again", lambda: open_packed(path, blocks, "cost", contents))
         packed.check()
         timed("checked", lambda: packed.wait(None))
         assert packed.flaw is None
