@@ -35,7 +35,7 @@ MAX_PLACES: Final = 500
 NEVER_FOLDED: Final = frozenset({"job ended"})  # statistics count these
 MAX_PRINTED_CHARS: Final = 8192  # of a line that never ends
 PRINTING: Final = frozenset({"bot.logs", "traceback", "contextlib", "warnings", "logging", "threading"})
-PERSONAL_KEYS: Final = ("prompt", "spec", "options")  # what people typed: debug only, whoever forgets it
+PERSONAL_KEYS: Final = ("prompt", "negative_prompt", "spec", "options")  # typed by people: debug only
 
 # Each pattern keeps group 1, which says what stood there, and masks the rest. No `\\b`: in JSON a line break
 # is `\\n`, and its n would hide the boundary.

@@ -35,7 +35,7 @@ from pipeline.errors import (
     PipelineError,
     UnknownModel,
 )
-from pipeline.spec import Aspect, Dimensions, ImageOptions, ImageSpec, Size
+from pipeline.spec import Aspect, Dimensions, ImageOptions, ImageSpec, Sampler, Size
 
 __all__ = [
     "Aspect",
@@ -56,6 +56,7 @@ __all__ = [
     "PackedDirReadOnly",
     "PipelineError",
     "Progress",
+    "Sampler",
     "Size",
     "Stage",
     "UnknownModel",

@@ -40,7 +40,16 @@ FAKE_ARCHITECTURE: Final = Architecture(
     cost=_cost,
     latent=Latent(channels=3, factor=1),
     schedule="",
-    features=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),
+    features=frozenset(
+        {
+            Feature.INIT_IMAGE,
+            Feature.LANGUAGES,
+            Feature.NEGATIVE_PROMPT,
+            Feature.CFG,
+            Feature.SAMPLER,
+            Feature.CLIP_SKIP,
+        }
+    ),
 )
 _STEP_MARKER = re.compile(r"\[step=(\d+(?:\.\d+)?)\]")
 

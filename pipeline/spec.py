@@ -22,6 +22,9 @@ MAX_SEED: Final = 2**32 - 1  # inside Discord's (±2⁵³), SQLite's and JSON's 
 MAX_STEPS: Final = 50
 MAX_SIDE_PX: Final = 4096  # a bound for files from elsewhere; what a model draws well is on its card
 MAX_GUIDANCE: Final = 100.0
+MIN_ASKED_CFG: Final = 1.0  # at which the second pass changes nothing
+MAX_ASKED_SCALE: Final = 30.0  # of CFG and of embedded guidance, where the sliders of other programs end too
+MAX_CLIP_SKIP: Final = 12  # the layers of CLIP ViT-L/14, the smallest text encoder that skips any
 DEFAULT_STRENGTH: Final = 0.6
 RANDOM_SEED: Final = -1
 SIDE_MULTIPLE_PX: Final = 16  # VAE ÷ 8, then 2 × 2 patches
@@ -52,6 +55,14 @@ class Size(StrEnum):
     LARGE = "large"
 
 
+class Sampler(StrEnum):
+    """Named ways from noise to an image; each model card says which of them its model offers."""
+
+    DPMPP_2M_KARRAS = "dpmpp-2m-karras"
+    EULER = "euler"
+    DDIM = "ddim"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dimensions:
     """An exact size in px, in place of a shape and a named size. What may be drawn is checked against the model."""
@@ -64,6 +75,7 @@ class Dimensions:
         return f"{self.width}x{self.height}"
 
 
+_LATER: Final = frozenset({"negative_prompt", "sampler", "clip_skip"})  # fields that came after the first releases
 # Annotation of a field → what its value may be, and how that is said. `bool` is an `int` to Python, never to a person.
 _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "str": (str, "must be text"),
@@ -71,8 +83,19 @@ _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "float": ((float, int), "must be a number"),
     "Aspect": (Aspect, "must be a shape"),
     "Size": ((Size, Dimensions), "must be a size"),
+    "Sampler": (Sampler, "must be a sampler"),
 }
 _DIMENSIONS: Final = re.compile(r"([0-9]{1,6})\s*[x×*]\s*([0-9]{1,6})")
+# As AUTOMATIC1111, ComfyUI and diffusers spell them, letters and digits only. DPM++ 2M alone means Karras' steps: that
+# is its automatic schedule (AUTOMATIC1111/stable-diffusion-webui:modules/sd_samplers_kdiffusion.py).
+_SAMPLERS: Final[dict[str, Sampler]] = {
+    "dpmpp2mkarras": Sampler.DPMPP_2M_KARRAS,
+    "dpm2mkarras": Sampler.DPMPP_2M_KARRAS,
+    "dpmpp2m": Sampler.DPMPP_2M_KARRAS,
+    "dpm2m": Sampler.DPMPP_2M_KARRAS,
+    "euler": Sampler.EULER,
+    "ddim": Sampler.DDIM,
+}
 _FULL_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # as written on Chinese keyboards
 
 
@@ -81,6 +104,7 @@ class ImageOptions:
     """What a person asked for; None where they said nothing. Seed −1 means random, like None.
 
     size: None for the normal one. `Dimensions` leave nothing for `aspect` to say.
+    negative_prompt: "" for none at all, even if the model has one of its own.
     """
 
     prompt: str
@@ -90,6 +114,11 @@ class ImageOptions:
     size: Size | Dimensions | None = None
     model: str | None = None
     strength: float | None = None
+    negative_prompt: str | None = None
+    cfg_scale: float | None = None
+    guidance: float | None = None
+    sampler: Sampler | None = None
+    clip_skip: int | None = None
 
     def __post_init__(self) -> None:
         """Check the types; ranges are checked in the spec.
@@ -106,14 +135,15 @@ class ImageOptions:
         JSON writes whole numbers as 7.0 and forms leave "" in a list where nothing was chosen; both are understood.
 
         Raises:
-            InvalidSpec: a value is of a type that its field cannot have, or names no shape or size.
+            InvalidSpec: a value is of a type that its field cannot have, or names no shape, size or sampler.
         """
         read = {"prompt": None, **values}
-        for name in ("seed", "steps"):
+        for name in ("seed", "steps", "clip_skip"):
             if isinstance(value := read.get(name), float) and value.is_integer():  # false for NaN and infinity
                 read[name] = int(value)
-        if isinstance(strength := read.get("strength"), int) and not isinstance(strength, bool):
-            read["strength"] = float(strength) if abs(strength) <= MAX_SEED else math.inf
+        for name in ("strength", "cfg_scale", "guidance"):
+            if isinstance(value := read.get(name), int) and not isinstance(value, bool):
+                read[name] = float(value) if abs(value) <= MAX_SEED else math.inf
         for name in ("aspect", "model"):
             read[name] = None if read.get(name) == "" else read.get(name)
         if isinstance(aspect := read["aspect"], str):
@@ -123,6 +153,8 @@ class ImageOptions:
                 raise InvalidSpec("aspect", f"must be one of {', '.join(Aspect)}") from error
         if isinstance(size := read.get("size"), str) and not isinstance(size, Size):
             read["size"] = read_size(size)
+        if isinstance(sampler := read.get("sampler"), str) and not isinstance(sampler, Sampler):
+            read["sampler"] = read_sampler(sampler)
         return cls(**read)  # type: ignore[arg-type]  # `__post_init__` checks them
 
 
@@ -132,6 +164,9 @@ class ImageSpec:
 
     source: SHA-256 of the pixels to start from, in hexadecimal digits; "" to start from noise alone.
     strength: how far back towards noise the source is taken, over 0 to 1; at 1 nothing of it is left.
+    negative_prompt: what the second pass of CFG steers away from.
+    sampler: a name of `Sampler`; "" with a model that leaves no choice.
+    clip_skip: the layer of CLIP that is used, counted from the last one, which is 1; 0 with a model that fixes it.
     """
 
     prompt: str
@@ -144,6 +179,9 @@ class ImageSpec:
     model: str
     source: str = ""
     strength: float = 1.0
+    negative_prompt: str = ""
+    sampler: str = ""
+    clip_skip: int = 0
 
     def __post_init__(self) -> None:
         """Raises InvalidSpec, see `check`."""
@@ -166,10 +204,11 @@ class ImageSpec:
         _check_types(self)
         if not self.prompt:
             raise InvalidSpec("prompt", "is empty")
-        if len(self.prompt) > MAX_PROMPT_CHARS:
-            raise InvalidSpec("prompt", f"has {len(self.prompt)} characters, at most {MAX_PROMPT_CHARS} are allowed")
-        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in self.prompt):
-            raise InvalidSpec("prompt", "has control characters")
+        for name, text in (("prompt", self.prompt), ("negative_prompt", self.negative_prompt)):
+            if len(text) > MAX_PROMPT_CHARS:
+                raise InvalidSpec(name, f"has {len(text)} characters, at most {MAX_PROMPT_CHARS} are allowed")
+            if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+                raise InvalidSpec(name, "has control characters")
         if not 0 <= self.seed <= MAX_SEED:
             raise InvalidSpec("seed", f"must be {RANDOM_SEED} (random) or 0 to {MAX_SEED}")
         if not 1 <= self.steps <= MAX_STEPS:
@@ -188,6 +227,10 @@ class ImageSpec:
             raise InvalidSpec("strength", "must be over 0, at most 1")
         if not self.source and self.strength != 1:
             raise InvalidSpec("strength", "needs an image to start from")
+        if self.sampler not in ("", *Sampler):
+            raise InvalidSpec("sampler", f"must be one of {', '.join(Sampler)}")
+        if not 0 <= self.clip_skip <= MAX_CLIP_SKIP:
+            raise InvalidSpec("clip_skip", f"must be 1 to {MAX_CLIP_SKIP}")
 
     @property
     def pixel_steps(self) -> int:
@@ -195,8 +238,12 @@ class ImageSpec:
         return self.width * self.height * self.steps
 
     def to_json(self) -> str:
-        """One line of JSON with a version, readable by `from_json` of this and later releases."""
-        return json.dumps({"version": SPEC_VERSION, **dataclasses.asdict(self)}, ensure_ascii=False)
+        """One line of JSON with a version, readable by `from_json` of this and later releases.
+
+        Without the fields of `_LATER` that say nothing, it is readable by releases that did not know them as well.
+        """
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if value or name not in _LATER}
+        return json.dumps({"version": SPEC_VERSION, **fields}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ImageSpec:
@@ -253,6 +300,20 @@ def read_size(text: str) -> Size | Dimensions | None:
     if typed:
         raise InvalidSpec("size", f"must be {', '.join(Size)}, or a width and a height like 448x448")
     return None
+
+
+def read_sampler(text: str) -> Sampler | None:
+    """Read the name of a sampler as people and other programs write it; None if there is nothing but white space.
+
+    Raises:
+        InvalidSpec: there is none of this name.
+    """
+    typed = text.translate(_FULL_WIDTH).strip().casefold()
+    if not typed:
+        return None
+    if (found := _SAMPLERS.get(re.sub(r"[^a-z0-9]", "", typed))) is None:
+        raise InvalidSpec("sampler", f"must be one of {', '.join(Sampler)}")
+    return found
 
 
 def clean_prompt(text: str) -> str:

@@ -45,7 +45,7 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     findings = [*_check_gpu(state, card, config), (note if is_fallback else ok)("model", text, way_out)]
     if flaws:
         way_out = f"imagine-bot fetch {card.name}"
-        return findings + [problem("files", f"{flaw.path} {flaw.reason}", way_out) for flaw in flaws]
+        return findings + [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws]
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
     unread = count_unread(card, config.models_dir, CHINESE)
     said = [wording_for(language).unread(unread) for language in LANGUAGES]

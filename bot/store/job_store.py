@@ -616,7 +616,11 @@ class JobStore:
                 erased_at = COALESCE(erased_at, :now),
                 started_at = iif(status = 'done', COALESCE(started_at, queued_at), started_at),
                 spec = iif(
-                    json_valid(spec), json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '{{}}'
+                    json_valid(spec),
+                    json_remove(
+                        json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '$.negative_prompt'
+                    ),
+                    '{{}}'
                 ),
                 delivery = iif(delivery = 'dropped' OR erased_at IS NOT NULL, delivery, 'pending'),
                 next_delivery_at = :now + {TAKE_BACK_S}

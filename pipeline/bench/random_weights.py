@@ -24,7 +24,7 @@ import pipeline.demo
 from pipeline.catalog.architecture import Component
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.families.flux.checkpoint import assemble, make_residency
+from pipeline.families.flux.checkpoint import assemble, imported, make_residency
 from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
@@ -35,7 +35,7 @@ from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.block_packing import Block, layout, prepare
 from pipeline.streaming.quantization import FLOAT8, Format
-from pipeline.streaming.streamed_module import StreamedModule, imported
+from pipeline.streaming.streamed_module import StreamedModule
 
 RANGES: Final = {torch.int8: (36.0, 127.0), FLOAT8: (100.0, 448.0)}  # spread of 8-bit weights, and the most they hold
 PATTERN: Final = 2**24 - 3  # shares no factor with the widths of FLUX.1, so that no two rows of a weight are equal

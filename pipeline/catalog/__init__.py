@@ -3,6 +3,7 @@
 parts.py       Part, Layout: the vocabulary of files of weights
 headers.py     the head of a file of weights: names, shapes, dtypes
 layouts.py     identify(): what a file of weights is
+model_parts.py parts_of(): which part of which files each component is read from, or why it cannot be
 architecture.py  Architecture: what a family declares about itself
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec
 models.py      MODELS: name → card; choose_model(); create_engine() imports torch on demand

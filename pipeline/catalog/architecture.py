@@ -25,6 +25,8 @@ class Feature(StrEnum):
 
     NEGATIVE_PROMPT = "negative prompt"
     CFG = "cfg"  # a second pass per step, whose scale is `cfg_scale`
+    SAMPLER = "sampler"  # which of `ModelCard.samplers`
+    CLIP_SKIP = "clip skip"
     INIT_IMAGE = "init image"
     LORA = "lora"
     EDIT = "edit"
@@ -52,7 +54,7 @@ class Component:
     """One part of a model.
 
     part: what a file has to hold of it; None if its files are no weights.
-    module: DiffSynth's name for a checkpoint of it.
+    architecture: what `Part.architecture` has to be; "" if it is the same for all.
     block_pattern: matches the start of a tensor's name. Group `block` is the block that the tensor belongs to; where a
         group `once` matches as well, the tensor is used once per image and gets a block of its own.
     streamable: whether its blocks may pass through the ring.
@@ -63,7 +65,7 @@ class Component:
 
     kind: Kind
     part: PartKind | None = None
-    module: str = ""
+    architecture: str = ""
     block_pattern: str = ""
     streamable: bool = False
     tables: tuple[str, ...] = ()
@@ -121,6 +123,9 @@ class Architecture:
         which they are read.
     cost: of (width, height, steps).
     schedule: DiffSynth's name of the noise schedule.
+    variant: the only one that its transformer may be, as `Part.variant` says it, if the header tells; "" if any.
+    schedule_shift: how far it is bent towards much noise; None as DiffSynth bends it.
+    text_tokens: what a prompt is padded to; 0 if that is not for the family to say.
     library: the modules of DiffSynth that its engine needs.
     features: what its engine can do; a card says which of them its model was trained for.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
@@ -133,6 +138,9 @@ class Architecture:
     latent: Latent
     schedule: str
     features: frozenset[Feature]
+    variant: str = ""
+    schedule_shift: float | None = None
+    text_tokens: int = 0
     library: tuple[str, ...] = ()
     prompt_tokenizer: str = ""
 

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -16,12 +17,16 @@ from pipeline.catalog.architecture import Architecture, Feature, Kind, StepCost
 from pipeline.errors import InvalidSpec
 from pipeline.spec import (
     DEFAULT_STRENGTH,
+    MAX_ASKED_SCALE,
+    MAX_CLIP_SKIP,
+    MIN_ASKED_CFG,
     RANDOM_SEED,
     SIDE_MULTIPLE_PX,
     Aspect,
     Dimensions,
     ImageOptions,
     ImageSpec,
+    Sampler,
     Size,
     clean_prompt,
 )
@@ -84,14 +89,20 @@ class Bounds:
 class ModelFile:
     """One file or folder of a model.
 
-    repo: `<namespace>/<name>` on the hub; None for files that ship inside this package.
+    repo: `<namespace>/<name>` on the hub; None for files that ship inside this package, or lie elsewhere.
     path: relative to the repository (or to this package); a trailing slash means the folder.
     needs: names that a folder must hold, beside the shards that its index or its file names call for.
+    place: where a file of the operator's own lies, absolute; taken from there by reference, and never fetched.
+    fallback: what ships with this program and does as well while a file that it needs is not there.
+    others: what may lie in the same repository's folder instead, as patterns: the same model in another layout.
     """
 
     repo: str | None = None
     path: str
     needs: tuple[str, ...] = ()
+    place: Path | None = None
+    fallback: ModelFile | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def is_folder(self) -> bool:
@@ -103,11 +114,17 @@ class ModelFile:
 class ModelCard:
     """The facts of one model.
 
+    is_commercial: whether the licence allows commercial use.
     files: by the names of the architecture's components; weights are safetensors only.
     supports: what people may ask of it, of what the architecture's engine can do.
     sizes: of its shapes, (width, height) px; SQUARE is always there and the default.
     scales: its named sizes, as what each side is multiplied by; NORMAL is always there, the default, and 1.
     bounds: what else may be asked for, as exact sizes.
+    guidance: embedded in the transformer's input; 0 if the model was trained without, so that nobody may ask for it.
+    cfg_scale: unless a person says otherwise; 1 is a single pass per step.
+    negative_prompt: what it is steered away from unless a person says otherwise, if it supports that.
+    samplers: the first is the default; empty if its engine leaves no choice.
+    clip_skip: the layer of CLIP that it was trained with, counted from the last one, which is 1; 0 if that is fixed.
     final_strength: how far a draft is redrawn at the normal size, so that what it shows stays and gets its details.
     is_streamed: it is larger than a small GPU, so its blocks take turns there.
     needs_gpu: drawing on a CPU takes hours, so nobody is left to it who did not ask for it by name.
@@ -123,6 +140,7 @@ class ModelCard:
     supports: frozenset[Feature] = frozenset()
     licence: str
     licence_url: str
+    is_commercial: bool = False
     files: Mapping[str, ModelFile] = field(default_factory=dict)
     sizes: Mapping[Aspect, tuple[int, int]]
     scales: Mapping[Size, float] = field(default_factory=lambda: ONLY_NORMAL)
@@ -131,7 +149,9 @@ class ModelCard:
     default_steps: int = 20
     guidance: float = 3.5
     cfg_scale: float = 1.0
-    negative_prompt: str = ""  # what it is steered away from, if it supports that
+    negative_prompt: str = ""
+    samplers: tuple[Sampler, ...] = ()
+    clip_skip: int = 0
     is_streamed: bool = False
     needs_gpu: bool = False
     packed_gb: int = 0
@@ -155,6 +175,10 @@ class ModelCard:
             raise ValueError(f"{self.architecture.name} has no {', '.join(sorted(beyond))}")
         if unknown := self.files.keys() - self.architecture.components.keys():
             raise ValueError(f"{self.architecture.name} has no component {', '.join(sorted(unknown))}")
+        if bool(self.samplers) != (Feature.SAMPLER in self.supports):
+            raise ValueError(f"{self.name} offers samplers and does not support choosing one, or the other way round")
+        if bool(self.clip_skip) != (Feature.CLIP_SKIP in self.supports):
+            raise ValueError(f"{self.name} skips layers of CLIP and does not support that, or the other way round")
 
     @property
     def tells_unread(self) -> bool:
@@ -243,7 +267,8 @@ class ModelCard:
         picture to start from.
 
         Raises:
-            InvalidSpec: a value is out of range, this model has no such shape or size, or cannot start from an image.
+            InvalidSpec: a value is out of range, or this model has no such shape, size or setting, or cannot start from
+                an image.
         """
         if source and Feature.INIT_IMAGE not in self.supports:
             raise InvalidSpec("image", f"cannot be used with {self.name}")
@@ -254,9 +279,78 @@ class ModelCard:
             steps=self.default_steps if options.steps is None else options.steps,
             width=width,
             height=height,
-            guidance=self.guidance,
-            cfg_scale=self.cfg_scale,
+            guidance=self._guidance(options.guidance),
+            cfg_scale=self._cfg_scale(options.cfg_scale),
             model=self.name,
             source=source,
             strength=(DEFAULT_STRENGTH if source else 1.0) if options.strength is None else options.strength,
+            negative_prompt=self._negative_prompt(options.negative_prompt),
+            sampler=self._sampler(options.sampler),
+            clip_skip=self._clip_skip(options.clip_skip),
         )
+
+    def offers(self, option: str) -> bool:
+        """Whether people may ask it for this field of `ImageOptions`; true for those that every model has."""
+        match option:
+            case "negative_prompt":
+                return Feature.NEGATIVE_PROMPT in self.supports
+            case "cfg_scale":
+                return Feature.CFG in self.supports
+            case "guidance":
+                return self.guidance > 0
+            case "sampler":
+                return bool(self.samplers)
+            case "clip_skip":
+                return self.clip_skip > 0
+            case "strength":
+                return Feature.INIT_IMAGE in self.supports
+            case _:
+                return True
+
+    def _negative_prompt(self, asked: str | None) -> str:
+        if not self.offers("negative_prompt"):
+            if asked is not None and clean_prompt(asked):
+                raise self._not_offered("negative_prompt")
+            return ""
+        return clean_prompt(self.negative_prompt if asked is None else asked)
+
+    def _cfg_scale(self, asked: float | None) -> float:
+        if asked is None or asked == self.cfg_scale:
+            return self.cfg_scale
+        if not self.offers("cfg_scale"):
+            raise self._not_offered("cfg_scale")
+        if not MIN_ASKED_CFG <= asked <= MAX_ASKED_SCALE:
+            raise InvalidSpec("cfg_scale", f"must be {MIN_ASKED_CFG:g} to {MAX_ASKED_SCALE:g}")
+        return asked
+
+    def _guidance(self, asked: float | None) -> float:
+        if asked is None or asked == self.guidance:
+            return self.guidance
+        if not self.offers("guidance"):
+            raise self._not_offered("guidance")
+        if not 0 <= asked <= MAX_ASKED_SCALE:
+            raise InvalidSpec("guidance", f"must be 0 to {MAX_ASKED_SCALE:g}")
+        return asked
+
+    def _sampler(self, asked: Sampler | None) -> str:
+        if asked is None:
+            return self.samplers[0].value if self.samplers else ""
+        if not self.samplers:
+            raise self._not_offered("sampler")
+        if asked not in self.samplers:
+            names = ", ".join(self.samplers)
+            reason = f"must be one of {names} with {self.name}"
+            raise InvalidSpec("sampler", reason, detail="other", model=self.title, samplers=names)
+        return asked.value
+
+    def _clip_skip(self, asked: int | None) -> int:
+        if asked is None or asked == self.clip_skip:
+            return self.clip_skip
+        if not self.offers("clip_skip"):
+            raise self._not_offered("clip_skip")
+        if not 1 <= asked <= MAX_CLIP_SKIP:
+            raise InvalidSpec("clip_skip", f"must be 1 to {MAX_CLIP_SKIP}")
+        return asked
+
+    def _not_offered(self, option: str) -> InvalidSpec:
+        return InvalidSpec(option, f"cannot be set with {self.name}", detail="not-offered", model=self.title)

@@ -28,6 +28,7 @@ class Naming(StrEnum):
     DIFFUSERS = "diffusers"
     TRANSFORMERS = "transformers"
     DIFFSYNTH = "DiffSynth"  # the demo's
+    LLAMA_CPP = "llama.cpp"  # of text encoders in GGUF files
 
 
 class Storage(StrEnum):

@@ -7,7 +7,6 @@ compared with the checksums in the head on a thread, and nobody waits for that b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import mmap
@@ -16,7 +15,7 @@ import re
 import shutil
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -27,13 +26,11 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from pipeline.atomic_file import clear, write_atomically
-from pipeline.catalog.files import read_header
 from pipeline.errors import DiskFull, GenerationFailed
 from pipeline.streaming.block_packing import ALIGN, Block
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 3  # of what the bytes mean; raise it with any change of `quantization.py` or `block_packing.py`
 SPARE_BYTES: Final = 2**30  # that the disk keeps
 WAIT_S: Final = 3600.0  # for another process
 PIECE_BYTES: Final = 2**20  # that are read at a time to be summed up
@@ -141,24 +138,6 @@ class PackedFile(Mapping[str, Tensor]):
             return os.path.samestat(self.path.stat(), self._opened)
         except OSError:
             return False
-
-
-def fingerprint(paths: Sequence[Path], weight_format: str) -> str:
-    """Names one version of a checkpoint in one format. Reads headers, not weights.
-
-    A file that was changed without changing its size or time is not noticed.
-
-    Raises:
-        GenerationFailed: a file is not a checkpoint.
-    """
-    digest = hashlib.sha256(f"{VERSION} {weight_format}".encode())
-    for path in paths:
-        status = path.stat()
-        header = read_header(path)
-        if header is None:
-            raise GenerationFailed(f"{path} is damaged")
-        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns} ".encode() + header)
-    return digest.hexdigest()
 
 
 def open_packed(

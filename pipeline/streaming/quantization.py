@@ -21,6 +21,7 @@ from torch.nn.functional import linear
 
 from pipeline.device.gpu_profile import Tiles
 
+PACKED_VERSION: Final = 3  # of what packed bytes mean; raise it with any change here or in `block_packing.py`
 MAX_GROUP: Final = 256  # inputs that one block of the rotation mixes
 FEW_TOKENS: Final = 16  # integer products of cuBLAS start above this; so few rows are bound by reading the weight
 ROWS_AT_ONCE: Final = 1024  # of a product in 8 bits: what lies around it takes four bytes each, three times over

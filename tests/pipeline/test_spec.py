@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InvalidSpec
 from pipeline.spec import (
+    MAX_CLIP_SKIP,
     MAX_GUIDANCE,
     MAX_PROMPT_CHARS,
     MAX_SEED,
@@ -21,6 +22,7 @@ from pipeline.spec import (
     Dimensions,
     ImageOptions,
     ImageSpec,
+    Sampler,
     Size,
     clean_prompt,
 )
@@ -37,6 +39,9 @@ SPECS = st.builds(
     guidance=SCALES,
     cfg_scale=SCALES,
     model=st.text(min_size=1, max_size=20),
+    negative_prompt=st.text(max_size=MAX_PROMPT_CHARS).map(clean_prompt),
+    sampler=st.sampled_from(["", *map(str, Sampler)]),
+    clip_skip=st.integers(0, MAX_CLIP_SKIP),
 )
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -113,6 +118,40 @@ def test_spec_of_a_release_without_sources_is_read() -> None:
     assert (spec.source, spec.strength) == ("", 1.0)
 
 
+def test_settings_that_say_nothing_are_not_written_so_that_earlier_releases_read_the_rest() -> None:
+    spec = ImageSpec(**fields())  # type: ignore[arg-type]
+    assert json.loads(spec.to_json()) == {"version": 1, **fields(), "source": "", "strength": 1.0}
+    asked = ImageSpec(**fields(negative_prompt="rain", sampler="euler", clip_skip=2))  # type: ignore[arg-type]
+    assert json.loads(asked.to_json()).keys() - json.loads(spec.to_json()).keys() == {
+        "negative_prompt",
+        "sampler",
+        "clip_skip",
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "sampler"),
+    [
+        ("DPM++ 2M Karras", Sampler.DPMPP_2M_KARRAS),
+        ("DPM++ 2M", Sampler.DPMPP_2M_KARRAS),
+        ("dpmpp_2m_karras", Sampler.DPMPP_2M_KARRAS),
+        (" ｄｐｍ＋＋ 2m karras", Sampler.DPMPP_2M_KARRAS),
+        ("dpmpp-2m-karras", Sampler.DPMPP_2M_KARRAS),
+        ("Euler", Sampler.EULER),
+        ("ddim", Sampler.DDIM),
+        ("", None),
+    ],
+)
+def test_sampler_is_read_as_other_programs_spell_it(typed: str, sampler: Sampler | None) -> None:
+    assert ImageOptions.read(prompt="x", sampler=typed).sampler is sampler
+
+
+@pytest.mark.parametrize("name", ["Euler a", "DPM++ 2M SDE", "DPM2 Karras", "heun", "x" * 10**5, "é"])
+def test_sampler_of_another_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidSpec, match="sampler: must be one of dpmpp-2m-karras, euler, ddim"):
+        ImageOptions.read(prompt="x", sampler=name)
+
+
 def test_whole_number_is_accepted_where_a_float_belongs() -> None:
     assert ImageSpec.from_json(json.dumps({"version": 1, **fields(guidance=3)})).guidance == 3.0
 
@@ -137,6 +176,10 @@ def test_whole_number_is_accepted_where_a_float_belongs() -> None:
         ("source", "A" * 64),
         ("strength", 0.5),  # without a source
         ("strength", 0.0),
+        ("negative_prompt", "x" * (MAX_PROMPT_CHARS + 1)),
+        ("negative_prompt", "a\x00b"),
+        ("sampler", "heun"),
+        ("clip_skip", MAX_CLIP_SKIP + 1),
     ],
 )
 def test_value_out_of_range_is_refused_by_name(field: str, value: object) -> None:

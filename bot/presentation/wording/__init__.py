@@ -21,7 +21,17 @@ from bot.jobs import FailureCode, Job
 from pipeline.catalog.vocabulary import Unread
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import MAX_SOURCE_BYTES, MAX_SOURCE_PIXELS, MAX_WHOLE_PIXELS
-from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, Aspect, Size
+from pipeline.spec import (
+    MAX_ASKED_SCALE,
+    MAX_CLIP_SKIP,
+    MAX_PROMPT_CHARS,
+    MAX_SEED,
+    MAX_STEPS,
+    MIN_ASKED_CFG,
+    Aspect,
+    Sampler,
+    Size,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +60,17 @@ INVALID: Final = frozenset(
         "invalid-size-nearest",
         "invalid-size-not-offered",
         "invalid-size-memory",
+        "invalid-negative-prompt",
+        "invalid-negative-prompt-not-offered",
+        "invalid-cfg-scale",
+        "invalid-cfg-scale-not-offered",
+        "invalid-guidance",
+        "invalid-guidance-not-offered",
+        "invalid-sampler",
+        "invalid-sampler-other",
+        "invalid-sampler-not-offered",
+        "invalid-clip-skip",
+        "invalid-clip-skip-not-offered",
     }
 )
 
@@ -99,18 +120,22 @@ class Wording:
 
     def invalid(self, error: InvalidSpec) -> str:
         """Say what is wrong with a value that a person typed."""
-        key = "-".join(["invalid", error.field, *filter(None, [error.detail])])
+        key = "-".join(["invalid", error.field.replace("_", "-"), *filter(None, [error.detail])])
         if key not in INVALID:
             return self.say("invalid-value", field=error.field, reason=error.reason)
-        bounds: Mapping[str, int] = {
+        bounds: Mapping[str, str | int] = {
             "max_chars": MAX_PROMPT_CHARS,
+            "samplers": ", ".join(Sampler),
+            "min_cfg": f"{MIN_ASKED_CFG:g}",
+            "max_scale": f"{MAX_ASKED_SCALE:g}",
+            "max_clip_skip": MAX_CLIP_SKIP,
             "max_seed": MAX_SEED,
             "max_steps": MAX_STEPS,
             "max_image_mib": MAX_SOURCE_BYTES // 2**20,
             "max_image_megapixels": MAX_SOURCE_PIXELS // 10**6,
             "max_whole_megapixels": MAX_WHOLE_PIXELS // 10**6,
         }
-        return self.say(key, **bounds, **error.values)
+        return self.say(key, **{**bounds, **error.values})
 
     def prompt(self, job: Job) -> str:
         """Return the prompt as it was typed; a sentence in its place if the row is damaged."""

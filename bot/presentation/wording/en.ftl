@@ -468,3 +468,17 @@ already-final = Image #{ $job_id } is no draft: drawn at normal size, it would b
 console-size = Size
 console-exact-size = Exact size, in place of shape and size (optional)
 console-exact-size-hint = 448x448
+
+## Settings that only some models have
+
+invalid-negative-prompt = The negative prompt may have at most { $max_chars } visible characters.
+invalid-negative-prompt-not-offered = { $model } cannot be told what to avoid. Please leave out the negative prompt and describe what you want instead.
+invalid-cfg-scale = The CFG scale must be a number from { $min_cfg } to { $max_scale }.
+invalid-cfg-scale-not-offered = { $model } has no CFG scale to set. Please leave it out.
+invalid-guidance = The guidance must be a number from 0 to { $max_scale }.
+invalid-guidance-not-offered = { $model } has no guidance to set. Please leave it out.
+invalid-sampler = There is no such sampler. Please choose one of: { $samplers }.
+invalid-sampler-other = { $model } does not offer this sampler. It offers: { $samplers }.
+invalid-sampler-not-offered = { $model } has only one sampler, so there is nothing to choose. Please leave it out.
+invalid-clip-skip = CLIP skip must be a whole number from 1 to { $max_clip_skip }.
+invalid-clip-skip-not-offered = { $model } has no CLIP skip to set. Please leave it out.

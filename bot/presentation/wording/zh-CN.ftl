@@ -415,3 +415,17 @@ already-final = 图片 #{ $job_id } 不是草稿，按标准尺寸重画也不�
 console-size = 尺寸
 console-exact-size = 精确尺寸，代替画幅和尺寸（可不填）
 console-exact-size-hint = 448x448
+
+## 只有部分模型才有的设置
+
+invalid-negative-prompt = 负面提示词最多 { $max_chars } 个可见字符。
+invalid-negative-prompt-not-offered = { $model } 不支持负面提示词。请去掉它，在提示词里直接写想要的内容。
+invalid-cfg-scale = CFG 强度必须是 { $min_cfg } 到 { $max_scale } 之间的数。
+invalid-cfg-scale-not-offered = { $model } 不能设置 CFG 强度，请去掉这一项。
+invalid-guidance = 引导强度必须是 0 到 { $max_scale } 之间的数。
+invalid-guidance-not-offered = { $model } 不能设置引导强度，请去掉这一项。
+invalid-sampler = 没有这种采样器。可选：{ $samplers }。
+invalid-sampler-other = { $model } 没有这种采样器。可选：{ $samplers }。
+invalid-sampler-not-offered = { $model } 只有一种采样器，不能选择，请去掉这一项。
+invalid-clip-skip = CLIP 跳层必须是 1 到 { $max_clip_skip } 的整数。
+invalid-clip-skip-not-offered = { $model } 不能设置 CLIP 跳层，请去掉这一项。

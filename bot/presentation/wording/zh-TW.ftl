@@ -416,3 +416,17 @@ already-final = 圖片 #{ $job_id } 不是草稿，以標準尺寸重畫也不�
 console-size = 尺寸
 console-exact-size = 精確尺寸，取代畫面比例和尺寸（可不填）
 console-exact-size-hint = 448x448
+
+## 只有部分模型才有的設定
+
+invalid-negative-prompt = 負面提示詞最多 { $max_chars } 個可見字元。
+invalid-negative-prompt-not-offered = { $model } 不支援負面提示詞。請拿掉它，直接在提示詞裡寫想要的內容。
+invalid-cfg-scale = CFG 強度必須是 { $min_cfg } 到 { $max_scale } 之間的數。
+invalid-cfg-scale-not-offered = { $model } 不能設定 CFG 強度，請拿掉這一項。
+invalid-guidance = 引導強度必須是 0 到 { $max_scale } 之間的數。
+invalid-guidance-not-offered = { $model } 不能設定引導強度，請拿掉這一項。
+invalid-sampler = 沒有這種取樣器。可選：{ $samplers }。
+invalid-sampler-other = { $model } 沒有這種取樣器。可選：{ $samplers }。
+invalid-sampler-not-offered = { $model } 只有一種取樣器，不能選擇，請拿掉這一項。
+invalid-clip-skip = CLIP 跳層必須是 1 到 { $max_clip_skip } 的整數。
+invalid-clip-skip-not-offered = { $model } 不能設定 CLIP 跳層，請拿掉這一項。

@@ -118,7 +118,7 @@ def test_model_named_in_the_prompt_draws(clean_place: Path) -> None:
     (clean_place / "config.toml").write_text('[pipeline]\nmodel = "fake"\nmodels_dir = "nothing"\n')
     lacking = invoke("draw", "a cat --model flux1-dev")
     assert lacking.exit_code == ExitCode.USAGE
-    assert "flux1-dev lacks these files" in lacking.stderr
+    assert "flux1-dev cannot be drawn with as its files are" in lacking.stderr
 
 
 def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:
@@ -226,7 +226,7 @@ def test_prompt_without_quotes_is_shown_with_them(clean_place: Path) -> None:
 
 def test_draw_names_the_models_there_are() -> None:
     says = refusal(invoke("draw", "a cat", "--model", "flux"))
-    assert says == "✘ unknown model 'flux'; there are majicflus-v1, flux1-dev, demo"
+    assert says == "✘ unknown model 'flux'; there are majicflus-v1, flux1-dev, flux1-schnell, demo"
 
 
 def test_draw_names_every_missing_file_and_the_way_out(clean_place: Path) -> None:

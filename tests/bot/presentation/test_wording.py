@@ -181,7 +181,10 @@ def test_chinese_keeps_to_one_script(language: str, foreign: str) -> None:
     assert sorted(set(foreign).intersection((FOLDER / f"{language}.ftl").read_text("utf-8"))) == []
 
 
-@pytest.mark.parametrize("field", ["prompt", "seed", "steps", "aspect", "size"])
+@pytest.mark.parametrize(
+    "field",
+    ["prompt", "seed", "steps", "aspect", "size", "negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip"],
+)
 def test_invalid_fields_have_their_own_sentences(field: str) -> None:
     assert "whatever" not in wording_for("en-US").invalid(InvalidSpec(field, "whatever"))
 
@@ -195,6 +198,19 @@ def test_size_that_is_not_offered_is_answered_with_one_that_is(language: str, si
         DEMO.pixels_of(ImageOptions.read(prompt="x", size=size))
     text = wording_for(language).invalid(raised.value)
     assert says in text and DEMO.title in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "asked",
+    [{"negative_prompt": "rain"}, {"cfg_scale": 7}, {"sampler": "ddim"}, {"clip_skip": 2}],
+    ids=lambda asked: next(iter(asked)),
+)
+def test_setting_that_a_model_lacks_is_answered_with_its_title(language: str, asked: dict[str, object]) -> None:
+    with pytest.raises(InvalidSpec) as raised:
+        DEMO.resolve(ImageOptions.read(prompt="x", **asked), random_seed=0)
+    text = wording_for(language).invalid(raised.value)
+    assert DEMO.title in text and raised.value.reason not in text
 
 
 def test_other_invalid_values_say_the_reason() -> None:

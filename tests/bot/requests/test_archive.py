@@ -39,6 +39,7 @@ def drawn(
     no_limits: LimitsConfig,
 ) -> Drawn:
     """Draw a picture whose file is there."""
+    spec = replace(spec, negative_prompt="rain")
 
     async def drawn(*, finish: bool = True, **request: object) -> Job:
         job = await jobs.insert(replace(make_request(), **request), spec, size_class=0, limits=no_limits, now=100)
@@ -65,7 +66,8 @@ async def test_erasing_takes_file_prompt_and_source(
     assert not path.exists()
     assert (erased.is_erased, erased.image_path, erased.spec.prompt, erased.spec.source) == (True, None, "", "")
     row = (await jobs._database.fetch_all("SELECT * FROM jobs"))[0]
-    assert job.spec.prompt not in "".join(str(value) for value in tuple(row))
+    text = "".join(str(value) for value in tuple(row))
+    assert job.spec.prompt not in text and job.spec.negative_prompt not in text
     assert await jobs.history(job.user, limit=9, before_id=None, search=None) == []
     with pytest.raises(PictureErased):
         derive.reroll(erased, MODELS)

@@ -17,10 +17,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.catalog.parts import Naming, Part, PartKind
 from pipeline.errors import GenerationFailed
 from pipeline.streaming import packed_cache
-from pipeline.streaming.block_packing import ALIGN, Block, CheckpointFiles
-from pipeline.streaming.packed_cache import PackedFile, fingerprint, open_packed, read_packed
+from pipeline.streaming.block_packing import ALIGN, Block
+from pipeline.streaming.checkpoint_files import CheckpointFiles
+from pipeline.streaming.packed_cache import PackedFile, open_packed, read_packed
 
 BLOCKS = {name: Block(name=name, entries=(), size=size) for name, size in (("", 256), ("blocks.0", 2**21), ("t", 512))}
 CONTENTS = {
@@ -309,6 +311,4 @@ def test_damaged_checkpoint_is_said_and_takes_no_memory(tmp_path: Path, start: b
     path = tmp_path / "model.safetensors"
     path.write_bytes(start)
     with pytest.raises(GenerationFailed, match=r"model\.safetensors"):
-        fingerprint([path], "int8")
-    with pytest.raises(GenerationFailed, match=r"model\.safetensors"):
-        CheckpointFiles([path])
+        CheckpointFiles(Part(kind=PartKind.DENOISER, architecture="flux", paths=(path,), naming=Naming.ORIGINAL))

@@ -16,11 +16,10 @@ from pipeline.catalog.models import DEMO
 from pipeline.config import PipelineConfig
 from pipeline.demo.layouts import LAYOUTS
 from pipeline.errors import GenerationFailed, ModelFilesMissing
-from pipeline.families.flux.checkpoint import load_pipeline
+from pipeline.families.flux.checkpoint import load_pipeline, register_layouts
 from pipeline.streaming import arithmetic
 from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.quantization import Format
-from pipeline.streaming.streamed_module import register_layouts
 from tests.pipeline.families.flux import random_flux
 from tests.pipeline.families.flux.random_flux import FULL, Shapes, miniature_card
 from tests.pipeline.measured import measured_card

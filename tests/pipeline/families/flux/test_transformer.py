@@ -30,13 +30,15 @@ from pipeline.device.memory_plan import HEADROOM_BYTES
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.families.flux import transformer as transformer_module
 from pipeline.families.flux.architecture import BYTES_PER_TOKEN, DIT, FLUX
+from pipeline.families.flux.checkpoint import read_streamed
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
 from pipeline.runtime.vram_budget import FakeBudget
-from pipeline.streaming import block_packing, packed_cache
+from pipeline.streaming import packed_cache
 from pipeline.streaming import residency as residency_module
 from pipeline.streaming.block_packing import ALIGN
 from pipeline.streaming.block_ring import BlockRing
+from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.quantization import Format, QuantizedLinear
 from pipeline.streaming.residency import Residency, State
 from pipeline.streaming.streamed_module import StreamedModule
@@ -59,8 +61,8 @@ def make(path: Path) -> Make:
     def make(
         *, weight_format: Format = Format.FLOAT32, at: Path = path, cache: Path | None = None, placed: bool = True
     ) -> Transformer:
-        transformer = Transformer.read(
-            [at], weight_format=weight_format, dtype=torch.float32, device="cpu", cache=cache
+        transformer = read_streamed(
+            Transformer, [at], weight_format=weight_format, dtype=torch.float32, device="cpu", cache=cache
         )
         if placed:
             transformer.place()
@@ -339,7 +341,7 @@ def test_interrupted_packing_leaves_nothing(make: Make, tmp_path: Path, monkeypa
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.streaming.block_packing.bytes_of", interrupted)
+    monkeypatch.setattr("pipeline.streaming.block_packing.quantize", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make(cache=cache)
     assert [path.name for path in cache.parent.iterdir()] == ["flux.lock"]
@@ -355,9 +357,9 @@ def test_packing_holds_a_block_or_two_in_memory(make: Make, tmp_path: Path, monk
     """A checkpoint of 24 GB must not have to fit."""
     alive: list[weakref.ref[Tensor]] = []
     most = 0
-    read = block_packing.CheckpointFiles.read
+    read = CheckpointFiles.read
 
-    def watched(files: block_packing.CheckpointFiles, name: str) -> Tensor:
+    def watched(files: CheckpointFiles, name: str) -> Tensor:
         nonlocal most
         tensor = read(files, name)
         alive.append(weakref.ref(tensor))
@@ -365,7 +367,7 @@ def test_packing_holds_a_block_or_two_in_memory(make: Make, tmp_path: Path, monk
         most = max(most, len(held))
         return tensor
 
-    monkeypatch.setattr(block_packing.CheckpointFiles, "read", watched)
+    monkeypatch.setattr(CheckpointFiles, "read", watched)
     transformer = make(cache=tmp_path / "packed.safetensors", placed=False)
     largest = max(sum(name.startswith(f"double_blocks.{n}.") for name in NAMES) for n in range(SIZES.joint_blocks))
     assert len(transformer.blocks) > 4
@@ -435,11 +437,11 @@ def recognise_as(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object)
     """Have every file taken for a checkpoint like `path`, except for `changes`."""
     from diffsynth.core.loader import hash_model_file
 
-    from pipeline.streaming import streamed_module
+    from pipeline.families.flux import checkpoint
 
-    (config,) = [each for each in streamed_module.MODEL_CONFIGS if each["model_hash"] == hash_model_file(str(path))]
-    monkeypatch.setattr(streamed_module, "MODEL_CONFIGS", [{**config, **changes, "model_hash": "any"}])
-    monkeypatch.setattr(streamed_module, "hash_model_file", lambda _paths: "any")
+    (config,) = [each for each in checkpoint.MODEL_CONFIGS if each["model_hash"] == hash_model_file(str(path))]
+    monkeypatch.setattr(checkpoint, "MODEL_CONFIGS", [{**config, **changes, "model_hash": "any"}])
+    monkeypatch.setattr(checkpoint, "hash_model_file", lambda _paths: "any")
 
 
 def as_diffusers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -508,7 +510,7 @@ def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, min
     ids = torch.randint(3, SIZES.t5_vocabulary, (1, 40), generator=torch.Generator().manual_seed(1))
 
     def read(weight_format: Format) -> TextEncoder:
-        return TextEncoder.read(paths, weight_format=weight_format, dtype=torch.float32, device="cpu")
+        return read_streamed(TextEncoder, paths, weight_format=weight_format, dtype=torch.float32, device="cpu")
 
     with torch.no_grad():
         wanted = exact(ids)
@@ -566,7 +568,7 @@ DRAWING_BYTES = (16 + 512) * BYTES_PER_TOKEN  # activations of a picture of 64 Ã
 
 def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path) -> None:
     paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
-    text_encoder = TextEncoder.read(paths, weight_format=Format.INT8, dtype=torch.float32, device="cpu")
+    text_encoder = read_streamed(TextEncoder, paths, weight_format=Format.INT8, dtype=torch.float32, device="cpu")
     transformer = make(weight_format=Format.INT8)
     whole = run(transformer)
     running = sum(transformer.blocks[name].size for name in transformer.running)
@@ -733,7 +735,7 @@ def test_pooled_text_encoder_passes_through_the_ring(miniature_dir: Path) -> Non
     vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
     pool.auto_load_model(str(paths[0]), vram_config=vram)
     ids = torch.arange(77)[None] % SIZES.clip_vocabulary
-    clip = PooledTextEncoder.read(paths, weight_format=Format.FLOAT32, dtype=torch.float32, device="cpu")
+    clip = read_streamed(PooledTextEncoder, paths, weight_format=Format.FLOAT32, dtype=torch.float32, device="cpu")
     with torch.no_grad():
         wanted, _ = pool.fetch_model("flux_text_encoder_clip")(ids)
         for _ in range(2):

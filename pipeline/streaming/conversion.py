@@ -1,0 +1,135 @@
+"""A checkpoint's tensors → a module's: in the module's names, a few at a time, compared before anything is read.
+
+Must not know how files keep tensors, nor what becomes of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import GenerationFailed
+
+# Brings the names of some of a checkpoint's tensors to those of a module. It gets the tensors of one numbered block,
+# or all that belong to none, and may join and drop some; it also has to work with tensors on the meta device.
+Convert = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
+
+MOST_NAMED: Final = 10  # tensors in one message
+_GROUP: Final = re.compile(r"(?:.*\.)?\w*(?:blocks?|layers)\.\d+\.")
+
+
+class Source(Protocol):
+    """Where tensors come from: `CheckpointFiles`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of its tensors."""
+
+    @property
+    def title(self) -> str:
+        """The file, for messages."""
+
+    def shape_of(self, name: str) -> torch.Size:
+        """The shape of a tensor."""
+
+    def read(self, name: str) -> Tensor:
+        """A tensor on the CPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Tensors that are read together.
+
+    names: in the checkpoint.
+    makes: shapes of what they become, by the module's names.
+    """
+
+    names: tuple[str, ...]
+    makes: Mapping[str, torch.Size]
+
+
+class Conversion:
+    """What the tensors of a source become in a module."""
+
+    def __init__(self, source: Source, convert: Convert | None) -> None:
+        """Find out by converting tensors without values."""
+        self._source = source
+        self._convert = convert
+        names: dict[str, list[str]] = {}
+        for name in source.names:
+            found = _GROUP.match(name)
+            names.setdefault(found[0] if found else "", []).append(name)
+        self.groups = [self._group(each) for each in names.values()]
+
+    def read(self, group: Group) -> dict[str, Tensor]:
+        """The tensors of a group, by the module's names."""
+        return self._converted({name: self._source.read(name) for name in group.names})
+
+    def check(self, wanted: Mapping[str, torch.Size], *, may_hold_more: bool = True) -> None:
+        """Compare what is there with what a module needs, before minutes are spent on it.
+
+        Raises:
+            GenerationFailed: tensors are missing or have another shape, or, unless it may hold more, are unexpected.
+        """
+        found = {name: shape for group in self.groups for name, shape in group.makes.items()}
+        misshapen = [
+            f"{name} is {tuple(found[name])}, not {tuple(shape)}"
+            for name, shape in wanted.items()
+            if name in found and found[name] != shape
+        ]
+        problems = {
+            "lacks ": [name for name in wanted if name not in found],
+            "": misshapen,
+            "has no use for ": [] if may_hold_more else [name for name in found if name not in wanted],
+        }
+        if said := [what + _listed(names) for what, names in problems.items() if names]:
+            raise GenerationFailed(f"{self._source.title} {'; '.join(said)}")
+
+    def _group(self, names: Iterable[str]) -> Group:
+        with torch.device("meta"):
+            made = self._converted({name: torch.empty(self._source.shape_of(name)) for name in names})
+        return Group(names=tuple(names), makes={name: tensor.shape for name, tensor in made.items()})
+
+    def _converted(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return tensors if self._convert is None else dict(self._convert(tensors))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def load_whole(
+    make: Callable[[], nn.Module], source: Source, convert: Convert | None, *, dtype: torch.dtype, device: str
+) -> nn.Module:
+    """Make a module that is not packed and read its weights; memory holds one copy and some tensors more.
+
+    What `make` puts on a device by itself needs no tensors in the file.
+
+    Raises:
+        GenerationFailed: tensors are missing, unexpected, damaged, or have another shape.
+    """
+    with torch.device("meta"):
+        module = make()
+    owners = dict(module.named_modules())
+    empty = {
+        name: tensor
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+        if tensor.device.type == "meta"
+    }
+    conversion = Conversion(source, convert)
+    conversion.check({name: tensor.shape for name, tensor in empty.items()}, may_hold_more=False)
+    for group in conversion.groups:
+        for name, tensor in conversion.read(group).items():
+            owner, _, attribute = name.rpartition(".")
+            kept = tensor.to(device, dtype if empty[name].is_floating_point() else empty[name].dtype)
+            if isinstance(empty[name], nn.Parameter):
+                setattr(owners[owner], attribute, nn.Parameter(kept, requires_grad=False))
+            else:
+                setattr(owners[owner], attribute, kept)
+    return module.to(device).eval().requires_grad_(False)
