@@ -72,6 +72,7 @@ def draw(
     from bot.config import LogConfig, load_config
     from bot.text_files import read_text
     from pipeline.catalog import files
+    from pipeline.catalog.model_hash import ModelHashes, weights_file
     from pipeline.catalog.models import choose_model, demand_means, find_model
     from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
@@ -102,7 +103,9 @@ def draw(
     _say_notes(read)
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
-    written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
+    weights = weights_file(card, config.pipeline.models_dir)
+    model_hash = "" if weights is None else ModelHashes.of(config.pipeline).known(weights)
+    written = write_new(path, encode_png(drawn, release(), model_hash=model_hash), is_forced=is_forced)
     _show_picture(drawn, written, source=image)
     if output is not None and not output.is_dir() and path != output:
         say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
