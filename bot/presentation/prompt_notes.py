@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.presentation.job_view import Phrase, Typed, Value
-from pipeline.spec import clean_prompt
+from pipeline.spec import clean_prompt, sampler_title
 
 MAX_NAMES: Final = 8
 MAX_NAME_CHARS: Final = 32
@@ -29,7 +29,7 @@ class PromptNotes:
     most_images: how many images there are at most, if the prompt asked for more.
     """
 
-    taken: Mapping[str, str | int] = field(default_factory=dict)
+    taken: Mapping[str, str | int | float] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
     model: str = ""
@@ -58,7 +58,7 @@ def shortened(text: str) -> str:
     return line if len(line) <= MAX_NAME_CHARS else f"{line[: MAX_NAME_CHARS - 1]}…"
 
 
-def _taken(taken: Mapping[str, str | int]) -> list[Phrase]:
+def _taken(taken: Mapping[str, str | int | float]) -> list[Phrase]:
     phrases = {
         "aspect": "flags-taken-aspect",
         "size": "flags-taken-size",
@@ -67,12 +67,21 @@ def _taken(taken: Mapping[str, str | int]) -> list[Phrase]:
         "count": "flags-taken-count",
         "model": "flags-taken-model",
         "negative_prompt": "flags-taken-negative",
+        "cfg_scale": "flags-taken-cfg",
+        "guidance": "flags-taken-guidance",
+        "sampler": "flags-taken-sampler",
+        "clip_skip": "flags-taken-clip-skip",
     }
-    values: dict[str, Value] = {
-        name: Typed(shortened(value)) if name in ("size", "negative_prompt") and isinstance(value, str) else value
-        for name, value in taken.items()
-    }
+    values = {name: _shown(name, value) for name, value in taken.items()}
     return [Phrase(key, {"value": values[name]}) for name, key in phrases.items() if name in values]
+
+
+def _shown(name: str, value: str | int | float) -> Value:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if name == "sampler":
+        return sampler_title(str(value))
+    return Typed(shortened(value)) if name in ("size", "negative_prompt") and isinstance(value, str) else value
 
 
 def _names(names: Sequence[str]) -> tuple[Value, ...]:

@@ -417,6 +417,10 @@ invalid-flag = “{ $flag }” in the prompt: { $name ->
         [aspect] a shape is written like 16:9, or by its name: square, portrait, landscape, phone, wide.
         [size] a size is draft, normal, large, or written like 448x448.
         [model] the name of a model is missing.
+        [cfg_scale] the CFG scale must be a number from 1 to { $most }.
+        [guidance] the guidance must be a number from 0 to { $most }.
+        [clip_skip] CLIP skip must be a whole number from 1 to { $most }.
+        [sampler] the name of a sampler is missing.
        *[other] the value is missing.
     }
 flags-taken = Taken from your prompt: { $settings }
@@ -448,6 +452,10 @@ flags-taken-count = { $value ->
     }
 flags-taken-model = model { $value }
 flags-taken-negative = without { $value }
+flags-taken-cfg = CFG { $value }
+flags-taken-guidance = guidance { $value }
+flags-taken-sampler = sampler { $value }
+flags-taken-clip-skip = CLIP skip { $value }
 flags-most-images = At most { $most } images at a time.
 flags-unknown = Not known here: { $names }
 flags-unsupported = Not possible here with { $model }: { $names }

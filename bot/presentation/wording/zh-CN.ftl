@@ -370,6 +370,10 @@ invalid-flag = 提示词里的“{ $flag }”有误：{ $name ->
         [aspect] 画幅写成 16:9 这样，或写名称：square、portrait、landscape、phone、wide。
         [size] 尺寸写 draft、normal、large，或写成 448x448 这样。
         [model] 缺少模型名称。
+        [cfg_scale] CFG 强度必须是 1 到 { $most } 之间的数。
+        [guidance] 引导强度必须是 0 到 { $most } 之间的数。
+        [clip_skip] CLIP 跳层必须是 1 到 { $most } 的整数。
+        [sampler] 缺少采样器名称。
        *[other] 缺少参数值。
     }
 flags-taken = 已采用提示词里的设置：{ $settings }
@@ -395,6 +399,10 @@ flags-taken-steps = { $value } 步
 flags-taken-count = { $value } 张
 flags-taken-model = 模型 { $value }
 flags-taken-negative = 不要 { $value }
+flags-taken-cfg = CFG { $value }
+flags-taken-guidance = 引导强度 { $value }
+flags-taken-sampler = 采样器 { $value }
+flags-taken-clip-skip = CLIP 跳层 { $value }
 flags-most-images = 一次最多 { $most } 张。
 flags-unknown = 这里不认识：{ $names }
 flags-unsupported = 这里用 { $model } 做不到：{ $names }

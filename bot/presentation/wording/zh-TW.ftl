@@ -371,6 +371,10 @@ invalid-flag = 提示詞裡的「{ $flag }」有誤：{ $name ->
         [aspect] 畫面比例請寫成 16:9 這樣，或寫名稱：square、portrait、landscape、phone、wide。
         [size] 尺寸請寫 draft、normal、large，或寫成 448x448 這樣。
         [model] 缺少模型名稱。
+        [cfg_scale] CFG 強度必須是 1 到 { $most } 之間的數。
+        [guidance] 引導強度必須是 0 到 { $most } 之間的數。
+        [clip_skip] CLIP 跳層必須是 1 到 { $most } 的整數。
+        [sampler] 缺少取樣器名稱。
        *[other] 缺少參數值。
     }
 flags-taken = 已採用提示詞裡的設定：{ $settings }
@@ -396,6 +400,10 @@ flags-taken-steps = { $value } 步
 flags-taken-count = { $value } 張
 flags-taken-model = 模型 { $value }
 flags-taken-negative = 不要 { $value }
+flags-taken-cfg = CFG { $value }
+flags-taken-guidance = 引導強度 { $value }
+flags-taken-sampler = 取樣器 { $value }
+flags-taken-clip-skip = CLIP 跳層 { $value }
 flags-most-images = 一次最多 { $most } 張。
 flags-unknown = 這裡不認得：{ $names }
 flags-unsupported = 這裡用 { $model } 做不到：{ $names }
