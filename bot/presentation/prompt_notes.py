@@ -13,6 +13,13 @@ from typing import Final
 from bot.presentation.job_view import Phrase, Typed, Value
 from pipeline.spec import clean_prompt, sampler_title
 
+SETTING_KEYS: Final[Mapping[str, str]] = {
+    "negative_prompt": "setting-negative-prompt",
+    "cfg_scale": "setting-cfg-scale",
+    "guidance": "setting-guidance",
+    "sampler": "setting-sampler",
+    "clip_skip": "setting-clip-skip",
+}
 MAX_NAMES: Final = 8
 MAX_NAME_CHARS: Final = 32
 
@@ -50,6 +57,11 @@ class PromptNotes:
             Phrase("flags-overridden", {"names": _names(self.overridden)}) if self.overridden else None,
         ]
         return tuple(phrase for phrase in said if phrase is not None)
+
+
+def lost_phrase(model: str, names: Sequence[str]) -> Phrase:
+    """Say which settings of an earlier picture another model does not have."""
+    return Phrase("settings-lost", {"model": model, "names": tuple(Phrase(SETTING_KEYS[name]) for name in names)})
 
 
 def shortened(text: str) -> str:

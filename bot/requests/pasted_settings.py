@@ -18,9 +18,10 @@ from typing import Final
 MAX_KEY_CHARS: Final = 40
 FEWEST_PAIRS: Final = 3  # of a line of settings (AUTOMATIC1111/stable-diffusion-webui:modules/infotext_utils.py)
 # Of /imagine, in every language.
-OPTIONS: Final = frozenset(
-    {"seed", "steps", "aspect", "size", "count", "model", "negative", "cfg", "guidance", "sampler", "clip_skip"}
-)
+OPTIONS: Final = (
+    "prompt", "seed", "steps", "aspect", "size", "count", "model", "negative", "cfg", "guidance", "sampler",
+    "clip_skip",
+)  # fmt: skip
 WORDY: Final = frozenset({"negative"})  # of them: several words
 WRAPPERS: Final = (("```", "```"), ('"', '"'), ("“", "”"), ("「", "」"))
 # Full-width forms, as Chinese keyboards type them, invisible spaces and kinds of hyphens: one character for one, so
@@ -112,7 +113,7 @@ def split_command(text: str) -> tuple[str, Mapping[str, str]]:
     end, rest_at, options = len(text), len(text), dict[str, str]()  # from `rest_at` on, everything is an option
     for word in reversed(list(_WORD.finditer(folded, head.end()))):
         option = _OPTION.fullmatch(word[0])
-        if option is None or option[1] not in OPTIONS:  # a word of the prompt, or of an option that has several
+        if option is None or option[1] not in OPTIONS[1:]:  # a word of the prompt, or of an option that has several
             continue
         is_wordy = option[1] in WORDY
         if not is_wordy and (not option[2] or folded[word.end() : rest_at].strip()):

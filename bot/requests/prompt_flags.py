@@ -203,8 +203,8 @@ class _Choice:
             case "aspect":
                 return _fit_shape(self.card, read)
             case "model":
-                names = (each.name for each in self._models.all if str(read).casefold() in _names_of(each))
-                return next(names, None)
+                found = self._models.named(str(read))
+                return None if found is None else found.name
             case "count":
                 return int(read) if self._most > 1 else None
             case "sampler":
@@ -326,10 +326,6 @@ def _can_draw(card: ModelCard, size: str) -> bool:
 
 def _is_exact_size(setting: _Setting) -> bool:
     return setting.option == "size" and is_exact_size(setting.value)
-
-
-def _names_of(card: ModelCard) -> tuple[str, str]:
-    return card.name.casefold(), card.title.casefold()
 
 
 def _is_said(name: str, value: object, untouched: Mapping[str, object]) -> bool:

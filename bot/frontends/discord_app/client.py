@@ -93,7 +93,7 @@ class DiscordClient(discord.AutoShardedClient):
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
         )
-        self.tree.add_command(Imagine(self.context).command(service.models.usual))
+        self.tree.add_command(Imagine(self.context).command(service.models))
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
         self.tree.add_command(Settings(self.context).command())
