@@ -32,16 +32,24 @@ from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
 from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
 from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.user_setting_store import UserSettingStore
-from pipeline import Aspect, ImageOptions, ImageSpec, ModelFilesMissing, UnknownModel
-from pipeline.catalog import files
+from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.model_hash import ModelHashes, weights_file
-from pipeline.catalog.models import ModelCard, choose_model, demand_means, find_model, unread_of, usable_models
+from pipeline.catalog.models import (
+    ModelCard,
+    choose_model,
+    demand_files,
+    demand_means,
+    find_model,
+    unread_of,
+    usable_models,
+)
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import check_memory, estimate_runtime
@@ -73,8 +81,7 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
     """
     card, reason = choose_model(config.pipeline)
     log.info("drawing with %s: %s", card.name, reason)
-    if missing := files.missing(card, config.pipeline.models_dir):
-        raise ModelFilesMissing(card.name, [each.path for each in missing])
+    demand_files(card, config.pipeline)
     demand_means(card, config.pipeline)
     asyncio.get_running_loop().set_default_executor(FileThreads(thread_name_prefix="files"))
     lifecycle = Lifecycle(grace_s=config.worker.stop_grace_s)
@@ -107,8 +114,11 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     config = setup.config
     jobs, settings = JobStore(database), SettingStore(database)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
-    queue = JobQueue(jobs, settings, config.limits, assumed_pace=assumed_pace, deadline=deadline)
-    queue.paces.named_sizes = named_sizes
+    queue = JobQueue(
+        jobs, settings, config.limits, assumed_pace=partial(assumed_pace, config=config.pipeline), deadline=deadline
+    )
+    queue.paces.named_sizes = partial(named_sizes, config=config.pipeline)
+    queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, config=config.pipeline))
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
@@ -194,7 +204,7 @@ async def _build_service(setup: Setup, parts: Parts) -> Service:
     models = Models(
         usual=card,
         others=tuple(others),
-        unread=partial(unread_of, config.pipeline.models_dir),
+        unread=partial(unread_of, config.pipeline),
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
         check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
@@ -263,20 +273,20 @@ async def _deliver(chat: DiscordClient | None, delivery: DeliveryLoop) -> None:
     await delivery.run()
 
 
-def assumed_pace(spec: ImageSpec) -> Pace:
+def assumed_pace(spec: ImageSpec, config: PipelineConfig | None = None) -> Pace:
     """The model's own guess for the first finish times."""
     try:
-        card = find_model(spec.model)
+        card = find_model(spec.model, config)
     except UnknownModel:  # of an older release: the job will fail with a clear text when its turn comes
         return Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
     usual = Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
     return usual.scaled(pixels_of(spec) / math.prod(card.size(Aspect.SQUARE)))
 
 
-def named_sizes(spec: ImageSpec) -> list[ImageSpec]:
+def named_sizes(spec: ImageSpec, config: PipelineConfig | None = None) -> list[ImageSpec]:
     """The same image in the named sizes of its model."""
     try:
-        card = find_model(spec.model)
+        card = find_model(spec.model, config)
     except UnknownModel:
         return []
     sizes = [card.size(Aspect.SQUARE, size) for size in card.scales]

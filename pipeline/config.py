@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import errno
+import re
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import HomeUnknown
+from pipeline.spec import MAX_ASKED_SCALE, MAX_CLIP_SKIP, MAX_STEPS, MIN_ASKED_CFG, Sampler
 
 LEAST_LIMIT_MIB: Final = 2000  # a large model's largest block, the ring and CUDA itself
 # In TOML's double quotes a backslash begins something else: "D:\\bots\\new" holds a backspace and a line break.
 WINDOWS_PATHS: Final = "write Windows paths in single quotes, 'D:\\bots', or with /, \"D:/bots\""
 INNER_NAME_CHARS: Final = 64  # room in a folder's path for the names inside
+MODEL_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?")  # typed by people, and part of file names
+AUTO: Final = "auto"  # in place of a model's name: the best that can draw here
+# As names: what means something else here, and what no file may be called on Windows.
+_TAKEN: Final = frozenset(
+    {AUTO, "con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+)
+MOST_FILES: Final = 32  # of one model: a transformer in shards, text encoders, a VAE
 LEFT_FREE_MIB: Final = 1188  # of the card by default, for the desktop: 7000 are taken of a card of 8 GB
 
 
@@ -35,7 +44,21 @@ def _user_path(path: Path) -> Path:
     return path
 
 
+def _model_name(name: str) -> str:
+    if MODEL_NAME.fullmatch(name) is None or name.partition(".")[0] in _TAKEN:
+        raise ValueError("must be up to 40 small letters, digits, dots and dashes, as in 'my-flux.q4'")
+    return name
+
+
+def _line(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("must be one line of text")
+    return text.strip()
+
+
 UserPath = Annotated[Path, AfterValidator(_user_path)]
+ModelName = Annotated[str, AfterValidator(_model_name)]
+Line = Annotated[str, AfterValidator(_line)]
 
 
 def user_data_dir() -> Path:
@@ -58,18 +81,45 @@ def default_models_dir() -> Path:
     return user_data_dir() / "models"
 
 
-class PipelineConfig(BaseModel):
-    """The `[pipeline]` section of the config file."""
+class ModelEntry(BaseModel):
+    """A `[[models]]` entry: files of the operator's own under a name, or other defaults for a model that is there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(
-        "auto", description="Model to draw with; auto = majicflus-v1 if files and GPU are there, else demo"
+    name: ModelName = Field(description="what people ask for; without files, of a model that is there")
+    files: tuple[UserPath, ...] = Field(
+        (), max_length=MOST_FILES, description="its files or folders, wherever they are"
     )
-    device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Where to compute; auto = cuda if there is one")
+    title: Line | None = Field(None, max_length=80, description="what people read; unset = the name of its file")
+    text_encoders: tuple[UserPath, ...] = Field(
+        (), max_length=MOST_FILES, description="files to take the text encoders from, whatever the others hold"
+    )
+    vae: UserPath | None = Field(None, description="file to take the VAE from, whatever the others hold")
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="if nobody says otherwise")
+    guidance: float | None = Field(None, ge=0, le=MAX_ASKED_SCALE, description="likewise; of FLUX")
+    cfg_scale: float | None = Field(None, ge=MIN_ASKED_CFG, le=MAX_ASKED_SCALE, description="likewise; of the others")
+    sampler: Sampler | None = Field(None, description="likewise")
+    clip_skip: int | None = Field(None, ge=1, le=MAX_CLIP_SKIP, description="likewise; 1 = the last layer")
+    negative_prompt: str | None = Field(None, max_length=2000, description="likewise")
+    licence: Line | None = Field(None, max_length=500, description="as its page says; unset = that of its base model")
+    licence_url: Line | None = Field(None, max_length=500, description="where it is to be read")
+    commercial: bool | None = Field(None, description="whether it allows commercial use; unset = as its base model")
+
+
+class PipelineConfig(BaseModel):
+    """The `[pipeline]` section of the config file, and its `[[models]]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     models_dir: UserPath = Field(
         default_factory=default_models_dir, validate_default=True, description="Folder of the model files"
     )
+    models: tuple[ModelEntry, ...] = Field((), max_length=200, description="the `[[models]]` entries")
+    model: str = Field(
+        AUTO, description="Model to draw with; auto = majicflus-v1 if files and GPU are there, else what is, else demo"
+    )
+    commercial_only: bool = Field(False, description="Hide models whose licence does not allow commercial use")
+    device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Where to compute; auto = cuda if there is one")
     packed_dir: UserPath | None = Field(
         None, description="Folder of packed weights, compiled code and measurements; unset = packed in models_dir"
     )
@@ -86,6 +136,14 @@ class PipelineConfig(BaseModel):
     cpu_threads: int = Field(
         0, ge=0, le=256, description="Threads for drawing on the CPU; 0 = one per core but one, both of two"
     )
+
+    @field_validator("models")
+    @classmethod
+    def _have_names_of_their_own(cls, models: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
+        names = [entry.name for entry in models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"must have names of their own: {', '.join(twice)} stands there twice")
+        return models
 
     @property
     def packed_folder(self) -> Path:

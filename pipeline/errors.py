@@ -3,7 +3,10 @@
 PipelineError                    who reacts
 ├─ InvalidSpec                   the person: change the request
 ├─ UnknownModel                  the person or the operator
-├─ ModelFilesMissing             the operator: fetch the files
+│  └─ ModelUnusable              the operator: its files, or the licence that the config asks for
+├─ NothingAdded                  the operator: other files
+├─ AddedModelsUnwritable         the operator: let them be written
+├─ ModelFilesMissing             the operator: fetch the files, or put others in their places
 ├─ GpuUnusable                   the operator: the card, its driver, PyTorch, or a smaller model
 ├─ HomeUnknown                   the operator: name the folders, or a home
 ├─ PackedDirReadOnly             the operator: let it be written, or name another folder
@@ -49,13 +52,44 @@ class UnknownModel(PipelineError):
         self.known = tuple(known)
 
 
-class ModelFilesMissing(PipelineError):
-    """Files that a model needs are absent or not whole."""
+class ModelUnusable(UnknownModel):
+    """A model of this name is known, but cannot be used as things are."""
 
-    def __init__(self, model: str, paths: Sequence[Path]) -> None:
-        super().__init__(f"model {model!r} lacks {len(paths)} file(s): {', '.join(map(str, paths))}")
+    def __init__(self, name: str, known: Sequence[str], *, reason: str, way_out: str) -> None:
+        """`reason` goes on after the name: "is not there: …"."""
+        super().__init__(name, known)
+        self.reason, self.way_out = reason, way_out
+
+    def __str__(self) -> str:
+        return f"model {self.name!r} {self.reason}"
+
+
+class NothingAdded(PipelineError):
+    """Files or folders hold nothing that can be drawn with."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+class AddedModelsUnwritable(PipelineError):
+    """The list of models that were added cannot be written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}")
+        self.path, self.reason = path, reason
+
+
+class ModelFilesMissing(PipelineError):
+    """Files that a model needs are absent, not whole, or of another kind."""
+
+    def __init__(self, model: str, paths: Sequence[Path], *, reasons: Mapping[Path, str] | None = None) -> None:
+        """`reasons` go on after the paths, as in "is absent"; "" where nothing is known."""
+        told = [f"{path} {reason}".rstrip() for path, reason in {**dict.fromkeys(paths, ""), **(reasons or {})}.items()]
+        super().__init__(f"model {model!r} lacks {len(told)} file(s): {', '.join(told)}")
         self.model = model
-        self.paths = tuple(paths)
+        self.reasons = {**dict.fromkeys(paths, ""), **(reasons or {})}
+        self.paths = tuple(self.reasons)
 
 
 class GpuUnusable(PipelineError):

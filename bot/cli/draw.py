@@ -17,7 +17,6 @@ import typer
 
 from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
 from bot.errors import ExitCode
-from pipeline.errors import ModelFilesMissing
 from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions, Size
 
 if TYPE_CHECKING:
@@ -71,9 +70,8 @@ def draw(
     from bot import logs
     from bot.config import LogConfig, load_config
     from bot.text_files import read_text
-    from pipeline.catalog import files
     from pipeline.catalog.model_hash import ModelHashes, weights_file
-    from pipeline.catalog.models import choose_model, demand_means, find_model
+    from pipeline.catalog.models import choose_model, demand_files, demand_means, find_model
     from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
     from pipeline.images.png_metadata import encode_png
@@ -84,11 +82,11 @@ def draw(
         fail("the prompt is not UTF-8 text", ExitCode.USAGE)
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
-    card = find_model(model) if model else choose_model(config.pipeline)[0]
+    card = find_model(model, config.pipeline) if model else choose_model(config.pipeline)[0]
     given = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model, "strength": strength}
-    read = _read_prompt(prompt, card, given)
+    read = _read_prompt(prompt, card, config.pipeline, given)
     options = ImageOptions.read(**read.options)
-    card = find_model(options.model or card.name)
+    card = find_model(options.model or card.name, config.pipeline)
     random_seed, source = secrets.randbelow(MAX_SEED + 1), None
     if image is None:
         spec = card.resolve(options, random_seed=random_seed)
@@ -96,8 +94,7 @@ def draw(
         spec, fitted = resolve_with_source(card, options, read_upload(image), random_seed=random_seed)
         source = fitted.tobytes()
     path = png_path(output, spec.prompt, spec.seed)
-    if flaws := files.missing(card, config.pipeline.models_dir):
-        raise ModelFilesMissing(card.name, [flaw.path for flaw in flaws])  # now rather than after importing torch
+    demand_files(card, config.pipeline)  # now rather than after importing torch
     demand_means(card, config.pipeline)
     check_memory(card, config.pipeline, spec)
     _say_notes(read)
@@ -171,15 +168,15 @@ def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
     raise AssertionError("there is always a next number")
 
 
-def _read_prompt(prompt: str, card: ModelCard, given: Mapping[str, object]) -> ReadPrompt:
+def _read_prompt(prompt: str, card: ModelCard, config: PipelineConfig, given: Mapping[str, object]) -> ReadPrompt:
     """Take flags and pasted settings out of the prompt; the options of the command win."""
     from bot.errors import InvalidFlag
     from bot.presentation.wording import wording_for
     from bot.requests.models import Models
     from bot.requests.prompt_flags import read_prompt
-    from pipeline.catalog.models import MODELS
+    from pipeline.catalog.models import catalog_of
 
-    models = Models(usual=card, others=tuple(other for other in MODELS.values() if other is not card))
+    models = Models(usual=card, others=tuple(other for other in catalog_of(config).public if other.name != card.name))
     try:
         return read_prompt(prompt, models, given=given, most=1)
     except InvalidFlag as error:
@@ -202,7 +199,7 @@ def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
     from bot.presentation.wording import LANGUAGES, wording_for
     from pipeline.catalog.models import unread_of
 
-    notes = unread_notes(unread_of(config.models_dir, spec), spec.model)
+    notes = unread_notes(unread_of(config, spec), spec.model)
     for language in LANGUAGES[:1] if spec.prompt.isascii() else LANGUAGES:
         own = {"unknown-words": "console-unknown-words"}  # there is no /help here
         voice = Voice(wording=wording_for(language), write_moment=str, own=own)

@@ -20,6 +20,7 @@ import typer
 from bot.cli.help_format import Group
 from bot.errors import ExitCode, OperatorError
 from pipeline.errors import (
+    AddedModelsUnwritable,
     DiskFull,
     EngineDead,
     FetchFailed,
@@ -28,6 +29,8 @@ from pipeline.errors import (
     HubSilent,
     InvalidSpec,
     ModelFilesMissing,
+    ModelUnusable,
+    NothingAdded,
     OutOfMemory,
     PackedDirReadOnly,
     PipelineError,
@@ -158,12 +161,21 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
             return "the prompt is empty: write what to draw", ExitCode.USAGE
         case InvalidSpec():
             return f"{error.field} {error.reason}", ExitCode.USAGE
+        case ModelUnusable():
+            return f"{error.name} {error.reason}\n→ {error.way_out}", ExitCode.USAGE
         case UnknownModel():
             return f"unknown model {error.name!r}; there are {', '.join(error.known)}", ExitCode.USAGE
         case ModelFilesMissing():
-            lines = "\n".join(f"  {path}" for path in error.paths)
+            lines = "\n".join(f"  {path} {reason}".rstrip() for path, reason in error.reasons.items())
             way_out = f"imagine-bot fetch {error.model}"
-            return f"{error.model} lacks these files, or they are not whole:\n{lines}\n→ {way_out}", ExitCode.USAGE
+            return f"{error.model} cannot be drawn with as its files are:\n{lines}\n→ {way_out}", ExitCode.USAGE
+        case NothingAdded():
+            lines = "\n".join(f"  {reason}" for reason in error.reasons)
+            way_out = "docs/models.md says which files can be drawn with"
+            return f"nothing was added:\n{lines}\n→ {way_out}", ExitCode.USAGE
+        case AddedModelsUnwritable():
+            way_out = "let this user write there, or set [pipeline] models_dir to another folder"
+            return f"{error}\n→ {way_out}", ExitCode.FAILED
         case GpuUnusable():
             which = f"{error.gpu}: " if error.gpu else ""
             text = f"{error.model} needs a graphics card that PyTorch can use; {which}{error.obstacle}"

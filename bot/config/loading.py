@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +17,15 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.config.messages import ENV_PREFIX, KEYS_EXPLAINED, TOO_DEEP, did_you_mean, problem_line
+from bot.config.messages import ENV_PREFIX, KEYS_EXPLAINED, TOO_DEEP, did_you_mean, model_line, problem_line
 from bot.config.sections import Config
 from bot.errors import ConfigError
 from bot.text_files import read_file
-from pipeline.config import WINDOWS_PATHS
+from pipeline.config import WINDOWS_PATHS, ModelEntry
 from pipeline.errors import HomeUnknown
 
 CONFIG_NAME: Final = "config.toml"
+MODELS: Final = "models"  # the sections of the operator's own models
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 # Errors that only strict validation reports: otherwise "3" or true is accepted as a number, "no" or 0 as false.
 TYPES_OF_TOML: Final = ("int_type", "float_type", "bool_type")
@@ -52,7 +53,7 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
     if path is None:
         path = next((each for each in default_config_paths() if os.path.isfile(each)), None)  # noqa: PTH113 - as below
     values = {} if path is None else _read_toml(path)
-    problems = _unknown_env_keys(os.environ)
+    problems = _unknown_env_keys(os.environ) + _move_models(values, path)
     try:
         problems += _take_out_wrong_types(values, path)
         config = Config(**values)
@@ -128,11 +129,40 @@ def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str
                 if details["type"] in TYPES_OF_TOML:
                     details["loc"] = (name, *details["loc"])
                     problems.append(_problem(details, path))
-                    values[name].pop(str(details["loc"][1]), None)
+                    _take_out(values, details["loc"])
     return problems
 
 
+def _take_out(values: dict[str, Any], place: Sequence[int | str]) -> None:
+    """Remove a value from its section, with all of its list, if it stands in one; from its own section in a list."""
+    owner, key = values[str(place[0])], str(place[1])
+    if key == MODELS and len(place) > 3:
+        owner, key = owner[MODELS][place[2]], str(place[3])
+    owner.pop(key, None)
+
+
+def _move_models(values: dict[str, Any], path: Path | None) -> list[str]:
+    """Bring `[[models]]` to where the parts of the program look for it, beside the keys of `[pipeline]`.
+
+    Returns a line about what cannot be moved.
+    """
+    pipeline = values.get("pipeline", {})
+    if isinstance(pipeline, dict) and "models" in pipeline:
+        del pipeline["models"]
+        return [f"{path}: [pipeline] models: own models are sections of their own: write [[models]]"]
+    if MODELS not in values:
+        return []
+    models = values.pop(MODELS)
+    if not isinstance(models, list) or not all(isinstance(each, dict) for each in models):
+        return [f"{path}: [{MODELS}]: must be written with two brackets, [[{MODELS}]], once for each model"]
+    if isinstance(pipeline, dict):
+        values["pipeline"] = {**pipeline, "models": models}
+    return []
+
+
 def _problem(details: ErrorDetails, path: Path | None) -> str:
+    if details["loc"][:2] == ("pipeline", "models"):
+        return model_line(details, source=str(path or "config"), known=list(ModelEntry.model_fields))
     place = tuple(str(part) for part in details["loc"][:2])
     return problem_line(details, source=_env_name(*place) or str(path or "config"), known=_known_keys(place[:-1]))
 
@@ -163,9 +193,9 @@ def _sections() -> dict[str, type[BaseModel]]:
 
 def _known_keys(place: tuple[str, ...]) -> list[str]:
     if not place:
-        return list(_sections())
+        return [*_sections(), MODELS]
     section = _sections().get(place[0])
-    return list(section.model_fields) if section is not None and len(place) == 1 else []
+    return [key for key in section.model_fields if key != MODELS] if section is not None and len(place) == 1 else []
 
 
 def _env_name(*place: str) -> str | None:
@@ -181,7 +211,9 @@ def _unknown_env_keys(environ: Mapping[str, str]) -> list[str]:
         if not name.upper().startswith(ENV_PREFIX):
             continue
         section, _, key = name[len(ENV_PREFIX) :].lower().partition("__")
-        if section not in _sections():
+        if section == MODELS:
+            problems.append(f"{name}: own models are named in the file, as [[models]]")
+        elif section not in _sections():
             problems.append(f"{name}: unknown section {section!r}{did_you_mean(section, _known_keys(()))}")
         elif not key:
             problems.append(f"{name}: names no key; write {ENV_PREFIX}{section.upper()}__KEY")

@@ -60,6 +60,23 @@ def problem_line(details: ErrorDetails, *, source: str, known: Sequence[str]) ->
     return f"{where}: {entry}{rule}, not {shown}{separator}{hint}"
 
 
+def model_line(details: ErrorDetails, *, source: str, known: Sequence[str]) -> str:
+    """Return one line about a validation error in a `[[models]]` entry; `known` are its keys."""
+    match details["loc"][2:]:
+        case (int(number), str(key), *inner):
+            where = f"{source}: [[models]] number {number + 1}, {key}"
+        case _:
+            where, key, inner = f"{source}: [[models]]", "", []
+    if details["type"] == "extra_forbidden":
+        return f"{where}: unknown key{did_you_mean(key, known)}"
+    if details["type"] == "missing":
+        return f"{where}: must be there, for example name = 'my-model'"
+    rule, separator, hint = _in_plain_words(details).partition("; ")
+    entry = f"entry {int(inner[0]) + 1} " if inner and isinstance(inner[0], int) else ""
+    shown = f", not {_shown(details['input'])}" if key else ""
+    return f"{where}: {entry}{rule}{shown}{separator}{hint}"
+
+
 def did_you_mean(key: str, known: Sequence[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest known one, or all of them."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
@@ -76,6 +93,10 @@ def _in_plain_words(details: ErrorDetails) -> str:
             return f"must be more than {bounds['gt']}"
         case "less_than_equal":
             return f"must be at most {bounds['le']}"
+        case "too_long":
+            return f"must have at most {bounds['max_length']} entries"
+        case "string_too_long":
+            return f"must have at most {bounds['max_length']} characters"
         case kind if kind in PLAIN:
             return PLAIN[kind]
     message = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")

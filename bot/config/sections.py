@@ -15,8 +15,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.config.messages import ENV_PREFIX, did_you_mean
-from pipeline.catalog.models import AUTO, MODELS, find_model
-from pipeline.config import PipelineConfig, UserPath, user_data_dir
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.models import MODELS, catalog_of, find_model
+from pipeline.config import AUTO, ModelEntry, PipelineConfig, UserPath, user_data_dir
 from pipeline.errors import UnknownModel
 
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
@@ -164,15 +165,43 @@ class StorageConfig(Section):
 
 
 class ModelConfig(PipelineConfig):
-    """`[pipeline]`, restricted to known models: `PipelineConfig` itself stands below the catalogue."""
+    """`[pipeline]` and `[[models]]`, restricted to known models: `PipelineConfig` itself stands below the catalogue."""
+
+    @field_validator("models")
+    @classmethod
+    def _are_of_known_names(cls, models: tuple[ModelEntry, ...], info: ValidationInfo) -> tuple[ModelEntry, ...]:
+        for entry in models:
+            if entry.files and _is_built_in(entry.name):
+                raise ValueError(f"must have names of their own: {entry.name!r} is a model of this program")
+        if "models_dir" in info.data:  # else it is invalid itself
+            names = [*MODELS, *_catalog(info, ()).entries]
+            for entry in models:
+                if not entry.files and entry.name not in names and not _is_built_in(entry.name):
+                    hint = did_you_mean(entry.name, names)
+                    raise ValueError(f"must have files, or be models that are there: {entry.name!r} is neither{hint}")
+        return models
 
     @field_validator("model")
     @classmethod
-    def _is_known(cls, name: str) -> str:
-        try:
-            return name if name == AUTO else find_model(name).name
-        except UnknownModel as error:
-            raise ValueError(f"must be the name of a model{did_you_mean(name, [AUTO, *MODELS])}") from error
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        if name == AUTO or _is_built_in(name) or not {"models_dir", "models"} <= info.data.keys():
+            return name
+        names = _catalog(info, info.data["models"]).names
+        if name not in names:
+            raise ValueError(f"must be the name of a model{did_you_mean(name, [AUTO, *names])}")
+        return name
+
+
+def _is_built_in(name: str) -> bool:
+    try:
+        return find_model(name).name == name
+    except UnknownModel:
+        return False
+
+
+def _catalog(info: ValidationInfo, models: tuple[ModelEntry, ...]) -> Catalog:
+    """The models that are known if these are configured; their files are not looked at."""
+    return catalog_of(PipelineConfig(models_dir=info.data["models_dir"], models=models))
 
 
 class LogConfig(Section):

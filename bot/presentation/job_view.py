@@ -143,7 +143,7 @@ class Voice:
                 return value
 
 
-def unfinished_view(  # noqa: PLR0913 - what is known about a job comes from several places
+def unfinished_view(
     job: Job,
     standing: QueueStatus,
     *,

@@ -12,7 +12,6 @@ from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.errors import InvalidSpec
 from pipeline.spec import ImageSpec
 
-
 MAX_TOLD: Final = 20  # names of models in one refusal
 
 

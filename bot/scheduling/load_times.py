@@ -17,6 +17,7 @@ from bot.errors import StoreUnavailable
 from bot.store.key_value_store import SettingStore
 from pipeline import UnknownModel
 from pipeline.catalog.models import find_model
+from pipeline.config import PipelineConfig
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +58,10 @@ class Loading:
         return max(self.expected.seconds - ran_s, OVERDUE_SHARE * ran_s)
 
 
-def assumed_load_s(model: str) -> float:
-    """The guess on a model's card; 0 for models that this release does not know, whose jobs fail at once."""
+def assumed_load_s(model: str, config: PipelineConfig | None = None) -> float:
+    """The guess on a model's card; 0 for models that are not known, whose jobs fail at once."""
     try:
-        return find_model(model).assumed_load_s
+        return find_model(model, config).assumed_load_s
     except UnknownModel:
         return 0.0
 

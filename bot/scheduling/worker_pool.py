@@ -257,7 +257,7 @@ class WorkerPool:
             await self._breaker.saving_failed()
             return ended
         ended = await self._queue.fail(job.id, code, ran_s=ran_s)
-        if not isinstance(error, InvalidSpec | UnknownModel):  # they say nothing about the engine
+        if not isinstance(error, InvalidSpec | UnknownModel | ModelFilesMissing):  # they say nothing about the engine
             await self._engine_failed(runner)
         return ended
 

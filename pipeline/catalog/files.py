@@ -23,6 +23,7 @@ from pipeline.catalog.model_card import ModelCard, ModelFile
 _PACKAGE_DIR: Final = Path(__file__).parents[1]
 _SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _WEIGHTS_SUFFIX: Final = ".safetensors"
+_MOST_SHARDS: Final = 1000
 _INDEX_SUFFIX: Final = ".safetensors.index.json"
 _MAX_HEADER_BYTES: Final = 100_000_000  # as in the safetensors library
 # What download managers and browsers leave beside a file that they have not finished, or call it until then.
@@ -55,27 +56,60 @@ class MissingFile:
 
 
 def path_of(file: ModelFile, models_dir: Path) -> Path:
-    """Where a file or folder of a card lies."""
-    return (_PACKAGE_DIR if file.repo is None else models_dir / file.repo) / file.path
+    """Where a file or folder of a card lies; in its repository's folder, another layout of it if only that is there."""
+    if file.place is not None:
+        return file.place
+    file = in_use(file, models_dir)
+    place = _home(file, models_dir) / file.path
+    return place if not file.others or place.exists() else (other_of(file, models_dir) or place)
+
+
+def in_use(file: ModelFile, models_dir: Path) -> ModelFile:
+    """The entry itself; its fallback while one of the names that it needs is not there."""
+    place = _home(file, models_dir) / file.path
+    if file.fallback is None or all((place / name).exists() for name in file.needs):
+        return file
+    return file.fallback
+
+
+def other_of(file: ModelFile, models_dir: Path) -> Path | None:
+    """What lies in the place of a file of the hub, in another layout; None if nothing does, or if the file is there."""
+    if file.repo is None or (models_dir / file.repo / file.path).exists():
+        return None
+    home = models_dir / file.repo
+    found = (path for pattern in file.others for path in sorted(home.glob(pattern)))
+    return next((path for path in found if path.suffix not in PART_SUFFIXES), None)
 
 
 def weights_of(file: ModelFile, models_dir: Path) -> list[Path]:
     """The weight files behind one entry of a card, in shard order; those that should be there, there or not.
 
     A folder's shards are those its index lists, else those its names count (`…-00001-of-00003`), else every
-    safetensors file in it.
+    safetensors file in it. A shard stands for all that its name counts.
     """
     place = path_of(file, models_dir)
-    if not file.is_folder:
+    if shard := _SHARD_NAME.fullmatch(place.name):
+        return [place.with_name(name) for name in _shard_names(shard)]
+    if not (place.is_dir() if file.others else file.is_folder):
         return [place]
     for index in sorted(place.glob(f"*{_INDEX_SUFFIX}")):
         shards = _shards_of_index(index)
         return [place / name for name in sorted(shards)] if shards else [index]
     names = {path.name for path in place.glob(f"*{_WEIGHTS_SUFFIX}")}
     for match in [match for name in names if (match := _SHARD_NAME.fullmatch(name))]:
-        count = int(match["count"])
-        names |= {f"{match['stem']}-{k:05}-of-{count:05}{_WEIGHTS_SUFFIX}" for k in range(1, count + 1)}
+        names |= set(_shard_names(match))
     return [place / name for name in sorted(names)] or [place / f"model{_WEIGHTS_SUFFIX}"]
+
+
+def _home(file: ModelFile, models_dir: Path) -> Path:
+    return _PACKAGE_DIR if file.repo is None else models_dir / file.repo
+
+
+def _shard_names(shard: re.Match[str]) -> list[str]:
+    """The names of all shards of one, by the number of them that its name says."""
+    stem, count = shard["stem"], shard["count"]
+    numbers = range(1, min(int(count), _MOST_SHARDS) + 1)
+    return [f"{stem}-{number:05}-of-{count}{_WEIGHTS_SUFFIX}" for number in numbers]
 
 
 def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
@@ -109,7 +143,7 @@ def read_header(path: Path) -> bytes | None:
 def _expected(card: ModelCard, models_dir: Path) -> Iterator[Path]:
     for kind, file in card.files.items():
         place = path_of(file, models_dir)
-        yield from (place / name for name in file.needs)
+        yield from (place / name for name in in_use(file, models_dir).needs)
         if not kind.startswith("tokenizer"):
             yield from weights_of(file, models_dir)
 

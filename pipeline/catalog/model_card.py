@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -88,14 +89,20 @@ class Bounds:
 class ModelFile:
     """One file or folder of a model.
 
-    repo: `<namespace>/<name>` on the hub; None for files that ship inside this package.
+    repo: `<namespace>/<name>` on the hub; None for files that ship inside this package, or lie elsewhere.
     path: relative to the repository (or to this package); a trailing slash means the folder.
     needs: names that a folder must hold, beside the shards that its index or its file names call for.
+    place: where a file of the operator's own lies, absolute; taken from there by reference, and never fetched.
+    fallback: what ships with this program and does as well while a file that it needs is not there.
+    others: what may lie in the same repository's folder instead, as patterns: the same model in another layout.
     """
 
     repo: str | None = None
     path: str
     needs: tuple[str, ...] = ()
+    place: Path | None = None
+    fallback: ModelFile | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def is_folder(self) -> bool:
@@ -107,6 +114,7 @@ class ModelFile:
 class ModelCard:
     """The facts of one model.
 
+    is_commercial: whether the licence allows commercial use.
     files: by the names of the architecture's components; weights are safetensors only.
     supports: what people may ask of it, of what the architecture's engine can do.
     sizes: of its shapes, (width, height) px; SQUARE is always there and the default.
@@ -132,6 +140,7 @@ class ModelCard:
     supports: frozenset[Feature] = frozenset()
     licence: str
     licence_url: str
+    is_commercial: bool = False
     files: Mapping[str, ModelFile] = field(default_factory=dict)
     sizes: Mapping[Aspect, tuple[int, int]]
     scales: Mapping[Size, float] = field(default_factory=lambda: ONLY_NORMAL)

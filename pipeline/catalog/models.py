@@ -1,42 +1,49 @@
-"""The models this program can draw with, and the one place that makes engines.
+"""The models that this program can draw with, the choice among them, and the one place that makes engines.
 
-`MODELS` is the list people see; what a card says is explained in `model_card.py`. Nothing here imports torch
-until `create_engine` is called for a model that needs it.
+`MODELS` are those of this program; `catalog_of` adds the operator's own. What a card says is explained in
+`model_card.py`. Nothing here imports torch until `create_engine` is called for a model that needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.catalog import files
-from pipeline.catalog.architecture import Feature
+from pipeline.catalog.added_models import stamp_of
+from pipeline.catalog.architecture import Feature, Kind
+from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
+from pipeline.catalog.shipped import CLIP_TOKENIZER, T5_TOKENIZER
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
-from pipeline.config import PipelineConfig
+from pipeline.config import AUTO, PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 from pipeline.device.gpu_profile import is_packed, is_writable
 from pipeline.engine import Engine
-from pipeline.errors import GpuUnusable, PackedDirReadOnly, UnknownModel
+from pipeline.errors import GpuUnusable, ModelFilesMissing, ModelUnusable, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FAKE_ARCHITECTURE
 from pipeline.families.flux.architecture import FLUX
 from pipeline.spec import Aspect, ImageSpec, Size
 
 __all__ = [
+    "AUTO",
     "MODELS",
     "ModelCard",
     "ModelFile",
+    "catalog_of",
     "choose_model",
     "create_engine",
+    "demand_files",
     "demand_means",
     "find_model",
     "make_engine",
     "unread_of",
+    "usable_models",
 ]
 
-AUTO: Final = "auto"
 _FLUX_REPO: Final = "black-forest-labs/FLUX.1-dev"
 # About one megapixel, the size FLUX.1 was tuned on; sides are multiples of 16.
 _FLUX_SIZES: Final[Mapping[Aspect, tuple[int, int]]] = MappingProxyType(
@@ -75,10 +82,16 @@ def _flux_files(dit: ModelFile) -> Mapping[str, ModelFile]:
             "clip": ModelFile(repo=_FLUX_REPO, path="text_encoder/model.safetensors"),
             "t5": ModelFile(repo=_FLUX_REPO, path="text_encoder_2/"),
             "tokenizer_1": ModelFile(
-                repo=_FLUX_REPO, path="tokenizer/", needs=("vocab.json", "merges.txt", "tokenizer_config.json")
+                repo=_FLUX_REPO,
+                path="tokenizer/",
+                needs=("vocab.json", "merges.txt", "tokenizer_config.json"),
+                fallback=CLIP_TOKENIZER,
             ),
             "tokenizer_2": ModelFile(
-                repo=_FLUX_REPO, path="tokenizer_2/", needs=("tokenizer.json", "tokenizer_config.json")
+                repo=_FLUX_REPO,
+                path="tokenizer_2/",
+                needs=("tokenizer.json", "tokenizer_config.json"),
+                fallback=T5_TOKENIZER,
             ),
         }
     )
@@ -139,6 +152,7 @@ DEMO: Final = ModelCard(
     supports=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),  # which its own text encoders were trained for
     licence="Apache-2.0, trained on Noto (Apache-2.0) and Fluent (MIT) emoji; see NOTICE",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
+    is_commercial=True,
     files=MappingProxyType(
         {
             "dit": ModelFile(path="demo/weights/dit/"),
@@ -180,6 +194,7 @@ FAKE: Final = ModelCard(
     supports=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
+    is_commercial=True,
     sizes=MappingProxyType({Aspect.SQUARE: (64, 64), Aspect.PORTRAIT: (64, 96), Aspect.LANDSCAPE: (96, 64)}),
     examples=MappingProxyType(
         {"en": ("a gradient", "two gradients", "three gradients"), "zh-CN": ("一个渐变", "两个渐变", "三个渐变")}
@@ -192,18 +207,32 @@ FAKE: Final = ModelCard(
     assumed_load_s=0.0,
 )
 
-_ALL: Final = {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, DEMO, FAKE)}
+_ALL: Final = MappingProxyType({card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, DEMO, FAKE)})
 MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
     {name: card for name, card in _ALL.items() if not card.is_hidden}
 )
+_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({card.name: card for card in (FLUX1_DEV, DEMO)})
 
 
-def find_model(name: str) -> ModelCard:
-    """Return the card of a model, hidden ones too.
+def catalog_of(config: PipelineConfig) -> Catalog:
+    """Return every model by name, the operator's own too. The same one until the config or their list changes."""
+    return _catalog(config, stamp_of(config.models_dir))
+
+
+@lru_cache(maxsize=16)
+def _catalog(config: PipelineConfig, _stamp: object) -> Catalog:
+    return Catalog(config=config, built_in=_ALL, bases=_BASES)
+
+
+def find_model(name: str, config: PipelineConfig | None = None) -> ModelCard:
+    """Return the card of a model, hidden ones too; of this program's own if there is no config.
 
     Raises:
         UnknownModel: no card has this name; it lists the public ones.
+        ModelUnusable: the operator's own files are no longer what they were, or the config does not allow its licence.
     """
+    if config is not None:
+        return catalog_of(config).find(name)
     try:
         return _ALL[name]
     except KeyError:
@@ -213,45 +242,101 @@ def find_model(name: str) -> ModelCard:
 def choose_model(config: PipelineConfig) -> tuple[ModelCard, str]:
     """Return the model that `config.model` means, and why, as half a sentence for the log and for `check`.
 
-    `auto` is MajicFLUX where its files are whole and a GPU is there, else the demo. Reads file headers and
-    asks the GPU driver: milliseconds on a local disk.
+    `auto` is MajicFLUX if its files are whole and a GPU is there, else the first other model that has what it needs,
+    the operator's own before this program's, else the demo. Reads file headers and asks the GPU driver: milliseconds on
+    a local disk.
 
     Raises:
-        UnknownModel
+        UnknownModel, ModelUnusable: of a model that is named.
     """
     if config.model != AUTO:
-        return find_model(config.model), "named in the configuration"
+        return find_model(config.model, config), "named in the configuration"
     if config.device == "cpu":
         return DEMO, "the configuration asks for the CPU"
     if not (state := look_at_gpu()).is_usable:
         return DEMO, state.obstacle if state.gpu is None else f"{state.gpu.name} cannot be used: {state.obstacle}"
-    if missing := files.missing(MAJICFLUS_V1, config.models_dir):
-        return DEMO, f"{len(missing)} file(s) of {MAJICFLUS_V1.name} are missing or not whole"
-    return MAJICFLUS_V1, "its files are whole and there is a GPU"
+    catalog = catalog_of(config)
+    reason = ""
+    if catalog.allows(MAJICFLUS_V1):
+        if not (missing := files.missing(MAJICFLUS_V1, config.models_dir)):
+            return MAJICFLUS_V1, "its files are whole and there is a GPU"
+        reason = f"{len(missing)} file(s) of {MAJICFLUS_V1.name} are missing or not whole"
+    for card in sorted(catalog.public, key=lambda card: card.name in MODELS):
+        if card.name != DEMO.name and not files.missing(card, config.models_dir):
+            return card, f"{reason or 'its licence allows commercial use'}, and all of this one is there"
+    return DEMO, reason or "no other model that the configuration allows is there"
 
 
 def usable_models(config: PipelineConfig) -> list[ModelCard]:
     """The models that can draw on this machine as it is, the configured one first.
 
     Raises:
-        UnknownModel
+        UnknownModel, ModelUnusable
     """
     chosen, _ = choose_model(config)
     has_gpu = config.device != "cpu" and look_at_gpu().is_usable
     others = [
         card
-        for card in MODELS.values()
-        if card is not chosen and (has_gpu or not card.needs_gpu) and not files.missing(card, config.models_dir)
+        for card in catalog_of(config).public
+        if card.name != chosen.name and (has_gpu or not card.needs_gpu) and not files.missing(card, config.models_dir)
     ]
     return [chosen, *others]
 
 
-def unread_of(models_dir: Path, spec: ImageSpec) -> Unread:
+class Obstacle(NamedTuple):
+    """Why a model cannot be drawn with as things are, and what to do."""
+
+    reason: str
+    way_out: str
+
+
+def obstacle_of(name: str, config: PipelineConfig) -> Obstacle | None:
+    """What stands in the way of drawing with a model; None if nothing does. Reads file headers, asks the GPU driver.
+
+    Raises:
+        UnknownModel: there is no such model; others are obstacles.
+    """
+    try:
+        card = find_model(name, config)
+    except ModelUnusable as error:
+        return Obstacle(error.reason, error.way_out)
+    if flaws := files.missing(card, config.models_dir):
+        told = _told(flaws) if size_of(card, config) else "its files are not here"
+        return Obstacle(told, f"imagine-bot fetch {name}")
+    if config.device != "cpu" and card.needs_gpu and not (state := look_at_gpu()).is_usable:
+        return Obstacle(f"needs a GPU, and {state.obstacle}", state.way_out)
+    return None
+
+
+def _told(flaws: Sequence[files.MissingFile]) -> str:
+    return "; ".join(f"{flaw.path} {flaw.reason}" for flaw in flaws)
+
+
+def size_of(card: ModelCard, config: PipelineConfig) -> int:
+    """How many bytes the files of a model take, those that several parts share only once."""
+    weights = card.files_of(Kind.TRANSFORMER, Kind.TEXT_ENCODER, Kind.VAE)
+    paths = {path for file in weights.values() for path in files.weights_of(file, config.models_dir)}
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def unread_of(config: PipelineConfig, spec: ImageSpec) -> Unread:
     """What the model of a spec cannot read of its prompt; see `vocabulary.py`."""
     try:
-        return find_unread(find_model(spec.model), models_dir, spec.prompt)
-    except UnknownModel:  # of an older release
+        return find_unread(find_model(spec.model, config), config.models_dir, spec.prompt)
+    except UnknownModel:  # of an older release, or gone
         return NOTHING
+
+
+def demand_files(card: ModelCard, config: PipelineConfig) -> None:
+    """See that the files of a model are there, whole, and what belongs in their places. Takes milliseconds.
+
+    Raises:
+        ModelFilesMissing
+    """
+    if flaws := files.missing(card, config.models_dir):
+        raise ModelFilesMissing(
+            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: str(flaw.reason) for flaw in flaws}
+        )
 
 
 def demand_means(card: ModelCard, config: PipelineConfig) -> None:
@@ -271,13 +356,13 @@ def demand_means(card: ModelCard, config: PipelineConfig) -> None:
 
 
 def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
-    """Make the engine of a model that `MODELS` names; see `make_engine`.
+    """Make the engine of a model by its name; see `make_engine`.
 
     Raises:
-        UnknownModel
+        UnknownModel, ModelUnusable: see `find_model`.
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
     """
-    return make_engine(find_model(name), config, prompts_dir=prompts_dir)
+    return make_engine(find_model(name, config), config, prompts_dir=prompts_dir)
 
 
 def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:

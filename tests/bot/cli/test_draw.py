@@ -118,7 +118,7 @@ def test_model_named_in_the_prompt_draws(clean_place: Path) -> None:
     (clean_place / "config.toml").write_text('[pipeline]\nmodel = "fake"\nmodels_dir = "nothing"\n')
     lacking = invoke("draw", "a cat --model flux1-dev")
     assert lacking.exit_code == ExitCode.USAGE
-    assert "flux1-dev lacks these files" in lacking.stderr
+    assert "flux1-dev cannot be drawn with as its files are" in lacking.stderr
 
 
 def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:

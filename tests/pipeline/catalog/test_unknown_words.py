@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, MAJICFLUS_V1, unread_of
 from pipeline.catalog.unknown_words import Unknown, Vocabulary, names_of, unknown_words
+from pipeline.config import PipelineConfig
 from pipeline.spec import MAX_PROMPT_CHARS, ImageOptions
 from training import known
 from training.captions import Author
@@ -144,8 +145,8 @@ def test_large_models_know_more_than_a_list_says() -> None:
 
 def test_spec_carries_its_unknown_words(tmp_path: Path) -> None:
     spec = DEMO.resolve(ImageOptions(prompt="Elon Musk"), random_seed=0)
-    assert unread_of(tmp_path, spec).words == (Unknown("Elon Musk"),)
-    assert unread_of(tmp_path, replace(spec, model="of another release")).words == ()
+    assert unread_of(PipelineConfig(models_dir=tmp_path), spec).words == (Unknown("Elon Musk"),)
+    assert unread_of(PipelineConfig(models_dir=tmp_path), replace(spec, model="of another release")).words == ()
 
 
 @pytest.mark.parametrize(

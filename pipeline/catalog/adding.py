@@ -1,0 +1,215 @@
+"""`models add` and `models remove`: files and folders → entries of the list of added models.
+
+Files that complete each other become one model; a folder is searched, and each transformer in it becomes a model.
+Nothing is copied, moved or deleted: the list holds places. What files are says `layouts.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from pipeline.catalog.added_models import AddedModels, change_added
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.file_search import PIPELINE_INDEX, search
+from pipeline.catalog.own_models import has_part, look_at, title_of
+from pipeline.catalog.parts import Layout, PartKind
+from pipeline.config import ModelEntry
+from pipeline.errors import NothingAdded, UnknownModel
+
+NAME_CHARS: Final = 32  # of a name that is made of a file's, with room for a number
+
+
+@dataclass(slots=True)
+class Addition:
+    """What became of files and folders.
+
+    name, title: of the one model, if they were given.
+    new, changed, same: names of what is new, of what takes more files now, and of what was there before, as it is.
+    companions: files without a transformer, from which other models may take their parts.
+    refused: what is of no use, and why, as in "is a LoRA: …"; told of files and folders that were named, all of it.
+    unreadable: folders that this user may not look into.
+    is_cut_off: whether there was more than a search looks at.
+    aside: where a damaged list of models went.
+    """
+
+    name: str | None = None
+    title: str | None = None
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    companions: list[Layout] = field(default_factory=list)
+    refused: dict[Path, str] = field(default_factory=dict)
+    unreadable: list[Path] = field(default_factory=list)
+    is_cut_off: bool = False
+    aside: Path | None = None
+
+
+def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, title: str | None) -> Addition:
+    """Add what can be drawn with in files and folders to the list. Blocks while it looks at them.
+
+    Args:
+        name: of the one model that they hold; None: the name of its file, made unique.
+
+    Raises:
+        NothingAdded: nothing among them is of use, or the name does not do.
+        AddedModelsUnwritable
+    """
+    found = Addition(name=name, title=title)
+    named, searched = _look(paths, found)
+    denoisers = [layout for layout in (*named, *searched) if has_part(layout, PartKind.DENOISER)]
+    whole = {layout.path for layout in denoisers if layout.path.is_dir()}  # the same model may lie there in two layouts
+    denoisers = [layout for layout in denoisers if not whole.intersection(layout.path.parents)]
+    beside = [layout for layout in named if not has_part(layout, PartKind.DENOISER)]
+    drawable = [layout for layout in denoisers if _is_drawn(layout, catalog, found)]
+    found.companions = [each for each in (*named, *searched) if not has_part(each, PartKind.DENOISER)]
+    if not drawable and not found.companions:
+        raise NothingAdded(_reasons(paths, found))
+    if len(drawable) != 1 and (name is not None or title is not None):
+        raise NothingAdded([f"a name and a title are for one model, and these are {len(drawable)}"])
+    if name is not None:
+        _check_name(name, catalog, drawable[0])
+    own_files = beside if len(drawable) == 1 else []  # of several models, each takes what it needs
+
+    def change(added: AddedModels) -> AddedModels:
+        models = list(added.models)
+        for layout in drawable:
+            files = (layout.path, *(each.path for each in own_files))
+            _put(models, layout, files, catalog, found)
+        known = {_real(path) for path in added.companions}
+        loose = [each.path for each in found.companions if each not in own_files and _real(each.path) not in known]
+        return replace(added, models=tuple(models), companions=(*added.companions, *loose), flaws=())
+
+    found.aside = change_added(catalog.config.models_dir, change)
+    return found
+
+
+def remove_model(name: str, catalog: Catalog) -> ModelEntry:
+    """Forget a model of the list; its files stay where they are.
+
+    Raises:
+        UnknownModel: it is not on the list.
+        AddedModelsUnwritable
+    """
+    removed: list[ModelEntry] = []
+
+    def change(added: AddedModels) -> AddedModels:
+        removed.extend(entry for entry in added.models if entry.name == name)
+        if not removed:
+            raise UnknownModel(name, [entry.name for entry in added.models])
+        return replace(added, models=tuple(entry for entry in added.models if entry.name != name))
+
+    change_added(catalog.config.models_dir, change)
+    return removed[0]
+
+
+def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[Layout]]:
+    """What files are that were named, and those that a search came upon; each only once."""
+    named: list[Layout] = []
+    searched: list[Layout] = []
+    claimed: set[str] = set()
+    for path in paths:
+        path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - `resolve` would follow links into a cache
+        is_searched = path.is_dir() and not (path / PIPELINE_INDEX).is_file()
+        places = [path]
+        if is_searched:
+            result = search(path)
+            places = result.places
+            found.unreadable += result.unreadable
+            found.is_cut_off |= result.is_cut_off
+        for place in places:
+            seen = look_at(place)
+            if isinstance(seen, str):
+                found.refused[place] = seen
+            elif seen.refusal is not None:
+                refusal = seen.refusal
+                found.refused[place] = f"is {refusal.what}: {refusal.reason}; {refusal.instead}"
+            elif not claimed >= (files := {_real(file) for part in seen.parts for file in part.paths}):
+                claimed |= files
+                (searched if is_searched else named).append(seen)
+        if is_searched and not places and path not in found.unreadable:
+            found.refused[path] = "holds no file of weights: no .safetensors or .gguf, there or below"
+    return named, searched
+
+
+def _is_drawn(layout: Layout, catalog: Catalog, found: Addition) -> bool:
+    part = layout.part(PartKind.DENOISER)
+    assert part is not None
+    names = {card.architecture.name for card in catalog.bases.values()}
+    if part.architecture in names and not part.lacks:
+        return True
+    lacking = f"lacks {', '.join(part.lacks)}" if part.lacks else "is not drawn yet"
+    found.refused[layout.path] = f"is {layout.title}, which {lacking}"
+    return False
+
+
+def _put(models: list[ModelEntry], layout: Layout, files: tuple[Path, ...], catalog: Catalog, found: Addition) -> None:
+    """Add one model, or to one that is there the files that it has not."""
+    real = _real(layout.path)
+    configured = next((each for each in catalog.config.models if real in map(_real, each.files)), None)
+    if configured is not None:
+        found.same.append(configured.name)
+        return
+    for number, entry in enumerate(models):
+        if _real(entry.files[0]) != real:
+            continue
+        known = set(map(_real, entry.files))
+        more = tuple(path for path in files if _real(path) not in known)
+        models[number] = entry.model_copy(update={"files": (*entry.files, *more), "title": found.title or entry.title})
+        (found.same if models[number] == entry else found.changed).append(entry.name)
+        return
+    taken = {*catalog.built_in, *catalog.names, *(entry.name for entry in models)}
+    name = found.name or unique_name(title_of(layout.path), layout, taken)
+    entry = ModelEntry(name=name, files=files, title=found.title)
+    models.append(entry)
+    found.new.append(entry.name)
+
+
+def unique_name(title: str, layout: Layout, taken: Iterable[str]) -> str:
+    """A name that people can type, made of a file's: its letters, digits, dots and dashes, and a number if needed."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    stem = re.sub(r"[^a-z0-9.]+", "-", plain)[:NAME_CHARS].strip("-.")
+    part = layout.part(PartKind.DENOISER)
+    stem = stem or (part.variant if part is not None else "") or "model"
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken and _is_name(name))
+
+
+def _is_name(name: str) -> bool:
+    try:
+        ModelEntry(name=name)
+    except ValidationError:
+        return False
+    return True
+
+
+def _check_name(name: str, catalog: Catalog, layout: Layout) -> None:
+    """Raises NothingAdded: the name is taken, or does not do."""
+    if not _is_name(name):
+        example = unique_name(name, layout, ())
+        raise NothingAdded(
+            [f"a name is up to 40 small letters, digits, dots and dashes, not {name!r}; for example {example}"]
+        )
+    own = next((entry for entry in catalog.entries.values() if entry.name == name), None)
+    if name in catalog.built_in or (own is not None and _real(layout.path) not in map(_real, own.files)):
+        raise NothingAdded([f"there is a model {name!r} already; choose another name"])
+
+
+def _reasons(paths: Sequence[Path], found: Addition) -> list[str]:
+    told = [f"{path} {reason}" for path, reason in found.refused.items()]
+    told += [f"{path} may not be read by this user" for path in found.unreadable]
+    most = 20
+    more = [f"and {len(told) - most} more"] if len(told) > most else []
+    return told[:most] + more or [f"{path} holds nothing" for path in paths]
+
+
+def _real(path: Path) -> str:
+    return os.path.normcase(os.path.realpath(path))

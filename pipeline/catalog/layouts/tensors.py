@@ -1,0 +1,129 @@
+"""The tensors of one part of a model, under the names that they have without a prefix and without quantization.
+
+What quantization adds beside a weight — scales, markers, tables — is folded into it. Says how a part is kept. No torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.catalog.headers import Container, Header, TensorInfo
+
+MOST_NOTE_BYTES: Final = 4096  # of a marker or a quantization state; real ones have some 100
+# Tensors beside a weight, by the end of their names, and what the weight's name ends in instead. Sources:
+# comfyanonymous/ComfyUI:comfy/ops.py, comfy/utils.py (convert_old_quants);
+# bitsandbytes-foundation/bitsandbytes:bitsandbytes/functional.py (QuantState.as_dict).
+COMPANION: Final = re.compile(
+    r"(?P<stem>.*?)(?P<end>"
+    r"\.weight_scale(?:_2)?|\.scale_weight|\.scale_input|\.input_scale|\.comfy_quant|\.weight_zero_point"
+    r"|\.weight\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\.\w+)"
+    r")"
+)
+MARKERS: Final = frozenset({"scaled_fp8", "spiece_model"})  # tensors that belong to no weight
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A tensor and the file that it is in."""
+
+    info: TensorInfo
+    path: Path
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """One part of a model.
+
+    prefix: what the names of its tensors begin with in the files.
+    stored: every tensor of the part, by its name without the prefix; companions too.
+    headers: of the files.
+    """
+
+    prefix: str
+    stored: Mapping[str, Stored]
+    headers: Sequence[Header]
+
+    @cached_property
+    def companions(self) -> dict[str, dict[str, Stored]]:
+        """Stem of a weight's name → what lies beside it, by the end of its name."""
+        found: dict[str, dict[str, Stored]] = {}
+        for name, each in self.stored.items():
+            if (match := COMPANION.fullmatch(name)) is not None:
+                found.setdefault(match["stem"], {})[match["end"]] = each
+        return found
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names that its tensors have without quantization."""
+        return frozenset(name for name in self.stored if name not in MARKERS and COMPANION.fullmatch(name) is None)
+
+    @property
+    def container(self) -> Container:
+        """Of its files."""
+        return self.headers[0].container
+
+    @cached_property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that it is in, in the order of the headers."""
+        used = {each.path for each in self.stored.values()}
+        return tuple(header.path for header in self.headers if header.path in used)
+
+    def has(self, *names: str) -> bool:
+        """Whether all these tensors are there."""
+        return all(name in self.stored for name in names)
+
+    def any_in(self, *texts: str) -> bool:
+        """Whether some name begins with one of these."""
+        return any(name.startswith(texts) for name in self.stored)
+
+    def shape(self, *names: str) -> tuple[int, ...]:
+        """Shape of the first of these that is there, as it is without quantization; () if none is."""
+        for name in names:
+            if (each := self.stored.get(name)) is not None:
+                return self._shape_of(name, each.info.shape)
+        return ()
+
+    def side(self, dimension: int, *names: str) -> int:
+        """One side of the shape of the first of these that is there; 0 if none is."""
+        shape = self.shape(*names)
+        return shape[dimension] if len(shape) > dimension else 0
+
+    def note(self, stem: str, end: str) -> dict[str, Any]:
+        """Read the JSON that a companion holds; empty if it makes no sense."""
+        each = next((it for key, it in self.companions.get(stem, {}).items() if key.startswith(end)), None)
+        return {} if each is None else read_note(each)
+
+    def _shape_of(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if name.endswith(".weight") and name.removesuffix(".weight") in self.companions:
+            original = self.note(name.removesuffix(".weight"), ".weight.quant_state.").get("shape")
+            if isinstance(original, list) and all(type(side) is int for side in original):
+                return tuple(original)
+        return shape
+
+
+def read_note(each: Stored) -> dict[str, Any]:
+    """Read the JSON that a small tensor holds, byte by byte; empty if it makes no sense."""
+    if each.info.dtype not in ("U8", "I8") or not 0 < each.info.size <= MOST_NOTE_BYTES:
+        return {}
+    try:
+        with each.path.open("rb") as file:
+            file.seek(each.info.start)
+            content = json.loads(file.read(each.info.size).rstrip(b"\0"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def dominant(types: Iterable[tuple[str, int]]) -> str:
+    """The type that most values have, of (type, values)."""
+    count: Counter[str] = Counter()
+    for dtype, values in types:
+        count[dtype] += values
+    return count.most_common(1)[0][0] if count else ""
