@@ -98,9 +98,10 @@ class ModelHashes:
 def weights_file(card: ModelCard, models_dir: Path) -> Path | None:
     """Return the file that a model is known by; None if its transformer is in several files, or ships with us."""
     file = next(iter(card.files_of(Kind.TRANSFORMER).values()), None)
-    if file is None or file.is_folder:
+    if file is None or file.is_folder or (file.repo is None and file.place is None):
         return None
-    return files.path_of(file, models_dir)
+    paths = files.weights_of(file, models_dir)
+    return paths[0] if len(paths) == 1 else None
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -211,7 +211,7 @@ class Messages:
         said = Said(
             0.0, job.reply_to.key, text, place, promise,
             is_too_soon="any moment" in text and job.spec.seed not in self.engine.steps_over,
-            is_too_late=("getting the model ready" in text or "being made ready" in text) and not is_loading,
+            is_too_late=("· loading " in text or "being loaded" in text) and not is_loading,
         )  # fmt: skip
         await asyncio.sleep(LATENCY_S)
         self.said.append(replace(said, at=_time()))

@@ -41,7 +41,7 @@ def test_nine_of_ten_promises_are_kept(messages: Messages) -> None:
 
 
 def test_promises_during_both_cold_starts_are_made(messages: Messages) -> None:
-    loading = [said for said in messages.said if "model" in said.text and said.place is not None]
+    loading = [said for said in messages.said if "load" in said.text and said.place is not None]
     assert any(said.at < messages.stopped_at for said in loading)
     assert any(said.at > messages.stopped_at for said in loading)
 
@@ -65,4 +65,4 @@ def test_no_edit_says_what_the_message_says_already(messages: Messages) -> None:
 def test_any_moment_is_said_after_the_last_step_and_getting_ready_before_the_load_ended(messages: Messages) -> None:
     assert [said for said in messages.said if said.is_too_soon or said.is_too_late] == []
     assert any("any moment" in said.text for said in messages.said)
-    assert any("getting the model ready" in said.text for said in messages.said)
+    assert any("· loading " in said.text for said in messages.said)
