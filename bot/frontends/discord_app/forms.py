@@ -165,9 +165,17 @@ def _shown_prompt(job: Job, models: Models) -> str:
     return prompt
 
 
-def _read_typed(job: Job, models: Models, values: Values, **form: Mapping[str, object]) -> ReadPrompt:
+def _read_typed(
+    job: Job,
+    models: Models,
+    values: Values,
+    *,
+    given: Mapping[str, object] | None = None,
+    untouched: Mapping[str, object] | None = None,
+) -> ReadPrompt:
     """Read the field for the prompt: flags are those of the job's model, and a negative prompt taken out is gone."""
-    read = read_prompt(values.get("prompt", ""), models.led_by(models.nearest(job.spec.model)), most=1, **form)
+    led = models.led_by(models.nearest(job.spec.model))
+    read = read_prompt(values.get("prompt", ""), led, given=given, untouched=untouched, most=1)
     if _shown_prompt(job, models) == job.spec.prompt or "negative_prompt" in read.options:
         return read
     return replace(read, options={**read.options, "negative_prompt": ""})

@@ -274,7 +274,8 @@ def _blocks(
         ) -> str:
             asker = _asker(request, secret)
             try:
-                values = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect, "model": model}
+                values: dict[str, object] = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect}
+                values["model"] = model
                 typed = zip(form.OF_SOME, (negative, cfg, guidance, sampler, clip_skip), strict=True)
                 values |= asked(dict(typed), by_name.get(model or card.name, card))
                 values["size"] = (exact_size or "").strip() or size
