@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.catalog.files import read_header
 from pipeline.catalog.headers import Container, Header, NotWeights, header_of
-from pipeline.catalog.layouts.tensors import COMPANION, MARKERS
+from pipeline.catalog.layouts.tensors import MARKERS, stem_beside
 from pipeline.catalog.parts import Part
 from pipeline.errors import GenerationFailed
 from pipeline.streaming.quantization import PACKED_VERSION
@@ -123,9 +123,8 @@ class CheckpointFiles:
         beside: dict[str, dict[str, Stored]] = {}
         plain: dict[str, Stored] = {}
         for name, each in flat.items():
-            match = COMPANION.fullmatch(name)
-            if match is not None:
-                beside.setdefault(match["stem"] + _WEIGHT, {})[match["end"]] = each
+            if (stem := stem_beside(name)) is not None:
+                beside.setdefault(stem + _WEIGHT, {})[name.removeprefix(stem)] = each
             elif name not in MARKERS:
                 plain[name] = each
         return {name: replace(each, beside=beside.get(name, {})) for name, each in plain.items()}

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
 
-# Brings the names of some of a checkpoint's tensors to those of a module. It gets the tensors of one numbered block,
-# or all that belong to none, and may join and drop some; it also has to work with tensors on the meta device.
+# Brings the names of some of a checkpoint's tensors to those of a module. It gets those of one block, whose names are
+# alike up to the first number, or all without a number, and may join and drop some. It also has to work with tensors
+# on the meta device.
 Convert = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 MOST_NAMED: Final = 10  # tensors in one message
-_GROUP: Final = re.compile(r"(?:.*\.)?\w*(?:blocks?|layers)\.\d+\.")
+_GROUP: Final = re.compile(r"(?:[^.]+\.)*?\d+\.")  # up to the first number
 
 
 class Source(Protocol):
@@ -91,8 +92,9 @@ class Conversion:
             raise GenerationFailed(f"{self._source.title} {'; '.join(said)}")
 
     def _group(self, names: Iterable[str]) -> Group:
+        shapes = {name: self._source.shape_of(name) for name in names}
         with torch.device("meta"):
-            made = self._converted({name: torch.empty(self._source.shape_of(name)) for name in names})
+            made = self._converted({name: torch.empty(shape) for name, shape in shapes.items()})
         return Group(names=tuple(names), makes={name: tensor.shape for name, tensor in made.items()})
 
     def _converted(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

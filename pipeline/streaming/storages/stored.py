@@ -65,7 +65,7 @@ class Stored:
 
     def raw(self) -> Tensor:
         """Its bytes (size,) uint8."""
-        data = torch.empty(self.info.size, dtype=torch.uint8)
+        data = torch.empty(self.info.size, dtype=torch.uint8, device="cpu")  # even while a module is made elsewhere
         try:
             with self.path.open("rb") as file:
                 file.seek(self.info.start)

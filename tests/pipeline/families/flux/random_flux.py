@@ -18,7 +18,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import FLUX1_DEV
-from pipeline.families.flux.checkpoint import register_layouts
 from pipeline.spec import Aspect
 
 Shapes = dict[str, tuple[int, ...]]

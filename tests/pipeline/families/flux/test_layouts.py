@@ -11,7 +11,6 @@ import torch
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.errors import GenerationFailed
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.spec import ImageOptions
 from tests.pipeline.families.flux.miniature_layouts import (
