@@ -75,6 +75,15 @@ class Chunks:
         """Whether any weight is not 1."""
         return any(weight != 1 for weights in self.weights for weight in weights)
 
+    @property
+    def end_at(self) -> int:
+        """Return the place of the first chunk's end in `ids`, where CLIP's pooled embedding is read.
+
+        AUTOMATIC1111 and ComfyUI pool the first chunk, and diffusers the only one, there. DiffSynth 2.1.12's
+        `SDXLTextEncoder2` pools at place 0, the start token, whose embedding is the same for every prompt.
+        """
+        return 1 + len(self.tokens[0])
+
     def ids(self, pad: int) -> list[list[int]]:
         """Return what a text encoder reads, (chunks, 77)."""
         rows = ([self.start, *tokens, self.end] for tokens in self.tokens)

@@ -174,6 +174,7 @@ def test_weights_stand_at_their_tokens_and_padding_differs_between_encoders() ->
     assert read.ids(END) == [[START, 1, 3, 2, 4, *[END] * 72]]
     assert read.ids(OPEN_CLIP_PAD) == [[START, 1, 3, 2, 4, END, *[0] * 71]]
     assert read.factors() == [[1, 1, 1.3, 1.3, *[1] * 73]]
+    assert read.ids(OPEN_CLIP_PAD)[0][read.end_at] == END
 
 
 @pytest.mark.parametrize(
