@@ -5,7 +5,6 @@ Reads file headers and asks the driver; loads nothing. Knows no jobs.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from math import prod
 from pathlib import Path
 from typing import Final
@@ -68,12 +67,12 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     return findings + _check_others(card, config)
 
 
-def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Collection[Path] = ()) -> list[Finding]:
+def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Iterable[Path] = ()) -> list[Finding]:
     """Report on the operator's own models, on files of no use in the places of others, and on what a licence hides.
 
     They stop nothing, since another model draws.
     """
-    catalog = catalog_of(config)
+    catalog, told = catalog_of(config), set(told)
     way_out = "imagine-bot models add FILE… adds a model again"
     findings = [note("models", flaw, way_out) for flaw in catalog.added.flaws]
     for own in catalog.own:
@@ -86,13 +85,10 @@ def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Collec
     for card in catalog.public:
         if card.name in catalog.entries or (chosen is not None and card.name == chosen.name):
             continue
-        flaws = [
-            flaw
-            for flaw in files.missing(card, config.models_dir)
-            if flaw.reason is not files.Flaw.ABSENT and flaw.path not in told
-        ]
-        told = {*told, *(flaw.path for flaw in flaws)}
-        findings += [note("files", f"{flaw.path} {flaw.told}", f"imagine-bot fetch {card.name}") for flaw in flaws]
+        for flaw in files.missing(card, config.models_dir):
+            if flaw.reason is not files.Flaw.ABSENT and flaw.path not in told:
+                told.add(flaw.path)
+                findings.append(note("files", f"{flaw.path} {flaw.told}", f"imagine-bot fetch {card.name}"))
     if hidden := [card.name for card in catalog.all if not catalog.allows(card)]:
         findings.append(note("licences", f"[pipeline] commercial_only hides {', '.join(hidden)}"))
     return findings

@@ -75,7 +75,7 @@ def test_every_file_that_is_missing_or_cut_off_is_named(clean_place: Path) -> No
     assert marks(flaws) == "✘✘"
     assert {flaw.way_out for flaw in flaws} == {"imagine-bot fetch majicflus-v1"}
     assert any("majicflus_v134.safetensors is absent" in flaw.text for flaw in flaws)
-    assert any("ae.safetensors is not whole" in flaw.text for flaw in flaws)
+    assert any("ae.safetensors is a safetensors file that is cut off" in flaw.text for flaw in flaws)
 
 
 @pytest.mark.usefixtures("gpu")
