@@ -1,8 +1,8 @@
 """Which models there are, where their files lie, and how they get here. No torch.
 
 parts.py       Part, Layout: the vocabulary of files of weights
-headers.py     the head of a file of weights: names, shapes, dtypes
-layouts.py     identify(): what a file of weights is
+headers/       the head of a file of weights: names, shapes, dtypes; what else lies in its place
+layouts/       identify(): what a file of weights is, which parts it holds; wrong_place(): what does not belong there
 model_parts.py parts_of(): which part of which files each component is read from, or why it cannot be
 architecture.py  Architecture: what a family declares about itself
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec

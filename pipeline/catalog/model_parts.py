@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.catalog import files
-from pipeline.catalog.architecture import Component, Kind
 from pipeline.catalog.layouts import identify, identify_files
 from pipeline.catalog.model_card import ModelCard
-from pipeline.catalog.parts import Layout, Part
+from pipeline.catalog.parts import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,34 +48,10 @@ def parts_of(card: ModelCard, models_dir: Path) -> tuple[dict[str, Part], list[M
         paths = files.weights_of(file, models_dir)
         layout = identify(paths[0]) if len(paths) == 1 else identify_files(paths)
         part = layout.part(component.part)
-        misfit = _misfit(layout, part, component, card)
-        if part is not None and misfit is None:
+        refusal = files.refusal_of(layout, component, card)
+        if part is not None and refusal is None:
             parts[name] = part
-        elif misfit is not None:
-            misfits.append(misfit)
+        elif refusal is not None:
+            path, what, reason = layout.path, refusal.what, refusal.reason
+            misfits.append(Misfit(path=path, what=what, reason=reason, instead=refusal.instead))
     return parts, misfits
-
-
-def _misfit(layout: Layout, part: Part | None, component: Component, card: ModelCard) -> Misfit | None:
-    """Why a part cannot be what a component of a card is read from; None if it can."""
-    wanted = f"the {component.part} of {card.title} belongs there"
-    if layout.refusal is not None:
-        refusal = layout.refusal
-        return Misfit(
-            path=layout.path, what=refusal.what, reason=refusal.reason, instead=f"{refusal.instead}; {wanted}"
-        )
-    reason = None
-    if part is None:
-        reason = f"it holds no {component.part}"
-    elif component.architecture not in ("", part.architecture):
-        reason = "that belongs to another family of models"
-    elif component.kind is Kind.TRANSFORMER and _differ(card.architecture.variant, part.variant):
-        reason = "that is drawn in another way"
-    elif part.lacks:
-        reason = f"it lacks {', '.join(part.lacks)}"
-    return None if reason is None else Misfit(path=layout.path, what=layout.title, reason=reason, instead=wanted)
-
-
-def _differ(one: str, other: str) -> bool:
-    """Whether two variants are known to differ."""
-    return "" not in (one, other) and one != other

@@ -39,6 +39,8 @@ _UNREADABLE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ((".qweight",), "integers of 4 bits, for other programs' kernels"),
     ((".weight_packed",), "compressed-tensors weights"),
     ((".weight_scale_2",), "NVFP4 weights"),
+    ((".pre_quant_scale",), "weights of NVIDIA's ModelOpt"),
+    ((".weight_zero_point",), "integers with zero points"),
     ((".SCB",), "LLM.int8() weights of bitsandbytes"),
     ((".weight._data",), "weights of optimum-quanto"),
     ((".weight._scale",), "weights of optimum-quanto"),
@@ -50,16 +52,22 @@ _UNREADABLE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("._weight_qdata",), "torchao weights"),
 )
 # What `comfy_quant` and `_quantization_metadata` call formats.
-_COMFY_FLOAT8: Final = frozenset({"float8_e4m3fn", "float8_e5m2"})
-_COMFY_INT8: Final = "int8_tensorwise"
+_COMFY_FLOAT8: Final = frozenset(
+    f"float8_{name}{end}" for name in ("e4m3fn", "e5m2") for end in ("", "_rowwise", "_blockwise")
+)
+_COMFY_INT8: Final = frozenset({"int8_tensorwise", "int8_rowwise", "int8_blockwise", "int8"})
 _COMFY_NAMES: Final = {
     "nvfp4": "NVFP4 weights",
     "mxfp8": "MXFP8 weights",
     "mxfp4": "MXFP4 weights",
     "convrot_w4a4": "W4A4 weights",
     "asym_w4a8_int8": "W4A8 weights",
-    "int8_blockwise": "block-wise int8 weights",
 }
+
+
+_GROUP_KEYS: Final = ("convrot_groupsize", "convrot_group_size", "group_size")
+_DEFAULT_GROUP: Final = 256
+_GROUPS: Final = tuple(4**power for power in range(1, 7))  # the sizes of regular Hadamard matrices
 
 
 class Kept(NamedTuple):
@@ -83,7 +91,7 @@ def storage_of(tensors: Tensors) -> Kept | Refusal:
         if "torchao" in header.metadata.get("quantization", "") or "torchao_version" in header.metadata:
             return _refusal("torchao weights")
     formats = set(_formats(tensors))
-    if unreadable := sorted(each for each in formats if each not in {*_COMFY_FLOAT8, _COMFY_INT8, *_OWN}):
+    if unreadable := sorted(formats - _COMFY_FLOAT8 - _COMFY_INT8 - _OWN):
         return _refusal(_COMFY_NAMES.get(unreadable[0], f"weights in the format {unreadable[0][:40]!r}"))
     weights = [
         (name, each.info.dtype, each.info.size)
@@ -100,7 +108,7 @@ def storage_of(tensors: Tensors) -> Kept | Refusal:
         return Kept(Storage.NF4, "NF4" if _NF4 in formats else "FP4 of bitsandbytes")
     if _ROTATED in formats:
         return Kept(Storage.INT8_CONVROT, "int8, rotated")
-    if _COMFY_INT8 in formats:
+    if formats & _COMFY_INT8:
         return Kept(Storage.INT8_CONVROT, "int8, scaled")
     if formats:
         float8 = dominant((dtype, size) for _, dtype, size in weights if dtype in FLOAT8)
@@ -158,7 +166,14 @@ def _format_of(note: dict[str, Any]) -> str:
     name = note.get("format")
     if not isinstance(name, str):
         return "unknown"
-    return _ROTATED if name == _COMFY_INT8 and note.get("convrot") else name
+    if name not in _COMFY_INT8:
+        return name
+    params = note.get("params")
+    told = {**(params if isinstance(params, dict) else {}), **note}
+    if not told.get("convrot"):
+        return name
+    group = next((told[key] for key in _GROUP_KEYS if key in told), _DEFAULT_GROUP)
+    return _ROTATED if group in _GROUPS else f"int8 rotated in groups of {str(group)[:20]}"
 
 
 def _gguf(tensors: Tensors) -> Kept | Refusal:

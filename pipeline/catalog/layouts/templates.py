@@ -36,14 +36,7 @@ class Template:
 
     def lacks(self, names: Collection[str]) -> tuple[str, ...]:
         """What of it is not there; at most some."""
-        missing: list[str] = []
-        for name in self._expected(names):
-            choices = name.split("|")
-            if not any(choice in names for choice in choices):
-                missing.append(choices[0])
-                if len(missing) == MOST_LISTED:
-                    break
-        return tuple(missing)
+        return _absent(names, self._expected(names))
 
     def _expected(self, names: Collection[str]) -> Iterator[str]:
         yield from spelled("", self.rest)
@@ -53,6 +46,22 @@ class Template:
                 found = [pattern.split("(")[0].replace("#", "0")]
             for block in found:
                 yield from spelled(block, leaves)
+
+
+def absent(names: Collection[str], leaves: Iterable[str]) -> tuple[str, ...]:
+    """Which of these are not there, at most some; spelled as in a `Template`."""
+    return _absent(names, spelled("", leaves))
+
+
+def _absent(names: Collection[str], expected: Iterable[str]) -> tuple[str, ...]:
+    missing: list[str] = []
+    for name in expected:
+        choices = name.split("|")
+        if not any(choice in names for choice in choices):
+            missing.append(choices[0])
+            if len(missing) == MOST_LISTED:
+                break
+    return tuple(missing)
 
 
 def spelled(before: str, leaves: Iterable[str]) -> Iterator[str]:

@@ -19,9 +19,8 @@ MOST_NOTE_BYTES: Final = 4096  # of a marker or a quantization state; real ones 
 # Tensors beside a weight, by the end of their names, and what the weight's name ends in instead. Sources:
 # comfyanonymous/ComfyUI:comfy/ops.py, comfy/utils.py (convert_old_quants);
 # bitsandbytes-foundation/bitsandbytes:bitsandbytes/functional.py (QuantState.as_dict).
-_BESIDE_LAYER: Final = frozenset(
-    ("weight_scale", "weight_scale_2", "scale_weight", "scale_input", "input_scale", "comfy_quant", "weight_zero_point")
-)
+_SCALES: Final = ("weight_scale", "weight_scale_2", "scale_weight", "scale_input", "input_scale", "pre_quant_scale")
+_BESIDE_LAYER: Final = frozenset((*_SCALES, "comfy_quant", "weight_zero_point"))
 _BESIDE_WEIGHT: Final = frozenset(("absmax", "quant_map", "nested_absmax", "nested_quant_map"))
 _STATE: Final = ".weight.quant_state."
 MARKERS: Final = frozenset({"scaled_fp8", "spiece_model"})  # tensors that belong to no weight
@@ -114,6 +113,22 @@ def stem_beside(name: str) -> str | None:
     if last in _BESIDE_WEIGHT and before.endswith(".weight"):
         return before.removesuffix(".weight")
     return name.partition(_STATE)[0] if _STATE in name else None
+
+
+def unskipped(tensors: Tensors, conv: str, shortcut: str) -> tuple[str, ...]:
+    """The shortcuts that blocks lack whose convolutions change the number of channels.
+
+    Args:
+        conv: how the name of the first convolution of a block ends.
+        shortcut: how the name of the shortcut ends.
+    """
+    end = f".{conv}.weight"
+    changed = [
+        name.removesuffix(end)
+        for name, each in tensors.stored.items()
+        if name.endswith(end) and len(each.info.shape) > 1 and each.info.shape[0] != each.info.shape[1]
+    ]
+    return tuple(name for block in changed if (name := f"{block}.{shortcut}.weight") not in tensors.names)
 
 
 def read_note(each: Stored) -> dict[str, Any]:

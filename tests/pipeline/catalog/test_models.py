@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import models
 from pipeline.catalog.model_card import Bounds, ModelCard
-from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, MAJICFLUS_V1, MODELS, choose_model, create_engine, find_model
+from pipeline.catalog.models import (
+    DEMO,
+    FAKE,
+    FLUX1_DEV,
+    FLUX1_SCHNELL,
+    MAJICFLUS_V1,
+    MODELS,
+    choose_model,
+    create_engine,
+    find_model,
+)
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import Gpu
 from pipeline.errors import GpuUnusable, InvalidSpec, PackedDirReadOnly, UnknownModel
@@ -146,7 +156,7 @@ def test_flux_sizes_are_about_a_megapixel(card: ModelCard) -> None:
 
 
 def test_public_models_are_known_and_the_fake_is_hidden() -> None:
-    assert list(MODELS) == ["majicflus-v1", "flux1-dev", "demo"]
+    assert list(MODELS) == ["majicflus-v1", "flux1-dev", "flux1-schnell", "demo"]
 
 
 def test_resolve_cleans_the_prompt_and_keeps_what_was_said() -> None:
@@ -215,8 +225,8 @@ def test_auto_takes_majicflus_where_its_files_and_a_gpu_are(
 @pytest.mark.parametrize(
     ("device", "gpu", "absent", "usable"),
     [
-        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, DEMO]),
-        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, DEMO]),
+        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, DEMO]),
+        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, FLUX1_SCHNELL, DEMO]),
         ("auto", None, [], [DEMO]),
         ("auto", AN_OLD_GPU, [], [DEMO]),
         ("cpu", A_GPU, [], [DEMO]),
