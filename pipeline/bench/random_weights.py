@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Final, TypeVar
 
 import torch
@@ -24,7 +25,7 @@ import pipeline.demo
 from pipeline.catalog.architecture import Component
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.families.flux.checkpoint import assemble, imported, make_residency
+from pipeline.families.flux.checkpoint import assemble, make_residency
 from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
@@ -145,7 +146,7 @@ def _random_model(
         fill(module, dtype)
         setattr(pipe, name, module.to(device))
     residency = make_residency(pipe, card, transformer, text_encoders, budget=budget, link_repeat=link_repeat)
-    return assemble(pipe, transformer, residency, tokenizers=TOKENIZERS)
+    return assemble(pipe, card, transformer, residency, tokenizers=TOKENIZERS)
 
 
 def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) -> Any:
@@ -156,7 +157,7 @@ def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) 
     kind = next(kind for each in type(module).__mro__ if (kind := f"{each.__module__}.{each.__name__}") in MAPS)
     return enable_vram_management(
         module.eval(),
-        {imported(source): imported(target) for source, target in MAPS[kind].items()},
+        {resolve_name(source): resolve_name(target) for source, target in MAPS[kind].items()},
         vram_config={
             "offload_dtype": FLOAT8,
             "offload_device": "cpu",

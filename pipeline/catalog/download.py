@@ -22,10 +22,13 @@ from typing import Final
 
 from pipeline.catalog import files
 from pipeline.catalog.hub import LET_WRITE, Hub, HubFile, ModelScope, in_plain_words
+from pipeline.catalog.layouts import identify
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 
 MARGIN_BYTES: Final = 256 * 2**20  # left free beside the files: databases and logs live on this disk too
+WEIGHTS_SUFFIXES: Final = frozenset({".safetensors", ".gguf"})
+SIMILAR_SHARE: Final = 0.1  # of the hub's size; a newer version of the same layout has about the same
 _HASH_CHUNK_BYTES: Final = 8 * 2**20
 _ASIDE: Final = re.compile(r".*\.rejected(-\d+)?")
 
@@ -53,6 +56,14 @@ class _Wanted:
     @property
     def has_its_size(self) -> bool:
         return self.target.is_file() and self.target.stat().st_size == self.listed.size_bytes
+
+    @property
+    def is_another_layout(self) -> bool:
+        """Whether weights that can be drawn with lie there in fewer bits, or in more, than the hub has them."""
+        if self.target.suffix not in WEIGHTS_SUFFIXES or not self.target.is_file():
+            return False
+        ratio = self.target.stat().st_size / max(1, self.listed.size_bytes)
+        return not 1 - SIMILAR_SHARE < ratio < 1 + SIMILAR_SHARE and bool(identify(self.target).parts)
 
     def has_its_hash(self, on_bytes: Callable[[int], None]) -> bool:
         """Whether the content is the hub's; as far as sizes can tell where the hub gives no hash."""
@@ -90,7 +101,8 @@ def fetch(
 ) -> list[Path]:
     """Bring every file of a model to its place and check sizes and sha256. Blocks for minutes to hours.
 
-    Files that are as the hub has them are not fetched again; each file is hashed once. `on_progress` is called
+    Files that are as the hub has them are not fetched again, nor are those of which another layout lies in their
+    place and can be drawn with; each file is hashed once. `on_progress` is called
     from several threads, one at a time.
 
     Returns:
@@ -105,6 +117,8 @@ def fetch(
     wanted = _list_wanted(card, models_dir, hub)
     total_bytes = sum(file.listed.size_bytes for file in wanted)
     checked = _Count(0, total_bytes, on_progress, is_checking=True)
+    flawed = {flaw.path for flaw in files.missing(card, models_dir)}
+    wanted = [file for file in wanted if file.target in flawed or not file.is_another_layout]
     lacking = [file for file in wanted if not (file.has_its_size and file.has_its_hash(checked.add))]
     _demand_room(models_dir, lacking)
     if lacking:
@@ -160,7 +174,7 @@ def _list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[_Wanted]:
     """
     by_repo: dict[str, list[ModelFile]] = {}
     for file in card.files.values():
-        if file.repo is not None:
+        if file.repo is not None and files.other_of(file, models_dir) is None:
             by_repo.setdefault(file.repo, []).append(file)
     listings = _list(card, list(by_repo), hub)
     wanted: dict[Path, _Wanted] = {}

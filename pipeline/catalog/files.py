@@ -14,25 +14,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pipeline.catalog.architecture import Architecture, Component, Kind
+from pipeline.catalog.architecture import Component, Kind
 from pipeline.catalog.headers import Header, NotWeights, header_of
 from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
 from pipeline.catalog.layouts import identify_files, mismatch, wrong_place
 from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index, weights_in
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.catalog.parts import Layout, Part, PartKind, Refusal
+from pipeline.errors import ModelFilesMissing
+
+__all__ = ["PART_SUFFIXES", "Flaw", "MissingFile", "missing", "parts_beside", "path_of", "weights_of"]
 
 _PACKAGE_DIR: Final = Path(__file__).parents[1]
-__all__ = [
-    "PART_SUFFIXES",
-    "UNSAFE_SUFFIXES",
-    "Flaw",
-    "MissingFile",
-    "missing",
-    "parts_beside",
-    "path_of",
-    "weights_of",
-]
 _MAX_HEADER_BYTES: Final = 100_000_000  # as in the safetensors library
 _TAIL_SHARE: Final = 0.001  # of the weights; T5's table of words ends in some rows that nothing uses
 _LAST_TENSOR_SHARE: Final = 0.25
@@ -50,6 +43,7 @@ class Flaw(StrEnum):
     NOT_WHOLE = "is not whole: cut off or damaged"
     ZEROS = "is not whole: it ends in zeros, which a download that was not finished leaves"
     UNFINISHED = "is still being downloaded: a part of the download lies beside it; delete that if it is left over"
+    UNREADABLE = "cannot be read"
     WRONG = "is not what belongs there"
 
 
@@ -136,7 +130,7 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
             found += flawed
             continue
         layout = identify_files(paths)
-        if (refusal := refusal_of(layout, component, card.architecture)) is not None:
+        if (refusal := refusal_of(layout, component, card)) is not None:
             found.append(MissingFile(path=paths[0], reason=Flaw.WRONG, refusal=refusal))
         elif component.part is not None and (part := layout.part(component.part)) is not None:
             parts.append(part)
@@ -154,12 +148,24 @@ def _mismatched(parts: list[Part]) -> list[MissingFile]:
     ]
 
 
-def refusal_of(layout: Layout, component: Component, architecture: Architecture) -> Refusal | None:
+def demand(card: ModelCard, models_dir: Path) -> None:
+    """See that nothing stands between a model and loading it.
+
+    Raises:
+        ModelFilesMissing: it says of each file what is wrong with it.
+    """
+    if flaws := missing(card, models_dir):
+        raise ModelFilesMissing(
+            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: flaw.told for flaw in flaws}
+        )
+
+
+def refusal_of(layout: Layout, component: Component, card: ModelCard) -> Refusal | None:
     """Say why files cannot be what a component of a model is read from; None if they can."""
     if component.part is None:
         return None
-    variant = architecture.variant if component.kind is Kind.TRANSFORMER else ""
-    return wrong_place(layout, component.part, architecture=component.architecture, variant=variant)
+    variant = card.architecture.variant if component.kind is Kind.TRANSFORMER else ""
+    return wrong_place(layout, component.part, architecture=component.architecture, variant=variant, title=card.title)
 
 
 def read_header(path: Path) -> bytes | None:
@@ -183,6 +189,13 @@ def _flawed(paths: list[Path], *, is_weights: bool) -> list[MissingFile]:
 
 
 def _flaw_of(path: Path, *, is_weights: bool) -> MissingFile | None:
+    try:
+        return _flaw(path, is_weights=is_weights)
+    except OSError:  # of a folder that this user may not enter, or a disk that was unplugged
+        return MissingFile(path=path, reason=Flaw.UNREADABLE)
+
+
+def _flaw(path: Path, *, is_weights: bool) -> MissingFile | None:
     if not path.is_file():
         return MissingFile(path=path, reason=Flaw.ABSENT)
     if path.stat().st_size == 0:

@@ -22,7 +22,7 @@ from pipeline.config import AUTO, PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 from pipeline.device.gpu_profile import is_packed, is_writable
 from pipeline.engine import Engine
-from pipeline.errors import GpuUnusable, ModelFilesMissing, ModelUnusable, PackedDirReadOnly, UnknownModel
+from pipeline.errors import GpuUnusable, ModelUnusable, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FAKE_ARCHITECTURE
 from pipeline.families.flux.cards import DEMO, FLUX1_DEV, FLUX1_SCHNELL, FLUX_SCALES, MAJICFLUS_V1
 from pipeline.families.flux.cards import VARIANTS as FLUX_VARIANTS
@@ -194,10 +194,7 @@ def demand_files(card: ModelCard, config: PipelineConfig) -> None:
     Raises:
         ModelFilesMissing
     """
-    if flaws := files.missing(card, config.models_dir):
-        raise ModelFilesMissing(
-            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: flaw.told for flaw in flaws}
-        )
+    files.demand(card, config.models_dir)
 
 
 def demand_means(card: ModelCard, config: PipelineConfig) -> None:

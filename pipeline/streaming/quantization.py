@@ -122,10 +122,10 @@ def quantize(weight: Tensor, weight_format: Format) -> dict[str, Tensor]:
     if weight_format is Format.INT8:
         weight = rotate(weight)
     largest = INT8_MAX if weight_format is Format.INT8 else FLOAT8_MAX
-    scale = weight.abs().amax(1).clamp_min(1e-12) / largest
+    scale = torch.maximum(weight.amax(1), -weight.amin(1)).clamp_min(1e-12) / largest
     scaled = weight / scale[:, None]
     return {
-        "weight": (scaled.round() if weight_format is Format.INT8 else scaled).to(weight_format.dtype),
+        "weight": (scaled.round_() if weight_format is Format.INT8 else scaled).to(weight_format.dtype),
         "scale": scale,
     }
 

@@ -100,7 +100,6 @@ def _finding(tensors: Tensors, template: Template, naming: Naming, scales: list[
             "FLUX.1's has 16, and Stable Diffusion's has 4",
             "take FLUX.1's ae.safetensors, or the VAE of a Stable Diffusion model",
         )
-    more = [*scales, *(("quant_conv", "post_quant_conv") if channels == 4 else ())]
-    lacks = template.lacks(tensors.names) or absent(tensors.names, more) or unskipped(tensors, "conv1", shortcut)
+    lacks = template.lacks(tensors.names) or absent(tensors.names, scales) or unskipped(tensors, "conv1", shortcut)
     title, architecture = ("Stable Diffusion VAE", "sd15") if channels == 4 else ("FLUX.1 VAE", "flux")
     return Finding(title=title, kind=PartKind.VAE, architecture=architecture, naming=naming, lacks=lacks)

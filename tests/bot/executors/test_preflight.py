@@ -20,27 +20,25 @@ from pipeline.device.gpu import TorchBuild
 from pipeline.device.gpu_profile import write_profile
 from pipeline.families.flux.architecture import FLUX
 from tests.bot.findings import CARD, marks, only
-from tests.pipeline.catalog import miniature_headers as make
+from tests.pipeline.catalog import miniature_headers as heads
 from tests.pipeline.catalog.test_vocabulary import write_tokenizer
 from tests.pipeline.measured import measured_card
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
 
-HOLDS = {"dit": make.flux(), "clip": make.clip(), "t5": make.t5(), "vae": make.vae()}
+SHAPES = {"dit": heads.flux(), "vae": heads.vae(), "clip": heads.clip(), "t5": heads.t5()}
 
 
 def write_model(models_dir: Path) -> None:
-    """Files that pass for MajicFLUX: right names inside and out, whole, 2 MiB each."""
+    """MajicFLUX in miniature."""
     for kind, file in MAJICFLUS_V1.files.items():
         place = models_dir / str(file.repo) / file.path
-        names = [*file.needs, *([] if kind.startswith("tokenizer") else ["model.safetensors"])]
-        for path in [place / name for name in names] if file.is_folder else [place]:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix == ".safetensors":
-                make.write_safetensors(path, HOLDS[kind] | {"unused": (1024, 1024)})
-            else:
-                path.write_text("{}")
+        for name in file.needs:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("{}")
+        if kind in SHAPES:
+            heads.write_safetensors(place / "model.safetensors" if file.is_folder else place, SHAPES[kind])
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -77,12 +75,12 @@ def test_every_file_that_is_missing_or_cut_off_is_named(clean_place: Path) -> No
     assert marks(flaws) == "✘✘"
     assert {flaw.way_out for flaw in flaws} == {"imagine-bot fetch majicflus-v1"}
     assert any("majicflus_v134.safetensors is absent" in flaw.text for flaw in flaws)
-    assert any("ae.safetensors is not whole" in flaw.text for flaw in flaws)
+    assert any("ae.safetensors is a safetensors file that is cut off" in flaw.text for flaw in flaws)
 
 
 @pytest.mark.usefixtures("gpu")
 def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
-    """1 MiB of weights in each of four files, all of which fits on the card."""
+    """All of which fits on the card."""
     write_model(clean_place)
     findings = preflight(PipelineConfig(models_dir=clean_place), is_running=False)
     assert marks(findings) == "✔✔✔✔✔•"

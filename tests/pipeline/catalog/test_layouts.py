@@ -358,7 +358,6 @@ def test_missing_tensors_are_named(tmp_path: Path, name: str) -> None:
         (make.unet_diffusers(), "up_blocks.0.upsamplers.", "up_blocks.0.upsamplers.0.conv.weight"),
         (make.vae(levels=3), "encoder.down.1.", "encoder.down.1.block.0.conv1.weight"),
         (make.vae(), "decoder.up.1.upsample.", "decoder.up.1.upsample.conv.weight"),
-        (make.vae(latent=4), "post_quant_conv.", "post_quant_conv.weight"),
         (
             make.vae_diffusers(),
             "encoder.down_blocks.0.downsamplers",

@@ -23,7 +23,7 @@ from tests.pipeline.families.flux import random_flux
 from tests.pipeline.families.flux.random_flux import FULL, Shapes, Sizes
 
 # As wide as the blocks of GGUF's K formats, and with heads of 64.
-SIZES = Sizes(dim=256, heads=4, joint_blocks=1, single_blocks=2, t5_dim=64, t5_layers=2, vae_widths=(32, 32, 64, 64))
+SIZES = Sizes(dim=256, heads=4, joint_blocks=1, single_blocks=1, t5_dim=64, vae_widths=(32, 32, 32, 64))
 REPO = "some/body"
 PREFIX = "model.diffusion_model."
 Tensors = Mapping[str, Tensor]
