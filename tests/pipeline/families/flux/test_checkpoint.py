@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.config import PipelineConfig
-from pipeline.errors import GenerationFailed, ModelFilesMissing
+from pipeline.errors import ModelFilesMissing
 from pipeline.families.flux.checkpoint import load_pipeline
 from pipeline.streaming import arithmetic
 from pipeline.streaming.arithmetic import choose_arithmetic
@@ -32,7 +32,7 @@ def test_checkpoint_of_unknown_layout_is_named(miniature_dir: Path, tmp_path: Pa
     dit = tmp_path / "black-forest-labs/FLUX.1-dev/flux1-dev.safetensors"
     shapes: Shapes = {"a.weight": (2, 2)}
     random_flux.write_safetensors(dit, shapes, dtype=torch.float32, generator=torch.Generator().manual_seed(1))
-    with pytest.raises(GenerationFailed, match=r"flux1-dev\.safetensors"):
+    with pytest.raises(ModelFilesMissing, match=r"flux1-dev\.safetensors"):
         load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
 
 
@@ -40,7 +40,7 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
     shutil.copytree(miniature_dir, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "black-forest-labs/FLUX.1-dev"
     shutil.copy(folder / "ae.safetensors", folder / "flux1-dev.safetensors")
-    with pytest.raises(GenerationFailed, match=r"flux1-dev\.safetensors is FLUX\.1 VAE.*: it holds no denoiser"):
+    with pytest.raises(ModelFilesMissing, match=r"flux1-dev\.safetensors is a FLUX\.1 VAE"):
         load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
 
 

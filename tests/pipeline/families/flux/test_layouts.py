@@ -13,7 +13,7 @@ import torch
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.errors import GenerationFailed
+from pipeline.errors import ModelFilesMissing
 from pipeline.families.flux.cards import FLUX1_SCHNELL
 from pipeline.families.flux.checkpoint import load_pipeline, sources_of
 from pipeline.runtime.denoising_run import DenoisingRun
@@ -246,9 +246,13 @@ def test_schnell_is_drawn_with_its_own_card_only(models_dir: Path) -> None:
     write(models_dir / REPO / "schnell.safetensors", weights.dit)
     files = BASE | {"dit": "schnell.safetensors"}
     assert len(np.unique(draw(card_of(files, FLUX1_SCHNELL), models_dir))) > 16
-    with pytest.raises(GenerationFailed, match=r"schnell\.safetensors is .*schnell.*FLUX\.1 \[dev\] belongs there"):
+    with pytest.raises(
+        ModelFilesMissing, match=r"schnell\.safetensors is a FLUX\.1 \[schnell\] transformer, bf16: .*dev"
+    ):
         draw(card_of(files), models_dir)
-    with pytest.raises(GenerationFailed, match=r"flux1-dev\.safetensors is .*\[schnell\] belongs there"):
+    with pytest.raises(
+        ModelFilesMissing, match=r"flux1-dev\.safetensors is a FLUX\.1 \[dev\] transformer, bf16: .*schnell"
+    ):
         draw(card_of(BASE, FLUX1_SCHNELL), models_dir)
 
 
@@ -257,15 +261,27 @@ def lora(_weights: Weights) -> Tensors:
 
 
 WRONG: Mapping[str, tuple[str, Callable[[Weights], Tensors], str]] = {
-    "LoRA": ("dit", lora, "LoRA"),
-    "T5 in the transformer's place": ("dit", lambda weights: weights.t5, "T5"),
-    "VAE in the transformer's place": ("dit", lambda weights: weights.vae, "VAE"),
-    "transformer in the VAE's place": ("vae", lambda weights: weights.dit, r"FLUX\.1 \[dev\] transformer"),
-    "CLIP in T5's place": ("t5", lambda weights: weights.clip, "CLIP"),
+    "LoRA": ("dit", lora, r"LoRA for FLUX\.1: "),
+    "T5 in the transformer's place": (
+        "dit",
+        lambda weights: weights.t5,
+        r".*T5.*; put the transformer of FLUX\.1 there",
+    ),
+    "VAE in the transformer's place": (
+        "dit",
+        lambda weights: weights.vae,
+        r".*VAE.*; put the transformer of FLUX\.1 there",
+    ),
+    "transformer in the VAE's place": (
+        "vae",
+        lambda weights: weights.dit,
+        r".*transformer.*; put the VAE of FLUX\.1 there",
+    ),
+    "CLIP in T5's place": ("t5", lambda weights: weights.clip, r"CLIP-L.*; put the T5 text encoder of FLUX\.1 there"),
     "T5 without a layer": (
         "t5",
         lambda weights: {name: each for name, each in weights.t5.items() if ".block.0.layer.1." not in name},
-        r"lacks encoder\.block\.0\.layer\.1",
+        r"T5.*: it lacks encoder\.block\.0\.layer\.1",
     ),
 }
 
@@ -279,5 +295,5 @@ def test_wrong_file_is_named_with_what_belongs_there(case: str, models_dir: Path
         return {component: "wrong.safetensors"}
 
     card = card_with(wrong, case, models_dir, weights)
-    with pytest.raises(GenerationFailed, match=rf"wrong\.safetensors is .*{said}.*of FLUX\.1 \[dev\] belongs there"):
+    with pytest.raises(ModelFilesMissing, match=rf"wrong\.safetensors is a {said}"):
         draw(card, models_dir)
