@@ -110,7 +110,8 @@ class Survey:
                     finish_at=None if paused is not None else _finish_at(forecast, now, stretch),
                     is_rough=is_rough or forecast.is_rough,
                     pause=paused,
-                    is_loading=paused is None and _waits_for_load(self.waiting[forecast.job_id], runners),
+                    is_loading=paused is None and bool(_loads_ahead_of(self.waiting[forecast.job_id], runners)),
+                    loading="" if paused is not None else _loads_ahead_of(self.waiting[forecast.job_id], runners),
                     fair_position=fair_places[forecast.job_id],
                 ),
             )
@@ -193,10 +194,13 @@ def _finish_at(forecast: Forecast, now: float, stretch: float) -> int | None:
     return round(now + forecast.ends_s + (stretch - 1.0) * forecast.begins_s)
 
 
-def _waits_for_load(job: Job, runners: Sequence[RunnerState]) -> bool:
-    """Whether every runner that may draw a job is still reading its first model."""
+def _loads_ahead_of(job: Job, runners: Sequence[RunnerState]) -> str:
+    """The model that a runner is reading as its first, while every runner that may draw a job does so; else ""."""
     able = [runner for runner in runners if runner.can_draw(job.spec.model)]
-    return bool(able) and all(runner.is_loading for runner in able)
+    if not able or not all(runner.is_loading for runner in able):
+        return ""
+    own = (runner.model for runner in able if runner.model == job.spec.model)
+    return next(own, able[0].model) or job.spec.model
 
 
 def _busy_s(

@@ -29,10 +29,8 @@ _EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 def _files(repo: str, path: str, *components: str) -> Mapping[str, ModelFile]:
     """Everything in one file, but for the tokenizers: those ship with this program."""
-    checkpoint = ModelFile(repo=repo, path=path)
-    return MappingProxyType(
-        {name: CLIP_TOKENIZER if name.startswith("tokenizer") else checkpoint for name in components}
-    )
+    checkpoint, tokenizer = ModelFile(repo=repo, path=path), CLIP_TOKENIZER
+    return MappingProxyType({name: tokenizer if name.startswith("tokenizer") else checkpoint for name in components})
 
 
 SD15: Final = ModelCard(
