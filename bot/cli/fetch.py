@@ -5,13 +5,13 @@ The download itself is in `pipeline/catalog/download.py`, its progress display i
 
 from __future__ import annotations
 
-import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.output import PUT_ASIDE, ConfigPath, say
+from bot.cli.output import PUT_ASIDE, ConfigPath, ask_the_hub_through, say
 from pipeline.errors import HubSilent
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def fetch(
             show_default=False,
         ),
     ] = None,
+    is_update: Annotated[
+        bool, typer.Option("--update", help="Replace files of which the hub has newer ones; else they are kept.")
+    ] = False,
     config_path: ConfigPath = None,
 ) -> None:
     """Download the files of a model and compare them with the hub; goes on where an earlier download stopped."""
@@ -46,15 +49,15 @@ def fetch(
     logs.setup(LogConfig(level="error", format=config.log.format), stream=sys.stderr)
     name = model or config.pipeline.model
     card = MAJICFLUS_V1 if name == AUTO else find_model(name)
-    if config.discord.proxy is not None:
-        for variable in ("HTTPS_PROXY", "HTTP_PROXY"):  # which the hub's library reads, in small letters first
-            os.environ.pop(variable.lower(), None)
-            os.environ[variable] = config.discord.proxy
+    ask_the_hub_through(config.discord.proxy)
     say(card.title, f"→ {config.pipeline.models_dir}", style="bold", on_stderr=False)
     typer.echo(f"Licence: {card.licence}\n         {card.licence_url}")
     try:
-        replaced = fetch_and_show(
-            config.pipeline, card, fetch=hub.fetch, say=lambda text: say("•", text, style="dim", on_stderr=False)
+        fetched = fetch_and_show(
+            config.pipeline,
+            card,
+            fetch=partial(hub.fetch, is_update=is_update),
+            say=lambda text: say("•", text, style="dim", on_stderr=False),
         )
     except HubSilent as error:
         if files.missing(card, config.pipeline.models_dir):
@@ -62,8 +65,11 @@ def fetch(
         reasons = "".join(f"\n  {repo}: {reason}" for repo, reason in error.reasons.items())
         say("•", f"the files look whole, but were not compared with the hub:{reasons}", style="yellow", on_stderr=False)
     else:
-        for path in replaced:
+        for path in fetched.aside:
             say("•", f"{PUT_ASIDE}: {path}", style="yellow", on_stderr=False)
+        for path in fetched.newer:
+            text = f"kept, though the hub has a newer one, which imagine-bot fetch {card.name} --update takes: {path}"
+            say("•", text, style="yellow", on_stderr=False)
         say("✔", "all files are there and whole", style="green", on_stderr=False)
     if card.packed_gb and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
         logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
