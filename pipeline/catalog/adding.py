@@ -180,6 +180,7 @@ def unique_name(title: str, layout: Layout, taken: Iterable[str]) -> str:
     stem = re.sub(r"[^a-z0-9.]+", "-", plain)[:NAME_CHARS].strip("-.")
     part = layout.part(PartKind.DENOISER)
     stem = stem or (part.variant if part is not None else "") or "model"
+    stem = stem if _is_name(stem) else f"my-{stem}"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if name not in taken and _is_name(name))
 

@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -251,6 +252,12 @@ def _has_content(file: BinaryIO, start: int, size: int) -> bool:
 
 def _is_whole(path: Path) -> bool:
     """Whether a file beside the weights makes sense."""
+    state = path.stat()
+    return _makes_sense(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)  # tokenizers have megabytes, and are looked at for each model that takes the shipped ones
+def _makes_sense(path: Path, _size: int, _changed_ns: int) -> bool:
     try:
         if path.name.endswith(INDEX_SUFFIX):
             return bool(shards_of_index(path))

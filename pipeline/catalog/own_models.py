@@ -7,6 +7,7 @@ lacks are looked for, nearest first; what is found nowhere stays what the card f
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.config import ModelEntry
 from pipeline.spec import Sampler
 
 _NAMELESS: Final = frozenset({"diffusion_pytorch_model", "model"})  # which diffusers and transformers call all files
+_SHARD_ENDING: Final = re.compile(r"-\d{5}-of-\d{5}$")
 _PART_FOLDERS: Final = frozenset({"transformer", "unet"})
 _USUAL_NAMES: Final = {  # of files that hold one part, the first part of a name; others are asked after them
     PartKind.CLIP_L: "clip_l",
@@ -146,13 +148,13 @@ def with_defaults(card: ModelCard, entry: ModelEntry) -> tuple[ModelCard, list[s
 
 def title_of(path: Path) -> str:
     """What a file is called if nobody said: its name; of what diffusers wrote, that of its folder."""
-    if path.stem in _NAMELESS:
+    if _SHARD_ENDING.sub("", path.stem) in _NAMELESS:
         path = path.parent
     if path.name in _PART_FOLDERS:
         path = path.parent
     if path.parent.name == "snapshots" and (repo := path.parent.parent.name).startswith("models--"):
         return repo.rpartition("--")[2]
-    name = path.name if path.is_dir() else path.stem
+    name = path.name if path.is_dir() else _SHARD_ENDING.sub("", path.stem)
     return "".join(character if character.isprintable() else "?" for character in name)[:80].strip() or "model"
 
 

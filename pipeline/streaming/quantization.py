@@ -35,6 +35,7 @@ class Format(StrEnum):
     """A way to keep weights; the last two take 8 bits each."""
 
     FLOAT32 = "float32"
+    FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
     FLOAT8 = "float8"
     INT8 = "int8"
@@ -44,6 +45,7 @@ class Format(StrEnum):
         """What a weight's values are kept as."""
         return {
             Format.FLOAT32: torch.float32,
+            Format.FLOAT16: torch.float16,
             Format.BFLOAT16: torch.bfloat16,
             Format.FLOAT8: FLOAT8,
             Format.INT8: torch.int8,
@@ -193,7 +195,13 @@ def int8_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
 def _float8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
     row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / FLOAT8_MAX
     floats = (rows / row_scale).to(FLOAT8)
-    return torch._scaled_mm(floats, weight.t(), scale_a=row_scale, scale_b=scale[None], bias=bias, out_dtype=rows.dtype)
+    if rows.dtype is not torch.float16:
+        return torch._scaled_mm(
+            floats, weight.t(), scale_a=row_scale, scale_b=scale[None], bias=bias, out_dtype=rows.dtype
+        )
+    # With a scale per row, the library ends in bfloat16 alone.
+    out = torch._scaled_mm(floats, weight.t(), scale_a=row_scale, scale_b=scale[None], out_dtype=torch.bfloat16)
+    return out.to(rows.dtype) if bias is None else out.to(rows.dtype) + bias
 
 
 def _group(width: int) -> int:
