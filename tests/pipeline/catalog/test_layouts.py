@@ -298,6 +298,7 @@ REFUSED: list[tuple[make.Tensors, str]] = [
     (make.replaced(FLUX, ("weight._data", "I8"), ("weight._scale", "F32")), "optimum-quanto"),
     (make.replaced(FLUX, ("weight", "U8"), ("weight_scale", "F8_E4M3"), ("weight_scale_2", "F32")), "NVFP4"),
     (make.replaced(FLUX, ("weight", "U8"), ("weight_scale", "F8_E4M3")), "NVFP4"),
+    (make.replaced(FLUX, ("weight", "F8_E4M3"), ("weight_scale", "U8")), "MXFP8"),
     (make.replaced(FLUX, ("weight", "U8")), "not known here"),
 ]  # fmt: skip
 
