@@ -5,6 +5,7 @@ Reads file headers and asks the driver; loads nothing. Knows no jobs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Final

@@ -88,8 +88,8 @@ class RandomBlocks(Mapping[str, Tensor]):
         block: Block = self._blocks[name]
         data = torch.zeros(block.size, dtype=torch.uint8)
         for entry_name, view in block.views(data).items():
-            if view.dim() == 2:
-                gain, most = RANGES.get(view.dtype, (view.shape[1] ** -0.5, torch.inf))
+            if view.dim() >= 2:
+                gain, most = RANGES.get(view.dtype, (view[0].numel() ** -0.5, torch.inf))
                 _cover(view, (self._pattern[: view.numel()] * gain).clamp_(-most, most))
             elif entry_name.endswith(".scale"):
                 weight = next(

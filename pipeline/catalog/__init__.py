@@ -8,6 +8,7 @@ architecture.py  Architecture: what a family declares about itself
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec
 models.py      MODELS: name → card; choose_model(); create_engine() imports torch on demand
 files.py       where model files lie, whether they are whole
+model_hash.py  the SHA-256 of a model's file: known, or found in the background
 download.py    model files: brought from their hub, checked
 hub.py         the hub: ModelScope, its errors in plain words
 vocabulary.py  what of a prompt a model cannot read

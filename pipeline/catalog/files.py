@@ -11,10 +11,11 @@ import json
 import os
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pipeline.catalog.architecture import Architecture, Component, Kind
+from pipeline.catalog.architecture import Component, Kind
 from pipeline.catalog.headers import Header, NotWeights, header_of
 from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
 from pipeline.catalog.layouts import identify_files, mismatch, wrong_place
@@ -130,7 +131,7 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
             found += flawed
             continue
         layout = identify_files(paths)
-        if (refusal := refusal_of(layout, component, card.architecture)) is not None:
+        if (refusal := refusal_of(layout, component, card)) is not None:
             found.append(MissingFile(path=paths[0], reason=Flaw.WRONG, refusal=refusal))
         elif component.part is not None and (part := layout.part(component.part)) is not None:
             parts.append(part)
@@ -160,12 +161,12 @@ def demand(card: ModelCard, models_dir: Path) -> None:
         )
 
 
-def refusal_of(layout: Layout, component: Component, architecture: Architecture) -> Refusal | None:
+def refusal_of(layout: Layout, component: Component, card: ModelCard) -> Refusal | None:
     """Say why files cannot be what a component of a model is read from; None if they can."""
     if component.part is None:
         return None
-    variant = architecture.variant if component.kind is Kind.TRANSFORMER else ""
-    return wrong_place(layout, component.part, architecture=component.architecture, variant=variant)
+    variant = card.architecture.variant if component.kind is Kind.TRANSFORMER else ""
+    return wrong_place(layout, component.part, architecture=component.architecture, variant=variant, title=card.title)
 
 
 def read_header(path: Path) -> bytes | None:
@@ -253,6 +254,12 @@ def _has_content(file: BinaryIO, start: int, size: int) -> bool:
 
 def _is_whole(path: Path) -> bool:
     """Whether a file beside the weights makes sense."""
+    state = path.stat()
+    return _makes_sense(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)  # tokenizers have megabytes, and are looked at for each model that takes the shipped ones
+def _makes_sense(path: Path, _size: int, _changed_ns: int) -> bool:
     try:
         if path.name.endswith(INDEX_SUFFIX):
             return bool(shards_of_index(path))

@@ -135,22 +135,24 @@ def load_whole(
     """
     with torch.device("meta"):
         module = make()
-    owners = dict(module.named_modules())
     empty = {
         name: tensor
         for name, tensor in (*module.named_parameters(), *module.named_buffers())
         if tensor.device.type == "meta"
     }
+    places: dict[int, list[tuple[nn.Module, str]]] = {}  # of a tensor in the module; several if it is shared
+    for owner in module.modules():
+        for attribute, tensor in (*owner.named_parameters(recurse=False), *owner.named_buffers(recurse=False)):
+            places.setdefault(id(tensor), []).append((owner, attribute))
     conversion = Conversion(source, convert)
     conversion.check({name: tensor.shape for name, tensor in empty.items()}, may_hold_more=False)
     for group in conversion.groups:
         for name, tensor in conversion.read(group).items():
-            owner, _, attribute = name.rpartition(".")
-            if empty[name].is_floating_point():
+            place = empty[name]
+            if place.is_floating_point():
                 demand_floats(name, tensor)
-            kept = tensor.to(device, dtype if empty[name].is_floating_point() else empty[name].dtype)
-            if isinstance(empty[name], nn.Parameter):
-                setattr(owners[owner], attribute, nn.Parameter(kept, requires_grad=False))
-            else:
-                setattr(owners[owner], attribute, kept)
+            kept = tensor.to(device, dtype if place.is_floating_point() else place.dtype)
+            for owner, attribute in places[id(place)]:
+                is_parameter = isinstance(place, nn.Parameter)
+                setattr(owner, attribute, nn.Parameter(kept, requires_grad=False) if is_parameter else kept)
     return module.to(device).eval().requires_grad_(False)

@@ -231,7 +231,10 @@ def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-SPEC = ImageSpec(prompt=SECRET, seed=7, steps=20, width=32, height=16, guidance=3.5, cfg_scale=2.5, model="demo")
+SPEC = ImageSpec(
+    prompt=SECRET, seed=7, steps=20, width=32, height=16, guidance=3.5, cfg_scale=2.5, model="demo",
+    negative_prompt=SECRET, sampler="ddim", clip_skip=2,
+)  # fmt: skip
 OURS = encode_png(
     GeneratedImage(
         pixels=bytes(range(256)) * 6, width=32, height=16, spec=SPEC, encode_s=0, denoise_s=0, decode_s=0, peak_mib=None

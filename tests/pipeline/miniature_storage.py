@@ -23,6 +23,10 @@ NF4_VALUES = (
     *(-0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725),
     *(0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
 )
+FP4_VALUES = (
+    *(0.0, 0.0052083333, 0.66666667, 1.0, 0.33333333, 0.5, 0.16666667, 0.25),
+    *(-0.0, -0.0052083333, -0.66666667, -1.0, -0.33333333, -0.5, -0.16666667, -0.25),
+)
 _FLOAT8_MAX = {torch.float8_e4m3fn: 448.0, torch.float8_e5m2: 57344.0}
 
 
@@ -103,9 +107,9 @@ def rotation(size: int) -> Tensor:
     return matrix
 
 
-def nf4(tensors: Mapping[str, Tensor], *, block: int = 64, is_nested: bool = False) -> Tensors:
-    """Matrices as bitsandbytes keeps them in NF4; `is_nested` as with `compress_statistics`."""
-    values, found = torch.tensor(NF4_VALUES), Tensors()
+def nf4(tensors: Mapping[str, Tensor], *, block: int = 64, is_nested: bool = False, kind: str = "nf4") -> Tensors:
+    """Matrices as bitsandbytes keeps them in NF4, or in `fp4`; `is_nested` as with `compress_statistics`."""
+    values, found = torch.tensor({"nf4": NF4_VALUES, "fp4": FP4_VALUES}[kind]), Tensors()
     for name, tensor in tensors.items():
         if not is_matrix(name, tensor):
             found[name] = tensor
@@ -113,7 +117,7 @@ def nf4(tensors: Mapping[str, Tensor], *, block: int = 64, is_nested: bool = Fal
         flat = tensor.float().reshape(-1)
         blocks = flat.split(block)
         absmax = torch.stack([each.abs().amax().clamp_min(1e-12) for each in blocks])
-        said = {"quant_type": "nf4", "blocksize": block, "dtype": "bfloat16", "shape": list(tensor.shape)}
+        said = {"quant_type": kind, "blocksize": block, "dtype": "bfloat16", "shape": list(tensor.shape)}
         if is_nested:
             said |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": float(absmax.mean())}
             nested_values = torch.linspace(-1, 1, 256)
@@ -135,16 +139,17 @@ def nf4(tensors: Mapping[str, Tensor], *, block: int = 64, is_nested: bool = Fal
             [((each / absmax[number])[:, None] - values).abs().argmin(1) for number, each in enumerate(blocks)]
         )
         if len(nearest) % 2:
-            nearest = torch.cat([nearest, torch.tensor([7])])
+            nearest = torch.cat([nearest, torch.tensor([0])])
         found[name] = (nearest[::2] * 16 + nearest[1::2]).to(torch.uint8)[:, None]
         found[f"{name}.quant_map"] = values
-        found[f"{name}.quant_state.bitsandbytes__nf4"] = note(said)
+        found[f"{name}.quant_state.bitsandbytes__{kind}"] = note(said)
     return found
 
 
 def from_nf4(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     """What such a weight means, value by value."""
-    said = json.loads(bytes(tensors[f"{name}.quant_state.bitsandbytes__nf4"].tolist()))
+    (state,) = [tensor for each, tensor in tensors.items() if each.startswith(f"{name}.quant_state.")]
+    said = json.loads(bytes(state.tolist()))
     absmax, values = tensors[f"{name}.absmax"], tensors[f"{name}.quant_map"]
     found = []
     for number in range(math.prod(said["shape"])):

@@ -114,7 +114,7 @@ def _of_sections(path: Path, headers: Sequence[Header], hints: str) -> Layout:
     for finding, tensors in found:
         kept = storage_of(tensors)
         if isinstance(kept, Refusal):  # first, since packed shapes tell nothing
-            named = kept.what if finding.refusal else f"{with_article(finding.title)} in {kept.what}"
+            named = f"a file of {kept.what}" if finding.refusal else f"{with_article(finding.title)} in {kept.what}"
             return _refused(path, replace(kept, what=named))
         if finding.refusal is not None:
             return _refused(path, finding.refusal)
@@ -212,7 +212,9 @@ def _unknown(headers: Sequence[Header]) -> Refusal:
     if not any(header.tensors for header in headers):
         return Refusal(what="a file without tensors", reason="there is nothing in it", instead="fetch it again")
     return Refusal(
-        what="weights of no model that is known here", reason="its tensors have other names", instead=TAKE_KNOWN
+        what="a file with weights of no model that is known here",
+        reason="its tensors have other names",
+        instead=TAKE_KNOWN,
     )
 
 

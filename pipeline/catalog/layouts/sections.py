@@ -37,7 +37,9 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "vae_diffsynth": (r"(?:encoder|decoder)\.blocks\.\d+\.conv", vae.read_diffsynth),
 }
 _ANCHOR: Final = re.compile(
-    r"(?P<prefix>(?:[^.]+\.)*?)(?:" + "|".join(f"(?P<{name}>{anchor})" for name, (anchor, _) in _READERS.items()) + ")"
+    r"(?P<prefix>(?:[^.]+\.){0,8}?)(?:"
+    + "|".join(f"(?P<{name}>{anchor})" for name, (anchor, _) in _READERS.items())
+    + ")"
 )
 
 

@@ -9,10 +9,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 MOST_LISTED: Final = 8  # names of missing tensors that are told
-_MOST_BLOCKS: Final = 1000
+_MOST_BLOCKS: Final = 5000  # of a kind that are looked at
 _ENDS: Final = (".weight", ".bias", ".scale")
 
 
@@ -77,11 +78,12 @@ def blocks_of(pattern: str, names: Iterable[str]) -> list[str]:
     expression, after, has_kind = _compiled(pattern)
     matches = [match for name in names if (match := expression.match(name)) is not None]
     if has_kind:
-        return sorted({match["block"] for match in matches})
+        return sorted({match["block"] for match in matches})[:_MOST_BLOCKS]
     last: dict[str, int] = {}
     for match in matches:
-        last[match["before"]] = max(last.get(match["before"], -1), min(int(match["number"]), _MOST_BLOCKS))
-    return [f"{before}{number}{after}" for before in sorted(last) for number in range(last[before] + 1)]
+        last[match["before"]] = max(last.get(match["before"], -1), int(match["number"]))
+    found = (f"{before}{number}{after}" for before in sorted(last) for number in range(last[before] + 1))
+    return list(islice(found, _MOST_BLOCKS))
 
 
 @lru_cache(maxsize=256)

@@ -43,15 +43,17 @@ def read_four_bit(stored: Stored) -> Tensor:
     meanings = _companion(stored, ".weight.quant_map").numbers(_MEANINGS)
     scales = _scales(stored, state, -(-count // block))
     packed = stored.raw()
-    out = torch.empty(count, dtype=torch.float32)
-    step = max(1, PIECE_VALUES // block) * block * 2  # whole blocks, whole bytes
-    for start in range(0, count, step):
-        end = min(start + step, count)
-        halves = packed[start // 2 : -(-end // 2)]
-        indices = torch.stack([halves >> 4, halves & 15], 1).flatten()[: end - start]
-        of_values = scales[start // block : -(-end // block)].repeat_interleave(block)[: end - start]
-        torch.mul(meanings[indices.int()], of_values, out=out[start:end])
-    return out.view(shape)
+    halves = torch.arange(256)
+    pairs = torch.stack([meanings[halves >> 4], meanings[halves & 15]], 1)  # what each byte means
+    out = torch.zeros(len(scales), block)
+    values = out.view(-1)
+    step = max(1, PIECE_VALUES // block) * 2  # blocks of whole bytes
+    for first in range(0, len(scales), step):
+        start, end = first * block, min((first + step) * block, count)
+        indices = packed[start // 2 : -(-end // 2)].int()
+        values[start:end] = pairs.index_select(0, indices).view(-1)[: end - start]
+        out[first : first + step] *= scales[first : first + step, None]
+    return values[:count].view(shape)
 
 
 def _scales(stored: Stored, state: Mapping[str, Any], count: int) -> Tensor:

@@ -48,6 +48,8 @@ class Module(nn.Module):
         self.first = nn.Linear(64, 64)
         self.blocks = nn.ModuleList(Block() for _ in range(3))
         self.register_buffer("table", torch.empty(3))
+        self.last = nn.Linear(64, 64, bias=False)
+        self.last.weight = self.first.weight
         with torch.device("cpu"):
             self.register_buffer("mask", torch.arange(4), persistent=False)
 
@@ -102,6 +104,7 @@ def test_module_gets_what_its_tensors_are_in_any_storage(
     read = source(path)
     wanted = convert({name: read.read(name) for name in read.names})
     module = whole(path)
+    wanted["last.weight"] = wanted["first.weight"]  # the module has it twice
     assert all(torch.equal(tensor, wanted[name].float()) for name, tensor in module.state_dict().items())
     assert not any(tensor.requires_grad or tensor.device.type == "meta" for tensor in module.parameters())
     blocks = {block.name: block.views(data) for block, data, _ in packed(path, Format.INT8)}
