@@ -251,7 +251,7 @@ def test_quantized_file_draws_what_its_values_draw(
 def test_model_that_was_packed_draws_the_same_from_any_layout(
     models_dir: Path, weights: Weights, tmp_path: Path
 ) -> None:
-    """In 8 bits, as a GPU has it: from GGUF and from plain files of the same values; and from what was packed before."""
+    """In 8 bits, as on a GPU: from GGUF, from plain files of the same values, and from what was packed before."""
 
     def mixed(folder: Path, weights: Weights) -> Files:
         return {**in_gguf("Q4_K")(folder, weights), **t5_in_gguf(folder, weights)}
