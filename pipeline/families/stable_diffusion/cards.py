@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
+from pipeline.catalog.shipped import CLIP_TOKENIZER
 from pipeline.families.stable_diffusion.architecture import SD15 as SD15_FAMILY
 from pipeline.families.stable_diffusion.architecture import SDXL as SDXL_FAMILY
 from pipeline.spec import Aspect, Sampler, Size
@@ -28,8 +29,7 @@ _EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 def _files(repo: str, path: str, *components: str) -> Mapping[str, ModelFile]:
     """Everything in one file, but for the tokenizers: those ship with this program."""
-    checkpoint = ModelFile(repo=repo, path=path)
-    tokenizer = ModelFile(path="catalog/tokenizers/clip/", needs=("tokenizer.json", "tokenizer_config.json"))
+    checkpoint, tokenizer = ModelFile(repo=repo, path=path), CLIP_TOKENIZER
     return MappingProxyType({name: tokenizer if name.startswith("tokenizer") else checkpoint for name in components})
 
 
@@ -43,6 +43,7 @@ SD15: Final = ModelCard(
         "the model on has to pass that on"
     ),
     licence_url="https://github.com/CompVis/stable-diffusion/blob/main/LICENSE",
+    is_commercial=True,
     files=_files(
         "AI-ModelScope/stable-diffusion-v1-5",
         "v1-5-pruned-emaonly.safetensors",
@@ -85,6 +86,7 @@ SDXL: Final = ModelCard(
         "the model on has to pass that on"
     ),
     licence_url="https://github.com/Stability-AI/generative-models/blob/main/model_licenses/LICENSE-SDXL1.0",
+    is_commercial=True,
     files=_files(
         "AI-ModelScope/stable-diffusion-xl-base-1.0",
         "sd_xl_base_1.0.safetensors",

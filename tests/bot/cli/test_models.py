@@ -118,7 +118,9 @@ def test_own_files_of_the_demo_draw_the_same_picture(clean_place: Path) -> None:
     places = [weights / "dit", *(weights / f"{name}.safetensors" for name in ("clip", "t5", "vae"))]
     assert invoke("models", "add", *map(str, places), "--name", "mine").exit_code == ExitCode.OK
     for name in ("mine", "demo"):
-        drawn = invoke("draw", "a fox", "--seed", "1", "--steps", "1", "--model", name, "-o", f"{name}.png")
+        drawn = invoke(
+            "draw", "a fox", "--seed", "1", "--steps", "1", "--size", "draft", "--model", name, "-o", f"{name}.png"
+        )
         assert drawn.exit_code == ExitCode.OK, drawn.output
     from PIL import Image
 

@@ -14,7 +14,7 @@ import pytest
 from bot.executors.preflight import preflight
 from bot.findings import Mark
 from pipeline.catalog import files
-from pipeline.catalog.models import DEMO, MAJICFLUS_V1
+from pipeline.catalog.models import DEMO, MAJICFLUS_V1, MODELS
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import TorchBuild
 from pipeline.device.gpu_profile import write_profile
@@ -239,7 +239,7 @@ def test_device_that_is_not_there_is_a_problem_with_both_ways_out(clean_place: P
 def test_an_unknown_model_is_a_problem_that_lists_the_known(clean_place: Path) -> None:
     [finding] = preflight(PipelineConfig(models_dir=clean_place, model="fluxx"), is_running=False)
     assert finding.mark is Mark.PROBLEM
-    assert finding.way_out == "set [pipeline] model to one of auto, majicflus-v1, flux1-dev, flux1-schnell, demo"
+    assert finding.way_out == f"set [pipeline] model to one of auto, {', '.join(MODELS)}"
 
 
 def test_the_demo_is_whole() -> None:

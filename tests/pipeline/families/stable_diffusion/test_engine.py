@@ -20,10 +20,11 @@ from pipeline.catalog.models import make_engine
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.engine import Progress, Stage
-from pipeline.errors import GenerationFailed, GenerationStopped
+from pipeline.errors import GenerationStopped, PipelineError
 from pipeline.families.stable_diffusion.checkpoint import in_16_bits_if_all_fits
 from pipeline.families.stable_diffusion.engine import StableDiffusionEngine
 from pipeline.families.stable_diffusion.model import StableDiffusionModel
+from pipeline.families.stable_diffusion.unet import UNet, random_conditioning
 from pipeline.runtime.out_of_memory import Rung
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import ImageOptions, ImageSpec, Sampler
@@ -78,29 +79,26 @@ def engine(folder: Path, sdxl: tuple[Miniature, ModelCard]) -> Iterator[StableDi
     made.close()
 
 
-@pytest.mark.parametrize("make", [make_sd15, make_sdxl])
-def test_one_file_and_a_folder_of_diffusers_draw_the_same_image(make: Callable[[], Miniature], tmp_path: Path) -> None:
-    miniature = make()
-    images = []
-    for write in (write_single_file, write_folder):
-        card = write(miniature, tmp_path)
-        made = make_engine(card, PipelineConfig(device="cpu", models_dir=tmp_path))
-        images.append(draw(made, a_spec(card)))
-        made.close()
-    assert images[0] == images[1]
-    assert len(set(images[0])) > 100
-
-
-def test_file_in_16_bits_is_drawn_and_one_without_a_vae_is_refused(
-    tmp_path: Path, sdxl: tuple[Miniature, ModelCard]
+def test_one_file_and_a_folder_of_diffusers_draw_the_same_image(
+    tmp_path: Path, engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard]
 ) -> None:
-    card = write_single_file(sdxl[0], tmp_path, dtype=torch.float16)
-    made = StableDiffusionEngine(card, PipelineConfig(device="cpu", models_dir=tmp_path))
-    assert len(set(draw(made, a_spec(card)))) > 100
-    made.close()
-    unet_alone = write_folder(sdxl[0], tmp_path)
-    wrong = replace(unet_alone, files={**unet_alone.files, "vae": unet_alone.files["unet"]})
-    with pytest.raises(GenerationFailed, match="holds no VAE"):
+    def drawn(card: ModelCard) -> bytes:
+        made = make_engine(card, PipelineConfig(device="cpu", models_dir=tmp_path))
+        image = draw(made, a_spec(card))
+        made.close()
+        return image
+
+    miniature = make_sd15()
+    one_file = drawn(write_single_file(miniature, tmp_path))
+    assert one_file == drawn(write_folder(miniature, tmp_path))
+    assert len(set(one_file)) > 100
+    assert draw(engine, a_spec(sdxl[1])) == drawn(write_folder(sdxl[0], tmp_path))
+
+
+def test_file_without_a_vae_in_its_place_is_refused_by_name(tmp_path: Path, sdxl: tuple[Miniature, ModelCard]) -> None:
+    card = write_folder(sdxl[0], tmp_path)
+    wrong = replace(card, files={**card.files, "vae": card.files["unet"]})
+    with pytest.raises(PipelineError, match="diffusion_pytorch_model"):
         StableDiffusionEngine(wrong, PipelineConfig(device="cpu", models_dir=tmp_path)).load()
 
 
@@ -152,6 +150,11 @@ def test_stop_is_heard_between_blocks_and_progress_counts_the_steps_that_are_tak
     draw(engine, spec, seen.append)
     assert [each.step for each in seen if each.stage is Stage.DENOISING] == [0, 1, 2]
     assert seen[-1].preview is not None
+    seen.clear()
+    source = bytes(64 * 64 * 3)
+    half = replace(spec, steps=4, strength=0.5, source=sha256(source).hexdigest())
+    engine.generate(half, on_progress=seen.append, should_stop=lambda: False, source=source)
+    assert [(each.step, each.steps) for each in seen if each.stage is Stage.DENOISING] == [(0, 2), (1, 2), (2, 2)]
     asked = iter(range(10**6))
     with pytest.raises(GenerationStopped):
         engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: next(asked) > 8)
@@ -187,6 +190,28 @@ def test_streamed_blocks_draw_what_resident_ones_draw(
         "clip_l",
         "clip_g",
     }
+
+
+def test_compiled_blocks_predict_the_same(engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard]) -> None:
+    """Here with a compiler that only traces; on a GPU with the real one."""
+    model = model_of(engine)
+    unet, told = model.residency.transformer, random_conditioning(model.residency.transformer.module)
+    assert isinstance(unet, UNet)
+    blocks = [unet.module.get_submodule(name) for name in unet.running]
+    before = [block.forward for block in blocks]
+    sizes = [torch.ones(1, 4, 8, side) for side in (8, 16)]
+    plain = [unet.predict(latents, torch.tensor(500.0), told, 3.0) for latents in sizes]
+    assert unet.compile_blocks(model.residency.run_step, backend="eager")
+    compiled = [unet.predict(latents, torch.tensor(500.0), told, 3.0) for latents in sizes]
+    for block, forward in zip(blocks, before, strict=True):
+        block.forward = forward
+    assert all(torch.allclose(*pair, atol=1e-4) for pair in zip(plain, compiled, strict=True))
+    assert not unet.compile_blocks(model.residency.run_step, backend=refuse)
+    assert [block.forward for block in blocks] == before
+
+
+def refuse(_graph: object, _inputs: object) -> Callable[..., Any]:
+    raise RuntimeError("no compiler here")
 
 
 def test_integers_draw_nearly_the_same(
@@ -226,12 +251,12 @@ def test_vae_that_overflows_in_16_bits_gives_no_black_image(tmp_path: Path, sdxl
 
 
 def test_closing_gives_every_tensor_back(tmp_path: Path, sdxl: tuple[Miniature, ModelCard]) -> None:
-    """Models take turns in one process."""
-    card = write_single_file(sdxl[0], tmp_path)
+    """Models take turns in one process. This one is of a file in 16 bits."""
+    card = write_single_file(sdxl[0], tmp_path, dtype=torch.float16)
     made = StableDiffusionEngine(card, PipelineConfig(device="cpu", models_dir=tmp_path))
     gc.collect()
     before = {id(each) for each in gc.get_objects() if issubclass(type(each), Tensor)}
-    draw(made, a_spec(card))
+    assert len(set(draw(made, a_spec(card)))) > 100
     ours = [weakref.ref(each) for each in gc.get_objects() if issubclass(type(each), Tensor) and id(each) not in before]
     weights = sum(each().nbytes for each in ours if each() is not None)  # type: ignore[union-attr]
     assert weights > 20 * MIB
