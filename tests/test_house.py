@@ -67,55 +67,61 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(imports).prepare()  # raises CycleError
 
 
-@pytest.mark.parametrize("package", ["bot", "pipeline"])
-def test_importing_a_whole_package_does_not_import_torch(package: str) -> None:
+TORCHY = (
+    "bot.__main__",
+    "pipeline.bench.baselines",
+    "pipeline.bench.engine_timing",
+    "pipeline.bench.isolation",
+    "pipeline.bench.random_",
+    "pipeline.bench.stable_diffusion_timing",
+    "pipeline.bench.stopwatch",
+    "pipeline.demo",
+    "pipeline.families.",
+    "pipeline.runtime.",
+    "pipeline.streaming.",
+)
+IMPORTING = f"""
+import importlib, json, pkgutil, sys, bot, pipeline
+
+LATER = {{
+    "all but the Discord front end": ("bot.frontends.discord_app", "bot.app", "bot.frontends.web.gradio_", *{TORCHY}),
+    "all but the page itself": ("bot.frontends.web.gradio_page", *{TORCHY}),
+    "all but what torch is for": {TORCHY},
+}}
+names = [
+    each.name for package in (bot, pipeline) for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+]
+seen = {{}}
+for what, later in LATER.items():
+    for name in names:
+        if not name.startswith(later):
+            importlib.import_module(name)
+    seen[what] = [name for name in sys.modules if "." not in name]
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, set[str]]:
+    """The libraries that are imported after ever larger parts of our own modules, in one process."""
+    done = subprocess.run([sys.executable, "-c", IMPORTING], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return {what: set(names) for what, names in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+def test_importing_both_packages_does_not_import_torch(imported: dict[str, set[str]]) -> None:
     """Every module but the engines and what they are made of, which are imported when an engine is made."""
-    torchy = (
-        "bot.__main__",
-        "pipeline.bench.baselines",
-        "pipeline.bench.engine_timing",
-        "pipeline.bench.isolation",
-        "pipeline.bench.random_",
-        "pipeline.bench.stable_diffusion_timing",
-        "pipeline.bench.stopwatch",
-        "pipeline.demo",
-        "pipeline.families.",
-        "pipeline.runtime.",
-        "pipeline.streaming.",
-    )
-    code = f"""
-import importlib, pkgutil, sys, {package}
-for module in pkgutil.walk_packages({package}.__path__, "{package}."):
-    if not module.name.startswith({torchy}):
-        importlib.import_module(module.name)
-print(sorted({{"torch", "diffsynth", "transformers", "modelscope"}} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "[]", done.stderr
+    assert not {"torch", "diffsynth", "transformers", "modelscope"} & imported["all but what torch is for"]
 
 
-def test_only_the_discord_front_end_imports_discord() -> None:
-    code = """
-import importlib, pkgutil, sys, bot
-for module in pkgutil.walk_packages(bot.__path__, "bot."):
-    if not module.name.startswith("bot.frontends.discord_app") and module.name != "bot.app":
-        importlib.import_module(module.name)
-print("discord" in sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "False", done.stderr
+def test_only_the_discord_front_end_imports_discord(imported: dict[str, set[str]]) -> None:
+    assert "discord" not in imported["all but the Discord front end"]
+    assert "discord" in imported["all but the page itself"]
 
 
-def test_importing_everything_but_the_page_itself_does_not_import_gradio() -> None:
-    code = """
-import importlib, pkgutil, sys, bot
-for module in pkgutil.walk_packages(bot.__path__, "bot."):
-    if module.name not in {"bot.frontends.web.gradio_page", "bot.__main__"}:
-        importlib.import_module(module.name)
-print("gradio" in sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "False", done.stderr
+def test_importing_everything_but_the_page_itself_does_not_import_gradio(imported: dict[str, set[str]]) -> None:
+    assert "gradio" not in imported["all but the page itself"]
+    assert "gradio" in imported["all but what torch is for"]
 
 
 # --- configuration ----------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ Speed and memory do not depend on what the weights are. For timing only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final, TypeVar
@@ -73,6 +74,7 @@ FLUX1: Final = Classes(
     vae_decoder=FluxVAEDecoder,
     vae_encoder=FluxVAEEncoder,
 )
+SCHNELL: Final = replace(FLUX1, dit=partial(FluxDiT, disable_guidance_embedder=True))
 
 
 class RandomBlocks(Mapping[str, Tensor]):

@@ -46,11 +46,8 @@ def random_weights(sizes: Sizes = SIZES, *, is_guided: bool = True) -> Weights:
     def values(shapes: Shapes) -> dict[str, Tensor]:
         return {name: _value(name, shape, generator) for name, shape in shapes.items()}
 
-    dit = values(random_flux.dit_shapes(sizes))
-    if not is_guided:
-        dit = {name: tensor for name, tensor in dit.items() if not name.startswith("guidance_in.")}
     return Weights(
-        dit=dit,
+        dit=values(random_flux.dit_shapes(sizes, is_guided=is_guided)),
         clip=values(random_flux.clip_shapes(sizes)),
         t5=values(random_flux.t5_shapes(sizes)),
         vae=values(random_flux.vae_shapes(sizes)),

@@ -65,6 +65,14 @@ def engine(cpu_config: PipelineConfig) -> FluxEngine:
     return engine
 
 
+@pytest.fixture(scope="module")
+def lasting_engine(miniature_dir: Path) -> FluxEngine:
+    """One for tests that leave it as it was."""
+    engine = FluxEngine(miniature_card(), PipelineConfig(device="cpu", models_dir=miniature_dir))
+    engine.load()
+    return engine
+
+
 GRAIN = 2**14
 Restart = Callable[[Path], tuple[FluxEngine, list[int]]]
 
@@ -141,15 +149,15 @@ def raise_in_the_transformer(engine: FluxEngine, error: Exception, monkeypatch: 
     ids=repr,
 )
 def test_error_in_the_transformer_is_translated(
-    engine: FluxEngine, error: Exception, meaning: type[PipelineError], monkeypatch: pytest.MonkeyPatch
+    lasting_engine: FluxEngine, error: Exception, meaning: type[PipelineError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        raise_in_the_transformer(engine, error, patch)
+        raise_in_the_transformer(lasting_engine, error, patch)
         with pytest.raises(meaning) as raised:
-            engine.generate(a_spec(), on_progress=ignore, should_stop=never)
+            lasting_engine.generate(a_spec(), on_progress=ignore, should_stop=never)
     assert raised.value.__cause__ is error
     assert "\n" not in str(raised.value)
-    draw(engine, a_spec())
+    draw(lasting_engine, a_spec())
 
 
 def test_failure_of_the_caller_fails_the_run_only(engine: FluxEngine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,6 +18,7 @@ from pipeline.errors import ModelFilesMissing
 from pipeline.families.flux.cards import FLUX1_SCHNELL
 from pipeline.families.flux.checkpoint import load_pipeline, sources_of
 from pipeline.runtime.denoising_run import DenoisingRun
+from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import ImageOptions
 from pipeline.streaming.arithmetic import choose_arithmetic
 from tests.pipeline.families.flux.miniature_layouts import (
@@ -43,6 +45,7 @@ from tests.pipeline.miniature_storage import (
 )
 
 CPU = choose_arithmetic(is_streamed=False, device="cpu", precision="auto", packed_dir=Path())
+IN_8_BITS = choose_arithmetic(is_streamed=True, device="cpu", precision="int8", packed_dir=Path())
 Files = Mapping[str, str]  # paths in `REPO` by component
 Make = Callable[[Path, Weights], Files]  # writes files into a folder
 BASE: Files = {
@@ -71,9 +74,14 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory, weights: Weights) -> Pa
     return folder
 
 
-def draw(card: ModelCard, models_dir: Path) -> np.ndarray:
-    """(H, W, RGB)."""
-    model = load_pipeline(card, PipelineConfig(device="cpu", models_dir=models_dir), CPU)
+def draw(card: ModelCard, models_dir: Path, *, packed_dir: Path | None = None) -> np.ndarray:
+    """(H, W, RGB); in 8 bits that are packed there, if there is a place for them."""
+    config = PipelineConfig(device="cpu", models_dir=models_dir, packed_dir=packed_dir)
+    if packed_dir is None:
+        model = load_pipeline(card, config, CPU)
+    else:
+        large = dataclasses.replace(card, is_streamed=True, packed_gb=1)
+        model = load_pipeline(large, config, IN_8_BITS, budget=FakeBudget(2**40))
     model.residency.fit()
     spec = card.resolve(ImageOptions(prompt="a cat on a mat", seed=1), random_seed=0)
     run = DenoisingRun(spec, lambda _progress: None, lambda: False, "cpu", preview=None)
@@ -238,6 +246,30 @@ def test_quantized_file_draws_what_its_values_draw(
     assert np.array_equal(drawn, draw(card_with(plain_values, f"{layout} plain", models_dir, weights), models_dir))
     is_exact = layout in ("F16", "BF16")
     assert np.array_equal(drawn, published) == is_exact
+
+
+def test_model_that_was_packed_draws_the_same_from_any_layout(
+    models_dir: Path, weights: Weights, tmp_path: Path
+) -> None:
+    """In 8 bits, as on a GPU: from GGUF, from plain files of the same values, and from what was packed before."""
+
+    def mixed(folder: Path, weights: Weights) -> Files:
+        return {**in_gguf("Q4_K")(folder, weights), **t5_in_gguf(folder, weights)}
+
+    card = card_with(mixed, "mixed", models_dir, weights)
+    sources = sources_of(card, models_dir)
+
+    def plain_values(folder: Path, _weights: Weights) -> Files:
+        for name in ("dit", "t5"):
+            values = {each: sources[name].read(each) for each in sources[name].names}
+            write(folder / f"{name}.safetensors", values, torch.float32)
+        return {name: f"{name}.safetensors" for name in ("dit", "t5")}
+
+    packed = draw(card, models_dir, packed_dir=tmp_path / "one")
+    again = draw(card, models_dir, packed_dir=tmp_path / "one")
+    plain = draw(card_with(plain_values, "mixed plain", models_dir, weights), models_dir, packed_dir=tmp_path / "two")
+    assert np.array_equal(packed, again)
+    assert np.array_equal(packed, plain)
 
 
 def test_schnell_is_drawn_with_its_own_card_only(models_dir: Path) -> None:

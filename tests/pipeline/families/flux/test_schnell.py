@@ -137,6 +137,20 @@ def test_picture_is_the_one_that_diffusers_draws(model: FluxModel, weights: Weig
     torch.testing.assert_close(ours.add(1).div(2).clamp(0, 1), picture, rtol=0, atol=1e-3)
 
 
+def test_init_image_is_drawn_over_from_its_strength_down() -> None:
+    scheduler = FlowMatchScheduler(FLUX_SCHNELL.schedule)
+    scheduler.set_timesteps(STEPS, denoising_strength=0.6, shift=FLUX_SCHNELL.schedule_shift)
+    torch.testing.assert_close(scheduler.sigmas, torch.tensor([0.6, 0.45, 0.3, 0.15]))
+
+
+def test_blocks_are_compiled_for_its_texts(model: FluxModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For another length they would be compiled again at the first image."""
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(model.transformer, "compile_blocks", lambda _run_step, **options: asked.update(options) or True)
+    assert model.compile_blocks()
+    assert asked == {"text_tokens": 256}
+
+
 def test_guidance_changes_nothing(model: FluxModel) -> None:
     spec = a_spec()
     assert spec.guidance == 0
