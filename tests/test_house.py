@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from bot.__main__ import app
 from bot.config import Config, load_config
 from bot.errors import ExitCode
+from pipeline.config import ModelEntry
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config.example.toml"
@@ -34,7 +35,8 @@ def fields() -> Iterator[tuple[str, str, Any]]:
     for section, values in Config():
         assert isinstance(values, BaseModel)
         for key, default in values:
-            yield section, key, default
+            if key != "models":  # sections of their own
+                yield section, key, default
 
 
 def sections(text: str, header: str) -> dict[str, str]:
@@ -65,54 +67,61 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(imports).prepare()  # raises CycleError
 
 
-@pytest.mark.parametrize("package", ["bot", "pipeline"])
-def test_importing_a_whole_package_does_not_import_torch(package: str) -> None:
+TORCHY = (
+    "bot.__main__",
+    "pipeline.bench.baselines",
+    "pipeline.bench.engine_timing",
+    "pipeline.bench.isolation",
+    "pipeline.bench.random_",
+    "pipeline.bench.stable_diffusion_timing",
+    "pipeline.bench.stopwatch",
+    "pipeline.demo",
+    "pipeline.families.",
+    "pipeline.runtime.",
+    "pipeline.streaming.",
+)
+IMPORTING = f"""
+import importlib, json, pkgutil, sys, bot, pipeline
+
+LATER = {{
+    "all but the Discord front end": ("bot.frontends.discord_app", "bot.app", "bot.frontends.web.gradio_", *{TORCHY}),
+    "all but the page itself": ("bot.frontends.web.gradio_page", *{TORCHY}),
+    "all but what torch is for": {TORCHY},
+}}
+names = [
+    each.name for package in (bot, pipeline) for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+]
+seen = {{}}
+for what, later in LATER.items():
+    for name in names:
+        if not name.startswith(later):
+            importlib.import_module(name)
+    seen[what] = [name for name in sys.modules if "." not in name]
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, set[str]]:
+    """The libraries that are imported after ever larger parts of our own modules, in one process."""
+    done = subprocess.run([sys.executable, "-c", IMPORTING], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return {what: set(names) for what, names in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+def test_importing_both_packages_does_not_import_torch(imported: dict[str, set[str]]) -> None:
     """Every module but the engines and what they are made of, which are imported when an engine is made."""
-    torchy = (
-        "bot.__main__",
-        "pipeline.bench.baselines",
-        "pipeline.bench.engine_timing",
-        "pipeline.bench.isolation",
-        "pipeline.bench.random_weights",
-        "pipeline.bench.stopwatch",
-        "pipeline.demo",
-        "pipeline.families.",
-        "pipeline.runtime.",
-        "pipeline.streaming.",
-    )
-    code = f"""
-import importlib, pkgutil, sys, {package}
-for module in pkgutil.walk_packages({package}.__path__, "{package}."):
-    if not module.name.startswith({torchy}):
-        importlib.import_module(module.name)
-print(sorted({{"torch", "diffsynth", "transformers", "modelscope"}} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "[]", done.stderr
+    assert not {"torch", "diffsynth", "transformers", "modelscope"} & imported["all but what torch is for"]
 
 
-def test_only_the_discord_front_end_imports_discord() -> None:
-    code = """
-import importlib, pkgutil, sys, bot
-for module in pkgutil.walk_packages(bot.__path__, "bot."):
-    if not module.name.startswith("bot.frontends.discord_app") and module.name != "bot.app":
-        importlib.import_module(module.name)
-print("discord" in sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "False", done.stderr
+def test_only_the_discord_front_end_imports_discord(imported: dict[str, set[str]]) -> None:
+    assert "discord" not in imported["all but the Discord front end"]
+    assert "discord" in imported["all but the page itself"]
 
 
-def test_importing_everything_but_the_page_itself_does_not_import_gradio() -> None:
-    code = """
-import importlib, pkgutil, sys, bot
-for module in pkgutil.walk_packages(bot.__path__, "bot."):
-    if module.name not in {"bot.frontends.web.gradio_page", "bot.__main__"}:
-        importlib.import_module(module.name)
-print("gradio" in sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "False", done.stderr
+def test_importing_everything_but_the_page_itself_does_not_import_gradio(imported: dict[str, set[str]]) -> None:
+    assert "gradio" not in imported["all but the page itself"]
+    assert "gradio" in imported["all but what torch is for"]
 
 
 # --- configuration ----------------------------------------------------------------------------------------
@@ -135,6 +144,18 @@ def test_the_example_config_explains_every_key_on_its_line() -> None:
     assert [line for line in lines if not re.search(r"\S\s+# \w.{10}", line)] == []
 
 
+def test_the_example_config_and_the_operators_page_explain_every_key_of_own_models(tmp_path: Path) -> None:
+    example = EXAMPLE.read_text("utf-8").partition("#   [[models]]\n")[2]
+    path = tmp_path / "config.toml"
+    path.write_text("[[models]]\n" + re.sub(r"^#   ", "", example, flags=re.MULTILINE), "utf-8")
+    [entry] = load_config(path)[0].pipeline.models
+    assert entry.model_fields_set == set(ModelEntry.model_fields)
+    rows = re.findall(
+        r"^\| `(\w+)` \|", read("docs", "configuration.md").partition("## `[[models]]`\n")[2], re.MULTILINE
+    )
+    assert rows == list(ModelEntry.model_fields)
+
+
 def test_uncommenting_the_example_config_still_loads(tmp_path: Path) -> None:
     text = re.sub(r"^# (\w+ = )", r"\1", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
     path = tmp_path / "config.toml"
@@ -144,10 +165,11 @@ def test_uncommenting_the_example_config_still_loads(tmp_path: Path) -> None:
 
 
 def test_the_operators_page_has_every_key_with_its_default() -> None:
-    by_section = sections(read("docs", "configuration.md"), r"^## `\[(\w+)\]`$")
+    by_section = sections(read("docs", "configuration.md"), r"^## `\[+(\w+)\]+`$")
     rows = {
         (section, key): default
         for section, text in by_section.items()
+        if section != "models"
         for key, default in re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE)
     }
     assert rows.keys() == {(section, key) for section, key, _ in fields()}

@@ -23,9 +23,10 @@ import torch._inductor.config
 
 
 def own_modules():
-    for path in sorted(Path(sys.argv[1]).rglob("*.py")):
-        parts = path.with_suffix("").parts
-        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+    for package in ("pipeline", "bot"):
+        for path in sorted(Path(package).rglob("*.py")):
+            parts = path.with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
 def libraries(path):
@@ -95,11 +96,9 @@ print(json.dumps({"changed": changed, "modules": len(ours)}))
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # it imports every library that there is here
-@pytest.mark.parametrize("package", ["bot", "pipeline"])
-def test_importing_any_module_changes_nothing(package: str) -> None:
-    command = [sys.executable, "-c", PROGRAM, package]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_importing_any_module_changes_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["changed"] == {}
-    assert seen["modules"] > 60
+    assert seen["modules"] > 150

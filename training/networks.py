@@ -112,7 +112,7 @@ def load(folder: Path) -> Networks:
 
 
 def save(parts: Networks, folder: Path) -> None:
-    """Write bf16 files of the names and sizes that `pipeline/demo/layouts.py` recognises, over those of before.
+    """Write bf16 files of the names that `pipeline/catalog/layouts` knows, over those of before.
 
     Whoever is killed meanwhile leaves whole files.
     """

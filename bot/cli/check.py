@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.output import ConfigPath, say
+from bot.cli.output import ConfigPath, ask_the_hub_through, say
 from bot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,40 +22,44 @@ if TYPE_CHECKING:
 def check(
     config_path: ConfigPath = None,
     is_offline: Annotated[bool, typer.Option("--offline", help="Do not ask Discord.")] = False,
+    with_newer: Annotated[
+        bool, typer.Option("--newer", help="Ask the hub whether it has newer files of the models that are here.")
+    ] = False,
 ) -> None:
     """Check whether everything is in place: config, token, database, disk, GPU, model, Discord."""
     import asyncio
 
-    problems = asyncio.run(_check(config_path, is_offline=is_offline))
+    problems = asyncio.run(_check(config_path, is_offline=is_offline, with_newer=with_newer))
     if problems:
         say(f"\n{problems} to mend", style="bold red", on_stderr=False)
         raise typer.Exit(ExitCode.FAILED)
     say("\nall in place", style="bold green", on_stderr=False)
 
 
-async def _check(config_path: Path | None, *, is_offline: bool) -> int:
+async def _check(config_path: Path | None, *, is_offline: bool, with_newer: bool) -> int:
     """Print findings as they arrive. Returns the number of problems."""
     from bot.findings import Mark
     from bot.logs import redacted
 
     styles = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.PROBLEM: "bold red"}
     problems = 0
-    async for finding in examine(config_path, is_offline=is_offline):
+    async for finding in examine(config_path, is_offline=is_offline, with_newer=with_newer):
         text = f"{finding.topic:<11}{finding.text}" + (f"\n{' ' * 13}→ {finding.way_out}" if finding.way_out else "")
         say(finding.mark.value, redacted(text), style=styles[finding.mark], on_stderr=False)
         problems += finding.mark is Mark.PROBLEM
     return problems
 
 
-async def examine(config_path: Path | None, *, is_offline: bool) -> AsyncIterator[Finding]:
+async def examine(config_path: Path | None, *, is_offline: bool, with_newer: bool = False) -> AsyncIterator[Finding]:
     """Run every `preflight` in the order of a start and yield its findings.
 
     A config that cannot be read ends the check, because everything else depends on it. Discord is asked last, and not
-    at all if `is_offline`.
+    at all if `is_offline`. The hub of the models is asked only if `with_newer`.
     """
     import asyncio
 
     from bot.config.preflight import preflight as look_at_config
+    from bot.executors.newer_files import look_for_newer_files
     from bot.executors.preflight import preflight as look_at_machine
     from bot.findings import note
     from bot.frontends.discord_app import preflight as discord
@@ -76,6 +80,10 @@ async def examine(config_path: Path | None, *, is_offline: bool) -> AsyncIterato
         yield finding
     for finding in await asyncio.to_thread(look_at_machine, config.pipeline, is_running=is_running):
         yield finding
+    if with_newer:
+        ask_the_hub_through(config.discord.proxy)
+        for finding in await asyncio.to_thread(look_for_newer_files, config.pipeline):
+            yield finding
     if token is None or config.console.enabled:
         for finding in look_at_page(config.console, is_running=is_running):
             yield finding

@@ -9,13 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from pipeline.catalog.download import FetchProgress
+from pipeline.catalog.download import Fetched, FetchProgress
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 
@@ -59,11 +58,11 @@ def fetch_and_show(
     config: PipelineConfig,
     card: ModelCard,
     *,
-    fetch: Callable[..., list[Path]],
+    fetch: Callable[..., Fetched],
     say: Callable[[str], object],
     clock: Callable[[], float] = time.monotonic,
-) -> list[Path]:
-    """Run `download.fetch` and show its progress. Returns the files that it put aside."""
+) -> Fetched:
+    """Run `download.fetch` and show its progress."""
     console = Console(stderr=True)
     bars = Progress(
         TextColumn("{task.description}"),

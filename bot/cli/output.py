@@ -145,6 +145,14 @@ def fail(text: str, code: ExitCode) -> Never:
     raise typer.Exit(code)
 
 
+def ask_the_hub_through(proxy: str | None) -> None:
+    """Name a proxy to the hub's library, which reads these variables, in small letters first."""
+    if proxy is not None:
+        for variable in ("HTTPS_PROXY", "HTTP_PROXY"):
+            os.environ.pop(variable.lower(), None)
+            os.environ[variable] = proxy
+
+
 def say(mark: str, text: str = "", *, style: str, on_stderr: bool = True) -> None:
     """Print a coloured mark and plain text. Square brackets are section names, not markup."""
     from rich.console import Console

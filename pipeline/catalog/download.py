@@ -1,33 +1,37 @@
 """Fetching model files from their hub, through modelscope.
 
-What is there is compared with the hub first; then room, then bytes, then a check of what arrived. What is
-interrupted is resumed by the next call. A wrong file is put aside, so that nothing loads it. Where files lie is
-the business of `files.py`. No torch.
+What is there is compared with the hub first (`listing.py`); then room, then bytes, then a check of what arrived. What
+is interrupted is resumed by the next call. A wrong file is put aside, so that nothing loads it. What was fetched is
+noted (`fetch_record.py`): a file that the hub has replaced since is said and kept, unless the newer one is asked for.
+Where files lie is the business of `files.py`. No torch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import glob
 import hashlib
 import itertools
-import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from enum import Enum, auto
+from pathlib import Path
 from typing import Final
 
-from pipeline.catalog import files
-from pipeline.catalog.hub import LET_WRITE, Hub, HubFile, ModelScope, in_plain_words
-from pipeline.catalog.model_card import ModelCard, ModelFile
-from pipeline.errors import DiskFull, FetchFailed, HubSilent
+from pipeline.catalog import fetch_record, files
+from pipeline.catalog.fetch_record import FetchedFile, FetchRecord
+from pipeline.catalog.hub import LET_WRITE, Hub, ModelScope, in_plain_words
+from pipeline.catalog.listing import Wanted, by_repository, list_wanted
+from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import DiskFull, FetchFailed
 
 MARGIN_BYTES: Final = 256 * 2**20  # left free beside the files: databases and logs live on this disk too
 _HASH_CHUNK_BYTES: Final = 8 * 2**20
-_ASIDE: Final = re.compile(r".*\.rejected(-\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,41 +47,24 @@ OnFetchProgress = Callable[[FetchProgress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """One file to fetch and where to."""
+class Fetched:
+    """What a fetch found beside the files that it brought.
 
-    repo: str
-    listed: HubFile
-    target: Path
+    aside: where files went that had been there with another content; the hub's are in their places now.
+    newer: files that were kept as they were fetched, though the hub has newer ones.
+    """
 
-    @property
-    def has_its_size(self) -> bool:
-        return self.target.is_file() and self.target.stat().st_size == self.listed.size_bytes
+    aside: tuple[Path, ...] = ()
+    newer: tuple[Path, ...] = ()
 
-    def has_its_hash(self, on_bytes: Callable[[int], None]) -> bool:
-        """Whether the content is the hub's; as far as sizes can tell where the hub gives no hash."""
-        if self.listed.sha256 is None:
-            on_bytes(self.listed.size_bytes)
-            return True
-        return _sha256(self.target, on_bytes) == self.listed.sha256.lower()
 
-    def put_aside(self) -> Path:
-        """Rename the file so that nothing loads it, beside others that were put aside before."""
-        name = f"{self.target.name}.rejected"
-        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-        free = next(place for name in names if not (place := self.target.with_name(name)).exists())
-        return self.target.replace(free)
+class _State(Enum):
+    """What a file that a model needs is, beside the one that the hub lists."""
 
-    @property
-    def bytes_begun(self) -> int:
-        """Bytes of an interrupted download, which lie beside the target under longer names."""
-        parts = self.target.parent.glob(f"{glob.escape(self.target.name)}?*")
-        return sum(part.stat().st_size for part in parts if not _ASIDE.fullmatch(part.name))
-
-    @property
-    def bytes_arrived(self) -> int:
-        """Bytes that are there of it, whole or begun."""
-        return self.listed.size_bytes if self.has_its_size else self.bytes_begun
+    WHOLE = auto()  # the same
+    KEPT = auto()  # the one that was fetched; the hub has replaced it since
+    LACKING = auto()  # not there, or something else
+    GONE = auto()  # the same, and what was fetched is no longer to be had
 
 
 def fetch(
@@ -87,14 +74,12 @@ def fetch(
     endpoint: str | None = None,
     on_progress: OnFetchProgress = lambda _progress: None,
     hub: Hub | None = None,
-) -> list[Path]:
+    is_update: bool = False,
+) -> Fetched:
     """Bring every file of a model to its place and check sizes and sha256. Blocks for minutes to hours.
 
     Files that are as the hub has them are not fetched again; each file is hashed once. `on_progress` is called
-    from several threads, one at a time.
-
-    Returns:
-        Where files went that had been there with another content: fetched again, the old ones put aside.
+    from several threads, one at a time. Files that the hub has replaced are replaced here if `is_update`.
 
     Raises:
         HubSilent: there is nothing to compare with or to fetch from; no file was touched.
@@ -102,32 +87,97 @@ def fetch(
         FetchFailed: says what is wrong with which file; calling again goes on from there.
     """
     hub = hub or ModelScope(endpoint)
-    wanted = _list_wanted(card, models_dir, hub)
+    wanted = list_wanted(card, models_dir, hub)
     total_bytes = sum(file.listed.size_bytes for file in wanted)
     checked = _Count(0, total_bytes, on_progress, is_checking=True)
-    lacking = [file for file in wanted if not (file.has_its_size and file.has_its_hash(checked.add))]
+    states = {file: _state_of(file, checked.add, is_update=is_update) for file in wanted}
+    _demand_that_nothing_is_gone(card, states)
+    lacking = [file for file in wanted if states[file] is _State.LACKING]
     _demand_room(models_dir, lacking)
     if lacking:
         _demand_folder(card, models_dir)
     for file in wanted:
-        if file not in lacking and file.listed.sha256 is not None:  # whole, so what is left of another download is not
+        if states[file] is _State.WHOLE and file.listed.sha256 is not None:  # what is left of another download is not
             for part in files.parts_beside(file.target):
                 part.unlink(missing_ok=True)
+    _note(models_dir, states, {file for file in wanted if states[file] is _State.WHOLE})
     # What lies there with another content, or another size, may be dear to somebody; the hub's library would delete it.
-    aside = [file.put_aside() for file in lacking if file.target.is_file()]
+    aside = tuple(_put_aside(file.target) for file in lacking if file.target.is_file())
 
     count = _Count(total_bytes - sum(file.listed.size_bytes for file in lacking), total_bytes, on_progress)
     failures: dict[Path, str] = {}
-    for repo in dict.fromkeys(file.repo for file in lacking):
-        failures |= _download([file for file in lacking if file.repo == repo], models_dir / repo, hub, count)
+    for repo, files_of_it in by_repository(lacking).items():
+        failures |= _download(files_of_it, models_dir / repo, hub, count)
 
     reasons = _check(lacking, failures, checked)
+    kept = {file for file in wanted if states[file] is _State.KEPT}
+    _note(models_dir, states, {file for file in wanted if file not in kept and file.target not in reasons})
     if reasons:
         raise FetchFailed(card.name, reasons, aside=aside)
-    return aside
+    return Fetched(aside=aside, newer=tuple(file.target for file in wanted if file in kept))
 
 
-def _download(wanted: Sequence[_Wanted], folder: Path, hub: Hub, count: _Count) -> dict[Path, str]:
+def _state_of(file: Wanted, on_bytes: Callable[[int], None], *, is_update: bool) -> _State:
+    """Compare a file with the hub's listing and with what was fetched; by sizes where the hub gives no hash."""
+    replaced = None if is_update else file.replaced
+    sizes = {file.listed.size_bytes} if replaced is None else {file.listed.size_bytes, replaced.size_bytes}
+    if file.target.is_file() and (size := file.target.stat().st_size) in sizes:
+        if file.listed.sha256 is None and size == file.listed.size_bytes:
+            on_bytes(size)
+            return _State.WHOLE
+        digest = _sha256(file.target, on_bytes)
+        if file.listed.sha256 is not None and digest == file.listed.sha256.lower():
+            return _State.WHOLE
+        if replaced is not None and digest == replaced.sha256:
+            return _State.KEPT
+    return _State.LACKING if replaced is None else _State.GONE
+
+
+def _demand_that_nothing_is_gone(card: ModelCard, states: Mapping[Wanted, _State]) -> None:
+    """Raise FetchFailed if a file that was fetched before is to be had in another version only."""
+    reasons = {
+        file.target: f"was fetched on {file.replaced.day}, and the hub has replaced it since: "
+        f"imagine-bot fetch {card.name} --update takes the newer one"
+        for file, state in states.items()
+        if state is _State.GONE and file.replaced is not None
+    }
+    if reasons:
+        raise FetchFailed(card.name, reasons)
+
+
+def _note(models_dir: Path, states: Mapping[Wanted, _State], whole: AbstractSet[Wanted]) -> None:
+    """Note the content of files that are as the hub lists them; the notes of kept files stay, those of others go.
+
+    A note that cannot be written is none: the files are there all the same.
+    """
+    now = int(time.time())
+    for repo, wanted in by_repository(states).items():
+        before = fetch_record.read(models_dir / repo)
+        noted = dict(before.files)
+        for file in wanted:
+            if file in whole and file.listed.sha256 is not None:
+                sha256 = file.listed.sha256.lower()
+                if (known := noted.get(file.listed.path)) is None or known.sha256 != sha256:
+                    noted[file.listed.path] = FetchedFile(
+                        size_bytes=file.listed.size_bytes, sha256=sha256, fetched_at=now
+                    )
+            elif states[file] is not _State.KEPT:
+                noted.pop(file.listed.path, None)
+        record = FetchRecord(revision=wanted[0].revision, files=noted)
+        if record != before and (noted or before.files):
+            with contextlib.suppress(OSError):
+                fetch_record.write(models_dir / repo, repo, record)
+
+
+def _put_aside(target: Path) -> Path:
+    """Rename a file so that nothing loads it, beside others that were put aside before."""
+    name = f"{target.name}.rejected"
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    free = next(place for name in names if not (place := target.with_name(name)).exists())
+    return target.replace(free)
+
+
+def _download(wanted: Sequence[Wanted], folder: Path, hub: Hub, count: _Count) -> dict[Path, str]:
     """Fetch the files of one repository, as long as bytes arrive; why each that failed did so.
 
     Raises:
@@ -137,7 +187,7 @@ def _download(wanted: Sequence[_Wanted], folder: Path, hub: Hub, count: _Count) 
     arrived = sum(file.bytes_arrived for file in wanted)
     while True:
         try:
-            hub.download(wanted[0].repo, paths, folder, count.add)
+            hub.download(wanted[0].repo, wanted[0].revision, paths, folder, count.add)
             return {}
         except Exception as error:  # noqa: BLE001 - a library's errors, told in plain words
             causes: Mapping[str, BaseException] = getattr(error, "failed_files", {}) or dict.fromkeys(paths, error)
@@ -151,58 +201,7 @@ def _download(wanted: Sequence[_Wanted], folder: Path, hub: Hub, count: _Count) 
         arrived = now  # a line that is cut again and again is no reason to give up
 
 
-def _list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[_Wanted]:
-    """Match a card's entries with the hub's listing.
-
-    Raises:
-        HubSilent: a repository could not be listed.
-        FetchFailed: the hub has no such file.
-    """
-    by_repo: dict[str, list[ModelFile]] = {}
-    for file in card.files.values():
-        if file.repo is not None:
-            by_repo.setdefault(file.repo, []).append(file)
-    listings = _list(card, list(by_repo), hub)
-    wanted: dict[Path, _Wanted] = {}
-    reasons: dict[Path, str] = {}
-    for repo, entries in by_repo.items():
-        for file in entries:
-            found = [listed for listed in listings[repo] if _belongs(listed.path, file)]
-            if not found:
-                reasons[files.path_of(file, models_dir)] = f"is not in {repo}"
-            for listed in found:
-                target = models_dir / repo / listed.path
-                wanted[target] = _Wanted(repo=repo, listed=listed, target=target)
-    if reasons:
-        raise FetchFailed(card.name, reasons)
-    return list(wanted.values())
-
-
-def _list(card: ModelCard, repos: Sequence[str], hub: Hub) -> dict[str, Sequence[HubFile]]:
-    listings: dict[str, Sequence[HubFile]] = {}
-    reasons: dict[str, str] = {}
-    for repo in repos:
-        try:
-            listings[repo] = hub.list_files(repo)
-        except Exception as error:  # noqa: BLE001 - a library's errors, told in plain words
-            reasons[repo] = in_plain_words(error)
-            if isinstance(error, OSError):  # the network: asking for the rest takes many seconds and changes nothing
-                reasons |= {other: reasons[repo] for other in repos if other not in listings}
-                break
-    if reasons:
-        raise HubSilent(card.name, reasons)
-    return listings
-
-
-def _belongs(path: str, file: ModelFile) -> bool:
-    """Whether a listed path is one that an entry asks for, and safe to write and to read."""
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or parts.suffix in files.UNSAFE_SUFFIXES:
-        return False
-    return path.startswith(file.path) if file.is_folder else path == file.path
-
-
-def _demand_room(models_dir: Path, lacking: Iterable[_Wanted]) -> None:
+def _demand_room(models_dir: Path, lacking: Iterable[Wanted]) -> None:
     """Raise DiskFull if the disk has no room for what is lacking."""
     needed = sum(max(0, file.listed.size_bytes - file.bytes_begun) for file in lacking)
     folder = models_dir.absolute()
@@ -224,7 +223,7 @@ def _demand_folder(card: ModelCard, models_dir: Path) -> None:
         raise FetchFailed(card.name, {models_dir: reason}) from error
 
 
-def _check(fetched: Sequence[_Wanted], failures: Mapping[Path, str], checked: _Count) -> dict[Path, str]:
+def _check(fetched: Sequence[Wanted], failures: Mapping[Path, str], checked: _Count) -> dict[Path, str]:
     """Compare what was fetched with the listing; name what is wrong and put wrong content aside."""
     reasons: dict[Path, str] = {}
     for file in fetched:
@@ -232,10 +231,12 @@ def _check(fetched: Sequence[_Wanted], failures: Mapping[Path, str], checked: _C
             have = file.target.stat().st_size if file.target.is_file() else file.bytes_begun
             arrived = f"{have} of {file.listed.size_bytes} bytes arrived"
             reasons[file.target] = f"{failures[file.target]} ({arrived})" if file.target in failures else arrived
-        elif not file.has_its_hash(checked.add):
+        elif file.listed.sha256 is None:
+            checked.add(file.listed.size_bytes)
+        elif _sha256(file.target, checked.add) != file.listed.sha256.lower():
             reasons[file.target] = (
-                f"has another sha256 than the hub says; put aside as {file.put_aside().name}: what stands between this "
-                "machine and the hub may change downloads, or the hub is being updated: try again later"
+                f"has another sha256 than the hub says; put aside as {_put_aside(file.target).name}: what stands "
+                "between this machine and the hub may change downloads, or the hub is being updated: try again later"
             )
     return reasons
 

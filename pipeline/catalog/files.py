@@ -1,39 +1,39 @@
-"""Model files: where they lie and whether they are whole. Fetching them is `download.py`. No torch.
+"""Model files: where they lie, whether they are whole, and whether they are what belongs there. No torch.
 
-Files lie under `models_dir/<namespace>/<name>/<path>`, whether fetched or put there by hand. Weights are
-safetensors only: pickled formats run code when they are loaded, so they are never fetched and never accepted.
+Files lie under `models_dir/<namespace>/<name>/<path>`, whether fetched or put there by hand; fetching them is
+`download.py`. What a file of weights is says `layouts`, and the engines read what it found, so that no file is called
+good that they then refuse. Pickled formats run code when they are loaded, so they are never fetched and never accepted.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
-from safetensors import SafetensorError, safe_open
-
+from pipeline.catalog.architecture import Architecture, Component, Kind
+from pipeline.catalog.headers import Header, NotWeights, header_of
+from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
+from pipeline.catalog.layouts import identify_files, mismatch, wrong_place
+from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index, weights_in
 from pipeline.catalog.model_card import ModelCard, ModelFile
+from pipeline.catalog.parts import Layout, Part, PartKind, Refusal
+from pipeline.errors import ModelFilesMissing
+
+__all__ = ["PART_SUFFIXES", "Flaw", "MissingFile", "missing", "parts_beside", "path_of", "weights_of"]
 
 _PACKAGE_DIR: Final = Path(__file__).parents[1]
-_SHARD_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
-_WEIGHTS_SUFFIX: Final = ".safetensors"
-_MOST_SHARDS: Final = 1000
-_INDEX_SUFFIX: Final = ".safetensors.index.json"
 _MAX_HEADER_BYTES: Final = 100_000_000  # as in the safetensors library
-# What download managers and browsers leave beside a file that they have not finished, or call it until then.
-PART_SUFFIXES: Final = (".aria2", ".crdownload", ".incomplete", ".part", ".partial", ".download", ".!qB", ".!ut")
 _TAIL_SHARE: Final = 0.001  # of the weights; T5's table of words ends in some rows that nothing uses
 _LAST_TENSOR_SHARE: Final = 0.25
 _LAST_TENSOR_MOST_BYTES: Final = 2**16
 _SPOTS: Final = 16
 _SPOT_BYTES: Final = 4096
-UNSAFE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+UNSAFE_SUFFIXES: Final = PICKLE_SUFFIXES
 
 
 class Flaw(StrEnum):
@@ -44,15 +44,27 @@ class Flaw(StrEnum):
     NOT_WHOLE = "is not whole: cut off or damaged"
     ZEROS = "is not whole: it ends in zeros, which a download that was not finished leaves"
     UNFINISHED = "is still being downloaded: a part of the download lies beside it; delete that if it is left over"
-    UNSAFE = "is not a safetensors file"
+    UNREADABLE = "cannot be read"
+    WRONG = "is not what belongs there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingFile:
-    """A file that a model needs and that is not usable."""
+    """A file that a model needs and that is not usable.
+
+    refusal: what it is instead, if it is something.
+    """
 
     path: Path
     reason: Flaw
+    refusal: Refusal | None = None
+
+    @property
+    def told(self) -> str:
+        """What goes on after its path, as in "is absent"."""
+        if self.refusal is None:
+            return str(self.reason)
+        return f"is {self.refusal.what}: {self.refusal.reason}; {self.refusal.instead}"
 
 
 def path_of(file: ModelFile, models_dir: Path) -> Path:
@@ -84,32 +96,19 @@ def other_of(file: ModelFile, models_dir: Path) -> Path | None:
 def weights_of(file: ModelFile, models_dir: Path) -> list[Path]:
     """The weight files behind one entry of a card, in shard order; those that should be there, there or not.
 
-    A folder's shards are those its index lists, else those its names count (`…-00001-of-00003`), else every
-    safetensors file in it. A shard stands for all that its name counts.
+    See `layouts.folders` for which of a folder's files they are. A shard stands for all that its name counts.
     """
     place = path_of(file, models_dir)
-    if shard := _SHARD_NAME.fullmatch(place.name):
-        return [place.with_name(name) for name in _shard_names(shard)]
     if not (place.is_dir() if file.others else file.is_folder):
-        return [place]
-    for index in sorted(place.glob(f"*{_INDEX_SUFFIX}")):
-        shards = _shards_of_index(index)
-        return [place / name for name in sorted(shards)] if shards else [index]
-    names = {path.name for path in place.glob(f"*{_WEIGHTS_SUFFIX}")}
-    for match in [match for name in names if (match := _SHARD_NAME.fullmatch(name))]:
-        names |= set(_shard_names(match))
-    return [place / name for name in sorted(names)] or [place / f"model{_WEIGHTS_SUFFIX}"]
+        return shards_beside(place)
+    try:
+        return weights_in(place) or [place / "model.safetensors"]
+    except OSError:
+        return [place / "model.safetensors"]
 
 
 def _home(file: ModelFile, models_dir: Path) -> Path:
     return _PACKAGE_DIR if file.repo is None else models_dir / file.repo
-
-
-def _shard_names(shard: re.Match[str]) -> list[str]:
-    """The names of all shards of one, by the number of them that its name says."""
-    stem, count = shard["stem"], shard["count"]
-    numbers = range(1, min(int(count), _MOST_SHARDS) + 1)
-    return [f"{stem}-{number:05}-of-{count}{_WEIGHTS_SUFFIX}" for number in numbers]
 
 
 def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
@@ -117,11 +116,55 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
 
     Reads the headers of the weight files, not the weights: milliseconds on a local disk.
     """
+    found: list[MissingFile] = []
+    parts: list[Part] = []
+    for name, file in card.files.items():
+        component = card.architecture.components[name]
+        place = path_of(file, models_dir)
+        found += _flawed([place / need for need in in_use(file, models_dir).needs], is_weights=False)
+        if component.kind is Kind.TOKENIZER:
+            continue
+        paths = weights_of(file, models_dir)
+        if flawed := _flawed(paths, is_weights=True):
+            found += flawed
+            continue
+        layout = identify_files(paths)
+        if (refusal := refusal_of(layout, component, card.architecture)) is not None:
+            found.append(MissingFile(path=paths[0], reason=Flaw.WRONG, refusal=refusal))
+        elif component.part is not None and (part := layout.part(component.part)) is not None:
+            parts.append(part)
+    return found + _mismatched(parts)
+
+
+def _mismatched(parts: list[Part]) -> list[MissingFile]:
+    """The text encoders that are of another size than the model reads."""
+    denoisers = [part for part in parts if part.kind is PartKind.DENOISER]
     return [
-        MissingFile(path=path, reason=flaw)
-        for path in _expected(card, models_dir)
-        if (flaw := _flaw_of(path)) is not None
+        MissingFile(path=part.paths[0], reason=Flaw.WRONG, refusal=refusal)
+        for denoiser in denoisers
+        for part in parts
+        if (refusal := mismatch(denoiser, part)) is not None
     ]
+
+
+def demand(card: ModelCard, models_dir: Path) -> None:
+    """See that nothing stands between a model and loading it.
+
+    Raises:
+        ModelFilesMissing: it says of each file what is wrong with it.
+    """
+    if flaws := missing(card, models_dir):
+        raise ModelFilesMissing(
+            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: flaw.told for flaw in flaws}
+        )
+
+
+def refusal_of(layout: Layout, component: Component, architecture: Architecture) -> Refusal | None:
+    """Say why files cannot be what a component of a model is read from; None if they can."""
+    if component.part is None:
+        return None
+    variant = architecture.variant if component.kind is Kind.TRANSFORMER else ""
+    return wrong_place(layout, component.part, architecture=component.architecture, variant=variant)
 
 
 def read_header(path: Path) -> bytes | None:
@@ -140,39 +183,47 @@ def read_header(path: Path) -> bytes | None:
         return None
 
 
-def _expected(card: ModelCard, models_dir: Path) -> Iterator[Path]:
-    for kind, file in card.files.items():
-        place = path_of(file, models_dir)
-        yield from (place / name for name in in_use(file, models_dir).needs)
-        if not kind.startswith("tokenizer"):
-            yield from weights_of(file, models_dir)
+def _flawed(paths: list[Path], *, is_weights: bool) -> list[MissingFile]:
+    return [found for path in paths if (found := _flaw_of(path, is_weights=is_weights)) is not None]
 
 
-def _flaw_of(path: Path) -> Flaw | None:
+def _flaw_of(path: Path, *, is_weights: bool) -> MissingFile | None:
+    try:
+        return _flaw(path, is_weights=is_weights)
+    except OSError:  # of a folder that this user may not enter, or a disk that was unplugged
+        return MissingFile(path=path, reason=Flaw.UNREADABLE)
+
+
+def _flaw(path: Path, *, is_weights: bool) -> MissingFile | None:
     if not path.is_file():
-        return Flaw.ABSENT
+        return MissingFile(path=path, reason=Flaw.ABSENT)
     if path.stat().st_size == 0:
-        return Flaw.EMPTY
-    if path.suffix in UNSAFE_SUFFIXES:
-        return Flaw.UNSAFE
+        return MissingFile(path=path, reason=Flaw.EMPTY)
     if parts_beside(path):
-        return Flaw.UNFINISHED
-    if not _is_whole(path):
-        return Flaw.NOT_WHOLE
-    return Flaw.ZEROS if _ends_in_zeros(path) else None
+        return MissingFile(path=path, reason=Flaw.UNFINISHED)
+    if not is_weights or path.name.endswith(INDEX_SUFFIX):
+        is_whole, is_hollow = _is_whole(path), _ends_in_zeros(path, 64)
+    else:
+        try:
+            is_whole, is_hollow = True, _ends_in_zeros(path, _tail_bytes(header_of(path)))
+        except NotWeights as error:
+            reason = Flaw.NOT_WHOLE if error.is_damaged else Flaw.WRONG
+            return MissingFile(path=path, reason=reason, refusal=error.refusal)
+    if is_whole and not is_hollow:
+        return None
+    return MissingFile(path=path, reason=Flaw.ZEROS if is_whole else Flaw.NOT_WHOLE)
 
 
-def parts_beside(path: Path) -> list[Path]:
-    """What says that the download of a file is not finished."""
-    return [part for suffix in PART_SUFFIXES if (part := path.with_name(path.name + suffix)).exists()]
+def _ends_in_zeros(path: Path, tail: int) -> bool:
+    """Whether the end of a whole file was reserved and never written: its size says nothing then. Milliseconds.
 
-
-def _ends_in_zeros(path: Path) -> bool:
-    """Whether the end of a whole file was reserved and never written: its size says nothing then. Milliseconds."""
+    Args:
+        tail: how many bytes at the end cannot all be zeros.
+    """
     try:
         with path.open("rb") as file:
             end = path.stat().st_size
-            tail = _tail_bytes(file, end) if path.suffix == _WEIGHTS_SUFFIX else min(end, 64)
+            tail = min(tail, end)
             if tail <= _SPOTS * _SPOT_BYTES:
                 starts, size = [end - tail], tail
             else:
@@ -183,14 +234,15 @@ def _ends_in_zeros(path: Path) -> bool:
         return False
 
 
-def _tail_bytes(file: BinaryIO, end: int) -> int:
+def _tail_bytes(header: Header) -> int:
     """How many bytes at the end of a file of weights cannot all be zeros; 0 if it holds none."""
-    length = int(struct.unpack("<Q", file.read(8))[0])
-    header: dict[str, Any] = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    begin, last = max(((int(b), int(e)) for b, e in (each["data_offsets"] for each in header.values())), default=(0, 0))
-    of_last = min(-(-(last - begin) * _LAST_TENSOR_SHARE // 1), _LAST_TENSOR_MOST_BYTES)
-    return min(int(max(of_last, last * _TAIL_SHARE)), end - 8 - length)
+    if not header.tensors:
+        return 0
+    last = max(header.tensors.values(), key=lambda tensor: (tensor.start, tensor.size))
+    first = min(tensor.start for tensor in header.tensors.values())
+    of_last = min(-(-last.size * _LAST_TENSOR_SHARE // 1), _LAST_TENSOR_MOST_BYTES)
+    of_all = last.start + last.size - first
+    return min(int(max(of_last, of_all * _TAIL_SHARE)), of_all)
 
 
 def _has_content(file: BinaryIO, start: int, size: int) -> bool:
@@ -199,26 +251,18 @@ def _has_content(file: BinaryIO, start: int, size: int) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
+    """Whether a file beside the weights makes sense."""
+    state = path.stat()
+    return _makes_sense(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)  # tokenizers have megabytes, and are looked at for each model that takes the shipped ones
+def _makes_sense(path: Path, _size: int, _changed_ns: int) -> bool:
     try:
-        if path.suffix == _WEIGHTS_SUFFIX:
-            # The library compares the header's sizes with the file's; a hostile header only raises.
-            with safe_open(path, framework="numpy"):
-                return True
-        if path.name.endswith(_INDEX_SUFFIX):
-            return bool(_shards_of_index(path))
+        if path.name.endswith(INDEX_SUFFIX):
+            return bool(shards_of_index(path))
         if path.suffix == ".json":
             json.loads(path.read_bytes())
-    except (SafetensorError, OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True
-
-
-def _shards_of_index(index: Path) -> set[str]:
-    """The file names that a shard index lists; none if it makes no sense or leads out of its folder."""
-    try:
-        content: Any = json.loads(index.read_bytes())
-        names = set(content["weight_map"].values())
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return set()
-    are_plain = all(isinstance(name, str) and Path(name).name == name for name in names)
-    return names if are_plain else set()

@@ -8,6 +8,7 @@ import glob
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,20 +20,23 @@ _IN_BETWEEN: Final = "the log-in page of a network may stand in between: open an
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubFile:
-    """A file as the hub lists it; `sha256` is None where the hub gives none."""
+    """A file as the hub lists it; `sha256` and `modified_at`, of its last commit, are None where the hub gives none."""
 
     path: str
     size_bytes: int
     sha256: str | None = None
+    modified_at: datetime | None = None
 
 
 class Hub(Protocol):
     """A place to fetch from; `ModelScope`, or a fake in tests."""
 
-    def list_files(self, repo: str) -> Sequence[HubFile]:
-        """List every file of a repository."""
+    def list_files(self, repo: str, revision: str) -> Sequence[HubFile]:
+        """List every file of a repository at a revision: a branch, a tag or a commit."""
 
-    def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
+    def download(
+        self, repo: str, revision: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]
+    ) -> None:
         """Bring files to `folder / path`, resuming what an earlier call began.
 
         `on_bytes` is told how many more have arrived, from any thread. Raises whatever went wrong; files
@@ -46,8 +50,8 @@ class ModelScope:
     def __init__(self, endpoint: str | None) -> None:
         self._endpoint = endpoint
 
-    def list_files(self, repo: str) -> list[HubFile]:
-        """Ask the hub for sizes and hashes."""
+    def list_files(self, repo: str, revision: str) -> list[HubFile]:
+        """Ask the hub for sizes, hashes and dates."""
         from modelscope_hub import HubApi
 
         _tame_modelscope()
@@ -55,12 +59,19 @@ class ModelScope:
         if self._endpoint is None:
             api = HubApi(endpoint=api.resolve_endpoint_for_read(repo))
         return [
-            HubFile(path=file.path, size_bytes=file.size, sha256=file.sha256)
-            for file in api.list_repo_files(repo, "model")
+            HubFile(
+                path=file.path,
+                size_bytes=file.size,
+                sha256=file.sha256,
+                modified_at=file.last_modified if isinstance(file.last_modified, datetime) else None,
+            )
+            for file in api.list_repo_files(repo, "model", revision=revision)
             if not file.is_dir
         ]
 
-    def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
+    def download(
+        self, repo: str, revision: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]
+    ) -> None:
         """Fetch with modelscope, which resumes, retries and checks each file."""
         from modelscope import snapshot_download
         from modelscope_hub import ProgressCallback
@@ -74,6 +85,7 @@ class ModelScope:
         _tame_modelscope()
         snapshot_download(
             repo,
+            revision=revision,
             local_dir=str(folder),
             allow_patterns=[glob.escape(path) for path in paths],
             progress_callbacks=[Report],

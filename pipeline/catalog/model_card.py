@@ -31,6 +31,7 @@ from pipeline.spec import (
     clean_prompt,
 )
 
+MAIN_BRANCH: Final = "master"  # of every repository on ModelScope
 ONLY_NORMAL: Final[Mapping[Size, float]] = MappingProxyType({Size.NORMAL: 1.0})
 SHAPE_WEIGHT: Final = 4  # people see another shape sooner than a few px more or fewer
 LEAST_ENLARGEMENT: Final = 1.25  # in pixels: below it, a final image would show no more than the one that is there
@@ -90,6 +91,7 @@ class ModelFile:
     """One file or folder of a model.
 
     repo: `<namespace>/<name>` on the hub; None for files that ship inside this package, or lie elsewhere.
+    revision: of the repository: a branch, a tag or a commit at the hub; one for all files of a repository.
     path: relative to the repository (or to this package); a trailing slash means the folder.
     needs: names that a folder must hold, beside the shards that its index or its file names call for.
     place: where a file of the operator's own lies, absolute; taken from there by reference, and never fetched.
@@ -98,6 +100,7 @@ class ModelFile:
     """
 
     repo: str | None = None
+    revision: str = MAIN_BRANCH
     path: str
     needs: tuple[str, ...] = ()
     place: Path | None = None

@@ -17,20 +17,28 @@ from pipeline.catalog.added_models import stamp_of
 from pipeline.catalog.architecture import Feature, Kind
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
-from pipeline.catalog.shipped import CLIP_TOKENIZER, T5_TOKENIZER
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import AUTO, PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 from pipeline.device.gpu_profile import is_packed, is_writable
 from pipeline.engine import Engine
-from pipeline.errors import GpuUnusable, ModelFilesMissing, ModelUnusable, PackedDirReadOnly, UnknownModel
+from pipeline.errors import GpuUnusable, ModelUnusable, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FAKE_ARCHITECTURE
-from pipeline.families.flux.architecture import FLUX
-from pipeline.spec import Aspect, ImageSpec, Size
+from pipeline.families.flux.cards import DEMO, FLUX1_DEV, FLUX1_SCHNELL, FLUX_SCALES, MAJICFLUS_V1
+from pipeline.families.flux.cards import VARIANTS as FLUX_VARIANTS
+from pipeline.families.stable_diffusion.cards import SD15, SDXL
+from pipeline.families.stable_diffusion.cards import VARIANTS as STABLE_DIFFUSION_VARIANTS
+from pipeline.spec import Aspect, ImageSpec
 
 __all__ = [
     "AUTO",
+    "DEMO",
+    "FLUX1_DEV",
+    "FLUX1_SCHNELL",
+    "MAJICFLUS_V1",
     "MODELS",
+    "SD15",
+    "SDXL",
     "ModelCard",
     "ModelFile",
     "catalog_of",
@@ -44,149 +52,6 @@ __all__ = [
     "usable_models",
 ]
 
-_FLUX_REPO: Final = "black-forest-labs/FLUX.1-dev"
-# About one megapixel, the size FLUX.1 was tuned on; sides are multiples of 16.
-_FLUX_SIZES: Final[Mapping[Aspect, tuple[int, int]]] = MappingProxyType(
-    {
-        Aspect.SQUARE: (1024, 1024),
-        Aspect.PORTRAIT: (832, 1216),
-        Aspect.LANDSCAPE: (1216, 832),
-        Aspect.PHONE: (768, 1344),
-        Aspect.WIDE: (1344, 768),
-    }
-)
-# A quarter of the pixels, and twice as many: FLUX.1 was published for 0.1 to 2 megapixels.
-_FLUX_SCALES: Final[Mapping[Size, float]] = MappingProxyType({Size.DRAFT: 0.5, Size.NORMAL: 1.0, Size.LARGE: 2**0.5})
-_FLUX_BOUNDS: Final = Bounds(min_side=256, max_pixels=2**21, max_ratio=3.0)
-_FLUX_FINAL_STRENGTH: Final = 0.4  # which the schedule makes two thirds of noise: details are new, and shapes stay
-_FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
-
-
-_FLUX_EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "en": (
-            "a fox in fresh snow at sunrise, soft light, photo",
-            "a lighthouse on a cliff in a storm, oil painting",
-            "portrait of an old fisherman, rim light, shallow focus",
-        )
-    }
-)
-
-
-def _flux_files(dit: ModelFile) -> Mapping[str, ModelFile]:
-    """A transformer of this family with FLUX.1-dev's text encoders, VAE and tokenizers."""
-    return MappingProxyType(
-        {
-            "dit": dit,
-            "vae": ModelFile(repo=_FLUX_REPO, path="ae.safetensors"),
-            "clip": ModelFile(repo=_FLUX_REPO, path="text_encoder/model.safetensors"),
-            "t5": ModelFile(repo=_FLUX_REPO, path="text_encoder_2/"),
-            "tokenizer_1": ModelFile(
-                repo=_FLUX_REPO,
-                path="tokenizer/",
-                needs=("vocab.json", "merges.txt", "tokenizer_config.json"),
-                fallback=CLIP_TOKENIZER,
-            ),
-            "tokenizer_2": ModelFile(
-                repo=_FLUX_REPO,
-                path="tokenizer_2/",
-                needs=("tokenizer.json", "tokenizer_config.json"),
-                fallback=T5_TOKENIZER,
-            ),
-        }
-    )
-
-
-MAJICFLUS_V1: Final = ModelCard(
-    name="majicflus-v1",
-    title="MajicFLUX v1.34",
-    architecture=FLUX,
-    supports=frozenset({Feature.INIT_IMAGE}),
-    licence=(
-        "A fine-tune of FLUX.1 [dev], so the FLUX.1 [dev] Non-Commercial License holds: the model may not be "
-        "used commercially without a licence from Black Forest Labs"
-    ),
-    licence_url=_FLUX_LICENCE_URL,
-    files=_flux_files(ModelFile(repo="MAILAND/majicflus_v1", path="majicflus_v134.safetensors")),
-    sizes=_FLUX_SIZES,
-    reads=("en",),
-    examples=_FLUX_EXAMPLES,
-    scales=_FLUX_SCALES,
-    bounds=_FLUX_BOUNDS,
-    final_strength=_FLUX_FINAL_STRENGTH,
-    is_streamed=True,
-    needs_gpu=True,
-    packed_gb=17,  # in 8 bits, text encoders included
-    assumed_step_s=1.5,
-    assumed_fixed_s=3.0,
-    assumed_load_s=60.0,  # docs/benchmarks.md: 20 s on fast machines; packing at the first start takes minutes
-)
-FLUX1_DEV: Final = ModelCard(
-    name="flux1-dev",
-    title="FLUX.1 [dev]",
-    architecture=FLUX,
-    supports=frozenset({Feature.INIT_IMAGE}),
-    licence=(
-        "FLUX.1 [dev] Non-Commercial License: the model may not be used commercially without a licence from "
-        "Black Forest Labs"
-    ),
-    licence_url=_FLUX_LICENCE_URL,
-    files=_flux_files(ModelFile(repo=_FLUX_REPO, path="flux1-dev.safetensors")),
-    sizes=_FLUX_SIZES,
-    reads=("en",),
-    examples=_FLUX_EXAMPLES,
-    scales=_FLUX_SCALES,
-    bounds=_FLUX_BOUNDS,
-    final_strength=_FLUX_FINAL_STRENGTH,
-    is_streamed=True,
-    needs_gpu=True,
-    packed_gb=17,  # in 8 bits, text encoders included
-    assumed_step_s=1.5,
-    assumed_fixed_s=3.0,
-    assumed_load_s=60.0,  # docs/benchmarks.md: 20 s on fast machines; packing at the first start takes minutes
-)
-DEMO: Final = ModelCard(
-    name="demo",
-    title="Demo: emoji scenes",
-    architecture=FLUX,
-    supports=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),  # which its own text encoders were trained for
-    licence="Apache-2.0, trained on Noto (Apache-2.0) and Fluent (MIT) emoji; see NOTICE",
-    licence_url="https://www.apache.org/licenses/LICENSE-2.0",
-    is_commercial=True,
-    files=MappingProxyType(
-        {
-            "dit": ModelFile(path="demo/weights/dit/"),
-            "vae": ModelFile(path="demo/weights/vae.safetensors"),
-            "clip": ModelFile(path="demo/weights/clip.safetensors"),
-            "t5": ModelFile(path="demo/weights/t5.safetensors"),
-            "tokenizer_1": ModelFile(path="demo/tokenizer_1/", needs=("tokenizer.json", "tokenizer_config.json")),
-            "tokenizer_2": ModelFile(path="demo/tokenizer_2/", needs=("tokenizer.json", "tokenizer_config.json")),
-        }
-    ),
-    sizes=MappingProxyType({Aspect.SQUARE: (256, 256)}),
-    # Smaller ones are blotches, larger ones have fringes, and things are squeezed if the sides differ.
-    scales=MappingProxyType({Size.DRAFT: 0.625, Size.NORMAL: 1.0}),
-    bounds=Bounds(min_side=160, max_pixels=256**2, max_ratio=1.0),
-    final_strength=0.7,
-    default_steps=8,  # which draw as well as 20: docs/demo-model.md
-    reads=("en", "zh"),
-    examples=MappingProxyType(
-        {
-            "en": (
-                "a fox on a blue background",
-                "a rocket and the moon on a dark blue background",
-                "a panda next to a watermelon",
-            ),
-            "zh-CN": ("蓝色背景上的狐狸", "火箭和月亮，深蓝色背景", "一只熊猫在西瓜旁边"),
-            # It reads simplified characters only, so these are written in characters that both scripts share.
-            "zh-TW": ("紫色背景上的狐狸", "火箭和月亮，黑色背景", "雪人和南瓜"),
-        }
-    ),
-    vocabulary="demo/vocabulary.json",
-    assumed_step_s=0.1,
-    assumed_fixed_s=0.2,
-    assumed_load_s=12.0,
-)
 FAKE: Final = ModelCard(
     name="fake",
     title="Fake: a colour gradient",
@@ -199,7 +64,7 @@ FAKE: Final = ModelCard(
     examples=MappingProxyType(
         {"en": ("a gradient", "two gradients", "three gradients"), "zh-CN": ("一个渐变", "两个渐变", "三个渐变")}
     ),
-    scales=_FLUX_SCALES,
+    scales=FLUX_SCALES,
     bounds=Bounds(min_side=16, max_pixels=2**20, max_ratio=4.0),
     is_hidden=True,
     assumed_step_s=0.01,
@@ -207,11 +72,13 @@ FAKE: Final = ModelCard(
     assumed_load_s=0.0,
 )
 
-_ALL: Final = MappingProxyType({card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, DEMO, FAKE)})
+_ALL: Final = MappingProxyType(
+    {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15, DEMO, FAKE)}
+)
 MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
     {name: card for name, card in _ALL.items() if not card.is_hidden}
 )
-_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({card.name: card for card in (FLUX1_DEV, DEMO)})
+_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({**FLUX_VARIANTS, **STABLE_DIFFUSION_VARIANTS})
 
 
 def catalog_of(config: PipelineConfig) -> Catalog:
@@ -309,7 +176,7 @@ def obstacle_of(name: str, config: PipelineConfig) -> Obstacle | None:
 
 
 def _told(flaws: Sequence[files.MissingFile]) -> str:
-    return "; ".join(f"{flaw.path} {flaw.reason}" for flaw in flaws)
+    return "; ".join(f"{flaw.path} {flaw.told}" for flaw in flaws)
 
 
 def size_of(card: ModelCard, config: PipelineConfig) -> int:
@@ -333,10 +200,7 @@ def demand_files(card: ModelCard, config: PipelineConfig) -> None:
     Raises:
         ModelFilesMissing
     """
-    if flaws := files.missing(card, config.models_dir):
-        raise ModelFilesMissing(
-            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: str(flaw.reason) for flaw in flaws}
-        )
+    files.demand(card, config.models_dir)
 
 
 def demand_means(card: ModelCard, config: PipelineConfig) -> None:

@@ -1,38 +1,39 @@
-"""The modules of the demo model: each is DiffSynth's FLUX class with its widths as arguments.
+"""The modules of the demo model: FLUX.1's, built narrow, with what only it has.
 
-Forward passes are inherited, so DiffSynth's pipeline runs them as it runs FLUX.1. The defaults are the
-sizes of the shipped weights. Must not know files or prompts.
+It was trained on one size of image and on short texts, and its VAE has no norms. The defaults are the sizes of the
+shipped weights. Must not know files or prompts.
 
-Letters in shapes: B batch, T text tokens, C channels, H and W picture sides in pixels.
+Letters in shapes: B batch, T text tokens, C channels, H and W image sides in pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 import torch
-from diffsynth.models.flux_dit import (
-    AdaLayerNormContinuous,
-    FluxDiT,
-    FluxJointTransformerBlock,
-    FluxSingleTransformerBlock,
-    RoPEEmbedding,
-)
-from diffsynth.models.flux_text_encoder_clip import CLIPEncoderLayer, FluxTextEncoderClip
 from diffsynth.models.flux_vae import DownSampler, FluxVAEDecoder, FluxVAEEncoder, ResnetBlock, UpSampler
-from diffsynth.models.general_modules import TimestepEmbeddings
 from torch import Tensor, nn
 
-from pipeline.runtime.t5_encoder import T5Encoder, Words
+from pipeline.families.flux.sized import (
+    Modules,
+    SizedClip,
+    SizedDiT,
+    clip_sizes,
+    dit_sizes,
+    t5_sizes,
+    widths_of,
+)
+from pipeline.runtime.t5_encoder import T5Encoder
 
-VOCABULARY = 6001  # 6000 pieces and CLIP's end token, whose id must be the highest
-MAX_DISTANCE = 64  # of tokens that T5 still tells apart
-LATENT_CHANNELS = 16
-PATCH_CHANNELS = 64  # 2 × 2 latents × 16 channels
+VOCABULARY: Final = 6001  # 6000 pieces and CLIP's end token, whose id must be the highest
+MAX_DISTANCE: Final = 64  # of tokens that T5 still tells apart
+LATENT_CHANNELS: Final = 16
+TRAINED_PATCHES: Final = 16  # per side: 256 px
 
 
-class SmallDiT(FluxDiT):  # type: ignore[misc]
-    """FLUX's transformer. `axes` are the rotary dimensions of (index, row, column); they fill one head.
+class SmallDiT(SizedDiT):
+    """FLUX's transformer.
 
     trained_patches: per side, of the only size that it was trained on; None if it draws any size, as FLUX.1 does.
     """
@@ -47,19 +48,18 @@ class SmallDiT(FluxDiT):  # type: ignore[misc]
         text_dim: int = 256,
         pooled_dim: int = 128,
         trained_patches: int | None = None,
+        **others: Any,
     ) -> None:
-        nn.Module.__init__(self)  # FluxDiT.__init__ would build 12 billion parameters
-        self.pos_embedder = RoPEEmbedding(dim, 10000, list(axes))
-        self.time_embedder = TimestepEmbeddings(256, dim)
-        self.guidance_embedder = TimestepEmbeddings(256, dim)
-        self.pooled_text_embedder = nn.Sequential(nn.Linear(pooled_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
-        self.context_embedder = nn.Linear(text_dim, dim)
-        self.x_embedder = nn.Linear(PATCH_CHANNELS, dim)
-        self.blocks = nn.ModuleList(FluxJointTransformerBlock(dim, heads) for _ in range(joint_blocks))
-        self.single_blocks = nn.ModuleList(FluxSingleTransformerBlock(dim, heads) for _ in range(single_blocks))
-        self.final_norm_out = AdaLayerNormContinuous(dim)
-        self.final_proj_out = nn.Linear(dim, PATCH_CHANNELS)
-        self.input_dim = PATCH_CHANNELS
+        super().__init__(
+            dim=dim,
+            heads=heads,
+            axes=axes,
+            joint_blocks=joint_blocks,
+            single_blocks=single_blocks,
+            text_dim=text_dim,
+            pooled_dim=pooled_dim,
+            **others,
+        )
         self.trained_patches = trained_patches
 
     def prepare_image_ids(self, latents: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class SmallT5(T5Encoder):
         return super().forward(input_ids[:, : self.text_length])
 
 
-class SmallClip(FluxTextEncoderClip):  # type: ignore[misc]
+class SmallClip(SizedClip):
     """CLIP's text encoder, (B, length) ids → pooled (B, dim) at the token with the highest id."""
 
     def __init__(
@@ -113,14 +113,9 @@ class SmallClip(FluxTextEncoderClip):  # type: ignore[misc]
         layers: int = 2,
         length: int = 77,
     ) -> None:
-        nn.Module.__init__(self)
-        self.token_embedding = Words(vocabulary, dim)
-        self.position_embeds = nn.Parameter(torch.zeros(1, length, dim))
-        self.encoders = nn.ModuleList(
-            CLIPEncoderLayer(dim, hidden_dim, num_heads=heads, head_dim=dim // heads) for _ in range(layers)
+        super().__init__(
+            vocabulary=vocabulary, dim=dim, hidden_dim=hidden_dim, heads=heads, layers=layers, length=length
         )
-        self.attn_mask = self.attention_mask(length)
-        self.final_layer_norm = nn.LayerNorm(dim)
 
 
 class SmallVAEDecoder(FluxVAEDecoder):  # type: ignore[misc]
@@ -181,3 +176,12 @@ def _residual(channels_in: int, channels_out: int) -> nn.Module:
     block.norm1 = nn.Identity()
     block.norm2 = nn.Identity()
     return block
+
+
+DEMO_MODULES: Final = Modules(
+    dit=lambda shapes: SmallDiT(**dit_sizes(shapes), trained_patches=TRAINED_PATCHES),
+    clip=lambda shapes: SmallClip(**clip_sizes(shapes)),
+    t5=lambda shapes: SmallT5(**t5_sizes(shapes)),
+    vae_decoder=lambda shapes: SmallVAEDecoder(widths_of(shapes, (11, 8, 5, 2))),
+    vae_encoder=lambda shapes: SmallVAEEncoder(widths_of(shapes, (0, 2, 4, 6))),
+)

@@ -7,31 +7,21 @@ Must not know devices, streams or prompts.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.catalog.architecture import REST, Component
-from pipeline.catalog.files import read_header
 from pipeline.errors import GenerationFailed
-from pipeline.streaming.quantization import Format, QuantizedLinear, quantize
+from pipeline.streaming.conversion import Conversion, Convert, Source, demand_floats
+from pipeline.streaming.quantization import Format, QuantizedLinear, quantize, unquantized
 
+SAMPLED_ROWS: Final = 16  # one row in so many is compared with what became of it
 ALIGN: Final = 256  # bytes; what GPU kernels like their operands to start at
-DTYPES: Final = {
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
-
-Convert = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,35 +71,105 @@ def layout(module: nn.Module, component: Component) -> dict[str, Block]:
     return {name: _block(name, tensors) for name, tensors in named.items()}
 
 
-def pack(
-    module: nn.Module, component: Component, paths: Iterable[Path], convert: Convert | None
-) -> Iterator[tuple[Block, Tensor]]:
-    """Read a checkpoint block by block into bytes (size,) uint8; at most two blocks are in memory.
+class Loss(NamedTuple):
+    """What packing costs: sums of squares over a sample of weights, of what was lost and of what was there."""
 
-    `convert` brings the names of a checkpoint's tensors to those of the module.
+    lost: float = 0.0
+    whole: float = 0.0
+
+    def __add__(self, other: object) -> Loss:
+        assert isinstance(other, Loss)
+        return Loss(self.lost + other.lost, self.whole + other.whole)
+
+    @property
+    def relative(self) -> float:
+        """Root mean square of the errors over that of the weights."""
+        return math.sqrt(self.lost / self.whole) if self.whole else 0.0
+
+
+class Packed(NamedTuple):
+    """A block and its bytes (size,) uint8."""
+
+    block: Block
+    data: Tensor
+    loss: Loss = Loss()
+
+
+def pack(
+    module: nn.Module, component: Component, source: Source, convert: Convert | None, done: Collection[str] = ()
+) -> Iterator[Packed]:
+    """Read a checkpoint group by group into the bytes of blocks; a few blocks are in memory at a time.
+
+    Args:
+        done: names of blocks that are not needed again.
 
     Raises:
-        GenerationFailed: a tensor is missing, or has another shape than the module's.
+        GenerationFailed: tensors are missing, damaged, or have another shape than the module's.
     """
     linears = {name: child for name, child in module.named_modules() if isinstance(child, QuantizedLinear)}
     blocks = layout(module, component)
-    packed: set[str] = set()
-    for tensors in _groups(paths, convert):
-        filled: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
+    conversion = Conversion(source, convert)
+    made_here = {f"{name}.scale" for name in linears}
+    entries = (entry for block in blocks.values() for entry in block.entries if entry.name not in made_here)
+    conversion.check({entry.name: entry.shape for entry in entries})
+    begun: dict[str, Filling] = {}
+    for group in conversion.groups:
+        wanted = {name for name in group.makes if (block := component.block_of(name)) in blocks and block not in done}
+        if not wanted:
+            continue
+        for name, tensor in conversion.read(group).items():
+            if name not in wanted:
+                continue
+            demand_floats(name, tensor)
+            block_name = component.block_of(name)
+            filling = begun.setdefault(block_name, Filling(blocks[block_name]))
             owner, _, attribute = name.rpartition(".")
-            parts = {name: tensor}
             if attribute == "weight" and owner in linears:
-                weight_format = linears[owner].format
-                parts = {f"{owner}.{part}": value for part, value in quantize(tensor, weight_format).items()}
-            filled.setdefault(component.block_of(name), {}).update(parts)
-        for block_name, parts in filled.items():
-            if block_name not in blocks:
-                continue  # something that this model has no use for
-            yield blocks[block_name], bytes_of(blocks[block_name], parts)
-            packed.add(block_name)
-    if missing := blocks.keys() - packed:
-        raise GenerationFailed(f"the checkpoint lacks {', '.join(sorted(missing)[:3])}")
+                filling.fill_weight(owner, tensor, linears[owner].format)
+            else:
+                filling.fill({name: tensor})
+            if filling.is_full:
+                yield begun.pop(block_name).packed
+
+
+class Filling:
+    """The bytes of a block, some of whose tensors are in their places."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._data = torch.zeros(block.size, dtype=torch.uint8)
+        self._empty = block.views(self._data)
+        self._loss = Loss()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every tensor is in its place."""
+        return not self._empty
+
+    @property
+    def packed(self) -> Packed:
+        """The whole block."""
+        return Packed(self._block, self._data, self._loss)
+
+    def fill(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put tensors in their places; those of other names are left out."""
+        for name, tensor in tensors.items():
+            if name in self._empty:
+                self._empty.pop(name).copy_(tensor)
+
+    def fill_weight(self, owner: str, weight: Tensor, weight_format: Format) -> None:
+        """Put the weight (M, K) of a Linear in its place, in its format.
+
+        Raises:
+            GenerationFailed: it holds something that is no number.
+        """
+        parts = quantize(weight, weight_format)
+        if "scale" in parts and not bool(torch.isfinite(parts["scale"]).all()):
+            raise GenerationFailed(f"{owner}.weight holds something that is no number")
+        self.fill({f"{owner}.{part}": value for part, value in parts.items()})
+        sample = weight[::SAMPLED_ROWS].float()
+        kept = unquantized({part: value[::SAMPLED_ROWS] for part, value in parts.items()}, weight_format)
+        self._loss += Loss(float((kept - sample).square().sum()), float(sample.square().sum()))
 
 
 def _block(name: str, tensors: Iterable[tuple[str, Tensor]]) -> Block:
@@ -118,57 +178,3 @@ def _block(name: str, tensors: Iterable[tuple[str, Tensor]]) -> Block:
         entries.append(Entry(name=tensor_name, dtype=tensor.dtype, shape=tensor.shape, offset=offset))
         offset += -(-tensor.nbytes // ALIGN) * ALIGN
     return Block(name=name, entries=tuple(entries), size=offset)
-
-
-def bytes_of(block: Block, tensors: Mapping[str, Tensor]) -> Tensor:
-    """The tensors of a block by name → its bytes, (size,) uint8; see `pack`."""
-    data = torch.zeros(block.size, dtype=torch.uint8)
-    for name, view in block.views(data).items():
-        if name not in tensors:
-            raise GenerationFailed(f"the checkpoint lacks {name}")
-        if tensors[name].shape != view.shape:
-            raise GenerationFailed(f"{name} is {tuple(tensors[name].shape)}, not {tuple(view.shape)}")
-        view.copy_(tensors[name])
-    return data
-
-
-def _groups(paths: Iterable[Path], convert: Convert | None) -> Iterator[dict[str, Tensor]]:
-    """The tensors of a checkpoint in the module's names, a group per numbered block, so that few are in memory.
-
-    DiffSynth's converters join tensors of one block only (query, key and value), so they work on groups as well.
-    """
-    files = CheckpointFiles(paths)
-    groups: dict[str, list[str]] = {}
-    for name in files.names:
-        found = re.match(r"(?:.*\.)?\w*blocks?\.\d+\.", name)
-        groups.setdefault(found[0] if found else "", []).append(name)
-    for names in groups.values():
-        tensors = {name: files.read(name) for name in names}
-        yield dict(convert(tensors)) if convert is not None else tensors
-
-
-class CheckpointFiles:
-    """The tensors of several safetensors files by name; read, not mapped, so that memory holds only what is used."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._places: dict[str, tuple[Path, int, Mapping[str, Any]]] = {}
-        for path in paths:
-            text = read_header(path)
-            if text is None:
-                raise GenerationFailed(f"{path} is cut off or damaged")
-            header = json.loads(text)
-            header.pop("__metadata__", None)
-            self._places |= {name: (path, 8 + len(text), facts) for name, facts in header.items()}
-        self.names = list(self._places)
-
-    def read(self, name: str) -> Tensor:
-        path, start, facts = self._places[name]
-        if facts["dtype"] not in DTYPES:
-            raise GenerationFailed(f"{name} is kept as {facts['dtype']}, which is not supported")
-        begin, end = facts["data_offsets"]
-        data = torch.empty(end - begin, dtype=torch.uint8)
-        with path.open("rb") as file:
-            file.seek(start + begin)
-            if file.readinto(data.numpy().data) != end - begin:
-                raise GenerationFailed(f"{path} is cut off")
-        return data.view(DTYPES[facts["dtype"]]).view(facts["shape"])

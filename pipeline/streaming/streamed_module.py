@@ -5,24 +5,23 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import torch
-from diffsynth.configs import MODEL_CONFIGS
-from diffsynth.core.loader import hash_model_file
 from torch import Tensor, nn
 
 from pipeline.catalog.architecture import REST, Component
 from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import Weights
-from pipeline.errors import GenerationFailed
-from pipeline.streaming.block_packing import Block, Convert, layout, pack, prepare
+from pipeline.streaming.block_packing import Block, layout, pack, prepare
 from pipeline.streaming.block_ring import BlockRing
-from pipeline.streaming.packed_cache import PackedFile, fingerprint, open_packed
+from pipeline.streaming.checkpoint_files import CheckpointFiles
+from pipeline.streaming.conversion import Convert
+from pipeline.streaming.packed_cache import PackedFile, open_packed
 from pipeline.streaming.pinned_memory import PinnedMemory
 from pipeline.streaming.quantization import Format, QuantizedLinear
 
@@ -34,12 +33,11 @@ BLOCKS_AHEAD: Final = 6  # a tenth of a step of a model with 57 of them
 class StreamedModule:
     """A module and where its weights lie. Its blocks have to run in the order of `running`.
 
-    COMPONENT is what the family declares about it; IS_RENAMED whether the names in the file are others; IS_LOCKED
-    whether it runs often enough for its streamed blocks to take page-locked memory.
+    COMPONENT is what the family declares about it; IS_LOCKED whether it runs often enough for its streamed blocks to
+    take page-locked memory.
     """
 
     COMPONENT: ClassVar[Component]
-    IS_RENAMED: ClassVar[bool] = True
     IS_LOCKED: ClassVar[bool] = False
 
     def __init__(self, module: nn.Module, packed: Mapping[str, Tensor], device: str) -> None:
@@ -63,29 +61,38 @@ class StreamedModule:
             self._owners[name].register_forward_hook(partial(self._after, name))
 
     @classmethod
-    def read(
-        cls, paths: Sequence[Path], *, weight_format: Format, dtype: torch.dtype, device: str, cache: Path | None = None
+    def read(  # noqa: PLR0913 - each says something of its own about the module that comes out
+        cls,
+        source: CheckpointFiles,
+        make: Callable[[], nn.Module],
+        *,
+        convert: Convert | None,
+        weight_format: Format,
+        dtype: torch.dtype,
+        device: str,
+        cache: Path | None = None,
     ) -> Self:
-        """Read a checkpoint, or the packed file `cache` that was made of it.
+        """Read a part of a checkpoint, or the packed file `cache` that was made of it.
 
         Without `cache` the packed blocks are kept in memory.
+
+        Args:
+            make: makes the module; called on the meta device.
+            convert: brings the names of the part's tensors to those of the module; None: they are the same.
 
         Raises:
             GenerationFailed: it is something else, or not whole.
             DiskFull: no room for the packed file.
         """
-        make, convert = _recognise(cls.COMPONENT.module, paths)
-        if not cls.IS_RENAMED:
-            convert = None
         with torch.device("meta"):
             module = make()
         cls.simplify(module)
         prepare(module, cls.COMPONENT, weight_format, dtype)
-        packed = pack(module, cls.COMPONENT, paths, convert)
+        contents = partial(pack, module, cls.COMPONENT, source, convert)
         if cache is None:
-            return cls(module, {block.name: data for block, data in packed}, device)
-        source = fingerprint(paths, weight_format)
-        return cls(module, open_packed(cache, layout(module, cls.COMPONENT), source, packed), device)
+            return cls(module, {packed.block.name: packed.data for packed in contents()}, device)
+        fingerprint = source.fingerprint(weight_format)
+        return cls(module, open_packed(cache, layout(module, cls.COMPONENT), fingerprint, contents), device)
 
     @classmethod
     def simplify(cls, module: nn.Module) -> None:
@@ -241,25 +248,3 @@ class StreamedModule:
                 yield module._parameters, attribute, nn.Parameter(view, requires_grad=False)
             else:
                 yield module._buffers, attribute, view
-
-
-def _recognise(kind: str, paths: Sequence[Path]) -> tuple[Any, Convert | None]:
-    """How to make the module that a checkpoint is for, and how to convert its names."""
-    model_hash = hash_model_file([str(path) for path in paths])
-    for config in MODEL_CONFIGS:
-        if config["model_hash"] == model_hash and config["model_name"] == kind:
-            make = partial(imported(config["model_class"]), **(config.get("extra_kwargs") or {}))
-            convert = config.get("state_dict_converter")
-            return make, None if convert is None else imported(convert)
-    raise GenerationFailed(f"{paths[0].name} is no {kind} that DiffSynth knows")
-
-
-def register_layouts(layouts: Iterable[Mapping[str, Any]]) -> None:
-    """Teach DiffSynth checkpoints that it does not know; again is harmless."""
-    MODEL_CONFIGS.extend(dict(layout) for layout in layouts if layout not in MODEL_CONFIGS)
-
-
-def imported(path: str) -> Any:
-    """What DiffSynth's tables name by a dotted path."""
-    module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)

@@ -284,11 +284,11 @@ async def test_missing_model_files_end_the_process_with_the_way_out(discord: Dis
         assert "fetch" in bot.output and "Traceback" not in bot.output
 
 
-@pytest.mark.parametrize("rounds", [range(3), range(3, 6), range(6, 10)], ids=["early", "later", "late"])
+@pytest.mark.parametrize("rounds", [range(3), range(3, 6)], ids=["early", "late"])
 async def test_jobs_with_a_kill_every_ten_are_all_delivered_exactly_once(
     discord: Discord, make_bot: Callable[..., BotProcess], data_dir: Path, rounds: range
 ) -> None:
-    """A hundred in all, with ten kills, each at another moment."""
+    """Sixty in all, with six kills, each at another moment."""
     channels = [discord.add_channel(f"art-{number}") for number in range(5)]
     uses: list[Use] = []
     async with make_bot() as bot:
@@ -305,7 +305,7 @@ async def test_jobs_with_a_kill_every_ten_are_all_delivered_exactly_once(
                 )
                 uses.append(use)
             await asyncio.gather(*(use.wait(lambda message: not message.loading) for use in uses[-10:]))
-            await asyncio.sleep(0.1 * round_number % 0.7)  # another moment each time
+            await asyncio.sleep(0.1 * round_number)  # another moment each time
             await bot.kill()
             await restart(bot)
         for use in uses:

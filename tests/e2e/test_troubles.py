@@ -126,7 +126,7 @@ async def test_rate_limit_of_one_channel_does_not_hold_up_another(
 
 
 @pytest.mark.parametrize(
-    ("fault", "times"), [({"status": 502}, 3), ({"status": 500}, 3), ({"reset": True}, 2)], ids=["502", "500", "reset"]
+    ("fault", "times"), [({"status": 502}, 3), ({"status": 500}, 1), ({"reset": True}, 1)], ids=["502", "500", "reset"]
 )
 async def test_burst_of_server_errors_delays_the_picture_and_loses_nothing(
     discord: Discord, bot: BotProcess, fault: dict[str, object], times: int
@@ -142,9 +142,9 @@ async def test_answer_that_was_lost_on_the_way_back_is_not_posted_twice(discord:
     """The edit happened, its answer did not arrive: the repeat must change nothing for the reader."""
     use = await imagine(discord, RUNNING, steps=5)
     await use.wait(lambda message: message.buttons)
-    discord.fault(r"PATCH /channels/\d+/messages/\d+", times=2, reset=True, applied=True)
+    discord.fault(r"PATCH /channels/\d+/messages/\d+", times=1, reset=True, applied=True)
     await use.wait(is_result, timeout=20)
-    await discord.wait_requests(r"PATCH /channels/\d+/messages/\d+", count=3, timeout=20)
+    await discord.wait_requests(r"PATCH /channels/\d+/messages/\d+", count=2, timeout=20)
     assert len(discord.messages(discord.channel)) == 1
 
 

@@ -121,7 +121,7 @@ def show(job: Job) -> None:
             fragments.failure(view, voice)
 
 
-@fuzz(100, life=st.sampled_from(LIVES), changes=changes)
+@fuzz(60, life=st.sampled_from(LIVES), changes=changes)
 async def test_any_row_is_read_and_shown_and_the_next_start_draws_the_job_of_somebody_else(
     database: Database,
     jobs: JobStore,

@@ -18,11 +18,11 @@ from pipeline.catalog.headers.strangers import refusal_of
 from pipeline.catalog.headers.vocabulary import FETCH_AGAIN, Container, Header, NotWeights, TensorInfo
 from pipeline.catalog.parts import Refusal
 
-__all__ = ["Container", "Header", "NotWeights", "TensorInfo", "header_of", "is_empty_file", "stamp_of"]
+__all__ = ["FETCH_AGAIN", "Container", "Header", "NotWeights", "Stamp", "TensorInfo", "header_of", "stamp_of"]
 
 Stamp = tuple[int, int]
 _FIRST_BYTES: Final = 4096
-_MOST_KEPT: Final = 48  # each has some 0.5 MB
+_MOST_KEPT: Final = 32  # each has some 0.5 MB
 
 
 def header_of(path: Path) -> Header:
@@ -43,21 +43,14 @@ def stamp_of(path: Path) -> Stamp:
     try:
         state = path.stat()
     except (OSError, ValueError) as error:
-        raise NotWeights(path, _unreachable(path, error)) from error
+        is_there = not isinstance(error, FileNotFoundError) or path.is_symlink()
+        raise NotWeights(path, _unreachable(path, error), is_there=is_there) from error
     if not stat.S_ISREG(state.st_mode):  # opening a pipe would wait for whoever writes to it
         kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe or a device"
         raise NotWeights(
             path, Refusal(what=kind, reason="it is not a file of weights", instead="name a .safetensors or .gguf file")
         )
     return state.st_size, state.st_mtime_ns
-
-
-def is_empty_file(path: Path) -> bool:
-    """Whether there is a file without a single byte."""
-    try:
-        return stamp_of(path)[0] == 0
-    except NotWeights:
-        return False
 
 
 @lru_cache(maxsize=_MOST_KEPT)

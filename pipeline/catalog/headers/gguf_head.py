@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from pipeline.catalog.headers.vocabulary import (
     FETCH_AGAIN,
     MOST_HEAD_BYTES,
+    MOST_NAME,
     MOST_TENSORS,
     MOST_VALUES,
     Container,
@@ -26,10 +27,8 @@ GGUF_MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _DEFAULT_ALIGNMENT: Final = 32
 _MOST_KEYS: Final = 10_000
-_MOST_NAME_BYTES: Final = 1024
 _MOST_DIMENSIONS: Final = 4
 _MOST_ITEMS: Final = 2**22  # of an array: tokenizers have 256 000 words
-_MOST_NESTING: Final = 2
 _MOST_TEXT: Final = 1000  # characters of a value that are kept; a chat template has more
 _MOST_LISTED: Final = 8  # items of an array of numbers that are kept: shapes
 # Type → (name, values per block, bytes per block).
@@ -125,6 +124,21 @@ class _Bytes:
         """The next text."""
         return self.take(self.count(most)).decode("utf-8", errors="replace")
 
+    def skip_texts(self, count: int) -> None:
+        """Pass over so many texts: words of a tokenizer, of which there are hundreds of thousands.
+
+        Raises:
+            _Malformed
+        """
+        for _ in range(count):
+            if len(self._held) < self.place + 8:
+                self.take(8)
+                self.place -= 8
+            end = self.place + 8 + int.from_bytes(self._held[self.place : self.place + 8], "little")
+            if end > len(self._held):
+                self.take(end - self.place)
+            self.place = end
+
 
 def parse_gguf(path: Path, file: BinaryIO, size: int) -> Header:
     """Read the head.
@@ -163,17 +177,17 @@ def parse_gguf(path: Path, file: BinaryIO, size: int) -> Header:
 
 
 def _pair(source: _Bytes) -> tuple[str, str]:
-    name = source.text(_MOST_NAME_BYTES)
+    name = source.text(MOST_NAME)
     return name, _value(source, int(source.number("I")))
 
 
-def _value(source: _Bytes, kind: int, nesting: int = 0) -> str:
+def _value(source: _Bytes, kind: int) -> str:
     """Read a value past its end; as a text, as far as it is of use."""
     if kind in _SCALARS:
         return str(source.number(_SCALARS[kind]))
     if kind == _STRING:
         return source.text(MOST_HEAD_BYTES)[:_MOST_TEXT]
-    if kind != _ARRAY or nesting >= _MOST_NESTING:
+    if kind != _ARRAY:
         raise _Malformed("a value in its head is of no known type")
     item, count = int(source.number("I")), source.count(_MOST_ITEMS)
     if item in _SCALARS:
@@ -181,14 +195,15 @@ def _value(source: _Bytes, kind: int, nesting: int = 0) -> str:
         content = source.take(width * count)
         listed = min(count, _MOST_LISTED)
         return ",".join(map(str, struct.unpack(f"<{listed}{_SCALARS[item]}", content[: width * listed])))
-    for _ in range(count):
-        _value(source, item, nesting + 1)
+    if item != _STRING:  # arrays of arrays are allowed, and nobody writes any
+        raise _Malformed("a list in its head is of no known type")
+    source.skip_texts(count)
     return ""
 
 
 def _entry(source: _Bytes) -> tuple[str, TensorInfo]:
     """One tensor, its place counted from where tensors begin."""
-    name = source.text(_MOST_NAME_BYTES)
+    name = source.text(MOST_NAME)
     dimensions = [source.count(MOST_VALUES) for _ in range(source.count(_MOST_DIMENSIONS, kind="I"))]
     kind, start = int(source.number("I")), source.count(MOST_VALUES)
     if kind not in _TYPES:

@@ -12,6 +12,7 @@ class Finding:
     """One part, or why it is none.
 
     title: for people, without its precision: "FLUX.1 [schnell] transformer".
+    is_extra: it is nothing to speak of if there is something else in the file.
     """
 
     title: str
@@ -19,8 +20,16 @@ class Finding:
     architecture: str = ""
     variant: str = ""
     naming: Naming = Naming.ORIGINAL
+    width: int = 0
+    reads: tuple[tuple[PartKind, int], ...] = ()
     lacks: tuple[str, ...] = ()
     refusal: Refusal | None = None
+    is_extra: bool = False
+
+
+def with_article(title: str) -> str:
+    """A title as a noun phrase."""
+    return f"{'an' if title.startswith('SDXL') else 'a'} {title}"
 
 
 def refused(what: str, reason: str, instead: str) -> Finding:

@@ -106,15 +106,20 @@ DIFFSYNTH: Final = Template(
 )
 _GUIDANCE_DIFFSYNTH: Final = tuple(f"guidance_embedder.timestep_embedder.{n}" for n in (0, 2))
 
+_READERS: Final = {  # of T5's tokens, and of CLIP-L's one vector
+    Naming.ORIGINAL: ("txt_in.weight", "vector_in.in_layer.weight"),
+    Naming.DIFFUSERS: ("context_embedder.weight", "time_text_embed.text_embedder.linear_1.weight"),
+}
 _TOKEN_VALUES: Final = 64  # 16 latent channels in patches of 2 × 2
-_TAKE_DEV: Final = "take FLUX.1 [dev], FLUX.1 [schnell], or a fine-tune of them for text to image"
-# Published models of the family, told by hints: words of a file's name, of its notes or of a pipeline's class.
+_TAKE: Final = "take FLUX.1 [dev], FLUX.1 [schnell], or a fine-tune of them for text to image"
+# Published models of the family that no shape tells, by hints: a file's name, its notes, a pipeline's class. Who takes
+# guidance away from [dev] leaves a file with the shapes of [schnell]; nobody can tell those apart by their heads.
 _HINTED: Final = (
     (re.compile(r"kontext", re.IGNORECASE), "FLUX.1 Kontext [dev]", "it edits an image that it is shown"),
     (
-        re.compile(r"de[-_ ]?dist|un[-_ ]?dist|openflux|libreflux|flex\.?[12]", re.IGNORECASE),
+        re.compile(r"(?:de|un)[-_ ]?distill|open[-_ ]?flux|libre[-_ ]?flux|consolidated_s\d", re.IGNORECASE),
         "a de-distilled FLUX.1",
-        "it needs true classifier-free guidance, two passes per step, which is not offered for this family",
+        "it needs classifier-free guidance, two passes per step, which is not offered for this family",
     ),
     (re.compile(r"dev2pro", re.IGNORECASE), "FLUX.1 Dev2Pro", "it is for training LoRAs and draws blurred images"),
 )
@@ -122,17 +127,22 @@ _HINTED: Final = (
 
 def read_original(tensors: Tensors, hints: str) -> Finding:
     """Black Forest Labs' names."""
-    if tensors.any_in("distilled_guidance_layer."):
-        return refused("a Chroma transformer", "it is another architecture than FLUX.1 [dev]'s", _TAKE_DEV)
+    if tensors.any_in("double_stream_modulation_img."):
+        return _flux2(tensors, Naming.ORIGINAL, has_guidance=tensors.any_in("guidance_in."))
     return _finding(tensors, hints, ORIGINAL, _GUIDANCE_ORIGINAL, Naming.ORIGINAL, "img_in.weight")
 
 
 def read_diffusers(tensors: Tensors, hints: str) -> Finding:
     """Names of diffusers' `FluxTransformer2DModel`."""
+    if tensors.any_in("double_stream_modulation_img."):
+        has_guidance = tensors.any_in("time_guidance_embed.guidance_embedder.")
+        return _flux2(tensors, Naming.DIFFUSERS, has_guidance=has_guidance)
+    if not tensors.any_in("single_transformer_blocks.", "time_text_embed.text_embedder."):
+        return refused("a transformer of another family", "it is not drawn here", _TAKE)
     return _finding(tensors, hints, DIFFUSERS, _GUIDANCE_DIFFUSERS, Naming.DIFFUSERS, "x_embedder.weight")
 
 
-def read_diffsynth(tensors: Tensors, hints: str) -> Finding:
+def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
     """DiffSynth's names, which the demo has."""
     lacks = _with_guidance(DIFFSYNTH, _GUIDANCE_DIFFSYNTH, tensors.names).lacks(tensors.names)
     return Finding(
@@ -141,7 +151,34 @@ def read_diffsynth(tensors: Tensors, hints: str) -> Finding:
         architecture="flux",
         variant="demo",
         naming=Naming.DIFFSYNTH,
+        reads=_reads(tensors, "context_embedder.weight", "pooled_text_embedder.0.weight"),
         lacks=lacks,
+    )
+
+
+def read_z_image(tensors: Tensors, _hints: str) -> Finding:
+    """Z-Image, which came of Lumina 2 and learned to pad; comfyanonymous/ComfyUI:comfy/ldm/lumina/model.py."""
+    if not tensors.has("cap_pad_token"):
+        return refused("a Lumina 2 transformer", "its family is not drawn here", _TAKE)
+    return Finding(
+        title="Z-Image transformer",
+        kind=PartKind.DENOISER,
+        architecture="z-image",
+        variant="z-image",
+        naming=Naming.DIFFUSERS if tensors.any_in("all_x_embedder.") else Naming.ORIGINAL,
+    )
+
+
+def _flux2(tensors: Tensors, naming: Naming, *, has_guidance: bool) -> Finding:
+    """FLUX.2, whose blocks share their modulation; black-forest-labs/flux2:src/flux2/model.py."""
+    if has_guidance:
+        return refused("FLUX.2 [dev]", "with 32 billion weights it is too large for the GPUs that this is for", _TAKE)
+    return Finding(
+        title="FLUX.2 [klein] transformer",
+        kind=PartKind.DENOISER,
+        architecture="flux2-klein",
+        variant="flux2-klein",
+        naming=naming,
     )
 
 
@@ -155,34 +192,40 @@ def _with_guidance(template: Template, guidance: tuple[str, ...], names: Collect
 def _finding(
     tensors: Tensors, hints: str, template: Template, guidance: tuple[str, ...], naming: Naming, first: str
 ) -> Finding:
-    whole = _with_guidance(template, guidance, tensors.names)
-    lacks = whole.lacks(tensors.names)
-    token = tensors.side(1, first)
-    if (finding := _special(token, hints)) is not None:
+    if (finding := _special(tensors.side(1, first), hints)) is not None:
         return finding
+    whole = _with_guidance(template, guidance, tensors.names)
     has_guidance = whole is not template
+    name = "dev" if has_guidance else "schnell"
+    is_krea = has_guidance and "krea" in hints.lower()
     return Finding(
-        title="FLUX.1 [dev] transformer" if has_guidance else "FLUX.1 [schnell] transformer",
+        title=f"FLUX.1 {'Krea ' if is_krea else ''}[{name}] transformer",
         kind=PartKind.DENOISER,
         architecture="flux",
-        variant="flux1-dev" if has_guidance else "flux1-schnell",
+        variant=f"flux1-{name}",
         naming=naming,
-        lacks=lacks,
+        reads=_reads(tensors, *_READERS[naming]),
+        lacks=whole.lacks(tensors.names),
     )
+
+
+def _reads(tensors: Tensors, texts: str, pooled: str) -> tuple[tuple[PartKind, int], ...]:
+    """How wide T5 and CLIP-L have to be."""
+    return (PartKind.T5, tensors.side(1, texts)), (PartKind.CLIP_L, tensors.side(1, pooled))
 
 
 def _special(token: int, hints: str) -> Finding | None:
     """A model of the family that does something else than draw images from texts."""
-    for pattern, title, reason in _HINTED:
-        if pattern.search(hints):
-            return refused(title, reason, _TAKE_DEV)
-    if token in (0, _TOKEN_VALUES):
-        return None
     if token == 6 * _TOKEN_VALUES:
-        return refused("FLUX.1 Fill [dev]", "it fills masked places of an image and cannot draw without one", _TAKE_DEV)
+        return refused("FLUX.1 Fill [dev]", "it fills masked places of an image and cannot draw without one", _TAKE)
     if token == 2 * _TOKEN_VALUES:
         hinted = re.search(r"depth|canny", hints, re.IGNORECASE)
-        title = f"FLUX.1 {hinted[0].capitalize()} [dev]" if hinted else "FLUX.1 Depth or Canny [dev]"
-        return refused(title, "it follows a control image and cannot draw without one", _TAKE_DEV)
-    reason = f"its tokens have {token} values instead of {_TOKEN_VALUES}"
-    return refused("a FLUX.1 transformer for another task", reason, _TAKE_DEV)
+        title = f"FLUX.1 {hinted[0].capitalize()} [dev]" if hinted else "FLUX.1 Depth [dev] or Canny [dev]"
+        return refused(title, "it follows a control image and cannot draw without one", _TAKE)
+    if token not in (0, _TOKEN_VALUES):
+        reason = f"its tokens have {token} values instead of {_TOKEN_VALUES}"
+        return refused("a FLUX.1 transformer for another task", reason, _TAKE)
+    for pattern, title, reason in _HINTED:
+        if pattern.search(hints):
+            return refused(title, reason, _TAKE)
+    return None

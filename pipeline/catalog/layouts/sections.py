@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pipeline.catalog.headers import Header
-from pipeline.catalog.layouts import flux, text_encoders, vae
+from pipeline.catalog.layouts import flux, stable_diffusion, text_encoders, vae
 from pipeline.catalog.layouts.findings import Finding
 from pipeline.catalog.layouts.tensors import Stored, Tensors
 
@@ -18,16 +18,28 @@ Reader = Callable[[Tensors, str], Finding]
 _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "flux_original": (r"double_blocks\.\d", flux.read_original),
     "flux_diffsynth": (r"blocks\.\d+\.(?:attn\.[ab]_to_|norm1_[ab]\.)", flux.read_diffsynth),
-    "diffusers": (r"(?:single_)?transformer_blocks\.\d", flux.read_diffusers),
+    "transformer": (r"(?:single_)?transformer_blocks\.\d", flux.read_diffusers),
+    "z_image": (r"(?:noise|context)_refiner\.\d", flux.read_z_image),
+    "unet_original": (r"(?:input_blocks|output_blocks|middle_block)\.\d", stable_diffusion.read_original),
+    "unet_diffusers": (r"(?:(?:down|up)_blocks\.\d|mid_block\.)", stable_diffusion.read_diffusers),
     "t5": (r"encoder\.block\.\d", text_encoders.read_t5),
-    "clip": (r"text_model\.(?:encoder|embeddings)\.", text_encoders.read_clip),
+    "t5_llama_cpp": (r"enc\.blk\.\d", text_encoders.read_t5_llama_cpp),
+    "clip": (
+        r"text_model\.(?:encoder|embeddings|final_layer_norm)\.|encoder\.layers\.\d+\.self_attn|embeddings\.token_emb",
+        text_encoders.read_clip,
+    ),
+    "open_clip": (r"transformer\.resblocks\.\d", text_encoders.read_open_clip),
     "clip_diffsynth": (r"encoders\.\d+\.(?:attn\.to_|layer_norm1|fc1)", text_encoders.read_clip_diffsynth),
-    "vae_original": (r"(?:encoder\.down|decoder\.up)\.\d+\.block\.", vae.read_original),
-    "vae_diffusers": (r"(?:encoder\.down_blocks|decoder\.up_blocks)\.\d", vae.read_diffusers),
+    "vision": (r"(?:vision_model|visual)\.", text_encoders.read_vision),
+    "language": (r"(?:model\.layers\.\d+\.self_attn|blk\.\d+\.attn_)", text_encoders.read_language_model),
+    "vae_original": (r"(?:encoder|decoder)\.(?:down|up|mid)\.", vae.read_original),
+    "vae_diffusers": (r"(?:encoder|decoder)\.(?:(?:down|up)_blocks|mid_block)\.", vae.read_diffusers),
     "vae_diffsynth": (r"(?:encoder|decoder)\.blocks\.\d+\.conv", vae.read_diffsynth),
 }
 _ANCHOR: Final = re.compile(
-    r"(?P<prefix>(?:[^.]+\.)*?)(?:" + "|".join(f"(?P<{name}>{anchor})" for name, (anchor, _) in _READERS.items()) + ")"
+    r"(?P<prefix>(?:[^.]+\.){0,8}?)(?:"
+    + "|".join(f"(?P<{name}>{anchor})" for name, (anchor, _) in _READERS.items())
+    + ")"
 )
 
 

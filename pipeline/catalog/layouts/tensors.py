@@ -6,7 +6,6 @@ What quantization adds beside a weight — scales, markers, tables — is folded
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +19,10 @@ MOST_NOTE_BYTES: Final = 4096  # of a marker or a quantization state; real ones 
 # Tensors beside a weight, by the end of their names, and what the weight's name ends in instead. Sources:
 # comfyanonymous/ComfyUI:comfy/ops.py, comfy/utils.py (convert_old_quants);
 # bitsandbytes-foundation/bitsandbytes:bitsandbytes/functional.py (QuantState.as_dict).
-COMPANION: Final = re.compile(
-    r"(?P<stem>.*?)(?P<end>"
-    r"\.weight_scale(?:_2)?|\.scale_weight|\.scale_input|\.input_scale|\.comfy_quant|\.weight_zero_point"
-    r"|\.weight\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\.\w+)"
-    r")"
-)
+_SCALES: Final = ("weight_scale", "weight_scale_2", "scale_weight", "scale_input", "input_scale", "pre_quant_scale")
+_BESIDE_LAYER: Final = frozenset((*_SCALES, "comfy_quant", "weight_zero_point"))
+_BESIDE_WEIGHT: Final = frozenset(("absmax", "quant_map", "nested_absmax", "nested_quant_map"))
+_STATE: Final = ".weight.quant_state."
 MARKERS: Final = frozenset({"scaled_fp8", "spiece_model"})  # tensors that belong to no weight
 
 
@@ -55,14 +52,14 @@ class Tensors:
         """Stem of a weight's name → what lies beside it, by the end of its name."""
         found: dict[str, dict[str, Stored]] = {}
         for name, each in self.stored.items():
-            if (match := COMPANION.fullmatch(name)) is not None:
-                found.setdefault(match["stem"], {})[match["end"]] = each
+            if (stem := stem_beside(name)) is not None:
+                found.setdefault(stem, {})[name.removeprefix(stem)] = each
         return found
 
     @cached_property
     def names(self) -> frozenset[str]:
         """The names that its tensors have without quantization."""
-        return frozenset(name for name in self.stored if name not in MARKERS and COMPANION.fullmatch(name) is None)
+        return frozenset(name for name in self.stored if name not in MARKERS and stem_beside(name) is None)
 
     @property
     def container(self) -> Container:
@@ -106,6 +103,32 @@ class Tensors:
             if isinstance(original, list) and all(type(side) is int for side in original):
                 return tuple(original)
         return shape
+
+
+def stem_beside(name: str) -> str | None:
+    """The layer beside whose weight a tensor lies, which quantization added; None if it is a tensor of the model."""
+    before, _, last = name.rpartition(".")
+    if last in _BESIDE_LAYER:
+        return before
+    if last in _BESIDE_WEIGHT and before.endswith(".weight"):
+        return before.removesuffix(".weight")
+    return name.partition(_STATE)[0] if _STATE in name else None
+
+
+def unskipped(tensors: Tensors, conv: str, shortcut: str) -> tuple[str, ...]:
+    """The shortcuts that blocks lack whose convolutions change the number of channels.
+
+    Args:
+        conv: how the name of the first convolution of a block ends.
+        shortcut: how the name of the shortcut ends.
+    """
+    end = f".{conv}.weight"
+    changed = [
+        name.removesuffix(end)
+        for name, each in tensors.stored.items()
+        if name.endswith(end) and len(each.info.shape) > 1 and each.info.shape[0] != each.info.shape[1]
+    ]
+    return tuple(name for block in changed if (name := f"{block}.{shortcut}.weight") not in tensors.names)
 
 
 def read_note(each: Stored) -> dict[str, Any]:

@@ -7,9 +7,11 @@ modelscope/DiffSynth-Studio:diffsynth/models/flux_text_encoder_clip.py.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Final
 
-from pipeline.catalog.layouts.findings import Finding
+from pipeline.catalog.layouts.findings import Finding, refused
 from pipeline.catalog.layouts.templates import Template
 from pipeline.catalog.layouts.tensors import Tensors
 from pipeline.catalog.parts import Naming, PartKind
@@ -35,13 +37,13 @@ T5: Final = Template(
 )
 CLIP: Final = Template(
     rest=(
-        "text_model.embeddings.token_embedding.weight",
-        "text_model.embeddings.position_embedding.weight",
-        "text_model.final_layer_norm",
+        "embeddings.token_embedding.weight",
+        "embeddings.position_embedding.weight",
+        "final_layer_norm",
     ),
     blocks=(
         (
-            "text_model.encoder.layers.#.",
+            "encoder.layers.#.",
             (
                 *(f"self_attn.{each}_proj" for each in ("q", "k", "v", "out")),
                 "layer_norm1",
@@ -51,7 +53,7 @@ CLIP: Final = Template(
             ),
         ),
     ),
-    needs=("text_model.encoder.layers.#.",),
+    needs=("encoder.layers.#.",),
 )
 CLIP_DIFFSYNTH: Final = Template(
     rest=("token_embedding.weight", "=position_embeds", "final_layer_norm"),
@@ -71,26 +73,120 @@ CLIP_DIFFSYNTH: Final = Template(
 )
 
 
+_FEED_FORWARD: Final = ("ffn_gate", "ffn_up", "ffn_down", "ffn_norm")
+_T5_LLAMA_CPP_BLOCK: Final = ("attn_q", "attn_k", "attn_v", "attn_o", "attn_norm", *_FEED_FORWARD)
+T5_LLAMA_CPP: Final = Template(
+    rest=("token_embd.weight", "enc.blk.0.attn_rel_b.weight", "enc.output_norm.weight"),
+    blocks=(("enc.blk.#.", tuple(f"{each}.weight" for each in _T5_LLAMA_CPP_BLOCK)),),
+    needs=("enc.blk.#.",),
+)
+OPEN_CLIP: Final = Template(
+    rest=("token_embedding.weight", "=positional_embedding", "ln_final"),
+    blocks=(
+        (
+            "transformer.resblocks.#.",
+            (
+                "=attn.in_proj_weight",
+                "=attn.in_proj_bias",
+                "attn.out_proj",
+                "ln_1",
+                "ln_2",
+                "mlp.c_fc",
+                "mlp.c_proj",
+            ),
+        ),
+    ),
+    needs=("transformer.resblocks.#.",),
+)
+_PROJECTIONS: Final = ("text_projection.weight", "text_projection")
+_NAMED_G: Final = re.compile(r"clip[-_ ]?g|big[-_]?g|embedders\.1\b|text_encoder_2|te2\b", re.IGNORECASE)
+_NAMED_L: Final = re.compile(r"clip[-_ ]?l|vit[-_]?l|embedders\.0\b|cond_stage_model", re.IGNORECASE)
+_WIDTH_L: Final = 768
+_WIDTH_H: Final = 1024  # of Stable Diffusion 2
+_WIDTH_G: Final = 1280
+_TEXT_MODEL: Final = "text_model."
+_WORDS: Final = "embeddings.token_embedding.weight"
+_LAST: Final = "final_layer_norm.weight"
+_TAKE_CLIP: Final = "take clip_l for FLUX.1 and Stable Diffusion 1.5, and clip_g beside it for SDXL"
+_TAKE_T5: Final = "take t5xxl, in f16, fp8 or GGUF"
+
+
 def read_t5(tensors: Tensors, _hints: str) -> Finding:
     """T5's encoder; its decoder, if there is one, is not looked at."""
+    bias = "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"
+    if tensors.has(bias) or tensors.has(f"{bias}_scale"):
+        return refused("UMT5, the text encoder of Wan", "FLUX.1 was trained with T5 v1.1", _TAKE_T5)
+    if tensors.has("encoder.block.0.layer.1.DenseReluDense.wi.weight"):
+        return refused("T5 v1.0", "FLUX.1 was trained with T5 v1.1", _TAKE_T5)
     return Finding(
         title="T5 text encoder",
         kind=PartKind.T5,
         architecture="flux",
         naming=Naming.TRANSFORMERS,
+        width=tensors.side(0, "encoder.final_layer_norm.weight"),
         lacks=T5.lacks(tensors.names),
     )
 
 
-def read_clip(tensors: Tensors, _hints: str) -> Finding:
-    """A CLIP text encoder under transformers' names."""
+def read_t5_llama_cpp(tensors: Tensors, _hints: str) -> Finding:
+    """T5's encoder under the names of llama.cpp."""
+    if tensors.has("enc.blk.1.attn_rel_b.weight"):
+        return refused("UMT5, the text encoder of Wan", "FLUX.1 was trained with T5 v1.1", _TAKE_T5)
     return Finding(
-        title="CLIP-L text encoder",
-        kind=PartKind.CLIP_L,
-        architecture="sd15",
-        naming=Naming.TRANSFORMERS,
-        lacks=CLIP.lacks(tensors.names),
+        title="T5 text encoder",
+        kind=PartKind.T5,
+        architecture="flux",
+        naming=Naming.LLAMA_CPP,
+        width=tensors.side(0, "enc.output_norm.weight"),
+        lacks=T5_LLAMA_CPP.lacks(tensors.names),
     )
+
+
+def read_clip(tensors: Tensors, hints: str) -> Finding:
+    """A CLIP text encoder under transformers' names; those of 2022 did not begin with `text_model.`."""
+    names = frozenset(name.removeprefix(_TEXT_MODEL) for name in tensors.names)
+    if _WORDS not in names and not tensors.any_in(_TEXT_MODEL):
+        return refused("a transformer of another kind", "its names fit no text encoder that is used here", _TAKE_CLIP)
+    width = tensors.side(0, f"{_TEXT_MODEL}{_LAST}", _LAST)
+    before = _TEXT_MODEL if tensors.any_in(_TEXT_MODEL) else ""
+    lacks = tuple(f"{before}{name}" for name in CLIP.lacks(names))
+    return _clip(tensors, hints, Naming.TRANSFORMERS, lacks, width)
+
+
+def read_open_clip(tensors: Tensors, hints: str) -> Finding:
+    """A CLIP text encoder under OpenCLIP's names."""
+    width = tensors.side(0, "ln_final.weight")
+    return _clip(tensors, hints, Naming.ORIGINAL, OPEN_CLIP.lacks(tensors.names), width)
+
+
+def _clip(tensors: Tensors, hints: str, naming: Naming, lacks: tuple[str, ...], width: int) -> Finding:
+    """Tell CLIP-L from CLIP-G: by the place in a checkpoint, by the width, by the name of the file or folder."""
+    if width == _WIDTH_H:
+        return refused(
+            "OpenCLIP's text encoder of Stable Diffusion 2",
+            "that version is not drawn here",
+            _TAKE_CLIP,
+        )
+    is_g = width == _WIDTH_G or (width != _WIDTH_L and _is_named_g(tensors.prefix, hints, naming))
+    if is_g and not any(name in tensors.names for name in _PROJECTIONS):
+        lacks = (*lacks, _PROJECTIONS[0])
+    return Finding(
+        title="CLIP-G text encoder" if is_g else "CLIP-L text encoder",
+        kind=PartKind.CLIP_G if is_g else PartKind.CLIP_L,
+        architecture="sdxl" if is_g else "sd15",
+        naming=naming,
+        width=width,
+        lacks=lacks,
+    )
+
+
+def _is_named_g(prefix: str, hints: str, naming: Naming) -> bool:
+    for text in (prefix, hints):
+        if _NAMED_G.search(text):
+            return True
+        if _NAMED_L.search(text):
+            return False
+    return naming is Naming.ORIGINAL  # only CLIP-G comes in OpenCLIP's names
 
 
 def read_clip_diffsynth(tensors: Tensors, _hints: str) -> Finding:
@@ -101,5 +197,39 @@ def read_clip_diffsynth(tensors: Tensors, _hints: str) -> Finding:
         architecture="flux",
         variant="demo",
         naming=Naming.DIFFSYNTH,
+        width=tensors.side(0, "final_layer_norm.weight"),
         lacks=CLIP_DIFFSYNTH.lacks(tensors.names),
+    )
+
+
+def read_vision(_tensors: Tensors, _hints: str) -> Finding:
+    """The half of CLIP or SigLIP that sees."""
+    return replace(
+        refused(
+            "an image encoder",
+            "it looks at images and reads no prompts",
+            "take a text encoder: clip_l, clip_g, t5xxl",
+        ),
+        is_extra=True,
+    )
+
+
+def read_language_model(tensors: Tensors, _hints: str) -> Finding:
+    """Qwen3, or another language model that newer families read prompts with."""
+    names = ("model.layers.0.self_attn.q_norm.weight", "blk.0.attn_q_norm.weight")
+    is_gguf = tensors.any_in("blk.")
+    is_qwen3 = any(name in tensors.names for name in names) and not tensors.any_in(
+        "blk.0.post_attention_norm", "model.layers.0.pre_feedforward_layernorm"
+    )
+    if not is_qwen3:
+        return refused(
+            "a language model",
+            "the text encoders of the models that are drawn here are CLIP and T5",
+            "take clip_l, clip_g or t5xxl",
+        )
+    return Finding(
+        title="Qwen3 text encoder",
+        kind=PartKind.QWEN3,
+        architecture="z-image",
+        naming=Naming.LLAMA_CPP if is_gguf else Naming.TRANSFORMERS,
     )

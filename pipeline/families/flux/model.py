@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from diffsynth.diffusion import FlowMatchScheduler
 from diffsynth.pipelines.flux_image import FluxImagePipeline
 from PIL import Image
 
+from pipeline.catalog.architecture import Architecture
 from pipeline.families.flux.prompts import remember_prompts
 from pipeline.families.flux.transformer import Transformer
 from pipeline.runtime.denoising_run import DenoisingRun
@@ -20,10 +22,21 @@ class FluxModel:
     """What was read from a model's files, and how it draws."""
 
     def __init__(
-        self, pipe: FluxImagePipeline, transformer: Transformer, residency: Residency, prompts: PromptEmbeddingCache
+        self,
+        pipe: FluxImagePipeline,
+        transformer: Transformer,
+        residency: Residency,
+        prompts: PromptEmbeddingCache,
+        architecture: Architecture,
     ) -> None:
-        """Take over a pipeline that has all parts but its transformer."""
+        """Take over a pipeline that has all parts but its transformer.
+
+        Args:
+            architecture: says how long texts are, and which schedule the model was trained for.
+        """
         self.pipe, self.transformer, self.residency, self.prompts = pipe, transformer, residency, prompts
+        self._architecture = architecture
+        pipe.scheduler = FlowMatchScheduler(architecture.schedule)
         pipe.dit, pipe.model_fn = transformer.module, self._predict
         remember_prompts(pipe, prompts)
         pipe.eval().requires_grad_(False)
@@ -55,6 +68,8 @@ class FluxModel:
             denoising_strength=spec.strength,
             cfg_scale=spec.cfg_scale,
             embedded_guidance=spec.guidance,
+            t5_sequence_length=self._architecture.text_tokens,
+            sigma_shift=self._architecture.schedule_shift,
             width=spec.width,
             height=spec.height,
             seed=spec.seed,
@@ -66,7 +81,7 @@ class FluxModel:
 
     def compile_blocks(self) -> bool:
         """See `TorchModel`."""
-        return self.transformer.compile_blocks(self.residency.run_step)
+        return self.transformer.compile_blocks(self.residency.run_step, text_tokens=self._architecture.text_tokens)
 
     def _predict(self, **inputs: Any) -> torch.Tensor:
         """One step, in place of DiffSynth's `model_fn_flux_image`."""

@@ -21,7 +21,6 @@ class TextEncoder(StreamedModule):
     """
 
     COMPONENT = T5
-    IS_RENAMED = False
 
     def __init__(self, module: Any, packed: Mapping[str, Tensor], device: str) -> None:
         super().__init__(module, packed, device)
@@ -43,7 +42,6 @@ class PooledTextEncoder(TextEncoder):
     """CLIP, of which FLUX uses one vector per prompt."""
 
     COMPONENT = CLIP
-    IS_RENAMED = True
 
     @classmethod
     def simplify(cls, module: Any) -> None:

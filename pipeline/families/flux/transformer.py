@@ -42,6 +42,7 @@ class Transformer(StreamedModule):
         self,
         run_step: Callable[[Callable[[], Tensor]], Tensor] | None = None,
         *,
+        text_tokens: int = TEXT_TOKENS,
         backend: str | Callable[..., Any] = "inductor",
     ) -> bool:
         """Compile the code of the blocks, once for all of a kind and for every size; whether that worked.
@@ -51,6 +52,7 @@ class Transformer(StreamedModule):
 
         Args:
             run_step: that of a `Residency`, if there is one.
+            text_tokens: what prompts are padded to; the code is for this number.
             backend: of `torch.compile`; another one for tests.
         """
         if self.device != "cpu" and not has_triton():
@@ -66,7 +68,7 @@ class Transformer(StreamedModule):
         for block in blocks:
             block.forward = MethodType(_for_every_size(compiled[type(block)]), block)
         try:
-            self._warm_up(run_step or (lambda step: step()))
+            self._warm_up(run_step or (lambda step: step()), text_tokens)
         except Exception as error:  # noqa: BLE001 - a compiler raises anything
             traceback.clear_frames(error.__traceback__)
             log.warning("blocks could not be compiled, so pictures take longer: %s", str(error).partition("\n")[0])
@@ -76,9 +78,9 @@ class Transformer(StreamedModule):
         return True
 
     @torch.no_grad()
-    def _warm_up(self, run_step: Callable[[Callable[[], Tensor]], Tensor]) -> None:
+    def _warm_up(self, run_step: Callable[[Callable[[], Tensor]], Tensor], text_tokens: int) -> None:
         dtype = next(self.module.get_submodule("x_embedder").parameters()).dtype
-        inputs = random_inputs(self.module, WARM_UP_SIDE_PX, self.device, dtype)
+        inputs = random_inputs(self.module, WARM_UP_SIDE_PX, self.device, dtype, text_tokens=text_tokens)
         timestep = torch.tensor([500.0], device=self.device, dtype=dtype)
         step = partial(
             self.predict, dit=self.module, schedule=timestep.float().cpu(), timestep=timestep, progress_id=0, **inputs
@@ -86,7 +88,9 @@ class Transformer(StreamedModule):
         run_step(step)
 
 
-def random_inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> dict[str, Tensor]:
+def random_inputs(
+    dit: Any, side_px: int, device: str, dtype: torch.dtype, *, text_tokens: int = TEXT_TOKENS
+) -> dict[str, Tensor]:
     """What a transformer is given for a square picture, but for the time; noise in place of a prompt."""
     generator = torch.Generator().manual_seed(1)
 
@@ -95,10 +99,10 @@ def random_inputs(dit: Any, side_px: int, device: str, dtype: torch.dtype) -> di
 
     return {
         "latents": random(1, LATENT.channels, side_px // LATENT.factor, side_px // LATENT.factor),
-        "prompt_emb": random(1, TEXT_TOKENS, dit.context_embedder.in_features),
+        "prompt_emb": random(1, text_tokens, dit.context_embedder.in_features),
         "pooled_prompt_emb": random(1, dit.pooled_text_embedder[0].in_features),
         "guidance": torch.tensor([3.5], device=device, dtype=dtype),
-        "text_ids": torch.zeros(1, TEXT_TOKENS, 3, device=device, dtype=dtype),
+        "text_ids": torch.zeros(1, text_tokens, 3, device=device, dtype=dtype),
     }
 
 

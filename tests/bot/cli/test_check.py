@@ -8,6 +8,10 @@ import pytest
 
 from bot.errors import ExitCode
 from bot.store.database import DATABASE_NAME
+from pipeline.catalog import fetch_record
+from pipeline.catalog.fetch_record import FetchedFile, FetchRecord
+from pipeline.catalog.hub import HubFile
+from pipeline.catalog.models import FLUX1_DEV
 from tests.bot.cli.command_line import BOT_TOKEN, invoke
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
@@ -76,3 +80,71 @@ def test_a_config_problem_that_is_no_line_has_its_own_way_out(
 def test_checking_leaves_nothing_behind(data_dir: Path) -> None:
     invoke("check", "--offline")
     assert not data_dir.exists()
+
+
+class Listing:
+    """A hub of which every listing is the same, or that does not answer."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked: list[str] = []
+        self.error = error
+
+    def __call__(self, _endpoint: str | None) -> Listing:
+        return self
+
+    def list_files(self, repo: str, _revision: str) -> list[HubFile]:
+        self.asked.append(repo)
+        if self.error is not None:
+            raise self.error
+        entries = [file for file in FLUX1_DEV.files.values() if file.repo == repo]
+        paths = [f"{file.path}model.safetensors" if file.is_folder else file.path for file in entries]
+        return [HubFile(path=path, size_bytes=2, sha256="b" * 64) for path in paths]
+
+
+@pytest.fixture
+def vae_of_flux(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One file of FLUX.1-dev, fetched when the hub had another."""
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODELS_DIR", str(clean_place / "models"))
+    repo, name = FLUX1_DEV.files["vae"].repo, FLUX1_DEV.files["vae"].path
+    assert repo is not None
+    folder = clean_place / "models" / repo
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"x")
+    old = FetchedFile(size_bytes=1, sha256="a" * 64, fetched_at=1_800_000_000)
+    fetch_record.write(folder, repo, FetchRecord(revision="master", files={name: old}))
+    return folder / name
+
+
+@pytest.mark.usefixtures("no_gpu", "data_dir", "vae_of_flux")
+def test_hub_is_asked_for_newer_files_only_if_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.catalog.newer.ModelScope", hub := Listing())
+    assert " newer " not in invoke("check", "--offline").stdout
+    assert hub.asked == []
+
+
+@pytest.mark.usefixtures("no_gpu", "data_dir")
+def test_newer_files_at_the_hub_are_said_with_the_way_to_them(
+    monkeypatch: pytest.MonkeyPatch, vae_of_flux: Path
+) -> None:
+    monkeypatch.setattr("pipeline.catalog.newer.ModelScope", hub := Listing())
+    said = invoke("check", "--offline", "--newer").stdout
+    assert hub.asked
+    assert "flux1-dev: the hub has a newer one, yours was fetched on 2027-01-15" in said
+    assert vae_of_flux.name in said.replace("\n", "")
+    assert "→ imagine-bot fetch flux1-dev --update" in said
+
+
+@pytest.mark.usefixtures("no_gpu", "data_dir", "vae_of_flux")
+def test_hub_that_does_not_answer_is_a_note_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", BOT_TOKEN)
+    monkeypatch.setattr("pipeline.catalog.newer.ModelScope", Listing(ConnectionError("no route to host")))
+    result = invoke("check", "--offline", "--newer")
+    assert result.exit_code == ExitCode.OK
+    assert "• newer" in result.stdout and "no route to host" in result.stdout
+
+
+@pytest.mark.usefixtures("no_gpu", "data_dir")
+def test_hub_is_not_asked_about_models_that_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.catalog.newer.ModelScope", hub := Listing())
+    assert "the hub was not asked" in invoke("check", "--offline", "--newer").stdout
+    assert hub.asked == []

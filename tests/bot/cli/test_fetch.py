@@ -11,7 +11,7 @@ import pytest
 from bot.cli.fetch_progress import ProgressLines
 from bot.errors import ExitCode
 from pipeline.catalog import files
-from pipeline.catalog.download import FetchProgress
+from pipeline.catalog.download import Fetched, FetchProgress
 from pipeline.catalog.model_card import ModelCard
 from pipeline.device.gpu import Gpu
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
 
 def test_fetch_shows_the_licence_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: [])
+    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     result = invoke("fetch")
     assert result.exit_code == 0
     assert result.stdout.index("Non-Commercial") < result.stdout.index("all files are there and whole")
@@ -29,10 +29,27 @@ def test_fetch_shows_the_licence_before_anything_else(monkeypatch: pytest.Monkey
 
 def test_fetch_compares_files_that_look_whole_and_names_those_it_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "missing", lambda *_: [])
-    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: [Path("ae.safetensors.rejected")])
+    fetched = Fetched(aside=(Path("ae.safetensors.rejected"),))
+    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: fetched)
     result = invoke("fetch", "flux1-dev")
     assert result.exit_code == 0
     assert "differed from the hub's: ae.safetensors.rejected" in result.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--update"]])
+def test_fetch_replaces_what_the_hub_has_replaced_only_if_told_to(
+    monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    asked: list[bool] = []
+
+    def fetch(*_: object, is_update: bool, **__: object) -> Fetched:
+        asked.append(is_update)
+        return Fetched() if is_update else Fetched(newer=(Path("ae.safetensors"),))
+
+    monkeypatch.setattr("pipeline.catalog.download.fetch", fetch)
+    result = invoke("fetch", "flux1-dev", *options)
+    assert (result.exit_code, asked) == (0, [bool(options)])
+    assert ("which imagine-bot fetch flux1-dev --update takes: ae.safetensors" in result.stdout) is not bool(options)
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
@@ -77,7 +94,7 @@ def test_fetch_packs_the_weights_for_the_card_if_wanted(
             done.append("close")
 
     gpu = Gpu(name="a", driver="1", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
-    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: [])
+    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: gpu if has_gpu else None)
     monkeypatch.setattr("pipeline.catalog.models.create_engine", lambda _name, _config: Engine())
     if answer is not None:
@@ -94,7 +111,7 @@ def test_fetch_has_nothing_to_do_for_the_demo(monkeypatch: pytest.MonkeyPatch) -
     gpu = Gpu(name="a", driver="1", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: gpu)
     result = invoke("fetch", "demo")
-    assert (result.exit_code, "all files are there and whole" in result.stdout) == (0, True)
+    assert (result.exit_code, "there is nothing to fetch" in result.stdout) == (0, True)
     assert "packed" not in result.stdout
 
 
@@ -132,12 +149,12 @@ def test_fetch_stops_cleanly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fetch_reports_progress_and_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
     def succeed(
-        _card: object, _folder: object, *, endpoint: object, on_progress: Callable[[FetchProgress], None]
-    ) -> list[Path]:
-        assert endpoint == "https://hub.example"
+        _card: object, _folder: object, *, on_progress: Callable[[FetchProgress], None], **options: object
+    ) -> Fetched:
+        assert options == {"endpoint": "https://hub.example", "is_update": False}
         for is_checking in (False, True):
             on_progress(FetchProgress(is_checking=is_checking, done_bytes=5, total_bytes=10))
-        return []
+        return Fetched()
 
     monkeypatch.setenv("IMAGINE_BOT__PIPELINE__ENDPOINT", "https://hub.example")
     monkeypatch.setattr("pipeline.catalog.download.fetch", succeed)
@@ -179,9 +196,9 @@ def test_fetch_goes_through_the_proxy_of_the_config_else_of_the_environment(
     if mine:
         monkeypatch.setenv("IMAGINE_BOT__DISCORD__PROXY", mine)
 
-    def fetch(*_: object, **__: object) -> list[Path]:
+    def fetch(*_: object, **__: object) -> Fetched:
         seen.extend(getproxies_environment().get(scheme, "") for scheme in ("https", "http"))
-        return []
+        return Fetched()
 
     monkeypatch.setattr("pipeline.catalog.download.fetch", fetch)
     assert invoke("fetch").exit_code == 0
@@ -189,6 +206,6 @@ def test_fetch_goes_through_the_proxy_of_the_config_else_of_the_environment(
 
 
 def test_fetch_says_at_once_that_it_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: [])
+    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     said = invoke("fetch").stdout
     assert said.index("asking the hub") < said.index("all files are there and whole")

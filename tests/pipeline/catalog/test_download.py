@@ -18,9 +18,11 @@ import pytest
 from modelscope_hub import errors as hub_errors
 
 from pipeline.catalog import download as fetch_module
+from pipeline.catalog import fetch_record
 from pipeline.catalog.download import FetchProgress, fetch
 from pipeline.catalog.files import missing
 from pipeline.catalog.hub import HubFile
+from pipeline.catalog.model_card import MAIN_BRANCH
 from pipeline.catalog.models import MAJICFLUS_V1
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from tests.forward_proxy import ForwardProxy
@@ -53,14 +55,16 @@ class MemoryHub:
         self.sent = 0
         self.asked: list[str] = []
 
-    def list_files(self, repo: str) -> list[HubFile]:
-        assert repo == REPO
+    def list_files(self, repo: str, revision: str) -> list[HubFile]:
+        assert (repo, revision) == (REPO, MAIN_BRANCH)
         return [
             HubFile(path=name, size_bytes=len(content), sha256=self.hashes.get(name))
             for name, content in self.content.items()
         ]
 
-    def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
+    def download(
+        self, repo: str, revision: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]
+    ) -> None:
         for name in paths:
             self.asked.append(name)
             content = self.content[name]
@@ -82,7 +86,7 @@ class MemoryHub:
 
 def fetched(tmp_path: Path) -> set[str]:
     folder = tmp_path / REPO
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {fetch_record.NAME}
 
 
 def test_every_needed_file_is_fetched_and_nothing_else(tmp_path: Path) -> None:
@@ -137,7 +141,7 @@ def test_whole_file_with_other_content_is_put_aside_and_fetched_again(tmp_path: 
     dit.write_bytes(dit.read_bytes()[:-1] + b"!")
     assert missing(CARD, tmp_path) == []
     hub = MemoryHub()
-    aside = fetch(CARD, tmp_path, hub=hub)
+    aside = fetch(CARD, tmp_path, hub=hub).aside
     assert hub.asked == ["dit.safetensors"]
     assert [path.name for path in aside] == ["dit.safetensors.rejected"]
     assert dit.read_bytes() == CONTENT["dit.safetensors"]
@@ -150,7 +154,7 @@ def test_file_of_another_size_is_put_aside_and_never_deleted(tmp_path: Path) -> 
         mine = safetensors(size)
         dit.parent.mkdir(parents=True, exist_ok=True)
         dit.write_bytes(mine)
-        [aside] = fetch(CARD, tmp_path, hub=MemoryHub())
+        [aside] = fetch(CARD, tmp_path, hub=MemoryHub()).aside
         assert aside.name == ("dit.safetensors.rejected" if number == 1 else f"dit.safetensors.rejected-{number}")
         assert aside.read_bytes() == mine
         assert dit.read_bytes() == CONTENT["dit.safetensors"]
@@ -178,10 +182,12 @@ def test_nothing_is_put_aside_where_there_is_no_room(tmp_path: Path, monkeypatch
 
 def test_line_that_is_cut_again_and_again_is_taken_up_as_long_as_bytes_arrive(tmp_path: Path) -> None:
     class Flaky(MemoryHub):
-        def download(self, repo: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]) -> None:
+        def download(
+            self, repo: str, revision: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]
+        ) -> None:
             self.break_after = self.sent + 500
             missing = [path for path in paths if not (folder / path).is_file()]
-            super().download(repo, missing, folder, on_bytes)
+            super().download(repo, revision, missing, folder, on_bytes)
 
     hub = Flaky()
     fetch(CARD, tmp_path, hub=hub)
@@ -252,9 +258,9 @@ def test_file_without_a_listed_hash_is_checked_by_size(tmp_path: Path) -> None:
 
 def test_short_file_is_named(tmp_path: Path) -> None:
     hub = MemoryHub()
-    listing = hub.list_files(REPO)
+    listing = hub.list_files(REPO, MAIN_BRANCH)
     hub.content["dit.safetensors"] = CONTENT["dit.safetensors"][:-10]
-    hub.list_files = lambda repo: listing  # type: ignore[method-assign]
+    hub.list_files = lambda repo, revision: listing  # type: ignore[method-assign]
     with pytest.raises(FetchFailed, match=r"dit\.safetensors: \d+ of \d+ bytes arrived"):
         fetch(CARD, tmp_path, hub=hub)
 
@@ -278,7 +284,7 @@ def test_unreachable_hub_is_asked_once_and_said_for_every_repository(tmp_path: P
     asked: list[str] = []
 
     class Unreachable(MemoryHub):
-        def list_files(self, repo: str) -> list[HubFile]:
+        def list_files(self, repo: str, revision: str) -> list[HubFile]:
             asked.append(repo)
             raise ConnectionError("no route to host\nwith details")
 
@@ -471,7 +477,7 @@ def test_modelscope_replaces_a_file_of_the_same_size(endpoint: str, tmp_path: Pa
     dit = tmp_path / REPO / "dit.safetensors"
     dit.parent.mkdir(parents=True)
     dit.write_bytes(CONTENT["dit.safetensors"][:-1] + b"!")
-    assert fetch(CARD, tmp_path, endpoint=endpoint) == [dit.with_name("dit.safetensors.rejected")]
+    assert fetch(CARD, tmp_path, endpoint=endpoint).aside == (dit.with_name("dit.safetensors.rejected"),)
     assert dit.read_bytes() == CONTENT["dit.safetensors"]
 
 
@@ -486,7 +492,7 @@ def test_modelscope_leaves_a_file_of_another_size_beside_the_right_one(endpoint:
     dit = tmp_path / REPO / "dit.safetensors"
     dit.parent.mkdir(parents=True)
     dit.write_bytes(b"another version")
-    [aside] = fetch(CARD, tmp_path, endpoint=endpoint)
+    [aside] = fetch(CARD, tmp_path, endpoint=endpoint).aside
     assert aside.read_bytes() == b"another version"
     assert dit.read_bytes() == CONTENT["dit.safetensors"]
 

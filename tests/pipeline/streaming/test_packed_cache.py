@@ -6,7 +6,7 @@ import json
 import os
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
 
+from pipeline.catalog.parts import Naming, Part, PartKind
 from pipeline.errors import GenerationFailed
 from pipeline.streaming import packed_cache
-from pipeline.streaming.block_packing import ALIGN, Block, CheckpointFiles
-from pipeline.streaming.packed_cache import PackedFile, fingerprint, open_packed, read_packed
+from pipeline.streaming.block_packing import ALIGN, Block, Loss, Packed
+from pipeline.streaming.checkpoint_files import CheckpointFiles
+from pipeline.streaming.packed_cache import PackedFile, open_packed, read_packed
 
 BLOCKS = {name: Block(name=name, entries=(), size=size) for name, size in (("", 256), ("blocks.0", 2**21), ("t", 512))}
 CONTENTS = {
@@ -36,10 +37,14 @@ class Packing:
 
     def __init__(self) -> None:
         self.times = 0
+        self.made: list[str] = []
 
-    def __iter__(self) -> Iterator[tuple[Block, Tensor]]:
+    def __call__(self, done: Collection[str]) -> Iterator[Packed]:
         self.times += 1
-        return iter([(BLOCKS[name], data) for name, data in CONTENTS.items()])
+        for name, data in CONTENTS.items():
+            if name not in done:
+                self.made.append(name)
+                yield Packed(BLOCKS[name], data, Loss(1.0, 4.0))
 
 
 @pytest.fixture
@@ -309,6 +314,4 @@ def test_damaged_checkpoint_is_said_and_takes_no_memory(tmp_path: Path, start: b
     path = tmp_path / "model.safetensors"
     path.write_bytes(start)
     with pytest.raises(GenerationFailed, match=r"model\.safetensors"):
-        fingerprint([path], "int8")
-    with pytest.raises(GenerationFailed, match=r"model\.safetensors"):
-        CheckpointFiles([path])
+        CheckpointFiles(Part(kind=PartKind.DENOISER, architecture="flux", paths=(path,), naming=Naming.ORIGINAL))

@@ -9,30 +9,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffsynth.core.loader import hash_model_file
-from diffsynth.models.flux_vae import (
-    DownSampler,
-    FluxVAEDecoder,
-    FluxVAEEncoder,
-    ResnetBlock,
-    UpSampler,
-    VAEAttentionBlock,
-)
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from torch import nn
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import FLUX1_DEV
 from pipeline.spec import Aspect
-from pipeline.streaming.streamed_module import register_layouts
 
 Shapes = dict[str, tuple[int, ...]]
-_CONVERTERS = "diffsynth.utils.state_dict_converters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +29,6 @@ class Sizes:
 
     dim: int = 64
     heads: int = 2
-    axes: tuple[int, int, int] = (8, 12, 12)
     joint_blocks: int = 2
     single_blocks: int = 2
     t5_vocabulary: int = 128
@@ -51,7 +38,7 @@ class Sizes:
     t5_head_dim: int = 16
     t5_layers: int = 2
     clip_vocabulary: int = 514
-    clip_dim: int = 32
+    clip_dim: int = 64
     clip_hidden_dim: int = 64
     clip_layers: int = 2
     vae_widths: tuple[int, int, int, int] = (32, 64, 128, 128)
@@ -60,7 +47,6 @@ class Sizes:
 FULL = Sizes(
     dim=3072,
     heads=24,
-    axes=(16, 56, 56),
     joint_blocks=19,
     single_blocks=38,
     t5_vocabulary=32128,
@@ -77,8 +63,11 @@ FULL = Sizes(
 )
 
 
-def dit_shapes(sizes: Sizes, prefix: str = "") -> Shapes:
-    """`flux1-dev.safetensors`; MajicFLUX has the same under the prefix `model.diffusion_model.`."""
+def dit_shapes(sizes: Sizes, prefix: str = "", *, is_guided: bool = True) -> Shapes:
+    """`flux1-dev.safetensors`, or `flux1-schnell.safetensors`, which has no guidance.
+
+    MajicFLUX has the same under the prefix `model.diffusion_model.`.
+    """
     dim, head_dim = sizes.dim, sizes.dim // sizes.heads
     shapes: Shapes = {}
     linear = {
@@ -88,8 +77,7 @@ def dit_shapes(sizes: Sizes, prefix: str = "") -> Shapes:
         "time_in.out_layer": (dim, dim),
         "vector_in.in_layer": (dim, sizes.clip_dim),
         "vector_in.out_layer": (dim, dim),
-        "guidance_in.in_layer": (dim, 256),
-        "guidance_in.out_layer": (dim, dim),
+        **({"guidance_in.in_layer": (dim, 256), "guidance_in.out_layer": (dim, dim)} if is_guided else {}),
         "final_layer.linear": (64, dim),
         "final_layer.adaLN_modulation.1": (2 * dim, dim),
     }
@@ -189,16 +177,16 @@ def vae_shapes(sizes: Sizes) -> Shapes:
 
 def write_random_flux(
     models_dir: Path,
+    card: ModelCard,
     sizes: Sizes,
     *,
-    seed: int,
     dtype: torch.dtype = torch.float32,
     dit_dtype: torch.dtype | None = None,
     device: str = "cpu",
 ) -> None:
-    """Write every file of the `flux1-dev` card with random weights; T5 in two shards with an index."""
-    files = FLUX1_DEV.files
-    generator = torch.Generator(device).manual_seed(seed)
+    """Write every file of a card of the family with random weights; T5 in two shards with an index."""
+    files = card.files
+    generator = torch.Generator(device).manual_seed(1)
 
     def write(path: Path, shapes: Shapes, dtype: torch.dtype = dtype) -> None:
         write_safetensors(path, shapes, dtype=dtype, generator=generator)
@@ -208,7 +196,7 @@ def write_random_flux(
         (path if files[kind].is_folder else path.parent).mkdir(parents=True, exist_ok=True)
         return path
 
-    write(place("dit"), dit_shapes(sizes), dit_dtype or dtype)
+    write(place("dit"), dit_shapes(sizes, is_guided=card.guidance > 0), dit_dtype or dtype)
     write(place("vae"), vae_shapes(sizes))
     write(place("clip"), clip_shapes(sizes))
     t5 = sorted(t5_shapes(sizes).items())
@@ -305,122 +293,6 @@ def write_t5_tokenizer(folder: Path) -> None:
         "extra_ids": 0,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-
-
-def register_miniature(models_dir: Path, sizes: Sizes) -> None:
-    """Teach DiffSynth the files that `write_random_flux` wrote: its own converters, narrow classes."""
-    places = {
-        kind: models_dir / str(file.repo) / file.path
-        for kind, file in FLUX1_DEV.files.items()
-        if not kind.startswith("tokenizer")
-    }
-    t5_files = sorted(str(path) for path in places["t5"].glob("*.safetensors"))
-    vae = {"widths": list(sizes.vae_widths)}
-    register_layouts(
-        [
-            {
-                "model_hash": hash_model_file(str(places["dit"])),
-                "model_name": "flux_dit",
-                "model_class": "pipeline.demo.model.SmallDiT",
-                "state_dict_converter": f"{_CONVERTERS}.flux_dit.FluxDiTStateDictConverter",
-                "extra_kwargs": {
-                    "dim": sizes.dim,
-                    "heads": sizes.heads,
-                    "axes": list(sizes.axes),
-                    "joint_blocks": sizes.joint_blocks,
-                    "single_blocks": sizes.single_blocks,
-                    "text_dim": sizes.t5_dim,
-                    "pooled_dim": sizes.clip_dim,
-                },
-            },
-            {
-                "model_hash": hash_model_file(t5_files),
-                "model_name": "flux_text_encoder_t5",
-                "model_class": "pipeline.demo.model.SmallT5",
-                "state_dict_converter": f"{_CONVERTERS}.flux_text_encoder_t5.FluxTextEncoderT5StateDictConverter",
-                "extra_kwargs": {
-                    "vocabulary": sizes.t5_vocabulary,
-                    "dim": sizes.t5_dim,
-                    "hidden_dim": sizes.t5_hidden_dim,
-                    "heads": sizes.t5_heads,
-                    "head_dim": sizes.t5_head_dim,
-                    "layers": sizes.t5_layers,
-                },
-            },
-            {
-                "model_hash": hash_model_file(str(places["clip"])),
-                "model_name": "flux_text_encoder_clip",
-                "model_class": "pipeline.demo.model.SmallClip",
-                "state_dict_converter": (f"{_CONVERTERS}.flux_text_encoder_clip.FluxTextEncoderClipStateDictConverter"),
-                "extra_kwargs": {
-                    "vocabulary": sizes.clip_vocabulary,
-                    "dim": sizes.clip_dim,
-                    "hidden_dim": sizes.clip_hidden_dim,
-                    "layers": sizes.clip_layers,
-                },
-            },
-            {
-                "model_hash": hash_model_file(str(places["vae"])),
-                "model_name": "flux_vae_decoder",
-                "model_class": f"{__name__}.NarrowVAEDecoder",
-                "state_dict_converter": f"{_CONVERTERS}.flux_vae.FluxVAEDecoderStateDictConverter",
-                "extra_kwargs": vae,
-            },
-            {
-                "model_hash": hash_model_file(str(places["vae"])),
-                "model_name": "flux_vae_encoder",
-                "model_class": f"{__name__}.NarrowVAEEncoder",
-                "state_dict_converter": f"{_CONVERTERS}.flux_vae.FluxVAEEncoderStateDictConverter",
-                "extra_kwargs": vae,
-            },
-        ]
-    )
-
-
-class NarrowVAEDecoder(FluxVAEDecoder):
-    """FLUX's decoder, norms and attention included, with its widths as an argument."""
-
-    def __init__(self, widths: list[int]) -> None:
-        nn.Module.__init__(self)
-        self.scaling_factor, self.shift_factor = 0.3611, 0.1159
-        top = widths[-1]
-        blocks: list[nn.Module] = [*_middle(top)]
-        previous = top
-        for level, width in reversed(list(enumerate(widths))):
-            blocks += [ResnetBlock(previous if block == 0 else width, width, eps=1e-6) for block in range(3)]
-            blocks += [UpSampler(width)] if level > 0 else []
-            previous = width
-        self.conv_in = nn.Conv2d(16, top, kernel_size=3, padding=1)
-        self.blocks = nn.ModuleList(blocks)
-        self.conv_norm_out = nn.GroupNorm(num_channels=widths[0], num_groups=32, eps=1e-6)
-        self.conv_act = nn.SiLU()
-        self.conv_out = nn.Conv2d(widths[0], 3, kernel_size=3, padding=1)
-
-
-class NarrowVAEEncoder(FluxVAEEncoder):
-    """FLUX's encoder with its widths as an argument."""
-
-    def __init__(self, widths: list[int]) -> None:
-        nn.Module.__init__(self)
-        self.scaling_factor, self.shift_factor = 0.3611, 0.1159
-        top = widths[-1]
-        blocks: list[nn.Module] = []
-        previous = widths[0]
-        for level, width in enumerate(widths):
-            blocks += [ResnetBlock(previous if block == 0 else width, width, eps=1e-6) for block in range(2)]
-            blocks += [DownSampler(width, padding=0, extra_padding=True)] if level < 3 else []
-            previous = width
-        self.conv_in = nn.Conv2d(3, widths[0], kernel_size=3, padding=1)
-        self.blocks = nn.ModuleList([*blocks, *_middle(top)])
-        self.conv_norm_out = nn.GroupNorm(num_channels=top, num_groups=32, eps=1e-6)
-        self.conv_act = nn.SiLU()
-        self.conv_out = nn.Conv2d(top, 32, kernel_size=3, padding=1)
-
-
-def _middle(width: int) -> Iterator[nn.Module]:
-    yield ResnetBlock(width, width, eps=1e-6)
-    yield VAEAttentionBlock(1, width, width, 1, eps=1e-6)
-    yield ResnetBlock(width, width, eps=1e-6)
 
 
 def miniature_card(*, is_large: bool = False) -> ModelCard:

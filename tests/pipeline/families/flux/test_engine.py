@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from diffsynth.diffusion import FlowMatchScheduler
-from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 
 from pipeline.catalog import files
 from pipeline.catalog.architecture import MODULATION
@@ -41,6 +40,7 @@ from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.compilation import compile_or_start_over
 from pipeline.streaming.packed_cache import PackedFile
 from pipeline.streaming.residency import Residency, State
+from tests.pipeline.families.flux.library import library_pipeline
 from tests.pipeline.families.flux.random_flux import miniature_card
 from tests.pipeline.measured import measured_card
 
@@ -61,6 +61,14 @@ def a_spec(prompt: str = "a cat", **changes: object) -> ImageSpec:
 @pytest.fixture
 def engine(cpu_config: PipelineConfig) -> FluxEngine:
     engine = FluxEngine(miniature_card(), cpu_config)
+    engine.load()
+    return engine
+
+
+@pytest.fixture(scope="module")
+def lasting_engine(miniature_dir: Path) -> FluxEngine:
+    """One for tests that leave it as it was."""
+    engine = FluxEngine(miniature_card(), PipelineConfig(device="cpu", models_dir=miniature_dir))
     engine.load()
     return engine
 
@@ -141,15 +149,15 @@ def raise_in_the_transformer(engine: FluxEngine, error: Exception, monkeypatch: 
     ids=repr,
 )
 def test_error_in_the_transformer_is_translated(
-    engine: FluxEngine, error: Exception, meaning: type[PipelineError], monkeypatch: pytest.MonkeyPatch
+    lasting_engine: FluxEngine, error: Exception, meaning: type[PipelineError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        raise_in_the_transformer(engine, error, patch)
+        raise_in_the_transformer(lasting_engine, error, patch)
         with pytest.raises(meaning) as raised:
-            engine.generate(a_spec(), on_progress=ignore, should_stop=never)
+            lasting_engine.generate(a_spec(), on_progress=ignore, should_stop=never)
     assert raised.value.__cause__ is error
     assert "\n" not in str(raised.value)
-    draw(engine, a_spec())
+    draw(lasting_engine, a_spec())
 
 
 def test_failure_of_the_caller_fails_the_run_only(engine: FluxEngine) -> None:
@@ -687,17 +695,7 @@ def test_compiled_code_that_cannot_be_used_is_made_again(
 @pytest.mark.parametrize("steps", [2, 3])
 def test_picture_is_the_one_that_diffsynth_alone_draws(engine: FluxEngine, miniature_dir: Path, steps: int) -> None:
     spec = a_spec(steps=steps, guidance=3.0)
-    files_of = {kind: miniature_dir / str(file.repo) / file.path for kind, file in miniature_card().files.items()}
-    pipe = FluxImagePipeline.from_pretrained(
-        torch_dtype=torch.float32,
-        device="cpu",
-        model_configs=[
-            ModelConfig(path=[str(path) for path in files.weights_of(miniature_card().files[kind], miniature_dir)])
-            for kind in ("dit", "clip", "t5", "vae")
-        ],
-        tokenizer_1_config=ModelConfig(path=str(files_of["tokenizer_1"])),
-        tokenizer_2_config=ModelConfig(path=str(files_of["tokenizer_2"])),
-    )
+    pipe = library_pipeline(miniature_card(), miniature_dir)
     picture = pipe(
         prompt=spec.prompt,
         seed=spec.seed,

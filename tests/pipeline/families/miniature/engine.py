@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffsynth.core.loader import hash_model_file
 from diffsynth.diffusion import FlowMatchScheduler
 from PIL import Image
 from safetensors.torch import load_file
@@ -14,6 +13,7 @@ from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.parts import Naming, Part, PartKind
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu_profile import packed_path
 from pipeline.errors import ModelFilesMissing
@@ -23,12 +23,12 @@ from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.spec import ImageSpec
 from pipeline.streaming.arithmetic import Arithmetic
-from pipeline.streaming.packed_cache import fingerprint
+from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.residency import Residency
-from pipeline.streaming.streamed_module import StreamedModule, register_layouts
+from pipeline.streaming.streamed_module import StreamedModule
 from tests.pipeline.families.miniature.architecture import DENOISER, MINIATURE, READER, TEXT_TOKENS
-from tests.pipeline.families.miniature.modules import Autoencoder
+from tests.pipeline.families.miniature.modules import Autoencoder, Denoiser, Reader
 
 
 class StreamedDenoiser(StreamedModule):
@@ -105,20 +105,22 @@ def read_miniature(
     if missing := files.missing(card, config.models_dir):
         raise ModelFilesMissing(card.name, [file.path for file in missing])
     paths = {name: files.weights_of(file, config.models_dir) for name, file in card.files.items()}
-    modules = "tests.pipeline.families.miniature.modules"
-    register_layouts(
-        {
-            "model_hash": hash_model_file([str(path) for path in paths[name]]),
-            "model_name": component.module,
-            "model_class": f"{modules}.{name.capitalize()}",
-        }
-        for name, component in MINIATURE.streamable.items()
-    )
+    sources = {
+        name: CheckpointFiles(
+            Part(kind=PartKind.DENOISER, architecture="miniature", paths=tuple(paths[name]), naming=Naming.ORIGINAL)
+        )
+        for name in MINIATURE.streamable
+    }
 
     def read(part: type[StreamedModule], name: str, weight_format: Format) -> StreamedModule:
-        cache = packed_path(config.packed_folder, card, name, weight_format)
         return part.read(
-            paths[name], weight_format=weight_format, dtype=arithmetic.dtype, device=arithmetic.device, cache=cache
+            sources[name],
+            {"denoiser": Denoiser, "reader": Reader}[name],
+            convert=None,
+            weight_format=weight_format,
+            dtype=arithmetic.dtype,
+            device=arithmetic.device,
+            cache=packed_path(config.packed_folder, card, name, weight_format),
         )
 
     denoiser = read(StreamedDenoiser, "denoiser", arithmetic.weight_format)
@@ -138,7 +140,7 @@ def read_miniature(
     kept = (
         None
         if prompts_dir is None
-        else PromptFiles(prompts_dir, fingerprint(paths["reader"], arithmetic.weight_format))
+        else PromptFiles(prompts_dir, sources["reader"].fingerprint(arithmetic.weight_format))
     )
     return MiniatureModel(card, residency, autoencoder.eval(), PromptEmbeddingCache(kept))
 
