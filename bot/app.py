@@ -9,9 +9,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -39,6 +40,7 @@ from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
+from pipeline.catalog.model_hash import ModelHashes, weights_file
 from pipeline.catalog.models import (
     ModelCard,
     choose_model,
@@ -135,6 +137,9 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         deadline=deadline,
     )
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
+    hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
+    pool.model_hash_of = partial(_model_hash, hashes, cards, config.pipeline.models_dir)
+    is_loaded = asyncio.Event()
     await pool.expect_load(setup.card.name)  # jobs may queue from here on
     lag = LagProbe()
     loops: dict[str, Loop] = {
@@ -144,6 +149,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         "the count of folded lines": tell_folded,
         "the freezing of what stays": freeze_what_stays,
         "the look for damage": database.watch,
+        "the hashing of models": partial(_hash_models, hashes, cards.values(), config.pipeline, is_loaded, deadline),
     }
     before_drawing: Callable[[], Coroutine[None, None, None]] | None = None
     if setup.token is None or config.console.enabled:
@@ -176,7 +182,9 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         queue=queue,
         delivery=delivery,
         finish_answers=None if chat is None else chat.context.finish_answers,
-        draw=partial(_load_and_draw, pool, setup.card, lag, after=before_drawing, deadline=deadline),
+        draw=partial(
+            _load_and_draw, pool, setup.card, lag, after=before_drawing, is_loaded=is_loaded, deadline=deadline
+        ),
         loops=loops,
     )
 
@@ -212,6 +220,7 @@ async def _load_and_draw(
     lag: LagProbe,
     *,
     after: Callable[[], Coroutine[None, None, None]] | None,
+    is_loaded: asyncio.Event,
     deadline: Deadline,
 ) -> None:
     # Importing the page and importing the engine each occupy the interpreter for seconds, and the page is wanted first.
@@ -219,10 +228,31 @@ async def _load_and_draw(
         return
     started = time.monotonic()
     await pool.load(card.name)
+    is_loaded.set()
     log.info("%s is loaded after %.1f s", card.name, time.monotonic() - started)
     lag.report("while loading")
     await pool.run()
     lag.report("while serving")
+
+
+def _model_hash(hashes: ModelHashes, cards: Mapping[str, ModelCard], models_dir: Path, model: str) -> str:
+    path = weights_file(cards[model], models_dir) if model in cards else None
+    return "" if path is None else hashes.known(path)
+
+
+async def _hash_models(
+    hashes: ModelHashes,
+    cards: Iterable[ModelCard],
+    config: PipelineConfig,
+    is_loaded: asyncio.Event,
+    deadline: Deadline,
+) -> None:
+    """Find the hashes of all models, one after the other, once nothing waits for the disk any more."""
+    await is_loaded.wait()
+    for card in cards:
+        if (path := weights_file(card, config.models_dir)) is not None and not deadline.has_begun:
+            await asyncio.to_thread(hashes.find, path, lambda: deadline.has_begun)
+    await deadline.wait_for_begin()
 
 
 async def _ends_before(deadline: Deadline, wait: Callable[[], Coroutine[None, None, None]]) -> bool:

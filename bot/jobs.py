@@ -200,6 +200,7 @@ class QueueStatus:
     progress: Progress | None = None
     pause: Pause | None = None  # the queue starts no new job
     is_loading: bool = False  # its model, or the one that everything waits for, is being made ready
+    loading: str = ""  # the name of that model, if it is not its own
     fair_position: int | None = None
     passed_by: PassedBy | None = None  # since its message was last edited with a better place
     others: int = 0

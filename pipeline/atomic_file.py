@@ -11,7 +11,7 @@ from typing import IO
 
 
 @contextmanager
-def write_atomically(path: Path, *, part: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+def write_atomically(path: Path, *, part: Path, mode: int = 0o666, is_resumable: bool = False) -> Iterator[IO[bytes]]:
     """Open a new file for writing that takes the name `path` once all of it is on the disk.
 
     If anything goes wrong, also in the `with` block, `path` stays what it was and nothing is left over.
@@ -19,11 +19,12 @@ def write_atomically(path: Path, *, part: Path, mode: int = 0o666) -> Iterator[I
     Args:
         part: name of the file until then, in the same folder; must not exist.
         mode: permissions, less the process's umask.
+        is_resumable: `part` may exist and is gone on with, and stays if the process is interrupted.
 
     Raises:
         OSError
     """
-    file = create(part, mode=mode)
+    file = part.open("r+b") if is_resumable and part.exists() else create(part, mode=mode)
     try:
         with file:
             yield file
@@ -32,8 +33,9 @@ def write_atomically(path: Path, *, part: Path, mode: int = 0o666) -> Iterator[I
         if path.is_dir():
             clear(path)
         part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
+    except BaseException as error:
+        if isinstance(error, Exception) or not is_resumable:
+            part.unlink(missing_ok=True)
         raise
 
 

@@ -127,7 +127,7 @@ class PipelineConfig(BaseModel):
     vram_limit_mib: int | None = Field(
         None, ge=LEAST_LIMIT_MIB, description="GPU memory that this program may take in all, in MiB; unset = most of it"
     )
-    precision: Literal["auto", "float32", "bfloat16", "float8", "int8"] = Field(
+    precision: Literal["auto", "float32", "float16", "bfloat16", "float8", "int8"] = Field(
         "auto", description="How weights are stored; auto = float32 on the CPU, else 8 bits for models of billions"
     )
     compile: bool = Field(

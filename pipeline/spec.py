@@ -86,6 +86,11 @@ _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "Sampler": (Sampler, "must be a sampler"),
 }
 _DIMENSIONS: Final = re.compile(r"([0-9]{1,6})\s*[x×*]\s*([0-9]{1,6})")
+_SAMPLER_TITLES: Final[dict[str, str]] = {
+    Sampler.DPMPP_2M_KARRAS: "DPM++ 2M Karras",
+    Sampler.EULER: "Euler",
+    Sampler.DDIM: "DDIM",
+}
 # As AUTOMATIC1111, ComfyUI and diffusers spell them, letters and digits only. DPM++ 2M alone means Karras' steps: that
 # is its automatic schedule (AUTOMATIC1111/stable-diffusion-webui:modules/sd_samplers_kdiffusion.py).
 _SAMPLERS: Final[dict[str, Sampler]] = {
@@ -314,6 +319,11 @@ def read_sampler(text: str) -> Sampler | None:
     if (found := _SAMPLERS.get(re.sub(r"[^a-z0-9]", "", typed))) is None:
         raise InvalidSpec("sampler", f"must be one of {', '.join(Sampler)}")
     return found
+
+
+def sampler_title(name: str) -> str:
+    """Return a sampler's name as it is written for people, the same in every language."""
+    return _SAMPLER_TITLES.get(name, name)
 
 
 def clean_prompt(text: str) -> str:

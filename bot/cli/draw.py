@@ -17,7 +17,19 @@ import typer
 
 from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
 from bot.errors import ExitCode
-from pipeline.spec import DEFAULT_STRENGTH, MAX_SEED, MAX_STEPS, Aspect, ImageOptions, Size
+from pipeline.spec import (
+    DEFAULT_STRENGTH,
+    MAX_ASKED_SCALE,
+    MAX_CLIP_SKIP,
+    MAX_SEED,
+    MAX_STEPS,
+    MIN_ASKED_CFG,
+    Aspect,
+    ImageOptions,
+    Sampler,
+    Size,
+    sampler_title,
+)
 
 if TYPE_CHECKING:
     from bot.requests.prompt_flags import ReadPrompt
@@ -29,6 +41,7 @@ NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit i
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 SHAPES: Final = ", ".join(Aspect)
 SIZES: Final = ", ".join(Size)
+SAMPLERS: Final = ", ".join(Sampler)
 
 
 def draw(
@@ -46,6 +59,17 @@ def draw(
         str | None, typer.Option(help=f"{SIZES}, or WIDTHxHEIGHT in multiples of 16, like 448x448; default: normal.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model to draw with; default: the config's.")] = None,
+    negative: Annotated[str | None, typer.Option(help="What to avoid; models of the FLUX family have no such.")] = None,
+    cfg: Annotated[
+        float | None, typer.Option(help=f"CFG scale, {MIN_ASKED_CFG:g} to {MAX_ASKED_SCALE:g}; default: the model's.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help=f"Of the FLUX family, 0 to {MAX_ASKED_SCALE:g}; default: the model's.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help=f"{SAMPLERS}; default: the model's.")] = None,
+    clip_skip: Annotated[
+        int | None, typer.Option(help=f"1 (the last layer) to {MAX_CLIP_SKIP}; default: the model's.")
+    ] = None,
     image: Annotated[
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
     ] = None,
@@ -70,6 +94,7 @@ def draw(
     from bot import logs
     from bot.config import LogConfig, load_config
     from bot.text_files import read_text
+    from pipeline.catalog.model_hash import ModelHashes, weights_file
     from pipeline.catalog.models import choose_model, demand_files, demand_means, find_model
     from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
@@ -83,6 +108,8 @@ def draw(
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model, config.pipeline) if model else choose_model(config.pipeline)[0]
     given = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model, "strength": strength}
+    given |= {"negative_prompt": negative, "cfg_scale": cfg, "guidance": guidance}
+    given |= {"sampler": sampler, "clip_skip": clip_skip}
     read = _read_prompt(prompt, card, config.pipeline, given)
     options = ImageOptions.read(**read.options)
     card = find_model(options.model or card.name, config.pipeline)
@@ -99,7 +126,9 @@ def draw(
     _say_notes(read)
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
-    written = write_new(path, encode_png(drawn, release()), is_forced=is_forced)
+    weights = weights_file(card, config.pipeline.models_dir)
+    model_hash = "" if weights is None else ModelHashes.of(config.pipeline).known(weights)
+    written = write_new(path, encode_png(drawn, release(), model_hash=model_hash), is_forced=is_forced)
     _show_picture(drawn, written, source=image)
     if output is not None and not output.is_dir() and path != output:
         say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
@@ -250,6 +279,9 @@ def _show_picture(image: GeneratedImage, path: Path, *, source: Path | None) -> 
         **({"image": str(source)} if source is not None else {}),
         **({"strength": f"{image.spec.strength:g}"} if image.spec.source else {}),
         "model": image.spec.model,
+        **({"sampler": sampler_title(image.spec.sampler)} if image.spec.sampler else {}),
+        **({"cfg": f"{image.spec.cfg_scale:g}"} if image.spec.sampler else {}),
+        **({"avoids": image.spec.negative_prompt} if image.spec.negative_prompt else {}),
         "seconds": f"{image.seconds:.1f} ({parts})",
         "peak": peak,
     }.items():

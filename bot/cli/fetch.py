@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from bot.cli.output import PUT_ASIDE, ConfigPath, ask_the_hub_through, say
 from pipeline.errors import HubSilent
+
+GOOD: Final[dict[str, Any]] = {"style": "green", "on_stderr": False}
 
 if TYPE_CHECKING:
     from pipeline.catalog.model_card import ModelCard
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 def fetch(
     model: Annotated[
-        str | None, typer.Argument(help="majicflus-v1 or flux1-dev; default: the config's.", metavar="MODEL")
+        str | None, typer.Argument(help="A model that `models` lists; default: the config's.", metavar="MODEL")
     ] = None,
     prepare: Annotated[
         bool | None,
@@ -31,16 +33,20 @@ def fetch(
             show_default=False,
         ),
     ] = None,
+    is_agreed: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask whether the licence is agreed to.", show_default=False)
+    ] = False,
     is_update: Annotated[
         bool, typer.Option("--update", help="Replace files of which the hub has newer ones; else they are kept.")
     ] = False,
     config_path: ConfigPath = None,
 ) -> None:
-    """Download the files of a model and compare them with the hub; goes on where an earlier download stopped."""
+    """Download the files of a model and compare them with the hub; goes on where an earlier download stopped.
+
+    Of a model of your own, only what its files lack.
+    """
     from bot import logs
-    from bot.cli.fetch_progress import fetch_and_show
     from bot.config import LogConfig, load_config
-    from pipeline.catalog import download as hub
     from pipeline.catalog import files
     from pipeline.catalog.models import AUTO, MAJICFLUS_V1, find_model
     from pipeline.device.gpu import look_at_gpu
@@ -48,19 +54,35 @@ def fetch(
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="error", format=config.log.format), stream=sys.stderr)
     name = model or config.pipeline.model
-    card = MAJICFLUS_V1 if name == AUTO else find_model(name)
+    card = find_model(MAJICFLUS_V1.name if name == AUTO else name, config.pipeline)
     ask_the_hub_through(config.discord.proxy)
     say(card.title, f"→ {config.pipeline.models_dir}", style="bold", on_stderr=False)
     typer.echo(f"Licence: {card.licence}\n         {card.licence_url}")
+    if any(file.repo for file in card.files.values()):
+        if files.missing(card, config.pipeline.models_dir) and not is_agreed and can_ask():
+            typer.confirm("Fetch it under this licence?", default=True, abort=True)
+        _fetch(config.pipeline, card, is_update=is_update)
+    else:
+        say("✔", "there is nothing to fetch: its files are your own, or ship with this program", **GOOD)
+    if card.packed_gb and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
+        logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
+        _prepare(config.pipeline, card, is_wanted=prepare)
+
+
+def _fetch(config: PipelineConfig, card: ModelCard, *, is_update: bool) -> None:
+    from bot.cli.fetch_progress import fetch_and_show
+    from pipeline.catalog import download as hub
+    from pipeline.catalog import files
+
     try:
         fetched = fetch_and_show(
-            config.pipeline,
+            config,
             card,
             fetch=partial(hub.fetch, is_update=is_update),
             say=lambda text: say("•", text, style="dim", on_stderr=False),
         )
     except HubSilent as error:
-        if files.missing(card, config.pipeline.models_dir):
+        if files.missing(card, config.models_dir):
             raise
         reasons = "".join(f"\n  {repo}: {reason}" for repo, reason in error.reasons.items())
         say("•", f"the files look whole, but were not compared with the hub:{reasons}", style="yellow", on_stderr=False)
@@ -70,10 +92,7 @@ def fetch(
         for path in fetched.newer:
             text = f"kept, though the hub has a newer one, which imagine-bot fetch {card.name} --update takes: {path}"
             say("•", text, style="yellow", on_stderr=False)
-        say("✔", "all files are there and whole", style="green", on_stderr=False)
-    if card.packed_gb and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
-        logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
-        _prepare(config.pipeline, card, is_wanted=prepare)
+        say("✔", "all files are there and whole", **GOOD)
 
 
 def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:

@@ -66,8 +66,7 @@ def add(
             _show(each, catalog, config, remark=what)
     for layout in added.companions:
         text = f"{layout.path}: {layout.title}, for models that lack it"
-        if not (added.new or added.changed or added.same) or len(added.companions) <= MOST_REFUSED:
-            say("•", text, style="dim", on_stderr=False)
+        say("•", text, style="dim", on_stderr=False)
     _say_refused(added)
 
 
@@ -124,12 +123,14 @@ def _list(config: PipelineConfig) -> None:
 
 def _show(name: str, catalog: Catalog, config: PipelineConfig, *, remark: str = "") -> None:
     """Print a model: whether it can be drawn with, what its file is, its size and licence, and what is to be done."""
+    from pipeline.catalog.files import missing
     from pipeline.catalog.models import obstacle_of, size_of
 
     own = next((each for each in catalog.own if each.entry.name == name), None)
     card = own.card if own is not None else next((each for each in catalog.all if each.name == name), None)
     obstacle = obstacle_of(name, config)
-    style, mark = ("green", "✔") if obstacle is None else ("bold red", "✘") if own is not None else ("yellow", "•")
+    is_broken = own is not None and (card is None or bool(missing(card, config.models_dir)))
+    style, mark = ("green", "✔") if obstacle is None else ("bold red", "✘") if is_broken else ("yellow", "•")
     title = own.title if own is not None else card.title if card is not None else ""
     say(mark, f"{name}: {title}{f' ({remark})' if remark else ''}", style=style, on_stderr=False)
     lines = []

@@ -5,24 +5,28 @@ Reads file headers and asks the driver; loads nothing. Knows no jobs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
+from pathlib import Path
 from typing import Final
 
 import psutil
-from safetensors import safe_open
 
 from bot.executors import ANY_DEVICE
 from bot.findings import Finding, note, ok, problem
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import PackedDirReadOnly, UnknownModel
 from pipeline.catalog import files
-from pipeline.catalog.architecture import Kind
+from pipeline.catalog.headers import header_of
 from pipeline.catalog.model_card import ModelCard
-from pipeline.catalog.models import AUTO, DEMO, MAJICFLUS_V1, choose_model, demand_means
+from pipeline.catalog.model_parts import parts_of
+from pipeline.catalog.models import AUTO, DEMO, MAJICFLUS_V1, catalog_of, choose_model, demand_means, obstacle_of
+from pipeline.catalog.parts import Part, Storage
 from pipeline.catalog.vocabulary import count_unread
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.device.gpu import MIB, Gpu, GpuState, look_at_gpu
 from pipeline.device.runtime_estimate import estimate_runtime
+from pipeline.errors import ModelUnusable
 
 _BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
 # Python, PyTorch and what drawing needs beside the weights: `draw` peaks at 1082 MiB with the demo's 86 (Linux, CPU).
@@ -36,6 +40,8 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     gpu = state.gpu
     try:
         card, reason = choose_model(config)
+    except ModelUnusable as error:
+        return [problem("model", f"{error.name} {error.reason}", error.way_out), *_check_others(None, config)]
     except UnknownModel as error:
         return [problem("model", str(error), f"set [pipeline] model to one of auto, {', '.join(error.known)}")]
     flaws = files.missing(card, config.models_dir)
@@ -45,7 +51,8 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     findings = [*_check_gpu(state, card, config), (note if is_fallback else ok)("model", text, way_out)]
     if flaws:
         way_out = f"imagine-bot fetch {card.name}"
-        return findings + [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws]
+        findings += [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws]
+        return findings + _check_others(card, config, told={flaw.path for flaw in flaws})
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
     unread = count_unread(card, config.models_dir, CHINESE)
     said = [wording_for(language).unread(unread) for language in LANGUAGES]
@@ -56,8 +63,35 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
         try:
             demand_means(card, config)
         except PackedDirReadOnly as error:
-            return [*findings, problem("packed", error.reason, error.way_out)]
+            return [*findings, problem("packed", error.reason, error.way_out), *_check_others(card, config)]
         findings.append(_check_outlook(card, config))
+    return findings + _check_others(card, config)
+
+
+def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Iterable[Path] = ()) -> list[Finding]:
+    """Report on the operator's own models, on files of no use in the places of others, and on what a licence hides.
+
+    They stop nothing, since another model draws.
+    """
+    catalog, told = catalog_of(config), set(told)
+    way_out = "imagine-bot models add FILE… adds a model again"
+    findings = [note("models", flaw, way_out) for flaw in catalog.added.flaws]
+    for own in catalog.own:
+        name, text = own.entry.name, f"{own.title} ({own.entry.name})"
+        findings += [note("own model", f"{text}: {each}") for each in own.notes]
+        if (obstacle := obstacle_of(name, config)) is None:
+            findings.append(ok("own model", f"{text}: {own.layouts[0].title}, can be drawn with"))
+        elif chosen is None or chosen.name != name:
+            findings.append(note("own model", f"{text} {obstacle.reason}", obstacle.way_out))
+    for card in catalog.public:
+        if card.name in catalog.entries or (chosen is not None and card.name == chosen.name):
+            continue
+        for flaw in files.missing(card, config.models_dir):
+            if flaw.reason is not files.Flaw.ABSENT and flaw.path not in told:
+                told.add(flaw.path)
+                findings.append(note("files", f"{flaw.path} {flaw.told}", f"imagine-bot fetch {card.name}"))
+    if hidden := [card.name for card in catalog.all if not catalog.allows(card)]:
+        findings.append(note("licences", f"[pipeline] commercial_only hides {', '.join(hidden)}"))
     return findings
 
 
@@ -129,17 +163,15 @@ def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> in
     With a GPU, host memory holds the part of a large model's transformer that does not fit there, in 8 bits; everything
     else is read from the disk when needed.
     """
-    kinds = card.files_of(Kind.TRANSFORMER, Kind.TEXT_ENCODER, Kind.VAE)
+    parts, _ = parts_of(card, config.models_dir)
     if card.is_streamed and gpu is not None:
-        weights = sum(_weights(card, kind, config) for kind in card.files_of(Kind.TRANSFORMER))
+        weights = _weights(parts[card.architecture.transformer])
         return max(0, weights // MIB - config.limit_mib(gpu.total_mib))
-    return _BYTES_PER_WEIGHT * sum(_weights(card, kind, config) for kind in kinds) // MIB
+    return _BYTES_PER_WEIGHT * sum(map(_weights, parts.values())) // MIB
 
 
-def _weights(card: ModelCard, kind: str, config: PipelineConfig) -> int:
-    """Count the weights in one part of a model."""
-    total = 0
-    for path in files.weights_of(card.files[kind], config.models_dir):
-        with safe_open(path, framework="numpy") as weights:
-            total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
-    return total
+def _weights(part: Part) -> int:
+    """Count the weights in one part of a model; four bits each are two to a byte."""
+    tensors = (each for path in part.paths for each in header_of(path).tensors.items())
+    count = sum(prod(info.shape) for name, info in tensors if name.startswith(part.prefix))
+    return 2 * count if part.storage is Storage.NF4 else count

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from bot.jobs import Job, JobStatus, PassedBy, QueueStatus
@@ -18,9 +19,11 @@ from bot.pause import Pause
 from bot.presentation.wording import Wording, failure_key
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Progress, Stage
+from pipeline.spec import MIN_ASKED_CFG, ImageSpec, sampler_title
 
 UNKNOWN_WORDS: Final = 5  # named in one note
 UNKNOWN_CHARS: Final = 40  # of each of them
+NO_TITLES: Final[Mapping[str, str]] = MappingProxyType({})
 SOON_S: Final = 3  # a nearer finish time would be over before it is read
 
 
@@ -104,6 +107,7 @@ class JobView:
     notes: tuple[Phrase, ...] = ()
     reason: Phrase | None = None  # why it failed
     settings: Phrase
+    details: tuple[Phrase, ...] = ()  # settings that not every model has
     actions: tuple[Action, ...]
     of_batch: Phrase | None = None  # how far the other images of an unfinished request are
 
@@ -140,30 +144,40 @@ class Voice:
 
 
 def unfinished_view(
-    job: Job, standing: QueueStatus, *, now: float, unread: Unread = NOTHING, soon_s: int = SOON_S
+    job: Job,
+    standing: QueueStatus,
+    *,
+    now: float,
+    unread: Unread = NOTHING,
+    titles: Mapping[str, str] = NO_TITLES,
+    soon_s: int = SOON_S,
 ) -> JobView:
     """View a job that waits or runs.
 
     Args:
         now: Unix seconds.
         unread: the part of the prompt that the model cannot read.
+        titles: of models, by their names.
         soon_s: see `eta`.
     """
+    loading = standing.loading or job.spec.model
+    loading = titles.get(loading, loading)
     notes = [] if standing.pause is None else [pause_phrase(standing.pause)]
     if job.status is JobStatus.QUEUED and not job.is_cancel_requested:
         if standing.is_loading and standing.ahead != 0:
-            notes.append(Phrase("card-preparing"))
+            notes.append(Phrase("card-preparing", {"model": loading}))
         if standing.passed_by is not None:
             notes.append(Phrase(PASSED_BY[standing.passed_by]))
     if job.interruptions:
         notes.append(Phrase("card-resumed"))
     return JobView(
         job=job,
-        headline=_headline(job, standing),
+        headline=_headline(job, standing, loading),
         eta=None if job.is_cancel_requested else eta(standing, now=now, soon_s=soon_s),
         progress=standing.progress if job.status is JobStatus.RUNNING else None,
-        notes=(*notes, *unread_notes(unread, job.spec.model)),
+        notes=(*notes, *unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
         settings=settings_phrase(job),
+        details=setting_phrases(job.spec),
         actions=() if job.is_cancel_requested else ACTIONS[job.status],
     )
 
@@ -181,9 +195,10 @@ def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
     return JobView(
         job=job,
         headline=headline,
-        notes=unread_notes(unread, job.spec.model),
+        notes=(*unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
         reason=reason,
         settings=settings_phrase(job),
+        details=setting_phrases(job.spec),
         actions=ACTIONS[job.status],
     )
 
@@ -227,28 +242,46 @@ def settings_phrase(job: Job) -> Phrase:
     )
 
 
-def _headline(job: Job, standing: QueueStatus) -> Phrase:
+def setting_phrases(spec: ImageSpec) -> tuple[Phrase, ...]:
+    """Say the settings that not every model has: one sentence each, none for a model without."""
+    phrases = []
+    if spec.sampler:
+        values = {"sampler": sampler_title(spec.sampler), "cfg": f"{spec.cfg_scale:g}"}
+        phrases.append(Phrase("settings-sampling", values))
+    if spec.clip_skip > 1:
+        phrases.append(Phrase("settings-clip-skip", {"clip_skip": spec.clip_skip}))
+    if spec.negative_prompt:
+        phrases.append(Phrase("settings-negative", {"negative": Typed(spec.negative_prompt)}))
+    return tuple(phrases)
+
+
+def _idle_notes(spec: ImageSpec) -> tuple[Phrase, ...]:
+    """Say which of them change nothing: without a second pass, nothing is steered away from."""
+    return (Phrase("negative-idle"),) if spec.negative_prompt and spec.cfg_scale <= MIN_ASKED_CFG else ()
+
+
+def _headline(job: Job, standing: QueueStatus, loading: str) -> Phrase:
     if job.is_cancel_requested:
         return Phrase("card-stopping")
     if job.status is not JobStatus.RUNNING:
-        return _place(standing)
+        return _place(standing, loading)
     match standing.progress:
         case Progress(stage=Stage.DENOISING, step=step, steps=steps):
             return Phrase("card-running", {"step": step, "steps": steps})
         case Progress(stage=Stage.DECODING):
             return Phrase("card-decoding")
         case Progress(stage=Stage.LOADING):
-            return Phrase("card-loading")
+            return Phrase("card-loading", {"model": loading})
         case _:  # an engine that has the model begins with the prompt
-            return Phrase("card-loading" if standing.is_loading else "card-encoding")
+            return Phrase("card-loading", {"model": loading}) if standing.is_loading else Phrase("card-encoding")
 
 
-def _place(standing: QueueStatus) -> Phrase:
+def _place(standing: QueueStatus, loading: str) -> Phrase:
     match standing.ahead:
         case None:
             return Phrase("card-waiting")
         case 0:
-            return Phrase("card-next-loading" if standing.is_loading else "card-next")
+            return Phrase("card-next-loading", {"model": loading}) if standing.is_loading else Phrase("card-next")
         case ahead:
             return Phrase("card-ahead", {"count": ahead})
 

@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.presentation.job_view import Phrase, Typed, Value
-from pipeline.spec import clean_prompt
+from pipeline.spec import clean_prompt, sampler_title
 
+SETTING_KEYS: Final[Mapping[str, str]] = {
+    "negative_prompt": "setting-negative-prompt",
+    "cfg_scale": "setting-cfg-scale",
+    "guidance": "setting-guidance",
+    "sampler": "setting-sampler",
+    "clip_skip": "setting-clip-skip",
+}
 MAX_NAMES: Final = 8
 MAX_NAME_CHARS: Final = 32
 
@@ -29,7 +36,7 @@ class PromptNotes:
     most_images: how many images there are at most, if the prompt asked for more.
     """
 
-    taken: Mapping[str, str | int] = field(default_factory=dict)
+    taken: Mapping[str, str | int | float] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
     model: str = ""
@@ -52,13 +59,18 @@ class PromptNotes:
         return tuple(phrase for phrase in said if phrase is not None)
 
 
+def lost_phrase(model: str, names: Sequence[str]) -> Phrase:
+    """Say which settings of an earlier picture another model does not have."""
+    return Phrase("settings-lost", {"model": model, "names": tuple(Phrase(SETTING_KEYS[name]) for name in names)})
+
+
 def shortened(text: str) -> str:
     """Return a name as it is shown: what can be seen of it, on one line, and cut."""
     line = clean_prompt(text)
     return line if len(line) <= MAX_NAME_CHARS else f"{line[: MAX_NAME_CHARS - 1]}…"
 
 
-def _taken(taken: Mapping[str, str | int]) -> list[Phrase]:
+def _taken(taken: Mapping[str, str | int | float]) -> list[Phrase]:
     phrases = {
         "aspect": "flags-taken-aspect",
         "size": "flags-taken-size",
@@ -67,12 +79,21 @@ def _taken(taken: Mapping[str, str | int]) -> list[Phrase]:
         "count": "flags-taken-count",
         "model": "flags-taken-model",
         "negative_prompt": "flags-taken-negative",
+        "cfg_scale": "flags-taken-cfg",
+        "guidance": "flags-taken-guidance",
+        "sampler": "flags-taken-sampler",
+        "clip_skip": "flags-taken-clip-skip",
     }
-    values: dict[str, Value] = {
-        name: Typed(shortened(value)) if name in ("size", "negative_prompt") and isinstance(value, str) else value
-        for name, value in taken.items()
-    }
+    values = {name: _shown(name, value) for name, value in taken.items()}
     return [Phrase(key, {"value": values[name]}) for name, key in phrases.items() if name in values]
+
+
+def _shown(name: str, value: str | int | float) -> Value:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if name == "sampler":
+        return sampler_title(str(value))
+    return Typed(shortened(value)) if name in ("size", "negative_prompt") and isinstance(value, str) else value
 
 
 def _names(names: Sequence[str]) -> tuple[Value, ...]:

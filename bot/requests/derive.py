@@ -17,9 +17,10 @@ from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
-from pipeline.spec import Aspect, Dimensions, ImageOptions, Size
+from pipeline.spec import Aspect, Dimensions, ImageOptions, ImageSpec, Sampler, Size
 
-SETTINGS: Final = ("steps", "aspect", "size", "model")
+OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip")  # which not every model has
+SETTINGS: Final = ("steps", "aspect", "size", "model", *OF_SOME)
 
 
 def reroll(job: Job, models: Models) -> Batch:
@@ -47,9 +48,10 @@ def vary(job: Job, models: Models, *, count: int = 1, strength: float | None = N
 def edit(job: Job, models: Models, *, options: ImageOptions) -> Batch:
     """Draw it with another prompt. Values that are left out stay as they were, including the seed and the size.
 
-    Another shape replaces an exact size.
+    Another shape replaces an exact size. Another model draws with its own number of steps and its own settings, unless
+    they were others than those of the model before; `lost` says which it cannot follow.
     """
-    before = options_of(job, models)
+    before = _options_with(job, models, models.nearest(options.model or job.spec.model))
     if options.aspect is not None and isinstance(before.size, Dimensions):
         before = replace(before, size=None)
     kept: dict[str, Any] = {"seed": job.spec.seed, "strength": before.strength}
@@ -69,7 +71,7 @@ def start_from(job: Job, models: Models, *, options: ImageOptions) -> Batch:
     Raises:
         PictureNotReady: there is no picture to start from.
     """
-    before = options_of(job, models)
+    before = _options_with(job, models, models.nearest(options.model or job.spec.model))
     if job.image_path is None:
         raise PictureNotReady(job.id)
     left_out = {name: getattr(before, name) for name in SETTINGS if getattr(options, name) is None}
@@ -99,16 +101,62 @@ def options_of(job: Job, models: Models) -> ImageOptions:
     Raises:
         PictureErased, JobUnreadable
     """
+    return _options_with(job, models, models.nearest(job.spec.model))
+
+
+def lost(job: Job, models: Models, options: ImageOptions) -> tuple[str, ...]:
+    """Return the fields of ImageOptions that a job was asked for and that another model of `options` does not have."""
+    spec, old = job.spec, models.find(job.spec.model)
+    new = models.nearest(options.model or spec.model)
+    if new.name == spec.model:
+        return ()
+    return tuple(
+        name
+        for name in OF_SOME
+        if getattr(options, name) is None and _is_own(spec, name, old) and not _takes(new, name, getattr(spec, name))
+    )
+
+
+def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
+    """Return the options that lead to such a picture with one of the models, apart from the seed."""
     if job.is_erased:
         raise PictureErased(job.id)
     if job.flaw is not None:
         raise JobUnreadable(job.id)
-    spec = job.spec
-    model = models.find(spec.model)
-    aspect, size = _shape(models.nearest(spec.model), spec.width, spec.height)
-    strength = spec.strength if spec.source else None
-    name = None if model is None else model.name
-    return ImageOptions(prompt=spec.prompt, steps=spec.steps, aspect=aspect, size=size, model=name, strength=strength)
+    spec, old = job.spec, models.find(job.spec.model)
+    is_same = card is old
+    aspect, size = _shape(card, spec.width, spec.height)
+    kept: dict[str, Any] = {
+        name: getattr(spec, name)
+        for name in OF_SOME
+        if _takes(card, name, getattr(spec, name)) and (is_same or _is_own(spec, name, old))
+    }
+    if "sampler" in kept:
+        kept["sampler"] = Sampler(spec.sampler)
+    is_usual = old is not None and spec.steps == old.default_steps
+    return ImageOptions(
+        prompt=spec.prompt,
+        steps=None if is_usual and not is_same else spec.steps,
+        aspect=aspect,
+        size=size,
+        model=card.name if is_same else None,
+        strength=spec.strength if spec.source else None,
+        **kept,
+    )
+
+
+def _is_own(spec: ImageSpec, name: str, card: ModelCard | None) -> bool:
+    """Whether a setting is another than that of the model it was drawn with; None if that model is gone."""
+    if name == "negative_prompt":
+        return spec.negative_prompt != ("" if card is None else card.negative_prompt)
+    if card is None or not card.offers(name):
+        return False
+    usual = card.samplers[0] if name == "sampler" else getattr(card, name)
+    return bool(getattr(spec, name) != usual)
+
+
+def _takes(card: ModelCard, name: str, value: object) -> bool:
+    return value in card.samplers if name == "sampler" else card.offers(name)
 
 
 def _shape(model: ModelCard, width: int, height: int) -> tuple[Aspect | None, Size | Dimensions | None]:

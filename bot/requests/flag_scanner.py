@@ -25,23 +25,23 @@ class Arity(Enum):
     NUMBER = "number"  # the next word if it is a number
     WORD = "word"  # the next word
     REFERENCES = "references"  # the next words that are addresses or numbers
+    SAMPLER = "sampler"  # the next word, and those that can only belong to the name of a sampler
     TEXT = "text"  # everything up to the next flag or the end of the line
     UNKNOWN = "unknown"  # the next word if it cannot be a word of the prompt
 
 
 # Ours, Midjourney's (docs.midjourney.com, "Parameter List", older ones too) and those of other programs.
 _NAMES: Final[Mapping[Arity, str]] = {
-    Arity.WORD: (
-        "ar aspect seed steps repeat r count size model style motion sampler scheduler lora vae preset engine"
-    ),
+    Arity.WORD: ("ar aspect seed steps repeat r count size model style motion scheduler lora vae preset engine"),
+    Arity.SAMPLER: "sampler",
     Arity.TEXT: "no neg negative",
     Arity.NOTHING: (
         "draft fast relax relaxed turbo stealth public raw tile hd sd video loop uplight upbeta upanime test testp "
         "creative light beta"
     ),
     Arity.NUMBER: (
-        "v version niji stylize s chaos c quality q weird w iw sw sv cw ow stop exp sameseed bs cfg cfg-scale guidance "
-        "scale strength width height h"
+        "v version niji stylize s chaos c quality q weird w iw sw sv cw ow stop exp sameseed bs cfg cfg-scale "
+        "cfg_scale guidance clip-skip clip_skip clipskip scale strength width height h"
     ),
     Arity.REFERENCES: "sref cref oref image end p profile personalize",
 }
@@ -67,6 +67,10 @@ _GLUED: Final = re.compile(r"([A-Za-z]+)[0-9]")  # --v6, --ar16:9
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)%?")
 _RATIO: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?\s?[:x×*/]\s?[0-9]+(?:\.[0-9]+)?(?![^\s,;.。、])", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"https?://\S+|random|[0-9]+(?:::\S*)?|[a-z]*[0-9][a-z0-9]*", re.IGNORECASE)
+# What follows the first word: "DPM++ 2M SDE Karras", "Euler a", "DPM fast", "Restart", "UniPC".
+_OF_SAMPLERS: Final = frozenset(
+    {"2m", "2s", "3m", "sde", "karras", "exponential", "heun", "ancestral", "polyexponential"}
+)
 _QUOTES: Final = '"“”„「」『』«»`'
 _ENDS: Final = ",;.!?。、"  # what may follow a value and is no part of it
 
@@ -139,6 +143,8 @@ def _read(folded: str, head: re.Match[str], limit: int, quoted: Mapping[int, int
         name, at, is_joined = glued[1], head.start("name") + len(glued[1]), True
     elif is_joined:
         at += 1
+    if arity is Arity.SAMPLER:
+        return _with_sampler(name, folded, at, limit, quoted)
     if is_joined and arity is not Arity.TEXT and (word := _WORD.match(folded, at, limit)) is not None:
         return _with_word(name, word, quoted, limit, folded)
     arity = arity or Arity.UNKNOWN
@@ -169,6 +175,22 @@ def _with_word(name: str, word: re.Match[str], quoted: Mapping[int, int], limit:
     end = min(quoted.get(word.start(), word.end()), limit)
     value = folded[word.start() : end].rstrip(_ENDS).strip(_QUOTES)
     return Flag(name=name, value=" ".join(value.split())), end
+
+
+def _with_sampler(name: str, folded: str, at: int, limit: int, quoted: Mapping[int, int]) -> tuple[Flag, int]:
+    word = _WORD.search(folded, at, limit)
+    if word is None or word[0] in _ENDS:
+        return Flag(name=name, value=""), _past_ends(folded, at)
+    flag, end = _with_word(name, word, quoted, limit, folded)
+    words = [flag.value]
+    while folded[end - 1] not in _ENDS and (more := _WORD.search(folded, end, limit)) is not None:
+        bare = more[0].rstrip(_ENDS).lower()
+        is_last = more.end() >= limit or bare != more[0].lower()
+        if bare not in _OF_SAMPLERS and not (bare == "a" and is_last):
+            break
+        words.append(bare)
+        end = more.end()
+    return Flag(name=name, value=" ".join(words)), end
 
 
 def _with_references(name: str, folded: str, at: int, limit: int) -> tuple[Flag, int]:

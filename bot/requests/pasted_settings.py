@@ -16,7 +16,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MAX_KEY_CHARS: Final = 40
-OPTIONS: Final = frozenset({"seed", "steps", "aspect", "size", "count", "model"})  # of /imagine, in every language
+FEWEST_PAIRS: Final = 3  # of a line of settings (AUTOMATIC1111/stable-diffusion-webui:modules/infotext_utils.py)
+# Of /imagine, in every language.
+OPTIONS: Final = (
+    "prompt", "seed", "steps", "aspect", "size", "count", "model", "negative", "cfg", "guidance", "sampler",
+    "clip_skip",
+)  # fmt: skip
+WORDY: Final = frozenset({"negative"})  # of them: several words
 WRAPPERS: Final = (("```", "```"), ('"', '"'), ("“", "”"), ("「", "」"))
 # Full-width forms, as Chinese keyboards type them, invisible spaces and kinds of hyphens: one character for one, so
 # that a place in the folded text is the same place in the typed one.
@@ -36,12 +42,14 @@ _FIRST_PAIR: Final = re.compile(
     + r"(?:(?:Steps|Seed):\s?-?\d+|CFG scale:\s?[\d.]+|Size:\s?\d+x\d+|Sampler:\s?[^,\n]{1,40}|Model hash:\s?\w+)"
     r"(?:(?P<more>\s*,\s*[A-Z][\w /()-]{0,40}:)|\s*\Z|(?=\s*\n))"
 )
+_WRITTEN: Final = re.compile(r"\s*Steps:\s?\d+\s*,")
+_PAIR: Final = re.compile(r"(?:,|^)\s*[A-Za-z][\w /()-]{0,40}:", re.MULTILINE)
 _KEY: Final = re.compile(rf"\s*([A-Za-z][\w /()-]{{0,{MAX_KEY_CHARS}}}):")
 _LABEL: Final = re.compile(r"\s*(?:positive )?prompt:", re.IGNORECASE)
 _LORA: Final = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 _COMMAND: Final = re.compile(r"\s*/imagine\s+(?:prompt\s?:)?", re.IGNORECASE)
 _WORD: Final = re.compile(r"\S+")
-_OPTION: Final = re.compile(r"([a-z]+):(\S+)")
+_OPTION: Final = re.compile(r"([a-z_]+):(\S*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,11 @@ def split_pasted(text: str) -> Pasted:
     """Split what another program wrote; any other text is a prompt."""
     folded = fold(text)
     negative = _NEGATIVE.search(folded)
-    settings = _first_pair(folded, negative.end() if negative else 0, is_after_negative=negative is not None)
+    settings = _last_line(folded)
+    if settings is None:
+        settings = _first_pair(folded, negative.end() if negative else 0, is_after_negative=negative is not None)
+    elif negative is not None and negative.start() >= settings:
+        negative = None
     if negative is None and settings is None:
         return Pasted(prompt=text)
     rest_at = len(text) if settings is None else settings
@@ -98,13 +110,17 @@ def split_command(text: str) -> tuple[str, Mapping[str, str]]:
     folded = fold(text)
     if (head := _COMMAND.match(folded)) is None:
         return text, {}
-    end, options = len(text), dict[str, str]()
+    end, rest_at, options = len(text), len(text), dict[str, str]()  # from `rest_at` on, everything is an option
     for word in reversed(list(_WORD.finditer(folded, head.end()))):
         option = _OPTION.fullmatch(word[0])
-        if option is None or option[1] not in OPTIONS:
+        if option is None or option[1] not in OPTIONS[1:]:  # a word of the prompt, or of an option that has several
+            continue
+        is_wordy = option[1] in WORDY
+        if not is_wordy and (not option[2] or folded[word.end() : rest_at].strip()):
             break
-        options.setdefault(option[1], option[2])
-        end = word.start()
+        value = text[word.start() + len(option[1]) + 1 : rest_at] if is_wordy else option[2]
+        options.setdefault(option[1], " ".join(value.split()))
+        end = rest_at = word.start()
     return text[head.end() : end], options
 
 
@@ -117,6 +133,13 @@ def unwrapped(text: str) -> str:
             language, newline, code = inner.partition("\n")
             return code if opening == "```" and newline and re.fullmatch(r"[a-z]{0,10}", language) else inner
     return text
+
+
+def _last_line(folded: str) -> int | None:
+    """Return where the last line begins if it is as AUTOMATIC1111 writes it, whatever the prompt above looks like."""
+    begin = folded.rstrip().rfind("\n") + 1
+    is_written = begin > 0 and _WRITTEN.match(folded, begin) is not None
+    return begin if is_written and len(_PAIR.findall(folded, begin)) >= FEWEST_PAIRS else None
 
 
 def _first_pair(folded: str, start: int, *, is_after_negative: bool) -> int | None:

@@ -8,7 +8,6 @@ values become options of the model, or notes for the person: nothing of them is 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,20 +17,12 @@ from bot.presentation.job_view import Phrase
 from bot.presentation.prompt_notes import PromptNotes, shortened
 from bot.requests.batch import MAX_BATCH
 from bot.requests.flag_scanner import split_flags
+from bot.requests.flag_values import MOST, is_exact_size, read_value, sampler_of
 from bot.requests.models import Models
 from bot.requests.pasted_settings import split_command, split_lora, split_pasted, unwrapped
-from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
-from pipeline.spec import (
-    MAX_PROMPT_CHARS,
-    MAX_SEED,
-    MAX_STEPS,
-    RANDOM_SEED,
-    Aspect,
-    ImageOptions,
-    clean_prompt,
-)
+from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, Aspect, ImageOptions, Sampler, clean_prompt
 
 # Flag → the option that it sets; all other flags are unknown here.
 FLAGS: Final[Mapping[str, str]] = {
@@ -47,16 +38,31 @@ FLAGS: Final[Mapping[str, str]] = {
     "no": "negative_prompt",
     "neg": "negative_prompt",
     "negative": "negative_prompt",
+    "cfg": "cfg_scale",
+    "cfg-scale": "cfg_scale",
+    "cfg_scale": "cfg_scale",
+    "guidance": "guidance",
+    "sampler": "sampler",
+    "clip-skip": "clip_skip",
+    "clip_skip": "clip_skip",
+    "clipskip": "clip_skip",
 }
-PASTED: Final[Mapping[str, str]] = {"steps": "steps", "seed": "seed", "size": "size", "model": "model"}
+PASTED: Final[Mapping[str, str]] = {
+    "steps": "steps",
+    "seed": "seed",
+    "size": "size",
+    "model": "model",
+    "cfg scale": "cfg_scale",
+    "distilled cfg scale": "guidance",
+    "sampler": "sampler",
+    "clip skip": "clip_skip",
+}
+SCHEDULE: Final = "schedule type"
+# What /imagine calls an option that has another name in ImageOptions.
+COMMAND: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
 FIELDS: Final = frozenset(each.name for each in dataclasses.fields(ImageOptions))
 RATIO_SCALE: Final = 10**5
 SAME_SHAPE: Final = 0.01  # of a ratio: a model of one shape draws a square, whatever is asked
-
-_NUMBER: Final = r"[0-9]{1,5}(?:\.[0-9]{1,5})?"
-_RATIO: Final = re.compile(rf"({_NUMBER})(?:[:x×*/]({_NUMBER}))?", re.IGNORECASE)
-_EXACT_SIZE: Final = re.compile(r"\s*[0-9]{1,6}\s*[x×*]\s*[0-9]{1,6}\s*", re.IGNORECASE)
-_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +85,17 @@ class ReadPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Setting:
-    """A setting as it was typed. `is_pasted`: from another program, so that a value of no use here is no mistake."""
+    """A setting as it was typed.
+
+    is_pasted: from another program, so that a value of no use here is no mistake.
+    schedule: how another program spaces the steps of a sampler; "" if it does not say.
+    """
 
     option: str
     value: str
     shown: str
     is_pasted: bool = False
+    schedule: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +160,7 @@ class _Choice:
 
     def __init__(self, models: Models, said: Mapping[str, object], most: int) -> None:
         self.options: dict[str, object] = {}
-        self.taken: dict[str, str | int] = {}
+        self.taken: dict[str, str | int | float] = {}
         self.count: int | None = None
         self.is_count_cut = False
         self.unsupported: list[str] = []
@@ -168,7 +179,9 @@ class _Choice:
         """
         if setting.is_pasted and setting.option == "size" and not _can_draw(self.card, setting.value):
             setting = dataclasses.replace(setting, option="aspect")
-        read = _read_value(setting)
+        read = read_value(setting.option, setting.value)
+        if setting.schedule:
+            read = sampler_of(setting.value, setting.schedule)
         value = None if read is None else self._fit(setting.option, read)
         if self._is_overridden(setting):
             if value is None or value != self._said.get(setting.option):
@@ -176,36 +189,49 @@ class _Choice:
         elif value is not None:
             self._take(setting.option, value)
         elif setting.is_pasted:
-            self.unused.append(setting.shown)
+            if not self._is_so_anyway(setting.option, read):
+                self.unused.append(setting.shown)
         elif read is None:
-            most = {"seed": MAX_SEED, "steps": MAX_STEPS, "count": self._most}.get(setting.option, 0)
+            most = {**MOST, "count": self._most}.get(setting.option, 0)
             raise InvalidFlag(flag=shortened(setting.shown), name=setting.option, most=most)
         else:
             self.unsupported.append(setting.shown)
 
-    def _fit(self, option: str, read: str | int | float) -> str | int | None:
+    def _fit(self, option: str, read: str | int | float) -> str | int | float | None:
         """Return what the model, or the place where the person asks, makes of a value; None if it cannot follow it."""
         match option:
             case "aspect":
                 return _fit_shape(self.card, read)
             case "model":
-                names = (each.name for each in self._models.all if str(read).casefold() in _names_of(each))
-                return next(names, None)
+                found = self._models.named(str(read))
+                return None if found is None else found.name
             case "count":
                 return int(read) if self._most > 1 else None
-            case "negative_prompt" if Feature.NEGATIVE_PROMPT not in self.card.supports:
+            case "sampler":
+                return read if read in self.card.samplers else None
+            case _ if option not in FIELDS or not self.card.offers(option):
                 return None
             case _:
-                return None if option not in FIELDS or isinstance(read, float) else read
+                return read
+
+    def _is_so_anyway(self, option: str, read: str | int | float | None) -> bool:
+        """Whether the model, which leaves no choice, does what another program's setting says."""
+        match option:
+            case "sampler":
+                return not self.card.samplers and read == Sampler.EULER
+            case "cfg_scale":
+                return read == self.card.cfg_scale
+            case _:
+                return False
 
     def _is_overridden(self, setting: _Setting) -> bool:
         said_size = self._said.get("size")
-        is_size_exact = isinstance(said_size, str) and _EXACT_SIZE.fullmatch(said_size) is not None
+        is_size_exact = isinstance(said_size, str) and is_exact_size(said_size)
         if setting.option == "aspect":
             return "aspect" in self._said or is_size_exact
         return setting.option in self._said or (_is_exact_size(setting) and "aspect" in self._said)
 
-    def _take(self, option: str, value: str | int) -> None:
+    def _take(self, option: str, value: str | int | float) -> None:
         if option == "count":
             self.is_count_cut = int(value) > self._most
             self.count = value = min(int(value), self._most)
@@ -214,7 +240,7 @@ class _Choice:
         self.taken[option] = value
         if option == "model":
             self.card = self._models.demand(str(value))
-        elif option == "size" and _EXACT_SIZE.fullmatch(str(value)):
+        elif option == "size" and is_exact_size(str(value)):
             self.options["aspect"] = None  # not the shape of a form that nobody touched
 
 
@@ -238,7 +264,10 @@ def _find(text: str) -> _Found:
         option, value = drafts.get(flag.name) or (FLAGS.get(flag.name), flag.value)
         if option is not None:
             settings.append(_Setting(option=option, value=value, shown=flag.shown))
-    settings += [_Setting(option=name, value=value, shown=f"{name}:{value}") for name, value in command.items()]
+    settings += [
+        _Setting(option=COMMAND.get(name, name), value=value, shown=f"{name}:{value}")
+        for name, value in command.items()
+    ]
     return _Found(
         prompt=clean_prompt(prompt),
         settings=tuple(settings),
@@ -250,13 +279,18 @@ def _find(text: str) -> _Found:
 def _pasted_settings(pasted: Mapping[str, str]) -> tuple[list[_Setting], tuple[str, ...]]:
     """Return the settings of another program that mean something here, and the names of the others."""
     settings, unused = [], []
+    schedule = next((value for key, value in pasted.items() if key.casefold() == SCHEDULE), "")
+    has_sampler = any(PASTED.get(key.casefold()) == "sampler" for key in pasted)
     for key, value in pasted.items():
+        if key.casefold() == SCHEDULE and has_sampler:  # said with the sampler
+            continue
         option = PASTED.get(key.casefold())
         if option is None:
             unused.append(key)
             continue
         if value != str(RANDOM_SEED):  # which says nothing
-            settings.append(_Setting(option=option, value=value, shown=key, is_pasted=True))
+            spaced = schedule if option == "sampler" else ""
+            settings.append(_Setting(option=option, value=value, shown=key, is_pasted=True, schedule=spaced))
     return settings, tuple(unused)
 
 
@@ -270,40 +304,6 @@ def _in_order(settings: Iterable[_Setting]) -> Iterable[_Setting]:
             last.pop("aspect", None)
         last[setting.option] = setting
     return sorted(last.values(), key=lambda setting: setting.option != "model")
-
-
-def _read_value(setting: _Setting) -> str | int | float | None:
-    """Return the value of a setting; None if it cannot be one."""
-    value = setting.value
-    match setting.option:
-        case "seed":
-            return _whole(value, RANDOM_SEED, MAX_SEED)
-        case "steps":
-            return _whole(value, 1, MAX_STEPS)
-        case "count":
-            return _whole(value, 1, None)
-        case "aspect":
-            name = value.lower()
-            return name if name in tuple(Aspect) else _ratio(value)
-        case "size":
-            return value.lower().replace("×", "x").replace("*", "x") or None
-        case _:
-            return value or None
-
-
-def _whole(value: str, least: int, most: int | None) -> int | None:
-    if _WHOLE.fullmatch(value) is None or len(value) > 100:
-        return None
-    number = int(value)
-    return number if least <= number and (most is None or number <= most) else None
-
-
-def _ratio(value: str) -> float | None:
-    """Return width ÷ height of `16:9`, `16x9`, `16/9` or `1.78`; None for anything else, and for nothing to draw."""
-    if (match := _RATIO.fullmatch(value)) is None:
-        return None
-    width, height = float(match[1]), float(match[2] or 1)
-    return width / height if width and height else None
 
 
 def _fit_shape(card: ModelCard, shape: str | int | float) -> Aspect | None:
@@ -325,11 +325,7 @@ def _can_draw(card: ModelCard, size: str) -> bool:
 
 
 def _is_exact_size(setting: _Setting) -> bool:
-    return setting.option == "size" and _EXACT_SIZE.fullmatch(setting.value) is not None
-
-
-def _names_of(card: ModelCard) -> tuple[str, str]:
-    return card.name.casefold(), card.title.casefold()
+    return setting.option == "size" and is_exact_size(setting.value)
 
 
 def _is_said(name: str, value: object, untouched: Mapping[str, object]) -> bool:

@@ -110,7 +110,8 @@ class Survey:
                     finish_at=None if paused is not None else _finish_at(forecast, now, stretch),
                     is_rough=is_rough or forecast.is_rough,
                     pause=paused,
-                    is_loading=paused is None and _waits_for_load(self.waiting[forecast.job_id], runners),
+                    is_loading=paused is None and bool(_loads_ahead_of(self.waiting[forecast.job_id], runners)),
+                    loading="" if paused is not None else _loads_ahead_of(self.waiting[forecast.job_id], runners),
                     fair_position=fair_places[forecast.job_id],
                 ),
             )
@@ -183,7 +184,8 @@ def seconds_left(job: Job, pace: Pace, draw: RunningJob | None, *, now: float) -
     ran_s = 0.0 if draw.progress_at is None else now - draw.progress_at  # of the step, or of decoding
     if draw.progress.stage is Stage.DENOISING:
         ran_s = min(ran_s, step_s)
-    return max(1.0, (job.spec.steps - done) * step_s + pace.fixed_s / 2 - ran_s)
+    steps = draw.progress.steps or job.spec.steps  # fewer are taken from an init image
+    return max(1.0, (steps - done) * step_s + pace.fixed_s / 2 - ran_s)
 
 
 def _finish_at(forecast: Forecast, now: float, stretch: float) -> int | None:
@@ -192,10 +194,13 @@ def _finish_at(forecast: Forecast, now: float, stretch: float) -> int | None:
     return round(now + forecast.ends_s + (stretch - 1.0) * forecast.begins_s)
 
 
-def _waits_for_load(job: Job, runners: Sequence[RunnerState]) -> bool:
-    """Whether every runner that may draw a job is still reading its first model."""
+def _loads_ahead_of(job: Job, runners: Sequence[RunnerState]) -> str:
+    """The model that a runner is reading as its first, while every runner that may draw a job does so; else ""."""
     able = [runner for runner in runners if runner.can_draw(job.spec.model)]
-    return bool(able) and all(runner.is_loading for runner in able)
+    if not able or not all(runner.is_loading for runner in able):
+        return ""
+    own = (runner.model for runner in able if runner.model == job.spec.model)
+    return next(own, able[0].model) or job.spec.model
 
 
 def _busy_s(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, assert_never
 
@@ -55,7 +55,10 @@ class StorageFailed(Exception):
 
 
 class WorkerPool:
-    """Draws job after job on every runner until the queue is closed."""
+    """Draws job after job on every runner until the queue is closed.
+
+    model_hash_of: returns the hash of a model's file, "" if it is not known; for the files of its pictures.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class WorkerPool:
         *,
         deadline: Deadline | None = None,
     ) -> None:
+        self.model_hash_of: Callable[[str], str] = lambda _model: ""
         self._queue = queue
         self._images = images
         self._breaker = breaker
@@ -210,7 +214,7 @@ class WorkerPool:
 
     async def _save(self, job: Job, image: GeneratedImage) -> Job | None:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
-        png = await asyncio.to_thread(_encode, image)
+        png = await asyncio.to_thread(_encode, image, self.model_hash_of)
         path = await self._write(job.id, png)
         return await self._queue.finish(
             job.id,
@@ -331,10 +335,10 @@ class WorkerPool:
         )
 
 
-def _encode(image: GeneratedImage) -> bytes:
+def _encode(image: GeneratedImage, model_hash_of: Callable[[str], str]) -> bytes:
     """Make the file. Pixels that do not fit their size are the engine's doing. Blocks."""
     try:
-        return encode_png(image, SOFTWARE)
+        return encode_png(image, SOFTWARE, model_hash=model_hash_of(image.spec.model))
     except Exception as error:
         raise GenerationFailed(f"what was drawn is no picture: {error}") from error
 

@@ -6,8 +6,10 @@ Speed and memory do not depend on what the weights are. For timing only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Final, TypeVar
 
 import torch
@@ -24,7 +26,7 @@ import pipeline.demo
 from pipeline.catalog.architecture import Component
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.families.flux.checkpoint import assemble, imported, make_residency
+from pipeline.families.flux.checkpoint import assemble, make_residency
 from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
@@ -72,6 +74,7 @@ FLUX1: Final = Classes(
     vae_decoder=FluxVAEDecoder,
     vae_encoder=FluxVAEEncoder,
 )
+SCHNELL: Final = replace(FLUX1, dit=partial(FluxDiT, disable_guidance_embedder=True))
 
 
 class RandomBlocks(Mapping[str, Tensor]):
@@ -85,8 +88,8 @@ class RandomBlocks(Mapping[str, Tensor]):
         block: Block = self._blocks[name]
         data = torch.zeros(block.size, dtype=torch.uint8)
         for entry_name, view in block.views(data).items():
-            if view.dim() == 2:
-                gain, most = RANGES.get(view.dtype, (view.shape[1] ** -0.5, torch.inf))
+            if view.dim() >= 2:
+                gain, most = RANGES.get(view.dtype, (view[0].numel() ** -0.5, torch.inf))
                 _cover(view, (self._pattern[: view.numel()] * gain).clamp_(-most, most))
             elif entry_name.endswith(".scale"):
                 weight = next(
@@ -145,7 +148,7 @@ def _random_model(
         fill(module, dtype)
         setattr(pipe, name, module.to(device))
     residency = make_residency(pipe, card, transformer, text_encoders, budget=budget, link_repeat=link_repeat)
-    return assemble(pipe, transformer, residency, tokenizers=TOKENIZERS)
+    return assemble(pipe, card, transformer, residency, tokenizers=TOKENIZERS)
 
 
 def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) -> Any:
@@ -156,7 +159,7 @@ def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) 
     kind = next(kind for each in type(module).__mro__ if (kind := f"{each.__module__}.{each.__name__}") in MAPS)
     return enable_vram_management(
         module.eval(),
-        {imported(source): imported(target) for source, target in MAPS[kind].items()},
+        {resolve_name(source): resolve_name(target) for source, target in MAPS[kind].items()},
         vram_config={
             "offload_dtype": FLOAT8,
             "offload_device": "cpu",

@@ -70,14 +70,15 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
     denoisers = [layout for layout in denoisers if not whole.intersection(layout.path.parents)]
     beside = [layout for layout in named if not has_part(layout, PartKind.DENOISER)]
     drawable = [layout for layout in denoisers if _is_drawn(layout, catalog, found)]
-    found.companions = [each for each in (*named, *searched) if not has_part(each, PartKind.DENOISER)]
-    if not drawable and not found.companions:
+    others = [each for each in (*named, *searched) if not has_part(each, PartKind.DENOISER)]
+    if not drawable and not others:
         raise NothingAdded(_reasons(paths, found))
     if len(drawable) != 1 and (name is not None or title is not None):
         raise NothingAdded([f"a name and a title are for one model, and these are {len(drawable)}"])
     if name is not None:
         _check_name(name, catalog, drawable[0])
     own_files = beside if len(drawable) == 1 else []  # of several models, each takes what it needs
+    found.companions = [each for each in others if each not in own_files]
 
     def change(added: AddedModels) -> AddedModels:
         models = list(added.models)
@@ -85,7 +86,7 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
             files = (layout.path, *(each.path for each in own_files))
             _put(models, layout, files, catalog, found)
         known = {_real(path) for path in added.companions}
-        loose = [each.path for each in found.companions if each not in own_files and _real(each.path) not in known]
+        loose = [each.path for each in found.companions if _real(each.path) not in known]
         return replace(added, models=tuple(models), companions=(*added.companions, *loose), flaws=())
 
     found.aside = change_added(catalog.config.models_dir, change)
@@ -153,16 +154,16 @@ def _is_drawn(layout: Layout, catalog: Catalog, found: Addition) -> bool:
 
 def _put(models: list[ModelEntry], layout: Layout, files: tuple[Path, ...], catalog: Catalog, found: Addition) -> None:
     """Add one model, or to one that is there the files that it has not."""
-    real = _real(layout.path)
-    configured = next((each for each in catalog.config.models if real in map(_real, each.files)), None)
-    if configured is not None:
-        found.same.append(configured.name)
+    real = _identity(layout)
+    known_as = {_identity(own.layouts[0]): own.entry.name for own in catalog.own if own.layouts}
+    if known_as.get(real) in {entry.name for entry in catalog.config.models}:
+        found.same.append(known_as[real])
         return
     for number, entry in enumerate(models):
-        if _real(entry.files[0]) != real:
+        if known_as.get(real) != entry.name and _real(entry.files[0]) != _real(layout.path):
             continue
         known = set(map(_real, entry.files))
-        more = tuple(path for path in files if _real(path) not in known)
+        more = tuple(path for path in files[1:] if _real(path) not in known)
         models[number] = entry.model_copy(update={"files": (*entry.files, *more), "title": found.title or entry.title})
         (found.same if models[number] == entry else found.changed).append(entry.name)
         return
@@ -179,6 +180,7 @@ def unique_name(title: str, layout: Layout, taken: Iterable[str]) -> str:
     stem = re.sub(r"[^a-z0-9.]+", "-", plain)[:NAME_CHARS].strip("-.")
     part = layout.part(PartKind.DENOISER)
     stem = stem or (part.variant if part is not None else "") or "model"
+    stem = stem if _is_name(stem) else f"my-{stem}"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if name not in taken and _is_name(name))
 
@@ -198,8 +200,9 @@ def _check_name(name: str, catalog: Catalog, layout: Layout) -> None:
         raise NothingAdded(
             [f"a name is up to 40 small letters, digits, dots and dashes, not {name!r}; for example {example}"]
         )
-    own = next((entry for entry in catalog.entries.values() if entry.name == name), None)
-    if name in catalog.built_in or (own is not None and _real(layout.path) not in map(_real, own.files)):
+    own = next((each for each in catalog.own if each.entry.name == name), None)
+    is_same = own is not None and bool(own.layouts) and _identity(own.layouts[0]) == _identity(layout)
+    if name in catalog.built_in or (own is not None and not is_same):
         raise NothingAdded([f"there is a model {name!r} already; choose another name"])
 
 
@@ -209,6 +212,12 @@ def _reasons(paths: Sequence[Path], found: Addition) -> list[str]:
     most = 20
     more = [f"and {len(told) - most} more"] if len(told) > most else []
     return told[:most] + more or [f"{path} holds nothing" for path in paths]
+
+
+def _identity(layout: Layout) -> str:
+    """What two names of one transformer have in common: its first file."""
+    part = layout.part(PartKind.DENOISER)
+    return _real(layout.path if part is None else part.paths[0])
 
 
 def _real(path: Path) -> str:

@@ -95,23 +95,32 @@ class StepCost:
 
     passes: how often the transformer runs in all steps.
     tokens: of image and text, which every pass computes on.
-    token_shares: by the list that a block is in (`blocks` of `blocks.3`), which share of the tokens meets each of its
-        weights; 1 if it is not named.
+    token_shares: by what the name of a block begins with, a whole number of words (`blocks` of `blocks.3`), which share
+        of the tokens meets each of its weights; the longest counts, and 1 if none does.
     attention: operations per block that no weight takes part in.
+    fixed_operations: of a pass, by what is in no block.
     """
 
     passes: int
     tokens: int
     token_shares: Mapping[str, float] = field(default_factory=dict)
     attention: int
+    fixed_operations: int = 0
     activation_bytes: int  # of one block at its widest
     decode_bytes: int  # of the VAE for the whole image
     tile_bytes: int  # of the VAE for its largest tile
 
     def operations(self, weights: Mapping[str, float]) -> float:
         """Of a pass through blocks with so many weights each, by name."""
-        met = sum(count * self.token_shares.get(name.partition(".")[0], 1.0) for name, count in weights.items())
-        return 2 * met * self.tokens + len(weights) * self.attention
+        met = sum(count * self._share_of(name) for name, count in weights.items())
+        return 2 * met * self.tokens + len(weights) * self.attention + self.fixed_operations
+
+    def _share_of(self, block: str) -> float:
+        while block:
+            if block in self.token_shares:
+                return self.token_shares[block]
+            block = block.rpartition(".")[0]
+        return 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +137,9 @@ class Architecture:
     text_tokens: what a prompt is padded to; 0 if that is not for the family to say.
     library: the modules of DiffSynth that its engine needs.
     features: what its engine can do; a card says which of them its model was trained for.
+    half: the format of 16 bits that it computes with on a GPU; of the two, float16 is the more exact one and overflows
+        where models were not made for it.
+    prefers_half: whether its weights stay in 16 bits as well if none has to be streamed then.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
     """
 
@@ -142,6 +154,8 @@ class Architecture:
     schedule_shift: float | None = None
     text_tokens: int = 0
     library: tuple[str, ...] = ()
+    half: str = "bfloat16"
+    prefers_half: bool = False
     prompt_tokenizer: str = ""
 
     def of_kind(self, kind: Kind) -> dict[str, Component]:

@@ -77,12 +77,12 @@ def places_beside(path: Path) -> Iterator[Path]:
     """Where text encoders and VAE for a transformer usually lie: in its folder, and in those beside it."""
     home = path.parent
     roots = [parent.parent for parent in path.parents if parent.name.lower() in _MODEL_FOLDERS][:1]
-    names = [(root, _COMPANION_FOLDERS) for root in roots]
+    names: list[tuple[Path, tuple[str, ...]]] = [(root, _COMPANION_FOLDERS) for root in roots]
     if not roots or home.name.lower() not in _MODEL_FOLDERS:
         names.append((home, _DIFFUSERS_FOLDERS))
     for root, wanted in names:
         for folder in _folders_called(root, wanted):
-            if wanted is _DIFFUSERS_FOLDERS:
+            if wanted == _DIFFUSERS_FOLDERS:
                 yield folder
             yield from search(folder, max_depth=2).places
     yield from search(home, max_depth=0).places

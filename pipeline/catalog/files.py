@@ -11,21 +11,23 @@ import json
 import os
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pipeline.catalog.architecture import Architecture, Component, Kind
 from pipeline.catalog.headers import Header, NotWeights, header_of
-from pipeline.catalog.headers.strangers import PICKLE_SUFFIXES
-from pipeline.catalog.layouts import identify_files, wrong_place
+from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
+from pipeline.catalog.layouts import identify_files, mismatch, wrong_place
 from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index, weights_in
 from pipeline.catalog.model_card import ModelCard, ModelFile
-from pipeline.catalog.parts import Layout, Refusal
+from pipeline.catalog.parts import Layout, Part, PartKind, Refusal
+from pipeline.errors import ModelFilesMissing
+
+__all__ = ["PART_SUFFIXES", "Flaw", "MissingFile", "missing", "parts_beside", "path_of", "weights_of"]
 
 _PACKAGE_DIR: Final = Path(__file__).parents[1]
 _MAX_HEADER_BYTES: Final = 100_000_000  # as in the safetensors library
-# What download managers and browsers leave beside a file that they have not finished, or call it until then.
-PART_SUFFIXES: Final = (".aria2", ".crdownload", ".incomplete", ".part", ".partial", ".download", ".!qB", ".!ut")
 _TAIL_SHARE: Final = 0.001  # of the weights; T5's table of words ends in some rows that nothing uses
 _LAST_TENSOR_SHARE: Final = 0.25
 _LAST_TENSOR_MOST_BYTES: Final = 2**16
@@ -42,6 +44,7 @@ class Flaw(StrEnum):
     NOT_WHOLE = "is not whole: cut off or damaged"
     ZEROS = "is not whole: it ends in zeros, which a download that was not finished leaves"
     UNFINISHED = "is still being downloaded: a part of the download lies beside it; delete that if it is left over"
+    UNREADABLE = "cannot be read"
     WRONG = "is not what belongs there"
 
 
@@ -114,6 +117,7 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
     Reads the headers of the weight files, not the weights: milliseconds on a local disk.
     """
     found: list[MissingFile] = []
+    parts: list[Part] = []
     for name, file in card.files.items():
         component = card.architecture.components[name]
         place = path_of(file, models_dir)
@@ -123,9 +127,36 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
         paths = weights_of(file, models_dir)
         if flawed := _flawed(paths, is_weights=True):
             found += flawed
-        elif (refusal := refusal_of(identify_files(paths), component, card.architecture)) is not None:
+            continue
+        layout = identify_files(paths)
+        if (refusal := refusal_of(layout, component, card.architecture)) is not None:
             found.append(MissingFile(path=paths[0], reason=Flaw.WRONG, refusal=refusal))
-    return found
+        elif component.part is not None and (part := layout.part(component.part)) is not None:
+            parts.append(part)
+    return found + _mismatched(parts)
+
+
+def _mismatched(parts: list[Part]) -> list[MissingFile]:
+    """The text encoders that are of another size than the model reads."""
+    denoisers = [part for part in parts if part.kind is PartKind.DENOISER]
+    return [
+        MissingFile(path=part.paths[0], reason=Flaw.WRONG, refusal=refusal)
+        for denoiser in denoisers
+        for part in parts
+        if (refusal := mismatch(denoiser, part)) is not None
+    ]
+
+
+def demand(card: ModelCard, models_dir: Path) -> None:
+    """See that nothing stands between a model and loading it.
+
+    Raises:
+        ModelFilesMissing: it says of each file what is wrong with it.
+    """
+    if flaws := missing(card, models_dir):
+        raise ModelFilesMissing(
+            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: flaw.told for flaw in flaws}
+        )
 
 
 def refusal_of(layout: Layout, component: Component, architecture: Architecture) -> Refusal | None:
@@ -157,6 +188,13 @@ def _flawed(paths: list[Path], *, is_weights: bool) -> list[MissingFile]:
 
 
 def _flaw_of(path: Path, *, is_weights: bool) -> MissingFile | None:
+    try:
+        return _flaw(path, is_weights=is_weights)
+    except OSError:  # of a folder that this user may not enter, or a disk that was unplugged
+        return MissingFile(path=path, reason=Flaw.UNREADABLE)
+
+
+def _flaw(path: Path, *, is_weights: bool) -> MissingFile | None:
     if not path.is_file():
         return MissingFile(path=path, reason=Flaw.ABSENT)
     if path.stat().st_size == 0:
@@ -174,11 +212,6 @@ def _flaw_of(path: Path, *, is_weights: bool) -> MissingFile | None:
     if is_whole and not is_hollow:
         return None
     return MissingFile(path=path, reason=Flaw.ZEROS if is_whole else Flaw.NOT_WHOLE)
-
-
-def parts_beside(path: Path) -> list[Path]:
-    """What says that the download of a file is not finished."""
-    return [part for suffix in PART_SUFFIXES if (part := path.with_name(path.name + suffix)).exists()]
 
 
 def _ends_in_zeros(path: Path, tail: int) -> bool:
@@ -219,6 +252,12 @@ def _has_content(file: BinaryIO, start: int, size: int) -> bool:
 
 def _is_whole(path: Path) -> bool:
     """Whether a file beside the weights makes sense."""
+    state = path.stat()
+    return _makes_sense(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)  # tokenizers have megabytes, and are looked at for each model that takes the shipped ones
+def _makes_sense(path: Path, _size: int, _changed_ns: int) -> bool:
     try:
         if path.name.endswith(INDEX_SUFFIX):
             return bool(shards_of_index(path))

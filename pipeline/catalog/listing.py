@@ -15,9 +15,12 @@ from typing import Final
 from pipeline.catalog import fetch_record, files
 from pipeline.catalog.fetch_record import FetchedFile
 from pipeline.catalog.hub import Hub, HubFile, in_plain_words
+from pipeline.catalog.layouts import identify
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.errors import FetchFailed, HubSilent
 
+WEIGHTS_SUFFIXES: Final = frozenset({".safetensors", ".gguf"})
+SIMILAR_SHARE: Final = 0.1  # of the hub's size; another version in the same layout has about the same
 ASIDE: Final = re.compile(r".*\.rejected(-\d+)?")
 
 
@@ -38,6 +41,14 @@ class Wanted:
     def has_its_size(self) -> bool:
         """Whether a file of the hub's size is there."""
         return self.target.is_file() and self.target.stat().st_size == self.listed.size_bytes
+
+    @property
+    def is_another_layout(self) -> bool:
+        """Whether weights lie there that somebody placed, in fewer bits than the hub has them, or in more."""
+        if self.recorded is not None or self.target.suffix not in WEIGHTS_SUFFIXES or not self.target.is_file():
+            return False
+        ratio = self.target.stat().st_size / max(1, self.listed.size_bytes)
+        return not 1 - SIMILAR_SHARE < ratio < 1 + SIMILAR_SHARE and bool(identify(self.target).parts)
 
     @property
     def replaced(self) -> FetchedFile | None:
@@ -65,13 +76,15 @@ class Wanted:
 def list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[Wanted]:
     """Match a card's entries with the hub's listing, at the revisions that the card names.
 
+    A file is not wanted if it lies there in another layout, and can be drawn with.
+
     Raises:
         HubSilent: a repository could not be listed.
         FetchFailed: the hub has no such file.
     """
     by_repo: dict[str, list[ModelFile]] = {}
     for file in card.files.values():
-        if file.repo is not None:
+        if file.repo is not None and files.other_of(file, models_dir) is None:
             by_repo.setdefault(file.repo, []).append(file)
     revisions = {repo: entries[0].revision for repo, entries in by_repo.items()}
     listings = _list(card, revisions, hub)
@@ -94,7 +107,8 @@ def list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[Wanted]:
                 )
     if reasons:
         raise FetchFailed(card.name, reasons)
-    return list(wanted.values())
+    flawed = {flaw.path for flaw in files.missing(card, models_dir)}
+    return [file for file in wanted.values() if file.target in flawed or not file.is_another_layout]
 
 
 def by_repository(wanted: Iterable[Wanted]) -> dict[str, list[Wanted]]:

@@ -22,10 +22,12 @@ from pipeline.config import AUTO, PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 from pipeline.device.gpu_profile import is_packed, is_writable
 from pipeline.engine import Engine
-from pipeline.errors import GpuUnusable, ModelFilesMissing, ModelUnusable, PackedDirReadOnly, UnknownModel
+from pipeline.errors import GpuUnusable, ModelUnusable, PackedDirReadOnly, UnknownModel
 from pipeline.fake import FAKE_ARCHITECTURE
 from pipeline.families.flux.cards import DEMO, FLUX1_DEV, FLUX1_SCHNELL, FLUX_SCALES, MAJICFLUS_V1
 from pipeline.families.flux.cards import VARIANTS as FLUX_VARIANTS
+from pipeline.families.stable_diffusion.cards import SD15, SDXL
+from pipeline.families.stable_diffusion.cards import VARIANTS as STABLE_DIFFUSION_VARIANTS
 from pipeline.spec import Aspect, ImageSpec
 
 __all__ = [
@@ -35,6 +37,8 @@ __all__ = [
     "FLUX1_SCHNELL",
     "MAJICFLUS_V1",
     "MODELS",
+    "SD15",
+    "SDXL",
     "ModelCard",
     "ModelFile",
     "catalog_of",
@@ -68,11 +72,13 @@ FAKE: Final = ModelCard(
     assumed_load_s=0.0,
 )
 
-_ALL: Final = MappingProxyType({card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, DEMO, FAKE)})
+_ALL: Final = MappingProxyType(
+    {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15, DEMO, FAKE)}
+)
 MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
     {name: card for name, card in _ALL.items() if not card.is_hidden}
 )
-_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({**FLUX_VARIANTS})
+_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({**FLUX_VARIANTS, **STABLE_DIFFUSION_VARIANTS})
 
 
 def catalog_of(config: PipelineConfig) -> Catalog:
@@ -194,10 +200,7 @@ def demand_files(card: ModelCard, config: PipelineConfig) -> None:
     Raises:
         ModelFilesMissing
     """
-    if flaws := files.missing(card, config.models_dir):
-        raise ModelFilesMissing(
-            card.name, [flaw.path for flaw in flaws], reasons={flaw.path: flaw.told for flaw in flaws}
-        )
+    files.demand(card, config.models_dir)
 
 
 def demand_means(card: ModelCard, config: PipelineConfig) -> None:

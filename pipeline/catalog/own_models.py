@@ -7,21 +7,24 @@ lacks are looked for, nearest first; what is found nowhere stays what the card f
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.catalog.architecture import Component, Feature, Kind
 from pipeline.catalog.file_search import places_beside
 from pipeline.catalog.layouts import identify
+from pipeline.catalog.layouts.places import mismatch
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.catalog.parts import Layout, Part, PartKind
 from pipeline.config import ModelEntry
 from pipeline.spec import Sampler
 
 _NAMELESS: Final = frozenset({"diffusion_pytorch_model", "model"})  # which diffusers and transformers call all files
+_SHARD_ENDING: Final = re.compile(r"-\d{5}-of-\d{5}$")
 _PART_FOLDERS: Final = frozenset({"transformer", "unet"})
 _USUAL_NAMES: Final = {  # of files that hold one part, the first part of a name; others are asked after them
     PartKind.CLIP_L: "clip_l",
@@ -51,6 +54,14 @@ class OwnModel:
     def title(self) -> str:
         """What people read."""
         return self.card.title if self.card is not None else self.entry.title or self.entry.name
+
+
+class _Slot(NamedTuple):
+    """A component of a card, and the transformer that it has to fit."""
+
+    component: Component
+    base: ModelCard
+    denoiser: Part
 
 
 def look_at(path: Path) -> Layout | str:
@@ -83,9 +94,17 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
     if (base := bases.get(part.variant) or _oldest_of(part.architecture, bases)) is None:
         reason = f"is {layout.title}, which is recognised, but not drawn yet"
         return OwnModel(entry=entry, layouts=layouts, reason=reason, way_out=f"imagine-bot models remove {entry.name}")
-    if flaws:  # named files are wanted; another one in their place would be a surprise
+    encoders, more = _looked_at(entry.text_encoders)
+    vaes, most = _looked_at([] if entry.vae is None else [entry.vae])
+    if flaws := [*flaws, *more, *most]:  # named files are wanted; another one in their place would be a surprise
         return OwnModel(entry=entry, layouts=layouts, reason=flaws[0], way_out=_way_out(entry))
-    files, notes = _files(entry, base, layout, [each for each in layouts if each is not layout], elsewhere)
+    files, notes = _files(
+        base,
+        layout,
+        named={Kind.TEXT_ENCODER: encoders, Kind.VAE: vaes},
+        beside=[each for each in layouts if each is not layout],
+        elsewhere=elsewhere,
+    )
     notes += [f"{each.path.name} is not used: there is a transformer already" for each in denoisers[1:]]
     card = replace(
         base,
@@ -129,13 +148,13 @@ def with_defaults(card: ModelCard, entry: ModelEntry) -> tuple[ModelCard, list[s
 
 def title_of(path: Path) -> str:
     """What a file is called if nobody said: its name; of what diffusers wrote, that of its folder."""
-    if path.stem in _NAMELESS:
+    if _SHARD_ENDING.sub("", path.stem) in _NAMELESS:
         path = path.parent
     if path.name in _PART_FOLDERS:
         path = path.parent
     if path.parent.name == "snapshots" and (repo := path.parent.parent.name).startswith("models--"):
         return repo.rpartition("--")[2]
-    name = path.name if path.is_dir() else path.stem
+    name = path.name if path.is_dir() else _SHARD_ENDING.sub("", path.stem)
     return "".join(character if character.isprintable() else "?" for character in name)[:80].strip() or "model"
 
 
@@ -180,7 +199,12 @@ def _oldest_of(architecture: str, bases: Mapping[str, ModelCard]) -> ModelCard |
 
 
 def _files(
-    entry: ModelEntry, base: ModelCard, layout: Layout, beside: Sequence[Layout], elsewhere: Sequence[Path]
+    base: ModelCard,
+    layout: Layout,
+    *,
+    named: Mapping[Kind, Sequence[Layout]],
+    beside: Sequence[Layout],
+    elsewhere: Sequence[Path],
 ) -> tuple[dict[str, ModelFile], list[str]]:
     """Where each component of a card is read from, and what is to be said about that.
 
@@ -189,18 +213,21 @@ def _files(
     """
     files: dict[str, ModelFile] = {}
     notes: list[str] = []
+    denoiser = layout.part(PartKind.DENOISER)
+    assert denoiser is not None
     for name, file in base.files.items():
         component = base.architecture.components[name]
         if (kind := component.part) is None:
             files[name] = file.fallback or file
             continue
-        named = entry.text_encoders if component.kind is Kind.TEXT_ENCODER else (entry.vae,) if entry.vae else ()
-        part = next((layout_.part(kind) for layout_ in _looked_at(named)[0] if has_part(layout_, kind)), None)
-        if part is None and named and component.kind is Kind.VAE:
-            notes.append(f"{entry.vae} is ignored: it holds no {kind}")
-        part = part or _part_of(layout, component, base) or _first_part(beside, component, base)
+        slot = _Slot(component, base, denoiser)
+        wanted = named.get(component.kind, ())
+        part = next((each.part(kind) for each in wanted if has_part(each, kind)), None)
+        if part is None and wanted and component.kind is Kind.VAE:
+            notes.append(f"{wanted[0].path} is ignored: it holds no {kind}")
+        part = part or _part_of(layout, slot) or _first_part(beside, slot)
         if part is None and component.kind is not Kind.TRANSFORMER:
-            part = _nearest(component, base, elsewhere) or _nearest(component, base, _around(layout.path))
+            part = _nearest(slot, elsewhere) or _nearest(slot, _around(layout.path))
         files[name] = file if part is None else ModelFile(path=part.paths[0].name, place=part.paths[0].absolute())
     return files, notes
 
@@ -212,12 +239,12 @@ def _around(path: Path) -> Iterator[Path]:
         yield from (place for place in places_beside(path) if place != path)
 
 
-def _nearest(component: Component, base: ModelCard, places: Iterable[Path]) -> Part | None:
+def _nearest(slot: _Slot, places: Iterable[Path]) -> Part | None:
     """The part of a component in files that were not named for this model; the usual name first, then the largest."""
     found = []
     for place in places:
         seen = look_at(place)
-        if isinstance(seen, Layout) and (part := _part_of(seen, component, base)) is not None:
+        if isinstance(seen, Layout) and (part := _part_of(seen, slot)) is not None:
             found.append((_rank(seen, part), part))
     return min(found, key=lambda each: each[0])[1] if found else None
 
@@ -237,14 +264,18 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _first_part(layouts: Iterable[Layout], component: Component, base: ModelCard) -> Part | None:
-    return next((part for each in layouts if (part := _part_of(each, component, base)) is not None), None)
+def _first_part(layouts: Iterable[Layout], slot: _Slot) -> Part | None:
+    return next((part for each in layouts if (part := _part_of(each, slot)) is not None), None)
 
 
-def _part_of(layout: Layout, component: Component, base: ModelCard) -> Part | None:
+def _part_of(layout: Layout, slot: _Slot) -> Part | None:
     """What a layout holds of a component, if it is of use there."""
+    component, base, denoiser = slot
     if component.part is None or layout.refusal is not None or (part := layout.part(component.part)) is None:
         return None
-    if part.lacks:
+    if part.lacks or component.architecture not in ("", part.architecture):
         return None
-    return part if component.architecture in ("", part.architecture) else None
+    if component.kind is Kind.TRANSFORMER:
+        return part
+    is_of_variant = part.variant in ("", base.architecture.variant)
+    return part if is_of_variant and mismatch(denoiser, part) is None else None

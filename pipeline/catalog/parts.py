@@ -50,6 +50,8 @@ class Part:
     variant: of that, as `flux1-schnell`; "" if the header does not tell.
     prefix: what its tensors' names begin with, the separating dot included.
     precision: how it is kept, for people: `bf16`, `fp8 e4m3, scaled`, `Q4_K`.
+    width: of a text encoder: how many numbers it gives for each token; 0 if the header does not tell.
+    reads: of a denoiser: the width that each kind of text encoder has to have, as far as the header tells.
     lacks: names of tensors that it should hold and does not, at most some.
     """
 
@@ -61,6 +63,8 @@ class Part:
     naming: Naming
     storage: Storage = Storage.PLAIN
     precision: str = ""
+    width: int = 0
+    reads: tuple[tuple[PartKind, int], ...] = ()
     lacks: tuple[str, ...] = ()
 
 

@@ -20,7 +20,7 @@ from pipeline.spec import Aspect, ImageSpec
 
 CONTEXT_BYTES: Final = 500 * MIB  # of CUDA itself; the engine measures it
 MAX_BLOCK_BYTES: Final = 2**40  # a damaged file says anything
-BYTES_PER_WEIGHT: Final = {"float32": 4, "bfloat16": 2, "float8": 1, "int8": 1}
+BYTES_PER_WEIGHT: Final = {"float32": 4, "float16": 2, "bfloat16": 2, "float8": 1, "int8": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,13 @@ def _look(card: ModelCard, config: PipelineConfig) -> tuple[Gpu, GpuProfile, str
         return None
     if (speed := read_profile(config.packed_folder, state.gpu)) is None:
         return None
+    architecture, precision = card.architecture, config.precision
     chosen, uses_8bit_matmul = speed.choose_format()
-    return state.gpu, speed, chosen if config.precision == "auto" else config.precision, uses_8bit_matmul
+    if precision == "auto":
+        if architecture.prefers_half and _weights(card, config, architecture.half) is not None:
+            return state.gpu, speed, architecture.half, False  # as the engine packed it, since all fits so
+        return state.gpu, speed, chosen, uses_8bit_matmul
+    return state.gpu, speed, architecture.half if precision == "float16" else precision, uses_8bit_matmul
 
 
 def _weights(card: ModelCard, config: PipelineConfig, weight_format: str) -> dict[str, Weights] | None:
@@ -102,7 +107,7 @@ def _weights(card: ModelCard, config: PipelineConfig, weight_format: str) -> dic
     for name, component in card.architecture.streamable.items():
         format_ = weight_format
         if component.kind is Kind.TEXT_ENCODER:  # as the engines keep those
-            format_ = "int8" if component.is_8bit and BYTES_PER_WEIGHT[weight_format] == 1 else "bfloat16"
+            format_ = "int8" if component.is_8bit and BYTES_PER_WEIGHT[weight_format] == 1 else card.architecture.half
         sizes = _block_sizes(packed_path(config.packed_folder, card, name, format_))
         if sizes is None:
             return None

@@ -153,18 +153,23 @@ class TorchEngine:
             },
         )
 
+    def choose_arithmetic(self, budget: VramBudget | None) -> Arithmetic:
+        """Decide how the model is kept and computed with. A family may know better."""
+        return choose_arithmetic(
+            is_streamed=self._card.is_streamed and budget is not None,
+            device=self._device,
+            precision=self._config.precision,
+            packed_dir=self._config.packed_folder,
+            half=self._card.architecture.half,
+        )
+
     def _load(self) -> Loaded:
         config, card, architecture = self._config, self._card, self._card.architecture
         budget = self._budget
         if self._device == "cuda":
             budget = budget or CudaBudget(config.limit_mib(total_mib()) * MIB)
             keep_compiled_in(config.packed_folder)
-        arithmetic = choose_arithmetic(
-            is_streamed=card.is_streamed and budget is not None,
-            device=self._device,
-            precision=config.precision,
-            packed_dir=config.packed_folder,
-        )
+        arithmetic = self.choose_arithmetic(budget)
         model = self._read(card, config, arithmetic, budget=budget, prompts_dir=self._prompts_dir)
         residency = model.residency
         residency.fit()

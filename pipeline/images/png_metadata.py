@@ -1,31 +1,49 @@
 """Pixels → PNG bytes with the spec inside, and the spec back out of a file. Knows no engine.
 
-Two texts travel in the file: `parameters`, the line that other picture tools read, and ours, the spec as JSON.
+Three texts travel in the file: `parameters`, which other picture tools read; ours, the spec as JSON; and an XMP packet
+that marks the picture as made by a model.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipeline.engine import GeneratedImage
 from pipeline.errors import InvalidSpec
-from pipeline.spec import ImageSpec
+from pipeline.spec import ImageSpec, Sampler
 
-SPEC_KEYWORD = "imagine-bot"
-MAX_TEXT_BYTES = 64 * 1024  # a spec with the longest prompt, every character escaped, is below 30 kB
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SPEC_KEYWORD: Final = "imagine-bot"
+XMP_KEYWORD: Final = "XML:com.adobe.xmp"  # XMP specification, part 3, 1.1.5
+DIGITAL_SOURCE_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SHORT_HASH_CHARS: Final = 10  # as AUTOMATIC1111 shows it (modules/sd_models.py, `shorthash`)
+MAX_TEXT_BYTES: Final = 64 * 1024  # a spec with the two longest prompts, every character escaped, is below 60 kB
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+NEGATIVE: Final = "Negative prompt:"
+# As AUTOMATIC1111 1.10 writes them: sampler, schedule. Models that leave no choice are FLUX's, drawn with Euler.
+_SAMPLERS: Final[Mapping[str, str]] = {
+    "": "Euler",
+    Sampler.DPMPP_2M_KARRAS: "DPM++ 2M, Karras",
+    Sampler.EULER: "Euler",
+    Sampler.DDIM: "DDIM",
+}
 
 
-def encode_png(image: GeneratedImage, software: str) -> bytes:
-    """Compress a picture and write its spec into it. About half a second at 1024²; any thread."""
+def encode_png(image: GeneratedImage, software: str, *, model_hash: str = "") -> bytes:
+    """Compress a picture and write its spec into it. About half a second at 1024²; any thread.
+
+    `model_hash` is the SHA-256 of the model's file; "" if it is not known.
+    """
     info = PngInfo()
-    info.add_text("parameters", parameters(image.spec))
+    info.add_text("parameters", parameters(image.spec, software=software, model_hash=model_hash))
     info.add_itxt(SPEC_KEYWORD, image.spec.to_json())
+    info.add_itxt(XMP_KEYWORD, xmp_packet(image.spec))
     info.add_text("Software", software)
     buffer = io.BytesIO()
     picture = Image.frombytes("RGB", (image.width, image.height), image.pixels)
@@ -33,24 +51,50 @@ def encode_png(image: GeneratedImage, software: str) -> bytes:
     return buffer.getvalue()
 
 
-def parameters(spec: ImageSpec) -> str:
+def parameters(spec: ImageSpec, *, software: str = "", model_hash: str = "") -> str:
     """Say a spec in the form that the AUTOMATIC1111 web UI writes and many tools parse.
 
-    Prompt on the first line, `Key: value` pairs on the second. FLUX samples with Euler; its distilled
-    guidance has a key of its own, so that `CFG scale` keeps its meaning.
+    The prompt, then the negative prompt if there is one, then `Key: value` pairs in the order of
+    AUTOMATIC1111/stable-diffusion-webui:modules/processing.py (`create_infotext`, 1.10). Its distilled guidance has
+    the key of lllyasviel/stable-diffusion-webui-forge, so that `CFG scale` keeps its meaning.
     """
+    sampler, _, schedule = _SAMPLERS[spec.sampler].partition(", ")
     pairs = {
-        "Steps": spec.steps,
-        "Sampler": "Euler",
+        "Steps": str(spec.steps),
+        "Sampler": sampler,
+        "Schedule type": schedule,
         "CFG scale": f"{spec.cfg_scale:g}",
-        "Distilled CFG Scale": f"{spec.guidance:g}",
-        "Seed": spec.seed,
+        "Distilled CFG Scale": f"{spec.guidance:g}" if spec.guidance else "",
+        "Seed": str(spec.seed),
         "Size": f"{spec.width}x{spec.height}",
-        "Model": spec.model,
+        "Model hash": model_hash[:SHORT_HASH_CHARS],
+        "Model": _quoted(spec.model),
+        "Denoising strength": f"{spec.strength:g}" if spec.source else "",
+        "Clip skip": str(spec.clip_skip or ""),
+        "Version": _quoted(software),
     }
-    if spec.source:
-        pairs["Denoising strength"] = f"{spec.strength:g}"
-    return f"{spec.prompt}\n" + ", ".join(f"{key}: {value}" for key, value in pairs.items())
+    lines = [_told_apart(spec.prompt)]
+    if spec.negative_prompt:
+        lines.append(f"Negative prompt: {_told_apart(spec.negative_prompt).lstrip()}")
+    return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in pairs.items() if value)])
+
+
+def xmp_packet(spec: ImageSpec) -> str:
+    """Return the mark that says to machines that a picture was made by a model; nothing of the prompt is in it.
+
+    Of the IPTC's terms (cv.iptc.org/newscodes/digitalsourcetype), what is drawn from noise alone was "created
+    algorithmically using a model". What keeps some of an init image, often a photo, is an existing picture altered:
+    "augmentation, correction or enhancement using a Generative AI model". At strength 1 nothing of it is left.
+    """
+    is_altered = bool(spec.source) and spec.strength < 1
+    term = "compositeWithTrainedAlgorithmicMedia" if is_altered else "trainedAlgorithmicMedia"
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+        f"<Iptc4xmpExt:DigitalSourceType>{DIGITAL_SOURCE_TYPES}{term}</Iptc4xmpExt:DigitalSourceType>"
+        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+    )
 
 
 def read_spec(png: bytes) -> ImageSpec | None:
@@ -72,6 +116,21 @@ def read_spec(png: bytes) -> ImageSpec | None:
         except (UnicodeDecodeError, InvalidSpec):
             return None
     return None
+
+
+def _told_apart(text: str) -> str:
+    """Change white space in a prompt that would be taken for something else; nothing that draws another picture.
+
+    Readers look for a line that begins with `Steps: ` and take the white space off the ends of a prompt; some of them
+    split at `Negative prompt:` wherever it stands.
+    """
+    text = text.replace(NEGATIVE, NEGATIVE.replace(" ", "  "))
+    return f" {text}" if text.startswith("Steps:") else text
+
+
+def _quoted(value: str) -> str:
+    """Return a value as AUTOMATIC1111 quotes it (modules/infotext_utils.py, `quote`)."""
+    return json.dumps(value, ensure_ascii=False) if set(value) & set(',:\n"') else value
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:

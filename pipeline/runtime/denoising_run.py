@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 
 import torch
 from PIL import Image
@@ -37,6 +37,7 @@ class DenoisingRun:
         self._paint = preview
         self._preview: Preview | None = None
         self._spec = spec
+        self._steps = spec.steps  # that are taken; fewer with some samplers, from an init image
         self._on_progress = on_progress
         self._should_stop = should_stop
         self._device = device
@@ -53,6 +54,8 @@ class DenoisingRun:
             GenerationStopped: inside the loop over them, through which it leaves the pipeline.
         """
         self._encoded_at = self._denoised_at = self._now()
+        if isinstance(timesteps, Sized):
+            self._steps = len(timesteps)
         for step, timestep in enumerate(timesteps):
             self.check_stop()
             self._report(Stage.DENOISING, step)
@@ -60,8 +63,8 @@ class DenoisingRun:
             # A GPU runs behind the program; without waiting, all steps would be reported at once.
             began_at, self._denoised_at = self._denoised_at, self._now()
             self.steps_s.append(self._denoised_at - began_at)
-        self._report(Stage.DENOISING, self._spec.steps)
-        self._report(Stage.DECODING, self._spec.steps)
+        self._report(Stage.DENOISING, self._steps)
+        self._report(Stage.DECODING, self._steps)
 
     def show(self, estimate: torch.Tensor) -> None:
         """Take a look at where the image is heading: latents (1, C, H, W)."""
@@ -95,7 +98,7 @@ class DenoisingRun:
     def _report(self, stage: Stage, step: int) -> None:
         denoise_s = self._denoised_at - self._encoded_at
         self._on_progress(
-            Progress(stage=stage, step=step, steps=self._spec.steps, denoise_s=denoise_s, preview=self._preview)
+            Progress(stage=stage, step=step, steps=self._steps, denoise_s=denoise_s, preview=self._preview)
         )
 
     def _now(self) -> float:

@@ -18,6 +18,8 @@ from pipeline.partial_import import LeftOut, Names, StandIns, standing_in
 
 LIBRARY: Final = "diffsynth"
 FLUX: Final = "diffsynth.pipelines.flux_image"
+STABLE_DIFFUSION: Final = ("diffsynth.pipelines.stable_diffusion", "diffsynth.pipelines.stable_diffusion_xl")
+PART: Final = "imported_in_part"  # an attribute of the library, if it was imported here
 
 
 class ContextManagers:
@@ -71,21 +73,26 @@ STAND_INS: Final[StandIns] = {
         f"{LIBRARY}.models.flux_text_encoder_t5": {"FluxTextEncoderT5": LeftOut},
         f"{LIBRARY}.models.step1x_text_encoder": {"Step1xEditEmbedder": LeftOut},
     },
+    # Only what measures and compares runs them; the engine has the modules of their models.
+    **{name: {"transformers": dict.fromkeys(("AutoTokenizer", "CLIPTextModel"), LeftOut)} for name in STABLE_DIFFUSION},
 }
 
 
 def import_diffsynth(*names: str) -> None:
-    """Import these modules of DiffSynth without what drawing never uses; all of it if a part is there already.
+    """Import these modules of DiffSynth without what drawing never uses; all of it if others imported a part already.
 
-    To be called before anything else imports the library, by whoever makes an engine. A release that needs more than
-    this knows of is imported whole.
+    To be called before anything else imports the library, by whoever makes an engine; again for an engine of another
+    family. A release that needs more than this knows of is imported whole.
     """
-    if LIBRARY in sys.modules:
+    before = {name for name in sys.modules if name == LIBRARY or name.startswith(f"{LIBRARY}.")}
+    if before and not hasattr(sys.modules[LIBRARY], PART):
         return
     try:
         with standing_in(STAND_INS):
             for name in names:
                 import_module(name)
+        setattr(sys.modules[LIBRARY], PART, True)
     except ImportError:
         for name in [name for name in sys.modules if name == LIBRARY or name.startswith(f"{LIBRARY}.")]:
-            del sys.modules[name]
+            if name not in before:
+                del sys.modules[name]

@@ -2,7 +2,7 @@
 
     placing   less memory is planned for than the driver says
     a step    more blocks are streamed, and the step is repeated
-    the VAE   tiles → more blocks are streamed → float32 on the CPU
+    the VAE   tiles → more blocks are streamed → float32 on the CPU; float32 at once if 16 bits overflow
 
 Must not know models; what a rung changes is passed in.
 """
@@ -34,6 +34,7 @@ class Rung(StrEnum):
     SMALLER_PLAN = "blocks are placed in less memory"
     FEWER_BLOCKS = "fewer blocks stay on the GPU"
     TILES = "the VAE works in tiles"
+    FLOAT32 = "the VAE works in float32"
     CPU = "the VAE works in float32 on the CPU, which takes a while"
 
 

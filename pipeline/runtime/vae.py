@@ -1,6 +1,7 @@
 """The VAE with whatever memory there is: whole, tile by tile, or in float32 on the CPU.
 
-The steps are done when it decodes and must not be lost. What lends it memory is passed in, see `VaeMemory`.
+The steps are done when it decodes and must not be lost. What lends it memory is passed in, see `VaeMemory`. Where 16
+bits overflow, as with SDXL's, it works in float32, from then on at once.
 DiffSynth's own tiles leave a margin of the image uncovered unless its size happens to fit them.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -21,6 +22,7 @@ from pipeline.device.memory_plan import TILE_PX
 from pipeline.errors import OutOfMemory
 from pipeline.runtime.out_of_memory import OutOfMemoryLadder, Rung
 
+FLOAT32_TILE_PX: Final = 352  # a side of a tile that takes as much in float32 as one of `TILE_PX` does in 16 bits
 OVERLAP: Final = 4  # a fourth of each side; there tiles are blended, so that no seam is seen
 
 
@@ -51,11 +53,12 @@ class VaeMemory(Protocol):
         """See that steps can follow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class VaeHalf:
     """A decoder or an encoder and how it is called.
 
     px: how many px of the image an element of its input is wide: the latents' factor for a decoder, 1 for an encoder.
+    overflows: whether 16 bits were too few once.
     """
 
     module: nn.Module
@@ -63,6 +66,7 @@ class VaeHalf:
     px: int
     cost: Callable[[int, int, int], StepCost]
     memory: VaeMemory
+    overflows: bool = False
 
 
 def guard(module: nn.Module, *, px: int, cost: Callable[[int, int, int], StepCost], memory: VaeMemory) -> None:
@@ -77,23 +81,35 @@ def decode_with_fallback(half: VaeHalf, x: Tensor, **options: Any) -> Tensor:
     def of(piece: Tensor) -> Tensor:
         return half.forward(piece, **options)
 
-    made: Tensor | None = None
-    memory, tile = half.memory, TILE_PX // half.px
-    cost = half.cost(x.shape[3] * half.px, x.shape[2] * half.px, 1)
-    must_tile = memory.must_tile(cost.decode_bytes)
-    try:
-        with memory.lend():
-            made = _in_pieces(of, x, tile, cost, memory, must_tile=must_tile)
-    except (OutOfMemory, torch.OutOfMemoryError) as error:  # of what was lent as well, which matters to steps alone
-        traceback.clear_frames(error.__traceback__)
-    if made is None or not (x.dtype is torch.float32 or bool(torch.isfinite(made).all())):
-        memory.ladder.note(Rung.CPU, "too little memory on the GPU" if made is None else "the VAE overflowed")
-        with in_float32_on_the_cpu(half.module):
-            made = in_tiles(of, x.to("cpu", torch.float32), tile=tile).to(x)
+    made = None
+    if not half.overflows:
+        made = _with_what_is_lent(half, of, x)
+        if made is not None and x.dtype is not torch.float32 and not bool(torch.isfinite(made).all()):
+            half.memory.ladder.note(Rung.FLOAT32, "the VAE overflowed")
+            half.overflows = True
+    if half.overflows:
+        made = _with_what_is_lent(half, of, x.float())
+    if made is None:
+        half.memory.ladder.note(Rung.CPU)
+        with in_float32(half.module, "cpu"):
+            made = in_tiles(of, x.to("cpu", torch.float32), tile=TILE_PX // half.px)
     is_before_steps = half.px == 1
     if is_before_steps:
-        memory.ensure_placed()
-    return made
+        half.memory.ensure_placed()
+    return made.to(x)
+
+
+def _with_what_is_lent(half: VaeHalf, of: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+    """The same where `x` is, and in float32 if 16 bits overflow; None if there is too little memory for a tile."""
+    cost = half.cost(x.shape[3] * half.px, x.shape[2] * half.px, 1)
+    must_tile = half.memory.must_tile(cost.decode_bytes * (2 if half.overflows else 1))
+    tile = (FLOAT32_TILE_PX if half.overflows else TILE_PX) // half.px
+    try:
+        with half.memory.lend(), in_float32(half.module, x.device) if half.overflows else nullcontext():
+            return _in_pieces(of, x, tile, cost, half.memory, must_tile=must_tile)
+    except (OutOfMemory, torch.OutOfMemoryError) as error:  # of what was lent as well, which matters to steps alone
+        traceback.clear_frames(error.__traceback__)
+    return None
 
 
 def _in_pieces(
@@ -121,14 +137,18 @@ def _in_pieces(
 
 
 @contextmanager
-def in_float32_on_the_cpu(module: nn.Module) -> Iterator[None]:
-    """Move what it computes with there for a while; what lies on the GPU stays, so that going back takes no memory."""
+def in_float32(module: nn.Module, device: torch.device | str) -> Iterator[None]:
+    """Have a module compute so for a while; what it has now stays where it is, so that going back takes no memory.
+
+    Raises:
+        torch.OutOfMemoryError: there is no room for the copy.
+    """
     tensors = [*module.parameters(), *module.buffers()]
     kept = [tensor.data for tensor in tensors]
     try:
         for tensor in tensors:
             dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype  # a buffer may hold indices
-            tensor.data = tensor.data.to("cpu", dtype)
+            tensor.data = tensor.data.to(device, dtype)
         yield
     finally:
         for tensor, data in zip(tensors, kept, strict=True):

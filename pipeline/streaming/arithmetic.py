@@ -34,12 +34,17 @@ class Arithmetic:
             transformer.use_kernels(self.speed.int8_tiles, fuses_rows=self.speed.fuses_rows)
 
 
-def choose_arithmetic(*, is_streamed: bool, device: str, precision: str, packed_dir: Path) -> Arithmetic:
+def choose_arithmetic(
+    *, is_streamed: bool, device: str, precision: str, packed_dir: Path, half: str = Format.BFLOAT16
+) -> Arithmetic:
     """Decide by the size of the model, the device and the setting.
 
     `auto`: small models are float32 everywhere, since on a CPU bfloat16 is many times slower and on a GPU it
-    does not matter; large ones compute in bfloat16 on the GPU, and their transformer in the 8 bits that this card is
+    does not matter; large ones compute in 16 bits on the GPU, and their transformer in the 8 bits that this card is
     fastest at. `float8` and `int8` are for the transformer alone.
+
+    Args:
+        half: the format of 16 bits that the model computes with beside 8 bits.
     """
     speed = measure_gpu(packed_dir) if is_streamed and device == "cuda" else None
     uses_8bit_matmul = precision == Format.INT8 or device == "cuda"  # floats of 8 bits are slow on a CPU
@@ -50,8 +55,10 @@ def choose_arithmetic(*, is_streamed: bool, device: str, precision: str, packed_
         weight_format = Format(chosen)
     else:
         weight_format = Format.FLOAT32
+    if weight_format is Format.FLOAT16 and half == Format.BFLOAT16:
+        weight_format = Format.BFLOAT16  # models that were not made for float16 overflow in it
     if weight_format.is_8bit:
-        dtype = torch.float32 if device == "cpu" else torch.bfloat16
+        dtype = torch.float32 if device == "cpu" else Format(half).dtype
         uses_8bit_matmul = uses_8bit_matmul and (device == "cpu" or is_supported(weight_format))
     else:
         dtype, uses_8bit_matmul = weight_format.dtype, False

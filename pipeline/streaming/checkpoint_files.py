@@ -1,7 +1,8 @@
 """The tensors of one part of a model by name, out of whatever files keep it.
 
-Tensors are read, not mapped, so that memory holds only what is used. Files come from strangers: whatever is wrong
-with one is a `GenerationFailed` that names the tensor. Must not know modules or devices.
+What quantization adds beside a weight is folded into it. Tensors are read, not mapped, so that memory holds only what
+is used. Files come from strangers: whatever is wrong with one is a `GenerationFailed` that names the file or the
+tensor. How values are kept is the business of `storages`. Must not know modules or devices.
 """
 
 from __future__ import annotations
@@ -9,25 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from pipeline.catalog.files import read_header
-from pipeline.catalog.headers import TensorInfo
+from pipeline.catalog.headers import Container, Header, NotWeights, header_of
+from pipeline.catalog.layouts.tensors import MARKERS, stem_beside
 from pipeline.catalog.parts import Part
 from pipeline.errors import GenerationFailed
 from pipeline.streaming.quantization import PACKED_VERSION
+from pipeline.streaming.storages.gguf_blocks import demand_known
+from pipeline.streaming.storages.reading import read_tensor, shape_of
+from pipeline.streaming.storages.stored import Stored
 
-DTYPES: Final = {
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
+READING_VERSION: Final = 1  # of what is read of quantized files; raise it if `storages` reads other numbers
+_WEIGHT: Final = ".weight"
+_NOTES: Final = "_quantization_metadata"  # Comfy-Org/ComfyUI:QUANTIZATION.md
 
 
 class CheckpointFiles:
@@ -40,17 +41,18 @@ class CheckpointFiles:
         """Read the heads of the files.
 
         Raises:
-            GenerationFailed: one is damaged.
+            GenerationFailed: one is damaged, or holds what cannot be read.
         """
         self.part = part
-        self._headers = {path: _header_of(path) for path in part.paths}
-        self._places = {
-            name.removeprefix(part.prefix): (path, facts)
-            for path, header in self._headers.items()
-            for name, facts in _tensors_of(header).items()
-            if name.startswith(part.prefix)
-        }
-        self.names = list(self._places)
+        try:
+            self._headers = [header_of(path) for path in part.paths]
+        except NotWeights as error:
+            raise GenerationFailed(str(error)) from error
+        self._is_alone = True  # the files hold nothing but this part
+        self._stored = self._folded(self._flat())
+        self.names = list(self._stored)
+        kept = {each.info.dtype for each in self._stored.values() if each.container is Container.GGUF}
+        demand_known(self.title, kept)
 
     @property
     def title(self) -> str:
@@ -58,61 +60,87 @@ class CheckpointFiles:
         return self.part.paths[0].name
 
     def shape_of(self, name: str) -> torch.Size:
-        """The shape of a tensor as `read` returns it."""
-        return torch.Size(self._places[name][1].shape)
-
-    def read(self, name: str) -> Tensor:
-        """A tensor on the CPU, in the dtype that it is kept in.
+        """The shape of a tensor as `read` returns it.
 
         Raises:
-            GenerationFailed: it is damaged, or kept in a way that is not supported.
+            GenerationFailed: its file does not say that.
         """
-        path, facts = self._places[name]
-        if facts.dtype not in DTYPES:
-            raise GenerationFailed(f"{name} is kept as {facts.dtype}, which is not supported")
-        dtype = DTYPES[facts.dtype]
-        if torch.Size(facts.shape).numel() * dtype.itemsize != facts.size:
-            raise GenerationFailed(f"{name} has {facts.size} bytes, which do not fit its shape {facts.shape}")
-        return _bytes_of(path, facts).view(dtype).view(facts.shape)
+        return shape_of(self._stored[name])
+
+    def read(self, name: str) -> Tensor:
+        """A tensor on the CPU: in the dtype that it is kept in if that is plain, else float32.
+
+        Raises:
+            GenerationFailed: it makes no sense, or is kept in a way that is not supported.
+        """
+        return read_tensor(self._stored[name])
 
     def fingerprint(self, weight_format: str) -> str:
         """Names one version of the part, packed in one format.
 
-        Files that were changed without changing their size or time are not noticed.
+        Files that were changed without changing their size or time are not noticed. A plain part that is alone in its
+        files has the same one as before there were others.
+
+        Raises:
+            GenerationFailed: a file is gone.
         """
         digest = hashlib.sha256(f"{PACKED_VERSION} {weight_format}".encode())
-        for path, header in self._headers.items():
-            status = path.stat()
-            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns} ".encode() + header)
+        for header in self._headers:
+            try:
+                status = header.path.stat()
+            except OSError as error:
+                raise GenerationFailed(f"{header.path} cannot be read: {error.strerror}") from error
+            digest.update(f"{header.path.name} {status.st_size} {status.st_mtime_ns} ".encode() + _content(header))
+        if not self._is_alone or any(each.beside or each.note_of_file for each in self._stored.values()):
+            part = self.part
+            digest.update(repr((READING_VERSION, part.kind.value, part.prefix, part.storage.value)).encode())
         return digest.hexdigest()
 
+    def _flat(self) -> dict[str, Stored]:
+        """Every tensor of the part, companions too, by its name without the prefix."""
+        found: dict[str, Stored] = {}
+        for header in self._headers:
+            notes = _notes_of(header)
+            for full, info in header.tensors.items():
+                if not full.startswith(self.part.prefix):
+                    self._is_alone = False
+                    continue
+                name = full.removeprefix(self.part.prefix)
+                if name in found:
+                    raise GenerationFailed(f"{header.path.name} holds {name}, and so does {found[name].path.name}")
+                note = notes.get(full.removesuffix(_WEIGHT)) or notes.get(name.removesuffix(_WEIGHT)) or {}
+                found[name] = Stored(
+                    name=full,
+                    path=header.path,
+                    info=info,
+                    container=header.container,
+                    note_of_file=note if isinstance(note, dict) else {"format": str(note)},
+                )
+        return found
 
-def _header_of(path: Path) -> bytes:
-    header = read_header(path)
-    if header is None:
-        raise GenerationFailed(f"{path} is cut off or damaged")
-    return header
+    def _folded(self, flat: dict[str, Stored]) -> dict[str, Stored]:
+        """The tensors of the part with what belongs to each."""
+        beside: dict[str, dict[str, Stored]] = {}
+        plain: dict[str, Stored] = {}
+        for name, each in flat.items():
+            if (stem := stem_beside(name)) is not None:
+                beside.setdefault(stem + _WEIGHT, {})[name.removeprefix(stem)] = each
+            elif name not in MARKERS:
+                plain[name] = each
+        return {name: replace(each, beside=beside.get(name, {})) for name, each in plain.items()}
 
 
-def _tensors_of(header: bytes) -> Mapping[str, TensorInfo]:
-    facts: dict[str, Any] = json.loads(header)
-    facts.pop("__metadata__", None)
-    return {
-        name: TensorInfo(
-            dtype=each["dtype"],
-            shape=tuple(each["shape"]),
-            start=8 + len(header) + each["data_offsets"][0],
-            size=each["data_offsets"][1] - each["data_offsets"][0],
-        )
-        for name, each in facts.items()
-    }
+def _notes_of(header: Header) -> Mapping[str, Any]:
+    """What the file's own notes say of its layers, by their names."""
+    try:
+        layers = json.loads(header.metadata.get(_NOTES, "{}"))["layers"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return {}
+    return layers if isinstance(layers, dict) else {}
 
 
-def _bytes_of(path: Path, facts: TensorInfo) -> Tensor:
-    """A tensor's bytes (size,) uint8."""
-    data = torch.empty(facts.size, dtype=torch.uint8)
-    with path.open("rb") as file:
-        file.seek(facts.start)
-        if file.readinto(data.numpy().data) != facts.size:
-            raise GenerationFailed(f"{path} is cut off")
-    return data
+def _content(header: Header) -> bytes:
+    """What a head says of its tensors."""
+    if header.container is Container.SAFETENSORS:
+        return read_header(header.path) or b""
+    return repr(list(header.tensors.items())).encode()

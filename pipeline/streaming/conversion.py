@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
 
-# Brings the names of some of a checkpoint's tensors to those of a module. It gets the tensors of one numbered block,
-# or all that belong to none, and may join and drop some; it also has to work with tensors on the meta device.
+# Brings the names of some of a checkpoint's tensors to those of a module. It gets those of one block, whose names are
+# alike up to the first number, or all without a number, and may join and drop some. It also has to work with tensors
+# on the meta device.
 Convert = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 MOST_NAMED: Final = 10  # tensors in one message
-_GROUP: Final = re.compile(r"(?:.*\.)?\w*(?:blocks?|layers)\.\d+\.")
+_GROUP: Final = re.compile(r"(?:[^.]+\.)*?\d+\.")  # up to the first number
 
 
 class Source(Protocol):
@@ -91,12 +92,30 @@ class Conversion:
             raise GenerationFailed(f"{self._source.title} {'; '.join(said)}")
 
     def _group(self, names: Iterable[str]) -> Group:
+        shapes = {name: self._source.shape_of(name) for name in names}
         with torch.device("meta"):
-            made = self._converted({name: torch.empty(self._source.shape_of(name)) for name in names})
+            made = self._converted({name: torch.empty(shape) for name, shape in shapes.items()})
         return Group(names=tuple(names), makes={name: tensor.shape for name, tensor in made.items()})
 
     def _converted(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return tensors if self._convert is None else dict(self._convert(tensors))
+        if self._convert is None:
+            return tensors
+        try:
+            return dict(self._convert(tensors))
+        except KeyError as error:
+            raise GenerationFailed(f"{self._source.title} lacks {error.args[0]}") from error
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise GenerationFailed(f"{self._source.title} holds tensors that do not fit together: {error}") from error
+
+
+def demand_floats(name: str, tensor: Tensor) -> None:
+    """See that a tensor can be a weight.
+
+    Raises:
+        GenerationFailed: it holds integers.
+    """
+    if not tensor.is_floating_point():
+        raise GenerationFailed(f"{name} is kept as {str(tensor.dtype).removeprefix('torch.')}, which is no weight")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -116,20 +135,24 @@ def load_whole(
     """
     with torch.device("meta"):
         module = make()
-    owners = dict(module.named_modules())
     empty = {
         name: tensor
         for name, tensor in (*module.named_parameters(), *module.named_buffers())
         if tensor.device.type == "meta"
     }
+    places: dict[int, list[tuple[nn.Module, str]]] = {}  # of a tensor in the module; several if it is shared
+    for owner in module.modules():
+        for attribute, tensor in (*owner.named_parameters(recurse=False), *owner.named_buffers(recurse=False)):
+            places.setdefault(id(tensor), []).append((owner, attribute))
     conversion = Conversion(source, convert)
     conversion.check({name: tensor.shape for name, tensor in empty.items()}, may_hold_more=False)
     for group in conversion.groups:
         for name, tensor in conversion.read(group).items():
-            owner, _, attribute = name.rpartition(".")
-            kept = tensor.to(device, dtype if empty[name].is_floating_point() else empty[name].dtype)
-            if isinstance(empty[name], nn.Parameter):
-                setattr(owners[owner], attribute, nn.Parameter(kept, requires_grad=False))
-            else:
-                setattr(owners[owner], attribute, kept)
+            place = empty[name]
+            if place.is_floating_point():
+                demand_floats(name, tensor)
+            kept = tensor.to(device, dtype if place.is_floating_point() else place.dtype)
+            for owner, attribute in places[id(place)]:
+                is_parameter = isinstance(place, nn.Parameter)
+                setattr(owner, attribute, nn.Parameter(kept, requires_grad=False) if is_parameter else kept)
     return module.to(device).eval().requires_grad_(False)

@@ -15,7 +15,7 @@ import re
 import shutil
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -27,13 +27,15 @@ from torch import Tensor
 
 from pipeline.atomic_file import clear, write_atomically
 from pipeline.errors import DiskFull, GenerationFailed
-from pipeline.streaming.block_packing import ALIGN, Block
+from pipeline.streaming.block_packing import ALIGN, Block, Loss, Packed
+from pipeline.streaming.packing_journal import PackingJournal
 
 log = logging.getLogger(__name__)
 
 SPARE_BYTES: Final = 2**30  # that the disk keeps
 WAIT_S: Final = 3600.0  # for another process
 PIECE_BYTES: Final = 2**20  # that are read at a time to be summed up
+Contents = Callable[[Collection[str]], Iterable[Packed]]  # blocks in any order, but for those named
 _CHECKSUMS: Final = re.compile(rb'"crc32": "([0-9a-f]*)"')
 
 
@@ -116,14 +118,7 @@ class PackedFile(Mapping[str, Tensor]):
             self._flaw = f"it cannot be read: {error}"
 
     def _checksum(self, file: Any, size: int, buffer: memoryview) -> str:
-        checksum = 0
-        while size > 0 and not self._is_abandoned:
-            count = file.readinto(buffer[: min(size, len(buffer))])
-            if count == 0:
-                break  # it was cut off
-            checksum = zlib.crc32(buffer[:count], checksum)
-            size -= count
-        return f"{checksum:08x}" if size == 0 else ""
+        return checksum_of(file, size, buffer, lambda: not self._is_abandoned)
 
     def _has_changed(self) -> bool:
         """Whether it has another size or time than when it was opened. Once deleted or replaced, it cannot change."""
@@ -140,9 +135,7 @@ class PackedFile(Mapping[str, Tensor]):
             return False
 
 
-def open_packed(
-    path: Path, blocks: Mapping[str, Block], source: str, contents: Iterable[tuple[Block, Tensor]]
-) -> PackedFile:
+def open_packed(path: Path, blocks: Mapping[str, Block], source: str, contents: Contents) -> PackedFile:
     """The packed file, written first if need be; of several processes one writes and the others wait for it.
 
     Raises:
@@ -198,34 +191,82 @@ def read_packed(path: Path, blocks: Mapping[str, Block], source: str) -> PackedF
         return None
 
 
-def write_packed(
-    path: Path, blocks: Mapping[str, Block], source: str, contents: Iterable[tuple[Block, Tensor]]
-) -> None:
-    """Write the file so that it is there whole or not at all.
+def write_packed(path: Path, blocks: Mapping[str, Block], source: str, contents: Contents) -> None:
+    """Write the file so that it is there whole or not at all; go on if an earlier process was interrupted.
 
     Raises:
         DiskFull: there is no room; nothing was written.
     """
     starts, total = {}, 0
-    for block in blocks.values():
-        starts[block.name] = total
-        total += block.size
     head = head_of(blocks, source, "0" * 8 * len(blocks))
-    part = path.with_suffix(".part")
-    clear(part)  # of a process that was killed; it may take the room that is needed
-    if (free := shutil.disk_usage(path.parent).free) < total + SPARE_BYTES:
-        raise DiskFull(path.parent, total + SPARE_BYTES, free)
-    checksums, done = {}, 0
-    with write_atomically(path, part=part) as file:
-        for block, data in contents:
-            file.seek(len(head) + starts[block.name])
-            file.write(data.numpy().data)
-            checksums[block.name] = f"{zlib.crc32(data.numpy().data):08x}"
-            if (done + block.size) * 10 // total > done * 10 // total:
-                log.info("packing %s: %.0f %%", path.stem, 100 * (done + block.size) / total)
-            done += block.size
-        file.seek(0)
-        file.write(head_of(blocks, source, "".join(checksums[name] for name in blocks)))
+    for block in blocks.values():
+        starts[block.name] = len(head) + total
+        total += block.size
+    part, journal = path.with_suffix(".part"), PackingJournal(path.with_suffix(".journal"), head)
+    noted = _still_there(part, blocks, starts, journal.read())
+    if not noted:
+        clear(part)  # it may take the room that is needed
+        journal.begin()
+    done = sum(blocks[name].size for name in noted)
+    if (free := shutil.disk_usage(path.parent).free) < total - done + SPARE_BYTES:
+        if not noted:
+            journal.clear()
+        raise DiskFull(path.parent, total - done + SPARE_BYTES, free)
+    if noted:
+        log.info("packing %s goes on: %d of %d blocks are there", path.stem, len(noted), len(blocks))
+    checksums = {name: checksum for name, (checksum, _) in noted.items()}
+    loss = sum((each for _, each in noted.values()), Loss())
+    try:
+        with write_atomically(path, part=part, is_resumable=True) as file:
+            for block, data, lost in contents(checksums.keys()):
+                file.seek(starts[block.name])
+                file.write(data.numpy().data)
+                file.flush()
+                checksums[block.name] = f"{zlib.crc32(data.numpy().data):08x}"
+                journal.add(block.name, checksums[block.name], lost)
+                loss += lost
+                if (done + block.size) * 10 // total > done * 10 // total:
+                    log.info("packing %s: %.0f %%", path.stem, 100 * (done + block.size) / total)
+                done += block.size
+            file.seek(0)
+            file.write(head_of(blocks, source, "".join(checksums[name] for name in blocks)))
+            file.truncate(len(head) + total)
+    finally:
+        if not part.exists():
+            journal.clear()
+    log.info("packed %s: its weights differ by %.2g %% (root mean square)", path.stem, 100 * loss.relative)
+
+
+def _still_there(
+    part: Path, blocks: Mapping[str, Block], starts: Mapping[str, int], noted: Mapping[str, tuple[str, Loss]]
+) -> dict[str, tuple[str, Loss]]:
+    """Which blocks that an earlier process noted are in its file, to the last bit."""
+    found: dict[str, tuple[str, Loss]] = {}
+    try:
+        if not noted or part.is_symlink() or not part.is_file():
+            return {}
+        buffer = memoryview(bytearray(PIECE_BYTES))
+        with part.open("rb", buffering=0) as file:
+            for name, (checksum, loss) in noted.items():
+                if name in blocks:
+                    file.seek(starts[name])
+                    if checksum_of(file, blocks[name].size, buffer) == checksum:
+                        found[name] = checksum, loss
+    except OSError:
+        return {}
+    return found
+
+
+def checksum_of(file: Any, size: int, buffer: memoryview, is_wanted: Callable[[], bool] = lambda: True) -> str:
+    """Sum up the next bytes of a file; "" if there are not so many, or nobody wants to know any more."""
+    checksum = 0
+    while size > 0 and is_wanted():
+        count = file.readinto(buffer[: min(size, len(buffer))])
+        if count == 0:
+            break  # it was cut off
+        checksum = zlib.crc32(buffer[:count], checksum)
+        size -= count
+    return f"{checksum:08x}" if size == 0 else ""
 
 
 def head_of(blocks: Mapping[str, Block], source: str, checksums: str) -> bytes:

@@ -11,6 +11,7 @@ Letters in shapes: N tokens, K inputs, M outputs.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, partial
 from typing import Final
@@ -34,6 +35,7 @@ class Format(StrEnum):
     """A way to keep weights; the last two take 8 bits each."""
 
     FLOAT32 = "float32"
+    FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
     FLOAT8 = "float8"
     INT8 = "int8"
@@ -43,6 +45,7 @@ class Format(StrEnum):
         """What a weight's values are kept as."""
         return {
             Format.FLOAT32: torch.float32,
+            Format.FLOAT16: torch.float16,
             Format.BFLOAT16: torch.bfloat16,
             Format.FLOAT8: FLOAT8,
             Format.INT8: torch.int8,
@@ -121,12 +124,20 @@ def quantize(weight: Tensor, weight_format: Format) -> dict[str, Tensor]:
     if weight_format is Format.INT8:
         weight = rotate(weight)
     largest = INT8_MAX if weight_format is Format.INT8 else FLOAT8_MAX
-    scale = weight.abs().amax(1).clamp_min(1e-12) / largest
+    scale = torch.maximum(weight.amax(1), -weight.amin(1)).clamp_min(1e-12) / largest
     scaled = weight / scale[:, None]
     return {
-        "weight": (scaled.round() if weight_format is Format.INT8 else scaled).to(weight_format.dtype),
+        "weight": (scaled.round_() if weight_format is Format.INT8 else scaled).to(weight_format.dtype),
         "scale": scale,
     }
+
+
+def unquantized(parts: Mapping[str, Tensor], weight_format: Format) -> Tensor:
+    """What `quantize` made of a weight → (M, K) float32."""
+    weight = parts["weight"].float()
+    if "scale" in parts:
+        weight *= parts["scale"][:, None]
+    return rotate(weight) if weight_format is Format.INT8 else weight
 
 
 def rotate(x: Tensor) -> Tensor:
@@ -184,7 +195,13 @@ def int8_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
 def _float8_product(rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
     row_scale = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-12) / FLOAT8_MAX
     floats = (rows / row_scale).to(FLOAT8)
-    return torch._scaled_mm(floats, weight.t(), scale_a=row_scale, scale_b=scale[None], bias=bias, out_dtype=rows.dtype)
+    if rows.dtype is not torch.float16:
+        return torch._scaled_mm(
+            floats, weight.t(), scale_a=row_scale, scale_b=scale[None], bias=bias, out_dtype=rows.dtype
+        )
+    # With a scale per row, the library ends in bfloat16 alone.
+    out = torch._scaled_mm(floats, weight.t(), scale_a=row_scale, scale_b=scale[None], out_dtype=torch.bfloat16)
+    return out.to(rows.dtype) if bias is None else out.to(rows.dtype) + bias
 
 
 def _group(width: int) -> int:

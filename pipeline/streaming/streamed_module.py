@@ -88,11 +88,11 @@ class StreamedModule:
             module = make()
         cls.simplify(module)
         prepare(module, cls.COMPONENT, weight_format, dtype)
-        packed = pack(module, cls.COMPONENT, source, convert)
+        contents = partial(pack, module, cls.COMPONENT, source, convert)
         if cache is None:
-            return cls(module, {block.name: data for block, data in packed}, device)
+            return cls(module, {packed.block.name: packed.data for packed in contents()}, device)
         fingerprint = source.fingerprint(weight_format)
-        return cls(module, open_packed(cache, layout(module, cls.COMPONENT), fingerprint, packed), device)
+        return cls(module, open_packed(cache, layout(module, cls.COMPONENT), fingerprint, contents), device)
 
     @classmethod
     def simplify(cls, module: nn.Module) -> None:

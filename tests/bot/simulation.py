@@ -43,9 +43,9 @@ from pipeline import GeneratedImage, GenerationStopped, ImageOptions, ImageSpec,
 BEGINNING = 1_800_000_000
 LATENCY_S = 0.15  # of a message
 NOISE = 0.15
-STEP_S = {"small": 0.25, "large": 0.5}
+STEP_S = {"small": 0.25, "large": 0.5, "other": 0.4}
 ENCODE_S, DECODE_S = 0.4, 0.6
-FIRST_LOAD_S, LOAD_S = 30.0, 12.0
+FIRST_LOAD_S, LOAD_S = 30.0, {"small": 12.0, "large": 12.0, "other": 25.0}
 VOICE = Voice(wording=wording_for("en"), write_moment=str)
 
 
@@ -112,6 +112,7 @@ class SimulatedEngine:
         self.model: str | None = None
         self.steps_over: set[int] = set()  # seeds of pictures whose last step is over
         self.ended: dict[int, float] = {}  # when each picture was ready, by seed
+        self.begun: list[str] = []  # the models of all pictures, in the order in which they were begun
 
     async def _take(self, seconds: float) -> float:
         seconds *= self._rng.uniform(1 - NOISE, 1 + NOISE)
@@ -135,9 +136,10 @@ class SimulatedEngine:
         source: bytes | None = None,
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
+        self.begun.append(spec.model)
         if self.model != spec.model:
             on_progress(Progress(stage=Stage.LOADING, steps=spec.steps))
-            await self._load(spec.model, LOAD_S)
+            await self._load(spec.model, LOAD_S[spec.model])
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
         encode_s, denoise_s = await self._take(ENCODE_S), 0.0
         for step in range(spec.steps + 1):
@@ -195,6 +197,8 @@ class Messages:
     said: list[Said] = field(default_factory=list)
     seeds: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # of its pictures, by message
     ended: dict[int, float] = field(default_factory=dict)  # by seed
+    begun: list[str] = field(default_factory=list)  # the models of pictures
+    models: dict[int, str] = field(default_factory=dict)  # by seed, in the order in which they were asked for
     stopped_at: float = 0.0  # when the first process was told to stop
     locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -211,7 +215,7 @@ class Messages:
         said = Said(
             0.0, job.reply_to.key, text, place, promise,
             is_too_soon="any moment" in text and job.spec.seed not in self.engine.steps_over,
-            is_too_late=("getting the model ready" in text or "being made ready" in text) and not is_loading,
+            is_too_late=("· loading " in text or "being loaded" in text) and not is_loading,
         )  # fmt: skip
         await asyncio.sleep(LATENCY_S)
         self.said.append(replace(said, at=_time()))
@@ -256,7 +260,7 @@ class World:
     seed: int
     pictures: int
     people: int = 10
-    other_model: float = 0.1  # share of requests
+    shares: Mapping[str, float] = field(default_factory=lambda: {"large": 0.1, "small": 0.9})  # of requests, by model
     several: float = 0.15  # share of requests for two or three images in one message
     think_s: float = 150.0  # from an image to the next request, on average
     messages: Messages = field(default_factory=Messages)
@@ -313,6 +317,7 @@ class World:
         queue.subscribe(delivery.wake)
         engine = SimulatedEngine(random.Random(f"{self.seed} engine {life}"))
         self.messages.engine, engine.ended = engine, self.messages.ended
+        engine.begun = self.messages.begun
         breaker = Breaker(
             queue, can_save=NoImages().can_write, max_failures_in_a_row=9,
             deadline=deadline, monotonic=monotonic,
@@ -348,7 +353,7 @@ class World:
             number += 1
             key = f"{name}/{number}"
             count = rng.choice([2, 3]) if rng.random() < self.several else 1
-            model, steps = "large" if rng.random() < self.other_model else "small", rng.choice([8, 12, 20])
+            model, steps = self._model(rng.random()), rng.choice([8, 12, 20])
             while self.queue is None:
                 await asyncio.sleep(1.0)
             async with self.messages.locks[key]:
@@ -358,6 +363,12 @@ class World:
                     break
                 await asyncio.sleep(1.0)
             await asyncio.sleep(rng.expovariate(1 / self.think_s))
+
+    def _model(self, share: float) -> str:
+        for model, its_share in self.shares.items():
+            if (share := share - its_share) < 0:
+                return model
+        return model
 
     def _is_over(self) -> bool:
         assert _time() < 3 * 3600, "something never ends"
@@ -394,6 +405,7 @@ class World:
                 break
             self.asked += 1
             self.messages.seeds[key].add(job.spec.seed)
+            self.messages.models[job.spec.seed] = job.spec.model
             now = {each.id: stands for each, stands in await queue.standings()}.get(job.id)
             now = now or QueueStatus(position=None, finish_at=None, is_rough=False)
             standing = delivery.card_is_fresh(job, now) or now

@@ -200,8 +200,10 @@ async def test_engine_is_loaded_once_the_page_is_built(has_page: bool) -> None:
         done.append("work")
 
     pool, lag = cast("Any", SimpleNamespace(load=load, run=work)), cast("Any", SimpleNamespace(report=str))
-    after = wait if has_page else None
-    task = asyncio.create_task(app._load_and_draw(pool, find_model("fake"), lag, after=after, deadline=Deadline()))
+    after, loaded = wait if has_page else None, asyncio.Event()
+    task = asyncio.create_task(
+        app._load_and_draw(pool, find_model("fake"), lag, after=after, is_loaded=loaded, deadline=Deadline())
+    )
     for _ in range(5):
         await asyncio.sleep(0)
     assert done == ([] if has_page else ["fake", "work"])
@@ -216,7 +218,9 @@ async def test_stop_while_the_page_is_built_loads_no_engine() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(app._load_and_draw(nobody, find_model("fake"), nobody, after=wait, deadline=deadline))
+    task = asyncio.create_task(
+        app._load_and_draw(nobody, find_model("fake"), nobody, after=wait, is_loaded=asyncio.Event(), deadline=deadline)
+    )
     await asyncio.sleep(0)
     deadline.begin(5)
     await asyncio.wait_for(task, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from tests.bot.simulation import BEGINNING, Messages, Said, World
 
 PICTURES = 200
+THREE = {"small": 0.4, "large": 0.35, "other": 0.25}
 LEAST_S, SHARE = 3.0, 0.3  # by which a promise may be wrong, in seconds and of the time that is left
 KEPT = 0.9
+KEPT_OF_THREE = 0.85  # nobody can foretell for which model the next people ask
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def test_nine_of_ten_promises_are_kept(messages: Messages) -> None:
 
 
 def test_promises_during_both_cold_starts_are_made(messages: Messages) -> None:
-    loading = [said for said in messages.said if "model" in said.text and said.place is not None]
+    loading = [said for said in messages.said if "load" in said.text and said.place is not None]
     assert any(said.at < messages.stopped_at for said in loading)
     assert any(said.at > messages.stopped_at for said in loading)
 
@@ -65,4 +68,33 @@ def test_no_edit_says_what_the_message_says_already(messages: Messages) -> None:
 def test_any_moment_is_said_after_the_last_step_and_getting_ready_before_the_load_ended(messages: Messages) -> None:
     assert [said for said in messages.said if said.is_too_soon or said.is_too_late] == []
     assert any("any moment" in said.text for said in messages.said)
-    assert any("getting the model ready" in said.text for said in messages.said)
+    assert any("· loading " in said.text for said in messages.said)
+
+
+@pytest.fixture(scope="module")
+def of_three(tmp_path_factory: pytest.TempPathFactory) -> Messages:
+    """Ten people who ask for three models in turn."""
+    folder: Path = tmp_path_factory.mktemp("three")
+    return World(folder=folder, seed=2, pictures=100, shares=THREE, several=0.0).run()
+
+
+def changes(models: list[str]) -> int:
+    return sum(model != before for before, model in itertools.pairwise(models))
+
+
+def test_images_of_three_models_are_grouped_and_none_waits_for_ever(of_three: Messages) -> None:
+    asked = changes(list(of_three.models.values()))
+    assert len(of_three.begun) >= 100 and set(of_three.begun) == set(THREE)
+    assert changes(of_three.begun) < 0.7 * asked
+
+
+def test_promises_count_the_time_in_which_models_are_changed(of_three: Messages) -> None:
+    kept = [is_kept(said, ready_at) for said, ready_at in promises(of_three)]
+    assert len(kept) > 200 and sum(kept) >= KEPT_OF_THREE * len(kept)
+
+
+def test_message_names_the_model_that_is_being_loaded(of_three: Messages) -> None:
+    for model in THREE:
+        loading = [said for said in of_three.said if f"🎨 @you · loading {model}" in said.text]
+        assert loading and all(said.text.endswith(f" · {model}") for said in loading)
+    assert [said for said in of_three.said if said.is_too_late] == []

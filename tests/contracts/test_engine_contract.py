@@ -41,10 +41,11 @@ def config_of(models_dir: Path) -> PipelineConfig:
 
 
 def _random_flux(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
+    from pipeline.families.flux.cards import FLUX1_DEV
     from pipeline.families.flux.engine import FluxEngine
     from tests.pipeline.families.flux.random_flux import Sizes, miniature_card, write_random_flux
 
-    write_random_flux(folder, Sizes(), seed=1)
+    write_random_flux(folder, FLUX1_DEV, Sizes())
     card = miniature_card()
     return card, lambda: FluxEngine(card, config_of(folder))
 

@@ -155,7 +155,7 @@ async def waiting(album: Album, bot: BotProcess, data_dir: Path, people: Callabl
     first = await alice.imagine("a fox on a blue background", seed=7)
     await first.wait(is_cancellable, timeout=PATIENCE_S)
     second = await bob.imagine("a rocket and the moon on a dark blue background", seed=3)
-    album.add("waiting", "Just started", await says(first, "you are next", "getting the model ready"))
+    album.add("waiting", "Just started", await says(first, "you are next", "loading"))
     album.add("waiting", "Just started, somebody else asks", await says(second, "1 ahead of you", "made ready first"))
     await finished(first)
     await finished(second)

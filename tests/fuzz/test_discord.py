@@ -17,7 +17,7 @@ from PIL import Image
 
 from bot.frontends.discord_app.actions import PRESSES
 from bot.store.job_store import Measurement
-from tests.bot.frontends.discord_app.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures
+from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start, keep_discord, start  # noqa: F401 - fixtures
 from tests.discord_server.client import Option
 from tests.discord_server.interactions import Interaction, Kind
 from tests.fuzz.fuzzing import fuzz
@@ -34,6 +34,12 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
         "aspect": (Option.STRING, "square"),
         "size": (Option.STRING, "draft"),
         "count": (Option.INTEGER, 2),
+        "model": (Option.STRING, "painter"),
+        "negative": (Option.STRING, SECRET),
+        "cfg": (Option.NUMBER, 4.5),
+        "guidance": (Option.NUMBER, 2),
+        "sampler": (Option.STRING, "ddim"),
+        "clip_skip": (Option.INTEGER, 2),
     },
     "settings": {"ping": (Option.STRING, "dm")},
     "help": {},
@@ -181,7 +187,7 @@ async def a_picture(stage: Stage) -> None:
 async def guest(start: Start, listener: Listener) -> AsyncIterator[Guest]:  # noqa: F811
     """A bot with one waiting picture, and whoever tries it out; at the end it serves others, and draws."""
     quick = {"global_rate": (100_000, 1.0), "openapi": None}
-    async with start(server=quick, with_delivery=False) as stage:
+    async with start(server=quick, with_delivery=False, models=PAINTING) as stage:
         discord = stage.discord
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a red apple", steps=1)
         await use.wait(lambda message: "⏳" in message.content)

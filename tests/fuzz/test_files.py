@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import read_source
 from pipeline.images.png_metadata import encode_png, read_spec
 from pipeline.spec import ImageSpec
-from pipeline.streaming.block_packing import ALIGN, Block
+from pipeline.streaming.block_packing import ALIGN, Block, Packed
 from pipeline.streaming.packed_cache import open_packed
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import SECRET, any_of, spoilt_bytes, spoilt_json, texts, to_json
@@ -173,11 +173,15 @@ BLOCKS = {name: Block(name=name, entries=(), size=ALIGN) for name in ("blocks.0"
 CONTENTS = {name: torch.full((ALIGN,), number, dtype=torch.uint8) for number, name in enumerate(BLOCKS, start=1)}
 
 
+def contents(done: Collection[str]) -> Iterator[Packed]:
+    return (Packed(BLOCKS[name], data) for name, data in CONTENTS.items() if name not in done)
+
+
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed file as it was written."""
     path = tmp_path_factory.mktemp("packed") / "x.safetensors"
-    open_packed(path, BLOCKS, "source", ((BLOCKS[name], data) for name, data in CONTENTS.items()))
+    open_packed(path, BLOCKS, "source", contents)
     return path
 
 
@@ -189,7 +193,7 @@ def test_any_packed_file_is_read_as_it_was_written_or_written_again(
     spoilt = data.draw(spoilt_bytes(packed.read_bytes()) | st.binary(max_size=100))
     path.write_bytes(spoilt)
     for _ in range(2):  # the second time, if checksums say so, as the engine does
-        opened = open_packed(path, BLOCKS, "source", ((BLOCKS[name], content) for name, content in CONTENTS.items()))
+        opened = open_packed(path, BLOCKS, "source", contents)
         opened.check()
         assert opened.wait(10)
         if opened.flaw is None:
@@ -227,7 +231,10 @@ def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-SPEC = ImageSpec(prompt=SECRET, seed=7, steps=20, width=32, height=16, guidance=3.5, cfg_scale=2.5, model="demo")
+SPEC = ImageSpec(
+    prompt=SECRET, seed=7, steps=20, width=32, height=16, guidance=3.5, cfg_scale=2.5, model="demo",
+    negative_prompt=SECRET, sampler="ddim", clip_skip=2,
+)  # fmt: skip
 OURS = encode_png(
     GeneratedImage(
         pixels=bytes(range(256)) * 6, width=32, height=16, spec=SPEC, encode_s=0, denoise_s=0, decode_s=0, peak_mib=None

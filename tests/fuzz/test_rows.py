@@ -17,6 +17,7 @@ from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, ReplyTo, Request,
 from bot.pause import Pause
 from bot.presentation.job_view import ended_view, pause_phrase, unfinished_view
 from bot.presentation.wording import wording_for
+from bot.requests.models import Models
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import PAUSE_SETTING, JobQueue
 from bot.store import spec_codec
@@ -24,7 +25,9 @@ from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
+from pipeline.catalog.models import DEMO
 from tests.bot.scheduling.claiming import claim_next
+from tests.cards import PAINTER
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.strategies import json_values, leaves, spoilt_bytes, spoilt_json, texts, to_json
 
@@ -33,6 +36,7 @@ ANN, BEN = (UserKey(frontend="test", id=name) for name in ("ann", "ben"))
 SPEC = {
     "version": 1, "prompt": "a red apple", "seed": 7, "steps": 4, "width": 64, "height": 64, "guidance": 3.5,
     "cfg_scale": 1.0, "model": "fake", "source": "", "strength": 1.0,
+    "negative_prompt": "rain", "sampler": "ddim", "clip_skip": 2,
 }  # fmt: skip
 ADDRESS = {"channel_id": 1, "message_id": 2, "guild_id": 3, "user_id": 4, "locale": "en-US"}
 COLUMNS = (
@@ -108,7 +112,7 @@ def show(job: Job) -> None:
             fragments.unfinished(view, voice)
             fragments.queue_list([(job, standing)], {}, ANN, voice, now=NOW)
         view = ended_view(job)
-        embeds.result_message(view, wording, [view.job], usual_model="demo")
+        embeds.result_message(view, wording, [view.job], models=Models(usual=DEMO, others=(PAINTER,)))
         embeds.ended_message(view, wording)
         embeds.moved_message(view, wording, to_dm=True)
         fragments.picture(view, "/x", voice)

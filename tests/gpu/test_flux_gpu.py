@@ -13,6 +13,7 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -113,7 +114,7 @@ def card() -> ModelCard:
 
 
 @pytest.fixture(scope="module")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models_dir(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> Iterator[Path]:
     """Full-size files; the transformer is written in 8 bits, which halves the time and is how it rests."""
     import torch
 
@@ -121,10 +122,11 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("models")
     started_at = time.perf_counter()
-    write_random_flux(folder, FULL, seed=1, dtype=torch.bfloat16, dit_dtype=torch.float8_e4m3fn, device="cuda")
+    write_random_flux(folder, card, FULL, dtype=torch.bfloat16, dit_dtype=torch.float8_e4m3fn, device="cuda")
     torch.cuda.empty_cache()
     log.info("random weights written in %.1f s", time.perf_counter() - started_at)
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # another module's take as much again
 
 
 @pytest.fixture(scope="module")
@@ -211,15 +213,16 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     """Bit for bit, at both sizes, after a run that was broken off, and with other things in the ring meanwhile."""
     import torch
 
-    from pipeline.catalog import files
+    from pipeline.families.flux.checkpoint import checkpoint_of, sources_of
     from pipeline.families.flux.transformer import Transformer, random_inputs
     from pipeline.runtime.cuda_memory import hold_to
     from pipeline.runtime.vram_budget import CudaBudget
+    from pipeline.streaming.arithmetic import choose_arithmetic
     from pipeline.streaming.autotune import can_fuse_rows, fastest_tiles, is_supported
     from pipeline.streaming.quantization import Format
     from pipeline.streaming.residency import Residency
 
-    paths = files.weights_of(card.files["dit"], models_dir)
+    arithmetic = choose_arithmetic(is_streamed=False, device="cuda", precision=weight_format, packed_dir=models_dir)
     cache = models_dir / "packed" / f"{card.name}.dit.{weight_format}.safetensors"
     schedule = torch.linspace(1000, 100, 4)
 
@@ -240,9 +243,8 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
         )
 
     hold_to(torch.cuda.get_device_properties(0).total_memory)
-    transformer = Transformer.read(
-        paths, weight_format=Format(weight_format), dtype=torch.bfloat16, device="cuda", cache=cache
-    )
+    checkpoint = checkpoint_of("dit", sources_of(card, models_dir)["dit"])
+    transformer = checkpoint.streamed(Transformer, Format(weight_format), arithmetic, cache)
     transformer.use_8bit_matmul(is_supported(Format(weight_format)))
     transformer.use_kernels(fastest_tiles(), fuses_rows=can_fuse_rows())
     transformer.place()

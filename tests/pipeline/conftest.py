@@ -16,10 +16,11 @@ settings.load_profile("no deadline")
 @pytest.fixture(scope="session")
 def miniature_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with the miniature, its weights random; read only."""
+    from pipeline.families.flux.cards import FLUX1_DEV
     from tests.pipeline.families.flux.random_flux import Sizes, write_random_flux
 
     folder = tmp_path_factory.mktemp("miniature")
-    write_random_flux(folder, Sizes(), seed=1)
+    write_random_flux(folder, FLUX1_DEV, Sizes())
     return folder
 
 

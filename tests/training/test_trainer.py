@@ -17,8 +17,8 @@ import pipeline.demo
 from pipeline.catalog.model_card import ModelFile
 from pipeline.catalog.models import DEMO
 from pipeline.config import PipelineConfig
+from pipeline.demo.engine import DemoEngine
 from pipeline.demo.model import SmallDiT
-from pipeline.families.flux.engine import FluxEngine
 from pipeline.spec import ImageOptions
 from training import autoencoder, networks, trainer
 from training.__main__ import main
@@ -145,7 +145,7 @@ def test_saved_weights_draw_the_same_in_the_product(shipped: Networks, tmp_path:
     networks.save(shipped, tmp_path / "runs" / "distill")
     own = {name: ModelFile(repo="runs/distill", path=path) for name, path in PLACES.items()}
     card = dataclasses.replace(DEMO, files=MappingProxyType({**DEMO.files, **own}))
-    engine = FluxEngine(card, PipelineConfig(device="cpu", models_dir=tmp_path))
+    engine = DemoEngine(card, PipelineConfig(device="cpu", models_dir=tmp_path))
     spec = DEMO.resolve(ImageOptions(prompt="a red apple", seed=7, steps=4), random_seed=0)
     image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False)
     engine.close()

@@ -49,7 +49,7 @@ from bot.frontends.discord_app.interactions import (
 from bot.frontends.discord_app.permissions import is_moderator
 from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import MENU, Action, settings_phrase
+from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase
 from bot.requests import derive
 from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
@@ -137,6 +137,7 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
         wording.say("info-drawn", when=relative(job.finished_at or job.queued_at), seconds=f"{job.ran_s:.1f}"),
         voice_of(wording).say(settings_phrase(job)),
     ]
+    lines += map(voice_of(wording).say, setting_phrases(job.spec))
     if job.derived_from is not None:
         lines.append(wording.say("info-derived", job_id=job.derived_from.job_id))
     if job.spec.source:
@@ -145,7 +146,7 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
         lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
     if job.is_kept:
         lines.append(wording.say("info-kept"))
-    block = f"```\n{command([job])}\n```" if job.flaw is None else ""
+    block = f"```\n{command([job], context_of(interaction).service.models)}\n```" if job.flaw is None else ""
     room = MAX_DESCRIPTION - len(block) * 2 - sum(map(len, lines)) - len(lines) * 2
     prompt = shorten(escape(wording.prompt(job)), max(LINE_PROMPT, room))
     text = "\n".join(part for part in (prompt, block, *lines) if part)

@@ -34,7 +34,8 @@ class Upload:
 def fit(path: Path, *, limit_bytes: int, rung: int = 0) -> Upload:
     """Make the best file of at most `limit_bytes`, starting at `rung`; the last rung is returned whatever its size.
 
-    The text inside the PNG (prompt, seed) survives as long as the file is a PNG.
+    The text inside the PNG (prompt, seed) survives as long as the file is a PNG; the mark that a model made the picture
+    always does.
 
     Raises:
         OSError: the file is gone or cannot be read at this moment.
@@ -65,9 +66,9 @@ def _climb(original: bytes, rung: int) -> Upload:
             image.save(out, "PNG", optimize=True, pnginfo=texts)
             return Upload(body=out.getvalue(), extension="png", rung=1, format=None)
         quality, divisor = _LOSSY[rung - 2]
-        picture = image.convert("RGB")
+        picture, mark = image.convert("RGB"), image.info.get("xmp", b"")
     if divisor > 1:
         picture = picture.resize((max(1, picture.width // divisor), max(1, picture.height // divisor)))
-    picture.save(out, "WEBP", quality=quality)
+    picture.save(out, "WEBP", quality=quality, xmp=mark)
     size = f" {picture.width} × {picture.height}" if divisor > 1 else ""
     return Upload(body=out.getvalue(), extension="webp", rung=rung, format=f"WebP{size}")

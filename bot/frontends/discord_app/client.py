@@ -56,8 +56,9 @@ FIRST_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
 CANCEL_AGAIN_S: Final = 0.5
 OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
-    discord.AppCommandOptionType.string: str,
-    discord.AppCommandOptionType.integer: int,
+    discord.AppCommandOptionType.string: (str,),
+    discord.AppCommandOptionType.integer: (int,),
+    discord.AppCommandOptionType.number: (int, float),  # JSON writes 7.0 as 7
 }
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
@@ -93,7 +94,7 @@ class DiscordClient(discord.AutoShardedClient):
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
         )
-        self.tree.add_command(Imagine(self.context).command(service.models.usual))
+        self.tree.add_command(Imagine(self.context).command(service.models))
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
         self.tree.add_command(Settings(self.context).command())
@@ -331,7 +332,7 @@ def _fits(interaction: discord.Interaction[DiscordClient]) -> bool:
     return (not is_typing or any(option.get("focused") for option in options)) and all(
         parameter is not None
         and option["type"] == parameter.type.value
-        and (parameter.autocomplete if option.get("focused") else type(option["value"]) is OPTION_TYPES[parameter.type])
+        and (parameter.autocomplete if option.get("focused") else type(option["value"]) in OPTION_TYPES[parameter.type])
         for option, parameter in pairs
     )
 

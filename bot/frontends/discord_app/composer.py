@@ -115,7 +115,7 @@ class Composer:
             wording,
             drawn,
             remarks=_remarks(drawn, uploads, wording),
-            usual_model=self._service.models.usual.name,
+            models=self._service.models,
             with_prompt=with_prompt,
         )
         return Composed(message=message, uploads=uploads, alts=alts)
@@ -129,7 +129,9 @@ class Composer:
     def _view(self, job: Job, standing: QueueStatus, *, now: float) -> JobView:
         if job.status.is_final:
             return self._ended_view(job)
-        return job_view.unfinished_view(job, standing, now=now, unread=self._service.unread(job.spec))
+        return job_view.unfinished_view(
+            job, standing, now=now, unread=self._service.unread(job.spec), titles=self._service.models.titles
+        )
 
     def _ended_view(self, job: Job) -> JobView:
         return job_view.ended_view(job, unread=self._service.unread(job.spec))

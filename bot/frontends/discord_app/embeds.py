@@ -16,8 +16,9 @@ import discord
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import Action, JobView, Voice
 from bot.presentation.wording import Wording
-from pipeline.catalog.models import find_model
-from pipeline.errors import UnknownModel
+from bot.requests.models import Models
+from bot.requests.pasted_settings import OPTIONS
+from pipeline.catalog.model_card import ModelCard
 from pipeline.spec import MAX_SEED, ImageSpec, Size
 
 # Discord's limits: resources/message, in characters. A client counts UTF-16 units, so do we.
@@ -72,7 +73,7 @@ def result_message(
     jobs: Sequence[Job],
     *,
     remarks: Sequence[str] = (),
-    usual_model: str,
+    models: Models,
     with_prompt: bool = True,
 ) -> StatusMessage:
     """Lay out finished pictures, at least one of `jobs`, the images of one request in their order.
@@ -81,11 +82,11 @@ def result_message(
 
     Args:
         remarks: sentences about the files, such as that one is gone.
-        usual_model: which one draws when a command names none.
+        models: those that a command can name.
     """
     voice, job = voice_of(wording), view.job
-    notes = [*remarks, *map(voice.say, view.notes), *_command_remarks(job, wording, usual_model=usual_model)]
-    block = f"```\n{command(jobs)}\n```" if with_prompt and job.flaw is None else ""
+    notes = [*remarks, *map(voice.say, view.notes), *_command_remarks(job, wording, models)]
+    block = f"```\n{command(jobs, models)}\n```" if with_prompt and job.flaw is None else ""
     room = MAX_DESCRIPTION - units("\n".join([block, *notes])) - 2
     if room < STATUS_PROMPT:  # almost 2000 characters that each count twice
         block, room = "", MAX_DESCRIPTION - units("\n".join(notes)) - 2
@@ -134,7 +135,7 @@ def voice_of(wording: Wording) -> Voice:
     return Voice(wording=wording, write_moment=relative, quote=lambda text: shorten(escape(text), MAX_REASON))
 
 
-def command(jobs: Sequence[Job]) -> str:
+def command(jobs: Sequence[Job], models: Models) -> str:
     """Return the `/imagine` line that draws the images of a request again, safe inside a code block.
 
     Zero-width spaces keep runs of back-ticks from ending the block and words like `seed:` from being read as
@@ -142,11 +143,31 @@ def command(jobs: Sequence[Job]) -> str:
     language, so that the line works for every reader.
     """
     spec = jobs[0].spec
-    prompt = spec.prompt.replace("``", f"`{ZERO_WIDTH_SPACE}`{ZERO_WIDTH_SPACE}")
-    prompt = re.sub(r"\b(prompt|seed|steps|aspect|size|count):", rf"\1{ZERO_WIDTH_SPACE}:", prompt)
-    options = f"seed:{spec.seed} steps:{spec.steps}{_shape(spec)}"
+    card = models.find(spec.model)
+    options = f"seed:{spec.seed} steps:{spec.steps}"
+    if card is not None:
+        options += f"{_shape(spec, card)}{_settings(spec, card, models.usual)}"
     count = sum(job.spec.seed == (spec.seed + number) % (MAX_SEED + 1) for number, job in enumerate(jobs))
-    return f"/imagine prompt:{prompt} {options}" + (f" count:{count}" if count == len(jobs) > 1 else "")
+    counted = f" count:{count}" if count == len(jobs) > 1 else ""
+    return f"/imagine prompt:{_pasteable(spec.prompt)} {options}{counted}"
+
+
+def _pasteable(prompt: str) -> str:
+    prompt = prompt.replace("``", f"`{ZERO_WIDTH_SPACE}`{ZERO_WIDTH_SPACE}")
+    return re.sub(rf"\b({'|'.join(OPTIONS)}):", rf"\1{ZERO_WIDTH_SPACE}:", prompt)
+
+
+def _settings(spec: ImageSpec, card: ModelCard, usual: ModelCard) -> str:
+    """Return the options for what is not as the model draws anyway."""
+    values = {
+        "model": "" if card.name == usual.name else spec.model,
+        "negative": "" if spec.negative_prompt == card.negative_prompt else _pasteable(spec.negative_prompt),
+        "cfg": "" if spec.cfg_scale == card.cfg_scale else f"{spec.cfg_scale:g}",
+        "guidance": "" if spec.guidance == card.guidance else f"{spec.guidance:g}",
+        "sampler": "" if spec.sampler in card.samplers[:1] else spec.sampler,
+        "clip_skip": "" if spec.clip_skip == card.clip_skip else str(spec.clip_skip),
+    }
+    return "".join(f" {name}:{value}" for name, value in values.items() if value)
 
 
 def relative(moment: int) -> str:
@@ -183,22 +204,18 @@ def shorten(escaped: str, room: int) -> str:
     return "".join(kept).rstrip("\u200d ") + "…"
 
 
-def _command_remarks(job: Job, wording: Wording, *, usual_model: str) -> list[str]:
-    """Say what `command` cannot, because `/imagine` takes neither an init image nor a model."""
+def _command_remarks(job: Job, wording: Wording, models: Models) -> list[str]:
+    """Say what `command` cannot: `/imagine` takes no init image, and no model that is not here any more."""
     remarks = []
     if job.spec.source:
         remarks.append(wording.say("card-from-picture", strength=f"{job.spec.strength:g}"))
-    if job.spec.model != usual_model:
-        remarks.append(wording.say("card-other-model", model=job.spec.model, usual=usual_model))
+    if models.find(job.spec.model) is None:
+        remarks.append(wording.say("card-other-model", model=job.spec.model, usual=models.usual.name))
     return remarks
 
 
-def _shape(spec: ImageSpec) -> str:
-    """Return the options that lead to the size; none if the model is gone, or if it is what it draws anyway."""
-    try:
-        model = find_model(spec.model)
-    except UnknownModel:
-        return ""
+def _shape(spec: ImageSpec, model: ModelCard) -> str:
+    """Return the options that lead to the size; none if it is what the model draws anyway."""
     if (named := model.name_of_size(spec.width, spec.height)) is None:
         return f" size:{spec.width}x{spec.height}"
     aspect, size = named

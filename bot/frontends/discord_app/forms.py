@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import discord
 
-from bot.errors import PictureErased
+from bot.errors import InvalidFlag, PictureErased
 from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.embeds import units
 from bot.frontends.discord_app.interactions import OptionsOutdated, attempt, context_of, explain, reader
 from bot.frontends.discord_app.visibility import visible_job
 from bot.jobs import Job
 from bot.presentation.job_view import Action, Phrase
+from bot.presentation.prompt_notes import lost_phrase
 from bot.presentation.wording import ASPECT_KEYS, Wording
 from bot.requests import derive
 from bot.requests.batch import Batch
 from bot.requests.models import Models
-from bot.requests.prompt_flags import read_prompt
+from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, Aspect, ImageOptions, Size
 
@@ -52,7 +54,7 @@ async def ask_for_edit(interaction: discord.Interaction, job: Job) -> None:
     models, wording = context_of(interaction).service.models, reader(interaction)
     options = derive.options_of(job, models)
     form = _form(Action.EDIT, job, wording.say("form-edit-title", job_id=job.id))
-    form.add_item(_prompt_field(wording, job.spec.prompt))
+    form.add_item(_prompt_field(wording, _shown_prompt(job, models)))
     form.add_item(_short_field(wording, "seed", str(job.spec.seed), hint=wording.say("form-seed-hint")))
     form.add_item(_short_field(wording, "steps", str(job.spec.steps)))
     filled = _filled(job, models)
@@ -68,10 +70,10 @@ async def ask_for_edit(interaction: discord.Interaction, job: Job) -> None:
 
 async def ask_for_start_from(interaction: discord.Interaction, job: Job) -> None:
     """Open the form that draws something else, starting from a picture."""
-    derive.options_of(job, context_of(interaction).service.models)  # refused now rather than after the typing
-    wording = reader(interaction)
+    models, wording = context_of(interaction).service.models, reader(interaction)
+    shown = _shown_prompt(job, models)  # refused now rather than after the typing
     form = _form(Action.START_FROM, job, wording.say("form-start-from-title", job_id=job.id))
-    form.add_item(_prompt_field(wording, job.spec.prompt))
+    form.add_item(_prompt_field(wording, shown))
     strengths = {name: wording.say(key) for name, key in STRENGTH_KEYS.items()}
     form.add_item(_choice_field(wording, "strength", strengths, DEFAULT))
     await interaction.response.send_modal(form)
@@ -114,16 +116,17 @@ def _read_edit(job: Job, models: Models, values: Values) -> Drawing:
     filled = _filled(job, models)
     given: dict[str, object] = {"seed": _whole(values, "seed"), "steps": _whole(values, "steps")}
     given |= {name: values[name].strip() for name in ("aspect", "size") if values.get(name)}
-    read = read_prompt(values.get("prompt", ""), models, given=given, untouched=filled, most=1)
+    read = _read_typed(job, models, values, given=given, untouched=filled)
     typed = ImageOptions.read(**read.options)
     options = replace(
         typed,
         seed=RANDOM_SEED if typed.seed is None else typed.seed,
+        steps=None if typed.steps == filled["steps"] else typed.steps,
         aspect=None if typed.aspect == filled["aspect"] else typed.aspect,
         size=None if str(typed.size) == filled["size"] else typed.size or Size.NORMAL,
     )
     batch = derive.edit(job, models, options=options)
-    return Drawing(batch=batch, notes=read.phrases())
+    return Drawing(batch=batch, notes=(*read.phrases(), *_lost(job, models, options)))
 
 
 def _filled(job: Job, models: Models) -> dict[str, object]:
@@ -139,11 +142,48 @@ def _filled(job: Job, models: Models) -> dict[str, object]:
 
 
 def _read_start_from(job: Job, models: Models, values: Values) -> Drawing:
-    read = read_prompt(values.get("prompt", ""), models, most=1)
-    typed = ImageOptions.read(**read.options)
+    read = _read_typed(job, models, values)
     strength = STRENGTHS.get(values.get("strength", ""), STRENGTHS[DEFAULT])
-    batch = derive.start_from(job, models, options=replace(typed, strength=strength))
-    return Drawing(batch=batch, notes=read.phrases())
+    options = replace(ImageOptions.read(**read.options), strength=strength)
+    batch = derive.start_from(job, models, options=options)
+    return Drawing(batch=batch, notes=(*read.phrases(), *_lost(job, models, options)))
+
+
+def _shown_prompt(job: Job, models: Models) -> str:
+    """Return what the field for the prompt is filled with: the prompt, and the negative prompt as its flag.
+
+    A form has five fields and no room for another. What could not be told apart again is left out, and kept as it is.
+    """
+    prompt, negative = job.spec.prompt, derive.options_of(job, models).negative_prompt
+    text = f"{prompt}\n--no {negative}"
+    if not negative or len(text) > MAX_PROMPT_CHARS:
+        return prompt
+    with suppress(InvalidFlag):
+        read = read_prompt(text, models.led_by(models.nearest(job.spec.model)))
+        if read.options == {"prompt": prompt, "negative_prompt": negative}:
+            return text
+    return prompt
+
+
+def _read_typed(
+    job: Job,
+    models: Models,
+    values: Values,
+    *,
+    given: Mapping[str, object] | None = None,
+    untouched: Mapping[str, object] | None = None,
+) -> ReadPrompt:
+    """Read the field for the prompt: flags are those of the job's model, and a negative prompt taken out is gone."""
+    led = models.led_by(models.nearest(job.spec.model))
+    read = read_prompt(values.get("prompt", ""), led, given=given, untouched=untouched, most=1)
+    if _shown_prompt(job, models) == job.spec.prompt or "negative_prompt" in read.options:
+        return read
+    return replace(read, options={**read.options, "negative_prompt": ""})
+
+
+def _lost(job: Job, models: Models, options: ImageOptions) -> tuple[Phrase, ...]:
+    names = derive.lost(job, models, options)
+    return (lost_phrase(models.nearest(options.model).title, names),) if names else ()
 
 
 READ: Final[Mapping[str, Callable[[Job, Models, Values], Drawing]]] = {

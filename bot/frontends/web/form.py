@@ -6,20 +6,32 @@ import json
 import secrets
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
 
+# The fields for settings that not every model has, in the order of the form.
+OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip")
+
 
 def offer_choices(cards: Sequence[ModelCard]) -> str:
-    """Return JavaScript that shows the shapes and sizes of the chosen model, and hides those of others."""
-    offered = {each.name: [*each.sizes, *each.scales] for each in cards}
+    """Return JavaScript that shows the shapes, sizes and settings of the chosen model, and hides those of others."""
+    offered = {each.name: [*each.sizes, *each.scales, *filter(each.offers, OF_SOME)] for each in cards}
     return f"""name => {{
         const offered = {json.dumps(offered)}[name] ?? [];
         for (const label of document.querySelectorAll("#aspect label, #size label")) {{
             label.style.display = offered.includes(label.querySelector("input").value) ? "" : "none";
         }}
+        const lacks = {json.dumps(OF_SOME)}.filter(setting => !offered.includes(setting));
+        document.documentElement.dataset.lacks = lacks.join(" ");  // page.css hides them, drawn yet or not
     }}"""
+
+
+def usual_steps(cards: Sequence[ModelCard]) -> str:
+    """Return JavaScript that gives the number of steps of the chosen model."""
+    steps = {each.name: each.default_steps for each in cards}
+    return f"name => ({json.dumps(steps)})[name] ?? {cards[0].default_steps}"
 
 
 def said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:

@@ -170,7 +170,8 @@ def _about(view: JobView, voice: Voice, *, seconds: float | None = None) -> str:
         settings = wording.say("console-from-picture", settings=settings, strength=f"{spec.strength:g}")
     if seconds is not None and seconds >= 0.1:
         settings = wording.say("card-seconds", settings=settings, seconds=f"{seconds:.1f}")
-    return f'<p class="prompt">{escape(wording.prompt(job))}</p><p class="settings">{escape(settings)}</p>'
+    details = "".join(f'<p class="settings">{escape(voice.say(detail))}</p>' for detail in view.details)
+    return f'<p class="prompt">{escape(wording.prompt(job))}</p><p class="settings">{escape(settings)}</p>{details}'
 
 
 def _stranger(job: Job, wording: Wording) -> str:

@@ -27,6 +27,7 @@ from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.security.refused import RequestRefused
+from bot.frontends.web.settings_fields import FIELD_KEYS, asked, refilled, settings_fields
 from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, SIZE_KEYS, wording_for
@@ -75,6 +76,7 @@ FORM_KEYS: Final = (
     "console-strength",
     "console-name",
     "console-name-hint",
+    *FIELD_KEYS,
 )
 
 
@@ -170,7 +172,7 @@ class _Discreet(gr.Blocks):
 def _blocks(
     handlers: PageHandlers, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
 ) -> tuple[gr.Blocks, Events]:
-    card = cards[0]
+    card, by_name = cards[0], {each.name: each for each in cards}
     about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     sizes = [size for size in Size if any(size in each.scales for each in cards)]
@@ -224,6 +226,7 @@ def _blocks(
                 )
                 count = gr.Slider(1, MAX_BATCH, 1, step=1, label=say("console-count"), elem_id="count")
                 with gr.Accordion(say("console-more"), open=False, elem_id="more"):
+                    of_some = settings_fields(cards, say)
                     source = gr.Image(
                         type="filepath", sources=["upload", "clipboard"], label=say("console-source"),
                         height=220, elem_id="source",
@@ -262,11 +265,19 @@ def _blocks(
             model: str | None,
             size: str | None,
             exact_size: str | None,
+            negative: str | None,
+            cfg: str | None,
+            guidance: str | None,
+            sampler: str | None,
+            clip_skip: str | None,
             request: gr.Request,
         ) -> str:
             asker = _asker(request, secret)
             try:
-                values = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect, "model": model}
+                values: dict[str, object] = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect}
+                values["model"] = model
+                typed = zip(form.OF_SOME, (negative, cfg, guidance, sampler, clip_skip), strict=True)
+                values |= asked(dict(typed), by_name.get(model or card.name, card))
                 values["size"] = (exact_size or "").strip() or size
                 values["strength"] = strength if source else None
                 images = form.whole("count", count) or 1
@@ -283,28 +294,32 @@ def _blocks(
                 root_path = str(_http(request).scope["root_path"])
                 start = await _offer(again.init_image, asker, uploads, root_path=root_path)
             except BotError:
-                return [gr.skip()] * 9
+                return [gr.skip()] * (9 + len(of_some))
             options = again.options
             is_exact = isinstance(options.size, Dimensions)
             named, exact = (gr.skip(), str(options.size)) if is_exact else (options.size or Size.NORMAL, "")
             strength = options.strength or gr.skip()
             model = options.model or card.name
             shape = options.aspect or gr.skip()
-            return [options.prompt, options.seed, options.steps, shape, model, start, strength, named, exact]
+            again_in = [options.prompt, options.seed, options.steps, shape, model, start, strength, named, exact]
+            return [*again_in, *refilled(options)]
 
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model, size, exact_size]
+        inputs += of_some.values()
         button.click(draw_from_form, inputs, said, **quiet)
         dice.click(None, None, seed, js=f"() => {RANDOM_SEED}", **quiet)
         keep.click(
             None, None, seed,
             js=f"() => Number(document.querySelector('.picture')?.dataset.seed ?? {RANDOM_SEED})", **quiet,
         )  # fmt: skip
-        living.reuse(reuse, None, [prompt, seed, steps, aspect, model, source, strength, size, exact_size], **quiet)
+        filled = [prompt, seed, steps, aspect, model, source, strength, size, exact_size, *of_some.values()]
+        living.reuse(reuse, None, filled, **quiet)
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(handlers, ask, card, secret), api_name="draw", concurrency_limit=None)
         offer = form.offer_choices(cards)
         model.change(None, model, None, js=offer, **quiet)
+        model.input(None, model, steps, js=form.usual_steps(cards), **quiet)
         blocks.load(None, model, None, js=offer, **quiet)
         for choice in (aspect, size):  # whoever chooses wants that, and the exact size may be out of sight
             choice.input(None, None, exact_size, js="() => ''", **quiet)

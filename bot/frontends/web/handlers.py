@@ -246,7 +246,12 @@ class PageHandlers:
                 *(
                     fragments.unfinished(
                         unfinished_view(
-                            job, standing, now=now, unread=self._service.unread(job.spec), soon_s=fragments.SOON_S
+                            job,
+                            standing,
+                            now=now,
+                            unread=self._service.unread(job.spec),
+                            titles=self._service.models.titles,
+                            soon_s=fragments.SOON_S,
                         ),
                         voice,
                     )

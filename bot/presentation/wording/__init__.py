@@ -60,6 +60,7 @@ INVALID: Final = frozenset(
         "invalid-size-nearest",
         "invalid-size-not-offered",
         "invalid-size-memory",
+        "invalid-model-other",
         "invalid-negative-prompt",
         "invalid-negative-prompt-not-offered",
         "invalid-cfg-scale",

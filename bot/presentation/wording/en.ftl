@@ -50,6 +50,7 @@ invalid-prompt = The prompt must have 1 to { $max_chars } visible characters.
 invalid-seed = The seed must be a whole number from 0 to { $max_seed }. Leave it out (or use −1) for a random one.
 invalid-steps = The number of steps must be from 1 to { $max_steps }.
 invalid-aspect = The current model cannot draw this shape. Please choose one from the list.
+invalid-model-other = There is no such model here. Please choose one of: { $models }.
 invalid-image = The starting image must be a PNG, JPEG or WebP file of at most { $max_image_mib } MiB and { $max_image_megapixels } million pixels ({ $max_whole_megapixels } million for PNG and WebP), and must not be extremely long and narrow.
 invalid-strength = The strength must be greater than 0 and at most 1, and it needs a starting image.
 invalid-value = “{ $field }” is not valid: { $reason }.
@@ -75,13 +76,13 @@ prompt-unreadable = (The stored prompt cannot be read.)
 
 card-waiting = ⏳ { $who } · waiting
 card-next = ⏳ { $who } · you are next
-card-next-loading = ⏳ { $who } · you are next · getting the model ready
+card-next-loading = ⏳ { $who } · you are next · loading { $model }
 card-ahead = ⏳ { $who } · { $count } ahead of you
-card-preparing = ⚙️ The model is being made ready first.
+card-preparing = ⚙️ { $model } is being loaded first.
 card-passed-by-people = ↕️ Others have used less drawing time in the last hour, so they go first.
 card-passed-by-model = ↕️ Images for the model that is already loaded go first, for two minutes at most.
 card-running = 🎨 { $who } · step { $step } of { $steps }
-card-loading = 🎨 { $who } · getting the model ready
+card-loading = 🎨 { $who } · loading { $model }
 card-encoding = 🎨 { $who } · reading the prompt
 card-decoding = 🎨 { $who } · finishing the image
 card-stopping = 🎨 { $who } · stopping
@@ -181,10 +182,10 @@ console-queued = { $count ->
     }
 console-waiting = Waiting
 console-next = You are next
-console-next-loading = You are next · getting the model ready
+console-next-loading = You are next · loading { $model }
 console-ahead = { $count } ahead of you
 console-running = Step { $step } of { $steps }
-console-loading = Getting the model ready
+console-loading = Loading { $model }
 console-encoding = Reading the prompt
 console-decoding = Finishing the image
 console-stopping = Stopping
@@ -258,6 +259,10 @@ help-title = What I do
 help-about = Describe an image with `/imagine prompt: …` and I draw it, on the computer of the person who runs me. Everybody here sees the image, and its message says how to draw it again.
 help-knows-title = What this model can draw
 help-knows = { $count } things, one to four at a time, on a background of any colour. Some of them: { $names }
+help-models-title = Models and their licences
+help-model-commercial = **{ $title }** · { $licence } · commercial use is allowed
+help-model-private = **{ $title }** · { $licence } · not for commercial use
+help-models-more = … and { $count } more
 help-languages-title = Languages
 help-languages = The model here ({ $model }) reads: { $languages }.
 help-languages-any = The model here ({ $model }) reads any language.
@@ -407,6 +412,12 @@ ping-choice-here = Here, in the channel
 ping-choice-dm = By direct message
 ping-choice-off = Not at all
 option-count-description = How many images, with seeds in a row
+option-model-description = Which model draws; /help lists them
+option-negative-description = What to avoid, in your own words; models without this setting refuse it
+option-cfg-description = How closely to follow the words; 1 switches what to avoid off
+option-guidance-description = How closely to follow the words, for models of the FLUX family
+option-sampler-description = How noise becomes an image
+option-clip-skip-description = Which layer of CLIP to use; 1 is the last
 
 ## Flags in a prompt, and settings pasted from other programs
 
@@ -417,6 +428,10 @@ invalid-flag = “{ $flag }” in the prompt: { $name ->
         [aspect] a shape is written like 16:9, or by its name: square, portrait, landscape, phone, wide.
         [size] a size is draft, normal, large, or written like 448x448.
         [model] the name of a model is missing.
+        [cfg_scale] the CFG scale must be a number from 1 to { $most }.
+        [guidance] the guidance must be a number from 0 to { $most }.
+        [clip_skip] CLIP skip must be a whole number from 1 to { $most }.
+        [sampler] the name of a sampler is missing.
        *[other] the value is missing.
     }
 flags-taken = Taken from your prompt: { $settings }
@@ -448,6 +463,10 @@ flags-taken-count = { $value ->
     }
 flags-taken-model = model { $value }
 flags-taken-negative = without { $value }
+flags-taken-cfg = CFG { $value }
+flags-taken-guidance = guidance { $value }
+flags-taken-sampler = sampler { $value }
+flags-taken-clip-skip = CLIP skip { $value }
 flags-most-images = At most { $most } images at a time.
 flags-unknown = Not known here: { $names }
 flags-unsupported = Not possible here with { $model }: { $names }
@@ -482,3 +501,19 @@ invalid-sampler-other = { $model } does not offer this sampler. It offers: { $sa
 invalid-sampler-not-offered = { $model } has only one sampler, so there is nothing to choose. Please leave it out.
 invalid-clip-skip = CLIP skip must be a whole number from 1 to { $max_clip_skip }.
 invalid-clip-skip-not-offered = { $model } has no CLIP skip to set. Please leave it out.
+settings-sampling = Sampler { $sampler } · CFG { $cfg }
+settings-clip-skip = CLIP skip { $clip_skip }
+settings-negative = Negative prompt: { $negative }
+negative-idle = ⚠️ At CFG scale 1, the negative prompt changes nothing.
+setting-negative-prompt = negative prompt
+setting-cfg-scale = CFG scale
+setting-guidance = guidance
+setting-sampler = sampler
+setting-clip-skip = CLIP skip
+settings-lost = { $model } does not have these settings of the image before, so they were dropped: { $names }
+setting-own = as the model draws
+console-negative = What to avoid (negative prompt)
+console-cfg = CFG scale
+console-guidance = Guidance
+console-sampler = Sampler
+console-clip-skip = CLIP skip

@@ -40,6 +40,7 @@ invalid-prompt = 提示词要有 1 到 { $max_chars } 个可见字符。
 invalid-seed = 种子必须是 0 到 { $max_seed } 的整数；留空（或填 −1）则随机。
 invalid-steps = 步数必须是 1 到 { $max_steps } 的整数。
 invalid-aspect = 当前模型画不了这种画幅，请从列表里选。
+invalid-model-other = 这里没有这个模型。可选：{ $models }。
 # 变量以百万为单位；后面的“00 万”换算成中文的说法（64 百万 = 6400 万）。
 invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels }00 万像素（PNG 和 WebP 为 { $max_whole_megapixels }00 万），长宽比也不能过大。
 invalid-strength = 重绘强度须大于 0、不超过 1，并且需要一张起始图片。
@@ -66,13 +67,13 @@ prompt-unreadable = （保存的提示词无法读取。）
 
 card-waiting = ⏳ { $who } · 排队中
 card-next = ⏳ { $who } · 下一张就是你的
-card-next-loading = ⏳ { $who } · 下一张就是你的 · 正在准备模型
+card-next-loading = ⏳ { $who } · 下一张就是你的 · 正在加载 { $model }
 card-ahead = ⏳ { $who } · 前面还有 { $count } 张
-card-preparing = ⚙️ 正在准备模型，好了就开始画。
+card-preparing = ⚙️ 正在加载 { $model }，好了就开始画。
 card-passed-by-people = ↕️ 最近一小时里其他人用的绘制时间较少，所以先画他们的。
 card-passed-by-model = ↕️ 先画用已加载模型的图片，最多让你多等两分钟。
 card-running = 🎨 { $who } · 第 { $step } / { $steps } 步
-card-loading = 🎨 { $who } · 正在准备模型
+card-loading = 🎨 { $who } · 正在加载 { $model }
 card-encoding = 🎨 { $who } · 正在理解提示词
 card-decoding = 🎨 { $who } · 正在收尾
 card-stopping = 🎨 { $who } · 正在停止
@@ -162,10 +163,10 @@ console-queued = { $count ->
     }
 console-waiting = 排队中
 console-next = 下一张就是你的
-console-next-loading = 下一张就是你的 · 正在准备模型
+console-next-loading = 下一张就是你的 · 正在加载 { $model }
 console-ahead = 前面还有 { $count } 张
 console-running = 第 { $step } / { $steps } 步
-console-loading = 正在准备模型
+console-loading = 正在加载 { $model }
 console-encoding = 正在理解提示词
 console-decoding = 正在收尾
 console-stopping = 正在停止
@@ -224,6 +225,10 @@ help-title = 我能做什么
 help-about = 输入 `/imagine prompt: …`，我就在运行我的那台电脑上画出来。图片大家都看得到，消息里写着怎样再画一张同样的。
 help-knows-title = 这个模型会画什么
 help-knows = { $count } 种东西，一次一到四个，背景颜色任选。例如：{ $names }
+help-models-title = 模型与许可证
+help-model-commercial = **{ $title }** · { $licence } · 可以商用
+help-model-private = **{ $title }** · { $licence } · 不可商用
+help-models-more = ……还有 { $count } 个
 help-languages-title = 语言
 help-languages = 这里的模型（{ $model }）认识：{ $languages }。
 help-languages-any = 这里的模型（{ $model }）什么语言都认识。
@@ -360,6 +365,12 @@ ping-choice-here = 在频道里提到我
 ping-choice-dm = 发私信
 ping-choice-off = 不通知
 option-count-description = 画几张，种子依次加一
+option-model-description = 用哪个模型画，清单见 /帮助
+option-negative-description = 不想要的内容；不支持这项设置的模型会拒绝
+option-cfg-description = 多大程度上照着文字画；1 表示不理会“不想要的内容”
+option-guidance-description = 多大程度上照着文字画（FLUX 系列的模型）
+option-sampler-description = 噪声怎样变成图片
+option-clip-skip-description = 用 CLIP 的哪一层，1 是最后一层
 
 ## 提示词里的参数，以及从其他程序粘贴来的设置
 
@@ -370,6 +381,10 @@ invalid-flag = 提示词里的“{ $flag }”有误：{ $name ->
         [aspect] 画幅写成 16:9 这样，或写名称：square、portrait、landscape、phone、wide。
         [size] 尺寸写 draft、normal、large，或写成 448x448 这样。
         [model] 缺少模型名称。
+        [cfg_scale] CFG 强度必须是 1 到 { $most } 之间的数。
+        [guidance] 引导强度必须是 0 到 { $most } 之间的数。
+        [clip_skip] CLIP 跳层必须是 1 到 { $most } 的整数。
+        [sampler] 缺少采样器名称。
        *[other] 缺少参数值。
     }
 flags-taken = 已采用提示词里的设置：{ $settings }
@@ -395,6 +410,10 @@ flags-taken-steps = { $value } 步
 flags-taken-count = { $value } 张
 flags-taken-model = 模型 { $value }
 flags-taken-negative = 不要 { $value }
+flags-taken-cfg = CFG { $value }
+flags-taken-guidance = 引导强度 { $value }
+flags-taken-sampler = 采样器 { $value }
+flags-taken-clip-skip = CLIP 跳层 { $value }
 flags-most-images = 一次最多 { $most } 张。
 flags-unknown = 这里不认识：{ $names }
 flags-unsupported = 这里用 { $model } 做不到：{ $names }
@@ -429,3 +448,19 @@ invalid-sampler-other = { $model } 没有这种采样器。可选：{ $samplers 
 invalid-sampler-not-offered = { $model } 只有一种采样器，不能选择，请去掉这一项。
 invalid-clip-skip = CLIP 跳层必须是 1 到 { $max_clip_skip } 的整数。
 invalid-clip-skip-not-offered = { $model } 不能设置 CLIP 跳层，请去掉这一项。
+settings-sampling = 采样器 { $sampler } · CFG { $cfg }
+settings-clip-skip = CLIP 跳层 { $clip_skip }
+settings-negative = 负面提示词：{ $negative }
+negative-idle = ⚠️ CFG 强度为 1 时，负面提示词不起作用。
+setting-negative-prompt = 负面提示词
+setting-cfg-scale = CFG 强度
+setting-guidance = 引导强度
+setting-sampler = 采样器
+setting-clip-skip = CLIP 跳层
+settings-lost = { $model } 没有前一张图片的这些设置，已去掉：{ $names }
+setting-own = 按模型的默认值
+console-negative = 不想要的内容（负面提示词）
+console-cfg = CFG 强度
+console-guidance = 引导强度
+console-sampler = 采样器
+console-clip-skip = CLIP 跳层

@@ -40,6 +40,7 @@ invalid-prompt = 提示詞要有 1 到 { $max_chars } 個可見字元。
 invalid-seed = 種子必須是 0 到 { $max_seed } 的整數；留空（或填 −1）則隨機。
 invalid-steps = 步數必須是 1 到 { $max_steps } 的整數。
 invalid-aspect = 目前的模型畫不了這種畫面比例，請從清單中選擇。
+invalid-model-other = 這裡沒有這個模型。可選：{ $models }。
 # 變數以百萬為單位；後面的「00 萬」換算成中文的說法（64 百萬 = 6400 萬）。
 invalid-image = 起始圖片須為 PNG、JPEG 或 WebP，不超過 { $max_image_mib } MiB、{ $max_image_megapixels }00 萬像素（PNG 和 WebP 為 { $max_whole_megapixels }00 萬），長寬比也不能太極端。
 invalid-strength = 重繪強度須大於 0、不超過 1，並且需要一張起始圖片。
@@ -66,13 +67,13 @@ prompt-unreadable = （儲存的提示詞無法讀取。）
 
 card-waiting = ⏳ { $who } · 排隊中
 card-next = ⏳ { $who } · 下一張就是你的
-card-next-loading = ⏳ { $who } · 下一張就是你的 · 正在準備模型
+card-next-loading = ⏳ { $who } · 下一張就是你的 · 正在載入 { $model }
 card-ahead = ⏳ { $who } · 前面還有 { $count } 張
-card-preparing = ⚙️ 正在準備模型，好了就開始畫。
+card-preparing = ⚙️ 正在載入 { $model }，好了就開始畫。
 card-passed-by-people = ↕️ 最近一小時內其他人用的繪製時間較少，所以先畫他們的。
 card-passed-by-model = ↕️ 先畫使用已載入模型的圖片，最多讓你多等兩分鐘。
 card-running = 🎨 { $who } · 第 { $step } / { $steps } 步
-card-loading = 🎨 { $who } · 正在準備模型
+card-loading = 🎨 { $who } · 正在載入 { $model }
 card-encoding = 🎨 { $who } · 正在理解提示詞
 card-decoding = 🎨 { $who } · 正在收尾
 card-stopping = 🎨 { $who } · 正在停止
@@ -163,10 +164,10 @@ console-queued = { $count ->
     }
 console-waiting = 排隊中
 console-next = 下一張就是你的
-console-next-loading = 下一張就是你的 · 正在準備模型
+console-next-loading = 下一張就是你的 · 正在載入 { $model }
 console-ahead = 前面還有 { $count } 張
 console-running = 第 { $step } / { $steps } 步
-console-loading = 正在準備模型
+console-loading = 正在載入 { $model }
 console-encoding = 正在理解提示詞
 console-decoding = 正在收尾
 console-stopping = 正在停止
@@ -225,6 +226,10 @@ help-title = 我能做什麼
 help-about = 輸入 `/imagine prompt: …`，我就在執行我的那台電腦上畫出來。圖片大家都看得到，訊息裡寫著怎樣再畫一張同樣的。
 help-knows-title = 這個模型會畫什麼
 help-knows = { $count } 種東西，一次一到四個，背景顏色任選。例如：{ $names }
+help-models-title = 模型與授權條款
+help-model-commercial = **{ $title }** · { $licence } · 可以商用
+help-model-private = **{ $title }** · { $licence } · 不可商用
+help-models-more = ……還有 { $count } 個
 help-languages-title = 語言
 help-languages = 這裡的模型（{ $model }）認得：{ $languages }。
 help-languages-any = 這裡的模型（{ $model }）什麼語言都認得。
@@ -361,6 +366,12 @@ ping-choice-here = 在頻道裡提到我
 ping-choice-dm = 傳私訊
 ping-choice-off = 不通知
 option-count-description = 畫幾張，種子依次加一
+option-model-description = 用哪個模型畫，清單見 /說明
+option-negative-description = 不想要的內容；不支援這項設定的模型會拒絕
+option-cfg-description = 照著文字畫的程度；1 表示不理會「不想要的內容」
+option-guidance-description = 照著文字畫的程度（FLUX 系列的模型）
+option-sampler-description = 雜訊如何變成圖片
+option-clip-skip-description = 用 CLIP 的哪一層，1 是最後一層
 
 ## 提示詞裡的參數，以及從其他程式貼上的設定
 
@@ -371,6 +382,10 @@ invalid-flag = 提示詞裡的「{ $flag }」有誤：{ $name ->
         [aspect] 畫面比例請寫成 16:9 這樣，或寫名稱：square、portrait、landscape、phone、wide。
         [size] 尺寸請寫 draft、normal、large，或寫成 448x448 這樣。
         [model] 缺少模型名稱。
+        [cfg_scale] CFG 強度必須是 1 到 { $most } 之間的數。
+        [guidance] 引導強度必須是 0 到 { $most } 之間的數。
+        [clip_skip] CLIP 跳層必須是 1 到 { $most } 的整數。
+        [sampler] 缺少取樣器名稱。
        *[other] 缺少參數值。
     }
 flags-taken = 已採用提示詞裡的設定：{ $settings }
@@ -396,6 +411,10 @@ flags-taken-steps = { $value } 步
 flags-taken-count = { $value } 張
 flags-taken-model = 模型 { $value }
 flags-taken-negative = 不要 { $value }
+flags-taken-cfg = CFG { $value }
+flags-taken-guidance = 引導強度 { $value }
+flags-taken-sampler = 取樣器 { $value }
+flags-taken-clip-skip = CLIP 跳層 { $value }
 flags-most-images = 一次最多 { $most } 張。
 flags-unknown = 這裡不認得：{ $names }
 flags-unsupported = 這裡用 { $model } 做不到：{ $names }
@@ -430,3 +449,19 @@ invalid-sampler-other = { $model } 沒有這種取樣器。可選：{ $samplers 
 invalid-sampler-not-offered = { $model } 只有一種取樣器，不能選擇，請拿掉這一項。
 invalid-clip-skip = CLIP 跳層必須是 1 到 { $max_clip_skip } 的整數。
 invalid-clip-skip-not-offered = { $model } 不能設定 CLIP 跳層，請拿掉這一項。
+settings-sampling = 取樣器 { $sampler } · CFG { $cfg }
+settings-clip-skip = CLIP 跳層 { $clip_skip }
+settings-negative = 負面提示詞：{ $negative }
+negative-idle = ⚠️ CFG 強度為 1 時，負面提示詞不起作用。
+setting-negative-prompt = 負面提示詞
+setting-cfg-scale = CFG 強度
+setting-guidance = 引導強度
+setting-sampler = 取樣器
+setting-clip-skip = CLIP 跳層
+settings-lost = { $model } 沒有前一張圖片的這些設定，已拿掉：{ $names }
+setting-own = 依模型的預設值
+console-negative = 不想要的內容（負面提示詞）
+console-cfg = CFG 強度
+console-guidance = 引導強度
+console-sampler = 取樣器
+console-clip-skip = CLIP 跳層

@@ -22,7 +22,7 @@ __all__ = ["FETCH_AGAIN", "Container", "Header", "NotWeights", "Stamp", "TensorI
 
 Stamp = tuple[int, int]
 _FIRST_BYTES: Final = 4096
-_MOST_KEPT: Final = 48  # each has some 0.5 MB
+_MOST_KEPT: Final = 32  # each has some 0.5 MB
 
 
 def header_of(path: Path) -> Header:

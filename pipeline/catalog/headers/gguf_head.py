@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from pipeline.catalog.headers.vocabulary import (
     FETCH_AGAIN,
     MOST_HEAD_BYTES,
+    MOST_NAME,
     MOST_TENSORS,
     MOST_VALUES,
     Container,
@@ -26,7 +27,6 @@ GGUF_MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _DEFAULT_ALIGNMENT: Final = 32
 _MOST_KEYS: Final = 10_000
-_MOST_NAME_BYTES: Final = 1024
 _MOST_DIMENSIONS: Final = 4
 _MOST_ITEMS: Final = 2**22  # of an array: tokenizers have 256 000 words
 _MOST_TEXT: Final = 1000  # characters of a value that are kept; a chat template has more
@@ -177,7 +177,7 @@ def parse_gguf(path: Path, file: BinaryIO, size: int) -> Header:
 
 
 def _pair(source: _Bytes) -> tuple[str, str]:
-    name = source.text(_MOST_NAME_BYTES)
+    name = source.text(MOST_NAME)
     return name, _value(source, int(source.number("I")))
 
 
@@ -203,7 +203,7 @@ def _value(source: _Bytes, kind: int) -> str:
 
 def _entry(source: _Bytes) -> tuple[str, TensorInfo]:
     """One tensor, its place counted from where tensors begin."""
-    name = source.text(_MOST_NAME_BYTES)
+    name = source.text(MOST_NAME)
     dimensions = [source.count(MOST_VALUES) for _ in range(source.count(_MOST_DIMENSIONS, kind="I"))]
     kind, start = int(source.number("I")), source.count(MOST_VALUES)
     if kind not in _TYPES:

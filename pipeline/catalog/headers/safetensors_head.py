@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 
@@ -15,6 +16,7 @@ from pipeline.catalog.headers.vocabulary import (
     FETCH_AGAIN,
     MOST_DIMENSIONS,
     MOST_HEAD_BYTES,
+    MOST_NAME,
     MOST_TENSORS,
     MOST_VALUES,
     Container,
@@ -27,6 +29,7 @@ from pipeline.catalog.parts import Refusal
 _LENGTH_BYTES: Final = 8
 _MOST_BRACKETS: Final = 4 * MOST_TENSORS  # each has three, and texts may hold some
 _MOST_COMMAS: Final = 20 * MOST_TENSORS
+_DTYPE: Final = re.compile(r"[A-Za-z0-9_]{1,24}")
 _METADATA: Final = "__metadata__"
 # Bits per value; of others nothing is known but where they lie.
 _BITS: Final = {
@@ -76,6 +79,8 @@ def parse_safetensors(path: Path, file: BinaryIO, size: int) -> Header:
         if not isinstance(content, dict) or len(content) > MOST_TENSORS:
             raise _Malformed("it lists no tensors")
         metadata = _metadata_of(content.pop(_METADATA, {}))
+        if any(len(name) > MOST_NAME for name in content):
+            raise _Malformed("a tensor has an endless name")
         tensors = {name: _tensor_of(each, _LENGTH_BYTES + length) for name, each in content.items()}
         _demand_order(tensors, _LENGTH_BYTES + length)
     except (ValueError, RecursionError, _Malformed) as error:
@@ -112,7 +117,7 @@ def _tensor_of(entry: Any, origin: int) -> TensorInfo:
         lengths = (*shape, begin, end)
     except (KeyError, TypeError, ValueError):
         raise _Malformed("a tensor has no shape or no place") from None
-    if not isinstance(dtype, str) or len(shape) > MOST_DIMENSIONS:
+    if not isinstance(dtype, str) or _DTYPE.fullmatch(dtype) is None or len(shape) > MOST_DIMENSIONS:
         raise _Malformed("a tensor has no type, or too many dimensions")
     if any(type(length) is not int or not 0 <= length <= MOST_VALUES for length in lengths) or begin > end:
         raise _Malformed("a tensor has no shape or no place")

@@ -6,11 +6,14 @@ so they are never opened; their first bytes tell enough.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from pipeline.catalog.headers.vocabulary import FETCH_AGAIN, TAKE_SAFETENSORS
 from pipeline.catalog.parts import Refusal
 
+# What download managers and browsers leave beside a file that they have not finished, or call it until then.
+PART_SUFFIXES: Final = (".aria2", ".crdownload", ".incomplete", ".part", ".partial", ".download", ".!qB", ".!ut")
 PICKLE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pt2", ".pth", ".ckpt", ".pkl", ".pickle"})
 _PICKLE: Final = Refusal(
     what="a pickled checkpoint", reason="loading one runs whatever code is inside it", instead=TAKE_SAFETENSORS
@@ -79,6 +82,11 @@ def refusal_of(first: bytes, suffix: str) -> Refusal | None:
     if not any(first):
         return _ZEROS
     return _of_text(first)
+
+
+def parts_beside(path: Path) -> list[Path]:
+    """What says that the download of a file is not finished."""
+    return [part for suffix in PART_SUFFIXES if (part := path.with_name(path.name + suffix)).exists()]
 
 
 def _of_text(first: bytes) -> Refusal | None:

@@ -14,6 +14,7 @@ from pipeline.errors import PipelineError
 MOST_HEAD_BYTES: Final = 16 * 2**20  # FLUX.1's has 0.2 MB; with a LoRA's notes on its training, some MB
 MOST_TENSORS: Final = 100_000  # a large model has 3000, in 4 bits four times that
 MOST_DIMENSIONS: Final = 8
+MOST_NAME: Final = 1024  # characters of a name; real ones have some 100
 MOST_VALUES: Final = 2**48  # of one tensor, so that products stay small numbers
 TAKE_SAFETENSORS: Final = "take the .safetensors file of the same model"
 FETCH_AGAIN: Final = "fetch it again"

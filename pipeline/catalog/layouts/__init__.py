@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from pipeline.catalog.layouts.folders import weights_in
 from pipeline.catalog.layouts.identification import identify, identify_files
-from pipeline.catalog.layouts.places import wrong_place
+from pipeline.catalog.layouts.places import mismatch, wrong_place
 
-__all__ = ["identify", "identify_files", "weights_in", "wrong_place"]
+__all__ = ["identify", "identify_files", "mismatch", "weights_in", "wrong_place"]

@@ -20,6 +20,8 @@ class Finding:
     architecture: str = ""
     variant: str = ""
     naming: Naming = Naming.ORIGINAL
+    width: int = 0
+    reads: tuple[tuple[PartKind, int], ...] = ()
     lacks: tuple[str, ...] = ()
     refusal: Refusal | None = None
     is_extra: bool = False

@@ -106,6 +106,10 @@ DIFFSYNTH: Final = Template(
 )
 _GUIDANCE_DIFFSYNTH: Final = tuple(f"guidance_embedder.timestep_embedder.{n}" for n in (0, 2))
 
+_READERS: Final = {  # of T5's tokens, and of CLIP-L's one vector
+    Naming.ORIGINAL: ("txt_in.weight", "vector_in.in_layer.weight"),
+    Naming.DIFFUSERS: ("context_embedder.weight", "time_text_embed.text_embedder.linear_1.weight"),
+}
 _TOKEN_VALUES: Final = 64  # 16 latent channels in patches of 2 × 2
 _TAKE: Final = "take FLUX.1 [dev], FLUX.1 [schnell], or a fine-tune of them for text to image"
 # Published models of the family that no shape tells, by hints: a file's name, its notes, a pipeline's class. Who takes
@@ -113,7 +117,7 @@ _TAKE: Final = "take FLUX.1 [dev], FLUX.1 [schnell], or a fine-tune of them for 
 _HINTED: Final = (
     (re.compile(r"kontext", re.IGNORECASE), "FLUX.1 Kontext [dev]", "it edits an image that it is shown"),
     (
-        re.compile(r"(?:de|un)[-_ ]?dist|open[-_ ]?flux|libre[-_ ]?flux|consolidated_s\d", re.IGNORECASE),
+        re.compile(r"(?:de|un)[-_ ]?distill|open[-_ ]?flux|libre[-_ ]?flux|consolidated_s\d", re.IGNORECASE),
         "a de-distilled FLUX.1",
         "it needs classifier-free guidance, two passes per step, which is not offered for this family",
     ),
@@ -147,6 +151,7 @@ def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
         architecture="flux",
         variant="demo",
         naming=Naming.DIFFSYNTH,
+        reads=_reads(tensors, "context_embedder.weight", "pooled_text_embedder.0.weight"),
         lacks=lacks,
     )
 
@@ -199,8 +204,14 @@ def _finding(
         architecture="flux",
         variant=f"flux1-{name}",
         naming=naming,
+        reads=_reads(tensors, *_READERS[naming]),
         lacks=whole.lacks(tensors.names),
     )
+
+
+def _reads(tensors: Tensors, texts: str, pooled: str) -> tuple[tuple[PartKind, int], ...]:
+    """How wide T5 and CLIP-L have to be."""
+    return (PartKind.T5, tensors.side(1, texts)), (PartKind.CLIP_L, tensors.side(1, pooled))
 
 
 def _special(token: int, hints: str) -> Finding | None:

@@ -82,7 +82,9 @@ def shards_of_index(index: Path) -> set[str]:
 def names_in_shard(index: Path, shard: str) -> list[str]:
     """The tensors that an index says are in a shard."""
     places = read_json(index).get("weight_map")
-    return sorted(name for name, place in places.items() if place == shard) if isinstance(places, dict) else []
+    if not isinstance(places, dict):
+        return []
+    return sorted(name for name, place in places.items() if place == shard and name.isprintable())
 
 
 def snapshot_of(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.catalog.headers import Header, NotWeights, Stamp, header_of, stamp_of
-from pipeline.catalog.headers.strangers import PICKLE_SUFFIXES
+from pipeline.catalog.headers.strangers import PICKLE_SUFFIXES, parts_beside
 from pipeline.catalog.layouts import folders
 from pipeline.catalog.layouts.findings import Finding, with_article
 from pipeline.catalog.layouts.others import TAKE_KNOWN, other_kind
@@ -37,9 +37,13 @@ _SHARD_IS_ABSENT: Final = "a part of a model"
 def identify(path: Path) -> Layout:
     """Say what a file or a folder is. Never raises for what it holds: what is of no use has a `refusal`.
 
-    A shard stands for all of its part, and a folder with a `model_index.json` for the parts in the folders below it.
+    A shard or an index stands for all of its part, a folder with a `model_index.json` for the parts in those below it.
     """
     try:
+        if path.name.endswith(folders.INDEX_SUFFIX) and (names := folders.shards_of_index(path)):
+            return identify_files([path.with_name(name) for name in sorted(names)], path=path)
+        if path.name == folders.PIPELINE_INDEX and path.is_file():
+            return _pipeline(path, path.parent)
         if not _is_folder(path):
             return identify_files(folders.shards_beside(path), path=path)
         home = folders.snapshot_of(path)
@@ -70,6 +74,8 @@ def identify_files(paths: Sequence[Path], *, path: Path | None = None) -> Layout
     for each in paths:
         try:
             there.append((each, stamp_of(each)))
+            if parts := parts_beside(each):
+                return _refused(path, _unfinished(parts[0]))
         except NotWeights as error:
             if len(paths) == 1 or error.is_there:
                 return _refused(path, error.refusal)
@@ -108,7 +114,7 @@ def _of_sections(path: Path, headers: Sequence[Header], hints: str) -> Layout:
     for finding, tensors in found:
         kept = storage_of(tensors)
         if isinstance(kept, Refusal):  # first, since packed shapes tell nothing
-            named = kept.what if finding.refusal else f"{with_article(finding.title)} in {kept.what}"
+            named = f"a file of {kept.what}" if finding.refusal else f"{with_article(finding.title)} in {kept.what}"
             return _refused(path, replace(kept, what=named))
         if finding.refusal is not None:
             return _refused(path, finding.refusal)
@@ -133,6 +139,8 @@ def _part(finding: Finding, kind: PartKind, tensors: Tensors, kept: Kept) -> Par
         naming=finding.naming,
         storage=kept.storage,
         precision=kept.precision,
+        width=finding.width,
+        reads=tuple((kind, width) for kind, width in finding.reads if width),
         lacks=finding.lacks,
     )
 
@@ -194,11 +202,19 @@ def _hints_beside(path: Path) -> str:
     return " ".join((path.parent.name, path.name, *(str(each)[:_MOST_NOTE] for each in told if each)))
 
 
+def _unfinished(part: Path) -> Refusal:
+    reason = f"{part.name} lies beside it"
+    instead = "wait for it; delete that if it is left over"
+    return Refusal(what="a file that is still being downloaded", reason=reason, instead=instead)
+
+
 def _unknown(headers: Sequence[Header]) -> Refusal:
     if not any(header.tensors for header in headers):
         return Refusal(what="a file without tensors", reason="there is nothing in it", instead="fetch it again")
     return Refusal(
-        what="weights of no model that is known here", reason="its tensors have other names", instead=TAKE_KNOWN
+        what="a file with weights of no model that is known here",
+        reason="its tensors have other names",
+        instead=TAKE_KNOWN,
     )
 
 

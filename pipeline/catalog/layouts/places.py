@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -25,42 +26,40 @@ def wrong_place(layout: Layout, wanted: PartKind, *, architecture: str = "", var
         architecture: of the model; "" if any will do.
         variant: of a denoiser; "" if any will do.
     """
-    if layout.refusal is not None:
-        return layout.refusal
+    word = _word(wanted, architecture)
+    of_family = f" of {FAMILIES[architecture]}" if architecture in FAMILIES else ""
+    belongs = f"put the {word}{of_family} there"
+    if (refusal := layout.refusal) is not None:
+        return replace(refusal, instead=f"{refusal.instead}; {belongs}")
+    reason = None
     part = layout.part(wanted)
-    belongs = f"put {_with_article(wanted, architecture)} there"
-    if part is None:
-        return Refusal(
-            what=with_article(layout.title), reason=f"it holds no {_word(wanted, architecture)}", instead=belongs
-        )
     family = _SAME_VAE.get(architecture, architecture) if wanted is PartKind.VAE else architecture
-    if wanted not in _SHARED and family not in ("", part.architecture):
+    if part is None:
+        reason = f"it holds no {word}"
+    elif wanted not in _SHARED and family not in ("", part.architecture):
         reason = f"it belongs to {FAMILIES.get(part.architecture, part.architecture)}"
-        return Refusal(what=with_article(layout.title), reason=reason, instead=belongs)
-    if wanted is PartKind.DENOISER and variant and part.variant not in ("", variant):
+    elif wanted is PartKind.DENOISER and variant and part.variant not in ("", variant):
         reason = f"it is drawn with in another way than {variant}"
-        return Refusal(
-            what=with_article(layout.title),
-            reason=reason,
-            instead=f"put {variant} there, or add it as a model of its own",
-        )
-    return incomplete(layout, part)
+    elif part.lacks:
+        more = f" and {len(part.lacks) - 1} more" if len(part.lacks) > 1 else ""
+        reason, belongs = f"it lacks {part.lacks[0]}{more}", f"{FETCH_AGAIN}; {belongs}"
+    return None if reason is None else Refusal(what=with_article(layout.title), reason=reason, instead=belongs)
 
 
-def incomplete(layout: Layout, part: Part) -> Refusal | None:
-    """Say what a part lacks; None if it is whole."""
-    if not part.lacks:
+def mismatch(denoiser: Part, encoder: Part) -> Refusal | None:
+    """Say why a denoiser cannot read what a text encoder gives; None if it can, or if no header tells."""
+    wanted = dict(denoiser.reads).get(encoder.kind, 0)
+    if 0 in (wanted, encoder.width) or wanted == encoder.width:
         return None
-    more = f" and {len(part.lacks) - 1} more" if len(part.lacks) > 1 else ""
-    return Refusal(what=with_article(layout.title), reason=f"it lacks {part.lacks[0]}{more}", instead=FETCH_AGAIN)
+    word = _word(PartKind.DENOISER, denoiser.architecture)
+    return Refusal(
+        what=f"a {encoder.kind} of another size",
+        reason=f"it gives {encoder.width} numbers where the {word} reads {wanted}",
+        instead=f"take the {encoder.kind} that {FAMILIES.get(denoiser.architecture, 'the model')} was trained with",
+    )
 
 
 def _word(kind: PartKind, architecture: str) -> str:
     if kind is PartKind.DENOISER:
         return "UNet" if architecture in ("sd15", "sdxl") else "transformer"
     return str(kind)
-
-
-def _with_article(kind: PartKind, architecture: str) -> str:
-    family = FAMILIES.get(architecture, "")
-    return f"the {_word(kind, architecture)}{f' of {family}' if family else ''}"

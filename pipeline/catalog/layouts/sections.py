@@ -24,7 +24,10 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "unet_diffusers": (r"(?:(?:down|up)_blocks\.\d|mid_block\.)", stable_diffusion.read_diffusers),
     "t5": (r"encoder\.block\.\d", text_encoders.read_t5),
     "t5_llama_cpp": (r"enc\.blk\.\d", text_encoders.read_t5_llama_cpp),
-    "clip": (r"text_model\.(?:encoder|embeddings|final_layer_norm)\.", text_encoders.read_clip),
+    "clip": (
+        r"text_model\.(?:encoder|embeddings|final_layer_norm)\.|encoder\.layers\.\d+\.self_attn|embeddings\.token_emb",
+        text_encoders.read_clip,
+    ),
     "open_clip": (r"transformer\.resblocks\.\d", text_encoders.read_open_clip),
     "clip_diffsynth": (r"encoders\.\d+\.(?:attn\.to_|layer_norm1|fc1)", text_encoders.read_clip_diffsynth),
     "vision": (r"(?:vision_model|visual)\.", text_encoders.read_vision),
@@ -34,7 +37,9 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "vae_diffsynth": (r"(?:encoder|decoder)\.blocks\.\d+\.conv", vae.read_diffsynth),
 }
 _ANCHOR: Final = re.compile(
-    r"(?P<prefix>(?:[^.]+\.)*?)(?:" + "|".join(f"(?P<{name}>{anchor})" for name, (anchor, _) in _READERS.items()) + ")"
+    r"(?P<prefix>(?:[^.]+\.){0,8}?)(?:"
+    + "|".join(f"(?P<{name}>{anchor})" for name, (anchor, _) in _READERS.items())
+    + ")"
 )
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.catalog.layouts.findings import Finding, refused
-from pipeline.catalog.layouts.templates import MOST_LISTED, Template, blocks_of
-from pipeline.catalog.layouts.tensors import Tensors
+from pipeline.catalog.layouts.templates import MOST_LISTED, Template, absent, blocks_of
+from pipeline.catalog.layouts.tensors import Tensors, unskipped
 from pipeline.catalog.parts import Naming, PartKind
 
 _TAKE: Final = "take Stable Diffusion 1.5, SDXL, or a fine-tune of them for text to image"
@@ -132,12 +132,17 @@ _IN_DIFFUSERS: Final = _Names(
 def read_original(tensors: Tensors, hints: str) -> Finding:
     """CompVis's names."""
     finding = _finding(tensors, hints, _IN_ORIGINAL)
-    return finding if finding.lacks else replace(finding, lacks=_unpaired(tensors.names))
+    lacks = finding.lacks or _unpaired(tensors.names) or unskipped(tensors, "in_layers.2", "skip_connection")
+    return replace(finding, lacks=lacks)
 
 
 def read_diffusers(tensors: Tensors, hints: str) -> Finding:
     """Names of diffusers' `UNet2DConditionModel`."""
-    return _finding(tensors, hints, _IN_DIFFUSERS)
+    finding = _finding(tensors, hints, _IN_DIFFUSERS)
+    downs = [f"{level}downsamplers.0.conv" for level in blocks_of("down_blocks.#.", tensors.names)[:-1]]
+    ups = [f"{level}upsamplers.0.conv" for level in blocks_of("up_blocks.#.", tensors.names)[:-1]]
+    lacks = finding.lacks or absent(tensors.names, downs + ups) or unskipped(tensors, "conv1", "conv_shortcut")
+    return replace(finding, lacks=lacks)
 
 
 def _finding(tensors: Tensors, hints: str, names: _Names) -> Finding:
@@ -165,6 +170,7 @@ def _finding(tensors: Tensors, hints: str, names: _Names) -> Finding:
         architecture=architecture,
         variant=architecture,
         naming=names.naming,
+        reads=() if is_xl else ((PartKind.CLIP_L, context),),
         lacks=names.templates[is_xl].lacks(tensors.names),
     )
 
@@ -176,7 +182,7 @@ def _special(tensors: Tensors, hints: str, name: str) -> Finding | None:
         for name in ("v_pred", "edm_mean", "edm_vpred.sigma_max")
         if name in header.tensors
     }
-    if "v_pred" in names or "edm_vpred.sigma_max" in names or re.search(r"v[-_ ]?pred", hints, re.IGNORECASE):
+    if "v_pred" in names or "edm_vpred.sigma_max" in names or re.search(r"(?<![a-z])v[-_ ]?pred", hints, re.IGNORECASE):
         return refused(f"a v-prediction model of the family of {name}", "it is drawn in another way", _TAKE)
     if "edm_mean" in names:
         return refused("Playground v2.5", "it is drawn in another way than SDXL", _TAKE)
@@ -202,4 +208,8 @@ def _unpaired(names: Collection[str]) -> tuple[str, ...]:
     ups = {int(match[1]) for name in names if (match := re.match(r"output_blocks\.(\d{1,3})\.", name))}
     missing = [f"input_blocks.{n}" for n in range(max(downs, default=0) + 1) if n not in downs]
     missing += [f"output_blocks.{n}" for n in range(max(downs, default=-1) + 1) if n not in ups]
-    return tuple(f"{block}.0.in_layers.0.weight" for block in missing[:MOST_LISTED])
+    if missing:
+        return tuple(f"{block}.0.in_layers.0.weight" for block in missing[:MOST_LISTED])
+    halvings = sum(name.endswith(".0.op.weight") for name in names)
+    doublings = sum(re.fullmatch(r"output_blocks\.\d+\.[12]\.conv\.weight", name) is not None for name in names)
+    return ("output_blocks.2.1.conv.weight",) if doublings < halvings else ()

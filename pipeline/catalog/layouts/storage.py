@@ -180,7 +180,7 @@ def _gguf(tensors: Tensors) -> Kept | Refusal:
     types = [(each.info.dtype, each.info.size) for each in tensors.stored.values()]
     if unreadable := sorted({dtype for dtype, _ in types} & _UNREADABLE_GGUF):
         return Refusal(
-            what=f"a GGUF file with {unreadable[0]} weights",
+            what=f"{unreadable[0]} weights of GGUF",
             reason="that type cannot be read here",
             instead="take a GGUF file of the same model in Q4_K, Q5_K, Q6_K or Q8_0",
         )

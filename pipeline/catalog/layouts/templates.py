@@ -9,10 +9,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 MOST_LISTED: Final = 8  # names of missing tensors that are told
-_MOST_BLOCKS: Final = 1000
+_MOST_BLOCKS: Final = 5000  # of a kind that are looked at
 _ENDS: Final = (".weight", ".bias", ".scale")
 
 
@@ -36,14 +37,7 @@ class Template:
 
     def lacks(self, names: Collection[str]) -> tuple[str, ...]:
         """What of it is not there; at most some."""
-        missing: list[str] = []
-        for name in self._expected(names):
-            choices = name.split("|")
-            if not any(choice in names for choice in choices):
-                missing.append(choices[0])
-                if len(missing) == MOST_LISTED:
-                    break
-        return tuple(missing)
+        return _absent(names, self._expected(names))
 
     def _expected(self, names: Collection[str]) -> Iterator[str]:
         yield from spelled("", self.rest)
@@ -53,6 +47,22 @@ class Template:
                 found = [pattern.split("(")[0].replace("#", "0")]
             for block in found:
                 yield from spelled(block, leaves)
+
+
+def absent(names: Collection[str], leaves: Iterable[str]) -> tuple[str, ...]:
+    """Which of these are not there, at most some; spelled as in a `Template`."""
+    return _absent(names, spelled("", leaves))
+
+
+def _absent(names: Collection[str], expected: Iterable[str]) -> tuple[str, ...]:
+    missing: list[str] = []
+    for name in expected:
+        choices = name.split("|")
+        if not any(choice in names for choice in choices):
+            missing.append(choices[0])
+            if len(missing) == MOST_LISTED:
+                break
+    return tuple(missing)
 
 
 def spelled(before: str, leaves: Iterable[str]) -> Iterator[str]:
@@ -68,11 +78,12 @@ def blocks_of(pattern: str, names: Iterable[str]) -> list[str]:
     expression, after, has_kind = _compiled(pattern)
     matches = [match for name in names if (match := expression.match(name)) is not None]
     if has_kind:
-        return sorted({match["block"] for match in matches})
+        return sorted({match["block"] for match in matches})[:_MOST_BLOCKS]
     last: dict[str, int] = {}
     for match in matches:
-        last[match["before"]] = max(last.get(match["before"], -1), min(int(match["number"]), _MOST_BLOCKS))
-    return [f"{before}{number}{after}" for before in sorted(last) for number in range(last[before] + 1)]
+        last[match["before"]] = max(last.get(match["before"], -1), int(match["number"]))
+    found = (f"{before}{number}{after}" for before in sorted(last) for number in range(last[before] + 1))
+    return list(islice(found, _MOST_BLOCKS))
 
 
 @lru_cache(maxsize=256)

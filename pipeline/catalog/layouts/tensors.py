@@ -115,6 +115,22 @@ def stem_beside(name: str) -> str | None:
     return name.partition(_STATE)[0] if _STATE in name else None
 
 
+def unskipped(tensors: Tensors, conv: str, shortcut: str) -> tuple[str, ...]:
+    """The shortcuts that blocks lack whose convolutions change the number of channels.
+
+    Args:
+        conv: how the name of the first convolution of a block ends.
+        shortcut: how the name of the shortcut ends.
+    """
+    end = f".{conv}.weight"
+    changed = [
+        name.removesuffix(end)
+        for name, each in tensors.stored.items()
+        if name.endswith(end) and len(each.info.shape) > 1 and each.info.shape[0] != each.info.shape[1]
+    ]
+    return tuple(name for block in changed if (name := f"{block}.{shortcut}.weight") not in tensors.names)
+
+
 def read_note(each: Stored) -> dict[str, Any]:
     """Read the JSON that a small tensor holds, byte by byte; empty if it makes no sense."""
     if each.info.dtype not in ("U8", "I8") or not 0 < each.info.size <= MOST_NOTE_BYTES:

@@ -37,13 +37,13 @@ T5: Final = Template(
 )
 CLIP: Final = Template(
     rest=(
-        "text_model.embeddings.token_embedding.weight",
-        "text_model.embeddings.position_embedding.weight",
-        "text_model.final_layer_norm",
+        "embeddings.token_embedding.weight",
+        "embeddings.position_embedding.weight",
+        "final_layer_norm",
     ),
     blocks=(
         (
-            "text_model.encoder.layers.#.",
+            "encoder.layers.#.",
             (
                 *(f"self_attn.{each}_proj" for each in ("q", "k", "v", "out")),
                 "layer_norm1",
@@ -53,7 +53,7 @@ CLIP: Final = Template(
             ),
         ),
     ),
-    needs=("text_model.encoder.layers.#.",),
+    needs=("encoder.layers.#.",),
 )
 CLIP_DIFFSYNTH: Final = Template(
     rest=("token_embedding.weight", "=position_embeds", "final_layer_norm"),
@@ -104,6 +104,10 @@ _NAMED_L: Final = re.compile(r"clip[-_ ]?l|vit[-_]?l|embedders\.0\b|cond_stage_m
 _WIDTH_L: Final = 768
 _WIDTH_H: Final = 1024  # of Stable Diffusion 2
 _WIDTH_G: Final = 1280
+_TEXT_MODEL: Final = "text_model."
+_WORDS: Final = "embeddings.token_embedding.weight"
+_LAST: Final = "final_layer_norm.weight"
+_TAKE_CLIP: Final = "take clip_l for FLUX.1 and Stable Diffusion 1.5, and clip_g beside it for SDXL"
 _TAKE_T5: Final = "take t5xxl, in f16, fp8 or GGUF"
 
 
@@ -119,6 +123,7 @@ def read_t5(tensors: Tensors, _hints: str) -> Finding:
         kind=PartKind.T5,
         architecture="flux",
         naming=Naming.TRANSFORMERS,
+        width=tensors.side(0, "encoder.final_layer_norm.weight"),
         lacks=T5.lacks(tensors.names),
     )
 
@@ -132,37 +137,47 @@ def read_t5_llama_cpp(tensors: Tensors, _hints: str) -> Finding:
         kind=PartKind.T5,
         architecture="flux",
         naming=Naming.LLAMA_CPP,
+        width=tensors.side(0, "enc.output_norm.weight"),
         lacks=T5_LLAMA_CPP.lacks(tensors.names),
     )
 
 
 def read_clip(tensors: Tensors, hints: str) -> Finding:
-    """A CLIP text encoder under transformers' names."""
-    width = tensors.side(0, "text_model.final_layer_norm.weight")
-    return _clip(tensors, hints, CLIP, Naming.TRANSFORMERS, width)
+    """A CLIP text encoder under transformers' names; those of 2022 did not begin with `text_model.`."""
+    names = frozenset(name.removeprefix(_TEXT_MODEL) for name in tensors.names)
+    if _WORDS not in names and not tensors.any_in(_TEXT_MODEL):
+        return refused("a transformer of another kind", "its names fit no text encoder that is used here", _TAKE_CLIP)
+    width = tensors.side(0, f"{_TEXT_MODEL}{_LAST}", _LAST)
+    before = _TEXT_MODEL if tensors.any_in(_TEXT_MODEL) else ""
+    lacks = tuple(f"{before}{name}" for name in CLIP.lacks(names))
+    return _clip(tensors, hints, Naming.TRANSFORMERS, lacks, width)
 
 
 def read_open_clip(tensors: Tensors, hints: str) -> Finding:
     """A CLIP text encoder under OpenCLIP's names."""
-    return _clip(tensors, hints, OPEN_CLIP, Naming.ORIGINAL, tensors.side(0, "ln_final.weight"))
+    width = tensors.side(0, "ln_final.weight")
+    return _clip(tensors, hints, Naming.ORIGINAL, OPEN_CLIP.lacks(tensors.names), width)
 
 
-def _clip(tensors: Tensors, hints: str, template: Template, naming: Naming, width: int) -> Finding:
+def _clip(tensors: Tensors, hints: str, naming: Naming, lacks: tuple[str, ...], width: int) -> Finding:
     """Tell CLIP-L from CLIP-G: by the place in a checkpoint, by the width, by the name of the file or folder."""
-    lacks = template.lacks(tensors.names)
     if width == _WIDTH_H:
         return refused(
             "OpenCLIP's text encoder of Stable Diffusion 2",
             "that version is not drawn here",
-            "take clip_l for FLUX.1 and Stable Diffusion 1.5, and clip_g beside it for SDXL",
+            _TAKE_CLIP,
         )
-    if width == _WIDTH_G or (width != _WIDTH_L and _is_named_g(tensors.prefix, hints, naming)):
-        if not any(name in tensors.names for name in _PROJECTIONS):
-            lacks = (*lacks, _PROJECTIONS[0])
-        return Finding(
-            title="CLIP-G text encoder", kind=PartKind.CLIP_G, architecture="sdxl", naming=naming, lacks=lacks
-        )
-    return Finding(title="CLIP-L text encoder", kind=PartKind.CLIP_L, architecture="sd15", naming=naming, lacks=lacks)
+    is_g = width == _WIDTH_G or (width != _WIDTH_L and _is_named_g(tensors.prefix, hints, naming))
+    if is_g and not any(name in tensors.names for name in _PROJECTIONS):
+        lacks = (*lacks, _PROJECTIONS[0])
+    return Finding(
+        title="CLIP-G text encoder" if is_g else "CLIP-L text encoder",
+        kind=PartKind.CLIP_G if is_g else PartKind.CLIP_L,
+        architecture="sdxl" if is_g else "sd15",
+        naming=naming,
+        width=width,
+        lacks=lacks,
+    )
 
 
 def _is_named_g(prefix: str, hints: str, naming: Naming) -> bool:
@@ -182,6 +197,7 @@ def read_clip_diffsynth(tensors: Tensors, _hints: str) -> Finding:
         architecture="flux",
         variant="demo",
         naming=Naming.DIFFSYNTH,
+        width=tensors.side(0, "final_layer_norm.weight"),
         lacks=CLIP_DIFFSYNTH.lacks(tensors.names),
     )
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.catalog.layouts.findings import Finding, refused
-from pipeline.catalog.layouts.templates import Template
-from pipeline.catalog.layouts.tensors import Tensors
+from pipeline.catalog.layouts.templates import Template, absent, blocks_of
+from pipeline.catalog.layouts.tensors import Tensors, unskipped
 from pipeline.catalog.parts import Naming, PartKind
 
 _RESNET: Final = ("norm1", "conv1", "norm2", "conv2")
+_VIDEO_DIMENSIONS: Final = 5  # of a convolution over time
 _HALVES: Final = ("encoder", "decoder")
 ORIGINAL: Final = Template(
     rest=(
@@ -22,7 +23,12 @@ ORIGINAL: Final = Template(
         *(f"{half}.mid.block_{n}.{each}" for half in _HALVES for n in (1, 2) for each in _RESNET),
         *(f"{half}.mid.attn_1.{each}" for half in _HALVES for each in ("norm", "q", "k", "v", "proj_out")),
     ),
-    blocks=(("encoder.down.#.block.#.", _RESNET), ("decoder.up.#.block.#.", _RESNET)),
+    blocks=(
+        ("encoder.down.#.block.#.", _RESNET),
+        ("encoder.down.#.", ("block.0.conv1",)),
+        ("decoder.up.#.block.#.", _RESNET),
+        ("decoder.up.#.", ("block.0.conv1",)),
+    ),
     needs=("encoder.down.#.block.#.", "decoder.up.#.block.#."),
 )
 # Before 2023 diffusers wrote query, key, value and proj_attn.
@@ -37,7 +43,12 @@ DIFFUSERS: Final = Template(
             for each in _ATTENTION
         ),
     ),
-    blocks=(("encoder.down_blocks.#.resnets.#.", _RESNET), ("decoder.up_blocks.#.resnets.#.", _RESNET)),
+    blocks=(
+        ("encoder.down_blocks.#.resnets.#.", _RESNET),
+        ("encoder.down_blocks.#.", ("resnets.0.conv1",)),
+        ("decoder.up_blocks.#.resnets.#.", _RESNET),
+        ("decoder.up_blocks.#.", ("resnets.0.conv1",)),
+    ),
     needs=("encoder.down_blocks.#.resnets.#.", "decoder.up_blocks.#.resnets.#."),
 )
 DIFFSYNTH: Final = Template(
@@ -52,12 +63,19 @@ DIFFSYNTH: Final = Template(
 
 def read_original(tensors: Tensors, _hints: str) -> Finding:
     """CompVis's names, which Black Forest Labs kept."""
-    return _finding(tensors, ORIGINAL, Naming.ORIGINAL)
+    halvings = blocks_of("encoder.down.#.", tensors.names)[:-1]
+    doublings = blocks_of("decoder.up.#.", tensors.names)[1:]
+    scales = [f"{level}downsample.conv" for level in halvings] + [f"{level}upsample.conv" for level in doublings]
+    return _finding(tensors, ORIGINAL, Naming.ORIGINAL, scales, "nin_shortcut")
 
 
 def read_diffusers(tensors: Tensors, _hints: str) -> Finding:
     """Names of diffusers' `AutoencoderKL`."""
-    return _finding(tensors, DIFFUSERS, Naming.DIFFUSERS)
+    halvings = blocks_of("encoder.down_blocks.#.", tensors.names)[:-1]
+    doublings = blocks_of("decoder.up_blocks.#.", tensors.names)[:-1]
+    scales = [f"{level}downsamplers.0.conv" for level in halvings]
+    scales += [f"{level}upsamplers.0.conv" for level in doublings]
+    return _finding(tensors, DIFFUSERS, Naming.DIFFUSERS, scales, "conv_shortcut")
 
 
 def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
@@ -72,15 +90,16 @@ def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
     )
 
 
-def _finding(tensors: Tensors, template: Template, naming: Naming) -> Finding:
+def _finding(tensors: Tensors, template: Template, naming: Naming, scales: list[str], shortcut: str) -> Finding:
+    if any(len(each.info.shape) == _VIDEO_DIMENSIONS for each in tensors.stored.values()):
+        return refused("the VAE of a video model", "it goes with that model only", "take FLUX.1's ae.safetensors")
     channels = tensors.side(1, "decoder.conv_in.weight")
-    lacks = template.lacks(tensors.names)
-    if channels == 4:
-        return Finding(title="Stable Diffusion VAE", kind=PartKind.VAE, architecture="sd15", naming=naming, lacks=lacks)
-    if channels in (0, 16):
-        return Finding(title="FLUX.1 VAE", kind=PartKind.VAE, architecture="flux", naming=naming, lacks=lacks)
-    return refused(
-        f"a VAE of {channels} latent channels",
-        "FLUX.1's has 16, and Stable Diffusion's has 4",
-        "take FLUX.1's ae.safetensors, or the VAE of a Stable Diffusion model",
-    )
+    if channels not in (0, 4, 16):
+        return refused(
+            f"a VAE of {channels} latent channels",
+            "FLUX.1's has 16, and Stable Diffusion's has 4",
+            "take FLUX.1's ae.safetensors, or the VAE of a Stable Diffusion model",
+        )
+    lacks = template.lacks(tensors.names) or absent(tensors.names, scales) or unskipped(tensors, "conv1", shortcut)
+    title, architecture = ("Stable Diffusion VAE", "sd15") if channels == 4 else ("FLUX.1 VAE", "flux")
+    return Finding(title=title, kind=PartKind.VAE, architecture=architecture, naming=naming, lacks=lacks)

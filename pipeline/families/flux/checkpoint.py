@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 from diffsynth.pipelines.flux_image import FluxImagePipeline
@@ -20,7 +20,7 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.model_parts import parts_of
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu_profile import packed_path
-from pipeline.errors import GenerationFailed, ModelFilesMissing
+from pipeline.errors import GenerationFailed
 from pipeline.families.flux import names
 from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.sized import FLUX_MODULES, Make, Modules
@@ -38,6 +38,13 @@ from pipeline.streaming.residency import Residency
 from pipeline.streaming.streamed_module import StreamedModule
 
 S = TypeVar("S", bound=StreamedModule)
+_CONVERTS: Final[Mapping[str, Convert]] = {
+    "dit": names.transformer_weights,
+    "clip": names.clip_weights,
+    "t5": names.t5_weights,
+    "vae_decoder": names.vae_decoder_weights,
+    "vae_encoder": names.vae_encoder_weights,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,11 @@ class Checkpoint:
         )
 
 
+def checkpoint_of(name: str, source: CheckpointFiles, modules: Modules = FLUX_MODULES) -> Checkpoint:
+    """The tensors of a component, or of a half of the VAE, by the names of `Modules`."""
+    return Checkpoint(source=source, convert=_CONVERTS[name], make=getattr(modules, name))
+
+
 def load_pipeline(
     card: ModelCard,
     config: PipelineConfig,
@@ -96,15 +108,11 @@ def load_pipeline(
     """
     sources = sources_of(card, config.models_dir)
     silence_diffsynth()
-    dit = Checkpoint(source=sources["dit"], convert=names.transformer_weights, make=modules.dit)
-    clip = Checkpoint(source=sources["clip"], convert=names.clip_weights, make=modules.clip)
-    t5 = Checkpoint(source=sources["t5"], convert=names.t5_weights, make=modules.t5)
+    dit, clip, t5 = (checkpoint_of(name, sources[name], modules) for name in ("dit", "clip", "t5"))
     pipe = FluxImagePipeline(torch_dtype=arithmetic.dtype, device=arithmetic.device)
-    for name, convert, make in (
-        ("vae_decoder", names.vae_decoder_weights, modules.vae_decoder),
-        ("vae_encoder", names.vae_encoder_weights, modules.vae_encoder),
-    ):
-        setattr(pipe, name, Checkpoint(source=sources["vae"], convert=convert, make=make).whole(arithmetic))
+    pipe.vae_decoder, pipe.vae_encoder = (
+        checkpoint_of(half, sources["vae"], modules).whole(arithmetic) for half in ("vae_decoder", "vae_encoder")
+    )
 
     def cache(kind: str, weight_format: Format) -> Path | None:
         return packed_path(config.packed_folder, card, kind, weight_format) if card.packed_gb else None
@@ -138,8 +146,7 @@ def sources_of(card: ModelCard, models_dir: Path) -> Mapping[str, CheckpointFile
         ModelFilesMissing: files are absent, empty or not whole.
         GenerationFailed: a file holds something else than its place says.
     """
-    if missing := files.missing(card, models_dir):
-        raise ModelFilesMissing(card.name, [file.path for file in missing])
+    files.demand(card, models_dir)
     parts, misfits = parts_of(card, models_dir)
     if misfits:
         raise GenerationFailed("; ".join(map(str, misfits)))

@@ -70,7 +70,7 @@ class SizedDiT(FluxDiT):  # type: ignore[misc]
         nn.Module.__init__(self)  # FluxDiT.__init__ would build 12 billion parameters
         self.pos_embedder = RoPEEmbedding(dim, THETA, list(axes))
         self.time_embedder = TimestepEmbeddings(TIME_CHANNELS, dim)
-        self.guidance_embedder = TimestepEmbeddings(TIME_CHANNELS, dim) if is_guided else None
+        self.guidance_embedder: Any = TimestepEmbeddings(TIME_CHANNELS, dim) if is_guided else None
         self.pooled_text_embedder = nn.Sequential(nn.Linear(pooled_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.context_embedder = nn.Linear(text_dim, dim)
         self.x_embedder = nn.Linear(patch_channels, dim)
@@ -236,7 +236,7 @@ def _count(shapes: Shapes, blocks: str) -> int:
 
 
 def _grouped(widths: Sequence[int]) -> Sequence[int]:
-    if any(width % VAE_GROUPS for width in widths):
+    if any(not width or width % VAE_GROUPS for width in widths):
         raise GenerationFailed(f"the VAE is {', '.join(map(str, widths))} wide: no multiples of {VAE_GROUPS}")
     return widths
 

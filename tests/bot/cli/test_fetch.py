@@ -111,7 +111,7 @@ def test_fetch_has_nothing_to_do_for_the_demo(monkeypatch: pytest.MonkeyPatch) -
     gpu = Gpu(name="a", driver="1", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: gpu)
     result = invoke("fetch", "demo")
-    assert (result.exit_code, "all files are there and whole" in result.stdout) == (0, True)
+    assert (result.exit_code, "there is nothing to fetch" in result.stdout) == (0, True)
     assert "packed" not in result.stdout
 
 

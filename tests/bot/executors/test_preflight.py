@@ -8,37 +8,37 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
-import numpy
 import psutil
 import pytest
-from safetensors.numpy import save_file
 
 from bot.executors.preflight import preflight
 from bot.findings import Mark
 from pipeline.catalog import files
-from pipeline.catalog.models import DEMO, MAJICFLUS_V1
+from pipeline.catalog.models import DEMO, MAJICFLUS_V1, MODELS
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import TorchBuild
 from pipeline.device.gpu_profile import write_profile
 from pipeline.families.flux.architecture import FLUX
 from tests.bot.findings import CARD, marks, only
+from tests.pipeline.catalog import miniature_headers as heads
 from tests.pipeline.catalog.test_vocabulary import write_tokenizer
 from tests.pipeline.measured import measured_card
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
 
+SHAPES = {"dit": heads.flux(), "vae": heads.vae(), "clip": heads.clip(), "t5": heads.t5()}
+
+
 def write_model(models_dir: Path) -> None:
-    """Files that pass for MajicFLUX: right names, whole, nearly empty."""
+    """MajicFLUX in miniature."""
     for kind, file in MAJICFLUS_V1.files.items():
         place = models_dir / str(file.repo) / file.path
-        names = [*file.needs, *([] if kind.startswith("tokenizer") else ["model.safetensors"])]
-        for path in [place / name for name in names] if file.is_folder else [place]:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix == ".safetensors":
-                save_file({"weight": numpy.ones((1024, 1024), numpy.float16)}, path)
-            else:
-                path.write_text("{}")
+        for name in file.needs:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("{}")
+        if kind in SHAPES:
+            heads.write_safetensors(place / "model.safetensors" if file.is_folder else place, SHAPES[kind])
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -75,12 +75,12 @@ def test_every_file_that_is_missing_or_cut_off_is_named(clean_place: Path) -> No
     assert marks(flaws) == "✘✘"
     assert {flaw.way_out for flaw in flaws} == {"imagine-bot fetch majicflus-v1"}
     assert any("majicflus_v134.safetensors is absent" in flaw.text for flaw in flaws)
-    assert any("ae.safetensors is not whole" in flaw.text for flaw in flaws)
+    assert any("ae.safetensors is a safetensors file that is cut off" in flaw.text for flaw in flaws)
 
 
 @pytest.mark.usefixtures("gpu")
 def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
-    """1 MiB of weights in each of four files, all of which fits on the card."""
+    """All of which fits on the card."""
     write_model(clean_place)
     findings = preflight(PipelineConfig(models_dir=clean_place), is_running=False)
     assert marks(findings) == "✔✔✔✔✔•"
@@ -239,7 +239,7 @@ def test_device_that_is_not_there_is_a_problem_with_both_ways_out(clean_place: P
 def test_an_unknown_model_is_a_problem_that_lists_the_known(clean_place: Path) -> None:
     [finding] = preflight(PipelineConfig(models_dir=clean_place, model="fluxx"), is_running=False)
     assert finding.mark is Mark.PROBLEM
-    assert finding.way_out == "set [pipeline] model to one of auto, majicflus-v1, flux1-dev, flux1-schnell, demo"
+    assert finding.way_out == f"set [pipeline] model to one of auto, {', '.join(MODELS)}"
 
 
 def test_the_demo_is_whole() -> None:

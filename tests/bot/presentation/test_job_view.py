@@ -140,17 +140,20 @@ def test_model_is_made_ready_only_while_it_is(progress: Progress | None, is_load
     ("position", "is_loading", "headline", "notes"),
     [
         (1, False, Phrase("card-next"), ()),
-        (1, True, Phrase("card-next-loading"), ()),
-        (4, True, Phrase("card-ahead", {"count": 3}), (Phrase("card-preparing"),)),
-        (None, True, Phrase("card-waiting"), (Phrase("card-preparing"),)),
+        (1, True, Phrase("card-next-loading", {"model": "FLUX.1 [dev]"}), ()),
+        (4, True, Phrase("card-ahead", {"count": 3}), (Phrase("card-preparing", {"model": "FLUX.1 [dev]"}),)),
+        (None, True, Phrase("card-waiting"), (Phrase("card-preparing", {"model": "FLUX.1 [dev]"}),)),
         (None, False, Phrase("card-waiting"), ()),
     ],
 )
 def test_waiting_job_says_who_is_before_it_and_that_the_model_is_made_ready(
     position: int | None, is_loading: bool, headline: Phrase, notes: tuple[Phrase, ...]
 ) -> None:
-    view = unfinished_view(a_job(), replace(WAITING, position=position, is_loading=is_loading), now=NOW)
+    standing = replace(WAITING, position=position, is_loading=is_loading)
+    view = unfinished_view(a_job(), standing, now=NOW, titles={"flux1-dev": "FLUX.1 [dev]"})
     assert (view.headline, view.notes) == (headline, notes)
+    other = unfinished_view(a_job(), replace(standing, loading="demo"), now=NOW)
+    assert {phrase.values.get("model", "demo") for phrase in (other.headline, *other.notes)} == {"demo"}
 
 
 @pytest.mark.parametrize("cause", PassedBy)

@@ -157,8 +157,8 @@ def test_number_of_pixels_is_said_as_each_language_counts() -> None:
 @pytest.mark.parametrize("stage", ["loading", "encoding", "decoding", "stopping"])
 def test_stage_has_the_same_words_on_discord_and_on_the_page(stage: str, language: str) -> None:
     wording = wording_for(language)
-    on_discord = wording.say(f"card-{stage}", who="@ann")
-    assert on_discord.casefold() == f"🎨 @ann · {wording.say(f'console-{stage}')}".casefold()
+    on_discord = wording.say(f"card-{stage}", who="@ann", model="SDXL")
+    assert on_discord.casefold() == f"🎨 @ann · {wording.say(f'console-{stage}', model='SDXL')}".casefold()
 
 
 def test_commands_named_in_sentences_exist_under_that_name() -> None:

@@ -14,8 +14,9 @@ from bot.requests.batch import MAX_BATCH, Batch, StoredInitImage, StoredResult
 from bot.requests.models import Models
 from pipeline import ImageSpec
 from pipeline.catalog.models import find_model
-from pipeline.spec import Aspect, Dimensions, ImageOptions, Size
+from pipeline.spec import Aspect, Dimensions, ImageOptions, Sampler, Size
 from tests.bot.frontends.discord_app.test_embeds import a_job
+from tests.cards import PAINTER
 
 MODELS = Models(usual=find_model("fake"), others=(find_model("demo"),))
 PORTRAIT = find_model("fake").sizes[Aspect.PORTRAIT]
@@ -25,7 +26,7 @@ SPEC = ImageSpec(
 )  # fmt: skip
 JOB = replace(a_job(), spec=SPEC, status=JobStatus.DONE, image_path="00000/42.png")
 STARTED = replace(JOB, spec=replace(SPEC, source="a" * 64, strength=0.4))
-SAME = ImageOptions(prompt="an apple", steps=4, aspect=Aspect.PORTRAIT, model="fake")
+SAME = ImageOptions(prompt="an apple", steps=4, aspect=Aspect.PORTRAIT, model="fake", guidance=3.5)
 
 
 def test_reroll_draws_once_more_with_another_seed() -> None:
@@ -154,6 +155,70 @@ def test_job_that_started_from_an_image_is_followed_by_one_that_does(verb: Calla
 def test_nothing_is_made_of_settings_that_cannot_be_read(verb: Callable[[Job], Batch]) -> None:
     with pytest.raises(JobUnreadable):
         verb(replace(JOB, flaw=FailureCode.UNREADABLE))
+
+
+FAKE = find_model("fake")
+OTHER = replace(PAINTER, name="other", samplers=(Sampler.EULER, Sampler.DDIM), cfg_scale=5.0, default_steps=9)
+PAINTED = replace(
+    JOB,
+    spec=replace(
+        SPEC, model="painter", negative_prompt="rain", cfg_scale=4.0, guidance=0.0, sampler="ddim", clip_skip=2
+    ),
+)
+PAINTING = Models(usual=FAKE, others=(PAINTER, OTHER))
+OF_PAINTER = {"negative_prompt": "rain", "cfg_scale": 4.0, "sampler": Sampler.DDIM, "clip_skip": 2}
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda job: derive.reroll(job, PAINTING),
+        lambda job: derive.vary(job, PAINTING, count=2, strength=0.3),
+        lambda job: derive.edit(job, PAINTING, options=ImageOptions(prompt="an apple")),
+        lambda job: derive.more_steps(job, PAINTING, steps=30),
+        lambda job: derive.start_from(job, PAINTING, options=ImageOptions(prompt="an apple", strength=0.5)),
+        lambda job: derive.final(replace(job, spec=replace(job.spec, width=32, height=48)), PAINTING),
+    ],
+)
+def test_every_verb_keeps_the_settings_that_only_some_models_have(verb: Callable[[Job], Batch]) -> None:
+    for options in verb(PAINTED).images:
+        assert options.model == "painter"
+        assert {name: getattr(options, name) for name in OF_PAINTER} == OF_PAINTER
+        PAINTER.resolve(options, random_seed=0, source="" if options.strength is None else "a" * 64)
+
+
+def test_edit_with_another_model_drops_what_that_lacks_and_says_so() -> None:
+    to_fake = ImageOptions(prompt="an apple", model="fake")
+    (options,) = derive.edit(PAINTED, PAINTING, options=to_fake).images
+    assert [getattr(options, name) for name in OF_PAINTER] == [None] * 4
+    assert FAKE.resolve(options, random_seed=0).negative_prompt == ""
+    assert derive.lost(PAINTED, PAINTING, to_fake) == ("negative_prompt", "cfg_scale", "sampler", "clip_skip")
+    to_other = ImageOptions(prompt="an apple", model="other", cfg_scale=3.0)
+    (options,) = derive.edit(PAINTED, PAINTING, options=to_other).images
+    assert {name: getattr(options, name) for name in OF_PAINTER} == {**OF_PAINTER, "cfg_scale": 3.0}
+    assert derive.lost(PAINTED, PAINTING, to_other) == ()
+    assert derive.lost(PAINTED, PAINTING, ImageOptions(prompt="an apple")) == ()
+
+
+def test_edit_with_another_model_takes_its_own_settings_for_those_nobody_chose() -> None:
+    usual = replace(PAINTED.spec, negative_prompt="", cfg_scale=7.0, sampler="dpmpp-2m-karras", clip_skip=1, steps=20)
+    to_other = ImageOptions(prompt="an apple", model="other")
+    (options,) = derive.edit(replace(PAINTED, spec=usual), PAINTING, options=to_other).images
+    spec = OTHER.resolve(options, random_seed=0)
+    assert (spec.steps, spec.cfg_scale, spec.sampler, spec.clip_skip) == (9, 5.0, "euler", 1)
+    assert derive.lost(replace(PAINTED, spec=usual), PAINTING, to_other) == ()
+    own = replace(usual, sampler="dpmpp-2m-karras", steps=7)
+    changed = replace(PAINTER, samplers=(Sampler.DDIM, Sampler.DPMPP_2M_KARRAS))
+    models = Models(usual=changed, others=(OTHER,))
+    assert derive.lost(replace(PAINTED, spec=own), models, to_other) == ("sampler",)
+    assert derive.edit(replace(PAINTED, spec=own), models, options=to_other).images[0].steps == 7
+
+
+def test_settings_of_a_model_that_is_gone_are_not_those_of_the_one_that_takes_its_place() -> None:
+    gone = replace(PAINTED, spec=replace(PAINTED.spec, model="long-gone", cfg_scale=1.0))
+    (options,) = derive.reroll(gone, Models(usual=PAINTER)).images
+    spec = PAINTER.resolve(options, random_seed=0)
+    assert (spec.negative_prompt, spec.cfg_scale, spec.sampler) == ("rain", 7.0, "dpmpp-2m-karras")
 
 
 @pytest.mark.parametrize("verb", VERBS)

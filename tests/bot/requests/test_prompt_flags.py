@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,11 +15,11 @@ from bot.presentation.wording import LANGUAGES, wording_for
 from bot.requests import prompt_flags
 from bot.requests.models import Models
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
-from pipeline.catalog.architecture import Feature
 from pipeline.catalog.models import find_model
 from pipeline.errors import InvalidSpec
 from pipeline.images.png_metadata import parameters
 from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, Aspect, ImageOptions, ImageSpec
+from tests.cards import PAINTER
 
 FLUX, DEMO = find_model("flux1-dev"), find_model("demo")
 MODELS = Models(usual=FLUX, others=(DEMO,))
@@ -42,8 +41,7 @@ def said(text: str, **more: object) -> list[str]:
 
 @pytest.fixture
 def has_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Options that these tests do not depend on: sizes of 512 × 768 px at most, and a negative prompt."""
-    monkeypatch.setattr(prompt_flags, "FIELDS", prompt_flags.FIELDS | {"size", "negative_prompt"})
+    """Sizes that these tests do not depend on: of 512 × 768 px at most."""
     monkeypatch.setattr(prompt_flags, "_can_draw", lambda _card, size: size in ("512x768", "512x512"))
 
 
@@ -200,9 +198,14 @@ def test_wrong_value_is_refused_with_the_name_of_the_flag(flags: str, says: str)
     assert not {"geheim", "9", "abc"} & set(str(caught.value).split())  # which may be logged
 
 
+OPTIONS_WITH_SENTENCES = (
+    "seed", "steps", "count", "aspect", "size", "model", "cfg_scale", "guidance", "sampler", "clip_skip",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_wrong_value_is_explained_in_every_language(language: str) -> None:
-    for name in ("seed", "steps", "count", "aspect", "size", "model", "negative_prompt"):
+    for name in (*OPTIONS_WITH_SENTENCES, "negative_prompt"):
         error = InvalidFlag(flag="--x 7", name=name, most=9)
         assert "--x 7" in wording_for(language).refusal(error, format_time=str)
 
@@ -255,13 +258,90 @@ def test_what_the_model_cannot_follow_is_named() -> None:
     assert found.notes.unsupported == ("--model nothing", "--no a dog, two dogs")
 
 
-def test_negative_prompt_goes_to_a_model_that_supports_it(has_sizes: None) -> None:
-    architecture = replace(FLUX.architecture, features=frozenset(Feature))
-    card = replace(FLUX, architecture=architecture, supports=frozenset({Feature.NEGATIVE_PROMPT}))
-    found = read_prompt("cat --no dog, hat --seed 1", Models(usual=card))
-    assert (found.options["negative_prompt"], found.notes.unsupported) == ("dog, hat", ())
-    assert ENGLISH.say(found.phrases()[0]) == "Taken from your prompt: seed 1, without dog, hat"
-    assert read_prompt("cat\nNegative prompt: dog", Models(usual=card)).options["negative_prompt"] == "dog"
+PAINTING = Models(usual=PAINTER, others=(FLUX,))
+
+
+def test_settings_of_stable_diffusion_go_to_a_model_that_has_them() -> None:
+    text = "cat --no dog, hat --cfg 7,5 --sampler DPM++ 2M Karras --clip-skip 2 --seed 1"
+    found = read_prompt(text, PAINTING)
+    assert found.options == {
+        "prompt": "cat",
+        "negative_prompt": "dog, hat",
+        "cfg_scale": 7.5,
+        "sampler": "dpmpp-2m-karras",
+        "clip_skip": 2,
+        "seed": 1,
+    }
+    assert [ENGLISH.say(phrase) for phrase in found.phrases()] == [
+        "Taken from your prompt: seed 1, without dog, hat, CFG 7.5, sampler DPM++ 2M Karras, CLIP skip 2"
+    ]
+    other = read_prompt(f"{text} --guidance 2 --model flux1-dev", PAINTING)
+    assert other.options == {"prompt": "cat", "model": "flux1-dev", "guidance": 2.0, "seed": 1}
+    assert other.notes.unsupported == (
+        "--no dog, hat", "--cfg 7,5", "--sampler DPM++ 2m karras", "--clip-skip 2",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("typed", "rest", "sampler"),
+    [
+        ("--sampler ddim a hat", "cat a hat", "ddim"),
+        ("--sampler=DPM++ 2M Karras, a hat", "cat a hat", "dpmpp-2m-karras"),
+        ("--sampler “dpmpp_2m_karras” a hat", "cat a hat", "dpmpp-2m-karras"),
+        ("--sampler Euler a", "cat", None),
+        ("--sampler dpm++ 2m sde heun exponential, a hat", "cat a hat", None),
+        ("--sampler nothing a hat", "cat a hat", None),
+    ],
+)
+def test_name_of_a_sampler_may_have_several_words(typed: str, rest: str, sampler: str | None) -> None:
+    found = read_prompt(f"cat {typed}", PAINTING)
+    assert (found.prompt, found.options.get("sampler")) == (rest, sampler)
+    assert bool(found.notes.unsupported) == (sampler is None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ("--cfg 31", "“--cfg 31” in the prompt: the CFG scale must be a number from 1 to 30."),
+        ("--cfg 0.5", "“--cfg 0.5” in the prompt: the CFG scale must be a number from 1 to 30."),
+        ("--cfg 1e1", "“--cfg” in the prompt: the CFG scale must be a number from 1 to 30."),
+        ("--cfg=nan", "“--cfg nan” in the prompt: the CFG scale must be a number from 1 to 30."),
+        ("--clip-skip 13", "“--clip-skip 13” in the prompt: CLIP skip must be a whole number from 1 to 12."),
+        ("--clipskip 1.5", "“--clipskip 1.5” in the prompt: CLIP skip must be a whole number from 1 to 12."),
+        ("--sampler", "“--sampler” in the prompt: the name of a sampler is missing."),
+    ],
+)
+def test_setting_out_of_range_is_refused_with_the_name_of_the_flag(flags: str, says: str) -> None:
+    with pytest.raises(InvalidFlag) as caught:
+        read_prompt(f"cat {flags}", PAINTING)
+    assert wording_for("en").refusal(caught.value, format_time=str) == says
+
+
+@pytest.mark.parametrize(
+    ("pasted", "sampler", "unused"),
+    [
+        ("Sampler: DPM++ 2M Karras", "dpmpp-2m-karras", ()),
+        ("Sampler: DPM++ 2M, Schedule type: Karras", "dpmpp-2m-karras", ()),
+        ("Sampler: DPM++ 2M, Schedule type: Automatic", "dpmpp-2m-karras", ()),
+        ("Schedule type: Exponential, Sampler: DPM++ 2M", None, ("Sampler",)),
+        ("Sampler: DDIM, Schedule type: DDIM", "ddim", ()),
+        ("Sampler: Euler a, Schedule type: Automatic", None, ("Sampler",)),
+        ("Schedule type: Karras", None, ("Schedule type",)),
+        ("CFG scale: 45, Clip skip: x, Distilled CFG Scale: 3.5", None,
+         ("CFG scale", "Clip skip", "Distilled CFG Scale")),
+    ],
+)  # fmt: skip
+def test_pasted_settings_take_effect_where_the_model_has_them(
+    pasted: str, sampler: str | None, unused: tuple[str, ...]
+) -> None:
+    found = read_prompt(f"cat\nNegative prompt: dog,\nhat\nSteps: 9, {pasted}, Seed: 1", PAINTING)
+    assert (found.options.get("sampler"), found.notes.unused) == (sampler, unused)
+    assert found.options["negative_prompt"] == "dog, hat"
+
+
+def test_pasted_settings_that_hold_anyway_are_no_news() -> None:
+    text = "cat\nSteps: 9, Sampler: Euler, CFG scale: 1, Distilled CFG Scale: 3.5, Seed: 1"
+    assert read(text).notes.unused == ()
 
 
 def test_size_is_passed_on_and_an_exact_one_replaces_the_shape(has_sizes: None) -> None:
@@ -314,11 +394,11 @@ def test_pasted_settings_of_another_program_are_understood() -> None:
     assert found.options == {"prompt": found.prompt, "steps": 20, "seed": 123, "aspect": Aspect.PORTRAIT}
     assert found.notes.unknown == ("<lora:snow:0.8>",)
     assert found.notes.unused == (
-        "Model", "Negative prompt", "Sampler", "CFG scale", "Model hash", "Clip skip", "Hashes", "Lora hashes",
+        "Model", "Negative prompt", "Sampler", "CFG scale", "Clip skip", "Model hash", "Hashes", "Lora hashes",
         "Civitai resources", "Version",
     )  # fmt: skip
     assert [ENGLISH.say(phrase) for phrase in found.phrases()][-1] == (
-        "Not used here: Model, Negative prompt, Sampler, CFG scale, Model hash, Clip skip, Hashes, Lora hashes, "
+        "Not used here: Model, Negative prompt, Sampler, CFG scale, Clip skip, Model hash, Hashes, Lora hashes, "
         "and 2 more"
     )
 
@@ -377,9 +457,26 @@ def test_our_own_pictures_and_messages_paste_back_as_the_same_image() -> None:
     )  # fmt: skip
     again = FLUX.resolve(ImageOptions.read(**read(parameters(spec)).options), random_seed=0)
     assert again == spec
+    painted = PAINTER.resolve(
+        ImageOptions.read(
+            prompt="a fox, Steps: 3", negative_prompt="rain: heavy,\nsnow", cfg_scale=4.5, sampler="ddim", clip_skip=2
+        ),
+        random_seed=7,
+    )
+    read_back = read_prompt(parameters(painted), PAINTING).options
+    assert PAINTER.resolve(ImageOptions.read(**read_back), random_seed=0) == painted
     line = "/imagine prompt:a fox seed\u200b:3 seed:9 steps:7 aspect:wide"
     assert read(line).options == {"prompt": "a fox seed:3", "seed": 9, "steps": 7, "aspect": Aspect.WIDE}
     assert read("/imagine prompt:a fox seed: 3").prompt == "a fox seed: 3"
+    line = "/imagine prompt:a fox seed:9 negative:heavy rain, seed\u200b:less cfg:4.5 sampler:ddim clip_skip:2"
+    assert read_prompt(line, PAINTING).options == {
+        "prompt": "a fox",
+        "seed": 9,
+        "negative_prompt": "heavy rain, seed:less",
+        "cfg_scale": 4.5,
+        "sampler": "ddim",
+        "clip_skip": 2,
+    }
 
 
 def test_prompt_that_is_no_text_is_refused_as_such() -> None:
@@ -396,6 +493,7 @@ def test_text_too_long_for_a_prompt_is_left_to_be_refused() -> None:
 @pytest.mark.parametrize(
     "piece",
     [
+        "--sampler dpm ", "--sampler ", "2m ", "negative:", "negative:a ",
         "-", "—", "--", "--a ", "—s ", ",—s", "--no ", '"', "`", "“", "Steps: 1 ", "Seed: 1,", "Negative prompt:", "{",
         "<lora:", "a,", "seed:1 ", "\n", "- ", "Sampler: a ", "'", "\\", " ", "9", "--ar 1:", "\u200b",
     ],

@@ -27,12 +27,12 @@ from pipeline.device.gpu import MIB
 from pipeline.engine import GeneratedImage
 from pipeline.families.flux.architecture import DIT
 from pipeline.families.flux.engine import FluxEngine
+from pipeline.families.flux.sized import SizedVAEDecoder, SizedVAEEncoder
 from pipeline.families.flux.transformer import Transformer, random_inputs
 from pipeline.spec import ImageSpec
 from pipeline.streaming.block_packing import prepare
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.streamed_module import StreamedModule
-from tests.pipeline.families.flux.random_flux import NarrowVAEDecoder, NarrowVAEEncoder
 
 
 def small() -> SmallDiT:
@@ -43,8 +43,8 @@ SMALL = Classes(
     dit=small,
     clip=lambda: SmallClip(dim=32, hidden_dim=64, layers=2),
     t5=lambda: SmallT5(dim=48, hidden_dim=64, heads=2, head_dim=24, layers=2),
-    vae_decoder=lambda: NarrowVAEDecoder([32] * 4),
-    vae_encoder=lambda: NarrowVAEEncoder([32] * 4),
+    vae_decoder=lambda: SizedVAEDecoder([32] * 4),
+    vae_encoder=lambda: SizedVAEEncoder([32] * 4),
 )
 
 

@@ -271,3 +271,12 @@ def test_gguf_in_the_place_of_a_transformer_is_good_until_it_is_cut_or_hollow(tm
     assert flaws(tmp_path, card) == {"x.gguf": Flaw.NOT_WHOLE}
     path.write_bytes(content[:-100_000] + bytes(100_000))
     assert flaws(tmp_path, card) == {"x.gguf": Flaw.ZEROS}
+
+
+def test_text_encoder_of_another_size_is_named(tmp_path: Path) -> None:
+    shapes = make.flux(text=24, pooled=16) | make.t5(width=24) | make.clip(width=32)
+    make.write_safetensors(tmp_path / REPO / "x.safetensors", shapes)
+    (flaw,) = missing(
+        card_of(dict.fromkeys(("dit", "clip", "t5"), ModelFile(repo=REPO, path="x.safetensors")), FLUX), tmp_path
+    )
+    assert flaw.told.startswith("is a CLIP-L text encoder of another size: it gives 32 numbers")

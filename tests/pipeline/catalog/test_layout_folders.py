@@ -21,7 +21,7 @@ def kinds(path: Path) -> list[PartKind]:
 @pytest.mark.parametrize("index", [True, False])
 def test_shards_are_one_part(tmp_path: Path, index: bool) -> None:
     paths = make.write_shards(tmp_path, make.flux_diffusers(), 3, index=index)
-    for place in (tmp_path, paths[1]):  # one shard stands for all
+    for place in (tmp_path, paths[1], *tmp_path.glob("*.json")):  # one shard stands for all
         (part,) = identify(place).parts
         assert (part.variant, part.paths, part.lacks) == ("flux1-dev", tuple(paths), ())
 
@@ -80,7 +80,11 @@ def test_folder_of_a_pipeline_holds_its_parts(tmp_path: Path) -> None:
     make.write_shards(flux / "text_encoder_2", make.t5())
     projected = make.clip() | {"text_projection.weight": (16, 16)}
     sdxl = pipeline(tmp_path / "sdxl", "StableDiffusionXLPipeline", SDXL | {"text_encoder_2": projected})
-    assert kinds(flux) == [PartKind.DENOISER, PartKind.CLIP_L, PartKind.T5, PartKind.VAE]
+    assert (
+        kinds(flux)
+        == kinds(flux / "model_index.json")
+        == [PartKind.DENOISER, PartKind.CLIP_L, PartKind.T5, PartKind.VAE]
+    )
     assert kinds(sdxl) == [PartKind.DENOISER, PartKind.CLIP_L, PartKind.CLIP_G, PartKind.VAE]
 
 
@@ -127,7 +131,7 @@ def test_folder_without_weights_is_refused(tmp_path: Path, name: str, what: str)
         (make.vae(), PartKind.DENOISER, "sdxl", "", "it holds no UNet"),
         (make.clip(), PartKind.T5, "flux", "", "it holds no T5 text encoder"),
         (make.flux(), PartKind.VAE, "flux", "", "it holds no VAE"),
-        (make.flux(guidance=False), PartKind.DENOISER, "flux", "flux1-dev", "in another way than flux1-dev"),
+        (make.flux(guidance=False), PartKind.DENOISER, "flux", "flux1-dev", "in another way"),
         (make.unet(), PartKind.DENOISER, "sdxl", "", "it belongs to Stable Diffusion 1.5"),
         (make.vae(latent=4), PartKind.VAE, "flux", "", "it belongs to Stable Diffusion 1.5"),
         (make.without(make.flux(), ["img_in.bias"]), PartKind.DENOISER, "flux", "", "it lacks img_in.bias"),
@@ -140,6 +144,7 @@ def test_file_in_the_wrong_place_is_refused(
     layout = identify(make.write_safetensors(tmp_path / "x", tensors))
     refusal = wrong_place(layout, wanted, architecture=architecture, variant=variant)
     assert refusal is not None
+    assert refusal.instead.startswith("put ") or "; put " in refusal.instead
     assert text in refusal.reason
 
 

@@ -110,6 +110,13 @@ def test_leftovers_in_text_encoders_and_vaes_are_ignored(tmp_path: Path) -> None
     assert part_of(make.write_safetensors(tmp_path / "ae", vae), PartKind.VAE).prefix == "first_stage_model."
 
 
+def test_text_encoder_of_the_first_checkpoints_is_known(tmp_path: Path) -> None:
+    shapes = {name.removeprefix("text_model."): shape for name, shape in make.clip().items()}
+    path = make.write_safetensors(tmp_path / "x", make.below("cond_stage_model.transformer.", shapes))
+    part = part_of(path, PartKind.CLIP_L)
+    assert (part.prefix, part.lacks) == ("cond_stage_model.transformer.", ())
+
+
 def test_each_part_of_a_checkpoint_has_its_own_prefix_and_precision(tmp_path: Path) -> None:
     layout = identify(make.write_safetensors(tmp_path / "x", make.checkpoint_flux()))
     assert [(part.kind, part.prefix, part.storage, part.precision, part.lacks) for part in layout.parts] == [
@@ -263,6 +270,7 @@ REFUSED: list[tuple[make.Tensors, str]] = [
     (make.checkpoint_sdxl() | {"v_pred": ("F32", (0,))}, "a v-prediction model of the family of SDXL"),
     (make.open_clip(width=1024), "OpenCLIP's text encoder of Stable Diffusion 2"),
     (make.vae(latent=32), "a VAE of 32 latent channels"),
+    (make.vae_diffusers() | {"decoder.conv_in.weight": (16, 16, 3, 3, 3)}, "the VAE of a video model"),
     (make.t5() | {"encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight": (32, 4)}, "UMT5"),
     ({"model.layers.0.self_attn.q_proj.weight": (8, 8)}, "a language model"),
     ({"vision_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}, "an image encoder"),
@@ -345,6 +353,16 @@ def test_missing_tensors_are_named(tmp_path: Path, name: str) -> None:
         (make.t5(blocks=3), "encoder.block.1.", "encoder.block.1.layer.0.SelfAttention.q.weight"),
         (make.unet(), "output_blocks.2.", "output_blocks.2.0.in_layers.0.weight"),
         (make.unet(), "out.2.", "out.2.weight"),
+        (make.unet(), "input_blocks.3.0.skip_connection.", "input_blocks.3.0.skip_connection.weight"),
+        (make.unet(), "output_blocks.1.1.conv.", "output_blocks.2.1.conv.weight"),
+        (make.unet_diffusers(), "up_blocks.0.upsamplers.", "up_blocks.0.upsamplers.0.conv.weight"),
+        (make.vae(levels=3), "encoder.down.1.", "encoder.down.1.block.0.conv1.weight"),
+        (make.vae(), "decoder.up.1.upsample.", "decoder.up.1.upsample.conv.weight"),
+        (
+            make.vae_diffusers(),
+            "encoder.down_blocks.0.downsamplers",
+            "encoder.down_blocks.0.downsamplers.0.conv.weight",
+        ),
         (make.unet_diffusers(), "up_blocks.1.resnets.0.conv1.", "up_blocks.1.resnets.0.conv1.weight"),
         (make.vae(), "encoder.", "encoder.conv_in.weight"),
     ],

@@ -20,6 +20,8 @@ from pipeline.catalog.models import (
     FLUX1_SCHNELL,
     MAJICFLUS_V1,
     MODELS,
+    SD15,
+    SDXL,
     choose_model,
     create_engine,
     find_model,
@@ -32,7 +34,6 @@ from pipeline.spec import SIDE_MULTIPLE_PX, Aspect, Dimensions, ImageOptions, Si
 
 A_GPU = Gpu(name="card", driver="580", total_mib=8188, free_mib=7000, compute_capability=(8, 9))
 AN_OLD_GPU = Gpu(name="card", driver="580", total_mib=8188, free_mib=7000, compute_capability=(6, 1))
-KINDS = {"dit", "vae", "clip", "t5", "tokenizer_1", "tokenizer_2"}
 
 
 @pytest.mark.parametrize("card", [*MODELS.values(), FAKE], ids=lambda card: card.name)
@@ -57,8 +58,8 @@ def test_every_named_size_keeps_the_shape_and_can_be_named_again(card: ModelCard
             assert card.pixels_of(ImageOptions(prompt="x", aspect=aspect, size=size)) == drawn
             assert card.name_of_size(*drawn) == (aspect, size)
             assert card.can_draw(*drawn) and all(side % SIDE_MULTIPLE_PX == 0 for side in drawn)
-            assert drawn[0] / drawn[1] == pytest.approx(width / height, rel=0.005)
-            assert drawn[0] * drawn[1] == pytest.approx(width * height * scale**2, rel=0.13 if card is FAKE else 0.03)
+            assert drawn[0] / drawn[1] == pytest.approx(width / height, rel=0.01)
+            assert drawn[0] * drawn[1] == pytest.approx(width * height * scale**2, rel=0.13 if card is FAKE else 0.05)
 
 
 @pytest.mark.parametrize("card", [MAJICFLUS_V1, FLUX1_DEV], ids=lambda card: card.name)
@@ -146,7 +147,7 @@ def test_smaller_image_has_a_final_size_of_its_shape(pixels: tuple[int, int], fi
 
 @pytest.mark.parametrize("card", MODELS.values(), ids=lambda card: card.name)
 def test_card_names_every_file_and_no_pickle(card: ModelCard) -> None:
-    assert set(card.files) == KINDS
+    assert set(card.files) == set(card.architecture.components)
     assert all(file.is_folder or file.path.endswith(".safetensors") for file in card.files.values())
 
 
@@ -156,7 +157,7 @@ def test_flux_sizes_are_about_a_megapixel(card: ModelCard) -> None:
 
 
 def test_public_models_are_known_and_the_fake_is_hidden() -> None:
-    assert list(MODELS) == ["majicflus-v1", "flux1-dev", "flux1-schnell", "demo"]
+    assert list(MODELS) == ["majicflus-v1", "flux1-dev", "flux1-schnell", "sdxl", "sd15", "demo"]
 
 
 def test_resolve_cleans_the_prompt_and_keeps_what_was_said() -> None:
@@ -194,8 +195,8 @@ def test_options_out_of_range_are_refused(options: ImageOptions, field: str) -> 
 
 
 def test_unknown_model_lists_the_known_ones(tmp_path: Path) -> None:
-    config = PipelineConfig(model="sd15", models_dir=tmp_path)
-    for attempt in (lambda: choose_model(config), lambda: create_engine("sd15", config)):
+    config = PipelineConfig(model="sd3", models_dir=tmp_path)
+    for attempt in (lambda: choose_model(config), lambda: create_engine("sd3", config)):
         with pytest.raises(UnknownModel) as raised:
             attempt()
         assert raised.value.known == tuple(MODELS)
@@ -225,11 +226,11 @@ def test_auto_takes_majicflus_where_its_files_and_a_gpu_are(
 @pytest.mark.parametrize(
     ("device", "gpu", "absent", "usable"),
     [
-        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, DEMO]),
-        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, FLUX1_SCHNELL, DEMO]),
-        ("auto", None, [], [DEMO]),
-        ("auto", AN_OLD_GPU, [], [DEMO]),
-        ("cpu", A_GPU, [], [DEMO]),
+        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15, DEMO]),
+        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, FLUX1_SCHNELL, SDXL, SD15, DEMO]),
+        ("auto", None, [], [DEMO, SD15]),
+        ("auto", AN_OLD_GPU, [], [DEMO, SD15]),
+        ("cpu", A_GPU, [SD15], [DEMO]),
     ],
 )
 def test_usable_models_have_their_files_and_what_they_need(

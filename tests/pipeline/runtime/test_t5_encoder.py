@@ -11,7 +11,6 @@ from transformers import T5Config, T5EncoderModel
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from pipeline.demo.model import SmallT5
-from pipeline.families.flux.checkpoint import use_own_classes
 from pipeline.runtime.t5_encoder import SelfAttention, T5Encoder, relative_buckets
 
 
@@ -67,15 +66,6 @@ def test_distances_fall_into_the_same_buckets(max_distance: int) -> None:
 
 def test_tensors_have_the_names_of_checkpoints() -> None:
     assert T5Encoder(97, 48, 80, 4, 16, 3).state_dict().keys() == theirs().state_dict().keys()
-
-
-def test_flux_is_read_into_it() -> None:
-    from diffsynth.configs import MODEL_CONFIGS
-
-    use_own_classes()
-    classes = {config["model_class"] for config in MODEL_CONFIGS if config["model_name"] == "flux_text_encoder_t5"}
-    assert "pipeline.runtime.t5_encoder.T5Encoder" in classes
-    assert not any(each.startswith("diffsynth.") for each in classes)
 
 
 def test_made_without_a_place_it_needs_no_first_values() -> None:

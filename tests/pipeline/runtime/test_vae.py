@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from pipeline.runtime.vae import in_float32_on_the_cpu, in_tiles, starts
+from pipeline.runtime.vae import in_float32, in_tiles, starts
 
 
 def enlarge(x: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def test_buffers_go_to_the_cpu_in_float32_with_the_weights_and_indices_stay_whol
     running, mean = module.running_mean, torch.tensor([1.0, 2.0], dtype=torch.bfloat16)
     assert running is not None
     running.copy_(mean)
-    with in_float32_on_the_cpu(module):
+    with in_float32(module, "cpu"):
         dtypes = {name: tensor.dtype for name, tensor in module.state_dict().items()}
         assert dtypes.pop("num_batches_tracked") is torch.int64
         assert set(dtypes.values()) == {torch.float32}

@@ -6,7 +6,7 @@ import json
 import os
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
 
 from pipeline.catalog.parts import Naming, Part, PartKind
 from pipeline.errors import GenerationFailed
 from pipeline.streaming import packed_cache
-from pipeline.streaming.block_packing import ALIGN, Block
+from pipeline.streaming.block_packing import ALIGN, Block, Loss, Packed
 from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.packed_cache import PackedFile, open_packed, read_packed
 
@@ -38,10 +37,14 @@ class Packing:
 
     def __init__(self) -> None:
         self.times = 0
+        self.made: list[str] = []
 
-    def __iter__(self) -> Iterator[tuple[Block, Tensor]]:
+    def __call__(self, done: Collection[str]) -> Iterator[Packed]:
         self.times += 1
-        return iter([(BLOCKS[name], data) for name, data in CONTENTS.items()])
+        for name, data in CONTENTS.items():
+            if name not in done:
+                self.made.append(name)
+                yield Packed(BLOCKS[name], data, Loss(1.0, 4.0))
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
-"""/imagine: typed options → `drawing.py`."""
+"""/imagine: typed options → `drawing.py`. It offers what at least one of the models that are here can do."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import discord
@@ -12,10 +14,56 @@ from bot.frontends.discord_app.interactions import InteractionContext, reader
 from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import ASPECT_KEYS, SIZE_KEYS
 from bot.requests.batch import MAX_BATCH
-from pipeline.catalog.models import ModelCard
-from pipeline.spec import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED
+from bot.requests.models import Models
+from pipeline.catalog.model_card import ModelCard
+from pipeline.spec import (
+    MAX_ASKED_SCALE,
+    MAX_CLIP_SKIP,
+    MAX_PROMPT_CHARS,
+    MAX_SEED,
+    MAX_STEPS,
+    MIN_ASKED_CFG,
+    RANDOM_SEED,
+    Aspect,
+    sampler_title,
+)
 
 MAX_SIZE_CHARS: Final = 20
+MAX_MODEL_CHARS: Final = 100
+MAX_SUGGESTIONS: Final = 25  # of an option (application commands, "Autocomplete")
+# The command's options, in the order in which Discord lists them, and what each of them takes.
+TYPES: Final[Mapping[str, Any]] = {
+    "prompt": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
+    "seed": app_commands.Range[int, RANDOM_SEED, MAX_SEED],
+    "steps": app_commands.Range[int, 1, MAX_STEPS],
+    "aspect": str,
+    "size": app_commands.Range[str, 1, MAX_SIZE_CHARS],
+    "count": app_commands.Range[int, 1, MAX_BATCH],
+    "model": app_commands.Range[str, 1, MAX_MODEL_CHARS],
+    "negative": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
+    "cfg": app_commands.Range[float, MIN_ASKED_CFG, MAX_ASKED_SCALE],
+    "guidance": app_commands.Range[float, 0.0, MAX_ASKED_SCALE],
+    "sampler": str,
+    "clip_skip": app_commands.Range[int, 1, MAX_CLIP_SKIP],
+}
+DESCRIPTIONS: Final[Mapping[str, str]] = {
+    "prompt": "option-prompt-description",
+    "seed": "option-seed-description",
+    "steps": "option-steps-description",
+    "aspect": "option-aspect-description",
+    "size": "option-size-description",
+    "count": "option-count-description",
+    "model": "option-model-description",
+    "negative": "option-negative-description",
+    "cfg": "option-cfg-description",
+    "guidance": "option-guidance-description",
+    "sampler": "option-sampler-description",
+    "clip_skip": "option-clip-skip-description",
+}
+# Options that have another name in ImageOptions.
+FIELDS: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
+
+Callback = Callable[..., Coroutine[Any, Any, None]]
 
 
 class Imagine:
@@ -24,48 +72,80 @@ class Imagine:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def command(self, card: ModelCard) -> app_commands.Command[Any, ..., None]:
-        """Make the command; the shapes on offer are those of the model.
+    def command(self, models: Models) -> app_commands.Command[Any, ..., None]:
+        """Make the command.
 
         Its option names are not translated, so that the command line on a message works for every reader.
         """
+        cards, names = models.all, [name for name in TYPES if _is_offered(name, models.all)]
         command: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-imagine-name"),
             description=text("command-imagine-description"),
-            callback=self.imagine,
+            callback=_with_options(self.imagine, names),
         )
-        app_commands.describe(
-            prompt=text("option-prompt-english-description" if card.tells_unread else "option-prompt-description"),
-            seed=text("option-seed-description"),
-            steps=text("option-steps-description"),
-            aspect=text("option-aspect-description"),
-            size=text("option-size-description"),
-            count=text("option-count-description"),
-        )(command)
+        keys = {name: DESCRIPTIONS[name] for name in names}
+        if all(card.tells_unread for card in cards):
+            keys["prompt"] = "option-prompt-english-description"
+        app_commands.describe(**{name: text(key) for name, key in keys.items()})(command)
+        aspects = [aspect for aspect in Aspect if any(aspect in card.sizes for card in cards)]
         app_commands.choices(
-            aspect=[app_commands.Choice(name=text(ASPECT_KEYS[aspect]), value=aspect.value) for aspect in card.sizes]
+            aspect=[app_commands.Choice(name=text(ASPECT_KEYS[aspect]), value=aspect.value) for aspect in aspects]
         )(command)
         command.autocomplete("size")(self.suggest_sizes)
+        if "model" in names:
+            command.autocomplete("model")(self.suggest_models)
+        if "sampler" in names:
+            samplers = dict.fromkeys(sampler for card in cards for sampler in card.samplers)
+            app_commands.choices(
+                sampler=[app_commands.Choice(name=sampler_title(each), value=each.value) for each in samplers]
+            )(command)
         return command
 
-    async def imagine(  # noqa: PLR0913 - a slash command names its options here
-        self,
-        interaction: discord.Interaction,
-        prompt: app_commands.Range[str, 1, MAX_PROMPT_CHARS],
-        seed: app_commands.Range[int, RANDOM_SEED, MAX_SEED] | None = None,
-        steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
-        aspect: str | None = None,
-        size: app_commands.Range[str, 1, MAX_SIZE_CHARS] | None = None,
-        count: app_commands.Range[int, 1, MAX_BATCH] | None = None,
-    ) -> None:
+    async def imagine(self, interaction: discord.Interaction, **options: Any) -> None:
         """Queue up to four pictures in one message. Discord checks the ranges; the service checks them again."""
-        given = {"prompt": prompt, "seed": seed, "steps": steps, "aspect": aspect, "size": size}
+        count = options.pop("count", None)
+        given = {FIELDS.get(name, name): value for name, value in options.items()}
+        if isinstance(model := given.get("model"), str) and (card := self._context.service.models.named(model)):
+            given["model"] = card.name  # typed rather than taken from the list
         await draw_typed(interaction, given, count=count)
+
+    async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+        """Suggest the models that are here, by their titles; there may be more of them than Discord shows."""
+        found = self._context.service.models.search(str(current))
+        return [
+            app_commands.Choice(name=card.title[:MAX_MODEL_CHARS], value=card.name[:MAX_MODEL_CHARS])
+            for card in found[:MAX_SUGGESTIONS]
+        ]
 
     async def suggest_sizes(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named sizes of the model; a width and a height can be typed as well."""
-        wording, model = reader(interaction), self._context.service.models.usual
+        wording, models = reader(interaction), self._context.service.models
+        chosen = getattr(interaction.namespace, "model", None)
+        model = (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
         named = [(wording.say(SIZE_KEYS[size]), size.value) for size in model.scales]
         wanted = str(current).casefold()
         found = [(name, value) for name, value in named if wanted in name.casefold() or wanted in value]
         return [app_commands.Choice(name=name, value=value) for name, value in found]
+
+
+def _is_offered(name: str, cards: Sequence[ModelCard]) -> bool:
+    if name == "model":
+        return len(cards) > 1
+    return any(card.offers(FIELDS.get(name, name)) for card in cards)
+
+
+def _with_options(callback: Callback, names: Sequence[str]) -> Callback:
+    """Give a function that takes any options those that the library is to find in its signature."""
+
+    async def imagine(interaction: discord.Interaction, **options: Any) -> None:
+        await callback(interaction, **options)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter("interaction", kind, annotation=discord.Interaction)]
+    for name in names:
+        if name == "prompt":
+            parameters.append(inspect.Parameter(name, kind, annotation=TYPES[name]))
+        else:
+            parameters.append(inspect.Parameter(name, kind, annotation=TYPES[name] | None, default=None))
+    imagine.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return imagine

@@ -17,7 +17,7 @@ from discord import app_commands
 from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.command_ids import CommandIds
 from bot.frontends.discord_app.drawing import draw
-from bot.frontends.discord_app.embeds import shorten
+from bot.frontends.discord_app.embeds import escape, shorten
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
     attempt,
@@ -33,6 +33,7 @@ from bot.frontends.discord_app.translations import text
 from bot.frontends.discord_app.visibility import in_time
 from bot.presentation.wording import Wording
 from bot.requests.batch import Batch
+from bot.requests.models import Models
 from bot.requests.quotas import Quota
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.unknown_words import names_of
@@ -46,6 +47,9 @@ HASH_CHARS: Final = 12
 MAX_LABEL: Final = 80
 MAX_DESCRIPTION: Final = 4096
 MAX_FIELD: Final = 1024
+MAX_TITLE: Final = 60  # of a model, in the list of licences
+MAX_LICENCE: Final = 60
+MORE_ROOM: Final = 40
 
 
 class ExampleGone(Refusal):
@@ -80,6 +84,7 @@ class HelpCommand:
             knows = wording.say("help-knows", count=len(names), names=some)
             embed.add_field(name=wording.say("help-knows-title"), value=shorten(knows, MAX_FIELD), inline=False)
         for title, value in (
+            ("help-models-title", _models(service.models, wording)),
             ("help-languages-title", _languages(card, wording)),
             ("help-limits-title", _limits(quota, wording)),
             ("help-stored-title", wording.say("help-stored", days=service.history_days)),
@@ -163,6 +168,28 @@ def _languages(card: ModelCard, wording: Wording) -> str:
         return wording.say("help-languages-any", model=card.title)
     names = wording.say("list-separator").join(wording.say(LANGUAGE_KEYS[language]) for language in card.reads)
     return wording.say("help-languages", model=card.title, languages=names)
+
+
+def _models(models: Models, wording: Wording) -> str:
+    """Say of each model under which licence it is, the usual one first; as many as there is room for."""
+    lines = [
+        wording.say(
+            "help-model-commercial" if card.is_commercial else "help-model-private",
+            title=shorten(escape(card.title), MAX_TITLE),
+            licence=_licence(card),
+        )
+        for card in models.all
+    ]
+    more = len(lines) - len(shown := _within(MAX_FIELD - MORE_ROOM, lines).split("\n"))
+    return "\n".join([*shown, wording.say("help-models-more", count=more)] if more else shown)
+
+
+def _licence(card: ModelCard) -> str:
+    """Return the licence's name, that is the first words of what the card says of it, as a link to its text."""
+    words = re.split(r"[:;,.](?=\s|$)", card.licence.strip(), maxsplit=1)[0]
+    name = shorten(re.sub(r"[\[\]]", "", words), MAX_LICENCE)
+    is_address = re.fullmatch(r"https?://[^\s()<>]{1,300}", card.licence_url) is not None
+    return f"[{escape(name)}](<{card.licence_url}>)" if is_address else escape(name)
 
 
 def _limits(quota: Quota, wording: Wording) -> str:

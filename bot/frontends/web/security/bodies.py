@@ -160,10 +160,12 @@ def _is_upload(value: object) -> bool:
     return True
 
 
-# prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size
+# prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
+# negative prompt, CFG scale, guidance, sampler, CLIP skip
 FORM: Final[tuple[Callable[[object], bool], ...]] = (
     _is_text, _is_number, _is_number, _is_aspect, _is_number, _is_upload, _is_number, _is_text, _is_text,
     _is_size, _is_text,
+    _is_text, _is_text, _is_text, _is_text, _is_text,
 )  # fmt: skip
 
 

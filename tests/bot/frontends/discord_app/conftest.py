@@ -31,9 +31,20 @@ from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
-from pipeline.catalog.models import find_model
+from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
+from pipeline.engine import Engine
+from pipeline.fake import FakeEngine
+from tests.cards import PAINTER
 from tests.discord_server import Discord
+
+FAKE_ONLY = Models(usual=FAKE)
+PAINTING = Models(usual=FAKE, others=(PAINTER,))
+
+
+def make_engine(name: str, config: PipelineConfig) -> Engine:
+    """Make one for PAINTER too, which no catalog knows."""
+    return FakeEngine(PAINTER) if name == PAINTER.name else create_engine(name, config)
 
 
 @dataclass
@@ -51,7 +62,7 @@ class Stage:
     @asynccontextmanager
     async def drawing(self) -> AsyncIterator[None]:
         """A worker for the length of a `with` block."""
-        executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0)
+        executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0, make_engine=make_engine)
         can_save = partial(self.images.can_write, min_free_bytes=0)
         breaker = Breaker(self.queue, can_save=can_save, max_failures_in_a_row=3)
         config = WorkerConfig(job_timeout_s=20, stop_grace_s=2)
@@ -106,6 +117,7 @@ def start(
         server: dict[str, Any] | None = None,
         *,
         with_delivery: bool = True,
+        models: Models = FAKE_ONLY,
         **config: Any,
     ) -> AsyncIterator[Stage]:
         limits = limits or no_limits
@@ -121,7 +133,7 @@ def start(
                 images=images,
                 preferences=preferences,
             ),
-            Models(usual=find_model("fake")),
+            models,
             limits=limits,
             storage=StorageConfig(data_dir=tmp_path, min_free_mib=0),
         )

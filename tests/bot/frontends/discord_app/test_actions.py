@@ -12,7 +12,7 @@ import pytest
 from bot.config import LimitsConfig
 from bot.frontends.discord_app import presses
 from bot.jobs import Delivery, Job, JobStatus, UserKey, Verb
-from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start
 from tests.discord_server.driver import Use
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
@@ -112,6 +112,38 @@ async def test_flags_in_a_form_are_taken_out_and_told(stage: Stage) -> None:
     await sent.wait(is_done)
     spec = (await stage.job(2)).spec
     assert (spec.prompt, spec.seed) == ("a pear", 3)
+
+
+async def test_edit_shows_the_negative_prompt_and_keeps_changes_or_drops_it(start: Start) -> None:
+    async with start(models=PAINTING) as stage, stage.drawing():
+        message = await picture(stage, model="painter", negative="rain, snow", cfg=4.5, sampler="ddim")
+        for number, (typed, negative) in enumerate(
+            [
+                ({}, "rain, snow"),
+                ({"prompt": "a pear --no fog"}, "fog"),
+                ({"prompt": "a pear"}, ""),
+                ({"prompt": "a pear --cfg 6 --no rain, snow"}, "rain, snow"),
+            ],
+            start=2,
+        ):
+            use = await stage.discord.click(message, "✏️ Edit")
+            fields = {row["component"]["custom_id"]: row["component"] for row in (await use.wait_modal())["components"]}
+            assert fields["prompt"]["value"] == "a red apple\n--no rain, snow"
+            await (await stage.discord.submit_modal(use, typed)).wait(is_done)
+            spec = (await stage.job(number)).spec
+            assert (spec.model, spec.negative_prompt, spec.sampler) == ("painter", negative, "ddim"), typed
+        assert (spec.prompt, spec.cfg_scale) == ("a pear", 6.0)
+        use = await stage.discord.click(message, "✏️ Edit")
+        sent = await stage.discord.submit_modal(use, {"prompt": "a pear --model fake"})
+        assert (await sent.wait(lambda message: message.ephemeral)).content.replace("\\", "").split("\n") == [
+            "Taken from your prompt: model fake",
+            "Fake: a colour gradient does not have these settings of the image before, so they were dropped: "
+            "CFG scale, sampler",
+        ]
+        await sent.wait(is_done)
+        spec = (await stage.job(6)).spec
+        assert (spec.model, spec.negative_prompt, spec.sampler, spec.cfg_scale) == ("fake", "", "", 1.0)
+        stage.discord.assert_clean()
 
 
 async def test_edit_without_a_seed_draws_a_random_one(stage: Stage) -> None:

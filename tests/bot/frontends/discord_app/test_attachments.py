@@ -9,6 +9,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from bot.frontends.discord_app import attachments
+from pipeline.engine import GeneratedImage
+from pipeline.images.png_metadata import encode_png
+from pipeline.spec import ImageSpec
 
 
 @pytest.fixture
@@ -31,6 +34,17 @@ def test_packed_png_keeps_pixels_and_text(picture: Path) -> None:
     with Image.open(io.BytesIO(upload.body)) as packed, Image.open(picture) as original:
         assert packed.tobytes() == original.tobytes()
         assert packed.text == {"parameters": "一只熊猫\nSeed: 7"}
+
+
+@pytest.mark.parametrize("rung", range(attachments.LAST_RUNG + 1))
+def test_mark_that_a_model_made_it_stays_on_every_rung(tmp_path: Path, spec: ImageSpec, rung: int) -> None:
+    drawn = GeneratedImage(
+        pixels=bytes(64 * 64 * 3), width=64, height=64, spec=spec, encode_s=0, denoise_s=0, decode_s=0, peak_mib=None
+    )
+    (tmp_path / "1.png").write_bytes(encode_png(drawn, "imagine-bot"))
+    upload = attachments.fit(tmp_path / "1.png", limit_bytes=2**20, rung=rung)
+    with Image.open(io.BytesIO(upload.body)) as sent:
+        assert b"digitalsourcetype/trainedAlgorithmicMedia" in sent.info["xmp"]
 
 
 def test_every_rung_is_smaller_than_the_one_above(picture: Path) -> None:

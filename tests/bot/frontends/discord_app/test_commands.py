@@ -15,6 +15,7 @@ from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.translations import WordingTranslator, text
 from bot.requests.models import Models
 from pipeline.catalog.models import MODELS, ModelCard
+from tests.cards import PAINTER
 
 NAME = re.compile(r"[-_\w]{1,32}")
 
@@ -22,14 +23,20 @@ NAME = re.compile(r"[-_\w]{1,32}")
 class OnlyModels:
     """The part of a service that is needed to make commands."""
 
-    def __init__(self, usual: ModelCard) -> None:
-        self.models = Models(usual=usual)
+    def __init__(self, usual: ModelCard, *others: ModelCard) -> None:
+        self.models = Models(usual=usual, others=others)
 
 
-@pytest.fixture(params=sorted(MODELS))
+SETTINGS_OF_SOME = frozenset(
+    {"model", "negative", "cfg", "guidance", "sampler", "clip_skip", "DPM++ 2M Karras", "DDIM"}
+)  # the names of samplers are the same everywhere
+CHOICES = {**{name: (card,) for name, card in MODELS.items()}, "all": (PAINTER, *MODELS.values())}
+
+
+@pytest.fixture(params=sorted(CHOICES))
 async def payload(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
-    """What Discord is told for each model."""
-    service: Any = OnlyModels(MODELS[request.param])
+    """What Discord is told for each model, and for all of them together."""
+    service: Any = OnlyModels(*CHOICES[request.param])
     settings: Any = None
     client = DiscordClient(DiscordConfig(), service=service, settings=settings)
     translator = WordingTranslator()
@@ -80,7 +87,7 @@ async def test_descriptions_are_there_and_short(payload: list[dict[str, Any]]) -
 async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[dict[str, Any]]) -> None:
     imagine, *others = payload
     kept = {node["name"] for node in nodes([imagine]) if not node.get("name_localizations")}
-    assert kept == {
+    assert kept | SETTINGS_OF_SOME == {
         "imagine",
         "prompt",
         "seed",
@@ -88,6 +95,7 @@ async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[di
         "aspect",
         "size",
         "count",
+        *SETTINGS_OF_SOME,
     }  # a copied command line works for everybody
     for locale in ("zh-CN", "zh-TW"):
         assert all(locale in node["name_localizations"] for node in nodes(others))
@@ -108,12 +116,29 @@ async def test_admin_is_hidden_by_default(payload: list[dict[str, Any]]) -> None
 
 
 async def test_ranges_are_those_of_a_spec(payload: list[dict[str, Any]]) -> None:
-    prompt, seed, steps, aspect, _, count = payload[0]["options"]
+    prompt, seed, steps, aspect, _, count, *of_some = payload[0]["options"]
     assert (prompt["min_length"], prompt["max_length"], prompt["required"]) == (1, 2000, True)
     assert (seed["min_value"], seed["max_value"]) == (-1, 2**32 - 1)
     assert (steps["min_value"], steps["max_value"]) == (1, 50)
     assert (count["min_value"], count["max_value"]) == (1, 4)
     assert {choice["value"] for choice in aspect["choices"]} <= {"square", "portrait", "landscape", "phone", "wide"}
+    ranges = {option["name"]: (option.get("min_value"), option.get("max_value")) for option in of_some}
+    assert ranges.get("cfg", (1, 30)) == (1, 30) and ranges.get("guidance", (0, 30)) == (0, 30)
+    assert ranges.get("clip_skip", (1, 12)) == (1, 12)
+
+
+async def test_settings_are_offered_if_some_model_has_them(payload: list[dict[str, Any]]) -> None:
+    options = {option["name"]: option for option in payload[0]["options"][6:]}
+    if "model" not in options:
+        assert options.keys() == {"guidance"}
+        return
+    assert list(options) == ["model", "negative", "cfg", "guidance", "sampler", "clip_skip"]
+    assert options["model"]["autocomplete"] and not options["model"]["required"]
+    choices = options["sampler"]["choices"]
+    assert [(choice["name"], choice["value"]) for choice in choices] == [
+        ("DPM++ 2M Karras", "dpmpp-2m-karras"),
+        ("DDIM", "ddim"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,15 @@ from bot.jobs import Delivery, FailureCode, Job, JobStatus, QueueStatus, ReplyTo
 from bot.pause import Pause, PauseKind
 from bot.presentation.job_view import Action, ended_view, unfinished_view
 from bot.presentation.wording import Wording, wording_for
+from bot.requests.models import Models
 from pipeline import Aspect, ImageSpec, Progress, Stage
+from pipeline.catalog.models import DEMO, FLUX1_DEV
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.spec import MAX_PROMPT_CHARS, clean_prompt
+from tests.cards import PAINTER
 
 EN, ZH = wording_for("en"), wording_for("zh-CN")
+MODELS = Models(usual=FLUX1_DEV, others=(DEMO, PAINTER))
 NOW = 1_700_000_000
 WAITING = QueueStatus(position=2, finish_at=1_800_000_000, is_rough=False)
 
@@ -53,6 +57,12 @@ def a_job(prompt: str = "a red apple", **changes: object) -> Job:
     return replace(job, **changes)  # type: ignore[arg-type]
 
 
+PAINTED = replace(
+    a_job().spec, model="painter", width=64, height=64, guidance=0.0, cfg_scale=7.0, sampler="dpmpp-2m-karras",
+    clip_skip=1,
+)  # fmt: skip
+
+
 def running(progress: Progress | None) -> tuple[Job, QueueStatus]:
     standing = QueueStatus(position=None, finish_at=1_800_000_000, is_rough=False, progress=progress)
     return a_job(status=JobStatus.RUNNING, attempts=1), standing
@@ -70,11 +80,11 @@ def result(
     wording: Wording = EN,
     *,
     unread: Unread = NOTHING,
-    usual_model: str = "flux1-dev",
+    models: Models = MODELS,
     **options: Any,
 ) -> embeds.StatusMessage:
     view = ended_view(replace(job, status=JobStatus.DONE), unread=unread)
-    return embeds.result_message(view, wording, [view.job], usual_model=usual_model, **options)
+    return embeds.result_message(view, wording, [view.job], models=models, **options)
 
 
 def ended(job: Job, wording: Wording = EN, *, with_prompt: bool = True) -> embeds.StatusMessage:
@@ -116,7 +126,7 @@ def test_waiting_message_shows_prompt_settings_and_a_cancel_button() -> None:
     ("progress", "said"),
     [
         (None, "🎨 <@1> · reading the prompt"),
-        (Progress(stage=Stage.LOADING), "🎨 <@1> · getting the model ready"),
+        (Progress(stage=Stage.LOADING), "🎨 <@1> · loading flux1-dev"),
         (Progress(stage=Stage.ENCODING, steps=20), "🎨 <@1> · reading the prompt"),
         (Progress(stage=Stage.DENOISING, step=0, steps=20), "🎨 <@1> · step 0 of 20"),
         (Progress(stage=Stage.DENOISING, step=13, steps=20), "🎨 <@1> · step 13 of 20"),
@@ -191,8 +201,8 @@ def test_alt_text_is_the_prompt_as_it_was_typed_and_fits(prompt: str) -> None:
 def test_command_of_several_images_names_their_number_if_their_seeds_are_in_a_row() -> None:
     spec = a_job().spec
     jobs = [a_job(spec=replace(spec, seed=(2**32 - 2 + number) % 2**32)) for number in range(4)]
-    assert embeds.command(jobs).endswith("seed:4294967294 steps:20 aspect:square count:4")
-    assert embeds.command([jobs[0], jobs[2]]).endswith("aspect:square")
+    assert embeds.command(jobs, MODELS).endswith("seed:4294967294 steps:20 aspect:square count:4")
+    assert embeds.command([jobs[0], jobs[2]], MODELS).endswith("aspect:square")
 
 
 def test_failed_message_says_why_and_what_to_do() -> None:
@@ -216,23 +226,38 @@ def test_cancelled_message_says_so() -> None:
     ],
 )
 def test_prompt_can_be_left_out_altogether(make: Callable[[Job], embeds.StatusMessage]) -> None:
-    message = make(a_job("forbidden"))
+    message = make(a_job(spec=replace(PAINTED, prompt="forbidden", negative_prompt="forbidden")))
     assert "forbidden" not in f"{message.content} {message.embed.to_dict()}"
 
 
 def test_command_names_the_aspect_that_the_model_has_for_the_size() -> None:
     spec = replace(a_job().spec, width=832, height=1216)
-    assert embeds.command([a_job(spec=spec)]).endswith(f"aspect:{Aspect.PORTRAIT}")
+    assert embeds.command([a_job(spec=spec)], MODELS).endswith(f"aspect:{Aspect.PORTRAIT}")
 
 
 def test_command_of_a_model_with_a_single_size_has_no_aspect() -> None:
     spec = replace(a_job().spec, model="demo", width=256, height=256)
-    assert embeds.command([a_job(spec=spec)]) == "/imagine prompt:a red apple seed:7 steps:20"
+    assert embeds.command([a_job(spec=spec)], MODELS) == "/imagine prompt:a red apple seed:7 steps:20 model:demo"
 
 
 def test_command_of_a_model_that_is_gone_has_no_aspect() -> None:
     spec = replace(a_job().spec, model="long-gone")
-    assert embeds.command([a_job(spec=spec)]) == "/imagine prompt:a red apple seed:7 steps:20"
+    assert embeds.command([a_job(spec=spec)], MODELS) == "/imagine prompt:a red apple seed:7 steps:20"
+
+
+def test_command_names_what_is_not_as_the_model_draws_anyway() -> None:
+    assert embeds.command([a_job(spec=PAINTED)], MODELS).endswith("steps:20 aspect:square model:painter")
+    asked = replace(PAINTED, negative_prompt="rain, cfg:1", cfg_scale=4.5, sampler="ddim", clip_skip=2)
+    assert embeds.command([a_job(spec=asked)], MODELS).endswith(
+        "aspect:square model:painter negative:rain, cfg\u200b:1 cfg:4.5 sampler:ddim clip_skip:2"
+    )
+    assert " guidance:2" in embeds.command([a_job(spec=replace(a_job().spec, guidance=2.0))], MODELS)
+
+
+def test_negative_prompt_without_a_second_pass_is_said_to_change_nothing() -> None:
+    idle = result(a_job(spec=replace(PAINTED, negative_prompt="rain", cfg_scale=1.0))).embed.description or ""
+    assert "⚠️ At CFG scale 1, the negative prompt changes nothing." in idle
+    assert "⚠️" not in (result(a_job(spec=replace(PAINTED, negative_prompt="rain"))).embed.description or "")
 
 
 WILD = st.one_of(
@@ -304,7 +329,7 @@ def test_command_that_draws_another_picture_says_so() -> None:
     job = a_job(status=JobStatus.DONE)
     assert (result(job).embed.description or "").endswith("```")
     spec = replace(job.spec, source="a" * 64, strength=0.4)
-    description = result(replace(job, spec=spec), usual_model="demo").embed.description or ""
+    description = result(replace(job, spec=spec), models=Models(usual=DEMO)).embed.description or ""
     [about_source, about_model] = description.rpartition("```\n")[2].split("\n")
     assert "0.4" in about_source and "cannot include" in about_source
     assert "flux1-dev" in about_model and "demo" in about_model

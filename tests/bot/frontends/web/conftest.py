@@ -209,8 +209,9 @@ class Session:
         return pictures
 
 
-# prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size
-DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", "")
+# prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
+# negative prompt, CFG scale, guidance, sampler, CLIP skip
+DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", "", "", "", "", "", "")
 Enter = Callable[..., AbstractAsyncContextManager[Session]]
 
 

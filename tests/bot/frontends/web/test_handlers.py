@@ -156,7 +156,9 @@ async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
     html = await handlers.picture(ANN, job.id)
     assert "seed 7" in html and "&lt;b&gt;apple" in html and "<b>" not in html
     again = await handlers.reuse(ANN, job.id)
-    assert again.options == ImageOptions(prompt="<b>apple</b>", seed=7, steps=4, aspect=Aspect.PORTRAIT, model="fake")
+    assert again.options == ImageOptions(
+        prompt="<b>apple</b>", seed=7, steps=4, aspect=Aspect.PORTRAIT, model="fake", guidance=3.5
+    )
     for forbidden in (
         handlers.picture(BEN, job.id),
         handlers.cancel(BEN, job.id),

@@ -22,6 +22,7 @@ DIGITS = "9" * 5000
 DEEP = "[" * 50_000 + "]" * 50_000
 FIELDS = (
     "prompt", "seed", "steps", "aspect", "count", "source", "strength", "name", "model", "size", "exact size",
+    "negative prompt", "cfg", "guidance", "sampler", "clip skip",
 )  # fmt: skip
 
 
@@ -45,9 +46,10 @@ def spelled(text: str) -> bytes:
     return text.encode()
 
 
+NUMBERS = ("seed", "steps", "count", "strength", "cfg", "clip skip")  # the last two are typed as text
 FILE = {"path": "http://198.51.100.7/x.png", "meta": {"_type": "gradio.FileData"}}
 BODIES: list[tuple[str, str]] = [
-    *((PREDICT, pressing(**{field: word})) for field in ("seed", "steps", "count", "strength") for word in SPELLED),
+    *((PREDICT, pressing(**{field: word})) for field in NUMBERS for word in SPELLED),
     *((CALL, calling(PROMPT, word, 2)) for word in SPELLED),
     *((CALL, calling(PROMPT, 1, word)) for word in SPELLED),
     *((NAMED, json.dumps({"prompt": PROMPT, "steps": word})) for word in SPELLED),

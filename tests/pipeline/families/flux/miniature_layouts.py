@@ -23,7 +23,7 @@ from tests.pipeline.families.flux import random_flux
 from tests.pipeline.families.flux.random_flux import FULL, Shapes, Sizes
 
 # As wide as the blocks of GGUF's K formats, and with heads of 64.
-SIZES = Sizes(dim=256, heads=4, joint_blocks=1, single_blocks=2, t5_dim=64, t5_layers=2, vae_widths=(32, 32, 64, 64))
+SIZES = Sizes(dim=256, heads=4, joint_blocks=1, single_blocks=1, t5_dim=64, vae_widths=(32, 32, 32, 64))
 REPO = "some/body"
 PREFIX = "model.diffusion_model."
 Tensors = Mapping[str, Tensor]
@@ -46,11 +46,8 @@ def random_weights(sizes: Sizes = SIZES, *, is_guided: bool = True) -> Weights:
     def values(shapes: Shapes) -> dict[str, Tensor]:
         return {name: _value(name, shape, generator) for name, shape in shapes.items()}
 
-    dit = values(random_flux.dit_shapes(sizes))
-    if not is_guided:
-        dit = {name: tensor for name, tensor in dit.items() if not name.startswith("guidance_in.")}
     return Weights(
-        dit=dit,
+        dit=values(random_flux.dit_shapes(sizes, is_guided=is_guided)),
         clip=values(random_flux.clip_shapes(sizes)),
         t5=values(random_flux.t5_shapes(sizes)),
         vae=values(random_flux.vae_shapes(sizes)),

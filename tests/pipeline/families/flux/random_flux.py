@@ -18,7 +18,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import FLUX1_DEV
-from pipeline.families.flux.checkpoint import register_layouts
 from pipeline.spec import Aspect
 
 Shapes = dict[str, tuple[int, ...]]
@@ -64,8 +63,11 @@ FULL = Sizes(
 )
 
 
-def dit_shapes(sizes: Sizes, prefix: str = "") -> Shapes:
-    """`flux1-dev.safetensors`; MajicFLUX has the same under the prefix `model.diffusion_model.`."""
+def dit_shapes(sizes: Sizes, prefix: str = "", *, is_guided: bool = True) -> Shapes:
+    """`flux1-dev.safetensors`, or `flux1-schnell.safetensors`, which has no guidance.
+
+    MajicFLUX has the same under the prefix `model.diffusion_model.`.
+    """
     dim, head_dim = sizes.dim, sizes.dim // sizes.heads
     shapes: Shapes = {}
     linear = {
@@ -75,8 +77,7 @@ def dit_shapes(sizes: Sizes, prefix: str = "") -> Shapes:
         "time_in.out_layer": (dim, dim),
         "vector_in.in_layer": (dim, sizes.clip_dim),
         "vector_in.out_layer": (dim, dim),
-        "guidance_in.in_layer": (dim, 256),
-        "guidance_in.out_layer": (dim, dim),
+        **({"guidance_in.in_layer": (dim, 256), "guidance_in.out_layer": (dim, dim)} if is_guided else {}),
         "final_layer.linear": (64, dim),
         "final_layer.adaLN_modulation.1": (2 * dim, dim),
     }
@@ -176,16 +177,16 @@ def vae_shapes(sizes: Sizes) -> Shapes:
 
 def write_random_flux(
     models_dir: Path,
+    card: ModelCard,
     sizes: Sizes,
     *,
-    seed: int,
     dtype: torch.dtype = torch.float32,
     dit_dtype: torch.dtype | None = None,
     device: str = "cpu",
 ) -> None:
-    """Write every file of the `flux1-dev` card with random weights; T5 in two shards with an index."""
-    files = FLUX1_DEV.files
-    generator = torch.Generator(device).manual_seed(seed)
+    """Write every file of a card of the family with random weights; T5 in two shards with an index."""
+    files = card.files
+    generator = torch.Generator(device).manual_seed(1)
 
     def write(path: Path, shapes: Shapes, dtype: torch.dtype = dtype) -> None:
         write_safetensors(path, shapes, dtype=dtype, generator=generator)
@@ -195,7 +196,7 @@ def write_random_flux(
         (path if files[kind].is_folder else path.parent).mkdir(parents=True, exist_ok=True)
         return path
 
-    write(place("dit"), dit_shapes(sizes), dit_dtype or dtype)
+    write(place("dit"), dit_shapes(sizes, is_guided=card.guidance > 0), dit_dtype or dtype)
     write(place("vae"), vae_shapes(sizes))
     write(place("clip"), clip_shapes(sizes))
     t5 = sorted(t5_shapes(sizes).items())

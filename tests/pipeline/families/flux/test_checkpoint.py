@@ -1,60 +1,24 @@
-"""Files → pipeline: the real layouts are recognised, wrong files are named."""
+"""Files → pipeline: wrong files are named, and arithmetic follows from where it runs."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from diffsynth.configs import MODEL_CONFIGS
-from diffsynth.core.loader.file import convert_keys_dict_to_single_str, hash_model_file
 
-from pipeline.catalog import files
-from pipeline.catalog.models import DEMO
 from pipeline.config import PipelineConfig
-from pipeline.demo.layouts import LAYOUTS
-from pipeline.errors import GenerationFailed, ModelFilesMissing
-from pipeline.families.flux.checkpoint import load_pipeline, register_layouts
+from pipeline.errors import ModelFilesMissing
+from pipeline.families.flux.checkpoint import load_pipeline
 from pipeline.streaming import arithmetic
 from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.quantization import Format
 from tests.pipeline.families.flux import random_flux
-from tests.pipeline.families.flux.random_flux import FULL, Shapes, miniature_card
+from tests.pipeline.families.flux.random_flux import Shapes, miniature_card
 from tests.pipeline.measured import measured_card
 
 CPU = choose_arithmetic(is_streamed=False, device="cpu", precision="auto", packed_dir=Path())
-
-
-def names_that_diffsynth_finds(shapes: Shapes) -> set[str]:
-    keys = convert_keys_dict_to_single_str({name: list(shape) for name, shape in shapes.items()})
-    digest = hashlib.md5(keys.encode()).hexdigest()
-    return {config["model_name"] for config in MODEL_CONFIGS if config["model_hash"] == digest}
-
-
-def test_diffsynth_knows_the_published_layouts_at_full_size() -> None:
-    """With and without the prefix: `majicflus_v134.safetensors` has it, `flux1-dev.safetensors` has not."""
-    assert names_that_diffsynth_finds(random_flux.dit_shapes(FULL)) == {"flux_dit"}
-    assert names_that_diffsynth_finds(random_flux.dit_shapes(FULL, "model.diffusion_model.")) == {"flux_dit"}
-    assert names_that_diffsynth_finds(random_flux.t5_shapes(FULL)) == {"flux_text_encoder_t5"}
-    assert "flux_text_encoder_clip" in names_that_diffsynth_finds(random_flux.clip_shapes(FULL))
-    assert names_that_diffsynth_finds(random_flux.vae_shapes(FULL)) == {"flux_vae_encoder", "flux_vae_decoder"}
-
-
-def test_demo_layouts_match_the_shipped_files() -> None:
-    hashes = set()
-    for kind in ("dit", "t5", "clip", "vae"):
-        paths = [str(path) for path in files.weights_of(DEMO.files[kind], Path())]
-        hashes.add(hash_model_file(paths))
-    assert hashes == {layout["model_hash"] for layout in LAYOUTS}
-
-
-def test_layouts_are_registered_once() -> None:
-    register_layouts(LAYOUTS)
-    count = len(MODEL_CONFIGS)
-    register_layouts(LAYOUTS)
-    assert len(MODEL_CONFIGS) == count
 
 
 def test_missing_file_is_named_before_anything_is_read(tmp_path: Path) -> None:
@@ -68,7 +32,7 @@ def test_checkpoint_of_unknown_layout_is_named(miniature_dir: Path, tmp_path: Pa
     dit = tmp_path / "black-forest-labs/FLUX.1-dev/flux1-dev.safetensors"
     shapes: Shapes = {"a.weight": (2, 2)}
     random_flux.write_safetensors(dit, shapes, dtype=torch.float32, generator=torch.Generator().manual_seed(1))
-    with pytest.raises(GenerationFailed, match=r"flux1-dev\.safetensors"):
+    with pytest.raises(ModelFilesMissing, match=r"flux1-dev\.safetensors"):
         load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
 
 
@@ -76,7 +40,7 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
     shutil.copytree(miniature_dir, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "black-forest-labs/FLUX.1-dev"
     shutil.copy(folder / "ae.safetensors", folder / "flux1-dev.safetensors")
-    with pytest.raises(GenerationFailed, match="no flux_dit"):
+    with pytest.raises(ModelFilesMissing, match=r"flux1-dev\.safetensors is a FLUX\.1 VAE"):
         load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
 
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from diffsynth.diffusion import FlowMatchScheduler
-from diffsynth.pipelines.flux_image import FluxImagePipeline, ModelConfig
 
 from pipeline.catalog import files
 from pipeline.catalog.architecture import MODULATION
@@ -41,6 +40,7 @@ from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.compilation import compile_or_start_over
 from pipeline.streaming.packed_cache import PackedFile
 from pipeline.streaming.residency import Residency, State
+from tests.pipeline.families.flux.library import library_pipeline
 from tests.pipeline.families.flux.random_flux import miniature_card
 from tests.pipeline.measured import measured_card
 
@@ -695,17 +695,7 @@ def test_compiled_code_that_cannot_be_used_is_made_again(
 @pytest.mark.parametrize("steps", [2, 3])
 def test_picture_is_the_one_that_diffsynth_alone_draws(engine: FluxEngine, miniature_dir: Path, steps: int) -> None:
     spec = a_spec(steps=steps, guidance=3.0)
-    files_of = {kind: miniature_dir / str(file.repo) / file.path for kind, file in miniature_card().files.items()}
-    pipe = FluxImagePipeline.from_pretrained(
-        torch_dtype=torch.float32,
-        device="cpu",
-        model_configs=[
-            ModelConfig(path=[str(path) for path in files.weights_of(miniature_card().files[kind], miniature_dir)])
-            for kind in ("dit", "clip", "t5", "vae")
-        ],
-        tokenizer_1_config=ModelConfig(path=str(files_of["tokenizer_1"])),
-        tokenizer_2_config=ModelConfig(path=str(files_of["tokenizer_2"])),
-    )
+    pipe = library_pipeline(miniature_card(), miniature_dir)
     picture = pipe(
         prompt=spec.prompt,
         seed=spec.seed,

@@ -139,3 +139,37 @@ def test_table_of_words_is_read_under_either_of_its_names(holds: list[str]) -> N
 def test_what_a_module_has_no_use_for_is_left_out(rename: Rename) -> None:
     strange = ("double_blocks.0.processor.ip.weight", "blocks.x.weight", "text_model.embeddings.position_ids", "a", "")
     assert rename({name: torch.ones(1) for name in strange}) == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "said"),
+    [
+        ("transformer", {"x_embedder.weight": (3072, 384)}, "384 channels per patch"),
+        ("transformer", {"single_blocks.0.norm_q_a.weight": (100,)}, "heads of 100"),
+        ("transformer", {"single_blocks.0.norm_q_a.weight": (0,)}, "heads of 0"),
+        ("transformer", {"context_embedder.weight": (3072,)}, r"context_embedder\.weight is \(3072,\)"),
+        ("T5", {"encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (8, 64)}, "8 distances"),
+        ("T5", {"encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 0)}, "0 heads"),
+        ("CLIP", {"token_embedding.weight": (49408, 100)}, "100 wide"),
+        ("decoder", {"blocks.15.conv1.weight": (100, 256, 3, 3)}, "no multiples of 32"),
+        ("encoder", {"blocks.0.conv1.weight": (0, 128, 3, 3)}, "no multiples of 32"),
+    ],
+)
+def test_sizes_that_no_module_has_are_refused(part: str, changes: Shapes, said: str) -> None:
+    published, rename, make, _ = OURS[part]
+    shapes = shapes_of(rename(empty(PUBLISHED[published])))
+    with torch.device("meta"), pytest.raises(GenerationFailed, match=said):
+        make(shapes | changes)
+
+
+@pytest.mark.parametrize("part", OURS)
+def test_part_that_holds_nothing_is_refused(part: str) -> None:
+    with pytest.raises(GenerationFailed, match="lacks"):
+        OURS[part][2]({})
+
+
+def test_number_of_a_block_that_cannot_be_makes_no_more_blocks() -> None:
+    shapes = shapes_of(names.transformer_weights(empty(PUBLISHED["transformer"])))
+    with torch.device("meta"):
+        made = FLUX_MODULES.dit(shapes | {"blocks.99999999.attn.a_to_qkv.weight": (1, 1)})
+    assert len(made.get_submodule("blocks")._modules) == FULL.joint_blocks + 1

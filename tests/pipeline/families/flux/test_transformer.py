@@ -8,14 +8,13 @@ import struct
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffsynth.models.model_loader import ModelPool
 from diffsynth.pipelines.flux_image import model_fn_flux_image
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
@@ -23,31 +22,43 @@ from torch import Tensor
 
 from pipeline.catalog import files
 from pipeline.catalog.architecture import MODULATION, REST
+from pipeline.catalog.layouts import identify_files
 from pipeline.catalog.models import FLUX1_DEV
+from pipeline.catalog.parts import PartKind
 from pipeline.device.gpu import MIB
 from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import HEADROOM_BYTES
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.families.flux import transformer as transformer_module
 from pipeline.families.flux.architecture import BYTES_PER_TOKEN, DIT, FLUX
-from pipeline.families.flux.checkpoint import read_streamed
+from pipeline.families.flux.checkpoint import Checkpoint, checkpoint_of
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.streaming import packed_cache
 from pipeline.streaming import residency as residency_module
+from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.block_packing import ALIGN
 from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.quantization import Format, QuantizedLinear
 from pipeline.streaming.residency import Residency, State
 from pipeline.streaming.streamed_module import StreamedModule
+from tests.pipeline.families.flux.library import library_module
+from tests.pipeline.families.flux.miniature_layouts import dit_as_diffusers, write
 from tests.pipeline.families.flux.random_flux import Sizes, dit_shapes
 
 SCHEDULE = torch.tensor([1000.0, 800.0, 400.0])
 SIZES = Sizes()
 NAMES = list(dit_shapes(SIZES))
 Make = Callable[..., Transformer]
+CPU = choose_arithmetic(is_streamed=False, device="cpu", precision="auto", packed_dir=Path())
+
+
+def checkpoint(name: str, paths: Sequence[Path]) -> Checkpoint:
+    part = identify_files(paths).part(FLUX.components[name].part or PartKind.DENOISER)
+    assert part is not None
+    return checkpoint_of(name, CheckpointFiles(part))
 
 
 @pytest.fixture
@@ -61,9 +72,7 @@ def make(path: Path) -> Make:
     def make(
         *, weight_format: Format = Format.FLOAT32, at: Path = path, cache: Path | None = None, placed: bool = True
     ) -> Transformer:
-        transformer = read_streamed(
-            Transformer, [at], weight_format=weight_format, dtype=torch.float32, device="cpu", cache=cache
-        )
+        transformer = checkpoint("dit", [at]).streamed(Transformer, weight_format, CPU, cache)
         if placed:
             transformer.place()
         return transformer
@@ -108,10 +117,7 @@ def equal(first: list[Tensor], second: list[Tensor]) -> bool:
 @pytest.fixture
 def exact(path: Path, miniature_dir: Path) -> list[Tensor]:
     """What DiffSynth alone computes."""
-    pool = ModelPool()
-    vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
-    pool.auto_load_model(str(path), vram_config=vram)
-    dit = pool.fetch_model("flux_dit")
+    dit = library_module("dit", [path])
     with torch.no_grad():
         return [model_fn_flux_image(dit=dit, timestep=timestep[None], **inputs()) for timestep in SCHEDULE]
 
@@ -277,24 +283,19 @@ def test_every_block_knows_its_modulation(make: Make) -> None:
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn])
 def test_published_names_and_types_are_read(
-    make: Make, path: Path, tmp_path: Path, prefix: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    make: Make, path: Path, tmp_path: Path, prefix: str, dtype: torch.dtype
 ) -> None:
     other = tmp_path / "other.safetensors"
     save_file({prefix + name: tensor.to(dtype) for name, tensor in load_file(path).items()}, other)
-    recognise_as(path, monkeypatch)
     transformer = make(at=other)
     weight = load_file(other)[f"{prefix}single_blocks.1.linear1.weight"].float()
     assert torch.equal(transformer.module.single_blocks[1].to_qkv_mlp.weight, weight)
     assert all(torch.isfinite(step).all() for step in run(transformer))
 
 
-def test_diffusers_names_are_joined_block_by_block(
-    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: list[Tensor]
-) -> None:
+def test_diffusers_names_are_joined_block_by_block(make: Make, path: Path, tmp_path: Path, exact: list[Tensor]) -> None:
     other = tmp_path / "diffusers.safetensors"
-    save_file(as_diffusers(load_file(path)), other)
-    converter = "diffsynth.utils.state_dict_converters.flux_dit.FluxDiTStateDictConverterFromDiffusers"
-    recognise_as(path, monkeypatch, state_dict_converter=converter)
+    write(other, dit_as_diffusers(load_file(path)), torch.float32)
     assert equal(run(make(at=other)), exact)
 
 
@@ -335,14 +336,14 @@ def test_damaged_packed_file_is_written_again(make: Make, tmp_path: Path, damage
     assert cache.read_bytes() == whole
 
 
-def test_interrupted_packing_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packing_that_failed_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "packed" / "flux.safetensors"
 
-    def interrupted(*_arguments: object) -> None:
-        raise KeyboardInterrupt
+    def fail(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline.streaming.block_packing.quantize", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr("pipeline.streaming.block_packing.quantize", fail)
+    with pytest.raises(OSError, match="No space left"):
         make(cache=cache)
     assert [path.name for path in cache.parent.iterdir()] == ["flux.lock"]
 
@@ -406,111 +407,34 @@ def test_full_disk_is_noticed_before_anything_is_written(
 
 
 @pytest.mark.parametrize("change", ["missing", "misshapen"])
-def test_checkpoint_that_is_not_whole_is_named(
-    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
+def test_checkpoint_that_is_not_whole_is_named(make: Make, path: Path, tmp_path: Path, change: str) -> None:
     tensors, name = load_file(path), "single_blocks.0.linear2.weight"
     weight = tensors.pop(name)
     if change == "misshapen":
         tensors[name] = weight[:-1]
     save_file(tensors, tmp_path / "other.safetensors")
-    recognise_as(path, monkeypatch)
     with pytest.raises(GenerationFailed, match=r"single_blocks\.0\.proj_out\.weight"):
         make(at=tmp_path / "other.safetensors")
 
 
-def test_checkpoint_with_an_unknown_number_type_is_named(
-    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_with_an_unknown_number_type_is_named(make: Make, path: Path, tmp_path: Path) -> None:
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + length])
-    header["img_in.bias"]["dtype"] = "I64"
+    header["img_in.bias"]["dtype"] = "I32"
     text = json.dumps(header).encode()
     (tmp_path / "other.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
-    recognise_as(path, monkeypatch)
-    with pytest.raises(GenerationFailed, match="I64"):
+    with pytest.raises(GenerationFailed, match=r"x_embedder\.bias is kept as int32"):
         make(at=tmp_path / "other.safetensors")
-
-
-def recognise_as(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
-    """Have every file taken for a checkpoint like `path`, except for `changes`."""
-    from diffsynth.core.loader import hash_model_file
-
-    from pipeline.families.flux import checkpoint
-
-    (config,) = [each for each in checkpoint.MODEL_CONFIGS if each["model_hash"] == hash_model_file(str(path))]
-    monkeypatch.setattr(checkpoint, "MODEL_CONFIGS", [{**config, **changes, "model_hash": "any"}])
-    monkeypatch.setattr(checkpoint, "hash_model_file", lambda _paths: "any")
-
-
-def as_diffusers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same weights under the names of the diffusers library, queries, keys and values apart."""
-    simple = {
-        "img_in": "x_embedder",
-        "txt_in": "context_embedder",
-        "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
-        "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
-        "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
-        "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
-        "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
-        "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
-        "final_layer.adaLN_modulation.1": "norm_out.linear",  # halves unswapped: the converter swaps at width 3072 only
-        "final_layer.linear": "proj_out",
-    }
-    joint = {
-        "img_mod.lin": "norm1.linear",
-        "txt_mod.lin": "norm1_context.linear",
-        "img_attn.proj": "attn.to_out.0",
-        "txt_attn.proj": "attn.to_add_out",
-        "img_mlp.0": "ff.net.0.proj",
-        "img_mlp.2": "ff.net.2",
-        "txt_mlp.0": "ff_context.net.0.proj",
-        "txt_mlp.2": "ff_context.net.2",
-        "img_attn.norm.query_norm": "attn.norm_q",
-        "img_attn.norm.key_norm": "attn.norm_k",
-        "txt_attn.norm.query_norm": "attn.norm_added_q",
-        "txt_attn.norm.key_norm": "attn.norm_added_k",
-    }
-    single = {
-        "modulation.lin": "norm.linear",
-        "linear2": "proj_out",
-        "norm.query_norm": "attn.norm_q",
-        "norm.key_norm": "attn.norm_k",
-    }
-    parts = {
-        "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
-        "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
-        "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
-    }
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        layer, _, kind = name.rpartition(".")
-        kind = "weight" if kind == "scale" else kind
-        if layer in simple:
-            renamed[f"{simple[layer]}.{kind}"] = tensor
-            continue
-        stack, number, layer = layer.split(".", 2)
-        at = f"{'transformer_blocks' if stack == 'double_blocks' else 'single_transformer_blocks'}.{number}"
-        if layer in parts:
-            sizes = [SIZES.dim] * 3 + ([4 * SIZES.dim] if layer == "linear1" else [])
-            for part, piece in zip(parts[layer], tensor.split(sizes), strict=True):
-                renamed[f"{at}.{part}.{kind}"] = piece.contiguous()
-        else:
-            renamed[f"{at}.{(joint if stack == 'double_blocks' else single)[layer]}.{kind}"] = tensor
-    return renamed
 
 
 def test_text_encoder_in_integers_stays_near_and_shares_the_ring(make: Make, miniature_dir: Path) -> None:
     paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
-    pool = ModelPool()
-    vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
-    pool.auto_load_model([str(path) for path in paths], vram_config=vram)
-    exact = pool.fetch_model("flux_text_encoder_t5")
+    exact = library_module("t5", paths)
     ids = torch.randint(3, SIZES.t5_vocabulary, (1, 40), generator=torch.Generator().manual_seed(1))
 
     def read(weight_format: Format) -> TextEncoder:
-        return read_streamed(TextEncoder, paths, weight_format=weight_format, dtype=torch.float32, device="cpu")
+        return checkpoint("t5", paths).streamed(TextEncoder, weight_format, CPU)
 
     with torch.no_grad():
         wanted = exact(ids)
@@ -568,7 +492,7 @@ DRAWING_BYTES = (16 + 512) * BYTES_PER_TOKEN  # activations of a picture of 64 Ã
 
 def test_both_are_placed_within_a_limit(make: Make, miniature_dir: Path) -> None:
     paths = files.weights_of(FLUX1_DEV.files["t5"], miniature_dir)
-    text_encoder = read_streamed(TextEncoder, paths, weight_format=Format.INT8, dtype=torch.float32, device="cpu")
+    text_encoder = checkpoint("t5", paths).streamed(TextEncoder, Format.INT8, CPU)
     transformer = make(weight_format=Format.INT8)
     whole = run(transformer)
     running = sum(transformer.blocks[name].size for name in transformer.running)
@@ -731,13 +655,11 @@ def test_step_that_never_finds_memory_fails(roomy: Residency) -> None:
 
 def test_pooled_text_encoder_passes_through_the_ring(miniature_dir: Path) -> None:
     paths = files.weights_of(FLUX1_DEV.files["clip"], miniature_dir)
-    pool = ModelPool()
-    vram = pool.default_vram_config() | {"computation_dtype": torch.float32}
-    pool.auto_load_model(str(paths[0]), vram_config=vram)
+    library = library_module("clip", paths)
     ids = torch.arange(77)[None] % SIZES.clip_vocabulary
-    clip = read_streamed(PooledTextEncoder, paths, weight_format=Format.FLOAT32, dtype=torch.float32, device="cpu")
+    clip = checkpoint("clip", paths).streamed(PooledTextEncoder, Format.FLOAT32, CPU)
     with torch.no_grad():
-        wanted, _ = pool.fetch_model("flux_text_encoder_clip")(ids)
+        wanted, _ = library(ids)
         for _ in range(2):
             clip.place([], ring=ring_for(clip, 2))
             assert torch.equal(clip.module(ids)[0], wanted)

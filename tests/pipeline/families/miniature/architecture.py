@@ -16,13 +16,11 @@ WIDTH = 64
 
 DENOISER = Component(
     kind=Kind.TRANSFORMER,
-    module="miniature_denoiser",
     block_pattern=r"(?P<block>stages\.\d+)\.",
     streamable=True,
 )
 READER = Component(
     kind=Kind.TEXT_ENCODER,
-    module="miniature_reader",
     block_pattern=r"(?P<block>layers\.\d+)\.",
     streamable=True,
     tables=("letters",),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bot.config import LimitsConfig
 from bot.errors import JobNotFound
 from bot.jobs import Delivery, JobStatus
-from tests.bot.frontends.discord_app.conftest import Stage, Start
+from bot.requests.models import Models
+from pipeline.catalog.models import find_model
+from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start
+from tests.cards import PAINTER
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
 
@@ -267,3 +271,59 @@ async def test_sizes_are_suggested_in_the_language_of_the_person(stage: Stage) -
     reader = stage.discord.add_user("reader", locale="zh-CN")
     found = await stage.discord.autocomplete(reader, stage.discord.channel, "imagine", "size", "", prompt="x")
     assert [(choice["name"], choice["value"]) for choice in found][:2] == [("草稿", "draft"), ("标准", "normal")]
+
+
+ASKED = {"negative": "rain, <@1> `x`", "cfg": 4.5, "sampler": "ddim", "clip_skip": 2, "model": "Painter"}
+
+
+async def test_settings_of_stable_diffusion_are_offered_drawn_and_can_be_drawn_again(start: Start) -> None:
+    async with start(models=PAINTING) as stage:
+        discord = stage.discord
+        found = await discord.autocomplete(discord.user, discord.channel, "imagine", "model", "pain", prompt="x")
+        assert [(choice["name"], choice["value"]) for choice in found] == [("Painter", "painter")]
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a fox", seed=7, **ASKED)
+        async with stage.drawing():
+            done = await use.wait(lambda message: message.images)
+            spec = (await stage.job(1)).spec
+            assert (spec.model, spec.negative_prompt, spec.cfg_scale) == ("painter", ASKED["negative"], 4.5)
+            assert (spec.sampler, spec.clip_skip) == ("ddim", 2)
+            line = done.text.split("```")[1].strip()
+            assert line.endswith("model:painter negative:rain, <@1> `x` cfg:4.5 sampler:ddim clip_skip:2")
+            again = await discord.slash(discord.user, discord.channel, "imagine", prompt=line)
+            await again.wait(lambda message: message.images)
+        assert (await stage.job(2)).spec == spec
+        discord.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"negative": "rain"}, "cannot be told what to avoid"),
+        ({"cfg": 7}, "has no CFG scale to set"),
+        ({"sampler": "ddim"}, "has only one sampler"),
+        ({"clip_skip": 2}, "has no CLIP skip to set"),
+        ({"model": "painter", "guidance": 2}, "Painter has no guidance to set"),
+        ({"model": "nothing"}, "There is no such model here. Please choose one of: fake, painter."),
+    ],
+    ids=str,
+)
+async def test_setting_that_the_model_lacks_is_refused_with_its_name(
+    start: Start, asked: dict[str, object], says: str
+) -> None:
+    async with start(models=PAINTING) as stage:
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x", **asked)
+        assert says in (await use.wait(private)).content
+        assert await stage.service.unfinished() == []
+
+
+async def test_more_models_than_discord_shows_can_be_searched(start: Start) -> None:
+    many = [replace(PAINTER, name=f"own-{number}", title=f"Own model {number}") for number in range(60)]
+    async with start(models=Models(usual=find_model("fake"), others=tuple(many))) as stage:
+        discord = stage.discord
+        every = await discord.autocomplete(discord.user, discord.channel, "imagine", "model", "", prompt="x")
+        assert len(every) == 25 and every[0]["value"] == "fake"
+        found = await discord.autocomplete(discord.user, discord.channel, "imagine", "model", "OWN 59", prompt="x")
+        assert [choice["name"] for choice in found] == ["Own model 59"]
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", model="own model 59")
+        await use.wait(lambda message: "⏳" in message.content)
+        assert (await stage.job(1)).spec.model == "own-59"

@@ -56,6 +56,20 @@ async def test_help_is_private_and_says_what_a_newcomer_asks(stage: Stage) -> No
     assert "any language" in message.text
 
 
+async def test_licence_of_every_model_is_said_and_that_it_can_be_used_commercially_or_not(start: Start) -> None:
+    own = replace(FAKE, name="own", title="[Own](x) *model*", licence="", licence_url="javascript:x")
+    many = [replace(DEMO, name=f"own-{number}", title=f"Own model {number}") for number in range(40)]
+    async with start(models=Models(usual=FAKE, others=(find_model("majicflus-v1"), own, *many))) as stage:
+        field = next(each for each in (await helped(stage)).embeds[0]["fields"] if "licences" in each["name"])
+        lines = field["value"].split("\n")
+        licence = "[Apache\\-2.0](<https://www.apache.org/licenses/LICENSE-2.0>)"
+        assert lines[0] == f"**Fake\\: a colour gradient** · {licence} · commercial use is allowed"
+        assert lines[1].startswith("**MajicFLUX v1.34** · [") and lines[1].endswith("not for commercial use")
+        assert "javascript" not in field["value"] and "\\[Own\\]" in lines[2]
+        assert lines[-1] == f"… and {43 - (len(lines) - 1)} more"
+        assert len(field["value"]) <= MAX_FIELD
+
+
 async def test_commands_can_be_clicked_and_those_of_managers_are_theirs_alone(stage: Stage) -> None:
     registered = {command["name"]: command["id"] for command in stage.discord.emu.commands.all(None)}
     text = (await helped(stage)).text

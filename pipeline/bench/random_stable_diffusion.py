@@ -1,0 +1,179 @@
+"""SD 1.5 and SDXL without their files: arbitrary weights in real shapes, as ours or as DiffSynth's example has them.
+
+Speed and memory do not depend on what the weights are. For timing only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, Final
+
+import torch
+from diffsynth.core.vram.initialization import skip_model_initialization
+from diffsynth.core.vram.layers import enable_vram_management
+from diffsynth.models.stable_diffusion_text_encoder import SDTextEncoder
+from diffsynth.models.stable_diffusion_unet import UNet2DConditionModel
+from diffsynth.models.stable_diffusion_vae import StableDiffusionVAE
+from diffsynth.models.stable_diffusion_xl_text_encoder import SDXLTextEncoder2
+from diffsynth.models.stable_diffusion_xl_unet import SDXLUNet2DConditionModel
+from diffsynth.pipelines.stable_diffusion import StableDiffusionPipeline
+from diffsynth.pipelines.stable_diffusion_xl import StableDiffusionXLPipeline
+from torch import nn
+
+from pipeline.bench.random_weights import MAPS, RandomBlocks, fill
+from pipeline.catalog import files
+from pipeline.catalog.model_card import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.families.stable_diffusion.autoencoder import SCALES
+from pipeline.families.stable_diffusion.checkpoint import ENCODERS, STREAMED, UNPACKED, assemble
+from pipeline.families.stable_diffusion.model import StableDiffusionModel
+from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, Clip
+from pipeline.families.torch_engine import ReadModel
+from pipeline.runtime.prompt_tokenizer import Tokens, read_tokenizer
+from pipeline.runtime.vram_budget import VramBudget
+from pipeline.streaming.arithmetic import Arithmetic
+from pipeline.streaming.block_packing import prepare
+from pipeline.streaming.quantization import Format
+
+CLIP_TOKENS: Final = 77
+XL_UNET: Final[Mapping[str, Any]] = {  # stabilityai/stable-diffusion-xl-base-1.0:unet/config.json
+    "attention_head_dim": [5, 10, 20],
+    "transformer_layers_per_block": [1, 2, 10],
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What makes the parts of a model, ours and DiffSynth's; a test wants smaller ones."""
+
+    unet: Callable[[], nn.Module]
+    vae: Callable[[], nn.Module]
+    clips: Mapping[str, Callable[[], nn.Module]]  # ours
+    stock_clips: Mapping[str, Callable[[], nn.Module]]
+
+
+def _clip(width: int, layers: int, activation: str, projection: int | None) -> Clip:
+    return Clip(
+        vocabulary=49408,
+        width=width,
+        hidden_width=4 * width,
+        heads=width // 64,
+        layers=layers,
+        tokens=CLIP_TOKENS,
+        projection=projection,
+        activation=activation,
+    )
+
+
+SD15_PARTS: Final = Parts(
+    unet=UNet2DConditionModel,
+    vae=StableDiffusionVAE,
+    clips={"clip_l": lambda: _clip(768, 12, QUICK_GELU, None)},
+    stock_clips={"clip_l": SDTextEncoder},
+)
+SDXL_PARTS: Final = Parts(
+    unet=lambda: SDXLUNet2DConditionModel(**XL_UNET),
+    vae=lambda: StableDiffusionVAE(scaling_factor=SCALES["sdxl"]),
+    clips={**SD15_PARTS.clips, "clip_g": lambda: _clip(1280, 32, GELU, 1280)},
+    stock_clips={**SD15_PARTS.stock_clips, "clip_g": SDXLTextEncoder2},
+)
+
+PARTS: Final[Mapping[str, Parts]] = {"sd15": SD15_PARTS, "sdxl": SDXL_PARTS}  # by the name of a card
+
+
+def random_model(parts: Parts) -> ReadModel:
+    """What makes a model of ours in place of `load_model`."""
+
+    def read(
+        card: ModelCard,
+        config: PipelineConfig,
+        arithmetic: Arithmetic,
+        *,
+        budget: VramBudget | None,
+        prompts_dir: Path | None,
+    ) -> StableDiffusionModel:
+        unet = _streamed("unet", parts.unet, arithmetic.weight_format, arithmetic)
+        arithmetic.use_in(unet)
+        half = UNPACKED[arithmetic.dtype]
+        encoders = [_streamed(name, parts.clips[name], half, arithmetic) for name in ENCODERS if name in parts.clips]
+        vae = _filled(parts.vae, arithmetic.dtype).to(arithmetic.device)
+        tokenizer = files.path_of(card.files["tokenizer_1"], config.models_dir)
+        return assemble(card, unet, encoders, vae, arithmetic, tokenizer=tokenizer, budget=budget)
+
+    return read
+
+
+def stock_pipeline(parts: Parts, card: ModelCard, device: str, limit_gib: float | None) -> Any:
+    """DiffSynth's own pipeline as its example for small GPUs has it: float32, what does not fit moves layer by layer.
+
+    Source: modelscope/DiffSynth-Studio:examples/stable_diffusion_xl/model_inference_low_vram/.
+    """
+    is_xl = "clip_g" in parts.stock_clips
+    pipe = (StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline)(device=device, torch_dtype=torch.float32)
+    pipe.text_encoder = _moving(parts.stock_clips["clip_l"], device, limit_gib)
+    pipe.tokenizer = _Tokenizer(card)
+    if is_xl:
+        pipe.text_encoder_2, pipe.tokenizer_2 = _moving(parts.stock_clips["clip_g"], device, limit_gib), pipe.tokenizer
+    pipe.unet, pipe.vae = (_moving(make, device, limit_gib) for make in (parts.unet, parts.vae))
+    pipe.vram_management_enabled = pipe.check_vram_management_state()
+    return pipe
+
+
+class _Tokenizer:
+    """The tokenizer that ships, as DiffSynth calls it."""
+
+    model_max_length = CLIP_TOKENS
+
+    def __init__(self, card: ModelCard) -> None:
+        self._tokenizer = read_tokenizer(files.path_of(card.files["tokenizer_1"], Path()))
+
+    def __call__(self, prompt: str, **_options: object) -> Tokens:
+        tokens: Tokens = self._tokenizer(prompt, max_length=self.model_max_length)
+        return tokens
+
+
+def _streamed(name: str, make: Callable[[], nn.Module], weight_format: Format, arithmetic: Arithmetic) -> Any:
+    part = STREAMED[name]
+    with torch.device("meta"):
+        module = make()
+    prepare(module, part.COMPONENT, weight_format, arithmetic.dtype)
+    return part(module, RandomBlocks(module, part.COMPONENT), arithmetic.device)
+
+
+def _filled(make: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
+    with skip_model_initialization():
+        module = make()
+    fill(module, dtype)
+    for child in module.modules():  # buffers that are counted, not learnt
+        for name, buffer in child._buffers.items():
+            if buffer is not None and buffer.is_meta:
+                child._buffers[name] = torch.arange(buffer.numel()).view(buffer.shape)
+    return module.eval().requires_grad_(False)
+
+
+_KEPT: Final[Mapping[str, Any]] = {"dtype": torch.float32, "device": "cpu"}
+
+
+def _moving(make: Callable[[], nn.Module], device: str, limit_gib: float | None) -> Any:
+    module = _filled(make, torch.float32)
+    kind = f"{type(module).__module__}.{type(module).__name__}"
+    places = {f"{when}_{what}": value for when in ("offload", "onload") for what, value in _KEPT.items()}
+    return enable_vram_management(
+        module,
+        {resolve_name(source): resolve_name(target) for source, target in MAPS[kind].items()},
+        vram_config={
+            **places,
+            "preparing_dtype": torch.float32,
+            "preparing_device": device,
+            "computation_dtype": torch.float32,
+            "computation_device": device,
+        },
+        vram_limit=limit_gib,
+    )

@@ -1,0 +1,131 @@
+"""The SHA-256 of files of weights, by which other programs know a model. No torch.
+
+Reading 24 GB takes half a minute, so it is done once per file, in the background, and kept by path, size and time of
+change; an image that is drawn before that names no hash. What `fetch` compared with the hub need not be read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.catalog import files
+from pipeline.catalog.architecture import Kind
+from pipeline.catalog.model_card import ModelCard
+from pipeline.config import PipelineConfig
+from pipeline.sealed_files import read_sealed, write_sealed
+
+FILE_NAME: Final = "model_hashes.json"
+MAX_KEPT: Final = 500
+_MAX_BYTES: Final = 2**20
+_CHUNK_BYTES: Final = 2**23
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class ModelHashes:
+    """What is known of files of weights. Any thread may call it."""
+
+    def __init__(self, place: Path) -> None:
+        """`place` is the file in which the hashes are kept; if it cannot be written, this process keeps them alone."""
+        self._place = place
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[int, int, str]] | None = None  # path → size, time of change in ns, hash
+
+    @classmethod
+    def of(cls, config: PipelineConfig) -> ModelHashes:
+        """The hashes beside the packed weights."""
+        return cls(config.packed_folder / FILE_NAME)
+
+    def known(self, path: Path) -> str:
+        """Return the hash of a file without reading the file; "" if it is not known, or the file has changed."""
+        try:
+            size, changed_ns = _state(path)
+        except OSError:
+            return ""
+        with self._lock:
+            kept = self._read().get(str(path))
+        return kept[2] if kept is not None and kept[:2] == (size, changed_ns) else ""
+
+    def find(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+        """Return the hash of a file, and read the file for it if it is not known. Blocks for up to a minute.
+
+        Returns:
+            "" if it was told to stop, or the file cannot be read or changed meanwhile.
+        """
+        if known := self.known(path):
+            return known
+        try:
+            before = _state(path)
+            digest = _sha256(path, should_stop)
+            if digest is None or _state(path) != before:
+                return ""
+        except OSError:
+            return ""
+        self.remember(path, digest)
+        return digest
+
+    def remember(self, path: Path, sha256: str) -> None:
+        """Keep the hash of a file as it is now; hexadecimal digits, in either case."""
+        if _SHA256.fullmatch(sha256 := sha256.lower()) is None:
+            return
+        try:
+            size, changed_ns = _state(path)
+        except OSError:
+            return
+        with self._lock:
+            self._known = {**_stored(self._place), **self._read()}  # another process may have added some
+            self._known.pop(str(path), None)
+            self._known[str(path)] = (size, changed_ns, sha256)
+            while len(self._known) > MAX_KEPT:
+                del self._known[next(iter(self._known))]
+            with contextlib.suppress(OSError):
+                self._place.parent.mkdir(parents=True, exist_ok=True)
+                write_sealed(self._place, json.dumps(self._known).encode())
+
+    def _read(self) -> dict[str, tuple[int, int, str]]:
+        if self._known is None:
+            self._known = _stored(self._place)
+        return self._known
+
+
+def weights_file(card: ModelCard, models_dir: Path) -> Path | None:
+    """Return the file that a model is known by; None if its transformer is in several files, or ships with us."""
+    file = next(iter(card.files_of(Kind.TRANSFORMER).values()), None)
+    if file is None or file.is_folder or (file.repo is None and file.place is None):
+        return None
+    paths = files.weights_of(file, models_dir)
+    return paths[0] if len(paths) == 1 else None
+
+
+def _state(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+def _sha256(path: Path, should_stop: Callable[[], bool]) -> str | None:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        begin = 0
+        while chunk := file.read(_CHUNK_BYTES):
+            if should_stop():
+                return None
+            digest.update(chunk)
+            if hasattr(os, "posix_fadvise"):  # or what the engine reads would be pushed out of the system's file cache
+                os.posix_fadvise(file.fileno(), begin, len(chunk), os.POSIX_FADV_DONTNEED)
+            begin += len(chunk)
+    return digest.hexdigest()
+
+
+def _stored(place: Path) -> dict[str, tuple[int, int, str]]:
+    try:
+        content: Any = json.loads(read_sealed(place, _MAX_BYTES) or b"{}")
+        return {path: (int(size), int(changed_ns), str(digest)) for path, (size, changed_ns, digest) in content.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):  # of another release
+        return {}

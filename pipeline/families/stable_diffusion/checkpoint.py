@@ -1,0 +1,232 @@
+"""A card's files → a model, whatever layout they have.
+
+The catalogue (`model_parts.py`) says what each component is read from, `names.py` what its tensors are called here, and
+`sizes.py` makes its module. Everything is local. Must not know prompts or steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from pipeline.catalog import files
+from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.model_parts import parts_of
+from pipeline.catalog.parts import Part
+from pipeline.config import PipelineConfig
+from pipeline.device.gpu_profile import packed_path
+from pipeline.device.memory_plan import Weights, plan_blocks
+from pipeline.errors import GenerationFailed, ModelFilesMissing, OutOfMemory
+from pipeline.families.stable_diffusion import names, sizes
+from pipeline.families.stable_diffusion.autoencoder import SCALES, Decoder, Encoder
+from pipeline.families.stable_diffusion.conditioning import PromptReader
+from pipeline.families.stable_diffusion.model import StableDiffusionModel
+from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, PooledTextEncoder, TextEncoder
+from pipeline.families.stable_diffusion.unet import UNet
+from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles
+from pipeline.runtime.prompt_tokenizer import read_tokenizer
+from pipeline.runtime.vram_budget import VramBudget
+from pipeline.streaming.arithmetic import Arithmetic
+from pipeline.streaming.block_packing import layout, prepare
+from pipeline.streaming.checkpoint_files import CheckpointFiles
+from pipeline.streaming.conversion import Conversion, load_whole
+from pipeline.streaming.quantization import Format
+from pipeline.streaming.residency import Residency
+from pipeline.streaming.streamed_module import StreamedModule
+
+CLIP_L_NAME: Final = "clip_l"
+CLIP_G_NAME: Final = "clip_g"
+ENCODERS: Final = (CLIP_L_NAME, CLIP_G_NAME)  # in the order in which their embeddings stand side by side
+UNPACKED: Final = {kept.dtype: kept for kept in Format if not kept.is_8bit}
+STREAMED: Final[Mapping[str, type[StreamedModule]]] = {
+    "unet": UNet,
+    CLIP_L_NAME: TextEncoder,
+    CLIP_G_NAME: PooledTextEncoder,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The tensors of one component, and how a module is made for them."""
+
+    source: CheckpointFiles
+    convert: names.Convert
+    make: Callable[[], nn.Module]
+
+
+def load_model(
+    card: ModelCard,
+    config: PipelineConfig,
+    arithmetic: Arithmetic,
+    *,
+    budget: VramBudget | None = None,
+    prompts_dir: Path | None = None,
+) -> StableDiffusionModel:
+    """Read a model's files. Blocks for seconds, or a minute if weights are packed first.
+
+    Args:
+        budget: of a GPU, whose memory the model's owner keeps to.
+        prompts_dir: where what streamed encoders read of prompts is kept across restarts.
+
+    Raises:
+        ModelFilesMissing: files are absent, empty or not whole.
+        GenerationFailed: a file holds something else than its place says.
+        DiskFull: no room for the packed weights.
+    """
+    recipes = recipes_of(card, config.models_dir)
+
+    def read(name: str, weight_format: Format) -> Any:
+        recipe = recipes[name]
+        is_kept = arithmetic.is_streamed and card.packed_gb > 0
+        return STREAMED[name].read(
+            recipe.source,
+            recipe.make,
+            convert=recipe.convert,
+            weight_format=weight_format,
+            dtype=arithmetic.dtype,
+            device=arithmetic.device,
+            cache=packed_path(config.packed_folder, card, name, weight_format) if is_kept else None,
+        )
+
+    unet = read("unet", arithmetic.weight_format)
+    arithmetic.use_in(unet)
+    encoders = [read(name, UNPACKED[arithmetic.dtype]) for name in ENCODERS if name in recipes]
+    vae = recipes["vae"]
+    prompt_files = None
+    if arithmetic.is_streamed and prompts_dir is not None:
+        prompt_files = PromptFiles(prompts_dir, _readers_of(card, config.models_dir, recipes, arithmetic))
+    return assemble(
+        card,
+        unet,
+        encoders,
+        load_whole(vae.make, vae.source, vae.convert, dtype=arithmetic.dtype, device=arithmetic.device),
+        arithmetic,
+        tokenizer=files.path_of(card.files["tokenizer_1"], config.models_dir),
+        budget=budget,
+        prompt_files=prompt_files,
+    )
+
+
+def assemble(  # noqa: PLR0913 - the parts of a model
+    card: ModelCard,
+    unet: UNet,
+    encoders: Sequence[TextEncoder],
+    vae: nn.Module,
+    arithmetic: Arithmetic,
+    *,
+    tokenizer: Path,
+    budget: VramBudget | None,
+    prompt_files: PromptFiles | None = None,
+) -> StableDiffusionModel:
+    """Make a model of its parts."""
+    prompts = PromptEmbeddingCache(prompt_files)
+    residency = Residency(
+        unet,
+        encoders,
+        budget=budget,
+        cost=card.largest_cost() if arithmetic.is_streamed else None,
+        fixed_bytes=sum(weight.nbytes for weight in vae.parameters()),
+    )
+    return StableDiffusionModel(
+        unet,
+        PromptReader(encoders, read_tokenizer(tokenizer), prompts, device=arithmetic.device),
+        residency,
+        prompts,
+        decoder=Decoder(vae),
+        encoder=Encoder(vae),
+        latent_scale=SCALES[card.architecture.name],
+    )
+
+
+def in_16_bits_if_all_fits(
+    card: ModelCard, config: PipelineConfig, arithmetic: Arithmetic, budget: VramBudget
+) -> Arithmetic:
+    """Keep weights in 16 bits if that leaves no block to be streamed, since 8 bits are then only a loss.
+
+    Raises:
+        ModelFilesMissing, GenerationFailed: see `load_model`.
+    """
+    half = Format(card.architecture.half)
+    recipes = recipes_of(card, config.models_dir)
+    weights = {name: weights_of(name, recipes[name].make, half, half.dtype) for name in STREAMED if name in recipes}
+    try:
+        plan = plan_blocks(
+            weights.pop("unet"),
+            weights.values(),
+            fixed_bytes=sum(component.fixed_bytes for component in card.architecture.components.values()),
+            free_bytes=budget.limit - budget.context(),
+            cost=card.largest_cost(),
+        )
+    except OutOfMemory:
+        return arithmetic
+    if plan.streamed_bytes:
+        return arithmetic
+    return replace(arithmetic, weight_format=half, uses_8bit_matmul=False)
+
+
+def weights_of(name: str, make: Callable[[], nn.Module], weight_format: Format, dtype: torch.dtype) -> Weights:
+    """What the blocks of a component take, found out without values; `dtype` is of all that is in no block."""
+    component = STREAMED[name].COMPONENT
+    with torch.device("meta"):
+        module = make()
+    prepare(module, component, weight_format, dtype)
+    return Weights(component=component, sizes={block.name: block.size for block in layout(module, component).values()})
+
+
+def recipes_of(card: ModelCard, models_dir: Path) -> dict[str, Recipe]:
+    """Find out what a card's files hold, by component. Reads heads only.
+
+    Raises:
+        ModelFilesMissing: files are absent, empty or not whole.
+        GenerationFailed: a file holds something else than its place says.
+    """
+    if missing := files.missing(card, models_dir):
+        raise ModelFilesMissing(card.name, [file.path for file in missing])
+    parts, misfits = parts_of(card, models_dir)
+    if misfits:
+        raise GenerationFailed("; ".join(map(str, misfits)))
+    return recipes_for(parts)
+
+
+def recipes_for(parts: Mapping[str, Part]) -> dict[str, Recipe]:
+    """How to make the modules of parts, by component.
+
+    Raises:
+        GenerationFailed: no module has their sizes.
+    """
+    recipes, pooled_width = {}, None
+    for name, activation in ((CLIP_L_NAME, QUICK_GELU), (CLIP_G_NAME, GELU)):
+        if name in parts:
+            make_clip = partial(sizes.make_clip, activation=activation)
+            recipes[name], shapes = _recipe(parts[name], names.clip_converter, make_clip)
+            pooled_width = sizes.pooled_width(shapes) if name == CLIP_G_NAME else None
+    make_unet = partial(sizes.make_unet, pooled_width=pooled_width)
+    recipes["unet"], _ = _recipe(parts["unet"], names.unet_converter, make_unet)
+    recipes["vae"], _ = _recipe(parts["vae"], names.vae_converter, sizes.make_vae)
+    return recipes
+
+
+def _recipe(
+    part: Part, converter: Callable[[Iterable[str]], names.Convert], make: Callable[[sizes.Shapes], nn.Module]
+) -> tuple[Recipe, sizes.Shapes]:
+    source = CheckpointFiles(part)
+    convert = converter(source.names)
+    with torch.device("meta"):  # what is of no use is not read either: integers, weights of training
+        source.names = [name for name in source.names if convert({name: torch.empty(source.shape_of(name))})]
+    shapes = {name: shape for group in Conversion(source, convert).groups for name, shape in group.makes.items()}
+    return Recipe(source=source, convert=convert, make=partial(make, shapes)), shapes
+
+
+def _readers_of(card: ModelCard, models_dir: Path, recipes: Mapping[str, Recipe], arithmetic: Arithmetic) -> str:
+    """What a reading depends on beside the prompt."""
+    encoders = [recipes[name].source.fingerprint("") for name in ENCODERS if name in recipes]
+    tokenizer = files.path_of(card.files["tokenizer_1"], models_dir)
+    tokens = [(path.name, path.stat().st_size) for path in sorted(tokenizer.iterdir())]
+    where = torch.cuda.get_device_name() if arithmetic.device == "cuda" else arithmetic.device
+    return repr((encoders, tokens, arithmetic.dtype, torch.__version__, where))

@@ -1,0 +1,162 @@
+"""`imagine-bot models`: what it lists, adds and forgets, as people see it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bot.errors import ExitCode
+from tests.bot.cli.command_line import COMMAND, environment, invoke
+from tests.bot.findings import only
+from tests.pipeline.catalog import miniature_headers as heads
+from tests.pipeline.catalog.trees import LORA, write_comfyui, write_companions, write_flux
+
+pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
+
+
+@pytest.fixture(autouse=True)
+def models_dir(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODELS_DIR", str(clean_place / "models"))
+    return clean_place / "models"
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_list_names_every_model_its_licence_and_how_to_get_it_and_writes_nothing(models_dir: Path) -> None:
+    result = invoke("models")
+    assert result.exit_code == ExitCode.OK
+    assert "• flux1-dev: FLUX.1 [dev]" in result.stdout
+    assert "→ imagine-bot fetch flux1-dev" in result.stdout
+    assert "✔ demo: Demo: emoji scenes (the default: no NVIDIA" in result.stdout
+    assert "no commercial use" in result.stdout and "commercial use allowed" in result.stdout
+    assert "imagine-bot models add FILE…" in result.stdout
+    assert not models_dir.exists()
+
+
+@pytest.mark.usefixtures("gpu")
+def test_added_folder_is_listed_with_what_its_files_are_and_where(clean_place: Path) -> None:
+    folder = write_comfyui(clean_place)
+    added = invoke("models", "add", str(folder))
+    assert added.exit_code == ExitCode.OK
+    assert "✔ schnell: -schnell (added)" in added.stdout
+    assert f"✘ {folder}/loras/style.safetensors is a LoRA" in added.stdout
+    listed = invoke("models").stdout
+    assert "✔ v2: 真实系 “模型” 'v2'" in listed
+    assert "FLUX.1 [dev] transformer, bf16" in listed
+    assert f"{folder}/text_encoders/t5xxl_fp16.safetensors (T5 text encoder)" in listed
+    assert "(the default: " in listed.partition("flux1-dev-2: flux1-dev ")[2].partition("\n")[0] + "(the default: "
+
+
+@pytest.mark.usefixtures("gpu")
+def test_model_is_added_once_and_forgotten_without_its_files(clean_place: Path, models_dir: Path) -> None:
+    write_companions(clean_place)
+    file = write_flux(clean_place / "unet" / "a.safetensors")
+    assert "added" in invoke("models", "add", str(file), "--name", "mine", "--title", "Mine!").stdout
+    assert "✔ mine: Mine! (known already)" in invoke("models", "add", str(file)).stdout
+    (models_dir / "packed").mkdir()
+    (models_dir / "packed" / "mine.dit.int8.safetensors").touch()
+    removed = invoke("models", "remove", "mine")
+    assert removed.exit_code == ExitCode.OK
+    assert str(file) in removed.stdout and "mine.dit.int8.safetensors (packed weights" in removed.stdout
+    assert file.exists()
+    assert "mine" not in invoke("models").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["remove", "demo"], "demo belongs to this program"),
+        (["remove", "x"], "no model 'x' was added"),
+        (["remove", "configured"], "configured stands in the config file"),
+        (["add", "style.safetensors"], "is a LoRA for FLUX.1"),
+        (["add", "none.gguf"], "none.gguf is not there"),
+        (["add", "a.safetensors", "--name", "A b"], "for example a-b"),
+        (["add", "a.safetensors", "--name", "flux1-dev"], "there is a model 'flux1-dev' already"),
+        (["add", "vae.safetensors", "--name", "x"], "a name and a title are for one model, and these are 0"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(
+    clean_place: Path, arguments: list[str], says: str
+) -> None:
+    heads.write_safetensors(clean_place / "style.safetensors", LORA)
+    heads.write_safetensors(clean_place / "vae.safetensors", heads.vae())
+    write_flux(clean_place / "a.safetensors")
+    (clean_place / "config.toml").write_text("[[models]]\nname = 'configured'\nfiles = ['a.safetensors']\n")
+    result = invoke("models", *arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert says in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_damaged_list_is_said_and_the_bot_goes_on(clean_place: Path, models_dir: Path) -> None:
+    models_dir.mkdir()
+    (models_dir / "added-models.json").write_text("{")
+    result = invoke("models")
+    assert result.exit_code == ExitCode.OK
+    assert "added-models.json is damaged" in result.stdout
+    added = invoke("models", "add", str(write_flux(clean_place / "a.safetensors")))
+    assert "put aside as" in added.stderr
+    assert (models_dir / "added-models.json.damaged").read_text() == "{"
+
+
+def test_file_whose_name_is_no_unicode_is_added_and_listed(clean_place: Path) -> None:
+    file = write_flux(clean_place / os.fsdecode(b"Fl\xfcx.safetensors"))
+    for arguments in (["add", str(file)], []):
+        command = [*COMMAND, "models", *arguments]
+        done = subprocess.run(command, env=environment(), capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "fl-x: Fl?x" in done.stdout.decode()
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_own_files_of_the_demo_draw_the_same_picture(clean_place: Path) -> None:
+    import pipeline.demo
+
+    weights = Path(pipeline.demo.__file__).parent / "weights"
+    places = [weights / "dit", *(weights / f"{name}.safetensors" for name in ("clip", "t5", "vae"))]
+    assert invoke("models", "add", *map(str, places), "--name", "mine").exit_code == ExitCode.OK
+    for name in ("mine", "demo"):
+        drawn = invoke(
+            "draw", "a fox", "--seed", "1", "--steps", "1", "--size", "draft", "--model", name, "-o", f"{name}.png"
+        )
+        assert drawn.exit_code == ExitCode.OK, drawn.output
+    from PIL import Image
+
+    assert Image.open("mine.png").tobytes() == Image.open("demo.png").tobytes()
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("command", [["draw", "a fox"], ["run"]])
+def test_wrong_file_in_a_models_place_ends_with_2_and_says_what_it_is(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    place = models_dir / "black-forest-labs" / "FLUX.1-dev"
+    heads.write_safetensors(place / "flux1-dev.safetensors", LORA)
+    heads.write_safetensors(place / "ae.safetensors", heads.vae())
+    heads.write_safetensors(place / "text_encoder" / "model.safetensors", heads.clip())
+    heads.write_shards(place / "text_encoder_2", heads.t5())
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODEL", "flux1-dev")
+    monkeypatch.setenv("IMAGINE_BOT__STORAGE__DATA_DIR", str(models_dir.parent / "data"))
+    result = invoke(*command)
+    assert result.exit_code == ExitCode.USAGE
+    assert "flux1-dev.safetensors is a LoRA for FLUX.1" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_check_lists_own_models_each_with_its_finding(clean_place: Path, models_dir: Path) -> None:
+    from bot.executors.preflight import preflight
+    from bot.findings import Mark
+    from pipeline.config import PipelineConfig
+
+    write_companions(clean_place)
+    gone = write_flux(clean_place / "unet" / "gone.safetensors")
+    invoke("models", "add", str(write_flux(clean_place / "unet" / "here.safetensors")), str(gone))
+    gone.unlink()
+    config = PipelineConfig(models_dir=models_dir, commercial_only=False)
+    findings = [each for each in preflight(config, is_running=False) if each.topic == "own model"]
+    assert [(each.mark, each.text.partition(" ")[0]) for each in findings] == [(Mark.OK, "here"), (Mark.NOTE, "gone")]
+    hidden = preflight(config.model_copy(update={"commercial_only": True}), is_running=False)
+    assert "majicflus-v1, flux1-dev" in only(hidden, "licences").text

@@ -1,0 +1,114 @@
+"""The hash of a model's file is found once, and never costs a read again while the file stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.catalog import model_hash
+from pipeline.catalog.model_card import ModelFile
+from pipeline.catalog.model_hash import MAX_KEPT, ModelHashes, weights_file
+from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV
+from pipeline.sealed_files import write_sealed
+
+CONTENT = b"weights" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "packed" / "model_hashes.json"
+
+
+def test_file_is_read_once_by_all_processes(weights: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = ModelHashes(place)
+    assert hashes.known(weights) == ""
+    assert hashes.find(weights) == hashes.known(weights) == SHA256
+    monkeypatch.setattr(model_hash, "_sha256", None)
+    assert ModelHashes(place).find(weights) == hashes.find(weights) == SHA256
+
+
+def test_changed_file_is_not_known_by_its_old_hash(weights: Path, place: Path) -> None:
+    hashes = ModelHashes(place)
+    hashes.find(weights)
+    weights.write_bytes(CONTENT[::-1])
+    os.utime(weights, ns=(1, 1))
+    assert hashes.known(weights) == ""
+    assert hashes.find(weights) == hashlib.sha256(CONTENT[::-1]).hexdigest()
+
+
+def test_hash_of_the_hub_is_kept_without_reading_the_file(weights: Path, place: Path) -> None:
+    ModelHashes(place).remember(weights, "AB" * 32)
+    assert ModelHashes(place).known(weights) == "ab" * 32
+    for nonsense in ("", "ab", "../x", "é" * 64):
+        ModelHashes(place).remember(weights, nonsense)
+    assert ModelHashes(place).known(weights) == "ab" * 32
+
+
+def test_processes_add_to_what_others_know(weights: Path, place: Path) -> None:
+    first, second = ModelHashes(place), ModelHashes(place)
+    other = weights.with_name("other.safetensors")
+    other.write_bytes(b"x")
+    assert (first.known(weights), second.known(weights)) == ("", "")
+    first.find(weights)
+    second.find(other)
+    assert ModelHashes(place).known(weights) and ModelHashes(place).known(other)
+
+
+def test_reading_stops_when_told_and_leaves_nothing(weights: Path, place: Path) -> None:
+    hashes = ModelHashes(place)
+    assert hashes.find(weights, lambda: True) == hashes.known(weights) == ""
+
+
+def test_file_that_cannot_be_read_has_no_hash(tmp_path: Path, place: Path) -> None:
+    hashes = ModelHashes(place)
+    for path in (tmp_path / "gone", tmp_path):
+        assert (hashes.find(path), hashes.known(path)) == ("", "")
+    hashes.remember(tmp_path / "gone", SHA256)
+    assert hashes.known(tmp_path / "gone") == ""
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"a": 1}', b'{"a": [1, 2]}', b'{"a": ["x", 2, "y"]}', b"[" * 10**5]
+)
+def test_damaged_notes_count_as_none(weights: Path, place: Path, content: bytes) -> None:
+    place.parent.mkdir()
+    write_sealed(place, content)
+    assert ModelHashes(place).find(weights) == SHA256
+    place.write_bytes(content)
+    assert ModelHashes(place).find(weights) == SHA256
+
+
+def test_folder_that_cannot_be_written_costs_only_the_memory_of_it(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    hashes = ModelHashes(tmp_path / "file" / "model_hashes.json")
+    assert hashes.find(weights) == hashes.known(weights) == SHA256
+
+
+def test_notes_stay_bounded(weights: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_hash, "MAX_KEPT", 2)
+    assert MAX_KEPT > 2
+    paths = [weights.with_name(f"{number}.safetensors") for number in range(3)]
+    hashes = ModelHashes(place)
+    for path in paths:
+        path.write_bytes(CONTENT)
+        hashes.find(path)
+    assert [bool(ModelHashes(place).known(path)) for path in paths] == [False, True, True]
+
+
+def test_model_is_known_by_the_one_file_of_its_transformer(tmp_path: Path) -> None:
+    expected = tmp_path / "black-forest-labs/FLUX.1-dev/flux1-dev.safetensors"
+    assert weights_file(FLUX1_DEV, tmp_path) == expected
+    sharded = replace(FLUX1_DEV, files={"dit": ModelFile(repo="a/b", path="transformer/")})
+    assert [weights_file(card, tmp_path) for card in (sharded, DEMO, FAKE)] == [None, None, None]
