@@ -129,7 +129,7 @@ def test_model_that_is_recognised_and_not_drawn_yet_is_refused_by_name(config: P
     with pytest.raises(NothingAdded, match=r"FLUX.1 \[dev\] transformer, bf16, which is not drawn yet"):
         add_models([file], catalog, name=None, title=None)
     entry = ModelEntry(name="a", files=(file,))
-    own = make_own(entry, {"sd15": SD15}, elsewhere=[])
+    own = make_own(entry, {"sd15": SD15}, elsewhere=[], forget="forget it")
     assert own.card is None and "not drawn yet" in own.reason
 
 
