@@ -6,8 +6,14 @@ layouts/       identify(): what a file of weights is, which parts it holds; wron
 model_parts.py parts_of(): which part of which files each component is read from, or why it cannot be
 architecture.py  Architecture: what a family declares about itself
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec
-models.py      MODELS: name → card; choose_model(); create_engine() imports torch on demand
-files.py       where model files lie, whether they are whole
+models.py      MODELS: name → card; catalog_of(); choose_model(); create_engine() imports torch on demand
+catalog.py     Catalog: every model of one config by name, the operator's own too
+own_models.py  the operator's own files → a card
+adding.py      `models add` and `models remove`
+added_models.py  the list that they keep
+file_search.py  what may be weights in folders that other programs filled
+shipped.py     the tokenizers in tokenizers/, for models whose files bring none
+files.py       where model files lie, whether they are whole, and what belongs there
 model_hash.py  the SHA-256 of a model's file: known, or found in the background
 download.py    model files: brought from their hub, checked
 hub.py         the hub: ModelScope, its errors in plain words

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pipeline.catalog.architecture import Component, Kind
+from pipeline.catalog.architecture import Architecture, Component, Kind
 from pipeline.catalog.headers import Header, NotWeights, header_of
 from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
 from pipeline.catalog.layouts import identify_files, mismatch, wrong_place
@@ -64,8 +64,6 @@ class MissingFile:
         """What goes on after its path, as in "is absent"."""
         if self.refusal is None:
             return str(self.reason)
-        if self.reason is Flaw.NOT_WHOLE:
-            return f"is not whole: {self.refusal.reason}; {self.refusal.instead}"
         return f"is {self.refusal.what}: {self.refusal.reason}; {self.refusal.instead}"
 
 
@@ -131,7 +129,7 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
             found += flawed
             continue
         layout = identify_files(paths)
-        if (refusal := refusal_of(layout, component, card)) is not None:
+        if (refusal := refusal_of(layout, component, card.architecture)) is not None:
             found.append(MissingFile(path=paths[0], reason=Flaw.WRONG, refusal=refusal))
         elif component.part is not None and (part := layout.part(component.part)) is not None:
             parts.append(part)
@@ -161,12 +159,12 @@ def demand(card: ModelCard, models_dir: Path) -> None:
         )
 
 
-def refusal_of(layout: Layout, component: Component, card: ModelCard) -> Refusal | None:
+def refusal_of(layout: Layout, component: Component, architecture: Architecture) -> Refusal | None:
     """Say why files cannot be what a component of a model is read from; None if they can."""
     if component.part is None:
         return None
-    variant = card.architecture.variant if component.kind is Kind.TRANSFORMER else ""
-    return wrong_place(layout, component.part, architecture=component.architecture, variant=variant, title=card.title)
+    variant = architecture.variant if component.kind is Kind.TRANSFORMER else ""
+    return wrong_place(layout, component.part, architecture=component.architecture, variant=variant)
 
 
 def read_header(path: Path) -> bytes | None:

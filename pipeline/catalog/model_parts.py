@@ -48,7 +48,7 @@ def parts_of(card: ModelCard, models_dir: Path) -> tuple[dict[str, Part], list[M
         paths = files.weights_of(file, models_dir)
         layout = identify(paths[0]) if len(paths) == 1 else identify_files(paths)
         part = layout.part(component.part)
-        refusal = files.refusal_of(layout, component, card)
+        refusal = files.refusal_of(layout, component, card.architecture)
         if part is not None and refusal is None:
             parts[name] = part
         elif refusal is not None:

@@ -14,6 +14,7 @@ PICTURES = 200
 THREE = {"small": 0.4, "large": 0.35, "other": 0.25}
 LEAST_S, SHARE = 3.0, 0.3  # by which a promise may be wrong, in seconds and of the time that is left
 KEPT = 0.9
+KEPT_OF_THREE = 0.85  # nobody can foretell for which model the next people ask
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_images_of_three_models_are_grouped_and_none_waits_for_ever(of_three: Me
 
 def test_promises_count_the_time_in_which_models_are_changed(of_three: Messages) -> None:
     kept = [is_kept(said, ready_at) for said, ready_at in promises(of_three)]
-    assert len(kept) > 200 and sum(kept) >= KEPT * len(kept)
+    assert len(kept) > 200 and sum(kept) >= KEPT_OF_THREE * len(kept)
 
 
 def test_message_names_the_model_that_is_being_loaded(of_three: Messages) -> None:

@@ -23,17 +23,15 @@ def offer_choices(cards: Sequence[ModelCard]) -> str:
         for (const label of document.querySelectorAll("#aspect label, #size label")) {{
             label.style.display = offered.includes(label.querySelector("input").value) ? "" : "none";
         }}
-        for (const setting of {json.dumps(OF_SOME)}) {{
-            const field = document.getElementById(setting.replace("_", "-"));
-            if (field) field.style.display = offered.includes(setting) ? "" : "none";
-        }}
+        const lacks = {json.dumps(OF_SOME)}.filter(setting => !offered.includes(setting));
+        document.documentElement.dataset.lacks = lacks.join(" ");  // page.css hides them, drawn yet or not
     }}"""
 
 
 def usual_steps(cards: Sequence[ModelCard]) -> str:
     """Return JavaScript that gives the number of steps of the chosen model."""
     steps = {each.name: each.default_steps for each in cards}
-    return f"name => {json.dumps(steps)}[name] ?? {cards[0].default_steps}"
+    return f"name => ({json.dumps(steps)})[name] ?? {cards[0].default_steps}"
 
 
 def said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:

@@ -27,7 +27,7 @@ from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.security.refused import RequestRefused
-from bot.frontends.web.settings_fields import FIELD_KEYS, OWN, asked, settings_fields
+from bot.frontends.web.settings_fields import FIELD_KEYS, asked, refilled, settings_fields
 from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, SIZE_KEYS, wording_for
@@ -266,10 +266,10 @@ def _blocks(
             size: str | None,
             exact_size: str | None,
             negative: str | None,
-            cfg: float | None,
-            guidance: float | None,
+            cfg: str | None,
+            guidance: str | None,
             sampler: str | None,
-            clip_skip: float | None,
+            clip_skip: str | None,
             request: gr.Request,
         ) -> str:
             asker = _asker(request, secret)
@@ -301,9 +301,8 @@ def _blocks(
             strength = options.strength or gr.skip()
             model = options.model or card.name
             shape = options.aspect or gr.skip()
-            settings = [options.negative_prompt or "", options.cfg_scale, options.guidance]
-            settings += [options.sampler or OWN, options.clip_skip]
-            return [options.prompt, options.seed, options.steps, shape, model, start, strength, named, exact, *settings]
+            again_in = [options.prompt, options.seed, options.steps, shape, model, start, strength, named, exact]
+            return [*again_in, *refilled(options)]
 
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model, size, exact_size]
         inputs += of_some.values()
@@ -313,8 +312,8 @@ def _blocks(
             None, None, seed,
             js=f"() => Number(document.querySelector('.picture')?.dataset.seed ?? {RANDOM_SEED})", **quiet,
         )  # fmt: skip
-        refilled = [prompt, seed, steps, aspect, model, source, strength, size, exact_size, *of_some.values()]
-        living.reuse(reuse, None, refilled, **quiet)
+        filled = [prompt, seed, steps, aspect, model, source, strength, size, exact_size, *of_some.values()]
+        living.reuse(reuse, None, filled, **quiet)
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(handlers, ask, card, secret), api_name="draw", concurrency_limit=None)

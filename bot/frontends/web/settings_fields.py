@@ -1,6 +1,6 @@
 """The fields of the form for settings that not every model has; left empty, they are as the model draws.
 
-Importing this imports Gradio. Which of them are shown for the chosen model is said by `form.py`.
+Which of them are shown for the chosen model is said by `form.py`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import gradio as gr
-
+from bot.requests.pasted_settings import fold
 from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import InvalidSpec
 from pipeline.spec import (
-    MAX_ASKED_SCALE,
-    MAX_CLIP_SKIP,
     MAX_PROMPT_CHARS,
-    MIN_ASKED_CFG,
+    ImageOptions,
     Sampler,
     sampler_title,
 )
 
+MAX_NUMBER_CHARS: Final = 20
+NUMBERS: Final = ("cfg_scale", "guidance", "clip_skip")
 OWN: Final = ""  # the sampler of the model, whichever that is
 FIELD_KEYS: Final = (
     "setting-own",
@@ -33,29 +33,23 @@ FIELD_KEYS: Final = (
 
 def settings_fields(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> dict[str, Any]:
     """Make the fields, by their names in ImageOptions; those that no model has are there, and never shown."""
+    import gradio as gr
 
     def shown(name: str) -> dict[str, Any]:
         return {"visible": any(card.offers(name) for card in cards), "elem_id": element_id(name)}
 
+    def text_field(name: str, key: str, **options: Any) -> Any:
+        # For numbers as well: an emptied field for numbers says 0 in the browser, which is a number.
+        return gr.Textbox(label=say(key), placeholder=say("setting-own"), **options, **shown(name))
+
     samplers = [each for each in Sampler if any(each in card.samplers for card in cards)]
     choices = [(say("setting-own"), OWN), *((sampler_title(each), each.value) for each in samplers)]
-    scale = {"step": 0.5, "maximum": MAX_ASKED_SCALE, "placeholder": say("setting-own")}
     return {
-        "negative_prompt": gr.Textbox(
-            label=say("console-negative"), lines=2, max_length=MAX_PROMPT_CHARS, **shown("negative_prompt")
-        ),
-        "cfg_scale": gr.Number(None, label=say("console-cfg"), minimum=MIN_ASKED_CFG, **scale, **shown("cfg_scale")),
-        "guidance": gr.Number(None, label=say("console-guidance"), minimum=0, **scale, **shown("guidance")),
+        "negative_prompt": text_field("negative_prompt", "console-negative", lines=2, max_length=MAX_PROMPT_CHARS),
+        "cfg_scale": text_field("cfg_scale", "console-cfg", max_length=MAX_NUMBER_CHARS),
+        "guidance": text_field("guidance", "console-guidance", max_length=MAX_NUMBER_CHARS),
         "sampler": gr.Dropdown(choices, value=OWN, label=say("console-sampler"), **shown("sampler")),
-        "clip_skip": gr.Number(
-            None,
-            label=say("console-clip-skip"),
-            minimum=1,
-            maximum=MAX_CLIP_SKIP,
-            precision=0,
-            placeholder=say("setting-own"),
-            **shown("clip_skip"),
-        ),
+        "clip_skip": text_field("clip_skip", "console-clip-skip", max_length=MAX_NUMBER_CHARS),
     }
 
 
@@ -64,6 +58,25 @@ def element_id(name: str) -> str:
     return name.replace("_", "-")
 
 
-def asked(values: Mapping[str, object], card: ModelCard) -> dict[str, object]:
-    """Return what was typed into the fields that are shown for a model; what others still hold does not count."""
-    return {name: None if value == OWN else value for name, value in values.items() if card.offers(name)}
+def asked(values: Mapping[str, str | None], card: ModelCard) -> dict[str, object]:
+    """Return what was typed into the fields that are shown for a model; what others still hold does not count.
+
+    Raises:
+        InvalidSpec: something else stands where a number should.
+    """
+    typed = {name: value for name, value in values.items() if value and value.strip() and card.offers(name)}
+    return {name: _number(name, value) if name in NUMBERS else value for name, value in typed.items()}
+
+
+def refilled(options: ImageOptions) -> list[str]:
+    """Return what the fields hold to draw with these options again, in their order."""
+    numbers = [None if value is None else f"{value:g}" for value in (options.cfg_scale, options.guidance)]
+    skip = None if options.clip_skip is None else str(options.clip_skip)
+    return [value or "" for value in (options.negative_prompt, *numbers, options.sampler or OWN, skip)]
+
+
+def _number(name: str, typed: str) -> float:
+    try:
+        return float(fold(typed).replace(",", "."))
+    except ValueError:
+        raise InvalidSpec(name, "must be a number") from None

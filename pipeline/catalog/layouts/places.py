@@ -19,19 +19,16 @@ _SHARED: Final = frozenset({PartKind.CLIP_L, PartKind.CLIP_G, PartKind.T5, PartK
 _SAME_VAE: Final[Mapping[str, str]] = MappingProxyType({"sdxl": "sd15"})  # the same shapes
 
 
-def wrong_place(
-    layout: Layout, wanted: PartKind, *, architecture: str = "", variant: str = "", title: str = ""
-) -> Refusal | None:
+def wrong_place(layout: Layout, wanted: PartKind, *, architecture: str = "", variant: str = "") -> Refusal | None:
     """Say why a file cannot be read as a part of a model; None if it can.
 
     Args:
         architecture: of the model; "" if any will do.
         variant: of a denoiser; "" if any will do.
-        title: of the model, for people.
     """
     word = _word(wanted, architecture)
-    model = title or FAMILIES.get(architecture, "")
-    belongs = f"the {word}{f' of {model}' if model else ''} belongs there"
+    of_family = f" of {FAMILIES[architecture]}" if architecture in FAMILIES else ""
+    belongs = f"put the {word}{of_family} there"
     if (refusal := layout.refusal) is not None:
         return replace(refusal, instead=f"{refusal.instead}; {belongs}")
     reason = None
@@ -42,7 +39,7 @@ def wrong_place(
     elif wanted not in _SHARED and family not in ("", part.architecture):
         reason = f"it belongs to {FAMILIES.get(part.architecture, part.architecture)}"
     elif wanted is PartKind.DENOISER and variant and part.variant not in ("", variant):
-        reason = "it is drawn with in another way"
+        reason = f"it is drawn with in another way than {variant}"
     elif part.lacks:
         more = f" and {len(part.lacks) - 1} more" if len(part.lacks) > 1 else ""
         reason, belongs = f"it lacks {part.lacks[0]}{more}", f"{FETCH_AGAIN}; {belongs}"

@@ -420,3 +420,93 @@ def test_a_token_in_the_config_file_is_refused_without_being_shown(clean_place: 
 def test_a_token_in_the_place_of_something_else_is_not_shown(clean_place: Path) -> None:
     [told] = problems(write(clean_place, f'discord = "{BOT_TOKEN}"'))
     assert told.endswith("must be a section with keys of its own, not this token")
+
+
+# --- own models -------------------------------------------------------------------------------------------
+
+
+def test_own_models_stand_in_sections_of_their_own(clean_place: Path) -> None:
+    text = """
+        [pipeline]
+        model = "photo"
+        [[models]]
+        name = "photo"
+        files = ['D:\\ComfyUI\\models\\photo.safetensors', "~/x.gguf"]
+        cfg_scale = 5
+        [[models]]
+        name = "demo"
+        steps = 4
+        """
+    photo, demo = load_config(write(clean_place, text))[0].pipeline.models
+    assert photo.files == (Path("D:\\ComfyUI\\models\\photo.safetensors"), Path("~/x.gguf").expanduser())
+    assert (photo.cfg_scale, demo.steps, demo.files) == (5.0, 4, ())
+
+
+def test_all_problems_of_own_models_are_told_at_once_each_with_its_place(clean_place: Path) -> None:
+    path = write(
+        clean_place,
+        """
+        [pipeline]
+        device = "tpu"
+        [[models]]
+        name = "a"
+        files = ["D:\\temp"]
+        stps = 3
+        steps = "3"
+        [[models]]
+        name = "B b"
+        cfg_scale = 99
+        sampler = "eulr"
+        [[models]]
+        steps = 4
+        """,
+    )
+    hint = "write Windows paths in single quotes, 'D:\\bots', or with /, \"D:/bots\""
+    assert sorted(problems(path)) == sorted(
+        [
+            f"{path}: [pipeline] device: must be 'auto', 'cuda' or 'cpu', not 'tpu'",
+            f"{path}: [[models]] number 1, files: entry 1 must hold no control characters, not 'D:\\temp'; {hint}",
+            f"{path}: [[models]] number 1, stps: unknown key; did you mean 'steps'?",
+            f"{path}: [[models]] number 1, steps: must be a whole number, not '3'",
+            f"{path}: [[models]] number 2, name: must be up to 40 small letters, digits, dots and dashes, as in "
+            "'my-flux.q4', not 'B b'",
+            f"{path}: [[models]] number 2, cfg_scale: must be at most 30.0, not 99",
+            f"{path}: [[models]] number 2, sampler: must be 'dpmpp-2m-karras', 'euler' or 'ddim', not 'eulr'",
+            f"{path}: [[models]] number 3, name: must be there, for example name = 'my-model'",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[models]\nname = 'a'", "[models]: must be written with two brackets, [[models]], once for each model"),
+        ("models = [1]", "[models]: must be written with two brackets"),
+        ("[[model]]\nname = 'a'", "[model]: unknown section; did you mean 'models'?"),
+        ("[pipeline]\nmodels = []", "[pipeline] models: own models are sections of their own: write [[models]]"),
+        ("[[models]]\nname = 'a'\nfiles = ['x']\n" * 2, "must have names of their own: a stands there twice"),
+        ("[[models]]\nname = 'demo'\nfiles = ['x']", "names of their own: 'demo' is a model of this program"),
+        ("[[models]]\nname = 'dem'", "or be models that are there: 'dem' is neither; did you mean 'demo'?"),
+        ("[[models]]\nname = 'auto'\nfiles = ['x']", "number 1, name: must be up to 40"),
+        ("[[models]]\nname = 'a'\nfiles = 'x'", "number 1, files: must be a list"),
+        ("[[models]]\nname = 'a'\nfiles = []\nvae = ['x']", "number 1, vae: must be a path in quotes"),
+        ("[[models]]\nname = 'a'\nfiles = ['x']\ntitle = ''", "number 1, title: must be one line of text"),
+        ("[pipeline]\nmodel = 'mie'\n[[models]]\nname = 'mine'\nfiles = ['x']", "not 'mie'; did you mean 'mine'?"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_own_models_is_one_line(clean_place: Path, text: str, says: str) -> None:
+    [told] = problems(write(clean_place, text))
+    assert says in told
+
+
+def test_own_models_in_the_environment_are_refused_with_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__MODELS", "[]")
+    assert problems() == ("IMAGINE_BOT__MODELS: own models are named in the file, as [[models]]",)
+
+
+def test_model_that_was_added_may_be_the_usual_one_even_if_its_file_is_gone(clean_place: Path) -> None:
+    models_dir = clean_place / "models"
+    models_dir.mkdir()
+    (models_dir / "added-models.json").write_text('{"version": 1, "models": [{"name": "mine", "files": ["/gone"]}]}')
+    text = f"[pipeline]\nmodel = 'mine'\nmodels_dir = '{models_dir}'"
+    assert load_config(write(clean_place, text))[0].pipeline.model == "mine"

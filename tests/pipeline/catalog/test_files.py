@@ -245,7 +245,7 @@ def test_checkpoint_serves_every_component(tmp_path: Path) -> None:
         (make.lora("lora_unet_double_blocks_0_img_attn_proj"), "is a LoRA for FLUX.1: "),
         (make.flux(guidance=False), "is a FLUX.1 [schnell] transformer, bf16: it is drawn"),
         (make.flux(token=384), "is FLUX.1 Fill [dev]: "),
-        (make.t5(), "is a T5 text encoder, bf16: it holds no transformer; the transformer of Model belongs there"),
+        (make.t5(), "is a T5 text encoder, bf16: it holds no transformer; put the transformer of FLUX.1 there"),
         (make.unet(), "is a Stable Diffusion 1.5 UNet, bf16: it belongs to Stable Diffusion 1.5"),
         (make.without(make.flux(), ["img_in.weight"]), "is a FLUX.1 [dev] transformer, bf16: it lacks img_in.weight"),
         (

@@ -11,13 +11,26 @@ import pytest
 from pipeline.catalog import files, models
 from pipeline.catalog.added_models import AddedModels, change_added, list_path, read_added
 from pipeline.catalog.adding import Addition, add_models, remove_model, unique_name
+from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.file_search import search
-from pipeline.catalog.models import DEMO, MAJICFLUS_V1, catalog_of, choose_model, find_model, obstacle_of, usable_models
-from pipeline.catalog.own_models import look_at, title_of
+from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.models import (
+    DEMO,
+    MAJICFLUS_V1,
+    SD15,
+    SDXL,
+    catalog_of,
+    choose_model,
+    find_model,
+    obstacle_of,
+    usable_models,
+)
+from pipeline.catalog.own_models import look_at, make_own, title_of
 from pipeline.catalog.parts import Layout
 from pipeline.config import ModelEntry, PipelineConfig
 from pipeline.device.gpu import Gpu
 from pipeline.errors import AddedModelsUnwritable, ModelFilesMissing, ModelUnusable, NothingAdded, UnknownModel
+from pipeline.spec import Sampler
 from tests.pipeline.catalog import miniature_headers as heads
 from tests.pipeline.catalog.trees import LORA, write_comfyui, write_companions, write_flux, write_hf_cache
 
@@ -87,6 +100,37 @@ def test_all_in_one_file_gives_every_part(config: PipelineConfig, tmp_path: Path
     add(config, heads.write_safetensors(tmp_path / "all.safetensors", tensors))
     assert set(places(config, "all").values()) == {"all.safetensors"}
     assert obstacle_of("all", config) is None
+
+
+@pytest.mark.parametrize(
+    ("tensors", "base"), [(heads.checkpoint_sd15(), SD15), (heads.checkpoint_sdxl(), SDXL)], ids=["sd15", "sdxl"]
+)
+def test_checkpoint_of_stable_diffusion_is_whole_by_itself(
+    config: PipelineConfig, tmp_path: Path, tensors: dict[str, heads.Typed], base: ModelCard
+) -> None:
+    add(config, heads.write_safetensors(tmp_path / "models" / "Stable-diffusion" / "Real Vision.safetensors", tensors))
+    card = find_model("real-vision", config)
+    assert obstacle_of("real-vision", config) is None
+    assert (card.architecture, card.default_steps, card.licence_url) == (
+        base.architecture,
+        base.default_steps,
+        base.licence_url,
+    )
+    assert card.is_commercial
+    changed = config.model_copy(update={"models": (ModelEntry(name="real-vision", sampler=Sampler.DDIM, clip_skip=2),)})
+    card = find_model("real-vision", changed)
+    assert (card.samplers[0], set(card.samplers), card.clip_skip) == (Sampler.DDIM, set(base.samplers), 2)
+
+
+def test_model_that_is_recognised_and_not_drawn_yet_is_refused_by_name(config: PipelineConfig, tmp_path: Path) -> None:
+    base = next(iter(catalog_of(config).bases.values()))
+    catalog = Catalog(config=config, built_in={}, bases={base.name: SD15})  # of a release that draws nothing else
+    file = write_flux(tmp_path / "a.safetensors")
+    with pytest.raises(NothingAdded, match=r"FLUX.1 \[dev\] transformer, bf16, which is not drawn yet"):
+        add_models([file], catalog, name=None, title=None)
+    entry = ModelEntry(name="a", files=(file,))
+    own = make_own(entry, {"sd15": SD15}, elsewhere=[], forget="forget it")
+    assert own.card is None and "not drawn yet" in own.reason
 
 
 def test_parts_come_from_files_that_were_added_before_and_of_the_usual_name_the_most_exact(
@@ -358,8 +402,9 @@ def test_own_model_has_the_licence_of_its_base_and_a_note_that_its_page_decides(
 ) -> None:
     add(config, write_flux(tmp_path / "a.safetensors"))
     card = find_model("a", config)
-    assert card.licence.startswith("A derivative of FLUX.1 [dev], unless the page that it came from says otherwise.")
-    assert "Non-Commercial" in card.licence
+    assert card.licence.startswith("FLUX.1 [dev] Non-Commercial License: ")
+    assert card.licence.endswith("so its licence holds, unless the page that the file came from says otherwise")
+    assert not card.is_commercial
 
 
 def test_commercial_only_hides_models_everywhere_and_refuses_them_by_name(

@@ -165,7 +165,7 @@ def _is_upload(value: object) -> bool:
 FORM: Final[tuple[Callable[[object], bool], ...]] = (
     _is_text, _is_number, _is_number, _is_aspect, _is_number, _is_upload, _is_number, _is_text, _is_text,
     _is_size, _is_text,
-    _is_text, _is_number, _is_number, _is_text, _is_number,
+    _is_text, _is_text, _is_text, _is_text, _is_text,
 )  # fmt: skip
 
 

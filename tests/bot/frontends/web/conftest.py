@@ -211,7 +211,7 @@ class Session:
 
 # prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
 # negative prompt, CFG scale, guidance, sampler, CLIP skip
-DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", "", "", None, None, "", None)
+DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", "", "", "", "", "", "")
 Enter = Callable[..., AbstractAsyncContextManager[Session]]
 
 

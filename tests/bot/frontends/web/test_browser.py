@@ -85,12 +85,13 @@ async def test_two_people_see_their_own_pictures_and_each_other_in_the_queue(sha
 
 async def test_reload_and_closing_the_tab_lose_nothing(shared: PageProcess, visit: Visit) -> None:
     async with visit(shared.url) as person:
-        await person.draw(f"{SLOW} patience", steps=10)
+        begun = len(shared.lines)
+        await person.draw(f"{SLOW} patience", steps=20)
         await expect(person.jobs).to_contain_text("Step")
         await person.page.reload()
         await expect(person.jobs).to_contain_text("patience")
         await person.page.close()
-        await asyncio.sleep(4)
+        await shared.wait_log("job ended", timeout=60, after=begun)
         person.page = await person.page.context.new_page()
         await person.open()
         await expect(person.thumbnails).to_have_count(1)
@@ -107,9 +108,24 @@ async def test_form_offers_the_shapes_and_sizes_of_the_chosen_model(shared: Page
         await expect(large).to_be_hidden()
         await expect(portrait).to_be_hidden()
         await expect(person.page.locator("#size label", has_text="Draft")).to_be_visible()
+        await expect(person.page.locator("#steps input[type=number]")).to_have_value("8")
         await person.page.click("#model input")
         await person.page.get_by_role("option", name="Fake: a colour gradient").click()
         await expect(large).to_be_visible()
+
+
+async def test_setting_that_some_models_have_is_drawn_and_comes_back(shared: PageProcess, visit: Visit) -> None:
+    async with visit(shared.url) as person:
+        await person.page.click("#more button")
+        guidance = person.page.locator("#guidance input, #guidance textarea")
+        await expect(guidance).to_have_value("")
+        await expect(person.page.locator("#cfg-scale, #negative-prompt, #sampler, #clip-skip")).to_have_count(0)
+        await guidance.fill("2.5")
+        await person.draw("a red apple", steps=2)
+        await expect(person.picture).to_be_visible()
+        await guidance.fill("")
+        await person.page.click(".shown [data-do=reuse]")
+        await expect(guidance).to_have_value("2.5")
 
 
 async def test_exact_size_is_drawn_comes_back_and_gives_way_to_a_choice(shared: PageProcess, visit: Visit) -> None:

@@ -46,7 +46,7 @@ def spelled(text: str) -> bytes:
     return text.encode()
 
 
-NUMBERS = ("seed", "steps", "count", "strength", "cfg", "clip skip")
+NUMBERS = ("seed", "steps", "count", "strength", "cfg", "clip skip")  # the last two are typed as text
 FILE = {"path": "http://198.51.100.7/x.png", "meta": {"_type": "gradio.FileData"}}
 BODIES: list[tuple[str, str]] = [
     *((PREDICT, pressing(**{field: word})) for field in NUMBERS for word in SPELLED),

@@ -260,7 +260,7 @@ def naming(path: object, **values: object) -> dict[str, object]:
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **values}
 
 
-FORM = ("x", -1, 2, "square", 1, None, 0.6, "", None, "normal", "", "", None, None, "", None)
+FORM = ("x", -1, 2, "square", 1, None, 0.6, "", None, "normal", "", "", "", "", "", "")
 NAME = "0123456789abcdef0123456789abcdef.png"
 JSON = {"Content-Type": "application/json"}
 JOIN, PREDICT = "/gradio_api/queue/join", "/gradio_api/run/predict"

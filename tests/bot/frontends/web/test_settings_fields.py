@@ -1,0 +1,38 @@
+"""The fields for settings that only some models have: what they hold counts if they are shown, and comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.frontends.web.settings_fields import asked, refilled
+from pipeline.catalog.models import FAKE
+from pipeline.errors import InvalidSpec
+from pipeline.spec import ImageOptions, Sampler
+from tests.cards import PAINTER
+
+TYPED = {"negative_prompt": "rain", "cfg_scale": " ４，5", "guidance": "2", "sampler": "ddim", "clip_skip": "2"}
+
+
+def test_what_stands_in_fields_of_another_model_does_not_count() -> None:
+    assert asked(TYPED, PAINTER) == {"negative_prompt": "rain", "cfg_scale": 4.5, "sampler": "ddim", "clip_skip": 2.0}
+    assert asked(TYPED, FAKE) == {"guidance": 2.0}
+    assert asked(dict.fromkeys(TYPED, ""), PAINTER) == asked(dict.fromkeys(TYPED), PAINTER) == {}
+
+
+@pytest.mark.parametrize("typed", ["seven", "7 or 8", "0x7", "--", "9" * 20 + "e"])
+def test_what_is_no_number_is_refused_by_name(typed: str) -> None:
+    with pytest.raises(InvalidSpec, match="cfg_scale"):
+        asked({"cfg_scale": typed}, PAINTER)
+
+
+@pytest.mark.parametrize("typed", ["nan", "inf", "1e400", "31", "0"])
+def test_number_out_of_range_is_left_to_the_model_to_refuse(typed: str) -> None:
+    options = ImageOptions.read(prompt="x", **asked({"cfg_scale": typed}, PAINTER))
+    with pytest.raises(InvalidSpec, match="cfg_scale: must be 1 to 30"):
+        PAINTER.resolve(options, random_seed=0)
+
+
+def test_fields_are_filled_with_what_draws_it_again() -> None:
+    options = ImageOptions(prompt="x", negative_prompt="rain", cfg_scale=4.5, sampler=Sampler.DDIM, clip_skip=2)
+    assert refilled(options) == ["rain", "4.5", "", "ddim", "2"]
+    assert refilled(ImageOptions(prompt="x", guidance=3.0)) == ["", "", "3", "", ""]
