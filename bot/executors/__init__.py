@@ -8,7 +8,8 @@ from typing import Final
 
 from bot.errors import ConfigError
 from bot.executors.base import Executor
-from pipeline.catalog.models import create_engine
+from pipeline import Engine
+from pipeline.catalog.models import create_engine, demand_files, find_model
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import look_at_gpu
 
@@ -32,6 +33,14 @@ def create_executor(config: PipelineConfig, *, stop_grace_s: float, prompts_dir:
         raise ConfigError([problem], way_out=f"{state.way_out}, or {ANY_DEVICE}")
     from bot.executors.thread import ThreadExecutor
 
-    return ThreadExecutor(
-        config, stop_grace_s=stop_grace_s, make_engine=partial(create_engine, prompts_dir=prompts_dir)
-    )
+    return ThreadExecutor(config, stop_grace_s=stop_grace_s, make_engine=partial(_make_engine, prompts_dir=prompts_dir))
+
+
+def _make_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None) -> Engine:
+    """Make an engine whose files are there, lest a file that vanished costs the model that is loaded.
+
+    Raises:
+        ModelFilesMissing, and what `create_engine` raises.
+    """
+    demand_files(find_model(name, config), config)
+    return create_engine(name, config, prompts_dir=prompts_dir)

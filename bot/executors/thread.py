@@ -97,8 +97,9 @@ class ThreadExecutor:
     def _engine_of(self, model: str) -> Engine:
         """The loaded engine of `model`; runs on the gpu thread. Two models never share the memory."""
         if self._engine is None or self._model != model:
+            engine = self._make_engine(model, self._config)  # loads nothing; if that fails, the one that is there stays
             self._close_engine()
-            self._engine, self._model = self._make_engine(model, self._config), model
+            self._engine, self._model = engine, model
         return self._engine
 
 

@@ -107,7 +107,10 @@ class Catalog:
         if (made := self._made.get(name)) is not None:
             return made
         entry = self.entries[name]
-        own = make_own(entry, self.bases, elsewhere=self._elsewhere(name))
+        is_configured = any(each.name == name and each.files for each in self.config.models)
+        forget = f"forget the model: imagine-bot models remove {name}"
+        forget = "correct its [[models]] in the config file" if is_configured else forget
+        own = make_own(entry, self.bases, elsewhere=self._elsewhere(name), forget=forget)
         if own.card is not None:
             self._made[name] = own
         return own

@@ -1,14 +1,12 @@
 """The fields of the form for settings that not every model has; left empty, they are as the model draws.
 
-Importing this imports Gradio. Which of them are shown for the chosen model is said by `form.py`.
+Which of them are shown for the chosen model is said by `form.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-
-import gradio as gr
 
 from bot.requests.pasted_settings import fold
 from pipeline.catalog.model_card import ModelCard
@@ -35,11 +33,12 @@ FIELD_KEYS: Final = (
 
 def settings_fields(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> dict[str, Any]:
     """Make the fields, by their names in ImageOptions; those that no model has are there, and never shown."""
+    import gradio as gr
 
     def shown(name: str) -> dict[str, Any]:
         return {"visible": any(card.offers(name) for card in cards), "elem_id": element_id(name)}
 
-    def text_field(name: str, key: str, **options: Any) -> gr.Textbox:
+    def text_field(name: str, key: str, **options: Any) -> Any:
         # For numbers as well: an emptied field for numbers says 0 in the browser, which is a number.
         return gr.Textbox(label=say(key), placeholder=say("setting-own"), **options, **shown(name))
 

@@ -101,6 +101,15 @@ def test_damaged_list_is_said_and_the_bot_goes_on(clean_place: Path, models_dir:
     assert (models_dir / "added-models.json.damaged").read_text() == "{"
 
 
+def test_names_of_files_never_reach_the_terminal_as_commands(clean_place: Path) -> None:
+    file = write_flux(clean_place / "a\x1b]0;owned\x07\nb.safetensors")
+    lora = heads.write_safetensors(clean_place / "\x1b[2Jlora.safetensors", LORA)
+    shown = [invoke("models", "add", str(file), str(lora)), invoke("models"), invoke("check", "--offline")]
+    assert "a�]0;owned��b.safetensors must hold no control characters; rename it" in shown[0].stderr
+    shown += [invoke("models", "add", str(lora)), invoke("models", "remove", "\x1b[2J")]
+    assert not [each for each in shown if "\x1b" in each.output or "\x07" in each.output]
+
+
 def test_file_whose_name_is_no_unicode_is_added_and_listed(clean_place: Path) -> None:
     file = write_flux(clean_place / os.fsdecode(b"Fl\xfcx.safetensors"))
     for arguments in (["add", str(file)], []):

@@ -6,12 +6,18 @@ import contextvars
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from bot.executors import create_executor
 from bot.executors.thread import ThreadExecutor, _LatestValue
 from bot.jobs import StopSignal
 from pipeline import ImageSpec, Progress, Stage
 from pipeline.catalog.models import create_engine
-from pipeline.config import PipelineConfig
+from pipeline.config import ModelEntry, PipelineConfig
+from pipeline.errors import ModelFilesMissing, ModelUnusable
+from pipeline.fake import FakeEngine
 
 job_id: contextvars.ContextVar[int] = contextvars.ContextVar("job_id", default=0)
 
@@ -66,6 +72,24 @@ async def test_another_model_replaces_the_loaded_one(spec: ImageSpec) -> None:
         await executor.run(replace(spec, model=model), on_progress=ignore, stop=StopSignal())
     await executor.close(2.0)
     assert events == ["load a", "draw a", "close a", "draw b", "close b"]
+
+
+async def test_model_whose_files_are_gone_leaves_the_loaded_one_in_memory(
+    spec: ImageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(FakeEngine, "close", closed.append)
+    config = PipelineConfig(
+        models_dir=tmp_path, models=(ModelEntry(name="gone", files=(tmp_path / "gone.safetensors",)),)
+    )
+    executor = create_executor(config, stop_grace_s=1.0)
+    await executor.start("fake")
+    for model in ("gone", "flux1-dev"):
+        with pytest.raises(ModelFilesMissing if model == "flux1-dev" else ModelUnusable):
+            await executor.run(replace(spec, model=model), on_progress=ignore, stop=StopSignal())
+    await executor.run(spec, on_progress=ignore, stop=StopSignal())
+    assert closed == []
+    await executor.close(2.0)
 
 
 async def test_progress_is_not_lost_if_the_loop_takes_the_last_at_that_very_moment() -> None:

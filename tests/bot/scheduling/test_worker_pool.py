@@ -34,6 +34,7 @@ from bot.store.key_value_store import SettingStore
 from pipeline import EngineDead, GeneratedImage, ImageSpec
 from pipeline.catalog.models import find_model
 from pipeline.config import PipelineConfig
+from pipeline.errors import ModelFilesMissing
 from pipeline.fake import FakeEngine
 from pipeline.images.init_image import resolve_with_source, source_png
 from pipeline.images.png_metadata import read_spec
@@ -395,6 +396,20 @@ async def test_file_that_the_engine_cannot_read_counts_against_the_engine(
         while queue.paused is None:
             await asyncio.sleep(0.01)
     assert queue.paused == BY_ENGINE
+
+
+async def test_model_whose_files_vanish_fails_its_jobs_and_pauses_nothing(
+    jobs: JobStore, queue: JobQueue, put: Put, working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def generate(*_args: object, **_more: object) -> object:
+        raise ModelFilesMissing("mine", [Path("mine.safetensors")], reasons={Path("mine.safetensors"): "is absent"})
+
+    with monkeypatch.context() as unplugged:
+        unplugged.setattr(FakeEngine, "generate", generate)
+        lost = [await put() for _ in range(4)]
+        async with working():
+            assert [(await ended(jobs, job)).failure_code for job in lost] == [FailureCode.MODEL_MISSING] * 4
+    assert queue.paused is None
 
 
 async def test_tried_picture_that_works_lets_the_others_follow(
