@@ -139,7 +139,7 @@ def _show(name: str, catalog: Catalog, config: PipelineConfig, *, remark: str = 
         what = own.layouts[0].title if own is not None and own.layouts else ""
         use = "commercial use allowed" if card.is_commercial else "no commercial use"
         lines.append(" · ".join(each for each in (what, _size(size_of(card, config)), use) if each))
-        lines.append(f"{card.licence}: {card.licence_url}" if len(card.licence) < 30 else card.licence)
+        lines.append(f"{card.licence} ({card.licence_url})")
     if own is not None:
         lines += [str(path) for path in own.entry.files]
         lines += own.notes

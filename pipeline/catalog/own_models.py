@@ -113,7 +113,10 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
         title=entry.title or title_of(layout.path),
         files=MappingProxyType(files),
         is_hidden=False,
-        licence=f"A derivative of {base.title}, unless the page that it came from says otherwise. {base.licence}",
+        licence=(
+            f"{base.licence}. A derivative of {base.title}, so its licence holds, unless the page that the file came "
+            "from says otherwise"
+        ),
         is_commercial=base.is_commercial and bool(part.variant),
     )
     card, ignored = with_defaults(card, entry)
