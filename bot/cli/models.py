@@ -110,15 +110,13 @@ def _list(config: PipelineConfig) -> None:
     catalog = catalog_of(config)
     for flaw in catalog.added.flaws:
         say("✘", flaw, style="bold red", on_stderr=False)
-    default, reason = "", ""
     try:
         card, reason = choose_model(config)
         default = card.name
-    except UnknownModel:
-        default = config.model
-    shown = sorted(catalog.entries, key=lambda name: name not in catalog.entries)
-    for name in [*shown, *(card.name for card in catalog.all if card.name not in catalog.entries)]:
-        _show(name, catalog, config, remark=f"the default: {reason}".removesuffix(": ") if name == default else "")
+    except UnknownModel:  # what stands in its way is said of it
+        default, reason = config.model, "named in the configuration"
+    for name in [*catalog.entries, *(card.name for card in catalog.all if card.name not in catalog.entries)]:
+        _show(name, catalog, config, remark=f"the default: {reason}" if name == default else "")
     typer.echo(f"\n{PROGRAM} models add FILE… draws with files of your own; docs/models.md says which.")
 
 
