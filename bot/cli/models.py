@@ -115,8 +115,12 @@ def _list(config: PipelineConfig) -> None:
         default = card.name
     except UnknownModel:  # what stands in its way is said of it
         default, reason = config.model, "named in the configuration"
-    for name in [*catalog.entries, *(card.name for card in catalog.all if card.name not in catalog.entries)]:
+    hidden = [card.name for card in catalog.all if not catalog.allows(card)]
+    names = dict.fromkeys([*catalog.entries, *(card.name for card in catalog.all)])
+    for name in (name for name in names if name not in hidden):
         _show(name, catalog, config, remark=f"the default: {reason}" if name == default else "")
+    if hidden:
+        typer.echo(f"\n[pipeline] commercial_only hides {', '.join(hidden)}.")
     typer.echo(f"\n{PROGRAM} models add FILE… draws with files of your own; docs/models.md says which.")
 
 
