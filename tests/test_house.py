@@ -101,6 +101,10 @@ print(json.dumps(seen))
 """
 
 
+# The first of those that ask for it waits for more than two seconds, on a busy machine for many more.
+imports_everything = pytest.mark.timeout(180)
+
+
 @pytest.fixture(scope="module")
 def imported() -> dict[str, set[str]]:
     """The libraries that are imported after ever larger parts of our own modules, in one process."""
@@ -109,16 +113,19 @@ def imported() -> dict[str, set[str]]:
     return {what: set(names) for what, names in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
+@imports_everything
 def test_importing_both_packages_does_not_import_torch(imported: dict[str, set[str]]) -> None:
     """Every module but the engines and what they are made of, which are imported when an engine is made."""
     assert not {"torch", "diffsynth", "transformers", "modelscope"} & imported["all but what torch is for"]
 
 
+@imports_everything
 def test_only_the_discord_front_end_imports_discord(imported: dict[str, set[str]]) -> None:
     assert "discord" not in imported["all but the Discord front end"]
     assert "discord" in imported["all but the page itself"]
 
 
+@imports_everything
 def test_importing_everything_but_the_page_itself_does_not_import_gradio(imported: dict[str, set[str]]) -> None:
     assert "gradio" not in imported["all but the page itself"]
     assert "gradio" in imported["all but what torch is for"]

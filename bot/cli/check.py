@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.output import ConfigPath, ask_the_hub_through, say
+from bot.cli.output import ConfigPath, ask_the_hub_through, printable, say
 from bot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ async def _check(config_path: Path | None, *, is_offline: bool, with_newer: bool
     styles = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.PROBLEM: "bold red"}
     problems = 0
     async for finding in examine(config_path, is_offline=is_offline, with_newer=with_newer):
-        text = f"{finding.topic:<11}{finding.text}" + (f"\n{' ' * 13}→ {finding.way_out}" if finding.way_out else "")
+        text = f"{finding.topic:<11}" + "\n".join(map(printable, finding.text.split("\n")))
+        text += f"\n{' ' * 13}→ {finding.way_out}" if finding.way_out else ""
         say(finding.mark.value, redacted(text), style=styles[finding.mark], on_stderr=False)
         problems += finding.mark is Mark.PROBLEM
     return problems

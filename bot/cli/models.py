@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bot.cli.help_format import Command, Group
-from bot.cli.output import PROGRAM, ConfigPath, fail, say
+from bot.cli.output import PROGRAM, ConfigPath, fail, printable, say
 from bot.errors import ExitCode
 from pipeline.errors import UnknownModel
 
@@ -66,7 +66,7 @@ def add(
             _show(each, catalog, config, remark=what)
     for layout in added.companions:
         text = f"{layout.path}: {layout.title}, for models that lack it"
-        say("•", text, style="dim", on_stderr=False)
+        say("•", printable(text), style="dim", on_stderr=False)
     _say_refused(added)
 
 
@@ -92,9 +92,10 @@ def remove(
         known = f"; those that were are {', '.join(error.known)}" if error.known else ""
         fail(f"no model {name!r} was added{known}", ExitCode.USAGE)
     say("✔", f"{name} is forgotten; its files stay:", style="green", on_stderr=False)
-    packed = sorted(config.packed_folder.glob(f"{name}.*.safetensors"))
-    for path in (*entry.files, *packed):
-        typer.echo(f"{INDENT}{path}{' (packed weights, which nothing else needs)' if path in packed else ''}")
+    for path in entry.files:
+        typer.echo(f"{INDENT}{printable(str(path))}")
+    for path in sorted(config.packed_folder.glob(f"{name}.*.safetensors")):
+        typer.echo(f"{INDENT}{printable(str(path))} (packed weights, which nothing else needs)")
 
 
 def _config(path: Path | None) -> PipelineConfig:
@@ -109,15 +110,17 @@ def _list(config: PipelineConfig) -> None:
     catalog = catalog_of(config)
     for flaw in catalog.added.flaws:
         say("✘", flaw, style="bold red", on_stderr=False)
-    default, reason = "", ""
     try:
         card, reason = choose_model(config)
         default = card.name
-    except UnknownModel:
-        default = config.model
-    shown = sorted(catalog.entries, key=lambda name: name not in catalog.entries)
-    for name in [*shown, *(card.name for card in catalog.all if card.name not in catalog.entries)]:
-        _show(name, catalog, config, remark=f"the default: {reason}".removesuffix(": ") if name == default else "")
+    except UnknownModel:  # what stands in its way is said of it
+        default, reason = config.model, "named in the configuration"
+    hidden = [card.name for card in catalog.all if not catalog.allows(card)]
+    names = dict.fromkeys([*catalog.entries, *(card.name for card in catalog.all)])
+    for name in (name for name in names if name not in hidden):
+        _show(name, catalog, config, remark=f"the default: {reason}" if name == default else "")
+    if hidden:
+        typer.echo(f"\n[pipeline] commercial_only hides {', '.join(hidden)}.")
     typer.echo(f"\n{PROGRAM} models add FILE… draws with files of your own; docs/models.md says which.")
 
 
@@ -138,7 +141,7 @@ def _show(name: str, catalog: Catalog, config: PipelineConfig, *, remark: str = 
         what = own.layouts[0].title if own is not None and own.layouts else ""
         use = "commercial use allowed" if card.is_commercial else "no commercial use"
         lines.append(" · ".join(each for each in (what, _size(size_of(card, config)), use) if each))
-        lines.append(f"{card.licence}: {card.licence_url}" if len(card.licence) < 30 else card.licence)
+        lines.append(f"{card.licence} ({card.licence_url})")
     if own is not None:
         lines += [str(path) for path in own.entry.files]
         lines += own.notes
@@ -147,7 +150,7 @@ def _show(name: str, catalog: Catalog, config: PipelineConfig, *, remark: str = 
     if obstacle is not None:
         lines += [f"{obstacle.reason}", f"→ {obstacle.way_out}"]
     for line in lines:
-        typer.echo(f"{INDENT}{line}")
+        typer.echo(f"{INDENT}{printable(line)}")
 
 
 def _size(size: int) -> str:
@@ -169,12 +172,12 @@ def _borrowed(card: ModelCard, named: Iterable[Path]) -> list[str]:
 def _say_refused(added: Addition) -> None:
     shown: Mapping[Path, str] = dict(list(added.refused.items())[:MOST_REFUSED])
     for path, reason in shown.items():
-        say("✘", f"{path} {reason}", style="yellow", on_stderr=False)
+        say("✘", printable(f"{path} {reason}"), style="yellow", on_stderr=False)
     if rest := list(added.refused.values())[MOST_REFUSED:]:
         kinds = Counter(reason.partition(":")[0].removeprefix("is ") for reason in rest)
         said = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(8))
         say("✘", f"and {len(rest)} more of no use: {said}", style="yellow", on_stderr=False)
     for path in added.unreadable:
-        say("✘", f"{path} may not be read by this user", style="yellow", on_stderr=False)
+        say("✘", printable(f"{path} may not be read by this user"), style="yellow", on_stderr=False)
     if added.is_cut_off:
         say("•", "there is more than a search looks at: name the folder or file that you mean", style="yellow")

@@ -162,6 +162,11 @@ def say(mark: str, text: str = "", *, style: str, on_stderr: bool = True) -> Non
     Console(stderr=on_stderr).print(line, soft_wrap=True)
 
 
+def printable(text: str) -> str:
+    """Return a line without what a terminal would obey: names of files may hold any character."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def explained(error: PipelineError) -> tuple[str, ExitCode]:
     """Return the message for a pipeline error, with the way out, and the exit code."""
     match error:
@@ -170,15 +175,15 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
         case InvalidSpec():
             return f"{error.field.replace('_', ' ')} {error.reason}", ExitCode.USAGE
         case ModelUnusable():
-            return f"{error.name} {error.reason}\n→ {error.way_out}", ExitCode.USAGE
+            return f"{error.name} {printable(error.reason)}\n→ {error.way_out}", ExitCode.USAGE
         case UnknownModel():
             return f"unknown model {error.name!r}; there are {', '.join(error.known)}", ExitCode.USAGE
         case ModelFilesMissing():
-            lines = "\n".join(f"  {path} {reason}".rstrip() for path, reason in error.reasons.items())
+            lines = "\n".join(f"  {printable(f'{path} {reason}')}".rstrip() for path, reason in error.reasons.items())
             way_out = f"imagine-bot fetch {error.model}"
             return f"{error.model} cannot be drawn with as its files are:\n{lines}\n→ {way_out}", ExitCode.USAGE
         case NothingAdded():
-            lines = "\n".join(f"  {reason}" for reason in error.reasons)
+            lines = "\n".join(f"  {printable(reason)}" for reason in error.reasons)
             way_out = "docs/models.md says which files can be drawn with"
             return f"nothing was added:\n{lines}\n→ {way_out}", ExitCode.USAGE
         case AddedModelsUnwritable():

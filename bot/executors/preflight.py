@@ -81,7 +81,7 @@ def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Iterab
         findings += [note("own model", f"{text}: {each}") for each in own.notes]
         if (obstacle := obstacle_of(name, config)) is None:
             findings.append(ok("own model", f"{text}: {own.layouts[0].title}, can be drawn with"))
-        elif chosen is None or chosen.name != name:
+        elif name != (config.model if chosen is None else chosen.name):
             findings.append(note("own model", f"{text} {obstacle.reason}", obstacle.way_out))
     for card in catalog.public:
         if card.name in catalog.entries or (chosen is not None and card.name == chosen.name):

@@ -11,6 +11,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.file_search import PIPELINE_INDEX, search
 from pipeline.catalog.own_models import has_part, look_at, title_of
 from pipeline.catalog.parts import Layout, PartKind
-from pipeline.config import ModelEntry
+from pipeline.config import MOST_FILES, ModelEntry
 from pipeline.errors import NothingAdded, UnknownModel
 
 NAME_CHARS: Final = 32  # of a name that is made of a file's, with room for a number
@@ -77,7 +78,12 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
         raise NothingAdded([f"a name and a title are for one model, and these are {len(drawable)}"])
     if name is not None:
         _check_name(name, catalog, drawable[0])
-    own_files = beside if len(drawable) == 1 else []  # of several models, each takes what it needs
+    try:
+        ModelEntry(name="x", title=title)
+    except ValidationError as error:
+        raise NothingAdded([f"the title {_reason(error)}"]) from error
+    # Of several models, each takes what it needs.
+    own_files = beside if len(drawable) == 1 and len(beside) < MOST_FILES else []
     found.companions = [each for each in others if each not in own_files]
 
     def change(added: AddedModels) -> AddedModels:
@@ -118,8 +124,8 @@ def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[La
     searched: list[Layout] = []
     claimed: set[str] = set()
     for path in paths:
-        path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - `resolve` would follow links into a cache
-        is_searched = path.is_dir() and not (path / PIPELINE_INDEX).is_file()
+        path = _absolute(path)
+        is_searched = _is_searched(path)
         places = [path]
         if is_searched:
             result = search(path)
@@ -127,7 +133,7 @@ def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[La
             found.unreadable += result.unreadable
             found.is_cut_off |= result.is_cut_off
         for place in places:
-            seen = look_at(place)
+            seen = _flaw_of_name(place) or look_at(place)
             if isinstance(seen, str):
                 found.refused[place] = seen
             elif seen.refusal is not None:
@@ -139,6 +145,29 @@ def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[La
         if is_searched and not places and path not in found.unreadable:
             found.refused[path] = "holds no file of weights: no .safetensors or .gguf, there or below"
     return named, searched
+
+
+def _absolute(path: Path) -> Path:
+    with suppress(RuntimeError):  # no home is known for ~
+        path = path.expanduser()
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links into a cache
+
+
+def _is_searched(path: Path) -> bool:
+    """Whether something is a folder that holds more than one model, for all that is known."""
+    try:
+        return path.is_dir() and not (path / PIPELINE_INDEX).is_file()
+    except OSError:
+        return False
+
+
+def _flaw_of_name(path: Path) -> str:
+    """Why a place cannot be noted, as in "must be shorter"; "" if it can."""
+    try:
+        ModelEntry(name="x", files=(path,))
+    except ValidationError as error:
+        return f"{_reason(error)}; rename it"
+    return ""
 
 
 def _is_drawn(layout: Layout, catalog: Catalog, found: Addition) -> bool:
@@ -163,7 +192,7 @@ def _put(models: list[ModelEntry], layout: Layout, files: tuple[Path, ...], cata
         if known_as.get(real) != entry.name and _real(entry.files[0]) != _real(layout.path):
             continue
         known = set(map(_real, entry.files))
-        more = tuple(path for path in files[1:] if _real(path) not in known)
+        more = tuple(path for path in files[1:] if _real(path) not in known)[: MOST_FILES - len(entry.files)]
         models[number] = entry.model_copy(update={"files": (*entry.files, *more), "title": found.title or entry.title})
         (found.same if models[number] == entry else found.changed).append(entry.name)
         return
@@ -183,6 +212,10 @@ def unique_name(title: str, layout: Layout, taken: Iterable[str]) -> str:
     stem = stem if _is_name(stem) else f"my-{stem}"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if name not in taken and _is_name(name))
+
+
+def _reason(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Value error, ").partition(";")[0]
 
 
 def _is_name(name: str) -> bool:

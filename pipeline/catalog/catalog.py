@@ -94,7 +94,7 @@ class Catalog:
             raise UnknownModel(name, self.names)
         if not self.allows(card):
             reason = "is hidden, since [pipeline] commercial_only is set and its licence does not allow commercial use"
-            way_out = f"choose another model, or set commercial_only = false; its licence: {card.licence}"
+            way_out = "choose another model, or set commercial_only = false"
             raise ModelUnusable(name, [each.name for each in self.public], reason=reason, way_out=way_out)
         return card
 
@@ -107,7 +107,10 @@ class Catalog:
         if (made := self._made.get(name)) is not None:
             return made
         entry = self.entries[name]
-        own = make_own(entry, self.bases, elsewhere=self._elsewhere(name))
+        is_configured = any(each.name == name and each.files for each in self.config.models)
+        forget = f"forget the model: imagine-bot models remove {name}"
+        forget = "correct its [[models]] in the config file" if is_configured else forget
+        own = make_own(entry, self.bases, elsewhere=self._elsewhere(name), forget=forget)
         if own.card is not None:
             self._made[name] = own
         return own

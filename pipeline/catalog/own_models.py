@@ -39,7 +39,7 @@ class OwnModel:
     """A model of the operator's own.
 
     card: None if it cannot be drawn with; then `reason` goes on after its name, and `way_out` says what to do.
-    layouts: what its files are, as far as they are there.
+    layouts: what its files are, as far as they are there; of a model with a card, the transformer's first.
     notes: what is worth knowing.
     """
 
@@ -77,27 +77,28 @@ def look_at(path: Path) -> Layout | str:
         return f"cannot be read: {reason}"
 
 
-def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Sequence[Path]) -> OwnModel:
+def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Sequence[Path], forget: str) -> OwnModel:
     """Look at the files of an entry and make its card. Reads heads of files: milliseconds, once for each file.
 
     Args:
         bases: the card that a variant is drawn with, by the names of variants.
         elsewhere: files that were added with other models or by themselves, where text encoders and VAE may be found.
+        forget: how a model is forgotten that its files make no more.
     """
     layouts, flaws = _looked_at(entry.files)
     denoisers = [layout for layout in layouts if layout.part(PartKind.DENOISER) is not None]
     if not denoisers:
-        return _without_denoiser(entry, layouts, flaws)
+        return _without_denoiser(entry, layouts, flaws, forget)
     layout = denoisers[0]
     part = layout.part(PartKind.DENOISER)
     assert part is not None
     if (base := bases.get(part.variant) or _oldest_of(part.architecture, bases)) is None:
         reason = f"is {layout.title}, which is recognised, but not drawn yet"
-        return OwnModel(entry=entry, layouts=layouts, reason=reason, way_out=f"imagine-bot models remove {entry.name}")
+        return OwnModel(entry=entry, layouts=layouts, reason=reason, way_out=forget)
     encoders, more = _looked_at(entry.text_encoders)
     vaes, most = _looked_at([] if entry.vae is None else [entry.vae])
     if flaws := [*flaws, *more, *most]:  # named files are wanted; another one in their place would be a surprise
-        return OwnModel(entry=entry, layouts=layouts, reason=flaws[0], way_out=_way_out(entry))
+        return OwnModel(entry=entry, layouts=layouts, reason=flaws[0], way_out=f"bring it back, or {forget}")
     files, notes = _files(
         base,
         layout,
@@ -112,11 +113,15 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
         title=entry.title or title_of(layout.path),
         files=MappingProxyType(files),
         is_hidden=False,
-        licence=f"A derivative of {base.title}, unless the page that it came from says otherwise. {base.licence}",
+        licence=(
+            f"{base.licence}. A derivative of {base.title}, so its licence holds, unless the page that the file came "
+            "from says otherwise"
+        ),
         is_commercial=base.is_commercial and bool(part.variant),
     )
     card, ignored = with_defaults(card, entry)
-    return OwnModel(entry=entry, card=card, layouts=layouts, notes=(*notes, *ignored))
+    others = tuple(each for each in layouts if each is not layout)
+    return OwnModel(entry=entry, card=card, layouts=(layout, *others), notes=(*notes, *ignored))
 
 
 def with_defaults(card: ModelCard, entry: ModelEntry) -> tuple[ModelCard, list[str]]:
@@ -181,16 +186,12 @@ def _looked_at(paths: Iterable[Path]) -> tuple[tuple[Layout, ...], list[str]]:
     return tuple(layouts), flaws
 
 
-def _without_denoiser(entry: ModelEntry, layouts: tuple[Layout, ...], flaws: list[str]) -> OwnModel:
+def _without_denoiser(entry: ModelEntry, layouts: tuple[Layout, ...], flaws: list[str], forget: str) -> OwnModel:
     if flaws:
-        return OwnModel(entry=entry, layouts=layouts, reason=flaws[0], way_out=_way_out(entry))
+        return OwnModel(entry=entry, layouts=layouts, reason=flaws[0], way_out=f"bring it back, or {forget}")
     held = ", ".join(f"{each.path.name} is {each.title}" for each in layouts)
     reason = f"has no transformer or UNet among its files{f': {held}' if held else ''}"
     return OwnModel(entry=entry, layouts=layouts, reason=reason, way_out="name the file of the model itself as well")
-
-
-def _way_out(entry: ModelEntry) -> str:
-    return f"bring it back, or forget the model: imagine-bot models remove {entry.name}"
 
 
 def _oldest_of(architecture: str, bases: Mapping[str, ModelCard]) -> ModelCard | None:

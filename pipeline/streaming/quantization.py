@@ -113,7 +113,10 @@ class QuantizedLinear(nn.Module):
         """(N, K) → (N, M), the 8-bit weight brought to the dtype of the rows, which moves several times its bytes."""
         assert self.scale is not None
         rows = rotate(rows) if self.format is Format.INT8 else rows
-        return linear(rows, self.weight.to(rows.dtype) * self.scale[:, None].to(rows.dtype), self.bias)
+        # The scales of small weights are below what float16 holds exactly, and their products are not.
+        exact = torch.float32 if rows.dtype is torch.float16 else rows.dtype
+        weight = self.weight.to(exact) * self.scale[:, None].to(exact)
+        return linear(rows, weight.to(rows.dtype), self.bias)
 
 
 def quantize(weight: Tensor, weight_format: Format) -> dict[str, Tensor]:

@@ -8,11 +8,11 @@ nunchaku-tech/nunchaku:nunchaku/models/transformers/; ggml-org/llama.cpp:gguf-py
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from pipeline.catalog.headers import Container
-from pipeline.catalog.layouts.tensors import Tensors, dominant
+from pipeline.catalog.layouts.tensors import Stored, Tensors, dominant
 from pipeline.catalog.parts import Refusal, Storage
 
 NAMES: Final = {
@@ -100,8 +100,8 @@ def storage_of(tensors: Tensors) -> Kept | Refusal:
     ]
     scaled = tensors.companions.keys()
     for name, dtype, _ in weights:
-        is_scaled = name.removesuffix(".weight") in scaled
-        if dtype not in NAMES and not (is_scaled and dtype in ("I8", "U8")) and not _is_index(name):
+        is_scaled = bool(formats) and name.removesuffix(".weight") in scaled
+        if dtype not in NAMES and not (is_scaled and dtype in ("I8", "U8")) and name.endswith("weight"):
             return _refusal(f"weights of type {dtype[:20]}, in a way that is not known here")
     dtype = dominant((dtype, size) for _, dtype, size in weights)
     if _NF4 in formats or _FP4 in formats:
@@ -139,15 +139,16 @@ def _formats(tensors: Tensors) -> Iterator[str]:
         elif (name := next((name for name in (f"{tensors.prefix}{stem}", stem) if name in told), None)) is not None:
             yield told[name]
         else:
-            yield from _told_by_names(beside.keys(), dtype)
+            yield from _told_by_names(beside, dtype)
 
 
-def _told_by_names(beside: Iterator[str] | Any, dtype: str) -> Iterator[str]:
+def _told_by_names(beside: Mapping[str, Stored], dtype: str) -> Iterator[str]:
     if any(end.startswith(".weight.quant_state.") for end in beside):
         yield _NF4 if any(end.endswith("nf4") for end in beside) else _FP4
-    elif ".scale_weight" in beside or ".weight_scale" in beside:
-        # Integers may be rotated, and no name says so.
-        yield {"I8": _UNMARKED, "U8": "nvfp4", "F4": "nvfp4"}.get(dtype, "float8_e4m3fn")
+    elif (scale := beside.get(".scale_weight") or beside.get(".weight_scale")) is not None:
+        # Integers may be rotated, and no name says so; powers of two go with blocks.
+        odd = {"I8": _UNMARKED, "U8": "nvfp4", "F4": "nvfp4"}.get(dtype, "float8_e4m3fn")
+        yield odd if scale.info.dtype in NAMES else "nvfp4" if odd == "nvfp4" else "mxfp8"
 
 
 def _told_by_metadata(tensors: Tensors) -> dict[str, str]:
@@ -194,11 +195,6 @@ def _end_of(name: str) -> str:
     """The end of a name that tells how a weight is kept: its last word, or its last two after `.weight`."""
     before, dot, last = name.rpartition(".")
     return f".weight.{last}" if before.endswith(".weight") else dot + last
-
-
-def _is_index(name: str) -> bool:
-    """Whether a tensor holds numbers of places, not weights."""
-    return name.endswith(("position_ids", "relative_position_index", "num_batches_tracked"))
 
 
 def _refusal(title: str) -> Refusal:

@@ -63,8 +63,8 @@ class Tensors:
 
     @property
     def container(self) -> Container:
-        """Of its files."""
-        return self.headers[0].container
+        """Of the first of its files."""
+        return next(header.container for header in self.headers if header.path in self.paths)
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:

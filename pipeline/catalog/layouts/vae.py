@@ -2,7 +2,8 @@
 
 Sources: CompVis/latent-diffusion:ldm/modules/diffusionmodules/model.py;
 black-forest-labs/flux:src/flux/modules/autoencoder.py;
-huggingface/diffusers:src/diffusers/models/autoencoders/autoencoder_kl.py.
+huggingface/diffusers:src/diffusers/models/autoencoders/autoencoder_kl.py. Stable Diffusion 3's has the names and shapes
+of FLUX.1's, so nobody can tell them apart by their heads.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def test_model_that_is_recognised_and_not_drawn_yet_is_refused_by_name(config: P
     with pytest.raises(NothingAdded, match=r"FLUX.1 \[dev\] transformer, bf16, which is not drawn yet"):
         add_models([file], catalog, name=None, title=None)
     entry = ModelEntry(name="a", files=(file,))
-    own = make_own(entry, {"sd15": SD15}, elsewhere=[])
+    own = make_own(entry, {"sd15": SD15}, elsewhere=[], forget="forget it")
     assert own.card is None and "not drawn yet" in own.reason
 
 
@@ -402,8 +402,9 @@ def test_own_model_has_the_licence_of_its_base_and_a_note_that_its_page_decides(
 ) -> None:
     add(config, write_flux(tmp_path / "a.safetensors"))
     card = find_model("a", config)
-    assert card.licence.startswith("A derivative of FLUX.1 [dev], unless the page that it came from says otherwise.")
-    assert "Non-Commercial" in card.licence
+    assert card.licence.startswith("FLUX.1 [dev] Non-Commercial License: ")
+    assert card.licence.endswith("so its licence holds, unless the page that the file came from says otherwise")
+    assert not card.is_commercial
 
 
 def test_commercial_only_hides_models_everywhere_and_refuses_them_by_name(

@@ -92,6 +92,21 @@ print(json.dumps({"is clean": is_clean, "real": [AutoTorchModule.__module__, T5E
     assert seen == {"is clean": True, "real": ["diffsynth.core.vram.layers", "transformers.models.t5.modeling_t5"]}
 
 
+@pytest.mark.timeout(240)
+def test_second_family_is_imported_in_part_as_well() -> None:
+    """Models take turns in one process."""
+    seen = run("""
+import json, sys
+from pipeline.catalog.models import FLUX1_DEV, SD15, SDXL
+from pipeline.runtime.process_setup import prepare_process
+for card in (SDXL, FLUX1_DEV, SD15):
+    prepare_process(*card.architecture.library)
+print(json.dumps({"modules": list(sys.modules)}))
+""")
+    assert LEFT_OUT & set(seen["modules"]) == set()
+    assert {"diffsynth.pipelines.flux_image", "diffsynth.models.stable_diffusion_xl_unet"} <= set(seen["modules"])
+
+
 def test_every_stand_in_is_for_an_import_that_there_is() -> None:
     import importlib.util
 

@@ -108,3 +108,13 @@ def test_many_tokens_are_multiplied_in_pieces_to_the_same_result(
     assert error(found, linear(rows, weight, torch.ones(OUTPUTS))) < 0.05
     for first in (0, 1000, tokens - 17):
         assert error(found[first : first + 17], module(rows[first : first + 17])) < 1e-5
+
+
+def test_small_weights_keep_their_scales_in_float16() -> None:
+    """A scale of 1e-6 is 0.95e-6 there."""
+    weight = torch.randn(8, 64, generator=torch.Generator().manual_seed(1)) * 2e-5
+    linear = QuantizedLinear(64, 8, Format.INT8, has_bias=False, dtype=torch.float16, device="cpu")
+    for name, value in quantize(weight, Format.INT8).items():
+        setattr(linear, name, value)
+    rows = torch.ones(4, 64, dtype=torch.float16)
+    assert torch.allclose(linear(rows).float(), rows.float() @ weight.T, rtol=0.03, atol=2e-6)

@@ -85,12 +85,13 @@ async def test_two_people_see_their_own_pictures_and_each_other_in_the_queue(sha
 
 async def test_reload_and_closing_the_tab_lose_nothing(shared: PageProcess, visit: Visit) -> None:
     async with visit(shared.url) as person:
-        await person.draw(f"{SLOW} patience", steps=10)
+        begun = len(shared.lines)
+        await person.draw(f"{SLOW} patience", steps=20)
         await expect(person.jobs).to_contain_text("Step")
         await person.page.reload()
         await expect(person.jobs).to_contain_text("patience")
         await person.page.close()
-        await asyncio.sleep(4)
+        await shared.wait_log("job ended", timeout=60, after=begun)
         person.page = await person.page.context.new_page()
         await person.open()
         await expect(person.thumbnails).to_have_count(1)

@@ -183,12 +183,18 @@ def card_with(make: Make, name: str, models_dir: Path, weights: Weights) -> Mode
     return card_of(BASE | {component: f"{folder}/{path}" for component, path in files.items()})
 
 
-def quantized(quantize: Callable[[Tensors], Tensors], prefix: str = "") -> Make:
-    """A transformer whose blocks are quantized."""
+def quantized(
+    quantize: Callable[[Tensors], Tensors],
+    prefix: str = "",
+    *,
+    picks: str = "_blocks.",
+    rename: Callable[[Tensors], Tensors] = dict,
+) -> Make:
+    """A transformer of which some tensors are quantized, those with this in their names."""
 
     def make(folder: Path, weights: Weights) -> Files:
-        blocks = {name: tensor for name, tensor in weights.dit.items() if "_blocks." in name}
-        tensors = {**weights.dit, **quantize(blocks)}
+        dit = rename(weights.dit)
+        tensors = {**dit, **quantize({name: tensor for name, tensor in dit.items() if picks in name})}
         write_safetensors(folder / "dit.safetensors", {prefix + name: each for name, each in tensors.items()})
         return {"dit": "dit.safetensors"}
 
@@ -223,7 +229,8 @@ QUANTIZED: Mapping[str, Make] = {
     "scaled float8": quantized(scaled_float8),
     "scaled float8, new": quantized(partial(scaled_float8, is_old=False), PREFIX),
     "int8 ConvRot": quantized(convrot_int8),
-    "NF4": quantized(nf4),
+    "NF4": quantized(nf4, picks="img_mlp.0"),
+    "NF4 of diffusers": quantized(nf4, picks="attn.to_", rename=dit_as_diffusers),
     "T5 in GGUF": t5_in_gguf,
     "T5 in scaled float8": t5_in_scaled_float8,
 }
