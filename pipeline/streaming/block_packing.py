@@ -122,7 +122,8 @@ def pack(
                 continue
             demand_floats(name, tensor)
             block_name = component.block_of(name)
-            filling = begun.setdefault(block_name, Filling(blocks[block_name]))
+            if (filling := begun.get(block_name)) is None:
+                filling = begun[block_name] = Filling(blocks[block_name])
             owner, _, attribute = name.rpartition(".")
             if attribute == "weight" and owner in linears:
                 filling.fill_weight(owner, tensor, linears[owner].format)

@@ -5,27 +5,19 @@ Compiled, the blocks take half the time: what lies between two products becomes 
 
 from __future__ import annotations
 
-import logging
-import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MethodType
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.utils._triton import has_triton
 
 from pipeline.families.flux.architecture import DIT, LATENT, TEXT_TOKENS
 from pipeline.families.flux.modulation import PrecomputedModulation
-from pipeline.streaming.quantization import mark_constants
+from pipeline.streaming.compilation import compile_kinds
 from pipeline.streaming.streamed_module import StreamedModule
 
-log = logging.getLogger(__name__)
-
 WARM_UP_SIDE_PX: Final = 512
-# Otherwise every start measures some kernels anew and takes those that happen to be faster, which sum in another order.
-REPEATABLE: Final[dict[str, str | int | bool | Callable[..., Any]]] = {"deterministic": True}
 
 
 class Transformer(StreamedModule):
@@ -45,37 +37,16 @@ class Transformer(StreamedModule):
         text_tokens: int = TEXT_TOKENS,
         backend: str | Callable[..., Any] = "inductor",
     ) -> bool:
-        """Compile the code of the blocks, once for all of a kind and for every size; whether that worked.
-
-        The first time takes about a minute on a usual computer, later some seconds: results are kept on disk. Compiled
-        anew, they compute the same bits.
+        """Compile the code of the blocks, once for all sizes; whether that worked. See `compile_kinds`.
 
         Args:
             run_step: that of a `Residency`, if there is one.
             text_tokens: what prompts are padded to; the code is for this number.
             backend: of `torch.compile`; another one for tests.
         """
-        if self.device != "cpu" and not has_triton():
-            log.info("Triton is missing, so blocks are not compiled and pictures take longer")
-            return False
-        mark_constants()
         blocks = [module for name, module in self.module.named_modules() if name in set(self.running)]
-        options = REPEATABLE if backend == "inductor" else None
-        compiled = {
-            kind: torch.compile(kind.forward, backend=backend, options=options)
-            for kind in {type(block) for block in blocks}
-        }
-        for block in blocks:
-            block.forward = MethodType(_for_every_size(compiled[type(block)]), block)
-        try:
-            self._warm_up(run_step or (lambda step: step()), text_tokens)
-        except Exception as error:  # noqa: BLE001 - a compiler raises anything
-            traceback.clear_frames(error.__traceback__)
-            log.warning("blocks could not be compiled, so pictures take longer: %s", str(error).partition("\n")[0])
-            for block in blocks:
-                del block.forward
-            return False
-        return True
+        warm_up = partial(self._warm_up, run_step or (lambda step: step()), text_tokens)
+        return compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
 
     @torch.no_grad()
     def _warm_up(self, run_step: Callable[[Callable[[], Tensor]], Tensor], text_tokens: int) -> None:

@@ -29,13 +29,12 @@ from pipeline.device.gpu import MIB
 from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import HEADROOM_BYTES
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
-from pipeline.families.flux import transformer as transformer_module
 from pipeline.families.flux.architecture import BYTES_PER_TOKEN, DIT, FLUX
 from pipeline.families.flux.checkpoint import Checkpoint, checkpoint_of
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
 from pipeline.runtime.vram_budget import FakeBudget
-from pipeline.streaming import packed_cache
+from pipeline.streaming import compilation, packed_cache
 from pipeline.streaming import residency as residency_module
 from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.block_packing import ALIGN
@@ -700,7 +699,7 @@ def test_kernels_are_not_chosen_anew_at_every_start(make: Make, monkeypatch: pyt
 def test_without_triton_nothing_is_compiled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     transformer = make()
     monkeypatch.setattr(transformer, "device", "cuda")
-    monkeypatch.setattr(transformer_module, "has_triton", lambda: False)
+    monkeypatch.setattr(compilation, "has_triton", lambda: False)
     assert not transformer.compile_blocks()
     assert not any("forward" in vars(transformer.module.get_submodule(name)) for name in transformer.running)
 
