@@ -40,7 +40,7 @@ from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
-from pipeline.catalog.model_hash import ModelHashes, weights_file
+from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
 from pipeline.catalog.models import (
     ModelCard,
     choose_model,
@@ -250,8 +250,8 @@ async def _hash_models(
     """Find the hashes of all models, one after the other, once nothing waits for the disk any more."""
     await is_loaded.wait()
     for card in cards:
-        if (path := weights_file(card, config.models_dir)) is not None and not deadline.has_begun:
-            await asyncio.to_thread(hashes.find, path, lambda: deadline.has_begun)
+        if not deadline.has_begun:
+            await asyncio.to_thread(learn, hashes, card, config.models_dir, lambda: deadline.has_begun)
     await deadline.wait_for_begin()
 
 

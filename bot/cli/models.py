@@ -110,15 +110,17 @@ def _list(config: PipelineConfig) -> None:
     catalog = catalog_of(config)
     for flaw in catalog.added.flaws:
         say("✘", flaw, style="bold red", on_stderr=False)
-    default, reason = "", ""
     try:
         card, reason = choose_model(config)
         default = card.name
-    except UnknownModel:
-        default = config.model
-    shown = sorted(catalog.entries, key=lambda name: name not in catalog.entries)
-    for name in [*shown, *(card.name for card in catalog.all if card.name not in catalog.entries)]:
-        _show(name, catalog, config, remark=f"the default: {reason}".removesuffix(": ") if name == default else "")
+    except UnknownModel:  # what stands in its way is said of it
+        default, reason = config.model, "named in the configuration"
+    hidden = [card.name for card in catalog.all if not catalog.allows(card)]
+    names = dict.fromkeys([*catalog.entries, *(card.name for card in catalog.all)])
+    for name in (name for name in names if name not in hidden):
+        _show(name, catalog, config, remark=f"the default: {reason}" if name == default else "")
+    if hidden:
+        typer.echo(f"\n[pipeline] commercial_only hides {', '.join(hidden)}.")
     typer.echo(f"\n{PROGRAM} models add FILE… draws with files of your own; docs/models.md says which.")
 
 

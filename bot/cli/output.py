@@ -173,7 +173,7 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
         case InvalidSpec(field="prompt", reason="is empty"):
             return "the prompt is empty: write what to draw", ExitCode.USAGE
         case InvalidSpec():
-            return f"{error.field} {error.reason}", ExitCode.USAGE
+            return f"{error.field.replace('_', ' ')} {error.reason}", ExitCode.USAGE
         case ModelUnusable():
             return f"{error.name} {printable(error.reason)}\n→ {error.way_out}", ExitCode.USAGE
         case UnknownModel():

@@ -11,6 +11,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -77,6 +78,10 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
         raise NothingAdded([f"a name and a title are for one model, and these are {len(drawable)}"])
     if name is not None:
         _check_name(name, catalog, drawable[0])
+    try:
+        ModelEntry(name="x", title=title)
+    except ValidationError as error:
+        raise NothingAdded([f"the title {_reason(error)}"]) from error
     # Of several models, each takes what it needs.
     own_files = beside if len(drawable) == 1 and len(beside) < MOST_FILES else []
     found.companions = [each for each in others if each not in own_files]
@@ -119,8 +124,8 @@ def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[La
     searched: list[Layout] = []
     claimed: set[str] = set()
     for path in paths:
-        path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - `resolve` would follow links into a cache
-        is_searched = path.is_dir() and not (path / PIPELINE_INDEX).is_file()
+        path = _absolute(path)
+        is_searched = _is_searched(path)
         places = [path]
         if is_searched:
             result = search(path)
@@ -142,12 +147,26 @@ def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[La
     return named, searched
 
 
+def _absolute(path: Path) -> Path:
+    with suppress(RuntimeError):  # no home is known for ~
+        path = path.expanduser()
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links into a cache
+
+
+def _is_searched(path: Path) -> bool:
+    """Whether something is a folder that holds more than one model, for all that is known."""
+    try:
+        return path.is_dir() and not (path / PIPELINE_INDEX).is_file()
+    except OSError:
+        return False
+
+
 def _flaw_of_name(path: Path) -> str:
     """Why a place cannot be noted, as in "must be shorter"; "" if it can."""
     try:
         ModelEntry(name="x", files=(path,))
     except ValidationError as error:
-        return error.errors()[0]["msg"].removeprefix("Value error, ").partition(";")[0] + "; rename it"
+        return f"{_reason(error)}; rename it"
     return ""
 
 
@@ -193,6 +212,10 @@ def unique_name(title: str, layout: Layout, taken: Iterable[str]) -> str:
     stem = stem if _is_name(stem) else f"my-{stem}"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if name not in taken and _is_name(name))
+
+
+def _reason(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Value error, ").partition(";")[0]
 
 
 def _is_name(name: str) -> bool:

@@ -94,7 +94,7 @@ class Catalog:
             raise UnknownModel(name, self.names)
         if not self.allows(card):
             reason = "is hidden, since [pipeline] commercial_only is set and its licence does not allow commercial use"
-            way_out = f"choose another model, or set commercial_only = false; its licence: {card.licence}"
+            way_out = "choose another model, or set commercial_only = false"
             raise ModelUnusable(name, [each.name for each in self.public], reason=reason, way_out=way_out)
         return card
 

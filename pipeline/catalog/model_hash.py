@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.catalog import files
+from pipeline.catalog import fetch_record, files
 from pipeline.catalog.architecture import Kind
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
@@ -102,6 +102,33 @@ def weights_file(card: ModelCard, models_dir: Path) -> Path | None:
         return None
     paths = files.weights_of(file, models_dir)
     return paths[0] if len(paths) == 1 else None
+
+
+def learn(
+    hashes: ModelHashes, card: ModelCard, models_dir: Path, should_stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Find the hash of a model's file: in the note of what was fetched, else by reading it. May block for a minute."""
+    path = weights_file(card, models_dir)
+    if path is None or hashes.known(path):
+        return
+    if noted := _fetched_hash(card, path, models_dir):
+        hashes.remember(path, noted)
+    else:
+        hashes.find(path, should_stop)
+
+
+def _fetched_hash(card: ModelCard, path: Path, models_dir: Path) -> str:
+    """The hash that the hub gave for a file, if the file was not written to since; else ""."""
+    file = next(iter(card.files_of(Kind.TRANSFORMER).values()))
+    if file.repo is None or path != models_dir / file.repo / file.path:
+        return ""
+    noted = fetch_record.read(models_dir / file.repo).files.get(file.path)
+    try:
+        size, changed_ns = _state(path)
+    except OSError:
+        return ""
+    is_as_noted = noted is not None and noted.size_bytes == size and changed_ns // 10**9 <= noted.fetched_at
+    return noted.sha256 if noted is not None and is_as_noted else ""
 
 
 def _state(path: Path) -> tuple[int, int]:

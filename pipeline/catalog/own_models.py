@@ -39,7 +39,7 @@ class OwnModel:
     """A model of the operator's own.
 
     card: None if it cannot be drawn with; then `reason` goes on after its name, and `way_out` says what to do.
-    layouts: what its files are, as far as they are there.
+    layouts: what its files are, as far as they are there; of a model with a card, the transformer's first.
     notes: what is worth knowing.
     """
 
@@ -120,7 +120,8 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
         is_commercial=base.is_commercial and bool(part.variant),
     )
     card, ignored = with_defaults(card, entry)
-    return OwnModel(entry=entry, card=card, layouts=layouts, notes=(*notes, *ignored))
+    others = tuple(each for each in layouts if each is not layout)
+    return OwnModel(entry=entry, card=card, layouts=(layout, *others), notes=(*notes, *ignored))
 
 
 def with_defaults(card: ModelCard, entry: ModelEntry) -> tuple[ModelCard, list[str]]:

@@ -156,7 +156,7 @@ async def waiting(album: Album, bot: BotProcess, data_dir: Path, people: Callabl
     await first.wait(is_cancellable, timeout=PATIENCE_S)
     second = await bob.imagine("a rocket and the moon on a dark blue background", seed=3)
     album.add("waiting", "Just started", await says(first, "you are next", "loading"))
-    album.add("waiting", "Just started, somebody else asks", await says(second, "1 ahead of you", "made ready first"))
+    album.add("waiting", "Just started, somebody else asks", await says(second, "1 ahead of you", "loaded first"))
     await finished(first)
     await finished(second)
 

@@ -42,8 +42,8 @@ async def press(discord: Discord, message: MessageView, turn: str, user: Any) ->
 
 @pytest.fixture
 async def hasty_discord() -> AsyncIterator[Discord]:
-    """One whose windows for rates are half as long: it is they that many edits in one channel wait for."""
-    async with Discord(time_scale=0.5) as discord:
+    """One whose windows for rates are a quarter as long: it is they that many edits in one channel wait for."""
+    async with Discord(time_scale=0.25) as discord:
         yield discord
 
 

@@ -5,6 +5,7 @@ connections.py  how many connections there may be, and which gives way
 protocol.py     one connection: strict about heads, and about time
 security/       what every request has to pass before Gradio or our routes see it
 gradio_page.py  the Gradio part: the form, what its buttons do, and `draw` for scripts. Imported late: it takes seconds
+settings_fields.py  the fields for settings that not every model has
 form.py         what the form says, offers and reads, apart from Gradio. Pure.
 browser_locale.py  which kind of Chinese a browser reads, said to Gradio
 page.js         the living part: asks for the state, shows jobs, picture and gallery; page.css how it looks

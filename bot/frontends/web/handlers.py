@@ -135,7 +135,9 @@ class PageHandlers:
         }
         said_count = None if count == 1 else count
         read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=said_count, most=most)
-        options = ImageOptions.read(**read.options)
+        options, taken = ImageOptions.read(**read.options), read.notes.taken
+        if "model" in taken and "steps" not in taken and options.steps == models.usual.default_steps:
+            options = replace(options, steps=None)  # which the form holds for the usual model
         drawn = await self.draw(visitor, options, count=read.count, source=source, name=name)
         voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
         return replace(drawn, notes=tuple(map(voice.say, read.phrases())))

@@ -29,7 +29,7 @@ class Finding:
 
 def with_article(title: str) -> str:
     """A title as a noun phrase."""
-    return f"{'an' if title.startswith('SDXL') else 'a'} {title}"
+    return f"{'an' if title.startswith(('SDXL', 'AuraFlow', 'OmniGen')) else 'a'} {title}"
 
 
 def refused(what: str, reason: str, instead: str) -> Finding:

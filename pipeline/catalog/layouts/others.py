@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.catalog.layouts.findings import Finding, refused
+from pipeline.catalog.layouts.findings import Finding, refused, with_article
 
 TAKE_KNOWN: Final = "take FLUX.1, Stable Diffusion 1.5 or SDXL"
 _ADAPTER: Final = "it changes a model and is none by itself, and adapters are not used here"
@@ -49,7 +49,7 @@ def _adapter(title: str, *marks: str) -> _Kind:
 
 
 def _family(title: str, *marks: str) -> _Kind:
-    return _Kind(f"a {title} transformer", _FAMILY, TAKE_KNOWN, marks)
+    return _Kind(with_article(f"{title} transformer"), _FAMILY, TAKE_KNOWN, marks)
 
 
 _CONTROL: Final = "it steers a model by a second image, which is not offered here"
@@ -88,10 +88,11 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     _family("HunyuanVideo", "individual_token_refiner"),
     _family("HunyuanVideo", "\ncontext_embedder.token_refiner."),
     _family("Stable Diffusion 3", "joint_blocks."),
+    _family("AuraFlow", "\njoint_transformer_blocks."),
+    _family("Stable Diffusion 3", "pos_embed.proj.", ".attn.add_q_proj.", "context_embedder."),
     _family("Qwen-Image", ".img_mod.1.", ".txt_mod.1."),
     _family("HiDream", "double_stream_blocks.", "caption_projection."),
     _family("AuraFlow", "double_layers."),
-    _family("AuraFlow", "\njoint_transformer_blocks."),
     _family("Wan", "head.modulation"),
     _family("Wan", ".attn2.norm_added_k.", "condition_embedder."),
     _family("Wan", "\nscale_shift_table\n", "condition_embedder."),
@@ -105,6 +106,7 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     _family("Mochi", "t5_yproj."),
     _family("HunyuanDiT", "mlp_t5.0."),
     _family("Stable Cascade", "clip_txt_mapper."),
+    _family("Stable Cascade", "clip_txt_pooled_mapper."),
     _family("Stable Cascade", "\nclip_mapper."),
     _family("Stable Audio", "transformer.rotary_pos_emb.inv_freq"),
     _family("Kolors", "encoder_hid_proj.weight"),
@@ -116,17 +118,14 @@ _KINDS: Final[tuple[_Kind, ...]] = (
         ("\nbn.running_mean", "decoder."),
     ),
     _Kind("the VAE of Wan or Qwen-Image", "it goes with them only", TAKE_KNOWN, ("decoder.middle.0.residual.0.gamma",)),
-    _Kind(
-        "a tiny autoencoder (TAESD)",
-        "it is for previews; whole images need the VAE itself",
-        "take ae.safetensors for FLUX.1, or the VAE of the Stable Diffusion model",
-        ("decoder.layers.1.conv.0.",),
-    ),
-    _Kind(
-        "a tiny autoencoder (TAESD)",
-        "it is for previews; whole images need the VAE itself",
-        "take ae.safetensors for FLUX.1, or the VAE of the Stable Diffusion model",
-        ("\n3.conv.0.weight", "\n1.weight"),
+    *(
+        _Kind(
+            "a tiny autoencoder (TAESD)",
+            "it is for previews; whole images need the VAE itself",
+            "take ae.safetensors for FLUX.1, or the VAE of the Stable Diffusion model",
+            marks,
+        )
+        for marks in (("encoder.layers.0.", "decoder.layers.0."), ("\n3.conv.0.weight", "\n1.weight"))
     ),
     *(
         _Kind("an upscaler", "it enlarges images and draws none", TAKE_KNOWN, (mark,))

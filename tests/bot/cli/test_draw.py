@@ -180,6 +180,12 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--image", "empty.webp"], "image is empty"),
         (["a cat", "--image", __file__], "image cannot be read as a PNG, JPEG or WebP picture"),
         (["a cat", "--strength", "0.5"], "strength needs an image to start from"),
+        (["a cat", "--negative", "rain"], "negative prompt cannot be set with fake"),
+        (["a cat", "--cfg", "7"], "cfg scale cannot be set with fake"),
+        (["a cat", "--guidance", "31"], "guidance must be 0 to 30"),
+        (["a cat", "--sampler", "heun"], "sampler must be one of dpmpp-2m-karras, euler, ddim"),
+        (["a cat", "--clip-skip", "2"], "clip skip cannot be set with fake"),
+        (["a cat", "--cfg", "0", "--model", "sd15"], "cfg scale must be 1 to 30"),
         (["a cat", "-o", "cat.jpg"], "cat.jpg: pictures are written as PNG; end the name in .png"),
     ],
 )

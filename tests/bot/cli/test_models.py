@@ -35,6 +35,20 @@ def test_list_names_every_model_its_licence_and_how_to_get_it_and_writes_nothing
     assert not models_dir.exists()
 
 
+@pytest.mark.usefixtures("no_gpu")
+def test_models_that_may_not_be_used_commercially_are_hidden_and_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__COMMERCIAL_ONLY", "true")
+    listed = invoke("models").stdout
+    assert "[pipeline] commercial_only hides majicflus-v1, flux1-dev." in listed
+    assert "flux1-dev:" not in listed and "flux1-schnell:" in listed
+    for command in (["fetch", "flux1-dev"], ["draw", "a fox", "--model", "flux1-dev"]):
+        result = invoke(*command)
+        assert result.exit_code == ExitCode.USAGE
+        assert "flux1-dev is hidden, since [pipeline] commercial_only is set" in result.stderr
+
+
 @pytest.mark.usefixtures("gpu")
 def test_added_folder_is_listed_with_what_its_files_are_and_where(clean_place: Path) -> None:
     folder = write_comfyui(clean_place)
@@ -74,6 +88,9 @@ def test_model_is_added_once_and_forgotten_without_its_files(clean_place: Path, 
         (["add", "none.gguf"], "none.gguf is not there"),
         (["add", "a.safetensors", "--name", "A b"], "for example a-b"),
         (["add", "a.safetensors", "--name", "flux1-dev"], "there is a model 'flux1-dev' already"),
+        (["add", "a.safetensors", "--title", "a\nb"], "the title must be one line of text"),
+        (["add", "a.safetensors", "--title", "x" * 81], "the title "),
+        (["add", "~nobody/x.safetensors"], "x.safetensors is not there"),
         (["add", "vae.safetensors", "--name", "x"], "a name and a title are for one model, and these are 0"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
+import math
 import tempfile
 from pathlib import Path
 
@@ -114,17 +116,25 @@ def class_of(width: int, height: int) -> int:
     return size_class(dataclasses.replace(SPEC, width=width, height=height))
 
 
+EARLIER = [MODELS[name] for name in ("majicflus-v1", "flux1-dev", "demo")]  # models of earlier releases
+
+
 def test_sizes_of_earlier_releases_keep_the_class_that_their_rows_have() -> None:
-    for card in MODELS.values():
+    for card in EARLIER:
         for width, height in card.sizes.values():
             assert class_of(width, height) == round(width * height / 2**18)
 
 
 def test_sizes_that_take_another_time_have_another_class() -> None:
-    for card in MODELS.values():
+    for card in EARLIER:
         classes = {size: {class_of(*card.size(aspect, size)) for aspect in card.sizes} for size in card.scales}
         assert all(len(each) == 1 for each in classes.values())
         assert len(set().union(*classes.values())) == len(classes)
+    for card in MODELS.values():
+        sizes = {card.size(aspect, size) for aspect in card.sizes for size in card.scales}
+        for one, other in itertools.combinations(sizes, 2):
+            if max(math.prod(one), math.prod(other)) > 1.35 * min(math.prod(one), math.prod(other)):
+                assert class_of(*one) != class_of(*other)
     assert class_of(448, 448) != class_of(512, 512)
 
 

@@ -78,6 +78,7 @@ def test_jobs_that_do_not_wait_any_more_are_forgotten() -> None:
         (Progress(stage=Stage.LOADING), 35.0),
         (Progress(stage=Stage.DENOISING, step=1, steps=4, denoise_s=1.0), 30.0),
         (Progress(stage=Stage.DENOISING, step=2, steps=4, denoise_s=6.0), 6.0),
+        (Progress(stage=Stage.DENOISING, step=2, steps=3, denoise_s=6.0), 3.0),  # from an init image
         (Progress(stage=Stage.DECODING, step=4, steps=4, denoise_s=6.0), 1.0),
     ],
 )

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -26,6 +27,7 @@ from pipeline.catalog.model_card import MAIN_BRANCH
 from pipeline.catalog.models import MAJICFLUS_V1
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from tests.forward_proxy import ForwardProxy
+from tests.pipeline.catalog import miniature_headers as heads
 from tests.pipeline.catalog.test_files import CARD, REPO, safetensors
 
 INDEX = json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors"}}).encode()
@@ -145,6 +147,17 @@ def test_whole_file_with_other_content_is_put_aside_and_fetched_again(tmp_path: 
     assert hub.asked == ["dit.safetensors"]
     assert [path.name for path in aside] == ["dit.safetensors.rejected"]
     assert dit.read_bytes() == CONTENT["dit.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["dit.safetensors", "dit-Q8_0.gguf"])
+def test_another_layout_that_can_be_drawn_with_is_left_in_its_place(tmp_path: Path, name: str) -> None:
+    place = tmp_path / REPO / name
+    write = heads.write_gguf if place.suffix == ".gguf" else heads.write_safetensors
+    content = write(place, heads.flux()).read_bytes()
+    card = replace(CARD, files={**CARD.files, "dit": replace(CARD.files["dit"], others=("dit*.gguf",))})
+    assert fetch(card, tmp_path, hub=MemoryHub()).aside == ()
+    assert place.read_bytes() == content
+    assert [path.name for path in place.parent.glob("dit*")] == [name]
 
 
 def test_file_of_another_size_is_put_aside_and_never_deleted(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import model_hash
+from pipeline.catalog import fetch_record, model_hash
+from pipeline.catalog.fetch_record import FetchedFile, FetchRecord
 from pipeline.catalog.model_card import ModelFile
-from pipeline.catalog.model_hash import MAX_KEPT, ModelHashes, weights_file
+from pipeline.catalog.model_hash import MAX_KEPT, ModelHashes, learn, weights_file
 from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV
 from pipeline.sealed_files import write_sealed
 
@@ -105,6 +106,25 @@ def test_notes_stay_bounded(weights: Path, place: Path, monkeypatch: pytest.Monk
         path.write_bytes(CONTENT)
         hashes.find(path)
     assert [bool(ModelHashes(place).known(path)) for path in paths] == [False, True, True]
+
+
+def test_hash_that_was_noted_when_a_file_was_fetched_counts_until_the_file_is_written_to(
+    tmp_path: Path, place: Path
+) -> None:
+    card = replace(FLUX1_DEV, files={"dit": ModelFile(repo="a/b", path="c.safetensors")})
+    path = tmp_path / "a/b/c.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    os.utime(path, (1_000, 1_000))
+    noted = FetchedFile(size_bytes=len(CONTENT), sha256="ab" * 32, fetched_at=2_000)
+    fetch_record.write(path.parent, "a/b", FetchRecord(revision="master", files={"c.safetensors": noted}))
+    hashes = ModelHashes(place)
+    learn(hashes, card, tmp_path)
+    assert hashes.known(path) == "ab" * 32
+    os.utime(path, (3_000, 3_000))
+    learn(hashes, card, tmp_path)
+    assert hashes.known(path) == SHA256
+    learn(hashes, DEMO, tmp_path)  # which has none
 
 
 def test_model_is_known_by_the_one_file_of_its_transformer(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def handlers(
             images=images,
             preferences=preferences,
         ),
-        Models(usual=find_model("fake")),
+        Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
         storage=StorageConfig(min_free_mib=0),
         clock=clock,
@@ -392,6 +392,14 @@ async def test_form_as_it_opens_gives_way_to_flags_and_a_changed_field_does_not(
     drawn = await handlers.draw_typed(ANN, {**form, "prompt": "cat --steps 3 --r 2", "steps": 7}, count=3)
     assert [job.spec.steps for job in drawn.jobs] == [7, 7, 7]
     assert drawn.notes == ("Not taken from the prompt, because you set it elsewhere: --steps 3, --r 2",)
+
+
+async def test_model_that_a_flag_names_draws_in_its_own_number_of_steps(handlers: PageHandlers) -> None:
+    form = {"seed": -1, "steps": find_model("fake").default_steps, "aspect": "square", "model": "fake"}
+    [job] = (await handlers.draw_typed(ANN, {**form, "prompt": "cat --model demo"})).jobs
+    assert (job.spec.model, job.spec.steps) == ("demo", find_model("demo").default_steps)
+    [job] = (await handlers.draw_typed(ANN, {**form, "prompt": "cat --model demo --steps 20"})).jobs
+    assert job.spec.steps == 20
 
 
 async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, caplog: pytest.LogCaptureFixture) -> None:
