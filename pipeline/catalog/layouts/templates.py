@@ -1,6 +1,6 @@
 """Which tensors a part must hold, as templates: what is always there, and what repeats with every block.
 
-The number of blocks is what the file shows, so that pruned and miniature models are whole.
+The number of blocks is what the file shows, so that pruned and small models are whole.
 """
 
 from __future__ import annotations
