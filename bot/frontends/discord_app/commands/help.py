@@ -189,7 +189,7 @@ def _licence(card: ModelCard) -> str:
     words = re.split(r"[:;,.](?=\s|$)", card.licence.strip(), maxsplit=1)[0]
     name = shorten(re.sub(r"[\[\]]", "", words), MAX_LICENCE)
     is_address = re.fullmatch(r"https?://[^\s()<>]{1,300}", card.licence_url) is not None
-    return f"[{escape(name)}](<{card.licence_url}>)" if is_address else escape(name)
+    return f"[{escape(name)}]({card.licence_url})" if is_address else escape(name)
 
 
 def _limits(quota: Quota, wording: Wording) -> str:

@@ -62,7 +62,7 @@ async def test_licence_of_every_model_is_said_and_that_it_can_be_used_commercial
     async with start(models=Models(usual=FAKE, others=(find_model("majicflus-v1"), own, *many))) as stage:
         field = next(each for each in (await helped(stage)).embeds[0]["fields"] if "licences" in each["name"])
         lines = field["value"].split("\n")
-        licence = "[Apache\\-2.0](<https://www.apache.org/licenses/LICENSE-2.0>)"
+        licence = "[Apache\\-2.0](https://www.apache.org/licenses/LICENSE-2.0)"
         assert lines[0] == f"**Fake\\: a colour gradient** · {licence} · commercial use is allowed"
         assert lines[1].startswith("**MajicFLUX v1.34** · [") and lines[1].endswith("not for commercial use")
         assert "javascript" not in field["value"] and "\\[Own\\]" in lines[2]
