@@ -41,7 +41,7 @@ class Sizes:
     clip_dim: int = 64
     clip_hidden_dim: int = 64
     clip_layers: int = 2
-    vae_widths: tuple[int, int, int, int] = (32, 32, 64, 64)
+    vae_widths: tuple[int, int, int, int] = (32, 64, 128, 128)
 
 
 FULL = Sizes(
