@@ -52,7 +52,7 @@ def test_settings_that_are_asked_for_are_taken() -> None:
         (FLUX1_DEV, {"sampler": "euler"}, "not-offered"),
         (FLUX1_DEV, {"clip_skip": 2}, "not-offered"),
     ],
-    ids=str,
+    ids=lambda value: value.name if isinstance(value, ModelCard) else str(value)[:40],
 )
 def test_settings_that_a_model_lacks_or_that_are_out_of_range_are_refused_by_name(
     card: ModelCard, asked: dict[str, object], detail: str
