@@ -125,7 +125,7 @@ def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
         raise JobUnreadable(job.id)
     spec, old = job.spec, models.find(job.spec.model)
     is_same = card is old
-    aspect, size = _shape(card, spec.width, spec.height)
+    aspect, size = _shape(card, old, spec.width, spec.height)
     kept: dict[str, Any] = {
         name: getattr(spec, name)
         for name in OF_SOME
@@ -159,14 +159,23 @@ def _takes(card: ModelCard, name: str, value: object) -> bool:
     return value in card.samplers if name == "sampler" else card.offers(name)
 
 
-def _shape(model: ModelCard, width: int, height: int) -> tuple[Aspect | None, Size | Dimensions | None]:
-    """Return what leads to so many px with a model, or else to its shape that is nearest."""
-    if (named := model.name_of_size(width, height)) is not None:
-        aspect, size = named
-        return aspect, None if size is Size.NORMAL else size
-    if model.can_draw(width, height):
-        return None, Dimensions(width=width, height=height)
-    return model.nearest_aspect(width, height), None
+def _shape(
+    card: ModelCard, old: ModelCard | None, width: int, height: int
+) -> tuple[Aspect | None, Size | Dimensions | None]:
+    """Return what leads to so many px with a model, or else to its shape that is nearest.
+
+    A shape and a size with names keep these in another model than `old`, however many px they are there: what is
+    normal for one model is a draft for another.
+    """
+    named = (card if old is None else old).name_of_size(width, height)
+    if named is None and card.can_draw(width, height):
+        named = card.name_of_size(width, height)
+        if named is None:
+            return None, Dimensions(width=width, height=height)
+    aspect, size = (None, Size.NORMAL) if named is None else named
+    if aspect not in card.sizes:
+        aspect = card.nearest_aspect(width, height)
+    return aspect, size if size is not Size.NORMAL and size in card.scales else None
 
 
 def _derived(

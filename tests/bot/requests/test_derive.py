@@ -129,6 +129,35 @@ def test_every_verb_keeps_the_size(
         assert MODELS.usual.pixels_of(derive.options_of(job, MODELS)) == pixels
 
 
+LARGER = replace(
+    MODELS.usual, name="larger", sizes={each: (2 * w, 2 * h) for each, (w, h) in MODELS.usual.sizes.items()}
+)
+SQUARE_ONLY = replace(LARGER, sizes={Aspect.SQUARE: (128, 128)}, scales={Size.NORMAL: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("pixels", "larger", "square_only"),
+    [
+        ((64, 64), (Aspect.SQUARE, None), (Aspect.SQUARE, None)),  # of which the other model makes a draft
+        ((64, 96), (Aspect.PORTRAIT, None), (Aspect.SQUARE, None)),
+        ((48, 32), (Aspect.LANDSCAPE, Size.DRAFT), (Aspect.SQUARE, None)),
+        ((96, 96), (Aspect.SQUARE, Size.LARGE), (Aspect.SQUARE, None)),
+        ((448, 320), (None, Dimensions(width=448, height=320)), (None, Dimensions(width=448, height=320))),
+        ((96, 16), (Aspect.LANDSCAPE, None), (Aspect.SQUARE, None)),
+    ],
+)
+def test_another_model_draws_the_named_shape_and_size_in_its_own_px(
+    pixels: tuple[int, int], larger: tuple[object, object], square_only: tuple[object, object]
+) -> None:
+    for card, expected in ((LARGER, larger), (SQUARE_ONLY, square_only)):
+        models = Models(usual=find_model("fake"), others=(card,))
+        to_other = ImageOptions(prompt="x", model=card.name)
+        for verb in (derive.edit, derive.start_from):
+            (options,) = verb(sized(*pixels), models, options=to_other).images
+            assert (options.aspect, options.size) == expected
+            card.pixels_of(options)
+
+
 def test_another_shape_replaces_an_exact_size_and_keeps_a_named_one() -> None:
     (exact,) = derive.edit(sized(448, 320), MODELS, options=ImageOptions(prompt="x", aspect=Aspect.SQUARE)).images
     assert (exact.aspect, exact.size) == (Aspect.SQUARE, None)
