@@ -18,6 +18,7 @@ from pipeline.spec import (
     MIN_ASKED_CFG,
     RANDOM_SEED,
     Aspect,
+    Sampler,
     clean_prompt,
     read_sampler,
 )
@@ -33,6 +34,7 @@ MOST: Final[Mapping[str, int]] = {
 EXACT_SIZE: Final = re.compile(r"\s*[0-9]{1,6}\s*[x×*]\s*[0-9]{1,6}\s*", re.IGNORECASE)
 # AUTOMATIC1111's schedules that are what a sampler means by its name alone (modules/sd_schedulers.py).
 USUAL_SCHEDULES: Final = frozenset({"", "automatic", "uniform", "normal", "simple", "ddim", "ddimuniform"})
+KARRAS_SCHEDULES: Final = frozenset({"", "automatic", "karras"})  # of DPM++ 2M, whose steps are Karras' ones
 
 _NUMBER: Final = r"[0-9]{1,5}(?:\.[0-9]{1,5})?"
 _RATIO: Final = re.compile(rf"({_NUMBER})(?:[:x×*/]({_NUMBER}))?", re.IGNORECASE)
@@ -68,12 +70,13 @@ def read_value(option: str, value: str) -> str | int | float | None:
 
 def sampler_of(name: str, schedule: str = "") -> str | None:
     """Return our name of a sampler with a schedule, as another program spells them; None if there is none here."""
-    folded = re.sub(r"[^a-z]", "", schedule.lower())
     try:
-        found = read_sampler(name if folded in USUAL_SCHEDULES else f"{name} {schedule}")
+        found = read_sampler(name)
     except InvalidSpec:
         return None
-    return None if found is None else found.value
+    folded = re.sub(r"[^a-z]", "", schedule.lower())
+    fitting = KARRAS_SCHEDULES if found is Sampler.DPMPP_2M_KARRAS else USUAL_SCHEDULES
+    return None if found is None or folded not in fitting else found.value
 
 
 def is_exact_size(value: str) -> bool:

@@ -89,6 +89,7 @@ class _Setting:
 
     is_pasted: from another program, so that a value of no use here is no mistake.
     schedule: how another program spaces the steps of a sampler; "" if it does not say.
+    has_guidance: it is the CFG scale of a model with embedded guidance, whose value is pasted with it.
     """
 
     option: str
@@ -96,6 +97,7 @@ class _Setting:
     shown: str
     is_pasted: bool = False
     schedule: str = ""
+    has_guidance: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ def read_prompt(
     """
     if not isinstance(text, str):  # a script may send anything
         raise InvalidSpec("prompt", "must be text")
-    given, untouched = given or {}, untouched or {}
+    (given, tags), untouched = _without_lora(given or {}), untouched or {}
     said = {name: value for name, value in given.items() if _is_said(name, value, untouched)}
     if count is not None:
         said["count"] = count
@@ -144,7 +146,7 @@ def read_prompt(
         choice.add(setting)
     notes = PromptNotes(
         taken=choice.taken,
-        unknown=_distinct(found.unknown),
+        unknown=_distinct([*found.unknown, *tags]),
         unsupported=_distinct(choice.unsupported),
         model=choice.card.name,
         unused=_distinct([*choice.unused, *found.unused]),
@@ -182,7 +184,8 @@ class _Choice:
         read = read_value(setting.option, setting.value)
         if setting.schedule:
             read = sampler_of(setting.value, setting.schedule)
-        value = None if read is None else self._fit(setting.option, read)
+        is_foreign = setting.has_guidance and not self.card.offers("guidance")
+        value = None if read is None or is_foreign else self._fit(setting.option, read)
         if self._is_overridden(setting):
             if value is None or value != self._said.get(setting.option):
                 self.overridden.append(setting.shown)
@@ -191,11 +194,15 @@ class _Choice:
         elif setting.is_pasted:
             if not self._is_so_anyway(setting.option, read):
                 self.unused.append(setting.shown)
-        elif read is None:
+        elif read is None and (self._offers(setting.option) or setting.option == "negative_prompt"):  # no words follow
             most = {**MOST, "count": self._most}.get(setting.option, 0)
             raise InvalidFlag(flag=shortened(setting.shown), name=setting.option, most=most)
         else:
             self.unsupported.append(setting.shown)
+
+    def _offers(self, option: str) -> bool:
+        """Whether the model, and the place where the person asks, has such a setting, whatever its value."""
+        return self._most > 1 if option == "count" else self.card.offers(option)
 
     def _fit(self, option: str, read: str | int | float) -> str | int | float | None:
         """Return what the model, or the place where the person asks, makes of a value; None if it cannot follow it."""
@@ -206,10 +213,10 @@ class _Choice:
                 found = self._models.named(str(read))
                 return None if found is None else found.name
             case "count":
-                return int(read) if self._most > 1 else None
+                return int(read) if self._offers(option) else None
             case "sampler":
                 return read if read in self.card.samplers else None
-            case _ if option not in FIELDS or not self.card.offers(option):
+            case _ if option not in FIELDS or not self._offers(option):
                 return None
             case _:
                 return read
@@ -268,19 +275,42 @@ def _find(text: str) -> _Found:
         _Setting(option=COMMAND.get(name, name), value=value, shown=f"{name}:{value}")
         for name, value in command.items()
     ]
+    kept, more_tags = _without_lora_of(settings)
     return _Found(
         prompt=clean_prompt(prompt),
-        settings=tuple(settings),
-        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *drafts)), *tags),
+        settings=kept,
+        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *drafts)), *tags, *more_tags),
         unused=unused,
     )
+
+
+def _without_lora_of(settings: Iterable[_Setting]) -> tuple[tuple[_Setting, ...], tuple[str, ...]]:
+    """Return settings without LoRA tags in negative prompts, and the tags; nothing but tags is no setting."""
+    kept: list[_Setting] = []
+    tags: list[str] = []
+    for setting in settings:
+        rest, found = split_lora(setting.value) if setting.option == "negative_prompt" else (setting.value, ())
+        tags += found
+        if rest or not found:
+            kept.append(dataclasses.replace(setting, value=rest) if found else setting)
+    return tuple(kept), tuple(tags)
+
+
+def _without_lora(given: Mapping[str, object]) -> tuple[Mapping[str, object], tuple[str, ...]]:
+    """Return what was set elsewhere without LoRA tags in its negative prompt, and the tags."""
+    negative = given.get("negative_prompt")
+    if not isinstance(negative, str) or len(negative) > MAX_PROMPT_CHARS:  # `ImageSpec` refuses it
+        return given, ()
+    rest, tags = split_lora(negative)
+    return {**given, "negative_prompt": rest or None} if tags else given, tags
 
 
 def _pasted_settings(pasted: Mapping[str, str]) -> tuple[list[_Setting], tuple[str, ...]]:
     """Return the settings of another program that mean something here, and the names of the others."""
     settings, unused = [], []
     schedule = next((value for key, value in pasted.items() if key.casefold() == SCHEDULE), "")
-    has_sampler = any(PASTED.get(key.casefold()) == "sampler" for key in pasted)
+    options = {PASTED.get(key.casefold()) for key in pasted}
+    has_sampler, has_guidance = "sampler" in options, "guidance" in options
     for key, value in pasted.items():
         if key.casefold() == SCHEDULE and has_sampler:  # said with the sampler
             continue
@@ -290,7 +320,16 @@ def _pasted_settings(pasted: Mapping[str, str]) -> tuple[list[_Setting], tuple[s
             continue
         if value != str(RANDOM_SEED):  # which says nothing
             spaced = schedule if option == "sampler" else ""
-            settings.append(_Setting(option=option, value=value, shown=key, is_pasted=True, schedule=spaced))
+            settings.append(
+                _Setting(
+                    option=option,
+                    value=value,
+                    shown=key,
+                    is_pasted=True,
+                    schedule=spaced,
+                    has_guidance=has_guidance and option == "cfg_scale",
+                )
+            )
     return settings, tuple(unused)
 
 

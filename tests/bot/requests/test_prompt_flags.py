@@ -323,6 +323,9 @@ def test_setting_out_of_range_is_refused_with_the_name_of_the_flag(flags: str, s
         ("Sampler: DPM++ 2M Karras", "dpmpp-2m-karras", ()),
         ("Sampler: DPM++ 2M, Schedule type: Karras", "dpmpp-2m-karras", ()),
         ("Sampler: DPM++ 2M, Schedule type: Automatic", "dpmpp-2m-karras", ()),
+        ("Sampler: DPM++ 2M Karras, Schedule type: Karras", "dpmpp-2m-karras", ()),
+        ("Sampler: DPM++ 2M, Schedule type: Simple", None, ("Sampler",)),
+        ("Sampler: DPM++ 2M Karras, Schedule type: Uniform", None, ("Sampler",)),
         ("Schedule type: Exponential, Sampler: DPM++ 2M", None, ("Sampler",)),
         ("Sampler: DDIM, Schedule type: DDIM", "ddim", ()),
         ("Sampler: Euler a, Schedule type: Automatic", None, ("Sampler",)),
@@ -337,6 +340,47 @@ def test_pasted_settings_take_effect_where_the_model_has_them(
     found = read_prompt(f"cat\nNegative prompt: dog,\nhat\nSteps: 9, {pasted}, Seed: 1", PAINTING)
     assert (found.options.get("sampler"), found.notes.unused) == (sampler, unused)
     assert found.options["negative_prompt"] == "dog, hat"
+
+
+def test_flag_that_the_model_has_no_setting_for_is_named_whatever_its_value() -> None:
+    flags = ("--cfg 45", "--clip-skip 99", "--sampler", "--cfg")
+    for flag in flags:
+        assert read(f"cat {flag}").notes.unsupported == (flag,)
+    assert read_prompt("cat --guidance 99 --cfg 5", PAINTING).notes.unsupported == ("--guidance 99",)
+    assert read("cat --repeat many", most=1).notes.unsupported == ("--repeat many",)
+    with pytest.raises(InvalidFlag):
+        read("cat --guidance 99")
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("cat\nNegative prompt: dog, <lora:x:1>\nSteps: 9, Seed: 1", {}),
+        ("cat --no dog <lora:x:1>", {}),
+        ("/imagine prompt:cat negative:<lora:x:1> dog", {}),
+        ("cat", {"negative_prompt": "<lora:x:1>, dog"}),
+        ("cat <lora:x:1>", {"negative_prompt": "dog <lora:x:1>"}),
+    ],
+)
+def test_lora_tags_are_no_part_of_a_negative_prompt_either(text: str, given: dict[str, object]) -> None:
+    found = read_prompt(text, PAINTING, given=given)
+    assert (found.prompt, found.options["negative_prompt"]) == ("cat", "dog")
+    assert found.notes.unknown == ("<lora:x:1>",)
+
+
+def test_negative_prompt_of_lora_tags_alone_is_none() -> None:
+    found = read_prompt("cat --no <lora:x:1>", PAINTING, given={"negative_prompt": "<lyco:y>"})
+    assert found.options.get("negative_prompt") is None
+    assert found.notes.unknown == ("<lora:x:1>", "<lyco:y>")
+    assert read_prompt("cat", PAINTING, given={"negative_prompt": 7}).options["negative_prompt"] == 7
+
+
+def test_cfg_of_a_pasted_model_with_embedded_guidance_is_not_that_of_one_without() -> None:
+    pasted = "cat\nSteps: 9, Sampler: DDIM, CFG scale: 1, Distilled CFG Scale: 3.5, Seed: 1"
+    found = read_prompt(pasted, PAINTING)
+    assert found.notes.unused == ("CFG scale", "Distilled CFG Scale")
+    assert "cfg_scale" not in found.options and found.options["sampler"] == "ddim"
+    assert read(pasted).options["guidance"] == 3.5
 
 
 def test_pasted_settings_that_hold_anyway_are_no_news() -> None:
