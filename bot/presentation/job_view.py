@@ -297,10 +297,14 @@ def _is_last_step_over(progress: Progress | None) -> bool:
 
 
 def unread_notes(unread: Unread, model: str) -> tuple[Phrase, ...]:
-    """Say what of a prompt its model cannot read, and which words it does not know."""
+    """Say what of a prompt its model cannot read, whether it is cut, and which words it does not know."""
     notes = []
     if unread.characters:
         notes.append(Phrase("unread-prompt", {"count": unread.characters, "total": unread.total}))
+    if unread.is_cut:
+        notes.append(Phrase("prompt-cut"))
+    if unread.is_negative_cut:
+        notes.append(Phrase("negative-cut"))
     if unread.words:
         notes.append(Phrase("unknown-words", {"model": model, "words": _unknown(unread)}))
     return tuple(notes)

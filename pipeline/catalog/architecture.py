@@ -141,6 +141,8 @@ class Architecture:
         where models were not made for it.
     prefers_half: whether its weights stay in 16 bits as well if none has to be streamed then.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
+    cuts: says of (tokenizer, prompt) whether a prompt is longer than is read, `module:name`; without torch. "" if it is
+        beyond `text_tokens` of `prompt_tokenizer`.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Architecture:
     half: str = "bfloat16"
     prefers_half: bool = False
     prompt_tokenizer: str = ""
+    cuts: str = ""
 
     def of_kind(self, kind: Kind) -> dict[str, Component]:
         """The components of a kind by name."""

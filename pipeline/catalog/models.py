@@ -189,9 +189,10 @@ def size_of(card: ModelCard, config: PipelineConfig) -> int:
 def unread_of(config: PipelineConfig, spec: ImageSpec) -> Unread:
     """What the model of a spec cannot read of its prompt; see `vocabulary.py`."""
     try:
-        return find_unread(find_model(spec.model, config), config.models_dir, spec.prompt)
+        card = find_model(spec.model, config)
     except UnknownModel:  # of an older release, or gone
         return NOTHING
+    return find_unread(card, config.models_dir, spec.prompt, spec.negative_prompt)
 
 
 def demand_files(card: ModelCard, config: PipelineConfig) -> None:

@@ -111,6 +111,8 @@ card-from-picture = Drawn from a starting image (strength { $strength }), which 
 card-other-model = Drawn with { $model }; the command now uses { $usual }, so it will draw a different image.
 # check and draw say it too.
 unread-prompt = ⚠️ This model reads English: { $count } of { $total } characters of the prompt are unknown to it. Please write the prompt in English.
+prompt-cut = ⚠️ The prompt is longer than this model can read, so its end has no effect. Please shorten it.
+negative-cut = ⚠️ The negative prompt is longer than this model can read, so its end has no effect. Please shorten it.
 card-picture-pruned = The file has expired and was removed. The same command draws it again.
 button-cancel = Cancel
 

@@ -98,6 +98,8 @@ card-prompt-hidden = （服务器的 AutoMod 不允许我重复提示词。）
 card-from-picture = 这张图片是从一张起始图片画成的（重绘强度 { $strength }），命令里带不上起始图片；只用这条命令，画出来的会不一样。
 card-other-model = 这张图片是用 { $model } 画的；现在这条命令会用 { $usual } 来画，结果会不一样。
 unread-prompt = ⚠️ 这个模型只认识英文：提示词的 { $total } 个字符中有 { $count } 个它读不懂。请用英文写提示词。
+prompt-cut = ⚠️ 提示词太长，这个模型读不完，末尾的部分不起作用。请缩短提示词。
+negative-cut = ⚠️ 负面提示词太长，这个模型读不完，末尾的部分不起作用。请缩短负面提示词。
 card-picture-pruned = 文件已过期被清理，用同一条命令可以重新画。
 button-cancel = 取消
 

@@ -98,6 +98,8 @@ card-prompt-hidden = （伺服器的 AutoMod 不允許我重複提示詞。）
 card-from-picture = 這張圖片是從一張起始圖片畫成的（重繪強度 { $strength }），指令無法附上起始圖片；只用這個指令，畫出來的會不一樣。
 card-other-model = 這張圖片是用 { $model } 畫的；現在這個指令會用 { $usual } 來畫，結果會不一樣。
 unread-prompt = ⚠️ 這個模型只認得英文：提示詞的 { $total } 個字元中有 { $count } 個它讀不懂。請用英文寫提示詞。
+prompt-cut = ⚠️ 提示詞太長，這個模型讀不完，結尾的部分不起作用。請縮短提示詞。
+negative-cut = ⚠️ 負面提示詞太長，這個模型讀不完，結尾的部分不起作用。請縮短負面提示詞。
 card-picture-pruned = 檔案已過期並被清除，用同一個指令可以重新畫。
 button-cancel = 取消
 

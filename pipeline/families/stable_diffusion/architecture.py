@@ -144,6 +144,7 @@ def _family(name: str, *, cost: Callable[[int, int, int], StepCost], has_clip_g:
         library=(f"{LIBRARY}_{library}", f"{LIBRARY}_text_encoder", f"{LIBRARY}_vae"),
         half="float16",
         prefers_half=True,
+        cuts="pipeline.families.stable_diffusion.prompts:is_cut",
     )
 
 

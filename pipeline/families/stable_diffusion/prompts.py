@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from pipeline.runtime.prompt_tokenizer import ReadsPrompts
@@ -27,7 +28,7 @@ MAX_WEIGHT: Final = 10.0  # either side of 0: far beyond what draws anything, an
 CHUNK_TOKENS: Final = 75
 CLIP_TOKENS: Final = CHUNK_TOKENS + 2  # with start and end
 COMMA_TOKENS: Final = 20  # AUTOMATIC1111's default of `comma_padding_backtrack`
-MAX_CHUNKS: Final = 16  # 1200 tokens: more than 2000 letters are, and a bound for the memory of attention
+MAX_CHUNKS: Final = 16  # 1200 tokens: a bound for the memory of attention, which 2000 English letters hardly reach
 OPEN_CLIP_PAD: Final = 0  # of SDXL's second text encoder; the first one, and SD 1.5's, are padded with the end
 
 _NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
@@ -163,6 +164,19 @@ def vocabulary_of(tokenizer: ReadsPrompts) -> Vocabulary:
         end=end,
         comma=comma[0] if len(comma) == 1 else None,
     )
+
+
+def is_cut(tokenizer: Tokenizer, prompt: str) -> bool:
+    """Whether a prompt has more chunks than are read, with CLIP's tokenizer, for which no torch is needed."""
+
+    def tokenize(text: str) -> list[int]:
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    start, end = tokenizer.encode("").ids
+    comma = tokenize(",")
+    vocabulary = Vocabulary(tokenize=tokenize, start=start, end=end, comma=comma[0] if len(comma) == 1 else None)
+    return chunks(parse(prompt), vocabulary).is_cut
 
 
 def weigh(embeddings: Tensor, factors: Tensor, empty: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def views() -> Iterator[JobView]:
     pauses = [None, Pause.by_operator(""), Pause.by_operator("a game"), *(Pause(kind=kind) for kind in PauseKind)]
     for pause in pauses:
         standing = replace(WAITING, pause=pause, finish_at=None if pause else WAITING.finish_at)
-        unread = Unread(1, 7, (Unknown("qqqq", "qqq"), Unknown("zzz")))
+        unread = Unread(1, 7, (Unknown("qqqq", "qqq"), Unknown("zzz")), is_cut=True, is_negative_cut=True)
         yield unfinished_view(a_job(interruptions=1), standing, now=NOW, unread=unread)
     for position in (None, 1, 2):
         for is_loading in (False, True):
@@ -165,12 +165,14 @@ def test_worse_place_is_explained_while_its_job_waits(cause: PassedBy) -> None:
 
 def test_notes_come_in_their_order() -> None:
     standing = replace(WAITING, pause=Pause.by_operator("a game"))
-    unread = Unread(3, 9, (Unknown("van Gogh"),))
+    unread = Unread(3, 9, (Unknown("van Gogh"),), is_cut=True, is_negative_cut=True)
     view = unfinished_view(a_job(interruptions=2), standing, now=NOW, unread=unread)
     assert view.notes == (
         Phrase("card-paused", {"reason": Typed("a game")}),
         Phrase("card-resumed"),
         Phrase("unread-prompt", {"count": 3, "total": 9}),
+        Phrase("prompt-cut"),
+        Phrase("negative-cut"),
         Phrase("unknown-words", {"model": "flux1-dev", "words": (Typed("van Gogh"),)}),
     )
 

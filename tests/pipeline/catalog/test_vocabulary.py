@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, MAJICFLUS_V1, unread_of
-from pipeline.catalog.vocabulary import Unread, count_unread
+from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, FLUX1_SCHNELL, MAJICFLUS_V1, SD15, SDXL, unread_of
+from pipeline.catalog.vocabulary import Unread, count_unread, find_unread, is_cut
 from pipeline.config import PipelineConfig
 from pipeline.spec import ImageOptions
 
@@ -70,12 +70,58 @@ def test_shipped_tokenizer_counts_until_the_models_own_is_there(tmp_path: Path) 
     assert count_unread(FLUX1_DEV, tmp_path, "红苹果 é").characters == 4
 
 
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("a red apple, 42 cafés", (0, 16)),
+        ("一只红苹果", (5, 5)),
+        ("a red 苹果 on a table", (2, 14)),
+        ("a red apple 🍎 ❤️", (0, 12)),
+        ("яблоко सेब", (9, 9)),  # with its vowel sign
+        ("m\u0303 ñ", (0, 3)),
+        ("", (0, 0)),
+    ],
+)
+def test_letters_of_other_scripts_are_counted_for_models_that_read_english_bytes(
+    prompt: str, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    for card in (SD15, SDXL):
+        assert count_unread(card, tmp_path, prompt) == Unread(*expected)
+    assert count_unread(FAKE, tmp_path, prompt) == Unread(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_long"),
+    [
+        ("", False),
+        ("a red apple", False),
+        ("apple, " * 285, False),
+        ("a BREAK " * 16, False),
+        ("a BREAK " * 220, True),
+        ("红" * 1998, True),
+        ("🦩" * 1000, True),
+    ],
+)
+def test_prompt_beyond_what_clip_is_given_is_cut(prompt: str, is_long: bool, tmp_path: Path) -> None:
+    for card in (SD15, SDXL):
+        assert is_cut(card, tmp_path, prompt) is is_long
+        assert find_unread(card, tmp_path, "a red apple", prompt) == Unread(0, 9, is_negative_cut=is_long)
+
+
+def test_prompt_beyond_the_tokens_of_t5_is_cut(tmp_path: Path) -> None:
+    assert not is_cut(FLUX1_SCHNELL, tmp_path, "apple " * 200)
+    assert is_cut(FLUX1_SCHNELL, tmp_path, "apple " * 300)
+    assert not is_cut(FLUX1_DEV, tmp_path, "apple " * 300)
+    assert is_cut(DEMO, tmp_path, "红" * 2000) and not is_cut(FAKE, tmp_path, "红" * 2000)
+
+
 def test_counting_imports_no_torch(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     code = (
         "import sys, pathlib\n"
-        "from pipeline.catalog.models import FLUX1_DEV\n"
-        "from pipeline.catalog.vocabulary import count_unread\n"
+        "from pipeline.catalog.models import FLUX1_DEV, SD15\n"
+        "from pipeline.catalog.vocabulary import count_unread, is_cut\n"
+        "is_cut(SD15, pathlib.Path(sys.argv[1]), 'x')\n"
         "print(count_unread(FLUX1_DEV, pathlib.Path(sys.argv[1]), 'x 红').characters, 'torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
