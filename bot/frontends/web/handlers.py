@@ -126,18 +126,15 @@ class PageHandlers:
         Raises:
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
-        models = self._service.models
-        untouched = {
-            "steps": models.usual.default_steps,
-            "aspect": Aspect.SQUARE,
-            "size": Size.NORMAL,
-            "model": models.usual.name,
-        }
-        said_count = None if count == 1 else count
-        read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=said_count, most=most)
+        models, named = self._service.models, values.get("model")
+        chosen = models.nearest(named if isinstance(named, str) and named else None)
+        untouched = {"steps": chosen.default_steps, "aspect": Aspect.SQUARE, "size": Size.NORMAL}
+        untouched["model"] = models.usual.name
+        asked = None if count == 1 else count
+        read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=asked, most=most)
         options, taken = ImageOptions.read(**read.options), read.notes.taken
-        if "model" in taken and "steps" not in taken and options.steps == models.usual.default_steps:
-            options = replace(options, steps=None)  # which the form holds for the usual model
+        if "model" in taken and "steps" not in taken and options.steps == chosen.default_steps:
+            options = replace(options, steps=None)  # which the form holds for the model that is chosen there
         drawn = await self.draw(visitor, options, count=read.count, source=source, name=name)
         voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
         return replace(drawn, notes=tuple(map(voice.say, read.phrases())))

@@ -402,6 +402,22 @@ async def test_model_that_a_flag_names_draws_in_its_own_number_of_steps(handlers
     assert job.spec.steps == 20
 
 
+async def test_steps_of_the_model_chosen_in_the_form_give_way_to_flags_and_pasted_ones(handlers: PageHandlers) -> None:
+    form = {"seed": -1, "steps": find_model("demo").default_steps, "aspect": "square", "model": "demo"}
+    for prompt in ("cat --steps 3", "cat\nSteps: 3, Sampler: Euler, Seed: 5"):
+        drawn = await handlers.draw_typed(ANN, {**form, "prompt": prompt})
+        assert ([job.spec.model for job in drawn.jobs], drawn.jobs[0].spec.steps) == (["demo"], 3)
+        assert not any("elsewhere" in note for note in drawn.notes)
+    [job] = (await handlers.draw_typed(ANN, {**form, "prompt": "cat --steps 3", "steps": 4})).jobs
+    assert job.spec.steps == 4
+
+
+@pytest.mark.parametrize("model", [7, ["demo"], {"a": 1}])
+async def test_model_that_is_no_text_is_refused(handlers: PageHandlers, model: object) -> None:
+    with pytest.raises(InvalidSpec):
+        await handlers.draw_typed(ANN, {"prompt": "cat --steps 3", "steps": 4, "model": model})
+
+
 async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     with pytest.raises(InvalidFlag) as caught:
