@@ -22,10 +22,9 @@ from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import fit, picture_name
 from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.embeds import (
-    MAX_DESCRIPTION,
     NOBODY,
     alt_text,
-    command,
+    described,
     escape,
     mention,
     relative,
@@ -146,12 +145,8 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
         lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
     if job.is_kept:
         lines.append(wording.say("info-kept"))
-    block = f"```\n{command([job], context_of(interaction).service.models)}\n```" if job.flaw is None else ""
-    room = MAX_DESCRIPTION - len(block) * 2 - sum(map(len, lines)) - len(lines) * 2
-    prompt = shorten(escape(wording.prompt(job)), max(LINE_PROMPT, room))
-    text = "\n".join(part for part in (prompt, block, *lines) if part)
-    embed = discord.Embed(title=wording.say("info-title", job_id=job.id), description=shorten(text, MAX_DESCRIPTION))
-    await say(interaction, embed=embed)
+    text = described([job], wording, lines, models=context_of(interaction).service.models)
+    await say(interaction, embed=discord.Embed(title=wording.say("info-title", job_id=job.id), description=text))
 
 
 async def _original(interaction: discord.Interaction, job: Job) -> None:

@@ -78,7 +78,7 @@ def result_message(
 ) -> StatusMessage:
     """Lay out finished pictures, at least one of `jobs`, the images of one request in their order.
 
-    The command is shown whole or not at all, the prompt is cut to what it leaves.
+    The settings that not every model has are said if there is no room for the command.
 
     Args:
         remarks: sentences about the files, such as that one is gone.
@@ -86,12 +86,11 @@ def result_message(
     """
     voice, job = voice_of(wording), view.job
     notes = [*remarks, *map(voice.say, view.notes), *_command_remarks(job, wording, models)]
-    block = f"```\n{command(jobs, models)}\n```" if with_prompt and job.flaw is None else ""
-    room = MAX_DESCRIPTION - units("\n".join([block, *notes])) - 2
-    if room < STATUS_PROMPT:  # almost 2000 characters that each count twice
-        block, room = "", MAX_DESCRIPTION - units("\n".join(notes)) - 2
-    parts = [_prompt(job, room, wording, with_prompt), block, *notes]
-    embed = discord.Embed(description="\n".join(part for part in parts if part), colour=GREEN)
+    if with_prompt:
+        text = described(jobs, wording, notes, models=models, details=[*map(voice.say, view.details)])
+    else:
+        text = "\n".join([wording.say("card-prompt-hidden"), *notes])
+    embed = discord.Embed(description=text, colour=GREEN)
     settings, ran_s = voice.say(view.settings), sum(each.ran_s for each in jobs)
     if ran_s < 0.1:
         footer = wording.say("card-no-seconds", settings=settings)
@@ -100,6 +99,25 @@ def result_message(
         footer = wording.say("card-seconds", settings=settings, seconds=seconds)
     embed.set_footer(text=footer)
     return StatusMessage(content=voice.say(view.headline, who=mention(job)), embed=embed, actions=view.actions)
+
+
+def described(
+    jobs: Sequence[Job], wording: Wording, lines: Sequence[str], *, models: Models, details: Sequence[str] = ()
+) -> str:
+    """Lay out a prompt, the command that draws it again, and lines below.
+
+    The command is shown whole or not at all, the prompt is cut to what it leaves.
+
+    Args:
+        details: lines in place of the command if there is no room for it.
+    """
+    job = jobs[0]
+    block = "" if job.flaw is not None else f"```\n{command(jobs, models)}\n```"
+    room = MAX_DESCRIPTION - units("\n".join([block, *lines])) - 2
+    if block and room < STATUS_PROMPT:  # two prompts of 2000 characters, or almost as many that each count twice
+        block, lines = "", [*details, *lines]
+        room = MAX_DESCRIPTION - units("\n".join(lines)) - 2
+    return "\n".join(part for part in (_prompt(job, room, wording, True), block, *lines) if part)
 
 
 def alt_text(job: Job, wording: Wording, *, with_prompt: bool = True) -> str:

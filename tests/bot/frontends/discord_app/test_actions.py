@@ -333,6 +333,11 @@ async def test_info_says_everything_about_a_picture(stage: Stage) -> None:
         assert part in answer.text
 
 
+async def test_info_shows_a_command_whole_or_not_at_all(stage: Stage) -> None:
+    answer = await private(await stage.discord.click(await menu(stage, await picture(stage, "``" * 990)), "ℹ️ Info"))
+    assert "```" not in answer.text and "seed" in answer.text
+
+
 async def test_original_file_is_the_one_on_disk_with_its_alt_text(stage: Stage) -> None:
     answer = await private(await stage.discord.click(await menu(stage, await picture(stage)), "📄 Original file"))
     path = await stage.service.image_file(await stage.job(1))

@@ -311,6 +311,19 @@ def assert_one_code_block(embed: discord.Embed, prompt: str) -> None:
     assert not re.search(r"(prompt|seed|steps|aspect):", match[1])
 
 
+@pytest.mark.parametrize("wording", [EN, ZH])
+def test_command_without_room_gives_way_to_the_settings_it_held(wording: Wording) -> None:
+    spec = replace(PAINTED, prompt="a fox, " * 280, negative_prompt="rain, " * 330, cfg_scale=4.5)
+    job = a_job(status=JobStatus.DONE, spec=spec)
+    description = result(job, wording).embed.description or ""
+    assert "```" not in description and "CFG" in description and "4.5" in description
+    assert description.startswith("a fox, a fox") and "rain, rain" in description
+    assert embeds.units(description) <= embeds.MAX_DESCRIPTION
+    assert "rain" not in (result(job, wording, with_prompt=False).embed.description or "")
+    short = result(replace(job, spec=replace(spec, prompt="a fox")), wording).embed.description or ""
+    assert short.count("```") == 2 and short.endswith("```")
+
+
 @given(text=st.text(max_size=300), room=st.integers(min_value=5, max_value=200))
 def test_shortening_never_cuts_an_escape_and_never_exceeds_the_room(text: str, room: int) -> None:
     short = embeds.shorten(embeds.escape(text), room)
