@@ -84,6 +84,8 @@ def _taken(taken: Mapping[str, str | int | float]) -> list[Phrase]:
         "sampler": "flags-taken-sampler",
         "clip_skip": "flags-taken-clip-skip",
     }
+    if taken.get("negative_prompt") == "":
+        phrases["negative_prompt"] = "flags-taken-no-negative"
     values = {name: _shown(name, value) for name, value in taken.items()}
     return [Phrase(key, {"value": values[name]}) for name, key in phrases.items() if name in values]
 

@@ -34,6 +34,8 @@ MOST: Final[Mapping[str, int]] = {
 EXACT_SIZE: Final = re.compile(r"\s*[0-9]{1,6}\s*[x×*]\s*[0-9]{1,6}\s*", re.IGNORECASE)
 # AUTOMATIC1111's schedules that are what a sampler means by its name alone (modules/sd_schedulers.py).
 USUAL_SCHEDULES: Final = frozenset({"", "automatic", "uniform", "normal", "simple", "ddim", "ddimuniform"})
+# How people write that there is to be no negative prompt, not even the model's own.
+NO_NEGATIVE: Final = "-"
 KARRAS_SCHEDULES: Final = frozenset({"", "automatic", "karras"})  # of DPM++ 2M, whose steps are Karras' ones
 
 _NUMBER: Final = r"[0-9]{1,5}(?:\.[0-9]{1,5})?"
@@ -56,7 +58,7 @@ def read_value(option: str, value: str) -> str | int | float | None:
         case "guidance":
             return _decimal(value, 0, MAX_ASKED_SCALE)
         case "negative_prompt":
-            return clean_prompt(value) or None
+            return "" if is_no_negative(value) else clean_prompt(value) or None
         case "sampler":
             return sampler_of(value) or value or None
         case "aspect":
@@ -77,6 +79,11 @@ def sampler_of(name: str, schedule: str = "") -> str | None:
     folded = re.sub(r"[^a-z]", "", schedule.lower())
     fitting = KARRAS_SCHEDULES if found is Sampler.DPMPP_2M_KARRAS else USUAL_SCHEDULES
     return None if found is None or folded not in fitting else found.value
+
+
+def is_no_negative(value: str) -> bool:
+    """Whether it says that there is to be no negative prompt: a hyphen, or what a phone makes of it."""
+    return value.strip() in (NO_NEGATIVE, "－", "–", "—", "−")
 
 
 def is_exact_size(value: str) -> bool:

@@ -17,7 +17,7 @@ from bot.presentation.job_view import Phrase
 from bot.presentation.prompt_notes import PromptNotes, shortened
 from bot.requests.batch import MAX_BATCH
 from bot.requests.flag_scanner import split_flags
-from bot.requests.flag_values import MOST, is_exact_size, read_value, sampler_of
+from bot.requests.flag_values import MOST, is_exact_size, is_no_negative, read_value, sampler_of
 from bot.requests.models import Models
 from bot.requests.pasted_settings import split_command, split_lora, split_pasted, unwrapped
 from pipeline.catalog.model_card import ModelCard
@@ -137,6 +137,8 @@ def read_prompt(
         raise InvalidSpec("prompt", "must be text")
     (given, tags), untouched = _without_lora(given or {}), untouched or {}
     said = {name: value for name, value in given.items() if _is_said(name, value, untouched)}
+    if isinstance(negative := given.get("negative_prompt"), str) and is_no_negative(negative):
+        said, given = {**said, "negative_prompt": ""}, {**given, "negative_prompt": ""}
     if count is not None:
         said["count"] = count
     is_too_long = len(clean_prompt(text)) > MAX_PROMPT_CHARS  # `ImageSpec` refuses it

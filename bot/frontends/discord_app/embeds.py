@@ -16,6 +16,7 @@ import discord
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import Action, JobView, Voice
 from bot.presentation.wording import Wording
+from bot.requests.flag_values import NO_NEGATIVE
 from bot.requests.models import Models
 from bot.requests.pasted_settings import OPTIONS
 from pipeline.catalog.model_card import ModelCard
@@ -179,7 +180,9 @@ def _settings(spec: ImageSpec, card: ModelCard, usual: ModelCard) -> str:
     """Return the options for what is not as the model draws anyway."""
     values = {
         "model": "" if card.name == usual.name else spec.model,
-        "negative": "" if spec.negative_prompt == card.negative_prompt else _pasteable(spec.negative_prompt),
+        "negative": ""
+        if spec.negative_prompt == card.negative_prompt
+        else _pasteable(spec.negative_prompt) or NO_NEGATIVE,
         "cfg": "" if spec.cfg_scale == card.cfg_scale else f"{spec.cfg_scale:g}",
         "guidance": "" if spec.guidance == card.guidance else f"{spec.guidance:g}",
         "sampler": "" if spec.sampler in card.samplers[:1] else spec.sampler,

@@ -302,7 +302,7 @@ def _blocks(
             model = options.model or card.name
             shape = options.aspect or gr.skip()
             again_in = [options.prompt, options.seed, options.steps, shape, model, start, strength, named, exact]
-            return [*again_in, *refilled(options)]
+            return [*again_in, *refilled(options, by_name.get(model, card).negative_prompt)]
 
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model, size, exact_size]
         inputs += of_some.values()

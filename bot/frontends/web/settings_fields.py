@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from bot.requests.flag_values import NO_NEGATIVE
 from bot.requests.pasted_settings import fold
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
@@ -68,11 +69,16 @@ def asked(values: Mapping[str, str | None], card: ModelCard) -> dict[str, object
     return {name: _number(name, value) if name in NUMBERS else value for name, value in typed.items()}
 
 
-def refilled(options: ImageOptions) -> list[str]:
-    """Return what the fields hold to draw with these options again, in their order."""
+def refilled(options: ImageOptions, own_negative: str = "") -> list[str]:
+    """Return what the fields hold to draw with these options again, in their order.
+
+    Args:
+        own_negative: the negative prompt that the model has of its own, which an empty field stands for.
+    """
     numbers = [None if value is None else f"{value:g}" for value in (options.cfg_scale, options.guidance)]
     skip = None if options.clip_skip is None else str(options.clip_skip)
-    return [value or "" for value in (options.negative_prompt, *numbers, options.sampler or OWN, skip)]
+    negative = NO_NEGATIVE if options.negative_prompt == "" and own_negative else options.negative_prompt
+    return [value or "" for value in (negative, *numbers, options.sampler or OWN, skip)]
 
 
 def _number(name: str, typed: str) -> float:

@@ -465,6 +465,7 @@ flags-taken-count = { $value ->
     }
 flags-taken-model = model { $value }
 flags-taken-negative = without { $value }
+flags-taken-no-negative = no negative prompt
 flags-taken-cfg = CFG { $value }
 flags-taken-guidance = guidance { $value }
 flags-taken-sampler = sampler { $value }

@@ -412,6 +412,7 @@ flags-taken-steps = { $value } 步
 flags-taken-count = { $value } 张
 flags-taken-model = 模型 { $value }
 flags-taken-negative = 不要 { $value }
+flags-taken-no-negative = 没有负面提示词
 flags-taken-cfg = CFG { $value }
 flags-taken-guidance = 引导强度 { $value }
 flags-taken-sampler = 采样器 { $value }

@@ -413,6 +413,7 @@ flags-taken-steps = { $value } 步
 flags-taken-count = { $value } 張
 flags-taken-model = 模型 { $value }
 flags-taken-negative = 不要 { $value }
+flags-taken-no-negative = 沒有負面提示詞
 flags-taken-cfg = CFG { $value }
 flags-taken-guidance = 引導強度 { $value }
 flags-taken-sampler = 取樣器 { $value }

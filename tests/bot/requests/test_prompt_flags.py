@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 
 import pytest
@@ -373,6 +374,31 @@ def test_negative_prompt_of_lora_tags_alone_is_none() -> None:
     assert found.options.get("negative_prompt") is None
     assert found.notes.unknown == ("<lora:x:1>", "<lyco:y>")
     assert read_prompt("cat", PAINTING, given={"negative_prompt": 7}).options["negative_prompt"] == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("cat --no -", {}),
+        ("cat --no - --seed 3", {}),
+        ("cat --negative=-", {}),
+        ("cat --no —", {}),
+        ("/imagine prompt:cat negative:- cfg:4", {}),
+        ("cat\nNegative prompt: -\nSteps: 9, Seed: 1", {}),
+        ("cat", {"negative_prompt": " - "}),
+        ("cat --no dog", {"negative_prompt": "-"}),
+    ],
+)
+def test_hyphen_is_no_negative_prompt_at_all(text: str, given: dict[str, object]) -> None:
+    card = dataclasses.replace(PAINTER, negative_prompt="ugly")
+    found = read_prompt(text, Models(usual=card), given=given)
+    assert (found.prompt, card.resolve(ImageOptions.read(**found.options), random_seed=0).negative_prompt) == (
+        "cat",
+        "",
+    )
+    taken = [ENGLISH.say(phrase) for phrase in found.phrases() if phrase.key == "flags-taken"]
+    assert given or "no negative prompt" in taken[0]
+    assert read_prompt("cat", Models(usual=card)).options == {"prompt": "cat"}
 
 
 def test_cfg_of_a_pasted_model_with_embedded_guidance_is_not_that_of_one_without() -> None:

@@ -311,6 +311,13 @@ def assert_one_code_block(embed: discord.Embed, prompt: str) -> None:
     assert not re.search(r"(prompt|seed|steps|aspect):", match[1])
 
 
+def test_command_draws_without_a_negative_prompt_where_the_model_has_its_own() -> None:
+    job = a_job(status=JobStatus.DONE, spec=PAINTED)
+    own = Models(usual=replace(PAINTER, negative_prompt="ugly"))
+    assert "negative:- " in f"{embeds.command([job], own)} "
+    assert "negative" not in embeds.command([job], Models(usual=PAINTER))
+
+
 @pytest.mark.parametrize("wording", [EN, ZH])
 def test_command_without_room_gives_way_to_the_settings_it_held(wording: Wording) -> None:
     spec = replace(PAINTED, prompt="a fox, " * 280, negative_prompt="rain, " * 330, cfg_scale=4.5)

@@ -36,3 +36,9 @@ def test_fields_are_filled_with_what_draws_it_again() -> None:
     options = ImageOptions(prompt="x", negative_prompt="rain", cfg_scale=4.5, sampler=Sampler.DDIM, clip_skip=2)
     assert refilled(options) == ["rain", "4.5", "", "ddim", "2"]
     assert refilled(ImageOptions(prompt="x", guidance=3.0)) == ["", "", "3", "", ""]
+    none = ImageOptions(prompt="x", negative_prompt="")
+    assert (refilled(none)[0], refilled(none, "ugly")[0], refilled(ImageOptions(prompt="x"), "ugly")[0]) == (
+        "",
+        "-",
+        "",
+    )
