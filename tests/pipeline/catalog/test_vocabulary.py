@@ -108,6 +108,11 @@ def test_prompt_beyond_what_clip_is_given_is_cut(prompt: str, is_long: bool, tmp
         assert find_unread(card, tmp_path, "a red apple", prompt) == Unread(0, 9, is_negative_cut=is_long)
 
 
+def test_negative_prompt_of_a_spec_is_looked_at_too(tmp_path: Path) -> None:
+    spec = SDXL.resolve(ImageOptions(prompt="红苹果", negative_prompt="🦩" * 1000), random_seed=1)
+    assert unread_of(PipelineConfig(models_dir=tmp_path), spec) == Unread(3, 3, is_negative_cut=True)
+
+
 def test_prompt_beyond_the_tokens_of_t5_is_cut(tmp_path: Path) -> None:
     assert not is_cut(FLUX1_SCHNELL, tmp_path, "apple " * 200)
     assert is_cut(FLUX1_SCHNELL, tmp_path, "apple " * 300)
