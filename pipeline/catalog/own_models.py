@@ -89,12 +89,17 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
     denoisers = [layout for layout in layouts if layout.part(PartKind.DENOISER) is not None]
     if not denoisers:
         return _without_denoiser(entry, layouts, flaws, forget)
-    layout = denoisers[0]
-    part = layout.part(PartKind.DENOISER)
-    assert part is not None
+    layout = min(denoisers, key=lambda each: bool(_denoiser(each).lacks))  # of several, a whole one
+    part = _denoiser(layout)
     if (base := bases.get(part.variant) or _oldest_of(part.architecture, bases)) is None:
         reason = f"is {layout.title}, which is recognised, but not drawn yet"
         return OwnModel(entry=entry, layouts=layouts, reason=reason, way_out=forget)
+    if part.lacks:
+        more_of_it = f" and {len(part.lacks) - 1} more" if len(part.lacks) > 1 else ""
+        reason = f"needs {layout.path}, which lacks {part.lacks[0]}{more_of_it}"
+        return OwnModel(
+            entry=entry, layouts=layouts, reason=reason, way_out=f"bring back what is missing of it, or {forget}"
+        )
     encoders, more = _looked_at(entry.text_encoders)
     vaes, most = _looked_at([] if entry.vae is None else [entry.vae])
     if flaws := [*flaws, *more, *most]:  # named files are wanted; another one in their place would be a surprise
@@ -106,7 +111,9 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
         beside=[each for each in layouts if each is not layout],
         elsewhere=elsewhere,
     )
-    notes += [f"{each.path.name} is not used: there is a transformer already" for each in denoisers[1:]]
+    notes += [
+        f"{each.path.name} is not used: there is a transformer already" for each in denoisers if each is not layout
+    ]
     card = replace(
         base,
         name=entry.name,
@@ -168,6 +175,12 @@ def has_part(layout: Layout, kind: PartKind) -> bool:
     return layout.refusal is None and layout.part(kind) is not None
 
 
+def _denoiser(layout: Layout) -> Part:
+    part = layout.part(PartKind.DENOISER)
+    assert part is not None
+    return part
+
+
 def _offers(card: ModelCard, sampler: Sampler | None) -> bool:
     return sampler in card.samplers
 
@@ -214,12 +227,14 @@ def _files(
     """
     files: dict[str, ModelFile] = {}
     notes: list[str] = []
-    denoiser = layout.part(PartKind.DENOISER)
-    assert denoiser is not None
+    denoiser = _denoiser(layout)
     for name, file in base.files.items():
         component = base.architecture.components[name]
         if (kind := component.part) is None:
             files[name] = file.fallback or file
+            continue
+        if component.kind is Kind.TRANSFORMER:  # never another one, which would draw under this model's name
+            files[name] = ModelFile(path=denoiser.paths[0].name, place=denoiser.paths[0].absolute())
             continue
         slot = _Slot(component, base, denoiser)
         wanted = named.get(component.kind, ())
@@ -227,7 +242,7 @@ def _files(
         if part is None and wanted and component.kind is Kind.VAE:
             notes.append(f"{wanted[0].path} is ignored: it holds no {kind}")
         part = part or _part_of(layout, slot) or _first_part(beside, slot)
-        if part is None and component.kind is not Kind.TRANSFORMER:
+        if part is None:
             part = _nearest(slot, elsewhere) or _nearest(slot, _around(layout.path))
         files[name] = file if part is None else ModelFile(path=part.paths[0].name, place=part.paths[0].absolute())
     return files, notes
@@ -276,7 +291,5 @@ def _part_of(layout: Layout, slot: _Slot) -> Part | None:
         return None
     if part.lacks or component.architecture not in ("", part.architecture):
         return None
-    if component.kind is Kind.TRANSFORMER:
-        return part
     is_of_variant = part.variant in ("", base.architecture.variant)
     return part if is_of_variant and mismatch(denoiser, part) is None else None

@@ -236,6 +236,25 @@ def test_shards_are_one_model_whether_a_shard_or_their_folder_is_named(config: P
     assert [path.name for path in paths] == [path.name for path in shards]
 
 
+def test_model_that_lost_a_shard_is_told_and_never_becomes_the_one_that_the_hub_has(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    shards = heads.write_shards(tmp_path / "Fine Tune" / "transformer", heads.flux_diffusers(), 3)
+    write_companions(tmp_path)
+    add(config, tmp_path)
+    fetched = config.models_dir / "black-forest-labs" / "FLUX.1-dev"
+    write_flux(fetched / "flux1-dev.safetensors")
+    shards[1].unlink()
+    models._catalog.cache_clear()  # as in another process
+    with pytest.raises(ModelUnusable) as raised:
+        find_model("fine-tune", config)
+    assert f"needs {shards[0].parent}, which lacks " in raised.value.reason
+    assert "models remove fine-tune" in raised.value.way_out
+    entry = ModelEntry(name="a", files=(shards[0].parent, write_flux(tmp_path / "a.safetensors")))
+    own = make_own(entry, catalog_of(config).bases, elsewhere=[], forget="forget it")  # of several, the whole one
+    assert own.card is not None and own.card.files["dit"].place == tmp_path / "a.safetensors"
+
+
 def test_search_ends_in_folders_that_are_too_many_or_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path.joinpath(*"abcdefgh")
     write_flux(deep / "x.safetensors")
