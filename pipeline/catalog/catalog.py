@@ -81,7 +81,8 @@ class Catalog:
 
         Raises:
             UnknownModel: no model has this name; it lists the public ones.
-            ModelUnusable: its own files are no longer what they were, or the config does not allow its licence.
+            ModelUnusable: its own files are no longer what they were, or the config does not allow its licence, or the
+                list of added models is damaged, so that it may have been on it.
         """
         if name in self.entries:
             own = self._own(name)
@@ -90,6 +91,9 @@ class Catalog:
             card = own.card
         elif name in self.built_in:
             card = self._built_in(name)
+        elif self.added.flaws:
+            reason, way_out = f"is not known: {self.added.flaws[0]}", f"imagine-bot models add FILE… --name {name}"
+            raise ModelUnusable(name, self.names, reason=reason, way_out=way_out)
         else:
             raise UnknownModel(name, self.names)
         if not self.allows(card):
