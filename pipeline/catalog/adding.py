@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from pipeline.catalog.added_models import AddedModels, change_added
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.file_search import PIPELINE_INDEX, search
+from pipeline.catalog.layouts.folders import snapshot_of
 from pipeline.catalog.own_models import has_part, look_at, title_of
 from pipeline.catalog.parts import Layout, PartKind
 from pipeline.config import MOST_FILES, ModelEntry
@@ -67,7 +68,8 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
     found = Addition(name=name, title=title)
     named, searched = _look(paths, found)
     denoisers = [layout for layout in (*named, *searched) if has_part(layout, PartKind.DENOISER)]
-    whole = {layout.path for layout in denoisers if layout.path.is_dir()}  # the same model may lie there in two layouts
+    # The same model may lie in one folder in two layouts; other folders hold whatever somebody put there.
+    whole = {layout.path for layout in denoisers if _is_pipeline(layout.path)}
     denoisers = [layout for layout in denoisers if not whole.intersection(layout.path.parents)]
     beside = [layout for layout in named if not has_part(layout, PartKind.DENOISER)]
     drawable = [layout for layout in denoisers if _is_drawn(layout, catalog, found)]
@@ -157,6 +159,14 @@ def _is_searched(path: Path) -> bool:
     """Whether something is a folder that holds more than one model, for all that is known."""
     try:
         return path.is_dir() and not (path / PIPELINE_INDEX).is_file()
+    except OSError:
+        return False
+
+
+def _is_pipeline(path: Path) -> bool:
+    """Whether something is the folder of one whole model, as diffusers saves it."""
+    try:
+        return path.is_dir() and (snapshot_of(path) / PIPELINE_INDEX).is_file()
     except OSError:
         return False
 

@@ -236,6 +236,13 @@ def test_shards_are_one_model_whether_a_shard_or_their_folder_is_named(config: P
     assert [path.name for path in paths] == [path.name for path in shards]
 
 
+def test_file_beside_the_shards_of_another_model_is_a_model_of_its_own(config: PipelineConfig, tmp_path: Path) -> None:
+    heads.write_shards(tmp_path / "all", heads.flux_diffusers())
+    write_flux(tmp_path / "all" / "other.safetensors")
+    write_flux(tmp_path / "all" / "below" / "third.safetensors")
+    assert sorted(add(config, tmp_path / "all").new) == ["all", "other", "third"]
+
+
 def test_model_that_lost_a_shard_is_told_and_never_becomes_the_one_that_the_hub_has(
     config: PipelineConfig, tmp_path: Path
 ) -> None:
