@@ -79,6 +79,7 @@ def remove(
     """Forget a model that was added. Its files stay where they are."""
     from pipeline.catalog.adding import remove_model
     from pipeline.catalog.models import catalog_of
+    from pipeline.device.gpu_profile import packed_files
 
     config = _config(config_path or context.obj)
     catalog = catalog_of(config)
@@ -94,7 +95,7 @@ def remove(
     say("✔", f"{name} is forgotten; its files stay:", style="green", on_stderr=False)
     for path in entry.files:
         typer.echo(f"{INDENT}{printable(str(path))}")
-    for path in sorted(config.packed_folder.glob(f"{name}.*.safetensors")):
+    for path in packed_files(config.packed_folder, name):
         typer.echo(f"{INDENT}{printable(str(path))} (packed weights, which nothing else needs)")
     for place in ["[pipeline] model"] * (config.model == name) + ["[[models]]"] * (name in _changed(config)):
         say("•", f"the config names {name} in {place}: change that, or nothing starts", style="yellow")

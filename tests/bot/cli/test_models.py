@@ -70,10 +70,12 @@ def test_model_is_added_once_and_forgotten_without_its_files(clean_place: Path, 
     assert "added" in invoke("models", "add", str(file), "--name", "mine", "--title", "Mine!").stdout
     assert "✔ mine: Mine! (known already)" in invoke("models", "add", str(file)).stdout
     (models_dir / "packed").mkdir()
-    (models_dir / "packed" / "mine.dit.int8.safetensors").touch()
+    for name in ("mine.dit.int8.safetensors", "mine.t5.int8.part", "mine.q4.dit.int8.safetensors"):
+        (models_dir / "packed" / name).touch()
     removed = invoke("models", "remove", "mine")
     assert removed.exit_code == ExitCode.OK
     assert str(file) in removed.stdout and "mine.dit.int8.safetensors (packed weights" in removed.stdout
+    assert "mine.t5.int8.part" in removed.stdout and "mine.q4" not in removed.stdout  # which is another model's
     assert file.exists()
     assert "mine" not in invoke("models").stdout
 
