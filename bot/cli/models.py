@@ -154,6 +154,8 @@ def _show(name: str, catalog: Catalog, config: PipelineConfig, *, remark: str = 
     if card is not None:
         what = own.layouts[0].title if own is not None and own.layouts else ""
         use = "commercial use allowed" if card.is_commercial else "no commercial use"
+        if own is not None and own.entry.commercial is None:
+            use = "commercial use only if its page allows it"
         lines.append(" · ".join(each for each in (what, _size(size_of(card, config)), use) if each))
         lines.append(f"{card.licence} ({card.licence_url})")
     if own is not None:

@@ -99,6 +99,11 @@ class Catalog:
         if not self.allows(card):
             reason = "is hidden, since [pipeline] commercial_only is set and its licence does not allow commercial use"
             way_out = "choose another model, or set commercial_only = false"
+            if name in self.entries and self.entries[name].commercial is None:
+                reason = (
+                    "is hidden, since [pipeline] commercial_only is set and a file does not tell what it derives from"
+                )
+                way_out = "set commercial = true in its [[models]] entry if its page allows commercial use"
             raise ModelUnusable(name, [each.name for each in self.public], reason=reason, way_out=way_out)
         return card
 

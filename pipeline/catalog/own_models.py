@@ -124,7 +124,7 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
             f"{base.licence}. A derivative of {base.title}, so its licence holds, unless the page that the file came "
             "from says otherwise"
         ),
-        is_commercial=base.is_commercial and bool(part.variant),
+        is_commercial=False,  # unless the entry says so: shapes do not tell what a file derives from
     )
     card, ignored = with_defaults(card, entry)
     others = tuple(each for each in layouts if each is not layout)
