@@ -313,6 +313,26 @@ def test_name_that_does_not_do_is_refused_before_anything_is_written(
     assert read_added(config.models_dir) == AddedModels()
 
 
+def test_name_that_another_command_takes_meanwhile_is_refused_and_its_model_stays(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    stale = catalog_of(config)
+    assert stale.added == AddedModels()  # read before the other command
+    first = write_flux(tmp_path / "a.safetensors")
+    add(config, first, name="mine")
+    with pytest.raises(NothingAdded, match="there is a model 'mine' already"):
+        add_models([write_flux(tmp_path / "b.safetensors")], stale, name="mine", title=None)
+    assert [entry.files for entry in read_added(config.models_dir).models] == [(first,)]
+
+
+def test_another_name_for_a_model_that_is_there_is_refused(config: PipelineConfig, tmp_path: Path) -> None:
+    file = write_flux(tmp_path / "a.safetensors")
+    add(config, file)
+    with pytest.raises(NothingAdded, match="as a; to name it mine, forget it first"):
+        add(config, file, name="mine")
+    assert add(config, file, name="a").same == ["a"]
+
+
 @pytest.mark.parametrize(
     ("title", "name"),
     [
