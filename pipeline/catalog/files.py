@@ -113,6 +113,8 @@ def weights_of(file: ModelFile, models_dir: Path) -> list[Path]:
     See `layouts.folders` for which of a folder's files they are. A shard stands for all that its name counts.
     """
     place = path_of(file, models_dir)
+    if place.name.endswith(INDEX_SUFFIX):
+        return [place.with_name(name) for name in sorted(shards_of_index(place))] or [place]
     if not (place.is_dir() if file.others else file.is_folder):
         return shards_beside(place)
     try:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from pipeline.catalog.architecture import Component, Feature, Kind
 from pipeline.catalog.file_search import places_beside
 from pipeline.catalog.layouts import identify
+from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index
 from pipeline.catalog.layouts.places import mismatch
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.catalog.parts import Layout, Part, PartKind
@@ -234,7 +235,7 @@ def _files(
             files[name] = file.fallback or file
             continue
         if component.kind is Kind.TRANSFORMER:  # never another one, which would draw under this model's name
-            files[name] = ModelFile(path=denoiser.paths[0].name, place=denoiser.paths[0].absolute())
+            files[name] = _taken_from(denoiser)
             continue
         slot = _Slot(component, base, denoiser)
         wanted = named.get(component.kind, ())
@@ -244,8 +245,19 @@ def _files(
         part = part or _part_of(layout, slot) or _first_part(beside, slot)
         if part is None:
             part = _nearest(slot, elsewhere) or _nearest(slot, _around(layout.path))
-        files[name] = file if part is None else ModelFile(path=part.paths[0].name, place=part.paths[0].absolute())
+        files[name] = file if part is None else _taken_from(part)
     return files, notes
+
+
+def _taken_from(part: Part) -> ModelFile:
+    """Where a part is read from: its file, which stands for all shards that its name counts, else what lists them."""
+    first, paths = part.paths[0].absolute(), {path.absolute() for path in part.paths}
+    if paths <= set(shards_beside(first)):
+        return ModelFile(path=first.name, place=first)
+    for index in sorted(first.parent.glob(f"*{INDEX_SUFFIX}")):
+        if paths <= {index.with_name(name) for name in shards_of_index(index)}:
+            return ModelFile(path=index.name, place=index)
+    return ModelFile(path=f"{first.parent.name}/", place=first.parent)
 
 
 def _around(path: Path) -> Iterator[Path]:

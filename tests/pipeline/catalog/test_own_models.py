@@ -14,6 +14,7 @@ from pipeline.catalog.adding import Addition, add_models, remove_model, unique_n
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.file_search import search
 from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.model_hash import weights_file
 from pipeline.catalog.models import (
     DEMO,
     MAJICFLUS_V1,
@@ -234,6 +235,22 @@ def test_shards_are_one_model_whether_a_shard_or_their_folder_is_named(config: P
     assert add(config, tmp_path / "Fine Tune").same == ["fine-tune"]
     paths = files.weights_of(find_model("fine-tune", config).files["dit"], config.models_dir)
     assert [path.name for path in paths] == [path.name for path in shards]
+
+
+def test_model_whose_files_only_an_index_lists_is_read_from_all_of_them(config: PipelineConfig, tmp_path: Path) -> None:
+    write_companions(tmp_path)
+    folder = tmp_path / "unet"
+    shards = heads.write_shards(folder, heads.flux_diffusers())
+    index = next(folder.glob("*.json"))
+    for shard, name in zip(shards, ("a.safetensors", "b.safetensors"), strict=True):
+        index.write_text(index.read_text().replace(shard.name, name))
+        shard.rename(folder / name)
+    assert add(config, index, name="listed").new == ["listed"]
+    card = find_model("listed", config)
+    paths = files.weights_of(card.files["dit"], config.models_dir)
+    assert [path.name for path in paths] == ["a.safetensors", "b.safetensors"]
+    assert obstacle_of("listed", config) is None
+    assert weights_file(card, config.models_dir) is None
 
 
 def test_file_beside_the_shards_of_another_model_is_a_model_of_its_own(config: PipelineConfig, tmp_path: Path) -> None:
