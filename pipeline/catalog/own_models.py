@@ -229,6 +229,7 @@ def _files(
     files: dict[str, ModelFile] = {}
     notes: list[str] = []
     denoiser = _denoiser(layout)
+    idle = list(named.get(Kind.TEXT_ENCODER, ()))
     for name, file in base.files.items():
         component = base.architecture.components[name]
         if (kind := component.part) is None:
@@ -239,13 +240,16 @@ def _files(
             continue
         slot = _Slot(component, base, denoiser)
         wanted = named.get(component.kind, ())
-        part = next((each.part(kind) for each in wanted if has_part(each, kind)), None)
+        holder = next((each for each in wanted if has_part(each, kind)), None)
+        part = None if holder is None else holder.part(kind)
+        idle = [each for each in idle if each is not holder]
         if part is None and wanted and component.kind is Kind.VAE:
             notes.append(f"{wanted[0].path} is ignored: it holds no {kind}")
         part = part or _part_of(layout, slot) or _first_part(beside, slot)
         if part is None:
             part = _nearest(slot, elsewhere) or _nearest(slot, _around(layout.path))
         files[name] = file if part is None else _taken_from(part)
+    notes += [f"{each.path} is ignored: it holds no text encoder that {base.title} lacks" for each in idle]
     return files, notes
 
 

@@ -185,6 +185,16 @@ def test_named_text_encoders_and_vae_win_over_all_others(config: PipelineConfig,
     )
 
 
+def test_named_text_encoder_of_no_use_is_told(config: PipelineConfig, tmp_path: Path) -> None:
+    clip = heads.write_safetensors(tmp_path / "clip.safetensors", heads.clip())
+    again = heads.write_safetensors(tmp_path / "again.safetensors", heads.clip())
+    vae = heads.write_safetensors(tmp_path / "vae.safetensors", heads.vae())
+    file = write_flux(tmp_path / "unet" / "a.safetensors")
+    entry = ModelEntry(name="a", files=(file,), text_encoders=(clip, again, vae))
+    own = make_own(entry, catalog_of(config).bases, elsewhere=[], forget="forget it")
+    assert [note.partition(":")[0] for note in own.notes] == [f"{again} is ignored", f"{vae} is ignored"]
+
+
 # --- folders ------------------------------------------------------------------------------------------------
 
 
