@@ -249,7 +249,7 @@ def _files(
         if part is None:
             part = _nearest(slot, elsewhere) or _nearest(slot, _around(layout.path))
         files[name] = file if part is None else _taken_from(part)
-    notes += [f"{each.path} is ignored: it holds no text encoder that {base.title} lacks" for each in idle]
+    notes += [f"{each.path} is ignored: it holds no text encoder that is needed beside the others" for each in idle]
     return files, notes
 
 

@@ -445,6 +445,18 @@ def test_list_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
         change_added(tmp_path / "file", lambda added: added)
 
 
+@pytest.mark.parametrize(("limit", "most"), [("MOST_MODELS", 2), ("MOST_BYTES", 300)])
+def test_list_never_grows_beyond_what_is_read_of_it(
+    config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    monkeypatch.setattr(f"pipeline.catalog.added_models.{limit}", most)
+    entries = tuple(ModelEntry(name=f"a{number}", files=(Path("/x"),)) for number in range(9))
+    change_added(config.models_dir, lambda added: AddedModels(models=entries[:1]))
+    with pytest.raises(AddedModelsUnwritable, match="more models than a list holds"):
+        change_added(config.models_dir, lambda added: AddedModels(models=entries))
+    assert read_added(config.models_dir).models == entries[:1]
+
+
 # --- the catalog --------------------------------------------------------------------------------------------
 
 
