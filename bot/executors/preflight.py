@@ -172,7 +172,7 @@ def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> in
 
 
 def _weights(part: Part) -> int:
-    """Count the weights in one part of a model; four bits each are two to a byte. 0 if its file has changed just now."""
+    """Count the weights in one part of a model; four bits each are two to a byte. 0 if its file has just changed."""
     try:
         tensors = [each for path in part.paths for each in header_of(path).tensors.items()]
     except NotWeights:
