@@ -112,13 +112,13 @@ async def build(setup: Setup, database: Database, executor: Executor, deadline: 
 
 async def _assemble(setup: Setup, database: Database, executor: Executor, deadline: Deadline, exits: Exits) -> Assembly:
     config = setup.config
+    _, *others = await asyncio.to_thread(usable_models, config.pipeline)
+    find = partial(card_of, {card.name: card for card in (setup.card, *others)})
     jobs, settings = JobStore(database), SettingStore(database)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
-    queue = JobQueue(
-        jobs, settings, config.limits, assumed_pace=partial(assumed_pace, config=config.pipeline), deadline=deadline
-    )
-    queue.paces.named_sizes = partial(named_sizes, config=config.pipeline)
-    queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, config=config.pipeline))
+    queue = JobQueue(jobs, settings, config.limits, assumed_pace=partial(assumed_pace, find=find), deadline=deadline)
+    queue.paces.named_sizes = partial(named_sizes, find=find)
+    queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, find=find))
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
@@ -129,7 +129,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         images=images,
         preferences=Preferences(UserSettingStore(database)),
     )
-    service = await _build_service(setup, parts)
+    service = await _build_service(setup, parts, others, find)
     breaker = Breaker(
         queue,
         can_save=partial(images.can_write, min_free_bytes=config.storage.min_free_mib * MIB),
@@ -198,13 +198,14 @@ async def _settle(config: Config, jobs: JobStore, images: ImageStore, queue: Job
         log.warning("the queue is paused (%s): %s", pause.kind, pause.text or "no reason given")
 
 
-async def _build_service(setup: Setup, parts: Parts) -> Service:
+async def _build_service(
+    setup: Setup, parts: Parts, others: Iterable[ModelCard], find: Callable[[str], ModelCard]
+) -> Service:
     config, card = setup.config, setup.card
-    _, *others = await asyncio.to_thread(usable_models, config.pipeline)
     models = Models(
         usual=card,
         others=tuple(others),
-        unread=partial(unread_of, config.pipeline),
+        unread=partial(unread_of, config.pipeline, find=find),
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
         check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
@@ -273,20 +274,29 @@ async def _deliver(chat: DiscordClient | None, delivery: DeliveryLoop) -> None:
     await delivery.run()
 
 
-def assumed_pace(spec: ImageSpec, config: PipelineConfig | None = None) -> Pace:
+def card_of(cards: Mapping[str, ModelCard], name: str) -> ModelCard:
+    """The card of a model from those found at the start: looking for own files again may take a network disk seconds.
+
+    Raises:
+        UnknownModel
+    """
+    return cards[name] if name in cards else find_model(name)
+
+
+def assumed_pace(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> Pace:
     """The model's own guess for the first finish times."""
     try:
-        card = find_model(spec.model, config)
+        card = find(spec.model)
     except UnknownModel:  # of an older release: the job will fail with a clear text when its turn comes
         return Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
     usual = Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
     return usual.scaled(pixels_of(spec) / math.prod(card.size(Aspect.SQUARE)))
 
 
-def named_sizes(spec: ImageSpec, config: PipelineConfig | None = None) -> list[ImageSpec]:
+def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> list[ImageSpec]:
     """The same image in the named sizes of its model."""
     try:
-        card = find_model(spec.model, config)
+        card = find(spec.model)
     except UnknownModel:
         return []
     sizes = [card.size(Aspect.SQUARE, size) for size in card.scales]

@@ -103,7 +103,7 @@ class ModelEntry(BaseModel):
     negative_prompt: str | None = Field(None, max_length=2000, description="likewise")
     licence: Line | None = Field(None, max_length=500, description="as its page says; unset = that of its base model")
     licence_url: Line | None = Field(None, max_length=500, description="where it is to be read")
-    commercial: bool | None = Field(None, description="whether it allows commercial use; unset = as its base model")
+    commercial: bool | None = Field(None, description="whether it allows commercial use; unset = no, of own files")
 
 
 class PipelineConfig(BaseModel):

@@ -79,6 +79,7 @@ def remove(
     """Forget a model that was added. Its files stay where they are."""
     from pipeline.catalog.adding import remove_model
     from pipeline.catalog.models import catalog_of
+    from pipeline.device.gpu_profile import packed_files
 
     config = _config(config_path or context.obj)
     catalog = catalog_of(config)
@@ -94,18 +95,27 @@ def remove(
     say("✔", f"{name} is forgotten; its files stay:", style="green", on_stderr=False)
     for path in entry.files:
         typer.echo(f"{INDENT}{printable(str(path))}")
-    for path in sorted(config.packed_folder.glob(f"{name}.*.safetensors")):
+    for path in packed_files(config.packed_folder, name):
         typer.echo(f"{INDENT}{printable(str(path))} (packed weights, which nothing else needs)")
+    for place in ["[pipeline] model"] * (config.model == name) + ["[[models]]"] * (name in _changed(config)):
+        say("•", f"the config names {name} in {place}: change that, or nothing starts", style="yellow")
+
+
+def _changed(config: PipelineConfig) -> set[str]:
+    """The models to which the config gives other defaults."""
+    return {entry.name for entry in config.models if not entry.files}
 
 
 def _config(path: Path | None) -> PipelineConfig:
     from bot.config import load_config
+    from bot.config.sections import unknown_models_allowed
 
-    return load_config(path)[0].pipeline
+    with unknown_models_allowed():  # one that the config names may be added by this very command
+        return load_config(path)[0].pipeline
 
 
 def _list(config: PipelineConfig) -> None:
-    from pipeline.catalog.models import catalog_of, choose_model
+    from pipeline.catalog.models import AUTO, catalog_of, choose_model
 
     catalog = catalog_of(config)
     for flaw in catalog.added.flaws:
@@ -117,6 +127,10 @@ def _list(config: PipelineConfig) -> None:
         default, reason = config.model, "named in the configuration"
     hidden = [card.name for card in catalog.all if not catalog.allows(card)]
     names = dict.fromkeys([*catalog.entries, *(card.name for card in catalog.all)])
+    unknown = [name for name in (config.model, *_changed(config)) if name not in {AUTO, *catalog.built_in, *names}]
+    for name in dict.fromkeys(unknown):
+        text = f"{name}: the config names it, and there is no such model"
+        say("✘", f"{text}\n→ add it, or change the config", style="bold red", on_stderr=False)
     for name in (name for name in names if name not in hidden):
         _show(name, catalog, config, remark=f"the default: {reason}" if name == default else "")
     if hidden:
@@ -140,6 +154,8 @@ def _show(name: str, catalog: Catalog, config: PipelineConfig, *, remark: str = 
     if card is not None:
         what = own.layouts[0].title if own is not None and own.layouts else ""
         use = "commercial use allowed" if card.is_commercial else "no commercial use"
+        if own is not None and own.entry.commercial is None:
+            use = "commercial use only if its page allows it"
         lines.append(" · ".join(each for each in (what, _size(size_of(card, config)), use) if each))
         lines.append(f"{card.licence} ({card.licence_url})")
     if own is not None:

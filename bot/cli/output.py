@@ -168,7 +168,15 @@ def printable(text: str) -> str:
 
 
 def explained(error: PipelineError) -> tuple[str, ExitCode]:
-    """Return the message for a pipeline error, with the way out, and the exit code."""
+    """Return the message for a pipeline error, with the way out, and the exit code.
+
+    Errors may quote files: their names, those of tensors, and notes; none of it reaches the terminal as commands.
+    """
+    text, code = _explained(error)
+    return "\n".join(map(printable, text.split("\n"))), code
+
+
+def _explained(error: PipelineError) -> tuple[str, ExitCode]:
     match error:
         case InvalidSpec(field="prompt", reason="is empty"):
             return "the prompt is empty: write what to draw", ExitCode.USAGE
@@ -215,7 +223,7 @@ def explained(error: PipelineError) -> tuple[str, ExitCode]:
         case EngineDead():
             return f"the GPU gave up: {error}", ExitCode.ENGINE_DEAD
         case _:
-            return f"the picture could not be drawn: {error}", ExitCode.FAILED
+            return f"the picture could not be drawn: {printable(str(error))}", ExitCode.FAILED
 
 
 def progress_bars(*columns: ProgressColumn) -> ProgressBars:

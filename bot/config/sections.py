@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -164,6 +167,19 @@ class StorageConfig(Section):
     min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
 
 
+_DEMANDS_MODELS: Final = ContextVar("_DEMANDS_MODELS", default=True)
+
+
+@contextmanager
+def unknown_models_allowed() -> Iterator[None]:
+    """Let a config name models that are not there, for commands that may add them."""
+    token = _DEMANDS_MODELS.set(False)
+    try:
+        yield
+    finally:
+        _DEMANDS_MODELS.reset(token)
+
+
 class ModelConfig(PipelineConfig):
     """`[pipeline]` and `[[models]]`, restricted to known models: `PipelineConfig` itself stands below the catalogue."""
 
@@ -173,8 +189,8 @@ class ModelConfig(PipelineConfig):
         for entry in models:
             if entry.files and _is_built_in(entry.name):
                 raise ValueError(f"must have names of their own: {entry.name!r} is a model of this program")
-        if "models_dir" in info.data:  # else it is invalid itself
-            names = [*MODELS, *_catalog(info, ()).entries]
+        if "models_dir" in info.data and not _may_be_unknown(catalog := _catalog(info, ())):  # else invalid itself
+            names = [*MODELS, *catalog.entries]
             for entry in models:
                 if not entry.files and entry.name not in names and not _is_built_in(entry.name):
                     hint = did_you_mean(entry.name, names)
@@ -186,8 +202,9 @@ class ModelConfig(PipelineConfig):
     def _is_known(cls, name: str, info: ValidationInfo) -> str:
         if name == AUTO or _is_built_in(name) or not {"models_dir", "models"} <= info.data.keys():
             return name
-        names = _catalog(info, info.data["models"]).names
-        if name not in names:
+        catalog = _catalog(info, info.data["models"])
+        names = catalog.names
+        if name not in names and not _may_be_unknown(catalog):
             raise ValueError(f"must be the name of a model{did_you_mean(name, [AUTO, *names])}")
         return name
 
@@ -197,6 +214,11 @@ def _is_built_in(name: str) -> bool:
         return find_model(name).name == name
     except UnknownModel:
         return False
+
+
+def _may_be_unknown(catalog: Catalog) -> bool:
+    """Whether a name may be of a model that was added; of a damaged list nobody knows, and it stops nothing."""
+    return bool(catalog.added.flaws) or not _DEMANDS_MODELS.get()
 
 
 def _catalog(info: ValidationInfo, models: tuple[ModelEntry, ...]) -> Catalog:

@@ -17,7 +17,7 @@ from bot.findings import Finding, note, ok, problem
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import PackedDirReadOnly, UnknownModel
 from pipeline.catalog import files
-from pipeline.catalog.headers import header_of
+from pipeline.catalog.headers import NotWeights, header_of
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.model_parts import parts_of
 from pipeline.catalog.models import AUTO, DEMO, MAJICFLUS_V1, catalog_of, choose_model, demand_means, obstacle_of
@@ -165,13 +165,17 @@ def _weights_mib(card: ModelCard, config: PipelineConfig, gpu: Gpu | None) -> in
     """
     parts, _ = parts_of(card, config.models_dir)
     if card.is_streamed and gpu is not None:
-        weights = _weights(parts[card.architecture.transformer])
+        transformer = parts.get(card.architecture.transformer)  # none if its file has changed just now
+        weights = 0 if transformer is None else _weights(transformer)
         return max(0, weights // MIB - config.limit_mib(gpu.total_mib))
     return _BYTES_PER_WEIGHT * sum(map(_weights, parts.values())) // MIB
 
 
 def _weights(part: Part) -> int:
-    """Count the weights in one part of a model; four bits each are two to a byte."""
-    tensors = (each for path in part.paths for each in header_of(path).tensors.items())
+    """Count the weights in one part of a model; four bits each are two to a byte. 0 if its file has just changed."""
+    try:
+        tensors = [each for path in part.paths for each in header_of(path).tensors.items()]
+    except NotWeights:
+        return 0
     count = sum(prod(info.shape) for name, info in tensors if name.startswith(part.prefix))
     return 2 * count if part.storage is Storage.NF4 else count

@@ -16,8 +16,7 @@ from typing import Final
 from bot.errors import StoreUnavailable
 from bot.store.key_value_store import SettingStore
 from pipeline import UnknownModel
-from pipeline.catalog.models import find_model
-from pipeline.config import PipelineConfig
+from pipeline.catalog.models import ModelCard, find_model
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +57,10 @@ class Loading:
         return max(self.expected.seconds - ran_s, OVERDUE_SHARE * ran_s)
 
 
-def assumed_load_s(model: str, config: PipelineConfig | None = None) -> float:
+def assumed_load_s(model: str, find: Callable[[str], ModelCard] = find_model) -> float:
     """The guess on a model's card; 0 for models that are not known, whose jobs fail at once."""
     try:
-        return find_model(model, config).assumed_load_s
+        return find(model).assumed_load_s
     except UnknownModel:
         return 0.0
 

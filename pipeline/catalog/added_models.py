@@ -94,8 +94,12 @@ def change_added(models_dir: Path, change: Callable[[AddedModels], AddedModels])
             after = change(before)
             if after == before:
                 return None
+            content = _written(path, after)
             aside = _put_aside(path) if before.flaws else None
-            _write(path, after)
+            part = path.with_suffix(".part")
+            clear(part)  # of a process that was killed
+            with write_atomically(path, part=part) as file:
+                file.write(content)
             return aside
     except Timeout as error:
         raise AddedModelsUnwritable(path, "another command is changing it; try again") from error
@@ -123,16 +127,21 @@ def _read(content: Any, path: Path) -> AddedModels:
     return AddedModels(models=tuple(models.values()), companions=tuple(companions[:MOST_MODELS]), flaws=tuple(flaws))
 
 
-def _write(path: Path, added: AddedModels) -> None:
+def _written(path: Path, added: AddedModels) -> bytes:
+    """The list as it is kept.
+
+    Raises:
+        AddedModelsUnwritable: it would be too long to be read again.
+    """
     content = {
         "version": _VERSION,
         "models": [entry.model_dump(mode="json", exclude_defaults=True) for entry in added.models],
         "companions": [str(place) for place in added.companions],
     }
-    part = path.with_suffix(".part")
-    clear(part)  # of a process that was killed
-    with write_atomically(path, part=part) as file:
-        file.write(json.dumps(content, indent=1).encode() + b"\n")  # ASCII: names of files may be no Unicode
+    written = json.dumps(content, indent=1).encode() + b"\n"  # ASCII: names of files may be no Unicode
+    if len(added.models) > MOST_MODELS or len(added.companions) > MOST_MODELS or len(written) > MOST_BYTES:
+        raise AddedModelsUnwritable(path, "these are more models than a list holds; forget some first, or add fewer")
+    return written
 
 
 def _put_aside(path: Path) -> Path:

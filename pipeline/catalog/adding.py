@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from pipeline.catalog.added_models import AddedModels, change_added
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.file_search import PIPELINE_INDEX, search
+from pipeline.catalog.layouts.folders import snapshot_of
 from pipeline.catalog.own_models import has_part, look_at, title_of
 from pipeline.catalog.parts import Layout, PartKind
 from pipeline.config import MOST_FILES, ModelEntry
@@ -67,7 +68,8 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
     found = Addition(name=name, title=title)
     named, searched = _look(paths, found)
     denoisers = [layout for layout in (*named, *searched) if has_part(layout, PartKind.DENOISER)]
-    whole = {layout.path for layout in denoisers if layout.path.is_dir()}  # the same model may lie there in two layouts
+    # The same model may lie in one folder in two layouts; other folders hold whatever somebody put there.
+    whole = {layout.path for layout in denoisers if _is_pipeline(layout.path)}
     denoisers = [layout for layout in denoisers if not whole.intersection(layout.path.parents)]
     beside = [layout for layout in named if not has_part(layout, PartKind.DENOISER)]
     drawable = [layout for layout in denoisers if _is_drawn(layout, catalog, found)]
@@ -161,6 +163,14 @@ def _is_searched(path: Path) -> bool:
         return False
 
 
+def _is_pipeline(path: Path) -> bool:
+    """Whether something is the folder of one whole model, as diffusers saves it."""
+    try:
+        return path.is_dir() and (snapshot_of(path) / PIPELINE_INDEX).is_file()
+    except OSError:
+        return False
+
+
 def _flaw_of_name(path: Path) -> str:
     """Why a place cannot be noted, as in "must be shorter"; "" if it can."""
     try:
@@ -184,23 +194,39 @@ def _is_drawn(layout: Layout, catalog: Catalog, found: Addition) -> bool:
 def _put(models: list[ModelEntry], layout: Layout, files: tuple[Path, ...], catalog: Catalog, found: Addition) -> None:
     """Add one model, or to one that is there the files that it has not."""
     real = _identity(layout)
+    configured = {entry.name for entry in catalog.config.models if entry.files}
     known_as = {_identity(own.layouts[0]): own.entry.name for own in catalog.own if own.layouts}
-    if known_as.get(real) in {entry.name for entry in catalog.config.models}:
+    if known_as.get(real) in configured:
+        _demand_same_name(found, known_as[real])
         found.same.append(known_as[real])
         return
     for number, entry in enumerate(models):
         if known_as.get(real) != entry.name and _real(entry.files[0]) != _real(layout.path):
             continue
+        _demand_same_name(found, entry.name)
         known = set(map(_real, entry.files))
         more = tuple(path for path in files[1:] if _real(path) not in known)[: MOST_FILES - len(entry.files)]
         models[number] = entry.model_copy(update={"files": (*entry.files, *more), "title": found.title or entry.title})
         (found.same if models[number] == entry else found.changed).append(entry.name)
         return
     taken = {*catalog.built_in, *catalog.names, *(entry.name for entry in models)}
+    if found.name in taken:  # by another command, since `_check_name`
+        raise NothingAdded([_taken(found.name)])
     name = found.name or unique_name(title_of(layout.path), layout, taken)
     entry = ModelEntry(name=name, files=files, title=found.title)
     models.append(entry)
     found.new.append(entry.name)
+
+
+def _demand_same_name(found: Addition, name: str) -> None:
+    """Raises NothingAdded: a known model was given another name."""
+    if found.name not in (None, name):
+        way = f"forget it first: imagine-bot models remove {name}"
+        raise NothingAdded([f"this model is there already, as {name}; to name it {found.name}, {way}"])
+
+
+def _taken(name: str) -> str:
+    return f"there is a model {name!r} already; choose another name"
 
 
 def unique_name(title: str, layout: Layout, taken: Iterable[str]) -> str:
@@ -236,7 +262,7 @@ def _check_name(name: str, catalog: Catalog, layout: Layout) -> None:
     own = next((each for each in catalog.own if each.entry.name == name), None)
     is_same = own is not None and bool(own.layouts) and _identity(own.layouts[0]) == _identity(layout)
     if name in catalog.built_in or (own is not None and not is_same):
-        raise NothingAdded([f"there is a model {name!r} already; choose another name"])
+        raise NothingAdded([_taken(name)])
 
 
 def _reasons(paths: Sequence[Path], found: Addition) -> list[str]:

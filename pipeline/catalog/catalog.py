@@ -81,7 +81,8 @@ class Catalog:
 
         Raises:
             UnknownModel: no model has this name; it lists the public ones.
-            ModelUnusable: its own files are no longer what they were, or the config does not allow its licence.
+            ModelUnusable: its own files are no longer what they were, or the config does not allow its licence, or the
+                list of added models is damaged, so that it may have been on it.
         """
         if name in self.entries:
             own = self._own(name)
@@ -90,11 +91,19 @@ class Catalog:
             card = own.card
         elif name in self.built_in:
             card = self._built_in(name)
+        elif self.added.flaws:
+            reason, way_out = f"is not known: {self.added.flaws[0]}", f"imagine-bot models add FILE… --name {name}"
+            raise ModelUnusable(name, self.names, reason=reason, way_out=way_out)
         else:
             raise UnknownModel(name, self.names)
         if not self.allows(card):
             reason = "is hidden, since [pipeline] commercial_only is set and its licence does not allow commercial use"
             way_out = "choose another model, or set commercial_only = false"
+            if name in self.entries and self.entries[name].commercial is None:
+                reason = (
+                    "is hidden, since [pipeline] commercial_only is set and a file does not tell what it derives from"
+                )
+                way_out = "set commercial = true in its [[models]] entry if its page allows commercial use"
             raise ModelUnusable(name, [each.name for each in self.public], reason=reason, way_out=way_out)
         return card
 

@@ -25,6 +25,7 @@ from pipeline.sealed_files import read_sealed, write_sealed
 FILE_NAME: Final = "model_hashes.json"
 MAX_KEPT: Final = 500
 _MAX_BYTES: Final = 2**20
+_SEAL_BYTES: Final = 2**10  # at most, of what is written around the content
 _CHUNK_BYTES: Final = 2**23
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -85,9 +86,11 @@ class ModelHashes:
             self._known[str(path)] = (size, changed_ns, sha256)
             while len(self._known) > MAX_KEPT:
                 del self._known[next(iter(self._known))]
+            while len(content := json.dumps(self._known).encode()) > _MAX_BYTES - _SEAL_BYTES:
+                del self._known[next(iter(self._known))]
             with contextlib.suppress(OSError):
                 self._place.parent.mkdir(parents=True, exist_ok=True)
-                write_sealed(self._place, json.dumps(self._known).encode())
+                write_sealed(self._place, content)
 
     def _read(self) -> dict[str, tuple[int, int, str]]:
         if self._known is None:
@@ -124,10 +127,12 @@ def _fetched_hash(card: ModelCard, path: Path, models_dir: Path) -> str:
         return ""
     noted = fetch_record.read(models_dir / file.repo).files.get(file.path)
     try:
-        size, changed_ns = _state(path)
+        state = path.stat()
     except OSError:
         return ""
-    is_as_noted = noted is not None and noted.size_bytes == size and changed_ns // 10**9 <= noted.fetched_at
+    # A file that was moved there keeps the time of its own last change; the other time is that of the move.
+    changed_ns = max(state.st_mtime_ns, state.st_ctime_ns)
+    is_as_noted = noted is not None and noted.size_bytes == state.st_size and changed_ns // 10**9 <= noted.fetched_at
     return noted.sha256 if noted is not None and is_as_noted else ""
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -186,10 +186,10 @@ def size_of(card: ModelCard, config: PipelineConfig) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def unread_of(config: PipelineConfig, spec: ImageSpec) -> Unread:
-    """What the model of a spec cannot read of its prompt; see `vocabulary.py`."""
+def unread_of(config: PipelineConfig, spec: ImageSpec, find: Callable[[str], ModelCard] | None = None) -> Unread:
+    """What the model of a spec cannot read of its prompt; see `vocabulary.py`. `find` finds its card, if one has it."""
     try:
-        card = find_model(spec.model, config)
+        card = find_model(spec.model, config) if find is None else find(spec.model)
     except UnknownModel:  # of an older release, or gone
         return NOTHING
     return find_unread(card, config.models_dir, spec.prompt, spec.negative_prompt)

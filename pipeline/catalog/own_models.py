@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from pipeline.catalog.architecture import Component, Feature, Kind
 from pipeline.catalog.file_search import places_beside
 from pipeline.catalog.layouts import identify
+from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index
 from pipeline.catalog.layouts.places import mismatch
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.catalog.parts import Layout, Part, PartKind
@@ -89,12 +90,17 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
     denoisers = [layout for layout in layouts if layout.part(PartKind.DENOISER) is not None]
     if not denoisers:
         return _without_denoiser(entry, layouts, flaws, forget)
-    layout = denoisers[0]
-    part = layout.part(PartKind.DENOISER)
-    assert part is not None
+    layout = min(denoisers, key=lambda each: bool(_denoiser(each).lacks))  # of several, a whole one
+    part = _denoiser(layout)
     if (base := bases.get(part.variant) or _oldest_of(part.architecture, bases)) is None:
         reason = f"is {layout.title}, which is recognised, but not drawn yet"
         return OwnModel(entry=entry, layouts=layouts, reason=reason, way_out=forget)
+    if part.lacks:
+        more_of_it = f" and {len(part.lacks) - 1} more" if len(part.lacks) > 1 else ""
+        reason = f"needs {layout.path}, which lacks {part.lacks[0]}{more_of_it}"
+        return OwnModel(
+            entry=entry, layouts=layouts, reason=reason, way_out=f"bring back what is missing of it, or {forget}"
+        )
     encoders, more = _looked_at(entry.text_encoders)
     vaes, most = _looked_at([] if entry.vae is None else [entry.vae])
     if flaws := [*flaws, *more, *most]:  # named files are wanted; another one in their place would be a surprise
@@ -106,7 +112,9 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
         beside=[each for each in layouts if each is not layout],
         elsewhere=elsewhere,
     )
-    notes += [f"{each.path.name} is not used: there is a transformer already" for each in denoisers[1:]]
+    notes += [
+        f"{each.path.name} is not used: there is a transformer already" for each in denoisers if each is not layout
+    ]
     card = replace(
         base,
         name=entry.name,
@@ -117,7 +125,7 @@ def make_own(entry: ModelEntry, bases: Mapping[str, ModelCard], *, elsewhere: Se
             f"{base.licence}. A derivative of {base.title}, so its licence holds, unless the page that the file came "
             "from says otherwise"
         ),
-        is_commercial=base.is_commercial and bool(part.variant),
+        is_commercial=False,  # unless the entry says so: shapes do not tell what a file derives from
     )
     card, ignored = with_defaults(card, entry)
     others = tuple(each for each in layouts if each is not layout)
@@ -168,6 +176,12 @@ def has_part(layout: Layout, kind: PartKind) -> bool:
     return layout.refusal is None and layout.part(kind) is not None
 
 
+def _denoiser(layout: Layout) -> Part:
+    part = layout.part(PartKind.DENOISER)
+    assert part is not None
+    return part
+
+
 def _offers(card: ModelCard, sampler: Sampler | None) -> bool:
     return sampler in card.samplers
 
@@ -214,23 +228,40 @@ def _files(
     """
     files: dict[str, ModelFile] = {}
     notes: list[str] = []
-    denoiser = layout.part(PartKind.DENOISER)
-    assert denoiser is not None
+    denoiser = _denoiser(layout)
+    idle = list(named.get(Kind.TEXT_ENCODER, ()))
     for name, file in base.files.items():
         component = base.architecture.components[name]
         if (kind := component.part) is None:
             files[name] = file.fallback or file
             continue
+        if component.kind is Kind.TRANSFORMER:  # never another one, which would draw under this model's name
+            files[name] = _taken_from(denoiser)
+            continue
         slot = _Slot(component, base, denoiser)
         wanted = named.get(component.kind, ())
-        part = next((each.part(kind) for each in wanted if has_part(each, kind)), None)
+        holder = next((each for each in wanted if has_part(each, kind)), None)
+        part = None if holder is None else holder.part(kind)
+        idle = [each for each in idle if each is not holder]
         if part is None and wanted and component.kind is Kind.VAE:
             notes.append(f"{wanted[0].path} is ignored: it holds no {kind}")
         part = part or _part_of(layout, slot) or _first_part(beside, slot)
-        if part is None and component.kind is not Kind.TRANSFORMER:
+        if part is None:
             part = _nearest(slot, elsewhere) or _nearest(slot, _around(layout.path))
-        files[name] = file if part is None else ModelFile(path=part.paths[0].name, place=part.paths[0].absolute())
+        files[name] = file if part is None else _taken_from(part)
+    notes += [f"{each.path} is ignored: it holds no text encoder that is needed beside the others" for each in idle]
     return files, notes
+
+
+def _taken_from(part: Part) -> ModelFile:
+    """Where a part is read from: its file, which stands for all shards that its name counts, else what lists them."""
+    first, paths = part.paths[0].absolute(), {path.absolute() for path in part.paths}
+    if paths <= set(shards_beside(first)):
+        return ModelFile(path=first.name, place=first)
+    for index in sorted(first.parent.glob(f"*{INDEX_SUFFIX}")):
+        if paths <= {index.with_name(name) for name in shards_of_index(index)}:
+            return ModelFile(path=index.name, place=index)
+    return ModelFile(path=f"{first.parent.name}/", place=first.parent)
 
 
 def _around(path: Path) -> Iterator[Path]:
@@ -276,7 +307,5 @@ def _part_of(layout: Layout, slot: _Slot) -> Part | None:
         return None
     if part.lacks or component.architecture not in ("", part.architecture):
         return None
-    if component.kind is Kind.TRANSFORMER:
-        return part
     is_of_variant = part.variant in ("", base.architecture.variant)
     return part if is_of_variant and mismatch(denoiser, part) is None else None

@@ -6,6 +6,7 @@ TFLOP/s are 10¹² multiplications and additions per second, GB are 10⁹ bytes.
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 FILE_NAME: Final = "card.txt"  # a checksum, then JSON
 MOST_BYTES: Final = 2**16
+_PACKED_ENDING: Final = r"\.[^.]+\.[^.]+\.(?:safetensors|part|journal|lock)"  # see `packed_path`
 WORTH_IT: Final = 1.05  # times bfloat16; an 8-bit product below that is only a loss of precision
 NEAR_ENOUGH: Final = 0.8  # of the fastest; integers are four times as exact as floats of 8 bits
 
@@ -69,9 +71,8 @@ def is_writable(folder: Path) -> bool:
 
 def is_packed(packed_dir: Path, card: ModelCard) -> bool:
     """Whether a large model was loaded before, so that nothing need be written."""
-    return _path(packed_dir).is_file() and all(
-        any(packed_dir.glob(f"{card.name}.{kind}.*.safetensors")) for kind in card.architecture.streamable
-    )
+    kinds = {path.name.split(".")[-3] for path in packed_files(packed_dir, card.name) if path.suffix == ".safetensors"}
+    return _path(packed_dir).is_file() and kinds >= card.architecture.streamable.keys()
 
 
 def read_profile(packed_dir: Path, gpu: Gpu, torch_version: str | None = None) -> GpuProfile | None:
@@ -100,6 +101,18 @@ def write_profile(packed_dir: Path, speed: GpuProfile) -> None:
 def packed_path(packed_dir: Path, card: ModelCard, kind: str, weight_format: str) -> Path:
     """Where the packed weights of one part of a model lie."""
     return packed_dir / f"{card.name}.{kind}.{weight_format}.safetensors"
+
+
+def packed_files(packed_dir: Path, model: str) -> list[Path]:
+    """What was packed of a model of this name, and what is left of a packing that was interrupted.
+
+    Names of models may hold dots, so a name that only begins like this one is another model's.
+    """
+    try:
+        paths = sorted(packed_dir.iterdir())
+    except OSError:
+        return []
+    return [path for path in paths if re.fullmatch(re.escape(model) + _PACKED_ENDING, path.name)]
 
 
 def _path(packed_dir: Path) -> Path:

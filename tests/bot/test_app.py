@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +29,8 @@ from bot.requests.service import Service
 from bot.store.database import Database
 from bot.store.job_store import JobStore
 from pipeline import ImageSpec
+from pipeline.catalog import models
+from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.models import find_model
 from pipeline.config import PipelineConfig
 
@@ -134,6 +137,29 @@ async def test_stop_takes_every_step_though_each_fails_or_hangs(
     assert "leaving the page takes too long and is given up" in caplog.text
     latest = await jobs.get(job.id)
     assert (latest.status, latest.attempts) == (JobStatus.QUEUED, 0)
+
+
+async def test_no_forecast_searches_for_own_files_on_the_event_loop(
+    jobs: JobStore, serve: Serve, make_request: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    askers: set[threading.Thread] = set()
+    real = models.catalog_of
+
+    def catalog_of(config: PipelineConfig) -> Catalog:
+        askers.add(threading.current_thread())
+        return real(config)
+
+    monkeypatch.setattr(models, "catalog_of", catalog_of)
+    task, life = serve()
+    await running_job(jobs, make_request)
+    assert HangingPage.latest is not None
+    service = HangingPage.latest.service
+    job, _ = await service.submit(make_request("bob"))
+    service.unread(job.spec)
+    life.deadline.begin(10)
+    life.stop.set()
+    assert await asyncio.wait_for(task, 15) == []
+    assert threading.main_thread() not in askers
 
 
 async def test_database_that_stays_locked_does_not_hold_the_stop_and_the_next_start_has_the_job(

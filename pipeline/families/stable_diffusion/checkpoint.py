@@ -22,7 +22,7 @@ from pipeline.catalog.parts import Part
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu_profile import packed_path
 from pipeline.device.memory_plan import Weights, plan_blocks
-from pipeline.errors import GenerationFailed, ModelFilesMissing, OutOfMemory
+from pipeline.errors import GenerationFailed, OutOfMemory
 from pipeline.families.stable_diffusion import names, sizes
 from pipeline.families.stable_diffusion.autoencoder import SCALES, Decoder, Encoder
 from pipeline.families.stable_diffusion.conditioning import PromptReader
@@ -75,7 +75,7 @@ def load_model(
         prompts_dir: where what streamed encoders read of prompts is kept across restarts.
 
     Raises:
-        ModelFilesMissing: files are absent, empty or not whole.
+        ModelFilesMissing: files are absent, empty or not whole, or not what belongs there.
         GenerationFailed: a file holds something else than its place says.
         DiskFull: no room for the packed weights.
     """
@@ -183,11 +183,10 @@ def recipes_of(card: ModelCard, models_dir: Path) -> dict[str, Recipe]:
     """Find out what a card's files hold, by component. Reads heads only.
 
     Raises:
-        ModelFilesMissing: files are absent, empty or not whole.
+        ModelFilesMissing: files are absent, empty or not whole, or not what belongs there.
         GenerationFailed: a file holds something else than its place says.
     """
-    if missing := files.missing(card, models_dir):
-        raise ModelFilesMissing(card.name, [file.path for file in missing])
+    files.demand(card, models_dir)
     parts, misfits = parts_of(card, models_dir)
     if misfits:
         raise GenerationFailed("; ".join(map(str, misfits)))

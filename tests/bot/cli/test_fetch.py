@@ -20,6 +20,13 @@ from tests.bot.cli.command_line import invoke
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
 
+@pytest.fixture
+def whole_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is there afterwards."""
+    monkeypatch.setattr(files, "missing", lambda *_: [])
+
+
+@pytest.mark.usefixtures("whole_files")
 def test_fetch_shows_the_licence_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     result = invoke("fetch")
@@ -36,6 +43,7 @@ def test_fetch_compares_files_that_look_whole_and_names_those_it_replaced(monkey
     assert "differed from the hub's: ae.safetensors.rejected" in result.stdout
 
 
+@pytest.mark.usefixtures("whole_files")
 @pytest.mark.parametrize("options", [[], ["--update"]])
 def test_fetch_replaces_what_the_hub_has_replaced_only_if_told_to(
     monkeypatch: pytest.MonkeyPatch, options: list[str]
@@ -69,6 +77,7 @@ def test_fetch_without_a_hub_says_what_is_known(monkeypatch: pytest.MonkeyPatch,
     assert "is kept" not in result.output
 
 
+@pytest.mark.usefixtures("whole_files")
 @pytest.mark.parametrize(
     ("options", "has_gpu", "answer", "is_loaded"),
     [
@@ -127,6 +136,14 @@ def test_fetch_names_every_file_that_did_not_come(monkeypatch: pytest.MonkeyPatc
     assert "run the command again: it goes on where this one stopped" in result.stderr
 
 
+def test_fetch_never_says_that_all_is_whole_while_something_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
+    result = invoke("fetch", "flux1-dev")
+    assert result.exit_code == ExitCode.FAILED
+    assert "flux1-dev.safetensors: is absent" in result.stderr
+    assert "whole" not in result.stdout
+
+
 def test_fetch_says_how_much_room_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise DiskFull(tmp_path, 30 * 2**20, 2 * 2**20)
@@ -147,6 +164,7 @@ def test_fetch_stops_cleanly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.exit_code, result.stderr.split()) == (ExitCode.INTERRUPTED, ["stopped"])
 
 
+@pytest.mark.usefixtures("whole_files")
 def test_fetch_reports_progress_and_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
     def succeed(
         _card: object, _folder: object, *, on_progress: Callable[[FetchProgress], None], **options: object
@@ -184,6 +202,7 @@ def test_fetch_without_a_terminal_says_how_far_it_is_every_ten_seconds() -> None
     assert said[-1].startswith("checking: 1.00 of 24.00 GB")
 
 
+@pytest.mark.usefixtures("whole_files")
 @pytest.mark.parametrize("theirs", ["", "http://theirs:1"])
 @pytest.mark.parametrize(("mine", "used"), [("", "{}"), ("http://mine:2", "http://mine:2")], ids=["none", "one"])
 def test_fetch_goes_through_the_proxy_of_the_config_else_of_the_environment(
@@ -205,6 +224,7 @@ def test_fetch_goes_through_the_proxy_of_the_config_else_of_the_environment(
     assert seen == [used.format(theirs)] * 2
 
 
+@pytest.mark.usefixtures("whole_files")
 def test_fetch_says_at_once_that_it_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     said = invoke("fetch").stdout

@@ -70,10 +70,12 @@ def test_model_is_added_once_and_forgotten_without_its_files(clean_place: Path, 
     assert "added" in invoke("models", "add", str(file), "--name", "mine", "--title", "Mine!").stdout
     assert "✔ mine: Mine! (known already)" in invoke("models", "add", str(file)).stdout
     (models_dir / "packed").mkdir()
-    (models_dir / "packed" / "mine.dit.int8.safetensors").touch()
+    for name in ("mine.dit.int8.safetensors", "mine.t5.int8.part", "mine.q4.dit.int8.safetensors"):
+        (models_dir / "packed" / name).touch()
     removed = invoke("models", "remove", "mine")
     assert removed.exit_code == ExitCode.OK
     assert str(file) in removed.stdout and "mine.dit.int8.safetensors (packed weights" in removed.stdout
+    assert "mine.t5.int8.part" in removed.stdout and "mine.q4" not in removed.stdout  # which is another model's
     assert file.exists()
     assert "mine" not in invoke("models").stdout
 
@@ -116,6 +118,25 @@ def test_damaged_list_is_said_and_the_bot_goes_on(clean_place: Path, models_dir:
     added = invoke("models", "add", str(write_flux(clean_place / "a.safetensors")))
     assert "put aside as" in added.stderr
     assert (models_dir / "added-models.json.damaged").read_text() == "{"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_added_model_that_the_config_names_can_be_lost_and_added_again(clean_place: Path, models_dir: Path) -> None:
+    add = ("models", "add", str(write_flux(clean_place / "a.safetensors")), "--name", "mine")
+    invoke(*add)
+    (clean_place / "config.toml").write_text("[pipeline]\nmodel = 'mine'\n[[models]]\nname = 'mine'\nsteps = 9\n")
+    (models_dir / "added-models.json").write_text("{")
+    for command, code in ((["check", "--offline"], ExitCode.FAILED), (["draw", "a fox"], ExitCode.USAGE)):
+        result = invoke(*command)
+        assert result.exit_code == code
+        assert "mine is not known: " in result.output and "models add FILE… --name mine" in result.output
+    assert invoke(*add).exit_code == ExitCode.OK
+    removed = invoke("models", "remove", "mine")
+    assert removed.exit_code == ExitCode.OK
+    assert "the config names mine in [pipeline] model" in removed.stderr and "in [[models]]" in removed.stderr
+    assert "✘ mine: the config names it, and there is no such model" in invoke("models").stdout
+    assert "must have files, or be models that are there: 'mine' is neither" in invoke("draw", "a fox").stderr
+    assert invoke(*add).exit_code == ExitCode.OK
 
 
 def test_names_of_files_never_reach_the_terminal_as_commands(clean_place: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli.output import explained
 from bot.errors import ExitCode
+from pipeline.errors import AddedModelsUnwritable, FetchFailed, GenerationFailed, HubSilent, PipelineError
 from tests.bot.cli.command_line import COMMAND, environment, in_shell, invoke
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
@@ -24,6 +26,21 @@ def test_no_command_stumbles_over_a_name_that_is_too_long(
     result = invoke(*command.split())
     assert isinstance(result.exception, SystemExit) and result.exit_code in {ExitCode.FAILED, ExitCode.USAGE}
     assert "must be shorter" in result.output or "cannot be written" in result.output.replace("│", "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GenerationFailed("x.safetensors: tensor \x1b]0;owned\x07\nb is too large"),
+        FetchFailed("a", {Path("\x1b[2J.safetensors"): "is absent"}),
+        HubSilent("a", {"\x1b[2J/b": "no connection"}),
+        AddedModelsUnwritable(Path("\x1b[2J"), "is full"),
+    ],
+)
+def test_nothing_that_an_error_quotes_reaches_the_terminal_as_a_command(error: PipelineError) -> None:
+    text, _ = explained(error)
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert "\nb is" not in text
 
 
 @pytest.mark.parametrize("command", ["draw a-cat", "check", "fetch", "invite", "run"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bot.executors import preflight as look
 from bot.executors.preflight import preflight
 from bot.findings import Mark
 from pipeline.catalog import files
@@ -88,6 +89,23 @@ def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
     assert only(findings, "memory").text.startswith("1000 MiB needed")
     assert only(findings, "gpu memory").text == "2000 MiB needed, 7600 MiB free, of which 7004 MiB are used"
     assert "loaded once" in only(findings, "speed").text
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("when", ["parts_of", "header_of"])
+def test_file_that_vanishes_while_memory_is_counted_ends_no_check(
+    clean_place: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    write_model(clean_place)
+    place = clean_place / str(MAJICFLUS_V1.files["dit"].repo) / MAJICFLUS_V1.files["dit"].path
+    real = getattr(look, when)
+
+    def vanish(*arguments: object) -> object:
+        place.unlink(missing_ok=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(look, when, vanish)
+    assert only(preflight(PipelineConfig(models_dir=clean_place), is_running=False), "memory").mark is Mark.OK
 
 
 @pytest.mark.usefixtures("gpu")

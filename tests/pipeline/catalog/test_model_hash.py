@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def test_notes_stay_bounded(weights: Path, place: Path, monkeypatch: pytest.Monk
     assert [bool(ModelHashes(place).known(path)) for path in paths] == [False, True, True]
 
 
+def test_notes_of_many_long_paths_stay_readable(weights: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_hash, "_MAX_BYTES", 2048)
+    hashes = ModelHashes(place)
+    paths = [weights.with_name(f"{number}{'x' * 200}") for number in range(5)]
+    for path in paths:
+        path.write_bytes(CONTENT)
+        hashes.find(path)
+    known = [bool(ModelHashes(place).known(path)) for path in paths]
+    assert known[-1] and not known[0]
+
+
 def test_hash_that_was_noted_when_a_file_was_fetched_counts_until_the_file_is_written_to(
     tmp_path: Path, place: Path
 ) -> None:
@@ -115,16 +127,31 @@ def test_hash_that_was_noted_when_a_file_was_fetched_counts_until_the_file_is_wr
     path = tmp_path / "a/b/c.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
-    os.utime(path, (1_000, 1_000))
-    noted = FetchedFile(size_bytes=len(CONTENT), sha256="ab" * 32, fetched_at=2_000)
+    now = int(time.time())
+    noted = FetchedFile(size_bytes=len(CONTENT), sha256="ab" * 32, fetched_at=now + 1)
     fetch_record.write(path.parent, "a/b", FetchRecord(revision="master", files={"c.safetensors": noted}))
     hashes = ModelHashes(place)
     learn(hashes, card, tmp_path)
     assert hashes.known(path) == "ab" * 32
-    os.utime(path, (3_000, 3_000))
+    os.utime(path, (now + 9, now + 9))
     learn(hashes, card, tmp_path)
     assert hashes.known(path) == SHA256
     learn(hashes, DEMO, tmp_path)  # which has none
+
+
+def test_file_that_was_moved_over_a_fetched_one_is_read(tmp_path: Path, place: Path) -> None:
+    card = replace(FLUX1_DEV, files={"dit": ModelFile(repo="a/b", path="c.safetensors")})
+    path = tmp_path / "a/b/c.safetensors"
+    path.parent.mkdir(parents=True)
+    noted = FetchedFile(size_bytes=len(CONTENT), sha256="ab" * 32, fetched_at=int(time.time()) - 9)
+    fetch_record.write(path.parent, "a/b", FetchRecord(revision="master", files={"c.safetensors": noted}))
+    other = tmp_path / "older"
+    other.write_bytes(CONTENT)
+    os.utime(other, (1_000, 1_000))
+    other.rename(path)
+    hashes = ModelHashes(place)
+    learn(hashes, card, tmp_path)
+    assert hashes.known(path) == SHA256
 
 
 def test_model_is_known_by_the_one_file_of_its_transformer(tmp_path: Path) -> None:

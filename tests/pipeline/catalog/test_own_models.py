@@ -14,6 +14,7 @@ from pipeline.catalog.adding import Addition, add_models, remove_model, unique_n
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.file_search import search
 from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.model_hash import weights_file
 from pipeline.catalog.models import (
     DEMO,
     MAJICFLUS_V1,
@@ -116,7 +117,7 @@ def test_checkpoint_of_stable_diffusion_is_whole_by_itself(
         base.default_steps,
         base.licence_url,
     )
-    assert card.is_commercial
+    assert not card.is_commercial  # of SDXL Turbo, say, whose shapes are those of SDXL
     changed = config.model_copy(update={"models": (ModelEntry(name="real-vision", sampler=Sampler.DDIM, clip_skip=2),)})
     card = find_model("real-vision", changed)
     assert (card.samplers[0], set(card.samplers), card.clip_skip) == (Sampler.DDIM, set(base.samplers), 2)
@@ -184,6 +185,16 @@ def test_named_text_encoders_and_vae_win_over_all_others(config: PipelineConfig,
     )
 
 
+def test_named_text_encoder_of_no_use_is_told(config: PipelineConfig, tmp_path: Path) -> None:
+    clip = heads.write_safetensors(tmp_path / "clip.safetensors", heads.clip())
+    again = heads.write_safetensors(tmp_path / "again.safetensors", heads.clip())
+    vae = heads.write_safetensors(tmp_path / "vae.safetensors", heads.vae())
+    file = write_flux(tmp_path / "unet" / "a.safetensors")
+    entry = ModelEntry(name="a", files=(file,), text_encoders=(clip, again, vae))
+    own = make_own(entry, catalog_of(config).bases, elsewhere=[], forget="forget it")
+    assert [note.partition(":")[0] for note in own.notes] == [f"{again} is ignored", f"{vae} is ignored"]
+
+
 # --- folders ------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +247,48 @@ def test_shards_are_one_model_whether_a_shard_or_their_folder_is_named(config: P
     assert [path.name for path in paths] == [path.name for path in shards]
 
 
+def test_model_whose_files_only_an_index_lists_is_read_from_all_of_them(config: PipelineConfig, tmp_path: Path) -> None:
+    write_companions(tmp_path)
+    folder = tmp_path / "unet"
+    shards = heads.write_shards(folder, heads.flux_diffusers())
+    index = next(folder.glob("*.json"))
+    for shard, name in zip(shards, ("a.safetensors", "b.safetensors"), strict=True):
+        index.write_text(index.read_text().replace(shard.name, name))
+        shard.rename(folder / name)
+    assert add(config, index, name="listed").new == ["listed"]
+    card = find_model("listed", config)
+    paths = files.weights_of(card.files["dit"], config.models_dir)
+    assert [path.name for path in paths] == ["a.safetensors", "b.safetensors"]
+    assert obstacle_of("listed", config) is None
+    assert weights_file(card, config.models_dir) is None
+
+
+def test_file_beside_the_shards_of_another_model_is_a_model_of_its_own(config: PipelineConfig, tmp_path: Path) -> None:
+    heads.write_shards(tmp_path / "all", heads.flux_diffusers())
+    write_flux(tmp_path / "all" / "other.safetensors")
+    write_flux(tmp_path / "all" / "below" / "third.safetensors")
+    assert sorted(add(config, tmp_path / "all").new) == ["all", "other", "third"]
+
+
+def test_model_that_lost_a_shard_is_told_and_never_becomes_the_one_that_the_hub_has(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    shards = heads.write_shards(tmp_path / "Fine Tune" / "transformer", heads.flux_diffusers(), 3)
+    write_companions(tmp_path)
+    add(config, tmp_path)
+    fetched = config.models_dir / "black-forest-labs" / "FLUX.1-dev"
+    write_flux(fetched / "flux1-dev.safetensors")
+    shards[1].unlink()
+    models._catalog.cache_clear()  # as in another process
+    with pytest.raises(ModelUnusable) as raised:
+        find_model("fine-tune", config)
+    assert f"needs {shards[0].parent}, which lacks " in raised.value.reason
+    assert "models remove fine-tune" in raised.value.way_out
+    entry = ModelEntry(name="a", files=(shards[0].parent, write_flux(tmp_path / "a.safetensors")))
+    own = make_own(entry, catalog_of(config).bases, elsewhere=[], forget="forget it")  # of several, the whole one
+    assert own.card is not None and own.card.files["dit"].place == tmp_path / "a.safetensors"
+
+
 def test_search_ends_in_folders_that_are_too_many_or_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path.joinpath(*"abcdefgh")
     write_flux(deep / "x.safetensors")
@@ -285,6 +338,26 @@ def test_name_that_does_not_do_is_refused_before_anything_is_written(
     with pytest.raises(NothingAdded, match="name"):
         add(config, write_flux(tmp_path / "a.safetensors"), name=name)
     assert read_added(config.models_dir) == AddedModels()
+
+
+def test_name_that_another_command_takes_meanwhile_is_refused_and_its_model_stays(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    stale = catalog_of(config)
+    assert stale.added == AddedModels()  # read before the other command
+    first = write_flux(tmp_path / "a.safetensors")
+    add(config, first, name="mine")
+    with pytest.raises(NothingAdded, match="there is a model 'mine' already"):
+        add_models([write_flux(tmp_path / "b.safetensors")], stale, name="mine", title=None)
+    assert [entry.files for entry in read_added(config.models_dir).models] == [(first,)]
+
+
+def test_another_name_for_a_model_that_is_there_is_refused(config: PipelineConfig, tmp_path: Path) -> None:
+    file = write_flux(tmp_path / "a.safetensors")
+    add(config, file)
+    with pytest.raises(NothingAdded, match="as a; to name it mine, forget it first"):
+        add(config, file, name="mine")
+    assert add(config, file, name="a").same == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -372,6 +445,18 @@ def test_list_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
         change_added(tmp_path / "file", lambda added: added)
 
 
+@pytest.mark.parametrize(("limit", "most"), [("MOST_MODELS", 2), ("MOST_BYTES", 300)])
+def test_list_never_grows_beyond_what_is_read_of_it(
+    config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    monkeypatch.setattr(f"pipeline.catalog.added_models.{limit}", most)
+    entries = tuple(ModelEntry(name=f"a{number}", files=(Path("/x"),)) for number in range(9))
+    change_added(config.models_dir, lambda added: AddedModels(models=entries[:1]))
+    with pytest.raises(AddedModelsUnwritable, match="more models than a list holds"):
+        change_added(config.models_dir, lambda added: AddedModels(models=entries))
+    assert read_added(config.models_dir).models == entries[:1]
+
+
 # --- the catalog --------------------------------------------------------------------------------------------
 
 
@@ -415,13 +500,14 @@ def test_commercial_only_hides_models_everywhere_and_refuses_them_by_name(
     add(config, dev, schnell, tmp_path / "b")
     assert [card.name for card in usable_models(config)] == ["dev", "demo", "fast"]
     config = config.model_copy(update={"commercial_only": True})
-    assert [card.name for card in usable_models(config)] == ["fast", "demo"]
-    assert [card.name for card in catalog_of(config).public] == ["flux1-schnell", "sdxl", "sd15", "demo", "fast"]
-    for name in ("dev", MAJICFLUS_V1.name):
+    assert [card.name for card in usable_models(config)] == ["demo"]
+    assert [card.name for card in catalog_of(config).public] == ["flux1-schnell", "sdxl", "sd15", "demo"]
+    for name in ("dev", "fast", MAJICFLUS_V1.name):
         with pytest.raises(ModelUnusable, match="commercial_only"):
             find_model(name, config)
-    allowed = config.model_copy(update={"models": (ModelEntry(name="dev", commercial=True),)})
-    assert find_model("dev", allowed).is_commercial
+    allowed = config.model_copy(update={"models": (ModelEntry(name="fast", commercial=True),)})
+    assert find_model("fast", allowed).is_commercial
+    assert [card.name for card in usable_models(allowed)] == ["fast", "demo"]
 
 
 def test_auto_takes_an_own_model_if_majicflus_is_not_there(config: PipelineConfig, tmp_path: Path) -> None:
