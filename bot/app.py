@@ -118,6 +118,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         jobs, settings, config.limits, assumed_pace=partial(assumed_pace, config=config.pipeline), deadline=deadline
     )
     queue.paces.named_sizes = partial(named_sizes, config=config.pipeline)
+    queue.paces.steps_taken = partial(steps_taken, config=config.pipeline)
     queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, config=config.pipeline))
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
@@ -281,6 +282,15 @@ def assumed_pace(spec: ImageSpec, config: PipelineConfig | None = None) -> Pace:
         return Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
     usual = Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
     return usual.scaled(pixels_of(spec) / math.prod(card.size(Aspect.SQUARE)))
+
+
+def steps_taken(spec: ImageSpec, config: PipelineConfig | None = None) -> int:
+    """How many of an image's steps its model takes; all of them if the spec is damaged."""
+    try:
+        architecture = find_model(spec.model, config).architecture
+    except UnknownModel:
+        return spec.steps
+    return architecture.steps_taken(spec.steps, spec.strength) if 0 < spec.strength < 1 else spec.steps
 
 
 def named_sizes(spec: ImageSpec, config: PipelineConfig | None = None) -> list[ImageSpec]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from bot.cli.output import PUT_ASIDE, ConfigPath, ask_the_hub_through, say
-from pipeline.errors import HubSilent
+from pipeline.errors import FetchFailed, HubSilent
 
 GOOD: Final[dict[str, Any]] = {"style": "green", "on_stderr": False}
 
@@ -63,6 +63,7 @@ def fetch(
             typer.confirm("Fetch it under this licence?", default=True, abort=True)
         _fetch(config.pipeline, card, is_update=is_update)
     else:
+        _demand_whole(card, config.pipeline)
         say("✔", "there is nothing to fetch: its files are your own, or ship with this program", **GOOD)
     if card.packed_gb and config.pipeline.device != "cpu" and look_at_gpu().is_usable:
         logs.setup(LogConfig(level="info", format=config.log.format), stream=sys.stderr)
@@ -92,7 +93,20 @@ def _fetch(config: PipelineConfig, card: ModelCard, *, is_update: bool) -> None:
         for path in fetched.newer:
             text = f"kept, though the hub has a newer one, which imagine-bot fetch {card.name} --update takes: {path}"
             say("•", text, style="yellow", on_stderr=False)
+        _demand_whole(card, config)
         say("✔", "all files are there and whole", **GOOD)
+
+
+def _demand_whole(card: ModelCard, config: PipelineConfig) -> None:
+    """See that nothing is left to mend: files of one's own, and others that somebody placed, are not fetched.
+
+    Raises:
+        FetchFailed
+    """
+    from pipeline.catalog import files
+
+    if flaws := files.missing(card, config.models_dir):
+        raise FetchFailed(card.name, {flaw.path: flaw.told for flaw in flaws})
 
 
 def _prepare(config: PipelineConfig, card: ModelCard, *, is_wanted: bool | None) -> None:

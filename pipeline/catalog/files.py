@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 from pipeline.catalog.architecture import Architecture, Component, Kind
 from pipeline.catalog.headers import Header, NotWeights, header_of
 from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
-from pipeline.catalog.layouts import identify_files, mismatch, wrong_place
+from pipeline.catalog.layouts import identify, identify_files, mismatch, wrong_place
 from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index, weights_in
 from pipeline.catalog.model_card import ModelCard, ModelFile
 from pipeline.catalog.parts import Layout, Part, PartKind, Refusal
@@ -85,12 +85,26 @@ def in_use(file: ModelFile, models_dir: Path) -> ModelFile:
 
 
 def other_of(file: ModelFile, models_dir: Path) -> Path | None:
-    """What lies in the place of a file of the hub, in another layout; None if nothing does, or if the file is there."""
+    """What lies in the place of a file of the hub, in another layout; None if nothing does, or if the file is there.
+
+    The first of several that is a whole transformer or UNet: a LoRA beside it may have the same beginning of its name.
+    """
     if file.repo is None or (models_dir / file.repo / file.path).exists():
         return None
     home = models_dir / file.repo
     found = (path for pattern in file.others for path in sorted(home.glob(pattern)))
-    return next((path for path in found if path.suffix not in PART_SUFFIXES), None)
+    return min((path for path in found if path.suffix not in PART_SUFFIXES), key=_lacks_denoiser, default=None)
+
+
+def has_other(card: ModelCard, name: str, models_dir: Path) -> bool:
+    """Whether what lies in the place of a component's file is as good as that file would be."""
+    file = card.files[name]
+    if other_of(file, models_dir) is None:
+        return False
+    paths = weights_of(file, models_dir)
+    if _flawed(paths, is_weights=True):
+        return False
+    return refusal_of(identify_files(paths), card.architecture.components[name], card.architecture) is None
 
 
 def weights_of(file: ModelFile, models_dir: Path) -> list[Path]:
@@ -105,6 +119,11 @@ def weights_of(file: ModelFile, models_dir: Path) -> list[Path]:
         return weights_in(place) or [place / "model.safetensors"]
     except OSError:
         return [place / "model.safetensors"]
+
+
+def _lacks_denoiser(path: Path) -> bool:
+    part = identify(path).part(PartKind.DENOISER)
+    return part is None or bool(part.lacks)
 
 
 def _home(file: ModelFile, models_dir: Path) -> Path:

@@ -83,8 +83,8 @@ def list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[Wanted]:
         FetchFailed: the hub has no such file.
     """
     by_repo: dict[str, list[ModelFile]] = {}
-    for file in card.files.values():
-        if file.repo is not None and files.other_of(file, models_dir) is None:
+    for name, file in card.files.items():
+        if file.repo is not None and not files.has_other(card, name, models_dir):
             by_repo.setdefault(file.repo, []).append(file)
     revisions = {repo: entries[0].revision for repo, entries in by_repo.items()}
     listings = _list(card, revisions, hub)

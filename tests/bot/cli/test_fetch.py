@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
 
 def test_fetch_shows_the_licence_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "missing", lambda *_: [])
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     result = invoke("fetch")
     assert result.exit_code == 0
@@ -46,6 +47,7 @@ def test_fetch_replaces_what_the_hub_has_replaced_only_if_told_to(
         asked.append(is_update)
         return Fetched() if is_update else Fetched(newer=(Path("ae.safetensors"),))
 
+    monkeypatch.setattr(files, "missing", lambda *_: [])
     monkeypatch.setattr("pipeline.catalog.download.fetch", fetch)
     result = invoke("fetch", "flux1-dev", *options)
     assert (result.exit_code, asked) == (0, [bool(options)])
@@ -94,6 +96,7 @@ def test_fetch_packs_the_weights_for_the_card_if_wanted(
             done.append("close")
 
     gpu = Gpu(name="a", driver="1", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
+    monkeypatch.setattr(files, "missing", lambda *_: [])
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: gpu if has_gpu else None)
     monkeypatch.setattr("pipeline.catalog.models.create_engine", lambda _name, _config: Engine())
@@ -125,6 +128,14 @@ def test_fetch_names_every_file_that_did_not_come(monkeypatch: pytest.MonkeyPatc
     assert f"{Path('a/ae.safetensors')}: connection lost" in result.stderr
     assert f"{Path('b/c.json')}: wrong size" in result.stderr
     assert "run the command again: it goes on where this one stopped" in result.stderr
+
+
+def test_fetch_never_says_that_all_is_whole_while_something_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
+    result = invoke("fetch", "flux1-dev")
+    assert result.exit_code == ExitCode.FAILED
+    assert "flux1-dev.safetensors: is absent" in result.stderr
+    assert "whole" not in result.stdout
 
 
 def test_fetch_says_how_much_room_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

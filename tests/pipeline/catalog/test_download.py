@@ -21,14 +21,16 @@ from modelscope_hub import errors as hub_errors
 from pipeline.catalog import download as fetch_module
 from pipeline.catalog import fetch_record
 from pipeline.catalog.download import FetchProgress, fetch
-from pipeline.catalog.files import missing
+from pipeline.catalog.files import missing, path_of
 from pipeline.catalog.hub import HubFile
-from pipeline.catalog.model_card import MAIN_BRANCH
+from pipeline.catalog.listing import list_wanted
+from pipeline.catalog.model_card import MAIN_BRANCH, ModelFile
 from pipeline.catalog.models import MAJICFLUS_V1
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
+from pipeline.families.flux.architecture import FLUX
 from tests.forward_proxy import ForwardProxy
 from tests.pipeline.catalog import miniature_headers as heads
-from tests.pipeline.catalog.test_files import CARD, REPO, safetensors
+from tests.pipeline.catalog.test_files import CARD, REPO, card_of, safetensors
 
 INDEX = json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors"}}).encode()
 CONTENT = {
@@ -158,6 +160,21 @@ def test_another_layout_that_can_be_drawn_with_is_left_in_its_place(tmp_path: Pa
     assert fetch(card, tmp_path, hub=MemoryHub()).aside == ()
     assert place.read_bytes() == content
     assert [path.name for path in place.parent.glob("dit*")] == [name]
+
+
+def test_what_only_has_the_name_of_another_layout_does_not_keep_the_file_from_being_fetched(tmp_path: Path) -> None:
+    home = tmp_path / REPO
+    others = {"dit": ModelFile(repo=REPO, path="dit.safetensors", others=("dit*.gguf", "dit*.safetensors", "dit/"))}
+    card = card_of(others, FLUX)
+    whole = heads.write_gguf(home / "z" / "dit.gguf", heads.flux())
+    heads.write_safetensors(home / "dit-my-lora.safetensors", heads.lora("lora_unet_double_blocks_0_img_attn_proj"))
+    (home / "dit-cut.gguf").write_bytes(whole.read_bytes()[:-500])
+    (home / "dit").mkdir()
+    (home / "dit" / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    assert [file.target.name for file in list_wanted(card, tmp_path, MemoryHub())] == ["dit.safetensors"]
+    whole.rename(home / "dit-whole.gguf")
+    assert path_of(card.files["dit"], tmp_path).name == "dit-whole.gguf"
+    assert list_wanted(card, tmp_path, MemoryHub()) == []
 
 
 def test_file_of_another_size_is_put_aside_and_never_deleted(tmp_path: Path) -> None:

@@ -150,14 +150,17 @@ def test_guidance_is_one_pass_and_known_prompts_are_not_read_again(
 def test_stop_is_heard_between_blocks_and_progress_counts_the_steps_that_are_taken(
     engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard]
 ) -> None:
-    spec, seen = a_spec(sdxl[1]), list[Progress]()
+    card, seen = sdxl[1], list[Progress]()
+    spec = a_spec(card)
     draw(engine, spec, seen.append)
     assert [each.step for each in seen if each.stage is Stage.DENOISING] == [0, 1, 2]
     assert seen[-1].preview is not None
     seen.clear()
     source = bytes(64 * 64 * 3)
     half = replace(spec, steps=4, strength=0.5, source=sha256(source).hexdigest())
-    engine.generate(half, on_progress=seen.append, should_stop=lambda: False, source=source)
+    image = engine.generate(half, on_progress=seen.append, should_stop=lambda: False, source=source)
+    assert image.steps_taken == card.architecture.steps_taken(half.steps, half.strength) == 2
+    assert image.step_s == image.denoise_s / 2
     assert [(each.step, each.steps) for each in seen if each.stage is Stage.DENOISING] == [(0, 2), (1, 2), (2, 2)]
     asked = iter(range(10**6))
     with pytest.raises(GenerationStopped):
