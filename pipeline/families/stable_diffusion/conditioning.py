@@ -45,9 +45,16 @@ class PromptReader:
 
     @torch.no_grad()
     def conditioning(self, spec: ImageSpec) -> Conditioning:
-        """Read the prompt, and the negative one if there is guidance; the shorter one goes on with empty chunks."""
-        prompts = [spec.prompt] if spec.cfg_scale == NO_GUIDANCE else [spec.prompt, spec.negative_prompt]
-        found = [self._embeddings(prompt, spec.clip_skip) for prompt in prompts]
+        """Read the prompt, and the negative one if there is guidance; the shorter one goes on with empty chunks.
+
+        SDXL is told zeros in place of an empty negative prompt, as by diffusers (`force_zeros_for_empty_prompt`) and
+        A1111; SD 1.5 what was read of it.
+        """
+        found = [self._embeddings(spec.prompt, spec.clip_skip)]
+        if spec.cfg_scale != NO_GUIDANCE and self._is_xl and not spec.negative_prompt:
+            found.append({name: torch.zeros_like(tensor) for name, tensor in found[0].items()})
+        elif spec.cfg_scale != NO_GUIDANCE:
+            found.append(self._embeddings(spec.negative_prompt, spec.clip_skip))
         length = max(each["text"].shape[1] for each in found)
         rows = []
         for each in found:
@@ -64,7 +71,7 @@ class PromptReader:
         return Conditioning(
             text=text,
             pooled=torch.cat([each["pooled"] for each in found]),
-            time_ids=time_ids.expand(len(prompts), -1),
+            time_ids=time_ids.expand(len(found), -1),
         )
 
     def _embeddings(self, prompt: str, clip_skip: int) -> dict[str, Tensor]:
