@@ -27,6 +27,7 @@ from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.prompt_tokenizer import ReadsPrompts
 from pipeline.spec import ImageSpec
 
+READING: Final = 1  # to be raised if `prompts.py` or this file read otherwise: what was read is kept across releases
 NO_GUIDANCE: Final = 1.0  # the scale of guidance at which the negative prompt changes nothing
 
 

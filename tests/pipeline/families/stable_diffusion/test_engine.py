@@ -21,10 +21,12 @@ from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.engine import Progress, Stage
 from pipeline.errors import GenerationStopped, PipelineError
+from pipeline.families.stable_diffusion import checkpoint
 from pipeline.families.stable_diffusion.checkpoint import in_16_bits_if_all_fits
 from pipeline.families.stable_diffusion.engine import StableDiffusionEngine
 from pipeline.families.stable_diffusion.model import StableDiffusionModel
 from pipeline.families.stable_diffusion.unet import UNet, random_conditioning
+from pipeline.runtime.denoising_run import NotFinite
 from pipeline.runtime.out_of_memory import Rung
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import ImageOptions, ImageSpec, Sampler
@@ -271,6 +273,55 @@ def test_closing_gives_every_tensor_back(tmp_path: Path, sdxl: tuple[Miniature, 
     gc.collect()
     left = [each() for each in ours if each() is not None]
     assert sum(each.nbytes for each in left if each is not None) < MIB
+
+
+def test_what_an_earlier_release_read_of_prompts_is_not_taken_for_ours(
+    folder: Path, sdxl: tuple[Miniature, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = checkpoint.recipes_of(sdxl[1], folder / "sdxl")
+    arithmetic = Arithmetic(
+        weight_format=Format.FLOAT32,
+        uses_8bit_matmul=False,
+        dtype=torch.float32,
+        device="cpu",
+        is_streamed=True,
+        speed=None,
+    )
+    ours = checkpoint.readers_of(sdxl[1], folder / "sdxl", recipes, arithmetic)
+    assert ours == checkpoint.readers_of(sdxl[1], folder / "sdxl", recipes, arithmetic)
+    monkeypatch.setattr(checkpoint, "READING", checkpoint.READING - 1)
+    assert ours != checkpoint.readers_of(sdxl[1], folder / "sdxl", recipes, arithmetic)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "uses_8bit_matmul", "attempts"),
+    [(torch.float32, False, 1), (torch.float16, False, 1), (torch.float16, True, 2)],
+)
+def test_overflow_is_drawn_again_only_with_other_arithmetic_and_names_the_setting_that_helps(
+    engine: StableDiffusionEngine,
+    sdxl: tuple[Miniature, ModelCard],
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: torch.dtype,
+    uses_8bit_matmul: bool,
+    attempts: int,
+) -> None:
+    tried: list[int] = []
+
+    def overflow(*_inputs: object) -> None:
+        tried.append(1)
+        raise NotFinite("a step gave values that are not finite")
+
+    model, loaded = model_of(engine), engine.loaded
+    assert loaded is not None
+    arithmetic = replace(loaded.arithmetic, dtype=dtype, uses_8bit_matmul=uses_8bit_matmul)
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "draw", overflow)
+        patch.setattr(engine, "loaded", replace(loaded, arithmetic=arithmetic))
+        with pytest.raises(NotFinite) as raised:
+            draw(engine, a_spec(sdxl[1]))
+    loaded.arithmetic.use_in(model.residency.transformer)
+    assert len(tried) == attempts
+    assert ('precision = "bfloat16"' in str(raised.value)) == (dtype is torch.float16)
 
 
 def test_weights_stay_in_16_bits_where_all_fit_and_in_8_bits_otherwise(
