@@ -125,7 +125,7 @@ def assemble(  # noqa: PLR0913 - the parts of a model
     prompt_files: PromptFiles | None = None,
 ) -> StableDiffusionModel:
     """Make a model of its parts."""
-    prompts = PromptEmbeddingCache(prompt_files)
+    prompts = PromptEmbeddingCache(prompt_files, at_once=1)
     residency = Residency(
         unet,
         encoders,

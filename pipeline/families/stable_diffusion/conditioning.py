@@ -97,7 +97,9 @@ class PromptReader:
 
     def _read_one(self, prompt: Chunks, clip_skip: int) -> tuple[Tensor, Tensor | None]:
         """One prompt → (T, C), and (P,) of its first chunk with SDXL."""
-        side_by_side, pooled = [], None
+        side_by_side, pooled, at = [], None, 0
+        # Known already, as a rule: each pass has all of an encoder's weights cross the link if it is streamed.
+        empty = self._embeddings("", clip_skip)["text"] if prompt.is_weighted else None
         for encoder in self._encoders:
             pad = OPEN_CLIP_PAD if isinstance(encoder, PooledTextEncoder) else prompt.end
             ids = torch.tensor(prompt.ids(pad))
@@ -108,10 +110,11 @@ class PromptReader:
                 if number == 0 and summed is not None:
                     pooled = summed[0]
             joined = torch.cat(embeddings)
-            if prompt.is_weighted:
-                nothing = torch.tensor(Chunks(tokens=((),), weights=((),), start=prompt.start, end=prompt.end).ids(pad))
-                empty, _ = self._read_chunk(encoder, nothing, clip_skip)
-                joined = weigh(joined, torch.tensor(prompt.factors(), device=joined.device), empty)
+            width = joined.shape[-1]
+            if empty is not None:
+                factors = torch.tensor(prompt.factors(), device=joined.device)
+                joined = weigh(joined, factors, empty[..., at : at + width])
+            at += width
             side_by_side.append(joined.flatten(0, 1))
         return torch.cat(side_by_side, -1), pooled
 

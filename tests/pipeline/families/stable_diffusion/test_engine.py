@@ -149,6 +149,20 @@ def test_guidance_is_one_pass_and_known_prompts_are_not_read_again(
         hook.remove()
 
 
+def test_only_the_prompt_that_is_drawn_is_read_and_empty_text_is_known_when_words_have_weights(
+    engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = model_of(engine), list[int]()
+    monkeypatch.setattr(model.prompts, "upcoming", ("a dog",))
+    model.reader.conditioning(a_spec(sdxl[1], "a (green:1.2) boat"))
+    encoder = model.residency.parts[1].module
+    hook = encoder.register_forward_pre_hook(lambda _clip, inputs: read.append(len(inputs[0])))
+    model.reader.conditioning(a_spec(sdxl[1], "a (grey:1.2) boat"))
+    hook.remove()
+    assert read == [1]
+    assert "a dog" not in model.prompts.prompts
+
+
 def test_stop_is_heard_between_blocks_and_progress_counts_the_steps_that_are_taken(
     engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard]
 ) -> None:
