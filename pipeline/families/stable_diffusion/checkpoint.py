@@ -149,6 +149,9 @@ def in_16_bits_if_all_fits(
 ) -> Arithmetic:
     """Keep weights in 16 bits if that leaves no block to be streamed, since 8 bits are then only a loss.
 
+    Told by the limit, not by what other programs leave of it now: the same seed has to give the same image after a
+    restart. While others take much, blocks are streamed in 16 bits.
+
     Raises:
         ModelFilesMissing, GenerationFailed: see `load_model`.
     """

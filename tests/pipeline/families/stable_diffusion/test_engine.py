@@ -353,3 +353,5 @@ def test_weights_stay_in_16_bits_where_all_fit_and_in_8_bits_otherwise(
     plenty = in_16_bits_if_all_fits(card, config, in_8_bits, FakeBudget(8 * 2**30))
     assert (plenty.weight_format, plenty.uses_8bit_matmul) == (Format.FLOAT16, False)
     assert in_16_bits_if_all_fits(card, config, in_8_bits, FakeBudget(300 * MIB)) is in_8_bits
+    for_a_while = FakeBudget(8 * 2**30, others=8 * 2**30 - 300 * MIB)  # which must not change images
+    assert in_16_bits_if_all_fits(card, config, in_8_bits, for_a_while) == plenty
