@@ -118,6 +118,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=partial(assumed_pace, find=find), deadline=deadline)
     queue.paces.named_sizes = partial(named_sizes, find=find)
+    queue.paces.steps_taken = partial(steps_taken, find=find)
     queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, find=find))
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
@@ -291,6 +292,15 @@ def assumed_pace(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model)
         return Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
     usual = Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
     return usual.scaled(pixels_of(spec) / math.prod(card.size(Aspect.SQUARE)))
+
+
+def steps_taken(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> int:
+    """How many of an image's steps its model takes; all of them if the spec is damaged."""
+    try:
+        architecture = find(spec.model).architecture
+    except UnknownModel:
+        return spec.steps
+    return architecture.steps_taken(spec.steps, spec.strength) if 0 < spec.strength < 1 else spec.steps
 
 
 def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> list[ImageSpec]:

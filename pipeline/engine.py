@@ -89,6 +89,7 @@ class GeneratedImage:
     decode_s: float
     peak_mib: int | None  # GPU memory reserved at most during the run; None on the CPU
     memory: MemoryReport | None = field(default=None, compare=False)  # None if nothing is planned there
+    steps_taken: int | None = None  # if not all of the spec's; see `Architecture.steps_taken`
 
     @property
     def seconds(self) -> float:
@@ -97,8 +98,8 @@ class GeneratedImage:
 
     @property
     def step_s(self) -> float:
-        """Seconds per denoising step."""
-        return self.denoise_s / self.spec.steps
+        """Seconds per denoising step that was taken."""
+        return self.denoise_s / (self.steps_taken or self.spec.steps)
 
 
 def check_source(spec: ImageSpec, source: bytes | None) -> None:

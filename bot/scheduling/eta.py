@@ -27,15 +27,21 @@ DEMO_PIXELS: Final = 256 * 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast this machine draws one kind of picture."""
+    """How fast this machine draws one kind of picture.
+
+    step_s: of a step that is taken.
+    fixed_s: of text encoding and decoding.
+    share: of the steps that were asked for, those that are taken; fewer from an init image, with some models.
+    """
 
     step_s: float
-    fixed_s: float  # text encoding + decoding
+    fixed_s: float
     is_rough: bool
+    share: float = 1.0
 
     def seconds(self, steps: int) -> float:
-        """One whole picture."""
-        return self.fixed_s + steps * self.step_s
+        """One whole picture for which so many steps were asked for."""
+        return self.fixed_s + steps * self.share * self.step_s
 
     def scaled(self, times: float) -> Pace:
         """Guess the pace of a picture with so many times the pixels."""

@@ -330,9 +330,7 @@ class JobQueue:
 
     async def _survey(self) -> Survey:
         unfinished = await self._jobs.unfinished()
-        kinds = {(job.spec.model, eta.size_class(job.spec)): job.spec for job in unfinished}
-        pace_of_kind = {kind: await self.paces.of(spec) for kind, spec in kinds.items()}
-        paces = {job.id: pace_of_kind[job.spec.model, eta.size_class(job.spec)] for job in unfinished}
+        paces = await self.paces.of_jobs(unfinished)
         await self.loads.recall(job.spec.model for job in unfinished)
         now = self._clock()
         return take_survey(unfinished, paces, await self._jobs.gpu_seconds(now=int(now)), self._delays, now=now)

@@ -184,7 +184,7 @@ def seconds_left(job: Job, pace: Pace, draw: RunningJob | None, *, now: float) -
     ran_s = 0.0 if draw.progress_at is None else now - draw.progress_at  # of the step, or of decoding
     if draw.progress.stage is Stage.DENOISING:
         ran_s = min(ran_s, step_s)
-    steps = draw.progress.steps or job.spec.steps  # fewer are taken from an init image
+    steps = draw.progress.steps or job.spec.steps * pace.share  # fewer are taken from an init image
     return max(1.0, (steps - done) * step_s + pace.fixed_s / 2 - ran_s)
 
 

@@ -39,6 +39,7 @@ from pipeline.streaming.block_packing import prepare
 from pipeline.streaming.quantization import Format
 
 CLIP_TOKENS: Final = 77
+OVERFLOWING_GAIN: Final = 1e5  # of a convolution whose weights 16 bits still hold, and whose values they do not
 XL_UNET: Final[Mapping[str, Any]] = {  # stabilityai/stable-diffusion-xl-base-1.0:unet/config.json
     "attention_head_dim": [5, 10, 20],
     "transformer_layers_per_block": [1, 2, 10],
@@ -88,8 +89,12 @@ SDXL_PARTS: Final = Parts(
 PARTS: Final[Mapping[str, Parts]] = {"sd15": SD15_PARTS, "sdxl": SDXL_PARTS}  # by the name of a card
 
 
-def random_model(parts: Parts) -> ReadModel:
-    """What makes a model of ours in place of `load_model`."""
+def random_model(parts: Parts, *, overflows: bool = False) -> ReadModel:
+    """What makes a model of ours in place of `load_model`.
+
+    Args:
+        overflows: whether both halves of the VAE pass what 16 bits hold, and come back, as SDXL's do.
+    """
 
     def read(
         card: ModelCard,
@@ -103,7 +108,9 @@ def random_model(parts: Parts) -> ReadModel:
         arithmetic.use_in(unet)
         half = UNPACKED[arithmetic.dtype]
         encoders = [_streamed(name, parts.clips[name], half, arithmetic) for name in ENCODERS if name in parts.clips]
-        vae = _filled(parts.vae, arithmetic.dtype).to(arithmetic.device)
+        vae: Any = _filled(parts.vae, arithmetic.dtype).to(arithmetic.device)
+        for half in (vae.decoder, vae.encoder) if overflows else ():
+            half.mid_block.resnets[0].conv2.weight *= OVERFLOWING_GAIN
         tokenizer = files.path_of(card.files["tokenizer_1"], config.models_dir)
         return assemble(card, unet, encoders, vae, arithmetic, tokenizer=tokenizer, budget=budget)
 

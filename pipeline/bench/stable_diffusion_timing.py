@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,9 +26,12 @@ from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.families.stable_diffusion.cards import VARIANTS
 from pipeline.families.stable_diffusion.engine import StableDiffusionEngine
+from pipeline.families.torch_engine import ReadModel
+from pipeline.runtime.out_of_memory import Rung
 from pipeline.runtime.process_setup import silence_diffsynth
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
+from pipeline.streaming.quantization import Format
 
 PROMPT = "a fox in fresh snow at sunrise"
 STOCK_ROOM_MIB = 512  # that DiffSynth's examples leave to activations
@@ -41,12 +45,14 @@ class Figures:
     image_s: of a whole image of so many steps, with prompts that were not read before.
     peak_mib: of the whole process, as the driver counts it; None on a CPU.
     streamed_bytes: that cross the link at every step; None if that is not ours to say.
+    climbed: how often the engine had to help itself, by rung.
     """
 
     step_s: float
     image_s: float
     peak_mib: int | None
     streamed_bytes: int | None = None
+    climbed: Mapping[Rung, int] = field(default_factory=dict)
 
 
 def time_model(name: str, system: str, conditions: Conditions, device: str = "cuda") -> Figures:
@@ -60,12 +66,38 @@ def time_model(name: str, system: str, conditions: Conditions, device: str = "cu
     return call(time_parts, PARTS[name] if device == "cpu" else None, name, system, conditions, device)
 
 
+def draw_overflowing(name: str, conditions: Conditions, device: str = "cuda") -> Figures:
+    """Draw from an init image in float16 with a VAE that overflows there; otherwise as `time_model`."""
+    call = apart if device == "cuda" else here
+    return call(draw_overflowing_parts, PARTS[name] if device == "cpu" else None, name, conditions, device)
+
+
+def draw_overflowing_parts(parts: Parts | None, name: str, conditions: Conditions, device: str) -> Figures:
+    """Draw so in this process; `parts`: None for those of full size."""
+    memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
+    card = _card(name, conditions)
+    width, height = card.size(Aspect.SQUARE)
+    source = (bytes(range(256)) * (width * height * 3 // 256 + 1))[: width * height * 3]
+    spec = replace(_spec(card, PROMPT), source=sha256(source).hexdigest(), strength=0.5)
+    read = random_model(parts or PARTS[name], overflows=True)
+    with (
+        held_to(conditions, None, device),
+        memory or nullcontext(),
+        TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True) as folder,
+    ):
+        engine = _engine(read, card, Format.FLOAT16, conditions, device, Path(folder))
+        image = engine.generate(spec, on_progress=lambda _progress: None, should_stop=lambda: False, source=source)
+        assert engine.loaded is not None
+        climbed = dict(engine.loaded.model.residency.ladder.climbed)
+        engine.close()
+    return Figures(step_s=image.step_s, image_s=image.seconds, peak_mib=memory.mib if memory else None, climbed=climbed)
+
+
 def time_parts(parts: Parts | None, name: str, system: str, conditions: Conditions, device: str) -> Figures:
     """Time it in this process; `parts`: None for those of full size."""
     memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
     parts = parts or PARTS[name]
-    side = max(conditions.sides_px)
-    card = replace(VARIANTS[name], sizes={Aspect.SQUARE: (side, side)}, default_steps=conditions.steps)
+    card = _card(name, conditions)
     with held_to(conditions, None, device), memory or nullcontext():
         if system == STOCK:
             figures = _time_stock(parts, card, conditions, device)
@@ -75,9 +107,14 @@ def time_parts(parts: Parts | None, name: str, system: str, conditions: Conditio
     return replace(figures, peak_mib=memory.mib if memory else None)
 
 
-def _time_ours(
-    parts: Parts, card: ModelCard, system: str, conditions: Conditions, device: str, folder: Path
-) -> Figures:
+def _card(name: str, conditions: Conditions) -> ModelCard:
+    side = max(conditions.sides_px)
+    return replace(VARIANTS[name], sizes={Aspect.SQUARE: (side, side)}, default_steps=conditions.steps)
+
+
+def _engine(
+    read: ReadModel, card: ModelCard, system: str, conditions: Conditions, device: str, folder: Path
+) -> StableDiffusionEngine:
     config = PipelineConfig.model_validate(
         {
             "device": device,
@@ -88,8 +125,15 @@ def _time_ours(
         }
     )
     budget = FakeBudget(conditions.limit_mib * MIB) if device == "cpu" else None
-    engine = StableDiffusionEngine(card, config, budget=budget, read=random_model(parts))
+    engine = StableDiffusionEngine(card, config, budget=budget, read=read)
     engine.load()
+    return engine
+
+
+def _time_ours(
+    parts: Parts, card: ModelCard, system: str, conditions: Conditions, device: str, folder: Path
+) -> Figures:
+    engine = _engine(random_model(parts), card, system, conditions, device, folder)
     images = [
         engine.generate(_spec(card, prompt), on_progress=lambda _progress: None, should_stop=lambda: False)
         for prompt in (PROMPT, f"{PROMPT}, again")  # the first warms up

@@ -123,6 +123,11 @@ class StepCost:
         return 1.0
 
 
+def all_steps(steps: int, _strength: float) -> int:
+    """Take every step, however much noise there is at first."""
+    return steps
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """A model family.
@@ -131,6 +136,7 @@ class Architecture:
     components: by the names that `ModelCard.files` uses; the transformer first, then text encoders in the order in
         which they are read.
     cost: of (width, height, steps).
+    steps_taken: of (steps, strength): how many of the steps that a person asks for are taken from an init image.
     schedule: DiffSynth's name of the noise schedule.
     variant: the only one that its transformer may be, as `Part.variant` says it, if the header tells; "" if any.
     schedule_shift: how far it is bent towards much noise; None as DiffSynth bends it.
@@ -149,6 +155,7 @@ class Architecture:
     engine: str
     components: Mapping[str, Component] = field(default_factory=dict)
     cost: Callable[[int, int, int], StepCost]
+    steps_taken: Callable[[int, float], int] = all_steps
     latent: Latent
     schedule: str
     features: frozenset[Feature]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.catalog.architecture import Kind, StepCost
+from pipeline.catalog.architecture import Component, Kind, StepCost
 from pipeline.catalog.files import read_header
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
@@ -105,14 +105,22 @@ def _weights(card: ModelCard, config: PipelineConfig, weight_format: str) -> dic
     """What was packed of a model's components, by name; None before that."""
     weights = {}
     for name, component in card.architecture.streamable.items():
-        format_ = weight_format
-        if component.kind is Kind.TEXT_ENCODER:  # as the engines keep those
-            format_ = "int8" if component.is_8bit and BYTES_PER_WEIGHT[weight_format] == 1 else card.architecture.half
-        sizes = _block_sizes(packed_path(config.packed_folder, card, name, format_))
+        formats = [weight_format]
+        if component.kind is Kind.TEXT_ENCODER:
+            formats = _formats_of_text(component, weight_format, card.architecture.half)
+        found = (_block_sizes(packed_path(config.packed_folder, card, name, each)) for each in formats)
+        sizes = next(filter(None, found), None)
         if sizes is None:
             return None
         weights[name] = Weights(component=component, sizes=sizes)
     return weights
+
+
+def _formats_of_text(component: Component, weight_format: str, half: str) -> list[str]:
+    """What an engine may keep a text encoder in beside a transformer of such a format, the likelier first."""
+    if BYTES_PER_WEIGHT[weight_format] == 1:
+        return ["int8" if component.is_8bit else half]
+    return [weight_format, half]  # as Stable Diffusion's does; FLUX.1's keeps to 16 bits beside float32, too
 
 
 def _plan(card: ModelCard, weights: Mapping[str, Weights], limit_mib: int, cost: StepCost) -> Plan:

@@ -23,7 +23,7 @@ from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.memory_plan import EFFICIENCY, floor_seconds
 from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage, check_source
-from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec
+from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, PipelineError
 from pipeline.runtime.cuda_errors import translate
 from pipeline.runtime.cuda_memory import total_mib
 from pipeline.runtime.denoising_run import DenoisingRun, NotFinite
@@ -275,6 +275,8 @@ class TorchEngine:
             try:
                 return self._draw(loaded, spec, init_image, on_progress, should_stop)
             except NotFinite as error:
+                if not loaded.arithmetic.uses_8bit_matmul:  # the same again would overflow again
+                    raise
                 log.warning("%s: drawing it once more without 8-bit arithmetic", error)
             transformer.use_8bit_matmul(False)
             try:
@@ -286,7 +288,7 @@ class TorchEngine:
             # The frames of the failed run hold its activations; freed now, they are free for the next run
             # even if somebody keeps the exception.
             traceback.clear_frames(error.__traceback__)
-            meaning = translate(error)
+            meaning = _with_advice(translate(error), loaded.arithmetic)
             if meaning is error:
                 raise
             raise meaning from error
@@ -336,6 +338,13 @@ class TorchEngine:
             cost=cost,
         )
         return floor_s / EFFICIENCY * cost.passes / spec.steps
+
+
+def _with_advice(error: PipelineError, arithmetic: Arithmetic) -> PipelineError:
+    """Name the setting that helps against an overflow, if one may."""
+    if not isinstance(error, NotFinite) or arithmetic.dtype is not torch.float16:
+        return error
+    return NotFinite(f'{error}; precision = "bfloat16" or "float32" has more room than float16')
 
 
 def _rest(residency: Residency) -> None:

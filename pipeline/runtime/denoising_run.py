@@ -93,6 +93,7 @@ class DenoisingRun:
             decode_s=ended_at - self._denoised_at,
             peak_mib=torch.cuda.max_memory_reserved() // MIB if self._device == "cuda" else None,
             memory=memory,
+            steps_taken=len(self.steps_s) or None,
         )
 
     def _report(self, stage: Stage, step: int) -> None:

@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 PROMPTS: Final = 16  # kept in memory; a large model's take 4 MB each
 FILES: Final = 128  # kept on the disk
 MOST_BYTES: Final = 2**26  # of one of them
-AT_ONCE: Final = 3  # prompts; more would make the first wait for arithmetic
+AT_ONCE: Final = (
+    3  # prompts, if a family's encoders read several in one pass; more would make the first wait for arithmetic
+)
 
 Reading = Mapping[str, Tensor]  # a prompt's embeddings by name
 
@@ -80,8 +82,15 @@ class PromptFiles:
 class PromptEmbeddingCache:
     """The latest readings in memory, and on the disk those of encoders that are streamed."""
 
-    def __init__(self, files: PromptFiles | None = None) -> None:
+    def __init__(self, files: PromptFiles | None = None, *, at_once: int = AT_ONCE) -> None:
+        """Begin with what was kept.
+
+        Args:
+            at_once: how many prompts are read together at most; 1 if each is a pass of its own anyway, so that reading
+                ahead would only make the first wait.
+        """
         self._files = files
+        self._at_once = at_once
         self._read: LRUCache[tuple[str, int], Reading] = LRUCache(PROMPTS)
         self._unkept: dict[tuple[str, int], Reading] = {}
         self.upcoming: Sequence[str] = ()  # prompts to read along with one that has to be read anyway
@@ -99,7 +108,7 @@ class PromptEmbeddingCache:
         if found is None:
             others = (text for text in dict.fromkeys(self.upcoming) if text != prompt)
             unread = (text for text in others if not self._is_known(text, tokens))
-            texts = [prompt, *islice(unread, AT_ONCE - 1)]
+            texts = [prompt, *islice(unread, self._at_once - 1)]
             together = read(texts)
             for number, text in enumerate(texts):
                 reading = {name: tensor[number : number + 1].cpu() for name, tensor in together.items()}

@@ -51,3 +51,16 @@ def test_step_is_faster_than_stock_within_the_limit(
     stock = time_model(name, STOCK, conditions)
     log.info("%s at %d px, stock: %s, %.1f times as long", name, side, stock, stock.step_s / ours.step_s)
     assert stock.step_s >= times * ours.step_s
+
+
+@pytest.mark.parametrize("limit_mib", [MOST_MIB, SMALL_MIB])
+def test_vae_that_overflows_in_16_bits_works_in_float32_on_the_gpu_within_the_limit(limit_mib: int) -> None:
+    """From an init image, so that both of its halves do."""
+    from pipeline.bench.stable_diffusion_timing import draw_overflowing
+    from pipeline.runtime.out_of_memory import Rung
+
+    drawn = draw_overflowing("sdxl", Conditions(limit_mib=limit_mib, sides_px=(1024,), steps=STEPS))
+    log.info("sdxl with a VAE that overflows: %s", drawn)
+    assert drawn.climbed.get(Rung.FLOAT32) == 2
+    assert not drawn.climbed.get(Rung.CPU)
+    assert drawn.peak_mib is not None and drawn.peak_mib <= limit_mib

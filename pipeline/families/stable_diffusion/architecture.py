@@ -129,6 +129,11 @@ SDXL_COST: Final = UNetCost(
 )
 
 
+def last_steps(steps: int, strength: float) -> int:
+    """Say how many steps are taken, the last ones: at least one. As in diffusers' img2img pipelines."""
+    return max(int(steps * strength), 1)
+
+
 def _family(name: str, *, cost: Callable[[int, int, int], StepCost], has_clip_g: bool, library: str) -> Architecture:
     readers = {"clip_l": CLIP_L, "clip_g": CLIP_G} if has_clip_g else {"clip_l": CLIP_L}
     tokenizers = {f"tokenizer_{number}": TOKENIZER for number, _ in enumerate(readers, 1)}
@@ -137,6 +142,7 @@ def _family(name: str, *, cost: Callable[[int, int, int], StepCost], has_clip_g:
         engine="pipeline.families.stable_diffusion.engine:StableDiffusionEngine",
         components=MappingProxyType({"unet": replace(UNET, architecture=name), **readers, "vae": VAE, **tokenizers}),
         cost=cost,
+        steps_taken=last_steps,
         latent=LATENT,
         schedule="",  # `samplers.py` has them
         features=FEATURES,

@@ -25,7 +25,7 @@ from pipeline.device.memory_plan import Weights, plan_blocks
 from pipeline.errors import GenerationFailed, OutOfMemory
 from pipeline.families.stable_diffusion import names, sizes
 from pipeline.families.stable_diffusion.autoencoder import SCALES, Decoder, Encoder
-from pipeline.families.stable_diffusion.conditioning import PromptReader
+from pipeline.families.stable_diffusion.conditioning import READING, PromptReader
 from pipeline.families.stable_diffusion.model import StableDiffusionModel
 from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, PooledTextEncoder, TextEncoder
 from pipeline.families.stable_diffusion.unet import UNet
@@ -100,7 +100,7 @@ def load_model(
     vae = recipes["vae"]
     prompt_files = None
     if arithmetic.is_streamed and prompts_dir is not None:
-        prompt_files = PromptFiles(prompts_dir, _readers_of(card, config.models_dir, recipes, arithmetic))
+        prompt_files = PromptFiles(prompts_dir, readers_of(card, config.models_dir, recipes, arithmetic))
     return assemble(
         card,
         unet,
@@ -125,7 +125,7 @@ def assemble(  # noqa: PLR0913 - the parts of a model
     prompt_files: PromptFiles | None = None,
 ) -> StableDiffusionModel:
     """Make a model of its parts."""
-    prompts = PromptEmbeddingCache(prompt_files)
+    prompts = PromptEmbeddingCache(prompt_files, at_once=1)
     residency = Residency(
         unet,
         encoders,
@@ -148,6 +148,9 @@ def in_16_bits_if_all_fits(
     card: ModelCard, config: PipelineConfig, arithmetic: Arithmetic, budget: VramBudget
 ) -> Arithmetic:
     """Keep weights in 16 bits if that leaves no block to be streamed, since 8 bits are then only a loss.
+
+    Told by the limit, not by what other programs leave of it now: the same seed has to give the same image after a
+    restart. While others take much, blocks are streamed in 16 bits.
 
     Raises:
         ModelFilesMissing, GenerationFailed: see `load_model`.
@@ -222,10 +225,10 @@ def _recipe(
     return Recipe(source=source, convert=convert, make=partial(make, shapes)), shapes
 
 
-def _readers_of(card: ModelCard, models_dir: Path, recipes: Mapping[str, Recipe], arithmetic: Arithmetic) -> str:
+def readers_of(card: ModelCard, models_dir: Path, recipes: Mapping[str, Recipe], arithmetic: Arithmetic) -> str:
     """What a reading depends on beside the prompt."""
     encoders = [recipes[name].source.fingerprint("") for name in ENCODERS if name in recipes]
     tokenizer = files.path_of(card.files["tokenizer_1"], models_dir)
     tokens = [(path.name, path.stat().st_size) for path in sorted(tokenizer.iterdir())]
     where = torch.cuda.get_device_name() if arithmetic.device == "cuda" else arithmetic.device
-    return repr((encoders, tokens, arithmetic.dtype, torch.__version__, where))
+    return repr((READING, encoders, tokens, arithmetic.dtype, torch.__version__, where))

@@ -27,6 +27,7 @@ from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.prompt_tokenizer import ReadsPrompts
 from pipeline.spec import ImageSpec
 
+READING: Final = 1  # to be raised if `prompts.py` or this file read otherwise: what was read is kept across releases
 NO_GUIDANCE: Final = 1.0  # the scale of guidance at which the negative prompt changes nothing
 
 
@@ -45,9 +46,16 @@ class PromptReader:
 
     @torch.no_grad()
     def conditioning(self, spec: ImageSpec) -> Conditioning:
-        """Read the prompt, and the negative one if there is guidance; the shorter one goes on with empty chunks."""
-        prompts = [spec.prompt] if spec.cfg_scale == NO_GUIDANCE else [spec.prompt, spec.negative_prompt]
-        found = [self._embeddings(prompt, spec.clip_skip) for prompt in prompts]
+        """Read the prompt, and the negative one if there is guidance; the shorter one goes on with empty chunks.
+
+        SDXL is told zeros in place of an empty negative prompt, as by diffusers (`force_zeros_for_empty_prompt`) and
+        A1111; SD 1.5 what was read of it.
+        """
+        found = [self._embeddings(spec.prompt, spec.clip_skip)]
+        if spec.cfg_scale != NO_GUIDANCE and self._is_xl and not spec.negative_prompt:
+            found.append({name: torch.zeros_like(tensor) for name, tensor in found[0].items()})
+        elif spec.cfg_scale != NO_GUIDANCE:
+            found.append(self._embeddings(spec.negative_prompt, spec.clip_skip))
         length = max(each["text"].shape[1] for each in found)
         rows = []
         for each in found:
@@ -64,7 +72,7 @@ class PromptReader:
         return Conditioning(
             text=text,
             pooled=torch.cat([each["pooled"] for each in found]),
-            time_ids=time_ids.expand(len(prompts), -1),
+            time_ids=time_ids.expand(len(found), -1),
         )
 
     def _embeddings(self, prompt: str, clip_skip: int) -> dict[str, Tensor]:
@@ -89,7 +97,9 @@ class PromptReader:
 
     def _read_one(self, prompt: Chunks, clip_skip: int) -> tuple[Tensor, Tensor | None]:
         """One prompt → (T, C), and (P,) of its first chunk with SDXL."""
-        side_by_side, pooled = [], None
+        side_by_side, pooled, at = [], None, 0
+        # Known already, as a rule: each pass has all of an encoder's weights cross the link if it is streamed.
+        empty = self._embeddings("", clip_skip)["text"] if prompt.is_weighted else None
         for encoder in self._encoders:
             pad = OPEN_CLIP_PAD if isinstance(encoder, PooledTextEncoder) else prompt.end
             ids = torch.tensor(prompt.ids(pad))
@@ -100,10 +110,11 @@ class PromptReader:
                 if number == 0 and summed is not None:
                     pooled = summed[0]
             joined = torch.cat(embeddings)
-            if prompt.is_weighted:
-                nothing = torch.tensor(Chunks(tokens=((),), weights=((),), start=prompt.start, end=prompt.end).ids(pad))
-                empty, _ = self._read_chunk(encoder, nothing, clip_skip)
-                joined = weigh(joined, torch.tensor(prompt.factors(), device=joined.device), empty)
+            width = joined.shape[-1]
+            if empty is not None:
+                factors = torch.tensor(prompt.factors(), device=joined.device)
+                joined = weigh(joined, factors, empty[..., at : at + width])
+            at += width
             side_by_side.append(joined.flatten(0, 1))
         return torch.cat(side_by_side, -1), pooled
 

@@ -25,6 +25,7 @@ from typing import Final, assert_never
 import torch
 from torch import Tensor
 
+from pipeline.families.stable_diffusion.architecture import last_steps
 from pipeline.spec import Sampler
 
 TRAINING_STEPS: Final = 1000
@@ -87,7 +88,7 @@ def schedule_of(sampler: Sampler, steps: int, *, strength: float = 1.0) -> Sched
             alphas_bar = [training_alphas_bar()[int(timestep)] for timestep in timesteps]
         case _:
             assert_never(sampler)
-    first = steps - max(int(steps * strength), 1)
+    first = steps - last_steps(steps, strength)
     return Schedule(
         sampler=sampler,
         timesteps=torch.tensor(timesteps[first:], dtype=torch.float32),

@@ -28,6 +28,7 @@ def whole_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("whole_files")
 def test_fetch_shows_the_licence_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "missing", lambda *_: [])
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     result = invoke("fetch")
     assert result.exit_code == 0
@@ -54,6 +55,7 @@ def test_fetch_replaces_what_the_hub_has_replaced_only_if_told_to(
         asked.append(is_update)
         return Fetched() if is_update else Fetched(newer=(Path("ae.safetensors"),))
 
+    monkeypatch.setattr(files, "missing", lambda *_: [])
     monkeypatch.setattr("pipeline.catalog.download.fetch", fetch)
     result = invoke("fetch", "flux1-dev", *options)
     assert (result.exit_code, asked) == (0, [bool(options)])
@@ -103,6 +105,7 @@ def test_fetch_packs_the_weights_for_the_card_if_wanted(
             done.append("close")
 
     gpu = Gpu(name="a", driver="1", total_mib=8192, free_mib=8000, compute_capability=(8, 9))
+    monkeypatch.setattr(files, "missing", lambda *_: [])
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: gpu if has_gpu else None)
     monkeypatch.setattr("pipeline.catalog.models.create_engine", lambda _name, _config: Engine())

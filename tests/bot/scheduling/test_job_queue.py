@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bot import retry as retry_module
-from bot.app import assumed_pace, named_sizes
+from bot.app import assumed_pace, named_sizes, steps_taken
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import (
@@ -324,6 +324,22 @@ async def test_forecast_is_measured_after_three_pictures(make_queue, put) -> Non
     assert await queue.paces.of(job.spec) == Pace(step_s=0.5, fixed_s=1.0, is_rough=False)
     ((_, standing),) = await queue.standings()
     assert not standing.is_rough
+
+
+async def test_steps_that_an_init_image_saves_are_not_forecast(make_queue, put) -> None:
+    queue = make_queue()
+    queue.paces.steps_taken = steps_taken
+    job = await put(queue, steps=4)
+    began_from = {"source": "0" * 64, "strength": 0.6}
+    specs = [
+        replace(job.spec, steps=25, model="sdxl", **began_from),
+        replace(job.spec, steps=25, model="sd15"),
+        replace(job.spec, steps=25, model="flux1-dev", **began_from),
+        replace(job.spec, steps=25, model="long-gone", **began_from),
+    ]
+    paces = await queue.paces.of_jobs(replace(job, id=number, spec=spec) for number, spec in enumerate(specs))
+    seconds = [round(paces[number].seconds(spec.steps)) for number, spec in enumerate(specs)]
+    assert seconds == [152, 252, 252, 252]
 
 
 async def test_size_that_was_never_drawn_is_foretold_from_the_nearest_that_was(make_queue, put) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.jobs import Delivery, Job, JobStatus, ReplyTo, StopSignal, UserKey
 from bot.scheduling.eta import Pace
+from bot.scheduling.load_times import Load, Loading
 from bot.scheduling.placement import Placement, RunnerState, place, take
 from bot.scheduling.survey import Delays, RunningJob, seconds_left, take_survey
 from pipeline import ImageSpec, Progress, Stage
@@ -86,3 +89,15 @@ def test_time_left_is_that_of_the_run_itself_once_it_can_be_trusted(progress: Pr
     job = a_job(steps=4)
     draw = RunningJob(job, StopSignal(), since=100.0, runner=0, expected_s=40.0, progress=progress)
     assert seconds_left(job, PACE, draw, now=105.0) == left_s
+
+
+def test_steps_that_are_not_taken_count_nowhere() -> None:
+    waiting = a_job(1, steps=4)
+    running = replace(a_job(2, "bob", steps=4), status=JobStatus.RUNNING)
+    half = replace(PACE, share=0.5)
+    survey = take_survey([waiting, running], {1: half, 2: half}, {}, Delays(), now=0.0)
+    assert [ticket.seconds for ticket in survey.order] == [20.0]
+    draw = RunningJob(running, StopSignal(), since=100.0, runner=0, expected_s=20.0)
+    assert seconds_left(running, half, draw, now=105.0) == 15.0
+    draw.loading = Loading(expected=Load(seconds=9.0, is_rough=False), since=100.0, is_first=False)
+    assert seconds_left(running, half, draw, now=105.0) == 4.0 + 20.0

@@ -10,8 +10,9 @@ from diffsynth.models.stable_diffusion_xl_text_encoder import SDXLTextEncoder2
 
 from pipeline.bench.random_stable_diffusion import Parts
 from pipeline.bench.report import STOCK, Conditions
-from pipeline.bench.stable_diffusion_timing import time_parts
+from pipeline.bench.stable_diffusion_timing import draw_overflowing_parts, time_parts
 from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, Clip
+from pipeline.runtime.out_of_memory import Rung
 from tests.pipeline.families.stable_diffusion.random_sd import CLIP, sd15_unet, sdxl_unet, small_vae
 
 
@@ -54,3 +55,11 @@ def test_every_system_is_timed(name: str, parts: Parts, system: str, monkeypatch
     assert 0 < figures.step_s < figures.image_s
     assert figures.streamed_bytes == (None if system == STOCK else 0)
     assert figures.peak_mib is None
+
+
+def test_vae_that_overflows_is_drawn_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.bench.random_weights.PATTERN", 2**16 - 3)
+    conditions = Conditions(limit_mib=2000, sides_px=(64,), steps=2, is_eager=True)
+    figures = draw_overflowing_parts(SD15, "sd15", conditions, "cpu")
+    assert figures.climbed.get(Rung.FLOAT32) == 2  # the encoder and the decoder
+    assert not figures.climbed.get(Rung.CPU)

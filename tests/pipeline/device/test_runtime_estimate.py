@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.catalog.files import read_header
+from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import DEMO, MAJICFLUS_V1
 from pipeline.config import PipelineConfig
 from pipeline.device import runtime_estimate
@@ -18,6 +19,7 @@ from pipeline.device.gpu import Gpu, GpuState
 from pipeline.device.gpu_profile import packed_path, write_profile
 from pipeline.device.runtime_estimate import check_memory, estimate_runtime
 from pipeline.errors import InvalidSpec
+from pipeline.families.stable_diffusion.cards import SDXL
 from pipeline.spec import ImageOptions
 from tests.pipeline.measured import measured_card
 
@@ -122,6 +124,34 @@ def test_larger_image_than_usual_is_refused_if_the_gpu_has_no_room_for_it(
     with pytest.raises(InvalidSpec, match="size: 1440x1440 does not fit into the memory of this GPU") as raised:
         check_memory(MAJICFLUS_V1, config, spec)
     assert (raised.value.detail, raised.value.values) == ("memory", {"size": "1440x1440"})
+
+
+@pytest.mark.parametrize(
+    ("card", "precision", "packed"),
+    [
+        (SDXL, "bfloat16", {"unet": "bfloat16", "clip_l": "bfloat16", "clip_g": "bfloat16"}),
+        (SDXL, "float32", {"unet": "float32", "clip_l": "float32", "clip_g": "float32"}),
+        (SDXL, "float16", {"unet": "float16", "clip_l": "float16", "clip_g": "float16"}),
+        (SDXL, "int8", {"unet": "int8", "clip_l": "float16", "clip_g": "float16"}),
+        (MAJICFLUS_V1, "float32", {"dit": "float32", "t5": "bfloat16", "clip": "bfloat16"}),
+        (MAJICFLUS_V1, "bfloat16", {"dit": "bfloat16", "t5": "bfloat16", "clip": "bfloat16"}),
+        (MAJICFLUS_V1, "float16", {"dit": "bfloat16", "t5": "bfloat16", "clip": "bfloat16"}),
+        (MAJICFLUS_V1, "float8", {"dit": "float8", "t5": "int8", "clip": "bfloat16"}),
+    ],
+)
+def test_weights_are_found_whatever_precision_they_were_packed_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: ModelCard, precision: str, packed: dict[str, str]
+) -> None:
+    monkeypatch.setattr(runtime_estimate, "look_at_gpu", lambda: GpuState(gpu=GPU))
+    write_profile(tmp_path / "packed", measured_card())
+    config = PipelineConfig.model_validate({"models_dir": tmp_path, "precision": precision})
+    for kind, weight_format in packed.items():
+        component = card.architecture.components[kind]
+        assert component.streamable
+        header = with_length(json.dumps({"": block(2**20)}).encode())
+        packed_path(tmp_path / "packed", card, kind, weight_format).write_bytes(header)
+    seen = estimate_runtime(card, config)
+    assert seen is not None and seen.plan is not None
 
 
 def test_nothing_is_refused_before_anything_is_known(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,12 @@ from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.engine import Progress, Stage
 from pipeline.errors import GenerationStopped, PipelineError
+from pipeline.families.stable_diffusion import checkpoint
 from pipeline.families.stable_diffusion.checkpoint import in_16_bits_if_all_fits
 from pipeline.families.stable_diffusion.engine import StableDiffusionEngine
 from pipeline.families.stable_diffusion.model import StableDiffusionModel
 from pipeline.families.stable_diffusion.unet import UNet, random_conditioning
+from pipeline.runtime.denoising_run import NotFinite
 from pipeline.runtime.out_of_memory import Rung
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import ImageOptions, ImageSpec, Sampler
@@ -147,17 +149,34 @@ def test_guidance_is_one_pass_and_known_prompts_are_not_read_again(
         hook.remove()
 
 
+def test_only_the_prompt_that_is_drawn_is_read_and_empty_text_is_known_when_words_have_weights(
+    engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = model_of(engine), list[int]()
+    monkeypatch.setattr(model.prompts, "upcoming", ("a dog",))
+    model.reader.conditioning(a_spec(sdxl[1], "a (green:1.2) boat"))
+    encoder = model.residency.parts[1].module
+    hook = encoder.register_forward_pre_hook(lambda _clip, inputs: read.append(len(inputs[0])))
+    model.reader.conditioning(a_spec(sdxl[1], "a (grey:1.2) boat"))
+    hook.remove()
+    assert read == [1]
+    assert "a dog" not in model.prompts.prompts
+
+
 def test_stop_is_heard_between_blocks_and_progress_counts_the_steps_that_are_taken(
     engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard]
 ) -> None:
-    spec, seen = a_spec(sdxl[1]), list[Progress]()
+    card, seen = sdxl[1], list[Progress]()
+    spec = a_spec(card)
     draw(engine, spec, seen.append)
     assert [each.step for each in seen if each.stage is Stage.DENOISING] == [0, 1, 2]
     assert seen[-1].preview is not None
     seen.clear()
     source = bytes(64 * 64 * 3)
     half = replace(spec, steps=4, strength=0.5, source=sha256(source).hexdigest())
-    engine.generate(half, on_progress=seen.append, should_stop=lambda: False, source=source)
+    image = engine.generate(half, on_progress=seen.append, should_stop=lambda: False, source=source)
+    assert image.steps_taken == card.architecture.steps_taken(half.steps, half.strength) == 2
+    assert image.step_s == image.denoise_s / 2
     assert [(each.step, each.steps) for each in seen if each.stage is Stage.DENOISING] == [(0, 2), (1, 2), (2, 2)]
     asked = iter(range(10**6))
     with pytest.raises(GenerationStopped):
@@ -270,6 +289,55 @@ def test_closing_gives_every_tensor_back(tmp_path: Path, sdxl: tuple[Miniature, 
     assert sum(each.nbytes for each in left if each is not None) < MIB
 
 
+def test_what_an_earlier_release_read_of_prompts_is_not_taken_for_ours(
+    folder: Path, sdxl: tuple[Miniature, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = checkpoint.recipes_of(sdxl[1], folder / "sdxl")
+    arithmetic = Arithmetic(
+        weight_format=Format.FLOAT32,
+        uses_8bit_matmul=False,
+        dtype=torch.float32,
+        device="cpu",
+        is_streamed=True,
+        speed=None,
+    )
+    ours = checkpoint.readers_of(sdxl[1], folder / "sdxl", recipes, arithmetic)
+    assert ours == checkpoint.readers_of(sdxl[1], folder / "sdxl", recipes, arithmetic)
+    monkeypatch.setattr(checkpoint, "READING", checkpoint.READING - 1)
+    assert ours != checkpoint.readers_of(sdxl[1], folder / "sdxl", recipes, arithmetic)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "uses_8bit_matmul", "attempts"),
+    [(torch.float32, False, 1), (torch.float16, False, 1), (torch.float16, True, 2)],
+)
+def test_overflow_is_drawn_again_only_with_other_arithmetic_and_names_the_setting_that_helps(
+    engine: StableDiffusionEngine,
+    sdxl: tuple[Miniature, ModelCard],
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: torch.dtype,
+    uses_8bit_matmul: bool,
+    attempts: int,
+) -> None:
+    tried: list[int] = []
+
+    def overflow(*_inputs: object) -> None:
+        tried.append(1)
+        raise NotFinite("a step gave values that are not finite")
+
+    model, loaded = model_of(engine), engine.loaded
+    assert loaded is not None
+    arithmetic = replace(loaded.arithmetic, dtype=dtype, uses_8bit_matmul=uses_8bit_matmul)
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "draw", overflow)
+        patch.setattr(engine, "loaded", replace(loaded, arithmetic=arithmetic))
+        with pytest.raises(NotFinite) as raised:
+            draw(engine, a_spec(sdxl[1]))
+    loaded.arithmetic.use_in(model.residency.transformer)
+    assert len(tried) == attempts
+    assert ('precision = "bfloat16"' in str(raised.value)) == (dtype is torch.float16)
+
+
 def test_weights_stay_in_16_bits_where_all_fit_and_in_8_bits_otherwise(
     folder: Path, sdxl: tuple[Miniature, ModelCard]
 ) -> None:
@@ -285,3 +353,5 @@ def test_weights_stay_in_16_bits_where_all_fit_and_in_8_bits_otherwise(
     plenty = in_16_bits_if_all_fits(card, config, in_8_bits, FakeBudget(8 * 2**30))
     assert (plenty.weight_format, plenty.uses_8bit_matmul) == (Format.FLOAT16, False)
     assert in_16_bits_if_all_fits(card, config, in_8_bits, FakeBudget(300 * MIB)) is in_8_bits
+    for_a_while = FakeBudget(8 * 2**30, others=8 * 2**30 - 300 * MIB)  # which must not change images
+    assert in_16_bits_if_all_fits(card, config, in_8_bits, for_a_while) == plenty
