@@ -80,9 +80,9 @@ def _scale(stored: Stored, rows: int, width: int) -> Tensor:
     """Scales (A, B) float32, each of a rectangle of (rows / A) × (width / B) values."""
     beside = stored.find(*SCALE_ENDS)
     assert beside is not None
-    if beside.count in (1, rows):
-        return beside.numbers(beside.count).view(-1, 1)
     shape = beside.info.shape
+    if beside.count == 1 or (shape[:1] == (rows,) and beside.count == rows):  # by shape: 4 × 64 rectangles are no rows
+        return beside.numbers(beside.count).view(-1, 1)
     if len(shape) != 2 or not beside.count or rows % shape[0] or width % shape[1]:
         beside.refuse(f"is {shape}, which fits no weight of {rows} outputs and {width} inputs")
     return beside.numbers(beside.count).view(shape)

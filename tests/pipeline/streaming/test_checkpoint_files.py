@@ -125,6 +125,13 @@ def test_scales_of_rectangles_are_those_of_their_rectangles(tmp_path: Path) -> N
     assert torch.equal(read(write_safetensors(tmp_path / "x.safetensors", kept))[WEIGHT], wanted)
 
 
+def test_as_many_rectangles_as_outputs_are_rectangles_still(tmp_path: Path) -> None:
+    weight, scale = torch.ones(8, 16).to(torch.float8_e4m3fn), torch.arange(1.0, 9.0).view(2, 4)
+    kept = {WEIGHT: weight, "blocks.0.a.weight_scale": scale}
+    wanted = scale.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    assert torch.equal(read(write_safetensors(tmp_path / "x.safetensors", kept))[WEIGHT], wanted)
+
+
 @pytest.mark.parametrize("size", [4, 16, 64, 256])
 def test_rotation_is_a_regular_hadamard_matrix(size: int) -> None:
     matrix = regular_hadamard(size)
