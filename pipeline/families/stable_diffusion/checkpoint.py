@@ -217,8 +217,6 @@ def _recipe(
 ) -> tuple[Recipe, sizes.Shapes]:
     source = CheckpointFiles(part)
     convert = converter(source.names)
-    with torch.device("meta"):  # what is of no use is not read either: integers, weights of training
-        source.names = [name for name in source.names if convert({name: torch.empty(source.shape_of(name))})]
     shapes = {name: shape for group in Conversion(source, convert).groups for name, shape in group.makes.items()}
     return Recipe(source=source, convert=convert, make=partial(make, shapes)), shapes
 

@@ -114,6 +114,30 @@ def test_module_gets_what_its_tensors_are_in_any_storage(
             assert torch.equal(blocks[name][f"{name}.joined.{part}"], tensor)
 
 
+@pytest.mark.parametrize("read", [lambda path: whole(path), lambda path: packed(path, Format.INT8)])
+def test_tensors_that_become_nothing_are_not_read_so_they_may_be_of_any_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def without_decoder(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return original({name: each for name, each in tensors.items() if "decoder" not in name})
+
+    original = convert
+    more = {f"{at}decoder.position_ids": torch.ones(4).to(torch.uint32) for at in ("", "layers.0.", "decoder.0.")}
+    monkeypatch.setitem(globals(), "convert", without_decoder)
+    read(write_safetensors(tmp_path / "x", checkpoint() | more))
+
+
+def test_shape_that_no_memory_has_is_a_misfit(tmp_path: Path) -> None:
+    class Endless(CheckpointFiles):
+        def shape_of(self, name: str) -> torch.Size:
+            return torch.Size((2**48, 2**48, 0)) if name == "first.bias" else super().shape_of(name)
+
+    path = write_safetensors(tmp_path / "x", checkpoint())
+    part = Part(kind=PartKind.DENOISER, architecture="x", paths=(path,), naming=Naming.ORIGINAL)
+    with pytest.raises(GenerationFailed, match="do not fit together"):
+        load_whole(Module, Endless(part), convert, dtype=torch.float32, device="cpu")
+
+
 def test_module_is_of_the_dtype_that_is_asked_for_and_its_integers_stay(tmp_path: Path) -> None:
     module = whole(write_safetensors(tmp_path / "x", checkpoint()), torch.bfloat16)
     assert {each.dtype for each in module.parameters()} == {torch.bfloat16}
