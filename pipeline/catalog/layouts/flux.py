@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 from pipeline.catalog.layouts.findings import Finding, refused
@@ -109,7 +110,9 @@ _GUIDANCE_DIFFSYNTH: Final = tuple(f"guidance_embedder.timestep_embedder.{n}" fo
 _READERS: Final = {  # of T5's tokens, and of CLIP-L's one vector
     Naming.ORIGINAL: ("txt_in.weight", "vector_in.in_layer.weight"),
     Naming.DIFFUSERS: ("context_embedder.weight", "time_text_embed.text_embedder.linear_1.weight"),
+    Naming.DIFFSYNTH: ("context_embedder.weight", "pooled_text_embedder.0.weight"),
 }
+_T5_XXL_WIDTH: Final = 4096  # of FLUX.1's texts; the demo's are narrower
 _TOKEN_VALUES: Final = 64  # 16 latent channels in patches of 2 × 2
 _TAKE: Final = "take FLUX.1 [dev], FLUX.1 [schnell], or a fine-tune of them for text to image"
 # Published models of the family that no shape tells, by hints: a file's name, its notes, a pipeline's class. Who takes
@@ -142,18 +145,11 @@ def read_diffusers(tensors: Tensors, hints: str) -> Finding:
     return _finding(tensors, hints, DIFFUSERS, _GUIDANCE_DIFFUSERS, Naming.DIFFUSERS, "x_embedder.weight")
 
 
-def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
-    """DiffSynth's names, which the demo has."""
-    lacks = _with_guidance(DIFFSYNTH, _GUIDANCE_DIFFSYNTH, tensors.names).lacks(tensors.names)
-    return Finding(
-        title="demo transformer",
-        kind=PartKind.DENOISER,
-        architecture="flux",
-        variant="demo",
-        naming=Naming.DIFFSYNTH,
-        reads=_reads(tensors, "context_embedder.weight", "pooled_text_embedder.0.weight"),
-        lacks=lacks,
-    )
+def read_diffsynth(tensors: Tensors, hints: str) -> Finding:
+    """DiffSynth's names, which the demo has, and what DiffSynth saves of the others."""
+    found = _finding(tensors, hints, DIFFSYNTH, _GUIDANCE_DIFFSYNTH, Naming.DIFFSYNTH, "x_embedder.weight")
+    is_demo = tensors.side(1, "context_embedder.weight") != _T5_XXL_WIDTH
+    return replace(found, title="demo transformer", variant="demo") if found.kind and is_demo else found
 
 
 def read_z_image(tensors: Tensors, _hints: str) -> Finding:

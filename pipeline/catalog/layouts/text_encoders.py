@@ -106,6 +106,9 @@ _WIDTH_H: Final = 1024  # of Stable Diffusion 2
 _WIDTH_G: Final = 1280
 _TEXT_MODEL: Final = "text_model."
 _WORDS: Final = "embeddings.token_embedding.weight"
+_PLACES: Final = "embeddings.position_embedding.weight"
+CLIP_TOKENS: Final = 77
+_LONG_CLIP_TOKENS: Final = 248
 _LAST: Final = "final_layer_norm.weight"
 _TAKE_CLIP: Final = "take clip_l for FLUX.1 and Stable Diffusion 1.5, and clip_g beside it for SDXL"
 _TAKE_T5: Final = "take t5xxl, in f16, fp8 or GGUF"
@@ -150,13 +153,26 @@ def read_clip(tensors: Tensors, hints: str) -> Finding:
     width = tensors.side(0, f"{_TEXT_MODEL}{_LAST}", _LAST)
     before = _TEXT_MODEL if tensors.any_in(_TEXT_MODEL) else ""
     lacks = tuple(f"{before}{name}" for name in CLIP.lacks(names))
+    if (longer := _longer(tensors, f"{_TEXT_MODEL}{_PLACES}", _PLACES)) is not None:
+        return longer
     return _clip(tensors, hints, Naming.TRANSFORMERS, lacks, width)
 
 
 def read_open_clip(tensors: Tensors, hints: str) -> Finding:
     """A CLIP text encoder under OpenCLIP's names."""
     width = tensors.side(0, "ln_final.weight")
+    if (longer := _longer(tensors, "positional_embedding")) is not None:
+        return longer
     return _clip(tensors, hints, Naming.ORIGINAL, OPEN_CLIP.lacks(tensors.names), width)
+
+
+def _longer(tensors: Tensors, *places: str) -> Finding | None:
+    """LongCLIP (arXiv 2403.15378) and others that read another number of tokens at a time."""
+    tokens = tensors.side(0, *places)
+    if tokens in (0, CLIP_TOKENS):
+        return None
+    what = "LongCLIP" if tokens == _LONG_CLIP_TOKENS else "a CLIP text encoder of another length"
+    return refused(what, f"it reads {tokens} tokens at a time instead of {CLIP_TOKENS}", _TAKE_CLIP)
 
 
 def _clip(tensors: Tensors, hints: str, naming: Naming, lacks: tuple[str, ...], width: int) -> Finding:

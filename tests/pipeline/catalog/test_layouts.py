@@ -46,6 +46,20 @@ def test_transformer_without_guidance_is_schnell(tmp_path: Path, shapes: make.Sh
     assert layout.parts[0].variant == "flux1-schnell"
 
 
+@pytest.mark.parametrize("variant", ["flux1-dev", "flux1-schnell"])
+def test_transformer_of_full_size_in_the_names_of_diffsynth_is_not_the_demo(tmp_path: Path, variant: str) -> None:
+    shapes = {
+        "context_embedder.weight": (32, 4096),
+        "x_embedder.weight": (32, 64),
+        "blocks.0.attn.a_to_out.bias": (32,),
+    }
+    if variant == "flux1-dev":
+        shapes |= make.both("guidance_embedder.timestep_embedder.0", shape=(32, 256))
+    layout = identify(make.write_safetensors(tmp_path / "x", shapes))
+    assert (layout.parts[0].variant, layout.parts[0].naming) == (variant, Naming.DIFFSYNTH)
+    assert variant.removeprefix("flux1-") in layout.title
+
+
 def test_plain_derivative_is_drawn_as_what_it_derives_from(tmp_path: Path) -> None:
     layout = identify(make.write_safetensors(tmp_path / "flux1-krea-dev.safetensors", make.flux()))
     assert layout.title == "FLUX.1 Krea [dev] transformer, bf16"
@@ -270,6 +284,8 @@ REFUSED: list[tuple[make.Tensors, str]] = [
     (make.unet(is_xl=True, context=1280), "the SDXL refiner"),
     (make.checkpoint_sdxl() | {"v_pred": ("F32", (0,))}, "a v-prediction model of the family of SDXL"),
     (make.open_clip(width=1024), "OpenCLIP's text encoder of Stable Diffusion 2"),
+    (make.clip() | {"text_model.embeddings.position_embedding.weight": (248, 16)}, "LongCLIP"),
+    (make.open_clip() | {"positional_embedding": (200_000, 16)}, "a CLIP text encoder of another length"),
     (make.vae(latent=32), "a VAE of 32 latent channels"),
     (make.vae_diffusers() | {"decoder.conv_in.weight": (16, 16, 3, 3, 3)}, "the VAE of a video model"),
     (make.t5() | {"encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight": (32, 4)}, "UMT5"),
