@@ -352,6 +352,32 @@ def test_fingerprint_tells_parts_storages_and_files_apart(tmp_path: Path) -> Non
     assert files(quantized, prefix="q.").fingerprint("int8") != before
 
 
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_files_that_differ_in_their_values_alone_are_told_apart_unless_they_are_plain_ones_of_the_hub(
+    tmp_path: Path, is_scaled: bool
+) -> None:
+    def fingerprint(home: str, scale: float) -> str:
+        path = tmp_path / home / str(scale) / "x.safetensors"
+        plain = {"a.weight": torch.randn(64, 96, generator=torch.Generator().manual_seed(1)) * scale}
+        write_safetensors(path, scaled_float8(plain) if is_scaled else plain)
+        os.utime(path, (7, 7))
+        part = Part(kind=PartKind.DENOISER, architecture="flux", paths=(path,), naming=Naming.ORIGINAL)
+        return CheckpointFiles(part, models_dir=tmp_path / "models").fingerprint("int8")
+
+    assert fingerprint("elsewhere", 1) != fingerprint("elsewhere", 2)
+    assert (fingerprint("models", 1) != fingerprint("models", 2)) is is_scaled
+    assert fingerprint("elsewhere", 1) == fingerprint("elsewhere", 1)
+
+
+def test_fingerprint_of_a_gguf_file_follows_from_how_such_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_gguf(tmp_path / "x.gguf", tensors(), "Q8_0")
+    before = files(path).fingerprint("int8")
+    monkeypatch.setattr("pipeline.streaming.checkpoint_files.READING_VERSION", 10**6)
+    assert files(path).fingerprint("int8") != before
+
+
 def test_plain_file_keeps_the_fingerprint_that_it_had_before_other_layouts_were_read(tmp_path: Path) -> None:
     """So that nobody packs 24 GB anew."""
     for prefix in ("", "model.diffusion_model."):
