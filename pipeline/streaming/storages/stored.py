@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.catalog.headers import Container, TensorInfo
+from pipeline.catalog.layouts.scales import FLOATS
 from pipeline.errors import GenerationFailed
 
 DTYPES: Final = {
@@ -29,7 +30,6 @@ DTYPES: Final = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-FLOATS: Final = frozenset({"F64", "F32", "F16", "BF16"})
 MOST_NOTE_BYTES: Final = 2**16  # real ones have some 100
 PIECE_VALUES: Final = 2**22  # that are computed at a time, so that what lies around them takes little memory
 

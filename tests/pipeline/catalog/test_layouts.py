@@ -177,9 +177,38 @@ def test_formats_in_the_notes_of_a_file_count(tmp_path: Path, form: str, is_good
 
 
 def test_rotated_int8_is_known_by_its_markers(tmp_path: Path) -> None:
-    tensors = make.marked(make.flux(), make.CONVROT_NOTE, "I8")
+    tensors = make.marked(make.flux(text=32), make.CONVROT_NOTE, "I8")
     part = part_of(make.write_safetensors(tmp_path / "x", tensors, contents=make.notes(tensors, make.CONVROT_NOTE)))
     assert (part.storage, part.precision, part.lacks) == (Storage.INT8_CONVROT, "int8, rotated", ())
+
+
+def said(**changes: object) -> bytes:
+    return json.dumps({"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 16} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("note", "changes"),
+    [
+        (said(convrot=1), {}),
+        (said(convrot_groupsize=12), {}),
+        (said(convrot_groupsize=64), {}),
+        (said(convrot_groupsize="16"), {}),
+        (said(format="float8_e4m3fn"), {}),
+        (said(), {"weight_scale": ("F32", (5, 1))}),
+        (said(), {"weight_scale": ("F8_E4M3", (32, 1))}),
+        (said(), {"weight": ("I8", (32, 4, 4, 2))}),
+    ],
+)
+def test_eight_bits_that_the_engine_cannot_read_are_refused_although_one_layer_alone_has_them(
+    tmp_path: Path, note: bytes, changes: dict[str, make.Typed]
+) -> None:
+    tensors = make.marked(make.flux(text=32), make.CONVROT_NOTE, "I8")
+    odd = "single_blocks.1.modulation.lin"
+    tensors |= {f"{odd}.comfy_quant": ("U8", (len(note),))} | {f"{odd}.{end}": each for end, each in changes.items()}
+    contents = make.notes(tensors, make.CONVROT_NOTE) | {f"{odd}.comfy_quant": note}
+    layout = identify(make.write_safetensors(tmp_path / "x", tensors, contents=contents))
+    assert layout.refusal is not None
+    assert odd in layout.refusal.reason
 
 
 def test_int8_without_a_marker_may_be_rotated_so_it_is_refused(tmp_path: Path) -> None:
