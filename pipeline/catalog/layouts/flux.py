@@ -112,6 +112,13 @@ _READERS: Final = {  # of T5's tokens, and of CLIP-L's one vector
     Naming.DIFFUSERS: ("context_embedder.weight", "time_text_embed.text_embedder.linear_1.weight"),
     Naming.DIFFSYNTH: ("context_embedder.weight", "pooled_text_embedder.0.weight"),
 }
+_NORMS_OF_HEADS: Final = (
+    "single_blocks.0.norm.query_norm.scale",
+    "single_blocks.0.norm.query_norm.weight",
+    "single_transformer_blocks.0.attn.norm_q.weight",
+    "single_blocks.0.norm_q_a.weight",
+)
+_HEAD_MULTIPLE: Final = 32
 _T5_XXL_WIDTH: Final = 4096  # of FLUX.1's texts; the demo's are narrower
 _TOKEN_VALUES: Final = 64  # 16 latent channels in patches of 2 × 2
 _TAKE: Final = "take FLUX.1 [dev], FLUX.1 [schnell], or a fine-tune of them for text to image"
@@ -190,6 +197,8 @@ def _finding(
 ) -> Finding:
     if (finding := _special(tensors.side(1, first), hints)) is not None:
         return finding
+    if (finding := _of_other_heads(tensors, first)) is not None:
+        return finding
     whole = _with_guidance(template, guidance, tensors.names)
     has_guidance = whole is not template
     name = "dev" if has_guidance else "schnell"
@@ -203,6 +212,14 @@ def _finding(
         reads=_reads(tensors, *_READERS[naming]),
         lacks=whole.lacks(tensors.names),
     )
+
+
+def _of_other_heads(tensors: Tensors, first: str) -> Finding | None:
+    """A transformer whose width is not made of heads that three axes can share."""
+    width, head = tensors.side(0, first), tensors.side(0, *_NORMS_OF_HEADS)
+    if 0 in (width, head) or (head % _HEAD_MULTIPLE == 0 and width % head == 0):
+        return None
+    return refused("a FLUX.1 transformer of another size", f"it has heads of {head} in a width of {width}", _TAKE)
 
 
 def _reads(tensors: Tensors, texts: str, pooled: str) -> tuple[tuple[PartKind, int], ...]:

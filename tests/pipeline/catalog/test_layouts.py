@@ -292,6 +292,7 @@ FLUX = make.flux()
 HALF = make.linears(FLUX)
 STEMS = ["lora_unet_double_blocks_0_img_attn_proj", "lora_unet_single_blocks_1_linear1"]
 AB = ("lora_A.weight", "lora_B.weight")
+DISTANCES = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"
 REFUSED: list[tuple[make.Tensors, str]] = [
     (make.flux(token=384), "FLUX.1 Fill [dev]"),
     (make.flux_diffusers(token=384), "FLUX.1 Fill [dev]"),
@@ -315,6 +316,12 @@ REFUSED: list[tuple[make.Tensors, str]] = [
     (make.open_clip(width=1024), "OpenCLIP's text encoder of Stable Diffusion 2"),
     (make.clip() | {"text_model.embeddings.position_embedding.weight": (248, 16)}, "LongCLIP"),
     (make.open_clip() | {"positional_embedding": (200_000, 16)}, "a CLIP text encoder of another length"),
+    (make.vae(levels=3), "a VAE of 16 latent channels of another model"),
+    (make.vae_diffusers(levels=5), "a VAE of 16 latent channels of another model"),
+    (make.vae(latent=4, width=48), "a VAE of sizes that no model has"),
+    (make.t5() | {f"{DISTANCES}.weight": (16, 4)}, "a T5 text encoder of another kind"),
+    (make.t5_llama_cpp() | {"enc.blk.0.attn_rel_b.weight": (32, 5)}, "a T5 text encoder of another kind"),
+    (make.flux(head=16), "a FLUX.1 transformer of another size"),
     (make.vae(latent=32), "a VAE of 32 latent channels"),
     (make.vae_diffusers() | {"decoder.conv_in.weight": (16, 16, 3, 3, 3)}, "the VAE of a video model"),
     (make.t5() | {"encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight": (32, 4)}, "UMT5"),
@@ -403,7 +410,7 @@ def test_missing_tensors_are_named(tmp_path: Path, name: str) -> None:
         (make.unet(), "input_blocks.3.0.skip_connection.", "input_blocks.3.0.skip_connection.weight"),
         (make.unet(), "output_blocks.1.1.conv.", "output_blocks.2.1.conv.weight"),
         (make.unet_diffusers(), "up_blocks.0.upsamplers.", "up_blocks.0.upsamplers.0.conv.weight"),
-        (make.vae(levels=3), "encoder.down.1.", "encoder.down.1.block.0.conv1.weight"),
+        (make.vae(), "encoder.down.1.", "encoder.down.1.block.0.conv1.weight"),
         (make.vae(), "decoder.up.1.upsample.", "decoder.up.1.upsample.conv.weight"),
         (
             make.vae_diffusers(),
