@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipeline.streaming.block_packing import Loss, Packed, layout, pack, prepare
 from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.conversion import load_whole
 from pipeline.streaming.quantization import Format, quantize, unquantized
+from pipeline.streaming.streamed_module import StreamedModule
 from tests.pipeline.miniature_storage import (
     Tensors,
     convrot_int8,
@@ -203,6 +205,48 @@ def test_what_a_module_has_no_use_for_is_named_and_lists_are_cut_short(tmp_path:
     with pytest.raises(GenerationFailed, match=r"has no use for more0, .* and 20 more"):
         whole(path)
     assert len(packed(path, Format.INT8)) == 4
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_file_that_is_replaced_while_it_is_read_leaves_no_mixture_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    class Streamed(StreamedModule):
+        COMPONENT = COMPONENT
+
+        @classmethod
+        def simplify(cls, module: nn.Module) -> None:
+            del module.mask
+
+    path, cache = write_safetensors(tmp_path / "x", checkpoint()), tmp_path / "packed.safetensors" if is_kept else None
+    other = write_safetensors(tmp_path / "y", {name: tensor * 2 for name, tensor in checkpoint().items()})
+    os.utime(other, (7, 7))
+    read, count = CheckpointFiles.read, 0
+
+    def reading(self: CheckpointFiles, name: str) -> Tensor:
+        nonlocal count
+        count += 1
+        if count == 5:
+            other.replace(path)
+        return read(self, name)
+
+    def streamed() -> StreamedModule:
+        return Streamed.read(
+            source(path),
+            Module,
+            convert=convert,
+            weight_format=Format.INT8,
+            dtype=torch.float32,
+            device="cpu",
+            cache=cache,
+        )
+
+    monkeypatch.setattr(CheckpointFiles, "read", reading)
+    with pytest.raises(GenerationFailed, match="x was changed while it was read"):
+        streamed()
+    assert {each.name for each in tmp_path.iterdir()} - {"packed.lock"} == {"x"}
+    again = streamed().packed
+    assert all(torch.equal(again[block.name], data) for block, data, _ in packed(path, Format.INT8))
 
 
 def test_weight_that_is_no_number_is_named(tmp_path: Path) -> None:
