@@ -45,7 +45,7 @@ def type_of(dtype: str, shape: Sequence[int], note: Mapping[str, Any]) -> str:
         return dtype
     if dtype == "I8" and said in INT8_FORMATS:  # without a note nobody knows whether they were rotated
         return dtype
-    if dtype == "U8" and said in FLOAT8_FORMATS:
+    if dtype == "U8" and said is not None and said in FLOAT8_FORMATS:
         return FLOAT8_FORMATS[said]
     raise Senseless(f"is kept as {dtype}, format {str(said)[:40]}, which is not supported")
 

@@ -51,12 +51,13 @@ class Stored:
     note_of_file: Mapping[str, Any] = field(default_factory=dict)
 
     def refuse(self, reason: str) -> NoReturn:
-        """Say what makes no sense.
+        """Say what makes no sense, without what a terminal would obey: names hold whatever their maker wrote.
 
         Raises:
             GenerationFailed
         """
-        raise GenerationFailed(f"{self.path.name}: {self.name} {reason}")
+        said = f"{self.path.name}: {self.name} {reason}"
+        raise GenerationFailed("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in said))
 
     @property
     def count(self) -> int:

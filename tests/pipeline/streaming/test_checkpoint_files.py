@@ -313,6 +313,12 @@ def test_quantization_that_makes_no_sense_is_said_with_the_name_of_the_tensor(
         read(path)
 
 
+def test_names_that_a_terminal_would_obey_are_said_without_what_it_would(tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "x.safetensors", {"a\x1b[2J.weight": torch.ones(2, 2, dtype=torch.uint32)})
+    with pytest.raises(GenerationFailed, match=r"x\.safetensors: a\uFFFD\[2J\.weight is kept as U32"):
+        read(path)
+
+
 def test_gguf_scales_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", {WEIGHT: torch.randn(2, 64)}, "Q4_0")
     data, start = bytearray(path.read_bytes()), header_of(path).tensors[WEIGHT].start
