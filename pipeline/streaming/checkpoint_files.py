@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -28,6 +29,8 @@ from pipeline.streaming.storages.stored import Stored
 
 READING_VERSION: Final = 1  # of what is read of quantized files; raise it if `storages` reads other numbers
 _WEIGHT: Final = ".weight"
+_SPOTS: Final = 64
+_SPOT_BYTES: Final = 4096
 _NOTES: Final = "_quantization_metadata"  # Comfy-Org/ComfyUI:QUANTIZATION.md
 
 
@@ -37,13 +40,18 @@ class CheckpointFiles:
     names: of its tensors, without the part's prefix, in the order of the files.
     """
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, *, models_dir: Path | None = None) -> None:
         """Read the heads of the files.
+
+        Args:
+            models_dir: where the hub's files lie, whose names tell them apart; None: that is where all of these lie.
 
         Raises:
             GenerationFailed: one is damaged, or holds what cannot be read.
         """
         self.part = part
+        homes = () if models_dir is None else (models_dir, models_dir.absolute())
+        self._is_of_hub = models_dir is None or all(any(map(path.is_relative_to, homes)) for path in part.paths)
         try:
             self._headers = [header_of(path) for path in part.paths]
         except NotWeights as error:
@@ -78,20 +86,26 @@ class CheckpointFiles:
     def fingerprint(self, weight_format: str) -> str:
         """Names one version of the part, packed in one format.
 
-        Files that were changed without changing their size or time are not noticed. A plain part that is alone in its
-        files has the same one as before there were others.
+        Of a plain part that is alone in its files, below the folder of the models, it is the same one as before there
+        were others; so such files that were changed without changing their size or time are not noticed. Of others,
+        what lies at some spots counts as well: people name two fine-tunes alike, and unpack them with equal times.
 
         Raises:
             GenerationFailed: a file is gone.
         """
         digest = hashlib.sha256(f"{PACKED_VERSION} {weight_format}".encode())
+        is_as_before = self._is_alone and not any(
+            each.beside or each.note_of_file or each.container is Container.GGUF for each in self._stored.values()
+        )
         for header in self._headers:
             try:
                 status = header.path.stat()
+                digest.update(f"{header.path.name} {status.st_size} {status.st_mtime_ns} ".encode() + _content(header))
+                if not (is_as_before and self._is_of_hub):
+                    digest.update(_sample_of(header, status.st_size))
             except OSError as error:
                 raise GenerationFailed(f"{header.path} cannot be read: {error.strerror}") from error
-            digest.update(f"{header.path.name} {status.st_size} {status.st_mtime_ns} ".encode() + _content(header))
-        if not self._is_alone or any(each.beside or each.note_of_file for each in self._stored.values()):
+        if not is_as_before:
             part = self.part
             digest.update(repr((READING_VERSION, part.kind.value, part.prefix, part.storage.value)).encode())
         return digest.hexdigest()
@@ -144,3 +158,15 @@ def _content(header: Header) -> bytes:
     if header.container is Container.SAFETENSORS:
         return read_header(header.path) or b""
     return repr(list(header.tensors.items())).encode()
+
+
+def _sample_of(header: Header, size: int) -> bytes:
+    """Bytes at some spots of where a file's tensors lie, the last among them."""
+    start = min((info.start for info in header.tensors.values()), default=size)
+    room = max(0, size - start - _SPOT_BYTES)
+    found = []
+    with header.path.open("rb") as file:
+        for spot in range(_SPOTS):
+            file.seek(start + room * spot // (_SPOTS - 1))
+            found.append(file.read(_SPOT_BYTES))
+    return b"".join(found)

@@ -55,14 +55,14 @@ class Group:
 
 
 class Conversion:
-    """What the tensors of a source become in a module."""
+    """What the tensors of a source become in a module; those that become nothing are not looked at."""
 
     def __init__(self, source: Source, convert: Convert | None) -> None:
         """Find out by converting tensors without values."""
         self._source = source
         self._convert = convert
         names: dict[str, list[str]] = {}
-        for name in source.names:
+        for name in filter(self._is_of_use, source.names):
             found = _GROUP.match(name)
             names.setdefault(found[0] if found else "", []).append(name)
         self.groups = [self._group(each) for each in names.values()]
@@ -92,10 +92,30 @@ class Conversion:
             raise GenerationFailed(f"{self._source.title} {'; '.join(said)}")
 
     def _group(self, names: Iterable[str]) -> Group:
-        shapes = {name: self._source.shape_of(name) for name in names}
+        try:
+            empty = {name: torch.empty(self._source.shape_of(name), device="meta") for name in names}
+        except RuntimeError as error:  # of sizes that no memory has, although one side may be 0
+            raise self._misfit(error) from error
         with torch.device("meta"):
-            made = self._converted({name: torch.empty(shape) for name, shape in shapes.items()})
+            made = self._converted(empty)
         return Group(names=tuple(names), makes={name: tensor.shape for name, tensor in made.items()})
+
+    def _is_of_use(self, name: str) -> bool:
+        """Whether a tensor becomes something. Those that need others beside them do; so may what makes no sense."""
+        if self._convert is None:
+            return True
+        try:
+            shape = self._source.shape_of(name)
+        except GenerationFailed:
+            shape = torch.Size((1, 1))
+        try:
+            with torch.device("meta"):
+                return bool(self._convert({name: torch.empty(shape)}))
+        except (GenerationFailed, LookupError, RuntimeError, ValueError):
+            return True
+
+    def _misfit(self, error: Exception) -> GenerationFailed:
+        return GenerationFailed(f"{self._source.title} holds tensors that do not fit together: {error}")
 
     def _converted(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if self._convert is None:
@@ -105,7 +125,7 @@ class Conversion:
         except KeyError as error:
             raise GenerationFailed(f"{self._source.title} lacks {error.args[0]}") from error
         except (RuntimeError, IndexError, ValueError) as error:
-            raise GenerationFailed(f"{self._source.title} holds tensors that do not fit together: {error}") from error
+            raise self._misfit(error) from error
 
 
 def demand_floats(name: str, tensor: Tensor) -> None:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from pipeline.catalog.architecture import REST, Component
 from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import Weights
-from pipeline.streaming.block_packing import Block, layout, pack, prepare
+from pipeline.errors import GenerationFailed
+from pipeline.streaming.block_packing import Block, Packed, layout, pack, prepare
 from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.conversion import Convert
@@ -88,10 +89,15 @@ class StreamedModule:
             module = make()
         cls.simplify(module)
         prepare(module, cls.COMPONENT, weight_format, dtype)
-        contents = partial(pack, module, cls.COMPONENT, source, convert)
+        fingerprint = source.fingerprint(weight_format)
+
+        def contents(done: Collection[str] = ()) -> Iterator[Packed]:
+            yield from pack(module, cls.COMPONENT, source, convert, done)
+            if source.fingerprint(weight_format) != fingerprint:  # a mixture of two came out
+                raise GenerationFailed(f"{source.title} was changed while it was read: start again")
+
         if cache is None:
             return cls(module, {packed.block.name: packed.data for packed in contents()}, device)
-        fingerprint = source.fingerprint(weight_format)
         return cls(module, open_packed(cache, layout(module, cls.COMPONENT), fingerprint, contents), device)
 
     @classmethod

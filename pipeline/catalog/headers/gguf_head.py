@@ -14,6 +14,7 @@ from pipeline.catalog.headers.vocabulary import (
     FETCH_AGAIN,
     MOST_HEAD_BYTES,
     MOST_NAME,
+    MOST_SIDE,
     MOST_TENSORS,
     MOST_VALUES,
     Container,
@@ -204,7 +205,7 @@ def _value(source: _Bytes, kind: int) -> str:
 def _entry(source: _Bytes) -> tuple[str, TensorInfo]:
     """One tensor, its place counted from where tensors begin."""
     name = source.text(MOST_NAME)
-    dimensions = [source.count(MOST_VALUES) for _ in range(source.count(_MOST_DIMENSIONS, kind="I"))]
+    dimensions = [source.count(MOST_SIDE) for _ in range(source.count(_MOST_DIMENSIONS, kind="I"))]
     kind, start = int(source.number("I")), source.count(MOST_VALUES)
     if kind not in _TYPES:
         raise _Malformed(f"a tensor is of type {kind}, which is not known here")

@@ -17,6 +17,7 @@ from pipeline.catalog.headers.vocabulary import (
     MOST_DIMENSIONS,
     MOST_HEAD_BYTES,
     MOST_NAME,
+    MOST_SIDE,
     MOST_TENSORS,
     MOST_VALUES,
     Container,
@@ -121,6 +122,8 @@ def _tensor_of(entry: Any, origin: int) -> TensorInfo:
         raise _Malformed("a tensor has no type, or too many dimensions")
     if any(type(length) is not int or not 0 <= length <= MOST_VALUES for length in lengths) or begin > end:
         raise _Malformed("a tensor has no shape or no place")
+    if any(side > MOST_SIDE for side in shape):  # beside a 0, that would take no bytes
+        raise _Malformed("a tensor has an endless side")
     values = math.prod(shape)
     if (bits := _BITS.get(dtype)) is not None and values * bits != (end - begin) * 8:
         raise _Malformed("a tensor has more or fewer bytes than its shape")

@@ -16,6 +16,7 @@ MOST_TENSORS: Final = 100_000  # a large model has 3000, in 4 bits four times th
 MOST_DIMENSIONS: Final = 8
 MOST_NAME: Final = 1024  # characters of a name; real ones have some 100
 MOST_VALUES: Final = 2**48  # of one tensor, so that products stay small numbers
+MOST_SIDE: Final = 2**31
 TAKE_SAFETENSORS: Final = "take the .safetensors file of the same model"
 FETCH_AGAIN: Final = "fetch it again"
 

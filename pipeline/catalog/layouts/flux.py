@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 from pipeline.catalog.layouts.findings import Finding, refused
@@ -109,7 +110,16 @@ _GUIDANCE_DIFFSYNTH: Final = tuple(f"guidance_embedder.timestep_embedder.{n}" fo
 _READERS: Final = {  # of T5's tokens, and of CLIP-L's one vector
     Naming.ORIGINAL: ("txt_in.weight", "vector_in.in_layer.weight"),
     Naming.DIFFUSERS: ("context_embedder.weight", "time_text_embed.text_embedder.linear_1.weight"),
+    Naming.DIFFSYNTH: ("context_embedder.weight", "pooled_text_embedder.0.weight"),
 }
+_NORMS_OF_HEADS: Final = (
+    "single_blocks.0.norm.query_norm.scale",
+    "single_blocks.0.norm.query_norm.weight",
+    "single_transformer_blocks.0.attn.norm_q.weight",
+    "single_blocks.0.norm_q_a.weight",
+)
+_HEAD_MULTIPLE: Final = 32
+_T5_XXL_WIDTH: Final = 4096  # of FLUX.1's texts; the demo's are narrower
 _TOKEN_VALUES: Final = 64  # 16 latent channels in patches of 2 × 2
 _TAKE: Final = "take FLUX.1 [dev], FLUX.1 [schnell], or a fine-tune of them for text to image"
 # Published models of the family that no shape tells, by hints: a file's name, its notes, a pipeline's class. Who takes
@@ -142,18 +152,11 @@ def read_diffusers(tensors: Tensors, hints: str) -> Finding:
     return _finding(tensors, hints, DIFFUSERS, _GUIDANCE_DIFFUSERS, Naming.DIFFUSERS, "x_embedder.weight")
 
 
-def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
-    """DiffSynth's names, which the demo has."""
-    lacks = _with_guidance(DIFFSYNTH, _GUIDANCE_DIFFSYNTH, tensors.names).lacks(tensors.names)
-    return Finding(
-        title="demo transformer",
-        kind=PartKind.DENOISER,
-        architecture="flux",
-        variant="demo",
-        naming=Naming.DIFFSYNTH,
-        reads=_reads(tensors, "context_embedder.weight", "pooled_text_embedder.0.weight"),
-        lacks=lacks,
-    )
+def read_diffsynth(tensors: Tensors, hints: str) -> Finding:
+    """DiffSynth's names, which the demo has, and what DiffSynth saves of the others."""
+    found = _finding(tensors, hints, DIFFSYNTH, _GUIDANCE_DIFFSYNTH, Naming.DIFFSYNTH, "x_embedder.weight")
+    is_demo = tensors.side(1, "context_embedder.weight") != _T5_XXL_WIDTH
+    return replace(found, title="demo transformer", variant="demo") if found.kind and is_demo else found
 
 
 def read_z_image(tensors: Tensors, _hints: str) -> Finding:
@@ -194,6 +197,8 @@ def _finding(
 ) -> Finding:
     if (finding := _special(tensors.side(1, first), hints)) is not None:
         return finding
+    if (finding := _of_other_heads(tensors, first)) is not None:
+        return finding
     whole = _with_guidance(template, guidance, tensors.names)
     has_guidance = whole is not template
     name = "dev" if has_guidance else "schnell"
@@ -207,6 +212,14 @@ def _finding(
         reads=_reads(tensors, *_READERS[naming]),
         lacks=whole.lacks(tensors.names),
     )
+
+
+def _of_other_heads(tensors: Tensors, first: str) -> Finding | None:
+    """A transformer whose width is not made of heads that three axes can share."""
+    width, head = tensors.side(0, first), tensors.side(0, *_NORMS_OF_HEADS)
+    if 0 in (width, head) or (head % _HEAD_MULTIPLE == 0 and width % head == 0):
+        return None
+    return refused("a FLUX.1 transformer of another size", f"it has heads of {head} in a width of {width}", _TAKE)
 
 
 def _reads(tensors: Tensors, texts: str, pooled: str) -> tuple[tuple[PartKind, int], ...]:

@@ -12,6 +12,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from pipeline.catalog.headers import Container
+from pipeline.catalog.layouts.scales import (
+    FLOAT8,
+    FLOAT8_FORMATS,
+    FLOATS,
+    INT8_FORMATS,
+    SCALE_ENDS,
+    Senseless,
+    grid_of,
+    group_of,
+    params_of,
+    type_of,
+)
 from pipeline.catalog.layouts.tensors import Stored, Tensors, dominant
 from pipeline.catalog.parts import Refusal, Storage
 
@@ -23,7 +35,6 @@ NAMES: Final = {
     "F8_E4M3": "fp8 e4m3",
     "F8_E5M2": "fp8 e5m2",
 }
-FLOAT8: Final = ("F8_E4M3", "F8_E5M2")
 # Of GGUF's types, those that the `gguf` package cannot turn into numbers again.
 _UNREADABLE_GGUF: Final = frozenset({"Q8_1", "Q8_K", "Q1_0", "I8", "I16", "I32", "I64", "F64"})
 _TAKE: Final = "take the bf16, fp8, GGUF or NF4 file of the same model"
@@ -51,11 +62,7 @@ _UNREADABLE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ((".weight_qdata",), "torchao weights"),
     (("._weight_qdata",), "torchao weights"),
 )
-# What `comfy_quant` and `_quantization_metadata` call formats.
-_COMFY_FLOAT8: Final = frozenset(
-    f"float8_{name}{end}" for name in ("e4m3fn", "e5m2") for end in ("", "_rowwise", "_blockwise")
-)
-_COMFY_INT8: Final = frozenset({"int8_tensorwise", "int8_rowwise", "int8_blockwise", "int8"})
+# What `comfy_quant` and `_quantization_metadata` call formats that cannot be read.
 _COMFY_NAMES: Final = {
     "nvfp4": "NVFP4 weights",
     "mxfp8": "MXFP8 weights",
@@ -63,11 +70,6 @@ _COMFY_NAMES: Final = {
     "convrot_w4a4": "W4A4 weights",
     "asym_w4a8_int8": "W4A8 weights",
 }
-
-
-_GROUP_KEYS: Final = ("convrot_groupsize", "convrot_group_size", "group_size")
-_DEFAULT_GROUP: Final = 256
-_GROUPS: Final = tuple(4**power for power in range(1, 7))  # the sizes of regular Hadamard matrices
 
 
 class Kept(NamedTuple):
@@ -90,8 +92,9 @@ def storage_of(tensors: Tensors) -> Kept | Refusal:
             return _refusal("MLX weights, for Apple's processors")
         if "torchao" in header.metadata.get("quantization", "") or "torchao_version" in header.metadata:
             return _refusal("torchao weights")
-    formats = set(_formats(tensors))
-    if unreadable := sorted(formats - _COMFY_FLOAT8 - _COMFY_INT8 - _OWN):
+    notes = _notes_of(tensors)
+    formats = set(_formats(tensors, notes))
+    if unreadable := sorted(formats - FLOAT8_FORMATS.keys() - INT8_FORMATS - _OWN):
         return _refusal(_COMFY_NAMES.get(unreadable[0], f"weights in the format {unreadable[0][:40]!r}"))
     weights = [
         (name, each.info.dtype, each.info.size)
@@ -103,12 +106,14 @@ def storage_of(tensors: Tensors) -> Kept | Refusal:
         is_scaled = bool(formats) and name.removesuffix(".weight") in scaled
         if dtype not in NAMES and not (is_scaled and dtype in ("I8", "U8")) and name.endswith("weight"):
             return _refusal(f"weights of type {dtype[:20]}, in a way that is not known here")
+    if (senseless := _senseless(tensors, notes)) is not None:
+        return senseless
     dtype = dominant((dtype, size) for _, dtype, size in weights)
     if _NF4 in formats or _FP4 in formats:
         return Kept(Storage.NF4, "NF4" if _NF4 in formats else "FP4 of bitsandbytes")
     if _ROTATED in formats:
         return Kept(Storage.INT8_CONVROT, "int8, rotated")
-    if formats & _COMFY_INT8:
+    if formats & INT8_FORMATS:
         return Kept(Storage.INT8_CONVROT, "int8, scaled")
     if formats:
         float8 = dominant((dtype, size) for _, dtype, size in weights if dtype in FLOAT8)
@@ -123,27 +128,59 @@ _UNMARKED: Final = "int8 without a marker"
 _OWN: Final = frozenset({_NF4, _FP4, _ROTATED})
 
 
-def _formats(tensors: Tensors) -> Iterator[str]:
-    """How weights are kept that have something beside them."""
+def _notes_of(tensors: Tensors) -> dict[str, Mapping[str, Any]]:
+    """Layer → what is said of how its weight is kept, beside it or in the notes of its file."""
     told = _told_by_metadata(tensors)
-    seen: dict[tuple[str, int], str] = {}
+    found: dict[str, Mapping[str, Any]] = {}
+    for stem, beside in tensors.companions.items():
+        if ".comfy_quant" in beside:
+            found[stem] = params_of(tensors.note(stem, ".comfy_quant"))
+        elif (note := told.get(f"{tensors.prefix}{stem}") or told.get(stem)) is not None:
+            found[stem] = params_of(note)
+    return found
+
+
+def _formats(tensors: Tensors, notes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """How weights are kept that have something beside them."""
     for stem, beside in tensors.companions.items():
         weight = tensors.stored.get(f"{stem}.weight")
-        dtype = "" if weight is None else weight.info.dtype
-        if (marker := beside.get(".comfy_quant")) is not None:
-            # Markers of one length beside weights of one type are the same; a read each would be a seek each.
-            key = (dtype, marker.info.size)
-            if key not in seen:
-                seen[key] = _format_of(tensors.note(stem, ".comfy_quant"))
-            yield seen[key]
-        elif (name := next((name for name in (f"{tensors.prefix}{stem}", stem) if name in told), None)) is not None:
-            yield told[name]
-        else:
-            yield from _told_by_names(beside, dtype)
+        if stem not in notes or _is_four_bit(beside):
+            yield from _told_by_names(beside, "" if weight is None else weight.info.dtype)
+            continue
+        name = notes[stem].get("format")
+        is_rotated = name in INT8_FORMATS if isinstance(name, str) else False
+        yield _ROTATED if is_rotated and notes[stem].get("convrot") else name if isinstance(name, str) else "unknown"
+
+
+def _is_four_bit(beside: Mapping[str, Stored]) -> bool:
+    return any(end.startswith(".weight.quant_state.") for end in beside)
+
+
+def _senseless(tensors: Tensors, notes: Mapping[str, Mapping[str, Any]]) -> Refusal | None:
+    """The first weight that does not fit its scales, or what is said of it."""
+    for stem, beside in tensors.companions.items():
+        weight = tensors.stored.get(f"{stem}.weight")
+        if weight is None or _is_four_bit(beside):
+            continue
+        name, info, note = f"{stem}.weight", weight.info, notes.get(stem, {})
+        end = next((end for end in SCALE_ENDS if end in beside), None)
+        try:
+            if end is not None:
+                type_of(info.dtype, info.shape, note)
+                group_of(info.dtype, info.shape, note)
+                name, scale = f"{stem}{end}", beside[end].info
+                grid_of(info.shape, scale.shape)
+                if scale.dtype not in FLOATS:
+                    raise Senseless(f"is kept as {scale.dtype[:20]}, which is no scale")
+            elif info.dtype in ("I8", "U8"):
+                raise Senseless("lacks its scale")
+        except Senseless as error:
+            return Refusal(what="8-bit weights that make no sense", reason=f"{name} {error}", instead=_TAKE)
+    return None
 
 
 def _told_by_names(beside: Mapping[str, Stored], dtype: str) -> Iterator[str]:
-    if any(end.startswith(".weight.quant_state.") for end in beside):
+    if _is_four_bit(beside):
         yield _NF4 if any(end.endswith("nf4") for end in beside) else _FP4
     elif (scale := beside.get(".scale_weight") or beside.get(".weight_scale")) is not None:
         # Integers may be rotated, and no name says so; powers of two go with blocks.
@@ -151,30 +188,18 @@ def _told_by_names(beside: Mapping[str, Stored], dtype: str) -> Iterator[str]:
         yield odd if scale.info.dtype in NAMES else "nvfp4" if odd == "nvfp4" else "mxfp8"
 
 
-def _told_by_metadata(tensors: Tensors) -> dict[str, str]:
-    """Layer → format, as a file's notes say; see comfyanonymous/ComfyUI:comfy/utils.py, `convert_old_quants`."""
-    found: dict[str, str] = {}
+def _told_by_metadata(tensors: Tensors) -> dict[str, Mapping[str, Any]]:
+    """Layer → note, as a file's notes say; see comfyanonymous/ComfyUI:comfy/utils.py, `convert_old_quants`."""
+    found: dict[str, Mapping[str, Any]] = {}
     for header in tensors.headers:
         try:
             layers = json.loads(header.metadata.get("_quantization_metadata", "{}"))["layers"]
-            found |= {name: _format_of(each) for name, each in layers.items() if isinstance(each, dict)}
+            found |= {
+                name: each if isinstance(each, dict) else {"format": str(each)} for name, each in layers.items() if each
+            }
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return found
-
-
-def _format_of(note: dict[str, Any]) -> str:
-    name = note.get("format")
-    if not isinstance(name, str):
-        return "unknown"
-    if name not in _COMFY_INT8:
-        return name
-    params = note.get("params")
-    told = {**(params if isinstance(params, dict) else {}), **note}
-    if not told.get("convrot"):
-        return name
-    group = next((told[key] for key in _GROUP_KEYS if key in told), _DEFAULT_GROUP)
-    return _ROTATED if group in _GROUPS else f"int8 rotated in groups of {str(group)[:20]}"
 
 
 def _gguf(tensors: Tensors) -> Kept | Refusal:

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -138,10 +138,18 @@ def read_note(each: Stored) -> dict[str, Any]:
     try:
         with each.path.open("rb") as file:
             file.seek(each.info.start)
-            content = json.loads(file.read(each.info.size).rstrip(b"\0"))
-    except (OSError, ValueError, RecursionError):
+            return _parsed(file.read(each.info.size))
+    except OSError:
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+@lru_cache(maxsize=64)  # a file has some hundred, which are all alike or nearly so
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        note = json.loads(content.rstrip(b"\0"))
+    except (ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def dominant(types: Iterable[tuple[str, int]]) -> str:

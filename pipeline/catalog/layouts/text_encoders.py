@@ -106,6 +106,11 @@ _WIDTH_H: Final = 1024  # of Stable Diffusion 2
 _WIDTH_G: Final = 1280
 _TEXT_MODEL: Final = "text_model."
 _WORDS: Final = "embeddings.token_embedding.weight"
+_T5_DISTANCES: Final = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+_T5_BUCKETS: Final = 32
+_PLACES: Final = "embeddings.position_embedding.weight"
+CLIP_TOKENS: Final = 77
+_LONG_CLIP_TOKENS: Final = 248
 _LAST: Final = "final_layer_norm.weight"
 _TAKE_CLIP: Final = "take clip_l for FLUX.1 and Stable Diffusion 1.5, and clip_g beside it for SDXL"
 _TAKE_T5: Final = "take t5xxl, in f16, fp8 or GGUF"
@@ -118,6 +123,8 @@ def read_t5(tensors: Tensors, _hints: str) -> Finding:
         return refused("UMT5, the text encoder of Wan", "FLUX.1 was trained with T5 v1.1", _TAKE_T5)
     if tensors.has("encoder.block.0.layer.1.DenseReluDense.wi.weight"):
         return refused("T5 v1.0", "FLUX.1 was trained with T5 v1.1", _TAKE_T5)
+    if (odd := _of_other_heads(tensors, _T5_DISTANCES, "encoder.block.0.layer.0.SelfAttention.q.weight")) is not None:
+        return odd
     return Finding(
         title="T5 text encoder",
         kind=PartKind.T5,
@@ -128,10 +135,23 @@ def read_t5(tensors: Tensors, _hints: str) -> Finding:
     )
 
 
+def _of_other_heads(tensors: Tensors, distances: str, queries: str) -> Finding | None:
+    """A T5 whose table of distances (buckets, heads) is no table of T5 v1.1."""
+    if not tensors.has(distances) or not tensors.has(queries):
+        return None
+    buckets, heads, width = tensors.side(0, distances), tensors.side(1, distances), tensors.side(0, queries)
+    if buckets == _T5_BUCKETS and heads and width % heads == 0:
+        return None
+    reason = f"it has {heads} heads with {buckets} distances in a width of {width}"
+    return refused("a T5 text encoder of another kind", reason, _TAKE_T5)
+
+
 def read_t5_llama_cpp(tensors: Tensors, _hints: str) -> Finding:
     """T5's encoder under the names of llama.cpp."""
     if tensors.has("enc.blk.1.attn_rel_b.weight"):
         return refused("UMT5, the text encoder of Wan", "FLUX.1 was trained with T5 v1.1", _TAKE_T5)
+    if (odd := _of_other_heads(tensors, "enc.blk.0.attn_rel_b.weight", "enc.blk.0.attn_q.weight")) is not None:
+        return odd
     return Finding(
         title="T5 text encoder",
         kind=PartKind.T5,
@@ -150,13 +170,26 @@ def read_clip(tensors: Tensors, hints: str) -> Finding:
     width = tensors.side(0, f"{_TEXT_MODEL}{_LAST}", _LAST)
     before = _TEXT_MODEL if tensors.any_in(_TEXT_MODEL) else ""
     lacks = tuple(f"{before}{name}" for name in CLIP.lacks(names))
+    if (longer := _longer(tensors, f"{_TEXT_MODEL}{_PLACES}", _PLACES)) is not None:
+        return longer
     return _clip(tensors, hints, Naming.TRANSFORMERS, lacks, width)
 
 
 def read_open_clip(tensors: Tensors, hints: str) -> Finding:
     """A CLIP text encoder under OpenCLIP's names."""
     width = tensors.side(0, "ln_final.weight")
+    if (longer := _longer(tensors, "positional_embedding")) is not None:
+        return longer
     return _clip(tensors, hints, Naming.ORIGINAL, OPEN_CLIP.lacks(tensors.names), width)
+
+
+def _longer(tensors: Tensors, *places: str) -> Finding | None:
+    """LongCLIP (arXiv 2403.15378) and others that read another number of tokens at a time."""
+    tokens = tensors.side(0, *places)
+    if tokens in (0, CLIP_TOKENS):
+        return None
+    what = "LongCLIP" if tokens == _LONG_CLIP_TOKENS else "a CLIP text encoder of another length"
+    return refused(what, f"it reads {tokens} tokens at a time instead of {CLIP_TOKENS}", _TAKE_CLIP)
 
 
 def _clip(tensors: Tensors, hints: str, naming: Naming, lacks: tuple[str, ...], width: int) -> Finding:

@@ -16,6 +16,9 @@ from pipeline.catalog.layouts.tensors import Tensors, unskipped
 from pipeline.catalog.parts import Naming, PartKind
 
 _RESNET: Final = ("norm1", "conv1", "norm2", "conv2")
+_GROUPS: Final = 32  # that norms divide channels into
+_FLUX_LEVELS: Final = 4  # of sizes, each half of the one before
+_TAKE_FLUX: Final = "take FLUX.1's ae.safetensors"
 _VIDEO_DIMENSIONS: Final = 5  # of a convolution over time
 _HALVES: Final = ("encoder", "decoder")
 ORIGINAL: Final = Template(
@@ -67,7 +70,8 @@ def read_original(tensors: Tensors, _hints: str) -> Finding:
     halvings = blocks_of("encoder.down.#.", tensors.names)[:-1]
     doublings = blocks_of("decoder.up.#.", tensors.names)[1:]
     scales = [f"{level}downsample.conv" for level in halvings] + [f"{level}upsample.conv" for level in doublings]
-    return _finding(tensors, ORIGINAL, Naming.ORIGINAL, scales, "nin_shortcut")
+    found = _finding(tensors, ORIGINAL, Naming.ORIGINAL, scales, "nin_shortcut")
+    return _of_known_sizes(tensors, found, {len(halvings) + 1, len(doublings) + 1})
 
 
 def read_diffusers(tensors: Tensors, _hints: str) -> Finding:
@@ -76,7 +80,8 @@ def read_diffusers(tensors: Tensors, _hints: str) -> Finding:
     doublings = blocks_of("decoder.up_blocks.#.", tensors.names)[:-1]
     scales = [f"{level}downsamplers.0.conv" for level in halvings]
     scales += [f"{level}upsamplers.0.conv" for level in doublings]
-    return _finding(tensors, DIFFUSERS, Naming.DIFFUSERS, scales, "conv_shortcut")
+    found = _finding(tensors, DIFFUSERS, Naming.DIFFUSERS, scales, "conv_shortcut")
+    return _of_known_sizes(tensors, found, {len(halvings) + 1, len(doublings) + 1})
 
 
 def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
@@ -93,7 +98,7 @@ def read_diffsynth(tensors: Tensors, _hints: str) -> Finding:
 
 def _finding(tensors: Tensors, template: Template, naming: Naming, scales: list[str], shortcut: str) -> Finding:
     if any(len(each.info.shape) == _VIDEO_DIMENSIONS for each in tensors.stored.values()):
-        return refused("the VAE of a video model", "it goes with that model only", "take FLUX.1's ae.safetensors")
+        return refused("the VAE of a video model", "it goes with that model only", _TAKE_FLUX)
     channels = tensors.side(1, "decoder.conv_in.weight")
     if channels not in (0, 4, 16):
         return refused(
@@ -104,3 +109,18 @@ def _finding(tensors: Tensors, template: Template, naming: Naming, scales: list[
     lacks = template.lacks(tensors.names) or absent(tensors.names, scales) or unskipped(tensors, "conv1", shortcut)
     title, architecture = ("Stable Diffusion VAE", "sd15") if channels == 4 else ("FLUX.1 VAE", "flux")
     return Finding(title=title, kind=PartKind.VAE, architecture=architecture, naming=naming, lacks=lacks)
+
+
+def _of_known_sizes(tensors: Tensors, found: Finding, levels: set[int]) -> Finding:
+    """The same, unless it is whole and there is no module of its sizes."""
+    if found.refusal is not None or found.lacks:
+        return found
+    if found.architecture == "flux" and levels != {_FLUX_LEVELS}:
+        reason = f"it has {' and '.join(map(str, sorted(levels)))} levels of sizes instead of {_FLUX_LEVELS}"
+        return refused("a VAE of 16 latent channels of another model", reason, _TAKE_FLUX)
+    for name, each in tensors.stored.items():
+        shape = each.info.shape
+        if "norm" in name and name.endswith(".weight") and len(shape) == 1 and (shape[0] % _GROUPS or not shape[0]):
+            reason = f"{name} has {shape[0]} channels, which is no multiple of {_GROUPS}"
+            return refused("a VAE of sizes that no model has", reason, "take the VAE of the model")
+    return found

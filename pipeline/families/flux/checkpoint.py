@@ -150,7 +150,7 @@ def sources_of(card: ModelCard, models_dir: Path) -> Mapping[str, CheckpointFile
     parts, misfits = parts_of(card, models_dir)
     if misfits:
         raise GenerationFailed("; ".join(map(str, misfits)))
-    return {name: CheckpointFiles(part) for name, part in parts.items()}
+    return {name: CheckpointFiles(part, models_dir=models_dir) for name, part in parts.items()}
 
 
 def _encoders_of(

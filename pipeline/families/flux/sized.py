@@ -44,6 +44,7 @@ Make = Callable[[Shapes], nn.Module]
 TIME_CHANNELS: Final = 256
 THETA: Final = 10000
 CLIP_HEAD_DIM: Final = 64
+CLIP_TOKENS: Final = 77
 VAE_GROUPS: Final = 32
 VAE_EPSILON: Final = 1e-6
 # github.com/black-forest-labs/flux, src/flux/util.py, `scale_factor` and `shift_factor`
@@ -196,13 +197,16 @@ def clip_sizes(shapes: Shapes) -> dict[str, Any]:
     vocabulary, dim = _shape(shapes, "token_embedding.weight", 2)
     if not dim or dim % CLIP_HEAD_DIM:
         raise GenerationFailed(f"the CLIP text encoder is {dim} wide, which is no multiple of {CLIP_HEAD_DIM}")
+    length = _shape(shapes, "position_embeds", 3)[1]
+    if length != CLIP_TOKENS:  # the prompt is cut to that, and a mask is made of the square of it
+        raise GenerationFailed(f"the CLIP text encoder reads {length} tokens at a time, not {CLIP_TOKENS}")
     return {
         "vocabulary": vocabulary,
         "dim": dim,
         "hidden_dim": _shape(shapes, "encoders.0.fc1.weight", 2)[0],
         "heads": dim // CLIP_HEAD_DIM,
         "layers": _count(shapes, "encoders"),
-        "length": _shape(shapes, "position_embeds", 3)[1],
+        "length": length,
     }
 
 

@@ -18,7 +18,6 @@ from torch import nn
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.model_parts import parts_of
-from pipeline.catalog.parts import Part
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu_profile import packed_path
 from pipeline.device.memory_plan import Weights, plan_blocks
@@ -193,34 +192,33 @@ def recipes_of(card: ModelCard, models_dir: Path) -> dict[str, Recipe]:
     parts, misfits = parts_of(card, models_dir)
     if misfits:
         raise GenerationFailed("; ".join(map(str, misfits)))
-    return recipes_for(parts)
+    return recipes_for({name: CheckpointFiles(part, models_dir=models_dir) for name, part in parts.items()})
 
 
-def recipes_for(parts: Mapping[str, Part]) -> dict[str, Recipe]:
-    """How to make the modules of parts, by component.
+def recipes_for(sources: Mapping[str, CheckpointFiles]) -> dict[str, Recipe]:
+    """How to make the modules of a model, by component.
 
     Raises:
         GenerationFailed: no module has their sizes.
     """
     recipes, pooled_width = {}, None
     for name, activation in ((CLIP_L_NAME, QUICK_GELU), (CLIP_G_NAME, GELU)):
-        if name in parts:
+        if name in sources:
             make_clip = partial(sizes.make_clip, activation=activation)
-            recipes[name], shapes = _recipe(parts[name], names.clip_converter, make_clip)
+            recipes[name], shapes = _recipe(sources[name], names.clip_converter, make_clip)
             pooled_width = sizes.pooled_width(shapes) if name == CLIP_G_NAME else None
     make_unet = partial(sizes.make_unet, pooled_width=pooled_width)
-    recipes["unet"], _ = _recipe(parts["unet"], names.unet_converter, make_unet)
-    recipes["vae"], _ = _recipe(parts["vae"], names.vae_converter, sizes.make_vae)
+    recipes["unet"], _ = _recipe(sources["unet"], names.unet_converter, make_unet)
+    recipes["vae"], _ = _recipe(sources["vae"], names.vae_converter, sizes.make_vae)
     return recipes
 
 
 def _recipe(
-    part: Part, converter: Callable[[Iterable[str]], names.Convert], make: Callable[[sizes.Shapes], nn.Module]
+    source: CheckpointFiles,
+    converter: Callable[[Iterable[str]], names.Convert],
+    make: Callable[[sizes.Shapes], nn.Module],
 ) -> tuple[Recipe, sizes.Shapes]:
-    source = CheckpointFiles(part)
     convert = converter(source.names)
-    with torch.device("meta"):  # what is of no use is not read either: integers, weights of training
-        source.names = [name for name in source.names if convert({name: torch.empty(source.shape_of(name))})]
     shapes = {name: shape for group in Conversion(source, convert).groups for name, shape in group.makes.items()}
     return Recipe(source=source, convert=convert, make=partial(make, shapes)), shapes
 

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.catalog.layouts.scales import FLOATS
 from pipeline.errors import GenerationFailed
-from pipeline.streaming.storages.stored import FLOATS, Stored
+from pipeline.streaming.storages.stored import Stored
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType

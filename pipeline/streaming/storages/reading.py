@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from pipeline.catalog.headers import Container
+from pipeline.catalog.layouts.scales import SCALE_ENDS
 from pipeline.streaming.storages.four_bit import STATE_END, read_four_bit, shape_of_four_bit
 from pipeline.streaming.storages.gguf_blocks import read_gguf
-from pipeline.streaming.storages.scaled import SCALE_ENDS, read_scaled
+from pipeline.streaming.storages.scaled import read_scaled
 from pipeline.streaming.storages.stored import Stored
 
 

@@ -20,33 +20,26 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from pipeline.streaming.storages.stored import FLOATS, Stored
+from pipeline.catalog.layouts.scales import SCALE_ENDS, Senseless, grid_of, group_of, params_of, type_of
+from pipeline.streaming.storages.stored import DTYPES, Stored
 
-SCALE_ENDS: Final = (".weight_scale", ".scale_weight")
 NOTE_END: Final = ".comfy_quant"
 _FOREIGN: Final = (".weight_scale_2", ".weight_zero_point", ".pre_quant_scale")  # would change what a weight is
-_GROUP_KEYS: Final = ("convrot_groupsize", "convrot_group_size", "group_size")
-_DEFAULT_GROUP: Final = 256
-_MOST_GROUP: Final = 4096
-_FLOAT8: Final = frozenset({"F8_E4M3", "F8_E5M2"})
-# What a note may call the format. Others are kept in another way, although their dtype may be one of these.
-_FLOAT8_FORMATS: Final = {
-    f"{name}{end}": dtype
-    for name, dtype in (("float8_e4m3fn", torch.float8_e4m3fn), ("float8_e5m2", torch.float8_e5m2))
-    for end in ("", "_rowwise", "_blockwise")
-}
-_INT8_FORMATS: Final = frozenset({"int8_tensorwise", "int8_rowwise", "int8_blockwise", "int8"})
 
 
 def read_scaled(stored: Stored) -> Tensor:
     """Read a weight (M, K, …) with its scales, float32."""
     if (foreign := stored.find(*_FOREIGN)) is not None:
         foreign.refuse("belongs to a kind of quantization that is not supported")
-    note = _note_of(stored)
-    values, group = _values(stored, note), _group(stored, note)
+    try:
+        note, info = _note_of(stored), stored.info
+        kind, group = type_of(info.dtype, info.shape, note), group_of(info.dtype, info.shape, note)
+    except Senseless as error:
+        stored.refuse(str(error))
+    values = stored.values() if kind == info.dtype else stored.values().view(DTYPES[kind])
     out = torch.empty(values.shape, dtype=torch.float32)
     flat, kept = out.view(len(out), -1), values.view(len(out), -1)
-    scale = _scale(stored, *flat.shape)
+    scale = _scale(stored)
     high, wide = len(out) // len(scale), flat.shape[1] // scale.shape[1]
     for rows in stored.row_pieces(*flat.shape):
         of_rows = scale[torch.arange(rows.start, rows.stop) // high]
@@ -58,49 +51,18 @@ def read_scaled(stored: Stored) -> Tensor:
 def _note_of(stored: Stored) -> Mapping[str, Any]:
     beside = stored.find(NOTE_END)
     note = stored.note_of_file if beside is None else beside.note()
-    params = note.get("params")
-    return {**(params if isinstance(params, dict) else {}), **note}
+    return params_of(note)
 
 
-def _values(stored: Stored, note: Mapping[str, Any]) -> Tensor:
-    """The weight without its scale."""
-    dtype, said = stored.info.dtype, note.get("format")
-    if not stored.count or not stored.info.shape:
-        stored.refuse("is no weight with scales")
-    if dtype in FLOATS or (dtype in _FLOAT8 and said in (None, *_FLOAT8_FORMATS)):
-        return stored.values()
-    if dtype == "I8" and said in _INT8_FORMATS:  # without a note nobody knows whether they were rotated
-        return stored.values()
-    if dtype == "U8" and said in _FLOAT8_FORMATS:  # in a container of bytes
-        return stored.values().view(_FLOAT8_FORMATS[str(said)])
-    return stored.refuse(f"is kept as {dtype}, format {str(said)[:40]}, which is not supported")
-
-
-def _scale(stored: Stored, rows: int, width: int) -> Tensor:
+def _scale(stored: Stored) -> Tensor:
     """Scales (A, B) float32, each of a rectangle of (rows / A) × (width / B) values."""
     beside = stored.find(*SCALE_ENDS)
     assert beside is not None
-    if beside.count in (1, rows):
-        return beside.numbers(beside.count).view(-1, 1)
-    shape = beside.info.shape
-    if len(shape) != 2 or not beside.count or rows % shape[0] or width % shape[1]:
-        beside.refuse(f"is {shape}, which fits no weight of {rows} outputs and {width} inputs")
-    return beside.numbers(beside.count).view(shape)
-
-
-def _group(stored: Stored, note: Mapping[str, Any]) -> int | None:
-    """How many inputs were rotated together; None if none were."""
-    is_rotated = note.get("convrot", False)
-    if not isinstance(is_rotated, bool):
-        stored.refuse("has a note that does not say whether it was rotated")
-    if not is_rotated:
-        return None
-    group = next((note[key] for key in _GROUP_KEYS if key in note), _DEFAULT_GROUP)
-    if type(group) is not int or not 4 <= group <= _MOST_GROUP or 4 ** round(math.log(group, 4)) != group:
-        stored.refuse(f"was rotated in groups of {str(group)[:20]}, which is no power of 4 up to {_MOST_GROUP}")
-    if len(stored.info.shape) != 2 or stored.info.shape[1] % group or stored.info.dtype != "I8":
-        stored.refuse(f"cannot have been rotated in groups of {group}")
-    return group
+    try:
+        grid = grid_of(stored.info.shape, beside.info.shape)
+    except Senseless as error:
+        beside.refuse(str(error))
+    return beside.numbers(beside.count).view(grid)
 
 
 def _rotated(rows: Tensor, group: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.catalog.headers import Container, TensorInfo
+from pipeline.catalog.layouts.scales import FLOATS
 from pipeline.errors import GenerationFailed
 
 DTYPES: Final = {
@@ -29,7 +30,6 @@ DTYPES: Final = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-FLOATS: Final = frozenset({"F64", "F32", "F16", "BF16"})
 MOST_NOTE_BYTES: Final = 2**16  # real ones have some 100
 PIECE_VALUES: Final = 2**22  # that are computed at a time, so that what lies around them takes little memory
 
@@ -51,12 +51,13 @@ class Stored:
     note_of_file: Mapping[str, Any] = field(default_factory=dict)
 
     def refuse(self, reason: str) -> NoReturn:
-        """Say what makes no sense.
+        """Say what makes no sense, without what a terminal would obey: names hold whatever their maker wrote.
 
         Raises:
             GenerationFailed
         """
-        raise GenerationFailed(f"{self.path.name}: {self.name} {reason}")
+        said = f"{self.path.name}: {self.name} {reason}"
+        raise GenerationFailed("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in said))
 
     @property
     def count(self) -> int:

@@ -92,7 +92,7 @@ def flux(
     double: int = 2,
     single: int = 2,
     width: int = 32,
-    head: int = 16,
+    head: int = 32,
     text: int = 24,
     pooled: int = 16,
     token: int = 64,
@@ -121,7 +121,7 @@ def flux(
 
 
 def flux_diffusers(
-    *, double: int = 2, single: int = 2, width: int = 32, head: int = 16, token: int = 64, guidance: bool = True
+    *, double: int = 2, single: int = 2, width: int = 32, head: int = 32, token: int = 64, guidance: bool = True
 ) -> Shapes:
     """FLUX.1's transformer under the names of diffusers."""
     shapes = both("x_embedder", shape=(width, token)) | both("context_embedder", shape=(width, 24))
@@ -180,9 +180,9 @@ def _resnet(stem: str, inputs: int, outputs: int, shortcut: str) -> Shapes:
     return shapes if inputs == outputs else shapes | both(f"{stem}{shortcut}", shape=(outputs, inputs, 1, 1))
 
 
-def vae(*, latent: int = 16, width: int = 8, levels: int = 2) -> Shapes:
+def vae(*, latent: int = 16, width: int = 32, levels: int = 4) -> Shapes:
     """A VAE under CompVis's names: FLUX.1's with 16 latent channels, Stable Diffusion's with 4."""
-    sides = [width * 2**n for n in range(levels)]
+    sides = [width] * (levels - 1) + [2 * width]
     shapes = both("encoder.conv_in", shape=(width, 3, 3, 3)) | both("decoder.conv_in", shape=(sides[-1], latent, 3, 3))
     before = width
     for n, side in enumerate(sides):
@@ -210,9 +210,9 @@ def vae(*, latent: int = 16, width: int = 8, levels: int = 2) -> Shapes:
     return shapes
 
 
-def vae_diffusers(*, latent: int = 16, width: int = 8, levels: int = 2) -> Shapes:
+def vae_diffusers(*, latent: int = 16, width: int = 32, levels: int = 4) -> Shapes:
     """A VAE under the names of diffusers."""
-    sides = [width * 2**n for n in range(levels)]
+    sides = [width] * (levels - 1) + [2 * width]
     shapes = both("encoder.conv_in", shape=(width, 3, 3, 3)) | both("decoder.conv_in", shape=(sides[-1], latent, 3, 3))
     before = width
     for n, side in enumerate(sides):

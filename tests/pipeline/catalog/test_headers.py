@@ -115,6 +115,7 @@ ENTRY = {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}
         ENTRY | {"shape": [4.0]},
         ENTRY | {"shape": [True, 4]},
         ENTRY | {"shape": [2**62, 2**62]},
+        ENTRY | {"shape": [2**47, 0], "data_offsets": [0, 0]},
         ENTRY | {"shape": [1] * 99},
         ENTRY | {"shape": "abcd"},
         ENTRY | {"data_offsets": [4, 0]},

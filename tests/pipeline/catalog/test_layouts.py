@@ -46,6 +46,20 @@ def test_transformer_without_guidance_is_schnell(tmp_path: Path, shapes: make.Sh
     assert layout.parts[0].variant == "flux1-schnell"
 
 
+@pytest.mark.parametrize("variant", ["flux1-dev", "flux1-schnell"])
+def test_transformer_of_full_size_in_the_names_of_diffsynth_is_not_the_demo(tmp_path: Path, variant: str) -> None:
+    shapes = {
+        "context_embedder.weight": (32, 4096),
+        "x_embedder.weight": (32, 64),
+        "blocks.0.attn.a_to_out.bias": (32,),
+    }
+    if variant == "flux1-dev":
+        shapes |= make.both("guidance_embedder.timestep_embedder.0", shape=(32, 256))
+    layout = identify(make.write_safetensors(tmp_path / "x", shapes))
+    assert (layout.parts[0].variant, layout.parts[0].naming) == (variant, Naming.DIFFSYNTH)
+    assert variant.removeprefix("flux1-") in layout.title
+
+
 def test_plain_derivative_is_drawn_as_what_it_derives_from(tmp_path: Path) -> None:
     layout = identify(make.write_safetensors(tmp_path / "flux1-krea-dev.safetensors", make.flux()))
     assert layout.title == "FLUX.1 Krea [dev] transformer, bf16"
@@ -163,9 +177,38 @@ def test_formats_in_the_notes_of_a_file_count(tmp_path: Path, form: str, is_good
 
 
 def test_rotated_int8_is_known_by_its_markers(tmp_path: Path) -> None:
-    tensors = make.marked(make.flux(), make.CONVROT_NOTE, "I8")
+    tensors = make.marked(make.flux(text=32), make.CONVROT_NOTE, "I8")
     part = part_of(make.write_safetensors(tmp_path / "x", tensors, contents=make.notes(tensors, make.CONVROT_NOTE)))
     assert (part.storage, part.precision, part.lacks) == (Storage.INT8_CONVROT, "int8, rotated", ())
+
+
+def said(**changes: object) -> bytes:
+    return json.dumps({"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 16} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("note", "changes"),
+    [
+        (said(convrot=1), {}),
+        (said(convrot_groupsize=12), {}),
+        (said(convrot_groupsize=64), {}),
+        (said(convrot_groupsize="16"), {}),
+        (said(format="float8_e4m3fn"), {}),
+        (said(), {"weight_scale": ("F32", (5, 1))}),
+        (said(), {"weight_scale": ("F8_E4M3", (32, 1))}),
+        (said(), {"weight": ("I8", (32, 4, 4, 2))}),
+    ],
+)
+def test_eight_bits_that_the_engine_cannot_read_are_refused_although_one_layer_alone_has_them(
+    tmp_path: Path, note: bytes, changes: dict[str, make.Typed]
+) -> None:
+    tensors = make.marked(make.flux(text=32), make.CONVROT_NOTE, "I8")
+    odd = "single_blocks.1.modulation.lin"
+    tensors |= {f"{odd}.comfy_quant": ("U8", (len(note),))} | {f"{odd}.{end}": each for end, each in changes.items()}
+    contents = make.notes(tensors, make.CONVROT_NOTE) | {f"{odd}.comfy_quant": note}
+    layout = identify(make.write_safetensors(tmp_path / "x", tensors, contents=contents))
+    assert layout.refusal is not None
+    assert odd in layout.refusal.reason
 
 
 def test_int8_without_a_marker_may_be_rotated_so_it_is_refused(tmp_path: Path) -> None:
@@ -249,6 +292,7 @@ FLUX = make.flux()
 HALF = make.linears(FLUX)
 STEMS = ["lora_unet_double_blocks_0_img_attn_proj", "lora_unet_single_blocks_1_linear1"]
 AB = ("lora_A.weight", "lora_B.weight")
+DISTANCES = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"
 REFUSED: list[tuple[make.Tensors, str]] = [
     (make.flux(token=384), "FLUX.1 Fill [dev]"),
     (make.flux_diffusers(token=384), "FLUX.1 Fill [dev]"),
@@ -270,6 +314,14 @@ REFUSED: list[tuple[make.Tensors, str]] = [
     (make.unet(is_xl=True, context=1280), "the SDXL refiner"),
     (make.checkpoint_sdxl() | {"v_pred": ("F32", (0,))}, "a v-prediction model of the family of SDXL"),
     (make.open_clip(width=1024), "OpenCLIP's text encoder of Stable Diffusion 2"),
+    (make.clip() | {"text_model.embeddings.position_embedding.weight": (248, 16)}, "LongCLIP"),
+    (make.open_clip() | {"positional_embedding": (200_000, 16)}, "a CLIP text encoder of another length"),
+    (make.vae(levels=3), "a VAE of 16 latent channels of another model"),
+    (make.vae_diffusers(levels=5), "a VAE of 16 latent channels of another model"),
+    (make.vae(latent=4, width=48), "a VAE of sizes that no model has"),
+    (make.t5() | {f"{DISTANCES}.weight": (16, 4)}, "a T5 text encoder of another kind"),
+    (make.t5_llama_cpp() | {"enc.blk.0.attn_rel_b.weight": (32, 5)}, "a T5 text encoder of another kind"),
+    (make.flux(head=16), "a FLUX.1 transformer of another size"),
     (make.vae(latent=32), "a VAE of 32 latent channels"),
     (make.vae_diffusers() | {"decoder.conv_in.weight": (16, 16, 3, 3, 3)}, "the VAE of a video model"),
     (make.t5() | {"encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight": (32, 4)}, "UMT5"),
@@ -358,7 +410,7 @@ def test_missing_tensors_are_named(tmp_path: Path, name: str) -> None:
         (make.unet(), "input_blocks.3.0.skip_connection.", "input_blocks.3.0.skip_connection.weight"),
         (make.unet(), "output_blocks.1.1.conv.", "output_blocks.2.1.conv.weight"),
         (make.unet_diffusers(), "up_blocks.0.upsamplers.", "up_blocks.0.upsamplers.0.conv.weight"),
-        (make.vae(levels=3), "encoder.down.1.", "encoder.down.1.block.0.conv1.weight"),
+        (make.vae(), "encoder.down.1.", "encoder.down.1.block.0.conv1.weight"),
         (make.vae(), "decoder.up.1.upsample.", "decoder.up.1.upsample.conv.weight"),
         (
             make.vae_diffusers(),

@@ -125,6 +125,13 @@ def test_scales_of_rectangles_are_those_of_their_rectangles(tmp_path: Path) -> N
     assert torch.equal(read(write_safetensors(tmp_path / "x.safetensors", kept))[WEIGHT], wanted)
 
 
+def test_as_many_rectangles_as_outputs_are_rectangles_still(tmp_path: Path) -> None:
+    weight, scale = torch.ones(8, 16).to(torch.float8_e4m3fn), torch.arange(1.0, 9.0).view(2, 4)
+    kept = {WEIGHT: weight, "blocks.0.a.weight_scale": scale}
+    wanted = scale.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    assert torch.equal(read(write_safetensors(tmp_path / "x.safetensors", kept))[WEIGHT], wanted)
+
+
 @pytest.mark.parametrize("size", [4, 16, 64, 256])
 def test_rotation_is_a_regular_hadamard_matrix(size: int) -> None:
     matrix = regular_hadamard(size)
@@ -306,6 +313,12 @@ def test_quantization_that_makes_no_sense_is_said_with_the_name_of_the_tensor(
         read(path)
 
 
+def test_names_that_a_terminal_would_obey_are_said_without_what_it_would(tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "x.safetensors", {"a\x1b[2J.weight": torch.ones(2, 2, dtype=torch.uint32)})
+    with pytest.raises(GenerationFailed, match=r"x\.safetensors: a\uFFFD\[2J\.weight is kept as U32"):
+        read(path)
+
+
 def test_gguf_scales_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", {WEIGHT: torch.randn(2, 64)}, "Q4_0")
     data, start = bytearray(path.read_bytes()), header_of(path).tensors[WEIGHT].start
@@ -343,6 +356,32 @@ def test_fingerprint_tells_parts_storages_and_files_apart(tmp_path: Path) -> Non
     before = files(quantized, prefix="q.").fingerprint("int8")
     os.utime(quantized, (1, 1))
     assert files(quantized, prefix="q.").fingerprint("int8") != before
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_files_that_differ_in_their_values_alone_are_told_apart_unless_they_are_plain_ones_of_the_hub(
+    tmp_path: Path, is_scaled: bool
+) -> None:
+    def fingerprint(home: str, scale: float) -> str:
+        path = tmp_path / home / str(scale) / "x.safetensors"
+        plain = {"a.weight": torch.randn(64, 96, generator=torch.Generator().manual_seed(1)) * scale}
+        write_safetensors(path, scaled_float8(plain) if is_scaled else plain)
+        os.utime(path, (7, 7))
+        part = Part(kind=PartKind.DENOISER, architecture="flux", paths=(path,), naming=Naming.ORIGINAL)
+        return CheckpointFiles(part, models_dir=tmp_path / "models").fingerprint("int8")
+
+    assert fingerprint("elsewhere", 1) != fingerprint("elsewhere", 2)
+    assert (fingerprint("models", 1) != fingerprint("models", 2)) is is_scaled
+    assert fingerprint("elsewhere", 1) == fingerprint("elsewhere", 1)
+
+
+def test_fingerprint_of_a_gguf_file_follows_from_how_such_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_gguf(tmp_path / "x.gguf", tensors(), "Q8_0")
+    before = files(path).fingerprint("int8")
+    monkeypatch.setattr("pipeline.streaming.checkpoint_files.READING_VERSION", 10**6)
+    assert files(path).fingerprint("int8") != before
 
 
 def test_plain_file_keeps_the_fingerprint_that_it_had_before_other_layouts_were_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipeline.streaming.block_packing import Loss, Packed, layout, pack, prepare
 from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.conversion import load_whole
 from pipeline.streaming.quantization import Format, quantize, unquantized
+from pipeline.streaming.streamed_module import StreamedModule
 from tests.pipeline.miniature_storage import (
     Tensors,
     convrot_int8,
@@ -114,6 +116,30 @@ def test_module_gets_what_its_tensors_are_in_any_storage(
             assert torch.equal(blocks[name][f"{name}.joined.{part}"], tensor)
 
 
+@pytest.mark.parametrize("read", [lambda path: whole(path), lambda path: packed(path, Format.INT8)])
+def test_tensors_that_become_nothing_are_not_read_so_they_may_be_of_any_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def without_decoder(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return original({name: each for name, each in tensors.items() if "decoder" not in name})
+
+    original = convert
+    more = {f"{at}decoder.position_ids": torch.ones(4).to(torch.uint32) for at in ("", "layers.0.", "decoder.0.")}
+    monkeypatch.setitem(globals(), "convert", without_decoder)
+    read(write_safetensors(tmp_path / "x", checkpoint() | more))
+
+
+def test_shape_that_no_memory_has_is_a_misfit(tmp_path: Path) -> None:
+    class Endless(CheckpointFiles):
+        def shape_of(self, name: str) -> torch.Size:
+            return torch.Size((2**48, 2**48, 0)) if name == "first.bias" else super().shape_of(name)
+
+    path = write_safetensors(tmp_path / "x", checkpoint())
+    part = Part(kind=PartKind.DENOISER, architecture="x", paths=(path,), naming=Naming.ORIGINAL)
+    with pytest.raises(GenerationFailed, match="do not fit together"):
+        load_whole(Module, Endless(part), convert, dtype=torch.float32, device="cpu")
+
+
 def test_module_is_of_the_dtype_that_is_asked_for_and_its_integers_stay(tmp_path: Path) -> None:
     module = whole(write_safetensors(tmp_path / "x", checkpoint()), torch.bfloat16)
     assert {each.dtype for each in module.parameters()} == {torch.bfloat16}
@@ -179,6 +205,48 @@ def test_what_a_module_has_no_use_for_is_named_and_lists_are_cut_short(tmp_path:
     with pytest.raises(GenerationFailed, match=r"has no use for more0, .* and 20 more"):
         whole(path)
     assert len(packed(path, Format.INT8)) == 4
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_file_that_is_replaced_while_it_is_read_leaves_no_mixture_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    class Streamed(StreamedModule):
+        COMPONENT = COMPONENT
+
+        @classmethod
+        def simplify(cls, module: nn.Module) -> None:
+            del module.mask
+
+    path, cache = write_safetensors(tmp_path / "x", checkpoint()), tmp_path / "packed.safetensors" if is_kept else None
+    other = write_safetensors(tmp_path / "y", {name: tensor * 2 for name, tensor in checkpoint().items()})
+    os.utime(other, (7, 7))
+    read, count = CheckpointFiles.read, 0
+
+    def reading(self: CheckpointFiles, name: str) -> Tensor:
+        nonlocal count
+        count += 1
+        if count == 5:
+            other.replace(path)
+        return read(self, name)
+
+    def streamed() -> StreamedModule:
+        return Streamed.read(
+            source(path),
+            Module,
+            convert=convert,
+            weight_format=Format.INT8,
+            dtype=torch.float32,
+            device="cpu",
+            cache=cache,
+        )
+
+    monkeypatch.setattr(CheckpointFiles, "read", reading)
+    with pytest.raises(GenerationFailed, match="x was changed while it was read"):
+        streamed()
+    assert {each.name for each in tmp_path.iterdir()} - {"packed.lock"} == {"x"}
+    again = streamed().packed
+    assert all(torch.equal(again[block.name], data) for block, data, _ in packed(path, Format.INT8))
 
 
 def test_weight_that_is_no_number_is_named(tmp_path: Path) -> None:

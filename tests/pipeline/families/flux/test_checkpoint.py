@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pipeline.config import PipelineConfig
-from pipeline.errors import ModelFilesMissing
+from pipeline.errors import GenerationFailed, ModelFilesMissing
 from pipeline.families.flux.checkpoint import load_pipeline
+from pipeline.families.flux.sized import FLUX_MODULES
 from pipeline.streaming import arithmetic
 from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.quantization import Format
@@ -42,6 +43,17 @@ def test_file_in_the_wrong_place_is_noticed(miniature_dir: Path, tmp_path: Path)
     shutil.copy(folder / "ae.safetensors", folder / "flux1-dev.safetensors")
     with pytest.raises(ModelFilesMissing, match=r"flux1-dev\.safetensors is a FLUX\.1 VAE"):
         load_pipeline(miniature_card(), PipelineConfig(device="cpu", models_dir=tmp_path), CPU)
+
+
+@pytest.mark.parametrize("length", [248, 200_000])
+def test_text_encoder_of_another_length_is_refused_before_its_mask_takes_memory(length: int) -> None:
+    shapes = {
+        "token_embedding.weight": (100, 64),
+        "encoders.0.fc1.weight": (256, 64),
+        "position_embeds": (1, length, 64),
+    }
+    with pytest.raises(GenerationFailed, match=f"{length} tokens"):
+        FLUX_MODULES.clip(shapes)
 
 
 @pytest.mark.parametrize(
