@@ -104,12 +104,13 @@ def _with_what_is_lent(half: VaeHalf, of: Callable[[Tensor], Tensor], x: Tensor)
     cost = half.cost(x.shape[3] * half.px, x.shape[2] * half.px, 1)
     must_tile = half.memory.must_tile(cost.decode_bytes * (2 if half.overflows else 1))
     tile = (FLOAT32_TILE_PX if half.overflows else TILE_PX) // half.px
+    made: Tensor | None = None
     try:
         with half.memory.lend(), in_float32(half.module, x.device) if half.overflows else nullcontext():
-            return _in_pieces(of, x, tile, cost, half.memory, must_tile=must_tile)
+            made = _in_pieces(of, x, tile, cost, half.memory, must_tile=must_tile)
     except (OutOfMemory, torch.OutOfMemoryError) as error:  # of what was lent as well, which matters to steps alone
         traceback.clear_frames(error.__traceback__)
-    return None
+    return made
 
 
 def _in_pieces(
