@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -300,7 +300,8 @@ def steps_taken(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) 
         architecture = find(spec.model).architecture
     except UnknownModel:
         return spec.steps
-    return architecture.steps_taken(spec.steps, spec.strength) if 0 < spec.strength < 1 else spec.steps
+    is_cut = isinstance(spec.strength, float) and 0 < spec.strength < 1
+    return architecture.steps_taken(spec.steps, spec.strength) if is_cut else spec.steps
 
 
 def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> list[ImageSpec]:
@@ -310,4 +311,5 @@ def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) 
     except UnknownModel:
         return []
     sizes = [card.size(Aspect.SQUARE, size) for size in card.scales]
-    return [replace(spec, width=width, height=height) for width, height in sizes]
+    fields = asdict(spec)  # which are not checked again: a damaged row may lie in the database
+    return [ImageSpec.accepted(**fields | {"width": width, "height": height}) for width, height in sizes]

@@ -120,7 +120,7 @@ def _formats_of_text(component: Component, weight_format: str, half: str) -> lis
     """What an engine may keep a text encoder in beside a transformer of such a format, the likelier first."""
     if BYTES_PER_WEIGHT[weight_format] == 1:
         return ["int8" if component.is_8bit else half]
-    return [weight_format, half]  # as Stable Diffusion's does; FLUX.1's keeps to 16 bits beside float32, too
+    return [weight_format, half]  # the same, or 16 bits beside float32, too
 
 
 def _plan(card: ModelCard, weights: Mapping[str, Weights], limit_mib: int, cost: StepCost) -> Plan:
