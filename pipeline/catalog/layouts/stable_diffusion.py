@@ -81,9 +81,6 @@ def _diffusers(label: bool) -> Template:
 _CONTEXT_1: Final = 768  # width of the text that attention looks at
 _CONTEXT_2: Final = 1024
 _CONTEXT_REFINER: Final = 1280
-# Tensors outside of the UNet that say how it is drawn with (comfyanonymous/ComfyUI:comfy/supported_models.py, `SDXL`).
-_V_PREDICTION: Final = frozenset({"v_pred", "edm_vpred.sigma_max"})
-_SPECIAL: Final = _V_PREDICTION | {"edm_mean"}
 _IMAGE_CHANNELS: Final = 4  # of latents
 _OTHER_CHANNELS: Final = {
     9: ("an inpainting model", "it fills masked places of an image and cannot draw without one"),

@@ -6,6 +6,7 @@ What a card says is explained in `pipeline/catalog/model_card.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -75,30 +76,6 @@ def _files(dit: ModelFile, repo: str = _FLUX_REPO) -> Mapping[str, ModelFile]:
     )
 
 
-MAJICFLUS_V1: Final = ModelCard(
-    name="majicflus-v1",
-    title="MajicFLUX v1.34",
-    architecture=FLUX,
-    supports=frozenset({Feature.INIT_IMAGE}),
-    licence=(
-        "A fine-tune of FLUX.1 [dev], so the FLUX.1 [dev] Non-Commercial License holds: the model may not be "
-        "used commercially without a licence from Black Forest Labs"
-    ),
-    licence_url=_FLUX_LICENCE_URL,
-    files=_files(_transformer("MAILAND/majicflus_v1", "majicflus_v134")),
-    sizes=_FLUX_SIZES,
-    reads=("en",),
-    examples=_FLUX_EXAMPLES,
-    scales=FLUX_SCALES,
-    bounds=_FLUX_BOUNDS,
-    final_strength=_FLUX_FINAL_STRENGTH,
-    is_streamed=True,
-    needs_gpu=True,
-    packed_gb=17,  # in 8 bits, text encoders included
-    assumed_step_s=1.5,
-    assumed_fixed_s=3.0,
-    assumed_load_s=60.0,  # docs/benchmarks.md: 20 s on fast machines; packing at the first start takes minutes
-)
 FLUX1_DEV: Final = ModelCard(
     name="flux1-dev",
     title="FLUX.1 [dev]",
@@ -123,32 +100,28 @@ FLUX1_DEV: Final = ModelCard(
     assumed_fixed_s=3.0,
     assumed_load_s=60.0,  # docs/benchmarks.md: 20 s on fast machines; packing at the first start takes minutes
 )
-FLUX1_SCHNELL: Final = ModelCard(
+MAJICFLUS_V1: Final = replace(
+    FLUX1_DEV,
+    name="majicflus-v1",
+    title="MajicFLUX v1.34",
+    licence=(
+        "A fine-tune of FLUX.1 [dev], so the FLUX.1 [dev] Non-Commercial License holds: the model may not be "
+        "used commercially without a licence from Black Forest Labs"
+    ),
+    files=_files(_transformer("MAILAND/majicflus_v1", "majicflus_v134")),
+)
+FLUX1_SCHNELL: Final = replace(
+    FLUX1_DEV,
     name="flux1-schnell",
     title="FLUX.1 [schnell]",
     architecture=FLUX_SCHNELL,
-    supports=frozenset({Feature.INIT_IMAGE}),
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     is_commercial=True,
-    files=_files(
-        _transformer(_SCHNELL_REPO, "flux1-schnell"),
-        _SCHNELL_REPO,
-    ),
-    sizes=_FLUX_SIZES,
-    reads=("en",),
-    examples=_FLUX_EXAMPLES,
-    scales=FLUX_SCALES,
-    bounds=_FLUX_BOUNDS,
+    files=_files(_transformer(_SCHNELL_REPO, "flux1-schnell"), _SCHNELL_REPO),
     final_strength=0.65,  # as much noise as the others begin with, since its schedule is not bent
     default_steps=4,
     guidance=0.0,  # none was distilled into it
-    is_streamed=True,
-    needs_gpu=True,
-    packed_gb=17,  # in 8 bits, text encoders included
-    assumed_step_s=1.5,
-    assumed_fixed_s=3.0,
-    assumed_load_s=60.0,  # as FLUX.1 [dev]
 )
 DEMO: Final = ModelCard(
     name="demo",
