@@ -63,7 +63,7 @@ def is_cut(card: ModelCard, models_dir: Path, prompt: str) -> bool:
     try:
         path = files.path_of(card.files[tokenizer], models_dir) / "tokenizer.json"
         return _is_cut(path, architecture.cuts, architecture.text_tokens, prompt)
-    except Exception as error:  # noqa: BLE001 - as below
+    except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare ones
         log.debug("whether %s reads all of a prompt is not known: %s", card.name, error)
         return False
 

@@ -147,5 +147,6 @@ def _with_options(callback: Callback, names: Sequence[str]) -> Callback:
             parameters.append(inspect.Parameter(name, kind, annotation=TYPES[name]))
         else:
             parameters.append(inspect.Parameter(name, kind, annotation=TYPES[name] | None, default=None))
+    # Python reads it of any function, which the type of functions does not say.
     imagine.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return imagine
