@@ -56,6 +56,7 @@ class FailureCode(StrEnum):
     STORAGE = "storage"  # the picture could not be saved
     UNREADABLE = "unreadable"  # the stored settings are damaged
     NEWER_RELEASE = "newer_release"  # a later release wrote settings that this one does not know
+    BLOCKED = "blocked"  # the operator's check of images did not let it pass
     OTHER = "other"  # a later release knows why
 
 
@@ -115,6 +116,7 @@ class Verb(StrEnum):
     MORE_STEPS = "more_steps"
     START_FROM = "start_from"  # the picture is the init image of another prompt
     FINAL = "final"
+    UPSCALE = "upscale"
     OTHER = "other"  # a later release knows how
 
 
@@ -135,6 +137,22 @@ class BatchPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What one person may, where that differs from the limits of the config; None where it does not.
+
+    models: the names of the models that they may draw with.
+    """
+
+    max_images_per_day: int | None = None
+    max_active: int | None = None
+    max_steps: int | None = None
+    models: tuple[str, ...] | None = None
+
+
+USUAL: Final = Allowance()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request for one image, as `Service.submit` takes it; `bot/requests/batch.py` splits larger ones."""
 
@@ -146,6 +164,9 @@ class Request:
     source: bytes | Path | None = None  # the init image as it came, or its path; not checked yet
     batch: BatchPlace | None = None  # None for a request of a single image
     derived_from: Derivation | None = None
+    allowance: Allowance = USUAL
+    is_private: bool = False  # only its person is to see the image
+    is_spoiler: bool = False  # it is shown after a click
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +196,11 @@ class Job:
     derived_from: Derivation | None = None
     is_kept: bool = False  # not forgotten with the rest of the history
     is_erased: bool = False  # its person or a moderator deleted picture and prompt
+    is_private: bool = False
+    is_spoiler: bool = False
+    moderated_reason: str | None = (
+        None  # why a moderator removed or cancelled it, "" without a reason; None if none did
+    )
 
 
 class PassedBy(StrEnum):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bot.errors import Refusal, StoreUnavailable
-from bot.jobs import BatchPlace, Derivation, Job, QueueStatus, ReplyTo, Request, UserKey
+from bot.jobs import USUAL, Allowance, BatchPlace, Derivation, Job, QueueStatus, ReplyTo, Request, UserKey
 from pipeline.spec import MAX_SEED, RANDOM_SEED, ImageOptions
 
 MAX_BATCH: Final = 4
@@ -20,11 +20,14 @@ MAX_BATCH: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """The person who asks, the place to answer, and the press of a button or command."""
+    """The person who asks, what they may, the place to answer, and the press of a button or command."""
 
     user: UserKey
     reply_to: ReplyTo
     key: str  # unique per press: a repeat returns the first jobs
+    allowance: Allowance = USUAL
+    is_private: bool = False
+    is_spoiler: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,9 @@ class Batch:
                 source=source,
                 batch=None if is_single else BatchPlace(batch_id=asker.key, index=index),
                 derived_from=self.derived_from,
+                allowance=asker.allowance,
+                is_private=asker.is_private,
+                is_spoiler=asker.is_spoiler,
             )
 
 

@@ -125,12 +125,13 @@ class JobStore:
             f"""
             INSERT INTO jobs (
                 request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
-                spec, model, size_class, queued_at, batch_id, batch_index, derived_from, derived_by, cost
+                spec, model, size_class, queued_at, batch_id, batch_index, derived_from, derived_by, cost,
+                is_private, is_spoiler
             )
             SELECT
                 :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
                 :spec, :model, :size_class, :now, :batch_id, :batch_index, :derived_from, :derived_by,
-                :cost
+                :cost, :is_private, :is_spoiler
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
               AND (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
@@ -169,6 +170,8 @@ class JobStore:
                 "max_images_per_day": limits.max_images_per_day,
                 "cooldown_s": limits.cooldown_s,
                 "cost": cost,
+                "is_private": request.is_private,
+                "is_spoiler": request.is_spoiler,
             },
         )
         return None if row is None else _job(row)
@@ -733,6 +736,9 @@ def _job(row: sqlite3.Row) -> Job:
         derived_from=_derivation(row),
         is_kept=row["is_kept"] == 1,
         is_erased=row["erased_at"] is not None,
+        is_private=row["is_private"] != 0,  # damaged: rather hidden than shown
+        is_spoiler=row["is_spoiler"] == 1,
+        moderated_reason=None if row["moderated_reason"] is None else _text(row["moderated_reason"]),
     )
 
 

@@ -69,6 +69,7 @@ failure-invalid-spec = The current model cannot draw this size or these settings
 failure-storage = A file of this image could not be read or saved, probably because the disk is full. This cost you nothing; please tell the person who runs this bot.
 failure-unreadable = The stored settings of this image are damaged, so it cannot be drawn. This cost you nothing; please ask again.
 failure-newer-release = This image was requested from a newer version of this bot, with settings that the current version does not know. This cost you nothing; the image will be drawn if that version is back within a week. You can also ask again.
+failure-blocked = The image check of this machine did not let this image pass. This cost you nothing.
 failure-other = This image failed for a reason that only a newer version of this bot can explain. This cost you nothing.
 prompt-unreadable = (The stored prompt cannot be read.)
 
@@ -520,3 +521,23 @@ console-cfg = CFG scale
 console-guidance = Guidance
 console-sampler = Sampler
 console-clip-skip = CLIP skip
+
+## Moderation
+
+## Roles, quotas and channels
+
+## Pauses and quiet hours
+
+## History
+
+## Settings and presets
+
+## Private images and spoilers
+
+## Image input and the message menu
+
+## Privacy
+
+## Upscaling
+
+## Operating

@@ -60,6 +60,7 @@ failure-invalid-spec = 当前模型画不了这个尺寸或这些设置，不计
 failure-storage = 这张图片的文件没能读取或保存，多半是磁盘满了，不计入额度。请告诉机器人维护者。
 failure-unreadable = 这张图片保存的设置已损坏，画不了，不计入额度，请重新提交。
 failure-newer-release = 这张图片是由更高版本的机器人接受的，其中有当前版本不认识的设置，不计入额度。如果一周内换回那个版本，就会继续绘制；也可以重新提交。
+failure-blocked = 这张图未通过本机的图片检查。此次不计入额度。
 failure-other = 这张图片失败的原因只有更高版本的机器人才知道，不计入额度。
 prompt-unreadable = （保存的提示词无法读取。）
 
@@ -467,3 +468,23 @@ console-cfg = CFG 强度
 console-guidance = 引导强度
 console-sampler = 采样器
 console-clip-skip = CLIP 跳层
+
+## Moderation
+
+## Roles, quotas and channels
+
+## Pauses and quiet hours
+
+## History
+
+## Settings and presets
+
+## Private images and spoilers
+
+## Image input and the message menu
+
+## Privacy
+
+## Upscaling
+
+## Operating

@@ -60,6 +60,7 @@ failure-invalid-spec = 目前的模型畫不了這個尺寸或這些設定，不
 failure-storage = 這張圖片的檔案無法讀取或儲存，多半是硬碟滿了，不計入額度。請通知機器人維護者。
 failure-unreadable = 這張圖片儲存的設定已毀損，無法繪製，不計入額度，請重新送出。
 failure-newer-release = 這張圖片是由較新版本的機器人接受的，其中有目前版本不認得的設定，不計入額度。如果一週內換回那個版本，就會繼續繪製；也可以重新送出。
+failure-blocked = 這張圖未通過本機的圖片檢查。此次不計入額度。
 failure-other = 這張圖片失敗的原因只有較新版本的機器人才知道，不計入額度。
 prompt-unreadable = （儲存的提示詞無法讀取。）
 
@@ -468,3 +469,23 @@ console-cfg = CFG 強度
 console-guidance = 引導強度
 console-sampler = 取樣器
 console-clip-skip = CLIP 跳層
+
+## Moderation
+
+## Roles, quotas and channels
+
+## Pauses and quiet hours
+
+## History
+
+## Settings and presets
+
+## Private images and spoilers
+
+## Image input and the message menu
+
+## Privacy
+
+## Upscaling
+
+## Operating

@@ -1,3 +1,25 @@
+CREATE TABLE bans (
+    person        TEXT    PRIMARY KEY,
+    user_frontend TEXT    NOT NULL,
+    user_id       TEXT,
+    reason        TEXT    NOT NULL DEFAULT '',
+    banned_at     INTEGER NOT NULL,
+    until_at      INTEGER  -- NULL: until somebody lifts it
+) WITHOUT ROWID;
+
+CREATE TABLE blocked_words (
+    word     TEXT PRIMARY KEY,  -- as it was typed
+    added_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE channel_settings (
+    frontend TEXT NOT NULL,
+    channel  TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    PRIMARY KEY (frontend, channel, name)
+) WITHOUT ROWID;
+
 CREATE TABLE jobs (
     id                  INTEGER PRIMARY KEY AUTOINCREMENT,
     request_key         TEXT    NOT NULL UNIQUE,  -- one press of a button or command makes one job
@@ -31,18 +53,40 @@ CREATE TABLE jobs (
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.prompt') END) VIRTUAL, seed INTEGER
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.seed') END) VIRTUAL, source TEXT
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.source') END) VIRTUAL, reply_origin TEXT
-    GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1,  -- when the person was told that a result could not be delivered
+    GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1, is_private INTEGER NOT NULL DEFAULT 0 CHECK (is_private IN (0, 1)), is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoiler IN (0, 1)), moderated_reason TEXT,  -- when the person was told that a result could not be delivered
     CHECK ((status = 'failed') = (failure_code IS NOT NULL)),
     CHECK ((status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CHECK (status <> 'done' OR image_path IS NOT NULL)
 );
+
+CREATE TABLE presets (
+    user_frontend TEXT NOT NULL,
+    user_id       TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    options       TEXT NOT NULL CHECK (json_valid(options)),
+    PRIMARY KEY (user_frontend, user_id, name)
+) WITHOUT ROWID;
 
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE spent (
+    person TEXT    NOT NULL,
+    at     INTEGER NOT NULL,
+    cost   REAL    NOT NULL,
+    ran_s  REAL    NOT NULL
+);
+
 CREATE TABLE sqlite_sequence(name,seq);
+
+CREATE TABLE user_quotas (
+    person             TEXT PRIMARY KEY,
+    user_frontend      TEXT NOT NULL,
+    user_id            TEXT,
+    max_images_per_day INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE user_settings (
     user_frontend TEXT NOT NULL,
@@ -66,6 +110,8 @@ CREATE INDEX jobs_kept_of_user ON jobs (user_frontend, user_id) WHERE is_kept = 
 
 CREATE INDEX jobs_measured ON jobs (model, size_class, finished_at) WHERE status = 'done';
 
+CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE moderated_reason IS NOT NULL;
+
 CREATE INDEX jobs_of_batch ON jobs (batch_id, batch_index) WHERE batch_id IS NOT NULL;
 
 CREATE INDEX jobs_of_newer_release ON jobs (finished_at) WHERE failure_code = 'newer_release';
@@ -81,3 +127,5 @@ CREATE INDEX jobs_unfinished ON jobs (status, id) WHERE status IN ('queued', 'ru
 CREATE INDEX jobs_untold_of_user ON jobs (user_frontend, user_id, id) WHERE delivery = 'undeliverable' AND told_at IS NULL;
 
 CREATE INDEX jobs_with_source ON jobs (source) WHERE source <> '';
+
+CREATE INDEX spent_by_person ON spent (person, at);

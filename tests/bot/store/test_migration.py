@@ -150,6 +150,6 @@ async def test_half_a_batch_or_derivation_is_none(migrated: Database, column: st
 
 
 async def test_verb_of_a_later_release_is_some_other_one(migrated: Database) -> None:
-    await migrated.fetch_all("UPDATE jobs SET derived_from = 1, derived_by = 'upscale' WHERE id = 2")
+    await migrated.fetch_all("UPDATE jobs SET derived_from = 1, derived_by = 'outpaint' WHERE id = 2")
     job = await JobStore(migrated).get(2)
     assert job is not None and job.derived_from == Derivation(job_id=1, verb=Verb.OTHER)
