@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,14 @@ def miniature_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cpu_config(miniature_dir: Path) -> PipelineConfig:
     return PipelineConfig(device="cpu", models_dir=miniature_dir)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_flat_latents() -> Iterator[None]:
+    """Loading an engine decodes flat latents for its previews, which takes most of a load on a CPU without bfloat16.
+
+    A seventh of the pixels says the same: `runtime/test_latent_preview.py` compares them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.runtime.latent_preview.FLAT_LATENTS", 3)
+        yield
