@@ -21,12 +21,14 @@ from bot.requests import service as service_module
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.pseudonyms import Pseudonyms
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
@@ -60,16 +62,21 @@ def handlers(
     queue: JobQueue,
     images: ImageStore,
     preferences: Preferences,
+    pseudonyms: Pseudonyms,
+    make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
     config: LimitsConfig,
     clock: FrozenClock,
 ) -> PageHandlers:
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
     service = Service(
         Parts(
             jobs=jobs,
             queue=queue,
-            delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+            delivery=delivery,
             images=images,
             preferences=preferences,
+            pseudonyms=pseudonyms,
+            privacy=make_privacy(queue, delivery),
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
