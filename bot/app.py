@@ -20,14 +20,17 @@ from pydantic import SecretStr
 from bot.config import Config
 from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
+from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
+from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
@@ -38,6 +41,9 @@ from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.privacy_store import PrivacyStore
+from bot.store.pseudonyms import Pseudonyms
+from bot.store.retraction_store import RetractionStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
@@ -50,6 +56,7 @@ from pipeline.catalog.models import (
     unread_of,
     usable_models,
 )
+from pipeline.catalog.vocabulary import forget_prompts
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import check_memory, estimate_runtime
@@ -114,7 +121,9 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     config = setup.config
     _, *others = await asyncio.to_thread(usable_models, config.pipeline)
     find = partial(card_of, {card.name: card for card in (setup.card, *others)})
-    jobs, settings = JobStore(database), SettingStore(database)
+    settings = SettingStore(database)
+    pseudonyms = await Pseudonyms.open(settings)
+    jobs = JobStore(database, pseudonym_of=pseudonyms.of)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=partial(assumed_pace, find=find), deadline=deadline)
     queue.paces.named_sizes = partial(named_sizes, find=find)
@@ -123,12 +132,29 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
+    retractions = Retractions(RetractionStore(database), deadline=deadline)
+    holders = Holders(
+        database=database,
+        jobs=jobs,
+        privacy=PrivacyStore(database),
+        settings=settings,
+        images=images,
+        queue=queue,
+        delivery=delivery,
+        retractions=retractions,
+        pseudonyms=pseudonyms,
+        prompts_dir=config.storage.data_dir / PROMPTS_FOLDER,
+    )
+    erasure = Erasure(holders, deadline=deadline)
+    erasure.forget_prompts = partial(_forget_prompts, executor)
     parts = Parts(
         jobs=jobs,
         queue=queue,
         delivery=delivery,
         images=images,
         preferences=Preferences(UserSettingStore(database)),
+        pseudonyms=pseudonyms,
+        privacy=Privacy(holders, erasure),
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(
@@ -146,6 +172,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     loops: dict[str, Loop] = {
         "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
         "the breaker": breaker.run,
+        "erasing people": erasure.run,
+        "taking messages back": retractions.run,
         "the lag probe": lag.run,
         "the count of folded lines": tell_folded,
         "the freezing of what stays": freeze_what_stays,
@@ -170,11 +198,13 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     if setup.token is not None:
         # Half a second of import, which the page alone need not wait for.
         from bot.frontends.discord_app.client import DiscordClient
+        from bot.frontends.discord_app.retraction import withdraw
 
         chat = await exits["leaving discord"].enter_async_context(
             DiscordClient(config.discord, service=service, settings=settings)
         )
         delivery.add_frontend(chat.frontend)
+        retractions.add_frontend(chat.frontend.name, partial(withdraw, chat, chat.frontend))
         loops["discord"] = partial(chat.run_until_closed, setup.token)
     await delivery.updates.recall()
     loops["delivery"] = partial(_deliver, chat, delivery)
@@ -214,6 +244,12 @@ async def _build_service(
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service
+
+
+async def _forget_prompts(executor: Executor) -> None:
+    """Let no part of this process remember a prompt; waits for the image that is being drawn."""
+    forget_prompts()
+    await executor.forget_prompts()
 
 
 async def _load_and_draw(

@@ -11,6 +11,7 @@ BotError
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
+│  ├─ BeingErased() · AlreadyExporting()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 │  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
@@ -119,6 +120,14 @@ class AlreadyUnpacking(Refusal):
 
 class UploadGone(Refusal):
     """The picture to start from was uploaded too long ago, or is kept no more."""
+
+
+class BeingErased(Refusal):
+    """All that is stored about this person is being erased at this moment: nothing new is written until then."""
+
+
+class AlreadyExporting(Refusal):
+    """Another export of this person is being made."""
 
 
 class JobNotFound(Refusal):

@@ -153,5 +153,8 @@ class Engine(Protocol):
             InvalidSpec, ModelFilesMissing, OutOfMemory, GenerationFailed, EngineDead
         """
 
+    def forget_prompts(self) -> None:
+        """Drop from memory whatever was read of prompts; files are the caller's. The next call reads again."""
+
     def close(self) -> None:
         """Free memory. Idempotent; the engine may not be used afterwards."""

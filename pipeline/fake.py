@@ -128,6 +128,9 @@ class FakeEngine:
             peak_mib=None,
         )
 
+    def forget_prompts(self) -> None:
+        """Nothing was read."""
+
     def close(self) -> None:
         """Nothing to free."""
         self._is_loaded = False

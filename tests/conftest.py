@@ -18,12 +18,20 @@ import certifi
 import pytest
 
 from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
+from bot.delivery.results import DeliveryLoop
+from bot.delivery.retractions import Retractions
 from bot.jobs import ReplyTo, Request, UserKey
+from bot.requests.erasure import Erasure, Holders
 from bot.requests.preferences import Preferences
+from bot.requests.privacy import Privacy
+from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.privacy_store import PrivacyStore
+from bot.store.pseudonyms import Pseudonyms
+from bot.store.retraction_store import RetractionStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
@@ -128,8 +136,13 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def jobs(database: Database) -> JobStore:
-    return JobStore(database)
+def pseudonyms() -> Pseudonyms:
+    return Pseudonyms(bytes(32))
+
+
+@pytest.fixture
+def jobs(database: Database, pseudonyms: Pseudonyms) -> JobStore:
+    return JobStore(database, pseudonym_of=pseudonyms.of)
 
 
 @pytest.fixture
@@ -174,5 +187,29 @@ def make_request() -> Callable[..., Request]:
             options=replace(base, **options),  # type: ignore[arg-type]
             key=key or f"request-{number}",
         )
+
+    return make
+
+
+@pytest.fixture
+def make_privacy(
+    database: Database, jobs: JobStore, settings: SettingStore, images: ImageStore, pseudonyms: Pseudonyms
+) -> Callable[[JobQueue, DeliveryLoop], Privacy]:
+    """Make what erases people from everything that a test has; nothing runs its loops yet."""
+
+    def make(queue: JobQueue, delivery: DeliveryLoop) -> Privacy:
+        holders = Holders(
+            database=database,
+            jobs=jobs,
+            privacy=PrivacyStore(database),
+            settings=settings,
+            images=images,
+            queue=queue,
+            delivery=delivery,
+            retractions=Retractions(RetractionStore(database)),
+            pseudonyms=pseudonyms,
+            prompts_dir=database.path.parent / "prompts",
+        )
+        return Privacy(holders, Erasure(holders))
 
     return make

@@ -18,7 +18,7 @@ from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
 from bot.delivery.status_updates import StatusUpdates, wait_for
 from bot.errors import OperatorError, StoreUnavailable
-from bot.jobs import Delivery, Job, QueueStatus
+from bot.jobs import Delivery, Job, QueueStatus, UserKey
 from bot.retry import doubled_s
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.database import retry_until_stored
@@ -55,7 +55,7 @@ class DeliveryLoop:
         self._deadline = deadline or Deadline()
         self._clock = clock
         self._wake_results = asyncio.Event()
-        self._under_way: set[int] = set()
+        self._under_way: dict[int, Job] = {}
         self._unnoted: set[int] = set()  # what became of them cannot be written: left to the next start
         self.updates = StatusUpdates(
             queue,
@@ -93,17 +93,21 @@ class DeliveryLoop:
         """A message was deleted: cancel its jobs that have not ended, and deliver nothing."""
         await self._queue.drop_message(frontend, key)
 
+    def is_telling(self, user: UserKey) -> bool:
+        """Whether a result is on its way to this person at this moment."""
+        return any(job.user == user for job in self._under_way.values())
+
     async def run_results(self) -> None:
         """Deliver ended jobs for ever; never returns."""
         async with asyncio.TaskGroup() as tasks:
 
             async def turn() -> bool:
                 self._wake_results.clear()
-                taken = self._under_way | self._unnoted
+                taken = self._under_way.keys() | self._unnoted
                 due = await self._jobs.due(now=int(self._clock()), limit=CONCURRENT_RESULTS + len(taken))
                 free = CONCURRENT_RESULTS - len(self._under_way)
                 for job in [job for job in due if job.id not in taken][:free]:
-                    self._under_way.add(job.id)
+                    self._under_way[job.id] = job
                     tasks.create_task(self._deliver(job))
                 await wait_for(self._wake_results, SWEEP_S)
                 return True
@@ -131,7 +135,7 @@ class DeliveryLoop:
             is_locked = isinstance(error, StoreUnavailable)
             log.error("job %s is left to the next start: %s", job.id, error, exc_info=None if is_locked else error)
         finally:
-            self._under_way.discard(job.id)
+            self._under_way.pop(job.id, None)
             self.wake()
 
     async def _tell(self, job: Job) -> Callable[[], Awaitable[None]]:

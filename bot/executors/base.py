@@ -50,6 +50,13 @@ class Executor(Protocol):
             RunnerLost: it went out of reach, and nobody knows what became of the picture.
         """
 
+    async def forget_prompts(self) -> None:
+        """Drop from memory whatever engines have read of prompts; waits for the image that is being drawn.
+
+        Raises:
+            RunnerLost: it is out of reach.
+        """
+
     async def close(self, grace_s: float) -> bool:
         """Free the engine, waiting `grace_s` at most.
 

@@ -77,6 +77,10 @@ class ThreadExecutor:
         finally:
             latest.close()
 
+    async def forget_prompts(self) -> None:
+        """Let the engine forget prompts, on the gpu thread and so between two images."""
+        await asyncio.shield(self._on_thread(self._forget_prompts))
+
     async def close(self, grace_s: float) -> bool:
         """Close the engine on its thread and end the thread; False if the thread hangs in a run."""
         closing = self._on_thread(self._close_engine)
@@ -88,6 +92,10 @@ class ThreadExecutor:
         # run_in_executor does not carry context variables: log lines of the gpu thread would lack their job.
         context = contextvars.copy_context()
         return asyncio.get_running_loop().run_in_executor(self._pool, context.run, call)
+
+    def _forget_prompts(self) -> None:
+        if self._engine is not None:
+            self._engine.forget_prompts()
 
     def _close_engine(self) -> None:
         if self._engine is not None:

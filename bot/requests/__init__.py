@@ -8,6 +8,9 @@ pasted_settings.py  text of other programs, and the `/imagine` line, taken apart
 batch.py            one request for several images, and its outcome. Pure.
 derive.py           the verbs that make a request from an earlier job. Pure.
 archive.py          finished pictures: keep, erase
+privacy.py          what people may ask about their own data
+erasure.py          everything of one person deleted, in an order that may be interrupted
+export.py           a copy of everything as ZIP files
 preferences.py      what people chose for themselves
 models.py           the models that people may ask for
 quotas.py           what people have used of their limits. Pure.

@@ -39,12 +39,14 @@ from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.privacy import Privacy
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
+from bot.store.pseudonyms import Pseudonyms
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
 from pipeline.errors import InvalidSpec
@@ -69,6 +71,8 @@ class Parts:
     delivery: DeliveryLoop
     images: ImageStore
     preferences: Preferences
+    pseudonyms: Pseudonyms
+    privacy: Privacy
 
 
 class Service:
@@ -88,6 +92,8 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
+        self.pseudonyms = parts.pseudonyms
+        self.privacy = parts.privacy
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -261,6 +267,8 @@ class Service:
         """Note that the message of a job that was submitted before it had one now stands at `reply_to`."""
         try:
             await self._jobs.move_message(job.id, reply_to)
+            if await self._jobs.get(job.id) is None:  # its person had everything erased meanwhile
+                await self.privacy.take_back(replace(job, reply_to=reply_to))
         except StoreUnavailable as error:  # the front end remembers it as well, until a restart
             log.warning("where the message of job %s stands cannot be stored: %s", job.id, error)
         return replace(job, reply_to=reply_to)

@@ -15,7 +15,7 @@ from typing import Final
 
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
-from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, Refusal, StoreUnavailable
+from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, Refusal, StoreUnavailable, UploadGone
 from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
@@ -91,7 +91,7 @@ class JobQueue:
         `cost` is for how many images of the day it counts.
 
         Raises:
-            Refusal: CoolingDown, TooManyJobs, DailyLimit, QueueFull or JobTooLarge.
+            Refusal: BeingErased, CoolingDown, TooManyJobs, DailyLimit, QueueFull, JobTooLarge or UploadGone.
         """
         limits.check_size(spec, self._limits)
         limits.check_cost(spec, cost, self._limits)
@@ -105,6 +105,8 @@ class JobQueue:
                 return job
             if (earlier := await self._jobs.by_request_key(request.key)) is not None:
                 return earlier
+            if spec.source and (origin := request.derived_from) and await self._jobs.get(origin.job_id) is None:
+                raise UploadGone
             if (refusal := await self._refusal(request.user, bounds, cost=cost)) is not None:
                 raise refusal
             # Room appeared between the two statements: try again.
@@ -113,7 +115,7 @@ class JobQueue:
         """Refuse what `put` would refuse at this moment: a look before work that would be in vain.
 
         Raises:
-            Refusal: CoolingDown, TooManyJobs, DailyLimit or QueueFull.
+            Refusal: BeingErased, CoolingDown, TooManyJobs, DailyLimit or QueueFull.
         """
         bounds = self._bounds(request)
         refusal = await self._refusal(request.user, bounds, cost=limits.LEAST_COST)  # its size is not known yet
@@ -332,8 +334,11 @@ class JobQueue:
         unfinished = await self._jobs.unfinished()
         paces = await self.paces.of_jobs(unfinished)
         await self.loads.recall(job.spec.model for job in unfinished)
-        now = self._clock()
-        return take_survey(unfinished, paces, await self._jobs.gpu_seconds(now=int(now)), self._delays, now=now)
+        now, users = self._clock(), {job.user for job in unfinished}
+        gpu_s = await self._jobs.gpu_seconds(now=int(now))
+        for user, spent_s in (await self._jobs.spent_seconds(users, now=int(now))).items():
+            gpu_s[user] = gpu_s.get(user, 0.0) + spent_s
+        return take_survey(unfinished, paces, gpu_s, self._delays, now=now)
 
     async def upcoming(self, model: str) -> list[str]:
         """The prompts that wait for a model, in the order in which they will probably be drawn."""

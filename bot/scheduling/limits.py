@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.config import LimitsConfig
-from bot.errors import CoolingDown, DailyLimit, JobTooLarge, QueueFull, Refusal, TooManyJobs
+from bot.errors import BeingErased, CoolingDown, DailyLimit, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.store.horizon import DAY_S
 from bot.store.job_store import ROUNDING, Counted, Usage
 from pipeline import ImageSpec
@@ -52,6 +52,8 @@ def find_refusal(
         now: Unix seconds, like all of the above.
         cost: for how many images of the day the request counts.
     """
+    if usage.is_erasing:
+        return BeingErased()
     # A clock that was set back leaves jobs in the future; they must not lock anybody out.
     recent = [each.at for each in usage.counted if now - limits.cooldown_s < each.at <= now]
     used = used_images(usage.counted)

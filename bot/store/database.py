@@ -157,6 +157,22 @@ class Database:
                     raise StoreUnavailable(str(error), is_full=code == sqlite3.SQLITE_FULL) from error
                 raise
 
+    async def scrub(self) -> None:
+        """Write the file anew without what deleted rows left in it, and empty its -wal file.
+
+        Others may read meanwhile; writes wait, a second for a million rows or so.
+
+        Raises:
+            StoreUnavailable: it is locked by another program, or there is no room for a second copy.
+        """
+        try:
+            await asyncio.to_thread(_vacuum, self.path)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(str(error), is_full=is_full(error)) from error
+        is_busy, *_ = (await self.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)"))[0]
+        if is_busy:
+            raise StoreUnavailable("another program reads from it", is_full=False)
+
     async def watch(self) -> NoReturn:
         """Wait until a statement finds the file damaged, or it is gone: nothing can be relied on any more.
 
@@ -291,6 +307,17 @@ def rehearse_migrations(path: Path) -> list[str]:
             return [migration.name for migration in pending]
     except SQLITE_ERRORS as error:
         raise unusable(path, error) from error
+
+
+def _vacuum(path: Path) -> None:
+    """On a connection of its own: the one of the statements is not to be held up. Blocks."""
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether a statement failed for want of room."""
+    return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_FULL
 
 
 def unusable(path: Path, error: Exception) -> DatabaseUnusable:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
@@ -61,6 +61,10 @@ _SEED: Final = re.compile(r"[0-9]{1,18}")
 # Sums of hundredths are not exact; what is no cost counts as one image.
 ROUNDING: Final = 0.001
 _COST: Final = "CASE WHEN cost BETWEEN 0 AND 1000 THEN cost ELSE 1 END"
+# What is left of jobs that were erased together with all else of their person: it counts once the job is gone.
+_SPENT: Final = "person = :person AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = spent.job_id)"
+FROM_RESULT: Final = f"('{Verb.VARY}', '{Verb.START_FROM}', '{Verb.FINAL}', '{Verb.UPSCALE}')"  # start from a result
+_IS_ERASING: Final = f"EXISTS (SELECT 1 FROM erasures WHERE {_MINE})"
 # The images of one request are one thing that waits or runs.
 _REQUESTS: Final = "COUNT(DISTINCT COALESCE(batch_id, id))"
 
@@ -79,6 +83,7 @@ class Usage:
     waiting: int
     active: int  # requests; one for several images counts once
     counted: tuple[Counted, ...]  # the jobs of the last 24 hours that count, oldest first
+    is_erasing: bool = False  # all that is stored about this person is being erased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +104,33 @@ class Totals:
     gpu_s: float
 
 
-class JobStore:
-    """The `jobs` table."""
+def nobody(_user: UserKey) -> str:
+    """The pseudonym that nothing was spent under."""
+    return ""
 
-    def __init__(self, database: Database) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """The rows of one person's jobs."""
+
+    jobs: int
+    images: int
+    kept: int
+    private: int
+    unfinished: int
+    bytes: int
+    oldest_at: int | None
+
+
+class JobStore:
+    """The `jobs` table.
+
+    pseudonym_of: under which name `spent` holds what a person drew before they had everything erased.
+    """
+
+    def __init__(self, database: Database, *, pseudonym_of: Callable[[UserKey], str] = nobody) -> None:
         self._database = database
+        self._pseudonym_of = pseudonym_of
 
     # ── accepting ───────────────────────────────────────────────────────────────────────────────────
 
@@ -118,6 +145,8 @@ class JobStore:
         cost: float = 1.0,
     ) -> Job | None:
         """Add a waiting job if every bound has room and this request made none before; None otherwise.
+
+        None, too, if its init image came from a job that is gone: then that image is not kept any more.
 
         The cool-down binds only people who have something unfinished, or while somebody waits.
         """
@@ -135,12 +164,21 @@ class JobStore:
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
               AND (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
                   < :max_active_per_user
-              AND (SELECT COALESCE(SUM({_COST}), 0) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS}) + :cost
+              AND (SELECT COALESCE(SUM({_COST}), 0) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS})
+                  + (SELECT COALESCE(SUM(cost), 0) FROM spent WHERE {_SPENT} AND {_TODAY}) + :cost
                   <= :max_images_per_day + {ROUNDING}
+              AND NOT {_IS_ERASING}
+              AND (:source = '' OR :derived_from IS NULL OR EXISTS (SELECT 1 FROM jobs WHERE id = :derived_from))
               AND NOT (
-                  EXISTS (
-                      SELECT 1 FROM jobs
-                      WHERE {_MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+                  (
+                      EXISTS (
+                          SELECT 1 FROM jobs
+                          WHERE {_MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+                      )
+                      OR EXISTS (
+                          SELECT 1 FROM spent
+                          WHERE {_SPENT} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND cost > 0
+                      )
                   )
                   AND (
                       EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
@@ -154,10 +192,12 @@ class JobStore:
                 "request_key": request.key,
                 "user_frontend": request.user.frontend,
                 "user_id": request.user.id,
+                "person": self._pseudonym_of(request.user),
                 "reply_frontend": request.reply_to.frontend,
                 "reply_key": request.reply_to.key,
                 "reply_address": request.reply_to.address,
                 "spec": spec_codec.encode(spec),
+                "source": spec.source,
                 "model": spec.model,
                 "size_class": size_class,
                 "now": now,
@@ -188,17 +228,21 @@ class JobStore:
                 (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) AS waiting,
                 (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED}) AS active,
                 (SELECT json_group_array(json_array(queued_at, cost)) FROM (
-                    SELECT CAST(jobs.queued_at AS INTEGER) AS queued_at, {_COST} AS cost FROM jobs
+                    SELECT CAST(queued_at AS INTEGER) AS queued_at, {_COST} AS cost FROM jobs
                     WHERE {_MINE} AND {_TODAY} AND {_COUNTS}
-                    ORDER BY jobs.queued_at
-                )) AS counted
+                    UNION ALL
+                    SELECT queued_at, cost FROM spent WHERE {_SPENT} AND {_TODAY} AND cost > 0
+                    ORDER BY queued_at
+                )) AS counted,
+                {_IS_ERASING} AS is_erasing
             """,
-            {**_user_values(user), "now": now},
+            {**_user_values(user), "person": self._pseudonym_of(user), "now": now},
         )
         return Usage(
             waiting=rows[0]["waiting"],
             active=rows[0]["active"],
             counted=tuple(Counted(int(at), float(cost)) for at, cost in json.loads(rows[0]["counted"])),
+            is_erasing=bool(rows[0]["is_erasing"]),
         )
 
     async def shared_usage(self, frontend: str, origin: str, *, now: int) -> tuple[int, tuple[Counted, ...]]:
@@ -245,6 +289,21 @@ class JobStore:
             {"now": now},
         )
         return {UserKey(frontend=_text(row["user_frontend"]), id=_text(row["user_id"])): row["gpu_s"] for row in rows}
+
+    async def spent_seconds(self, users: Collection[UserKey], *, now: int) -> dict[UserKey, float]:
+        """GPU seconds of the last hour of those of these people who had everything erased since."""
+        people = {self._pseudonym_of(user): user for user in users}
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT person, SUM({_RAN_S}) AS gpu_s
+            FROM spent
+            WHERE person IN (SELECT value FROM json_each(:people)) AND {_LAST_HOUR}
+              AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = spent.job_id)
+            GROUP BY person
+            """,
+            {"people": json.dumps(list(people)), "now": now},
+        )
+        return {people[row["person"]]: row["gpu_s"] for row in rows}
 
     async def finish(
         self,
@@ -632,6 +691,99 @@ class JobStore:
             """,
             {"id": job_id, "now": now},
         )
+
+    async def of_user(self, user: UserKey, *, after_id: int, limit: int) -> list[Job]:
+        """Every job of a person with a higher number than `after_id`, erased ones too, oldest first."""
+        return await self._many(
+            f"""
+            SELECT * FROM jobs INDEXED BY jobs_of_user_by_id
+            WHERE {_MINE} AND id > :after_id
+            ORDER BY id
+            LIMIT :limit
+            """,
+            {**_user_values(user), "after_id": after_id, "limit": limit},
+        )
+
+    async def counts(self, user: UserKey) -> Counts:
+        """How many jobs and images there are."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT
+                COUNT(*) AS jobs,
+                COUNT(*) FILTER (WHERE status = 'done') AS images,
+                COUNT(*) FILTER (WHERE is_kept = 1) AS kept,
+                COUNT(*) FILTER (WHERE is_private <> 0) AS private,
+                COUNT(*) FILTER (WHERE {_UNFINISHED}) AS unfinished,
+                COALESCE(SUM(iif(typeof(image_bytes) = 'integer', image_bytes, 0)), 0) AS bytes,
+                MIN(iif(typeof(queued_at) = 'integer', queued_at, NULL)) AS oldest_at
+            FROM jobs INDEXED BY jobs_of_user_by_id
+            WHERE {_MINE}
+            """,
+            _user_values(user),
+        )
+        return Counts(**dict(rows[0]))
+
+    async def drop_deliveries(self, user: UserKey) -> None:
+        """Let no result of this person be delivered any more."""
+        await self._database.fetch_all(
+            f"UPDATE jobs SET delivery = 'dropped' WHERE {_MINE} AND delivery <> 'dropped'", _user_values(user)
+        )
+
+    async def spend(self, user: UserKey, *, now: int) -> None:
+        """Keep what the ended jobs of a person count for, under their pseudonym. Each counts once its job is gone."""
+        await self._database.fetch_all(
+            f"""
+            INSERT OR IGNORE INTO spent (job_id, person, queued_at, finished_at, cost, ran_s)
+            SELECT id, :person, queued_at, finished_at, iif({_COUNTS}, {_COST}, 0), {_RAN_S}
+            FROM jobs
+            WHERE {_MINE} AND NOT {_UNFINISHED} AND finished_at IS NOT NULL
+              AND (({_TODAY} AND {_COUNTS}) OR finished_at > :now - {FAIRNESS_WINDOW_S})
+            """,
+            {**_user_values(user), "person": self._pseudonym_of(user), "now": now},
+        )
+
+    async def made_from(self, user: UserKey) -> list[Job]:
+        """The jobs of others whose init image came from a job of this person, or is what such a job started from.
+
+        A picture that was drawn from one of those is its own person's, and so is what starts from it.
+        """
+        return await self._many(
+            f"""
+            WITH RECURSIVE made_from (id, source, is_mine) AS (
+                SELECT id, NULL, TRUE FROM jobs INDEXED BY jobs_of_user_by_id WHERE {_MINE}
+                UNION
+                SELECT jobs.id, jobs.source, FALSE FROM made_from
+                JOIN jobs INDEXED BY jobs_derived_with_source ON jobs.derived_from = made_from.id
+                WHERE jobs.source <> '' AND jobs.derived_from IS NOT NULL
+                  AND (is_mine OR jobs.source = made_from.source OR jobs.derived_by NOT IN {FROM_RESULT})
+            )
+            SELECT * FROM jobs WHERE id IN (SELECT id FROM made_from WHERE NOT is_mine) AND NOT ({_MINE}) ORDER BY id
+            """,
+            _user_values(user),
+        )
+
+    async def drop_source(self, job_ids: Collection[int]) -> None:
+        """Forget the init images of these jobs, if they have ended; the files have to be gone already."""
+        await self._database.fetch_all(
+            f"""
+            UPDATE jobs
+            SET spec = json_set(spec, '$.source', '', '$.strength', 1.0)
+            WHERE id IN (SELECT value FROM json_each(:ids)) AND json_valid(spec) AND NOT {_UNFINISHED}
+            """,
+            {"ids": json.dumps(list(job_ids))},
+        )
+
+    async def sources_of_others(self, user: UserKey, sources: Collection[str], *, but: Collection[int]) -> set[str]:
+        """Which of these init images a job of somebody else starts from, apart from the jobs `but`."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT DISTINCT source FROM jobs
+            WHERE source IN (SELECT value FROM json_each(:sources)) AND source <> '' AND NOT ({_MINE})
+              AND id NOT IN (SELECT value FROM json_each(:but))
+            """,
+            {**_user_values(user), "sources": json.dumps(list(sources)), "but": json.dumps(list(but))},
+        )
+        return {row["source"] for row in rows}
 
     async def sources(self) -> set[str]:
         """The pictures that any job starts from, by `ImageSpec.source`."""

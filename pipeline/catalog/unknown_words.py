@@ -208,6 +208,11 @@ def names_of(card: ModelCard, language: str) -> tuple[str, ...]:
         return ()
 
 
+def forget_unknown() -> None:
+    """Drop what is remembered of prompts that were looked at; it is found again when needed."""
+    _unknown.cache_clear()
+
+
 @lru_cache(maxsize=256)
 def _unknown(path: Path, prompt: str) -> tuple[Unknown, ...]:
     return _vocabulary(path).unknown(prompt)

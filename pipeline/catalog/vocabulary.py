@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from pipeline.catalog import files
 from pipeline.catalog.architecture import Kind
 from pipeline.catalog.model_card import ModelCard
-from pipeline.catalog.unknown_words import Unknown, unknown_words
+from pipeline.catalog.unknown_words import Unknown, forget_unknown, unknown_words
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,13 @@ def is_cut(card: ModelCard, models_dir: Path, prompt: str) -> bool:
     except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare ones
         log.debug("whether %s reads all of a prompt is not known: %s", card.name, error)
         return False
+
+
+def forget_prompts() -> None:
+    """Drop what is remembered of prompts that were looked at; it is found again when needed."""
+    for found in (_is_cut, _count):
+        found.cache_clear()
+    forget_unknown()
 
 
 @lru_cache(maxsize=512)

@@ -75,6 +75,9 @@ class TorchModel(Protocol):
         Every timestep goes through `run.watch`, and after each step `run.show` gets the latents that it is heading for.
         """
 
+    def forget_prompts(self) -> None:
+        """Drop the embeddings in memory and what was computed from them."""
+
     def compile_blocks(self) -> bool:
         """Compile the blocks of the transformer; whether that worked."""
 
@@ -212,6 +215,11 @@ class TorchEngine:
                         self.loaded.model.prompts.keep()
                     return image
         raise GenerationFailed("the packed weights are damaged each time: the disk or the memory may be broken")
+
+    def forget_prompts(self) -> None:
+        """Drop the embeddings in memory and what was computed from them."""
+        if self.loaded is not None:
+            self.loaded.model.forget_prompts()
 
     def close(self) -> None:
         """Drop the model and give its memory back."""

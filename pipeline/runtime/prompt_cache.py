@@ -126,8 +126,10 @@ class PromptEmbeddingCache:
         return [prompt for prompt, _ in self._read]
 
     def forget(self) -> None:
-        """Drop the readings in memory."""
+        """Drop the readings in memory, those that were not written yet too, and the prompts that come next."""
         self._read.clear()
+        self._unkept.clear()
+        self.upcoming = ()
 
     def keep(self) -> None:
         """Write what was read, now that the weights that read it are known to be right."""

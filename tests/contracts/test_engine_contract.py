@@ -122,6 +122,16 @@ def test_same_spec_draws_the_same_bytes_and_another_seed_others(subject: Subject
     assert other.pixels != first.pixels
 
 
+def test_prompts_are_forgotten_and_read_again_to_the_same_bytes(subject: Subject) -> None:
+    first = subject.engine.generate(subject.spec(seed=7), on_progress=ignore, should_stop=never)
+    subject.engine.forget_prompts()
+    loaded = getattr(subject.engine, "loaded", None)
+    assert loaded is None or loaded.model.prompts.prompts == []
+    again = subject.engine.generate(subject.spec(seed=7), on_progress=ignore, should_stop=never)
+    assert again.pixels == first.pixels
+    subject.create().forget_prompts()  # nothing is loaded
+
+
 def test_source_shows_through_less_and_less_as_the_strength_grows(subject: Subject) -> None:
     width, height = subject.card.sizes[Aspect.SQUARE]
     buffer = io.BytesIO()

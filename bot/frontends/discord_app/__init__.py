@@ -2,7 +2,7 @@
 
 client.py        the client: connect, commands registered when they changed, events, one error handler
 permissions.py   who may use the bot where, decided from memory before anything is queued
-commands/        /imagine; /queue, /cancel, /history, /show, /quota; /help; /admin
+commands/        /imagine; /queue, /cancel, /history, /show, /quota; /help; /privacy; /admin
 greeting.py      the answer to a mention and to a direct message, once per hour and person
 components.py    the registry of buttons, which survive a restart: their state is in the custom id
 presses.py       which press is the second half of a double click
@@ -10,6 +10,7 @@ message_ref.py   where a job's message stands. Pure.
 interactions.py  private answers: refusals, errors, results that could not be delivered
 embeds.py        JobView → message: text and embed, in the reader's language. Pure.
 frontend.py      the Frontend for Discord: edits the right message, falls back when it cannot
+retraction.py    deletes a message whose job is gone
 http_errors.py   Discord's errors → what to do about them: one table. Pure.
 command_ids.py   commands to be clicked in a message
 attachments.py   a picture small enough to send

@@ -33,6 +33,7 @@ from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
+from bot.frontends.discord_app.commands.privacy import EraseButton, PrivacyCommands
 from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.greeting import Greeter
@@ -99,6 +100,7 @@ class DiscordClient(discord.AutoShardedClient):
             self.tree.add_command(command)
         self.tree.add_command(Settings(self.context).command())
         self.tree.add_command(HelpCommand(self.context).command())
+        self.tree.add_command(PrivacyCommands(self.context).group())
         self.tree.add_command(AdminCommands(self.context).group())
         if config.api_url != DISCORD_API_URL:
             _move_discord(config.api_url)
@@ -152,7 +154,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton)
+        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton, EraseButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
 

@@ -28,7 +28,7 @@ from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import Composed, Composer, wording_of
 from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
-from bot.frontends.discord_app.message_ref import FRONTEND, Address
+from bot.frontends.discord_app.message_ref import FRONTEND, Address, request_key
 from bot.frontends.discord_app.pings import Pings
 from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation import job_view
@@ -143,7 +143,7 @@ class DiscordFrontend:
             False if Discord does not let us, now or for good.
         """
         try:
-            async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(_request_key(job)):
+            async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(request_key(job)):
                 await self._take_back(await self._composer.request_of(job), job)
         except MessageGone:
             return True
@@ -166,6 +166,13 @@ class DiscordFrontend:
         is_empty = all(each.status.is_final and each.image_path is None for each in jobs)
         send = delete if is_empty else functools.partial(self._edit_result, jobs, job, address)
         await self._put(jobs, job, (job.id, None), send)
+
+    def forget(self, key: str) -> None:
+        """Drop what is remembered of a message that was taken back."""
+        for memory in (self._closed, self._without_prompt, self._shown):
+            memory.pop(key, None)
+        for before in [before for before, placed in self._opened.items() if placed.key == key]:
+            del self._opened[before]
 
     # ── the Frontend protocol ───────────────────────────────────────────────────────────────────────
 
@@ -214,7 +221,7 @@ class DiscordFrontend:
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S):
                 job = await self._settled(job)
-                async with self._lock(_request_key(job)):
+                async with self._lock(request_key(job)):
                     jobs = await self._composer.request_of(job)
                     # Read again: the message may have moved with another image of the request.
                     job = next((each for each in jobs if each.id == job.id), job)
@@ -391,8 +398,3 @@ class _HasFrontend(Protocol):
 def frontend_of(interaction: discord.Interaction) -> DiscordFrontend:
     """Return the front end of the client that received the interaction."""
     return cast("_HasFrontend", interaction.client).frontend
-
-
-def _request_key(job: Job) -> str:
-    """The lock of a request: its message may move from one key to another while its images are delivered."""
-    return f"request {job.id if job.batch is None else job.batch.batch_id}"

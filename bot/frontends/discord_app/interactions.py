@@ -80,6 +80,11 @@ def person(interaction: discord.Interaction) -> UserKey:
     return UserKey(frontend=FRONTEND, id=str(interaction.user.id))
 
 
+def pseudonym(interaction: discord.Interaction) -> str:
+    """Return the name for the person behind an interaction that the log may hold."""
+    return context_of(interaction).service.pseudonyms.short(person(interaction))
+
+
 def reader(interaction: discord.Interaction) -> Wording:
     """Return the wording for the person behind an interaction."""
     return wording_for(interaction.locale.value)
@@ -157,10 +162,10 @@ async def explain(interaction: discord.Interaction, error: Exception, *, before:
         error = error.original
     match error:
         case Refusal():
-            log.info("refused: %s(%s) for %s", type(error).__name__, error, interaction.user.id)
+            log.info("refused: %s(%s) for %s", type(error).__name__, error, pseudonym(interaction))
             text = wording.refusal(error, format_time=relative)
         case InvalidSpec():
-            log.info("refused: %s for %s", error, interaction.user.id)
+            log.info("refused: %s for %s", error, pseudonym(interaction))
             text = wording.invalid(error)
         case StoreUnavailable():
             log.error("refused: the database cannot be used: %s", error)
@@ -175,7 +180,7 @@ async def explain(interaction: discord.Interaction, error: Exception, *, before:
             log.warning("%s is of another release: %s", _name(interaction), type(error).__name__)
             text = wording.say("command-outdated")
         case discord.HTTPException(code=code) if code in VOID_TOKEN_CODES:
-            log.warning("an interaction of %s could not be answered: %s", interaction.user.id, error)
+            log.warning("an interaction of %s could not be answered: %s", pseudonym(interaction), error)
             return
         case _:
             error_id = secrets.token_hex(4)
@@ -184,7 +189,7 @@ async def explain(interaction: discord.Interaction, error: Exception, *, before:
     try:
         await say(interaction, "\n".join(part for part in (before, text, keep) if part))
     except TROUBLES as trouble:
-        log.warning("%s could not be told %r: %s", interaction.user.id, type(error).__name__, trouble)
+        log.warning("%s could not be told %r: %s", pseudonym(interaction), type(error).__name__, trouble)
 
 
 async def attempt(interaction: discord.Interaction, work: Awaitable[None]) -> None:
@@ -212,7 +217,7 @@ async def tell_notes(interaction: discord.Interaction, service: Service) -> None
         await say(interaction, text)
         await service.mark_told(told)
     except (*TROUBLES, StoreUnavailable) as trouble:
-        log.warning("notes of %s could not be told: %s", interaction.user.id, trouble)
+        log.warning("notes of %s could not be told: %s", pseudonym(interaction), trouble)
 
 
 async def cancel(interaction: discord.Interaction, job_id: int, may: May = is_moderator) -> None:

@@ -78,3 +78,8 @@ def is_of_server(job: Job, guild_id: int | None) -> bool:
         return Address.read(job.reply_to).guild_id == guild_id
     except DeliveryImpossible:
         return False
+
+
+def request_key(job: Job) -> str:
+    """Name the request of a job: its message may move from one key to another while its images are delivered."""
+    return f"request {job.id if job.batch is None else job.batch.batch_id}"

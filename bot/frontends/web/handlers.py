@@ -310,14 +310,14 @@ class PageHandlers:
 
     def explain(self, error: Exception, visitor: Visitor) -> str:
         """Say why something was refused; unexpected errors are logged under an id."""
-        wording = wording_for(visitor.locale)
+        wording, who = wording_for(visitor.locale), self._service.pseudonyms.short(visitor.user)
         match error:
             case Refusal():
-                log.info("refused: %s(%s) for %s", type(error).__name__, error, visitor.user.id)
+                log.info("refused: %s(%s) for %s", type(error).__name__, error, who)
                 write_moment = fragments.voice_of(wording, now=self._clock()).write_moment
                 return wording.refusal(error, format_time=write_moment, place=FRONTEND)
             case InvalidSpec():
-                log.info("refused: %s for %s", error.field, visitor.user.id)
+                log.info("refused: %s for %s", error.field, who)
                 return wording.invalid(error)
             case StoreUnavailable():
                 log.error("refused: the database cannot be used: %s", error)

@@ -538,6 +538,77 @@ console-clip-skip = CLIP skip
 
 ## Privacy
 
+command-privacy-name = privacy
+command-privacy-description = What is stored about you
+command-privacy-show-name = show
+command-privacy-show-description = See what is stored about you
+command-privacy-export-name = export
+command-privacy-export-description = Get a copy of your images and of everything stored about you
+command-privacy-delete-name = delete
+command-privacy-delete-description = Delete your images and everything stored about you
+option-part-name = part
+option-part-description = Which part of the copy, if it has several
+privacy-title = What is stored about you
+privacy-no-requests = No requests and no images.
+privacy-counts = Requests: **{ $jobs }** · images: **{ $images }** ({ $mib } MiB) · kept ⭐: { $kept } · private: { $hidden } · waiting or being drawn: { $unfinished }
+privacy-oldest = The oldest request was made { $when }.
+privacy-settings = Settings: { $names }
+privacy-presets = Presets: { $names }
+privacy-own-limit = A moderator allowed you { $count ->
+    [one] 1 image
+   *[other] { $count } images
+ } a day.
+privacy-ban = You are banned until a moderator lifts the ban.
+privacy-ban-until = A ban on you ends or ended { $when }.
+privacy-where-title = Where
+privacy-where = On the computer that runs me: your Discord ID, your prompts with their settings and times in a database, images and starting images as files. Whoever runs me can see them. The messages are on Discord.
+privacy-how-long-title = For how long
+privacy-how-long =
+    { $days ->
+        [one] For a day after a request has ended.
+       *[other] For { $days } days after a request has ended.
+    } Images that you keep ⭐ stay until you let them go, settings and presets until you change them.
+privacy-delete-title = What `/privacy delete` does
+privacy-delete = It deletes your images (kept ones, too), prompts, starting images, settings and presets, whatever was read of prompts, and my messages with your images. What you have waiting is cancelled. Limits of the day, bans and limits that a moderator set hold on: under a code that your name and ID cannot be read from.
+privacy-stays-title = What it cannot delete
+privacy-stays = Messages where I may not delete any more, copies that `/show`, a direct message or other people made, images that others drew from yours, other people’s requests with the same words, and backups elsewhere.
+privacy-export =
+    { $parts ->
+        [one] Everything that is stored about you:
+       *[other] Part { $part } of { $parts } of everything that is stored about you:
+    } { $images ->
+        [0] no images
+        [one] 1 image
+       *[other] { $images } images
+    } in this file. Only you can see this message.
+privacy-export-next = For the next part: `/privacy export part:{ $next }`
+privacy-export-too-large =
+    { $count ->
+        [one] 1 image is
+       *[other] { $count } images are
+    } too large for a file on Discord ({ $names }). `/show` and *More*, *Original file* give you a smaller version; whoever runs me has the whole file.
+privacy-export-missing =
+    { $count ->
+        [one] 1 image has
+       *[other] { $count } images have
+    } no file any more.
+privacy-export-refused = Discord did not take the file: it is too large for this place. Please try on a server that takes larger files, or ask whoever runs me.
+privacy-question = **Delete everything that is stored about you?**
+    { $images ->
+        [0] Prompts, settings and presets
+        [one] 1 image, prompts, settings and presets
+       *[other] { $images } images, prompts, settings and presets
+    } will be gone for good{ $kept ->
+        [0] { "" }
+       *[other] , those that you keep ⭐, too
+    }. What you have waiting is cancelled. `/privacy export` gives you a copy first.
+privacy-button = 🗑️ Delete everything
+privacy-erased = Everything that was stored about you is deleted. My messages with your images are deleted one after the other, as fast as Discord allows.
+privacy-erased-soon = Everything that was stored about you is deleted. What is left of it in memory goes as soon as the image that is being drawn is finished, and my messages with your images go one after the other, as fast as Discord allows.
+privacy-erasing = I am deleting everything that is stored about you. It takes longer than usual and goes on by itself, also after a restart; `/privacy show` says when nothing is left.
+being-erased = Everything that is stored about you is being deleted. Please ask again in a moment.
+already-exporting = A copy for you is being packed already. Please wait for it.
+
 ## Upscaling
 
 ## Operating

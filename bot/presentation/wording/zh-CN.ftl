@@ -485,6 +485,60 @@ console-clip-skip = CLIP 跳层
 
 ## Privacy
 
+command-privacy-name = 隐私
+command-privacy-description = 关于你保存了什么
+command-privacy-show-name = 查看
+command-privacy-show-description = 查看保存了你的哪些数据
+command-privacy-export-name = 导出
+command-privacy-export-description = 导出你的图片和保存的全部数据
+command-privacy-delete-name = 删除
+command-privacy-delete-description = 删除你的图片和保存的全部数据
+option-part-name = 分卷
+option-part-description = 导出文件有多个分卷时，要第几卷
+privacy-title = 保存了你的哪些数据
+privacy-no-requests = 没有请求，也没有图片。
+privacy-counts = 请求：**{ $jobs }** · 图片：**{ $images }**（{ $mib } MiB）· 收藏 ⭐：{ $kept } · 私密：{ $hidden } · 排队或绘制中：{ $unfinished }
+privacy-oldest = 最早的请求：{ $when }。
+privacy-settings = 设置：{ $names }
+privacy-presets = 预设：{ $names }
+privacy-own-limit = 管理员给你的额度：每天 { $count } 张图片。
+privacy-ban = 你已被禁用，直到管理员解除。
+privacy-ban-until = 对你的禁用截止时间：{ $when }。
+privacy-where-title = 保存在哪里
+privacy-where = 在运行我的电脑上：你的 Discord ID、提示词及其参数和时间存在数据库里，图片和起始图片存成文件。运行我的人都能看到。消息保存在 Discord 上。
+privacy-how-long-title = 保存多久
+privacy-how-long = 请求结束后保存 { $days } 天。收藏 ⭐ 的图片保留到你取消收藏，设置和预设保留到你更改。
+privacy-delete-title = `/隐私 删除` 会删什么
+privacy-delete = 你的图片（包括收藏的）、提示词、起始图片、设置和预设、提示词的编码缓存，以及我发的带有你图片的消息。排队中的图片会取消。当天的额度、禁用和管理员设定的额度继续有效，只记在一个看不出你的名字和 ID 的代码下。
+privacy-stays-title = 哪些删不了
+privacy-stays = 我已无权删除的消息；`/查看`、私信或其他人留下的副本；别人用你的图片画出的图片；别人用相同文字的请求；别处的备份。
+privacy-export =
+    { $parts ->
+        [1] 这是保存的全部数据，
+       *[other] 这是全部数据的第 { $part } 卷（共 { $parts } 卷），
+    }{ $images ->
+        [0] 这个文件里没有图片。
+       *[other] 这个文件里有 { $images } 张图片。
+    }这条消息只有你能看到。
+privacy-export-next = 下一卷：`/隐私 导出 分卷:{ $next }`
+privacy-export-too-large = 有 { $count } 张图片超过 Discord 的文件大小限制（{ $names }）。用 `/查看`，再点“更多”→“原文件”，可以得到较小的版本；完整文件可以找运行我的人要。
+privacy-export-missing = 有 { $count } 张图片的文件已经不在了。
+privacy-export-refused = Discord 没有接收这个文件：对这里来说太大了。请到允许更大文件的服务器上再试，或找运行我的人要。
+privacy-question = **删除保存的关于你的全部数据？**
+    { $images ->
+        [0] 提示词、设置和预设
+       *[other] { $images } 张图片、提示词、设置和预设
+    }将彻底消失{ $kept ->
+        [0] { "" }
+       *[other] ，收藏 ⭐ 的也不例外
+    }。排队中的图片会取消。可以先用 `/隐私 导出` 留一份副本。
+privacy-button = 🗑️ 全部删除
+privacy-erased = 保存的关于你的全部数据已删除。我发的带有你图片的消息会按 Discord 允许的速度逐条删除。
+privacy-erased-soon = 保存的关于你的全部数据已删除。内存里剩下的部分，等正在画的图片画完就会清除；我发的带有你图片的消息会按 Discord 允许的速度逐条删除。
+privacy-erasing = 正在删除保存的关于你的全部数据。这次比平时久，会自动继续，重启后也不会中断；用 `/隐私 查看` 可以看到是否已经删完。
+being-erased = 正在删除保存的关于你的全部数据，请稍后再试。
+already-exporting = 正在为你打包一份副本，请等它完成。
+
 ## Upscaling
 
 ## Operating

@@ -486,6 +486,60 @@ console-clip-skip = CLIP 跳層
 
 ## Privacy
 
+command-privacy-name = 隱私
+command-privacy-description = 關於你保存了什麼
+command-privacy-show-name = 檢視
+command-privacy-show-description = 檢視保存了你的哪些資料
+command-privacy-export-name = 匯出
+command-privacy-export-description = 匯出你的圖片和保存的全部資料
+command-privacy-delete-name = 刪除
+command-privacy-delete-description = 刪除你的圖片和保存的全部資料
+option-part-name = 分卷
+option-part-description = 匯出檔有多個分卷時，要第幾卷
+privacy-title = 保存了你的哪些資料
+privacy-no-requests = 沒有請求，也沒有圖片。
+privacy-counts = 請求：**{ $jobs }** · 圖片：**{ $images }**（{ $mib } MiB）· 收藏 ⭐：{ $kept } · 私人：{ $hidden } · 排隊或繪製中：{ $unfinished }
+privacy-oldest = 最早的請求：{ $when }。
+privacy-settings = 設定：{ $names }
+privacy-presets = 預設組：{ $names }
+privacy-own-limit = 管理員給你的額度：每天 { $count } 張圖片。
+privacy-ban = 你已被停用，直到管理員解除。
+privacy-ban-until = 對你的停用截止時間：{ $when }。
+privacy-where-title = 保存在哪裡
+privacy-where = 在執行我的電腦上：你的 Discord ID、提示詞及其參數和時間存在資料庫裡，圖片和起始圖片存成檔案。執行我的人都看得到。訊息保存在 Discord 上。
+privacy-how-long-title = 保存多久
+privacy-how-long = 請求結束後保存 { $days } 天。收藏 ⭐ 的圖片保留到你取消收藏，設定和預設組保留到你更改。
+privacy-delete-title = `/隱私 刪除` 會刪什麼
+privacy-delete = 你的圖片（包括收藏的）、提示詞、起始圖片、設定和預設組、提示詞的編碼快取，以及我發的帶有你圖片的訊息。排隊中的圖片會取消。當天的額度、停用和管理員設定的額度繼續有效，只記在一個看不出你的名字和 ID 的代碼下。
+privacy-stays-title = 哪些刪不了
+privacy-stays = 我已無權刪除的訊息；`/查看`、私訊或其他人留下的副本；別人用你的圖片畫出的圖片；別人用相同文字的請求；別處的備份。
+privacy-export =
+    { $parts ->
+        [1] 這是保存的全部資料，
+       *[other] 這是全部資料的第 { $part } 卷（共 { $parts } 卷），
+    }{ $images ->
+        [0] 這個檔案裡沒有圖片。
+       *[other] 這個檔案裡有 { $images } 張圖片。
+    }這則訊息只有你看得到。
+privacy-export-next = 下一卷：`/隱私 匯出 分卷:{ $next }`
+privacy-export-too-large = 有 { $count } 張圖片超過 Discord 的檔案大小限制（{ $names }）。用 `/查看`，再點「更多」→「原始檔案」，可以得到較小的版本；完整檔案可以找執行我的人要。
+privacy-export-missing = 有 { $count } 張圖片的檔案已經不在了。
+privacy-export-refused = Discord 沒有接收這個檔案：對這裡來說太大了。請到允許更大檔案的伺服器上再試，或找執行我的人要。
+privacy-question = **刪除保存的關於你的全部資料？**
+    { $images ->
+        [0] 提示詞、設定和預設組
+       *[other] { $images } 張圖片、提示詞、設定和預設組
+    }將永久消失{ $kept ->
+        [0] { "" }
+       *[other] ，收藏 ⭐ 的也不例外
+    }。排隊中的圖片會取消。可以先用 `/隱私 匯出` 留一份副本。
+privacy-button = 🗑️ 全部刪除
+privacy-erased = 保存的關於你的全部資料已刪除。我發的帶有你圖片的訊息會按 Discord 允許的速度逐則刪除。
+privacy-erased-soon = 保存的關於你的全部資料已刪除。記憶體裡剩下的部分，等正在畫的圖片畫完就會清除；我發的帶有你圖片的訊息會按 Discord 允許的速度逐則刪除。
+privacy-erasing = 正在刪除保存的關於你的全部資料。這次比平時久，會自動繼續，重新啟動後也不會中斷；用 `/隱私 檢視` 可以看到是否已經刪完。
+being-erased = 正在刪除保存的關於你的全部資料，請稍後再試。
+already-exporting = 正在為你打包一份副本，請等它完成。
+
 ## Upscaling
 
 ## Operating

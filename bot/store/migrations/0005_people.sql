@@ -26,14 +26,42 @@ CREATE TABLE user_quotas (
     max_images_per_day INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What was drawn today by people who had everything erased: it still counts. Older rows are deleted.
+-- What people drew today who had everything erased since: it still counts, once its job is gone, so that an erasure may
+-- be interrupted anywhere. Older rows are deleted.
 CREATE TABLE spent (
-    person TEXT    NOT NULL,
-    at     INTEGER NOT NULL,
-    cost   REAL    NOT NULL,
-    ran_s  REAL    NOT NULL
+    job_id      INTEGER PRIMARY KEY,
+    person      TEXT    NOT NULL,
+    queued_at   INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    cost        REAL    NOT NULL,  -- 0 if it counts toward no day
+    ran_s       REAL    NOT NULL
 );
-CREATE INDEX spent_by_person ON spent (person, at);
+CREATE INDEX spent_by_person ON spent (person, queued_at);
+
+-- Who asked to have everything erased, until that is done.
+CREATE TABLE erasures (
+    user_frontend TEXT    NOT NULL,
+    user_id       TEXT    NOT NULL,
+    asked_at      INTEGER NOT NULL,
+    PRIMARY KEY (user_frontend, user_id)
+) WITHOUT ROWID;
+
+-- Messages of erased jobs that are still to be taken back. They name nobody.
+CREATE TABLE retractions (
+    frontend TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    address  TEXT    NOT NULL,  -- JSON
+    added_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (frontend, key)
+) WITHOUT ROWID;
+CREATE INDEX retractions_due ON retractions (next_at);
+
+-- All jobs of a person in their order, however they ended: to be exported and erased.
+CREATE INDEX jobs_of_user_by_id ON jobs (user_frontend, user_id, id);
+-- Which jobs start from the image of another, to be found when that one is erased.
+CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 
 CREATE TABLE blocked_words (
     word     TEXT PRIMARY KEY,  -- as it was typed

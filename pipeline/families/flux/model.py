@@ -79,6 +79,11 @@ class FluxModel:
         )
         return image
 
+    def forget_prompts(self) -> None:
+        """See `TorchModel`."""
+        self.prompts.forget()
+        self.transformer.predict.forget()
+
     def compile_blocks(self) -> bool:
         """See `TorchModel`."""
         return self.transformer.compile_blocks(self.residency.run_step, text_tokens=self._architecture.text_tokens)

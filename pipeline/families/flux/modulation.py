@@ -61,6 +61,12 @@ class PrecomputedModulation:
                 self._rows[name] = Row()
                 setattr(dit.get_submodule(parent), attribute, self._rows[name])
 
+    def forget(self) -> None:
+        """Drop the tables: they follow from prompts."""
+        self.tables.clear()
+        for row in self._rows.values():
+            row.row = None
+
     def __call__(  # noqa: PLR0913 - what DiffSynth gives
         self,
         *,

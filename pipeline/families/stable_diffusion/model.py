@@ -50,6 +50,10 @@ class StableDiffusionModel:
         """See `TorchModel`."""
         return decode_small(self.decoder, latents / self._scale, device=self._unet.device, dtype=self._unet.dtype)
 
+    def forget_prompts(self) -> None:
+        """See `TorchModel`."""
+        self.prompts.forget()
+
     def compile_blocks(self) -> bool:
         """See `TorchModel`."""
         return self._unet.compile_blocks(self.residency.run_step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
@@ -13,8 +14,8 @@ import pytest
 from bot.executors import create_executor
 from bot.executors.thread import ThreadExecutor, _LatestValue
 from bot.jobs import StopSignal
-from pipeline import ImageSpec, Progress, Stage
-from pipeline.catalog.models import create_engine
+from pipeline import GeneratedImage, ImageSpec, Progress, Stage
+from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import ModelEntry, PipelineConfig
 from pipeline.errors import ModelFilesMissing, ModelUnusable
 from pipeline.fake import FakeEngine
@@ -72,6 +73,35 @@ async def test_another_model_replaces_the_loaded_one(spec: ImageSpec) -> None:
         await executor.run(replace(spec, model=model), on_progress=ignore, stop=StopSignal())
     await executor.close(2.0)
     assert events == ["load a", "draw a", "close a", "draw b", "close b"]
+
+
+async def test_prompts_are_forgotten_between_two_images_on_the_engines_thread(
+    spec: ImageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[tuple[str, str]] = []
+
+    class Engine(FakeEngine):
+        def generate(self, spec: ImageSpec, **options: object) -> GeneratedImage:
+            events.append(("draw", threading.current_thread().name))
+            image = super().generate(spec, **options)  # type: ignore[arg-type]
+            events.append(("drawn", threading.current_thread().name))
+            return image
+
+        def forget_prompts(self) -> None:
+            events.append(("forget", threading.current_thread().name))
+
+    executor = ThreadExecutor(
+        PipelineConfig(model="fake"), stop_grace_s=1.0, make_engine=lambda _name, _config: Engine(FAKE, step_s=0.02)
+    )
+    await executor.forget_prompts()  # nothing is loaded
+    drawing = asyncio.create_task(executor.run(spec, on_progress=ignore, stop=StopSignal()))
+    while not events:
+        await asyncio.sleep(0.001)
+    await executor.forget_prompts()
+    await drawing
+    await executor.close(2.0)
+    assert [what for what, _ in events] == ["draw", "drawn", "forget"]
+    assert len({thread for _, thread in events}) == 1
 
 
 async def test_model_whose_files_are_gone_leaves_the_loaded_one_in_memory(

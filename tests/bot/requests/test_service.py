@@ -60,16 +60,26 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
 
 @pytest.fixture
 def make_service(
-    jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, clock, no_limits
+    jobs: JobStore,
+    queue: JobQueue,
+    images: ImageStore,
+    preferences: Preferences,
+    pseudonyms,
+    make_privacy,
+    clock,
+    no_limits,
 ) -> Callable[..., Service]:
     def make(*, storage: StorageConfig | None = None, models: Models | None = None) -> Service:
+        delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
         return Service(
             Parts(
                 jobs=jobs,
                 queue=queue,
-                delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+                delivery=delivery,
                 images=images,
                 preferences=preferences,
+                pseudonyms=pseudonyms,
+                privacy=make_privacy(queue, delivery),
             ),
             models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,

@@ -20,6 +20,13 @@ CREATE TABLE channel_settings (
     PRIMARY KEY (frontend, channel, name)
 ) WITHOUT ROWID;
 
+CREATE TABLE erasures (
+    user_frontend TEXT    NOT NULL,
+    user_id       TEXT    NOT NULL,
+    asked_at      INTEGER NOT NULL,
+    PRIMARY KEY (user_frontend, user_id)
+) WITHOUT ROWID;
+
 CREATE TABLE jobs (
     id                  INTEGER PRIMARY KEY AUTOINCREMENT,
     request_key         TEXT    NOT NULL UNIQUE,  -- one press of a button or command makes one job
@@ -67,16 +74,28 @@ CREATE TABLE presets (
     PRIMARY KEY (user_frontend, user_id, name)
 ) WITHOUT ROWID;
 
+CREATE TABLE retractions (
+    frontend TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    address  TEXT    NOT NULL,  -- JSON
+    added_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (frontend, key)
+) WITHOUT ROWID;
+
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE spent (
-    person TEXT    NOT NULL,
-    at     INTEGER NOT NULL,
-    cost   REAL    NOT NULL,
-    ran_s  REAL    NOT NULL
+    job_id      INTEGER PRIMARY KEY,
+    person      TEXT    NOT NULL,
+    queued_at   INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    cost        REAL    NOT NULL,  -- 0 if it counts toward no day
+    ran_s       REAL    NOT NULL
 );
 
 CREATE TABLE sqlite_sequence(name,seq);
@@ -100,6 +119,8 @@ CREATE INDEX jobs_active_of_user ON jobs (user_frontend, user_id) WHERE status I
 
 CREATE INDEX jobs_by_card ON jobs (reply_frontend, reply_key);
 
+CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
+
 CREATE INDEX jobs_done_of_user ON jobs (user_frontend, user_id, id, prompt, seed) WHERE status = 'done';
 
 CREATE INDEX jobs_failed_of_user ON jobs (user_frontend, user_id, finished_at) WHERE status = 'failed' AND told_at IS NULL;
@@ -120,6 +141,8 @@ CREATE INDEX jobs_of_origin ON jobs (reply_frontend, reply_origin, queued_at, st
 
 CREATE INDEX jobs_of_user ON jobs (user_frontend, user_id, queued_at, status, started_at, cost);
 
+CREATE INDEX jobs_of_user_by_id ON jobs (user_frontend, user_id, id);
+
 CREATE INDEX jobs_to_deliver ON jobs (next_delivery_at) WHERE delivery = 'pending';
 
 CREATE INDEX jobs_unfinished ON jobs (status, id) WHERE status IN ('queued', 'running');
@@ -128,4 +151,6 @@ CREATE INDEX jobs_untold_of_user ON jobs (user_frontend, user_id, id) WHERE deli
 
 CREATE INDEX jobs_with_source ON jobs (source) WHERE source <> '';
 
-CREATE INDEX spent_by_person ON spent (person, at);
+CREATE INDEX retractions_due ON retractions (next_at);
+
+CREATE INDEX spent_by_person ON spent (person, queued_at);

@@ -16,7 +16,9 @@ from pipeline import ImageSpec
 ANN = UserKey(frontend="test", id="ann")
 # What a look at every row is called, if it is not of a list made by the statement itself or of an index that holds
 # only rows of that kind.
-WHOLE_TABLE = re.compile(r"SCAN (?!used|json_each|\(subquery|CONSTANT|jobs USING INDEX jobs_(with_source|to_deliver))")
+WHOLE_TABLE = re.compile(
+    r"SCAN (?!used|json_each|made_from|\(subquery|CONSTANT|jobs USING INDEX jobs_(with_source|to_deliver))"
+)
 # A history of one person, or of one address, is only ever looked at in part.
 WHOLE_HISTORY = re.compile(r"INDEX (jobs_of_user|jobs_of_origin) \((?!.*queued_at)")
 SORTED = re.compile(r"USE TEMP B-TREE FOR (?:LAST TERM OF )?ORDER BY")
@@ -81,6 +83,14 @@ async def statements(
         "last_number": lambda: jobs.last_number(),
         "renumber": lambda: jobs.renumber(10**15),
         "number_from": lambda: jobs.number_from(7),
+        "spent_seconds": lambda: jobs.spent_seconds([ANN], now=9),
+        "of_user": lambda: jobs.of_user(ANN, after_id=0, limit=5),
+        "made_from": lambda: jobs.made_from(ANN),
+        "drop_source": lambda: jobs.drop_source([1]),
+        "sources_of_others": lambda: jobs.sources_of_others(ANN, ["a"], but=[1]),
+        "counts": lambda: jobs.counts(ANN),
+        "drop_deliveries": lambda: jobs.drop_deliveries(ANN),
+        "spend": lambda: jobs.spend(ANN, now=9),
         "delete": lambda: jobs.delete([1]),
     }
     public = {each for each in vars(JobStore) if not each.startswith("_")}

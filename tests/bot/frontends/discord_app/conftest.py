@@ -20,9 +20,11 @@ from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, StorageConfi
 from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
 from bot.frontends.discord_app.client import DiscordClient
+from bot.frontends.discord_app.retraction import withdraw
 from bot.jobs import Job
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
@@ -31,6 +33,7 @@ from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.pseudonyms import Pseudonyms
 from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
@@ -107,6 +110,8 @@ def start(
     settings: SettingStore,
     images: ImageStore,
     preferences: Preferences,
+    pseudonyms: Pseudonyms,
+    make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
     no_limits: LimitsConfig,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
@@ -125,6 +130,7 @@ def start(
         await queue.recover(max_attempts=2)
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
         queue.subscribe(delivery.wake)
+        privacy = make_privacy(queue, delivery)
         service = Service(
             Parts(
                 jobs=jobs,
@@ -132,6 +138,8 @@ def start(
                 delivery=delivery,
                 images=images,
                 preferences=preferences,
+                pseudonyms=pseudonyms,
+                privacy=privacy,
             ),
             models,
             limits=limits,
@@ -141,7 +149,10 @@ def start(
             discord_config = DiscordConfig(api_url=emulator.api_base, **config)
             async with DiscordClient(discord_config, service=service, settings=settings) as client:
                 delivery.add_frontend(client.frontend)
-                tasks = [asyncio.create_task(client.run_until_closed(SecretStr(emulator.token)))]
+                retractions = privacy.holders.retractions
+                retractions.add_frontend(client.frontend.name, partial(withdraw, client, client.frontend))
+                loops = [client.run_until_closed(SecretStr(emulator.token)), privacy.erasure.run(), retractions.run()]
+                tasks = [asyncio.create_task(loop) for loop in loops]
                 await client.wait_until_connected()
                 if with_delivery:
                     tasks += [asyncio.create_task(delivery.run())]

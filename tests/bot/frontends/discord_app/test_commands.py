@@ -61,7 +61,7 @@ def length(node: dict[str, Any], locale: str) -> int:
 
 async def test_commands_are_these(payload: list[dict[str, Any]]) -> None:
     assert [command["name"] for command in payload] == [
-        "imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "admin",
+        "imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "privacy", "admin",
     ]  # fmt: skip
 
 

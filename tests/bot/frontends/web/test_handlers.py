@@ -21,12 +21,14 @@ from bot.requests import service as service_module
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.pseudonyms import Pseudonyms
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
@@ -60,16 +62,21 @@ def handlers(
     queue: JobQueue,
     images: ImageStore,
     preferences: Preferences,
+    pseudonyms: Pseudonyms,
+    make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
     config: LimitsConfig,
     clock: FrozenClock,
 ) -> PageHandlers:
+    delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
     service = Service(
         Parts(
             jobs=jobs,
             queue=queue,
-            delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
+            delivery=delivery,
             images=images,
             preferences=preferences,
+            pseudonyms=pseudonyms,
+            privacy=make_privacy(queue, delivery),
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
@@ -418,10 +425,20 @@ async def test_model_that_is_no_text_is_refused(handlers: PageHandlers, model: o
         await handlers.draw_typed(ANN, {"prompt": "cat --steps 3", "steps": 4, "model": model})
 
 
+def test_log_names_whoever_was_refused_by_a_pseudonym(
+    handlers: PageHandlers, pseudonyms: Pseudonyms, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    handlers.explain(InvalidSpec("prompt", "is empty"), ANN)
+    handlers.explain(JobNotFound(1), ANN)
+    assert len(caplog.messages) == 2 and all(pseudonyms.short(ANN.user) in line for line in caplog.messages)
+    assert ANN.user.id not in caplog.text.replace(pseudonyms.short(ANN.user), "")
+
+
 async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     with pytest.raises(InvalidFlag) as caught:
         await handlers.draw_typed(ANN, {"prompt": "geheim --seed 7f3a"})
     assert handlers.explain(caught.value, ANN).startswith("“--seed 7f3a” in the prompt: the seed must be")
     assert [message for message in caplog.messages if "geheim" in message or "7f3a" in message] == []
-    assert caplog.messages[-1] == "refused: InvalidFlag(seed) for ann"
+    assert caplog.messages[-1] .startswith("refused: InvalidFlag(seed) for ")

@@ -69,6 +69,9 @@ class MiniatureModel:
             latents = self._scheduler.step(velocity, timestep, latents)
         return to_pil_image((self.decoder(latents)[0].tanh() + 1) / 2)
 
+    def forget_prompts(self) -> None:
+        self.prompts.forget()
+
     def compile_blocks(self) -> bool:
         return False
 
