@@ -34,6 +34,7 @@ from bot.scheduling.eta import Pace, pixels_of
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
@@ -129,6 +130,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         delivery=delivery,
         images=images,
         preferences=Preferences(UserSettingStore(database)),
+        channel_settings=ChannelSettingStore(database),
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(

@@ -20,6 +20,7 @@ import pytest
 from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
 from bot.requests.preferences import Preferences
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -140,6 +141,11 @@ def settings(database: Database) -> SettingStore:
 @pytest.fixture
 def preferences(database: Database) -> Preferences:
     return Preferences(UserSettingStore(database))
+
+
+@pytest.fixture
+def channel_settings(database: Database) -> ChannelSettingStore:
+    return ChannelSettingStore(database)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ batch.py            one request for several images, and its outcome. Pure.
 derive.py           the verbs that make a request from an earlier job. Pure.
 archive.py          finished pictures: keep, erase
 preferences.py      what people chose for themselves
+channel_defaults.py what moderators chose for channels
 models.py           the models that people may ask for
 quotas.py           what people have used of their limits. Pure.
 stats.py            numbers for the operator

@@ -37,11 +37,13 @@ from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
 from bot.scheduling.job_queue import Clock, JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -69,6 +71,7 @@ class Parts:
     delivery: DeliveryLoop
     images: ImageStore
     preferences: Preferences
+    channel_settings: ChannelSettingStore
 
 
 class Service:
@@ -88,6 +91,7 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
+        self.channels = ChannelDefaults(parts.channel_settings, models)
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery

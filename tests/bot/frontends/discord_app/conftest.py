@@ -28,6 +28,7 @@ from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
@@ -106,6 +107,7 @@ def start(
     jobs: JobStore,
     settings: SettingStore,
     images: ImageStore,
+    channel_settings: ChannelSettingStore,
     preferences: Preferences,
     no_limits: LimitsConfig,
 ) -> Start:
@@ -132,6 +134,7 @@ def start(
                 delivery=delivery,
                 images=images,
                 preferences=preferences,
+                channel_settings=channel_settings,
             ),
             models,
             limits=limits,

@@ -24,6 +24,7 @@ from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
@@ -59,6 +60,7 @@ def handlers(
     jobs: JobStore,
     queue: JobQueue,
     images: ImageStore,
+    channel_settings: ChannelSettingStore,
     preferences: Preferences,
     config: LimitsConfig,
     clock: FrozenClock,
@@ -70,6 +72,7 @@ def handlers(
             delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
             images=images,
             preferences=preferences,
+            channel_settings=channel_settings,
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
