@@ -7,7 +7,7 @@ BotError
 │  ├─ DailyLimit(used, limit, retry_at)
 │  ├─ CoolingDown(retry_at, cooldown_s)
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
-│  ├─ InvalidFlag(flag, name, most)
+│  ├─ InvalidFlag(flag, name, most) · InvalidMoment(flaw)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
@@ -30,7 +30,7 @@ Exceptions carry values; `bot/wording` turns them into sentences.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 
@@ -103,6 +103,22 @@ class InvalidFlag(Refusal):
     def __init__(self, *, flag: str, name: str, most: int = 0) -> None:
         super().__init__(name)
         self.flag, self.name, self.most = flag, name, most
+
+
+class MomentFlaw(StrEnum):
+    """What is wrong with a moment that a person typed."""
+
+    UNREADABLE = "unreadable"
+    PAST = "past"
+    FAR = "far"  # more than ten years ahead
+
+
+class InvalidMoment(Refusal):
+    """The time until which something is to last cannot be used."""
+
+    def __init__(self, flaw: MomentFlaw) -> None:
+        super().__init__(flaw)
+        self.flaw = flaw
 
 
 class NotAccepting(Refusal):

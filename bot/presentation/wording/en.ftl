@@ -524,6 +524,12 @@ console-clip-skip = CLIP skip
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] This time is already over. Please name one that is still to come.
+        [far] This is more than ten years ahead. Please name an earlier time, or leave it out for no end.
+       *[unreadable] This time cannot be read. Write it like `30m`, `2h`, `3d`, `18:00`, `2026-12-24` or `2026-12-24 18:00`.
+    }
+
 ## Roles, quotas and channels
 
 ## Pauses and quiet hours

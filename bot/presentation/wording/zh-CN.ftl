@@ -471,6 +471,12 @@ console-clip-skip = CLIP 跳层
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 这个时间已经过去了，请填一个将来的时间。
+        [far] 这个时间在十年以后了。请填早一点的时间，或者不填，表示没有期限。
+       *[unreadable] 看不懂这个时间。可以这样写：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+
 ## Roles, quotas and channels
 
 ## Pauses and quiet hours

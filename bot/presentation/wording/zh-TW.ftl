@@ -472,6 +472,12 @@ console-clip-skip = CLIP 跳層
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 這個時間已經過了，請填一個將來的時間。
+        [far] 這個時間在十年以後了。請填早一點的時間，或者不填，表示沒有期限。
+       *[unreadable] 看不懂這個時間。可以這樣寫：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+
 ## Roles, quotas and channels
 
 ## Pauses and quiet hours
