@@ -7,6 +7,7 @@ BotError
 │  ├─ DailyLimit(used, limit, retry_at)
 │  ├─ CoolingDown(retry_at, cooldown_s)
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
+│  ├─ StepsNotAllowed(steps, limit) · ModelNotAllowed(model, allowed)
 │  ├─ InvalidFlag(flag, name, most) · InvalidMoment(flaw)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
@@ -91,6 +92,22 @@ class JobTooLarge(Refusal):
     def __init__(self, *, pixel_steps: int, limit: int, max_steps: int) -> None:
         super().__init__(f"{pixel_steps} pixel steps, {limit} allowed")
         self.pixel_steps, self.limit, self.max_steps = pixel_steps, limit, max_steps
+
+
+class StepsNotAllowed(Refusal):
+    """This person may have fewer steps than they asked for."""
+
+    def __init__(self, *, steps: int, limit: int) -> None:
+        super().__init__(f"{steps} steps, {limit} allowed")
+        self.steps, self.limit = steps, limit
+
+
+class ModelNotAllowed(Refusal):
+    """This person may not draw with this model; `allowed` are the names of those that they may."""
+
+    def __init__(self, *, model: str, allowed: str) -> None:
+        super().__init__(f"{model}, allowed: {allowed}")
+        self.model, self.allowed = model, allowed
 
 
 class InvalidFlag(Refusal):

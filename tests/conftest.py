@@ -25,6 +25,8 @@ from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.pseudonyms import Pseudonyms
+from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
@@ -146,6 +148,11 @@ def preferences(database: Database) -> Preferences:
 @pytest.fixture
 def channel_settings(database: Database) -> ChannelSettingStore:
     return ChannelSettingStore(database)
+
+
+@pytest.fixture
+async def user_quotas(database: Database, settings: SettingStore) -> UserQuotaStore:
+    return UserQuotaStore(database, await Pseudonyms.open(settings))
 
 
 @pytest.fixture

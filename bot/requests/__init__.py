@@ -11,6 +11,7 @@ archive.py          finished pictures: keep, erase
 preferences.py      what people chose for themselves
 channel_defaults.py what moderators chose for channels
 models.py           the models that people may ask for
+allowances.py       what a person may, by their roles and by what was set for them
 quotas.py           what people have used of their limits. Pure.
 stats.py            numbers for the operator
 """

@@ -32,9 +32,10 @@ from bot.errors import (
     StoreUnavailable,
     UploadGone,
 )
-from bot.jobs import NOBODY_KNOWS, Job, QueueStatus, ReplyTo, Request, UserKey
+from bot.jobs import NOBODY_KNOWS, USUAL, Allowance, Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
+from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.channel_defaults import ChannelDefaults
@@ -72,6 +73,7 @@ class Parts:
     images: ImageStore
     preferences: Preferences
     channel_settings: ChannelSettingStore
+    allowances: Allowances
 
 
 class Service:
@@ -91,6 +93,7 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
+        self.allowances = parts.allowances
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self._jobs = parts.jobs
         self._queue = parts.queue
@@ -118,8 +121,9 @@ class Service:
         source, picture = await self._init_file(batch.init_image), None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
-        for request in batch.requests(asker, source=source):
+        for wanted in batch.requests(asker, source=source):
             try:
+                request = permitted(wanted, self.models)
                 if source is not None and picture is None:
                     async with admission():  # not held below: unpacking takes a moment, in which others may ask
                         pass
@@ -328,9 +332,9 @@ class Service:
         """Return the part of a prompt that the model of a job cannot read."""
         return self.models.unread(spec)
 
-    async def quota(self, user: UserKey) -> Quota:
+    async def quota(self, user: UserKey, allowance: Allowance = USUAL) -> Quota:
         """Return the quota of one person, and when there is room again."""
-        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits)
+        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits, allowance)
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
         """Return the shared quota of everybody whose reply keys begin with `key_prefix`: that of `people` persons."""
