@@ -32,6 +32,7 @@ from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
+from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
@@ -122,6 +123,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     pseudonyms = await Pseudonyms.open(settings)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=partial(assumed_pace, find=find), deadline=deadline)
+    queue.pauses.hours = QuietHours.of(config.hours)
     queue.paces.named_sizes = partial(named_sizes, find=find)
     queue.paces.steps_taken = partial(steps_taken, find=find)
     queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, find=find))
@@ -153,6 +155,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     loops: dict[str, Loop] = {
         "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
         "the breaker": breaker.run,
+        "the hours": queue.pauses.watch,
         "the lag probe": lag.run,
         "the count of folded lines": tell_folded,
         "the freezing of what stays": freeze_what_stays,

@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -51,10 +52,31 @@ class BotError(Exception):
 
 
 class Refusal(BotError):
-    """The request is not carried out and costs nothing."""
+    """The request is not carried out and costs nothing.
+
+    detail: tells cases of one refusal apart that are said in sentences of their own.
+    """
+
+    detail: str = ""
 
 
-class QueueFull(Refusal):
+class NoRoom:
+    """What waits or runs leaves no room until some of it has ended: a part of the refusals that say so.
+
+    detail: "" if it will by itself, "paused" while nothing is begun, "paused-until" if it is known until when.
+    opens_at: when the queue goes on, if that is known.
+    """
+
+    detail: str = ""
+    opens_at: int = 0
+
+    def while_paused(self, until: int | None) -> Self:
+        """Return the same while the queue is paused: then there will be room once it goes on, whenever that is."""
+        self.detail, self.opens_at = ("paused", 0) if until is None else ("paused-until", until)
+        return self
+
+
+class QueueFull(NoRoom, Refusal):
     """Too many jobs are waiting in total."""
 
     def __init__(self, *, waiting: int, limit: int, retry_at: int) -> None:
@@ -62,7 +84,7 @@ class QueueFull(Refusal):
         self.waiting, self.limit, self.retry_at = waiting, limit, retry_at
 
 
-class TooManyJobs(Refusal):
+class TooManyJobs(NoRoom, Refusal):
     """This person has too many jobs waiting or running."""
 
     def __init__(self, *, active: int, limit: int, retry_at: int) -> None:

@@ -40,6 +40,7 @@ from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.models import Models
+from bot.requests.pausing import Pausing
 from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
@@ -93,6 +94,7 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
+        self.pausing = Pausing(parts.queue)
         self.allowances = parts.allowances
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self._jobs = parts.jobs
@@ -359,24 +361,6 @@ class Service:
     def paused(self) -> Pause | None:
         """The reason why no new job is started; None while the queue moves."""
         return self._queue.paused
-
-    async def pause(self, text: str) -> Pause:
-        """Start no new job until `resume`; the running one goes on, new ones may still be queued.
-
-        Raises:
-            StoreUnavailable: nothing changed.
-        """
-        pause = Pause.by_operator(text)
-        await self._queue.pause(pause)
-        return pause
-
-    async def resume(self) -> None:
-        """Start jobs again, whoever paused.
-
-        Raises:
-            StoreUnavailable: nothing changed.
-        """
-        await self._queue.resume()
 
     async def stats(self) -> Stats:
         """Return numbers for the operator."""

@@ -21,7 +21,7 @@ from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app import presses
-from bot.frontends.discord_app.embeds import MAX_CONTENT, relative, units
+from bot.frontends.discord_app.embeds import MAX_CONTENT, clock_time, relative, units
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
@@ -177,7 +177,7 @@ async def explain(interaction: discord.Interaction, error: Exception, *, before:
     match error:
         case Refusal():
             log.info("refused: %s(%s) for %s", type(error).__name__, error, interaction.user.id)
-            text = wording.refusal(error, format_time=relative)
+            text = wording.refusal(error, format_time=relative, format_clock=clock_time)
         case InvalidSpec():
             log.info("refused: %s for %s", error, interaction.user.id)
             text = wording.invalid(error)

@@ -234,7 +234,11 @@ too-many-from-address = { $used } images from your network address are waiting o
 admin-paused =
     { $paused }
     Waiting images keep their places.
-admin-resumed = The queue has resumed.
+admin-resumed = The queue has resumed. { $waiting ->
+        [0] Nothing is waiting.
+        [one] One image is waiting.
+       *[other] { $waiting } images are waiting.
+    }
 admin-stats =
     Model **{ $model }** · { $state }
     Waiting { $waiting } · being drawn { $running }
@@ -572,6 +576,39 @@ option-channel-reset-name = reset
 option-channel-reset-description = Forget what was set here before
 
 ## Pauses and quiet hours
+
+# $until is a time of day; in sentences of the page (console-…), like every $…_at, a moment ("in 5 minutes").
+card-paused-until = ⏸️ paused until { $until }: { $reason }
+card-paused-until-by-moderator = ⏸️ paused by a moderator until { $until }
+console-paused-until = ⏸️ paused: { $reason }. Drawing resumes { $until }.
+console-paused-until-by-moderator = ⏸️ paused by a moderator. Drawing resumes { $until }.
+pause-quiet-hours = quiet hours
+# $opens_at is written either way.
+queue-full-paused = The queue is full: { $waiting } of { $limit } places are taken, and it is paused. There will be room once it resumes.
+queue-full-paused-until = The queue is full: { $waiting } of { $limit } places are taken, and it is paused. Please try again when it resumes: { $opens_at }.
+too-many-jobs-paused =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one once it resumes, or make room at once with `/cancel`.
+too-many-jobs-paused-until =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one after it resumes ({ $opens_at }), or make room at once with `/cancel`.
+console-too-many-jobs-paused =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one once it resumes, or make room at once by cancelling one.
+console-too-many-jobs-paused-until =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one after it resumes ({ $opens_at }), or make room at once by cancelling one.
+admin-next-quiet = Quiet hours begin at { $next_at }.
+option-pause-until-name = until
+option-pause-until-description = Resume by itself then: 30m, 2h, 18:00, 2026-12-24 18:00
 
 ## History
 

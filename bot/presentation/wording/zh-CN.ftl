@@ -202,7 +202,10 @@ too-many-from-address = 你的网络地址今天共有 { $used } 张图片在排
 admin-paused =
     { $paused }
     排队的图片保留位置。
-admin-resumed = 队列已恢复。
+admin-resumed = 队列已恢复。{ $waiting ->
+        [0] 没有图片在排队。
+       *[other] 有 { $waiting } 张图片在排队。
+    }
 admin-stats =
     模型 **{ $model }** · { $state }
     排队 { $waiting } · 绘制中 { $running }
@@ -513,6 +516,21 @@ option-channel-reset-name = 重置
 option-channel-reset-description = 清除之前在这里的设定
 
 ## Pauses and quiet hours
+
+card-paused-until = ⏸️ 暂停到 { $until }：{ $reason }
+card-paused-until-by-moderator = ⏸️ 管理员已暂停，到 { $until } 为止
+console-paused-until = ⏸️ 已暂停：{ $reason }，{ $until }恢复绘制。
+console-paused-until-by-moderator = ⏸️ 管理员已暂停，{ $until }恢复绘制。
+pause-quiet-hours = 静默时段
+queue-full-paused = 队列满了：{ $limit } 个位置已占 { $waiting } 个，而且队列已暂停，恢复后才会有空位。
+queue-full-paused-until = 队列满了：{ $limit } 个位置已占 { $waiting } 个，而且队列已暂停。请等恢复后再试：{ $opens_at }。
+too-many-jobs-paused = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后可以再提交；用 `/取消` 取消一个就能马上腾出位置。
+too-many-jobs-paused-until = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后（{ $opens_at }）可以再提交；用 `/取消` 取消一个就能马上腾出位置。
+console-too-many-jobs-paused = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后可以再提交；取消一个就能马上腾出位置。
+console-too-many-jobs-paused-until = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后（{ $opens_at }）可以再提交；取消一个就能马上腾出位置。
+admin-next-quiet = 下一个静默时段从 { $next_at } 开始。
+option-pause-until-name = 截止
+option-pause-until-description = 到时自动恢复：30m、2h、18:00、2026-12-24 18:00
 
 ## History
 

@@ -203,7 +203,10 @@ too-many-from-address = 你的網路地址今天共有 { $used } 張圖片在排
 admin-paused =
     { $paused }
     排隊的圖片會保留位置。
-admin-resumed = 佇列已恢復。
+admin-resumed = 佇列已恢復。{ $waiting ->
+        [0] 沒有圖片在排隊。
+       *[other] 有 { $waiting } 張圖片在排隊。
+    }
 admin-stats =
     模型 **{ $model }** · { $state }
     排隊 { $waiting } · 繪製中 { $running }
@@ -514,6 +517,21 @@ option-channel-reset-name = 重設
 option-channel-reset-description = 清除先前在這裡的設定
 
 ## Pauses and quiet hours
+
+card-paused-until = ⏸️ 暫停到 { $until }：{ $reason }
+card-paused-until-by-moderator = ⏸️ 管理員已暫停，到 { $until } 為止
+console-paused-until = ⏸️ 已暫停：{ $reason }，{ $until }恢復繪製。
+console-paused-until-by-moderator = ⏸️ 管理員已暫停，{ $until }恢復繪製。
+pause-quiet-hours = 靜默時段
+queue-full-paused = 佇列已滿：{ $limit } 個位置已佔用 { $waiting } 個，而且佇列已暫停，恢復後才會有空位。
+queue-full-paused-until = 佇列已滿：{ $limit } 個位置已佔用 { $waiting } 個，而且佇列已暫停。請等恢復後再試：{ $opens_at }。
+too-many-jobs-paused = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後可以再送出；用 `/取消` 取消一個就能馬上騰出位置。
+too-many-jobs-paused-until = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後（{ $opens_at }）可以再送出；用 `/取消` 取消一個就能馬上騰出位置。
+console-too-many-jobs-paused = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後可以再送出；取消一個就能馬上騰出位置。
+console-too-many-jobs-paused-until = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後（{ $opens_at }）可以再送出；取消一個就能馬上騰出位置。
+admin-next-quiet = 下一個靜默時段從 { $next_at } 開始。
+option-pause-until-name = 截止
+option-pause-until-description = 到時自動恢復：30m、2h、18:00、2026-12-24 18:00
 
 ## History
 
