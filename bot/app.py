@@ -27,6 +27,7 @@ from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
+from bot.requests.allowances import Allowances
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
@@ -34,9 +35,11 @@ from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
+from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
@@ -44,6 +47,7 @@ from bot.store.key_value_store import SettingStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
+from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
@@ -126,6 +130,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     jobs = JobStore(database, pseudonym_of=pseudonyms.of)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=partial(assumed_pace, find=find), deadline=deadline)
+    queue.pauses.hours = QuietHours.of(config.hours)
     queue.paces.named_sizes = partial(named_sizes, find=find)
     queue.paces.steps_taken = partial(steps_taken, find=find)
     queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, find=find))
@@ -155,6 +160,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         preferences=Preferences(UserSettingStore(database)),
         pseudonyms=pseudonyms,
         privacy=Privacy(holders, erasure),
+        channel_settings=ChannelSettingStore(database),
+        allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(
@@ -174,6 +181,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         "the breaker": breaker.run,
         "erasing people": erasure.run,
         "taking messages back": retractions.run,
+        "the hours": queue.pauses.watch,
         "the lag probe": lag.run,
         "the count of folded lines": tell_folded,
         "the freezing of what stays": freeze_what_stays,

@@ -25,6 +25,7 @@ from bot.requests.erasure import Erasure, Holders
 from bot.requests.preferences import Preferences
 from bot.requests.privacy import Privacy
 from bot.scheduling.job_queue import JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -32,6 +33,7 @@ from bot.store.key_value_store import SettingStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
+from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
@@ -153,6 +155,16 @@ def settings(database: Database) -> SettingStore:
 @pytest.fixture
 def preferences(database: Database) -> Preferences:
     return Preferences(UserSettingStore(database))
+
+
+@pytest.fixture
+def channel_settings(database: Database) -> ChannelSettingStore:
+    return ChannelSettingStore(database)
+
+
+@pytest.fixture
+async def user_quotas(database: Database, settings: SettingStore) -> UserQuotaStore:
+    return UserQuotaStore(database, await Pseudonyms.open(settings))
 
 
 @pytest.fixture

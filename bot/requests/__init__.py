@@ -1,6 +1,6 @@
 """Everything that people may ask for, for every front end.
 
-service.py          the one door: submit, cancel, look, pause
+service.py          the one door: submit, cancel, look
 prompt_flags.py     the options in a prompt, `--ar 16:9`, taken out of it. Pure.
 flag_scanner.py     what in a text is a flag, and what belongs to it. Pure.
 flag_values.py      the values of options behind flags and in pasted settings. Pure.
@@ -12,7 +12,10 @@ privacy.py          what people may ask about their own data
 erasure.py          everything of one person deleted, in an order that may be interrupted
 export.py           a copy of everything as ZIP files
 preferences.py      what people chose for themselves
+channel_defaults.py what moderators chose for channels
 models.py           the models that people may ask for
+allowances.py       what a person may, by their roles and by what was set for them
 quotas.py           what people have used of their limits. Pure.
+pausing.py          pausing the queue, and letting it go on
 stats.py            numbers for the operator
 """

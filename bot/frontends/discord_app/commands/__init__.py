@@ -1,8 +1,9 @@
 """What people type on Discord.
 
 generate.py  /imagine: arguments → Request → service.submit
-personal.py  /queue, /cancel, /history, /show, /quota
 privacy.py   /privacy: show, export, delete
+personal.py  /queue, /cancel, /history, /show
+quotas.py    /quota, /admin quota, /admin channel
 help.py      /help, with examples that draw
 admin.py     /admin: pause, resume, queue, cancel, stats
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,13 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from pydantic import SecretStr
 
-from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, StorageConfig, WorkerConfig
+from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, RoleConfig, StorageConfig, WorkerConfig
 from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.retraction import withdraw
 from bot.jobs import Job
+from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.privacy import Privacy
@@ -30,10 +31,12 @@ from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.pseudonyms import Pseudonyms
+from bot.store.user_quota_store import UserQuotaStore
 from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
@@ -109,6 +112,8 @@ def start(
     jobs: JobStore,
     settings: SettingStore,
     images: ImageStore,
+    channel_settings: ChannelSettingStore,
+    user_quotas: UserQuotaStore,
     preferences: Preferences,
     pseudonyms: Pseudonyms,
     make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
@@ -123,6 +128,7 @@ def start(
         *,
         with_delivery: bool = True,
         models: Models = FAKE_ONLY,
+        roles: Mapping[int, RoleConfig] | None = None,
         **config: Any,
     ) -> AsyncIterator[Stage]:
         limits = limits or no_limits
@@ -140,6 +146,8 @@ def start(
                 preferences=preferences,
                 pseudonyms=pseudonyms,
                 privacy=privacy,
+                channel_settings=channel_settings,
+                allowances=Allowances(user_quotas, limits, roles or {}),
             ),
             models,
             limits=limits,

@@ -18,6 +18,7 @@ from bot.frontends.web.routes import _thumbnail
 from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, UserKey, Verb
 from bot.pause import Pause, PauseKind
 from bot.requests import service as service_module
+from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
@@ -25,10 +26,12 @@ from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from bot.store.pseudonyms import Pseudonyms
+from bot.store.user_quota_store import UserQuotaStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
@@ -61,6 +64,8 @@ def handlers(
     jobs: JobStore,
     queue: JobQueue,
     images: ImageStore,
+    channel_settings: ChannelSettingStore,
+    user_quotas: UserQuotaStore,
     preferences: Preferences,
     pseudonyms: Pseudonyms,
     make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
@@ -77,6 +82,8 @@ def handlers(
             preferences=preferences,
             pseudonyms=pseudonyms,
             privacy=make_privacy(queue, delivery),
+            channel_settings=channel_settings,
+            allowances=Allowances(user_quotas, config),
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
@@ -441,4 +448,4 @@ async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, ca
         await handlers.draw_typed(ANN, {"prompt": "geheim --seed 7f3a"})
     assert handlers.explain(caught.value, ANN).startswith("“--seed 7f3a” in the prompt: the seed must be")
     assert [message for message in caplog.messages if "geheim" in message or "7f3a" in message] == []
-    assert caplog.messages[-1] .startswith("refused: InvalidFlag(seed) for ")
+    assert caplog.messages[-1].startswith("refused: InvalidFlag(seed) for ")
