@@ -20,10 +20,12 @@ import pytest
 from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.preset_store import PresetStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
@@ -140,6 +142,11 @@ def settings(database: Database) -> SettingStore:
 @pytest.fixture
 def preferences(database: Database) -> Preferences:
     return Preferences(UserSettingStore(database))
+
+
+@pytest.fixture
+def presets(database: Database) -> Presets:
+    return Presets(PresetStore(database))
 
 
 @pytest.fixture

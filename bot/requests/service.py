@@ -39,6 +39,7 @@ from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
 from bot.scheduling.job_queue import Clock, JobQueue
@@ -69,6 +70,7 @@ class Parts:
     delivery: DeliveryLoop
     images: ImageStore
     preferences: Preferences
+    presets: Presets
 
 
 class Service:
@@ -88,6 +90,7 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
+        self.presets = parts.presets
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery

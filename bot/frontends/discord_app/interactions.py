@@ -81,8 +81,12 @@ def person(interaction: discord.Interaction) -> UserKey:
 
 
 def reader(interaction: discord.Interaction) -> Wording:
-    """Return the wording for the person behind an interaction."""
-    return wording_for(interaction.locale.value)
+    """Return the wording for the person behind an interaction: the language they chose, else that of their Discord.
+
+    From memory only, because it is asked before the first await.
+    """
+    chosen = context_of(interaction).service.preferences.language(person(interaction))
+    return wording_for(chosen or interaction.locale.value)
 
 
 async def think(interaction: discord.Interaction) -> None:
@@ -102,13 +106,15 @@ async def replace(interaction: discord.Interaction) -> None:
 async def say(interaction: discord.Interaction, text: str | None = None, **parts: Any) -> None:
     """Tell one person something, as the first answer or as a later one.
 
-    `parts` are `embed`, `view` and `file` of discord.py's message methods.
+    `parts` are `embed`, `view` and `file`, or `files`, of discord.py's message methods.
     """
     if not interaction.response.is_done():
         await interaction.response.send_message(text, ephemeral=True, **parts)
     elif interaction.extras.pop(_THINKING, False):
-        file = parts.pop("file", None)
-        await interaction.edit_original_response(content=text, attachments=[file] if file is not None else [], **parts)
+        file, files = parts.pop("file", None), parts.pop("files", [])
+        await interaction.edit_original_response(
+            content=text, attachments=files if file is None else [file, *files], **parts
+        )
     else:
         await interaction.followup.send(text or discord.utils.MISSING, ephemeral=True, **parts)
 
@@ -239,7 +245,7 @@ def promise_answer(interaction: discord.Interaction) -> None:
 
 def _note(job: Job, wording: Wording) -> str:
     if job.status is JobStatus.DONE:
-        return wording.say("note-done", job_id=job.id)
+        return wording.say("note-private-done" if job.is_private else "note-done", job_id=job.id)
     if job.failure_code is not None:
         return wording.say("note-failed", job_id=job.id, reason=wording.failure(job.failure_code))
     return wording.say("note-cancelled", job_id=job.id)

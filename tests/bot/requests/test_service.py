@@ -36,6 +36,7 @@ from bot.requests import service as service_module
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.service import MAX_UNPACKING, Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -60,7 +61,7 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
 
 @pytest.fixture
 def make_service(
-    jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, clock, no_limits
+    jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, presets: Presets, clock, no_limits
 ) -> Callable[..., Service]:
     def make(*, storage: StorageConfig | None = None, models: Models | None = None) -> Service:
         return Service(
@@ -70,6 +71,7 @@ def make_service(
                 delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
                 images=images,
                 preferences=preferences,
+                presets=presets,
             ),
             models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,

@@ -23,6 +23,7 @@ from bot.frontends.discord_app.client import DiscordClient
 from bot.jobs import Job
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
@@ -107,6 +108,7 @@ def start(
     settings: SettingStore,
     images: ImageStore,
     preferences: Preferences,
+    presets: Presets,
     no_limits: LimitsConfig,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
@@ -132,6 +134,7 @@ def start(
                 delivery=delivery,
                 images=images,
                 preferences=preferences,
+                presets=presets,
             ),
             models,
             limits=limits,

@@ -21,6 +21,7 @@ from bot.requests import service as service_module
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -60,6 +61,7 @@ def handlers(
     queue: JobQueue,
     images: ImageStore,
     preferences: Preferences,
+    presets: Presets,
     config: LimitsConfig,
     clock: FrozenClock,
 ) -> PageHandlers:
@@ -70,6 +72,7 @@ def handlers(
             delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
             images=images,
             preferences=preferences,
+            presets=presets,
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
