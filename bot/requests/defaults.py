@@ -26,6 +26,7 @@ VALUE_KEYS: Final[Mapping[str, str]] = {
     "aspect": "value-aspect",
     "size": "value-size",
     "steps": "value-steps",
+    "model": "value-model",
     "strength": "value-strength",
     "negative_prompt": "setting-negative-prompt",
     "cfg_scale": "setting-cfg-scale",

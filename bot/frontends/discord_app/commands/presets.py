@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import discord
@@ -15,7 +15,7 @@ from discord import app_commands
 
 from bot.errors import PictureNotReady, StoreUnavailable
 from bot.frontends.discord_app.commands.signatures import with_options
-from bot.frontends.discord_app.embeds import escape, shorten
+from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.interactions import InteractionContext, context_of, person, reader, say, think
 from bot.frontends.discord_app.translations import text
 from bot.frontends.discord_app.visibility import visible_job
@@ -43,7 +43,8 @@ MAX_JOB_ID: Final = 2**53 - 1
 MAX_TYPED: Final = 100  # of a name
 MAX_SIZE_CHARS: Final = 20
 SUGGESTING_S: Final = 1.0  # rather no suggestions than late ones
-LINE: Final = 150  # of a list of 25, in characters
+LINE: Final = 150  # of a list, in characters
+SAVED_LINE: Final = 1000
 # Options of `/preset save` that have another name in ImageOptions.
 FIELDS: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
 # Options that /imagine has as well, with the same description.
@@ -86,6 +87,7 @@ class PresetCommands:
         )
         keys = {name: f"option-{_key(name)}-description" if name in KNOWN else f"preset-{name}" for name in TYPES}
         app_commands.describe(**{name: text(key) for name, key in keys.items()})(save)
+        app_commands.rename(**{name: text(f"option-{_key(name)}-name") for name in TYPES})(save)
         app_commands.choices(
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in Aspect],
             sampler=[app_commands.Choice(name=sampler_title(each), value=each.value) for each in Sampler],
@@ -102,6 +104,7 @@ class PresetCommands:
             callback=self.delete,
         )
         app_commands.describe(name=text("preset-name"))(delete)
+        app_commands.rename(name=text("option-name-name"))(delete)
         app_commands.autocomplete(name=suggest_own_presets)(delete)
         for command in (save, listed, delete):
             group.add_command(command)
@@ -118,7 +121,7 @@ class PresetCommands:
         preset = _joined(before, typed)
         check(preset, service.models)
         kept = await service.presets.save(person(interaction), name, preset)
-        line = _described(preset, wording)
+        line = shorten(_described(preset, wording), SAVED_LINE)
         await say(interaction, wording.say("preset-saved", name=escape(kept), settings=line))
 
     async def _of_image(self, interaction: discord.Interaction, job_id: int) -> Preset:
@@ -140,7 +143,7 @@ class PresetCommands:
             lines += [_line(name, preset, wording) for name, preset in shared[:MAX_PRESETS]]
         embed = discord.Embed(
             title=wording.say("preset-title", count=len(own), limit=MAX_PRESETS),
-            description="\n".join(lines) or wording.say("preset-none"),
+            description=_within(MAX_DESCRIPTION - 2, lines) or wording.say("preset-none"),
         )
         embed.set_footer(text=wording.say("preset-footer"))
         await say(interaction, embed=embed)
@@ -202,6 +205,17 @@ def _joined(before: Preset, typed: Mapping[str, Any]) -> Preset:
     )
 
 
+def _within(room: int, lines: Sequence[str]) -> str:
+    """Return as many whole lines as there is room for."""
+    kept = ""
+    for line in lines:
+        longer = f"{kept}\n{line}".strip("\n")
+        if units(longer) > room:
+            return f"{kept}\n…"
+        kept = longer
+    return kept
+
+
 def _line(name: str, preset: Preset, wording: Wording) -> str:
     return f"**{escape(name)}**: {shorten(_described(preset, wording), LINE)}"
 
@@ -213,7 +227,7 @@ def _described(preset: Preset, wording: Wording) -> str:
         parts.append(f"{escape(preset.prefix)} … {escape(preset.suffix)}".strip())
     for name, value in preset.options.items():
         label = wording.say(VALUE_KEYS[name]) if name in VALUE_KEYS else ""
-        shown = wording.say(ASPECT_KEYS[Aspect(value)]) if name == "aspect" else escape(str(value))
+        shown = wording.say(ASPECT_KEYS[Aspect(str(value))]) if name == "aspect" else escape(str(value))
         parts.append(f"{label} {shown}".strip())
     return wording.say("list-separator").join(parts)
 

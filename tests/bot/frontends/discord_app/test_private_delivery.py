@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -182,7 +183,7 @@ async def test_request_is_answered_within_three_seconds_if_the_database_is_locke
 ) -> None:
     submit, asked = stage.service.submit, asyncio.Event()
 
-    async def slow_submit(request, **options):
+    async def slow_submit(request: Any, **options: Any) -> Any:
         await asked.wait()
         return await submit(request, **options)
 
