@@ -132,7 +132,7 @@ def _lines(personal: Personal, wording: Wording, models: Models) -> list[str]:
     for setting in Setting:
         value = _shown(setting, personal, wording, models)
         if setting in personal.unread:
-            value = f"{value} {wording.say('settings-unreadable')}"
+            value += " " + wording.say("settings-unreadable")
         lines.append(f"**{wording.say(f'mine-{_key(setting)}')}**: {value}")
     return lines
 
