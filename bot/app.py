@@ -26,6 +26,7 @@ from bot.frontends.web.server import WebServer
 from bot.jobs import JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
+from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
@@ -35,11 +36,14 @@ from bot.scheduling.eta import Pace, pixels_of
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.preset_store import PresetStore
+from bot.store.pseudonyms import Pseudonyms
+from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
@@ -117,6 +121,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     _, *others = await asyncio.to_thread(usable_models, config.pipeline)
     find = partial(card_of, {card.name: card for card in (setup.card, *others)})
     jobs, settings = JobStore(database), SettingStore(database)
+    pseudonyms = await Pseudonyms.open(settings)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=partial(assumed_pace, find=find), deadline=deadline)
     queue.paces.named_sizes = partial(named_sizes, find=find)
@@ -134,6 +139,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         images=images,
         preferences=preferences,
         presets=Presets(PresetStore(database)),
+        channel_settings=ChannelSettingStore(database),
+        allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(

@@ -7,7 +7,8 @@ BotError
 │  ├─ DailyLimit(used, limit, retry_at)
 │  ├─ CoolingDown(retry_at, cooldown_s)
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
-│  ├─ InvalidFlag(flag, name, most)
+│  ├─ StepsNotAllowed(steps, limit) · ModelNotAllowed(model, allowed)
+│  ├─ InvalidFlag(flag, name, most) · InvalidMoment(flaw)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
@@ -32,7 +33,7 @@ Exceptions carry values; `bot/wording` turns them into sentences.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 
@@ -95,6 +96,22 @@ class JobTooLarge(Refusal):
         self.pixel_steps, self.limit, self.max_steps = pixel_steps, limit, max_steps
 
 
+class StepsNotAllowed(Refusal):
+    """This person may have fewer steps than they asked for."""
+
+    def __init__(self, *, steps: int, limit: int) -> None:
+        super().__init__(f"{steps} steps, {limit} allowed")
+        self.steps, self.limit = steps, limit
+
+
+class ModelNotAllowed(Refusal):
+    """This person may not draw with this model; `allowed` are the names of those that they may."""
+
+    def __init__(self, *, model: str, allowed: str) -> None:
+        super().__init__(f"{model}, allowed: {allowed}")
+        self.model, self.allowed = model, allowed
+
+
 class InvalidFlag(Refusal):
     """A flag in a prompt has no value, or one that its option cannot have.
 
@@ -105,6 +122,22 @@ class InvalidFlag(Refusal):
     def __init__(self, *, flag: str, name: str, most: int = 0) -> None:
         super().__init__(name)
         self.flag, self.name, self.most = flag, name, most
+
+
+class MomentFlaw(StrEnum):
+    """What is wrong with a moment that a person typed."""
+
+    UNREADABLE = "unreadable"
+    PAST = "past"
+    FAR = "far"  # more than ten years ahead
+
+
+class InvalidMoment(Refusal):
+    """The time until which something is to last cannot be used."""
+
+    def __init__(self, flaw: MomentFlaw) -> None:
+        super().__init__(flaw)
+        self.flaw = flaw
 
 
 class NotAccepting(Refusal):

@@ -32,24 +32,27 @@ from bot.errors import (
     StoreUnavailable,
     UploadGone,
 )
-from bot.jobs import NOBODY_KNOWS, Job, QueueStatus, ReplyTo, Request, UserKey
+from bot.jobs import NOBODY_KNOWS, USUAL, Allowance, Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
+from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.channel_defaults import ChannelDefaults
+from bot.requests.init_files import read_bytes, read_source_header
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
 from bot.scheduling.job_queue import Clock, JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
-from pipeline.errors import InvalidSpec
-from pipeline.images.init_image import SourceFile, fit_source, read_header, source_png, unpack
+from pipeline.images.init_image import fit_source, source_png, unpack
 from pipeline.spec import MAX_SEED, Aspect, ImageSpec
 
 log = logging.getLogger(__name__)
@@ -71,6 +74,8 @@ class Parts:
     images: ImageStore
     preferences: Preferences
     presets: Presets
+    channel_settings: ChannelSettingStore
+    allowances: Allowances
 
 
 class Service:
@@ -91,6 +96,8 @@ class Service:
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
         self.presets = parts.presets
+        self.allowances = parts.allowances
+        self.channels = ChannelDefaults(parts.channel_settings, models)
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -117,8 +124,9 @@ class Service:
         source, picture = await self._init_file(batch.init_image), None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
-        for request in batch.requests(asker, source=source):
+        for wanted in batch.requests(asker, source=source):
             try:
+                request = permitted(wanted, self.models)
                 if source is not None and picture is None:
                     async with admission():  # not held below: unpacking takes a moment, in which others may ask
                         pass
@@ -188,7 +196,7 @@ class Service:
             raise AlreadyUnpacking
         self._unpacking.add(request.user)
         try:
-            header = await asyncio.to_thread(_read_header, request.source or b"")
+            header = await asyncio.to_thread(read_source_header, request.source or b"")
             return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
         finally:
             self._unpacking.discard(request.user)
@@ -206,7 +214,7 @@ class Service:
                 path = await self._images.find(relative)
             case _:
                 return wanted
-        if (data := await _read(path)) is None:
+        if (data := await read_bytes(path)) is None:
             raise UploadGone
         return data
 
@@ -321,15 +329,15 @@ class Service:
 
     async def init_image(self, job: Job) -> bytes | None:
         """Return the init image of a job; None if it has none, or the file is gone or cannot be read."""
-        return await _read(await self._images.find_source(job.spec.source)) if job.spec.source else None
+        return await read_bytes(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
     def unread(self, spec: ImageSpec) -> Unread:
         """Return the part of a prompt that the model of a job cannot read."""
         return self.models.unread(spec)
 
-    async def quota(self, user: UserKey) -> Quota:
+    async def quota(self, user: UserKey, allowance: Allowance = USUAL) -> Quota:
         """Return the quota of one person, and when there is room again."""
-        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits)
+        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits, allowance)
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
         """Return the shared quota of everybody whose reply keys begin with `key_prefix`: that of `people` persons."""
@@ -377,19 +385,3 @@ class Service:
         """Return numbers for the operator."""
         now, uptime_s = int(self._clock()), self._monotonic() - self._started
         return await collect_stats(self._jobs, self._queue, self._images, self.models, now=now, uptime_s=uptime_s)
-
-
-async def _read(path: Path | None) -> bytes | None:
-    try:
-        return None if path is None else await asyncio.to_thread(path.read_bytes)
-    except OSError as error:  # pruned meanwhile, or the disk fails
-        log.warning("the picture %s cannot be read: %s", path, error)
-        return None
-
-
-def _read_header(source: bytes | Path) -> SourceFile:
-    """Read the header of a file, which may still be on disk so that waiting files take no memory. Blocks."""
-    try:
-        return read_header(source if isinstance(source, bytes) else source.read_bytes())
-    except FileNotFoundError as error:
-        raise InvalidSpec("image", "is gone") from error

@@ -93,9 +93,9 @@ class JobQueue:
         Raises:
             Refusal: CoolingDown, TooManyJobs, DailyLimit, QueueFull or JobTooLarge.
         """
-        limits.check_size(spec, self._limits)
-        limits.check_cost(spec, cost, self._limits)
-        bounds = self._bounds(request)
+        bounds = limits.bounds_of(request, self._limits)
+        limits.check_size(spec, bounds)
+        limits.check_cost(spec, cost, bounds)
         while True:
             job = await self._jobs.insert(
                 request, spec, size_class=eta.size_class(spec), limits=bounds, now=self._now(), cost=cost
@@ -115,16 +115,10 @@ class JobQueue:
         Raises:
             Refusal: CoolingDown, TooManyJobs, DailyLimit or QueueFull.
         """
-        bounds = self._bounds(request)
+        bounds = limits.bounds_of(request, self._limits)
         refusal = await self._refusal(request.user, bounds, cost=limits.LEAST_COST)  # its size is not known yet
         if refusal is not None and await self._jobs.by_request_key(request.key) is None:
             raise refusal
-
-    def _bounds(self, request: Request) -> LimitsConfig:
-        """The limits of a request; a further image waits and runs as a part of what the first one counted for."""
-        if not request.is_more:
-            return self._limits
-        return self._limits.model_copy(update={"cooldown_s": 0, "max_active_per_user": self._limits.max_waiting + 1})
 
     def use_runners(self, runners: Callable[[], Sequence[RunnerState]]) -> None:
         """Place jobs on these runners, as they are whenever somebody asks."""

@@ -18,6 +18,10 @@ async def ask(discord: Discord, command: str = "imagine", **options: object) -> 
     return await discord.slash(discord.user, discord.channel, command, options=options)
 
 
+def is_waiting(message: MessageView) -> bool:
+    return any("cancel" in each["custom_id"] for each in message.buttons)
+
+
 def assert_nothing_leaked(discord: Discord, bot: BotProcess) -> None:
     own = discord.dm(discord.user).id
     seen = [event.message for event in discord.log if event.message is not None]
@@ -38,7 +42,7 @@ async def test_private_images_outlive_kills_and_reach_their_person_only(
         await (await ask(discord, "settings", **options)).wait(is_private)
     await (await ask(discord, "preset save", name="Night", suffix="at night", steps=3)).wait(is_private)
     use = await ask(discord, prompt=f"{SECRET} [step=0.3]", preset="night", count=2)
-    waiting = await use.wait(lambda message: "⏳" in message.content)
+    waiting = await use.wait(is_waiting)
     assert "只有你能看到" in waiting.content
     await wait_row(data_dir, status="running")
     await bot.kill()
@@ -53,7 +57,7 @@ async def test_private_images_outlive_kills_and_reach_their_person_only(
 
     discord.user.dms_open = False  # the choices are remembered, and the language
     again = await ask(discord, prompt=f"{SECRET} [step=0.3]", spoiler=True, steps=3)
-    await again.wait(lambda message: "⏳" in message.content)
+    await again.wait(is_waiting)
     await wait_row(data_dir, 2, status="running")
     await bot.kill()
     await bot.start()
@@ -70,7 +74,7 @@ async def test_private_images_outlive_kills_and_reach_their_person_only(
     assert [image.is_spoiler for image in shown.images] == [True]
 
     more = await discord.click(shown, next(each["label"] for each in shown.buttons if "再来" in each["label"]))
-    assert (await more.wait(lambda message: "⏳" in message.content)).ephemeral
+    assert (await more.wait(is_waiting)).ephemeral
     await wait_row(data_dir, 3, status="running")
     await (await ask(discord, "cancel", picture=4)).wait(is_private)
     await wait_row(data_dir, 3, status="cancelled", delivery="delivered", is_private=1, is_spoiler=1)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import discord
 
-from bot.errors import NotAccepting
+from bot.errors import NotAccepting, StoreUnavailable
 from bot.frontends.discord_app.embeds import voice_of
 from bot.frontends.discord_app.frontend import Opened, frontend_of
 from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.frontends.discord_app.interactions import (
+    allowance_of,
     context_of,
     explain,
     person,
@@ -29,11 +30,12 @@ from bot.frontends.discord_app.interactions import (
     say,
     think,
 )
-from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
 from bot.frontends.discord_app.visibility import in_time
 from bot.jobs import ReplyTo
 from bot.presentation.job_view import Phrase
 from bot.requests.batch import Accepted, Asker, Batch
+from bot.requests.channel_defaults import PRIVATE
 from bot.requests.defaults import Levels, Wish, fill
 from bot.requests.presets import NO_PRESET
 from pipeline.spec import ImageOptions
@@ -54,10 +56,27 @@ async def draw_typed(interaction: discord.Interaction, wish: Wish) -> None:
     async with in_time():  # whether the answer is private has to be known first; mostly it is in memory
         personal = await service.preferences.of(me)
         preset = NO_PRESET if wish.preset is None else await service.presets.find(me, wish.preset)
-    filled = fill(wish, Levels(preset=preset, personal=personal), service.models)
+    channel = await _channel_defaults(interaction)
+    filled = fill(wish, Levels(preset=preset, personal=personal, channel=channel), service.models)
     batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count)
     batch = replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler)
     await draw(interaction, batch, notes=filled.notes)
+
+
+async def _channel_defaults(interaction: discord.Interaction) -> Mapping[str, object]:
+    """Return what moderators chose for the channel.
+
+    A slow database is not waited for: then what was last known holds, and where nothing is known, images are private.
+    """
+    context = context_of(interaction)
+    channel, parent = channel_ids(interaction)
+    try:
+        async with asyncio.timeout(ROW_FIRST_S):
+            found = await context.service.channels.of(FRONTEND, channel, parent_id=parent)
+    except (TimeoutError, StoreUnavailable):
+        return context.channel_defaults.get(channel, {PRIVATE: True})
+    context.channel_defaults[channel] = found
+    return found
 
 
 async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = ()) -> None:
@@ -80,7 +99,7 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
     asker = Asker(user=person(interaction), reply_to=reply_to, key=f"{FRONTEND}:{interaction.id}")
     show = _show_privately if batch.is_private else _show
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
-    async with frontend.opening(reply_to), _waited_for(service.submit_batch(batch, asker)) as submitting:
+    async with frontend.opening(reply_to), _waited_for(_submit(interaction, batch, asker)) as submitting:
         await asyncio.wait([submitting], timeout=ROW_FIRST_S)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private
@@ -145,6 +164,12 @@ async def _answered(
                 await submitting
             await context_of(interaction).service.message_deleted(FRONTEND, reply_to.key)
         raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
+
+
+async def _submit(interaction: discord.Interaction, batch: Batch, asker: Asker) -> Accepted:
+    """Queue a request within what its person may, whatever it came from."""
+    allowance = await allowance_of(interaction)
+    return await context_of(interaction).service.submit_batch(batch, replace(asker, allowance=allowance))
 
 
 @asynccontextmanager

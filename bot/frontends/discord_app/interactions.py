@@ -11,12 +11,13 @@ import contextlib
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import discord
+from cachetools import LRUCache
 from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
@@ -25,13 +26,14 @@ from bot.frontends.discord_app.embeds import MAX_CONTENT, relative, units
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
-from bot.jobs import Job, JobStatus, UserKey
+from bot.jobs import Allowance, Job, JobStatus, UserKey
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.service import Service
 from pipeline.errors import InvalidSpec
 
 log = logging.getLogger(__name__)
 
+REMEMBERED_CHANNELS: Final = 2000
 MAX_NOTES: Final = 15  # per message; the rest waits for the next command
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
 
@@ -60,6 +62,9 @@ class InteractionContext:
         default_factory=set
     )  # tasks that have shown "thinking…" and owe an answer
 
+    # By channel, what moderators chose for it when that was last looked up.
+    channel_defaults: LRUCache[str, Mapping[str, object]] = field(default_factory=lambda: LRUCache(REMEMBERED_CHANNELS))
+
     async def finish_answers(self) -> None:
         """Wait until everybody who was shown "thinking…" by now has an answer."""
         if self.answering:
@@ -78,6 +83,25 @@ def context_of(interaction: discord.Interaction) -> InteractionContext:
 def person(interaction: discord.Interaction) -> UserKey:
     """Return the person behind an interaction."""
     return UserKey(frontend=FRONTEND, id=str(interaction.user.id))
+
+
+def role_ids(interaction: discord.Interaction) -> frozenset[int]:
+    """Return the roles of the person who acts, by their ids; that of everybody has the id of the server.
+
+    Not `Member.roles`, which leaves out those that the library was not told of yet.
+    """
+    member = interaction.user
+    ids = member._roles if isinstance(member, discord.Member) else ()  # noqa: SLF001 - it has no other list of ids
+    return frozenset(ids) | ({interaction.guild_id} if interaction.guild_id is not None else set())
+
+
+async def allowance_of(interaction: discord.Interaction) -> Allowance:
+    """Return what the person who acts may.
+
+    Raises:
+        StoreUnavailable
+    """
+    return await context_of(interaction).service.allowances.of(person(interaction), role_ids(interaction))
 
 
 def reader(interaction: discord.Interaction) -> Wording:

@@ -521,7 +521,52 @@ console-clip-skip = CLIP skip
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] This time is already over. Please name one that is still to come.
+        [far] This is more than ten years ahead. Please name an earlier time, or leave it out for no end.
+       *[unreadable] This time cannot be read. Write it like `30m`, `2h`, `3d`, `18:00`, `2026-12-24` or `2026-12-24 18:00`.
+    }
+
 ## Roles, quotas and channels
+
+steps-not-allowed = You asked for { $steps } steps, and your roles allow up to { $limit }. Please ask for fewer.
+model-not-allowed = Your roles do not allow { $model }. You can draw with: { $allowed }.
+quota-own = A moderator set this number of images for you.
+quota-steps = { $max_steps ->
+        [one] At most one step for an image.
+       *[other] At most { $max_steps } steps for an image.
+    }
+quota-models = Models for your roles: { $models }
+admin-quota-set = { $who } may now draw { $images ->
+        [one] one image
+       *[other] { $images } images
+    } in any 24 hours, whatever their roles say.
+admin-quota-reset = The images per day of { $who } follow their roles and the usual limits again.
+channel-holds = In { $channel }, unless somebody asks for something else:
+channel-model = Model: { $model }
+channel-model-usual = Model: { $model }, as everywhere
+channel-shape = Shape: { $shape }
+channel-shape-usual = Shape: the usual one of the model
+channel-private = Images: private, only the person who asked sees them
+channel-public = Images: everybody here sees them
+channel-threads = Threads of this channel take this over, unless it is set in them.
+channel-parent = What is not set in this thread comes from { $parent }.
+command-admin-quota-name = quota
+command-admin-quota-description = Set how many images one person may draw in 24 hours
+option-quota-user-name = user
+option-quota-user-description = Whose limit
+option-images-name = images
+option-images-description = In 24 hours; leave out to go back to their roles
+command-admin-channel-name = channel
+command-admin-channel-description = Show or set what this channel or thread draws with
+option-channel-model-name = model
+option-channel-model-description = The model, unless somebody asks for another
+option-channel-shape-name = shape
+option-channel-shape-description = The shape, unless somebody asks for another
+option-channel-private-name = private
+option-channel-private-description = Whether only the person who asked sees an image
+option-channel-reset-name = reset
+option-channel-reset-description = Forget what was set here before
 
 ## Pauses and quiet hours
 

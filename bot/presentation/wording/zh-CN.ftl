@@ -468,7 +468,46 @@ console-clip-skip = CLIP 跳层
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 这个时间已经过去了，请填一个将来的时间。
+        [far] 这个时间在十年以后了。请填早一点的时间，或者不填，表示没有期限。
+       *[unreadable] 看不懂这个时间。可以这样写：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+
 ## Roles, quotas and channels
+
+steps-not-allowed = 你要求 { $steps } 步，而你的身份组最多允许 { $limit } 步，请减少步数。
+model-not-allowed = 你的身份组不能使用 { $model }。可用的模型：{ $allowed }。
+quota-own = 这个张数是管理员单独为你设定的。
+quota-steps = 每张图片最多 { $max_steps } 步。
+quota-models = 你的身份组可用的模型：{ $models }
+admin-quota-set = { $who } 现在 24 小时内可以画 { $images } 张图片，不受身份组限制。
+admin-quota-reset = { $who } 每天的张数恢复为由身份组和通用限额决定。
+channel-holds = 在 { $channel }，没有另外指定时：
+channel-model = 模型：{ $model }
+channel-model-usual = 模型：{ $model }（与其他频道相同）
+channel-shape = 画幅：{ $shape }
+channel-shape-usual = 画幅：模型默认
+channel-private = 图片：不公开，只有提交者能看到
+channel-public = 图片：这里的人都能看到
+channel-threads = 这个频道的子区沿用这些设置，除非子区里另有设定。
+channel-parent = 这个子区没有设定的，沿用 { $parent } 的设置。
+command-admin-quota-name = 限额
+command-admin-quota-description = 设定某个人 24 小时内可以画多少张
+option-quota-user-name = 用户
+option-quota-user-description = 为谁设定
+option-images-name = 张数
+option-images-description = 24 小时内的张数；留空则恢复为由身份组决定
+command-admin-channel-name = 频道
+command-admin-channel-description = 查看或设定这个频道或子区的默认设置
+option-channel-model-name = 模型
+option-channel-model-description = 没有另外指定时用的模型
+option-channel-shape-name = 画幅
+option-channel-shape-description = 没有另外指定时的画幅
+option-channel-private-name = 不公开
+option-channel-private-description = 是否只有提交者能看到图片
+option-channel-reset-name = 重置
+option-channel-reset-description = 清除之前在这里的设定
 
 ## Pauses and quiet hours
 

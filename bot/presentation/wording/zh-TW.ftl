@@ -469,7 +469,46 @@ console-clip-skip = CLIP 跳層
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 這個時間已經過了，請填一個將來的時間。
+        [far] 這個時間在十年以後了。請填早一點的時間，或者不填，表示沒有期限。
+       *[unreadable] 看不懂這個時間。可以這樣寫：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+
 ## Roles, quotas and channels
+
+steps-not-allowed = 你要求 { $steps } 步，而你的身分組最多允許 { $limit } 步，請減少步數。
+model-not-allowed = 你的身分組不能使用 { $model }。可用的模型：{ $allowed }。
+quota-own = 這個張數是管理員單獨為你設定的。
+quota-steps = 每張圖片最多 { $max_steps } 步。
+quota-models = 你的身分組可用的模型：{ $models }
+admin-quota-set = { $who } 現在 24 小時內可以畫 { $images } 張圖片，不受身分組限制。
+admin-quota-reset = { $who } 每天的張數恢復為由身分組和一般限額決定。
+channel-holds = 在 { $channel }，沒有另外指定時：
+channel-model = 模型：{ $model }
+channel-model-usual = 模型：{ $model }（與其他頻道相同）
+channel-shape = 畫面比例：{ $shape }
+channel-shape-usual = 畫面比例：模型預設
+channel-private = 圖片：不公開，只有提出者看得到
+channel-public = 圖片：這裡的人都看得到
+channel-threads = 這個頻道的討論串沿用這些設定，除非討論串裡另有設定。
+channel-parent = 這個討論串沒有設定的，沿用 { $parent } 的設定。
+command-admin-quota-name = 限額
+command-admin-quota-description = 設定某個人 24 小時內可以畫多少張
+option-quota-user-name = 使用者
+option-quota-user-description = 為誰設定
+option-images-name = 張數
+option-images-description = 24 小時內的張數；留空則恢復為由身分組決定
+command-admin-channel-name = 頻道
+command-admin-channel-description = 查看或設定這個頻道或討論串的預設設定
+option-channel-model-name = 模型
+option-channel-model-description = 沒有另外指定時用的模型
+option-channel-shape-name = 畫面比例
+option-channel-shape-description = 沒有另外指定時的畫面比例
+option-channel-private-name = 不公開
+option-channel-private-description = 是否只有提出者看得到圖片
+option-channel-reset-name = 重設
+option-channel-reset-description = 清除先前在這裡的設定
 
 ## Pauses and quiet hours
 

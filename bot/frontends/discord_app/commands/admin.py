@@ -1,4 +1,7 @@
-"""/admin: pause, resume, queue, cancel, stats. Hidden from members by default, checked again when used."""
+"""/admin: pause, resume, queue, cancel, stats. Hidden from members by default, checked again when used.
+
+The subcommands about quotas and channels are `quotas.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import discord
 from discord import app_commands
 
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
+from bot.frontends.discord_app.commands.quotas import QuotaCommands
 from bot.frontends.discord_app.embeds import relative, voice_of
 from bot.frontends.discord_app.interactions import InteractionContext, cancel, reader, say, think
 from bot.frontends.discord_app.translations import text
@@ -68,6 +72,8 @@ class AdminCommands:
                 callback=self.stats,
             )
         )
+        for command in QuotaCommands(self._context).of_admin():
+            group.add_command(command)
         return group
 
     async def pause(

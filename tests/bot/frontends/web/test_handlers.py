@@ -18,6 +18,7 @@ from bot.frontends.web.routes import _thumbnail
 from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, UserKey, Verb
 from bot.pause import Pause, PauseKind
 from bot.requests import service as service_module
+from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
@@ -25,9 +26,11 @@ from bot.requests.presets import Presets
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.user_quota_store import UserQuotaStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
@@ -60,6 +63,8 @@ def handlers(
     jobs: JobStore,
     queue: JobQueue,
     images: ImageStore,
+    channel_settings: ChannelSettingStore,
+    user_quotas: UserQuotaStore,
     preferences: Preferences,
     presets: Presets,
     config: LimitsConfig,
@@ -73,6 +78,8 @@ def handlers(
             images=images,
             preferences=preferences,
             presets=presets,
+            channel_settings=channel_settings,
+            allowances=Allowances(user_quotas, config),
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
