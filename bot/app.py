@@ -31,6 +31,7 @@ from bot.requests.allowances import Allowances
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
@@ -44,6 +45,7 @@ from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.preset_store import PresetStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
@@ -152,14 +154,17 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     )
     erasure = Erasure(holders, deadline=deadline)
     erasure.forget_prompts = partial(_forget_prompts, executor)
+    preferences = Preferences(UserSettingStore(database))
+    await preferences.load()
     parts = Parts(
         jobs=jobs,
         queue=queue,
         delivery=delivery,
         images=images,
-        preferences=Preferences(UserSettingStore(database)),
+        preferences=preferences,
         pseudonyms=pseudonyms,
         privacy=Privacy(holders, erasure),
+        presets=Presets(PresetStore(database)),
         channel_settings=ChannelSettingStore(database),
         allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
     )

@@ -23,6 +23,7 @@ from bot.delivery.retractions import Retractions
 from bot.jobs import ReplyTo, Request, UserKey
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore
@@ -30,6 +31,7 @@ from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.preset_store import PresetStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
@@ -155,6 +157,11 @@ def settings(database: Database) -> SettingStore:
 @pytest.fixture
 def preferences(database: Database) -> Preferences:
     return Preferences(UserSettingStore(database))
+
+
+@pytest.fixture
+def presets(database: Database) -> Presets:
+    return Presets(PresetStore(database))
 
 
 @pytest.fixture

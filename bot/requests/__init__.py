@@ -11,7 +11,10 @@ archive.py          finished pictures: keep, erase
 privacy.py          what people may ask about their own data
 erasure.py          everything of one person deleted, in an order that may be interrupted
 export.py           a copy of everything as ZIP files
+init_files.py       files of init images and what their headers say
+defaults.py         what was typed, and what holds where nothing was. Pure.
 preferences.py      what people chose for themselves
+presets.py          settings and words under a name
 channel_defaults.py what moderators chose for channels
 models.py           the models that people may ask for
 allowances.py       what a person may, by their roles and by what was set for them

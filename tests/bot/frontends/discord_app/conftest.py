@@ -25,6 +25,7 @@ from bot.jobs import Job
 from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
@@ -117,6 +118,7 @@ def start(
     preferences: Preferences,
     pseudonyms: Pseudonyms,
     make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
+    presets: Presets,
     no_limits: LimitsConfig,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
@@ -146,6 +148,7 @@ def start(
                 preferences=preferences,
                 pseudonyms=pseudonyms,
                 privacy=privacy,
+                presets=presets,
                 channel_settings=channel_settings,
                 allowances=Allowances(user_quotas, limits, roles or {}),
             ),

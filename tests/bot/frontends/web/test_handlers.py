@@ -22,6 +22,7 @@ from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
@@ -69,6 +70,7 @@ def handlers(
     preferences: Preferences,
     pseudonyms: Pseudonyms,
     make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
+    presets: Presets,
     config: LimitsConfig,
     clock: FrozenClock,
 ) -> PageHandlers:
@@ -82,6 +84,7 @@ def handlers(
             preferences=preferences,
             pseudonyms=pseudonyms,
             privacy=make_privacy(queue, delivery),
+            presets=presets,
             channel_settings=channel_settings,
             allowances=Allowances(user_quotas, config),
         ),
