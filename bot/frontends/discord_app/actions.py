@@ -52,7 +52,7 @@ from bot.presentation.job_view import MENU, Action, setting_phrases, settings_ph
 from bot.requests import derive
 from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
-from pipeline.spec import DEFAULT_STRENGTH, MAX_STEPS
+from pipeline.spec import MAX_STEPS
 
 MAX_LABEL: Final = 100  # of an option of a select menu (components/reference)
 LINE_PROMPT: Final = 200
@@ -80,7 +80,7 @@ async def _again(interaction: discord.Interaction, job: Job) -> None:
 async def _vary(interaction: discord.Interaction, job: Job) -> None:
     """Start from the picture if its model can; else only the seed changes."""
     models = context_of(interaction).service.models
-    strength = DEFAULT_STRENGTH if _can_start_from_images(interaction, job) else None
+    strength = models.nearest(job.spec.model).default_strength if _can_start_from_images(interaction, job) else None
     await draw(interaction, derive.vary(job, models, strength=strength))
 
 

@@ -129,9 +129,10 @@ class PageHandlers:
         models, named = self._service.models, values.get("model")
         chosen = models.nearest(named if isinstance(named, str) and named else None)
         untouched = {"steps": chosen.default_steps, "aspect": Aspect.SQUARE, "size": Size.NORMAL}
-        untouched["model"] = models.usual.name
+        untouched |= {"model": models.usual.name, "strength": chosen.default_strength}
         asked = None if count == 1 else count
         read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=asked, most=most)
+        read = read.with_image(is_given=source is not None)
         options, taken = ImageOptions.read(**read.options), read.notes.taken
         if "model" in taken and "steps" not in taken and options.steps == chosen.default_steps:
             options = replace(options, steps=None)  # which the form holds for the model that is chosen there

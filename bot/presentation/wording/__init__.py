@@ -31,6 +31,7 @@ from pipeline.spec import (
     Aspect,
     Sampler,
     Size,
+    Strength,
 )
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,11 @@ ASPECT_KEYS: Final = {
     Aspect.WIDE: "aspect-wide",
 }
 SIZE_KEYS: Final = {Size.DRAFT: "size-draft", Size.NORMAL: "size-normal", Size.LARGE: "size-large"}
-
+STRENGTH_KEYS: Final = {
+    Strength.SUBTLE: "strength-subtle",
+    Strength.MEDIUM: "strength-medium",
+    Strength.STRONG: "strength-strong",
+}
 
 INVALID: Final = frozenset(
     {
@@ -55,7 +60,13 @@ INVALID: Final = frozenset(
         "invalid-steps",
         "invalid-aspect",
         "invalid-image",
+        "invalid-image-too-large",
+        "invalid-image-too-many-pixels",
+        "invalid-image-too-long",
+        "invalid-image-unreadable",
+        "invalid-image-not-offered",
         "invalid-strength",
+        "invalid-strength-without-image",
         "invalid-size",
         "invalid-size-nearest",
         "invalid-size-not-offered",

@@ -52,7 +52,7 @@ invalid-steps = The number of steps must be from 1 to { $max_steps }.
 invalid-aspect = The current model cannot draw this shape. Please choose one from the list.
 invalid-model-other = There is no such model here. Please choose one of: { $models }.
 invalid-image = The starting image must be a PNG, JPEG or WebP file of at most { $max_image_mib } MiB and { $max_image_megapixels } million pixels ({ $max_whole_megapixels } million for PNG and WebP), and must not be extremely long and narrow.
-invalid-strength = The strength must be greater than 0 and at most 1, and it needs a starting image.
+invalid-strength = The strength must be `subtle`, `medium` or `strong`, or a number greater than 0 and at most 1, such as `0.6` or `60%`.
 invalid-value = “{ $field }” is not valid: { $reason }.
 
 unexpected-error = Something went wrong on my side. Nothing was lost and nothing was counted; please try again. If it happens again, tell the person who runs this bot: error { $error_id }.
@@ -435,6 +435,7 @@ invalid-flag = “{ $flag }” in the prompt: { $name ->
         [guidance] the guidance must be a number from 0 to { $most }.
         [clip_skip] CLIP skip must be a whole number from 1 to { $most }.
         [sampler] the name of a sampler is missing.
+        [strength] a strength is subtle, medium, strong, a number over 0 and at most 1, or a percentage like 60%.
        *[other] the value is missing.
     }
 flags-taken = Taken from your prompt: { $settings }
@@ -535,6 +536,30 @@ console-clip-skip = CLIP skip
 ## Private images and spoilers
 
 ## Image input and the message menu
+
+request-lost = ⚠️ I was restarted before I had your image, so this request is lost. It cost you nothing; please ask again.
+download-failed = The image could not be fetched from Discord. Please try again in a moment.
+download-too-slow = Fetching the image from Discord took more than { $limit_s } seconds. Please try again, or use a smaller file.
+option-image-description = An image to start from: PNG, JPEG or WebP
+option-strength-description = How much of the image is redrawn: subtle, medium, strong, 0.6 or 60%
+strength-choice = { $name ->
+        [subtle] Subtle
+        [medium] Medium
+        [strong] Strong
+       *[other] Strength
+    } · { $value }
+flags-taken-strength = strength { $value ->
+        [subtle] subtle
+        [medium] medium
+        [strong] strong
+       *[other] { $value }
+    }
+invalid-image-too-large = The starting image is larger than { $max_image_mib } MiB. Please use a smaller file.
+invalid-image-too-many-pixels = The starting image has too many pixels. At most { $max_image_megapixels } million are allowed, { $max_whole_megapixels } million for PNG and WebP.
+invalid-image-too-long = The starting image is too long and narrow: its longer side may be at most { $ratio } times the shorter one.
+invalid-image-unreadable = This file cannot be read as an image. Please use a PNG, JPEG or WebP file.
+invalid-image-not-offered = { $model } cannot start from an image. Please choose another model, or leave out the image.
+invalid-strength-without-image = A strength says how much of a starting image is redrawn. Please add an image, or leave out the strength.
 
 ## Privacy
 

@@ -43,7 +43,7 @@ invalid-aspect = 当前模型画不了这种画幅，请从列表里选。
 invalid-model-other = 这里没有这个模型。可选：{ $models }。
 # 变量以百万为单位；后面的“00 万”换算成中文的说法（64 百万 = 6400 万）。
 invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels }00 万像素（PNG 和 WebP 为 { $max_whole_megapixels }00 万），长宽比也不能过大。
-invalid-strength = 重绘强度须大于 0、不超过 1，并且需要一张起始图片。
+invalid-strength = 重绘强度可以是 `subtle`（轻微）、`medium`（适中）或 `strong`（强烈），也可以是大于 0、不超过 1 的数，例如 `0.6` 或 `60%`。
 invalid-value = “{ $field }”不可用：{ $reason }。
 
 unexpected-error = 我这边出错了。没有丢失任何内容，也不计入额度，请再试一次。如果一直这样，请把错误编号告诉机器人维护者：{ $error_id }。
@@ -388,6 +388,7 @@ invalid-flag = 提示词里的“{ $flag }”有误：{ $name ->
         [guidance] 引导强度必须是 0 到 { $most } 之间的数。
         [clip_skip] CLIP 跳层必须是 1 到 { $most } 的整数。
         [sampler] 缺少采样器名称。
+        [strength] 重绘强度写 subtle（轻微）、medium（适中）、strong（强烈），或大于 0、不超过 1 的数，也可以写成 60% 这样。
        *[other] 缺少参数值。
     }
 flags-taken = 已采用提示词里的设置：{ $settings }
@@ -482,6 +483,30 @@ console-clip-skip = CLIP 跳层
 ## Private images and spoilers
 
 ## Image input and the message menu
+
+request-lost = ⚠️ 还没拿到你的图片，我就重启了，这次请求没有保存下来。没有扣你的次数，请再试一次。
+download-failed = 暂时无法从 Discord 取得这张图片，请稍后再试。
+download-too-slow = 从 Discord 取这张图片超过了 { $limit_s } 秒。请再试一次，或换一个小一点的文件。
+option-image-description = 从哪张图片画起：PNG、JPEG 或 WebP
+option-strength-description = 图片重画多少：轻微、适中、强烈，或 0.6、60%
+strength-choice = { $name ->
+        [subtle] 轻微
+        [medium] 适中
+        [strong] 强烈
+       *[other] 重绘强度
+    } · { $value }
+flags-taken-strength = 重绘强度 { $value ->
+        [subtle] 轻微
+        [medium] 适中
+        [strong] 强烈
+       *[other] { $value }
+    }
+invalid-image-too-large = 起始图片超过了 { $max_image_mib } MiB，请换一个小一点的文件。
+invalid-image-too-many-pixels = 起始图片的像素太多：最多 { $max_image_megapixels }00 万，PNG 和 WebP 最多 { $max_whole_megapixels }00 万。
+invalid-image-too-long = 起始图片太细长：长边最多是短边的 { $ratio } 倍。
+invalid-image-unreadable = 这个文件不能作为图片读取。请用 PNG、JPEG 或 WebP 文件。
+invalid-image-not-offered = { $model } 不能从图片画起。请换一个模型，或者不加图片。
+invalid-strength-without-image = 重绘强度表示起始图片要重画多少。请添加一张图片，或者不填重绘强度。
 
 ## Privacy
 

@@ -43,7 +43,7 @@ invalid-aspect = 目前的模型畫不了這種畫面比例，請從清單中選
 invalid-model-other = 這裡沒有這個模型。可選：{ $models }。
 # 變數以百萬為單位；後面的「00 萬」換算成中文的說法（64 百萬 = 6400 萬）。
 invalid-image = 起始圖片須為 PNG、JPEG 或 WebP，不超過 { $max_image_mib } MiB、{ $max_image_megapixels }00 萬像素（PNG 和 WebP 為 { $max_whole_megapixels }00 萬），長寬比也不能太極端。
-invalid-strength = 重繪強度須大於 0、不超過 1，並且需要一張起始圖片。
+invalid-strength = 重繪強度可以是 `subtle`（輕微）、`medium`（適中）或 `strong`（強烈），也可以是大於 0、不超過 1 的數，例如 `0.6` 或 `60%`。
 invalid-value = 「{ $field }」無效：{ $reason }。
 
 unexpected-error = 我這邊出錯了。沒有遺失任何內容，也不計入額度，請再試一次。如果一直這樣，請把錯誤編號告訴機器人維護者：{ $error_id }。
@@ -389,6 +389,7 @@ invalid-flag = 提示詞裡的「{ $flag }」有誤：{ $name ->
         [guidance] 引導強度必須是 0 到 { $most } 之間的數。
         [clip_skip] CLIP 跳層必須是 1 到 { $most } 的整數。
         [sampler] 缺少取樣器名稱。
+        [strength] 重繪強度寫 subtle（輕微）、medium（適中）、strong（強烈），或大於 0、不超過 1 的數，也可以寫成 60% 這樣。
        *[other] 缺少參數值。
     }
 flags-taken = 已採用提示詞裡的設定：{ $settings }
@@ -483,6 +484,30 @@ console-clip-skip = CLIP 跳層
 ## Private images and spoilers
 
 ## Image input and the message menu
+
+request-lost = ⚠️ 還沒拿到你的圖片，我就重新啟動了，這次請求沒有保存下來。沒有扣你的次數，請再試一次。
+download-failed = 暫時無法從 Discord 取得這張圖片，請稍後再試。
+download-too-slow = 從 Discord 取這張圖片超過了 { $limit_s } 秒。請再試一次，或換一個小一點的檔案。
+option-image-description = 從哪張圖片畫起：PNG、JPEG 或 WebP
+option-strength-description = 圖片重畫多少：輕微、適中、強烈，或 0.6、60%
+strength-choice = { $name ->
+        [subtle] 輕微
+        [medium] 適中
+        [strong] 強烈
+       *[other] 重繪強度
+    } · { $value }
+flags-taken-strength = 重繪強度 { $value ->
+        [subtle] 輕微
+        [medium] 適中
+        [strong] 強烈
+       *[other] { $value }
+    }
+invalid-image-too-large = 起始圖片超過了 { $max_image_mib } MiB，請換一個小一點的檔案。
+invalid-image-too-many-pixels = 起始圖片的像素太多：最多 { $max_image_megapixels }00 萬，PNG 和 WebP 最多 { $max_whole_megapixels }00 萬。
+invalid-image-too-long = 起始圖片太細長：長邊最多是短邊的 { $ratio } 倍。
+invalid-image-unreadable = 這個檔案不能當成圖片讀取。請用 PNG、JPEG 或 WebP 檔案。
+invalid-image-not-offered = { $model } 不能從圖片畫起。請換一個模型，或者不加圖片。
+invalid-strength-without-image = 重繪強度表示起始圖片要重畫多少。請加上一張圖片，或者不填重繪強度。
 
 ## Privacy
 
