@@ -10,7 +10,7 @@ BotError
 │  ├─ InvalidFlag(flag, name, most)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
-│  ├─ AlreadyUnpacking() · UploadGone()
+│  ├─ AlreadyUnpacking() · UploadGone() · DownloadFailed() · DownloadTooSlow(limit_s)
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 │  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
@@ -119,6 +119,18 @@ class AlreadyUnpacking(Refusal):
 
 class UploadGone(Refusal):
     """The picture to start from was uploaded too long ago, or is kept no more."""
+
+
+class DownloadFailed(Refusal):
+    """A picture to start from could not be fetched from where it was posted, at least now."""
+
+
+class DownloadTooSlow(Refusal):
+    """Fetching a picture to start from took longer than anybody waits for."""
+
+    def __init__(self, *, limit_s: int) -> None:
+        super().__init__(f"longer than {limit_s} s")
+        self.limit_s = limit_s
 
 
 class JobNotFound(Refusal):

@@ -6,6 +6,7 @@ flag_scanner.py     what in a text is a flag, and what belongs to it. Pure.
 flag_values.py      the values of options behind flags and in pasted settings. Pure.
 pasted_settings.py  text of other programs, and the `/imagine` line, taken apart. Pure.
 batch.py            one request for several images, and its outcome. Pure.
+init_images.py      the file that a request starts from
 derive.py           the verbs that make a request from an earlier job. Pure.
 archive.py          finished pictures: keep, erase
 preferences.py      what people chose for themselves

@@ -37,6 +37,14 @@ class Archive:
             return [await self._jobs.get(job.id) or job]
         return await self._jobs.of_batch(job.batch.batch_id) or [job]
 
+    async def of_message(self, frontend: str, key: str) -> list[Job]:
+        """Return the jobs that a message shows, by its `ReplyTo.key`, in their order."""
+        return await self._jobs.of_message(frontend, key)
+
+    async def of_request(self, key: str) -> Job | None:
+        """Return the job that this request made, the first of several; None if it made none, or none yet."""
+        return await self._jobs.by_request_key(key)
+
     async def is_over(self, key: str) -> bool:
         """Whether the job that this request made has ended; False if it made none, or none yet."""
         job = await self._jobs.by_request_key(key)

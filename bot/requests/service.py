@@ -30,13 +30,13 @@ from bot.errors import (
     Refusal,
     StorageFull,
     StoreUnavailable,
-    UploadGone,
 )
 from bot.jobs import NOBODY_KNOWS, Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.archive import Archive
-from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.batch import Accepted, Asker, Batch
+from bot.requests.init_images import file_of, header_of, read_file
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
@@ -47,8 +47,7 @@ from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
-from pipeline.errors import InvalidSpec
-from pipeline.images.init_image import SourceFile, fit_source, read_header, source_png, unpack
+from pipeline.images.init_image import fit_source, source_png, unpack
 from pipeline.spec import MAX_SEED, Aspect, ImageSpec
 
 log = logging.getLogger(__name__)
@@ -111,7 +110,7 @@ class Service:
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
         batch = batch.with_seeds(secrets.randbelow(MAX_SEED + 1))
-        source, picture = await self._init_file(batch.init_image), None
+        source, picture = await file_of(batch.init_image, self._images), None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
         for request in batch.requests(asker, source=source):
@@ -185,27 +184,10 @@ class Service:
             raise AlreadyUnpacking
         self._unpacking.add(request.user)
         try:
-            header = await asyncio.to_thread(_read_header, request.source or b"")
+            header = await header_of(request.source or b"")
             return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
         finally:
             self._unpacking.discard(request.user)
-
-    async def _init_file(self, wanted: InitImage | None) -> bytes | Path | None:
-        """Return the file that a batch starts from; None if it has no init image.
-
-        Raises:
-            UploadGone
-        """
-        match wanted:
-            case StoredInitImage(digest=digest):
-                path = await self._images.find_source(digest)
-            case StoredResult(path=relative):
-                path = await self._images.find(relative)
-            case _:
-                return wanted
-        if (data := await _read(path)) is None:
-            raise UploadGone
-        return data
 
     async def _check_disk(self) -> None:
         try:
@@ -318,7 +300,7 @@ class Service:
 
     async def init_image(self, job: Job) -> bytes | None:
         """Return the init image of a job; None if it has none, or the file is gone or cannot be read."""
-        return await _read(await self._images.find_source(job.spec.source)) if job.spec.source else None
+        return await read_file(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
     def unread(self, spec: ImageSpec) -> Unread:
         """Return the part of a prompt that the model of a job cannot read."""
@@ -374,19 +356,3 @@ class Service:
         """Return numbers for the operator."""
         now, uptime_s = int(self._clock()), self._monotonic() - self._started
         return await collect_stats(self._jobs, self._queue, self._images, self.models, now=now, uptime_s=uptime_s)
-
-
-async def _read(path: Path | None) -> bytes | None:
-    try:
-        return None if path is None else await asyncio.to_thread(path.read_bytes)
-    except OSError as error:  # pruned meanwhile, or the disk fails
-        log.warning("the picture %s cannot be read: %s", path, error)
-        return None
-
-
-def _read_header(source: bytes | Path) -> SourceFile:
-    """Read the header of a file, which may still be on disk so that waiting files take no memory. Blocks."""
-    try:
-        return read_header(source if isinstance(source, bytes) else source.read_bytes())
-    except FileNotFoundError as error:
-        raise InvalidSpec("image", "is gone") from error

@@ -506,6 +506,18 @@ class JobStore:
             "SELECT * FROM jobs WHERE batch_id = :batch_id ORDER BY batch_index, id", {"batch_id": batch_id}
         )
 
+    async def of_message(self, frontend: str, key: str) -> list[Job]:
+        """The jobs whose answer stands on a message, in their order."""
+        return await self._many(
+            """
+            SELECT * FROM jobs INDEXED BY jobs_by_card
+            WHERE reply_frontend = :frontend AND reply_key = :key
+            ORDER BY batch_index, id
+            LIMIT 10
+            """,
+            {"frontend": frontend, "key": key},
+        )
+
     async def unfinished(self) -> list[Job]:
         """Jobs waiting or running, oldest first."""
         return await self._many(f"SELECT * FROM jobs WHERE {_UNFINISHED} ORDER BY id", {})

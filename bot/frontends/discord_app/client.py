@@ -39,6 +39,7 @@ from bot.frontends.discord_app.greeting import Greeter
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.permissions import AccessPolicy
+from bot.frontends.discord_app.placeholders import Placeholders
 from bot.frontends.discord_app.translations import WordingTranslator
 from bot.requests.service import Service
 from bot.retry import Backoff
@@ -59,6 +60,7 @@ OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.string: (str,),
     discord.AppCommandOptionType.integer: (int,),
     discord.AppCommandOptionType.number: (int, float),  # JSON writes 7.0 as 7
+    discord.AppCommandOptionType.attachment: (str,),  # the id of a file that comes along
 }
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
@@ -86,7 +88,9 @@ class DiscordClient(discord.AutoShardedClient):
         self._service = service
         self._has_been_ready = asyncio.Event()
         self.frontend = DiscordFrontend(self, service)
-        self.context = InteractionContext(service=service, access=AccessPolicy(config))
+        self.context = InteractionContext(
+            service=service, access=AccessPolicy(config), placeholders=Placeholders(settings)
+        )
         self.command_ids = CommandIds()
         self._greeter = Greeter(self.context.access, self.command_ids)
         self.tree = Tree(
@@ -155,6 +159,7 @@ class DiscordClient(discord.AutoShardedClient):
         self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
+        await self.context.placeholders.clear(self, self._service.archive)
 
     async def on_ready(self) -> None:
         """Log the first connection; the library repeats this event after every new session."""

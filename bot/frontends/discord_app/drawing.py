@@ -1,7 +1,8 @@
 """From a command, a button or a form to the message of its request: one way for all that draw.
 
 The row comes first, then the answer to Discord, so that a process killed in between leaves nobody with a placeholder
-that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database is not waited for.
+that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database, or a file that is
+fetched slowly, is not waited for, and `placeholders.py` notes who waits.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final, TypeVar
 import discord
 
 from bot.errors import NotAccepting
+from bot.frontends.discord_app.downloads import Download
 from bot.frontends.discord_app.embeds import voice_of
 from bot.frontends.discord_app.frontend import Opened, frontend_of
 from bot.frontends.discord_app.http_errors import TROUBLES
@@ -34,24 +36,32 @@ from bot.requests.prompt_flags import read_prompt
 from pipeline.spec import ImageOptions
 
 ROW_FIRST_S: Final = 0.5
+FILE_FIRST_S: Final = 1.5  # with a file that has yet to be fetched, which mostly takes less
 
 T = TypeVar("T")
 
 
 async def draw_typed(
-    interaction: discord.Interaction, values: Mapping[str, object], *, count: int | None = None
+    interaction: discord.Interaction,
+    values: Mapping[str, object],
+    *,
+    count: int | None = None,
+    init_image: Download | None = None,
 ) -> None:
     """Queue what a person typed into a command, after flags and pasted settings were taken out of the prompt.
 
     Args:
         values: by field of ImageOptions, of any type: Discord offers lists and ranges, but a modified client may send
             anything. What is left out, a flag may set.
+        init_image: the file to start from.
 
     Raises:
         See `draw`.
     """
     read = read_prompt(values["prompt"], context_of(interaction).service.models, given=values, count=count)
-    await draw(interaction, Batch.of(ImageOptions.read(**read.options), count=read.count), notes=read.phrases())
+    read = read.with_image(is_given=init_image is not None)
+    batch = Batch.of(ImageOptions.read(**read.options), count=read.count, init_image=init_image)
+    await draw(interaction, batch, notes=read.phrases())
 
 
 async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = ()) -> None:
@@ -74,14 +84,15 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
     asker = Asker(user=person(interaction), reply_to=reply_to, key=f"{FRONTEND}:{interaction.id}")
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
     async with frontend.opening(reply_to), _waited_for(service.submit_batch(batch, asker)) as submitting:
-        await asyncio.wait([submitting], timeout=ROW_FIRST_S)
+        first_s = FILE_FIRST_S if isinstance(batch.init_image, Download) else ROW_FIRST_S
+        await asyncio.wait([submitting], timeout=first_s)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private
         is_answered = False
         try:
             async with placeholder(interaction) as message_id:
                 is_answered = True
-                accepted = await submitting
+                accepted = await context.placeholders.until(submitting, interaction, message_id)
                 job = accepted.jobs[0]
                 placed = frontend.placed(reply_to, message_id)
                 async with frontend.opening(placed):

@@ -25,6 +25,7 @@ from bot.frontends.discord_app.embeds import MAX_CONTENT, relative, units
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
+from bot.frontends.discord_app.placeholders import Placeholders
 from bot.jobs import Job, JobStatus, UserKey
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.service import Service
@@ -56,6 +57,7 @@ class InteractionContext:
 
     service: Service
     access: AccessPolicy
+    placeholders: Placeholders
     answering: set[asyncio.Task[Any]] = field(
         default_factory=set
     )  # tasks that have shown "thinking…" and owe an answer

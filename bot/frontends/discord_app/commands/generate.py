@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.downloads import Download, is_too_large, too_large
 from bot.frontends.discord_app.drawing import draw_typed
 from bot.frontends.discord_app.interactions import InteractionContext, reader
 from bot.frontends.discord_app.translations import text
@@ -16,6 +18,7 @@ from bot.presentation.wording import ASPECT_KEYS, SIZE_KEYS
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import InvalidSpec
 from pipeline.spec import (
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,
@@ -25,10 +28,13 @@ from pipeline.spec import (
     MIN_ASKED_CFG,
     RANDOM_SEED,
     Aspect,
+    Strength,
+    read_strength,
     sampler_title,
 )
 
 MAX_SIZE_CHARS: Final = 20
+MAX_STRENGTH_CHARS: Final = 20
 MAX_MODEL_CHARS: Final = 100
 MAX_SUGGESTIONS: Final = 25  # of an option (application commands, "Autocomplete")
 # The command's options, in the order in which Discord lists them, and what each of them takes.
@@ -39,6 +45,8 @@ TYPES: Final[Mapping[str, Any]] = {
     "aspect": str,
     "size": app_commands.Range[str, 1, MAX_SIZE_CHARS],
     "count": app_commands.Range[int, 1, MAX_BATCH],
+    "image": discord.Attachment,
+    "strength": app_commands.Range[str, 1, MAX_STRENGTH_CHARS],
     "model": app_commands.Range[str, 1, MAX_MODEL_CHARS],
     "negative": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
     "cfg": app_commands.Range[float, MIN_ASKED_CFG, MAX_ASKED_SCALE],
@@ -53,6 +61,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "aspect": "option-aspect-description",
     "size": "option-size-description",
     "count": "option-count-description",
+    "image": "option-image-description",
+    "strength": "option-strength-description",
     "model": "option-model-description",
     "negative": "option-negative-description",
     "cfg": "option-cfg-description",
@@ -92,6 +102,8 @@ class Imagine:
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[aspect]), value=aspect.value) for aspect in aspects]
         )(command)
         command.autocomplete("size")(self.suggest_sizes)
+        if "strength" in names:
+            command.autocomplete("strength")(self.suggest_strengths)
         if "model" in names:
             command.autocomplete("model")(self.suggest_models)
         if "sampler" in names:
@@ -103,11 +115,14 @@ class Imagine:
 
     async def imagine(self, interaction: discord.Interaction, **options: Any) -> None:
         """Queue up to four pictures in one message. Discord checks the ranges; the service checks them again."""
-        count = options.pop("count", None)
+        count, image = options.pop("count", None), options.pop("image", None)
         given = {FIELDS.get(name, name): value for name, value in options.items()}
         if isinstance(model := given.get("model"), str) and (card := self._context.service.models.named(model)):
             given["model"] = card.name  # typed rather than taken from the list
-        await draw_typed(interaction, given, count=count)
+        if image is not None and is_too_large(image):
+            raise too_large()
+        file = None if image is None else Download(client=interaction.client, url=image.url)
+        await draw_typed(interaction, given, count=count, init_image=file)
 
     async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the models that are here, by their titles; there may be more of them than Discord shows."""
@@ -119,18 +134,36 @@ class Imagine:
 
     async def suggest_sizes(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named sizes of the model; a width and a height can be typed as well."""
-        wording, models = reader(interaction), self._context.service.models
-        chosen = getattr(interaction.namespace, "model", None)
-        model = (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
+        wording, model = reader(interaction), self._chosen_model(interaction)
         named = [(wording.say(SIZE_KEYS[size]), size.value) for size in model.scales]
         wanted = str(current).casefold()
         found = [(name, value) for name, value in named if wanted in name.casefold() or wanted in value]
         return [app_commands.Choice(name=name, value=value) for name, value in found]
 
+    async def suggest_strengths(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+        """Suggest the named strengths with their numbers, and the number that was typed."""
+        wording, model = reader(interaction), self._chosen_model(interaction)
+        wanted = str(current).casefold().strip()
+        named = [
+            (wording.say("strength-choice", name=name.value, value=f"{model.strengths[name]:g}"), name.value)
+            for name in Strength
+        ]
+        found = [(label, value) for label, value in named if wanted in label.casefold() or wanted in value]
+        with suppress(InvalidSpec):
+            if isinstance(typed := read_strength(wanted), float) and 0 < typed <= 1:
+                found = [(wording.say("strength-choice", name="", value=f"{typed:g}"), f"{typed:g}"), *named]
+        return [app_commands.Choice(name=label, value=value) for label, value in found]
+
+    def _chosen_model(self, interaction: discord.Interaction) -> ModelCard:
+        chosen, models = getattr(interaction.namespace, "model", None), self._context.service.models
+        return (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
+
 
 def _is_offered(name: str, cards: Sequence[ModelCard]) -> bool:
     if name == "model":
         return len(cards) > 1
+    if name == "image":
+        name = "strength"  # of a model that starts from images
     return any(card.offers(FIELDS.get(name, name)) for card in cards)
 
 
