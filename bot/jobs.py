@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from bot.pause import Pause
 from pipeline import ImageOptions, ImageSpec, Progress
@@ -152,6 +152,7 @@ class Allowance:
 USUAL: Final = Allowance()
 
 
+@runtime_checkable
 class RemoteImage(Protocol):
     """A file that is still to be fetched, after everything that is cheaper to check."""
 

@@ -107,7 +107,8 @@ def draw(
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model, config.pipeline) if model else choose_model(config.pipeline)[0]
-    given = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model, "strength": strength}
+    given: dict[str, object] = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model}
+    given["strength"] = strength
     given |= {"negative_prompt": negative, "cfg_scale": cfg, "guidance": guidance}
     given |= {"sampler": sampler, "clip_skip": clip_skip}
     read = _read_prompt(prompt, card, config.pipeline, given).with_image(is_given=image is not None)

@@ -8,6 +8,7 @@ pasted_settings.py  text of other programs, and the `/imagine` line, taken apart
 batch.py            one request for several images, and its outcome. Pure.
 init_images.py      the file that a request starts from
 derive.py           the verbs that make a request from an earlier job. Pure.
+file_info.py        what an image file says about how it was drawn. Pure.
 archive.py          finished pictures: keep, erase
 preferences.py      what people chose for themselves
 models.py           the models that people may ask for

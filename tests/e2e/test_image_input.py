@@ -57,3 +57,29 @@ async def test_image_that_a_kill_interrupts_twice_leaves_nobody_waiting_and_noth
     assert "Drawn from a starting image (strength 0.4)" in done.text
     assert done.image_bytes(0).startswith(b"\x89PNG")
     discord.assert_clean()
+
+
+async def test_menu_of_a_message_works_across_a_restart(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
+    """A form that was opened before a kill: the message is read again if the bot may, else the person is told."""
+    bob = discord.add_user("bob")
+    readable = discord.say(discord.user, discord.channel, f"<@{discord.bot.id}> look", files=[picture()])
+    other = discord.say(discord.user, discord.channel, "look", files=[picture("blue"), picture("green")])
+    forms = [await discord.message_menu(bob, message, "Vary") for message in (readable, other)]
+    for form in forms:
+        await form.wait_modal()
+    asked = await private(await discord.message_menu(bob, other, "Image info"))
+    await bot.kill()
+    await bot.start()
+    await bot.wait_ready()
+    done = await (await discord.submit_modal(forms[0], {"prompt": "a pear"})).wait(is_ready)
+    assert "Drawn from a starting image (strength 0.4)" in done.text
+    lost = await private(await discord.submit_modal(forms[1], {"prompt": "a plum"}))
+    assert "Please open its menu again." in lost.content and "a plum" in lost.content
+    chosen = await discord.select(asked, asked.selects[0]["custom_id"], asked.selects[0]["options"][1]["value"], bob)
+    assert "Please open its menu again." in (await chosen.wait(lambda message: "menu" in message.content)).content
+    info = await private(await discord.message_menu(bob, done, "Image info"))
+    assert "Image #1" in info.text and "Started from an image" in info.text
+    again = await discord.message_menu(bob, done, "Vary")
+    await again.wait(is_ready)
+    assert [(row["user_id"], row["derived_from"]) for row in rows(data_dir)] == [(bob.id, None), (bob.id, 1)]
+    discord.assert_clean()

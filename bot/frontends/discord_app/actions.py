@@ -300,6 +300,19 @@ async def _pressed(interaction: discord.Interaction, action: str, job_id: int, *
         raise
 
 
+async def act(interaction: discord.Interaction, action: Action, pictures: Sequence[Job]) -> None:
+    """Do what a button is for with one of some pictures, at least one; which, is asked.
+
+    Raises:
+        PictureErased, PictureNotReady
+    """
+    ready = [job for job in pictures if job.status is JobStatus.DONE and not job.is_erased]
+    if len(ready) > 1:
+        await _ask_which(interaction, action, ready)
+    else:
+        await PRESSES[action].do(interaction, _with_picture([*ready, *pictures][0]))
+
+
 async def _pictures_of(interaction: discord.Interaction, job: Job) -> list[Job]:
     siblings = await context_of(interaction).service.archive.siblings(job)
     return [sibling for sibling in siblings if sibling.status is JobStatus.DONE] or [job]

@@ -32,6 +32,7 @@ from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
+from bot.frontends.discord_app.commands.message_menu import FileSelect, MessageMenu
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
 from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
@@ -101,6 +102,8 @@ class DiscordClient(discord.AutoShardedClient):
         self.tree.add_command(Imagine(self.context).command(service.models))
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
+        for entry in MessageMenu(self.context).commands():
+            self.tree.add_command(entry)
         self.tree.add_command(Settings(self.context).command())
         self.tree.add_command(HelpCommand(self.context).command())
         self.tree.add_command(AdminCommands(self.context).group())
@@ -156,7 +159,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton)
+        self.add_dynamic_items(ActionButton, PictureSelect, FileSelect, HistoryButton, ExampleButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
         await self.context.placeholders.clear(self, self._service.archive)

@@ -30,6 +30,7 @@ from bot.frontends.discord_app.interactions import (
     say,
 )
 from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.jobs import RemoteImage
 from bot.presentation.job_view import Phrase
 from bot.requests.batch import Asker, Batch
 from bot.requests.prompt_flags import read_prompt
@@ -84,7 +85,7 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
     asker = Asker(user=person(interaction), reply_to=reply_to, key=f"{FRONTEND}:{interaction.id}")
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
     async with frontend.opening(reply_to), _waited_for(service.submit_batch(batch, asker)) as submitting:
-        first_s = FILE_FIRST_S if isinstance(batch.init_image, Download) else ROW_FIRST_S
+        first_s = FILE_FIRST_S if isinstance(batch.init_image, RemoteImage) else ROW_FIRST_S
         await asyncio.wait([submitting], timeout=first_s)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private

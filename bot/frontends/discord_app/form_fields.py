@@ -26,7 +26,10 @@ FIELD_KEYS: Final = {
     "size": "form-size",
     "strength": "form-strength",
     "file": "form-file",
+    "picture": "form-picture",
+    "reason": "form-reason",
 }
+MAX_REASON: Final = 200  # of a moderator
 MAX_SHORT: Final = 20  # a seed has eleven characters, a size nine
 
 Values = Mapping[str, str]
@@ -57,6 +60,12 @@ def short_field(wording: Wording, name: str, value: str, *, hint: str | None = N
         custom_id=name, default=value, required=False, max_length=MAX_SHORT
     )
     return discord.ui.Label(text=wording.say(FIELD_KEYS[name]), description=hint, component=field)
+
+
+def reason_field(wording: Wording) -> discord.ui.Label[Any]:
+    """Make the field for why a moderator does something."""
+    field: discord.ui.TextInput[Any] = discord.ui.TextInput(custom_id="reason", min_length=1, max_length=MAX_REASON)
+    return discord.ui.Label(text=wording.say(FIELD_KEYS["reason"]), component=field)
 
 
 def choice_field(wording: Wording, name: str, choices: Mapping[str, str], chosen: str) -> discord.ui.Label[Any]:

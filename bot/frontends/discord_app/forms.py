@@ -7,7 +7,7 @@ be sent after it; the library need not remember any. A form has to be the first 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 import discord
 
 from bot.errors import InvalidFlag, PictureErased
+from bot.frontends.discord_app import file_forms, removal
 from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.form_fields import (
     Values,
@@ -39,6 +40,11 @@ from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, Aspect, ImageOptions, Size, Strength
 
+# The forms that are not about one job, by their custom ids.
+OTHERS: Final[Mapping[re.Pattern[str], Callable[[discord.Interaction, re.Match[str], Values], Awaitable[None]]]] = {
+    file_forms.FORM: file_forms.submit,
+    removal.FORM: removal.submit,
+}
 FORM: Final = re.compile(r"im2form:(?P<action>[a-z_]+):(?P<job_id>[0-9]{1,18})")
 
 
@@ -80,11 +86,15 @@ async def _submit(interaction: discord.Interaction) -> None:
     data: Any = interaction.data or {}
     values = typed_values(data.get("components"))
     try:
-        match = FORM.fullmatch(str(data.get("custom_id", "")))
+        context, custom_id = context_of(interaction), str(data.get("custom_id", ""))
+        context.access.check_server(interaction)
+        for form_of, submit in OTHERS.items():
+            if (of_other := form_of.fullmatch(custom_id)) is not None:
+                await submit(interaction, of_other, values)
+                return
+        match = FORM.fullmatch(custom_id)
         if match is None or (read := READ.get(match["action"])) is None:
             raise OptionsOutdated
-        context = context_of(interaction)
-        context.access.check_server(interaction)
         job = await visible_job(interaction, int(match["job_id"]))
         if job.is_erased:
             raise PictureErased(job.id)

@@ -537,6 +537,25 @@ console-clip-skip = CLIP skip
 
 ## Image input and the message menu
 
+menu-use = Use as input
+menu-vary = Vary
+menu-info = Image info
+menu-remove = Remove
+form-file = Which file
+form-picture = Which image
+form-reason = Reason, which its author reads
+form-file-use-title = Start from this image
+form-file-vary-title = Vary this image
+form-remove-title = Remove image #{ $job_id }
+no-image-here = There is no image on this message that I could use: PNG, JPEG or WebP, as an attachment.
+message-forgotten = I cannot see the files of that message any more. Please open its menu again.
+not-our-message = I can only remove images that I drew. Please delete this message itself.
+nothing-in-file = This file does not say how it was drawn.
+file-says = { $writer ->
+        [ours] -# Read from the file, as this bot writes it. Anybody can change what a file says.
+        [a1111] -# Read from the file, as Stable Diffusion web UIs write it. Anybody can change what a file says.
+       *[comfyui] -# Read from the file, as ComfyUI writes it. Anybody can change what a file says.
+    }
 request-lost = ⚠️ I was restarted before I had your image, so this request is lost. It cost you nothing; please ask again.
 download-failed = The image could not be fetched from Discord. Please try again in a moment.
 download-too-slow = Fetching the image from Discord took more than { $limit_s } seconds. Please try again, or use a smaller file.

@@ -484,6 +484,25 @@ console-clip-skip = CLIP 跳层
 
 ## Image input and the message menu
 
+menu-use = 用作起始图片
+menu-vary = 微调
+menu-info = 图片信息
+menu-remove = 移除
+form-file = 哪个文件
+form-picture = 哪张图片
+form-reason = 原因（作者会看到）
+form-file-use-title = 从这张图片画起
+form-file-vary-title = 微调这张图片
+form-remove-title = 移除图片 #{ $job_id }
+no-image-here = 这条消息里没有可用的图片，需要是 PNG、JPEG 或 WebP 附件。
+message-forgotten = 我已看不到那条消息的文件，请重新打开它的菜单。
+not-our-message = 我只能移除自己画的图片，请直接删除这条消息。
+nothing-in-file = 这个文件里没有写它是怎样画出来的。
+file-says = { $writer ->
+        [ours] -# 读自文件，格式与本机器人相同。文件里的内容任何人都可以改。
+        [a1111] -# 读自文件，格式与 Stable Diffusion WebUI 相同。文件里的内容任何人都可以改。
+       *[comfyui] -# 读自文件，格式与 ComfyUI 相同。文件里的内容任何人都可以改。
+    }
 request-lost = ⚠️ 还没拿到你的图片，我就重启了，这次请求没有保存下来。没有扣你的次数，请再试一次。
 download-failed = 暂时无法从 Discord 取得这张图片，请稍后再试。
 download-too-slow = 从 Discord 取这张图片超过了 { $limit_s } 秒。请再试一次，或换一个小一点的文件。

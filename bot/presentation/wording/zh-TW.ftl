@@ -485,6 +485,25 @@ console-clip-skip = CLIP 跳層
 
 ## Image input and the message menu
 
+menu-use = 當成起始圖片
+menu-vary = 微調
+menu-info = 圖片資訊
+menu-remove = 移除
+form-file = 哪個檔案
+form-picture = 哪張圖片
+form-reason = 原因（作者會看到）
+form-file-use-title = 從這張圖片畫起
+form-file-vary-title = 微調這張圖片
+form-remove-title = 移除圖片 #{ $job_id }
+no-image-here = 這則訊息裡沒有可用的圖片，需要是 PNG、JPEG 或 WebP 附件。
+message-forgotten = 我已看不到那則訊息的檔案，請重新打開它的選單。
+not-our-message = 我只能移除自己畫的圖片，請直接刪除這則訊息。
+nothing-in-file = 這個檔案裡沒有寫它是怎麼畫出來的。
+file-says = { $writer ->
+        [ours] -# 讀自檔案，格式與本機器人相同。檔案裡的內容任何人都可以改。
+        [a1111] -# 讀自檔案，格式與 Stable Diffusion WebUI 相同。檔案裡的內容任何人都可以改。
+       *[comfyui] -# 讀自檔案，格式與 ComfyUI 相同。檔案裡的內容任何人都可以改。
+    }
 request-lost = ⚠️ 還沒拿到你的圖片，我就重新啟動了，這次請求沒有保存下來。沒有扣你的次數，請再試一次。
 download-failed = 暫時無法從 Discord 取得這張圖片，請稍後再試。
 download-too-slow = 從 Discord 取這張圖片超過了 { $limit_s } 秒。請再試一次，或換一個小一點的檔案。

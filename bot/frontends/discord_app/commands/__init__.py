@@ -2,6 +2,7 @@
 
 generate.py  /imagine: arguments → Request → service.submit
 personal.py  /queue, /cancel, /history, /show, /quota
+message_menu.py  the menu of a message: use as input, vary, image info, remove
 help.py      /help, with examples that draw
 admin.py     /admin: pause, resume, queue, cancel, stats
 """
