@@ -30,8 +30,8 @@ from bot.errors import (
     TooManyJobs,
     UploadGone,
 )
-from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, ReplyTo, Request, UserKey, Verb
-from bot.requests import derive
+from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, RemoteImage, ReplyTo, Request, UserKey, Verb
+from bot.requests import derive, init_images
 from bot.requests import service as service_module
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
@@ -251,14 +251,21 @@ async def test_disk_that_takes_no_source_is_refused_politely(
     assert await jobs.unfinished() == []
 
 
-@pytest.mark.parametrize("source", [b"", b"not a picture"])
+class Unfetched:
+    """A file elsewhere that nobody may ask for."""
+
+    async def fetch(self) -> bytes:
+        raise AssertionError("it was fetched")
+
+
+@pytest.mark.parametrize("source", [b"", b"not a picture", Unfetched()], ids=["empty", "text", "elsewhere"])
 async def test_whoever_may_not_ask_is_refused_before_a_picture_is_looked_at(
-    make_service, make_request, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, source: bytes
+    make_service, make_request, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, source: bytes | RemoteImage
 ) -> None:
     def reads(_data: bytes) -> None:
         raise AssertionError("it was looked at")
 
-    monkeypatch.setattr(service_module, "read_header", reads)
+    monkeypatch.setattr(init_images, "read_header", reads)
     monkeypatch.setattr(service_module, "unpack", reads)
     service = make_service()
     with pytest.raises(InvalidSpec, match="steps"):

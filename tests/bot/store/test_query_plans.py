@@ -67,6 +67,7 @@ async def statements(
         "mark_told": lambda: jobs.mark_told([1], now=9),
         "get": lambda: jobs.get(1),
         "of_batch": lambda: jobs.of_batch("x"),
+        "of_message": lambda: jobs.of_message("test", "card"),
         "keep": lambda: jobs.keep(1, limit=5),
         "unkeep": lambda: jobs.unkeep(1),
         "erase": lambda: jobs.erase(1, now=9),
