@@ -89,7 +89,7 @@ class WordFilter:
         self._by_letters: defaultdict[str, list[_Word]] = defaultdict(list)
         self._masked: dict[str, _Word] = {}
         for typed in words:
-            word = _Word(typed, tuple(unit.text for unit in _units(fold(typed).text, _UNIT)))
+            word = _Word(typed, units_of(typed))
             if word.units:
                 self._add(word)
         self._rows, self._letters = _automaton(self._by_skeleton), _automaton(self._by_letters)
@@ -182,6 +182,11 @@ class WordFilter:
         for match in _MASKED.finditer(folded):
             if (word := self._masked.get(match[0])) is not None:
                 yield word, match.start(), match.end()
+
+
+def units_of(word: str) -> tuple[str, ...]:
+    """Return what a word is compared as: two spellings of it are equal; () if it has no letters."""
+    return tuple(unit.text for unit in _units(fold(word).text, _UNIT))
 
 
 # ── ways to read a text ─────────────────────────────────────────────────────────────────────────────
