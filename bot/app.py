@@ -27,10 +27,12 @@ from bot.jobs import JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
+from bot.scheduling.image_policy import policy_of
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
@@ -38,6 +40,8 @@ from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
+from bot.store.pseudonyms import Pseudonyms
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
@@ -123,12 +127,15 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
+    moderation = await Moderation.open(ModerationStore(database), jobs, queue, images, await Pseudonyms.open(settings))
+    moderation.removes_with_message = config.moderation.remove_with_message
     parts = Parts(
         jobs=jobs,
         queue=queue,
         delivery=delivery,
         images=images,
         preferences=Preferences(UserSettingStore(database)),
+        moderation=moderation,
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(
@@ -139,6 +146,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     )
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
     hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
+    pool.image_policy = policy_of(config.moderation)
     pool.model_hash_of = partial(_model_hash, hashes, cards, config.pipeline.models_dir)
     is_loaded = asyncio.Event()
     await pool.expect_load(setup.card.name)  # jobs may queue from here on

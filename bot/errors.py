@@ -7,12 +7,14 @@ BotError
 │  ├─ DailyLimit(used, limit, retry_at)
 │  ├─ CoolingDown(retry_at, cooldown_s)
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
-│  ├─ InvalidFlag(flag, name, most)
+│  ├─ InvalidFlag(flag, name, most) · InvalidMoment(flaw)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone() · DownloadFailed() · DownloadTooSlow(limit_s)
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
-│  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
+│  ├─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
+│  ├─ PictureRemoved(id, reason) · Banned(reason) · BannedUntil(until_at, reason)
+│  └─ BlockedWord(word, found) · RestrictedWord(word, found) · InvalidWord(word) · TooManyWords(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
@@ -30,7 +32,7 @@ Exceptions carry values; `bot/wording` turns them into sentences.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 
@@ -51,6 +53,11 @@ class BotError(Exception):
 
 class Refusal(BotError):
     """The request is not carried out and costs nothing."""
+
+
+def _yes_no(value: bool) -> str:
+    """Say it so that a sentence can choose by it."""
+    return "yes" if value else "no"
 
 
 class QueueFull(Refusal):
@@ -103,6 +110,22 @@ class InvalidFlag(Refusal):
     def __init__(self, *, flag: str, name: str, most: int = 0) -> None:
         super().__init__(name)
         self.flag, self.name, self.most = flag, name, most
+
+
+class MomentFlaw(StrEnum):
+    """What is wrong with a moment that a person typed."""
+
+    UNREADABLE = "unreadable"
+    PAST = "past"
+    FAR = "far"  # more than ten years ahead
+
+
+class InvalidMoment(Refusal):
+    """The time until which something is to last cannot be used."""
+
+    def __init__(self, flaw: MomentFlaw) -> None:
+        super().__init__(flaw)
+        self.flaw = flaw
 
 
 class NotAccepting(Refusal):
@@ -179,6 +202,61 @@ class PictureErased(Refusal):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")
         self.job_id = job_id
+
+
+class PictureRemoved(Refusal):
+    """A moderator removed the picture and its prompt. `reason` is what that person wrote, "" if nothing."""
+
+    def __init__(self, job_id: int, reason: str) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id, self.reason, self.has_reason = job_id, reason, _yes_no(bool(reason))
+
+
+class Banned(Refusal):
+    """This person may not draw, until a moderator lifts the ban."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason, self.has_reason = reason, _yes_no(bool(reason))
+
+
+class BannedUntil(Refusal):
+    """This person may not draw for some time."""
+
+    def __init__(self, reason: str, *, until_at: int) -> None:
+        super().__init__(f"until {until_at}")
+        self.reason, self.has_reason, self.until_at = reason, _yes_no(bool(reason)), until_at
+
+
+class BlockedWord(Refusal):
+    """The prompt has a word of the moderators' list.
+
+    `found` is what the person typed, `word` what it was read as; neither is part of `str()`, which may be logged.
+    """
+
+    def __init__(self, *, word: str, found: str) -> None:
+        super().__init__()
+        self.word, self.found, self.is_disguised = word, found, _yes_no(word.casefold() != found.casefold())
+
+
+class RestrictedWord(BlockedWord):
+    """The prompt has a word that is for age-restricted channels only."""
+
+
+class InvalidWord(Refusal):
+    """The list cannot have this word: it has no letters, or is a single one."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+
+
+class TooManyWords(Refusal):
+    """The list is full."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"{limit} words")
+        self.limit = limit
 
 
 class AlreadyFinal(Refusal):

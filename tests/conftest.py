@@ -24,6 +24,8 @@ from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
+from bot.store.pseudonyms import Pseudonyms
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
@@ -140,6 +142,16 @@ def settings(database: Database) -> SettingStore:
 @pytest.fixture
 def preferences(database: Database) -> Preferences:
     return Preferences(UserSettingStore(database))
+
+
+@pytest.fixture
+async def pseudonyms(settings: SettingStore) -> Pseudonyms:
+    return await Pseudonyms.open(settings)
+
+
+@pytest.fixture
+def moderation_store(database: Database) -> ModerationStore:
+    return ModerationStore(database)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from bot.config.sections import (
     DiscordConfig,
     LimitsConfig,
     LogConfig,
+    ModerationConfig,
     StorageConfig,
     WorkerConfig,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "DiscordConfig",
     "LimitsConfig",
     "LogConfig",
+    "ModerationConfig",
     "StorageConfig",
     "WorkerConfig",
     "default_config_paths",

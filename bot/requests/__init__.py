@@ -10,6 +10,10 @@ init_images.py      the file that a request starts from
 derive.py           the verbs that make a request from an earlier job. Pure.
 file_info.py        what an image file says about how it was drawn. Pure.
 archive.py          finished pictures: keep, erase
+moderation.py       what moderators decide: bans.py, word_list.py, removed images
+word_filter.py      words in a text, however they are written (word_folding.py). Pure.
+moments.py          until when something lasts, as a moderator types it. Pure.
+erasure.py          who erased an image. Pure.
 preferences.py      what people chose for themselves
 models.py           the models that people may ask for
 quotas.py           what people have used of their limits. Pure.

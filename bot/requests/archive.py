@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureErased, PictureNotReady, StorageFull
+from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureNotReady, StorageFull
 from bot.jobs import Delivery, Job, UserKey
+from bot.requests.erasure import check_not_erased
 from bot.scheduling.job_queue import Clock
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -56,7 +57,7 @@ class Archive:
         """Keep a picture from being forgotten with the rest of the history, or do so no longer.
 
         Raises:
-            JobNotFound, NotYourJob, PictureErased, PictureNotReady
+            JobNotFound, NotYourJob, PictureErased, PictureRemoved, PictureNotReady
             KeepsTooMany: MAX_KEPT are kept.
             StoreUnavailable
         """
@@ -103,8 +104,7 @@ class Archive:
 
     async def _picture(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool]) -> Job:
         job = await self._owned(job_id, by=by, may=may)
-        if job.is_erased:
-            raise PictureErased(job_id)
+        check_not_erased(job)
         if job.image_path is None:
             raise PictureNotReady(job_id)
         return job

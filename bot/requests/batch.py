@@ -28,6 +28,7 @@ class Asker:
     allowance: Allowance = USUAL
     is_private: bool = False
     is_spoiler: bool = False
+    is_age_restricted: bool = False  # the place is for adults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

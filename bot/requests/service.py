@@ -38,6 +38,7 @@ from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.init_images import file_of, header_of, read_file
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
@@ -68,6 +69,7 @@ class Parts:
     delivery: DeliveryLoop
     images: ImageStore
     preferences: Preferences
+    moderation: Moderation
 
 
 class Service:
@@ -87,6 +89,7 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
+        self.moderation = parts.moderation
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -109,6 +112,8 @@ class Service:
             UploadGone: the init image is kept no more.
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
+        prompts = [image.prompt for image in batch.images]
+        await self.moderation.check(asker.user, prompts, is_age_restricted=asker.is_age_restricted)
         batch = batch.with_seeds(secrets.randbelow(MAX_SEED + 1))
         source, picture = await file_of(batch.init_image, self._images), None
         jobs: list[Job] = []
@@ -156,6 +161,7 @@ class Service:
             except OSError as error:
                 log.error("an init image cannot be stored: %s", error)
                 raise StorageFull from error
+        self.moderation.bans.check(request.user)  # again: the init image took a moment
         try:
             job = await self._queue.put(request, spec, cost=quotas.cost_in_images(spec, model))
         except StoreUnavailable as error:
@@ -316,8 +322,9 @@ class Service:
         return quotas.shared_quota(active, counted, self._limits, people=people)
 
     async def undelivered(self, user: UserKey) -> list[Job]:
-        """Return results that could not be delivered, to be mentioned on this person's next command, oldest first."""
-        return await self._jobs.undelivered(user)
+        """Return what could not be delivered, and what moderators removed, to be told on this person's next command."""
+        jobs = {job.id: job for job in (*await self._jobs.undelivered(user), *await self.moderation.untold(user))}
+        return [jobs[job_id] for job_id in sorted(jobs)]
 
     async def failures(self, user: UserKey) -> list[Job]:
         """Return failures of the last 24 hours that this person has not read, for front ends that poll."""

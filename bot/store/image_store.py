@@ -105,6 +105,10 @@ class ImageStore:
         """The file of a kept source; None if it is gone or cannot be read; never fails."""
         return await self.find(f"{SOURCES}/{key[:2]}/{key}.png") if _KEY.fullmatch(key) else None
 
+    async def delete_source(self, key: str) -> bool:
+        """Delete a kept source; False if the system does not let us now."""
+        return await self.delete(f"{SOURCES}/{key[:2]}/{key}.png") if _KEY.fullmatch(key) else True
+
     async def delete_sources(self, *, kept: Collection[str], before: float) -> None:
         """Delete the sources that no job in `kept` needs; those written after `before` may yet get one."""
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import discord
 
-from bot.errors import NotYourJob, PictureErased, PictureNotReady
+from bot.errors import NotYourJob, PictureNotReady
 from bot.frontends.discord_app import forms, presses
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import fit, picture_name
@@ -50,6 +50,7 @@ from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase
 from bot.requests import derive
+from bot.requests.erasure import check_not_erased
 from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_STEPS
@@ -337,10 +338,9 @@ def _with_picture(job: Job) -> Job:
     """Return a job that has a picture.
 
     Raises:
-        PictureErased, PictureNotReady
+        PictureErased, PictureRemoved, PictureNotReady
     """
-    if job.is_erased:
-        raise PictureErased(job.id)
+    check_not_erased(job)
     if job.status is not JobStatus.DONE:
         raise PictureNotReady(job.id)
     return job

@@ -26,7 +26,7 @@ from pydantic import SecretStr
 
 from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
-from bot.frontends.discord_app import forms
+from bot.frontends.discord_app import forms, own_deletions
 from bot.frontends.discord_app.actions import ActionButton, PictureSelect
 from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.commands.admin import AdminCommands
@@ -62,6 +62,7 @@ OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.integer: (int,),
     discord.AppCommandOptionType.number: (int, float),  # JSON writes 7.0 as 7
     discord.AppCommandOptionType.attachment: (str,),  # the id of a file that comes along
+    discord.AppCommandOptionType.user: (str,),
 }
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
@@ -270,16 +271,24 @@ class DiscordClient(discord.AutoShardedClient):
     # ── what happens to messages ────────────────────────────────────────────────────────────────────
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        """Cancel the job whose message somebody deleted, if it was one of ours."""
-        await self._messages_deleted([event.message_id])
+        """Cancel the job whose message somebody deleted; an image that it showed is removed.
+
+        Only those who manage messages can delete one of a bot's, and Discord does not say who did: it was a moderator,
+        or a bot that works for one, unless it was this bot.
+        """
+        await self._message_deleted(event.message_id)
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        """Cancel the jobs whose messages a moderator deleted."""
-        await self._messages_deleted(event.message_ids)
+        """Cancel the jobs whose messages were deleted together with many others, which judges no image."""
+        for message_id in event.message_ids:
+            await self._message_deleted(message_id, is_purge=True)
 
-    async def _messages_deleted(self, message_ids: Iterable[int]) -> None:
-        for message_id in message_ids:
+    async def _message_deleted(self, message_id: int, *, is_purge: bool = False) -> None:
+        if own_deletions.is_ours(self, message_id):
             await self._drop_message(str(message_id))
+            return
+        with contextlib.suppress(JobAlreadyFinished):  # at this very moment
+            await self._service.moderation.message_deleted(FRONTEND, str(message_id), is_purge=is_purge)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Cancel the jobs of a server that removed the bot or is gone. (An outage is another event.)"""

@@ -30,6 +30,7 @@ from bot.frontends.discord_app.interactions import (
     say,
 )
 from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.frontends.discord_app.permissions import is_age_restricted
 from bot.jobs import RemoteImage
 from bot.presentation.job_view import Phrase
 from bot.requests.batch import Asker, Batch
@@ -82,7 +83,12 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
         raise NotAccepting
     promise_answer(interaction)
     reply_to = frontend.address(interaction)
-    asker = Asker(user=person(interaction), reply_to=reply_to, key=f"{FRONTEND}:{interaction.id}")
+    asker = Asker(
+        user=person(interaction),
+        reply_to=reply_to,
+        key=f"{FRONTEND}:{interaction.id}",
+        is_age_restricted=is_age_restricted(interaction.channel),
+    )
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
     async with frontend.opening(reply_to), _waited_for(service.submit_batch(batch, asker)) as submitting:
         first_s = FILE_FIRST_S if isinstance(batch.init_image, RemoteImage) else ROW_FIRST_S

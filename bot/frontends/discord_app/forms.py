@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import discord
 
-from bot.errors import InvalidFlag, PictureErased
+from bot.errors import InvalidFlag
 from bot.frontends.discord_app import file_forms, removal
 from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.form_fields import (
@@ -35,6 +35,7 @@ from bot.presentation.prompt_notes import lost_phrase
 from bot.presentation.wording import ASPECT_KEYS
 from bot.requests import derive
 from bot.requests.batch import Batch
+from bot.requests.erasure import check_not_erased
 from bot.requests.models import Models
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.errors import InvalidSpec
@@ -96,8 +97,7 @@ async def _submit(interaction: discord.Interaction) -> None:
         if match is None or (read := READ.get(match["action"])) is None:
             raise OptionsOutdated
         job = await visible_job(interaction, int(match["job_id"]))
-        if job.is_erased:
-            raise PictureErased(job.id)
+        check_not_erased(job)
         drawing = read(job, context.service.models, values)
         await draw(interaction, drawing.batch, notes=drawing.notes)
     except discord.HTTPException:

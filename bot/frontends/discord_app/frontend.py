@@ -17,15 +17,16 @@ import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 from pathlib import Path
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, cast
 
 import discord
 from cachetools import LRUCache
 
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
-from bot.frontends.discord_app import embeds
+from bot.frontends.discord_app import embeds, own_deletions
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import Composed, Composer, wording_of
+from bot.frontends.discord_app.copies import take_back_copies
 from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address
@@ -42,7 +43,6 @@ DELIVERY_TIMEOUT_S: Final = 180.0  # 10 MiB over a slow line
 REMEMBERED_MESSAGES: Final = 2000
 
 
-T = TypeVar("T")
 _Send = Callable[[Composed], Awaitable[ReplyTo]]
 
 
@@ -153,19 +153,21 @@ class DiscordFrontend:
         return True
 
     async def _take_back(self, jobs: Sequence[Job], job: Job) -> None:
-        """Delete the message of an erased picture, unless it shows other images of the request."""
-        address = Address.read(job.reply_to)
-        if address.message_id is None:
+        """Delete the message of an erased picture, unless it shows other images of the request, and every copy."""
+        await take_back_copies(self._service, job, self._delete)
+        if (address := Address.read(job.reply_to)).message_id is None:
             return
-
-        async def delete(_composed: Composed) -> ReplyTo:
-            async with self._turn(address.channel_id):
-                await self._message(address).delete()
-            return job.reply_to
-
-        is_empty = all(each.status.is_final and each.image_path is None for each in jobs)
-        send = delete if is_empty else functools.partial(self._edit_result, jobs, job, address)
+        send = functools.partial(self._edit_result, jobs, job, address)
+        if all(each.status.is_final and each.image_path is None for each in jobs):
+            send = functools.partial(self._delete, job.reply_to)
         await self._put(jobs, job, (job.id, None), send)
+
+    async def _delete(self, reply_to: ReplyTo, _composed: Composed | None = None) -> ReplyTo:
+        message = self._message(Address.read(reply_to))
+        own_deletions.note(self._client, message.id)
+        async with self._turn(message.channel.id):
+            await message.delete()
+        return reply_to
 
     # ── the Frontend protocol ───────────────────────────────────────────────────────────────────────
 
@@ -223,7 +225,7 @@ class DiscordFrontend:
                     has_message = Address.read(job.reply_to).message_id is not None
                     if not has_message and (await self._service.archive.siblings(job))[0].delivery is Delivery.DROPPED:
                         raise MessageGone  # nobody waits for it: its placeholder came too late
-                    if job.is_erased:
+                    if job.is_erased and not job.is_cancel_requested:
                         with contextlib.suppress(_Refused):  # whoever erased it was told
                             await self._take_back(jobs, job)
                         return job.reply_to
@@ -260,7 +262,7 @@ class DiscordFrontend:
         try:
             return await self._put(jobs, job, files, functools.partial(self._edit_result, jobs, job, address))
         except _Refused as refused:
-            if all(each.status is JobStatus.CANCELLED for each in jobs):
+            if all(each.status is JobStatus.CANCELLED and each.moderated_reason is None for each in jobs):
                 return job.reply_to  # whoever cancelled knows
             log.warning("job %s cannot be delivered on its message: %s", job.id, refused)
         for post in (self._post, self._post_directly):

@@ -15,7 +15,7 @@ import discord
 from bot.errors import NotYourJob
 from bot.frontends.discord_app.form_fields import Values, choice_field, form, reason_field
 from bot.frontends.discord_app.frontend import frontend_of
-from bot.frontends.discord_app.interactions import context_of, person, reader, say, think
+from bot.frontends.discord_app.interactions import context_of, reader, say, think
 from bot.frontends.discord_app.permissions import is_moderator
 from bot.jobs import Job
 
@@ -47,14 +47,14 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
     """Remove the image, and its message if it shows nothing else.
 
     Raises:
-        JobNotFound, NotYourJob, PictureNotReady, StorageFull, StoreUnavailable
+        See `Moderation.remove`.
     """
     chosen = values.get("picture", "")
     job_id = int(chosen if re.fullmatch(r"[0-9]{1,18}", chosen) else match["job_id"])
     await think(interaction)
-    archive = context_of(interaction).service.archive
-    removed = await archive.erase(job_id, by=person(interaction), may=partial(is_moderator, interaction))
-    if is_gone := await frontend_of(interaction).retract(removed):
-        await archive.taken_back(removed)
-    key = "image-deleted" if is_gone else "image-deleted-but-message"
-    await say(interaction, reader(interaction).say(key, job_id=job_id))
+    service, wording = context_of(interaction).service, reader(interaction)
+    removed = await service.moderation.remove(job_id, values.get("reason", ""), may=partial(is_moderator, interaction))
+    is_gone = removed.is_cancel_requested or await frontend_of(interaction).retract(removed)
+    if is_gone and not removed.is_cancel_requested:
+        await service.archive.taken_back(removed)
+    await say(interaction, wording.say("admin-removed" if is_gone else "admin-removed-but-message", job_id=job_id))

@@ -344,7 +344,7 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
             job = await ask(handlers.ended(asker, drawn.jobs[0].id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             raise gr.Error(handlers.explain(error, asker), print_exception=False) from None
-        if job.status is not JobStatus.DONE or (address := await ask(handlers.address(job, "png"))) is None:
+        if job.status is not JobStatus.DONE or (address := await ask(handlers.addresses.of(job, "png"))) is None:
             raise gr.Error(handlers.ending(job, asker), print_exception=False)
         spec = job.spec
         file = {

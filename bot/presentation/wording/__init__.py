@@ -150,7 +150,9 @@ class Wording:
         return self.say(key, **{**bounds, **error.values})
 
     def prompt(self, job: Job) -> str:
-        """Return the prompt as it was typed; a sentence in its place if the row is damaged."""
+        """Return the prompt as it was typed; a sentence in its place if it was erased, or if the row is damaged."""
+        if job.is_erased:
+            return self.say("prompt-erased")
         return job.spec.prompt or self.say("prompt-unreadable")
 
     def unread(self, unread: Unread) -> str:

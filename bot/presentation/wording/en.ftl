@@ -525,6 +525,103 @@ console-clip-skip = CLIP skip
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] This time is already over. Please name one that is still to come.
+        [far] This is more than ten years ahead. Please name an earlier time, or leave it out for no end.
+       *[unreadable] This time cannot be read. Write it like `30m`, `2h`, `3d`, `18:00`, `2026-12-24` or `2026-12-24 18:00`.
+    }
+picture-removed = { $has_reason ->
+        [yes] Image #{ $job_id } was removed by a moderator: { $reason }
+       *[no] Image #{ $job_id } was removed by a moderator.
+    }
+note-removed = { $has_reason ->
+        [yes] 🚫 #{ $job_id } was removed by a moderator: { $reason }
+       *[no] 🚫 #{ $job_id } was removed by a moderator.
+    }
+note-stopped = { $has_reason ->
+        [yes] 🚫 #{ $job_id } was cancelled by a moderator: { $reason }
+       *[no] 🚫 #{ $job_id } was cancelled by a moderator.
+    }
+card-stopped = { $has_reason ->
+        [yes] 🚫 { $who } · cancelled by a moderator: { $reason }
+       *[no] 🚫 { $who } · cancelled by a moderator
+    }
+prompt-erased = (The prompt was deleted.)
+banned = { $has_reason ->
+        [yes] You may not draw here any more. A moderator banned you: { $reason }
+       *[no] You may not draw here any more. A moderator banned you.
+    }
+banned-until = { $has_reason ->
+        [yes] A moderator banned you from drawing: { $reason }
+            The ban ends { $until_at }.
+       *[no] A moderator banned you from drawing. The ban ends { $until_at }.
+    }
+blocked-word = { $is_disguised ->
+        [yes] “{ $found }” reads like “{ $word }”, which is on the list of words that are not drawn here. Please leave it out.
+       *[no] “{ $word }” is on the list of words that are not drawn here. Please leave it out.
+    }
+restricted-word = { $is_disguised ->
+        [yes] “{ $found }” reads like “{ $word }”, which is drawn in age-restricted channels only. Please leave it out, or ask in one of those.
+       *[no] “{ $word }” is drawn in age-restricted channels only. Please leave it out, or ask in one of those.
+    }
+invalid-word = “{ $word }” cannot be on the list: a word needs at least two letters, or one Chinese character, and has at most 100 characters.
+too-many-words = The list is full: it holds at most { $limit } words.
+command-admin-remove-name = remove
+command-admin-remove-description = Remove an image of this server for good, with its prompt
+option-remove-reason-name = reason
+option-remove-reason-description = Told to the person who asked for it
+command-admin-ban-name = ban
+command-admin-ban-description = Let somebody draw no more, on any server
+option-ban-user-name = user
+option-ban-user-description = Who
+option-ban-until-name = until
+option-ban-until-description = Like 2h, 3d, 2026-12-24 or 2026-12-24 18:00; left out: until you lift it
+option-ban-reason-name = reason
+option-ban-reason-description = Told to that person
+command-admin-unban-name = unban
+command-admin-unban-description = Let somebody draw again
+command-admin-bans-name = bans
+command-admin-bans-description = Show who may not draw
+command-admin-words-name = words
+command-admin-words-description = Words that are not drawn
+command-admin-words-add-name = add
+command-admin-words-add-description = Refuse prompts that contain a word, however it is written
+command-admin-words-remove-name = remove
+command-admin-words-remove-description = Take a word off the list
+command-admin-words-test-name = test
+command-admin-words-test-description = See what a text would be refused for
+command-admin-words-list-name = list
+command-admin-words-list-description = Show the list
+option-word-name = word
+option-word-description = A word or a phrase; several are separated by commas
+option-where-name = where
+option-where-description = Where it is refused
+where-everywhere = everywhere
+where-sfw = outside age-restricted channels
+option-test-text-name = text
+option-test-text-description = What somebody might ask for
+admin-removed = Image #{ $job_id } was removed for good, and its prompt with it.
+admin-removed-but-message = Image #{ $job_id } was removed for good. Its message could not be deleted yet; I keep trying, or you delete it.
+admin-banned = { $who } may not draw { $until }. Requests cancelled: { $count }.
+ban-for-good = until you lift the ban
+ban-until = until { $when }
+admin-unbanned = { $who } may draw again.
+admin-not-banned = { $who } is not banned.
+admin-bans-title = Banned: { $count }
+admin-ban-line = { $has_reason ->
+        [yes] { $who } · { $until } · { $reason }
+       *[no] { $who } · { $until }
+    }
+admin-ban-nobody = somebody who had everything deleted
+admin-bans-more = and { $count } more
+admin-words-added = Refused from now on ({ $where }): { $words }
+admin-words-removed = No longer refused: { $words }
+admin-words-not-there = This is not on the list.
+admin-words-empty = The list is empty: every prompt is drawn.
+admin-words-title = Words that are not drawn: { $count }
+admin-words-passes = This would be drawn: it has no word of the list.
+admin-words-caught = This would be refused ({ $where }): “{ $found }” is read as “{ $word }”.
+
 ## Roles, quotas and channels
 
 ## Pauses and quiet hours

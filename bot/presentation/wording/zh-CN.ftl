@@ -472,6 +472,103 @@ console-clip-skip = CLIP 跳层
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 这个时间已经过去了，请填一个将来的时间。
+        [far] 这个时间在十年以后了。请填早一点的时间，或者不填，表示没有期限。
+       *[unreadable] 看不懂这个时间。可以这样写：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+picture-removed = { $has_reason ->
+        [yes] 图片 #{ $job_id } 已被管理员移除：{ $reason }
+       *[no] 图片 #{ $job_id } 已被管理员移除。
+    }
+note-removed = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理员移除：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理员移除。
+    }
+note-stopped = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理员取消：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理员取消。
+    }
+card-stopped = { $has_reason ->
+        [yes] 🚫 { $who } · 已被管理员取消：{ $reason }
+       *[no] 🚫 { $who } · 已被管理员取消
+    }
+prompt-erased = （提示词已删除。）
+banned = { $has_reason ->
+        [yes] 你已被管理员禁止绘图：{ $reason }
+       *[no] 你已被管理员禁止绘图。
+    }
+banned-until = { $has_reason ->
+        [yes] 你已被管理员禁止绘图：{ $reason }
+            禁令{ $until_at }解除。
+       *[no] 你已被管理员禁止绘图，{ $until_at }解除。
+    }
+blocked-word = { $is_disguised ->
+        [yes] “{ $found }”读起来是“{ $word }”，它在这里的禁用词表里，请去掉它。
+       *[no] “{ $word }”在这里的禁用词表里，请去掉它。
+    }
+restricted-word = { $is_disguised ->
+        [yes] “{ $found }”读起来是“{ $word }”，只能在年龄限制频道里画。请去掉它，或到这样的频道里提交。
+       *[no] “{ $word }”只能在年龄限制频道里画。请去掉它，或到这样的频道里提交。
+    }
+invalid-word = “{ $word }”不能加进词表：至少要有两个字母或一个汉字，最多 100 个字符。
+too-many-words = 词表已满：最多 { $limit } 个词。
+command-admin-remove-name = 移除
+command-admin-remove-description = 彻底移除本服务器的一张图片和它的提示词
+option-remove-reason-name = 原因
+option-remove-reason-description = 会告诉提交的人
+command-admin-ban-name = 禁止
+command-admin-ban-description = 禁止某人绘图，在所有服务器生效
+option-ban-user-name = 用户
+option-ban-user-description = 谁
+option-ban-until-name = 到
+option-ban-until-description = 例如 2h、3d、2026-12-24 或 2026-12-24 18:00；不填则一直有效
+option-ban-reason-name = 原因
+option-ban-reason-description = 会告诉那个人
+command-admin-unban-name = 解禁
+command-admin-unban-description = 允许某人再次绘图
+command-admin-bans-name = 禁令
+command-admin-bans-description = 查看谁被禁止绘图
+command-admin-words-name = 禁用词
+command-admin-words-description = 不画的词
+command-admin-words-add-name = 添加
+command-admin-words-add-description = 拒绝含有某个词的提示词，无论怎样写
+command-admin-words-remove-name = 删除
+command-admin-words-remove-description = 从词表里删除一个词
+command-admin-words-test-name = 测试
+command-admin-words-test-description = 看看一段文字会因为什么被拒绝
+command-admin-words-list-name = 列表
+command-admin-words-list-description = 查看词表
+option-word-name = 词
+option-word-description = 一个词或短语；多个用逗号隔开
+option-where-name = 范围
+option-where-description = 在哪里拒绝
+where-everywhere = 所有频道
+where-sfw = 年龄限制频道以外
+option-test-text-name = 文字
+option-test-text-description = 可能有人会提交的内容
+admin-removed = 图片 #{ $job_id } 已彻底移除，提示词也一并删除了。
+admin-removed-but-message = 图片 #{ $job_id } 已彻底移除。它的消息暂时删不掉，我会继续尝试，你也可以自己删除。
+admin-banned = { $who } { $until }不能绘图。取消的请求：{ $count } 个。
+ban-for-good = 在你解禁之前
+ban-until = 在 { $when } 之前
+admin-unbanned = { $who } 可以再次绘图了。
+admin-not-banned = { $who } 没有被禁止。
+admin-bans-title = 被禁止的人：{ $count }
+admin-ban-line = { $has_reason ->
+        [yes] { $who } · { $until } · { $reason }
+       *[no] { $who } · { $until }
+    }
+admin-ban-nobody = 某个删除了全部数据的人
+admin-bans-more = 还有 { $count } 人
+admin-words-added = 从现在起拒绝（{ $where }）：{ $words }
+admin-words-removed = 不再拒绝：{ $words }
+admin-words-not-there = 词表里没有这个词。
+admin-words-empty = 词表是空的：任何提示词都会画。
+admin-words-title = 不画的词：{ $count } 个
+admin-words-passes = 这会被画出来：没有词表里的词。
+admin-words-caught = 这会被拒绝（{ $where }）：“{ $found }”读作“{ $word }”。
+
 ## Roles, quotas and channels
 
 ## Pauses and quiet hours

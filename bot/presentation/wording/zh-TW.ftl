@@ -473,6 +473,103 @@ console-clip-skip = CLIP 跳層
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 這個時間已經過了，請填一個將來的時間。
+        [far] 這個時間在十年以後了。請填早一點的時間，或者不填，表示沒有期限。
+       *[unreadable] 看不懂這個時間。可以這樣寫：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+picture-removed = { $has_reason ->
+        [yes] 圖片 #{ $job_id } 已被管理員移除：{ $reason }
+       *[no] 圖片 #{ $job_id } 已被管理員移除。
+    }
+note-removed = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理員移除：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理員移除。
+    }
+note-stopped = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理員取消：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理員取消。
+    }
+card-stopped = { $has_reason ->
+        [yes] 🚫 { $who } · 已被管理員取消：{ $reason }
+       *[no] 🚫 { $who } · 已被管理員取消
+    }
+prompt-erased = （提示詞已刪除。）
+banned = { $has_reason ->
+        [yes] 你已被管理員禁止繪圖：{ $reason }
+       *[no] 你已被管理員禁止繪圖。
+    }
+banned-until = { $has_reason ->
+        [yes] 你已被管理員禁止繪圖：{ $reason }
+            禁令{ $until_at }解除。
+       *[no] 你已被管理員禁止繪圖，{ $until_at }解除。
+    }
+blocked-word = { $is_disguised ->
+        [yes] 「{ $found }」讀起來是「{ $word }」，它在這裡的禁用詞清單裡，請去掉它。
+       *[no] 「{ $word }」在這裡的禁用詞清單裡，請去掉它。
+    }
+restricted-word = { $is_disguised ->
+        [yes] 「{ $found }」讀起來是「{ $word }」，只能在有年齡限制的頻道裡畫。請去掉它，或到這樣的頻道裡送出。
+       *[no] 「{ $word }」只能在有年齡限制的頻道裡畫。請去掉它，或到這樣的頻道裡送出。
+    }
+invalid-word = 「{ $word }」不能加進清單：至少要有兩個字母或一個漢字，最多 100 個字元。
+too-many-words = 清單已滿：最多 { $limit } 個詞。
+command-admin-remove-name = 移除
+command-admin-remove-description = 徹底移除本伺服器的一張圖片和它的提示詞
+option-remove-reason-name = 原因
+option-remove-reason-description = 會告訴送出的人
+command-admin-ban-name = 禁止
+command-admin-ban-description = 禁止某人繪圖，在所有伺服器生效
+option-ban-user-name = 使用者
+option-ban-user-description = 誰
+option-ban-until-name = 到
+option-ban-until-description = 例如 2h、3d、2026-12-24 或 2026-12-24 18:00；不填則一直有效
+option-ban-reason-name = 原因
+option-ban-reason-description = 會告訴那個人
+command-admin-unban-name = 解禁
+command-admin-unban-description = 允許某人再次繪圖
+command-admin-bans-name = 禁令
+command-admin-bans-description = 查看誰被禁止繪圖
+command-admin-words-name = 禁用詞
+command-admin-words-description = 不畫的詞
+command-admin-words-add-name = 新增
+command-admin-words-add-description = 拒絕含有某個詞的提示詞，無論怎樣寫
+command-admin-words-remove-name = 刪除
+command-admin-words-remove-description = 從清單裡刪除一個詞
+command-admin-words-test-name = 測試
+command-admin-words-test-description = 看看一段文字會因為什麼被拒絕
+command-admin-words-list-name = 列表
+command-admin-words-list-description = 查看清單
+option-word-name = 詞
+option-word-description = 一個詞或短語；多個用逗號隔開
+option-where-name = 範圍
+option-where-description = 在哪裡拒絕
+where-everywhere = 所有頻道
+where-sfw = 年齡限制頻道以外
+option-test-text-name = 文字
+option-test-text-description = 可能有人會送出的內容
+admin-removed = 圖片 #{ $job_id } 已徹底移除，提示詞也一併刪除了。
+admin-removed-but-message = 圖片 #{ $job_id } 已徹底移除。它的訊息暫時刪不掉，我會繼續嘗試，你也可以自己刪除。
+admin-banned = { $who } { $until }不能繪圖。取消的請求：{ $count } 個。
+ban-for-good = 在你解禁之前
+ban-until = 在 { $when } 之前
+admin-unbanned = { $who } 可以再次繪圖了。
+admin-not-banned = { $who } 沒有被禁止。
+admin-bans-title = 被禁止的人：{ $count }
+admin-ban-line = { $has_reason ->
+        [yes] { $who } · { $until } · { $reason }
+       *[no] { $who } · { $until }
+    }
+admin-ban-nobody = 某個刪除了全部資料的人
+admin-bans-more = 還有 { $count } 人
+admin-words-added = 從現在起拒絕（{ $where }）：{ $words }
+admin-words-removed = 不再拒絕：{ $words }
+admin-words-not-there = 清單裡沒有這個詞。
+admin-words-empty = 清單是空的：任何提示詞都會畫。
+admin-words-title = 不畫的詞：{ $count } 個
+admin-words-passes = 這會被畫出來：沒有清單裡的詞。
+admin-words-caught = 這會被拒絕（{ $where }）：「{ $found }」讀作「{ $word }」。
+
 ## Roles, quotas and channels
 
 ## Pauses and quiet hours

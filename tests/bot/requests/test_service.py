@@ -35,6 +35,7 @@ from bot.requests import derive, init_images
 from bot.requests import service as service_module
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.service import MAX_UNPACKING, Parts, Service
 from bot.scheduling.eta import Pace
@@ -42,6 +43,7 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
 from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.models import ModelCard, find_model
 from pipeline.images.init_image import SourceFile
@@ -59,8 +61,15 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
 
 
 @pytest.fixture
+async def moderation(
+    moderation_store: ModerationStore, jobs: JobStore, queue: JobQueue, images: ImageStore, pseudonyms, clock
+) -> Moderation:
+    return await Moderation.open(moderation_store, jobs, queue, images, pseudonyms, clock=clock)
+
+
+@pytest.fixture
 def make_service(
-    jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, clock, no_limits
+    jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, moderation, clock, no_limits
 ) -> Callable[..., Service]:
     def make(*, storage: StorageConfig | None = None, models: Models | None = None) -> Service:
         return Service(
@@ -70,6 +79,7 @@ def make_service(
                 delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
                 images=images,
                 preferences=preferences,
+                moderation=moderation,
             ),
             models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,

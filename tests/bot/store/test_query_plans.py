@@ -50,6 +50,7 @@ async def statements(
         "claim": lambda: jobs.claim(1, now=9),
         "gpu_seconds": lambda: jobs.gpu_seconds(now=9),
         "finish": lambda: jobs.finish(1, image_path="a", image_bytes=1, ran_s=1.0, measured=measured, now=9),
+        "mark_spoiler": lambda: jobs.mark_spoiler(1),
         "fail": lambda: jobs.fail(1, FailureCode.TIMEOUT, ran_s=1.0, now=9),
         "cancel_running": lambda: jobs.cancel_running(1, ran_s=1.0, now=9),
         "requeue": lambda: jobs.requeue(1, now=9),

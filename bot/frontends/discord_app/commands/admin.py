@@ -1,4 +1,7 @@
-"""/admin: pause, resume, queue, cancel, stats. Hidden from members by default, checked again when used."""
+"""/admin: pause, resume, queue, cancel, stats, and what is in `moderation.py`.
+
+Hidden from members by default, checked again when used.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.moderation import ModerationCommands
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
 from bot.frontends.discord_app.embeds import relative, voice_of
 from bot.frontends.discord_app.interactions import InteractionContext, cancel, reader, say, think
@@ -68,6 +72,7 @@ class AdminCommands:
                 callback=self.stats,
             )
         )
+        ModerationCommands(self._context).add_to(group)
         return group
 
     async def pause(

@@ -22,6 +22,7 @@ from bot.executors.thread import ThreadExecutor
 from bot.frontends.discord_app.client import DiscordClient
 from bot.jobs import Job
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
@@ -31,6 +32,8 @@ from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
+from bot.store.pseudonyms import Pseudonyms
 from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
@@ -108,6 +111,8 @@ def start(
     images: ImageStore,
     preferences: Preferences,
     no_limits: LimitsConfig,
+    moderation_store: ModerationStore,
+    pseudonyms: Pseudonyms,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
 
@@ -123,6 +128,7 @@ def start(
         limits = limits or no_limits
         queue = JobQueue(jobs, settings, limits, assumed_pace=lambda _: Pace(step_s=0.01, fixed_s=0.01, is_rough=True))
         await queue.recover(max_attempts=2)
+        moderation = await Moderation.open(moderation_store, jobs, queue, images, pseudonyms)
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
         queue.subscribe(delivery.wake)
         service = Service(
@@ -132,6 +138,7 @@ def start(
                 delivery=delivery,
                 images=images,
                 preferences=preferences,
+                moderation=moderation,
             ),
             models,
             limits=limits,

@@ -20,6 +20,7 @@ from bot.pause import Pause, PauseKind
 from bot.requests import service as service_module
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
@@ -27,6 +28,8 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
+from bot.store.pseudonyms import Pseudonyms
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
@@ -55,14 +58,17 @@ def queue(jobs: JobStore, settings: SettingStore, config: LimitsConfig, clock: F
 
 
 @pytest.fixture
-def handlers(
+async def handlers(
     jobs: JobStore,
     queue: JobQueue,
     images: ImageStore,
     preferences: Preferences,
     config: LimitsConfig,
     clock: FrozenClock,
+    moderation_store: ModerationStore,
+    pseudonyms: Pseudonyms,
 ) -> PageHandlers:
+    moderation = await Moderation.open(moderation_store, jobs, queue, images, pseudonyms, clock=clock)
     service = Service(
         Parts(
             jobs=jobs,
@@ -70,6 +76,7 @@ def handlers(
             delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
             images=images,
             preferences=preferences,
+            moderation=moderation,
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
@@ -188,13 +195,13 @@ async def test_address_of_a_picture_cannot_be_made_up(
 ) -> None:
     await handlers.draw(ANN, APPLE, count=2)
     first, second = await finish(), await finish()
-    address = await handlers.address(first, "png")
+    address = await handlers.addresses.of(first, "png")
     assert address is not None
     _, _, key, _ = address.split("/")
-    assert await handlers.file(key, first.id) is not None
-    assert await handlers.file(key, second.id) is None
-    assert await handlers.file("é" * 32, first.id) is None
-    assert await handlers.file(key, 999) is None
+    assert await handlers.addresses.file(key, first.id) is not None
+    assert await handlers.addresses.file(key, second.id) is None
+    assert await handlers.addresses.file("é" * 32, first.id) is None
+    assert await handlers.addresses.file(key, 999) is None
 
 
 async def test_one_picture_that_cannot_be_read_hides_no_other(
@@ -208,7 +215,7 @@ async def test_one_picture_that_cannot_be_read_hides_no_other(
     path.symlink_to(path)
     page = await handlers.gallery(ANN, search="", before_id=None)
     assert [html.count("<img") for html in page["pictures"]] == [1, 0]  # newest first
-    assert await handlers.address(whole, "png") is not None and await handlers.address(broken, "png") is None
+    assert await handlers.addresses.of(whole, "png") is not None and await handlers.addresses.of(broken, "png") is None
     assert "has expired and was removed" in await handlers.picture(ANN, broken.id)
 
 

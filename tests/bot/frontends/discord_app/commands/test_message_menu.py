@@ -225,7 +225,7 @@ async def test_moderator_removes_an_image_and_nobody_else_does(stage: Stage) -> 
     assert "only remove images that I drew" in not_ours.content
     use = await discord.message_menu(mod, message, "Remove")  # type: ignore[arg-type]
     answer = await private(await discord.submit_modal(use, {"reason": "not here"}))
-    assert "#1" in answer.content and (await stage.job(1)).is_erased
+    assert "#1" in answer.content and (await stage.job(1)).moderated_reason == "not here"
     assert message.id not in {shown.id for shown in discord.messages(discord.channel)}
 
 
