@@ -229,6 +229,22 @@ async def test_moderator_removes_an_image_and_nobody_else_does(stage: Stage) -> 
     assert message.id not in {shown.id for shown in discord.messages(discord.channel)}
 
 
+async def test_moderator_removes_one_of_several_and_what_is_removed_is_said_to_be(stage: Stage) -> None:
+    discord, mod = stage.discord, moderator(stage.discord)
+    async with stage.drawing():
+        message = await drawn(stage, count=2)
+    use = await discord.message_menu(mod, message, "Remove")  # type: ignore[arg-type]
+    removed = await discord.submit_modal(use, {"picture": "2", "reason": "`no`"})
+    assert "#2" in (await private(removed)).content
+    assert [(await stage.job(number)).is_erased for number in (1, 2)] == [False, True]
+    asked = await discord.message_menu(discord.user, message, "Image info")  # of the one that is left
+    assert "Image #1" in (await private(asked)).text
+    again = await discord.submit_modal(use, {"picture": "2", "reason": "twice"})
+    assert "removed by a moderator" in (await private(again)).content
+    forged = await discord.submit_modal(use, {"picture": "1", "reason": " "})
+    assert "#1" in (await private(forged)).content and (await stage.job(1)).moderated_reason == ""
+
+
 # ── what a file says ────────────────────────────────────────────────────────────────────────────────
 
 A1111 = "a *fox* @everyone\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 512x512"
