@@ -30,6 +30,7 @@ from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_w
 from bot.requests.allowances import Allowances
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
@@ -37,6 +38,7 @@ from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
 from bot.scheduling.hours import QuietHours
+from bot.scheduling.image_policy import policy_of
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
@@ -45,6 +47,7 @@ from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
 from bot.store.preset_store import PresetStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
@@ -156,6 +159,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     erasure.forget_prompts = partial(_forget_prompts, executor)
     preferences = Preferences(UserSettingStore(database))
     await preferences.load()
+    moderation = await Moderation.open(ModerationStore(database), jobs, queue, images, pseudonyms)
+    moderation.removes_with_message = config.moderation.remove_with_message
     parts = Parts(
         jobs=jobs,
         queue=queue,
@@ -167,6 +172,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         presets=Presets(PresetStore(database)),
         channel_settings=ChannelSettingStore(database),
         allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
+        moderation=moderation,
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(
@@ -177,6 +183,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     )
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
     hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
+    pool.image_policy = policy_of(config.moderation)
     pool.model_hash_of = partial(_model_hash, hashes, cards, config.pipeline.models_dir)
     is_loaded = asyncio.Event()
     await pool.expect_load(setup.card.name)  # jobs may queue from here on

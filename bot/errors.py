@@ -11,12 +11,14 @@ BotError
 │  ├─ InvalidFlag(flag, name, most) · InvalidMoment(flaw)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
-│  ├─ AlreadyUnpacking() · UploadGone()
+│  ├─ AlreadyUnpacking() · UploadGone() · DownloadFailed() · DownloadTooSlow(limit_s)
 │  ├─ BeingErased() · AlreadyExporting()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 │  ├─ SettingInvalid(setting) · PresetNameInvalid(most) · NoSuchPreset() · PresetEmpty()
 │  ├─ TooManyPresets(limit) · WordsOnly(most)
-│  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
+│  ├─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
+│  ├─ PictureRemoved(id, reason) · Banned(reason) · BannedUntil(until_at, reason)
+│  └─ BlockedWord(word, found) · RestrictedWord(word, found) · InvalidWord(word) · TooManyWords(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
@@ -77,6 +79,11 @@ class NoRoom:
         """Return the same while the queue is paused: then there will be room once it goes on, whenever that is."""
         self.detail, self.opens_at = ("paused", 0) if until is None else ("paused-until", until)
         return self
+
+
+def _yes_no(value: bool) -> str:
+    """Say it so that a sentence can choose by it."""
+    return "yes" if value else "no"
 
 
 class QueueFull(NoRoom, Refusal):
@@ -187,6 +194,18 @@ class AlreadyExporting(Refusal):
     """Another export of this person is being made."""
 
 
+class DownloadFailed(Refusal):
+    """A picture to start from could not be fetched from where it was posted, at least now."""
+
+
+class DownloadTooSlow(Refusal):
+    """Fetching a picture to start from took longer than anybody waits for."""
+
+    def __init__(self, *, limit_s: int) -> None:
+        super().__init__(f"longer than {limit_s} s")
+        self.limit_s = limit_s
+
+
 class JobNotFound(Refusal):
     """No such job, or it was pruned."""
 
@@ -233,6 +252,61 @@ class PictureErased(Refusal):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")
         self.job_id = job_id
+
+
+class PictureRemoved(Refusal):
+    """A moderator removed the picture and its prompt. `reason` is what that person wrote, "" if nothing."""
+
+    def __init__(self, job_id: int, reason: str) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id, self.reason, self.has_reason = job_id, reason, _yes_no(bool(reason))
+
+
+class Banned(Refusal):
+    """This person may not draw, until a moderator lifts the ban."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason, self.has_reason = reason, _yes_no(bool(reason))
+
+
+class BannedUntil(Refusal):
+    """This person may not draw for some time."""
+
+    def __init__(self, reason: str, *, until_at: int) -> None:
+        super().__init__(f"until {until_at}")
+        self.reason, self.has_reason, self.until_at = reason, _yes_no(bool(reason)), until_at
+
+
+class BlockedWord(Refusal):
+    """The prompt has a word of the moderators' list.
+
+    `found` is what the person typed, `word` what it was read as; neither is part of `str()`, which may be logged.
+    """
+
+    def __init__(self, *, word: str, found: str) -> None:
+        super().__init__()
+        self.word, self.found, self.is_disguised = word, found, _yes_no(word.casefold() != found.casefold())
+
+
+class RestrictedWord(BlockedWord):
+    """The prompt has a word that is for age-restricted channels only."""
+
+
+class InvalidWord(Refusal):
+    """The list cannot have this word: it has no letters, or is a single one."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+
+
+class TooManyWords(Refusal):
+    """The list is full."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"{limit} words")
+        self.limit = limit
 
 
 class AlreadyFinal(Refusal):

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from bot.pause import Pause
 from pipeline import ImageOptions, ImageSpec, Progress
@@ -152,6 +152,19 @@ class Allowance:
 USUAL: Final = Allowance()
 
 
+@runtime_checkable
+class RemoteImage(Protocol):
+    """A file that is still to be fetched, after everything that is cheaper to check."""
+
+    async def fetch(self) -> bytes:
+        """Return the file, which is not checked yet.
+
+        Raises:
+            Refusal: UploadGone, DownloadFailed, DownloadTooSlow.
+            InvalidSpec: it is too large.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request for one image, as `Service.submit` takes it; `bot/requests/batch.py` splits larger ones."""
@@ -161,7 +174,7 @@ class Request:
     options: ImageOptions
     key: str  # unique per press of a button or command: a repeat returns the first job
     is_more: bool = False  # a further image of the same press: no cool-down applies
-    source: bytes | Path | None = None  # the init image as it came, or its path; not checked yet
+    source: bytes | Path | RemoteImage | None = None  # the init image as it came, or where it lies; not checked yet
     batch: BatchPlace | None = None  # None for a request of a single image
     derived_from: Derivation | None = None
     allowance: Allowance = USUAL

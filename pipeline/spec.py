@@ -25,7 +25,6 @@ MAX_GUIDANCE: Final = 100.0
 MIN_ASKED_CFG: Final = 1.0  # at which the second pass changes nothing
 MAX_ASKED_SCALE: Final = 30.0  # of CFG and of embedded guidance, where the sliders of other programs end too
 MAX_CLIP_SKIP: Final = 12  # the layers of CLIP ViT-L/14, the smallest text encoder that skips any
-DEFAULT_STRENGTH: Final = 0.6
 RANDOM_SEED: Final = -1
 SIDE_MULTIPLE_PX: Final = 16  # VAE ÷ 8, then 2 × 2 patches
 SPEC_VERSION: Final = 1
@@ -53,6 +52,14 @@ class Size(StrEnum):
     DRAFT = "draft"
     NORMAL = "normal"
     LARGE = "large"
+
+
+class Strength(StrEnum):
+    """Named strengths: how much of an init image is redrawn; each model card has their numbers."""
+
+    SUBTLE = "subtle"
+    MEDIUM = "medium"
+    STRONG = "strong"
 
 
 class Sampler(StrEnum):
@@ -84,7 +91,9 @@ _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "Aspect": (Aspect, "must be a shape"),
     "Size": ((Size, Dimensions), "must be a size"),
     "Sampler": (Sampler, "must be a sampler"),
+    "Strength": ((Strength, float, int), "must be a strength"),
 }
+_PART: Final = re.compile(r"([0-9]{1,5}(?:[.,][0-9]{0,15})?|[.,][0-9]{1,15})\s*(%?)")
 _DIMENSIONS: Final = re.compile(r"([0-9]{1,6})\s*[x×*]\s*([0-9]{1,6})")
 _SAMPLER_TITLES: Final[dict[str, str]] = {
     Sampler.DPMPP_2M_KARRAS: "DPM++ 2M Karras",
@@ -118,7 +127,7 @@ class ImageOptions:
     aspect: Aspect | None = None
     size: Size | Dimensions | None = None
     model: str | None = None
-    strength: float | None = None
+    strength: Strength | float | None = None
     negative_prompt: str | None = None
     cfg_scale: float | None = None
     guidance: float | None = None
@@ -140,7 +149,7 @@ class ImageOptions:
         JSON writes whole numbers as 7.0 and forms leave "" in a list where nothing was chosen; both are understood.
 
         Raises:
-            InvalidSpec: a value is of a type that its field cannot have, or names no shape, size or sampler.
+            InvalidSpec: a value is of a type that its field cannot have, or names no shape, size, strength or sampler.
         """
         read = {"prompt": None, **values}
         for name in ("seed", "steps", "clip_skip"):
@@ -158,6 +167,8 @@ class ImageOptions:
                 raise InvalidSpec("aspect", f"must be one of {', '.join(Aspect)}") from error
         if isinstance(size := read.get("size"), str) and not isinstance(size, Size):
             read["size"] = read_size(size)
+        if isinstance(strength := read.get("strength"), str) and not isinstance(strength, Strength):
+            read["strength"] = read_strength(strength)
         if isinstance(sampler := read.get("sampler"), str) and not isinstance(sampler, Sampler):
             read["sampler"] = read_sampler(sampler)
         return cls(**read)  # type: ignore[arg-type]  # `__post_init__` checks them
@@ -231,7 +242,7 @@ class ImageSpec:
         if not 0 < self.strength <= 1:
             raise InvalidSpec("strength", "must be over 0, at most 1")
         if not self.source and self.strength != 1:
-            raise InvalidSpec("strength", "needs an image to start from")
+            raise InvalidSpec("strength", "needs an image to start from", detail="without-image")
         if self.sampler not in ("", *Sampler):
             raise InvalidSpec("sampler", f"must be one of {', '.join(Sampler)}")
         if not 0 <= self.clip_skip <= MAX_CLIP_SKIP:
@@ -305,6 +316,23 @@ def read_size(text: str) -> Size | Dimensions | None:
     if typed:
         raise InvalidSpec("size", f"must be {', '.join(Size)}, or a width and a height like 448x448")
     return None
+
+
+def read_strength(text: str) -> Strength | float | None:
+    """Read a strength as people type it, `subtle`, `0.6`, `0,6` or `60%`; None if there is nothing but white space.
+
+    Raises:
+        InvalidSpec: it is none of these. How large a number may be is checked in the spec.
+    """
+    typed = text.translate(_FULL_WIDTH).strip().casefold()
+    if not typed:
+        return None
+    if typed in set(Strength):
+        return Strength(typed)
+    if (found := _PART.fullmatch(typed)) is None:
+        raise InvalidSpec("strength", f"must be {', '.join(Strength)}, or a number over 0, at most 1")
+    number = float(found[1].replace(",", "."))
+    return number / 100 if found[2] else number
 
 
 def read_sampler(text: str) -> Sampler | None:

@@ -31,6 +31,7 @@ from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
 from bot.store.preset_store import PresetStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
@@ -140,11 +141,6 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def pseudonyms() -> Pseudonyms:
-    return Pseudonyms(bytes(32))
-
-
-@pytest.fixture
 def jobs(database: Database, pseudonyms: Pseudonyms) -> JobStore:
     return JobStore(database, pseudonym_of=pseudonyms.of)
 
@@ -172,6 +168,16 @@ def channel_settings(database: Database) -> ChannelSettingStore:
 @pytest.fixture
 async def user_quotas(database: Database, settings: SettingStore) -> UserQuotaStore:
     return UserQuotaStore(database, await Pseudonyms.open(settings))
+
+
+@pytest.fixture
+async def pseudonyms(settings: SettingStore) -> Pseudonyms:
+    return await Pseudonyms.open(settings)
+
+
+@pytest.fixture
+def moderation_store(database: Database) -> ModerationStore:
+    return ModerationStore(database)
 
 
 @pytest.fixture

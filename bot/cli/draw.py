@@ -18,7 +18,6 @@ import typer
 from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
 from bot.errors import ExitCode
 from pipeline.spec import (
-    DEFAULT_STRENGTH,
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,
     MAX_SEED,
@@ -28,6 +27,7 @@ from pipeline.spec import (
     ImageOptions,
     Sampler,
     Size,
+    Strength,
     sampler_title,
 )
 
@@ -74,8 +74,8 @@ def draw(
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
     ] = None,
     strength: Annotated[
-        float | None,
-        typer.Option(help=f"How much of it is drawn anew: over 0, up to 1; default: {DEFAULT_STRENGTH}."),
+        str | None,
+        typer.Option(help=f"How much of it is drawn anew: {', '.join(Strength)}, or over 0, up to 1; default: medium."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -107,10 +107,11 @@ def draw(
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model, config.pipeline) if model else choose_model(config.pipeline)[0]
-    given = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model, "strength": strength}
+    given: dict[str, object] = {"seed": seed, "steps": steps, "aspect": aspect, "size": size, "model": model}
+    given["strength"] = strength
     given |= {"negative_prompt": negative, "cfg_scale": cfg, "guidance": guidance}
     given |= {"sampler": sampler, "clip_skip": clip_skip}
-    read = _read_prompt(prompt, card, config.pipeline, given)
+    read = _read_prompt(prompt, card, config.pipeline, given).with_image(is_given=image is not None)
     options = ImageOptions.read(**read.options)
     card = find_model(options.model or card.name, config.pipeline)
     random_seed, source = secrets.randbelow(MAX_SEED + 1), None

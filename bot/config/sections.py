@@ -208,6 +208,26 @@ class DeliveryConfig(Section):
         return longest
 
 
+class ModerationConfig(Section):
+    """`[moderation]`: what happens to images that should not be there."""
+
+    remove_with_message: bool = Field(
+        True, description="remove an image for good if a moderator deletes its message; false = only the message goes"
+    )
+    image_check: tuple[str, ...] = Field(
+        (), description="program and arguments that look at each PNG before it is shown; its path is added"
+    )
+    image_check_timeout_s: float = Field(30.0, gt=0, le=600, description="seconds after which the check has failed")
+    on_check_error: Literal["block", "allow"] = Field("block", description="what a check that failed does to the image")
+
+    @field_validator("image_check")
+    @classmethod
+    def _names_a_program(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if words and (not words[0].strip() or any("\0" in word for word in words)):
+            raise ValueError("must begin with the name of a program")
+        return words
+
+
 class StorageConfig(Section):
     """`[storage]`: where things lie and for how long."""
 
@@ -313,6 +333,7 @@ class Config(BaseSettings):
     hours: HoursConfig = HoursConfig()
     worker: WorkerConfig = WorkerConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    moderation: ModerationConfig = ModerationConfig()
     storage: StorageConfig = Field(default_factory=StorageConfig)
     pipeline: ModelConfig = Field(default_factory=ModelConfig)
     log: LogConfig = LogConfig()

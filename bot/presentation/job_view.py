@@ -196,6 +196,8 @@ def unfinished_view(
 
 def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
     """View a job that is done, failed or was cancelled."""
+    if job.moderated_reason is not None:
+        return _moderated_view(job)
     reason = None if job.failure_code is None else Phrase(failure_key(job.failure_code))
     match job.status:
         case JobStatus.DONE:
@@ -213,6 +215,27 @@ def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
         details=setting_phrases(job.spec),
         actions=ACTIONS[job.status],
     )
+
+
+def moderated_phrase(job: Job) -> Phrase:
+    """Say that a moderator removed or cancelled it, and why."""
+    is_removed = job.is_erased and not job.is_cancel_requested
+    return Phrase("note-removed" if is_removed else "note-stopped", {"job_id": job.id, **_reason(job)})
+
+
+def _moderated_view(job: Job) -> JobView:
+    return JobView(
+        job=job,
+        headline=Phrase("card-stopped", _reason(job)),
+        reason=moderated_phrase(job),
+        settings=settings_phrase(job),
+        actions=(Action.DISMISS,),
+    )
+
+
+def _reason(job: Job) -> Mapping[str, Value]:
+    reason = job.moderated_reason or ""
+    return {"reason": Typed(reason), "has_reason": "yes" if reason else "no"}
 
 
 def eta(standing: QueueStatus, *, now: float, soon_s: int = SOON_S) -> Phrase | None:

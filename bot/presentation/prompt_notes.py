@@ -83,6 +83,7 @@ def _taken(taken: Mapping[str, str | int | float]) -> list[Phrase]:
         "guidance": "flags-taken-guidance",
         "sampler": "flags-taken-sampler",
         "clip_skip": "flags-taken-clip-skip",
+        "strength": "flags-taken-strength",
     }
     if taken.get("negative_prompt") == "":
         phrases["negative_prompt"] = "flags-taken-no-negative"

@@ -6,13 +6,18 @@ flag_scanner.py     what in a text is a flag, and what belongs to it. Pure.
 flag_values.py      the values of options behind flags and in pasted settings. Pure.
 pasted_settings.py  text of other programs, and the `/imagine` line, taken apart. Pure.
 batch.py            one request for several images, and its outcome. Pure.
+init_images.py      the file that a request starts from
 derive.py           the verbs that make a request from an earlier job. Pure.
+file_info.py        what an image file says about how it was drawn. Pure.
 archive.py          finished pictures: keep, erase
 privacy.py          what people may ask about their own data
 erasure.py          everything of one person deleted, in an order that may be interrupted
 export.py           a copy of everything as ZIP files
-init_files.py       files of init images and what their headers say
 defaults.py         what was typed, and what holds where nothing was. Pure.
+moderation.py       what moderators decide: bans.py, word_list.py, removed images
+word_filter.py      words in a text, however they are written (word_folding.py). Pure.
+moments.py          until when something lasts, as a moderator types it. Pure.
+erased.py           who erased an image. Pure.
 preferences.py      what people chose for themselves
 presets.py          settings and words under a name
 channel_defaults.py what moderators chose for channels

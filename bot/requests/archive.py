@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureErased, PictureNotReady, StorageFull
+from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureNotReady, StorageFull
 from bot.jobs import Delivery, Job, UserKey
+from bot.requests.erased import check_not_erased
 from bot.scheduling.job_queue import Clock
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -37,6 +38,14 @@ class Archive:
             return [await self._jobs.get(job.id) or job]
         return await self._jobs.of_batch(job.batch.batch_id) or [job]
 
+    async def of_message(self, frontend: str, key: str) -> list[Job]:
+        """Return the jobs that a message shows, by its `ReplyTo.key`, in their order."""
+        return await self._jobs.of_message(frontend, key)
+
+    async def of_request(self, key: str) -> Job | None:
+        """Return the job that this request made, the first of several; None if it made none, or none yet."""
+        return await self._jobs.by_request_key(key)
+
     async def is_over(self, key: str) -> bool:
         """Whether the job that this request made has ended; False if it made none, or none yet."""
         job = await self._jobs.by_request_key(key)
@@ -48,7 +57,7 @@ class Archive:
         """Keep a picture from being forgotten with the rest of the history, or do so no longer.
 
         Raises:
-            JobNotFound, NotYourJob, PictureErased, PictureNotReady
+            JobNotFound, NotYourJob, PictureErased, PictureRemoved, PictureNotReady
             KeepsTooMany: MAX_KEPT are kept.
             StoreUnavailable
         """
@@ -95,8 +104,7 @@ class Archive:
 
     async def _picture(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool]) -> Job:
         job = await self._owned(job_id, by=by, may=may)
-        if job.is_erased:
-            raise PictureErased(job_id)
+        check_not_erased(job)
         if job.image_path is None:
             raise PictureNotReady(job_id)
         return job

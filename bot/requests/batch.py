@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bot.errors import Refusal, StoreUnavailable
-from bot.jobs import USUAL, Allowance, BatchPlace, Derivation, Job, QueueStatus, ReplyTo, Request, UserKey
+from bot.jobs import USUAL, Allowance, BatchPlace, Derivation, Job, QueueStatus, RemoteImage, ReplyTo, Request, UserKey
 from pipeline.spec import MAX_SEED, RANDOM_SEED, ImageOptions
 
 MAX_BATCH: Final = 4
@@ -28,6 +28,7 @@ class Asker:
     allowance: Allowance = USUAL
     is_private: bool = False
     is_spoiler: bool = False
+    is_age_restricted: bool = False  # the place is for adults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,8 @@ class StoredResult:
     path: str
 
 
-# A file as it came, its path, or a picture that the service keeps.
-InitImage = bytes | Path | StoredInitImage | StoredResult
+# A file as it came, its path or where it is fetched, or a picture that the service keeps.
+InitImage = bytes | Path | RemoteImage | StoredInitImage | StoredResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class Batch:
         )
         return replace(self, images=images)
 
-    def requests(self, asker: Asker, *, source: bytes | Path | None = None) -> Iterator[Request]:
+    def requests(self, asker: Asker, *, source: bytes | Path | RemoteImage | None = None) -> Iterator[Request]:
         """Yield one request per image; `source` is the file that `init_image` stands for."""
         is_single = len(self.images) == 1
         for index, options in enumerate(self.images):

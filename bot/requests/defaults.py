@@ -86,6 +86,7 @@ def fill(wish: Wish, levels: Levels, models: Models) -> Filled:
     """
     usual, gone = _usual_model(levels, models)
     read = read_prompt(wish.values["prompt"], models.led_by(usual), given=wish.values, count=wish.count)
+    read = read.with_image(is_given=wish.has_image)
     options = {name: value for name, value in read.options.items() if value not in (None, "") or name in _MAY_BE_EMPTY}
     options.setdefault("model", usual.name)
     card = models.find(str(options["model"]))

@@ -5,8 +5,8 @@ left out is drawn by `Service.submit`.
 
 What is made from a private image is private, and what is made from a spoiler is one.
 
-Every verb raises `PictureErased` for a job that was deleted, and `JobUnreadable` for one whose stored settings cannot
-be read.
+Every verb raises `PictureErased` or `PictureRemoved` for a job that was deleted, and `JobUnreadable` for one whose
+stored settings cannot be read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from bot.errors import AlreadyFinal, JobUnreadable, PictureErased, PictureNotReady
+from bot.errors import AlreadyFinal, JobUnreadable, PictureNotReady
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.erased import check_not_erased
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
 from pipeline.spec import Aspect, Dimensions, ImageOptions, ImageSpec, Sampler, Size
@@ -101,7 +102,7 @@ def options_of(job: Job, models: Models) -> ImageOptions:
     """Return the options that lead to such a picture, apart from the seed.
 
     Raises:
-        PictureErased, JobUnreadable
+        PictureErased, PictureRemoved, JobUnreadable
     """
     return _options_with(job, models, models.nearest(job.spec.model))
 
@@ -121,8 +122,7 @@ def lost(job: Job, models: Models, options: ImageOptions) -> tuple[str, ...]:
 
 def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
     """Return the options that lead to such a picture with one of the models, apart from the seed."""
-    if job.is_erased:
-        raise PictureErased(job.id)
+    check_not_erased(job)
     if job.flaw is not None:
         raise JobUnreadable(job.id)
     spec, old = job.spec, models.find(job.spec.model)

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 
 from bot.requests.pasted_settings import fold
-from pipeline.spec import Aspect
+from pipeline.spec import Aspect, Strength
 
 
 class Arity(Enum):
@@ -32,7 +32,9 @@ class Arity(Enum):
 
 # Ours, Midjourney's (docs.midjourney.com, "Parameter List", older ones too) and those of other programs.
 _NAMES: Final[Mapping[Arity, str]] = {
-    Arity.WORD: ("ar aspect seed steps repeat r count size model style motion scheduler lora vae preset engine"),
+    Arity.WORD: (
+        "ar aspect seed steps repeat r count size strength model style motion scheduler lora vae preset engine"
+    ),
     Arity.SAMPLER: "sampler",
     Arity.TEXT: "no neg negative",
     Arity.NOTHING: (
@@ -41,7 +43,7 @@ _NAMES: Final[Mapping[Arity, str]] = {
     ),
     Arity.NUMBER: (
         "v version niji stylize s chaos c quality q weird w iw sw sv cw ow stop exp sameseed bs cfg cfg-scale "
-        "cfg_scale guidance clip-skip clip_skip clipskip scale strength width height h"
+        "cfg_scale guidance clip-skip clip_skip clipskip scale width height h"
     ),
     Arity.REFERENCES: "sref cref oref image end p profile personalize",
 }
@@ -50,7 +52,7 @@ LONG_DASHES: Final = "—–―─"
 NEAR_CHARS: Final = 80  # how far the value of a flag is looked for behind a long dash
 # After a long dash a name may be a word: "—steps of stone", "—fast and red". Some are none, some values show it.
 _NO_WORDS: Final = frozenset({"ar", "no", "niji", "sref", "cref", "oref"})
-_VALUE_WORDS: Final = frozenset({"raw", "draft", "normal", "large", *Aspect})
+_VALUE_WORDS: Final = frozenset({"raw", "draft", "normal", "large", *Aspect, *Strength})
 _HEAD: Final = re.compile(
     # At the start of a word. Possessive, so that two thousand hyphens are looked at once.
     r"(?<![^\s,;.!?)\]}。、》」』”])"

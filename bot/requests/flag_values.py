@@ -19,8 +19,10 @@ from pipeline.spec import (
     RANDOM_SEED,
     Aspect,
     Sampler,
+    Strength,
     clean_prompt,
     read_sampler,
+    read_strength,
 )
 
 # The largest value of each option that is a number.
@@ -57,6 +59,8 @@ def read_value(option: str, value: str) -> str | int | float | None:
             return _decimal(value, MIN_ASKED_CFG, MAX_ASKED_SCALE)
         case "guidance":
             return _decimal(value, 0, MAX_ASKED_SCALE)
+        case "strength":
+            return _strength(value)
         case "negative_prompt":
             return "" if is_no_negative(value) else clean_prompt(value) or None
         case "sampler":
@@ -103,6 +107,16 @@ def _decimal(value: str, least: float, most: float) -> float | None:
         return None
     number = float(value.replace(",", "."))
     return number if least <= number <= most else None
+
+
+def _strength(value: str) -> str | float | None:
+    try:
+        strength = read_strength(value)
+    except InvalidSpec:
+        return None
+    if strength is None or isinstance(strength, Strength):
+        return None if strength is None else strength.value
+    return strength if 0 < strength <= 1 else None
 
 
 def _ratio(value: str) -> float | None:

@@ -46,6 +46,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "clip-skip": "clip_skip",
     "clip_skip": "clip_skip",
     "clipskip": "clip_skip",
+    "strength": "strength",
 }
 PASTED: Final[Mapping[str, str]] = {
     "steps": "steps",
@@ -77,6 +78,14 @@ class ReadPrompt:
     options: Mapping[str, object]
     count: int
     notes: PromptNotes = field(default_factory=PromptNotes)
+
+    def with_image(self, *, is_given: bool) -> ReadPrompt:
+        """Return what is read of a request with an init image, or without one: there, a strength has no use."""
+        if is_given or "strength" not in self.notes.taken:
+            return self
+        taken = {name: value for name, value in self.notes.taken.items() if name != "strength"}
+        notes = dataclasses.replace(self.notes, taken=taken, unused=(*self.notes.unused, "--strength"))
+        return dataclasses.replace(self, options={**self.options, "strength": None}, notes=notes)
 
     def phrases(self) -> tuple[Phrase, ...]:
         """Return what to tell the person, one sentence each; empty if the prompt held words only."""

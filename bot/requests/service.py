@@ -30,17 +30,17 @@ from bot.errors import (
     Refusal,
     StorageFull,
     StoreUnavailable,
-    UploadGone,
 )
 from bot.jobs import NOBODY_KNOWS, USUAL, Allowance, Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
-from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import ChannelDefaults
-from bot.requests.init_files import read_bytes, read_source_header
+from bot.requests.init_images import file_of, header_of, read_file
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.pausing import Pausing
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
@@ -81,6 +81,7 @@ class Parts:
     presets: Presets
     channel_settings: ChannelSettingStore
     allowances: Allowances
+    moderation: Moderation
 
 
 class Service:
@@ -106,6 +107,7 @@ class Service:
         self.presets = parts.presets
         self.allowances = parts.allowances
         self.channels = ChannelDefaults(parts.channel_settings, models)
+        self.moderation = parts.moderation
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -128,8 +130,10 @@ class Service:
             UploadGone: the init image is kept no more.
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
+        prompts = [image.prompt for image in batch.images]
+        await self.moderation.check(asker.user, prompts, is_age_restricted=asker.is_age_restricted)
         batch = batch.with_seeds(secrets.randbelow(MAX_SEED + 1))
-        source, picture = await self._init_file(batch.init_image), None
+        source, picture = await file_of(batch.init_image, self._images), None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
         for wanted in batch.requests(asker, source=source):
@@ -176,6 +180,7 @@ class Service:
             except OSError as error:
                 log.error("an init image cannot be stored: %s", error)
                 raise StorageFull from error
+        self.moderation.bans.check(request.user)  # again: the init image took a moment
         try:
             job = await self._queue.put(request, spec, cost=quotas.cost_in_images(spec, model))
         except StoreUnavailable as error:
@@ -204,27 +209,10 @@ class Service:
             raise AlreadyUnpacking
         self._unpacking.add(request.user)
         try:
-            header = await asyncio.to_thread(read_source_header, request.source or b"")
+            header = await header_of(request.source or b"")
             return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
         finally:
             self._unpacking.discard(request.user)
-
-    async def _init_file(self, wanted: InitImage | None) -> bytes | Path | None:
-        """Return the file that a batch starts from; None if it has no init image.
-
-        Raises:
-            UploadGone
-        """
-        match wanted:
-            case StoredInitImage(digest=digest):
-                path = await self._images.find_source(digest)
-            case StoredResult(path=relative):
-                path = await self._images.find(relative)
-            case _:
-                return wanted
-        if (data := await read_bytes(path)) is None:
-            raise UploadGone
-        return data
 
     async def _check_disk(self) -> None:
         try:
@@ -339,7 +327,7 @@ class Service:
 
     async def init_image(self, job: Job) -> bytes | None:
         """Return the init image of a job; None if it has none, or the file is gone or cannot be read."""
-        return await read_bytes(await self._images.find_source(job.spec.source)) if job.spec.source else None
+        return await read_file(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
     def unread(self, spec: ImageSpec) -> Unread:
         """Return the part of a prompt that the model of a job cannot read."""
@@ -355,8 +343,9 @@ class Service:
         return quotas.shared_quota(active, counted, self._limits, people=people)
 
     async def undelivered(self, user: UserKey) -> list[Job]:
-        """Return results that could not be delivered, to be mentioned on this person's next command, oldest first."""
-        return await self._jobs.undelivered(user)
+        """Return what could not be delivered, and what moderators removed, to be told on this person's next command."""
+        jobs = {job.id: job for job in (*await self._jobs.undelivered(user), *await self.moderation.untold(user))}
+        return [jobs[job_id] for job_id in sorted(jobs)]
 
     async def failures(self, user: UserKey) -> list[Job]:
         """Return failures of the last 24 hours that this person has not read, for front ends that poll."""

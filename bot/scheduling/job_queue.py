@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from bot.config import LimitsConfig
@@ -227,6 +227,10 @@ class JobQueue:
             ),
         )
 
+    async def mark_spoiler(self, job_id: int) -> None:
+        """Let the picture of a job, which is about to be finished, be shown after a click only."""
+        await retry_until_stored(lambda: self._jobs.mark_spoiler(job_id), self._deadline)
+
     async def fail(self, job_id: int, code: FailureCode, *, ran_s: float) -> Job | None:
         """A running job went wrong."""
         return await self._end(job_id, lambda: self._jobs.fail(job_id, code, ran_s=ran_s, now=self._now()))
@@ -273,15 +277,23 @@ class JobQueue:
             raise NotYourJob(job_id)
         raise JobAlreadyFinished(job_id)
 
-    async def drop_message(self, frontend: str, key: str) -> None:
+    async def stop(self, jobs: Iterable[Job]) -> None:
+        """Let the runners go of jobs whose rows say already that they are over or to be cancelled."""
+        for job in jobs:
+            if not job.status.is_final:
+                with contextlib.suppress(JobAlreadyFinished, JobNotFound):  # just now
+                    await self.cancel(job.id)
+        self._notify()
+
+    async def drop_message(self, frontend: str, key: str) -> list[Job]:
         """A message was deleted: cancel its jobs that have not ended; nothing is delivered there any more.
 
-        Messages that belong to no job are ignored.
+        Returns:
+            The jobs that it showed, as they were.
         """
-        for job in await self._jobs.drop_message(frontend, key):
-            if not job.status.is_final:
-                with contextlib.suppress(JobAlreadyFinished):  # just now
-                    await self.cancel(job.id)
+        jobs = await self._jobs.drop_message(frontend, key)
+        await self.stop(jobs)
+        return jobs
 
     @property
     def paused(self) -> Pause | None:

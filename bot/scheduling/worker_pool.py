@@ -22,6 +22,7 @@ from bot.executors import Executor
 from bot.jobs import FailureCode, Job, JobStatus, StopReason
 from bot.retry import Backoff, retry
 from bot.scheduling.breaker import Breaker
+from bot.scheduling.image_policy import ImagePolicy, Verdict
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
 from bot.scheduling.runner import Health, Runner
@@ -54,10 +55,15 @@ class StorageFailed(Exception):
     """The picture cannot be saved, or the one that it starts from cannot be read: the engine has no part in it."""
 
 
+class ImageBlocked(Exception):
+    """The image check did not let the picture pass; the engine has no part in it."""
+
+
 class WorkerPool:
     """Draws job after job on every runner until the queue is closed.
 
     model_hash_of: returns the hash of a model's file, "" if it is not known; for the files of its pictures.
+    image_policy: judges every picture before it is shown; None lets all pass.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class WorkerPool:
         deadline: Deadline | None = None,
     ) -> None:
         self.model_hash_of: Callable[[str], str] = lambda _model: ""
+        self.image_policy: ImagePolicy | None = None
         self._queue = queue
         self._images = images
         self._breaker = breaker
@@ -156,7 +163,7 @@ class WorkerPool:
         try:
             image = await self._draw(runner.executor, running)
             running.loading = None  # of executors that do not report it
-            ended = await self._save(job, image)
+            ended = await self._save(running, image)
             runner.succeeded(took_s=image.seconds, expected_s=running.expected_s)
             await self._breaker.picture_saved()
         except GenerationStopped:
@@ -212,17 +219,44 @@ class WorkerPool:
             log.warning("what waits for this model cannot be looked up: %s", error)
             return ()
 
-    async def _save(self, job: Job, image: GeneratedImage) -> Job | None:
+    async def _save(self, running: RunningJob, image: GeneratedImage) -> Job | None:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
+        job = running.job
         png = await asyncio.to_thread(_encode, image, self.model_hash_of)
         path = await self._write(job.id, png)
-        return await self._queue.finish(
+        try:
+            await self._judge(running, path)
+        except BaseException:
+            await self._images.delete(path)
+            raise
+        ended = await self._queue.finish(
             job.id,
             image_path=path,
             image_bytes=len(png),
             ran_s=image.seconds,
             measured=Measurement(step_s=image.step_s, fixed_s=image.encode_s + image.decode_s),
         )
+        if ended is not None and ended.image_path is None:  # a moderator stopped it meanwhile
+            await self._images.delete(path)
+        return ended
+
+    async def _judge(self, running: RunningJob, path: str) -> None:
+        """Let the image check look at a file that nobody is shown yet.
+
+        Raises:
+            ImageBlocked
+            GenerationStopped: its person cancelled it meanwhile.
+        """
+        file = await self._images.find(path)
+        if self.image_policy is None or file is None:
+            return
+        verdict = await self.image_policy.judge(file)
+        if running.stop.reason is StopReason.USER:
+            raise GenerationStopped
+        if verdict is Verdict.BLOCK:
+            raise ImageBlocked
+        if verdict is Verdict.SPOILER:
+            await self._queue.mark_spoiler(running.job.id)
 
     async def _read_source(self, key: str) -> bytes:
         try:
@@ -248,6 +282,9 @@ class WorkerPool:
 
     async def _failed(self, runner: Runner, job: Job, error: Exception, *, ran_s: float) -> Job | None:
         code = failure_code(error)
+        if isinstance(error, ImageBlocked):
+            log.info("the image check blocked the picture")
+            return await self._queue.fail(job.id, code, ran_s=ran_s)
         # The person is told the code; the details are for the operator.
         log.error("job failed: %s", code, exc_info=error)
         if isinstance(error, StorageFailed):
@@ -352,6 +389,8 @@ def failure_code(error: Exception) -> FailureCode:
             return FailureCode.MODEL_MISSING
         case InvalidSpec():
             return FailureCode.INVALID_SPEC
+        case ImageBlocked():
+            return FailureCode.BLOCKED
         case PipelineError():
             return FailureCode.GENERATION_FAILED
         case StorageFailed() | OSError():  # the latter: a file of the engine's

@@ -315,12 +315,17 @@ class JobStore:
         measured: Measurement,
         now: int,
     ) -> Job | None:
-        """Mark a running job done and put it into the outbox; None if it is not running."""
+        """Mark a running job done and put it into the outbox; None if it is not running.
+
+        One that a moderator stopped meanwhile is cancelled instead, and has no picture.
+        """
         return await self._one(
             f"""
             UPDATE jobs
-            SET status = 'done', finished_at = :now, image_path = :image_path, image_bytes = :image_bytes,
-                ran_s = ran_s + :ran_s, step_s = :step_s, fixed_s = :fixed_s, delivery = {_OUTBOX}
+            SET status = iif(moderated_reason IS NULL, 'done', 'cancelled'),
+                image_path = iif(moderated_reason IS NULL, :image_path, NULL),
+                image_bytes = iif(moderated_reason IS NULL, :image_bytes, NULL),
+                finished_at = :now, ran_s = ran_s + :ran_s, step_s = :step_s, fixed_s = :fixed_s, delivery = {_OUTBOX}
             WHERE id = :id AND status = 'running'
             RETURNING *
             """,
@@ -334,6 +339,10 @@ class JobStore:
                 "now": now,
             },
         )
+
+    async def mark_spoiler(self, job_id: int) -> None:
+        """Let the picture of a job be shown after a click only."""
+        await self._database.fetch_all("UPDATE jobs SET is_spoiler = 1 WHERE id = :id", {"id": job_id})
 
     async def fail(self, job_id: int, code: FailureCode, *, ran_s: float, now: int) -> Job | None:
         """Mark a running job failed and put it into the outbox; None if it is not running."""
@@ -563,6 +572,18 @@ class JobStore:
         """The jobs of one request for several images, in their order."""
         return await self._many(
             "SELECT * FROM jobs WHERE batch_id = :batch_id ORDER BY batch_index, id", {"batch_id": batch_id}
+        )
+
+    async def of_message(self, frontend: str, key: str) -> list[Job]:
+        """The jobs whose answer stands on a message, in their order."""
+        return await self._many(
+            """
+            SELECT * FROM jobs INDEXED BY jobs_by_card
+            WHERE reply_frontend = :frontend AND reply_key = :key
+            ORDER BY batch_index, id
+            LIMIT 10
+            """,
+            {"frontend": frontend, "key": key},
         )
 
     async def unfinished(self) -> list[Job]:
@@ -892,6 +913,11 @@ def _job(row: sqlite3.Row) -> Job:
         is_spoiler=row["is_spoiler"] == 1,
         moderated_reason=None if row["moderated_reason"] is None else _text(row["moderated_reason"]),
     )
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    """Read a row, for the statements of `moderation_store.py`."""
+    return _job(row)
 
 
 def _batch(row: sqlite3.Row) -> BatchPlace | None:

@@ -16,7 +16,6 @@ from typing import Final
 from pipeline.catalog.architecture import Architecture, Feature, Kind, StepCost
 from pipeline.errors import InvalidSpec
 from pipeline.spec import (
-    DEFAULT_STRENGTH,
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,
     MIN_ASKED_CFG,
@@ -28,10 +27,14 @@ from pipeline.spec import (
     ImageSpec,
     Sampler,
     Size,
+    Strength,
     clean_prompt,
 )
 
 MAIN_BRANCH: Final = "master"  # of every repository on ModelScope
+USUAL_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
+    {Strength.SUBTLE: 0.4, Strength.MEDIUM: 0.6, Strength.STRONG: 0.8}
+)
 ONLY_NORMAL: Final[Mapping[Size, float]] = MappingProxyType({Size.NORMAL: 1.0})
 SHAPE_WEIGHT: Final = 4  # people see another shape sooner than a few px more or fewer
 LEAST_ENLARGEMENT: Final = 1.25  # in pixels: below it, a final image would show no more than the one that is there
@@ -128,6 +131,7 @@ class ModelCard:
     negative_prompt: what it is steered away from unless a person says otherwise, if it supports that.
     samplers: the first is the default; empty if its engine leaves no choice.
     clip_skip: the layer of CLIP that it was trained with, counted from the last one, which is 1; 0 if that is fixed.
+    strengths: how far an init image is taken back towards noise, by name, rising; the medium one is the default.
     final_strength: how far a draft is redrawn at the normal size, so that what it shows stays and gets its details.
     is_streamed: it is larger than a small GPU, so its blocks take turns there.
     needs_gpu: drawing on a CPU takes hours, so nobody is left to it who did not ask for it by name.
@@ -148,7 +152,8 @@ class ModelCard:
     sizes: Mapping[Aspect, tuple[int, int]]
     scales: Mapping[Size, float] = field(default_factory=lambda: ONLY_NORMAL)
     bounds: Bounds
-    final_strength: float = DEFAULT_STRENGTH
+    strengths: Mapping[Strength, float] = field(default_factory=lambda: USUAL_STRENGTHS)
+    final_strength: float = 0.6
     default_steps: int = 20
     guidance: float = 3.5
     cfg_scale: float = 1.0
@@ -174,6 +179,9 @@ class ModelCard:
         """
         if Aspect.SQUARE not in self.sizes or self.scales.get(Size.NORMAL) != 1:
             raise ValueError(f"{self.name} has no square, or no normal size")
+        numbers = [self.strengths.get(name, 0.0) for name in Strength]
+        if not 0 < numbers[0] < numbers[1] < numbers[2] < 1:
+            raise ValueError(f"{self.name} has strengths that do not rise")
         if beyond := self.supports - self.architecture.features:
             raise ValueError(f"{self.architecture.name} has no {', '.join(sorted(beyond))}")
         if unknown := self.files.keys() - self.architecture.components.keys():
@@ -187,6 +195,11 @@ class ModelCard:
     def tells_unread(self) -> bool:
         """Whether people are told of text that it cannot read; see `vocabulary.py`."""
         return Feature.LANGUAGES not in self.supports
+
+    @property
+    def default_strength(self) -> float:
+        """How much of an init image is redrawn unless a person says otherwise."""
+        return self.strengths[Strength.MEDIUM]
 
     def examples_for(self, language: str) -> tuple[str, ...]:
         """Return the examples for a reader's language, else the English ones."""
@@ -274,7 +287,7 @@ class ModelCard:
                 an image.
         """
         if source and Feature.INIT_IMAGE not in self.supports:
-            raise InvalidSpec("image", f"cannot be used with {self.name}")
+            raise self._not_offered("image")
         width, height = self.pixels_of(options)
         return ImageSpec(
             prompt=clean_prompt(options.prompt),
@@ -286,7 +299,7 @@ class ModelCard:
             cfg_scale=self._cfg_scale(options.cfg_scale),
             model=self.name,
             source=source,
-            strength=(DEFAULT_STRENGTH if source else 1.0) if options.strength is None else options.strength,
+            strength=self._strength(options.strength, has_source=bool(source)),
             negative_prompt=self._negative_prompt(options.negative_prompt),
             sampler=self._sampler(options.sampler),
             clip_skip=self._clip_skip(options.clip_skip),
@@ -309,6 +322,11 @@ class ModelCard:
                 return Feature.INIT_IMAGE in self.supports
             case _:
                 return True
+
+    def _strength(self, asked: Strength | float | None, *, has_source: bool) -> float:
+        if asked is None:
+            return self.default_strength if has_source else 1.0
+        return self.strengths[asked] if isinstance(asked, Strength) else asked
 
     def _negative_prompt(self, asked: str | None) -> str:
         if not self.offers("negative_prompt"):

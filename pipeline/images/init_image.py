@@ -69,9 +69,9 @@ def read_header(data: bytes) -> SourceFile:
         InvalidSpec: empty, too large, another format, damaged, or far too long and narrow.
     """
     if not data:
-        raise InvalidSpec("image", "is empty")
+        raise InvalidSpec("image", "is empty", detail="unreadable")
     if len(data) > MAX_SOURCE_BYTES:
-        raise InvalidSpec("image", f"is larger than {MAX_SOURCE_BYTES // 2**20} MiB")
+        raise InvalidSpec("image", f"is larger than {MAX_SOURCE_BYTES // 2**20} MiB", detail="too-large")
     try:
         profile = exif = b""
         if data.startswith(_PNG):
@@ -85,9 +85,9 @@ def read_header(data: bytes) -> SourceFile:
     except InvalidSpec:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InvalidSpec("image", f"has more than {MAX_SOURCE_PIXELS // 10**6} million pixels") from error
+        raise _too_many_pixels(MAX_SOURCE_PIXELS) from error
     except Exception as error:  # readers of picture formats raise anything at all on damaged files
-        raise InvalidSpec("image", "cannot be read as a PNG, JPEG or WebP picture") from error
+        raise _unreadable() from error
     _check_size(*size, is_jpeg=data.startswith(_JPEG))
     return SourceFile(data=data, size=size, profile=profile, exif=exif)
 
@@ -122,7 +122,7 @@ def unpack(source: SourceFile) -> Image.Image:
     except InvalidSpec:
         raise
     except Exception as error:
-        raise InvalidSpec("image", "cannot be read as a PNG, JPEG or WebP picture") from error
+        raise _unreadable() from error
     picture.info.clear()
     return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
 
@@ -164,9 +164,18 @@ def source_png(picture: Image.Image) -> bytes:
 def _check_size(width: int, height: int, *, is_jpeg: bool) -> None:
     most = MAX_SOURCE_PIXELS if is_jpeg else MAX_WHOLE_PIXELS
     if width * height > most:
-        raise InvalidSpec("image", f"has more than {most // 10**6} million pixels")
+        raise _too_many_pixels(most)
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise InvalidSpec("image", f"is more than {MAX_RATIO} times as long as it is wide")
+        reason = f"is more than {MAX_RATIO} times as long as it is wide"
+        raise InvalidSpec("image", reason, detail="too-long", ratio=MAX_RATIO)
+
+
+def _too_many_pixels(most: int) -> InvalidSpec:
+    return InvalidSpec("image", f"has more than {most // 10**6} million pixels", detail="too-many-pixels")
+
+
+def _unreadable() -> InvalidSpec:
+    return InvalidSpec("image", "cannot be read as a PNG, JPEG or WebP picture", detail="unreadable")
 
 
 # ── what lies around the pixels ─────────────────────────────────────────────────────────────────────
@@ -204,9 +213,9 @@ def _bare_jpeg(data: bytes) -> tuple[bytes, bytes, bytes]:
             kept.append(segment)
         offset += len(segment)
     else:
-        raise InvalidSpec("image", "has too many segments")
+        raise InvalidSpec("image", "has too many segments", detail="unreadable")
     if data.count(_JPEG_SCAN, offset) > MAX_SCANS:
-        raise InvalidSpec("image", "has too many scans")
+        raise InvalidSpec("image", "has too many scans", detail="unreadable")
     return b"".join([*kept, data[offset:]]), b"".join(piece[2:] for piece in sorted(profile)), exif
 
 
@@ -222,7 +231,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         offset += len(whole)
         if kind == b"IEND":
             return
-    raise InvalidSpec("image", "has too many chunks")
+    raise InvalidSpec("image", "has too many chunks", detail="unreadable")
 
 
 def _profile(body: bytes) -> bytes:

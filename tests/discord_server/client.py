@@ -88,6 +88,7 @@ class Resolved:
         limit = self._emu.config.attachment_size_limit
         refuse_if(len(upload.data) > limit, f"{upload.filename} is larger than {limit} bytes")
         stored = self._emu.world.new_attachment(self.channel, upload.filename, upload.data, ephemeral=True)
+        stored.claim(upload.content_type, upload.size)
         return self.add(stored)
 
     def by_id(self, kind: str, thing_id: str) -> str:

@@ -22,7 +22,7 @@ class Fault:
 
     The path is the one of Discord's description (`/channels/{channel_id}/messages`) or the real
     one; `GET /gateway-ws` is the websocket upgrade and `GET /cdn/...` the CDN. Exactly one of
-    status, code, retry_after, reset, hang and slow is set; only code and retry_after go together.
+    status, code, retry_after, reset, hang, slow and cut is set; only code and retry_after go together.
     """
 
     pattern: str
@@ -33,6 +33,7 @@ class Fault:
     reset: bool = False  # drop the connection without an answer
     hang: float | None = None  # stay silent for this many seconds, then drop the connection
     slow: float | None = None  # answer normally, this many seconds later
+    cut: int | None = None  # of the CDN: send this many bytes of the file, then drop the connection
     is_global: bool = False  # with retry_after: the limit is the bot's as a whole
     applied: bool = False  # carry the request out, then fail it: the effect stays, the answer is lost
     hits: int = 0
@@ -40,9 +41,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         json_error = self.code if self.code is not None else self.retry_after
-        chosen = [self.status, json_error, self.hang, self.slow, self.reset or None]
+        chosen = [self.status, json_error, self.hang, self.slow, self.cut, self.reset or None]
         if sum(how is not None for how in chosen) != 1:
-            raise ValueError("a fault needs exactly one of status, code, retry_after, reset, hang, slow")
+            raise ValueError("a fault needs exactly one of status, code, retry_after, reset, hang, slow, cut")
         if self.code is not None and self.code not in NAME_OF_CODE:
             raise ValueError(f"code {self.code} is not in the catalogue of errors.py")
 

@@ -49,10 +49,15 @@ REPLY = 19  # a message's type
 
 @dataclass(frozen=True)
 class Upload:
-    """A file sent to Discord, by the bot or by a user."""
+    """A file sent to Discord, by the bot or by a user.
+
+    content_type and size are what Discord then says of it; None: the truth, as far as the name tells the type.
+    """
 
     filename: str
     data: bytes
+    content_type: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -307,6 +312,7 @@ class Messages:
             made = self.world.new_attachment(
                 message.channel, name, upload.data, described_as, ephemeral=message.ephemeral
             )
+            made.claim(upload.content_type, upload.size)
             kept.append(made)
         return kept
 

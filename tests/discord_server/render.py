@@ -64,7 +64,7 @@ def attachment_payload(cdn: Cdn, attachment: Attachment) -> dict[str, Any]:
     """Return a file as a bot gets it, with a freshly signed URL."""
     url = cdn.url(attachment)
     payload: dict[str, Any] = {
-        "id": attachment.id, "filename": attachment.filename, "size": len(attachment.data),
+        "id": attachment.id, "filename": attachment.filename, "size": _size(attachment),
         "url": url, "proxy_url": url, "content_type": attachment.content_type, "content_scan_version": 0,
     }  # fmt: skip
     if attachment.size:
@@ -74,6 +74,10 @@ def attachment_payload(cdn: Cdn, attachment: Attachment) -> dict[str, Any]:
     if attachment.ephemeral:
         payload["ephemeral"] = True
     return payload
+
+
+def _size(attachment: Attachment) -> int:
+    return len(attachment.data) if attachment.claimed_bytes is None else attachment.claimed_bytes
 
 
 def media_urls(message: Message) -> Iterator[str]:

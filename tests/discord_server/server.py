@@ -32,7 +32,7 @@ from tests.discord_server.routes import Call, Operation
 from tests.discord_server.signals import Signal
 from tests.discord_server.spec import Spec
 from tests.discord_server.stats import RequestRecord, Stats, Violation
-from tests.discord_server.world import Channel, World
+from tests.discord_server.world import Attachment, Channel, World
 
 API = "/api/v10"
 
@@ -281,12 +281,25 @@ class Emulator:
 
     async def _serve_cdn(self, request: web.Request) -> web.StreamResponse:
         fault = self.faults.take("GET", request.path)
-        if fault and (failed := await self._inject(fault, request)) is not None:
+        if fault and fault.cut is None and (failed := await self._inject(fault, request)) is not None:
             return failed
         attachment = self.world.cdn.fetch(request.match_info["tail"], dict(request.query))
         if attachment is None:
             return web.Response(status=404, text="This content is no longer available.")
+        if fault and fault.cut is not None:
+            return await _cut_off(request, attachment, fault.cut)
         return web.Response(body=attachment.data, content_type=attachment.content_type)
+
+
+async def _cut_off(request: web.Request, attachment: Attachment, sent: int) -> web.StreamResponse:
+    """Send the beginning of a file whose length is told right."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(attachment.data))})
+    response.content_type = attachment.content_type
+    await response.prepare(request)
+    await response.write(attachment.data[:sent])
+    if request.transport is not None:
+        request.transport.close()  # what was written still goes out
+    return response
 
 
 def _json(status: int, body: Any, headers: dict[str, str]) -> web.Response:

@@ -228,6 +228,12 @@ class Attachment:
     description: str | None = None
     ephemeral: bool = False
     size: tuple[int, int] | None = None  # of a picture
+    claimed_bytes: int | None = None  # its size as the API tells it, if that is not the truth
+
+    def claim(self, content_type: str | None, size_bytes: int | None) -> None:
+        """Say something else of it than what it is, unless None."""
+        self.content_type = content_type or self.content_type
+        self.claimed_bytes = size_bytes
 
     @property
     def path(self) -> str:

@@ -24,6 +24,7 @@ from pipeline.spec import (
     ImageSpec,
     Sampler,
     Size,
+    Strength,
     clean_prompt,
 )
 
@@ -127,6 +128,34 @@ def test_settings_that_say_nothing_are_not_written_so_that_earlier_releases_read
         "sampler",
         "clip_skip",
     }
+
+
+@pytest.mark.parametrize(
+    ("typed", "strength"),
+    [
+        ("subtle", Strength.SUBTLE),
+        (" STRONG ", Strength.STRONG),
+        ("0.6", 0.6),
+        ("0,6", 0.6),
+        (".6", 0.6),
+        ("1.", 1.0),
+        ("60%", 0.6),
+        ("60 %", 0.6),
+        ("６０％", 0.6),
+        ("", None),
+        (" ", None),
+    ],
+)
+def test_strength_is_read_as_people_type_it(typed: str, strength: Strength | float | None) -> None:
+    assert ImageOptions.read(prompt="x", strength=typed).strength == strength
+
+
+@pytest.mark.parametrize(
+    "typed", ["half", "-0.5", "0.5.5", "nan", "inf", "1e-3", "%", ".", "0x1", "9" * 100, "5" * 5000]
+)
+def test_what_is_no_strength_is_refused(typed: str) -> None:
+    with pytest.raises(InvalidSpec, match="strength: must be subtle, medium, strong, or a number"):
+        ImageOptions.read(prompt="x", strength=typed)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +310,7 @@ def test_prompt_is_cleaned(typed: str, clean: str) -> None:
         ("model", 7),
         ("model", {"name": "demo"}),
         ("strength", True),
-        ("strength", "0.5"),
+        ("strength", "half"),
         ("strength", []),
     ],
 )

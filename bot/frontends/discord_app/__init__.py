@@ -2,7 +2,7 @@
 
 client.py        the client: connect, commands registered when they changed, events, one error handler
 permissions.py   who may use the bot where, decided from memory before anything is queued
-commands/        /imagine; /queue, /cancel, /history, /show, /quota; /help; /privacy; /admin
+commands/        /imagine; /queue, /cancel, /history, /show, /quota; /help; /privacy; /admin; the menu of messages
 greeting.py      the answer to a mention and to a direct message, once per hour and person
 components.py    the registry of buttons, which survive a restart: their state is in the custom id
 presses.py       which press is the second half of a double click
@@ -18,6 +18,10 @@ retraction.py    deletes a message whose job is gone
 http_errors.py   Discord's errors → what to do about them: one table. Pure.
 command_ids.py   commands to be clicked in a message
 attachments.py   a picture small enough to send
+downloads.py     what people attached, fetched within bounds
+attached.py      the images of a message, to be fetched later
+placeholders.py  which placeholders wait for a file, for the next start
+forms.py         the forms behind buttons; file_forms.py, removal.py: those of the menu of messages; form_fields.py
 preflight.py     what the bot needs on a server, for `invite` and `check`; REST only, no client
 translations.py  command names and descriptions for Discord's language settings
 """

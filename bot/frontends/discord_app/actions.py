@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import discord
 
-from bot.errors import NotYourJob, PictureErased, PictureNotReady
+from bot.errors import NotYourJob, PictureNotReady
 from bot.frontends.discord_app import forms, presses
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import fit, picture_name
@@ -51,9 +51,10 @@ from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase
 from bot.requests import derive
+from bot.requests.erased import check_not_erased
 from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
-from pipeline.spec import DEFAULT_STRENGTH, MAX_STEPS
+from pipeline.spec import MAX_STEPS
 
 MAX_LABEL: Final = 100  # of an option of a select menu (components/reference)
 LINE_PROMPT: Final = 200
@@ -81,7 +82,7 @@ async def _again(interaction: discord.Interaction, job: Job) -> None:
 async def _vary(interaction: discord.Interaction, job: Job) -> None:
     """Start from the picture if its model can; else only the seed changes."""
     models = context_of(interaction).service.models
-    strength = DEFAULT_STRENGTH if _can_start_from_images(interaction, job) else None
+    strength = models.nearest(job.spec.model).default_strength if _can_start_from_images(interaction, job) else None
     await draw(interaction, derive.vary(job, models, strength=strength))
 
 
@@ -303,6 +304,19 @@ async def _pressed(interaction: discord.Interaction, action: str, job_id: int, *
         raise
 
 
+async def act(interaction: discord.Interaction, action: Action, pictures: Sequence[Job]) -> None:
+    """Do what a button is for with one of some pictures, at least one; which, is asked.
+
+    Raises:
+        PictureErased, PictureNotReady
+    """
+    ready = [job for job in pictures if job.status is JobStatus.DONE and not job.is_erased]
+    if len(ready) > 1:
+        await _ask_which(interaction, action, ready)
+    else:
+        await PRESSES[action].do(interaction, _with_picture([*ready, *pictures][0]))
+
+
 async def _pictures_of(interaction: discord.Interaction, job: Job) -> list[Job]:
     siblings = await context_of(interaction).service.archive.siblings(job)
     return [sibling for sibling in siblings if sibling.status is JobStatus.DONE] or [job]
@@ -327,10 +341,9 @@ def _with_picture(job: Job) -> Job:
     """Return a job that has a picture.
 
     Raises:
-        PictureErased, PictureNotReady
+        PictureErased, PictureRemoved, PictureNotReady
     """
-    if job.is_erased:
-        raise PictureErased(job.id)
+    check_not_erased(job)
     if job.status is not JobStatus.DONE:
         raise PictureNotReady(job.id)
     return job

@@ -26,12 +26,13 @@ from pydantic import SecretStr
 
 from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
-from bot.frontends.discord_app import forms
+from bot.frontends.discord_app import forms, own_deletions
 from bot.frontends.discord_app.actions import ActionButton, PictureSelect
 from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
+from bot.frontends.discord_app.commands.message_menu import FileSelect, MessageMenu
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
 from bot.frontends.discord_app.commands.presets import PresetCommands
 from bot.frontends.discord_app.commands.privacy import EraseButton, PrivacyCommands
@@ -42,6 +43,7 @@ from bot.frontends.discord_app.greeting import Greeter
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.permissions import AccessPolicy
+from bot.frontends.discord_app.placeholders import Placeholders
 from bot.frontends.discord_app.translations import WordingTranslator
 from bot.requests.service import Service
 from bot.retry import Backoff
@@ -64,7 +66,7 @@ OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.boolean: (bool,),
     discord.AppCommandOptionType.user: (str,),
     discord.AppCommandOptionType.number: (int, float),  # JSON writes 7.0 as 7
-    discord.AppCommandOptionType.boolean: (bool,),
+    discord.AppCommandOptionType.attachment: (str,),  # the id of a file that comes along
 }
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
@@ -92,7 +94,9 @@ class DiscordClient(discord.AutoShardedClient):
         self._service = service
         self._has_been_ready = asyncio.Event()
         self.frontend = DiscordFrontend(self, service)
-        self.context = InteractionContext(service=service, access=AccessPolicy(config))
+        self.context = InteractionContext(
+            service=service, access=AccessPolicy(config), placeholders=Placeholders(settings)
+        )
         self.command_ids = CommandIds()
         self._greeter = Greeter(self.context.access, self.command_ids)
         self.tree = Tree(
@@ -104,6 +108,8 @@ class DiscordClient(discord.AutoShardedClient):
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
         self.tree.add_command(QuotaCommands(self.context).personal())
+        for entry in MessageMenu(self.context).commands():
+            self.tree.add_command(entry)
         self.tree.add_command(Settings(self.context).command())
         self.tree.add_command(PresetCommands(self.context).group())
         self.tree.add_command(HelpCommand(self.context).command())
@@ -161,9 +167,10 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton, EraseButton)
+        self.add_dynamic_items(ActionButton, PictureSelect, FileSelect, HistoryButton, ExampleButton, EraseButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
+        await self.context.placeholders.clear(self, self._service.archive)
 
     async def on_ready(self) -> None:
         """Log the first connection; the library repeats this event after every new session."""
@@ -271,16 +278,24 @@ class DiscordClient(discord.AutoShardedClient):
     # ── what happens to messages ────────────────────────────────────────────────────────────────────
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        """Cancel the job whose message somebody deleted, if it was one of ours."""
-        await self._messages_deleted([event.message_id])
+        """Cancel the job whose message somebody deleted; an image that it showed is removed.
+
+        Only those who manage messages can delete one of a bot's, and Discord does not say who did: it was a moderator,
+        or a bot that works for one, unless it was this bot.
+        """
+        await self._message_deleted(event.message_id)
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        """Cancel the jobs whose messages a moderator deleted."""
-        await self._messages_deleted(event.message_ids)
+        """Cancel the jobs whose messages were deleted together with many others, which judges no image."""
+        for message_id in event.message_ids:
+            await self._message_deleted(message_id, is_purge=True)
 
-    async def _messages_deleted(self, message_ids: Iterable[int]) -> None:
-        for message_id in message_ids:
+    async def _message_deleted(self, message_id: int, *, is_purge: bool = False) -> None:
+        if own_deletions.is_ours(self, message_id):
             await self._drop_message(str(message_id))
+            return
+        with contextlib.suppress(JobAlreadyFinished):  # at this very moment
+            await self._service.moderation.message_deleted(FRONTEND, str(message_id), is_purge=is_purge)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Cancel the jobs of a server that removed the bot or is gone. (An outage is another event.)"""

@@ -1,7 +1,8 @@
 """From a command, a button or a form to the message of its request: one way for all that draw.
 
 The row comes first, then the answer to Discord, so that a process killed in between leaves nobody with a placeholder
-that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database is not waited for.
+that is never replaced: the picture is posted anew. The answer is due in 3 seconds: a slow database, or a file that is
+fetched slowly, is not waited for, and `placeholders.py` notes who waits.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final, TypeVar
 import discord
 
 from bot.errors import NotAccepting, StoreUnavailable
+from bot.frontends.discord_app.downloads import Download
 from bot.frontends.discord_app.embeds import voice_of
 from bot.frontends.discord_app.frontend import Opened, frontend_of
 from bot.frontends.discord_app.http_errors import TROUBLES
@@ -31,8 +33,9 @@ from bot.frontends.discord_app.interactions import (
     think,
 )
 from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
+from bot.frontends.discord_app.permissions import is_age_restricted
 from bot.frontends.discord_app.visibility import in_time
-from bot.jobs import ReplyTo
+from bot.jobs import RemoteImage, ReplyTo
 from bot.presentation.job_view import Phrase
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import PRIVATE
@@ -41,11 +44,12 @@ from bot.requests.presets import NO_PRESET
 from pipeline.spec import ImageOptions
 
 ROW_FIRST_S: Final = 0.5
+FILE_FIRST_S: Final = 1.5  # with a file that has yet to be fetched, which mostly takes less
 
 T = TypeVar("T")
 
 
-async def draw_typed(interaction: discord.Interaction, wish: Wish) -> None:
+async def draw_typed(interaction: discord.Interaction, wish: Wish, *, init_image: Download | None = None) -> None:
     """Queue what a person typed into a command, with what they, a preset or the channel chose where they left it open.
 
     Raises:
@@ -58,7 +62,7 @@ async def draw_typed(interaction: discord.Interaction, wish: Wish) -> None:
         preset = NO_PRESET if wish.preset is None else await service.presets.find(me, wish.preset)
     channel = await _channel_defaults(interaction)
     filled = fill(wish, Levels(preset=preset, personal=personal, channel=channel), service.models)
-    batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count)
+    batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count, init_image=init_image)
     batch = replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler)
     await draw(interaction, batch, notes=filled.notes)
 
@@ -96,11 +100,17 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
         raise NotAccepting
     promise_answer(interaction)
     reply_to = frontend.address(interaction, reader(interaction).language if batch.is_private else None)
-    asker = Asker(user=person(interaction), reply_to=reply_to, key=f"{FRONTEND}:{interaction.id}")
+    asker = Asker(
+        user=person(interaction),
+        reply_to=reply_to,
+        key=f"{FRONTEND}:{interaction.id}",
+        is_age_restricted=is_age_restricted(interaction.channel),
+    )
     show = _show_privately if batch.is_private else _show
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
     async with frontend.opening(reply_to), _waited_for(_submit(interaction, batch, asker)) as submitting:
-        await asyncio.wait([submitting], timeout=ROW_FIRST_S)
+        first_s = FILE_FIRST_S if isinstance(batch.init_image, RemoteImage) else ROW_FIRST_S
+        await asyncio.wait([submitting], timeout=first_s)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private
         accepted = await show(interaction, submitting, reply_to)
@@ -117,7 +127,7 @@ async def _show(interaction: discord.Interaction, submitting: asyncio.Task[Accep
     """Show a request that is being stored to everybody."""
     frontend, service = frontend_of(interaction), context_of(interaction).service
     async with _answered(interaction, placeholder(interaction), submitting, reply_to) as message_id:
-        accepted = await submitting
+        accepted = await context_of(interaction).placeholders.until(submitting, interaction, message_id)
         placed = frontend.placed(reply_to, message_id)
         async with frontend.opening(placed):
             job = await service.message_placed(accepted.jobs[0], placed)

@@ -26,6 +26,7 @@ from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGo
 from bot.frontends.discord_app import embeds
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import Composed, Composer, wording_of
+from bot.frontends.discord_app.copies import take_back_copies
 from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address, request_key
@@ -153,18 +154,13 @@ class DiscordFrontend:
         return True
 
     async def _take_back(self, jobs: Sequence[Job], job: Job) -> None:
-        """Delete the message of an erased picture, unless it shows other images of the request."""
-        address = Address.read(job.reply_to)
-        if address.message_id is None:
+        """Delete the message of an erased picture, unless it shows other images of the request, and every copy."""
+        await take_back_copies(self._service, job, self._delete)
+        if (address := Address.read(job.reply_to)).message_id is None:
             return
-
-        async def delete(_composed: Composed) -> ReplyTo:
-            async with self._sender.turn(address.channel_id):
-                await self._sender.message(address).delete()
-            return job.reply_to
-
-        is_empty = all(each.status.is_final and each.image_path is None for each in jobs)
-        send = delete if is_empty else functools.partial(self._edit_result, jobs, job, address)
+        send = functools.partial(self._edit_result, jobs, job, address)
+        if all(each.status.is_final and each.image_path is None for each in jobs):
+            send = functools.partial(self._delete, job.reply_to)
         await self._put(jobs, job, (job.id, None), send)
 
     def forget(self, key: str) -> None:
@@ -173,6 +169,10 @@ class DiscordFrontend:
             memory.pop(key, None)
         for before in [before for before, placed in self._opened.items() if placed.key == key]:
             del self._opened[before]
+
+    async def _delete(self, reply_to: ReplyTo, _composed: Composed | None = None) -> ReplyTo:
+        await self._sender.delete(Address.read(reply_to))
+        return reply_to
 
     # ── the Frontend protocol ───────────────────────────────────────────────────────────────────────
 
@@ -235,7 +235,7 @@ class DiscordFrontend:
                         raise MessageGone  # nobody waits for it: its placeholder came too late
                     if is_private(jobs):
                         return await self.private.deliver(jobs, job, image)
-                    if job.is_erased:
+                    if job.is_erased and not job.is_cancel_requested:
                         with contextlib.suppress(Refused):  # whoever erased it was told
                             await self._take_back(jobs, job)
                         return job.reply_to
@@ -272,7 +272,7 @@ class DiscordFrontend:
         try:
             return await self._put(jobs, job, files, functools.partial(self._edit_result, jobs, job, address))
         except Refused as refused:
-            if all(each.status is JobStatus.CANCELLED for each in jobs):
+            if all(each.status is JobStatus.CANCELLED and each.moderated_reason is None for each in jobs):
                 return job.reply_to  # whoever cancelled knows
             log.warning("job %s cannot be delivered on its message: %s", job.id, refused)
         for post in (self._post, self._post_directly):

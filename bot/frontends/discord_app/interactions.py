@@ -21,12 +21,14 @@ from cachetools import LRUCache
 from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
-from bot.frontends.discord_app import presses
-from bot.frontends.discord_app.embeds import MAX_CONTENT, clock_time, relative, units
+from bot.frontends.discord_app import own_deletions, presses
+from bot.frontends.discord_app.embeds import MAX_CONTENT, clock_time, relative, units, voice_of
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
+from bot.frontends.discord_app.placeholders import Placeholders
 from bot.jobs import Allowance, Job, JobStatus, UserKey
+from bot.presentation.job_view import moderated_phrase
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.service import Service
 from pipeline.errors import InvalidSpec
@@ -58,6 +60,7 @@ class InteractionContext:
 
     service: Service
     access: AccessPolicy
+    placeholders: Placeholders
     answering: set[asyncio.Task[Any]] = field(
         default_factory=set
     )  # tasks that have shown "thinking…" and owe an answer
@@ -164,6 +167,8 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
             yield (await interaction.original_response()).id
     except Exception:
         # Otherwise the next answer of the interaction would replace the placeholder, visible to everybody.
+        if answer is not None and answer.message_id is not None:
+            own_deletions.note(interaction.client, answer.message_id)
         with contextlib.suppress(*TROUBLES):
             await interaction.delete_original_response()
         raise
@@ -273,6 +278,8 @@ def promise_answer(interaction: discord.Interaction) -> None:
 
 
 def _note(job: Job, wording: Wording) -> str:
+    if job.moderated_reason is not None:
+        return voice_of(wording).say(moderated_phrase(job))
     if job.status is JobStatus.DONE:
         return wording.say("note-private-done" if job.is_private else "note-done", job_id=job.id)
     if job.failure_code is not None:

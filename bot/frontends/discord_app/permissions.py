@@ -107,6 +107,12 @@ class AccessPolicy:
             raise ServerNotListed(interaction.guild_id)
 
 
+def is_age_restricted(channel: object) -> bool:
+    """Whether a channel is for adults; a thread is if its channel is, and one that is not known is not."""
+    kinds = discord.TextChannel | discord.VoiceChannel | discord.StageChannel | discord.ForumChannel | discord.Thread
+    return isinstance(channel, kinds) and channel.is_nsfw()
+
+
 def is_moderator(interaction: discord.Interaction, job: Job) -> bool:
     """Whether the person may cancel this job of anybody.
 

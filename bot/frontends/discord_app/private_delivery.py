@@ -145,8 +145,7 @@ class PrivateDelivery:
             if not is_empty:
                 await self._sender.edit_result(jobs, address, composed)
                 return job.reply_to
-            async with self._sender.turn(address.channel_id):
-                await self._sender.message(address).delete()
+            await self._sender.delete(address)
             return job.reply_to
 
         await self._sender.put(_ended(jobs, job, None), send)

@@ -15,6 +15,7 @@ from pathlib import Path
 import discord
 
 from bot.delivery.frontend import DeliveryDelayed, MessageGone
+from bot.frontends.discord_app import own_deletions
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import Composed, Composer, wording_of
 from bot.frontends.discord_app.embeds import NOBODY
@@ -65,6 +66,13 @@ class Sender:
         """Return a message that is there."""
         assert address.message_id is not None, "looked at by those who edit"
         return self.channel(address).get_partial_message(address.message_id)
+
+    async def delete(self, address: Address) -> None:
+        """Delete a message that is there; that it goes is not a moderator's doing."""
+        message = self.message(address)
+        own_deletions.note(self._client, message.id)
+        async with self.turn(address.channel_id):
+            await message.delete()
 
     async def direct_channel(self, user_id: int) -> discord.DMChannel:
         """Return the channel of direct messages with a person.

@@ -34,6 +34,12 @@ def usual_steps(cards: Sequence[ModelCard]) -> str:
     return f"name => ({json.dumps(steps)})[name] ?? {cards[0].default_steps}"
 
 
+def usual_strength(cards: Sequence[ModelCard]) -> str:
+    """Return JavaScript that gives the strength with which the chosen model starts from an image."""
+    strengths = {each.name: each.default_strength for each in cards}
+    return f"name => ({json.dumps(strengths)})[name] ?? {cards[0].default_strength}"
+
+
 def said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:
     """Return an answer below the button, with notes about the prompt, as HTML."""
     kind = "refusal" if is_refusal else "answer"

@@ -35,7 +35,6 @@ from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.images.init_image import MAX_SOURCE_BYTES
 from pipeline.spec import (
-    DEFAULT_STRENGTH,
     MAX_PROMPT_CHARS,
     MAX_STEPS,
     RANDOM_SEED,
@@ -235,7 +234,7 @@ def _blocks(
                     # Gradio not the habit of writing a .pyi file beside it.
                     source.postprocess = _as_it_is  # type: ignore[method-assign]
                     strength = gr.Slider(
-                        0.05, 1, DEFAULT_STRENGTH, step=0.05, label=say("console-strength"), elem_id="strength"
+                        0.05, 1, card.default_strength, step=0.05, label=say("console-strength"), elem_id="strength"
                     )
                     exact_size = gr.Textbox(
                         label=say("console-exact-size"), placeholder=say("console-exact-size-hint"),
@@ -320,6 +319,7 @@ def _blocks(
         offer = form.offer_choices(cards)
         model.change(None, model, None, js=offer, **quiet)
         model.input(None, model, steps, js=form.usual_steps(cards), **quiet)
+        model.input(None, model, strength, js=form.usual_strength(cards), **quiet)
         blocks.load(None, model, None, js=offer, **quiet)
         for choice in (aspect, size):  # whoever chooses wants that, and the exact size may be out of sight
             choice.input(None, None, exact_size, js="() => ''", **quiet)
@@ -344,7 +344,7 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
             job = await ask(handlers.ended(asker, drawn.jobs[0].id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
             raise gr.Error(handlers.explain(error, asker), print_exception=False) from None
-        if job.status is not JobStatus.DONE or (address := await ask(handlers.address(job, "png"))) is None:
+        if job.status is not JobStatus.DONE or (address := await ask(handlers.addresses.of(job, "png"))) is None:
             raise gr.Error(handlers.ending(job, asker), print_exception=False)
         spec = job.spec
         file = {

@@ -22,12 +22,14 @@ from weakref import WeakValueDictionary
 
 from bot.errors import JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
-from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor, keyed_hash
+from bot.frontends.web.addresses import PictureAddresses
+from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
-from bot.presentation.job_view import ended_view, unfinished_view
+from bot.presentation.job_view import ended_view, moderated_phrase, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch
+from bot.requests.erased import check_not_erased
 from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
@@ -97,6 +99,7 @@ class PageHandlers:
         monotonic: Clock = time.monotonic,
     ) -> None:
         self._service = service
+        self.addresses = PictureAddresses(service, settings.secret)
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
@@ -129,9 +132,10 @@ class PageHandlers:
         models, named = self._service.models, values.get("model")
         chosen = models.nearest(named if isinstance(named, str) and named else None)
         untouched = {"steps": chosen.default_steps, "aspect": Aspect.SQUARE, "size": Size.NORMAL}
-        untouched["model"] = models.usual.name
+        untouched |= {"model": models.usual.name, "strength": chosen.default_strength}
         asked = None if count == 1 else count
         read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=asked, most=most)
+        read = read.with_image(is_given=source is not None)
         options, taken = ImageOptions.read(**read.options), read.notes.taken
         if "model" in taken and "steps" not in taken and options.steps == chosen.default_steps:
             options = replace(options, steps=None)  # which the form holds for the model that is chosen there
@@ -241,7 +245,10 @@ class PageHandlers:
             "release": self._settings.release,
             "queue": [fragments.queue_list(unfinished, names, me, voice, now=now)],
             "jobs": [
-                *(fragments.failure(ended_view(job), voice) for job in await self._service.failures(me)),
+                *(
+                    fragments.failure(ended_view(job), voice)
+                    for job in (*await self._service.failures(me), *await self._service.moderation.untold(me))
+                ),
                 *(
                     fragments.unfinished(
                         unfinished_view(
@@ -281,32 +288,15 @@ class PageHandlers:
         """Return one's own picture in full, as HTML.
 
         Raises:
-            JobNotFound
+            JobNotFound, PictureErased, PictureRemoved
         """
         job = await self.own(visitor, job_id)
+        check_not_erased(job)
         if job.status is not JobStatus.DONE:
             raise JobNotFound(job_id)
         view = ended_view(job, unread=self._service.unread(job.spec))
         voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
         return fragments.picture(view, await self._link(job, "png"), voice)
-
-    async def address(self, job: Job, kind: str) -> str | None:
-        """Return the path of a picture on the page, as `png` or, small, as `webp`; None if its file is gone.
-
-        The path cannot be guessed.
-        """
-        if await self._service.image_file(job) is None:
-            return None
-        return f"/pictures/{keyed_hash(self._settings.secret, str(job.id))}/{job.id}.{kind}"
-
-    async def file(self, key: str, job_id: int) -> Path | None:
-        """Return the picture behind an address that `address` made; None for any other."""
-        if not secrets.compare_digest(key.encode(), keyed_hash(self._settings.secret, str(job_id)).encode()):
-            return None
-        try:
-            return await self._service.image_file(await self._service.job(job_id))
-        except JobNotFound:
-            return None
 
     def explain(self, error: Exception, visitor: Visitor) -> str:
         """Say why something was refused; unexpected errors are logged under an id."""
@@ -329,6 +319,8 @@ class PageHandlers:
     def ending(self, job: Job, visitor: Visitor) -> str:
         """Say why there is no picture of a job that has ended."""
         wording = wording_for(visitor.locale)
+        if job.moderated_reason is not None:
+            return fragments.voice_of(wording, now=self._clock()).say(moderated_phrase(job))
         if job.failure_code is not None:
             return wording.failure(job.failure_code)
         key = "note-cancelled" if job.status is JobStatus.CANCELLED else "history-file-gone"
@@ -346,7 +338,7 @@ class PageHandlers:
         }
 
     async def _link(self, job: Job, kind: str) -> str | None:
-        address = await self.address(job, kind)
+        address = await self.addresses.of(job, kind)
         return None if address is None else f"{self._settings.root_path}{address}"
 
     async def _unfinished(self) -> list[tuple[Job, QueueStatus]]:

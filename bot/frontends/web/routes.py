@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from bot.errors import BotError
+from bot.errors import BotError, Refusal
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
@@ -28,8 +28,8 @@ from pipeline.errors import InvalidSpec
 log = logging.getLogger(__name__)
 
 THUMBNAIL_PX: Final = 320
-# A picture never changes under its address; "private": not for caches that several people share.
-KEPT: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
+# Asked for again each time, because it may have been removed; "private": not for caches that several people share.
+KEPT: Final = {"Cache-Control": "private, no-cache"}
 NO_PICTURE: Final = "there is no such picture"
 
 
@@ -72,14 +72,20 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         return JSONResponse({"text": ""})
 
     async def file(request: Request) -> Response:
-        path = await ask(handlers.file(request.path_params["key"], _job_id(request)))
+        try:
+            path = await ask(handlers.addresses.file(request.path_params["key"], _job_id(request)))
+        except Refusal as gone:
+            return PlainTextResponse(handlers.explain(gone, visitor(request, secret)), status_code=410)
         is_whole = request.path_params["kind"] == "png"
+        tag = f'"{_job_id(request)}-{request.path_params["kind"]}"'  # a picture never changes under its address
+        if path is not None and request.headers.get("If-None-Match") == tag:
+            return Response(status_code=304, headers={**KEPT, "ETag": tag})
         small = None if path is None else await anyio.to_thread.run_sync(_first_byte if is_whole else _thumbnail, path)
         if path is None or not small:
             return PlainTextResponse(NO_PICTURE, status_code=404)
         if is_whole:
-            return FileResponse(path, media_type="image/png", headers=KEPT)
-        return Response(small, media_type="image/webp", headers=KEPT)
+            return FileResponse(path, media_type="image/png", headers={**KEPT, "ETag": tag})
+        return Response(small, media_type="image/webp", headers={**KEPT, "ETag": tag})
 
     async def upload(request: Request) -> Response:
         try:

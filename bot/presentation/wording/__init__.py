@@ -31,6 +31,7 @@ from pipeline.spec import (
     Aspect,
     Sampler,
     Size,
+    Strength,
 )
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,11 @@ ASPECT_KEYS: Final = {
     Aspect.WIDE: "aspect-wide",
 }
 SIZE_KEYS: Final = {Size.DRAFT: "size-draft", Size.NORMAL: "size-normal", Size.LARGE: "size-large"}
-
+STRENGTH_KEYS: Final = {
+    Strength.SUBTLE: "strength-subtle",
+    Strength.MEDIUM: "strength-medium",
+    Strength.STRONG: "strength-strong",
+}
 
 INVALID: Final = frozenset(
     {
@@ -55,7 +60,13 @@ INVALID: Final = frozenset(
         "invalid-steps",
         "invalid-aspect",
         "invalid-image",
+        "invalid-image-too-large",
+        "invalid-image-too-many-pixels",
+        "invalid-image-too-long",
+        "invalid-image-unreadable",
+        "invalid-image-not-offered",
         "invalid-strength",
+        "invalid-strength-without-image",
         "invalid-size",
         "invalid-size-nearest",
         "invalid-size-not-offered",
@@ -150,7 +161,9 @@ class Wording:
         return self.say(key, **{**bounds, **error.values})
 
     def prompt(self, job: Job) -> str:
-        """Return the prompt as it was typed; a sentence in its place if the row is damaged."""
+        """Return the prompt as it was typed; a sentence in its place if it was erased, or if the row is damaged."""
+        if job.is_erased:
+            return self.say("prompt-erased")
         return job.spec.prompt or self.say("prompt-unreadable")
 
     def unread(self, unread: Unread) -> str:

@@ -52,7 +52,7 @@ invalid-steps = The number of steps must be from 1 to { $max_steps }.
 invalid-aspect = The current model cannot draw this shape. Please choose one from the list.
 invalid-model-other = There is no such model here. Please choose one of: { $models }.
 invalid-image = The starting image must be a PNG, JPEG or WebP file of at most { $max_image_mib } MiB and { $max_image_megapixels } million pixels ({ $max_whole_megapixels } million for PNG and WebP), and must not be extremely long and narrow.
-invalid-strength = The strength must be greater than 0 and at most 1, and it needs a starting image.
+invalid-strength = The strength must be `subtle`, `medium` or `strong`, or a number greater than 0 and at most 1, such as `0.6` or `60%`.
 invalid-value = “{ $field }” is not valid: { $reason }.
 
 unexpected-error = Something went wrong on my side. Nothing was lost and nothing was counted; please try again. If it happens again, tell the person who runs this bot: error { $error_id }.
@@ -436,6 +436,7 @@ invalid-flag = “{ $flag }” in the prompt: { $name ->
         [guidance] the guidance must be a number from 0 to { $most }.
         [clip_skip] CLIP skip must be a whole number from 1 to { $most }.
         [sampler] the name of a sampler is missing.
+        [strength] a strength is subtle, medium, strong, a number over 0 and at most 1, or a percentage like 60%.
        *[other] the value is missing.
     }
 flags-taken = Taken from your prompt: { $settings }
@@ -530,6 +531,97 @@ invalid-moment = { $flaw ->
         [far] This is more than ten years ahead. Please name an earlier time, or leave it out for no end.
        *[unreadable] This time cannot be read. Write it like `30m`, `2h`, `3d`, `18:00`, `2026-12-24` or `2026-12-24 18:00`.
     }
+picture-removed = { $has_reason ->
+        [yes] Image #{ $job_id } was removed by a moderator: { $reason }
+       *[no] Image #{ $job_id } was removed by a moderator.
+    }
+note-removed = { $has_reason ->
+        [yes] 🚫 #{ $job_id } was removed by a moderator: { $reason }
+       *[no] 🚫 #{ $job_id } was removed by a moderator.
+    }
+note-stopped = { $has_reason ->
+        [yes] 🚫 #{ $job_id } was cancelled by a moderator: { $reason }
+       *[no] 🚫 #{ $job_id } was cancelled by a moderator.
+    }
+card-stopped = { $has_reason ->
+        [yes] 🚫 { $who } · cancelled by a moderator: { $reason }
+       *[no] 🚫 { $who } · cancelled by a moderator
+    }
+prompt-erased = (The prompt was deleted.)
+banned = { $has_reason ->
+        [yes] You may not draw here any more. A moderator banned you: { $reason }
+       *[no] You may not draw here any more. A moderator banned you.
+    }
+banned-until = { $has_reason ->
+        [yes] A moderator banned you from drawing: { $reason }
+            The ban ends { $until_at }.
+       *[no] A moderator banned you from drawing. The ban ends { $until_at }.
+    }
+blocked-word = { $is_disguised ->
+        [yes] “{ $found }” reads like “{ $word }”, which is on the list of words that are not drawn here. Please leave it out.
+       *[no] “{ $word }” is on the list of words that are not drawn here. Please leave it out.
+    }
+restricted-word = { $is_disguised ->
+        [yes] “{ $found }” reads like “{ $word }”, which is drawn in age-restricted channels only. Please leave it out, or ask in one of those.
+       *[no] “{ $word }” is drawn in age-restricted channels only. Please leave it out, or ask in one of those.
+    }
+invalid-word = “{ $word }” cannot be on the list: a word needs at least two letters, or one Chinese character, and has at most 100 characters.
+too-many-words = The list is full: it holds at most { $limit } words.
+command-admin-remove-name = remove
+command-admin-remove-description = Remove an image of this server for good, with its prompt
+option-remove-reason-name = reason
+option-remove-reason-description = Told to the person who asked for it
+command-admin-ban-name = ban
+command-admin-ban-description = Let somebody draw no more, on any server
+option-ban-user-name = user
+option-ban-user-description = Who
+option-ban-until-name = until
+option-ban-until-description = Like 2h, 3d, 2026-12-24 or 2026-12-24 18:00; left out: until you lift it
+option-ban-reason-name = reason
+option-ban-reason-description = Told to that person
+command-admin-unban-name = unban
+command-admin-unban-description = Let somebody draw again
+command-admin-bans-name = bans
+command-admin-bans-description = Show who may not draw
+command-admin-words-name = words
+command-admin-words-description = Words that are not drawn
+command-admin-words-add-name = add
+command-admin-words-add-description = Refuse prompts that contain a word, however it is written
+command-admin-words-remove-name = remove
+command-admin-words-remove-description = Take a word off the list
+command-admin-words-test-name = test
+command-admin-words-test-description = See what a text would be refused for
+command-admin-words-list-name = list
+command-admin-words-list-description = Show the list
+option-word-name = word
+option-word-description = A word or a phrase; several are separated by commas
+option-where-name = where
+option-where-description = Where it is refused
+where-everywhere = everywhere
+where-sfw = outside age-restricted channels
+option-test-text-name = text
+option-test-text-description = What somebody might ask for
+admin-removed = Image #{ $job_id } was removed for good, and its prompt with it.
+admin-removed-but-message = Image #{ $job_id } was removed for good. Its message could not be deleted yet; I keep trying, or you delete it.
+admin-banned = { $who } may not draw { $until }. Requests cancelled: { $count }.
+ban-for-good = until you lift the ban
+ban-until = until { $when }
+admin-unbanned = { $who } may draw again.
+admin-not-banned = { $who } is not banned.
+admin-bans-title = Banned: { $count }
+admin-ban-line = { $has_reason ->
+        [yes] { $who } · { $until } · { $reason }
+       *[no] { $who } · { $until }
+    }
+admin-ban-nobody = somebody who had everything deleted
+admin-bans-more = and { $count } more
+admin-words-added = Refused from now on ({ $where }): { $words }
+admin-words-removed = No longer refused: { $words }
+admin-words-not-there = This is not on the list.
+admin-words-empty = The list is empty: every prompt is drawn.
+admin-words-title = Words that are not drawn: { $count }
+admin-words-passes = This would be drawn: it has no word of the list.
+admin-words-caught = This would be refused ({ $where }): “{ $found }” is read as “{ $word }”.
 
 ## Roles, quotas and channels
 
@@ -708,6 +800,49 @@ private-sent-button = ✅ Done: open it with this button, or with the one in the
 private-cancelled = 🚫 Cancelled. Nobody saw anything of it.
 
 ## Image input and the message menu
+
+menu-use = Use as input
+menu-vary = Vary
+menu-info = Image info
+menu-remove = Remove
+form-file = Which file
+form-picture = Which image
+form-reason = Reason, which its author reads
+form-file-use-title = Start from this image
+form-file-vary-title = Vary this image
+form-remove-title = Remove image #{ $job_id }
+no-image-here = There is no image on this message that I could use: PNG, JPEG or WebP, as an attachment.
+message-forgotten = I cannot see the files of that message any more. Please open its menu again.
+not-our-message = I can only remove images that I drew. Please delete this message itself.
+nothing-in-file = This file does not say how it was drawn.
+file-says = { $writer ->
+        [ours] -# Read from the file, as this bot writes it. Anybody can change what a file says.
+        [a1111] -# Read from the file, as Stable Diffusion web UIs write it. Anybody can change what a file says.
+       *[comfyui] -# Read from the file, as ComfyUI writes it. Anybody can change what a file says.
+    }
+request-lost = ⚠️ I was restarted before I had your image, so this request is lost. It cost you nothing; please ask again.
+download-failed = The image could not be fetched from Discord. Please try again in a moment.
+download-too-slow = Fetching the image from Discord took more than { $limit_s } seconds. Please try again, or use a smaller file.
+option-image-description = An image to start from: PNG, JPEG or WebP
+option-strength-description = How much of the image is redrawn: subtle, medium, strong, 0.6 or 60%
+strength-choice = { $name ->
+        [subtle] Subtle
+        [medium] Medium
+        [strong] Strong
+       *[other] Strength
+    } · { $value }
+flags-taken-strength = strength { $value ->
+        [subtle] subtle
+        [medium] medium
+        [strong] strong
+       *[other] { $value }
+    }
+invalid-image-too-large = The starting image is larger than { $max_image_mib } MiB. Please use a smaller file.
+invalid-image-too-many-pixels = The starting image has too many pixels. At most { $max_image_megapixels } million are allowed, { $max_whole_megapixels } million for PNG and WebP.
+invalid-image-too-long = The starting image is too long and narrow: its longer side may be at most { $ratio } times the shorter one.
+invalid-image-unreadable = This file cannot be read as an image. Please use a PNG, JPEG or WebP file.
+invalid-image-not-offered = { $model } cannot start from an image. Please choose another model, or leave out the image.
+invalid-strength-without-image = A strength says how much of a starting image is redrawn. Please add an image, or leave out the strength.
 
 ## Privacy
 

@@ -43,7 +43,7 @@ invalid-aspect = 当前模型画不了这种画幅，请从列表里选。
 invalid-model-other = 这里没有这个模型。可选：{ $models }。
 # 变量以百万为单位；后面的“00 万”换算成中文的说法（64 百万 = 6400 万）。
 invalid-image = 起始图片须为 PNG、JPEG 或 WebP，不超过 { $max_image_mib } MiB、{ $max_image_megapixels }00 万像素（PNG 和 WebP 为 { $max_whole_megapixels }00 万），长宽比也不能过大。
-invalid-strength = 重绘强度须大于 0、不超过 1，并且需要一张起始图片。
+invalid-strength = 重绘强度可以是 `subtle`（轻微）、`medium`（适中）或 `strong`（强烈），也可以是大于 0、不超过 1 的数，例如 `0.6` 或 `60%`。
 invalid-value = “{ $field }”不可用：{ $reason }。
 
 unexpected-error = 我这边出错了。没有丢失任何内容，也不计入额度，请再试一次。如果一直这样，请把错误编号告诉机器人维护者：{ $error_id }。
@@ -388,6 +388,7 @@ invalid-flag = 提示词里的“{ $flag }”有误：{ $name ->
         [guidance] 引导强度必须是 0 到 { $most } 之间的数。
         [clip_skip] CLIP 跳层必须是 1 到 { $most } 的整数。
         [sampler] 缺少采样器名称。
+        [strength] 重绘强度写 subtle（轻微）、medium（适中）、strong（强烈），或大于 0、不超过 1 的数，也可以写成 60% 这样。
        *[other] 缺少参数值。
     }
 flags-taken = 已采用提示词里的设置：{ $settings }
@@ -476,6 +477,97 @@ invalid-moment = { $flaw ->
         [far] 这个时间在十年以后了。请填早一点的时间，或者不填，表示没有期限。
        *[unreadable] 看不懂这个时间。可以这样写：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
     }
+picture-removed = { $has_reason ->
+        [yes] 图片 #{ $job_id } 已被管理员移除：{ $reason }
+       *[no] 图片 #{ $job_id } 已被管理员移除。
+    }
+note-removed = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理员移除：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理员移除。
+    }
+note-stopped = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理员取消：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理员取消。
+    }
+card-stopped = { $has_reason ->
+        [yes] 🚫 { $who } · 已被管理员取消：{ $reason }
+       *[no] 🚫 { $who } · 已被管理员取消
+    }
+prompt-erased = （提示词已删除。）
+banned = { $has_reason ->
+        [yes] 你已被管理员禁止绘图：{ $reason }
+       *[no] 你已被管理员禁止绘图。
+    }
+banned-until = { $has_reason ->
+        [yes] 你已被管理员禁止绘图：{ $reason }
+            禁令{ $until_at }解除。
+       *[no] 你已被管理员禁止绘图，{ $until_at }解除。
+    }
+blocked-word = { $is_disguised ->
+        [yes] “{ $found }”读起来是“{ $word }”，它在这里的禁用词表里，请去掉它。
+       *[no] “{ $word }”在这里的禁用词表里，请去掉它。
+    }
+restricted-word = { $is_disguised ->
+        [yes] “{ $found }”读起来是“{ $word }”，只能在年龄限制频道里画。请去掉它，或到这样的频道里提交。
+       *[no] “{ $word }”只能在年龄限制频道里画。请去掉它，或到这样的频道里提交。
+    }
+invalid-word = “{ $word }”不能加进词表：至少要有两个字母或一个汉字，最多 100 个字符。
+too-many-words = 词表已满：最多 { $limit } 个词。
+command-admin-remove-name = 移除
+command-admin-remove-description = 彻底移除本服务器的一张图片和它的提示词
+option-remove-reason-name = 原因
+option-remove-reason-description = 会告诉提交的人
+command-admin-ban-name = 禁止
+command-admin-ban-description = 禁止某人绘图，在所有服务器生效
+option-ban-user-name = 用户
+option-ban-user-description = 谁
+option-ban-until-name = 到
+option-ban-until-description = 例如 2h、3d、2026-12-24 或 2026-12-24 18:00；不填则一直有效
+option-ban-reason-name = 原因
+option-ban-reason-description = 会告诉那个人
+command-admin-unban-name = 解禁
+command-admin-unban-description = 允许某人再次绘图
+command-admin-bans-name = 禁令
+command-admin-bans-description = 查看谁被禁止绘图
+command-admin-words-name = 禁用词
+command-admin-words-description = 不画的词
+command-admin-words-add-name = 添加
+command-admin-words-add-description = 拒绝含有某个词的提示词，无论怎样写
+command-admin-words-remove-name = 删除
+command-admin-words-remove-description = 从词表里删除一个词
+command-admin-words-test-name = 测试
+command-admin-words-test-description = 看看一段文字会因为什么被拒绝
+command-admin-words-list-name = 列表
+command-admin-words-list-description = 查看词表
+option-word-name = 词
+option-word-description = 一个词或短语；多个用逗号隔开
+option-where-name = 范围
+option-where-description = 在哪里拒绝
+where-everywhere = 所有频道
+where-sfw = 年龄限制频道以外
+option-test-text-name = 文字
+option-test-text-description = 可能有人会提交的内容
+admin-removed = 图片 #{ $job_id } 已彻底移除，提示词也一并删除了。
+admin-removed-but-message = 图片 #{ $job_id } 已彻底移除。它的消息暂时删不掉，我会继续尝试，你也可以自己删除。
+admin-banned = { $who } { $until }不能绘图。取消的请求：{ $count } 个。
+ban-for-good = 在你解禁之前
+ban-until = 在 { $when } 之前
+admin-unbanned = { $who } 可以再次绘图了。
+admin-not-banned = { $who } 没有被禁止。
+admin-bans-title = 被禁止的人：{ $count }
+admin-ban-line = { $has_reason ->
+        [yes] { $who } · { $until } · { $reason }
+       *[no] { $who } · { $until }
+    }
+admin-ban-nobody = 某个删除了全部数据的人
+admin-bans-more = 还有 { $count } 人
+admin-words-added = 从现在起拒绝（{ $where }）：{ $words }
+admin-words-removed = 不再拒绝：{ $words }
+admin-words-not-there = 词表里没有这个词。
+admin-words-empty = 词表是空的：任何提示词都会画。
+admin-words-title = 不画的词：{ $count } 个
+admin-words-passes = 这会被画出来：没有词表里的词。
+admin-words-caught = 这会被拒绝（{ $where }）：“{ $found }”读作“{ $word }”。
 
 ## Roles, quotas and channels
 
@@ -630,6 +722,49 @@ private-sent-button = ✅ 好了，按这个按钮或频道里的按钮打开。
 private-cancelled = 🚫 已取消，没有人看到任何内容。
 
 ## Image input and the message menu
+
+menu-use = 用作起始图片
+menu-vary = 微调
+menu-info = 图片信息
+menu-remove = 移除
+form-file = 哪个文件
+form-picture = 哪张图片
+form-reason = 原因（作者会看到）
+form-file-use-title = 从这张图片画起
+form-file-vary-title = 微调这张图片
+form-remove-title = 移除图片 #{ $job_id }
+no-image-here = 这条消息里没有可用的图片，需要是 PNG、JPEG 或 WebP 附件。
+message-forgotten = 我已看不到那条消息的文件，请重新打开它的菜单。
+not-our-message = 我只能移除自己画的图片，请直接删除这条消息。
+nothing-in-file = 这个文件里没有写它是怎样画出来的。
+file-says = { $writer ->
+        [ours] -# 读自文件，格式与本机器人相同。文件里的内容任何人都可以改。
+        [a1111] -# 读自文件，格式与 Stable Diffusion WebUI 相同。文件里的内容任何人都可以改。
+       *[comfyui] -# 读自文件，格式与 ComfyUI 相同。文件里的内容任何人都可以改。
+    }
+request-lost = ⚠️ 还没拿到你的图片，我就重启了，这次请求没有保存下来。没有扣你的次数，请再试一次。
+download-failed = 暂时无法从 Discord 取得这张图片，请稍后再试。
+download-too-slow = 从 Discord 取这张图片超过了 { $limit_s } 秒。请再试一次，或换一个小一点的文件。
+option-image-description = 从哪张图片画起：PNG、JPEG 或 WebP
+option-strength-description = 图片重画多少：轻微、适中、强烈，或 0.6、60%
+strength-choice = { $name ->
+        [subtle] 轻微
+        [medium] 适中
+        [strong] 强烈
+       *[other] 重绘强度
+    } · { $value }
+flags-taken-strength = 重绘强度 { $value ->
+        [subtle] 轻微
+        [medium] 适中
+        [strong] 强烈
+       *[other] { $value }
+    }
+invalid-image-too-large = 起始图片超过了 { $max_image_mib } MiB，请换一个小一点的文件。
+invalid-image-too-many-pixels = 起始图片的像素太多：最多 { $max_image_megapixels }00 万，PNG 和 WebP 最多 { $max_whole_megapixels }00 万。
+invalid-image-too-long = 起始图片太细长：长边最多是短边的 { $ratio } 倍。
+invalid-image-unreadable = 这个文件不能作为图片读取。请用 PNG、JPEG 或 WebP 文件。
+invalid-image-not-offered = { $model } 不能从图片画起。请换一个模型，或者不加图片。
+invalid-strength-without-image = 重绘强度表示起始图片要重画多少。请添加一张图片，或者不填重绘强度。
 
 ## Privacy
 

@@ -43,7 +43,7 @@ invalid-aspect = 目前的模型畫不了這種畫面比例，請從清單中選
 invalid-model-other = 這裡沒有這個模型。可選：{ $models }。
 # 變數以百萬為單位；後面的「00 萬」換算成中文的說法（64 百萬 = 6400 萬）。
 invalid-image = 起始圖片須為 PNG、JPEG 或 WebP，不超過 { $max_image_mib } MiB、{ $max_image_megapixels }00 萬像素（PNG 和 WebP 為 { $max_whole_megapixels }00 萬），長寬比也不能太極端。
-invalid-strength = 重繪強度須大於 0、不超過 1，並且需要一張起始圖片。
+invalid-strength = 重繪強度可以是 `subtle`（輕微）、`medium`（適中）或 `strong`（強烈），也可以是大於 0、不超過 1 的數，例如 `0.6` 或 `60%`。
 invalid-value = 「{ $field }」無效：{ $reason }。
 
 unexpected-error = 我這邊出錯了。沒有遺失任何內容，也不計入額度，請再試一次。如果一直這樣，請把錯誤編號告訴機器人維護者：{ $error_id }。
@@ -389,6 +389,7 @@ invalid-flag = 提示詞裡的「{ $flag }」有誤：{ $name ->
         [guidance] 引導強度必須是 0 到 { $most } 之間的數。
         [clip_skip] CLIP 跳層必須是 1 到 { $most } 的整數。
         [sampler] 缺少取樣器名稱。
+        [strength] 重繪強度寫 subtle（輕微）、medium（適中）、strong（強烈），或大於 0、不超過 1 的數，也可以寫成 60% 這樣。
        *[other] 缺少參數值。
     }
 flags-taken = 已採用提示詞裡的設定：{ $settings }
@@ -477,6 +478,97 @@ invalid-moment = { $flaw ->
         [far] 這個時間在十年以後了。請填早一點的時間，或者不填，表示沒有期限。
        *[unreadable] 看不懂這個時間。可以這樣寫：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
     }
+picture-removed = { $has_reason ->
+        [yes] 圖片 #{ $job_id } 已被管理員移除：{ $reason }
+       *[no] 圖片 #{ $job_id } 已被管理員移除。
+    }
+note-removed = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理員移除：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理員移除。
+    }
+note-stopped = { $has_reason ->
+        [yes] 🚫 #{ $job_id } 已被管理員取消：{ $reason }
+       *[no] 🚫 #{ $job_id } 已被管理員取消。
+    }
+card-stopped = { $has_reason ->
+        [yes] 🚫 { $who } · 已被管理員取消：{ $reason }
+       *[no] 🚫 { $who } · 已被管理員取消
+    }
+prompt-erased = （提示詞已刪除。）
+banned = { $has_reason ->
+        [yes] 你已被管理員禁止繪圖：{ $reason }
+       *[no] 你已被管理員禁止繪圖。
+    }
+banned-until = { $has_reason ->
+        [yes] 你已被管理員禁止繪圖：{ $reason }
+            禁令{ $until_at }解除。
+       *[no] 你已被管理員禁止繪圖，{ $until_at }解除。
+    }
+blocked-word = { $is_disguised ->
+        [yes] 「{ $found }」讀起來是「{ $word }」，它在這裡的禁用詞清單裡，請去掉它。
+       *[no] 「{ $word }」在這裡的禁用詞清單裡，請去掉它。
+    }
+restricted-word = { $is_disguised ->
+        [yes] 「{ $found }」讀起來是「{ $word }」，只能在有年齡限制的頻道裡畫。請去掉它，或到這樣的頻道裡送出。
+       *[no] 「{ $word }」只能在有年齡限制的頻道裡畫。請去掉它，或到這樣的頻道裡送出。
+    }
+invalid-word = 「{ $word }」不能加進清單：至少要有兩個字母或一個漢字，最多 100 個字元。
+too-many-words = 清單已滿：最多 { $limit } 個詞。
+command-admin-remove-name = 移除
+command-admin-remove-description = 徹底移除本伺服器的一張圖片和它的提示詞
+option-remove-reason-name = 原因
+option-remove-reason-description = 會告訴送出的人
+command-admin-ban-name = 禁止
+command-admin-ban-description = 禁止某人繪圖，在所有伺服器生效
+option-ban-user-name = 使用者
+option-ban-user-description = 誰
+option-ban-until-name = 到
+option-ban-until-description = 例如 2h、3d、2026-12-24 或 2026-12-24 18:00；不填則一直有效
+option-ban-reason-name = 原因
+option-ban-reason-description = 會告訴那個人
+command-admin-unban-name = 解禁
+command-admin-unban-description = 允許某人再次繪圖
+command-admin-bans-name = 禁令
+command-admin-bans-description = 查看誰被禁止繪圖
+command-admin-words-name = 禁用詞
+command-admin-words-description = 不畫的詞
+command-admin-words-add-name = 新增
+command-admin-words-add-description = 拒絕含有某個詞的提示詞，無論怎樣寫
+command-admin-words-remove-name = 刪除
+command-admin-words-remove-description = 從清單裡刪除一個詞
+command-admin-words-test-name = 測試
+command-admin-words-test-description = 看看一段文字會因為什麼被拒絕
+command-admin-words-list-name = 列表
+command-admin-words-list-description = 查看清單
+option-word-name = 詞
+option-word-description = 一個詞或短語；多個用逗號隔開
+option-where-name = 範圍
+option-where-description = 在哪裡拒絕
+where-everywhere = 所有頻道
+where-sfw = 年齡限制頻道以外
+option-test-text-name = 文字
+option-test-text-description = 可能有人會送出的內容
+admin-removed = 圖片 #{ $job_id } 已徹底移除，提示詞也一併刪除了。
+admin-removed-but-message = 圖片 #{ $job_id } 已徹底移除。它的訊息暫時刪不掉，我會繼續嘗試，你也可以自己刪除。
+admin-banned = { $who } { $until }不能繪圖。取消的請求：{ $count } 個。
+ban-for-good = 在你解禁之前
+ban-until = 在 { $when } 之前
+admin-unbanned = { $who } 可以再次繪圖了。
+admin-not-banned = { $who } 沒有被禁止。
+admin-bans-title = 被禁止的人：{ $count }
+admin-ban-line = { $has_reason ->
+        [yes] { $who } · { $until } · { $reason }
+       *[no] { $who } · { $until }
+    }
+admin-ban-nobody = 某個刪除了全部資料的人
+admin-bans-more = 還有 { $count } 人
+admin-words-added = 從現在起拒絕（{ $where }）：{ $words }
+admin-words-removed = 不再拒絕：{ $words }
+admin-words-not-there = 清單裡沒有這個詞。
+admin-words-empty = 清單是空的：任何提示詞都會畫。
+admin-words-title = 不畫的詞：{ $count } 個
+admin-words-passes = 這會被畫出來：沒有清單裡的詞。
+admin-words-caught = 這會被拒絕（{ $where }）：「{ $found }」讀作「{ $word }」。
 
 ## Roles, quotas and channels
 
@@ -631,6 +723,49 @@ private-sent-button = ✅ 好了，按這個按鈕或頻道裡的按鈕打開。
 private-cancelled = 🚫 已取消，沒有人看到任何內容。
 
 ## Image input and the message menu
+
+menu-use = 當成起始圖片
+menu-vary = 微調
+menu-info = 圖片資訊
+menu-remove = 移除
+form-file = 哪個檔案
+form-picture = 哪張圖片
+form-reason = 原因（作者會看到）
+form-file-use-title = 從這張圖片畫起
+form-file-vary-title = 微調這張圖片
+form-remove-title = 移除圖片 #{ $job_id }
+no-image-here = 這則訊息裡沒有可用的圖片，需要是 PNG、JPEG 或 WebP 附件。
+message-forgotten = 我已看不到那則訊息的檔案，請重新打開它的選單。
+not-our-message = 我只能移除自己畫的圖片，請直接刪除這則訊息。
+nothing-in-file = 這個檔案裡沒有寫它是怎麼畫出來的。
+file-says = { $writer ->
+        [ours] -# 讀自檔案，格式與本機器人相同。檔案裡的內容任何人都可以改。
+        [a1111] -# 讀自檔案，格式與 Stable Diffusion WebUI 相同。檔案裡的內容任何人都可以改。
+       *[comfyui] -# 讀自檔案，格式與 ComfyUI 相同。檔案裡的內容任何人都可以改。
+    }
+request-lost = ⚠️ 還沒拿到你的圖片，我就重新啟動了，這次請求沒有保存下來。沒有扣你的次數，請再試一次。
+download-failed = 暫時無法從 Discord 取得這張圖片，請稍後再試。
+download-too-slow = 從 Discord 取這張圖片超過了 { $limit_s } 秒。請再試一次，或換一個小一點的檔案。
+option-image-description = 從哪張圖片畫起：PNG、JPEG 或 WebP
+option-strength-description = 圖片重畫多少：輕微、適中、強烈，或 0.6、60%
+strength-choice = { $name ->
+        [subtle] 輕微
+        [medium] 適中
+        [strong] 強烈
+       *[other] 重繪強度
+    } · { $value }
+flags-taken-strength = 重繪強度 { $value ->
+        [subtle] 輕微
+        [medium] 適中
+        [strong] 強烈
+       *[other] { $value }
+    }
+invalid-image-too-large = 起始圖片超過了 { $max_image_mib } MiB，請換一個小一點的檔案。
+invalid-image-too-many-pixels = 起始圖片的像素太多：最多 { $max_image_megapixels }00 萬，PNG 和 WebP 最多 { $max_whole_megapixels }00 萬。
+invalid-image-too-long = 起始圖片太細長：長邊最多是短邊的 { $ratio } 倍。
+invalid-image-unreadable = 這個檔案不能當成圖片讀取。請用 PNG、JPEG 或 WebP 檔案。
+invalid-image-not-offered = { $model } 不能從圖片畫起。請換一個模型，或者不加圖片。
+invalid-strength-without-image = 重繪強度表示起始圖片要重畫多少。請加上一張圖片，或者不填重繪強度。
 
 ## Privacy
 

@@ -7,6 +7,7 @@ ALTER TABLE jobs ADD COLUMN is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoi
 ALTER TABLE jobs ADD COLUMN moderated_reason TEXT;
 
 CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE moderated_reason IS NOT NULL;
+CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
 
 -- `person` is a keyed hash of a person's id (bot/store/pseudonyms.py), so that a bound holds for somebody whose id was
 -- erased. The id beside it, NULL after that, is for moderators to read.
@@ -64,9 +65,23 @@ CREATE INDEX jobs_of_user_by_id ON jobs (user_frontend, user_id, id);
 CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 
 CREATE TABLE blocked_words (
-    word     TEXT PRIMARY KEY,  -- as it was typed
+    word     TEXT    PRIMARY KEY,  -- as it was typed
+    is_sfw   INTEGER NOT NULL CHECK (is_sfw IN (0, 1)),  -- refused only outside age-restricted channels
     added_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Messages that show an image again, beside the one that its job names: they go with it.
+CREATE TABLE copies (
+    frontend TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    address  TEXT    NOT NULL,
+    job_id   INTEGER NOT NULL,
+    PRIMARY KEY (frontend, key)
+) WITHOUT ROWID;
+CREATE INDEX copies_of_job ON copies (job_id);
+CREATE TRIGGER copies_go_with_their_job AFTER DELETE ON jobs BEGIN
+    DELETE FROM copies WHERE job_id = OLD.id;
+END;
 
 CREATE TABLE presets (
     user_frontend TEXT NOT NULL,

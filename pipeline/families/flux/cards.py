@@ -14,7 +14,7 @@ from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.shipped import CLIP_TOKENIZER, T5_TOKENIZER
 from pipeline.families.flux.architecture import FLUX, FLUX_DEMO, FLUX_SCHNELL
-from pipeline.spec import Aspect, Size
+from pipeline.spec import Aspect, Size, Strength
 
 _FLUX_REPO: Final = "black-forest-labs/FLUX.1-dev"
 _SCHNELL_REPO: Final = "black-forest-labs/FLUX.1-schnell"
@@ -32,6 +32,18 @@ _FLUX_SIZES: Final[Mapping[Aspect, tuple[int, int]]] = MappingProxyType(
 FLUX_SCALES: Final[Mapping[Size, float]] = MappingProxyType({Size.DRAFT: 0.5, Size.NORMAL: 1.0, Size.LARGE: 2**0.5})
 _FLUX_BOUNDS: Final = Bounds(min_side=256, max_pixels=2**21, max_ratio=3.0)
 _FLUX_FINAL_STRENGTH: Final = 0.4  # which the schedule makes two thirds of noise: details are new, and shapes stay
+# Seven eighths of noise at the medium one, so that another colour in the prompt can be followed.
+_FLUX_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
+    {Strength.SUBTLE: 0.4, Strength.MEDIUM: 0.7, Strength.STRONG: 0.85}
+)
+# The same amounts of noise for a schedule that is not bent.
+_SCHNELL_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
+    {Strength.SUBTLE: 0.65, Strength.MEDIUM: 0.85, Strength.STRONG: 0.95}
+)
+# Measured (docs/demo-model.md): up to 0.8, a red apple stays red whatever the prompt says.
+_DEMO_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
+    {Strength.SUBTLE: 0.7, Strength.MEDIUM: 0.85, Strength.STRONG: 0.95}
+)
 _FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
 
 
@@ -92,6 +104,7 @@ FLUX1_DEV: Final = ModelCard(
     examples=_FLUX_EXAMPLES,
     scales=FLUX_SCALES,
     bounds=_FLUX_BOUNDS,
+    strengths=_FLUX_STRENGTHS,
     final_strength=_FLUX_FINAL_STRENGTH,
     is_streamed=True,
     needs_gpu=True,
@@ -119,6 +132,7 @@ FLUX1_SCHNELL: Final = replace(
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     is_commercial=True,
     files=_files(_transformer(_SCHNELL_REPO, "flux1-schnell"), _SCHNELL_REPO),
+    strengths=_SCHNELL_STRENGTHS,
     final_strength=0.65,  # as much noise as the others begin with, since its schedule is not bent
     default_steps=4,
     guidance=0.0,  # none was distilled into it
@@ -145,6 +159,7 @@ DEMO: Final = ModelCard(
     # Smaller ones are blotches, larger ones have fringes, and things are squeezed if the sides differ.
     scales=MappingProxyType({Size.DRAFT: 0.625, Size.NORMAL: 1.0}),
     bounds=Bounds(min_side=160, max_pixels=256**2, max_ratio=1.0),
+    strengths=_DEMO_STRENGTHS,
     final_strength=0.7,
     default_steps=8,  # which draw as well as 20: docs/demo-model.md
     reads=("en", "zh"),

@@ -13,9 +13,13 @@ from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.shipped import CLIP_TOKENIZER
 from pipeline.families.stable_diffusion.architecture import SD15 as SD15_FAMILY
 from pipeline.families.stable_diffusion.architecture import SDXL as SDXL_FAMILY
-from pipeline.spec import Aspect, Sampler, Size
+from pipeline.spec import Aspect, Sampler, Size, Strength
 
 _SAMPLERS: Final = (Sampler.DPMPP_2M_KARRAS, Sampler.EULER, Sampler.DDIM)
+# The medium one is the default of AUTOMATIC1111's img2img (modules/ui.py, `denoising_strength`).
+_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
+    {Strength.SUBTLE: 0.5, Strength.MEDIUM: 0.75, Strength.STRONG: 0.9}
+)
 _EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "en": (
@@ -61,6 +65,7 @@ SD15: Final = ModelCard(
     ),
     scales=MappingProxyType({Size.DRAFT: 0.75, Size.NORMAL: 1.0, Size.LARGE: 1.25}),
     bounds=Bounds(min_side=256, max_pixels=768**2, max_ratio=2.0),
+    strengths=_STRENGTHS,
     final_strength=0.5,
     default_steps=25,
     guidance=0.0,
@@ -104,6 +109,7 @@ SDXL: Final = ModelCard(
     ),
     scales=MappingProxyType({Size.DRAFT: 0.75, Size.NORMAL: 1.0, Size.LARGE: 1.25}),
     bounds=Bounds(min_side=512, max_pixels=2**21, max_ratio=2.5),
+    strengths=_STRENGTHS,
     final_strength=0.5,
     default_steps=25,
     guidance=0.0,

@@ -603,3 +603,38 @@ def test_text_without_dashes_and_colons_is_never_changed(text: str) -> None:
 def test_every_value_in_range_is_taken(seed: int, steps: int, count: int) -> None:
     found = read(f"cat --seed {seed} --steps {steps} --repeat {count}")
     assert (found.options, found.count) == ({"prompt": "cat", "seed": seed, "steps": steps}, count)
+
+
+@pytest.mark.parametrize(
+    ("typed", "strength"),
+    [("subtle", "subtle"), ("STRONG", "strong"), ("0.4", 0.4), (".4", 0.4), ("0,4", 0.4), ("40%", 0.4), ("1", 1.0)],
+)
+def test_strength_is_a_name_or_a_part(typed: str, strength: str | float) -> None:
+    found = read(f"a cat --strength {typed}")
+    assert (found.prompt, found.options["strength"]) == ("a cat", strength)
+    assert found.with_image(is_given=True) is found
+
+
+@pytest.mark.parametrize("typed", ["", "0", "1.5", "150%", "half", "-0.5"])
+def test_strength_that_is_none_is_refused_by_name(typed: str) -> None:
+    with pytest.raises(InvalidFlag) as raised:
+        read(f"a cat --strength {typed}")
+    assert raised.value.name == "strength"
+
+
+def test_strength_without_an_image_is_of_no_use_and_no_mistake() -> None:
+    found = read("a cat --strength 0.4 --seed 3").with_image(is_given=False)
+    assert found.options["strength"] is None
+    assert (found.notes.taken, found.notes.unused) == ({"seed": 3}, ("--strength",))
+    given = read("a cat", given={"strength": "0.4"}).with_image(is_given=False)
+    assert given.options["strength"] == "0.4"  # `ImageSpec` says why not
+
+
+def test_strength_set_elsewhere_wins_and_models_without_it_cannot_follow() -> None:
+    assert read("a cat --strength 0.4", given={"strength": "subtle"}).notes.overridden == ("--strength 0.4",)
+    deaf = dataclasses.replace(DEMO, supports=frozenset())
+    assert read_prompt("a cat --strength 0.4", Models(usual=deaf)).notes.unsupported == ("--strength 0.4",)
+
+
+def test_weight_of_an_image_is_not_known_here() -> None:
+    assert read("a cat --iw 2").notes.unknown == ("--iw 2",)

@@ -30,12 +30,13 @@ from bot.errors import (
     TooManyJobs,
     UploadGone,
 )
-from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, ReplyTo, Request, UserKey, Verb
-from bot.requests import derive, init_files
+from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, RemoteImage, ReplyTo, Request, UserKey, Verb
+from bot.requests import derive, init_images
 from bot.requests import service as service_module
 from bot.requests.allowances import Allowances
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.service import MAX_UNPACKING, Parts, Service
@@ -45,6 +46,7 @@ from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.models import ModelCard, find_model
@@ -63,6 +65,13 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
 
 
 @pytest.fixture
+async def moderation(
+    moderation_store: ModerationStore, jobs: JobStore, queue: JobQueue, images: ImageStore, pseudonyms, clock
+) -> Moderation:
+    return await Moderation.open(moderation_store, jobs, queue, images, pseudonyms, clock=clock)
+
+
+@pytest.fixture
 def make_service(
     jobs: JobStore,
     queue: JobQueue,
@@ -75,6 +84,7 @@ def make_service(
     presets: Presets,
     clock,
     no_limits,
+    moderation,
 ) -> Callable[..., Service]:
     def make(
         *,
@@ -95,6 +105,7 @@ def make_service(
                 presets=presets,
                 channel_settings=channel_settings,
                 allowances=Allowances(user_quotas, no_limits, roles or {}),
+                moderation=moderation,
             ),
             models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,
@@ -276,14 +287,21 @@ async def test_disk_that_takes_no_source_is_refused_politely(
     assert await jobs.unfinished() == []
 
 
-@pytest.mark.parametrize("source", [b"", b"not a picture"])
+class Unfetched:
+    """A file elsewhere that nobody may ask for."""
+
+    async def fetch(self) -> bytes:
+        raise AssertionError("it was fetched")
+
+
+@pytest.mark.parametrize("source", [b"", b"not a picture", Unfetched()], ids=["empty", "text", "elsewhere"])
 async def test_whoever_may_not_ask_is_refused_before_a_picture_is_looked_at(
-    make_service, make_request, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, source: bytes
+    make_service, make_request, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, source: bytes | RemoteImage
 ) -> None:
     def reads(_data: bytes) -> None:
         raise AssertionError("it was looked at")
 
-    monkeypatch.setattr(init_files, "read_header", reads)
+    monkeypatch.setattr(init_images, "read_header", reads)
     monkeypatch.setattr(service_module, "unpack", reads)
     service = make_service()
     with pytest.raises(InvalidSpec, match="steps"):

@@ -1,3 +1,7 @@
+CREATE TRIGGER copies_go_with_their_job AFTER DELETE ON jobs BEGIN
+    DELETE FROM copies WHERE job_id = OLD.id;
+END;
+
 CREATE TABLE bans (
     person        TEXT    PRIMARY KEY,
     user_frontend TEXT    NOT NULL,
@@ -8,7 +12,8 @@ CREATE TABLE bans (
 ) WITHOUT ROWID;
 
 CREATE TABLE blocked_words (
-    word     TEXT PRIMARY KEY,  -- as it was typed
+    word     TEXT    PRIMARY KEY,  -- as it was typed
+    is_sfw   INTEGER NOT NULL CHECK (is_sfw IN (0, 1)),  -- refused only outside age-restricted channels
     added_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
@@ -18,6 +23,14 @@ CREATE TABLE channel_settings (
     name     TEXT NOT NULL,
     value    TEXT NOT NULL,
     PRIMARY KEY (frontend, channel, name)
+) WITHOUT ROWID;
+
+CREATE TABLE copies (
+    frontend TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    address  TEXT    NOT NULL,
+    job_id   INTEGER NOT NULL,
+    PRIMARY KEY (frontend, key)
 ) WITHOUT ROWID;
 
 CREATE TABLE erasures (
@@ -115,9 +128,13 @@ CREATE TABLE user_settings (
     PRIMARY KEY (user_frontend, user_id, name)
 ) WITHOUT ROWID;
 
+CREATE INDEX copies_of_job ON copies (job_id);
+
 CREATE INDEX jobs_active_of_user ON jobs (user_frontend, user_id) WHERE status IN ('queued', 'running');
 
 CREATE INDEX jobs_by_card ON jobs (reply_frontend, reply_key);
+
+CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
 
 CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 

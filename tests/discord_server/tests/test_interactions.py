@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.discord_server import ClientRefused, Discord, HarnessTimeout, InteractionFailed, Permission, Upload, Use
@@ -201,3 +202,16 @@ async def test_waiting_tells_the_story_when_in_vain() -> None:
         with pytest.raises(HarnessTimeout, match="two"):
             await use.wait(lambda m: m.content == "three", timeout=0.05)
         assert (await d.wait_message(lambda m: "t" in m.content)).content == "two"
+
+
+async def test_file_of_an_option_is_the_bots_to_fetch_and_may_be_described_wrongly() -> None:
+    async with Discord() as d, RawBot(d) as bot, aiohttp.ClientSession() as session:
+        lie = Upload("a cat.png", PNG, content_type="text/plain", size=7)
+        await d.slash(d.user, d.channel, "imagine", prompt="cat", image=lie)
+        told = await bot.interaction()
+        (option,) = [each for each in told["data"]["options"] if each["name"] == "image"]
+        file = told["data"]["resolved"]["attachments"][option["value"]]
+        assert (option["type"], file["ephemeral"], file["filename"]) == (11, True, "a_cat.png")
+        assert (file["content_type"], file["size"]) == ("text/plain", 7)
+        async with session.get(file["url"]) as response:
+            assert await response.read() == PNG

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.discord_server import Discord
+from tests.discord_server import Discord, Upload
 from tests.discord_server.tests.rawbot import INTENTS, PNG, RawBot
 
 INVALID_SESSION, HEARTBEAT_ACK = 9, 11
@@ -208,3 +208,15 @@ async def test_cdn_serves_signed_links_until_they_expire() -> None:
         assert await fetch(url) == 404
         _, again = await bot.get(f"/channels/{d.channel.id}/messages/{body['id']}")
         assert await fetch(again["attachments"][0]["url"]) == 200
+
+
+async def test_cdn_breaks_off_where_it_is_told_to() -> None:
+    async with Discord() as d, aiohttp.ClientSession() as session:
+        (file,) = d.say(d.user, d.channel, "look", files=[Upload("a.png", PNG)]).attachments
+        d.fault("GET /cdn/", cut=10)
+        async with session.get(file["url"]) as response:
+            assert (response.status, response.content_length) == (200, len(PNG))
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        async with session.get(file["url"]) as response:
+            assert await response.read() == PNG

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.catalog.model_card import ModelCard
-from pipeline.catalog.models import DEMO, FLUX1_DEV
+from pipeline.catalog.models import DEMO, FLUX1_DEV, MODELS
 from pipeline.errors import InvalidSpec
-from pipeline.spec import ImageOptions, ImageSpec, Sampler
+from pipeline.spec import ImageOptions, ImageSpec, Sampler, Strength
 from tests.cards import PAINTER
 
 
@@ -64,6 +64,34 @@ def test_settings_that_a_model_lacks_or_that_are_out_of_range_are_refused_by_nam
 
 def test_asking_for_what_a_model_does_anyway_is_no_mistake() -> None:
     assert resolved(DEMO, negative_prompt=" \u200b", cfg_scale=1, guidance=3.5, clip_skip=0) == resolved(DEMO)
+
+
+@pytest.mark.parametrize("card", MODELS.values(), ids=lambda card: card.name)
+def test_named_strength_is_the_number_of_the_model(card: ModelCard) -> None:
+    def strength(asked: str | float | None) -> float:
+        options = ImageOptions.read(prompt="a cat", strength=asked)
+        return card.resolve(options, random_seed=0, source="a" * 64).strength
+
+    assert [strength(name.value) for name in Strength] == [card.strengths[name] for name in Strength]
+    assert strength(None) == card.default_strength == strength("medium")
+    assert strength(0.33) == 0.33
+
+
+@pytest.mark.parametrize(
+    "strengths", [{}, {"subtle": 0.2, "medium": 0.2, "strong": 0.3}, {"subtle": 0.2, "medium": 0.4, "strong": 1.0}]
+)
+def test_strengths_that_do_not_rise_are_an_error(strengths: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="do not rise"):
+        replace(DEMO, strengths={Strength(name): value for name, value in strengths.items()})
+
+
+def test_strength_without_an_image_and_an_image_without_a_model_for_it_are_refused_by_name() -> None:
+    with pytest.raises(InvalidSpec) as raised:
+        resolved(DEMO, strength="subtle")
+    assert (raised.value.field, raised.value.detail) == ("strength", "without-image")
+    with pytest.raises(InvalidSpec) as raised:
+        replace(DEMO, supports=frozenset()).resolve(ImageOptions(prompt="x"), random_seed=0, source="a" * 64)
+    assert (raised.value.field, raised.value.detail) == ("image", "not-offered")
 
 
 @pytest.mark.parametrize("changes", [{"samplers": ()}, {"clip_skip": 0}], ids=str)

@@ -20,7 +20,7 @@ from pipeline.config import PipelineConfig
 from pipeline.demo.model import SmallDiT, SmallVAEDecoder, SmallVAEEncoder
 from pipeline.engine import Engine, Preview, Progress
 from pipeline.images.init_image import resolve_with_source
-from pipeline.spec import ImageOptions
+from pipeline.spec import ImageOptions, Strength
 
 FOLDER = Path(pipeline.demo.__file__).parent
 
@@ -41,7 +41,7 @@ def draw(
     seed: int = 7,
     steps: int = 8,
     source: np.ndarray | None = None,
-    strength: float | None = None,
+    strength: Strength | float | None = None,
 ) -> np.ndarray:
     """(H, W, RGB) in 0…1."""
     options, pixels = ImageOptions(prompt=prompt, seed=seed, steps=steps, strength=strength), None
@@ -145,6 +145,27 @@ def test_nearby_strengths_give_nearby_pictures(engine: Engine) -> None:
     assert distances[0] < 6
     assert rms(pictures[1], pictures[2]) < rms(pictures[1], pictures[3]) < rms(pictures[1], pictures[4])
     assert references().nearest(shrunk(pictures[-1]))[0].en[0] == "panda"
+
+
+def test_default_strength_follows_the_colour_that_the_prompt_names(engine: Engine) -> None:
+    """Not a blue apple: those are none of the emoji that the model learned, so it draws red ones from noise too."""
+    red = draw(engine, "a red apple")
+    green = [draw(engine, "a green apple", seed=8, source=red, strength=strength) for strength in (0.6, None)]
+    shares = [share_of(picture, *RED) for picture in (red, *green)]
+    assert shares[1] > 0.9 * shares[0]  # what was the default stays red
+    assert shares[2] < 0.1 * shares[0]
+    blue = draw(engine, "a blue apple", seed=8)
+    assert share_of(blue, *RED) > 0.9 * shares[0]
+
+
+def test_subtle_keeps_most_and_strong_redraws_even_the_background(engine: Engine) -> None:
+    fox = draw(engine, "a fox on a blue background", steps=4)
+    redrawn = [
+        draw(engine, "a cat on a yellow background", seed=8, steps=4, source=fox, strength=name) for name in Strength
+    ]
+    distances = [rms(fox, picture) for picture in redrawn]
+    assert distances[0] < distances[1] < distances[2] / 2
+    assert [share_of(picture[:16], *YELLOW) > 0.9 for picture in redrawn] == [False, False, True]
 
 
 def test_classes_have_the_parameters_that_the_card_states() -> None:

@@ -18,7 +18,7 @@ from pipeline.engine import check_source
 from pipeline.errors import InvalidSpec
 from pipeline.images import init_image
 from pipeline.images.init_image import MAX_SOURCE_BYTES, read_header, read_source, resolve_with_source, source_png
-from pipeline.spec import DEFAULT_STRENGTH, Aspect, Dimensions, ImageOptions, Size
+from pipeline.spec import Aspect, Dimensions, ImageOptions, Size
 
 PROMPT = ImageOptions(prompt="a cat")
 
@@ -151,7 +151,7 @@ def test_picture_is_fitted_to_the_size_that_is_asked_for(
 def test_spec_names_the_pixels_and_nothing_else_of_the_file() -> None:
     plain, picture = resolve_with_source(DEMO, PROMPT, file_of(halves()), random_seed=1)
     tagged, _ = resolve_with_source(DEMO, PROMPT, file_of(halves(), pnginfo=None, dpi=(72, 72)), random_seed=1)
-    assert plain == tagged and plain.strength == DEFAULT_STRENGTH
+    assert plain == tagged and plain.strength == DEMO.default_strength
     check_source(plain, picture.tobytes())
     _, coloured = resolve_with_source(
         DEMO, PROMPT, file_of(halves(), icc_profile=WIDE, exif=Image.Exif()), random_seed=1

@@ -1,6 +1,6 @@
-"""/admin: pause, resume, queue, cancel, stats. Hidden from members by default, checked again when used.
+"""/admin: pause, resume, queue, cancel, stats, and what is in `moderation.py` and `quotas.py`.
 
-The subcommands about quotas and channels are `quotas.py`.
+Hidden from members by default, checked again when used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.moderation import ModerationCommands
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
 from bot.frontends.discord_app.commands.quotas import QuotaCommands
 from bot.frontends.discord_app.embeds import clock_time, relative, voice_of
@@ -78,6 +79,7 @@ class AdminCommands:
         )
         for command in QuotaCommands(self._context).of_admin():
             group.add_command(command)
+        ModerationCommands(self._context).add_to(group)
         return group
 
     async def pause(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import discord
@@ -10,6 +11,7 @@ from discord import app_commands
 
 from bot.frontends.discord_app.commands.presets import suggest_presets
 from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.downloads import Download, is_too_large, too_large
 from bot.frontends.discord_app.drawing import draw_typed
 from bot.frontends.discord_app.interactions import InteractionContext, reader, role_ids
 from bot.frontends.discord_app.translations import text
@@ -19,6 +21,7 @@ from bot.requests.batch import MAX_BATCH
 from bot.requests.defaults import Wish
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import InvalidSpec
 from pipeline.spec import (
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,
@@ -28,10 +31,13 @@ from pipeline.spec import (
     MIN_ASKED_CFG,
     RANDOM_SEED,
     Aspect,
+    Strength,
+    read_strength,
     sampler_title,
 )
 
 MAX_SIZE_CHARS: Final = 20
+MAX_STRENGTH_CHARS: Final = 20
 MAX_MODEL_CHARS: Final = 100
 MAX_TYPED_NAME: Final = 100  # of a preset: longer than one may be, so that its refusal is ours
 MAX_SUGGESTIONS: Final = 25  # of an option (application commands, "Autocomplete")
@@ -43,6 +49,8 @@ TYPES: Final[Mapping[str, Any]] = {
     "aspect": str,
     "size": app_commands.Range[str, 1, MAX_SIZE_CHARS],
     "count": app_commands.Range[int, 1, MAX_BATCH],
+    "image": discord.Attachment,
+    "strength": app_commands.Range[str, 1, MAX_STRENGTH_CHARS],
     "model": app_commands.Range[str, 1, MAX_MODEL_CHARS],
     "negative": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
     "cfg": app_commands.Range[float, MIN_ASKED_CFG, MAX_ASKED_SCALE],
@@ -60,6 +68,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "aspect": "option-aspect-description",
     "size": "option-size-description",
     "count": "option-count-description",
+    "image": "option-image-description",
+    "strength": "option-strength-description",
     "model": "option-model-description",
     "negative": "option-negative-description",
     "cfg": "option-cfg-description",
@@ -101,6 +111,8 @@ class Imagine:
         )(command)
         command.autocomplete("size")(self.suggest_sizes)
         command.autocomplete("preset")(suggest_presets)
+        if "strength" in names:
+            command.autocomplete("strength")(self.suggest_strengths)
         if "model" in names:
             command.autocomplete("model")(self.suggest_models)
         if "sampler" in names:
@@ -112,13 +124,23 @@ class Imagine:
 
     async def imagine(self, interaction: discord.Interaction, **options: Any) -> None:
         """Queue up to four pictures in one message. Discord checks the ranges; the service checks them again."""
-        count, preset = options.pop("count", None), options.pop("preset", None)
+        count, preset, image = options.pop("count", None), options.pop("preset", None), options.pop("image", None)
         is_private, is_spoiler = options.pop("private", None), options.pop("spoiler", None)
         given = {FIELDS.get(name, name): value for name, value in options.items()}
         if isinstance(model := given.get("model"), str) and (card := self._context.service.models.named(model)):
             given["model"] = card.name  # typed rather than taken from the list
-        wish = Wish(values=given, count=count, preset=preset, is_private=is_private, is_spoiler=is_spoiler)
-        await draw_typed(interaction, wish)
+        if image is not None and is_too_large(image):
+            raise too_large()
+        file = None if image is None else Download(client=interaction.client, url=image.url)
+        wish = Wish(
+            values=given,
+            count=count,
+            preset=preset,
+            is_private=is_private,
+            is_spoiler=is_spoiler,
+            has_image=image is not None,
+        )
+        await draw_typed(interaction, wish, init_image=file)
 
     async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the models that one may draw with, by their titles; there may be more of them than Discord shows."""
@@ -132,16 +154,34 @@ class Imagine:
 
     async def suggest_sizes(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named sizes of the model; a width and a height can be typed as well."""
-        wording, models = reader(interaction), self._context.service.models
-        chosen = getattr(interaction.namespace, "model", None)
-        model = (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
+        wording, model = reader(interaction), self._chosen_model(interaction)
         named = [(wording.say(SIZE_KEYS[size]), size.value) for size in model.scales]
         wanted = str(current).casefold()
         found = [(name, value) for name, value in named if wanted in name.casefold() or wanted in value]
         return [app_commands.Choice(name=name, value=value) for name, value in found]
 
+    async def suggest_strengths(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+        """Suggest the named strengths with their numbers, and the number that was typed."""
+        wording, model = reader(interaction), self._chosen_model(interaction)
+        wanted = str(current).casefold().strip()
+        named = [
+            (wording.say("strength-choice", name=name.value, value=f"{model.strengths[name]:g}"), name.value)
+            for name in Strength
+        ]
+        found = [(label, value) for label, value in named if wanted in label.casefold() or wanted in value]
+        with suppress(InvalidSpec):
+            if isinstance(typed := read_strength(wanted), float) and 0 < typed <= 1:
+                found = [(wording.say("strength-choice", name="", value=f"{typed:g}"), f"{typed:g}"), *named]
+        return [app_commands.Choice(name=label, value=value) for label, value in found]
+
+    def _chosen_model(self, interaction: discord.Interaction) -> ModelCard:
+        chosen, models = getattr(interaction.namespace, "model", None), self._context.service.models
+        return (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
+
 
 def _is_offered(name: str, cards: Sequence[ModelCard]) -> bool:
     if name == "model":
         return len(cards) > 1
+    if name == "image":
+        name = "strength"  # of a model that starts from images
     return any(card.offers(FIELDS.get(name, name)) for card in cards)

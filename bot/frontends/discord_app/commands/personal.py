@@ -16,10 +16,11 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
-from bot.errors import NotYourJob, PictureErased, PictureNotReady, StoreUnavailable
+from bot.errors import NotYourJob, PictureNotReady, StoreUnavailable
 from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import fit
+from bot.frontends.discord_app.copies import note_copy
 from bot.frontends.discord_app.embeds import NOBODY, alt_text, escape, mention, relative, shorten, voice_of
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import (
@@ -40,6 +41,7 @@ from bot.frontends.discord_app.translations import text
 from bot.jobs import Job, JobStatus, QueueStatus
 from bot.presentation.job_view import Phrase, eta, pause_phrase, settings_phrase
 from bot.presentation.wording import Wording, wording_for
+from bot.requests.erased import check_not_erased
 
 log = logging.getLogger(__name__)
 
@@ -109,12 +111,12 @@ class PersonalCommands:
         """Post one of one's own pictures again, for everybody here."""
         context = self._context
         context.access.check_channel(interaction)
-        async with placeholder(interaction):
+        context.service.moderation.bans.check(person(interaction))
+        async with placeholder(interaction) as message_id:
             job = await context.service.job(job_id)
             if job.user != person(interaction):
                 raise NotYourJob(job_id)
-            if job.is_erased:
-                raise PictureErased(job_id)
+            check_not_erased(job)
             if job.status is not JobStatus.DONE:
                 raise PictureNotReady(job_id)
             wording = wording_for((interaction.guild_locale or interaction.locale).value)
@@ -122,6 +124,8 @@ class PersonalCommands:
             if not composed.uploads:
                 raise PicturePruned(job_id)
             message = composed.message
+            # Before it is shown: a message that shows an image must be known, whatever happens in between.
+            await note_copy(context.service, job, frontend_of(interaction).address(interaction), message_id)
             await interaction.edit_original_response(
                 content=message.content,
                 embed=message.embed,

@@ -24,6 +24,7 @@ from bot.frontends.discord_app.retraction import withdraw
 from bot.jobs import Job
 from bot.requests.allowances import Allowances
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
@@ -36,6 +37,7 @@ from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline.catalog.models import FAKE, create_engine
@@ -120,6 +122,7 @@ def start(
     make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
     presets: Presets,
     no_limits: LimitsConfig,
+    moderation_store: ModerationStore,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
 
@@ -136,6 +139,7 @@ def start(
         limits = limits or no_limits
         queue = JobQueue(jobs, settings, limits, assumed_pace=lambda _: Pace(step_s=0.01, fixed_s=0.01, is_rough=True))
         await queue.recover(max_attempts=2)
+        moderation = await Moderation.open(moderation_store, jobs, queue, images, pseudonyms)
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(card_interval_s=0.1, retry_first_s=0.05))
         queue.subscribe(delivery.wake)
         privacy = make_privacy(queue, delivery)
@@ -151,6 +155,7 @@ def start(
                 presets=presets,
                 channel_settings=channel_settings,
                 allowances=Allowances(user_quotas, limits, roles or {}),
+                moderation=moderation,
             ),
             models,
             limits=limits,

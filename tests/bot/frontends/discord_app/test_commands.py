@@ -43,7 +43,8 @@ async def payload(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     settings: Any = None
     client = DiscordClient(DiscordConfig(), service=service, settings=settings)
     translator = WordingTranslator()
-    return [await command.get_translated_payload(client.tree, translator) for command in client.tree.get_commands()]
+    commands = client.tree.get_commands(type=discord.AppCommandType.chat_input)  # of menus: test_message_menu.py
+    return [await command.get_translated_payload(client.tree, translator) for command in commands]
 
 
 def nodes(payload: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -101,6 +102,8 @@ async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[di
         "preset",
         "private",
         "spoiler",
+        "image",
+        "strength",
         *SETTINGS_OF_SOME,
     }  # a copied command line works for everybody
     for locale in ("zh-CN", "zh-TW"):
@@ -134,8 +137,19 @@ async def test_ranges_are_those_of_a_spec(payload: list[dict[str, Any]]) -> None
     assert ranges.get("clip_skip", (1, 12)) == (1, 12)
 
 
+async def test_image_and_strength_follow_the_count_and_there_is_room_for_more(payload: list[dict[str, Any]]) -> None:
+    options = payload[0]["options"]
+    assert [(option["name"], option["type"]) for option in options[5:8]] == [
+        ("count", 4),
+        ("image", 11),
+        ("strength", 3),
+    ]
+    assert options[7]["autocomplete"] and not options[6]["required"]
+    assert len(options) <= 25
+
+
 async def test_settings_are_offered_if_some_model_has_them(payload: list[dict[str, Any]]) -> None:
-    options = {option["name"]: option for option in payload[0]["options"][6:]}
+    options = {option["name"]: option for option in payload[0]["options"][8:]}
     if "model" not in options:  # a single model: of FLUX with guidance or without, or Stable Diffusion
         assert list(options)[:-3] in ([], ["guidance"], ["negative", "cfg", "sampler", "clip_skip"])
         return

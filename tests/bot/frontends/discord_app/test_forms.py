@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.frontends.discord_app import forms
+from bot.frontends.discord_app.form_fields import typed_values as read
 from tests.bot.frontends.discord_app.conftest import Stage
 from tests.discord_server.interactions import Kind
 
@@ -20,10 +20,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=20,
 )
-
-
-def read(components: Any) -> dict[str, str]:
-    return forms._values(components)
 
 
 def test_fields_are_found_in_labels_and_in_rows() -> None:

@@ -21,6 +21,7 @@ from bot.requests import service as service_module
 from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
+from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
@@ -31,6 +32,7 @@ from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.moderation_store import ModerationStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline import InvalidSpec, Progress, Stage
@@ -61,7 +63,7 @@ def queue(jobs: JobStore, settings: SettingStore, config: LimitsConfig, clock: F
 
 
 @pytest.fixture
-def handlers(
+async def handlers(
     jobs: JobStore,
     queue: JobQueue,
     images: ImageStore,
@@ -73,8 +75,10 @@ def handlers(
     presets: Presets,
     config: LimitsConfig,
     clock: FrozenClock,
+    moderation_store: ModerationStore,
 ) -> PageHandlers:
     delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
+    moderation = await Moderation.open(moderation_store, jobs, queue, images, pseudonyms, clock=clock)
     service = Service(
         Parts(
             jobs=jobs,
@@ -87,6 +91,7 @@ def handlers(
             presets=presets,
             channel_settings=channel_settings,
             allowances=Allowances(user_quotas, config),
+            moderation=moderation,
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
@@ -205,13 +210,13 @@ async def test_address_of_a_picture_cannot_be_made_up(
 ) -> None:
     await handlers.draw(ANN, APPLE, count=2)
     first, second = await finish(), await finish()
-    address = await handlers.address(first, "png")
+    address = await handlers.addresses.of(first, "png")
     assert address is not None
     _, _, key, _ = address.split("/")
-    assert await handlers.file(key, first.id) is not None
-    assert await handlers.file(key, second.id) is None
-    assert await handlers.file("é" * 32, first.id) is None
-    assert await handlers.file(key, 999) is None
+    assert await handlers.addresses.file(key, first.id) is not None
+    assert await handlers.addresses.file(key, second.id) is None
+    assert await handlers.addresses.file("é" * 32, first.id) is None
+    assert await handlers.addresses.file(key, 999) is None
 
 
 async def test_one_picture_that_cannot_be_read_hides_no_other(
@@ -225,7 +230,7 @@ async def test_one_picture_that_cannot_be_read_hides_no_other(
     path.symlink_to(path)
     page = await handlers.gallery(ANN, search="", before_id=None)
     assert [html.count("<img") for html in page["pictures"]] == [1, 0]  # newest first
-    assert await handlers.address(whole, "png") is not None and await handlers.address(broken, "png") is None
+    assert await handlers.addresses.of(whole, "png") is not None and await handlers.addresses.of(broken, "png") is None
     assert "has expired and was removed" in await handlers.picture(ANN, broken.id)
 
 

@@ -1,0 +1,221 @@
+"""/admin remove, ban, unban, bans and words: what moderators decide. Part of the group of `admin.py`.
+
+What stays on one server needs “Manage Server” there; bans and words hold on every server, like a pause.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any, Final
+
+import discord
+from discord import app_commands
+
+from bot.errors import Refusal
+from bot.frontends.discord_app.commands.personal import JobId
+from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
+from bot.frontends.discord_app.frontend import frontend_of
+from bot.frontends.discord_app.interactions import InteractionContext, reader, say, think
+from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.translations import text
+from bot.jobs import Job, UserKey
+from bot.presentation.wording import Wording
+from bot.requests.moderation import MAX_REASON
+from bot.requests.moments import MAX_TEXT, parse_until
+from bot.store.moderation_store import Ban
+from pipeline.spec import MAX_PROMPT_CHARS
+
+MAX_TYPED_WORDS: Final = 1000
+LINES: Final = 25
+WHERE: Final = {"everywhere": "where-everywhere", "sfw": "where-sfw"}
+
+Reason = app_commands.Range[str, 1, MAX_REASON]
+Words = app_commands.Range[str, 1, MAX_TYPED_WORDS]
+
+
+class ModerationCommands:
+    """The commands of those who judge images and people."""
+
+    def __init__(self, context: InteractionContext) -> None:
+        self._context = context
+
+    def add_to(self, group: app_commands.Group) -> None:
+        """Add the commands to the group of /admin."""
+        remove = _command("admin-remove", self.remove)
+        app_commands.describe(job_id=text("option-id-description"), reason=text("option-remove-reason-description"))(
+            remove
+        )
+        app_commands.rename(job_id=text("option-id-name"), reason=text("option-remove-reason-name"))(remove)
+        ban = _command("admin-ban", self.ban)
+        options = {"user": "option-ban-user", "until": "option-ban-until", "reason": "option-ban-reason"}
+        app_commands.describe(**{name: text(f"{key}-description") for name, key in options.items()})(ban)
+        app_commands.rename(**{name: text(f"{key}-name") for name, key in options.items()})(ban)
+        unban = _command("admin-unban", self.unban)
+        app_commands.describe(user=text("option-ban-user-description"))(unban)
+        app_commands.rename(user=text("option-ban-user-name"))(unban)
+        for command in (remove, ban, unban, _command("admin-bans", self.bans), self._words()):
+            group.add_command(command)
+
+    def _words(self) -> app_commands.Group:
+        group = app_commands.Group(
+            name=text("command-admin-words-name"), description=text("command-admin-words-description")
+        )
+        add = _command("admin-words-add", self.add_words)
+        app_commands.describe(word=text("option-word-description"), where=text("option-where-description"))(add)
+        app_commands.rename(word=text("option-word-name"), where=text("option-where-name"))(add)
+        choices = [app_commands.Choice(name=text(key), value=value) for value, key in WHERE.items()]
+        app_commands.choices(where=choices)(add)
+        remove = _command("admin-words-remove", self.remove_words)
+        app_commands.describe(word=text("option-word-description"))(remove)
+        app_commands.rename(word=text("option-word-name"))(remove)
+        test = _command("admin-words-test", self.test_words)
+        app_commands.describe(prompt=text("option-test-text-description"))(test)
+        app_commands.rename(prompt=text("option-test-text-name"))(test)
+        for command in (add, remove, test, _command("admin-words-list", self.list_words)):
+            group.add_command(command)
+        return group
+
+    # ── images ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def remove(self, interaction: discord.Interaction, job_id: JobId, reason: Reason | None = None) -> None:
+        """Remove an image of this server; one of the page, if this server may decide for all."""
+        access = self._context.access
+        access.check_manager(interaction)
+
+        def may(job: Job) -> bool:
+            if job.reply_to.frontend == FRONTEND:
+                return is_of_server(job, interaction.guild_id)
+            try:
+                access.check_operator(interaction)
+            except Refusal:
+                return False
+            return True
+
+        await think(interaction)
+        service, wording = self._context.service, reader(interaction)
+        removed = await service.moderation.remove(job_id, reason or "", may=may)
+        was_shown = removed.reply_to.frontend == FRONTEND and not removed.is_cancel_requested
+        is_gone = not was_shown or await frontend_of(interaction).retract(removed)
+        if was_shown and is_gone:
+            await service.archive.taken_back(removed)
+        key = "admin-removed" if is_gone else "admin-removed-but-message"
+        await say(interaction, wording.say(key, job_id=job_id))
+
+    # ── people ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def ban(
+        self,
+        interaction: discord.Interaction,
+        user: discord.User,
+        until: app_commands.Range[str, 1, MAX_TEXT] | None = None,
+        reason: Reason | None = None,
+    ) -> None:
+        """Let somebody draw no more, and cancel what they have waiting or running."""
+        self._context.access.check_operator(interaction)
+        until_at = None if until is None else parse_until(until, int(time.time()))
+        await think(interaction)
+        wording = reader(interaction)
+        ban, stopped = await self._context.service.moderation.ban(_key(user), reason or "", until_at=until_at)
+        text = wording.say("admin-banned", who=user.mention, until=_until(ban, wording), count=len(stopped))
+        await say(interaction, text)
+
+    async def unban(self, interaction: discord.Interaction, user: discord.User) -> None:
+        """Let somebody draw again."""
+        self._context.access.check_operator(interaction)
+        await think(interaction)
+        was_banned = await self._context.service.moderation.bans.lift(_key(user))
+        key = "admin-unbanned" if was_banned else "admin-not-banned"
+        await say(interaction, reader(interaction).say(key, who=user.mention))
+
+    async def bans(self, interaction: discord.Interaction) -> None:
+        """Show who may not draw."""
+        self._context.access.check_operator(interaction)
+        await think(interaction)
+        wording, bans = reader(interaction), self._context.service.moderation.bans.all
+        lines = [_line(ban, wording) for ban in bans[:LINES]]
+        if len(bans) > LINES:
+            lines.append(wording.say("admin-bans-more", count=len(bans) - LINES))
+        title = wording.say("admin-bans-title", count=len(bans))
+        description = shorten("\n".join(lines), MAX_DESCRIPTION)
+        await say(interaction, embed=discord.Embed(title=title, description=description))
+
+    # ── words ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_words(self, interaction: discord.Interaction, word: Words, where: str | None = None) -> None:
+        """Refuse prompts with a word; those that are there already are not looked at again."""
+        self._context.access.check_operator(interaction)
+        await think(interaction)
+        is_sfw, wording = where == "sfw", reader(interaction)
+        words = await self._context.service.moderation.words.add(word, is_sfw=is_sfw)
+        where_text = wording.say("where-sfw" if is_sfw else "where-everywhere")
+        await say(interaction, wording.say("admin-words-added", where=where_text, words=_joined(words, wording)))
+
+    async def remove_words(self, interaction: discord.Interaction, word: Words) -> None:
+        """Take a word off the list."""
+        self._context.access.check_operator(interaction)
+        await think(interaction)
+        wording = reader(interaction)
+        words = await self._context.service.moderation.words.remove(word)
+        if words:
+            await say(interaction, wording.say("admin-words-removed", words=_joined(words, wording)))
+        else:
+            await say(interaction, wording.say("admin-words-not-there"))
+
+    async def test_words(
+        self, interaction: discord.Interaction, prompt: app_commands.Range[str, 1, MAX_PROMPT_CHARS]
+    ) -> None:
+        """Say what a text would be refused for, and why."""
+        self._context.access.check_manager(interaction)
+        await think(interaction)
+        wording = reader(interaction)
+        if (found := await self._context.service.moderation.words.test(prompt)) is None:
+            await say(interaction, wording.say("admin-words-passes"))
+            return
+        where = wording.say("where-sfw" if found.is_sfw else "where-everywhere")
+        hit = {"found": shorten(escape(found.hit.found), MAX_REASON), "word": escape(found.hit.word)}
+        await say(interaction, wording.say("admin-words-caught", where=where, **hit))
+
+    async def list_words(self, interaction: discord.Interaction) -> None:
+        """Show the list, as a file if it is long."""
+        self._context.access.check_manager(interaction)
+        await think(interaction)
+        wording, words = reader(interaction), self._context.service.moderation.words.all
+        if not words:
+            await say(interaction, wording.say("admin-words-empty"))
+            return
+        title, outside = wording.say("admin-words-title", count=len(words)), wording.say("where-sfw")
+        lines = [f"{listed.word} ({outside})" if listed.is_sfw else listed.word for listed in words]
+        description = "\n".join(map(escape, lines))
+        if units(description) <= MAX_DESCRIPTION:
+            await say(interaction, embed=discord.Embed(title=title, description=description))
+        else:
+            file = discord.File(io.BytesIO("\n".join(lines).encode()), filename="words.txt")
+            await say(interaction, title, file=file)
+
+
+def _command(name: str, callback: Any) -> app_commands.Command[Any, ..., None]:
+    return app_commands.Command(
+        name=text(f"command-{name}-name"), description=text(f"command-{name}-description"), callback=callback
+    )
+
+
+def _key(user: discord.abc.User) -> UserKey:
+    return UserKey(frontend=FRONTEND, id=str(user.id))
+
+
+def _until(ban: Ban, wording: Wording) -> str:
+    if ban.until_at is None:
+        return wording.say("ban-for-good")
+    return wording.say("ban-until", when=f"<t:{ban.until_at}:f>")
+
+
+def _line(ban: Ban, wording: Wording) -> str:
+    is_known = ban.user_id is not None and ban.user_frontend == FRONTEND
+    who = f"<@{ban.user_id}>" if is_known else wording.say("admin-ban-nobody")
+    reason = {"reason": escape(ban.reason), "has_reason": "yes" if ban.reason else "no"}
+    return wording.say("admin-ban-line", who=who, until=_until(ban, wording), **reason)
+
+
+def _joined(words: list[str], wording: Wording) -> str:
+    return shorten(escape(wording.say("list-separator").join(words)), 2 * MAX_TYPED_WORDS - 500)

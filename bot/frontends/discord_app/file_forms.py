@@ -1,0 +1,102 @@
+"""The forms that start from a file of somebody's message, and what happens when one is sent.
+
+The state of a form is in its custom id, `im2file:<verb>:<message id>`, and in its choice of a file. The channel is the
+one where it is sent, so that nobody starts from a message that they do not see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+import discord
+
+from bot.frontends.discord_app.attached import AttachedImage, images_of, remember
+from bot.frontends.discord_app.drawing import draw
+from bot.frontends.discord_app.form_fields import Values, choice_field, form, prompt_field, strength_field
+from bot.frontends.discord_app.interactions import OptionsOutdated, context_of, reader
+from bot.requests.batch import Batch
+from bot.requests.models import Models
+from bot.requests.prompt_flags import read_prompt
+from pipeline.catalog.architecture import Feature
+from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import InvalidSpec
+from pipeline.spec import ImageOptions, Strength, clean_prompt
+
+FORM: Final = re.compile(r"im2file:(?P<verb>use|vary):(?P<message_id>[0-9]{1,19})")
+MAX_ID_CHARS: Final = 19
+
+
+class FileVerb(StrEnum):
+    """What is done with the file: the start of something else, or drawn a little differently."""
+
+    USE = "use"
+    VARY = "vary"
+
+
+USUAL: Final = {FileVerb.USE: Strength.MEDIUM, FileVerb.VARY: Strength.SUBTLE}
+TITLES: Final = {FileVerb.USE: "form-file-use-title", FileVerb.VARY: "form-file-vary-title"}
+
+
+async def ask(interaction: discord.Interaction, verb: FileVerb, message: discord.Message) -> None:
+    """Open the form for an image of a message of anybody.
+
+    Raises:
+        NoImageHere
+        InvalidSpec: no model here starts from images.
+    """
+    context, wording = context_of(interaction), reader(interaction)
+    context.access.check_channel(interaction)
+    files = images_of(message)
+    card = _starting_model(context.service.models)
+    remember(interaction.client, message)
+    made = form(f"im2file:{verb}:{message.id}", wording.say(TITLES[verb]))
+    made.add_item(choice_field(wording, "file", labels_of(files), str(files[0].id)))
+    made.add_item(prompt_field(wording))
+    made.add_item(strength_field(wording, card, USUAL[verb]))
+    await interaction.response.send_modal(made)
+
+
+def labels_of(files: Sequence[discord.Attachment]) -> dict[str, str]:
+    """Return what files are called in a choice, by their ids; whoever uploaded them chose the names."""
+    return {str(file.id): f"{number}. {clean_prompt(file.filename)}" for number, file in enumerate(files, start=1)}
+
+
+async def submit(interaction: discord.Interaction, match: re.Match[str], values: Values) -> None:
+    """Draw what a form asks for.
+
+    Raises:
+        See `draw`.
+    """
+    verb, file_id = FileVerb(match["verb"]), values.get("file", "")
+    if not re.fullmatch(rf"[0-9]{{1,{MAX_ID_CHARS}}}", file_id) or interaction.channel_id is None:
+        raise OptionsOutdated
+    models = context_of(interaction).service.models
+    card = _starting_model(models)
+    read = read_prompt(
+        values.get("prompt", ""),
+        models.led_by(card),
+        given={"strength": values.get("strength") or None},
+        untouched={"strength": USUAL[verb].value},
+    )
+    options = ImageOptions.read(**{"model": card.name, **read.options})
+    image = AttachedImage(
+        client=interaction.client,
+        channel_id=interaction.channel_id,
+        message_id=int(match["message_id"]),
+        file_id=int(file_id),
+    )
+    await draw(interaction, Batch.of(options, count=read.count, init_image=image), notes=read.phrases())
+
+
+def _starting_model(models: Models) -> ModelCard:
+    """Return the model that starts from images, the usual one if it does.
+
+    Raises:
+        InvalidSpec
+    """
+    if found := next((card for card in models.all if Feature.INIT_IMAGE in card.supports), None):
+        return found
+    raise InvalidSpec("image", "cannot be used here", detail="not-offered", model=models.usual.title)

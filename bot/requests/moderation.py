@@ -1,0 +1,207 @@
+"""What moderators decide: who may not draw, which words are refused, which images are removed. Knows no front end.
+
+Who may decide is for the caller to say. A removed image leaves nothing but its row, which says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Self
+
+from bot.errors import JobNotFound, NotYourJob, PictureRemoved, StorageFull
+from bot.jobs import Delivery, Job, JobStatus, ReplyTo, UserKey, Verb
+from bot.requests.bans import Bans
+from bot.requests.word_list import WordList
+from bot.scheduling.job_queue import Clock, JobQueue
+from bot.store.image_store import ImageStore
+from bot.store.job_store import JobStore
+from bot.store.moderation_store import Ban, ModerationStore
+from bot.store.pseudonyms import Pseudonyms
+from pipeline.spec import clean_prompt
+
+log = logging.getLogger(__name__)
+
+MAX_REASON: Final = 200
+MAX_TRIES: Final = 5
+# These start from the image itself, and so keep a copy of it to start from again.
+FROM_IMAGE: Final = frozenset({Verb.VARY, Verb.START_FROM, Verb.FINAL, Verb.UPSCALE, Verb.OTHER})
+
+
+class Moderation:
+    """The decisions of moderators, for every front end.
+
+    removes_with_message: whether an image goes for good if somebody deletes its message.
+    """
+
+    def __init__(
+        self, store: ModerationStore, jobs: JobStore, queue: JobQueue, images: ImageStore, *, clock: Clock = time.time
+    ) -> None:
+        self.removes_with_message = True
+        self._store = store
+        self._jobs = jobs
+        self._queue = queue
+        self._images = images
+        self._clock = clock
+
+    bans: Bans
+    words: WordList
+
+    @classmethod
+    async def open(
+        cls,
+        store: ModerationStore,
+        jobs: JobStore,
+        queue: JobQueue,
+        images: ImageStore,
+        pseudonyms: Pseudonyms,
+        *,
+        clock: Clock = time.time,
+    ) -> Self:
+        """Read what was decided, and carry out what a crash interrupted.
+
+        Raises:
+            StoreUnavailable
+        """
+        moderation = cls(store, jobs, queue, images, clock=clock)
+        moderation.bans = await Bans.open(store, pseudonyms, clock=clock)
+        moderation.words = await WordList.open(store, clock=clock)
+        for ban in moderation.bans.all:
+            if ban.user_id is not None:
+                await moderation._stop_all_of(UserKey(frontend=ban.user_frontend, id=ban.user_id), ban.reason)
+        return moderation
+
+    async def check(self, user: UserKey, prompts: Iterable[str], *, is_age_restricted: bool) -> None:
+        """Check a request.
+
+        Negative prompts are not looked at: whoever lists a word there asks for an image without it.
+
+        Raises:
+            Banned, BannedUntil, BlockedWord, RestrictedWord
+        """
+        self.bans.check(user)
+        for prompt in dict.fromkeys(prompts):
+            await self.words.check(prompt, is_age_restricted=is_age_restricted)
+
+    # ── people ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def ban(self, user: UserKey, reason: str, *, until_at: int | None) -> tuple[Ban, list[Job]]:
+        """Ban a person, and cancel what they have waiting or running. Returns the ban and those jobs.
+
+        Raises:
+            StoreUnavailable: repeat it; the ban may hold already.
+        """
+        ban = await self.bans.put(user, clean_reason(reason), until_at=until_at)
+        return ban, await self._stop_all_of(user, ban.reason)
+
+    async def _stop_all_of(self, user: UserKey, reason: str) -> list[Job]:
+        stopped = await self._store.stop_all_of(user, reason, now=self._now())
+        await self._queue.stop(stopped)
+        return stopped
+
+    # ── images ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def remove(self, job_id: int, reason: str, *, may: Callable[[Job], bool]) -> Job:
+        """Remove an image for good, with its prompt and every copy of it that another image starts from.
+
+        One that still waits or runs is cancelled. The file goes first: a crash in between leaves an image without its
+        file, which can be removed again.
+
+        Raises:
+            JobNotFound
+            NotYourJob: `may` does not say so.
+            PictureRemoved: it was removed before.
+            StorageFull: the file cannot be deleted now.
+            StoreUnavailable
+        """
+        reason = clean_reason(reason)
+        for _ in range(MAX_TRIES):  # until nothing happens to the job between the look and the statement
+            if (job := await self._jobs.get(job_id)) is None:
+                raise JobNotFound(job_id)
+            if not may(job):
+                raise NotYourJob(job_id)
+            if job.is_erased and job.moderated_reason is not None:
+                raise PictureRemoved(job_id, job.moderated_reason)
+            await self._remove_starts(job, reason)
+            if job.image_path is not None and not await self._images.delete(job.image_path):
+                raise StorageFull
+            if (removed := await self._store.remove(job, reason, now=self._now())) is not None:
+                log.info("job %s was removed by a moderator", job_id)
+                await self._queue.stop([removed])
+                return removed
+        raise StorageFull  # its row names a file that nobody can name
+
+    async def _remove_starts(self, job: Job, reason: str) -> None:
+        """Delete what other images start from if it is this one; those that wait for it are cancelled."""
+        copies = {
+            child.spec.source
+            for child in await self._store.children(job.id)
+            if child.derived_from is not None and child.derived_from.verb in FROM_IMAGE
+        }
+        for source in copies - {job.spec.source, ""}:
+            for waiting in await self._store.waiting_from(source):
+                if (stopped := await self._store.remove(waiting, reason, now=self._now())) is not None:
+                    await self._queue.stop([stopped])
+            if not await self._images.delete_source(source):
+                raise StorageFull
+
+    async def message_deleted(self, frontend: str, key: str, *, is_purge: bool = False) -> None:
+        """Take note that somebody else than the bot deleted a message; unknown ones are ignored.
+
+        What waits or runs is cancelled. An image that the message showed is removed for good, unless it went with many
+        messages at once, which tidies a channel and judges no image.
+
+        Raises:
+            StoreUnavailable
+        """
+        shown = await self._queue.drop_message(frontend, key)
+        copied = await self._store.take_copy(frontend, key)
+        if is_purge or not self.removes_with_message:
+            return
+        seen = {job.id for job in shown if job.status is JobStatus.DONE and job.delivery is Delivery.DELIVERED}
+        for job_id in seen | ({copied} if copied is not None else set()):
+            try:
+                await self.remove(job_id, "", may=_anybody)
+            except (JobNotFound, PictureRemoved):
+                continue
+            except StorageFull:
+                log.warning("the image of job %s cannot be removed now, only its message is gone", job_id)
+
+    async def untold(self, user: UserKey) -> list[Job]:
+        """Return what was removed or cancelled by moderators and that this person was not told of yet, oldest first."""
+        return await self._store.untold(user)
+
+    async def removed(self, user: UserKey, *, limit: int) -> list[Job]:
+        """Return the images of a person that moderators removed, newest first."""
+        return await self._store.removed(user, limit=limit)
+
+    # ── copies of a message ─────────────────────────────────────────────────────────────────────────
+
+    async def note_copy(self, job: Job, reply_to: ReplyTo) -> None:
+        """Note that a message shows an image again, so that it goes with the image.
+
+        Raises:
+            StoreUnavailable
+        """
+        await self._store.note_copy(job.id, reply_to)
+
+    async def copies_of(self, job: Job) -> list[ReplyTo]:
+        """Return the messages that show an image again."""
+        return await self._store.copies_of(job.id)
+
+    async def copy_deleted(self, reply_to: ReplyTo) -> None:
+        """Note that such a message is gone."""
+        await self._store.take_copy(reply_to.frontend, reply_to.key)
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+def clean_reason(text: str) -> str:
+    """Make one visible line of what a moderator typed, of at most MAX_REASON characters."""
+    return clean_prompt(text)[:MAX_REASON].rstrip()
+
+
+def _anybody(_job: Job) -> bool:
+    return True

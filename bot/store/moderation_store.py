@@ -1,0 +1,235 @@
+"""What moderators decided: bans, blocked words, removed images and the copies that go with them.
+
+One method, one statement, as in `job_store.py`, whose rows some of them change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bot.jobs import Job, ReplyTo, UserKey
+from bot.store.database import Database, SqlValue
+from bot.store.job_store import MAX_ID, TAKE_BACK_S, job_of
+
+# SQLite takes the index of unfinished jobs only if its condition stands there in these words.
+_UNFINISHED: Final = "status IN ('queued', 'running')"
+# A waiting job ends now; a running one comes to rest by itself and ends then, after a crash at the next start.
+_STOPPED: Final = """
+    status = iif(status = 'running', 'running', 'cancelled'),
+    finished_at = iif(status = 'running', finished_at, COALESCE(finished_at, :now)),
+    is_cancel_requested = status IN ('queued', 'running'),
+    moderated_reason = :reason,
+    told_at = NULL
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ban:
+    """Somebody who may not draw. `person` is a pseudonym.
+
+    user_id: None once the person had everything erased; the ban holds all the same.
+    until_at: Unix seconds; None for no end.
+    """
+
+    person: str
+    user_frontend: str
+    user_id: str | None
+    reason: str
+    banned_at: int
+    until_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedWord:
+    """A word of the list, as it was typed. `is_sfw`: it is refused only outside age-restricted channels."""
+
+    word: str
+    is_sfw: bool
+
+
+class ModerationStore:
+    """The tables `bans`, `blocked_words` and `copies`, and what moderators do to rows of `jobs`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ── bans ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def bans(self, *, now: int) -> list[Ban]:
+        """The bans that hold, the newest first."""
+        rows = await self._database.fetch_all(
+            "SELECT * FROM bans WHERE until_at IS NULL OR until_at > :now ORDER BY banned_at DESC, person", {"now": now}
+        )
+        return [Ban(**dict(row)) for row in rows]
+
+    async def ban(self, ban: Ban) -> None:
+        """Note a ban; it takes the place of an earlier one of the same person."""
+        await self._database.fetch_all(
+            """
+            INSERT INTO bans (person, user_frontend, user_id, reason, banned_at, until_at)
+            VALUES (:person, :user_frontend, :user_id, :reason, :banned_at, :until_at)
+            ON CONFLICT (person) DO UPDATE SET
+                user_id = excluded.user_id, reason = excluded.reason, banned_at = excluded.banned_at,
+                until_at = excluded.until_at
+            """,
+            {
+                "person": ban.person,
+                "user_frontend": ban.user_frontend,
+                "user_id": ban.user_id,
+                "reason": ban.reason,
+                "banned_at": ban.banned_at,
+                "until_at": ban.until_at,
+            },
+        )
+
+    async def unban(self, person: str) -> None:
+        """Forget a ban."""
+        await self._database.fetch_all("DELETE FROM bans WHERE person = :person", {"person": person})
+
+    # ── words ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def words(self) -> list[ListedWord]:
+        """The list, in the order of its letters."""
+        rows = await self._database.fetch_all("SELECT word, is_sfw FROM blocked_words ORDER BY word")
+        return [ListedWord(word=str(row["word"]), is_sfw=row["is_sfw"] == 1) for row in rows]
+
+    async def put_word(self, word: ListedWord, *, now: int) -> None:
+        """Add a word, or say anew where it is refused."""
+        await self._database.fetch_all(
+            """
+            INSERT INTO blocked_words (word, is_sfw, added_at) VALUES (:word, :is_sfw, :now)
+            ON CONFLICT (word) DO UPDATE SET is_sfw = excluded.is_sfw
+            """,
+            {"word": word.word, "is_sfw": word.is_sfw, "now": now},
+        )
+
+    async def remove_word(self, word: str) -> None:
+        """Take a word off the list, as it was typed."""
+        await self._database.fetch_all("DELETE FROM blocked_words WHERE word = :word", {"word": word})
+
+    # ── jobs ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def remove(self, job: Job, reason: str, *, now: int) -> Job | None:
+        """Forget what a job drew, or is to draw, and from what words; None if it has another file than `job` by now.
+
+        The file has to be gone already. The message of one that was drawn is taken back like that of one that its
+        person erased, TAKE_BACK_S from now; that of another says why it ended.
+        """
+        return await self._one(
+            f"""
+            UPDATE jobs
+            SET {_STOPPED},
+                failure_code = NULL, image_path = NULL, image_bytes = NULL, is_kept = 0,
+                erased_at = COALESCE(erased_at, :now),
+                started_at = iif(status = 'done', COALESCE(started_at, queued_at), started_at),
+                spec = iif(
+                    json_valid(spec),
+                    json_remove(
+                        json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '$.negative_prompt'
+                    ),
+                    '{{}}'
+                ),
+                delivery = CASE
+                    WHEN status = 'running' THEN delivery
+                    WHEN status = 'queued' AND delivery = 'dropped' THEN 'dropped'
+                    ELSE 'pending'
+                END,
+                next_delivery_at = iif(status IN ('queued', 'running'), next_delivery_at, :now + {TAKE_BACK_S})
+            WHERE id = :id AND image_path IS :image_path
+            RETURNING *
+            """,
+            {"id": job.id, "image_path": job.image_path, "reason": reason, "now": now},
+        )
+
+    async def stop_all_of(self, user: UserKey, reason: str, *, now: int) -> list[Job]:
+        """Cancel what a person has waiting or running. Returns the jobs as they are now."""
+        rows = await self._database.fetch_all(
+            f"""
+            UPDATE jobs
+            SET {_STOPPED},
+                delivery = iif(status = 'running' OR delivery = 'dropped', delivery, 'pending')
+            WHERE user_frontend = :frontend AND user_id = :id AND {_UNFINISHED}
+            RETURNING *
+            """,
+            {"frontend": user.frontend, "id": user.id, "reason": reason, "now": now},
+        )
+        return [job_of(row) for row in rows]
+
+    async def untold(self, user: UserKey) -> list[Job]:
+        """What moderators removed or stopped of a person and that no message says, until that person is told."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT * FROM jobs INDEXED BY jobs_moderated_of_user
+            WHERE user_frontend = :frontend AND user_id = :id AND moderated_reason IS NOT NULL AND told_at IS NULL
+              AND NOT {_UNFINISHED}
+              AND ((erased_at IS NOT NULL AND NOT is_cancel_requested) OR delivery IN ('dropped', 'undeliverable'))
+            ORDER BY id
+            """,
+            {"frontend": user.frontend, "id": user.id},
+        )
+        return [job_of(row) for row in rows]
+
+    async def removed(self, user: UserKey, *, limit: int) -> list[Job]:
+        """The newest images of a person that moderators removed."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT * FROM jobs INDEXED BY jobs_moderated_of_user
+            WHERE user_frontend = :frontend AND user_id = :id AND moderated_reason IS NOT NULL
+              AND erased_at IS NOT NULL
+            ORDER BY id DESC
+            LIMIT :limit
+            """,
+            {"frontend": user.frontend, "id": user.id, "limit": limit},
+        )
+        return [job_of(row) for row in rows]
+
+    async def children(self, job_id: int) -> list[Job]:
+        """The jobs that were made from one."""
+        rows = await self._database.fetch_all("SELECT * FROM jobs WHERE derived_from = :id ORDER BY id", {"id": job_id})
+        return [job_of(row) for row in rows]
+
+    async def waiting_from(self, source: str) -> list[Job]:
+        """The unfinished jobs that start from an image, by `ImageSpec.source`."""
+        rows = await self._database.fetch_all(
+            f"SELECT * FROM jobs WHERE {_UNFINISHED} AND source = :source AND source <> '' ORDER BY id",
+            {"source": source},
+        )
+        return [job_of(row) for row in rows]
+
+    # ── copies ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def note_copy(self, job_id: int, reply_to: ReplyTo) -> None:
+        """Note a message that shows the image of a job again."""
+        await self._database.fetch_all(
+            """
+            INSERT INTO copies (frontend, key, address, job_id)
+            SELECT :frontend, :key, :address, id FROM jobs WHERE id = :job_id
+            ON CONFLICT DO NOTHING
+            """,
+            {
+                "frontend": reply_to.frontend,
+                "key": reply_to.key,
+                "address": reply_to.address,
+                "job_id": job_id if abs(job_id) <= MAX_ID else None,
+            },
+        )
+
+    async def copies_of(self, job_id: int) -> list[ReplyTo]:
+        """The messages that show the image of a job again."""
+        rows = await self._database.fetch_all(
+            "SELECT frontend, key, address FROM copies WHERE job_id = :job_id ORDER BY key", {"job_id": job_id}
+        )
+        return [ReplyTo(**dict(row)) for row in rows]
+
+    async def take_copy(self, frontend: str, key: str) -> int | None:
+        """Forget a copy, since its message is gone; returns the job that it showed, None if it is no copy."""
+        row = await self._database.fetch_one(
+            "DELETE FROM copies WHERE frontend = :frontend AND key = :key RETURNING job_id",
+            {"frontend": frontend, "key": key},
+        )
+        return None if row is None else int(row["job_id"])
+
+    async def _one(self, sql: str, values: dict[str, SqlValue]) -> Job | None:
+        row = await self._database.fetch_one(sql, values)
+        return None if row is None else job_of(row)

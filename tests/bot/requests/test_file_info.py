@@ -1,0 +1,111 @@
+"""What a file says about how it was drawn, whoever wrote it and whatever nonsense it says."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from bot.requests import file_info
+from bot.requests.file_info import Writer, info_of
+from pipeline.engine import GeneratedImage
+from pipeline.images.png_metadata import encode_png
+from pipeline.spec import ImageSpec
+
+A1111 = "a fox\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 512x512"
+
+
+def file_with(**texts: str) -> bytes:
+    info = PngInfo()
+    for key, text in texts.items():
+        info.add_itxt(key, text)
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, format="PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def graph(**changes: object) -> dict[str, Any]:
+    sampler = {"seed": 5, "steps": 9, "cfg": 4.5, "positive": ["6", 0], "negative": ["7", 0], "denoise": True}
+    return {
+        "3": {"class_type": "KSampler", "inputs": {**sampler, **changes}},
+        "4": {"inputs": {"ckpt_name": "dream.safetensors"}},
+        "5": {"inputs": {"conditioning": ["6", 0], "guidance": 3.5}},
+        "6": {"inputs": {"text": "a comfy fox"}},
+        "7": {"inputs": {"text": "ugly"}},
+    }
+
+
+def test_our_own_file_tells_its_spec(spec: ImageSpec) -> None:
+    pixels = bytes(3 * spec.width * spec.height)
+    image = GeneratedImage(
+        pixels=pixels,
+        width=spec.width,
+        height=spec.height,
+        spec=spec,
+        encode_s=0,
+        denoise_s=0,
+        decode_s=0,
+        peak_mib=None,
+    )
+    info = info_of(encode_png(image, "imagine-bot"))
+    assert info is not None
+    assert (info.writer, info.prompt, info.settings["Seed"]) == (Writer.OURS, "a red apple", "7")
+
+
+def test_text_of_a_web_ui_is_taken_apart() -> None:
+    info = info_of(file_with(parameters=A1111))
+    assert info is not None
+    assert (info.writer, info.prompt.strip(), info.negative_prompt) == (Writer.A1111, "a fox", "blurry")
+    assert info.settings["Sampler"] == "Euler a"
+
+
+@pytest.mark.parametrize("positive", [["6", 0], ["5", 0], "a comfy fox"], ids=["link", "links", "text"])
+def test_graph_is_followed_to_its_words(positive: object) -> None:
+    info = info_of(file_with(prompt=json.dumps(graph(positive=positive))))
+    assert info is not None
+    assert (info.writer, info.prompt, info.negative_prompt) == (Writer.COMFYUI, "a comfy fox", "ugly")
+    assert info.settings == {"steps": "9", "cfg": "4.5", "seed": "5", "model": "dream.safetensors"}
+
+
+def test_graph_in_a_circle_ends() -> None:
+    circle = {"1": {"inputs": {"positive": ["2", 0]}}, "2": {"inputs": {"conditioning": ["2", 0]}}}
+    assert info_of(file_with(prompt=json.dumps(circle))) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "[" * 100_000,
+        '{"1": 7}',
+        '{"1": {"inputs": {"positive": [[], 0]}}}',
+        json.dumps({"seed": "x" * 9}),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_graph_without_sense_says_nothing(text: str) -> None:
+    assert info_of(file_with(prompt=text, parameters="only words")) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["1", "inputs", "positive", "text", "seed", "ckpt_name"]), inner)
+    ),
+    max_leaves=15,
+)
+
+
+@given(JSON)
+def test_any_graph_can_be_read(value: object) -> None:
+    found = file_info._comfyui(json.dumps(value))
+    assert found is None or all(isinstance(said, str) for said in (found.prompt, *found.settings.values()))
