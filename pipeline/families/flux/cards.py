@@ -32,6 +32,7 @@ _FLUX_SIZES: Final[Mapping[Aspect, tuple[int, int]]] = MappingProxyType(
 FLUX_SCALES: Final[Mapping[Size, float]] = MappingProxyType({Size.DRAFT: 0.5, Size.NORMAL: 1.0, Size.LARGE: 2**0.5})
 _FLUX_BOUNDS: Final = Bounds(min_side=256, max_pixels=2**21, max_ratio=3.0)
 _FLUX_FINAL_STRENGTH: Final = 0.4  # which the schedule makes two thirds of noise: details are new, and shapes stay
+_FLUX_UPSCALE_STRENGTH: Final = 0.25  # which the schedule makes half of noise
 _FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
 
 
@@ -80,7 +81,7 @@ FLUX1_DEV: Final = ModelCard(
     name="flux1-dev",
     title="FLUX.1 [dev]",
     architecture=FLUX,
-    supports=frozenset({Feature.INIT_IMAGE}),
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE}),
     licence=(
         "FLUX.1 [dev] Non-Commercial License: the model may not be used commercially without a licence from "
         "Black Forest Labs"
@@ -93,6 +94,7 @@ FLUX1_DEV: Final = ModelCard(
     scales=FLUX_SCALES,
     bounds=_FLUX_BOUNDS,
     final_strength=_FLUX_FINAL_STRENGTH,
+    upscale_strength=_FLUX_UPSCALE_STRENGTH,
     is_streamed=True,
     needs_gpu=True,
     packed_gb=17,  # in 8 bits, text encoders included
@@ -120,6 +122,7 @@ FLUX1_SCHNELL: Final = replace(
     is_commercial=True,
     files=_files(_transformer(_SCHNELL_REPO, "flux1-schnell"), _SCHNELL_REPO),
     final_strength=0.65,  # as much noise as the others begin with, since its schedule is not bent
+    upscale_strength=0.5,  # likewise
     default_steps=4,
     guidance=0.0,  # none was distilled into it
 )
@@ -127,7 +130,7 @@ DEMO: Final = ModelCard(
     name="demo",
     title="Demo: emoji scenes",
     architecture=FLUX_DEMO,
-    supports=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),  # which its own text encoders were trained for
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES}),
     licence="Apache-2.0, trained on Noto (Apache-2.0) and Fluent (MIT) emoji; see NOTICE",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     is_commercial=True,
@@ -146,6 +149,7 @@ DEMO: Final = ModelCard(
     scales=MappingProxyType({Size.DRAFT: 0.625, Size.NORMAL: 1.0}),
     bounds=Bounds(min_side=160, max_pixels=256**2, max_ratio=1.0),
     final_strength=0.7,
+    upscale_strength=0.15,  # with more, every tile gets a thing of its own
     default_steps=8,  # which draw as well as 20: docs/demo-model.md
     reads=("en", "zh"),
     examples=MappingProxyType(
