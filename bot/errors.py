@@ -12,7 +12,7 @@ BotError
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
-│  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
+│  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · CannotUpscale(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
 └─ OperatorError                 said to the operator, stops the start
@@ -175,6 +175,14 @@ class AlreadyFinal(Refusal):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")
         self.job_id = job_id
+
+
+class CannotUpscale(Refusal):
+    """The picture of the job was upscaled already (`again`), or its model cannot do that (`model`)."""
+
+    def __init__(self, job_id: int, *, reason: str, model: str) -> None:
+        super().__init__(f"job {job_id}: {reason}")
+        self.job_id, self.reason, self.model = job_id, reason, model
 
 
 class KeepsTooMany(Refusal):
