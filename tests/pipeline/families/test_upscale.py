@@ -20,10 +20,12 @@ from pipeline.families.torch_engine import TorchEngine
 from pipeline.runtime import tiles
 from pipeline.runtime.out_of_memory import Rung
 from pipeline.spec import UPSCALE, ImageOptions, ImageSpec, last_steps
+from tests.gpu import test_upscale_gpu
 from tests.pipeline.families.flux.random_flux import miniature_card
 from tests.pipeline.families.stable_diffusion.random_sd import make_sd15, make_sdxl, write_single_file
 from tests.pipeline.seams import texture
 
+FLUX_ALONE = pytest.mark.parametrize("engine", ["flux"], indirect=True)
 SIDE = 32
 FACTOR = 8
 
@@ -103,6 +105,7 @@ def test_upscale_is_twice_as_large_and_takes_the_last_steps_in_four_tiles(
     assert again.pixels == image.pixels != other.pixels
 
 
+@FLUX_ALONE
 def test_whole_images_are_what_they_were_after_an_upscale(engine: TorchEngine) -> None:
     spec = a_spec(card_of(engine), width=SIDE, height=SIDE, upscale=0)
     before = draw(engine, spec).pixels
@@ -110,6 +113,7 @@ def test_whole_images_are_what_they_were_after_an_upscale(engine: TorchEngine) -
     assert draw(engine, spec).pixels == before
 
 
+@pytest.mark.parametrize("engine", ["flux", "sdxl"], indirect=True)
 def test_upscale_is_stopped_within_a_tile_and_the_next_image_is_drawn(
     engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +132,7 @@ def test_upscale_is_stopped_within_a_tile_and_the_next_image_is_drawn(
     assert draw(engine, spec).pixels == whole
 
 
+@FLUX_ALONE
 def test_tiles_become_smaller_if_memory_runs_out_and_no_step_is_lost(
     engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +159,16 @@ def test_tiles_become_smaller_if_memory_runs_out_and_no_step_is_lost(
     assert residency.ladder.climbed[Rung.SMALLER_TILES] == climbed + 1
 
 
+@FLUX_ALONE
 @pytest.mark.parametrize("changes", [{"width": 32, "height": 32}, {"upscale": 0}])
 def test_source_of_another_size_than_the_spec_says_is_refused(engine: TorchEngine, changes: dict[str, int]) -> None:
     with pytest.raises(InvalidSpec, match="image"):
         draw(engine, a_spec(card_of(engine), **changes))
+
+
+@FLUX_ALONE
+def test_what_the_gpu_test_measures_with_runs_here_too(engine: TorchEngine) -> None:
+    spec, source = test_upscale_gpu.upscale_of(card_of(engine), SIDE, steps=8)
+    image = test_upscale_gpu.draw(engine, spec, source)
+    assert (image.width, image.steps_taken) == (2 * SIDE, last_steps(spec.steps, spec.strength))
+    assert 0 < test_upscale_gpu.steepness(image) < 10
