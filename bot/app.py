@@ -69,6 +69,7 @@ from pipeline.catalog.vocabulary import forget_prompts
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import check_memory, estimate_runtime
+from pipeline.spec import last_steps
 
 if TYPE_CHECKING:
     from bot.frontends.discord_app.client import DiscordClient
@@ -357,7 +358,8 @@ def steps_taken(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) 
     except UnknownModel:
         return spec.steps
     is_cut = isinstance(spec.strength, float) and 0 < spec.strength < 1
-    return architecture.steps_taken(spec.steps, spec.strength) if is_cut else spec.steps
+    taken = last_steps if spec.upscale else architecture.steps_taken
+    return taken(spec.steps, spec.strength) if is_cut else spec.steps
 
 
 def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> list[ImageSpec]:
@@ -368,4 +370,5 @@ def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) 
         return []
     sizes = [card.size(Aspect.SQUARE, size) for size in card.scales]
     fields = asdict(spec)  # which are not checked again: a damaged row may lie in the database
-    return [ImageSpec.accepted(**fields | {"width": width, "height": height}) for width, height in sizes]
+    named = ({"width": width, "height": height, "upscale": 0} for width, height in sizes)
+    return [ImageSpec.accepted(**fields | size) for size in named]

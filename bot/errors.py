@@ -16,7 +16,7 @@ BotError
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 │  ├─ SettingInvalid(setting) · PresetNameInvalid(most) · NoSuchPreset() · PresetEmpty()
 │  ├─ TooManyPresets(limit) · WordsOnly(most)
-│  ├─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
+│  ├─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · CannotUpscale(id) · KeepsTooMany(limit)
 │  ├─ PictureRemoved(id, reason) · Banned(reason) · BannedUntil(until_at, reason)
 │  └─ BlockedWord(word, found) · RestrictedWord(word, found) · InvalidWord(word) · TooManyWords(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
@@ -315,6 +315,14 @@ class AlreadyFinal(Refusal):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")
         self.job_id = job_id
+
+
+class CannotUpscale(Refusal):
+    """The picture of the job was upscaled already (`again`), or its model cannot do that (`model`)."""
+
+    def __init__(self, job_id: int, *, reason: str, model: str) -> None:
+        super().__init__(f"job {job_id}: {reason}")
+        self.job_id, self.reason, self.model = job_id, reason, model
 
 
 class KeepsTooMany(Refusal):

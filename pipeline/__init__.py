@@ -2,6 +2,7 @@
 
     spec.py          ImageOptions (gaps allowed), ImageSpec (complete), JSON both ways, rules true for any model
     engine.py        Engine protocol, Progress, Stage, GeneratedImage. No torch.
+    tiling.py        where the tiles of an upscaled image lie. No torch.
     errors.py        errors of this side, tree drawn on top
     config.py        PipelineConfig: model, paths, memory budget. Plain data.
     atomic_file.py   files that appear whole or not at all

@@ -6,6 +6,7 @@ Torch-free, so that callers import it in milliseconds. Implementations: `familie
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -111,7 +112,7 @@ def check_source(spec: ImageSpec, source: bytes | None) -> None:
     if source is None:
         if spec.source:
             raise InvalidSpec("image", "to start from is missing")
-    elif hashlib.sha256(source).hexdigest() != spec.source or len(source) != spec.width * spec.height * 3:
+    elif hashlib.sha256(source).hexdigest() != spec.source or len(source) != math.prod(spec.source_size) * 3:
         raise InvalidSpec("image", "to start from is not the one that was asked for")
 
 
@@ -140,8 +141,8 @@ class Engine(Protocol):
     ) -> GeneratedImage:
         """Draw one picture; loads first if nobody did.
 
-        `source` is the picture that `spec.source` names, if it names one: (height, width, RGB) uint8 of the
-        size that is drawn; `check_source` says whether it is. `upcoming` are the prompts that will probably be
+        `source` is the picture that `spec.source` names, if it names one: (height, width, RGB) uint8 of
+        `spec.source_size`; `check_source` says whether it is. `upcoming` are the prompts that will probably be
         drawn next, which an engine may read along with this one; no picture depends on it.
 
         `on_progress` is called on this thread before each step and after the last. `should_stop` is asked

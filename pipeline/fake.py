@@ -1,12 +1,13 @@
 """An engine without torch: the same contract, deterministic pictures, failures on demand. For tests only.
 
 Words in the prompt drive it: `[fail]` the run fails, `[oom]` out of memory, `[dead]` the engine dies,
-`[hang]` steps go on until stopped, `[step=0.2]` seconds per step.
+`[hang]` steps go on until stopped, `[step=0.2]` seconds per step, `[noise]` the picture is noise, whose file is large.
 """
 
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
-from pipeline.spec import ImageSpec
+from pipeline.spec import ImageSpec, last_steps
 
 PREVIEW_PX: Final = 8
 
@@ -43,6 +44,7 @@ FAKE_ARCHITECTURE: Final = Architecture(
     features=frozenset(
         {
             Feature.INIT_IMAGE,
+            Feature.UPSCALE,
             Feature.LANGUAGES,
             Feature.NEGATIVE_PROMPT,
             Feature.CFG,
@@ -91,7 +93,8 @@ class FakeEngine:
         marker = _STEP_MARKER.search(spec.prompt)
         step_s = float(marker[1]) if marker else self._step_s
 
-        on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
+        steps = last_steps(spec.steps, spec.strength) if spec.upscale else spec.steps
+        on_progress(Progress(stage=Stage.ENCODING, steps=steps))
         started_at = time.perf_counter()
         step = 0
         small = _gradient(spec, (PREVIEW_PX, PREVIEW_PX)).tobytes()
@@ -99,9 +102,9 @@ class FakeEngine:
         def report(stage: Stage) -> None:
             preview = Preview(pixels=small, width=PREVIEW_PX, height=PREVIEW_PX) if step else None
             denoise_s = time.perf_counter() - started_at
-            on_progress(Progress(stage=stage, step=step, steps=spec.steps, denoise_s=denoise_s, preview=preview))
+            on_progress(Progress(stage=stage, step=step, steps=steps, denoise_s=denoise_s, preview=preview))
 
-        while step < spec.steps:
+        while step < steps:
             if should_stop():
                 raise GenerationStopped
             report(Stage.DENOISING)
@@ -116,7 +119,8 @@ class FakeEngine:
         report(Stage.DECODING)
         picture = _gradient(spec, (spec.width, spec.height))
         if source is not None:
-            picture = Image.blend(Image.frombytes("RGB", picture.size, source), picture, spec.strength)
+            start = Image.frombytes("RGB", spec.source_size, source).resize(picture.size)
+            picture = Image.blend(start, picture, spec.strength)
         return GeneratedImage(
             pixels=picture.tobytes(),
             width=spec.width,
@@ -126,6 +130,7 @@ class FakeEngine:
             denoise_s=denoised_at - started_at,
             decode_s=time.perf_counter() - denoised_at,
             peak_mib=None,
+            steps_taken=steps,
         )
 
     def forget_prompts(self) -> None:
@@ -151,5 +156,7 @@ class FakeEngine:
 
 def _gradient(spec: ImageSpec, size: tuple[int, int]) -> Image.Image:
     """Four corner colours from a hash of the spec, stretched over the picture."""
+    if "[noise]" in spec.prompt:
+        return Image.frombytes("RGB", size, random.Random(spec.seed).randbytes(3 * size[0] * size[1]))
     digest = hashlib.sha256(spec.to_json().encode()).digest()
     return Image.frombytes("RGB", (2, 2), digest[:12]).resize(size, Image.Resampling.BILINEAR)

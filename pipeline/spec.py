@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pipeline.errors import InvalidSpec
+from pipeline.tiling import tile_side
 
 MAX_PROMPT_CHARS: Final = 2000
 MAX_SEED: Final = 2**32 - 1  # inside Discord's (±2⁵³), SQLite's and JSON's integers
@@ -25,6 +26,7 @@ MAX_GUIDANCE: Final = 100.0
 MIN_ASKED_CFG: Final = 1.0  # at which the second pass changes nothing
 MAX_ASKED_SCALE: Final = 30.0  # of CFG and of embedded guidance, where the sliders of other programs end too
 MAX_CLIP_SKIP: Final = 12  # the layers of CLIP ViT-L/14, the smallest text encoder that skips any
+UPSCALE: Final = 2  # how many times larger each side of an upscaled image is
 RANDOM_SEED: Final = -1
 SIDE_MULTIPLE_PX: Final = 16  # VAE ÷ 8, then 2 × 2 patches
 SPEC_VERSION: Final = 1
@@ -82,7 +84,7 @@ class Dimensions:
         return f"{self.width}x{self.height}"
 
 
-_LATER: Final = frozenset({"negative_prompt", "sampler", "clip_skip"})  # fields that came after the first releases
+_LATER: Final = frozenset({"negative_prompt", "sampler", "clip_skip", "upscale"})  # than the first releases
 # Annotation of a field → what its value may be, and how that is said. `bool` is an `int` to Python, never to a person.
 _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "str": (str, "must be text"),
@@ -119,6 +121,7 @@ class ImageOptions:
 
     size: None for the normal one. `Dimensions` leave nothing for `aspect` to say.
     negative_prompt: "" for none at all, even if the model has one of its own.
+    upscale: see `ImageSpec`; `aspect` and `size` are then those of the image that is enlarged.
     """
 
     prompt: str
@@ -133,6 +136,7 @@ class ImageOptions:
     guidance: float | None = None
     sampler: Sampler | None = None
     clip_skip: int | None = None
+    upscale: int | None = None
 
     def __post_init__(self) -> None:
         """Check the types; ranges are checked in the spec.
@@ -152,7 +156,7 @@ class ImageOptions:
             InvalidSpec: a value is of a type that its field cannot have, or names no shape, size, strength or sampler.
         """
         read = {"prompt": None, **values}
-        for name in ("seed", "steps", "clip_skip"):
+        for name in ("seed", "steps", "clip_skip", "upscale"):
             if isinstance(value := read.get(name), float) and value.is_integer():  # false for NaN and infinity
                 read[name] = int(value)
         for name in ("strength", "cfg_scale", "guidance"):
@@ -183,6 +187,8 @@ class ImageSpec:
     negative_prompt: what the second pass of CFG steers away from.
     sampler: a name of `Sampler`; "" with a model that leaves no choice.
     clip_skip: the layer of CLIP that is used, counted from the last one, which is 1; 0 with a model that fixes it.
+    upscale: how many times larger each side is than that of the source, which is enlarged and redrawn in tiles; 0 if
+        the image is drawn as a whole, from a source of its own size.
     """
 
     prompt: str
@@ -198,6 +204,7 @@ class ImageSpec:
     negative_prompt: str = ""
     sampler: str = ""
     clip_skip: int = 0
+    upscale: int = 0
 
     def __post_init__(self) -> None:
         """Raises InvalidSpec, see `check`."""
@@ -247,11 +254,35 @@ class ImageSpec:
             raise InvalidSpec("sampler", f"must be one of {', '.join(Sampler)}")
         if not 0 <= self.clip_skip <= MAX_CLIP_SKIP:
             raise InvalidSpec("clip_skip", f"must be 1 to {MAX_CLIP_SKIP}")
+        if self.upscale not in (0, UPSCALE):
+            raise InvalidSpec("upscale", f"must be {UPSCALE}")
+        if self.upscale and not self.source:
+            raise InvalidSpec("upscale", "needs an image to start from")
+        if self.upscale and any(side % (self.upscale * SIDE_MULTIPLE_PX) for side in (self.width, self.height)):
+            raise InvalidSpec("upscale", f"needs sides that are multiples of {self.upscale * SIDE_MULTIPLE_PX}")
+
+    @property
+    def source_size(self) -> tuple[int, int]:
+        """(width, height) of the image that it starts from, in px; of the whole image if it is not enlarged."""
+        times = max(1, self.upscale)
+        return self.width // times, self.height // times
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """(width, height) that is computed on at a time, in px: of a tile, or of the whole image."""
+        count = max(1, self.upscale)
+        return tile_side(self.width, count), tile_side(self.height, count)
+
+    @property
+    def step_pixels(self) -> int:
+        """How many pixels a step computes on: those where tiles overlap count as often as they are computed."""
+        width, height = self.tile_size
+        return width * height * max(1, self.upscale) ** 2
 
     @property
     def pixel_steps(self) -> int:
-        """Pixels × steps: the size of the job."""
-        return self.width * self.height * self.steps
+        """Pixels × steps: the size of the job. Of an upscale, only the steps that are taken."""
+        return self.step_pixels * (last_steps(self.steps, self.strength) if self.upscale else self.steps)
 
     def to_json(self) -> str:
         """One line of JSON with a version, readable by `from_json` of this and later releases.
@@ -289,6 +320,11 @@ class ImageSpec:
             elif type(value).__name__ != kind:
                 raise InvalidSpec(name, f"must be {kind}")
         return cls(**fields)
+
+
+def last_steps(steps: int, strength: float) -> int:
+    """Say how many steps are taken, the last ones: at least one. As in diffusers' img2img pipelines."""
+    return max(int(steps * strength), 1)
 
 
 def _check_types(values: ImageOptions | ImageSpec) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,6 +24,7 @@ from pipeline.spec import (
     MAX_SEED,
     MAX_STEPS,
     MIN_ASKED_CFG,
+    UPSCALE,
     Aspect,
     ImageOptions,
     Sampler,
@@ -77,6 +79,9 @@ def draw(
         str | None,
         typer.Option(help=f"How much of it is drawn anew: {', '.join(Strength)}, or over 0, up to 1; default: medium."),
     ] = None,
+    is_upscaled: Annotated[
+        bool, typer.Option("--upscale", help="Draw it at twice its size; redraws as little as suits the model.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="PNG file to write; default: named after prompt and seed, here."),
@@ -112,7 +117,7 @@ def draw(
     given |= {"negative_prompt": negative, "cfg_scale": cfg, "guidance": guidance}
     given |= {"sampler": sampler, "clip_skip": clip_skip}
     read = _read_prompt(prompt, card, config.pipeline, given).with_image(is_given=image is not None)
-    options = ImageOptions.read(**read.options)
+    options = replace(ImageOptions.read(**read.options), upscale=UPSCALE if is_upscaled else None)
     card = find_model(options.model or card.name, config.pipeline)
     random_seed, source = secrets.randbelow(MAX_SEED + 1), None
     if image is None:

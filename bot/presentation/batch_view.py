@@ -33,7 +33,7 @@ def together(views: Sequence[JobView]) -> JobView:
         headline=_done(done, of=len(jobs)),
         notes=(*leader.notes, *_not_done(views)),
         settings=_settings([job for job in jobs if job.image_path is not None]),
-        actions=ACTIONS[JobStatus.DONE],
+        actions=tuple(action for action in ACTIONS[JobStatus.DONE] if any(action in view.actions for view in views)),
     )
 
 

@@ -37,6 +37,7 @@ class Action(StrEnum):
     EDIT = "edit"
     MORE_STEPS = "more_steps"
     FINAL = "final"  # a draft at its full size
+    UPSCALE = "upscale"  # twice as large
     MORE = "more"  # the menu of all that follows
     START_FROM = "start_from"  # use the picture as the init image of another prompt
     INFO = "info"
@@ -56,7 +57,7 @@ PASSED_BY: Final[Mapping[PassedBy, str]] = {
 ACTIONS: Final[Mapping[JobStatus, tuple[Action, ...]]] = {
     JobStatus.QUEUED: (Action.CANCEL,),
     JobStatus.RUNNING: (Action.CANCEL,),
-    JobStatus.DONE: (Action.REUSE, Action.REROLL, Action.EDIT, Action.VARY, Action.MORE),
+    JobStatus.DONE: (Action.REUSE, Action.REROLL, Action.EDIT, Action.VARY, Action.UPSCALE, Action.MORE),
     JobStatus.FAILED: (Action.REUSE, Action.DISMISS),
     JobStatus.CANCELLED: (),
 }
@@ -194,8 +195,13 @@ def unfinished_view(
     )
 
 
-def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
-    """View a job that is done, failed or was cancelled."""
+def ended_view(job: Job, *, unread: Unread = NOTHING, can_upscale: bool = False) -> JobView:
+    """View a job that is done, failed or was cancelled.
+
+    Args:
+        unread: the part of the prompt that the model cannot read.
+        can_upscale: whether its model draws the image anew at twice its size.
+    """
     if job.moderated_reason is not None:
         return _moderated_view(job)
     reason = None if job.failure_code is None else Phrase(failure_key(job.failure_code))
@@ -213,7 +219,7 @@ def ended_view(job: Job, *, unread: Unread = NOTHING) -> JobView:
         reason=reason,
         settings=settings_phrase(job),
         details=setting_phrases(job.spec),
-        actions=ACTIONS[job.status],
+        actions=tuple(action for action in ACTIONS[job.status] if can_upscale or action is not Action.UPSCALE),
     )
 
 

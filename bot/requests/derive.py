@@ -1,7 +1,8 @@
 """The verbs that make a request from an earlier job: Job → Batch. Pure: no I/O, no randomness, no clock.
 
 A command, a button, a form and a page call the same function. `models` are those that can draw here. A seed that is
-left out is drawn by `Service.submit`.
+left out is drawn by `Service.submit`. An upscaled image is its image at another size: what is made of it has the size
+and the settings of that image again.
 
 What is made from a private image is private, and what is made from a spoiler is one.
 
@@ -14,13 +15,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from bot.errors import AlreadyFinal, JobUnreadable, PictureNotReady
+from bot.errors import AlreadyFinal, CannotUpscale, JobUnreadable, PictureNotReady
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.erased import check_not_erased
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
-from pipeline.spec import Aspect, Dimensions, ImageOptions, ImageSpec, Sampler, Size
+from pipeline.spec import UPSCALE, Aspect, Dimensions, ImageOptions, ImageSpec, Sampler, Size
 
 OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip")  # which not every model has
 SETTINGS: Final = ("steps", "aspect", "size", "model", *OF_SOME)
@@ -98,6 +99,26 @@ def final(job: Job, models: Models) -> Batch:
     return _derived(job, Verb.FINAL, enlarged, init_image=StoredResult(path=job.image_path))
 
 
+def upscale(job: Job, models: Models) -> Batch:
+    """Draw it anew at twice its size, with the same prompt and seed and from the enlarged image.
+
+    It takes the model's usual number of steps, of which only the last ones are drawn: more would show no more, and
+    with fewer there might be none.
+
+    Raises:
+        CannotUpscale: it was upscaled already, or its model cannot do that.
+        PictureNotReady: there is no picture to start from.
+    """
+    options, model = options_of(job, models), models.nearest(job.spec.model)
+    if not models.can_upscale(job.spec):
+        raise CannotUpscale(job.id, reason="again" if job.spec.upscale else "model", model=model.title)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
+    seed, steps, strength = job.spec.seed, model.default_steps, model.upscale_strength
+    enlarged = replace(options, upscale=UPSCALE, seed=seed, steps=steps, strength=strength)
+    return _derived(job, Verb.UPSCALE, enlarged, init_image=StoredResult(path=job.image_path))
+
+
 def options_of(job: Job, models: Models) -> ImageOptions:
     """Return the options that lead to such a picture, apart from the seed.
 
@@ -127,7 +148,7 @@ def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
         raise JobUnreadable(job.id)
     spec, old = job.spec, models.find(job.spec.model)
     is_same = card is old
-    aspect, size = _shape(card, old, spec.width, spec.height)
+    aspect, size = _shape(card, old, *spec.source_size)
     kept: dict[str, Any] = {
         name: getattr(spec, name)
         for name in OF_SOME
@@ -142,7 +163,7 @@ def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
         aspect=aspect,
         size=size,
         model=card.name if is_same else None,
-        strength=spec.strength if spec.source else None,
+        strength=spec.strength if spec.source and not spec.upscale else None,
         **kept,
     )
 
@@ -183,8 +204,11 @@ def _shape(
 def _derived(
     job: Job, verb: Verb, options: ImageOptions, *, count: int = 1, init_image: InitImage | None = None
 ) -> Batch:
-    """Make the batch; its init image is that of the job, if any, unless another one is given."""
-    if init_image is None and job.spec.source:
+    """Make the batch; its init image is that of the job, if any, unless another one is given.
+
+    What an upscaled image was made from is that image itself, smaller, and nothing to start others from.
+    """
+    if init_image is None and job.spec.source and not job.spec.upscale:
         init_image = StoredInitImage(digest=job.spec.source)
     derived_from = Derivation(job_id=job.id, verb=verb)
     batch = Batch.of(options, count=count, init_image=init_image, derived_from=derived_from)

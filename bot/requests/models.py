@@ -68,6 +68,10 @@ class Models:
         """Return the model of that name; the usual one if it is not among those that can draw here any more."""
         return self.find(name) or self.usual
 
+    def can_upscale(self, spec: ImageSpec) -> bool:
+        """Whether its model, or the one that takes its place, draws such an image anew at twice its size."""
+        return self.nearest(spec.model).upscales(spec)
+
     def demand(self, name: str | None) -> ModelCard:
         """Return the model of that name, without one the usual.
 

@@ -34,12 +34,13 @@ def cost_in_images(spec: ImageSpec, model: ModelCard) -> float:
     """Return what an image counts for: 1 at its shape's normal size and the model's usual number of steps.
 
     In proportion to pixels × steps, in hundredths, and never less than LEAST_COST. Fewer steps than usual count as the
-    usual ones: an image is an image.
+    usual ones: an image is an image. An upscale counts for what is computed: the tiles, and the steps that are taken.
     """
-    named = model.name_of_size(spec.width, spec.height)
+    named = model.name_of_size(*spec.source_size)
     width, height = model.size(Aspect.SQUARE if named is None else named[0], Size.NORMAL)
     steps = max(spec.steps, model.default_steps)
-    return max(LEAST_COST, round(spec.width * spec.height * steps / (width * height * model.default_steps), 2))
+    pixel_steps = spec.pixel_steps if spec.upscale else spec.width * spec.height * steps
+    return max(LEAST_COST, round(pixel_steps / (width * height * model.default_steps), 2))
 
 
 def personal_quota(usage: Usage, limits: LimitsConfig, allowance: Allowance = USUAL) -> Quota:

@@ -23,6 +23,7 @@ FINE_BELOW: Final = 7 * 2**17  # px
 PATCH_PIXELS: Final = 16 * 16
 FINE_CLASSES_PER_OCTAVE: Final = 8
 DEMO_PIXELS: Final = 256 * 256
+UPSCALED: Final = 1000  # added to the class of an upscale: tiles take another time than a whole image of their pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class Pace:
 
 
 def pixels_of(spec: ImageSpec) -> int:
-    """The number of pixels, within bounds: a damaged row says anything."""
-    return max(PATCH_PIXELS, min(spec.width * spec.height, MAX_SIDE_PX**2))
+    """The number of pixels that a step computes on, within bounds: a damaged row says anything."""
+    return max(PATCH_PIXELS, min(spec.step_pixels, MAX_SIDE_PX**2))
 
 
 def size_class(spec: ImageSpec) -> int:
@@ -58,8 +59,11 @@ def size_class(spec: ImageSpec) -> int:
 
     Rows keep it, so a size that earlier releases drew keeps its class: quarters of a megapixel, rounded, which gave 4
     to those of large models and 0 to the demo's. All smaller ones have negative numbers: eighths of an octave.
+    So have upscales, above 1000.
     """
     pixels = pixels_of(spec)
+    if spec.upscale:
+        return UPSCALED + round(FINE_CLASSES_PER_OCTAVE * math.log2(pixels / PATCH_PIXELS))
     if pixels >= FINE_BELOW:
         return round(pixels / QUARTER_MEGAPIXEL)
     if pixels == DEMO_PIXELS:

@@ -41,7 +41,7 @@ def check_size(spec: ImageSpec, limits: LimitsConfig) -> None:
         JobTooLarge
     """
     if spec.pixel_steps > limits.max_pixel_steps:
-        max_steps = limits.max_pixel_steps // (spec.width * spec.height)
+        max_steps = 0 if spec.upscale else limits.max_pixel_steps // (spec.width * spec.height)
         raise JobTooLarge(pixel_steps=spec.pixel_steps, limit=limits.max_pixel_steps, max_steps=max_steps)
 
 
@@ -52,9 +52,9 @@ def check_cost(spec: ImageSpec, cost: float, limits: LimitsConfig) -> None:
         JobTooLarge
     """
     if cost > limits.max_images_per_day + ROUNDING:
-        max_steps = int(spec.steps * limits.max_images_per_day / cost)
-        pixels = spec.width * spec.height
-        raise JobTooLarge(pixel_steps=spec.pixel_steps, limit=pixels * max_steps, max_steps=max_steps)
+        max_steps = 0 if spec.upscale else int(spec.steps * limits.max_images_per_day / cost)
+        limit = int(spec.pixel_steps * limits.max_images_per_day / cost)
+        raise JobTooLarge(pixel_steps=spec.pixel_steps, limit=limit, max_steps=max_steps)
 
 
 def find_refusal(

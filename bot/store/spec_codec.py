@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bot.jobs import FailureCode
 from pipeline import ImageSpec
-from pipeline.spec import MAX_SEED, SPEC_VERSION, Sampler
+from pipeline.spec import MAX_SEED, SPEC_VERSION, UPSCALE, Sampler
 
 Fields = dict[str, Any]
 
@@ -54,7 +54,7 @@ def decode(text: object) -> tuple[ImageSpec, FailureCode | None]:
         else:
             values[field.name] = _NEUTRAL[kind]
             flaw = flaw or FailureCode.UNREADABLE
-    if values["sampler"] not in ("", *Sampler):
+    if values["sampler"] not in ("", *Sampler) or values["upscale"] not in (0, UPSCALE):
         flaw = flaw or FailureCode.NEWER_RELEASE
     if any(fields.values()):  # an unknown field that is empty changes no picture
         flaw = flaw or FailureCode.NEWER_RELEASE

@@ -28,6 +28,7 @@ class Feature(StrEnum):
     SAMPLER = "sampler"  # which of `ModelCard.samplers`
     CLIP_SKIP = "clip skip"
     INIT_IMAGE = "init image"
+    UPSCALE = "upscale"  # draw an image anew at twice its size, in tiles
     LORA = "lora"
     EDIT = "edit"
     LANGUAGES = "languages"  # prompts in any; without it, people are told of text that the model cannot read

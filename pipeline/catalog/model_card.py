@@ -18,9 +18,11 @@ from pipeline.errors import InvalidSpec
 from pipeline.spec import (
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,
+    MAX_SIDE_PX,
     MIN_ASKED_CFG,
     RANDOM_SEED,
     SIDE_MULTIPLE_PX,
+    UPSCALE,
     Aspect,
     Dimensions,
     ImageOptions,
@@ -37,6 +39,7 @@ USUAL_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
 )
 ONLY_NORMAL: Final[Mapping[Size, float]] = MappingProxyType({Size.NORMAL: 1.0})
 SHAPE_WEIGHT: Final = 4  # people see another shape sooner than a few px more or fewer
+UPSCALE_STRENGTH: Final = 0.3  # unless a card says otherwise
 LEAST_ENLARGEMENT: Final = 1.25  # in pixels: below it, a final image would show no more than the one that is there
 
 
@@ -133,6 +136,7 @@ class ModelCard:
     clip_skip: the layer of CLIP that it was trained with, counted from the last one, which is 1; 0 if that is fixed.
     strengths: how far an init image is taken back towards noise, by name, rising; the medium one is the default.
     final_strength: how far a draft is redrawn at the normal size, so that what it shows stays and gets its details.
+    upscale_strength: how far an image is redrawn at twice its size, so that all that is in it stays and becomes sharp.
     is_streamed: it is larger than a small GPU, so its blocks take turns there.
     needs_gpu: drawing on a CPU takes hours, so nobody is left to it who did not ask for it by name.
     packed_gb: of disk that its packed weights take; 0 if they are read from its files at every start.
@@ -154,6 +158,7 @@ class ModelCard:
     bounds: Bounds
     strengths: Mapping[Strength, float] = field(default_factory=lambda: USUAL_STRENGTHS)
     final_strength: float = 0.6
+    upscale_strength: float = UPSCALE_STRENGTH
     default_steps: int = 20
     guidance: float = 3.5
     cfg_scale: float = 1.0
@@ -266,6 +271,16 @@ class ModelCard:
             return Size.NORMAL
         return self.bounds.nearest(width * math.sqrt(growth), height * math.sqrt(growth))
 
+    @property
+    def can_upscale(self) -> bool:
+        """Whether it draws images anew at twice their size."""
+        return {Feature.INIT_IMAGE, Feature.UPSCALE} <= self.supports
+
+    def upscales(self, spec: ImageSpec) -> bool:
+        """Whether it draws such an image anew at twice its size; one that it cannot draw itself, or that was, never."""
+        is_larger_possible = max(spec.width, spec.height) * UPSCALE <= MAX_SIDE_PX
+        return self.can_upscale and not spec.upscale and is_larger_possible and self.can_draw(spec.width, spec.height)
+
     def largest_cost(self) -> StepCost:
         """What the largest of its images takes."""
         width, height = max(self.sizes.values(), key=lambda size: size[0] * size[1])
@@ -288,21 +303,25 @@ class ModelCard:
         """
         if source and Feature.INIT_IMAGE not in self.supports:
             raise self._not_offered("image")
+        if options.upscale and not self.can_upscale:
+            raise self._not_offered("upscale")
         width, height = self.pixels_of(options)
+        times = options.upscale or 1
         return ImageSpec(
             prompt=clean_prompt(options.prompt),
             seed=random_seed if options.seed in (None, RANDOM_SEED) else options.seed,
             steps=self.default_steps if options.steps is None else options.steps,
-            width=width,
-            height=height,
+            width=width * times,
+            height=height * times,
             guidance=self._guidance(options.guidance),
             cfg_scale=self._cfg_scale(options.cfg_scale),
             model=self.name,
             source=source,
-            strength=self._strength(options.strength, has_source=bool(source)),
+            strength=self._strength(options, source),
             negative_prompt=self._negative_prompt(options.negative_prompt),
             sampler=self._sampler(options.sampler),
             clip_skip=self._clip_skip(options.clip_skip),
+            upscale=options.upscale or 0,
         )
 
     def offers(self, option: str) -> bool:
@@ -323,10 +342,13 @@ class ModelCard:
             case _:
                 return True
 
-    def _strength(self, asked: Strength | float | None, *, has_source: bool) -> float:
-        if asked is None:
-            return self.default_strength if has_source else 1.0
-        return self.strengths[asked] if isinstance(asked, Strength) else asked
+    def _strength(self, options: ImageOptions, source: str) -> float:
+        asked = options.strength
+        if asked is not None:
+            return self.strengths[asked] if isinstance(asked, Strength) else asked
+        if not source:
+            return 1.0
+        return self.upscale_strength if options.upscale else self.default_strength
 
     def _negative_prompt(self, asked: str | None) -> str:
         if not self.offers("negative_prompt"):

@@ -70,9 +70,10 @@ class TorchModel(Protocol):
         """Latents (B, C, H, W), float32, CPU → images (B, 3, f·H, f·W) in −1…1."""
 
     def draw(self, spec: ImageSpec, init_image: Image.Image | None, run: DenoisingRun) -> Image.Image:
-        """Encode, denoise, decode.
+        """Encode, denoise, decode. An init image comes at the size that is drawn.
 
         Every timestep goes through `run.watch`, and after each step `run.show` gets the latents that it is heading for.
+        A family with `Feature.UPSCALE` predicts through `TiledSteps`.
         """
 
     def forget_prompts(self) -> None:
@@ -201,7 +202,7 @@ class TorchEngine:
         check_source(spec, source)
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
-        init_image = None if source is None else Image.frombytes("RGB", (spec.width, spec.height), source)
+        init_image = None if source is None else _enlarged(Image.frombytes("RGB", spec.source_size, source), spec)
         for _ in range(ATTEMPTS):
             self._drop_damaged()
             try:
@@ -277,7 +278,7 @@ class TorchEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
-            residency.fit(self._card.architecture.cost(spec.width, spec.height, spec.steps))
+            residency.fit(self._card.architecture.cost(*spec.tile_size, spec.steps))
             if residency.is_streamed:
                 loaded.model.prompts.upcoming = upcoming
             try:
@@ -336,7 +337,7 @@ class TorchEngine:
         tflops = arithmetic.speed.tflops.get(weight_format if arithmetic.uses_8bit_matmul else Format.BFLOAT16)
         if tflops is None:
             return None
-        cost = self._card.architecture.cost(spec.width, spec.height, spec.steps)
+        cost, tiles = self._card.architecture.cost(*spec.tile_size, spec.steps), max(1, spec.upscale) ** 2
         floor_s = floor_seconds(
             transformer.weights,
             streamed_bytes=transformer.streamed_bytes,
@@ -345,7 +346,13 @@ class TorchEngine:
             tflops=tflops,
             cost=cost,
         )
-        return floor_s / EFFICIENCY * cost.passes / spec.steps
+        return tiles * floor_s / EFFICIENCY * cost.passes / spec.steps
+
+
+def _enlarged(init_image: Image.Image, spec: ImageSpec) -> Image.Image:
+    """The image to start from at the size that is drawn."""
+    size = (spec.width, spec.height)
+    return init_image if init_image.size == size else init_image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _with_advice(error: PipelineError, arithmetic: Arithmetic) -> PipelineError:

@@ -56,7 +56,8 @@ def parameters(spec: ImageSpec, *, software: str = "", model_hash: str = "") -> 
 
     The prompt, then the negative prompt if there is one, then `Key: value` pairs in the order of
     AUTOMATIC1111/stable-diffusion-webui:modules/processing.py (`create_infotext`, 1.10). Its distilled guidance has
-    the key of lllyasviel/stable-diffusion-webui-forge, so that `CFG scale` keeps its meaning.
+    the key of lllyasviel/stable-diffusion-webui-forge, so that `CFG scale` keeps its meaning. The size of an upscaled
+    image is that of the image before, as there; its tiles have no key that other tools would understand.
     """
     sampler, _, schedule = _SAMPLERS[spec.sampler].partition(", ")
     pairs = {
@@ -66,11 +67,13 @@ def parameters(spec: ImageSpec, *, software: str = "", model_hash: str = "") -> 
         "CFG scale": f"{spec.cfg_scale:g}",
         "Distilled CFG Scale": f"{spec.guidance:g}" if spec.guidance else "",
         "Seed": str(spec.seed),
-        "Size": f"{spec.width}x{spec.height}",
+        "Size": "x".join(map(str, spec.source_size)),
         "Model hash": model_hash[:SHORT_HASH_CHARS],
         "Model": _quoted(spec.model),
         "Denoising strength": f"{spec.strength:g}" if spec.source else "",
         "Clip skip": str(spec.clip_skip or ""),
+        "Hires upscale": str(spec.upscale or ""),
+        "Hires upscaler": "Lanczos" if spec.upscale else "",
         "Version": _quoted(software),
     }
     lines = [_told_apart(spec.prompt)]

@@ -11,6 +11,7 @@ slow_steps.py        says so if steps take far longer than planned
 diffsynth_import.py  the library's import, without what drawing never uses
 prompt_tokenizer.py  prompts → ids, for CLIP, T5 and the demo
 t5_encoder.py        T5's encoder
+tiles.py             overlapping tiles, blended: the steps of an upscale, and the VAE's
 vae.py               the VAE with whatever memory there is: whole, in tiles, on the CPU
 prompt_cache.py      embeddings of prompts, kept, so that another seed needs no text encoder
 latent_preview.py    latents → a small rough picture, while the steps go on

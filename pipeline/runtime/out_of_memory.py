@@ -1,7 +1,7 @@
 """What is done if GPU memory runs out: `OutOfMemoryLadder`, one rung after the other, each logged with its numbers.
 
     placing   less memory is planned for than the driver says
-    a step    more blocks are streamed, and the step is repeated
+    a step    more blocks are streamed, and the step is repeated; an upscale is then drawn in smaller tiles
     the VAE   tiles → more blocks are streamed → float32 on the CPU; float32 at once if 16 bits overflow
 
 Must not know models; what a rung changes is passed in.
@@ -33,6 +33,7 @@ class Rung(StrEnum):
 
     SMALLER_PLAN = "blocks are placed in less memory"
     FEWER_BLOCKS = "fewer blocks stay on the GPU"
+    SMALLER_TILES = "an upscale is drawn in smaller tiles"
     TILES = "the VAE works in tiles"
     FLOAT32 = "the VAE works in float32"
     CPU = "the VAE works in float32 on the CPU, which takes a while"

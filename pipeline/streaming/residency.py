@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 
@@ -31,6 +31,8 @@ from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.streamed_module import StreamedModule
 
 log = logging.getLogger(__name__)
+
+HOST_BYTES: Final = 4 * 2**30  # that a VAE may take of the computer's memory if it draws on the CPU
 
 T = TypeVar("T")
 
@@ -228,7 +230,7 @@ class Residency:
     def must_tile(self, needed_bytes: int) -> bool:
         """Whether there is less than that beside what stays on the GPU and the ring, not yet lent."""
         if self._budget is None:
-            return False
+            return needed_bytes > HOST_BYTES
         room = self._found_bytes - self._budget.context() - self._budget.allocated()
         if self.is_short:
             room = min(room, self._budget.largest_free())

@@ -58,7 +58,7 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
 CUSTOM_IDS = (
     "im1:cancel:1", "im1:cancel:2", "im1:cancel:999", f"im1:page:::{SECRET}", "im1:page:1:1:", "im1:page:::",
     "im1:cancel:", "im1:cancel:١", "im1:cancel:" + "9" * 18, "im1:page:" + "9" * 16 + ":" + "9" * 16 + ":x",
-    "im2:cancel:2", "im2:cancel:١", "im2:upscale:1", "im2:page:1", "im2:cancel:",
+    "im2:cancel:2", "im2:cancel:١", "im2:upscale:1", "im2:zoom:1", "im2:page:1", "im2:cancel:",
     "im1:page:٣:²:x", "im1:cancel:1 ", f"im1:more:{SECRET}", "im2:cancel:1", "im1:page:1:1:\n\n", "im1", "IM1:CANCEL:1",
     *(f"im2:{action}:{number}" for action in PRESSES for number in (1, 2)),
     *(f"im2form:{action}:{number}" for action in ("edit", "start_from", "fly") for number in (1, 2, "9" * 18, "")),

@@ -1,4 +1,4 @@
-"""A draft and the final image made of it hold the same thing in the same place."""
+"""A draft and the final image made of it hold the same thing in the same place; so does an upscaled image."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from pipeline.engine import Engine
 from pipeline.families.flux.architecture import LATENT
 from pipeline.families.flux.engine import FluxEngine
 from pipeline.images.init_image import resolve_with_source
-from pipeline.spec import Aspect, ImageOptions, Size
+from pipeline.spec import UPSCALE, Aspect, ImageOptions, Size
+from pipeline.tiling import tile_side, tile_starts
 from tests.bot.frontends.discord_app.test_embeds import a_job
 from tests.pipeline.families.flux.random_flux import miniature_card
+from tests.pipeline.seams import seam_ratio
 
 Drawn = tuple[Job, Image.Image]
 
@@ -44,6 +46,12 @@ class Studio:
         """As for a press on "final"."""
         job, picture = drawn
         (options,) = derive.final(job, Models(usual=self.card)).images
+        return self._draw(options, picture)
+
+    def upscale(self, drawn: Drawn) -> Drawn:
+        """As for a press on "upscale"."""
+        job, picture = drawn
+        (options,) = derive.upscale(job, Models(usual=self.card)).images
         return self._draw(options, picture)
 
     def _draw(self, options: ImageOptions, start: Image.Image | None = None) -> Drawn:
@@ -113,10 +121,10 @@ def overlap(one: Drawn, other: Drawn) -> float:
     return float((first & second).sum() / (first | second).sum())
 
 
-def edges(picture: Image.Image) -> float:
-    """How steep the steepest hundredth of all edges is."""
+def edges(picture: Image.Image, *, share: float = 0.01) -> float:
+    """How steep the steepest edges are: so many of all differences are steeper."""
     grey = np.asarray(picture.convert("L")).astype(float)
-    return float(np.quantile(np.abs(np.diff(grey, axis=1)), 0.99))
+    return float(np.quantile(np.abs(np.diff(grey, axis=1)), 1 - share))
 
 
 def compositions(drawn: Sequence[Drawn]) -> np.ndarray:
@@ -159,3 +167,18 @@ def test_final_of_flux_has_the_composition_of_its_draft_and_of_no_other(flux: St
     # The seed alone does not keep the composition: another size is other noise.
     alone = compositions(drafts) @ compositions([flux.draw("a cat", seed=seed) for seed in seeds]).T
     assert np.diag(alone).max() < 0.3
+
+
+def test_upscaled_demo_image_is_twice_as_large_sharper_than_enlarged_and_without_a_seam(demo: Studio) -> None:
+    drawn = demo.draw("a castle", seed=7)
+    upscaled = demo.upscale(drawn)
+    size = tuple(2 * side for side in drawn[1].size)
+    assert upscaled[1].size == size and upscaled[0].spec.seed == 7
+    assert subject_of((upscaled[0], upscaled[1].resize(drawn[1].size))) == subject_of(drawn) == "castle"
+    enlarged = drawn[1].resize(upscaled[1].size, Image.Resampling.LANCZOS)
+    assert edges(upscaled[1], share=0.002) > 1.1 * edges(enlarged, share=0.002)
+    apart = np.abs(np.asarray(upscaled[1]).astype(float) - np.asarray(enlarged))
+    assert apart.mean() < 4  # of 255: nothing was added or moved
+    borders = [tile_starts(size[0], UPSCALE)[1], tile_side(size[0], UPSCALE)]
+    seen, before = (seam_ratio(np.asarray(picture), borders) for picture in (upscaled[1], enlarged))
+    assert seen < max(1.25, 1.25 * before)

@@ -128,6 +128,36 @@ def test_settings_that_say_nothing_are_not_written_so_that_earlier_releases_read
         "sampler",
         "clip_skip",
     }
+    upscaled = ImageSpec(**fields(source="a" * 64, strength=0.5, upscale=2))  # type: ignore[arg-type]
+    assert json.loads(upscaled.to_json()).keys() - json.loads(spec.to_json()).keys() == {"upscale"}
+    assert ImageSpec.from_json(upscaled.to_json()) == upscaled
+
+
+def test_size_of_an_upscale_is_what_is_computed() -> None:
+    upscaled = ImageSpec(
+        **fields(width=2048, height=1536, steps=20, source="a" * 64, strength=0.3, upscale=2)  # type: ignore[arg-type]
+    )
+    assert (upscaled.source_size, upscaled.tile_size) == ((1024, 768), (1104, 832))
+    assert upscaled.step_pixels == 4 * 1104 * 832
+    assert upscaled.pixel_steps == 6 * upscaled.step_pixels
+    whole = ImageSpec(**fields(width=2048, height=1536, steps=20))  # type: ignore[arg-type]
+    assert whole.source_size == whole.tile_size == (2048, 1536)
+    assert whole.pixel_steps == 20 * whole.step_pixels == 20 * 2048 * 1536
+
+
+@pytest.mark.parametrize(
+    "changes", [{"upscale": 1}, {"upscale": 3}, {"upscale": -2}, {"source": ""}, {"width": 80}, {"height": 48}]
+)
+def test_upscale_by_another_number_from_nothing_or_from_half_a_patch_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidSpec, match="upscale"):
+        ImageSpec(**fields(**{"source": "a" * 64, "upscale": 2, **changes}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [10**40, -(10**40), 0])
+@pytest.mark.parametrize("name", ["upscale", "width", "height"])
+def test_damaged_upscale_has_a_size_all_the_same(name: str, value: int) -> None:
+    spec = ImageSpec.accepted(**fields(**{"upscale": 2, "source": "", "strength": 1.0, name: value}))  # type: ignore[arg-type]
+    assert isinstance(spec.step_pixels, int) and len(spec.source_size) == 2
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,10 @@ async def _final(interaction: discord.Interaction, job: Job) -> None:
     await draw(interaction, derive.final(job, context_of(interaction).service.models))
 
 
+async def _upscale(interaction: discord.Interaction, job: Job) -> None:
+    await draw(interaction, derive.upscale(job, context_of(interaction).service.models))
+
+
 # ── the menu ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -142,7 +146,8 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
     if job.derived_from is not None:
         lines.append(wording.say("info-derived", job_id=job.derived_from.job_id))
     if job.spec.source:
-        lines.append(wording.say("info-from-image", strength=f"{job.spec.strength:g}"))
+        key = "info-upscaled" if job.spec.upscale else "info-from-image"
+        lines.append(wording.say(key, strength=f"{job.spec.strength:g}"))
     if job.image_bytes:
         lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
     if job.is_kept:
@@ -207,6 +212,7 @@ PRESSES: Final[dict[str, Press]] = {
     Action.REROLL: Press(do=_again, is_once=True),
     Action.EDIT: Press(do=forms.ask_for_edit),
     Action.VARY: Press(do=_vary, is_once=True),
+    Action.UPSCALE: Press(do=_upscale, is_once=True),
     Action.MORE: Press(do=_more),
     Action.MORE_STEPS: Press(do=_more_steps, is_once=True),
     Action.FINAL: Press(do=_final, is_once=True),

@@ -31,6 +31,7 @@ BUTTONS: Final[dict[str, Button]] = {
     Action.REROLL: Button(label="button-again"),
     Action.EDIT: Button(label="button-edit"),
     Action.VARY: Button(label="button-vary"),
+    Action.UPSCALE: Button(label="button-upscale"),
     Action.MORE: Button(label="button-more"),
     Action.REVEAL: Button(label="button-show-me", style=discord.ButtonStyle.primary),
     Action.FINAL: Button(label="button-final", style=discord.ButtonStyle.primary),

@@ -141,7 +141,8 @@ class Composer:
         )
 
     def _ended_view(self, job: Job) -> JobView:
-        return job_view.ended_view(job, unread=self._service.unread(job.spec))
+        models = self._service.models
+        return job_view.ended_view(job, unread=self._service.unread(job.spec), can_upscale=models.can_upscale(job.spec))
 
 
 def wording_of(job: Job) -> Wording:

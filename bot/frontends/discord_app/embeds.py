@@ -237,9 +237,11 @@ def shorten(escaped: str, room: int) -> str:
 
 
 def _command_remarks(job: Job, wording: Wording, models: Models) -> list[str]:
-    """Say what `command` cannot: `/imagine` takes no init image, and no model that is not here any more."""
+    """Say what `command` cannot: `/imagine` enlarges nothing, takes no init image, and no model that is not here."""
     remarks = []
-    if job.spec.source:
+    if job.spec.upscale:
+        remarks.append(wording.say("card-upscaled"))
+    elif job.spec.source:
         remarks.append(wording.say("card-from-picture", strength=f"{job.spec.strength:g}"))
     if models.find(job.spec.model) is None:
         remarks.append(wording.say("card-other-model", model=job.spec.model, usual=models.usual.name))
@@ -248,8 +250,9 @@ def _command_remarks(job: Job, wording: Wording, models: Models) -> list[str]:
 
 def _shape(spec: ImageSpec, model: ModelCard) -> str:
     """Return the options that lead to the size; none if it is what the model draws anyway."""
-    if (named := model.name_of_size(spec.width, spec.height)) is None:
-        return f" size:{spec.width}x{spec.height}"
+    width, height = spec.source_size  # of an upscaled image, the image before
+    if (named := model.name_of_size(width, height)) is None:
+        return f" size:{width}x{height}"
     aspect, size = named
     shape = f" aspect:{aspect}" if len(model.sizes) > 1 else ""
     return shape if size is Size.NORMAL else f"{shape} size:{size}"

@@ -47,6 +47,7 @@ BUTTONS: Final = {
     Action.CANCEL: "button-cancel",
     Action.REUSE: "console-reuse",
     Action.VARY: "console-vary",
+    Action.UPSCALE: "button-upscale",
     Action.DISMISS: "console-ok",
 }
 
@@ -127,6 +128,17 @@ def queue_list(
     return f'<details data-key="queue"><summary>{escape(title)}</summary>{lines}</details>'
 
 
+def words(wording: Wording, *, model: str) -> dict[str, str]:
+    """Return the page's own texts around the jobs; `model` is the title of the usual one."""
+    return {
+        "gallery": wording.say("console-gallery"),
+        "search": wording.say("console-search"),
+        "older": wording.say("console-older"),
+        "offline": wording.say("console-offline"),
+        "model": model,
+    }
+
+
 def soon(moment: int, wording: Wording, *, now: float) -> str:
     """Write a future moment as a distance: "in 5 minutes"."""
     left_s = max(1, round(moment - now))
@@ -169,7 +181,8 @@ def _about(view: JobView, voice: Voice, *, seconds: float | None = None) -> str:
     job, spec, wording = view.job, view.job.spec, voice.wording
     settings = voice.say(view.settings)
     if spec.source:
-        settings = wording.say("console-from-picture", settings=settings, strength=f"{spec.strength:g}")
+        key = "console-upscaled" if spec.upscale else "console-from-picture"
+        settings = wording.say(key, settings=settings, strength=f"{spec.strength:g}")
     if seconds is not None and seconds >= 0.1:
         settings = wording.say("card-seconds", settings=settings, seconds=f"{seconds:.1f}")
     details = "".join(f'<p class="settings">{escape(voice.say(detail))}</p>' for detail in view.details)

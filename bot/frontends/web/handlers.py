@@ -12,7 +12,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +30,7 @@ from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch
 from bot.requests.erased import check_not_erased
+from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
 from bot.scheduling.job_queue import Clock
@@ -160,14 +161,17 @@ class PageHandlers:
         return await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
 
     async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
-        """Queue several pictures with the settings of one's own picture, each with a new seed.
+        """Queue several pictures with the settings of one's own picture, each with a new seed; see `_made_of`."""
+        return await self._made_of(visitor, job_id, partial(derive.vary, count=MAX_BATCH))
 
-        Raises:
-            Refusal, InvalidSpec, StoreUnavailable
-        """
+    async def upscale(self, visitor: Visitor, job_id: int) -> Drawn:
+        """Queue one's own picture at twice its size; see `_made_of`."""
+        return await self._made_of(visitor, job_id, derive.upscale)
+
+    async def _made_of(self, visitor: Visitor, job_id: int, verb: Callable[[Job, Models], Batch]) -> Drawn:
+        """Raises Refusal, InvalidSpec, StoreUnavailable."""
         job = await self.own(visitor, job_id)
-        batch = derive.vary(job, self._service.models, count=MAX_BATCH)
-        return await self._submit(visitor, batch, name=_name(job))
+        return await self._submit(visitor, verb(job, self._service.models), name=_name(job))
 
     async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:
         """Return the values that draw one's own picture again, seed included.
@@ -177,7 +181,8 @@ class PageHandlers:
         """
         job = await self.own(visitor, job_id)
         options = replace(derive.options_of(job, self._service.models), seed=job.spec.seed)
-        return Reuse(options=options, init_image=await self._service.init_image(job))
+        init_image = None if job.spec.upscale else await self._service.init_image(job)
+        return Reuse(options=options, init_image=init_image)
 
     async def _submit(self, visitor: Visitor, batch: Batch, *, name: str) -> Drawn:
         bound = partial(self._address_bound, visitor)
@@ -294,7 +299,8 @@ class PageHandlers:
         check_not_erased(job)
         if job.status is not JobStatus.DONE:
             raise JobNotFound(job_id)
-        view = ended_view(job, unread=self._service.unread(job.spec))
+        models = self._service.models
+        view = ended_view(job, unread=self._service.unread(job.spec), can_upscale=models.can_upscale(job.spec))
         voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
         return fragments.picture(view, await self._link(job, "png"), voice)
 
@@ -328,14 +334,7 @@ class PageHandlers:
 
     def words(self, visitor: Visitor) -> dict[str, str]:
         """Return the page's own texts around the jobs."""
-        wording = wording_for(visitor.locale)
-        return {
-            "gallery": wording.say("console-gallery"),
-            "search": wording.say("console-search"),
-            "older": wording.say("console-older"),
-            "offline": wording.say("console-offline"),
-            "model": self._service.models.usual.title,
-        }
+        return fragments.words(wording_for(visitor.locale), model=self._service.models.usual.title)
 
     async def _link(self, job: Job, kind: str) -> str | None:
         address = await self.addresses.of(job, kind)

@@ -126,7 +126,7 @@ function lookSoon() {
 const actions = {
   show: id => showPicture(id).then(() => part("shown").scrollIntoView({behavior: "smooth", block: "nearest"})),
   reuse: async id => { trigger("reuse", {job_id: Number(id)}); document.querySelector("#prompt textarea")?.focus(); },
-  cancel: send, vary: send, dismiss: send,
+  cancel: send, vary: send, upscale: send, dismiss: send,
 };
 
 async function send(id, action) {

@@ -67,6 +67,10 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         drawn = await ask(handlers.vary(visitor(request, secret), _job_id(request)))
         return JSONResponse({"text": drawn.text})
 
+    async def upscale(request: Request) -> Response:
+        drawn = await ask(handlers.upscale(visitor(request, secret), _job_id(request)))
+        return JSONResponse({"text": drawn.text})
+
     async def dismiss(request: Request) -> Response:
         await ask(handlers.dismiss(visitor(request, secret), _job_id(request)))
         return JSONResponse({"text": ""})
@@ -113,6 +117,7 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         "picture": told(picture),
         "cancel": told(cancel),
         "vary": told(vary),
+        "upscale": told(upscale),
         "dismiss": told(dismiss),
         "file": told(file),
         "upload": upload,

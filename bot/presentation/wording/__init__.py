@@ -57,6 +57,7 @@ INVALID: Final = frozenset(
     {
         "invalid-prompt",
         "invalid-seed",
+        "invalid-upscale-not-offered",
         "invalid-steps",
         "invalid-aspect",
         "invalid-image",

@@ -919,4 +919,15 @@ already-exporting = A copy for you is being packed already. Please wait for it.
 
 ## Upscaling
 
+# The number after × is how many times larger each side is.
+button-upscale = ⬆️ Upscale
+cannot-upscale = { $reason ->
+        [again] Image #{ $job_id } is already upscaled.
+       *[other] { $model } cannot upscale an image of this size.
+    }
+invalid-upscale-not-offered = { $model } cannot upscale images.
+card-upscaled = Upscaled ×2. The command draws the image at the size it had before.
+info-upscaled = Upscaled ×2, strength { $strength }
+console-upscaled = { $settings } · upscaled ×2, strength { $strength }
+
 ## Operating

@@ -824,4 +824,15 @@ already-exporting = 正在为你打包一份副本，请等它完成。
 
 ## Upscaling
 
+# × 后面的数字是每条边放大的倍数。
+button-upscale = ⬆️ 放大
+cannot-upscale = { $reason ->
+        [again] 图片 #{ $job_id } 已经放大过了。
+       *[other] { $model } 无法放大这个尺寸的图片。
+    }
+invalid-upscale-not-offered = { $model } 不支持放大图片。
+card-upscaled = 已放大 ×2。只用这条命令，画出来的是放大前的尺寸。
+info-upscaled = 已放大 ×2，重绘强度 { $strength }
+console-upscaled = { $settings } · 已放大 ×2，重绘强度 { $strength }
+
 ## Operating

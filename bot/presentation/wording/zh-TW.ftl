@@ -825,4 +825,15 @@ already-exporting = 正在為你打包一份副本，請等它完成。
 
 ## Upscaling
 
+# × 後面的數字是每條邊放大的倍數。
+button-upscale = ⬆️ 放大
+cannot-upscale = { $reason ->
+        [again] 圖片 #{ $job_id } 已經放大過了。
+       *[other] { $model } 無法放大這個尺寸的圖片。
+    }
+invalid-upscale-not-offered = { $model } 不支援放大圖片。
+card-upscaled = 已放大 ×2。只用這個指令，畫出來的是放大前的尺寸。
+info-upscaled = 已放大 ×2，重繪強度 { $strength }
+console-upscaled = { $settings } · 已放大 ×2，重繪強度 { $strength }
+
 ## Operating

@@ -44,6 +44,7 @@ _SCHNELL_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
 _DEMO_STRENGTHS: Final[Mapping[Strength, float]] = MappingProxyType(
     {Strength.SUBTLE: 0.7, Strength.MEDIUM: 0.85, Strength.STRONG: 0.95}
 )
+_FLUX_UPSCALE_STRENGTH: Final = 0.25  # which the schedule makes half of noise
 _FLUX_LICENCE_URL: Final = "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev"
 
 
@@ -92,7 +93,7 @@ FLUX1_DEV: Final = ModelCard(
     name="flux1-dev",
     title="FLUX.1 [dev]",
     architecture=FLUX,
-    supports=frozenset({Feature.INIT_IMAGE}),
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE}),
     licence=(
         "FLUX.1 [dev] Non-Commercial License: the model may not be used commercially without a licence from "
         "Black Forest Labs"
@@ -106,6 +107,7 @@ FLUX1_DEV: Final = ModelCard(
     bounds=_FLUX_BOUNDS,
     strengths=_FLUX_STRENGTHS,
     final_strength=_FLUX_FINAL_STRENGTH,
+    upscale_strength=_FLUX_UPSCALE_STRENGTH,
     is_streamed=True,
     needs_gpu=True,
     packed_gb=17,  # in 8 bits, text encoders included
@@ -134,6 +136,7 @@ FLUX1_SCHNELL: Final = replace(
     files=_files(_transformer(_SCHNELL_REPO, "flux1-schnell"), _SCHNELL_REPO),
     strengths=_SCHNELL_STRENGTHS,
     final_strength=0.65,  # as much noise as the others begin with, since its schedule is not bent
+    upscale_strength=0.5,  # likewise
     default_steps=4,
     guidance=0.0,  # none was distilled into it
 )
@@ -141,7 +144,7 @@ DEMO: Final = ModelCard(
     name="demo",
     title="Demo: emoji scenes",
     architecture=FLUX_DEMO,
-    supports=frozenset({Feature.INIT_IMAGE, Feature.LANGUAGES}),  # which its own text encoders were trained for
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES}),
     licence="Apache-2.0, trained on Noto (Apache-2.0) and Fluent (MIT) emoji; see NOTICE",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     is_commercial=True,
@@ -161,6 +164,7 @@ DEMO: Final = ModelCard(
     bounds=Bounds(min_side=160, max_pixels=256**2, max_ratio=1.0),
     strengths=_DEMO_STRENGTHS,
     final_strength=0.7,
+    upscale_strength=0.15,  # with more, every tile gets a thing of its own
     default_steps=8,  # which draw as well as 20: docs/demo-model.md
     reads=("en", "zh"),
     examples=MappingProxyType(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from diffsynth.diffusion import FlowMatchScheduler
 from diffsynth.pipelines.flux_image import FluxImagePipeline
 from PIL import Image
+from torch import Tensor
 
 from pipeline.catalog.architecture import Architecture
 from pipeline.families.flux.prompts import remember_prompts
 from pipeline.families.flux.transformer import Transformer
 from pipeline.runtime.denoising_run import DenoisingRun
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
-from pipeline.spec import ImageSpec
+from pipeline.runtime.tiles import TiledSteps
+from pipeline.spec import ImageSpec, last_steps
 from pipeline.streaming.residency import Residency
 
 
@@ -40,6 +43,8 @@ class FluxModel:
         pipe.dit, pipe.model_fn = transformer.module, self._predict
         remember_prompts(pipe, prompts)
         pipe.eval().requires_grad_(False)
+        self._run: DenoisingRun | None = None  # of the image that is being drawn
+        self._steps: TiledSteps | None = None  # likewise
 
     @property
     def decoder(self) -> torch.nn.Module:
@@ -61,7 +66,7 @@ class FluxModel:
 
     def draw(self, spec: ImageSpec, init_image: Image.Image | None, run: DenoisingRun) -> Image.Image:
         """See `TorchModel`."""
-        self.transformer.predict.on_estimate = run.show
+        self._run, self._steps = run, TiledSteps(spec, self._architecture, self.residency)
         image: Image.Image = self.pipe(
             prompt=spec.prompt,
             input_image=init_image,
@@ -74,7 +79,7 @@ class FluxModel:
             height=spec.height,
             seed=spec.seed,
             rand_device="cpu",  # the same noise on every machine
-            num_inference_steps=spec.steps,
+            num_inference_steps=last_steps(spec.steps, spec.strength) if spec.upscale else spec.steps,
             progress_bar_cmd=run.watch,
         )
         return image
@@ -88,8 +93,11 @@ class FluxModel:
         """See `TorchModel`."""
         return self.transformer.compile_blocks(self.residency.run_step, text_tokens=self._architecture.text_tokens)
 
-    def _predict(self, **inputs: Any) -> torch.Tensor:
+    def _predict(self, *, latents: Tensor, timestep: Tensor, **inputs: Any) -> Tensor:
         """One step, in place of DiffSynth's `model_fn_flux_image`."""
-        return self.residency.run_step(
-            lambda: self.transformer.predict(schedule=self.pipe.scheduler.timesteps, **inputs)
-        )
+        assert self._run is not None and self._steps is not None, "nothing is being drawn"
+        inputs["image_ids"] = None  # each tile has places of its own, as if it were a whole image
+        predict = partial(self.transformer.predict, schedule=self.pipe.scheduler.timesteps, timestep=timestep, **inputs)
+        velocity = self._steps(lambda tile: predict(latents=tile), latents)
+        self._run.show(latents - timestep / 1000 * velocity)
+        return velocity

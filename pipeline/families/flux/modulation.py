@@ -49,7 +49,6 @@ class PrecomputedModulation:
 
     def __init__(self, dit: nn.Module, visit: Visit) -> None:
         self.visit = visit
-        self.on_estimate: Callable[[Tensor], None] | None = None  # told after each step where it is heading, as latents
         self.layers: dict[str, dict[str, nn.Module]] = {}  # by block
         self._rows: dict[str, Row] = {}
         self.tables: LRUCache[tuple[Any, ...], Table] = LRUCache(TABLES)
@@ -105,8 +104,6 @@ class PrecomputedModulation:
         )
         if not bool(torch.isfinite(velocity).all()):
             raise NotFinite(f"step {progress_id + 1} gave values that are not finite")
-        if self.on_estimate is not None:
-            self.on_estimate(latents - timestep / 1000 * velocity)
         return velocity
 
     def _table(self, dit: Any, schedule: Tensor, pooled: Tensor, guidance: Tensor, dtype: torch.dtype) -> Table:

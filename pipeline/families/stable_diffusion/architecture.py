@@ -14,6 +14,7 @@ from typing import Final
 from pipeline.catalog.architecture import Architecture, Component, Feature, Kind, Latent, StepCost
 from pipeline.catalog.parts import PartKind
 from pipeline.device.memory_plan import TILE_PX
+from pipeline.spec import last_steps
 
 LATENT: Final = Latent(channels=4, factor=8)
 HALVES: Final = 2  # of a batch: with the prompt, and with the negative one
@@ -22,7 +23,7 @@ BYTES_PER_DECODED_PIXEL: Final = 2_640  # of the VAE, in 16 bits; as measured wi
 VAE_BYTES: Final = 170 * 10**6  # in 16 bits
 FLOAT32_DECODER_BYTES: Final = 200 * 10**6  # beside it, if 16 bits overflow
 FEATURES: Final = frozenset(
-    {Feature.INIT_IMAGE, Feature.CFG, Feature.NEGATIVE_PROMPT, Feature.SAMPLER, Feature.CLIP_SKIP}
+    {Feature.INIT_IMAGE, Feature.CFG, Feature.NEGATIVE_PROMPT, Feature.SAMPLER, Feature.CLIP_SKIP, Feature.UPSCALE}
 )
 LIBRARY: Final = "diffsynth.models.stable_diffusion"
 
@@ -127,11 +128,6 @@ SDXL_COST: Final = UNetCost(
     convolutions=1.036e8,
     bytes_per_pixel=600,  # 315 are alive
 )
-
-
-def last_steps(steps: int, strength: float) -> int:
-    """Say how many steps are taken, the last ones: at least one. As in diffusers' img2img pipelines."""
-    return max(int(steps * strength), 1)
 
 
 def _family(name: str, *, cost: Callable[[int, int, int], StepCost], has_clip_g: bool, library: str) -> Architecture:

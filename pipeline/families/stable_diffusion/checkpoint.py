@@ -140,6 +140,7 @@ def assemble(  # noqa: PLR0913 - the parts of a model
         decoder=Decoder(vae),
         encoder=Encoder(vae),
         latent_scale=SCALES[card.architecture.name],
+        architecture=card.architecture,
     )
 
 

@@ -67,7 +67,8 @@ class PromptReader:
         text = torch.cat(rows)
         if not self._is_xl:
             return Conditioning(text=text)
-        size = [spec.height, spec.width]
+        width, height = spec.tile_size  # each tile is told that it is an image of its own
+        size = [height, width]
         time_ids = torch.tensor([[*size, 0, 0, *size]], dtype=torch.float32, device=self._device)
         return Conditioning(
             text=text,

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pipeline.catalog.architecture import Architecture
 from pipeline.families.stable_diffusion.architecture import LATENT
 from pipeline.families.stable_diffusion.autoencoder import Decoder, Encoder, decode_small
 from pipeline.families.stable_diffusion.conditioning import PromptReader
@@ -19,6 +20,7 @@ from pipeline.families.stable_diffusion.samplers import Stepper, initial, schedu
 from pipeline.families.stable_diffusion.unet import UNet
 from pipeline.runtime.denoising_run import DenoisingRun
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
+from pipeline.runtime.tiles import TiledSteps
 from pipeline.spec import ImageSpec, Sampler
 from pipeline.streaming.residency import Residency
 
@@ -36,6 +38,7 @@ class StableDiffusionModel:
         decoder: Decoder,
         encoder: Encoder,
         latent_scale: float,
+        architecture: Architecture,
     ) -> None:
         """Take over the parts.
 
@@ -45,6 +48,7 @@ class StableDiffusionModel:
         self.residency, self.prompts = residency, prompts
         self.decoder, self.encoder = decoder, encoder
         self._unet, self.reader, self._scale = unet, reader, latent_scale
+        self._architecture = architecture
 
     def decode(self, latents: Tensor) -> Tensor:
         """See `TorchModel`."""
@@ -63,15 +67,15 @@ class StableDiffusionModel:
         """See `TorchModel`."""
         device = self._unet.device
         schedule = schedule_of(Sampler(spec.sampler or Sampler.DPMPP_2M_KARRAS), spec.steps, strength=spec.strength)
-        told = self.reader.conditioning(spec)
+        told, steps = self.reader.conditioning(spec), TiledSteps(spec, self._architecture, self.residency)
         init_latents = None if init_image is None else self._encode(init_image)
         # The same noise on every machine: float32, from the CPU.
         shape = (1, LATENT.channels, spec.height // LATENT.factor, spec.width // LATENT.factor)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(spec.seed)).to(device)
         latents, stepper = initial(noise, init_latents, schedule), Stepper(schedule)
         for timestep in run.watch(schedule.timesteps):
-            predict = partial(self._unet.predict, latents, timestep, told, spec.cfg_scale)
-            latents = stepper(self.residency.run_step(predict), latents)
+            predict = partial(self._unet.predict, timestep=timestep, told=told, cfg_scale=spec.cfg_scale)
+            latents = stepper(steps(predict, latents), latents)
             run.show(stepper.estimate)
         return image_of(self.decoder((latents / self._scale).to(self._unet.dtype)))
 

@@ -25,8 +25,7 @@ from typing import Final, assert_never
 import torch
 from torch import Tensor
 
-from pipeline.families.stable_diffusion.architecture import last_steps
-from pipeline.spec import Sampler
+from pipeline.spec import Sampler, last_steps
 
 TRAINING_STEPS: Final = 1000
 BETA_START: Final = 0.00085

@@ -75,6 +75,16 @@ def test_draw_starts_from_a_picture(clean_place: Path) -> None:
         assert "Denoising strength: 0.6" in picture.info["parameters"]
 
 
+def test_draw_upscales_a_picture(clean_place: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save("small.png")
+    lines = dict(
+        line.split(maxsplit=1) for line in draw("a cat", "--image", "small.png", "--upscale").stdout.splitlines()
+    )
+    assert lines["size"] == "128 × 128" and lines["strength"] == "0.3"
+    spec = read_spec(Path(lines["file"]).read_bytes())
+    assert spec is not None and (spec.upscale, spec.source_size) == (2, (64, 64))
+
+
 def test_draw_names_the_picture_that_it_started_from(clean_place: Path) -> None:
     Image.new("RGB", (64, 64), "red").save("photo.png")
     assert "image    photo.png\n" in draw("a cat", "--image", "photo.png").stdout
@@ -180,6 +190,7 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--image", "empty.webp"], "image is empty"),
         (["a cat", "--image", __file__], "image cannot be read as a PNG, JPEG or WebP picture"),
         (["a cat", "--strength", "0.5"], "strength needs an image to start from"),
+        (["a cat", "--upscale"], "upscale needs an image to start from"),
         (["a cat", "--negative", "rain"], "negative prompt cannot be set with fake"),
         (["a cat", "--cfg", "7"], "cfg scale cannot be set with fake"),
         (["a cat", "--guidance", "31"], "guidance must be 0 to 30"),

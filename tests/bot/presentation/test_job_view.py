@@ -14,6 +14,7 @@ from bot.frontends.discord_app import embeds
 from bot.frontends.web import fragments
 from bot.jobs import FailureCode, Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause, PauseKind
+from bot.presentation.batch_view import together
 from bot.presentation.job_view import (
     ACTIONS,
     Action,
@@ -224,8 +225,19 @@ def test_failure_says_why() -> None:
 def test_actions_depend_on_where_the_job_is_in_its_life(status: JobStatus) -> None:
     job = a_job(status=status, failure_code=FailureCode.OTHER if status is JobStatus.FAILED else None)
     view = ended_view(job) if status.is_final else unfinished_view(job, WAITING, now=NOW)
-    assert view.actions == ACTIONS[status]
+    assert view.actions == tuple(action for action in ACTIONS[status] if action is not Action.UPSCALE)
     assert (Action.CANCEL in view.actions) is not status.is_final
+
+
+def test_upscaling_is_offered_of_what_can_be_upscaled_and_for_a_request_if_one_of_its_images_can() -> None:
+    done = a_job(status=JobStatus.DONE, image_path="1.png")
+    views = [ended_view(done, can_upscale=can) for can in (False, True)]
+    assert [Action.UPSCALE in view.actions for view in views] == [False, True]
+    assert views[1].actions == ACTIONS[JobStatus.DONE]
+    assert together(views).actions == ACTIONS[JobStatus.DONE]
+    assert Action.UPSCALE not in together(views[:1] * 2).actions
+    failed = a_job(status=JobStatus.FAILED, failure_code=FailureCode.OTHER)
+    assert Action.UPSCALE not in ended_view(failed, can_upscale=True).actions
 
 
 @given(text=st.text(string.printable))

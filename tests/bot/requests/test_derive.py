@@ -7,12 +7,14 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from bot.errors import AlreadyFinal, JobUnreadable, PictureNotReady
+from bot.errors import AlreadyFinal, CannotUpscale, JobUnreadable, PictureErased, PictureNotReady
 from bot.jobs import Derivation, FailureCode, Job, JobStatus, Verb
+from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Batch, StoredInitImage, StoredResult
 from bot.requests.models import Models
 from pipeline import ImageSpec
+from pipeline.catalog.architecture import Feature
 from pipeline.catalog.models import find_model
 from pipeline.spec import Aspect, Dimensions, ImageOptions, Sampler, Size
 from tests.bot.frontends.discord_app.test_embeds import a_job
@@ -254,3 +256,76 @@ def test_settings_of_a_model_that_is_gone_are_not_those_of_the_one_that_takes_it
 def test_model_that_is_gone_gives_way_to_the_usual_one(verb: Callable[[Job], Batch]) -> None:
     batch = verb(replace(JOB, spec=replace(SPEC, model="long-gone")))
     assert {(options.model, options.aspect) for options in batch.images} == {(None, Aspect.PORTRAIT)}
+
+
+def test_upscale_draws_twice_the_size_from_the_picture_itself_with_its_seed_and_the_usual_steps() -> None:
+    model = MODELS.usual
+    batch = derive.upscale(STARTED, MODELS)
+    upscaled = replace(SAME, seed=7, steps=model.default_steps, strength=model.upscale_strength, upscale=2)
+    assert batch == Batch(
+        images=(upscaled,),
+        init_image=StoredResult(path="00000/42.png"),
+        derived_from=Derivation(job_id=42, verb=Verb.UPSCALE),
+    )
+    spec = model.resolve(batch.images[0], random_seed=0, source="b" * 64)
+    assert (spec.width, spec.height) == (2 * PORTRAIT[0], 2 * PORTRAIT[1])
+    assert spec.source_size == PORTRAIT
+
+
+@pytest.mark.parametrize("size", Size)
+def test_drafts_and_large_images_are_upscaled_as_they_are(size: Size) -> None:
+    width, height = MODELS.usual.size(Aspect.PORTRAIT, size)
+    (options,) = derive.upscale(sized(width, height), MODELS).images
+    assert MODELS.usual.pixels_of(options) == (width, height)
+
+
+UPSCALED = replace(
+    JOB,
+    spec=replace(SPEC, width=2 * PORTRAIT[0], height=2 * PORTRAIT[1], source="a" * 64, strength=0.3, upscale=2),
+)
+
+
+@pytest.mark.parametrize(
+    ("job", "models", "reason"),
+    [
+        (UPSCALED, MODELS, "again"),
+        (JOB, Models(usual=replace(MODELS.usual, supports=frozenset({Feature.INIT_IMAGE}))), "model"),
+        (sized(4096, 4096), MODELS, "model"),  # by an earlier release with other bounds
+        (sized(10**9, 16), MODELS, "model"),
+        (sized(0, 0), MODELS, "model"),
+    ],
+)
+def test_what_cannot_be_upscaled_is_refused_and_not_offered(job: Job, models: Models, reason: str) -> None:
+    with pytest.raises(CannotUpscale) as refused:
+        derive.upscale(job, models)
+    assert refused.value.reason == reason
+    assert not models.can_upscale(job.spec)
+    assert models.usual.title in wording_for("en").refusal(refused.value, format_time=str) or reason == "again"
+
+
+def test_upscale_needs_a_picture() -> None:
+    with pytest.raises(PictureNotReady):
+        derive.upscale(replace(JOB, image_path=None), MODELS)
+    with pytest.raises(PictureErased):
+        derive.upscale(replace(JOB, is_erased=True), MODELS)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda job: derive.reroll(job, MODELS),
+        lambda job: derive.vary(job, MODELS, count=4),
+        lambda job: derive.edit(job, MODELS, options=ImageOptions(prompt="an apple")),
+        lambda job: derive.more_steps(job, MODELS, steps=4),
+    ],
+)
+def test_what_is_made_of_an_upscaled_image_begins_at_the_size_before_and_not_at_the_image(
+    make: Callable[[Job], Batch],
+) -> None:
+    (first, *_), (before, *_) = make(UPSCALED).images, make(JOB).images
+    assert (first, make(UPSCALED).init_image) == (before, None)
+
+
+def test_variation_of_an_upscaled_image_starts_from_it_at_the_size_before() -> None:
+    batch = derive.vary(UPSCALED, MODELS, strength=0.6)
+    assert batch == derive.vary(JOB, MODELS, strength=0.6)

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from bot.config import LimitsConfig
 from bot.requests.quotas import cost_in_images
-from bot.scheduling.limits import LEAST_COST
-from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV
-from pipeline.spec import MAX_STEPS, Aspect, ImageOptions, Size
+from bot.scheduling.limits import LEAST_COST, check_cost, check_size
+from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, MODELS, ModelCard
+from pipeline.spec import MAX_STEPS, Aspect, ImageOptions, Size, last_steps
+
+UPSCALING = [card for card in MODELS.values() if card.can_upscale]
 
 
 @pytest.mark.parametrize("card", [FLUX1_DEV, DEMO, FAKE], ids=lambda card: card.name)
@@ -54,3 +57,16 @@ def test_size_of_an_earlier_release_counts_in_proportion_to_a_square() -> None:
     spec = FLUX1_DEV.resolve(ImageOptions(prompt="x"), random_seed=0)
     assert cost_in_images(replace(spec, width=512, height=16), FLUX1_DEV) == LEAST_COST
     assert cost_in_images(replace(spec, width=1024, height=2048), FLUX1_DEV) == 2
+
+
+@pytest.mark.parametrize("card", UPSCALING, ids=lambda card: card.name)
+def test_default_limits_let_everybody_upscale_an_image_of_any_usual_shape(card: ModelCard) -> None:
+    limits = LimitsConfig()
+    for aspect in card.sizes:
+        options = ImageOptions(prompt="x", aspect=aspect, upscale=2, strength=card.upscale_strength)
+        spec = card.resolve(options, random_seed=0, source="a" * 64)
+        check_size(spec, limits)
+        cost = cost_in_images(spec, card)
+        check_cost(spec, cost, limits)
+        assert cost == pytest.approx(4.65 * last_steps(spec.steps, spec.strength) / card.default_steps, rel=0.1)
+        assert 0.5 < cost < 2.5

@@ -23,7 +23,7 @@ from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
-from pipeline.catalog.models import MODELS
+from pipeline.catalog.models import MODELS, ModelCard
 
 NOW = 1_800_000_000
 SPEC = ImageSpec(prompt="x", seed=1, steps=1, width=64, height=64, guidance=1.0, cfg_scale=1.0, model="fake")
@@ -149,6 +149,17 @@ def test_sizes_of_one_class_have_nearly_as_many_pixels(first: int, second: int, 
 def test_damaged_size_has_a_class_that_can_be_looked_up(size: tuple[int, int]) -> None:
     damaged = ImageSpec.accepted(**{**dataclasses.asdict(SPEC), "width": size[0], "height": size[1]})
     assert -(2**31) < size_class(damaged) < 2**31
+
+
+@pytest.mark.parametrize("card", EARLIER, ids=lambda card: card.name)
+def test_upscales_have_classes_of_their_own(card: ModelCard) -> None:
+    whole = {class_of(*card.size(aspect, size)) for aspect in card.sizes for size in card.scales}
+    upscaled = {
+        size_class(dataclasses.replace(SPEC, width=2 * width, height=2 * height, source="a" * 64, upscale=2))
+        for width, height in (card.size(aspect, size) for aspect in card.sizes for size in card.scales)
+    }
+    assert not whole & upscaled and min(upscaled) > 1000
+    assert len(upscaled) >= len(card.scales)
 
 
 def test_reading_another_model_takes_its_time_and_is_rough_if_it_was_never_measured() -> None:

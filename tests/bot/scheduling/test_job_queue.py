@@ -336,10 +336,12 @@ async def test_steps_that_an_init_image_saves_are_not_forecast(make_queue, put) 
         replace(job.spec, steps=25, model="sd15"),
         replace(job.spec, steps=25, model="flux1-dev", **began_from),
         replace(job.spec, steps=25, model="long-gone", **began_from),
+        replace(job.spec, steps=25, model="flux1-dev", upscale=2, **began_from),
     ]
     paces = await queue.paces.of_jobs(replace(job, id=number, spec=spec) for number, spec in enumerate(specs))
     seconds = [round(paces[number].seconds(spec.steps)) for number, spec in enumerate(specs)]
-    assert seconds == [152, 252, 252, 252]
+    assert seconds[:4] == [152, 252, 252, 252]
+    assert paces[4].share == 15 / 25  # an upscale takes the last steps with every model
 
 
 async def test_size_that_was_never_drawn_is_foretold_from_the_nearest_that_was(make_queue, put) -> None:

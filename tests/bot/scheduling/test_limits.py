@@ -87,3 +87,17 @@ def test_too_large_a_job_is_told_how_many_steps_would_fit(spec: ImageSpec) -> No
     with pytest.raises(JobTooLarge) as refusal:
         check_size(dataclasses.replace(spec, steps=11), limits)
     assert refusal.value.max_steps == 10
+
+
+def test_upscale_that_is_too_large_is_told_to_be_smaller_since_nobody_chooses_its_steps() -> None:
+    spec = ImageSpec(
+        prompt="x", seed=1, steps=20, width=2048, height=2048, guidance=1.0, cfg_scale=1.0, model="fake",
+        source="a" * 64, strength=0.3, upscale=2,
+    )  # fmt: skip
+    with pytest.raises(JobTooLarge) as refused:
+        check_size(spec, LIMITS.model_copy(update={"max_pixel_steps": spec.pixel_steps - 1}))
+    assert refused.value.max_steps == 0
+    check_size(spec, LIMITS.model_copy(update={"max_pixel_steps": spec.pixel_steps}))
+    with pytest.raises(JobTooLarge) as refused:
+        check_cost(spec, 3.5, LIMITS)
+    assert refused.value.max_steps == 0

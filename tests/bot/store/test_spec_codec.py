@@ -29,7 +29,8 @@ def stored(**changes: object) -> str:
 def test_stored_spec_is_read_back() -> None:
     with_source = replace(SPEC, source="ab" * 32, strength=0.5)
     with_settings = replace(SPEC, negative_prompt="rain", sampler="ddim", clip_skip=2)
-    for spec in (SPEC, with_source, with_settings):
+    upscaled = replace(with_source, width=2 * SPEC.width, height=2 * SPEC.height, upscale=2)
+    for spec in (SPEC, with_source, with_settings, upscaled):
         assert spec_codec.decode(spec_codec.encode(spec)) == (spec, None)
 
 
@@ -52,6 +53,10 @@ def test_bounds_are_not_checked_on_reading() -> None:
         (stored(lora="of a newer release"), FailureCode.NEWER_RELEASE),
         (stored(lora="", negative=None, weights=[]), None),  # says nothing, so it changes nothing
         (stored(sampler="of a newer release"), FailureCode.NEWER_RELEASE),
+        (stored(upscale=4), FailureCode.NEWER_RELEASE),
+        (stored(upscale=-(2**62)), FailureCode.NEWER_RELEASE),
+        (stored(upscale=0), None),
+        (stored(upscale="2"), FailureCode.UNREADABLE),
         (stored(negative_prompt=["rain"]), FailureCode.UNREADABLE),
         (stored(strength=True), FailureCode.UNREADABLE),
         (stored(steps="4"), FailureCode.UNREADABLE),
@@ -70,7 +75,7 @@ def test_bounds_are_not_checked_on_reading() -> None:
         (None, FailureCode.UNREADABLE),
         (7, FailureCode.UNREADABLE),
     ],
-    ids=range(22),
+    ids=range(26),
 )
 def test_what_cannot_be_drawn_is_told_from_what_can(text: object, flaw: FailureCode | None) -> None:
     assert spec_codec.decode(text)[1] is flaw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,16 @@ def test_larger_image_than_usual_is_refused_if_the_gpu_has_no_room_for_it(
     with pytest.raises(InvalidSpec, match="size: 1440x1440 does not fit into the memory of this GPU") as raised:
         check_memory(MAJICFLUS_V1, config, spec)
     assert (raised.value.detail, raised.value.values) == ("memory", {"size": "1440x1440"})
+
+
+@pytest.mark.parametrize(("limit_mib", "side", "fits"), [(7200, 1024, True), (2400, 1024, True), (2400, 1440, False)])
+def test_upscale_needs_the_memory_of_a_tile(packed_dir: Path, limit_mib: int, side: int, fits: bool) -> None:
+    config = PipelineConfig(models_dir=packed_dir, vram_limit_mib=limit_mib)
+    options = ImageOptions.read(prompt="x", size=f"{side}x{side}", upscale=2)
+    spec = MAJICFLUS_V1.resolve(options, random_seed=0, source="a" * 64)
+    assert (spec.width, spec.strength) == (2 * side, MAJICFLUS_V1.upscale_strength)
+    with nullcontext() if fits else pytest.raises(InvalidSpec, match=f"{2 * side}x{2 * side} does not fit"):
+        check_memory(MAJICFLUS_V1, config, spec)
 
 
 @pytest.mark.parametrize(

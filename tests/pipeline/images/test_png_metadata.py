@@ -98,6 +98,16 @@ def test_parameters_are_those_of_automatic1111() -> None:
     assert ", Denoising strength: 0.4, " in text_of(encode_png(an_image(spec=schnell), "imagine-bot"))
 
 
+def test_upscaled_image_has_the_size_before_and_the_keys_of_automatic1111s_hires_pass() -> None:
+    spec = replace(SDXL, width=64, height=32, source="a" * 64, strength=0.3, upscale=2)
+    png = encode_png(replace(an_image(), spec=spec), "imagine-bot")
+    assert text_of(png).endswith(
+        "Size: 32x16, Model: sdxl, Denoising strength: 0.3, Clip skip: 2, Hires upscale: 2, "
+        "Hires upscaler: Lanczos, Version: imagine-bot"
+    )
+    assert read_spec(png) == spec
+
+
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("typed", PROMPTS, ids=range(len(PROMPTS)))
 def test_public_readers_find_what_was_written(typed: str, reader: str) -> None:

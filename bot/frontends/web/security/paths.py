@@ -61,6 +61,7 @@ TABLE: Final = (
     _ours("GET", "picture", rf"/console/jobs/(?P<job_id>{JOB_ID})"),
     _ours("POST", "cancel", rf"/console/jobs/(?P<job_id>{JOB_ID})/cancel"),
     _ours("POST", "vary", rf"/console/jobs/(?P<job_id>{JOB_ID})/vary"),
+    _ours("POST", "upscale", rf"/console/jobs/(?P<job_id>{JOB_ID})/upscale"),
     _ours("POST", "dismiss", rf"/console/jobs/(?P<job_id>{JOB_ID})/dismiss"),
     # gradio_client asks for what `draw` returned behind `file=`: for the path, or the whole address that it once was.
     _ours(

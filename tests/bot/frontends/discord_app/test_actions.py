@@ -75,6 +75,29 @@ async def test_vary_starts_from_the_picture(stage: Stage) -> None:
     assert varied.spec.source and 0 < varied.spec.strength < 1 and varied.spec.prompt == "a red apple"
 
 
+async def test_upscale_makes_it_twice_as_large_once_and_a_press_that_is_forged_is_refused(stage: Stage) -> None:
+    message = await picture(stage)
+    upscaled = await (await stage.discord.click(message, "⬆️ Upscale")).wait(is_done)
+    before, after = await stage.job(1), await stage.job(2)
+    assert (after.spec.width, after.spec.height) == (2 * before.spec.width, 2 * before.spec.height)
+    assert (after.spec.prompt, after.spec.seed, after.spec.upscale) == ("a red apple", 7, 2)
+    assert after.derived_from is not None and after.derived_from.verb is Verb.UPSCALE
+    assert before.image_path and "Upscale" not in str(upscaled.buttons)
+    forge(stage, upscaled, "im2:upscale:2")
+    assert await told(await stage.discord.click(upscaled, "im2:upscale:2")) == "Image #2 is already upscaled."
+    stranger = stage.discord.add_user("bob", locale="zh-CN")
+    assert await told(await stage.discord.click(upscaled, "im2:upscale:2", stranger)) == "图片 #2 已经放大过了。"
+    assert await stage.jobs.get(3) is None
+
+
+async def test_double_click_on_upscale_is_one_press(stage: Stage) -> None:
+    message = await picture(stage)
+    first, second = [await stage.discord.click(message, "⬆️ Upscale") for _ in range(2)]
+    await first.wait(is_done)
+    assert "one press" in await told(second)
+    assert await stage.jobs.get(3) is None
+
+
 async def test_edit_is_filled_in_and_draws_what_is_typed(stage: Stage) -> None:
     message = await picture(stage, aspect="portrait")
     use = await stage.discord.click(message, "✏️ Edit")
@@ -242,7 +265,9 @@ def forge(stage: Stage, message: MessageView, custom_id: str) -> None:
     live.components[0]["components"][0]["custom_id"] = custom_id
 
 
-@pytest.mark.parametrize("action", ["reroll", "edit", "vary", "more", "info", "original", "send_dm", "keep", "erase"])
+@pytest.mark.parametrize(
+    "action", ["reroll", "edit", "vary", "upscale", "more", "info", "original", "send_dm", "keep", "erase"]
+)
 async def test_pictures_of_another_server_stay_there(stage: Stage, action: str) -> None:
     await picture(stage, "secret words")
     guild, channel = await stage.other_server()
@@ -417,7 +442,7 @@ async def test_button_of_an_erased_picture_says_so(stage: Stage) -> None:
     message = await picture(stage)
     again = await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
     await (await delete(stage, message)).wait(lambda shown: "was deleted" in shown.content)
-    for action in ("reroll", "edit", "vary", "more"):
+    for action in ("reroll", "edit", "vary", "upscale", "more"):
         forge(stage, again, f"im2:{action}:1")
         assert "was deleted" in await told(await stage.discord.click(again, f"im2:{action}:1"))
 

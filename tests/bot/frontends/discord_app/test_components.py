@@ -159,7 +159,7 @@ async def test_button_of_an_earlier_release_still_cancels(stage: Stage) -> None:
     assert await told(await stage.discord.click(message, "im1:cancel:1")) == "Image #1 was cancelled."
 
 
-@pytest.mark.parametrize("custom_id", ["im2:upscale:1", "im2:page:1", "im1:x:1"])
+@pytest.mark.parametrize("custom_id", ["im2:zoom:1", "im2:page:1", "im1:x:1"])
 async def test_button_that_only_another_release_knows_is_answered(stage: Stage, custom_id: str) -> None:
     message = await waiting_message(stage)
     give_id(stage, message, custom_id)

@@ -92,7 +92,9 @@ async def test_result_replaces_the_message(bot: Bot, png: Path) -> None:
     assert await reply(bot).deliver(job, png) == job.reply_to
     (message,) = bot.discord.messages(bot.discord.channel)
     assert message.image_bytes(0) == png.read_bytes()
-    assert [button["custom_id"].split(":")[1] for button in message.buttons] == ["reroll", "edit", "vary", "more"]
+    assert [button["custom_id"].split(":")[1] for button in message.buttons] == [
+        "reroll", "edit", "vary", "upscale", "more",
+    ]  # fmt: skip
 
 
 async def test_delivering_twice_changes_nothing(bot: Bot, png: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
-from bot.errors import CoolingDown, InvalidFlag, JobNotFound, TooManyJobs, UploadGone
+from bot.errors import CannotUpscale, CoolingDown, InvalidFlag, JobNotFound, TooManyJobs, UploadGone
 from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
@@ -348,6 +348,34 @@ async def test_variations_start_from_the_same_picture_with_other_seeds(
     await images.delete_sources(kept=(), before=float("inf"))
     with pytest.raises(UploadGone):
         await handlers.vary(ANN, job.id)
+
+
+async def test_own_picture_is_upscaled_and_the_form_gets_the_settings_of_the_one_before(
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], images: ImageStore
+) -> None:
+    drawn = await handlers.draw(ANN, ImageOptions(prompt="apple", seed=7, steps=4))
+    job = await finish()
+    path = await images.find(job.image_path or "")
+    assert path is not None
+    Image.new("RGB", (job.spec.width, job.spec.height), "green").save(path, format="PNG")
+    with pytest.raises(JobNotFound):
+        await handlers.upscale(BEN, job.id)
+    assert 'data-do="upscale"' in await handlers.picture(ANN, job.id)
+    (upscaled,) = (await handlers.upscale(ANN, job.id)).jobs
+    assert (upscaled.spec.width, upscaled.spec.seed, upscaled.spec.upscale) == (2 * job.spec.width, 7, 2)
+    assert upscaled.derived_from == Derivation(job_id=drawn.jobs[0].id, verb=Verb.UPSCALE)
+    await finish()
+    shown = await handlers.picture(ANN, upscaled.id)
+    assert 'data-do="upscale"' not in shown and "upscaled ×2" in shown
+    with pytest.raises(CannotUpscale):
+        await handlers.upscale(ANN, upscaled.id)
+    reuse = await handlers.reuse(ANN, upscaled.id)
+    assert (reuse.init_image, reuse.options.strength, reuse.options.upscale, reuse.options.seed) == (
+        None,
+        None,
+        None,
+        7,
+    )
 
 
 async def test_one_press_unpacks_its_picture_once_and_an_address_without_room_not_at_all(

@@ -116,6 +116,8 @@ async def test_bodies_that_are_wrong_are_refused_in_a_sentence(shared: PageProce
         ("GET", "/console/jobs/%D9%A1", [], 404),
         ("POST", "/console/jobs/999999999999999999/cancel", [], 409),
         ("POST", f"/console/jobs/{DIGITS}/vary", [], 404),
+        ("POST", f"/console/jobs/{DIGITS}/upscale", [], 404),
+        ("POST", "/console/jobs/999999999999999999/upscale", [], 409),
         ("GET", f"/pictures/x/{DIGITS}.png", [], 404),
         ("GET", "/pictures/x/1.png", [("Range", "bytes=9-1,x")], 404),
         ("GET", "/gradio_api/queue/data?session_hash=nobody", [], 200),
