@@ -42,37 +42,48 @@ class ModerationCommands:
 
     def add_to(self, group: app_commands.Group) -> None:
         """Add the commands to the group of /admin."""
-        remove = _command("admin-remove", self.remove)
+        remove = _command("command-admin-remove-name", "command-admin-remove-description", self.remove)
         app_commands.describe(job_id=text("option-id-description"), reason=text("option-remove-reason-description"))(
             remove
         )
         app_commands.rename(job_id=text("option-id-name"), reason=text("option-remove-reason-name"))(remove)
-        ban = _command("admin-ban", self.ban)
-        options = {"user": "option-ban-user", "until": "option-ban-until", "reason": "option-ban-reason"}
-        app_commands.describe(**{name: text(f"{key}-description") for name, key in options.items()})(ban)
-        app_commands.rename(**{name: text(f"{key}-name") for name, key in options.items()})(ban)
-        unban = _command("admin-unban", self.unban)
+        ban = _command("command-admin-ban-name", "command-admin-ban-description", self.ban)
+        app_commands.describe(
+            user=text("option-ban-user-description"),
+            until=text("option-ban-until-description"),
+            reason=text("option-ban-reason-description"),
+        )(ban)
+        app_commands.rename(
+            user=text("option-ban-user-name"),
+            until=text("option-ban-until-name"),
+            reason=text("option-ban-reason-name"),
+        )(ban)
+        unban = _command("command-admin-unban-name", "command-admin-unban-description", self.unban)
         app_commands.describe(user=text("option-ban-user-description"))(unban)
         app_commands.rename(user=text("option-ban-user-name"))(unban)
-        for command in (remove, ban, unban, _command("admin-bans", self.bans), self._words()):
+        bans = _command("command-admin-bans-name", "command-admin-bans-description", self.bans)
+        for command in (remove, ban, unban, bans, self._words()):
             group.add_command(command)
 
     def _words(self) -> app_commands.Group:
         group = app_commands.Group(
             name=text("command-admin-words-name"), description=text("command-admin-words-description")
         )
-        add = _command("admin-words-add", self.add_words)
+        add = _command("command-admin-words-add-name", "command-admin-words-add-description", self.add_words)
         app_commands.describe(word=text("option-word-description"), where=text("option-where-description"))(add)
         app_commands.rename(word=text("option-word-name"), where=text("option-where-name"))(add)
         choices = [app_commands.Choice(name=text(key), value=value) for value, key in WHERE.items()]
         app_commands.choices(where=choices)(add)
-        remove = _command("admin-words-remove", self.remove_words)
+        remove = _command(
+            "command-admin-words-remove-name", "command-admin-words-remove-description", self.remove_words
+        )
         app_commands.describe(word=text("option-word-description"))(remove)
         app_commands.rename(word=text("option-word-name"))(remove)
-        test = _command("admin-words-test", self.test_words)
+        test = _command("command-admin-words-test-name", "command-admin-words-test-description", self.test_words)
         app_commands.describe(prompt=text("option-test-text-description"))(test)
         app_commands.rename(prompt=text("option-test-text-name"))(test)
-        for command in (add, remove, test, _command("admin-words-list", self.list_words)):
+        words = _command("command-admin-words-list-name", "command-admin-words-list-description", self.list_words)
+        for command in (add, remove, test, words):
             group.add_command(command)
         return group
 
@@ -194,10 +205,8 @@ class ModerationCommands:
             await say(interaction, title, file=file)
 
 
-def _command(name: str, callback: Any) -> app_commands.Command[Any, ..., None]:
-    return app_commands.Command(
-        name=text(f"command-{name}-name"), description=text(f"command-{name}-description"), callback=callback
-    )
+def _command(name: str, description: str, callback: Any) -> app_commands.Command[Any, ..., None]:
+    return app_commands.Command(name=text(name), description=text(description), callback=callback)
 
 
 def _key(user: discord.abc.User) -> UserKey:

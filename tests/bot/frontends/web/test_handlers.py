@@ -11,7 +11,15 @@ from PIL import Image
 
 from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
-from bot.errors import CannotUpscale, CoolingDown, InvalidFlag, JobNotFound, TooManyJobs, UploadGone
+from bot.errors import (
+    CannotUpscale,
+    CoolingDown,
+    InvalidFlag,
+    JobNotFound,
+    PictureRemoved,
+    TooManyJobs,
+    UploadGone,
+)
 from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
@@ -485,3 +493,31 @@ async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, ca
     assert handlers.explain(caught.value, ANN).startswith("“--seed 7f3a” in the prompt: the seed must be")
     assert [message for message in caplog.messages if "geheim" in message or "7f3a" in message] == []
     assert caplog.messages[-1].startswith("refused: InvalidFlag(seed) for ")
+
+
+async def test_removed_image_comes_back_by_no_address_and_its_person_is_told_once(
+    handlers: PageHandlers, images: ImageStore, finish: Callable[..., Awaitable[Job]]
+) -> None:
+    await handlers.draw(ANN, ImageOptions(prompt="a red apple", steps=4))
+    job = await finish()
+    address = await handlers.addresses.of(job, "png")
+    assert address is not None
+    key = address.split("/")[2]
+    assert await handlers.addresses.file(key, job.id) is not None
+    await handlers._service.moderation.remove(job.id, "rude <b>", may=lambda _job: True)
+    for way in (
+        lambda: handlers.picture(ANN, job.id),
+        lambda: handlers.vary(ANN, job.id),
+        lambda: handlers.reuse(ANN, job.id),
+        lambda: handlers.addresses.file(key, job.id),
+    ):
+        with pytest.raises(PictureRemoved) as raised:
+            await way()
+        assert "was removed by a moderator: rude <b>" in handlers.explain(raised.value, ANN)
+    assert await handlers.addresses.of(await handlers.own(ANN, job.id), "webp") is None
+    assert (await handlers.gallery(ANN, search="", before_id=None))["pictures"] == []
+    shown = str((await handlers.state(ANN))["jobs"])
+    assert "removed by a moderator: rude &lt;b&gt;" in shown and "red apple" not in shown
+    assert "dismiss" in shown
+    await handlers.dismiss(ANN, job.id)
+    assert (await handlers.state(ANN))["jobs"] == []
