@@ -79,6 +79,7 @@ async def test_private_images_outlive_kills_and_reach_their_person_only(
     await (await ask(discord, "cancel", picture=4)).wait(is_private)
     await wait_row(data_dir, 3, status="cancelled", delivery="delivered", is_private=1, is_spoiler=1)
     assert {row["is_private"] for row in rows(data_dir)} == {1}
-    assert [message.id for message in discord.messages(discord.channel, stranger)] == [notice.id]
+    others = discord.messages(discord.channel, discord.add_user("bystander"))
+    assert [message.id for message in others] == [notice.id]
     assert_nothing_leaked(discord, bot)
     discord.assert_clean()

@@ -169,6 +169,10 @@ class PrivateDelivery:
     async def _directly(self, jobs: Sequence[Job], job: Job, image: Path | None, address: Address) -> ReplyTo:
         async def send(address: Address, composed: Composed) -> ReplyTo:
             channel = await self._sender.direct_channel(address.user_id)
+            if composed.uploads:  # the bot takes no commands there, and so offers no buttons
+                hint = wording_of(job).say("private-direct-hint")
+                message = dataclasses.replace(composed.message, content=f"{composed.message.content}\n{hint}")
+                composed = dataclasses.replace(composed, message=message)
             sent = await self._sender.post(channel, jobs, address, composed, actions=())
             return dataclasses.replace(sent, is_direct=True).reply_to()
 

@@ -795,6 +795,7 @@ private-waits-dm = 🔒 Private: only you see this. I will send you the image as
 private-waits-button = 🔒 Private: only you see this. When the image is ready, I will say so here, and only you can open it.
 private-ready = 🔒 { $who } · your private image { $numbers } is ready. Only you can open it.
 private-ended = 🔒 { $who } · your private image { $numbers } has ended. Only you can read why.
+private-direct-hint = -# `/history` on the server shows it again, with its buttons.
 private-sent-dm = ✅ Done: I sent you a direct message.
 private-sent-button = ✅ Done: open it with this button, or with the one in the channel.
 private-cancelled = 🚫 Cancelled. Nobody saw anything of it.

@@ -717,6 +717,7 @@ private-waits-dm = 🔒 私密：只有你能看到这条消息。画好后我�
 private-waits-button = 🔒 私密：只有你能看到这条消息。画好后我会在这里说一声，只有你能打开。
 private-ready = 🔒 { $who } · 你的私密图片 { $numbers } 画好了，只有你能打开。
 private-ended = 🔒 { $who } · 你的私密图片 { $numbers } 已经结束，原因只有你能看到。
+private-direct-hint = -# 在服务器里用 `/历史` 可以再次查看，并使用图片的按钮。
 private-sent-dm = ✅ 好了，已经私信发给你。
 private-sent-button = ✅ 好了，按这个按钮或频道里的按钮打开。
 private-cancelled = 🚫 已取消，没有人看到任何内容。

@@ -718,6 +718,7 @@ private-waits-dm = 🔒 私密：只有你看得到這則訊息。畫好後我�
 private-waits-button = 🔒 私密：只有你看得到這則訊息。畫好後我會在這裡說一聲，只有你能打開。
 private-ready = 🔒 { $who } · 你的私密圖片 { $numbers } 畫好了，只有你能打開。
 private-ended = 🔒 { $who } · 你的私密圖片 { $numbers } 已經結束，原因只有你看得到。
+private-direct-hint = -# 在伺服器裡用 `/紀錄` 可以再看一次，並使用圖片的按鈕。
 private-sent-dm = ✅ 好了，已經用私訊傳給你。
 private-sent-button = ✅ 好了，按這個按鈕或頻道裡的按鈕打開。
 private-cancelled = 🚫 已取消，沒有人看到任何內容。

@@ -95,7 +95,7 @@ def test_no_sentence_is_unused() -> None:
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
     said |= {f"{prefix}-{ping}" for prefix in ("ping-choice",) for ping in Ping}
     said |= {f"{prefix}-{way}" for prefix in ("private-to", "private-waits") for way in PrivateTo}
-    said |= {f"mine-{setting.value.replace('_', '-')}" for setting in Setting} | {"settings-on", "settings-off"}
+    said |= {f"mine-{setting.value.replace('_', '-')}" for setting in Setting}
     options = {name.replace("_", "-") for name in (*SETTINGS, *PRESET)}
     said |= {f"option-{name}-{part}" for name in options for part in ("name", "description")}
     said |= {f"preset-{name}" for name in options}

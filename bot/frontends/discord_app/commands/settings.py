@@ -15,7 +15,7 @@ from bot.frontends.discord_app.interactions import InteractionContext, OptionsOu
 from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, Wording
 from bot.requests.models import Models
-from bot.requests.preferences import MAX_SUFFIX, OFF, ON, Personal, Ping, PrivateTo, Setting
+from bot.requests.preferences import MAX_SUFFIX, Personal, Ping, PrivateTo, Setting
 from bot.requests.presets import check_words
 from pipeline.spec import MAX_STEPS, Aspect, clean_prompt
 
@@ -152,11 +152,13 @@ def _shown(setting: Setting, personal: Personal, wording: Wording, models: Model
         case Setting.LANGUAGE:
             return LANGUAGE_NAMES.get(personal.language or "") or wording.say("language-of-discord")
         case Setting.PRIVATE:
-            return _switch(personal.is_private, wording)
+            if personal.is_private is None:
+                return wording.say("settings-not-chosen")
+            return wording.say("settings-on" if personal.is_private else "settings-off")
         case Setting.PRIVATE_TO:
             return wording.say(f"private-to-{personal.private_to or PrivateTo.DM}")
         case Setting.SPOILER:
-            return _switch(personal.is_spoiler, wording)
+            return wording.say("settings-on" if personal.is_spoiler else "settings-off")
         case _:
             return wording.say("settings-as-model")
 
@@ -166,10 +168,6 @@ def _shown_model(name: str | None, wording: Wording, models: Models) -> str:
         return wording.say("settings-usual-model", model=models.usual.title)
     card = models.find(name)
     return wording.say("settings-model-gone", model=escape(name)) if card is None else escape(card.title)
-
-
-def _switch(value: bool | None, wording: Wording) -> str:
-    return wording.say("settings-not-chosen") if value is None else wording.say(f"settings-{ON if value else OFF}")
 
 
 def _key(name: str) -> str:
