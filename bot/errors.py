@@ -11,7 +11,7 @@ BotError
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
-│  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
+│  ├─ JobNotFound(id) · NotYourJob(id) · NotOfThisServer(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 │  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
@@ -131,6 +131,14 @@ class JobNotFound(Refusal):
 
 class NotYourJob(Refusal):
     """Only its owner or a moderator may do this."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class NotOfThisServer(Refusal):
+    """The job was asked for elsewhere, on another server or the page: only its owner may use it here."""
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")

@@ -37,6 +37,7 @@ class Action(StrEnum):
     EDIT = "edit"
     MORE_STEPS = "more_steps"
     FINAL = "final"  # a draft at its full size
+    POST = "post"  # show it to everybody here
     MORE = "more"  # the menu of all that follows
     START_FROM = "start_from"  # use the picture as the init image of another prompt
     INFO = "info"

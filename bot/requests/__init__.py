@@ -8,6 +8,8 @@ pasted_settings.py  text of other programs, and the `/imagine` line, taken apart
 batch.py            one request for several images, and its outcome. Pure.
 derive.py           the verbs that make a request from an earlier job. Pure.
 archive.py          finished pictures: keep, erase
+histories.py        the pages of a history, and what others may post of it
+history_search.py   what somebody types to find pictures, understood. Pure.
 preferences.py      what people chose for themselves
 models.py           the models that people may ask for
 quotas.py           what people have used of their limits. Pure.

@@ -37,6 +37,7 @@ from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.histories import Histories
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
@@ -87,6 +88,7 @@ class Service:
         self.models = models
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
+        self.histories = Histories(parts.jobs, clock=clock)
         self.preferences = parts.preferences
         self._jobs = parts.jobs
         self._queue = parts.queue
@@ -305,12 +307,6 @@ class Service:
     async def active(self, user: UserKey) -> list[Job]:
         """Return this person's waiting and running jobs, oldest first."""
         return [job for job in await self._jobs.unfinished() if job.user == user]
-
-    async def history(
-        self, user: UserKey, *, limit: int, before_id: int | None = None, search: str | None = None
-    ) -> list[Job]:
-        """Return this person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
-        return await self._jobs.history(user, limit=limit, before_id=before_id, search=search)
 
     async def image_file(self, job: Job) -> Path | None:
         """Return the picture of a job; None if it has none, or the file is gone or cannot be read."""

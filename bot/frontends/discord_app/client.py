@@ -32,10 +32,12 @@ from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
-from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
+from bot.frontends.discord_app.commands.history import HistoryCommands
+from bot.frontends.discord_app.commands.personal import PersonalCommands
 from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.greeting import Greeter
+from bot.frontends.discord_app.history_pages import HISTORY_ITEMS
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.permissions import AccessPolicy
@@ -95,7 +97,7 @@ class DiscordClient(discord.AutoShardedClient):
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
         )
         self.tree.add_command(Imagine(self.context).command(service.models))
-        for command in PersonalCommands(self.context).commands():
+        for command in (*PersonalCommands(self.context).commands(), *HistoryCommands(self.context).commands()):
             self.tree.add_command(command)
         self.tree.add_command(Settings(self.context).command())
         self.tree.add_command(HelpCommand(self.context).command())
@@ -152,7 +154,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, PictureSelect, HistoryButton, ExampleButton)
+        self.add_dynamic_items(ActionButton, PictureSelect, *HISTORY_ITEMS, ExampleButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
 
