@@ -148,11 +148,11 @@ async def test_any_row_is_read_and_shown_and_the_next_start_draws_the_job_of_som
         for job, _standing in await queue.standings():
             show(job)
         for user in (ANN, BEN):
-            for wanted in (Wanted(with_removed=True), Wanted(words=("apple", "7")), Wanted(seed=7), Wanted(since=1)):
-                for job in await jobs.history(user, Stretch(limit=10), wanted):
-                    show(job)
-            for job in await jobs.shared("test", 7, apart_from=user, limit=10):
+            for job in await jobs.history(user, Stretch(limit=10), Wanted(with_removed=True)):
                 show(job)
+            for wanted in (Wanted(words=("apple", "7")), Wanted(seed=7), Wanted(since=1)):
+                await jobs.history(user, Stretch(limit=10), wanted)
+            await jobs.shared("test", 7, apart_from=user, limit=10)
             await jobs.usage(user, now=NOW)
             await jobs.undelivered(user)
             await jobs.failures(user, since=0)

@@ -1,6 +1,6 @@
 """One small image made of a page's thumbnails, each with its number drawn on it. Knows no jobs and no messages.
 
-Nothing is kept: ten images of 1024 × 1024 are read in a third of a second (docs/benchmarks.md), and so no thumbnail
+Nothing is kept: ten images of 1024 × 1024 take less than a second (docs/benchmarks.md), and so no thumbnail
 outlives an image that was deleted. Blocks: `make_sheet` runs it on another thread.
 """
 
