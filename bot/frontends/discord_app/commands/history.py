@@ -14,7 +14,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
-from bot.errors import JobNotFound, Refusal, StoreUnavailable
+from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.actions import pressed
 from bot.frontends.discord_app.commands.personal import AUTOCOMPLETE_BUDGET_S, MAX_CHOICES, JobId
 from bot.frontends.discord_app.history_pages import MAX_SEARCH, label, say_page
@@ -85,7 +85,7 @@ class HistoryCommands:
         if match := _NUMBER.fullmatch(typed):
             try:
                 job = await visible_job(interaction, int(match[1]))
-            except (JobNotFound, Refusal):
+            except Refusal:
                 pass
             else:
                 if job.status is JobStatus.DONE:
