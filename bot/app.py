@@ -24,7 +24,7 @@ from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.frontends.web.server import WebServer
-from bot.jobs import JobStatus
+from bot.jobs import JobStatus, UserKey
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
 from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
 from bot.requests.allowances import Allowances
@@ -162,6 +162,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     await preferences.load()
     moderation = await Moderation.open(ModerationStore(database), jobs, queue, images, pseudonyms)
     moderation.removes_with_message = config.moderation.remove_with_message
+    erasure.forget_person = partial(_forget_person, preferences, moderation)
     parts = Parts(
         jobs=jobs,
         queue=queue,
@@ -265,6 +266,11 @@ async def _build_service(
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service
+
+
+def _forget_person(preferences: Preferences, moderation: Moderation, user: UserKey) -> None:
+    preferences.forget(user)
+    moderation.bans.forget_id(user)
 
 
 async def _forget_prompts(executor: Executor) -> None:

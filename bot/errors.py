@@ -13,7 +13,7 @@ BotError
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone() · DownloadFailed() · DownloadTooSlow(limit_s)
 │  ├─ BeingErased() · AlreadyExporting()
-│  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
+│  ├─ JobNotFound(id) · NotYourJob(id) · NotOfThisServer(id) · JobAlreadyFinished(id) · JobUnreadable(id)
 │  ├─ SettingInvalid(setting) · PresetNameInvalid(most) · NoSuchPreset() · PresetEmpty()
 │  ├─ TooManyPresets(limit) · WordsOnly(most)
 │  ├─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · CannotUpscale(id) · KeepsTooMany(limit)
@@ -216,6 +216,14 @@ class JobNotFound(Refusal):
 
 class NotYourJob(Refusal):
     """Only its owner or a moderator may do this."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
+class NotOfThisServer(Refusal):
+    """The job was asked for elsewhere, on another server or the page: only its owner may use it here."""
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id}")

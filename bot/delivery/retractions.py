@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from bot.deadline import Deadline
@@ -49,8 +49,8 @@ class Retractions:
         """Take back messages of this front end; those of others wait until it is switched on again."""
         self._frontends[name] = withdraw
 
-    async def add(self, jobs: Iterable[Job]) -> None:
-        """Take back the messages of these jobs, which may be deleted once this returns.
+    async def add(self, jobs: Sequence[Job]) -> None:
+        """Take back the messages of these jobs, copies too, which may be deleted once this returns.
 
         Raises:
             StoreUnavailable
@@ -59,6 +59,7 @@ class Retractions:
         for (frontend, key), job in messages.items():
             if address := nameless(job):
                 await self._store.add(frontend, key, address, now=int(self._clock()))
+        await self._store.add_copies([job.id for job in jobs], now=int(self._clock()))
         self._wake.set()
 
     async def left(self) -> int:

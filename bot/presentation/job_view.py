@@ -38,6 +38,7 @@ class Action(StrEnum):
     MORE_STEPS = "more_steps"
     FINAL = "final"  # a draft at its full size
     UPSCALE = "upscale"  # twice as large
+    POST = "post"  # show it to everybody here
     MORE = "more"  # the menu of all that follows
     START_FROM = "start_from"  # use the picture as the init image of another prompt
     INFO = "info"

@@ -18,6 +18,8 @@ moderation.py       what moderators decide: bans.py, word_list.py, removed image
 word_filter.py      words in a text, however they are written (word_folding.py). Pure.
 moments.py          until when something lasts, as a moderator types it. Pure.
 erased.py           who erased an image. Pure.
+histories.py        the pages of a history, and what others may post of it
+history_search.py   what somebody types to find pictures, understood. Pure.
 preferences.py      what people chose for themselves
 presets.py          settings and words under a name
 channel_defaults.py what moderators chose for channels

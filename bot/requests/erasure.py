@@ -82,10 +82,12 @@ class Erasure:
     """Erases one person after the other; the loop `run` has to run.
 
     forget_prompts: makes engines forget what they read of prompts; may wait for the image that is being drawn.
+    forget_person: drops what other parts remember of somebody whose rows are gone.
     """
 
     def __init__(self, holders: Holders, *, deadline: Deadline | None = None, clock: Clock = time.time) -> None:
         self.forget_prompts: Forget = nothing
+        self.forget_person: Callable[[UserKey], None] = lambda _user: None
         self._holders = holders
         self._deadline = deadline or Deadline()
         self._clock = clock
@@ -179,6 +181,7 @@ class Erasure:
                 await forget(user)
             for unname in (held.privacy.unname_ban, held.privacy.unname_quota):
                 await unname(user)
+            self.forget_person(user)
             named = await asyncio.to_thread(forget_in_copies, held.database.path, user)
             await _delete_all(map(held.images.delete, named))
             await held.settings.set(SWEEP_SETTING, str(int(self._clock())))

@@ -38,6 +38,7 @@ from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import ChannelDefaults
+from bot.requests.histories import Histories
 from bot.requests.init_images import file_of, header_of, read_file
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
@@ -100,6 +101,7 @@ class Service:
         self.models = models
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
+        self.histories = Histories(parts.jobs, clock=clock)
         self.preferences = parts.preferences
         self.pseudonyms = parts.pseudonyms
         self.privacy = parts.privacy
@@ -314,12 +316,6 @@ class Service:
     async def active(self, user: UserKey) -> list[Job]:
         """Return this person's waiting and running jobs, oldest first."""
         return [job for job in await self._jobs.unfinished() if job.user == user]
-
-    async def history(
-        self, user: UserKey, *, limit: int, before_id: int | None = None, search: str | None = None
-    ) -> list[Job]:
-        """Return this person's finished pictures, newest first; `search` is part of a prompt, or a seed."""
-        return await self._jobs.history(user, limit=limit, before_id=before_id, search=search)
 
     async def image_file(self, job: Job) -> Path | None:
         """Return the picture of a job; None if it has none, or the file is gone or cannot be read."""

@@ -12,7 +12,6 @@ Longer than other files on purpose: whoever changes the schema has every stateme
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -34,12 +33,11 @@ from bot.jobs import (
 )
 from bot.store import spec_codec
 from bot.store.database import Database
+from bot.store.history_query import ANYTHING, MAX_ID, RANGE, SHARED_SEARCHED, Stretch, Wanted
 from bot.store.horizon import DAY_S
 from pipeline import ImageSpec
 
-MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
 FAIRNESS_WINDOW_S: Final = 3600
-SEARCHED: Final = 50_000  # pictures of one person: 15 ms
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
 TAKE_BACK_S: Final = 30
 LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
@@ -57,7 +55,6 @@ _LAST_HOUR: Final = f"finished_at > :now - {FAIRNESS_WINDOW_S} AND finished_at <
 _MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
 _BY: Final = f"(:user_id IS NULL OR ({_MINE}))"  # anybody's without a user
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
-_SEED: Final = re.compile(r"[0-9]{1,18}")
 # Sums of hundredths are not exact; what is no cost counts as one image.
 ROUNDING: Final = 0.001
 _COST: Final = "CASE WHEN cost BETWEEN 0 AND 1000 THEN cost ELSE 1 END"
@@ -590,44 +587,89 @@ class JobStore:
         """Jobs waiting or running, oldest first."""
         return await self._many(f"SELECT * FROM jobs WHERE {_UNFINISHED} ORDER BY id", {})
 
-    async def history(self, user: UserKey, *, limit: int, before_id: int | None, search: str | None) -> list[Job]:
-        """This person's pictures, newest first; `search` is a part of the prompt or the whole seed.
-
-        It is looked for in the newest SEARCHED pictures before `before_id`.
-        """
-        seed = int(search) if search and _SEED.fullmatch(search) else None
-        # What is not needed is left out: this is asked of every picture, if few of them have it.
-        found = "prompt LIKE :pattern" if search else "TRUE"
-        if search and re.search(r"[%_\\]", search):
-            found += " ESCAPE '\\'"
-        if seed is not None:
-            found = f"({found} OR seed = :seed)"
-        if search:
-            found += f"""
-                AND id > COALESCE((
-                    SELECT id FROM jobs
-                    WHERE {_MINE} AND status = 'done' AND id < :before_id
-                    ORDER BY id DESC
-                    LIMIT 1 OFFSET {SEARCHED}
-                ), 0)"""
-        return await self._many(
-            # What is inside reads one index and no row, and passes over as many pictures as a command has time for.
-            f"""
-            SELECT * FROM jobs
-            WHERE id IN (
+    async def history(self, user: UserKey, stretch: Stretch, wanted: Wanted = ANYTHING) -> list[Job]:
+        """This person's pictures of a stretch, in its order."""
+        order = f"ORDER BY id {stretch.direction} LIMIT :limit"
+        index = "INDEXED BY jobs_seed_of_user" if wanted.seed is not None else ""
+        # What is inside reads one index and no row, and passes over as many pictures as a command has time for.
+        found = f"""
+            SELECT id FROM jobs {index}
+            WHERE {_MINE} AND status = 'done' AND {RANGE} AND {wanted.condition()}
+            {order}"""
+        if wanted.with_removed:
+            found = f"""
+            SELECT id FROM ({found})
+            UNION ALL
+            SELECT id FROM (
                 SELECT id FROM jobs
-                WHERE {_MINE} AND status = 'done' AND id < :before_id AND {found}
-                ORDER BY id DESC
+                WHERE {_MINE} AND moderated_reason IS NOT NULL AND erased_at IS NOT NULL
+                  AND {RANGE} AND {wanted.days()}
+                {order}
+            )"""
+        return await self._many(
+            f"SELECT * FROM jobs WHERE id IN ({found}) {order}",
+            {**_user_values(user), **stretch.values(), **wanted.values()},
+        )
+
+    async def history_edge(self, user: UserKey, stretch: Stretch, *, searched: int) -> int | None:
+        """The picture after the first `searched` of a stretch, in its order; None if there are no more."""
+        row = await self._database.fetch_one(
+            f"""
+            SELECT id FROM jobs
+            WHERE {_MINE} AND status = 'done' AND {RANGE}
+            ORDER BY id {stretch.direction}
+            LIMIT 1 OFFSET :searched
+            """,
+            {**_user_values(user), **stretch.values(), "searched": searched},
+        )
+        return None if row is None else row["id"]
+
+    async def history_days(self, user: UserKey, *, since: int, until: int) -> tuple[int, int] | None:
+        """The first and the last number that this person asked for from `since` on and before `until`.
+
+        Numbers rise with time, apart from those given while the clock was set back.
+        """
+        row = await self._database.fetch_one(
+            f"""
+            SELECT
+                (SELECT MIN(id) FROM jobs WHERE {_MINE} AND queued_at = (
+                    SELECT MIN(queued_at) FROM jobs WHERE {_MINE} AND queued_at >= :since AND queued_at < :until
+                )) AS first_id,
+                (SELECT MAX(id) FROM jobs WHERE {_MINE} AND queued_at = (
+                    SELECT MAX(queued_at) FROM jobs WHERE {_MINE} AND queued_at >= :since AND queued_at < :until
+                )) AS last_id
+            """,
+            {**_user_values(user), "since": since, "until": until},
+        )
+        return None if row is None or row["first_id"] is None else (row["first_id"], row["last_id"])
+
+    async def shared(
+        self, frontend: str, guild_id: int, *, apart_from: UserKey, limit: int, wanted: Wanted = ANYTHING
+    ) -> list[Job]:
+        """The newest pictures of a server that everybody there may see, apart from one person's, newest first.
+
+        What is wanted is looked for in the newest SHARED_SEARCHED.
+        """
+        return await self._many(
+            f"""
+            SELECT * FROM jobs WHERE id IN (
+                SELECT id FROM (
+                    SELECT id, prompt, seed, queued_at, user_frontend, user_id FROM jobs
+                    WHERE reply_frontend = :frontend AND guild_id = :guild_id AND status = 'done' AND is_private = 0
+                    ORDER BY id DESC
+                    LIMIT {SHARED_SEARCHED}
+                )
+                WHERE NOT ({_MINE}) AND {wanted.condition()}
                 LIMIT :limit
             )
             ORDER BY id DESC
             """,
             {
-                **_user_values(user),
+                **_user_values(apart_from),
+                **wanted.values(),
+                "frontend": frontend,
+                "guild_id": guild_id,
                 "limit": limit,
-                "before_id": MAX_ID if before_id is None else min(before_id, MAX_ID),
-                "pattern": f"%{_escape_like(search or '')}%",
-                "seed": seed,
             },
         )
 
@@ -868,10 +910,6 @@ def _user_values(user: UserKey) -> dict[str, str | int | float | None]:
 
 def _by_values(user: UserKey | None) -> dict[str, str | int | float | None]:
     return {"user_frontend": None, "user_id": None} if user is None else _user_values(user)
-
-
-def _escape_like(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -36,6 +36,16 @@ class RetractionStore:
             {"frontend": frontend, "key": key, "address": address, "now": now},
         )
 
+    async def add_copies(self, job_ids: Collection[int], *, now: int) -> None:
+        """Have the messages taken back that show the images of these jobs again."""
+        await self._database.fetch_all(
+            """
+            INSERT OR IGNORE INTO retractions (frontend, key, address, added_at)
+            SELECT frontend, key, address, :now FROM copies WHERE job_id IN (SELECT value FROM json_each(:ids))
+            """,
+            {"ids": json.dumps(list(job_ids)), "now": now},
+        )
+
     async def due(self, frontends: Collection[str], *, now: int, limit: int) -> list[Retraction]:
         """The messages of these front ends that are to be taken back now."""
         rows = await self._database.fetch_all(

@@ -126,6 +126,11 @@ async def finished(use: Use) -> MessageView:
     return await use.wait(lambda message: message.content.startswith("✅"), timeout=PATIENCE_S)
 
 
+async def finished_by(use: Use, mark: str) -> MessageView:
+    """Wait for a message for everybody that begins with a mark and has an image."""
+    return await use.wait(lambda seen: seen.content.startswith(mark) and bool(seen.images), timeout=PATIENCE_S)
+
+
 def is_cancellable(message: MessageView) -> bool:
     """Whether a request is unfinished."""
     return any(each["label"] == "Cancel" for each in message.buttons)
@@ -240,7 +245,8 @@ async def buttons(album: Album, alice: Person, single: MessageView) -> None:
     album.add("buttons", "… which arrives as a direct message", message)
     question = await answer(await alice.press(menu, "Delete"))
     album.add("buttons", "More → Delete", question)
-    for command in ("history", "quota", "settings"):
+    await histories(album, alice)
+    for command in ("quota", "settings"):
         album.add("commands", f"/{command}", await alice.ask(command))
     draft_menu = await answer(await alice.press(draft, "More"))
     asked = await answer(await alice.press(draft_menu, "Delete"))
@@ -272,6 +278,20 @@ async def private(album: Album, people: Callable[[str], Person]) -> None:
         ("/preset list", "preset list", {}),
     ):
         album.add("settings", caption, await kim.ask(command, **options))
+
+
+async def histories(album: Album, alice: Person) -> None:
+    """The pages of a history, one image of it, and a search."""
+    page = await alice.ask("history")
+    album.add("history", "/history", page)
+    picked = page.selects[0]["options"][1]["value"]
+    chosen = await album.discord.select(page, page.selects[0]["custom_id"], picked, alice.user)
+    shown = await chosen.wait(lambda seen: f"Image #{picked}" in seen.text, timeout=PATIENCE_S)
+    album.add("history", "One image of the page", shown)
+    posted = await finished_by(await alice.press(shown, "Post here"), "🖼️")
+    album.add("history", "… posted in the channel", posted)
+    album.add("history", "A search by words and day", await alice.ask("history", search="background fox today"))
+    album.add("history", "A search that finds nothing", await alice.ask("history", search="zeppelin 11-01"))
 
 
 async def welcome(album: Album, people: Callable[[str], Person], abroad: dict[str, Person]) -> None:

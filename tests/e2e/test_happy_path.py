@@ -106,8 +106,8 @@ async def test_queue_history_show_and_quota_answer_privately(discord: Discord, b
 
     shown = await (await discord.slash(discord.user, discord.channel, "show", id=1)).wait(is_result)
     assert not shown.ephemeral and "a blue house" in shown.text
-    denied = await discord.slash(stranger, discord.channel, "show", id=1)
-    assert "blue" not in (await denied.wait(lambda message: message.ephemeral)).text
+    of_other = await (await discord.slash(stranger, discord.channel, "show", id=1)).wait(is_result)
+    assert not of_other.ephemeral and f"by <@{discord.user.id}> · posted by <@{stranger.id}>" in of_other.text
     unknown = await discord.slash(discord.user, discord.channel, "show", id=999)
     assert "#999" in (await unknown.wait(lambda message: message.ephemeral)).text
 

@@ -24,6 +24,7 @@ from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.pauses import PAUSE_SETTING
 from bot.store import preflight
 from bot.store.database import Database, rehearse_migrations
+from bot.store.history_query import Stretch, Wanted
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageOptions, ImageSpec
@@ -118,7 +119,7 @@ async def work(database: Database) -> None:
     await queue.recover(max_attempts=2)
     await queue.standings()
     for user in USERS:
-        await jobs.history(user, limit=25, before_id=None, search="apple")
+        await jobs.history(user, Stretch(limit=25), Wanted(words=("apple",)))
         await jobs.usage(user, now=NOW)
         await jobs.undelivered(user)
         await jobs.failures(user, since=0)

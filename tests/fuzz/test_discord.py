@@ -62,6 +62,8 @@ CUSTOM_IDS = (
     "im1:page:٣:²:x", "im1:cancel:1 ", f"im1:more:{SECRET}", "im2:cancel:1", "im1:page:1:1:\n\n", "im1", "IM1:CANCEL:1",
     *(f"im2:{action}:{number}" for action in PRESSES for number in (1, 2)),
     *(f"im2form:{action}:{number}" for action in ("edit", "start_from", "fly") for number in (1, 2, "9" * 18, "")),
+    f"im2:page:older:2:{SECRET}", "im2:page:newer::", "im2:page:oldest:" + "9" * 16 + ":%", "im2:page:newest:٣:昨天",
+    "im2:page:sideways:1:", f"im2:look:2:{SECRET}", "im2:look::", "im2one:post:1", "im2one:post:2", "im2one:fly:1",
     "im2pick:reroll:1", "im2pick:more:2", "im2pick:fly:1", f"im2x:example:{SECRET}", "im2x:example:",
 )  # fmt: skip
 FIELDS = ("prompt", "seed", "steps", "aspect", "size", "strength")

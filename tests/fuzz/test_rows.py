@@ -23,6 +23,7 @@ from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.pauses import PAUSE_SETTING
 from bot.store import spec_codec
 from bot.store.database import Database
+from bot.store.history_query import Stretch, Wanted
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
@@ -148,9 +149,11 @@ async def test_any_row_is_read_and_shown_and_the_next_start_draws_the_job_of_som
         for job, _standing in await queue.standings():
             show(job)
         for user in (ANN, BEN):
-            for search in (None, "apple", "7"):
-                for job in await jobs.history(user, limit=10, before_id=None, search=search):
-                    show(job)
+            for job in await jobs.history(user, Stretch(limit=10), Wanted(with_removed=True)):
+                show(job)
+            for wanted in (Wanted(words=("apple", "7")), Wanted(seed=7), Wanted(since=1)):
+                await jobs.history(user, Stretch(limit=10), wanted)
+            await jobs.shared("test", 7, apart_from=user, limit=10)
             await jobs.usage(user, now=NOW)
             await jobs.undelivered(user)
             await jobs.failures(user, since=0)

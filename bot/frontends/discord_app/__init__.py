@@ -5,6 +5,9 @@ permissions.py   who may use the bot where, decided from memory before anything 
 commands/        /imagine; /queue, /cancel, /history, /show, /quota; /help; /privacy; /admin; the menu of messages
 greeting.py      the answer to a mention and to a direct message, once per hour and person
 components.py    the registry of buttons, which survive a restart: their state is in the custom id
+history_pages.py the pages of a history, with their buttons
+contact_sheet.py one small image made of a page's thumbnails
+posting.py       a finished image posted again, for everybody
 presses.py       which press is the second half of a double click
 message_ref.py   where a job's message stands. Pure.
 interactions.py  private answers: refusals, errors, results that could not be delivered

@@ -18,7 +18,7 @@ import discord
 
 from bot.errors import NotYourJob, PictureNotReady
 from bot.frontends.discord_app import forms, presses
-from bot.frontends.discord_app.components import buttons
+from bot.frontends.discord_app.components import buttons, custom_id
 from bot.frontends.discord_app.composer import fit, picture_name
 from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.embeds import (
@@ -46,6 +46,7 @@ from bot.frontends.discord_app.interactions import (
     think,
 )
 from bot.frontends.discord_app.permissions import is_moderator
+from bot.frontends.discord_app.posting import post
 from bot.frontends.discord_app.reveal import reveal
 from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
@@ -213,6 +214,7 @@ PRESSES: Final[dict[str, Press]] = {
     Action.EDIT: Press(do=forms.ask_for_edit),
     Action.VARY: Press(do=_vary, is_once=True),
     Action.UPSCALE: Press(do=_upscale, is_once=True),
+    Action.POST: Press(do=post, is_once=True),
     Action.MORE: Press(do=_more),
     Action.MORE_STEPS: Press(do=_more_steps, is_once=True),
     Action.FINAL: Press(do=_final, is_once=True),
@@ -231,21 +233,22 @@ PRESSES: Final[dict[str, Press]] = {
 
 class ActionButton(
     discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
-    # `im1` is what earlier releases wrote: their messages stay, and so do the buttons under them.
-    template=r"im[12]:(?P<action>[a-z_]+):(?P<job_id>\d{1,18})",
+    # `im1` is what earlier releases wrote: their messages stay, and so do the buttons under them. `im2one` means an
+    # image that was chosen from its request already.
+    template=r"im(?P<kind>1|2|2one):(?P<action>[a-z_]+):(?P<job_id>\d{1,18})",
 ):
     """A button of the registry, or one that only another release knows."""
 
-    def __init__(self, action: str, job_id: int) -> None:
-        super().__init__(discord.ui.Button(label="×", custom_id=f"im2:{action}:{job_id}"))
-        self.action, self.job_id = action, job_id
+    def __init__(self, action: str, job_id: int, *, is_choice: bool = False) -> None:
+        super().__init__(discord.ui.Button(label="×", custom_id=custom_id(action, job_id, is_chosen=is_choice)))
+        self.action, self.job_id, self.is_choice = action, job_id, is_choice
 
     @classmethod
     async def from_custom_id(
         cls, interaction: discord.Interaction, item: discord.ui.Item[discord.ui.View], match: re.Match[str], /
     ) -> ActionButton:
         """Rebuild the button that was pressed."""
-        return cls(match["action"], int(match["job_id"]))
+        return cls(match["action"], int(match["job_id"]), is_choice=match["kind"] == "2one")
 
     async def callback(self, interaction: discord.Interaction) -> None:
         """Do what the button is for; a double click is one press."""
@@ -254,7 +257,7 @@ class ActionButton(
         elif self.action == Action.REVEAL:
             await attempt(interaction, reveal(interaction, self.job_id))
         else:
-            await attempt(interaction, _pressed(interaction, self.action, self.job_id, is_choice=False))
+            await attempt(interaction, pressed(interaction, self.action, self.job_id, is_choice=self.is_choice))
 
 
 class PictureSelect(
@@ -284,10 +287,16 @@ async def _chosen(interaction: discord.Interaction, action: str) -> None:
     chosen = [value for value in data.get("values", ()) if re.fullmatch(r"[0-9]{1,18}", str(value))]
     if not chosen:
         raise OptionsOutdated
-    await _pressed(interaction, action, int(chosen[0]), is_choice=True)
+    await pressed(interaction, action, int(chosen[0]), is_choice=True)
 
 
-async def _pressed(interaction: discord.Interaction, action: str, job_id: int, *, is_choice: bool) -> None:
+async def pressed(interaction: discord.Interaction, action: str, job_id: int, *, is_choice: bool) -> None:
+    """Do with an image what a button or command is for, or ask with which image of its request.
+
+    Raises:
+        OptionsOutdated: only another release knows the action.
+        Refusal, StoreUnavailable
+    """
     press = PRESSES.get(action)
     if press is None:
         raise OptionsOutdated
@@ -304,7 +313,7 @@ async def _pressed(interaction: discord.Interaction, action: str, job_id: int, *
         elif len(pictures) > 1:
             await _ask_which(interaction, action, pictures)
         else:
-            await press.do(interaction, _with_picture(pictures[0]))
+            await press.do(interaction, with_picture(pictures[0]))
     except Exception:
         presses.forget(interaction)
         raise
@@ -320,7 +329,7 @@ async def act(interaction: discord.Interaction, action: Action, pictures: Sequen
     if len(ready) > 1:
         await _ask_which(interaction, action, ready)
     else:
-        await PRESSES[action].do(interaction, _with_picture([*ready, *pictures][0]))
+        await PRESSES[action].do(interaction, with_picture([*ready, *pictures][0]))
 
 
 async def _pictures_of(interaction: discord.Interaction, job: Job) -> list[Job]:
@@ -343,7 +352,7 @@ async def _ask_which(interaction: discord.Interaction, action: str, pictures: Se
     await say(interaction, wording.say("pick-title"), view=view)
 
 
-def _with_picture(job: Job) -> Job:
+def with_picture(job: Job) -> Job:
     """Return a job that has a picture.
 
     Raises:

@@ -32,14 +32,16 @@ from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
+from bot.frontends.discord_app.commands.history import HistoryCommands
 from bot.frontends.discord_app.commands.message_menu import FileSelect, MessageMenu
-from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
+from bot.frontends.discord_app.commands.personal import PersonalCommands
 from bot.frontends.discord_app.commands.presets import PresetCommands
 from bot.frontends.discord_app.commands.privacy import EraseButton, PrivacyCommands
 from bot.frontends.discord_app.commands.quotas import QuotaCommands
 from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.greeting import Greeter
+from bot.frontends.discord_app.history_pages import HISTORY_ITEMS
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.permissions import AccessPolicy
@@ -105,7 +107,7 @@ class DiscordClient(discord.AutoShardedClient):
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
         )
         self.tree.add_command(Imagine(self.context).command(service.models))
-        for command in PersonalCommands(self.context).commands():
+        for command in (*PersonalCommands(self.context).commands(), *HistoryCommands(self.context).commands()):
             self.tree.add_command(command)
         self.tree.add_command(QuotaCommands(self.context).personal())
         for entry in MessageMenu(self.context).commands():
@@ -167,7 +169,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, PictureSelect, FileSelect, HistoryButton, ExampleButton, EraseButton)
+        self.add_dynamic_items(ActionButton, PictureSelect, FileSelect, *HISTORY_ITEMS, ExampleButton, EraseButton)
         await self.tree.set_translator(WordingTranslator())
         await self._register_commands()
         await self.context.placeholders.clear(self, self._service.archive)

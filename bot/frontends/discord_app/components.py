@@ -1,7 +1,7 @@
 """Buttons that survive a restart: their whole state is in the custom id, `im2:<action>:<job id>`.
 
 `BUTTONS` says how they look; a button is one entry here, one in `actions.py`, which says what a press does, and one
-sentence per language. The buttons that turn the pages of a history stand with them, in `commands/personal.py`.
+sentence per language. The buttons that turn the pages of a history stand with them, in `history_pages.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ BUTTONS: Final[dict[str, Button]] = {
     Action.EDIT: Button(label="button-edit"),
     Action.VARY: Button(label="button-vary"),
     Action.UPSCALE: Button(label="button-upscale"),
+    Action.POST: Button(label="button-post", style=discord.ButtonStyle.primary),
     Action.MORE: Button(label="button-more"),
     Action.REVEAL: Button(label="button-show-me", style=discord.ButtonStyle.primary),
     Action.FINAL: Button(label="button-final", style=discord.ButtonStyle.primary),
@@ -46,9 +47,17 @@ BUTTONS: Final[dict[str, Button]] = {
 }
 
 
-def custom_id(action: str, job_id: int) -> str:
-    """Return the state of a button."""
-    return f"im2:{action}:{job_id}"
+def custom_id(action: str, job_id: int, *, is_chosen: bool = False) -> str:
+    """Return the state of a button; of one that means this image alone, if it was chosen from its request already."""
+    return f"{'im2one' if is_chosen else 'im2'}:{action}:{job_id}"
+
+
+def action_button(action: Action, job_id: int, wording: Wording, *, row: int) -> discord.ui.Button[discord.ui.View]:
+    """Make one button of an image that was chosen."""
+    look = BUTTONS[action]
+    return discord.ui.Button(
+        label=wording.say(look.label), style=look.style, custom_id=custom_id(action, job_id, is_chosen=True), row=row
+    )
 
 
 def buttons(

@@ -21,7 +21,8 @@ async def note_copy(service: Service, job: Job, answer: ReplyTo, message_id: int
     Raises:
         StoreUnavailable
     """
-    address = dataclasses.replace(Address.read(answer), message_id=message_id)
+    # Whoever posts it is not noted: the message goes with the image, and that is somebody else's.
+    address = dataclasses.replace(Address.read(answer), message_id=message_id, user_id=0)
     await service.moderation.note_copy(job, address.reply_to())
 
 

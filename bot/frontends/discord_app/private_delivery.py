@@ -111,7 +111,7 @@ class PrivateDelivery:
         Raises:
             MessageGone, DeliveryDelayed, DeliveryImpossible
         """
-        if job.is_erased:
+        if job.is_erased and not job.is_cancel_requested:
             with contextlib.suppress(Refused):  # whoever erased it was told
                 await self.take_back(jobs, job)
             return job.reply_to

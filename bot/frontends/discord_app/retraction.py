@@ -9,6 +9,7 @@ from typing import Final
 import discord
 
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
+from bot.frontends.discord_app import own_deletions
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 
@@ -27,6 +28,7 @@ async def withdraw(client: discord.Client, frontend: DiscordFrontend, address: s
     if message_id is None:
         return
     frontend.forget(str(message_id))
+    own_deletions.note(client, message_id)
     channel = client.get_partial_messageable(channel_id, guild_id=guild_id)
     try:
         async with asyncio.timeout(TIMEOUT_S):

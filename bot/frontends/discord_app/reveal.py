@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import discord
 
-from bot.errors import NotYourJob, PictureErased, PictureNotReady
+from bot.errors import NotYourJob, PictureNotReady
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import PicturePruned, context_of, person, reader, say, think
 from bot.frontends.discord_app.visibility import visible_job
 from bot.jobs import JobStatus
+from bot.requests.erased import check_not_erased
 
 
 async def reveal(interaction: discord.Interaction, job_id: int) -> None:
     """Show the images of a request, or why there are none, to their person.
 
     Raises:
-        JobNotFound, NotYourJob, PictureErased, PictureNotReady, PicturePruned, StoreUnavailable
+        JobNotFound, NotYourJob, PictureErased, PictureRemoved, PictureNotReady, PicturePruned, StoreUnavailable
     """
     context, wording = context_of(interaction), reader(interaction)
     context.access.check_server(interaction)
@@ -29,7 +30,7 @@ async def reveal(interaction: discord.Interaction, job_id: int) -> None:
         raise NotYourJob(job_id)
     jobs = [each for each in await context.service.archive.siblings(job) if not each.is_erased]
     if not jobs:
-        raise PictureErased(job_id)
+        check_not_erased(job)
     if not all(each.status.is_final for each in jobs):
         raise PictureNotReady(job_id)
     composed = await frontend_of(interaction).compose(jobs, wording, guild_id=interaction.guild_id)

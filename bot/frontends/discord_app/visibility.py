@@ -12,7 +12,7 @@ from typing import Final
 
 import discord
 
-from bot.errors import NotYourJob, StoreUnavailable
+from bot.errors import NotOfThisServer, NotYourJob, StoreUnavailable
 from bot.frontends.discord_app.interactions import context_of, person
 from bot.frontends.discord_app.message_ref import is_of_server
 from bot.jobs import Job
@@ -39,12 +39,16 @@ async def visible_job(interaction: discord.Interaction, job_id: int) -> Job:
 
     Raises:
         JobNotFound
-        NotYourJob: it is private, of another server, or of the page.
+        NotYourJob: it is private, of somebody else.
+        NotOfThisServer: it is somebody else's, of another server or of the page.
         StoreUnavailable: the database takes too long.
     """
     async with in_time():
         job = await context_of(interaction).service.job(job_id)
-    is_visible = not job.is_private and is_of_server(job, interaction.guild_id)
-    if job.user != person(interaction) and not is_visible:
+    if job.user == person(interaction):
+        return job
+    if job.is_private:
         raise NotYourJob(job_id)
+    if not is_of_server(job, interaction.guild_id):
+        raise NotOfThisServer(job_id)
     return job

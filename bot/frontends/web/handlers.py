@@ -244,7 +244,7 @@ class PageHandlers:
         voice = fragments.voice_of(wording_for(visitor.locale), now=now)
         unfinished = await self._unfinished()
         mine = [(job, standing) for job, standing in unfinished if job.user == me]
-        newest = await self._service.history(me, limit=1)
+        newest = await self._service.histories.newest(me, limit=1)
         names = {job.id: _name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
         return {
             "release": self._settings.release,
@@ -275,10 +275,10 @@ class PageHandlers:
         }
 
     async def gallery(self, visitor: Visitor, *, search: str, before_id: int | None) -> dict[str, object]:
-        """Return a page of this person's pictures as JSON, newest first; `search` is part of a prompt, or a seed."""
+        """Return a page of this person's pictures as JSON, newest first; `search` is read by `history_search.py`."""
         wording = wording_for(visitor.locale)
         search = search.strip()[:MAX_SEARCH_CHARS]
-        jobs = await self._service.history(
+        jobs = await self._service.histories.newest(
             visitor.user, limit=GALLERY_PAGE + 1, before_id=before_id, search=search or None
         )
         page = jobs[:GALLERY_PAGE]

@@ -138,7 +138,7 @@ queue-unknown-finish = waits until the queue resumes
 history-title = Your images
 history-search-title = Your images with “{ $search }”
 history-empty = No images yet. `/imagine` draws the first one.
-history-nothing-found = None of your images has “{ $search }” in its prompt.
+history-nothing-found = None of your images matches “{ $search }”. You can search by words of the prompt, by seed (seed:42), number (#35) or date (yesterday, 2026-11-29, 2026-11-01..2026-11-10).
 history-line = **#{ $job_id }** · { $when } · seed { $seed }
 history-older = Older
 history-newest = Newest
@@ -199,7 +199,7 @@ console-vary = 🔀 Variations
 console-show = Show: { $prompt }
 console-ok = OK
 console-gallery = Your images
-console-search = Search prompts, or enter a seed
+console-search = Search by words, seed or date
 console-older = Older
 console-empty = No images yet. Enter a prompt, and your images will appear here. They will still be here when you come back another day.
 console-offline = The service is not responding. This page reconnects by itself, and nothing that is waiting is lost.
@@ -312,9 +312,9 @@ option-cancel-job-description = Which of your images, waiting or being drawn
 command-history-name = history
 command-history-description = Your images, newest first (only you can see them)
 option-search-name = search
-option-search-description = Only images with this word in the prompt
+option-search-description = Words, a seed (seed:42), a number (#35) or a date (yesterday, 11-29, 2026-11-01..2026-11-10)
 command-show-name = show
-command-show-description = Post one of your images again
+command-show-description = Post an image again: one of yours, or any public one of this server
 option-id-name = id
 option-id-description = The number of the image
 command-quota-name = quota
@@ -700,6 +700,37 @@ option-pause-until-name = until
 option-pause-until-description = Resume by itself then: 30m, 2h, 18:00, 2026-12-24 18:00
 
 ## History
+
+not-of-this-server = Image #{ $job_id } was not drawn on this server. Only its owner can use it here.
+posted-own = 🖼️ Image #{ $job_id } by { $owner }
+posted-of-other = 🖼️ Image #{ $job_id } by { $owner } · posted by { $who }
+button-post = 📣 Post here
+history-line-removed = **#{ $job_id }** · { $when } · 🛡️ removed by a moderator
+history-line-removed-because = **#{ $job_id }** · { $when } · 🛡️ removed by a moderator: { $reason }
+history-private = 🔒 private
+history-spoiler = 🙈 spoiler
+history-kept = ⭐
+history-days = 📅 { $days }
+history-cut = The search has come as far as #{ $job_id }. There may be more beyond it.
+history-nothing-yet = Nothing matches “{ $search }” so far. There are more images to search.
+history-newer = Newer
+history-oldest = Oldest
+history-search-older = Search older
+history-search-newer = Search newer
+history-back = Back to the list
+history-pick = Pick an image to post, change or delete
+history-picked-title = Image #{ $job_id }
+history-sheet-alt = Small versions of { $numbers }
+history-label = #{ $job_id } · { $age } · seed { $seed }
+history-age-minutes = { $count ->
+    [0] just now
+   *[other] { $count } min
+}
+history-age-hours = { $count } h
+history-age-days = { $count ->
+    [one] { $count } day
+   *[other] { $count } days
+}
 
 ## Settings and presets
 

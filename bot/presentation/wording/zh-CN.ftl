@@ -122,7 +122,7 @@ queue-unknown-finish = 等队列恢复
 history-title = 你的图片
 history-search-title = 你的图片：包含“{ $search }”
 history-empty = 还没有图片，用 `/imagine` 画第一张吧。
-history-nothing-found = 你的图片中，没有哪张的提示词包含“{ $search }”。
+history-nothing-found = 没有找到符合“{ $search }”的图片。可以搜提示词里的词、种子（seed:42）、编号（#35）或日期（昨天、11月29日、2026-11-01..2026-11-10）。
 history-line = **#{ $job_id }** · { $when } · 种子 { $seed }
 history-older = 更早
 history-newest = 最新
@@ -180,7 +180,7 @@ console-vary = 🔀 变体
 console-show = 查看：{ $prompt }
 console-ok = 知道了
 console-gallery = 你的图片
-console-search = 搜索提示词，或输入种子
+console-search = 搜索提示词、种子或日期
 console-older = 更早
 console-empty = 还没有图片。写下想画的内容，图片就会出现在这里，改天再来也还在。
 console-offline = 服务没有响应。恢复后页面会自动继续，排队中的图片不会丢失。
@@ -273,9 +273,9 @@ option-cancel-job-description = 你的哪一张图片，排队中或正在绘制
 command-history-name = 历史
 command-history-description = 你的图片，从新到旧（只有你能看到）
 option-search-name = 搜索
-option-search-description = 只看提示词里有这个词的图片
+option-search-description = 提示词里的词、种子（seed:42）、编号（#35）或日期（昨天、11月29日、2026-11-01..2026-11-10）
 command-show-name = 查看
-command-show-description = 把你的一张图片再发一次
+command-show-description = 再发一次图片：你自己的，或本服务器里公开的
 option-id-name = 编号
 option-id-description = 图片的编号
 command-quota-name = 额度
@@ -622,6 +622,34 @@ option-pause-until-name = 截止
 option-pause-until-description = 到时自动恢复：30m、2h、18:00、2026-12-24 18:00
 
 ## History
+
+not-of-this-server = 图片 #{ $job_id } 不是在本服务器画的，在这里只有它的主人能用。
+posted-own = 🖼️ { $owner } 的图片 #{ $job_id }
+posted-of-other = 🖼️ { $owner } 的图片 #{ $job_id } · 由 { $who } 发布
+button-post = 📣 发到这里
+history-line-removed = **#{ $job_id }** · { $when } · 🛡️ 已被管理员移除
+history-line-removed-because = **#{ $job_id }** · { $when } · 🛡️ 已被管理员移除：{ $reason }
+history-private = 🔒 私密
+history-spoiler = 🙈 剧透
+history-kept = ⭐
+history-days = 📅 { $days }
+history-cut = 已经搜到 #{ $job_id }，再往后可能还有。
+history-nothing-yet = 目前还没找到符合“{ $search }”的图片，还可以继续搜。
+history-newer = 较新
+history-oldest = 最早
+history-search-older = 继续往前搜
+history-search-newer = 继续往后搜
+history-back = 回到列表
+history-pick = 选一张图片来发布、修改或删除
+history-picked-title = 图片 #{ $job_id }
+history-sheet-alt = { $numbers } 的缩略图
+history-label = #{ $job_id } · { $age } · 种子 { $seed }
+history-age-minutes = { $count ->
+    [0] 刚刚
+   *[other] { $count } 分钟前
+}
+history-age-hours = { $count } 小时前
+history-age-days = { $count } 天前
 
 ## Settings and presets
 

@@ -122,7 +122,7 @@ queue-unknown-finish = 等佇列恢復
 history-title = 你的圖片
 history-search-title = 你的圖片：包含「{ $search }」
 history-empty = 還沒有圖片，用 `/imagine` 畫第一張吧。
-history-nothing-found = 你的圖片中，沒有任何一張的提示詞包含「{ $search }」。
+history-nothing-found = 沒有找到符合「{ $search }」的圖片。可以搜尋提示詞裡的詞、種子（seed:42）、編號（#35）或日期（昨天、11月29日、2026-11-01..2026-11-10）。
 history-line = **#{ $job_id }** · { $when } · 種子 { $seed }
 history-older = 更早
 history-newest = 最新
@@ -181,7 +181,7 @@ console-vary = 🔀 變化版
 console-show = 查看：{ $prompt }
 console-ok = 知道了
 console-gallery = 你的圖片
-console-search = 搜尋提示詞，或輸入種子
+console-search = 搜尋提示詞、種子或日期
 console-older = 更早
 console-empty = 還沒有圖片。寫下想畫的內容，圖片就會出現在這裡，改天再來也還在。
 console-offline = 服務沒有回應。恢復後頁面會自動繼續，排隊中的圖片不會遺失。
@@ -274,9 +274,9 @@ option-cancel-job-description = 你的哪一張圖片，排隊中或正在繪製
 command-history-name = 紀錄
 command-history-description = 你的圖片，從新到舊（只有你能看到）
 option-search-name = 搜尋
-option-search-description = 只看提示詞裡有這個詞的圖片
+option-search-description = 提示詞裡的詞、種子（seed:42）、編號（#35）或日期（昨天、11月29日、2026-11-01..2026-11-10）
 command-show-name = 查看
-command-show-description = 再貼一次你的一張圖片
+command-show-description = 再貼一次圖片：你自己的，或本伺服器裡公開的
 option-id-name = 編號
 option-id-description = 圖片的編號
 command-quota-name = 額度
@@ -623,6 +623,34 @@ option-pause-until-name = 截止
 option-pause-until-description = 到時自動恢復：30m、2h、18:00、2026-12-24 18:00
 
 ## History
+
+not-of-this-server = 圖片 #{ $job_id } 不是在本伺服器畫的，在這裡只有它的主人能用。
+posted-own = 🖼️ { $owner } 的圖片 #{ $job_id }
+posted-of-other = 🖼️ { $owner } 的圖片 #{ $job_id } · 由 { $who } 張貼
+button-post = 📣 貼到這裡
+history-line-removed = **#{ $job_id }** · { $when } · 🛡️ 已被管理員移除
+history-line-removed-because = **#{ $job_id }** · { $when } · 🛡️ 已被管理員移除：{ $reason }
+history-private = 🔒 私密
+history-spoiler = 🙈 防雷
+history-kept = ⭐
+history-days = 📅 { $days }
+history-cut = 已經搜到 #{ $job_id }，再往後可能還有。
+history-nothing-yet = 目前還沒找到符合「{ $search }」的圖片，還可以繼續搜尋。
+history-newer = 較新
+history-oldest = 最早
+history-search-older = 繼續往前搜
+history-search-newer = 繼續往後搜
+history-back = 回到列表
+history-pick = 選一張圖片來張貼、修改或刪除
+history-picked-title = 圖片 #{ $job_id }
+history-sheet-alt = { $numbers } 的縮圖
+history-label = #{ $job_id } · { $age } · 種子 { $seed }
+history-age-minutes = { $count ->
+    [0] 剛剛
+   *[other] { $count } 分鐘前
+}
+history-age-hours = { $count } 小時前
+history-age-days = { $count } 天前
 
 ## Settings and presets
 

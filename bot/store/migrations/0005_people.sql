@@ -9,6 +9,15 @@ ALTER TABLE jobs ADD COLUMN moderated_reason TEXT;
 CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE moderated_reason IS NOT NULL;
 CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
 
+-- A history is searched by words and days in one index, and by seeds in another, however long it is.
+DROP INDEX jobs_done_of_user;
+CREATE INDEX jobs_done_of_user ON jobs (user_frontend, user_id, id, prompt, seed, queued_at) WHERE status = 'done';
+CREATE INDEX jobs_seed_of_user ON jobs (user_frontend, user_id, seed, id) WHERE status = 'done';
+-- The server where a picture was asked for, whose members may post it again.
+ALTER TABLE jobs ADD COLUMN guild_id INTEGER
+    GENERATED ALWAYS AS (CASE WHEN json_valid(reply_address) THEN json_extract(reply_address, '$.guild_id') END) VIRTUAL;
+CREATE INDEX jobs_shared_of_guild ON jobs (reply_frontend, guild_id, id) WHERE status = 'done' AND is_private = 0;
+
 -- `person` is a keyed hash of a person's id (bot/store/pseudonyms.py), so that a bound holds for somebody whose id was
 -- erased. The id beside it, NULL after that, is for moderators to read.
 CREATE TABLE bans (

@@ -14,6 +14,7 @@ from bot.requests import archive as archive_module
 from bot.requests import derive
 from bot.requests.archive import Archive
 from bot.requests.models import Models
+from bot.store.history_query import Stretch
 from bot.store.image_store import ImageStore
 from bot.store.job_store import TAKE_BACK_S, JobStore, Measurement
 from pipeline import ImageSpec
@@ -68,7 +69,7 @@ async def test_erasing_takes_file_prompt_and_source(
     row = (await jobs._database.fetch_all("SELECT * FROM jobs"))[0]
     text = "".join(str(value) for value in tuple(row))
     assert job.spec.prompt not in text and job.spec.negative_prompt not in text
-    assert await jobs.history(job.user, limit=9, before_id=None, search=None) == []
+    assert await jobs.history(job.user, Stretch(limit=9)) == []
     with pytest.raises(PictureErased):
         derive.reroll(erased, MODELS)
 

@@ -237,7 +237,7 @@ async def test_history_and_stats_tell_what_happened(
     assert (await service.stats()).step_s is None
     await draw(queue, images)
     clock.advance(60)
-    (found,) = await service.history(ANN, limit=5)
+    (found,) = await service.histories.newest(ANN, limit=5)
     assert found.id == job.id
     path = await service.image_file(found)
     assert path is not None and path.read_bytes() == b"png"

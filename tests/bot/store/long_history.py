@@ -1,7 +1,8 @@
 """What commands, polls and claims cost with a million rows: `python -m tests.bot.store.long_history`.
 
 Makes a database in a temporary folder (about a minute), asks everything that the service asks, and prints milliseconds
-of CPU of the whole process, warm. What holds the figures in CI is `test_query_plans.py`.
+of CPU of the whole process, warm. What holds the figures in CI is `test_query_plans.py`. /history and
+/show are in `tests/history_time.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bot.maintenance import continue_numbers
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
+from bot.store.history_query import Stretch
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
@@ -105,19 +107,14 @@ async def measure(path: Path, rows: int) -> None:
         gc.freeze()  # as the service does a minute after its start
         for _ in range(WAITING):
             await put()
-        page = await jobs.history(HEAVY, limit=25, before_id=None, search=None)
+        page = await jobs.history(HEAVY, Stretch(limit=25))
         questions: dict[str, Callable[[], Awaitable[object]]] = {
-            "/history, first page": lambda: jobs.history(HEAVY, limit=25, before_id=None, search=None),
-            "/history, older": lambda: jobs.history(HEAVY, limit=25, before_id=page[-1].id // 2, search=None),
-            "/history, a word": lambda: jobs.history(HEAVY, limit=25, before_id=None, search="熊猫"),
-            "/history, a word that is nowhere": lambda: jobs.history(HEAVY, limit=25, before_id=None, search="zebra"),
-            "/history, a seed that is nowhere": lambda: jobs.history(HEAVY, limit=25, before_id=None, search="4294967"),
             "/queue, cards": lambda: queue.standings(),
             "/quota": lambda: jobs.usage(HEAVY, now=now),
             "/show, /cancel": lambda: jobs.get(page[-1].id),
             "/admin stats": lambda: jobs.totals(since=now - DAY_S),
             "page, poll": lambda: asyncio.gather(
-                jobs.history(HEAVY, limit=1, before_id=None, search=None), jobs.failures(HEAVY, since=now - DAY_S)
+                jobs.history(HEAVY, Stretch(limit=1)), jobs.failures(HEAVY, since=now - DAY_S)
             ),
             "page, bound of an address": lambda: jobs.shared_usage("console", "heavy-", now=now),
             "results due": lambda: jobs.due(now=now, limit=4),

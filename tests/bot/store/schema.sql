@@ -73,7 +73,8 @@ CREATE TABLE jobs (
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.prompt') END) VIRTUAL, seed INTEGER
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.seed') END) VIRTUAL, source TEXT
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.source') END) VIRTUAL, reply_origin TEXT
-    GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1, is_private INTEGER NOT NULL DEFAULT 0 CHECK (is_private IN (0, 1)), is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoiler IN (0, 1)), moderated_reason TEXT,  -- when the person was told that a result could not be delivered
+    GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1, is_private INTEGER NOT NULL DEFAULT 0 CHECK (is_private IN (0, 1)), is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoiler IN (0, 1)), moderated_reason TEXT, guild_id INTEGER
+    GENERATED ALWAYS AS (CASE WHEN json_valid(reply_address) THEN json_extract(reply_address, '$.guild_id') END) VIRTUAL,  -- when the person was told that a result could not be delivered
     CHECK ((status = 'failed') = (failure_code IS NOT NULL)),
     CHECK ((status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CHECK (status <> 'done' OR image_path IS NOT NULL)
@@ -138,7 +139,7 @@ CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
 
 CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 
-CREATE INDEX jobs_done_of_user ON jobs (user_frontend, user_id, id, prompt, seed) WHERE status = 'done';
+CREATE INDEX jobs_done_of_user ON jobs (user_frontend, user_id, id, prompt, seed, queued_at) WHERE status = 'done';
 
 CREATE INDEX jobs_failed_of_user ON jobs (user_frontend, user_id, finished_at) WHERE status = 'failed' AND told_at IS NULL;
 
@@ -159,6 +160,10 @@ CREATE INDEX jobs_of_origin ON jobs (reply_frontend, reply_origin, queued_at, st
 CREATE INDEX jobs_of_user ON jobs (user_frontend, user_id, queued_at, status, started_at, cost);
 
 CREATE INDEX jobs_of_user_by_id ON jobs (user_frontend, user_id, id);
+
+CREATE INDEX jobs_seed_of_user ON jobs (user_frontend, user_id, seed, id) WHERE status = 'done';
+
+CREATE INDEX jobs_shared_of_guild ON jobs (reply_frontend, guild_id, id) WHERE status = 'done' AND is_private = 0;
 
 CREATE INDEX jobs_to_deliver ON jobs (next_delivery_at) WHERE delivery = 'pending';
 

@@ -12,6 +12,7 @@ from bot.jobs import Delivery, FailureCode, Job, JobStatus, Request, UserKey
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
+from bot.store.history_query import Stretch, Wanted
 from bot.store.job_store import AWAITED_S, JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
@@ -94,8 +95,10 @@ async def test_any_value_in_any_column_spoils_no_statement_and_no_list(
         await queue.recover(max_attempts=2)
         await queue.standings()
         for user in (ANN, UserKey(frontend="test", id="ben")):
-            await jobs.history(user, limit=10, before_id=None, search="apple")
-            await jobs.history(user, limit=10, before_id=None, search=None)
+            await jobs.history(user, Stretch(limit=10), Wanted(words=("apple",), since=5))
+            await jobs.history(user, Stretch(limit=10), Wanted(with_removed=True))
+            await jobs.history_days(user, since=0, until=NOW + 1)
+            await jobs.shared("test", 7, apart_from=user, limit=10)
             await jobs.usage(user, now=NOW)
             await jobs.undelivered(user)
             await jobs.failures(user, since=0)
@@ -153,7 +156,7 @@ async def test_later_releases_row_survives_a_downgrade_and_an_upgrade_again(
     await queue.recover(max_attempts=2)
     running = await queue.claim()
     assert running is not None and running.job.id == ours.id  # theirs was failed on the way
-    (shown,) = await jobs.history(ANN, limit=5, before_id=None, search="x")
+    (shown,) = await jobs.history(ANN, Stretch(limit=5), Wanted(words=("x",)))
     assert (shown.id, shown.spec.prompt, shown.flaw) == (done.id, "x", FailureCode.NEWER_RELEASE)
     rows = await database.fetch_all("SELECT spec FROM jobs WHERE user_id = 'ann'")
     assert {row["spec"] for row in rows} == {theirs}

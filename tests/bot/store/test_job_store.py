@@ -11,6 +11,7 @@ import pytest
 from bot.config import LimitsConfig
 from bot.jobs import BatchPlace, Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
 from bot.store.database import Database
+from bot.store.history_query import Stretch, Wanted
 from bot.store.job_store import DAY_S, LONGEST_PAUSE_S, JobStore, Measurement
 from pipeline import ImageSpec
 from tests.bot.scheduling.claiming import claim_next
@@ -211,20 +212,20 @@ async def test_history_pages_and_searches(jobs: JobStore, make_request, no_limit
         await draw(jobs)
     ann = UserKey(frontend="test", id="ann")
 
-    async def prompts(**options: object) -> list[str]:
-        values = {"limit": 10, "before_id": None, "search": None, **options}
-        return [job.spec.prompt for job in await jobs.history(ann, **values)]
+    async def prompts(*words: str, limit: int = 10, before_id: int | None = None) -> list[str]:
+        stretch = Stretch(limit=limit, before_id=before_id)
+        return [job.spec.prompt for job in await jobs.history(ann, stretch, Wanted(words=words))]
 
     assert await prompts() == ["熊猫", "under_score", "100 % cotton", "a red apple"]
     assert await prompts(limit=2) == ["熊猫", "under_score"]
-    newest = (await jobs.history(ann, limit=1, before_id=None, search=None))[0]
+    newest = (await jobs.history(ann, Stretch(limit=1)))[0]
     assert await prompts(before_id=newest.id, limit=1) == ["under_score"]
-    assert await prompts(search="APPLE") == ["a red apple"]
-    assert await prompts(search="%") == ["100 % cotton"]
-    assert await prompts(search="_") == ["under_score"]
-    assert await prompts(search="3") == ["熊猫"]  # a seed
-    assert await prompts(search="'; DROP TABLE jobs; --") == []
-    assert await jobs.history(UserKey(frontend="test", id="bob"), limit=9, before_id=None, search=None) == []
+    assert await prompts("APPLE") == ["a red apple"]
+    assert await prompts("%") == ["100 % cotton"]
+    assert await prompts("_") == ["under_score"]
+    assert await prompts("3") == ["熊猫"]  # a seed
+    assert await prompts("'; DROP TABLE jobs; --") == []
+    assert await jobs.history(UserKey(frontend="test", id="bob"), Stretch(limit=9)) == []
 
 
 async def test_old_jobs_are_deleted_in_batches(jobs: JobStore, put) -> None:
@@ -274,22 +275,6 @@ async def test_delivery_postponed_by_a_clock_of_the_future_is_due(jobs: JobStore
     assert await jobs.due(now=NOW, limit=5) == []
     await jobs.postpone(job.id, next_at=NOW + 365 * DAY_S)
     assert [each.id for each in await jobs.due(now=NOW, limit=5)] == [job.id]
-
-
-async def test_search_looks_at_the_newest_pictures_and_goes_on_from_the_oldest_of_a_page(
-    jobs: JobStore, put, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ann = UserKey(frontend="test", id="ann")
-    numbers = []
-    for _ in range(5):
-        await put()
-        numbers.append((await draw(jobs)).id)
-    monkeypatch.setattr("bot.store.job_store.SEARCHED", 3)
-    found = await jobs.history(ann, limit=9, before_id=None, search="apple")
-    assert [job.id for job in found] == numbers[:1:-1]
-    older = await jobs.history(ann, limit=9, before_id=numbers[2], search="apple")
-    assert [job.id for job in older] == numbers[1::-1]
-    assert len(await jobs.history(ann, limit=9, before_id=None, search=None)) == 5
 
 
 # ── the cool-down ───────────────────────────────────────────────────────────────────────────────────

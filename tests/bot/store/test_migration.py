@@ -20,6 +20,7 @@ from bot.pause import Pause
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database, migrations, rehearse_migrations
+from bot.store.history_query import Stretch, Wanted
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
@@ -107,8 +108,8 @@ async def test_queue_goes_on_where_it_was(migrated: Database, no_limits: LimitsC
 
 async def test_history_outbox_limits_and_settings_are_what_they_were(migrated: Database) -> None:
     jobs = JobStore(migrated)
-    assert [job.id for job in await jobs.history(ANN, limit=9, before_id=None, search=None)] == [3, 2, 1]
-    assert [job.id for job in await jobs.history(GUEST, limit=9, before_id=None, search="apple")] == [4]
+    assert [job.id for job in await jobs.history(ANN, Stretch(limit=9))] == [3, 2, 1]
+    assert [job.id for job in await jobs.history(GUEST, Stretch(limit=9), Wanted(words=("apple",)))] == [4]
     assert [job.id for job in await jobs.undelivered(ANN)] == [3]
     assert [job.id for job in await jobs.failures(GUEST, since=0)] == [5]
     assert (await jobs.usage(ANN, now=NOW)).active == 2

@@ -10,6 +10,7 @@ import pytest
 from bot.config import LimitsConfig
 from bot.jobs import Delivery, FailureCode, ReplyTo, Request, UserKey
 from bot.store.database import Database, SqlValue
+from bot.store.history_query import Stretch, Wanted
 from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageSpec
 
@@ -21,7 +22,34 @@ WHOLE_TABLE = re.compile(
 )
 # A history of one person, or of one address, is only ever looked at in part.
 WHOLE_HISTORY = re.compile(r"INDEX (jobs_of_user|jobs_of_origin) \((?!.*queued_at)")
+ORDERED = {
+    *("history", "history_edge", "shared"),
+    *("due", "ended_before", "undelivered", "failures", "measurements", "shared_usage"),
+}
 SORTED = re.compile(r"USE TEMP B-TREE FOR (?:LAST TERM OF )?ORDER BY")
+
+
+SEARCHED_INDEX = re.compile("INDEX jobs_(done|seed|moderated)_of_user")
+WANTED = (
+    Wanted(with_removed=True),
+    Wanted(with_removed=True, since=1, until=9),
+    Wanted(words=("fox", "123", "Über")),
+    Wanted(words=("fox",), since=1),
+    Wanted(seed=7, words=("fox",)),
+    Wanted(seed=7),
+    Wanted(job_id=7),
+)
+
+
+async def histories(jobs: JobStore) -> None:
+    for wanted in WANTED:
+        await jobs.history(ANN, Stretch(limit=5, before_id=7), wanted)
+        await jobs.history(ANN, Stretch(limit=5, after_id=7, is_ascending=True), wanted)
+
+
+async def edges(jobs: JobStore) -> None:
+    for is_ascending in (False, True):
+        await jobs.history_edge(ANN, Stretch(limit=5, is_ascending=is_ascending), searched=1000)
 
 
 @pytest.fixture
@@ -75,7 +103,10 @@ async def statements(
         "unkeep": lambda: jobs.unkeep(1),
         "erase": lambda: jobs.erase(1, now=9),
         "unfinished": lambda: jobs.unfinished(),
-        "history": lambda: jobs.history(ANN, limit=5, before_id=7, search="123"),
+        "history": lambda: histories(jobs),
+        "history_edge": lambda: edges(jobs),
+        "history_days": lambda: jobs.history_days(ANN, since=1, until=9),
+        "shared": lambda: jobs.shared("test", 7, apart_from=ANN, limit=5, wanted=Wanted(words=("fox", "7"))),
         "measurements": lambda: jobs.measurements("fake", 0),
         "totals": lambda: jobs.totals(since=0),
         "ended_before": lambda: jobs.ended_before(9, limit=5),
@@ -111,11 +142,34 @@ async def test_no_statement_reads_the_whole_table_or_sorts_a_history(database: D
             plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
             assert [line for line in plan if WHOLE_TABLE.search(line)] == [], (name, plan)
             assert [line for line in plan if WHOLE_HISTORY.search(line)] == [], (name, plan)
-            if name in {"history", "due", "ended_before", "undelivered", "failures", "measurements", "shared_usage"}:
+            if name in {
+                "history",
+                "history_edge",
+                "shared",
+                "due",
+                "ended_before",
+                "undelivered",
+                "failures",
+                "measurements",
+                "shared_usage",
+            }:
                 assert [line for line in plan if SORTED.search(line)] == [], (name, plan)
 
 
-async def test_search_in_a_history_goes_along_an_index_that_holds_the_prompts(database: Database, statements) -> None:
-    sql, values = statements["history"][0]
+async def test_search_in_a_history_goes_along_indexes_that_hold_all_that_is_searched(
+    database: Database, statements
+) -> None:
+    assert len(statements["history"]) == len(WANTED) * 2
+    for sql, values in (*statements["history"], *statements["history_edge"]):
+        plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
+        searches = [line for line in plan if line.startswith("SEARCH") and "rowid=?" not in line]
+        is_by_number = values is not None and values.get("job_id") is not None
+        assert bool(searches) != is_by_number and all(SEARCHED_INDEX.search(line) for line in searches), plan
+        # Whatever is looked for, one page ends it: the index gives the order.
+        assert not any(SORTED.search(line) for line in plan), plan
+
+
+async def test_pictures_of_a_server_are_found_by_its_number(database: Database, statements) -> None:
+    ((sql, values),) = statements["shared"]
     plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
-    assert any("INDEX jobs_done_of_user" in line for line in plan), plan
+    assert any("INDEX jobs_shared_of_guild (reply_frontend=? AND guild_id=?)" in line for line in plan), plan

@@ -1,4 +1,4 @@
-"""/queue, /cancel, /history, /show and /quota."""
+"""/queue, /cancel and /quota."""
 
 from __future__ import annotations
 
@@ -103,78 +103,6 @@ def test_suggestions_stay_inside_discords_limits() -> None:
     assert len(found) == 25 and all(len(choice.name.encode("utf-16-le")) <= 200 for choice in found)
 
 
-async def test_history_is_private_and_newest_first(stage: Stage) -> None:
-    await draw(stage, "a red apple", "a panda")
-    answer = await private(await ask(stage, "history"))
-    first, second = (answer.embeds[0]["description"]).split("\n")
-    assert first.startswith("**#2**") and first.endswith("a panda") and second.startswith("**#1**")
-    assert len(answer.images) == 1
-
-
-async def test_history_shows_the_picture_of_the_button(stage: Stage) -> None:
-    await draw(stage, "a red apple", "a panda")
-    answer = await private(await ask(stage, "history"))
-    newest = answer.image_bytes(0)
-    assert answer.images[0].description == "a panda"
-    use = await stage.discord.click(answer, "#1")
-    turned = await use.wait(lambda message: message.images and message.image_bytes(0) != newest)
-    assert "#1 · seed" in turned.embeds[0]["footer"]["text"]
-
-
-async def test_history_pages_older_and_back(stage: Stage) -> None:
-    await draw(stage, *"abcdef")
-    first = await private(await ask(stage, "history"))
-    assert [button["label"] for button in first.buttons] == ["#6", "#5", "#4", "#3", "#2", "Older"]
-    older = await (await stage.discord.click(first, "Older")).wait(lambda message: "**#1**" in message.text)
-    assert [button["label"] for button in older.buttons] == ["#1", "Newest"]
-    await (await stage.discord.click(older, "Newest")).wait(lambda message: "**#6**" in message.text)
-
-
-async def test_history_finds_words(stage: Stage) -> None:
-    await draw(stage, "a red apple", "a panda")
-    answer = await private(await ask(stage, "history", search="apple"))
-    assert "**#1**" in answer.text and "**#2**" not in answer.text
-    nothing = await private(await ask(stage, "history", search="`nothing`"))
-    assert "None of your images" in nothing.content
-
-
-async def test_history_of_a_newcomer_says_how_to_begin(stage: Stage) -> None:
-    assert (await private(await ask(stage, "history"))).content.startswith("No images yet.")
-
-
-async def test_show_posts_the_picture_again(stage: Stage) -> None:
-    await draw(stage, "a red apple")
-    use = await ask(stage, "show", id=1)
-    shown = await use.wait(lambda message: message.images)
-    assert not shown.ephemeral and not shown.pings and "/imagine prompt:a red apple" in shown.text
-    suggested = await stage.discord.autocomplete(stage.discord.user, stage.discord.channel, "show", "id", "1")
-    assert [choice["value"] for choice in suggested] == [1]
-
-
-async def test_show_refuses_privately_and_leaves_nothing(stage: Stage) -> None:
-    await queue_up(stage, "x")
-    stranger = stage.discord.add_user("bob")
-    before = len(stage.discord.messages(stage.discord.channel))
-    answers = [
-        await private(await ask(stage, "show", id=1)),
-        await private(await ask(stage, "show", stranger, id=1)),
-        await private(await ask(stage, "show", id=77)),
-    ]
-    assert ["not available" in answers[0].content, "somebody else" in answers[1].content] == [True, True]
-    assert answers[2].content.startswith("There is no image #77.")
-    others = [message for message in stage.discord.messages(stage.discord.channel) if not message.ephemeral]
-    assert len(others) == before
-
-
-async def test_show_of_a_pruned_file_says_so(stage: Stage) -> None:
-    await draw(stage, "x")
-    path = await stage.service.image_file(await stage.job(1))
-    assert path is not None
-    path.unlink()
-    assert "has expired and was removed" in (await private(await ask(stage, "show", id=1))).content
-    assert "has expired and was removed" in (await private(await ask(stage, "history"))).text
-
-
 async def test_quota_counts(stage: Stage) -> None:
     await draw(stage, "x")
     answer = await private(await ask(stage, "quota"))
@@ -243,18 +171,6 @@ async def test_notes_are_told_after_a_cancel_button(stage: Stage, notes: Untold)
     notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
     pressed = await stage.discord.click(message, "Cancel")
     assert "#78 is done" in (await pressed.wait(is_note)).text
-    await until_told(notes)
-
-
-async def test_notes_are_told_after_a_history_button(stage: Stage, notes: Untold) -> None:
-    await draw(stage, "a red apple", "a panda")
-    await until_told(notes)
-    notes.jobs.append(a_job(id=78, status=JobStatus.DONE))
-    page = await private(await ask(stage, "history"))
-    await until_told(notes)
-    notes.jobs.append(a_job(id=79, status=JobStatus.DONE))
-    pressed = await stage.discord.click(page, "#1")
-    assert "#79 is done" in (await pressed.wait(is_note)).text
     await until_told(notes)
 
 

@@ -1,0 +1,98 @@
+"""Commands about pictures that are there: /history, which is private, and /show, which posts one.
+
+What a page looks like is `history_pages.py`, what a search may say `bot/requests/history_search.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from typing import Any, Final
+
+import discord
+from discord import app_commands
+
+from bot.errors import Refusal, StoreUnavailable
+from bot.frontends.discord_app.actions import pressed
+from bot.frontends.discord_app.commands.personal import AUTOCOMPLETE_BUDGET_S, MAX_CHOICES, JobId
+from bot.frontends.discord_app.history_pages import MAX_SEARCH, label, say_page
+from bot.frontends.discord_app.interactions import InteractionContext, person, reader, think
+from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.translations import text
+from bot.frontends.discord_app.visibility import visible_job
+from bot.jobs import Job, JobStatus
+from bot.presentation.job_view import Action
+
+log = logging.getLogger(__name__)
+
+_NUMBER: Final = re.compile(r"#?([0-9]{1,16})")
+
+
+class HistoryCommands:
+    """/history and /show."""
+
+    def __init__(self, context: InteractionContext) -> None:
+        self._context = context
+
+    def commands(self) -> list[app_commands.Command[Any, ..., None]]:
+        """Make the commands."""
+        history: app_commands.Command[Any, ..., None] = app_commands.Command(
+            name=text("command-history-name"),
+            description=text("command-history-description"),
+            callback=self.history,
+        )
+        app_commands.describe(search=text("option-search-description"))(history)
+        app_commands.rename(search=text("option-search-name"))(history)
+        show: app_commands.Command[Any, ..., None] = app_commands.Command(
+            name=text("command-show-name"), description=text("command-show-description"), callback=self.show
+        )
+        app_commands.describe(job_id=text("option-id-description"))(show)
+        app_commands.rename(job_id=text("option-id-name"))(show)
+        app_commands.autocomplete(job_id=self.suggest)(show)
+        return [history, show]
+
+    async def history(
+        self, interaction: discord.Interaction, search: app_commands.Range[str, 1, MAX_SEARCH] | None = None
+    ) -> None:
+        """Show the newest of one's own pictures."""
+        await think(interaction)
+        await say_page(interaction, search=search or "")
+
+    async def show(self, interaction: discord.Interaction, job_id: JobId) -> None:
+        """Post a picture of one's own, or one of this server, for everybody here."""
+        self._context.access.check_channel(interaction)
+        await pressed(interaction, Action.POST, job_id, is_choice=True)
+
+    async def suggest(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
+        """Suggest one's own pictures and then others of this server, newest first, by number or as in a search."""
+        typed, found = str(current).strip()[:MAX_SEARCH], dict[int, Job]()
+        try:
+            async with asyncio.timeout(AUTOCOMPLETE_BUDGET_S):
+                await self._collect(interaction, typed, found)
+        except (TimeoutError, StoreUnavailable) as error:  # the number can still be typed
+            log.warning("not all suggestions: %s", error or type(error).__name__)
+        wording, now = reader(interaction), time.time()
+        return [
+            app_commands.Choice(name=label(job, wording, now=now), value=job.id)
+            for job in list(found.values())[:MAX_CHOICES]
+        ]
+
+    async def _collect(self, interaction: discord.Interaction, typed: str, found: dict[int, Job]) -> None:
+        """Put what can be suggested into `found`, the best first."""
+        me, histories = person(interaction), self._context.service.histories
+        if match := _NUMBER.fullmatch(typed):
+            try:
+                job = await visible_job(interaction, int(match[1]))
+            except Refusal:
+                pass
+            else:
+                if job.status is JobStatus.DONE:
+                    found[job.id] = job
+        found |= {job.id: job for job in await histories.newest(me, limit=MAX_CHOICES, search=typed)}
+        if len(found) < MAX_CHOICES and interaction.guild_id is not None:
+            others = await histories.shared(
+                FRONTEND, interaction.guild_id, apart_from=me, limit=MAX_CHOICES - len(found), search=typed
+            )
+            found |= {job.id: job for job in others if is_of_server(job, interaction.guild_id)}
