@@ -29,6 +29,7 @@ from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_w
 from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
@@ -41,6 +42,7 @@ from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.preset_store import PresetStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
@@ -130,12 +132,15 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     await _settle(config, jobs, images, queue)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
+    preferences = Preferences(UserSettingStore(database))
+    await preferences.load()
     parts = Parts(
         jobs=jobs,
         queue=queue,
         delivery=delivery,
         images=images,
-        preferences=Preferences(UserSettingStore(database)),
+        preferences=preferences,
+        presets=Presets(PresetStore(database)),
         channel_settings=ChannelSettingStore(database),
         allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
     )

@@ -13,6 +13,8 @@ BotError
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
 │  ├─ JobNotFound(id) · NotYourJob(id) · JobAlreadyFinished(id) · JobUnreadable(id)
+│  ├─ SettingInvalid(setting) · PresetNameInvalid(most) · NoSuchPreset() · PresetEmpty()
+│  ├─ TooManyPresets(limit) · WordsOnly(most)
 │  └─ PictureNotReady(id) · PictureErased(id) · AlreadyFinal(id) · KeepsTooMany(limit)
 ├─ StoreUnavailable(is_full)     the database cannot be used at this moment: try again
 ├─ RunnerLost(reason)            what drew a job is out of reach; the job may be drawn by another
@@ -238,6 +240,46 @@ class KeepsTooMany(Refusal):
     def __init__(self, *, limit: int) -> None:
         super().__init__(f"{limit} kept")
         self.limit = limit
+
+
+class SettingInvalid(Refusal):
+    """A person's own setting cannot have this value; it is never part of `str()`, which may be logged."""
+
+    def __init__(self, *, setting: str) -> None:
+        super().__init__(setting)
+        self.setting = setting
+
+
+class PresetNameInvalid(Refusal):
+    """The name of a preset is empty, too long, or has characters that a name cannot have."""
+
+    def __init__(self, *, most: int) -> None:
+        super().__init__(f"at most {most} characters")
+        self.most = most
+
+
+class NoSuchPreset(Refusal):
+    """Neither this person nor the operator has a preset of that name."""
+
+
+class PresetEmpty(Refusal):
+    """The preset that somebody wants to keep says nothing."""
+
+
+class TooManyPresets(Refusal):
+    """This person keeps as many presets as one person may."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"{limit} kept")
+        self.limit = limit
+
+
+class WordsOnly(Refusal):
+    """Words that are to be added to prompts are too long, or hold flags, which are settings of their own."""
+
+    def __init__(self, *, most: int) -> None:
+        super().__init__(f"at most {most} characters")
+        self.most = most
 
 
 class StoreUnavailable(BotError):

@@ -20,11 +20,13 @@ import pytest
 from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.preset_store import PresetStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
@@ -143,6 +145,11 @@ def settings(database: Database) -> SettingStore:
 @pytest.fixture
 def preferences(database: Database) -> Preferences:
     return Preferences(UserSettingStore(database))
+
+
+@pytest.fixture
+def presets(database: Database) -> Presets:
+    return Presets(PresetStore(database))
 
 
 @pytest.fixture

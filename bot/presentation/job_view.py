@@ -45,6 +45,7 @@ class Action(StrEnum):
     KEEP = "keep"  # do not forget it with the rest of the history, or do so again
     DELETE = "delete"  # after a question
     ERASE = "erase"  # without another one
+    REVEAL = "reveal"  # a private image, to its person
     DISMISS = "dismiss"  # the failure has been read
 
 

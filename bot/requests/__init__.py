@@ -8,7 +8,10 @@ pasted_settings.py  text of other programs, and the `/imagine` line, taken apart
 batch.py            one request for several images, and its outcome. Pure.
 derive.py           the verbs that make a request from an earlier job. Pure.
 archive.py          finished pictures: keep, erase
+init_files.py       files of init images and what their headers say
+defaults.py         what was typed, and what holds where nothing was. Pure.
 preferences.py      what people chose for themselves
+presets.py          settings and words under a name
 channel_defaults.py what moderators chose for channels
 models.py           the models that people may ask for
 allowances.py       what a person may, by their roles and by what was set for them

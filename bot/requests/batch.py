@@ -50,11 +50,16 @@ InitImage = bytes | Path | StoredInitImage | StoredResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One request: `images` in their order, all from the same init image if there is one."""
+    """One request: `images` in their order, all from the same init image if there is one.
+
+    is_private, is_spoiler: as the job was that it is made from, or as the person asked.
+    """
 
     images: tuple[ImageOptions, ...]
     init_image: InitImage | None = None
     derived_from: Derivation | None = None
+    is_private: bool = False
+    is_spoiler: bool = False
 
     @classmethod
     def of(
@@ -92,8 +97,8 @@ class Batch:
                 batch=None if is_single else BatchPlace(batch_id=asker.key, index=index),
                 derived_from=self.derived_from,
                 allowance=asker.allowance,
-                is_private=asker.is_private,
-                is_spoiler=asker.is_spoiler,
+                is_private=asker.is_private or self.is_private,
+                is_spoiler=asker.is_spoiler or self.is_spoiler,
             )
 
 

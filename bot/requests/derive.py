@@ -3,6 +3,8 @@
 A command, a button, a form and a page call the same function. `models` are those that can draw here. A seed that is
 left out is drawn by `Service.submit`.
 
+What is made from a private image is private, and what is made from a spoiler is one.
+
 Every verb raises `PictureErased` for a job that was deleted, and `JobUnreadable` for one whose stored settings cannot
 be read.
 """
@@ -185,4 +187,5 @@ def _derived(
     if init_image is None and job.spec.source:
         init_image = StoredInitImage(digest=job.spec.source)
     derived_from = Derivation(job_id=job.id, verb=verb)
-    return Batch.of(options, count=count, init_image=init_image, derived_from=derived_from)
+    batch = Batch.of(options, count=count, init_image=init_image, derived_from=derived_from)
+    return replace(batch, is_private=job.is_private, is_spoiler=job.is_spoiler)

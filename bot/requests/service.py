@@ -39,9 +39,11 @@ from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.channel_defaults import ChannelDefaults
+from bot.requests.init_files import read_bytes, read_source_header
 from bot.requests.models import Models
 from bot.requests.pausing import Pausing
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
 from bot.scheduling.job_queue import Clock, JobQueue
@@ -51,8 +53,7 @@ from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
-from pipeline.errors import InvalidSpec
-from pipeline.images.init_image import SourceFile, fit_source, read_header, source_png, unpack
+from pipeline.images.init_image import fit_source, source_png, unpack
 from pipeline.spec import MAX_SEED, Aspect, ImageSpec
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Parts:
     delivery: DeliveryLoop
     images: ImageStore
     preferences: Preferences
+    presets: Presets
     channel_settings: ChannelSettingStore
     allowances: Allowances
 
@@ -95,6 +97,7 @@ class Service:
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
         self.pausing = Pausing(parts.queue)
+        self.presets = parts.presets
         self.allowances = parts.allowances
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self._jobs = parts.jobs
@@ -195,7 +198,7 @@ class Service:
             raise AlreadyUnpacking
         self._unpacking.add(request.user)
         try:
-            header = await asyncio.to_thread(_read_header, request.source or b"")
+            header = await asyncio.to_thread(read_source_header, request.source or b"")
             return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
         finally:
             self._unpacking.discard(request.user)
@@ -213,7 +216,7 @@ class Service:
                 path = await self._images.find(relative)
             case _:
                 return wanted
-        if (data := await _read(path)) is None:
+        if (data := await read_bytes(path)) is None:
             raise UploadGone
         return data
 
@@ -328,7 +331,7 @@ class Service:
 
     async def init_image(self, job: Job) -> bytes | None:
         """Return the init image of a job; None if it has none, or the file is gone or cannot be read."""
-        return await _read(await self._images.find_source(job.spec.source)) if job.spec.source else None
+        return await read_bytes(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
     def unread(self, spec: ImageSpec) -> Unread:
         """Return the part of a prompt that the model of a job cannot read."""
@@ -366,19 +369,3 @@ class Service:
         """Return numbers for the operator."""
         now, uptime_s = int(self._clock()), self._monotonic() - self._started
         return await collect_stats(self._jobs, self._queue, self._images, self.models, now=now, uptime_s=uptime_s)
-
-
-async def _read(path: Path | None) -> bytes | None:
-    try:
-        return None if path is None else await asyncio.to_thread(path.read_bytes)
-    except OSError as error:  # pruned meanwhile, or the disk fails
-        log.warning("the picture %s cannot be read: %s", path, error)
-        return None
-
-
-def _read_header(source: bytes | Path) -> SourceFile:
-    """Read the header of a file, which may still be on disk so that waiting files take no memory. Blocks."""
-    try:
-        return read_header(source if isinstance(source, bytes) else source.read_bytes())
-    except FileNotFoundError as error:
-        raise InvalidSpec("image", "is gone") from error

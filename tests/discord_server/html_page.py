@@ -173,7 +173,9 @@ class _Page:
         for n, (picture, alt) in enumerate(pictures):
             size = wide if kind == "many" and n < first_row else ""
             badge = '<span class="alt">ALT</span>' if alt else ""
-            figures.append(f'<figure class="{size}">{_image(picture, alt)}{badge}</figure>')
+            cover = '<span class="cover">SPOILER</span>' if picture.is_spoiler else ""
+            size = f"{size} blurred" if cover else size
+            figures.append(f'<figure class="{size}">{_image(picture, alt)}{badge}{cover}</figure>')
         return f'<div class="mosaic {kind}">{"".join(figures)}</div>'
 
     def _picture(self, url: str) -> Picture:

@@ -23,6 +23,11 @@ class Picture:
     description: str | None = None  # its alt text, which screen readers read aloud
 
     @property
+    def is_spoiler(self) -> bool:
+        """Whether it is blurred until it is clicked: an attachment of such a name is, what an embed shows never is."""
+        return self.place == "attachment" and self.file is not None and self.file.filename.startswith("SPOILER_")
+
+    @property
     def data(self) -> bytes:
         if self.file is None:
             raise LookupError(f"nothing is stored behind {self.url}")

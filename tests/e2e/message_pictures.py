@@ -221,6 +221,7 @@ async def ended(album: Album, people: Callable[[str], Person]) -> None:
 
     album.add("buttons", "Again, under four images", await answer(await alice.press(four, "Again")))
     await buttons(album, alice, single)
+    await private(album, people)
 
 
 async def buttons(album: Album, alice: Person, single: MessageView) -> None:
@@ -244,6 +245,33 @@ async def buttons(album: Album, alice: Person, single: MessageView) -> None:
     draft_menu = await answer(await alice.press(draft, "More"))
     asked = await answer(await alice.press(draft_menu, "Delete"))
     album.add("buttons", "Deleted", await says(await alice.press(asked, "Delete for good"), "was deleted"))
+
+
+async def private(album: Album, people: Callable[[str], Person]) -> None:
+    """What one person sees alone, what all others see of it, and spoilers."""
+    kim, open_to_none = people("kim"), people("lee")
+    open_to_none.user.dms_open = False
+    waits = await kim.imagine("a cake with a candle", private=True, steps=LONG)
+    album.add("private", "Private, while it waits", await says(waits, "only you see this"))
+    direct = await album.discord.wait_message(
+        lambda message: bool(message.images), channel=album.discord.dm(kim.user), timeout=PATIENCE_S
+    )
+    album.add("private", "The direct message", direct)
+    album.add("private", "What became of the answer", await says(waits, "I sent you a direct message"))
+    await open_to_none.imagine("a cake with a candle", private=True, count=2, seed=8)
+    notice = await album.discord.wait_message(
+        lambda message: "Only you can open" in message.content, timeout=PATIENCE_S
+    )
+    album.add("private", "With direct messages closed: what everybody sees", notice)
+    shown = await open_to_none.press(notice, "Show me")
+    album.add("private", "Show me", await answer(shown))
+    album.add("private", "A spoiler", await kim.finished("a skull", spoiler=True, seed=3))
+    for caption, command, options in (
+        ("/settings", "settings", {"aspect": "square", "steps": 12, "suffix": "on a blue background", "private": True}),
+        ("/preset save", "preset save", {"name": "Night", "suffix": "at night", "steps": 20}),
+        ("/preset list", "preset list", {}),
+    ):
+        album.add("settings", caption, await kim.ask(command, **options))
 
 
 async def welcome(album: Album, people: Callable[[str], Person], abroad: dict[str, Person]) -> None:

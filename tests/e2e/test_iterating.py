@@ -221,7 +221,7 @@ async def test_everybody_chooses_where_to_be_told(
     discord: Discord, bot: BotProcess, data_dir: Path, choice: str, here: int, directly: int
 ) -> None:
     answer = await private(await discord.slash(discord.user, discord.channel, "settings", ping=choice))
-    assert answer.content
+    assert answer.text
     await long_wait(discord, bot, data_dir, 61)
     await wait_row(data_dir, delivery="delivered")
     told = [message for message in discord.messages(discord.channel) if message.pings]

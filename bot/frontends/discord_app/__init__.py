@@ -9,6 +9,10 @@ presses.py       which press is the second half of a double click
 message_ref.py   where a job's message stands. Pure.
 interactions.py  private answers: refusals, errors, results that could not be delivered
 embeds.py        JobView → message: text and embed, in the reader's language. Pure.
+sending.py       how a message is sent or edited as the bot, smaller if it has to be
+private_delivery.py
+                 what one person sees of a private image, and how it reaches them
+reveal.py        “Show me”: a private image, to its person
 frontend.py      the Frontend for Discord: edits the right message, falls back when it cannot
 http_errors.py   Discord's errors → what to do about them: one table. Pure.
 command_ids.py   commands to be clicked in a message

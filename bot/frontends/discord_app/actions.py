@@ -46,6 +46,7 @@ from bot.frontends.discord_app.interactions import (
     think,
 )
 from bot.frontends.discord_app.permissions import is_moderator
+from bot.frontends.discord_app.reveal import reveal
 from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase
@@ -243,6 +244,8 @@ class ActionButton(
         """Do what the button is for; a double click is one press."""
         if self.action == Action.CANCEL:
             await attempt(interaction, cancel(interaction, self.job_id))
+        elif self.action == Action.REVEAL:
+            await attempt(interaction, reveal(interaction, self.job_id))
         else:
             await attempt(interaction, _pressed(interaction, self.action, self.job_id, is_choice=False))
 
@@ -355,7 +358,10 @@ async def _file(interaction: discord.Interaction, job: Job, *, guild_id: int | N
     if upload is None:
         raise PicturePruned(job.id)
     return discord.File(
-        io.BytesIO(upload.body), filename=picture_name(job.id, upload), description=alt_text(job, reader(interaction))
+        io.BytesIO(upload.body),
+        filename=picture_name(job.id, upload),
+        description=alt_text(job, reader(interaction)),
+        spoiler=job.is_spoiler,
     )
 
 

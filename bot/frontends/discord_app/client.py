@@ -33,6 +33,7 @@ from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
+from bot.frontends.discord_app.commands.presets import PresetCommands
 from bot.frontends.discord_app.commands.quotas import QuotaCommands
 from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
@@ -62,6 +63,7 @@ OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.boolean: (bool,),
     discord.AppCommandOptionType.user: (str,),
     discord.AppCommandOptionType.number: (int, float),  # JSON writes 7.0 as 7
+    discord.AppCommandOptionType.boolean: (bool,),
 }
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
@@ -102,6 +104,7 @@ class DiscordClient(discord.AutoShardedClient):
             self.tree.add_command(command)
         self.tree.add_command(QuotaCommands(self.context).personal())
         self.tree.add_command(Settings(self.context).command())
+        self.tree.add_command(PresetCommands(self.context).group())
         self.tree.add_command(HelpCommand(self.context).command())
         self.tree.add_command(AdminCommands(self.context).group())
         if config.api_url != DISCORD_API_URL:

@@ -32,6 +32,7 @@ BUTTONS: Final[dict[str, Button]] = {
     Action.EDIT: Button(label="button-edit"),
     Action.VARY: Button(label="button-vary"),
     Action.MORE: Button(label="button-more"),
+    Action.REVEAL: Button(label="button-show-me", style=discord.ButtonStyle.primary),
     Action.FINAL: Button(label="button-final", style=discord.ButtonStyle.primary),
     Action.MORE_STEPS: Button(label="button-more-steps"),
     Action.START_FROM: Button(label="button-start-from"),

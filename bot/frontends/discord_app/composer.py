@@ -42,11 +42,17 @@ class Composed:
     message: StatusMessage
     uploads: Mapping[int, attachments.Upload]  # by job
     alts: Mapping[int, str]
+    spoilers: frozenset[int] = frozenset()
 
     def files(self) -> list[discord.File]:
         """Make the attachments; each can be sent once."""
         return [
-            discord.File(io.BytesIO(upload.body), filename=picture_name(job_id, upload), description=self.alts[job_id])
+            discord.File(
+                io.BytesIO(upload.body),
+                filename=picture_name(job_id, upload),
+                description=self.alts[job_id],
+                spoiler=job_id in self.spoilers,  # clients blur what is named SPOILER_…
+            )
             for job_id, upload in self.uploads.items()
         ]
 
@@ -102,10 +108,11 @@ class Composer:
             if path is not None and (upload := await fit(path, room, rung)) is not None:
                 uploads[job.id] = upload
         alts = {job.id: embeds.alt_text(job, wording, with_prompt=with_prompt) for job in drawn}
+        spoilers = frozenset(job.id for job in drawn if job.is_spoiler)
         if not all(job.status.is_final for job in jobs):
             # The last may have ended since: then its own delivery says so in a moment.
             message = self.unfinished(jobs, await self._standing(jobs), with_prompt=with_prompt)
-            return Composed(message=message, uploads=uploads, alts=alts)
+            return Composed(message=message, uploads=uploads, alts=alts, spoilers=spoilers)
         view = together([self._ended_view(job) for job in jobs])
         if not drawn:
             message = embeds.ended_message(view, wording, with_prompt=with_prompt)
@@ -118,7 +125,7 @@ class Composer:
             models=self._service.models,
             with_prompt=with_prompt,
         )
-        return Composed(message=message, uploads=uploads, alts=alts)
+        return Composed(message=message, uploads=uploads, alts=alts, spoilers=spoilers)
 
     async def _standing(self, jobs: Sequence[Job]) -> QueueStatus:
         """Where the image stands that the message of a request is to speak of now, until the last of them is done."""

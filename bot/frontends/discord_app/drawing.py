@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import discord
 
-from bot.errors import NotAccepting
+from bot.errors import NotAccepting, StoreUnavailable
 from bot.frontends.discord_app.embeds import voice_of
 from bot.frontends.discord_app.frontend import Opened, frontend_of
 from bot.frontends.discord_app.http_errors import TROUBLES
@@ -27,12 +27,19 @@ from bot.frontends.discord_app.interactions import (
     placeholder,
     promise_answer,
     reader,
+    role_ids,
     say,
+    think,
 )
-from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
+from bot.frontends.discord_app.visibility import in_time
+from bot.jobs import ReplyTo
 from bot.presentation.job_view import Phrase
+from bot.requests.allowances import led_by_permitted, may_use
 from bot.requests.batch import Accepted, Asker, Batch
-from bot.requests.prompt_flags import read_prompt
+from bot.requests.channel_defaults import MODEL, PRIVATE
+from bot.requests.defaults import Levels, Wish, fill
+from bot.requests.presets import NO_PRESET
 from pipeline.spec import ImageOptions
 
 ROW_FIRST_S: Final = 0.5
@@ -40,24 +47,46 @@ ROW_FIRST_S: Final = 0.5
 T = TypeVar("T")
 
 
-async def draw_typed(
-    interaction: discord.Interaction, values: Mapping[str, object], *, count: int | None = None
-) -> None:
-    """Queue what a person typed into a command, after flags and pasted settings were taken out of the prompt.
-
-    Args:
-        values: by field of ImageOptions, of any type: Discord offers lists and ranges, but a modified client may send
-            anything. What is left out, a flag may set.
+async def draw_typed(interaction: discord.Interaction, wish: Wish) -> None:
+    """Queue what a person typed into a command, with what they, a preset or the channel chose where they left it open.
 
     Raises:
+        NoSuchPreset
         See `draw`.
     """
-    read = read_prompt(values["prompt"], context_of(interaction).service.models, given=values, count=count)
-    await draw(interaction, Batch.of(ImageOptions.read(**read.options), count=read.count), notes=read.phrases())
+    service, me = context_of(interaction).service, person(interaction)
+    async with in_time():  # whether the answer is private has to be known first; mostly it is in memory
+        personal = await service.preferences.of(me)
+        preset = NO_PRESET if wish.preset is None else await service.presets.find(me, wish.preset)
+    allowance = service.allowances.of_roles(role_ids(interaction))
+    channel = dict(await _channel_defaults(interaction))
+    if (card := service.models.find(str(channel.get(MODEL)))) is None or not may_use(allowance, card):
+        channel.pop(MODEL, None)  # of two that a person did not choose, the one that they may use
+    levels = Levels(preset=preset, personal=personal, channel=channel)
+    filled = fill(wish, levels, led_by_permitted(service.models, allowance))
+    batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count)
+    batch = replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler)
+    await draw(interaction, batch, notes=filled.notes)
+
+
+async def _channel_defaults(interaction: discord.Interaction) -> Mapping[str, object]:
+    """Return what moderators chose for the channel.
+
+    A slow database is not waited for: then what was last known holds, and where nothing is known, images are private.
+    """
+    context = context_of(interaction)
+    channel, parent = channel_ids(interaction)
+    try:
+        async with asyncio.timeout(ROW_FIRST_S):
+            found = await context.service.channels.of(FRONTEND, channel, parent_id=parent)
+    except (TimeoutError, StoreUnavailable):
+        return context.channel_defaults.get(channel, {PRIVATE: True})
+    context.channel_defaults[channel] = found
+    return found
 
 
 async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = ()) -> None:
-    """Queue a request of the person who acts, and show it to everybody in a new message.
+    """Queue a request of the person who acts, and show it in a new message: to everybody, unless it is private.
 
     If not all of its images could be queued, the person is told so; `notes` are told as well.
 
@@ -72,33 +101,15 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
     if not service.is_accepting:
         raise NotAccepting
     promise_answer(interaction)
-    reply_to = frontend.address(interaction)
+    reply_to = frontend.address(interaction, reader(interaction).language if batch.is_private else None)
     asker = Asker(user=person(interaction), reply_to=reply_to, key=f"{FRONTEND}:{interaction.id}")
+    show = _show_privately if batch.is_private else _show
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
     async with frontend.opening(reply_to), _waited_for(_submit(interaction, batch, asker)) as submitting:
         await asyncio.wait([submitting], timeout=ROW_FIRST_S)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private
-        is_answered = False
-        try:
-            async with placeholder(interaction) as message_id:
-                is_answered = True
-                accepted = await submitting
-                job = accepted.jobs[0]
-                placed = frontend.placed(reply_to, message_id)
-                async with frontend.opening(placed):
-                    job = await service.message_placed(job, placed)
-                    opened = await frontend.open(interaction, job, accepted.standing)
-        except discord.HTTPException as error:
-            if not is_answered and error.status < 500:  # nobody waits for it: too late, or the channel is gone
-                with contextlib.suppress(Exception):
-                    await submitting
-                await service.message_deleted(FRONTEND, reply_to.key)
-            raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
-    if opened is Opened.GONE:
-        await service.message_deleted(FRONTEND, placed.key)
-    elif opened is Opened.NOT_YET:
-        service.message_not_shown(job)
+        accepted = await show(interaction, submitting, reply_to)
     if accepted.refusal is not None:
         fewer = reader(interaction).say("fewer-queued", count=len(accepted.jobs), wanted=len(batch.images))
         await explain(interaction, accepted.refusal, before=fewer)
@@ -106,6 +117,59 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
         voice = voice_of(reader(interaction))
         with contextlib.suppress(*TROUBLES):  # the request stands without them
             await say(interaction, "\n".join(map(voice.say, notes)))
+
+
+async def _show(interaction: discord.Interaction, submitting: asyncio.Task[Accepted], reply_to: ReplyTo) -> Accepted:
+    """Show a request that is being stored to everybody."""
+    frontend, service = frontend_of(interaction), context_of(interaction).service
+    async with _answered(interaction, placeholder(interaction), submitting, reply_to) as message_id:
+        accepted = await submitting
+        placed = frontend.placed(reply_to, message_id)
+        async with frontend.opening(placed):
+            job = await service.message_placed(accepted.jobs[0], placed)
+            opened = await frontend.open(interaction, job, accepted.standing)
+    if opened is Opened.GONE:
+        await service.message_deleted(FRONTEND, placed.key)
+    elif opened is Opened.NOT_YET:
+        service.message_not_shown(job)
+    return accepted
+
+
+async def _show_privately(
+    interaction: discord.Interaction, submitting: asyncio.Task[Accepted], reply_to: ReplyTo
+) -> Accepted:
+    """Show a request that is being stored to its person only."""
+    async with _answered(interaction, _private_placeholder(interaction), submitting, reply_to):
+        accepted = await submitting
+        await frontend_of(interaction).private.open(interaction, accepted.jobs[0], accepted.standing)
+    return accepted
+
+
+@asynccontextmanager
+async def _private_placeholder(interaction: discord.Interaction) -> AsyncIterator[None]:
+    await think(interaction)
+    yield
+
+
+@asynccontextmanager
+async def _answered(
+    interaction: discord.Interaction,
+    answer: AbstractAsyncContextManager[T],
+    submitting: asyncio.Task[Accepted],
+    reply_to: ReplyTo,
+) -> AsyncIterator[T]:
+    """Answer an interaction; if that comes too late, or nobody is there any more, the request is taken back."""
+    is_answered = False
+    try:
+        async with answer as shown:
+            is_answered = True
+            yield shown
+    except discord.HTTPException as error:
+        if not is_answered and error.status < 500:
+            with contextlib.suppress(Exception):
+                await submitting
+            await context_of(interaction).service.message_deleted(FRONTEND, reply_to.key)
+        raise  # any other error, as when this process ends now, leaves the job: its picture is posted anew
 
 
 async def _submit(interaction: discord.Interaction, batch: Batch, asker: Asker) -> Accepted:

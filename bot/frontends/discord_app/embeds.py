@@ -170,7 +170,7 @@ def command(jobs: Sequence[Job], models: Models) -> str:
     card = models.find(spec.model)
     options = f"seed:{spec.seed} steps:{spec.steps}"
     if card is not None:
-        options += f"{_shape(spec, card)}{_settings(spec, card, models.usual)}"
+        options += f"{_shape(spec, card)}{_settings(spec, card, models)}"
     count = sum(job.spec.seed == (spec.seed + number) % (MAX_SEED + 1) for number, job in enumerate(jobs))
     counted = f" count:{count}" if count == len(jobs) > 1 else ""
     return f"/imagine prompt:{_pasteable(spec.prompt)} {options}{counted}"
@@ -181,10 +181,11 @@ def _pasteable(prompt: str) -> str:
     return re.sub(rf"\b({'|'.join(OPTIONS)}):", rf"\1{ZERO_WIDTH_SPACE}:", prompt)
 
 
-def _settings(spec: ImageSpec, card: ModelCard, usual: ModelCard) -> str:
+def _settings(spec: ImageSpec, card: ModelCard, models: Models) -> str:
     """Return the options for what is not as the model draws anyway."""
     values = {
-        "model": "" if card.name == usual.name else spec.model,
+        # Also the usual one, if there is a choice: whoever pastes the line may have chosen another for themselves.
+        "model": "" if models.all == (card,) else spec.model,
         "negative": ""
         if spec.negative_prompt == card.negative_prompt
         else _pasteable(spec.negative_prompt) or NO_NEGATIVE,

@@ -2,8 +2,8 @@
 
 A message is edited as the bot, by channel and message id, never through the interaction's token, which dies
 after 15 minutes and is not stored. One lock and one closed flag per message keep late progress from
-overwriting a result; the images of one request share a message. What a message says is `composer.py`, what an error
-means `http_errors.py`.
+overwriting a result; the images of one request share a message. What a message says is `composer.py`, how it is sent
+`sending.py`, what an error means `http_errors.py`. Whatever is private goes to `private_delivery.py` at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import dataclasses
 import functools
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import Path
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, cast
 
 import discord
 from cachetools import LRUCache
@@ -30,6 +30,8 @@ from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address
 from bot.frontends.discord_app.pings import Pings
+from bot.frontends.discord_app.private_delivery import PrivateDelivery
+from bot.frontends.discord_app.sending import Ended, Refused, Send, Sender
 from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation import job_view
 from bot.presentation.wording import Wording
@@ -42,20 +44,12 @@ DELIVERY_TIMEOUT_S: Final = 180.0  # 10 MiB over a slow line
 REMEMBERED_MESSAGES: Final = 2000
 
 
-T = TypeVar("T")
-_Send = Callable[[Composed], Awaitable[ReplyTo]]
-
-
 class Opened(Enum):
     """What became of the first edit of a message."""
 
     SHOWN = auto()
     NOT_YET = auto()
     GONE = auto()
-
-
-class _Refused(Exception):
-    """Discord refuses the message this way, whatever is changed about it."""
 
 
 class DiscordFrontend:
@@ -69,6 +63,8 @@ class DiscordFrontend:
         self._service = service
         self._composer = Composer(service)
         self._pings = Pings(client, service)
+        self._sender = Sender(client, self._composer)
+        self.private = PrivateDelivery(self._sender, self._composer, service)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         # By the key of a message: those that progress may not touch any more, those whose prompt AutoMod dislikes,
         # where they went from the key that they had before, and what they say of unfinished jobs.
@@ -79,16 +75,16 @@ class DiscordFrontend:
 
     # ── opening a message, through the interaction ──────────────────────────────────────────────────
 
-    def address(self, interaction: discord.Interaction) -> ReplyTo:
-        """Return where the answer to an interaction will stand. Public messages use the server's language."""
+    def address(self, interaction: discord.Interaction, language: str | None = None) -> ReplyTo:
+        """Return where the answer to an interaction will stand. Without a language, it is that of the server."""
         assert interaction.channel_id is not None, "commands are for servers only"
-        locale = interaction.guild_locale or interaction.locale
+        locale = (interaction.guild_locale or interaction.locale).value
         return Address(
             channel_id=interaction.channel_id,
             message_id=None,
             guild_id=interaction.guild_id,
             user_id=interaction.user.id,
-            locale=locale.value,
+            locale=language or locale,
         ).reply_to(interaction.id)
 
     def placed(self, reply_to: ReplyTo, message_id: int) -> ReplyTo:
@@ -144,10 +140,14 @@ class DiscordFrontend:
         """
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(_request_key(job)):
-                await self._take_back(await self._composer.request_of(job), job)
+                jobs = await self._composer.request_of(job)
+                if is_private(jobs):
+                    await self.private.take_back(jobs, job)
+                else:
+                    await self._take_back(jobs, job)
         except MessageGone:
             return True
-        except (DeliveryImpossible, DeliveryDelayed, _Refused, TimeoutError) as error:
+        except (DeliveryImpossible, DeliveryDelayed, Refused, TimeoutError) as error:
             log.info("the message of job %s could not be taken back: %s", job.id, error)
             return False
         return True
@@ -159,8 +159,8 @@ class DiscordFrontend:
             return
 
         async def delete(_composed: Composed) -> ReplyTo:
-            async with self._turn(address.channel_id):
-                await self._message(address).delete()
+            async with self._sender.turn(address.channel_id):
+                await self._sender.message(address).delete()
             return job.reply_to
 
         is_empty = all(each.status.is_final and each.image_path is None for each in jobs)
@@ -180,6 +180,9 @@ class DiscordFrontend:
             async with asyncio.timeout(SHOW_TIMEOUT_S):
                 job = await self._settled(job)
                 key, address = job.reply_to.key, Address.read(job.reply_to)
+                if job.is_private:
+                    await self.private.show(job, standing)
+                    return
                 if address.is_old or address.message_id is None:
                     return
                 async with self._lock(key):
@@ -223,8 +226,10 @@ class DiscordFrontend:
                     has_message = Address.read(job.reply_to).message_id is not None
                     if not has_message and (await self._service.archive.siblings(job))[0].delivery is Delivery.DROPPED:
                         raise MessageGone  # nobody waits for it: its placeholder came too late
+                    if is_private(jobs):
+                        return await self.private.deliver(jobs, job, image)
                     if job.is_erased:
-                        with contextlib.suppress(_Refused):  # whoever erased it was told
+                        with contextlib.suppress(Refused):  # whoever erased it was told
                             await self._take_back(jobs, job)
                         return job.reply_to
                     async with self._lock(job.reply_to.key):
@@ -259,14 +264,14 @@ class DiscordFrontend:
         files = (job.id, image)
         try:
             return await self._put(jobs, job, files, functools.partial(self._edit_result, jobs, job, address))
-        except _Refused as refused:
+        except Refused as refused:
             if all(each.status is JobStatus.CANCELLED for each in jobs):
                 return job.reply_to  # whoever cancelled knows
             log.warning("job %s cannot be delivered on its message: %s", job.id, refused)
         for post in (self._post, self._post_directly):
             try:
                 moved_to = await self._put(jobs, job, files, functools.partial(post, jobs, address))
-            except _Refused as refused:
+            except Refused as refused:
                 log.warning("job %s cannot be delivered by %s: %s", job.id, post.__name__, refused)
                 continue
             await self._mark_as_moved(job, address, to_dm=post == self._post_directly)
@@ -275,32 +280,16 @@ class DiscordFrontend:
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def _put(self, jobs: Sequence[Job], job: Job, image: tuple[int, Path | None], send: _Send) -> ReplyTo:
-        """Send the final message one way, smaller or without its prompt if Discord asks for that."""
-        limit_bytes, wording = self.limit_bytes(Address.read(job.reply_to).guild_id), wording_of(job)
-        rung, with_prompt = 0, job.reply_to.key not in self._without_prompt
-        while True:
-            composed = await self._composer.ended(
-                jobs, wording, limit_bytes=limit_bytes, rung=rung, with_prompt=with_prompt, image=image
-            )
-            try:
-                return await send(composed)
-            except TROUBLES as error:
-                match remedy(error):
-                    case Remedy.MESSAGE_GONE:
-                        raise MessageGone from error
-                    case Remedy.LATER:
-                        raise DeliveryDelayed(wait_s(error)) from error
-                    case Remedy.SMALLER if composed.can_shrink:
-                        rung = composed.next_rung
-                    case Remedy.WITHOUT_PROMPT if with_prompt:
-                        with_prompt = False
-                    case _:
-                        raise _Refused(str(error)) from error
+    async def _put(self, jobs: Sequence[Job], job: Job, image: tuple[int, Path | None], send: Send) -> ReplyTo:
+        limit_bytes = self.limit_bytes(Address.read(job.reply_to).guild_id)
+        with_prompt = job.reply_to.key not in self._without_prompt
+        return await self._sender.put(
+            Ended(jobs=jobs, image=image, limit_bytes=limit_bytes, with_prompt=with_prompt), send
+        )
 
     async def _edit(self, address: Address, message: StatusMessage, job: Job, wording: Wording) -> None:
-        async with self._turn(address.channel_id):
-            await self._message(address).edit(
+        async with self._sender.turn(address.channel_id):
+            await self._sender.message(address).edit(
                 content=message.content,
                 embed=message.embed,
                 view=buttons(message.actions, job.id, wording),
@@ -308,57 +297,20 @@ class DiscordFrontend:
             )
 
     async def _edit_result(self, jobs: Sequence[Job], job: Job, address: Address, composed: Composed) -> ReplyTo:
-        if address.message_id is None:
-            raise _Refused("there is no message: the process was killed before it could be shown")
-        message = composed.message
-        try:
-            async with self._turn(address.channel_id):
-                await self._message(address).edit(
-                    content=message.content,
-                    embed=message.embed,
-                    attachments=composed.files(),
-                    view=buttons(message.actions, jobs[0].id, wording_of(job)),
-                    allowed_mentions=NOBODY,
-                )
-        except discord.RateLimited as error:
-            if address.is_old:  # the rate limit on edits of old messages can last very long
-                raise _Refused(str(error)) from error
-            raise
+        await self._sender.edit_result(jobs, address, composed)
         self._shown.pop(job.reply_to.key, None)
         return job.reply_to
 
     async def _post(self, jobs: Sequence[Job], address: Address, composed: Composed) -> ReplyTo:
         """Post a new message in the channel; it notifies its person, and nobody else."""
-        channel = self._client.get_partial_messageable(address.channel_id, guild_id=address.guild_id)
-        return (await self._send(channel, jobs, address, composed)).reply_to()
+        channel, actions = self._sender.channel(address), composed.message.actions
+        return (await self._sender.post(channel, jobs, address, composed, actions=actions)).reply_to()
 
     async def _post_directly(self, jobs: Sequence[Job], address: Address, composed: Composed) -> ReplyTo:
-        try:
-            channel = await self._client.create_dm(discord.Object(address.user_id))
-        except discord.HTTPException as error:
-            if remedy(error) is Remedy.LATER:
-                raise
-            raise _Refused(str(error)) from error
-        moved_to = await self._send(channel, jobs, address, composed)
-        return dataclasses.replace(moved_to, guild_id=None).reply_to()
-
-    async def _send(
-        self, channel: discord.abc.Messageable, jobs: Sequence[Job], address: Address, composed: Composed
-    ) -> Address:
-        message = composed.message
+        channel = await self._sender.direct_channel(address.user_id)
         # In direct messages the bot takes no commands, and so offers no buttons.
-        actions = () if isinstance(channel, discord.DMChannel) else message.actions
-        sent = await channel.send(
-            content=message.content,
-            embed=message.embed,
-            files=composed.files(),
-            view=buttons(actions, jobs[0].id, wording_of(jobs[0])) or discord.utils.MISSING,
-            nonce=f"imagine-{jobs[0].id}",  # discord.py adds enforce_nonce: a repeat returns the first message
-            allowed_mentions=discord.AllowedMentions(
-                everyone=False, roles=False, users=[discord.Object(address.user_id)]
-            ),
-        )
-        return dataclasses.replace(address, channel_id=sent.channel.id, message_id=sent.id)
+        moved_to = await self._sender.post(channel, jobs, address, composed, actions=())
+        return dataclasses.replace(moved_to, guild_id=None).reply_to()
 
     async def _mark_as_moved(self, job: Job, address: Address, *, to_dm: bool) -> None:
         """Say on the old message where the result went; best effort."""
@@ -371,17 +323,8 @@ class DiscordFrontend:
         except TROUBLES as error:
             log.info("the old message of job %s stays as it is: %s", job.id, error)
 
-    def _message(self, address: Address) -> discord.PartialMessage:
-        assert address.message_id is not None, "looked at by those who edit"
-        channel = self._client.get_partial_messageable(address.channel_id, guild_id=address.guild_id)
-        return channel.get_partial_message(address.message_id)
-
     def _lock(self, key: str) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())
-
-    def _turn(self, channel_id: int) -> asyncio.Lock:
-        """Return the lock for edits of one channel: the library's rate limit count is exact only one edit at a time."""
-        return self._lock(f"channel {channel_id}")
 
 
 class _HasFrontend(Protocol):
@@ -391,6 +334,11 @@ class _HasFrontend(Protocol):
 def frontend_of(interaction: discord.Interaction) -> DiscordFrontend:
     """Return the front end of the client that received the interaction."""
     return cast("_HasFrontend", interaction.client).frontend
+
+
+def is_private(jobs: Sequence[Job]) -> bool:
+    """Whether a message that shows these images is for their person only."""
+    return any(job.is_private for job in jobs)
 
 
 def _request_key(job: Job) -> str:

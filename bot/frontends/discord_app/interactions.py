@@ -11,12 +11,13 @@ import contextlib
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import discord
+from cachetools import LRUCache
 from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
@@ -32,6 +33,7 @@ from pipeline.errors import InvalidSpec
 
 log = logging.getLogger(__name__)
 
+REMEMBERED_CHANNELS: Final = 2000
 MAX_NOTES: Final = 15  # per message; the rest waits for the next command
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
 
@@ -59,6 +61,9 @@ class InteractionContext:
     answering: set[asyncio.Task[Any]] = field(
         default_factory=set
     )  # tasks that have shown "thinking…" and owe an answer
+
+    # By channel, what moderators chose for it when that was last looked up.
+    channel_defaults: LRUCache[str, Mapping[str, object]] = field(default_factory=lambda: LRUCache(REMEMBERED_CHANNELS))
 
     async def finish_answers(self) -> None:
         """Wait until everybody who was shown "thinking…" by now has an answer."""
@@ -100,8 +105,12 @@ async def allowance_of(interaction: discord.Interaction) -> Allowance:
 
 
 def reader(interaction: discord.Interaction) -> Wording:
-    """Return the wording for the person behind an interaction."""
-    return wording_for(interaction.locale.value)
+    """Return the wording for the person behind an interaction: the language they chose, else that of their Discord.
+
+    From memory only, because it is asked before the first await.
+    """
+    chosen = context_of(interaction).service.preferences.language(person(interaction))
+    return wording_for(chosen or interaction.locale.value)
 
 
 async def think(interaction: discord.Interaction) -> None:
@@ -121,13 +130,15 @@ async def replace(interaction: discord.Interaction) -> None:
 async def say(interaction: discord.Interaction, text: str | None = None, **parts: Any) -> None:
     """Tell one person something, as the first answer or as a later one.
 
-    `parts` are `embed`, `view` and `file` of discord.py's message methods.
+    `parts` are `embed`, `view` and `file`, or `files`, of discord.py's message methods.
     """
     if not interaction.response.is_done():
         await interaction.response.send_message(text, ephemeral=True, **parts)
     elif interaction.extras.pop(_THINKING, False):
-        file = parts.pop("file", None)
-        await interaction.edit_original_response(content=text, attachments=[file] if file is not None else [], **parts)
+        file, files = parts.pop("file", None), parts.pop("files", [])
+        await interaction.edit_original_response(
+            content=text, attachments=files if file is None else [file, *files], **parts
+        )
     else:
         await interaction.followup.send(text or discord.utils.MISSING, ephemeral=True, **parts)
 
@@ -258,7 +269,7 @@ def promise_answer(interaction: discord.Interaction) -> None:
 
 def _note(job: Job, wording: Wording) -> str:
     if job.status is JobStatus.DONE:
-        return wording.say("note-done", job_id=job.id)
+        return wording.say("note-private-done" if job.is_private else "note-done", job_id=job.id)
     if job.failure_code is not None:
         return wording.say("note-failed", job_id=job.id, reason=wording.failure(job.failure_code))
     return wording.say("note-cancelled", job_id=job.id)

@@ -26,7 +26,10 @@ MAX_ID: Final = 2**63
 class Address:
     """One message, its person and the language of its server.
 
-    message_id: None if the process was killed before Discord had said which message holds the answer.
+    message_id: None if the process was killed before Discord had said which message holds the answer, and of a private
+        image until it is there: an answer that only one person sees cannot be edited as the bot.
+    guild_id: the server where it was asked for, also of a message that went to its person directly.
+    is_direct: whether the message stands in a direct message, of an image that is private.
     """
 
     channel_id: int
@@ -34,6 +37,7 @@ class Address:
     guild_id: int | None
     user_id: int
     locale: str
+    is_direct: bool = False
 
     @classmethod
     def read(cls, reply_to: ReplyTo) -> Address:
@@ -44,11 +48,14 @@ class Address:
         """
         try:
             stored = json.loads(reply_to.address)
-            address = cls(**{field.name: stored[field.name] for field in dataclasses.fields(cls)})
+            names = [field.name for field in dataclasses.fields(cls)]
+            address = cls(**{name: stored[name] for name in names if name in stored or name != "is_direct"})
             ids = [address.channel_id, address.user_id]
             ids += [each for each in (address.message_id, address.guild_id) if each is not None]
             if not all(type(each) is int and 0 <= each < MAX_ID for each in ids) or type(address.locale) is not str:
                 raise ValueError("an id or the language is of another type")
+            if type(address.is_direct) is not bool:
+                raise ValueError("whether it is a direct message is of another type")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DeliveryImpossible(f"where to answer cannot be read: {type(error).__name__}") from error
         return address

@@ -1,4 +1,7 @@
-"""Which jobs somebody may see and draw from: their own, and those whose message everybody on the server can see."""
+"""Which jobs somebody may see and draw from: their own, and those whose message everybody on the server can see.
+
+A private image is seen by its person only: not by moderators either, who may remove it by its number.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,12 @@ async def visible_job(interaction: discord.Interaction, job_id: int) -> Job:
 
     Raises:
         JobNotFound
-        NotYourJob: it is of another server, or of the page.
+        NotYourJob: it is private, of another server, or of the page.
         StoreUnavailable: the database takes too long.
     """
     async with in_time():
         job = await context_of(interaction).service.job(job_id)
-    if job.user != person(interaction) and not is_of_server(job, interaction.guild_id):
+    is_visible = not job.is_private and is_of_server(job, interaction.guild_id)
+    if job.user != person(interaction) and not is_visible:
         raise NotYourJob(job_id)
     return job

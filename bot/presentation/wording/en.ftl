@@ -408,9 +408,6 @@ ping-done = ✅ { $who } { $count ->
        *[other] Your images are ready.
     }
 ping-failed = ❌ { $who } Your image did not work out; its message says why.
-settings-ping-here = When you waited for more than a minute, I mention you under the finished image. `/settings ping` changes that.
-settings-ping-dm = When you waited for more than a minute, I send you a direct message. `/settings ping` changes that.
-settings-ping-off = I do not ping you when an image is finished. `/settings ping` changes that.
 command-settings-name = settings
 command-settings-description = Your own settings
 option-ping-name = ping
@@ -614,7 +611,102 @@ option-pause-until-description = Resume by itself then: 30m, 2h, 18:00, 2026-12-
 
 ## Settings and presets
 
+settings-title = Your settings
+settings-footer = They hold for /imagine where you type nothing else. “reset” takes them back.
+settings-as-model = as the model draws
+settings-usual-model = the usual one ({ $model })
+settings-model-gone = “{ $model }” is not here any more, so the usual one draws
+settings-unreadable = ⚠️ (what was stored cannot be read and does not count)
+settings-no-words = nothing
+settings-not-chosen = not chosen: off, unless the channel says otherwise
+settings-on = on
+settings-off = off
+mine-aspect = Shape
+mine-steps = Steps
+mine-suffix = Added to every prompt
+mine-model = Model
+mine-ping = When you waited long
+mine-language = Language of my private answers
+mine-private = Private images
+mine-private-to = Private images reach you
+mine-spoiler = Spoilers
+reset-all = Everything
+language-of-discord = That of your Discord
+private-to-dm = By direct message
+private-to-button = Behind a button in the channel that only you can open
+option-aspect-name = aspect
+option-steps-name = steps
+option-suffix-name = suffix
+option-suffix-description = Words that are added to every prompt, unless you give a seed
+option-model-name = model
+option-language-name = language
+option-language-description = The language in which I answer you alone
+option-private-name = private
+option-private-description = Whether only you get to see the image
+option-private-to-name = private_to
+option-private-to-description = How private images reach you
+option-spoiler-name = spoiler
+option-spoiler-description = Whether the image is hidden until somebody clicks it; the prompt is not
+option-reset-name = reset
+option-reset-description = What to take back
+option-preset-description = One of your presets, or of everybody's
+setting-invalid = “{ $setting }” cannot have this value. Please choose one from the list.
+words-only = Words that are added to prompts must be words only, at most { $most } characters: choose shape, size, seed and the like with their own options.
+preset-name-invalid = A preset's name has 1 to { $most } letters, digits, emoji, spaces or dashes.
+no-such-preset = You have no preset of this name. `/preset list` shows those there are.
+preset-empty = This preset would say nothing. Please give it at least one setting.
+too-many-presets = You already have { $limit } presets, and that is the limit. Please delete one first.
+command-preset-name = preset
+command-preset-description = Settings that you keep under a name
+command-preset-save-name = save
+command-preset-save-description = Keep settings under a name, those of an image or what you give
+command-preset-list-name = list
+command-preset-list-description = Show your presets
+command-preset-delete-name = delete
+command-preset-delete-description = Delete one of your presets
+option-name-name = name
+option-image-name = image
+option-prefix-name = prefix
+option-size-name = size
+option-negative-name = negative
+option-cfg-name = cfg
+option-guidance-name = guidance
+option-sampler-name = sampler
+option-clip-skip-name = clip_skip
+option-strength-name = strength
+preset-name = The name of the preset
+preset-image = The number of an image whose settings to keep, without words and seed
+preset-prefix = Words that come before yours
+preset-suffix = Words that come after yours
+preset-strength = How much of a starting image is redrawn, over 0 to 1
+preset-title = Your presets ({ $count } of { $limit })
+preset-none = You have none yet. `/preset save` keeps one.
+preset-shared = For everybody:
+preset-footer = Use one with /imagine preset:
+preset-saved = The preset **{ $name }** is saved: { $settings }
+preset-deleted = The preset is deleted.
+value-aspect = shape
+value-size = size
+value-steps = steps
+value-model = model
+value-strength = strength
+defaults-model-gone = “{ $model }”, which you or this channel chose, is not here any more, so { $usual } draws.
+defaults-unfit = { $model } cannot follow these values of the preset, so they were left out: { $names }
+defaults-words-left-out = There was no room left in the prompt for all words of your preset or settings.
+
 ## Private images and spoilers
+
+button-show-me = 👁️ Show me
+queue-private = 🔒 private
+note-private-done = ✅ #{ $job_id } is done, and private. `/history` shows it to you alone.
+private-waits-dm = 🔒 Private: only you see this. I will send you the image as a direct message.
+private-waits-button = 🔒 Private: only you see this. When the image is ready, I will say so here, and only you can open it.
+private-ready = 🔒 { $who } · your private image { $numbers } is ready. Only you can open it.
+private-ended = 🔒 { $who } · your private image { $numbers } has ended. Only you can read why.
+private-direct-hint = -# `/history` on the server shows it again, with its buttons.
+private-sent-dm = ✅ Done: I sent you a direct message.
+private-sent-button = ✅ Done: open it with this button, or with the one in the channel.
+private-cancelled = 🚫 Cancelled. Nobody saw anything of it.
 
 ## Image input and the message menu
 

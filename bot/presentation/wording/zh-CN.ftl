@@ -360,9 +360,6 @@ ping-done = ✅ { $who } { $count ->
        *[other] 你的 { $count } 张图片画好了。
     }
 ping-failed = ❌ { $who } 你的图片没画成，原因见它的消息。
-settings-ping-here = 等候超过一分钟的图片画好后，我会在图片下面提到你。可以用 `/设置 通知` 更改。
-settings-ping-dm = 等候超过一分钟的图片画好后，我会给你发私信。可以用 `/设置 通知` 更改。
-settings-ping-off = 图片画好后我不会通知你。可以用 `/设置 通知` 更改。
 command-settings-name = 设置
 command-settings-description = 你自己的设置
 option-ping-name = 通知
@@ -536,7 +533,102 @@ option-pause-until-description = 到时自动恢复：30m、2h、18:00、2026-12
 
 ## Settings and presets
 
+settings-title = 你的设置
+settings-footer = 使用 /imagine 时没有另外填写的项目按这里的设置。用“恢复”可以改回默认。
+settings-as-model = 按模型的默认值
+settings-usual-model = 默认模型（{ $model }）
+settings-model-gone = 这里已经没有“{ $model }”，改用默认模型
+settings-unreadable = ⚠️（存下的内容无法读取，不起作用）
+settings-no-words = 无
+settings-not-chosen = 未选择：关闭，除非频道另有规定
+settings-on = 开启
+settings-off = 关闭
+mine-aspect = 画幅
+mine-steps = 步数
+mine-suffix = 每个提示词后面加上
+mine-model = 模型
+mine-ping = 等了很久时
+mine-language = 私下回复你的语言
+mine-private = 私密图片
+mine-private-to = 私密图片的送达方式
+mine-spoiler = 剧透遮挡
+reset-all = 全部
+language-of-discord = 跟随你的 Discord
+private-to-dm = 发私信
+private-to-button = 在频道里放一个只有你能打开的按钮
+option-aspect-name = 画幅
+option-steps-name = 步数
+option-suffix-name = 后缀
+option-suffix-description = 加在每个提示词后面的文字；指定种子时不加
+option-model-name = 模型
+option-language-name = 语言
+option-language-description = 我私下回复你时用的语言
+option-private-name = 私密
+option-private-description = 图片是否只给你一个人看
+option-private-to-name = 私密送达
+option-private-to-description = 私密图片怎样送到你手里
+option-spoiler-name = 剧透
+option-spoiler-description = 图片是否要点击后才显示；提示词不遮挡
+option-reset-name = 恢复
+option-reset-description = 把哪一项改回默认
+option-preset-description = 你自己的预设，或大家共用的预设
+setting-invalid = “{ $setting }”不能设成这个值，请从列表里选。
+words-only = 加在提示词里的只能是文字，最多 { $most } 个字符。画幅、尺寸、种子等请用各自的选项。
+preset-name-invalid = 预设的名称要有 1 到 { $most } 个字符，可以用文字、数字、表情、空格和短横线。
+no-such-preset = 没有这个名称的预设。用 `/预设 列表` 查看现有的预设。
+preset-empty = 这个预设没有任何内容，请至少填一项设置。
+too-many-presets = 你已经有 { $limit } 个预设，达到了上限。请先删除一个。
+command-preset-name = 预设
+command-preset-description = 用一个名称保存一组设置
+command-preset-save-name = 保存
+command-preset-save-description = 保存一组设置：取自一张图片，或由你填写
+command-preset-list-name = 列表
+command-preset-list-description = 查看你的预设
+command-preset-delete-name = 删除
+command-preset-delete-description = 删除一个预设
+option-name-name = 名称
+option-image-name = 图片
+option-prefix-name = 前缀
+option-size-name = 尺寸
+option-negative-name = 不想要的
+option-cfg-name = cfg强度
+option-guidance-name = 引导强度
+option-sampler-name = 采样器
+option-clip-skip-name = clip跳层
+option-strength-name = 重绘强度
+preset-name = 预设的名称
+preset-image = 取这个编号的图片的设置，不含文字和种子
+preset-prefix = 放在你的文字前面
+preset-suffix = 放在你的文字后面
+preset-strength = 起始图片重绘多少，大于 0，最大 1
+preset-title = 你的预设（{ $count } / { $limit }）
+preset-none = 还没有预设。用 `/预设 保存` 存一个。
+preset-shared = 大家共用：
+preset-footer = 在 /imagine 的 preset 选项里使用
+preset-saved = 已保存预设 **{ $name }**：{ $settings }
+preset-deleted = 预设已删除。
+value-aspect = 画幅
+value-size = 尺寸
+value-steps = 步数
+value-model = 模型
+value-strength = 重绘强度
+defaults-model-gone = 你或本频道选择的“{ $model }”已经不在这里，改用 { $usual } 来画。
+defaults-unfit = { $model } 不支持预设里的这些设置，已去掉：{ $names }
+defaults-words-left-out = 提示词已经太长，你的预设或设置里的文字没有全部加上。
+
 ## Private images and spoilers
+
+button-show-me = 👁️ 给我看
+queue-private = 🔒 私密
+note-private-done = ✅ #{ $job_id } 画好了，是私密图片。用 `/历史` 只给你自己看。
+private-waits-dm = 🔒 私密：只有你能看到这条消息。画好后我会私信发给你。
+private-waits-button = 🔒 私密：只有你能看到这条消息。画好后我会在这里说一声，只有你能打开。
+private-ready = 🔒 { $who } · 你的私密图片 { $numbers } 画好了，只有你能打开。
+private-ended = 🔒 { $who } · 你的私密图片 { $numbers } 已经结束，原因只有你能看到。
+private-direct-hint = -# 在服务器里用 `/历史` 可以再次查看，并使用图片的按钮。
+private-sent-dm = ✅ 好了，已经私信发给你。
+private-sent-button = ✅ 好了，按这个按钮或频道里的按钮打开。
+private-cancelled = 🚫 已取消，没有人看到任何内容。
 
 ## Image input and the message menu
 

@@ -361,9 +361,6 @@ ping-done = ✅ { $who } { $count ->
        *[other] 你的 { $count } 張圖片畫好了。
     }
 ping-failed = ❌ { $who } 你的圖片沒畫成，原因見它的訊息。
-settings-ping-here = 等候超過一分鐘的圖片畫好後，我會在圖片下面提到你。可以用 `/設定 通知` 更改。
-settings-ping-dm = 等候超過一分鐘的圖片畫好後，我會傳私訊給你。可以用 `/設定 通知` 更改。
-settings-ping-off = 圖片畫好後我不會通知你。可以用 `/設定 通知` 更改。
 command-settings-name = 設定
 command-settings-description = 你自己的設定
 option-ping-name = 通知
@@ -537,7 +534,102 @@ option-pause-until-description = 到時自動恢復：30m、2h、18:00、2026-12
 
 ## Settings and presets
 
+settings-title = 你的設定
+settings-footer = 使用 /imagine 時沒有另外填寫的項目會照這裡的設定。用「還原」可以改回預設值。
+settings-as-model = 照模型的預設值
+settings-usual-model = 預設模型（{ $model }）
+settings-model-gone = 這裡已經沒有「{ $model }」，改用預設模型
+settings-unreadable = ⚠️（存下的內容無法讀取，不起作用）
+settings-no-words = 無
+settings-not-chosen = 未選擇：關閉，除非頻道另有規定
+settings-on = 開啟
+settings-off = 關閉
+mine-aspect = 畫幅
+mine-steps = 步數
+mine-suffix = 每個提示詞後面加上
+mine-model = 模型
+mine-ping = 等了很久時
+mine-language = 私下回覆你的語言
+mine-private = 私密圖片
+mine-private-to = 私密圖片的送達方式
+mine-spoiler = 劇透遮擋
+reset-all = 全部
+language-of-discord = 跟隨你的 Discord
+private-to-dm = 傳私訊
+private-to-button = 在頻道裡放一個只有你能打開的按鈕
+option-aspect-name = 畫幅
+option-steps-name = 步數
+option-suffix-name = 後綴
+option-suffix-description = 加在每個提示詞後面的文字；指定種子時不加
+option-model-name = 模型
+option-language-name = 語言
+option-language-description = 我私下回覆你時用的語言
+option-private-name = 私密
+option-private-description = 圖片是否只給你一個人看
+option-private-to-name = 私密送達
+option-private-to-description = 私密圖片怎樣送到你手上
+option-spoiler-name = 劇透
+option-spoiler-description = 圖片是否要點擊後才顯示；提示詞不遮擋
+option-reset-name = 還原
+option-reset-description = 把哪一項改回預設值
+option-preset-description = 你自己的預設組合，或大家共用的
+setting-invalid = 「{ $setting }」不能設成這個值，請從清單裡選。
+words-only = 加在提示詞裡的只能是文字，最多 { $most } 個字元。畫幅、尺寸、種子等請用各自的選項。
+preset-name-invalid = 預設組合的名稱要有 1 到 { $most } 個字元，可以用文字、數字、表情符號、空格和連字號。
+no-such-preset = 沒有這個名稱的預設組合。用 `/預設組合 清單` 查看現有的。
+preset-empty = 這個預設組合沒有任何內容，請至少填一項設定。
+too-many-presets = 你已經有 { $limit } 個預設組合，達到了上限。請先刪除一個。
+command-preset-name = 預設組合
+command-preset-description = 用一個名稱保存一組設定
+command-preset-save-name = 保存
+command-preset-save-description = 保存一組設定：取自一張圖片，或由你填寫
+command-preset-list-name = 清單
+command-preset-list-description = 查看你的預設組合
+command-preset-delete-name = 刪除
+command-preset-delete-description = 刪除一個預設組合
+option-name-name = 名稱
+option-image-name = 圖片
+option-prefix-name = 前綴
+option-size-name = 尺寸
+option-negative-name = 不想要的
+option-cfg-name = cfg強度
+option-guidance-name = 引導強度
+option-sampler-name = 取樣器
+option-clip-skip-name = clip跳層
+option-strength-name = 重繪強度
+preset-name = 預設組合的名稱
+preset-image = 取這個編號的圖片的設定，不含文字和種子
+preset-prefix = 放在你的文字前面
+preset-suffix = 放在你的文字後面
+preset-strength = 起始圖片重繪多少，大於 0，最大 1
+preset-title = 你的預設組合（{ $count } / { $limit }）
+preset-none = 還沒有預設組合。用 `/預設組合 保存` 存一個。
+preset-shared = 大家共用：
+preset-footer = 在 /imagine 的 preset 選項裡使用
+preset-saved = 已保存預設組合 **{ $name }**：{ $settings }
+preset-deleted = 預設組合已刪除。
+value-aspect = 畫幅
+value-size = 尺寸
+value-steps = 步數
+value-model = 模型
+value-strength = 重繪強度
+defaults-model-gone = 你或本頻道選擇的「{ $model }」已經不在這裡，改用 { $usual } 來畫。
+defaults-unfit = { $model } 不支援預設組合裡的這些設定，已去掉：{ $names }
+defaults-words-left-out = 提示詞已經太長，你的預設組合或設定裡的文字沒有全部加上。
+
 ## Private images and spoilers
+
+button-show-me = 👁️ 給我看
+queue-private = 🔒 私密
+note-private-done = ✅ #{ $job_id } 畫好了，是私密圖片。用 `/紀錄` 只給你自己看。
+private-waits-dm = 🔒 私密：只有你看得到這則訊息。畫好後我會用私訊傳給你。
+private-waits-button = 🔒 私密：只有你看得到這則訊息。畫好後我會在這裡說一聲，只有你能打開。
+private-ready = 🔒 { $who } · 你的私密圖片 { $numbers } 畫好了，只有你能打開。
+private-ended = 🔒 { $who } · 你的私密圖片 { $numbers } 已經結束，原因只有你看得到。
+private-direct-hint = -# 在伺服器裡用 `/紀錄` 可以再看一次，並使用圖片的按鈕。
+private-sent-dm = ✅ 好了，已經用私訊傳給你。
+private-sent-button = ✅ 好了，按這個按鈕或頻道裡的按鈕打開。
+private-cancelled = 🚫 已取消，沒有人看到任何內容。
 
 ## Image input and the message menu
 

@@ -14,16 +14,18 @@ import bot
 import bot.frontends.discord_app.client
 import bot.frontends.web.handlers  # both bring Refusals of the front ends into being
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
+from bot.frontends.discord_app.commands.presets import TYPES as PRESET
+from bot.frontends.discord_app.commands.settings import TYPES as SETTINGS
 from bot.jobs import FailureCode
 from bot.pause import PauseKind
 from bot.presentation import wording as wording_module
 from bot.presentation.wording import LANGUAGES, key_of, wording_for
-from bot.requests.preferences import Ping
+from bot.requests.preferences import Ping, PrivateTo, Setting
 from pipeline import ImageOptions, InvalidSpec, Size
 from pipeline.catalog.models import DEMO
 
 FOLDER = Path(wording_module.__file__).parent
-SPEAKERS = ("cli", "frontends", "presentation")
+SPEAKERS = ("cli", "frontends", "presentation", "requests")
 SOURCES = [path for name in SPEAKERS for path in (Path(bot.__file__).parent / name).rglob("*.py")]
 
 
@@ -91,7 +93,12 @@ def test_no_sentence_is_unused() -> None:
     }
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
-    said |= {f"{prefix}-{ping}" for prefix in ("ping-choice", "settings-ping") for ping in Ping}
+    said |= {f"{prefix}-{ping}" for prefix in ("ping-choice",) for ping in Ping}
+    said |= {f"{prefix}-{way}" for prefix in ("private-to", "private-waits") for way in PrivateTo}
+    said |= {f"mine-{setting.value.replace('_', '-')}" for setting in Setting}
+    options = {name.replace("_", "-") for name in (*SETTINGS, *PRESET)}
+    said |= {f"option-{name}-{part}" for name in options for part in ("name", "description")}
+    said |= {f"preset-{name}" for name in options}
     assert sentences("en").keys() - said == set()
 
 

@@ -31,12 +31,13 @@ from bot.errors import (
     UploadGone,
 )
 from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, ReplyTo, Request, UserKey, Verb
-from bot.requests import derive
+from bot.requests import derive, init_files
 from bot.requests import service as service_module
 from bot.requests.allowances import Allowances
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.service import MAX_UNPACKING, Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -69,6 +70,7 @@ def make_service(
     channel_settings: ChannelSettingStore,
     user_quotas: UserQuotaStore,
     preferences: Preferences,
+    presets: Presets,
     clock,
     no_limits,
 ) -> Callable[..., Service]:
@@ -85,6 +87,7 @@ def make_service(
                 delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
                 images=images,
                 preferences=preferences,
+                presets=presets,
                 channel_settings=channel_settings,
                 allowances=Allowances(user_quotas, no_limits, roles or {}),
             ),
@@ -275,7 +278,7 @@ async def test_whoever_may_not_ask_is_refused_before_a_picture_is_looked_at(
     def reads(_data: bytes) -> None:
         raise AssertionError("it was looked at")
 
-    monkeypatch.setattr(service_module, "read_header", reads)
+    monkeypatch.setattr(init_files, "read_header", reads)
     monkeypatch.setattr(service_module, "unpack", reads)
     service = make_service()
     with pytest.raises(InvalidSpec, match="steps"):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.presets import suggest_presets
+from bot.frontends.discord_app.commands.signatures import with_options
 from bot.frontends.discord_app.drawing import draw_typed
 from bot.frontends.discord_app.interactions import InteractionContext, reader, role_ids
 from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import ASPECT_KEYS, SIZE_KEYS
 from bot.requests.allowances import may_use
 from bot.requests.batch import MAX_BATCH
+from bot.requests.defaults import Wish
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
 from pipeline.spec import (
@@ -31,6 +33,7 @@ from pipeline.spec import (
 
 MAX_SIZE_CHARS: Final = 20
 MAX_MODEL_CHARS: Final = 100
+MAX_TYPED_NAME: Final = 100  # of a preset: longer than one may be, so that its refusal is ours
 MAX_SUGGESTIONS: Final = 25  # of an option (application commands, "Autocomplete")
 # The command's options, in the order in which Discord lists them, and what each of them takes.
 TYPES: Final[Mapping[str, Any]] = {
@@ -46,6 +49,9 @@ TYPES: Final[Mapping[str, Any]] = {
     "guidance": app_commands.Range[float, 0.0, MAX_ASKED_SCALE],
     "sampler": str,
     "clip_skip": app_commands.Range[int, 1, MAX_CLIP_SKIP],
+    "preset": app_commands.Range[str, 1, MAX_TYPED_NAME],
+    "private": bool,
+    "spoiler": bool,
 }
 DESCRIPTIONS: Final[Mapping[str, str]] = {
     "prompt": "option-prompt-description",
@@ -60,11 +66,12 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "guidance": "option-guidance-description",
     "sampler": "option-sampler-description",
     "clip_skip": "option-clip-skip-description",
+    "preset": "option-preset-description",
+    "private": "option-private-description",
+    "spoiler": "option-spoiler-description",
 }
 # Options that have another name in ImageOptions.
 FIELDS: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
-
-Callback = Callable[..., Coroutine[Any, Any, None]]
 
 
 class Imagine:
@@ -82,7 +89,7 @@ class Imagine:
         command: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-imagine-name"),
             description=text("command-imagine-description"),
-            callback=_with_options(self.imagine, names),
+            callback=with_options(self.imagine, {name: TYPES[name] for name in names}, required="prompt"),
         )
         keys = {name: DESCRIPTIONS[name] for name in names}
         if all(card.tells_unread for card in cards):
@@ -93,6 +100,7 @@ class Imagine:
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[aspect]), value=aspect.value) for aspect in aspects]
         )(command)
         command.autocomplete("size")(self.suggest_sizes)
+        command.autocomplete("preset")(suggest_presets)
         if "model" in names:
             command.autocomplete("model")(self.suggest_models)
         if "sampler" in names:
@@ -104,11 +112,13 @@ class Imagine:
 
     async def imagine(self, interaction: discord.Interaction, **options: Any) -> None:
         """Queue up to four pictures in one message. Discord checks the ranges; the service checks them again."""
-        count = options.pop("count", None)
+        count, preset = options.pop("count", None), options.pop("preset", None)
+        is_private, is_spoiler = options.pop("private", None), options.pop("spoiler", None)
         given = {FIELDS.get(name, name): value for name, value in options.items()}
         if isinstance(model := given.get("model"), str) and (card := self._context.service.models.named(model)):
             given["model"] = card.name  # typed rather than taken from the list
-        await draw_typed(interaction, given, count=count)
+        wish = Wish(values=given, count=count, preset=preset, is_private=is_private, is_spoiler=is_spoiler)
+        await draw_typed(interaction, wish)
 
     async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the models that one may draw with, by their titles; there may be more of them than Discord shows."""
@@ -135,21 +145,3 @@ def _is_offered(name: str, cards: Sequence[ModelCard]) -> bool:
     if name == "model":
         return len(cards) > 1
     return any(card.offers(FIELDS.get(name, name)) for card in cards)
-
-
-def _with_options(callback: Callback, names: Sequence[str]) -> Callback:
-    """Give a function that takes any options those that the library is to find in its signature."""
-
-    async def imagine(interaction: discord.Interaction, **options: Any) -> None:
-        await callback(interaction, **options)
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter("interaction", kind, annotation=discord.Interaction)]
-    for name in names:
-        if name == "prompt":
-            parameters.append(inspect.Parameter(name, kind, annotation=TYPES[name]))
-        else:
-            parameters.append(inspect.Parameter(name, kind, annotation=TYPES[name] | None, default=None))
-    # Python reads it of any function, which the type of functions does not say.
-    imagine.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return imagine

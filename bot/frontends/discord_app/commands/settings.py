@@ -1,15 +1,43 @@
-"""/settings: what a person chooses for themselves."""
+"""/settings: what a person chooses for themselves. Private; what the choices mean is `bot/requests/preferences.py`."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import discord
 from discord import app_commands
 
+from bot.errors import SettingInvalid
+from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.embeds import escape
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, person, reader, say, think
 from bot.frontends.discord_app.translations import text
-from bot.requests.preferences import Ping
+from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, Wording
+from bot.requests.models import Models
+from bot.requests.preferences import MAX_SUFFIX, Personal, Ping, PrivateTo, Setting
+from bot.requests.presets import check_words
+from pipeline.spec import MAX_STEPS, Aspect, clean_prompt
+
+OF_DISCORD: Final = "discord"  # the choice that takes a language back
+EVERYTHING: Final = "all"
+MAX_MODEL_CHARS: Final = 100
+MAX_SUGGESTIONS: Final = 25
+# The options and what each of them takes.
+TYPES: Final[Mapping[str, Any]] = {
+    Setting.ASPECT.value: str,
+    Setting.STEPS.value: app_commands.Range[int, 1, MAX_STEPS],
+    Setting.SUFFIX.value: app_commands.Range[str, 1, MAX_SUFFIX],
+    Setting.MODEL.value: app_commands.Range[str, 1, MAX_MODEL_CHARS],
+    Setting.PING.value: str,
+    Setting.LANGUAGE.value: str,
+    Setting.PRIVATE.value: bool,
+    Setting.PRIVATE_TO.value: str,
+    Setting.SPOILER.value: bool,
+    "reset": str,
+}
+# The name of each language in itself, the same for every reader.
+LANGUAGE_NAMES: Final = {"en": "English", "zh-CN": "简体中文", "zh-TW": "繁體中文"}
 
 
 class Settings:
@@ -23,22 +51,124 @@ class Settings:
         command: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-settings-name"),
             description=text("command-settings-description"),
-            callback=self.settings,
+            callback=with_options(self.settings, TYPES),
         )
-        app_commands.describe(ping=text("option-ping-description"))(command)
-        app_commands.rename(ping=text("option-ping-name"))(command)
+        app_commands.describe(**{name: text(f"option-{_key(name)}-description") for name in TYPES})(command)
+        app_commands.rename(**{name: text(f"option-{_key(name)}-name") for name in TYPES})(command)
+        models = self._context.service.models
+        aspects = [aspect for aspect in Aspect if any(aspect in card.sizes for card in models.all)]
         app_commands.choices(
-            ping=[app_commands.Choice(name=text(f"ping-choice-{ping}"), value=ping.value) for ping in Ping]
+            aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in aspects],
+            ping=[app_commands.Choice(name=text(f"ping-choice-{each}"), value=each.value) for each in Ping],
+            private_to=[app_commands.Choice(name=text(f"private-to-{each}"), value=each.value) for each in PrivateTo],
+            language=[
+                *(app_commands.Choice(name=LANGUAGE_NAMES[each], value=each) for each in LANGUAGES),
+                app_commands.Choice(name=text("language-of-discord"), value=OF_DISCORD),
+            ],
+            reset=[
+                *(app_commands.Choice(name=text(f"mine-{_key(each)}"), value=each.value) for each in Setting),
+                app_commands.Choice(name=text("reset-all"), value=EVERYTHING),
+            ],
         )(command)
+        app_commands.autocomplete(model=self.suggest_models)(command)
         return command
 
-    async def settings(self, interaction: discord.Interaction, ping: str | None = None) -> None:
-        """Change what is given, and show what holds."""
+    async def settings(self, interaction: discord.Interaction, **options: Any) -> None:
+        """Take back what is to be taken back, change what is given, and show what holds then."""
         await think(interaction)
-        preferences, me = self._context.service.preferences, person(interaction)
-        if ping is not None:
-            if ping not in set(Ping):
+        preferences, me, models = self._context.service.preferences, person(interaction), self._context.service.models
+        if (reset := options.pop("reset", None)) is not None:
+            if reset not in (EVERYTHING, *Setting):
                 raise OptionsOutdated
-            await preferences.set_ping(me, Ping(ping))
-        chosen = await preferences.ping(me)
-        await say(interaction, reader(interaction).say(f"settings-ping-{chosen}"))
+            await preferences.reset(me, None if reset == EVERYTHING else Setting(reset))
+        given = {Setting(name): value for name, value in options.items() if value is not None}
+        if Setting.SUFFIX in given:
+            given[Setting.SUFFIX] = _words(given[Setting.SUFFIX], models)
+        if Setting.MODEL in given:
+            given[Setting.MODEL] = _model(given[Setting.MODEL], models)
+        if given.get(Setting.LANGUAGE) == OF_DISCORD:
+            del given[Setting.LANGUAGE]
+            await preferences.reset(me, Setting.LANGUAGE)
+        for setting, value in given.items():
+            await preferences.set(me, setting, value)
+        wording = reader(interaction)  # which may be another now
+        lines = _lines(await preferences.of(me), wording, models)
+        embed = discord.Embed(title=wording.say("settings-title"), description="\n".join(lines))
+        embed.set_footer(text=wording.say("settings-footer"))
+        await say(interaction, embed=embed)
+
+    async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+        """Suggest the models that are here, by their titles."""
+        found = self._context.service.models.search(str(current))[:MAX_SUGGESTIONS]
+        return [app_commands.Choice(name=each.title[:MAX_MODEL_CHARS], value=each.name) for each in found]
+
+
+def _model(typed: str, models: Models) -> str:
+    """Return the name of a model that was typed.
+
+    Raises:
+        InvalidSpec: it is not here.
+    """
+    card = models.named(typed)
+    return models.demand(typed).name if card is None else card.name
+
+
+def _words(typed: str, models: Models) -> str:
+    """Return words as they are added to prompts.
+
+    Raises:
+        WordsOnly, SettingInvalid
+    """
+    words = clean_prompt(typed)
+    check_words(words, models, most=MAX_SUFFIX)
+    if not words:
+        raise SettingInvalid(setting=Setting.SUFFIX.value)
+    return words
+
+
+def _lines(personal: Personal, wording: Wording, models: Models) -> list[str]:
+    """Return one line per setting: what holds, and what the person chose that cannot hold."""
+    lines = []
+    for setting in Setting:
+        value = _shown(setting, personal, wording, models)
+        if setting in personal.unread:
+            value += " " + wording.say("settings-unreadable")
+        lines.append(f"**{wording.say(f'mine-{_key(setting)}')}**: {value}")
+    return lines
+
+
+def _shown(setting: Setting, personal: Personal, wording: Wording, models: Models) -> str:
+    match setting:
+        case Setting.ASPECT if personal.aspect is not None:
+            return wording.say(ASPECT_KEYS[personal.aspect])
+        case Setting.STEPS if personal.steps is not None:
+            return str(personal.steps)
+        case Setting.SUFFIX:
+            return escape(personal.suffix) or wording.say("settings-no-words")
+        case Setting.MODEL:
+            return _shown_model(personal.model, wording, models)
+        case Setting.PING:
+            return wording.say(f"ping-choice-{personal.ping or Ping.HERE}")
+        case Setting.LANGUAGE:
+            return LANGUAGE_NAMES.get(personal.language or "") or wording.say("language-of-discord")
+        case Setting.PRIVATE:
+            if personal.is_private is None:
+                return wording.say("settings-not-chosen")
+            return wording.say("settings-on" if personal.is_private else "settings-off")
+        case Setting.PRIVATE_TO:
+            return wording.say(f"private-to-{personal.private_to or PrivateTo.DM}")
+        case Setting.SPOILER:
+            return wording.say("settings-on" if personal.is_spoiler else "settings-off")
+        case _:
+            return wording.say("settings-as-model")
+
+
+def _shown_model(name: str | None, wording: Wording, models: Models) -> str:
+    if name is None:
+        return wording.say("settings-usual-model", model=models.usual.title)
+    card = models.find(name)
+    return wording.say("settings-model-gone", model=escape(name)) if card is None else escape(card.title)
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")

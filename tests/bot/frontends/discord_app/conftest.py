@@ -24,6 +24,7 @@ from bot.jobs import Job
 from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
@@ -112,6 +113,7 @@ def start(
     channel_settings: ChannelSettingStore,
     user_quotas: UserQuotaStore,
     preferences: Preferences,
+    presets: Presets,
     no_limits: LimitsConfig,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
@@ -138,6 +140,7 @@ def start(
                 delivery=delivery,
                 images=images,
                 preferences=preferences,
+                presets=presets,
                 channel_settings=channel_settings,
                 allowances=Allowances(user_quotas, limits, roles or {}),
             ),

@@ -12,9 +12,11 @@ from discord import app_commands
 
 from bot.config import DiscordConfig
 from bot.frontends.discord_app.client import DiscordClient
+from bot.frontends.discord_app.commands.settings import LANGUAGE_NAMES
 from bot.frontends.discord_app.translations import WordingTranslator, text
 from bot.requests.models import Models
 from pipeline.catalog.models import MODELS, ModelCard
+from pipeline.spec import Sampler, sampler_title
 from tests.cards import PAINTER
 
 NAME = re.compile(r"[-_\w]{1,32}")
@@ -30,6 +32,7 @@ class OnlyModels:
 SETTINGS_OF_SOME = frozenset(
     {"model", "negative", "cfg", "guidance", "sampler", "clip_skip", "DPM++ 2M Karras", "DDIM", "Euler"}
 )  # the names of samplers are the same everywhere
+SAME_EVERYWHERE = frozenset({*LANGUAGE_NAMES.values(), *map(sampler_title, Sampler)})
 CHOICES = {**{name: (card,) for name, card in MODELS.items()}, "all": (PAINTER, *MODELS.values())}
 
 
@@ -61,7 +64,7 @@ def length(node: dict[str, Any], locale: str) -> int:
 
 async def test_commands_are_these(payload: list[dict[str, Any]]) -> None:
     assert [command["name"] for command in payload] == [
-        "imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "admin",
+        "imagine", "queue", "cancel", "history", "show", "quota", "settings", "preset", "help", "admin",
     ]  # fmt: skip
 
 
@@ -95,10 +98,14 @@ async def test_everything_but_imagine_itself_has_a_chinese_name(payload: list[di
         "aspect",
         "size",
         "count",
+        "preset",
+        "private",
+        "spoiler",
         *SETTINGS_OF_SOME,
     }  # a copied command line works for everybody
     for locale in ("zh-CN", "zh-TW"):
-        assert all(locale in node["name_localizations"] for node in nodes(others))
+        named = [node for node in nodes(others) if node["name"] not in SAME_EVERYWHERE]
+        assert all(locale in node["name_localizations"] for node in named)
         assert all(locale in node["description_localizations"] for node in nodes(payload))
 
 
@@ -130,9 +137,10 @@ async def test_ranges_are_those_of_a_spec(payload: list[dict[str, Any]]) -> None
 async def test_settings_are_offered_if_some_model_has_them(payload: list[dict[str, Any]]) -> None:
     options = {option["name"]: option for option in payload[0]["options"][6:]}
     if "model" not in options:  # a single model: of FLUX with guidance or without, or Stable Diffusion
-        assert list(options) in ([], ["guidance"], ["negative", "cfg", "sampler", "clip_skip"])
+        assert list(options)[:-3] in ([], ["guidance"], ["negative", "cfg", "sampler", "clip_skip"])
         return
-    assert list(options) == ["model", "negative", "cfg", "guidance", "sampler", "clip_skip"]
+    assert list(options)[:-3] == ["model", "negative", "cfg", "guidance", "sampler", "clip_skip"]
+    assert list(options)[-3:] == ["preset", "private", "spoiler"]
     assert options["model"]["autocomplete"] and not options["model"]["required"]
     choices = options["sampler"]["choices"]
     assert [(choice["name"], choice["value"]) for choice in choices] == [

@@ -168,7 +168,7 @@ async def test_button_that_only_another_release_knows_is_answered(stage: Stage, 
 
 
 def test_every_button_has_a_look_and_something_to_do() -> None:
-    assert BUTTONS.keys() - {Action.CANCEL} == PRESSES.keys()
+    assert BUTTONS.keys() - {Action.CANCEL, Action.REVEAL} == PRESSES.keys()
 
 
 # ── the way of a press ──────────────────────────────────────────────────────────────────────────────
@@ -185,6 +185,7 @@ BESIDE = {
     "store/database.py",
     "store/spec_codec.py",
     "presentation/wording/__init__.py",
+    "requests/preferences.py",  # in which language to answer
     "delivery/results.py",
     "delivery/status_updates.py",
     "retry.py",

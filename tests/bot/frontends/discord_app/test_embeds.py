@@ -171,7 +171,7 @@ def test_result_message_holds_picture_prompt_settings_and_command() -> None:
     message = result(a_job())
     assert message.content == "✅ <@1> · your image is ready"
     assert message.embed.description == (
-        "a red apple\n```\n/imagine prompt:a red apple seed:7 steps:20 aspect:square\n```"
+        "a red apple\n```\n/imagine prompt:a red apple seed:7 steps:20 aspect:square model:flux1-dev\n```"
     )
     assert message.embed.image.url is None  # a plain attachment is shown larger, and read aloud
     assert message.embed.footer.text == "#42 · seed 7 · 20 steps · 1024 × 1024 · flux1-dev · 61 s"
@@ -201,8 +201,8 @@ def test_alt_text_is_the_prompt_as_it_was_typed_and_fits(prompt: str) -> None:
 def test_command_of_several_images_names_their_number_if_their_seeds_are_in_a_row() -> None:
     spec = a_job().spec
     jobs = [a_job(spec=replace(spec, seed=(2**32 - 2 + number) % 2**32)) for number in range(4)]
-    assert embeds.command(jobs, MODELS).endswith("seed:4294967294 steps:20 aspect:square count:4")
-    assert embeds.command([jobs[0], jobs[2]], MODELS).endswith("aspect:square")
+    assert embeds.command(jobs, MODELS).endswith("seed:4294967294 steps:20 aspect:square model:flux1-dev count:4")
+    assert embeds.command([jobs[0], jobs[2]], MODELS).endswith("aspect:square model:flux1-dev")
 
 
 def test_failed_message_says_why_and_what_to_do() -> None:
@@ -232,7 +232,7 @@ def test_prompt_can_be_left_out_altogether(make: Callable[[Job], embeds.StatusMe
 
 def test_command_names_the_aspect_that_the_model_has_for_the_size() -> None:
     spec = replace(a_job().spec, width=832, height=1216)
-    assert embeds.command([a_job(spec=spec)], MODELS).endswith(f"aspect:{Aspect.PORTRAIT}")
+    assert embeds.command([a_job(spec=spec)], MODELS).endswith(f"aspect:{Aspect.PORTRAIT} model:flux1-dev")
 
 
 def test_command_of_a_model_with_a_single_size_has_no_aspect() -> None:
@@ -305,7 +305,9 @@ def assert_one_code_block(embed: discord.Embed, prompt: str) -> None:
     assert description.count("```") == 2
     shown, block, _ = description.split("```")
     assert "\n" not in shown.rstrip("\n")
-    match = re.fullmatch(r"/imagine prompt:(.*) seed:7 steps:20 aspect:square", block.strip("\n"), re.DOTALL)
+    match = re.fullmatch(
+        r"/imagine prompt:(.*) seed:7 steps:20 aspect:square model:flux1-dev", block.strip("\n"), re.DOTALL
+    )
     assert match is not None
     assert clean_prompt(match[1]) == prompt
     assert not re.search(r"(prompt|seed|steps|aspect):", match[1])

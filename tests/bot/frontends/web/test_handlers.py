@@ -22,6 +22,7 @@ from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
+from bot.requests.presets import Presets
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -65,6 +66,7 @@ def handlers(
     channel_settings: ChannelSettingStore,
     user_quotas: UserQuotaStore,
     preferences: Preferences,
+    presets: Presets,
     config: LimitsConfig,
     clock: FrozenClock,
 ) -> PageHandlers:
@@ -75,6 +77,7 @@ def handlers(
             delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
             images=images,
             preferences=preferences,
+            presets=presets,
             channel_settings=channel_settings,
             allowances=Allowances(user_quotas, config),
         ),
