@@ -108,10 +108,16 @@ def may_use(allowance: Allowance, card: ModelCard) -> bool:
     return allowance.models is None or card.name in allowance.models
 
 
+def led_by_permitted(models: Models, allowance: Allowance) -> Models:
+    """Return the same models, led by the first that somebody may draw with: what they draw with if they name none."""
+    mine = (card for card in models.all if may_use(allowance, card))
+    return models.led_by(next(mine, models.usual))
+
+
 def _permitted_model(allowance: Allowance, name: str | None, models: Models) -> ModelCard:
     mine = [card for card in models.all if may_use(allowance, card)]
     if name is None and mine:
-        return mine[0]  # the usual one, if they may
+        return led_by_permitted(models, allowance).usual
     card = models.demand(name) if allowance.models is None else models.find(name)
     if card is not None and card in mine:
         return card

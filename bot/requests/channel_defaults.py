@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from bot.jobs import USUAL, Allowance
 from bot.requests.models import Models
 from bot.store.channel_setting_store import ChannelSettingStore
 from pipeline.errors import InvalidSpec
@@ -27,12 +26,10 @@ class ChannelDefaults:
         self._store = store
         self._models = models
 
-    async def of(
-        self, frontend: str, channel_id: str, *, parent_id: str | None = None, allowance: Allowance = USUAL
-    ) -> Mapping[str, object]:
+    async def of(self, frontend: str, channel_id: str, *, parent_id: str | None = None) -> Mapping[str, object]:
         """Return the fields that have a default in a channel: `model` (str), `aspect` (Aspect), `private` (bool).
 
-        What another release wrote, or names a model that is gone or that `allowance` does not have, is left out.
+        What another release wrote, or names a model that is gone, is left out.
 
         Args:
             parent_id: the channel that a thread belongs to; the thread has its values where it has none itself.
@@ -43,8 +40,7 @@ class ChannelDefaults:
         stored = dict(await self._store.of(frontend, parent_id)) if parent_id is not None else {}
         stored |= await self._store.of(frontend, channel_id)
         defaults: dict[str, object] = {}
-        model = self._models.find(stored.get(MODEL, ""))
-        if model is not None and (allowance.models is None or model.name in allowance.models):
+        if (model := self._models.find(stored.get(MODEL, ""))) is not None:
             defaults[MODEL] = model.name
         if (aspect := next((each for each in Aspect if each.value == stored.get(ASPECT)), None)) is not None:
             defaults[ASPECT] = aspect

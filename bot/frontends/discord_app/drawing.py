@@ -29,6 +29,7 @@ from bot.frontends.discord_app.interactions import (
     placeholder,
     promise_answer,
     reader,
+    role_ids,
     say,
     think,
 )
@@ -37,8 +38,9 @@ from bot.frontends.discord_app.permissions import is_age_restricted
 from bot.frontends.discord_app.visibility import in_time
 from bot.jobs import RemoteImage, ReplyTo
 from bot.presentation.job_view import Phrase
+from bot.requests.allowances import led_by_permitted, may_use
 from bot.requests.batch import Accepted, Asker, Batch
-from bot.requests.channel_defaults import PRIVATE
+from bot.requests.channel_defaults import MODEL, PRIVATE
 from bot.requests.defaults import Levels, Wish, fill
 from bot.requests.presets import NO_PRESET
 from pipeline.spec import ImageOptions
@@ -60,8 +62,12 @@ async def draw_typed(interaction: discord.Interaction, wish: Wish, *, init_image
     async with in_time():  # whether the answer is private has to be known first; mostly it is in memory
         personal = await service.preferences.of(me)
         preset = NO_PRESET if wish.preset is None else await service.presets.find(me, wish.preset)
-    channel = await _channel_defaults(interaction)
-    filled = fill(wish, Levels(preset=preset, personal=personal, channel=channel), service.models)
+    allowance = service.allowances.of_roles(role_ids(interaction))
+    channel = dict(await _channel_defaults(interaction))
+    if (card := service.models.find(str(channel.get(MODEL)))) is None or not may_use(allowance, card):
+        channel.pop(MODEL, None)  # of two that a person did not choose, the one that they may use
+    levels = Levels(preset=preset, personal=personal, channel=channel)
+    filled = fill(wish, levels, led_by_permitted(service.models, allowance))
     batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count, init_image=init_image)
     batch = replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler)
     await draw(interaction, batch, notes=filled.notes)

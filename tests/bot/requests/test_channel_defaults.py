@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bot.jobs import Allowance
 from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.models import Models
 from bot.store.channel_setting_store import ChannelSettingStore
@@ -47,12 +46,6 @@ async def test_thread_inherits_what_was_not_set_in_it(channels: ChannelDefaults)
     await channels.reset("test", "thread")
     assert await channels.of("test", "thread", parent_id="art") == {"model": "demo", "private": True}
     assert await channels.of("test", "art") == {"model": "demo", "private": True}
-
-
-async def test_model_that_somebody_may_not_draw_with_is_left_out_for_them(channels: ChannelDefaults) -> None:
-    await channels.set("test", "art", model="demo", aspect="wide")
-    assert await channels.of("test", "art", allowance=Allowance(models=("fake",))) == {"aspect": Aspect.WIDE}
-    assert (await channels.of("test", "art", allowance=Allowance(models=("demo",))))["model"] == "demo"
 
 
 @pytest.mark.parametrize("values", [{"model": "nothing"}, {"model": ""}, {"aspect": "round"}, {"aspect": ""}])

@@ -258,12 +258,15 @@ async def test_source_that_cannot_be_read_is_gone(
     assert (await handlers.reuse(ANN, job.id)).init_image is None
 
 
-async def test_pause_is_said_as_text_whatever_was_typed(handlers: PageHandlers, queue: JobQueue) -> None:
+async def test_pause_is_said_as_text_whatever_was_typed(
+    handlers: PageHandlers, queue: JobQueue, clock: FrozenClock
+) -> None:
     await handlers.draw(ANN, APPLE)
     for pause, said in (
         (Pause.by_operator("<b>storage</b>"), "paused: &lt;b&gt;storage&lt;/b&gt;"),
         (Pause.by_operator("storage"), "paused: storage"),
         (Pause(kind=PauseKind.STORAGE), "paused: images cannot be saved"),
+        (Pause.by_operator("storage", int(clock()) + 7200), "paused: storage. Drawing resumes in 2 hours."),
     ):
         await queue.resume()
         await queue.pause(pause)

@@ -67,7 +67,7 @@ async def test_paused_empty_queue_says_so_too(stage: Stage) -> None:
 
 
 async def test_database_that_cannot_be_used_is_explained(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_user):
+    async def broken(*_: object):
         raise StoreUnavailable("database is locked", is_full=False)
 
     monkeypatch.setattr(stage.service, "quota", broken)

@@ -178,6 +178,14 @@ async def test_channel_has_defaults_that_its_threads_take_over(stage: Stage) -> 
     assert await channels.of("discord", channel) == {"aspect": Aspect.SQUARE}
 
 
+async def test_default_of_a_channel_binds_only_who_may_draw_with_it(stage: Stage) -> None:
+    manager, low = boss(stage), member(stage, "low", models=("fake",))
+    await command(stage, manager, "admin channel", model="painter")
+    for number, (user, model) in enumerate([(stage.discord.user, "painter"), (low, "fake")], start=1):
+        await (await imagine(stage, user)).wait(is_done)
+        assert (await stage.job(number)).spec.model == model
+
+
 async def test_values_of_a_modified_client_change_nothing(stage: Stage) -> None:
     manager, registered = boss(stage), await stage.discord.wait_command("admin")
     [sub] = [option for option in registered["options"] if option["name"] == "channel"]
