@@ -4,4 +4,5 @@ frontend.py        the Frontend protocol, and how a front end says that it canno
 results.py         results to their front ends, until somebody was told
 status_updates.py  status messages of unfinished jobs
 shown.py           what those messages show, and which place each may claim. Pure.
+alerts.py          what the operator is told, and not told again; alert_watch.py: what is looked for
 """

@@ -488,3 +488,42 @@ console-clip-skip = CLIP 跳层
 ## Upscaling
 
 ## Operating
+
+# Under the bot's name; at most 128 characters. It is read by everybody, on every server.
+presence-idle = /imagine
+presence-waiting = { $count } 张排队
+presence-waiting-for = { $count } 张排队，约 { $time }
+presence-paused = 已暂停
+presence-paused-waiting = 已暂停，{ $count } 张排队
+span-seconds = { $count } 秒
+span-minutes = { $count } 分钟
+span-hours = { $count } 小时
+# To the operator.
+alert-paused = ⚠️ 不再开始绘制新图片。{ $paused }
+alert-paused-over = ✅ 队列已恢复。
+alert-engine-failed = 🛑 绘图引擎出错，机器人即将退出。排队的图片保留位置。原因见日志。
+alert-restarted = 🔁 我回来了。上次是意外退出：程序崩溃、断电，或进程被强行结束。{ $count ->
+        [0] 当时没有图片在排队。
+       *[other] { $count } 张图片保留了位置。
+    } { $lost ->
+        [0] { "" }
+       *[other] { $lost } 张图片绘制失败：每次崩溃时都正在绘制它们。
+    }
+alert-disk-low = { $is_full ->
+        [1] 🛑 磁盘快满了：剩余 { $free_mib } MiB。低于 { $floor_mib } MiB 时不接受新请求。
+       *[other] ⚠️ 磁盘空间不多了：剩余 { $free_mib } MiB。低于 { $floor_mib } MiB 时将不接受新请求。
+    }
+alert-disk-low-over = ✅ 磁盘又有空间了：剩余 { $free_mib } MiB。
+alert-permission-lost = ⚠️ 我无法再在 { $server } 的 { $channel } 发图片：被 Discord 拒绝。请检查我在那里的权限。只要对方开放私信，图片会通过私信送达。
+alert-permission-lost-over = ✅ 我又可以在 { $server } 的 { $channel } 发图片了。
+alert-commands-lost = ⚠️ 我的命令（{ $where }）被别的程序修改或删除，现已重新注册；重新加载 Discord（Ctrl+R）后即可看到。
+alert-commands-refused = ⚠️ 我无权注册命令（{ $where }）。请用 `imagine-bot invite` 的链接重新邀请我。
+alert-commands-refused-over = ✅ 命令已注册。
+alert-everywhere = 所有服务器
+alert-database-damaged = 🛑 我的数据库已损坏或丢失，机器人即将退出。处理办法见 docs/operating.md 的 “A damaged database” 一节；在此之前不会绘图。
+stats-waits = 24 小时内的等待时间：一半图片不超过 { $half }，95% 不超过 { $most }
+stats-people = **本服务器各成员的绘图时间**：24 小时 / 7 天
+stats-person = { $who } · { $today } / { $week }
+stats-models = **各模型的图片数**（24 小时）：{ $models }
+stats-failures = **失败原因**（24 小时）：{ $failures }
+stats-count = { $name } { $count }

@@ -489,3 +489,42 @@ console-clip-skip = CLIP 跳層
 ## Upscaling
 
 ## Operating
+
+# Under the bot's name; at most 128 characters. It is read by everybody, on every server.
+presence-idle = /imagine
+presence-waiting = { $count } 張排隊
+presence-waiting-for = { $count } 張排隊，約 { $time }
+presence-paused = 已暫停
+presence-paused-waiting = 已暫停，{ $count } 張排隊
+span-seconds = { $count } 秒
+span-minutes = { $count } 分鐘
+span-hours = { $count } 小時
+# To the operator.
+alert-paused = ⚠️ 不再開始繪製新圖片。{ $paused }
+alert-paused-over = ✅ 佇列已恢復。
+alert-engine-failed = 🛑 繪圖引擎發生錯誤，機器人即將結束。排隊的圖片會保留位置。原因請看記錄檔。
+alert-restarted = 🔁 我回來了。上次是意外結束：程式當掉、斷電，或程序被強制終止。{ $count ->
+        [0] 當時沒有圖片在排隊。
+       *[other] { $count } 張圖片保留了位置。
+    } { $lost ->
+        [0] { "" }
+       *[other] { $lost } 張圖片繪製失敗：每次當掉時都正在繪製它們。
+    }
+alert-disk-low = { $is_full ->
+        [1] 🛑 磁碟快滿了：剩餘 { $free_mib } MiB。低於 { $floor_mib } MiB 時不接受新請求。
+       *[other] ⚠️ 磁碟空間不多了：剩餘 { $free_mib } MiB。低於 { $floor_mib } MiB 時將不接受新請求。
+    }
+alert-disk-low-over = ✅ 磁碟又有空間了：剩餘 { $free_mib } MiB。
+alert-permission-lost = ⚠️ 我無法再在 { $server } 的 { $channel } 發圖片：遭 Discord 拒絕。請檢查我在那裡的權限。只要對方開放私訊，圖片會以私訊送達。
+alert-permission-lost-over = ✅ 我又可以在 { $server } 的 { $channel } 發圖片了。
+alert-commands-lost = ⚠️ 我的指令（{ $where }）被其他程式修改或刪除，現已重新註冊；重新載入 Discord（Ctrl+R）後即可看到。
+alert-commands-refused = ⚠️ 我無權註冊指令（{ $where }）。請用 `imagine-bot invite` 的連結重新邀請我。
+alert-commands-refused-over = ✅ 指令已註冊。
+alert-everywhere = 所有伺服器
+alert-database-damaged = 🛑 我的資料庫已損毀或遺失，機器人即將結束。處理方式請看 docs/operating.md 的 “A damaged database” 一節；在此之前不會繪圖。
+stats-waits = 24 小時內的等待時間：一半圖片不超過 { $half }，95% 不超過 { $most }
+stats-people = **本伺服器各成員的繪圖時間**：24 小時 / 7 天
+stats-person = { $who } · { $today } / { $week }
+stats-models = **各模型的圖片數**（24 小時）：{ $models }
+stats-failures = **失敗原因**（24 小時）：{ $failures }
+stats-count = { $name } { $count }

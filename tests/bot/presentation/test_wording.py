@@ -13,6 +13,7 @@ from fluent.syntax.visitor import Visitor
 import bot
 import bot.frontends.discord_app.client
 import bot.frontends.web.handlers  # both bring Refusals of the front ends into being
+from bot.delivery.alerts import HAPPENINGS, AlertKind
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.jobs import FailureCode
 from bot.pause import PauseKind
@@ -85,6 +86,8 @@ def test_no_sentence_is_unused() -> None:
     said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
+    said |= {f"alert-{kind}" for kind in AlertKind}
+    said |= {f"alert-{kind}-over" for kind in set(AlertKind) - HAPPENINGS}
     said |= {f"{prefix}-{ping}" for prefix in ("ping-choice", "settings-ping") for ping in Ping}
     assert sentences("en").keys() - said == set()
 
