@@ -49,6 +49,7 @@ from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.statistics_store import StatisticsStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
@@ -146,6 +147,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         delivery=delivery,
         images=images,
         preferences=Preferences(UserSettingStore(database)),
+        statistics=StatisticsStore(database),
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(

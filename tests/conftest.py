@@ -24,6 +24,7 @@ from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.statistics_store import StatisticsStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
@@ -135,6 +136,11 @@ def jobs(database: Database) -> JobStore:
 @pytest.fixture
 def settings(database: Database) -> SettingStore:
     return SettingStore(database)
+
+
+@pytest.fixture
+def statistics(database: Database) -> StatisticsStore:
+    return StatisticsStore(database)
 
 
 @pytest.fixture

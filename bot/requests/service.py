@@ -45,6 +45,7 @@ from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
+from bot.store.statistics_store import StatisticsStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
 from pipeline.errors import InvalidSpec
@@ -69,6 +70,7 @@ class Parts:
     delivery: DeliveryLoop
     images: ImageStore
     preferences: Preferences
+    statistics: StatisticsStore
 
 
 class Service:
@@ -88,6 +90,7 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
+        self.statistics = parts.statistics
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery

@@ -21,6 +21,7 @@ from bot.delivery.status_updates import wait_for
 from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.jobs import JobStatus
 from bot.pause import Pause
+from bot.presentation.spans import span
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.service import Service
 from bot.supervision import supervise
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 INTERVAL_S: Final = 20.0
 MAX_STATE: Final = 128
 MINUTE_S: Final = 60
-HOURS_FROM_S: Final = 90 * MINUTE_S
 
 
 class Presence:
@@ -93,14 +93,13 @@ class Presence:
         ends = [standing.finish_at for _, standing in unfinished if standing.finish_at is not None]
         if not ends:
             return wording.say("presence-waiting", count=waiting)
-        return wording.say("presence-waiting-for", count=waiting, time=span(max(ends) - time.time(), wording))
+        return wording.say(
+            "presence-waiting-for", count=waiting, time=span(_whole_minutes(max(ends) - time.time()), wording)
+        )
 
 
-def span(seconds: float, wording: Wording) -> str:
-    """Write how long something takes, in minutes, or in hours if they are many."""
-    if seconds < HOURS_FROM_S:
-        return wording.say("span-minutes", count=max(1, math.ceil(seconds / MINUTE_S)))
-    return wording.say("span-hours", count=round(seconds / 3600))
+def _whole_minutes(seconds: float) -> float:
+    return max(1, math.ceil(seconds / MINUTE_S)) * MINUTE_S
 
 
 def commonest(locales: Iterable[str]) -> str:

@@ -239,7 +239,7 @@ admin-stats =
     Model **{ $model }** · { $state }
     Waiting { $waiting } · being drawn { $running }
     In 24 hours: { $done } done, { $failed } failed, { $cancelled } cancelled
-    Drawing time in 24 hours: { $gpu_minutes } min · one step: { $step }
+    Drawing time in 24 hours: { $drawn } · one step: { $step }
     Free disk: { $disk_gib } GiB · started { $started_at }
 admin-card = Weights: { $format } · { $resident_gb } GB on the GPU · { $streamed_gb } GB streamed at every step, { $link_gb_s } GB/s
 admin-state-open = accepting requests
@@ -582,3 +582,14 @@ stats-person = { $who } · { $today } / { $week }
 stats-models = **Images per model** in 24 hours: { $models }
 stats-failures = **Failures** in 24 hours: { $failures }
 stats-count = { $name } { $count }
+stats-failure-generation-failed = drawing failed
+stats-failure-out-of-memory = out of memory
+stats-failure-timeout = took too long
+stats-failure-interrupted = interrupted twice
+stats-failure-model-missing = model files missing
+stats-failure-invalid-spec = invalid settings
+stats-failure-storage = disk
+stats-failure-unreadable = damaged settings
+stats-failure-newer-release = of a newer version
+stats-failure-blocked = image check
+stats-failure-other = other

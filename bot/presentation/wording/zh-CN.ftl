@@ -207,7 +207,7 @@ admin-stats =
     模型 **{ $model }** · { $state }
     排队 { $waiting } · 绘制中 { $running }
     24 小时内：完成 { $done }，失败 { $failed }，取消 { $cancelled }
-    24 小时绘制时间：{ $gpu_minutes } 分钟 · 每步：{ $step }
+    24 小时绘制时间：{ $drawn } · 每步：{ $step }
     剩余磁盘：{ $disk_gib } GiB · { $started_at }启动
 admin-card = 权重：{ $format } · 显卡上 { $resident_gb } GB · 每步传输 { $streamed_gb } GB，{ $link_gb_s } GB/s
 admin-state-open = 接受新请求
@@ -527,3 +527,14 @@ stats-person = { $who } · { $today } / { $week }
 stats-models = **各模型的图片数**（24 小时）：{ $models }
 stats-failures = **失败原因**（24 小时）：{ $failures }
 stats-count = { $name } { $count }
+stats-failure-generation-failed = 绘制出错
+stats-failure-out-of-memory = 显存不足
+stats-failure-timeout = 超时
+stats-failure-interrupted = 两次中断
+stats-failure-model-missing = 缺少模型文件
+stats-failure-invalid-spec = 设置无效
+stats-failure-storage = 磁盘
+stats-failure-unreadable = 设置损坏
+stats-failure-newer-release = 来自更新的版本
+stats-failure-blocked = 图片审查
+stats-failure-other = 其他

@@ -208,7 +208,7 @@ admin-stats =
     模型 **{ $model }** · { $state }
     排隊 { $waiting } · 繪製中 { $running }
     24 小時內：完成 { $done }，失敗 { $failed }，取消 { $cancelled }
-    24 小時繪製時間：{ $gpu_minutes } 分鐘 · 每步：{ $step }
+    24 小時繪製時間：{ $drawn } · 每步：{ $step }
     硬碟剩餘空間：{ $disk_gib } GiB · { $started_at }啟動
 admin-card = 權重：{ $format } · 顯示卡上 { $resident_gb } GB · 每步傳輸 { $streamed_gb } GB，{ $link_gb_s } GB/s
 admin-state-open = 接受新請求
@@ -528,3 +528,14 @@ stats-person = { $who } · { $today } / { $week }
 stats-models = **各模型的圖片數**（24 小時）：{ $models }
 stats-failures = **失敗原因**（24 小時）：{ $failures }
 stats-count = { $name } { $count }
+stats-failure-generation-failed = 繪製出錯
+stats-failure-out-of-memory = 顯示記憶體不足
+stats-failure-timeout = 逾時
+stats-failure-interrupted = 兩次中斷
+stats-failure-model-missing = 缺少模型檔案
+stats-failure-invalid-spec = 設定無效
+stats-failure-storage = 磁碟
+stats-failure-unreadable = 設定損毀
+stats-failure-newer-release = 來自較新的版本
+stats-failure-blocked = 圖片審查
+stats-failure-other = 其他

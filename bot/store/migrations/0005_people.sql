@@ -8,6 +8,10 @@ ALTER TABLE jobs ADD COLUMN moderated_reason TEXT;
 
 CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE moderated_reason IS NOT NULL;
 
+-- The server where a picture was asked for, whose members may post it again.
+ALTER TABLE jobs ADD COLUMN guild_id INTEGER
+    GENERATED ALWAYS AS (CASE WHEN json_valid(reply_address) THEN json_extract(reply_address, '$.guild_id') END) VIRTUAL;
+
 -- `person` is a keyed hash of a person's id (bot/store/pseudonyms.py), so that a bound holds for somebody whose id was
 -- erased. The id beside it, NULL after that, is for moderators to read.
 CREATE TABLE bans (
@@ -55,3 +59,8 @@ CREATE TABLE channel_settings (
     value    TEXT NOT NULL,
     PRIMARY KEY (frontend, channel, name)
 ) WITHOUT ROWID;
+
+-- For `/admin stats`: each holds all that one of its questions needs.
+CREATE INDEX jobs_outcomes ON jobs (finished_at, status, queued_at, model, failure_code) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_of_guild ON jobs (reply_frontend, guild_id, finished_at, user_frontend, user_id, ran_s)
+    WHERE finished_at IS NOT NULL;

@@ -86,6 +86,7 @@ def test_no_sentence_is_unused() -> None:
     said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
+    said |= {"stats-failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {f"alert-{kind}" for kind in AlertKind}
     said |= {f"alert-{kind}-over" for kind in set(AlertKind) - HAPPENINGS}
     said |= {f"{prefix}-{ping}" for prefix in ("ping-choice", "settings-ping") for ping in Ping}

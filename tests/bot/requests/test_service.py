@@ -42,6 +42,7 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.statistics_store import StatisticsStore
 from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.models import ModelCard, find_model
 from pipeline.images.init_image import SourceFile
@@ -60,7 +61,13 @@ def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock
 
 @pytest.fixture
 def make_service(
-    jobs: JobStore, queue: JobQueue, images: ImageStore, preferences: Preferences, clock, no_limits
+    jobs: JobStore,
+    queue: JobQueue,
+    images: ImageStore,
+    preferences: Preferences,
+    statistics: StatisticsStore,
+    clock,
+    no_limits,
 ) -> Callable[..., Service]:
     def make(*, storage: StorageConfig | None = None, models: Models | None = None) -> Service:
         return Service(
@@ -70,6 +77,7 @@ def make_service(
                 delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
                 images=images,
                 preferences=preferences,
+                statistics=statistics,
             ),
             models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,

@@ -53,7 +53,8 @@ CREATE TABLE jobs (
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.prompt') END) VIRTUAL, seed INTEGER
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.seed') END) VIRTUAL, source TEXT
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.source') END) VIRTUAL, reply_origin TEXT
-    GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1, is_private INTEGER NOT NULL DEFAULT 0 CHECK (is_private IN (0, 1)), is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoiler IN (0, 1)), moderated_reason TEXT,  -- when the person was told that a result could not be delivered
+    GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1, is_private INTEGER NOT NULL DEFAULT 0 CHECK (is_private IN (0, 1)), is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoiler IN (0, 1)), moderated_reason TEXT, guild_id INTEGER
+    GENERATED ALWAYS AS (CASE WHEN json_valid(reply_address) THEN json_extract(reply_address, '$.guild_id') END) VIRTUAL,  -- when the person was told that a result could not be delivered
     CHECK ((status = 'failed') = (failure_code IS NOT NULL)),
     CHECK ((status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CHECK (status <> 'done' OR image_path IS NOT NULL)
@@ -114,11 +115,16 @@ CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE m
 
 CREATE INDEX jobs_of_batch ON jobs (batch_id, batch_index) WHERE batch_id IS NOT NULL;
 
+CREATE INDEX jobs_of_guild ON jobs (reply_frontend, guild_id, finished_at, user_frontend, user_id, ran_s)
+    WHERE finished_at IS NOT NULL;
+
 CREATE INDEX jobs_of_newer_release ON jobs (finished_at) WHERE failure_code = 'newer_release';
 
 CREATE INDEX jobs_of_origin ON jobs (reply_frontend, reply_origin, queued_at, status, started_at, cost, batch_id);
 
 CREATE INDEX jobs_of_user ON jobs (user_frontend, user_id, queued_at, status, started_at, cost);
+
+CREATE INDEX jobs_outcomes ON jobs (finished_at, status, queued_at, model, failure_code) WHERE finished_at IS NOT NULL;
 
 CREATE INDEX jobs_to_deliver ON jobs (next_delivery_at) WHERE delivery = 'pending';
 

@@ -31,6 +31,7 @@ from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.statistics_store import StatisticsStore
 from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
@@ -107,6 +108,7 @@ def start(
     settings: SettingStore,
     images: ImageStore,
     preferences: Preferences,
+    statistics: StatisticsStore,
     no_limits: LimitsConfig,
 ) -> Start:
     """Run a bot for the length of a `with` block; keywords go to the emulator and to the config."""
@@ -132,6 +134,7 @@ def start(
                 delivery=delivery,
                 images=images,
                 preferences=preferences,
+                statistics=statistics,
             ),
             models,
             limits=limits,

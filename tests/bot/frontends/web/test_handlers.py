@@ -27,6 +27,7 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.statistics_store import StatisticsStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
@@ -60,6 +61,7 @@ def handlers(
     queue: JobQueue,
     images: ImageStore,
     preferences: Preferences,
+    statistics: StatisticsStore,
     config: LimitsConfig,
     clock: FrozenClock,
 ) -> PageHandlers:
@@ -70,6 +72,7 @@ def handlers(
             delivery=DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock),
             images=images,
             preferences=preferences,
+            statistics=statistics,
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
