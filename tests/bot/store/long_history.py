@@ -65,9 +65,9 @@ def past(rows: int, now: int) -> Iterator[tuple[object, ...]]:
         code = "timeout" if status == "failed" else None
         image = (f"{number // 1000:05}/{number}.png", 1_500_000) if is_done else (None, None)
         yield (
-            f"key {number}", user.frontend, user.id, user.frontend, f"{user.id}-{number}", ADDRESS, spec.to_json(), "fake",
-            4, status, at, at + 1, at + 30, 25.0, 1.0 if is_done else None, 3.0 if is_done else None, *image, code,
-            "delivered",
+            f"key {number}", user.frontend, user.id, user.frontend, f"{user.id}-{number}", ADDRESS, spec.to_json(),
+            "fake", 4, status, at, at + 1, at + 30, 25.0, 1.0 if is_done else None, 3.0 if is_done else None, *image,
+            code, "delivered",
         )  # fmt: skip
 
 
