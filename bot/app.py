@@ -37,19 +37,24 @@ from bot.maintenance import (
     prune_forever,
     tell_folded,
 )
+from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
+from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import DATABASE_NAME, Database, unusable
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.pseudonyms import Pseudonyms
 from bot.store.statistics_store import StatisticsStore
+from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
@@ -131,8 +136,10 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     _, *others = await asyncio.to_thread(usable_models, config.pipeline)
     find = partial(card_of, {card.name: card for card in (setup.card, *others)})
     jobs, settings = JobStore(database), SettingStore(database)
+    pseudonyms = await Pseudonyms.open(settings)
     images = ImageStore(config.storage.data_dir / IMAGES_FOLDER)
     queue = JobQueue(jobs, settings, config.limits, assumed_pace=partial(assumed_pace, find=find), deadline=deadline)
+    queue.pauses.hours = QuietHours.of(config.hours)
     queue.paces.named_sizes = partial(named_sizes, find=find)
     queue.paces.steps_taken = partial(steps_taken, find=find)
     queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, find=find))
@@ -148,6 +155,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         images=images,
         preferences=Preferences(UserSettingStore(database)),
         statistics=StatisticsStore(database),
+        channel_settings=ChannelSettingStore(database),
+        allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
     )
     service = await _build_service(setup, parts, others, find)
     breaker = Breaker(
@@ -165,6 +174,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     loops: dict[str, Loop] = {
         "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
         "the breaker": breaker.run,
+        "the hours": queue.pauses.watch,
         "the lag probe": lag.run,
         "the count of folded lines": tell_folded,
         "the freezing of what stays": freeze_what_stays,

@@ -7,7 +7,8 @@ BotError
 │  ├─ DailyLimit(used, limit, retry_at)
 │  ├─ CoolingDown(retry_at, cooldown_s)
 │  ├─ JobTooLarge(pixel_steps, limit, max_steps)
-│  ├─ InvalidFlag(flag, name, most)
+│  ├─ StepsNotAllowed(steps, limit) · ModelNotAllowed(model, allowed)
+│  ├─ InvalidFlag(flag, name, most) · InvalidMoment(flaw)
 │  ├─ NotAccepting()
 │  ├─ StorageFull()
 │  ├─ AlreadyUnpacking() · UploadGone()
@@ -30,8 +31,9 @@ Exceptions carry values; `bot/wording` turns them into sentences.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -50,10 +52,31 @@ class BotError(Exception):
 
 
 class Refusal(BotError):
-    """The request is not carried out and costs nothing."""
+    """The request is not carried out and costs nothing.
+
+    detail: tells cases of one refusal apart that are said in sentences of their own.
+    """
+
+    detail: str = ""
 
 
-class QueueFull(Refusal):
+class NoRoom:
+    """What waits or runs leaves no room until some of it has ended: a part of the refusals that say so.
+
+    detail: "" if it will by itself, "paused" while nothing is begun, "paused-until" if it is known until when.
+    opens_at: when the queue goes on, if that is known.
+    """
+
+    detail: str = ""
+    opens_at: int = 0
+
+    def while_paused(self, until: int | None) -> Self:
+        """Return the same while the queue is paused: then there will be room once it goes on, whenever that is."""
+        self.detail, self.opens_at = ("paused", 0) if until is None else ("paused-until", until)
+        return self
+
+
+class QueueFull(NoRoom, Refusal):
     """Too many jobs are waiting in total."""
 
     def __init__(self, *, waiting: int, limit: int, retry_at: int) -> None:
@@ -61,7 +84,7 @@ class QueueFull(Refusal):
         self.waiting, self.limit, self.retry_at = waiting, limit, retry_at
 
 
-class TooManyJobs(Refusal):
+class TooManyJobs(NoRoom, Refusal):
     """This person has too many jobs waiting or running."""
 
     def __init__(self, *, active: int, limit: int, retry_at: int) -> None:
@@ -93,6 +116,22 @@ class JobTooLarge(Refusal):
         self.pixel_steps, self.limit, self.max_steps = pixel_steps, limit, max_steps
 
 
+class StepsNotAllowed(Refusal):
+    """This person may have fewer steps than they asked for."""
+
+    def __init__(self, *, steps: int, limit: int) -> None:
+        super().__init__(f"{steps} steps, {limit} allowed")
+        self.steps, self.limit = steps, limit
+
+
+class ModelNotAllowed(Refusal):
+    """This person may not draw with this model; `allowed` are the names of those that they may."""
+
+    def __init__(self, *, model: str, allowed: str) -> None:
+        super().__init__(f"{model}, allowed: {allowed}")
+        self.model, self.allowed = model, allowed
+
+
 class InvalidFlag(Refusal):
     """A flag in a prompt has no value, or one that its option cannot have.
 
@@ -103,6 +142,22 @@ class InvalidFlag(Refusal):
     def __init__(self, *, flag: str, name: str, most: int = 0) -> None:
         super().__init__(name)
         self.flag, self.name, self.most = flag, name, most
+
+
+class MomentFlaw(StrEnum):
+    """What is wrong with a moment that a person typed."""
+
+    UNREADABLE = "unreadable"
+    PAST = "past"
+    FAR = "far"  # more than ten years ahead
+
+
+class InvalidMoment(Refusal):
+    """The time until which something is to last cannot be used."""
+
+    def __init__(self, flaw: MomentFlaw) -> None:
+        super().__init__(flaw)
+        self.flaw = flaw
 
 
 class NotAccepting(Refusal):

@@ -221,7 +221,7 @@ class QueueStatus:
     """
 
     position: int | None
-    finish_at: int | None  # estimated, Unix seconds; None while the queue is paused
+    finish_at: int | None  # estimated, Unix seconds; None while nobody knows
     is_rough: bool  # fewer than three measurements behind finish_at: say "about"
     progress: Progress | None = None
     pause: Pause | None = None  # the queue starts no new job

@@ -20,11 +20,14 @@ import pytest
 from bot.config import ENV_PREFIX, TOKEN_ENV, LimitsConfig
 from bot.jobs import ReplyTo, Request, UserKey
 from bot.requests.preferences import Preferences
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.pseudonyms import Pseudonyms
 from bot.store.statistics_store import StatisticsStore
+from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from pipeline.device.gpu import find_gpu
@@ -146,6 +149,16 @@ def statistics(database: Database) -> StatisticsStore:
 @pytest.fixture
 def preferences(database: Database) -> Preferences:
     return Preferences(UserSettingStore(database))
+
+
+@pytest.fixture
+def channel_settings(database: Database) -> ChannelSettingStore:
+    return ChannelSettingStore(database)
+
+
+@pytest.fixture
+async def user_quotas(database: Database, settings: SettingStore) -> UserQuotaStore:
+    return UserQuotaStore(database, await Pseudonyms.open(settings))
 
 
 @pytest.fixture

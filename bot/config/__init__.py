@@ -1,6 +1,7 @@
 """The config file: TOML and environment → frozen sections, each handed to its own part.
 
 sections.py     what can be set, with defaults and bounds
+spans.py        spans of the day and time zones, as they are written there
 loading.py      `load_config`: file and environment, all problems at once
 credentials.py  the bot token, the page's password, the proxy
 messages.py     the wording of problems
@@ -18,8 +19,10 @@ from bot.config.sections import (
     ConsoleConfig,
     DeliveryConfig,
     DiscordConfig,
+    HoursConfig,
     LimitsConfig,
     LogConfig,
+    RoleConfig,
     StorageConfig,
     WorkerConfig,
 )
@@ -34,8 +37,10 @@ __all__ = [
     "ConsoleConfig",
     "DeliveryConfig",
     "DiscordConfig",
+    "HoursConfig",
     "LimitsConfig",
     "LogConfig",
+    "RoleConfig",
     "StorageConfig",
     "WorkerConfig",
     "default_config_paths",

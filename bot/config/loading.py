@@ -17,8 +17,16 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.config.messages import ENV_PREFIX, KEYS_EXPLAINED, TOO_DEEP, did_you_mean, model_line, problem_line
-from bot.config.sections import Config
+from bot.config.messages import (
+    ENV_PREFIX,
+    KEYS_EXPLAINED,
+    TOO_DEEP,
+    did_you_mean,
+    model_line,
+    problem_line,
+    role_lines,
+)
+from bot.config.sections import Config, RoleConfig
 from bot.errors import ConfigError
 from bot.text_files import read_file
 from pipeline.config import WINDOWS_PATHS, ModelEntry
@@ -26,6 +34,11 @@ from pipeline.errors import HomeUnknown
 
 CONFIG_NAME: Final = "config.toml"
 MODELS: Final = "models"  # the sections of the operator's own models
+ROLES: Final = "roles"  # the sections of the roles of members
+IN_THE_FILE: Final = {
+    MODELS: "own models are named in the file, as [[models]]",
+    ROLES: "roles are named in the file, as [roles.123456789012345678]",
+}
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 # Errors that only strict validation reports: otherwise "3" or true is accepted as a number, "no" or 0 as false.
 TYPES_OF_TOML: Final = ("int_type", "float_type", "bool_type")
@@ -58,7 +71,7 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
         problems += _take_out_wrong_types(values, path)
         config = Config(**values)
     except ValidationError as error:
-        problems += [_problem(details, path) for details in error.errors()]
+        problems += [line for details in error.errors() for line in _problems(details, path)]
     except HomeUnknown as error:
         way_out = f"set HOME, or {ENV_PREFIX}STORAGE__DATA_DIR and {ENV_PREFIX}PIPELINE__MODELS_DIR, to folders"
         raise ConfigError(
@@ -122,15 +135,26 @@ def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str
         if not isinstance(given := values.get(name), dict):
             continue
         given = {key: value for key, value in given.items() if _env_name(name, key) is None}
-        try:
-            section.model_validate_json(_json(given), strict=True)
-        except ValidationError as error:
-            for details in error.errors():
-                if details["type"] in TYPES_OF_TOML:
-                    details["loc"] = (name, *details["loc"])
-                    problems.append(_problem(details, path))
-                    _take_out(values, details["loc"])
+        for details in _wrong_types(section, given):
+            details["loc"] = (name, *details["loc"])
+            problems += _problems(details, path)
+            _take_out(values, details["loc"])
+    roles = values.get(ROLES)
+    for role, given in roles.items() if isinstance(roles, dict) else ():
+        for details in _wrong_types(RoleConfig, given) if isinstance(given, dict) else ():
+            key = str(details["loc"][0])
+            details["loc"] = (ROLES, role, *details["loc"])
+            problems += _problems(details, path)
+            given.pop(key, None)
     return problems
+
+
+def _wrong_types(section: type[BaseModel], given: Mapping[str, Any]) -> list[ErrorDetails]:
+    try:
+        section.model_validate_json(_json(given), strict=True)
+    except ValidationError as error:
+        return [details for details in error.errors() if details["type"] in TYPES_OF_TOML]
+    return []
 
 
 def _take_out(values: dict[str, Any], place: Sequence[int | str]) -> None:
@@ -160,11 +184,15 @@ def _move_models(values: dict[str, Any], path: Path | None) -> list[str]:
     return []
 
 
-def _problem(details: ErrorDetails, path: Path | None) -> str:
+def _problems(details: ErrorDetails, path: Path | None) -> list[str]:
+    """Return the lines about a validation error; more than one only about roles."""
+    source = str(path or "config")
+    if details["loc"][:1] == (ROLES,):
+        return role_lines(details, source=source, known=list(RoleConfig.model_fields))
     if details["loc"][:2] == ("pipeline", "models"):
-        return model_line(details, source=str(path or "config"), known=list(ModelEntry.model_fields))
+        return [model_line(details, source=source, known=list(ModelEntry.model_fields))]
     place = tuple(str(part) for part in details["loc"][:2])
-    return problem_line(details, source=_env_name(*place) or str(path or "config"), known=_known_keys(place[:-1]))
+    return [problem_line(details, source=_env_name(*place) or source, known=_known_keys(place[:-1]))]
 
 
 def _json(value: object) -> str:
@@ -193,7 +221,7 @@ def _sections() -> dict[str, type[BaseModel]]:
 
 def _known_keys(place: tuple[str, ...]) -> list[str]:
     if not place:
-        return [*_sections(), MODELS]
+        return [*_sections(), *IN_THE_FILE]
     section = _sections().get(place[0])
     return [key for key in section.model_fields if key != MODELS] if section is not None and len(place) == 1 else []
 
@@ -211,8 +239,8 @@ def _unknown_env_keys(environ: Mapping[str, str]) -> list[str]:
         if not name.upper().startswith(ENV_PREFIX):
             continue
         section, _, key = name[len(ENV_PREFIX) :].lower().partition("__")
-        if section == MODELS:
-            problems.append(f"{name}: own models are named in the file, as [[models]]")
+        if section in IN_THE_FILE:
+            problems.append(f"{name}: {IN_THE_FILE[section]}")
         elif section not in _sections():
             problems.append(f"{name}: unknown section {section!r}{did_you_mean(section, _known_keys(()))}")
         elif not key:

@@ -6,22 +6,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.config.messages import ENV_PREFIX, did_you_mean
+from bot.config.spans import check_some_left, check_zone, read_span
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.models import MODELS, catalog_of, find_model
 from pipeline.config import AUTO, ModelEntry, PipelineConfig, UserPath, user_data_dir
 from pipeline.errors import UnknownModel
+from pipeline.spec import MAX_STEPS
 
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
 # A path without `..`, empty or doubled parts, behind a whole address or alone.
@@ -128,6 +139,48 @@ class LimitsConfig(Section):
         5, ge=0, le=86_400, description="seconds between two requests of one person while something waits"
     )
     max_pixel_steps: int = Field(52_428_800, ge=1, description="pixels × steps of one job; default = 1024² × 50")
+
+
+class RoleConfig(Section):
+    """`[roles.<role id>]`: what members with a role may; a value that is left out is that of everybody."""
+
+    max_images_per_day: int | None = Field(None, ge=1, le=100_000, description="pictures per person in 24 hours")
+    max_active: int | None = Field(None, ge=1, le=1000, description="jobs waiting + running per person")
+    max_steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="steps of one picture")
+    models: tuple[str, ...] | None = Field(None, description="names of the models to draw with; unset = all")
+
+    @field_validator("models")
+    @classmethod
+    def _are_some(cls, models: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if models is not None and not models:
+            raise ValueError("must name a model; leave the key out to allow all of them")
+        return models
+
+
+def _role_id(text: object) -> int:
+    if isinstance(text, int):
+        return text
+    if not isinstance(text, str) or not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) or int(text) >= 2**63:
+        raise ValueError("must be the id of a role, like [roles.123456789012345678]")
+    return int(text)
+
+
+RoleId = Annotated[int, BeforeValidator(_role_id)]
+
+
+class HoursConfig(Section):
+    """`[hours]`: when nothing is drawn."""
+
+    quiet: tuple[str, ...] = Field((), max_length=50, description="spans of every day in which no picture is begun")
+    timezone: Annotated[str, AfterValidator(check_zone)] | None = Field(
+        None, description="time zone of these spans; unset = that of this machine"
+    )
+
+    @field_validator("quiet")
+    @classmethod
+    def _are_spans(cls, quiet: tuple[str, ...]) -> tuple[str, ...]:
+        check_some_left([read_span(text) for text in quiet])
+        return quiet
 
 
 class WorkerConfig(Section):
@@ -260,11 +313,30 @@ class Config(BaseSettings):
     discord: DiscordConfig = DiscordConfig()
     console: ConsoleConfig = ConsoleConfig()
     limits: LimitsConfig = LimitsConfig()
+    hours: HoursConfig = HoursConfig()
     worker: WorkerConfig = WorkerConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     storage: StorageConfig = Field(default_factory=StorageConfig)
     pipeline: ModelConfig = Field(default_factory=ModelConfig)
     log: LogConfig = LogConfig()
+    roles: Mapping[RoleId, RoleConfig] = Field(default_factory=dict)
+
+    @field_validator("roles")
+    @classmethod
+    def _have_known_models(cls, roles: Mapping[int, RoleConfig], info: ValidationInfo) -> Mapping[int, RoleConfig]:
+        pipeline = info.data.get("pipeline")  # absent if invalid itself
+        if pipeline is None or _may_be_unknown(catalog := catalog_of(pipeline)):
+            return roles
+        known = [*MODELS, *catalog.names]
+        problems = [
+            f"[roles.{role}] models: {name!r} is no model here{did_you_mean(name, list(dict.fromkeys(known)))}"
+            for role, config in roles.items()
+            for name in config.models or ()
+            if name not in known and not _is_built_in(name)
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return roles
 
     @classmethod
     def settings_customise_sources(

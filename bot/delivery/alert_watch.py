@@ -11,6 +11,7 @@ from typing import Final
 from bot.deadline import Deadline
 from bot.delivery.alerts import Alert, AlertKind, Alerts
 from bot.jobs import Job, JobStatus
+from bot.pause import PauseKind
 from bot.presentation.job_view import pause_phrase
 from bot.scheduling.job_queue import JobQueue
 from bot.supervision import supervise
@@ -46,7 +47,8 @@ class AlertWatch:
 
     def look_at_queue(self) -> None:
         """Report whether the queue is paused; cheap, for whoever is called at every change."""
-        if (pause := self._queue.paused) is None:
+        pause = self._queue.paused
+        if pause is None or pause.kind is PauseKind.QUIET_HOURS:  # which are as the operator wants them, every night
             self._alerts.end(AlertKind.PAUSED)
         else:
             # Of what a person typed only a hash is remembered.

@@ -86,6 +86,13 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockTime:
+    """A future moment in Unix seconds, said as "08:00"."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Phrase:
     """A sentence of `wording/` with its values; a value may be another phrase, or a list."""
 
@@ -93,7 +100,7 @@ class Phrase:
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-Value = str | int | Typed | Moment | Phrase | tuple["Value", ...]
+Value = str | int | Typed | Moment | ClockTime | Phrase | tuple["Value", ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +123,7 @@ class JobView:
 class Voice:
     """The way in which one front end speaks one language.
 
+    write_clock: writes a time of day; None for a front end that does not know its reader's time zone.
     own: the keys of the front end's own sentences, by the keys that they replace.
     """
 
@@ -123,6 +131,7 @@ class Voice:
     write_moment: Callable[[int], str]
     quote: Callable[[str], str] = str
     own: Mapping[str, str] = field(default_factory=dict)
+    write_clock: Callable[[int], str] | None = None
 
     def say(self, phrase: Phrase, **more: str | int) -> str:
         """Say a phrase; `more` are values that only this front end has, such as a mention."""
@@ -135,6 +144,8 @@ class Voice:
                 return self.quote(text)
             case Moment(at=at):
                 return self.write_moment(at)
+            case ClockTime(at=at):
+                return (self.write_clock or self.write_moment)(at)
             case Phrase():
                 return self.say(value)
             case tuple():
@@ -218,12 +229,13 @@ def eta(standing: QueueStatus, *, now: float, soon_s: int = SOON_S) -> Phrase | 
 
 
 def pause_phrase(pause: Pause) -> Phrase:
-    """Say that the queue is paused and why."""
-    if pause.is_by_machine:
-        return Phrase("card-paused", {"reason": Phrase("pause-" + pause.kind.value.replace("_", "-"))})
-    if not pause.text:
-        return Phrase("card-paused-by-moderator")
-    return Phrase("card-paused", {"reason": Typed(pause.text)})
+    """Say that the queue is paused, why, and until when if that is known, so that nobody has to say more later."""
+    until: Mapping[str, Value] = {} if pause.until is None else {"until": ClockTime(pause.until)}
+    if not pause.is_by_machine and not pause.text:
+        return Phrase("card-paused-until-by-moderator" if until else "card-paused-by-moderator", until)
+    by_machine = Phrase("pause-" + pause.kind.value.replace("_", "-"))
+    reason: Value = by_machine if pause.is_by_machine else Typed(pause.text)
+    return Phrase("card-paused-until" if until else "card-paused", {"reason": reason, **until})
 
 
 def settings_phrase(job: Job) -> Phrase:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.config import LimitsConfig
+from bot.jobs import USUAL, Allowance
 from bot.scheduling.limits import LEAST_COST, daily_limit_ends_at, used_images
 from bot.store.job_store import Counted, Usage
 from pipeline import Aspect, ImageSpec, Size
@@ -25,6 +26,8 @@ class Quota:
     active: int  # requests, of one image or several
     active_limit: int
     cooldown_s: int
+    max_steps: int | None = None  # of one image; None for as many as a model takes
+    models: tuple[str, ...] | None = None  # the names of the only models to draw with
 
 
 def cost_in_images(spec: ImageSpec, model: ModelCard) -> float:
@@ -39,16 +42,18 @@ def cost_in_images(spec: ImageSpec, model: ModelCard) -> float:
     return max(LEAST_COST, round(spec.width * spec.height * steps / (width * height * model.default_steps), 2))
 
 
-def personal_quota(usage: Usage, limits: LimitsConfig) -> Quota:
+def personal_quota(usage: Usage, limits: LimitsConfig, allowance: Allowance = USUAL) -> Quota:
     """Return the quota of one person."""
-    used, limit = used_images(usage.counted), limits.max_images_per_day
+    used, limit = used_images(usage.counted), allowance.max_images_per_day or limits.max_images_per_day
     return Quota(
         used=used,
         limit=limit,
         resets_at=daily_limit_ends_at(usage.counted, limit) if used + 1 > limit else None,
         active=usage.active,
-        active_limit=limits.max_active_per_user,
+        active_limit=allowance.max_active or limits.max_active_per_user,
         cooldown_s=limits.cooldown_s,
+        max_steps=allowance.max_steps,
+        models=allowance.models,
     )
 
 

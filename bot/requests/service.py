@@ -32,16 +32,20 @@ from bot.errors import (
     StoreUnavailable,
     UploadGone,
 )
-from bot.jobs import NOBODY_KNOWS, Job, QueueStatus, ReplyTo, Request, UserKey
+from bot.jobs import NOBODY_KNOWS, USUAL, Allowance, Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
+from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch, InitImage, StoredInitImage, StoredResult
+from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.models import Models
+from bot.requests.pausing import Pausing
 from bot.requests.preferences import Preferences
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
 from bot.scheduling.job_queue import Clock, JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -71,6 +75,8 @@ class Parts:
     images: ImageStore
     preferences: Preferences
     statistics: StatisticsStore
+    channel_settings: ChannelSettingStore
+    allowances: Allowances
 
 
 class Service:
@@ -91,6 +97,9 @@ class Service:
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.preferences = parts.preferences
         self.statistics = parts.statistics
+        self.pausing = Pausing(parts.queue)
+        self.allowances = parts.allowances
+        self.channels = ChannelDefaults(parts.channel_settings, models)
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -117,8 +126,9 @@ class Service:
         source, picture = await self._init_file(batch.init_image), None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
-        for request in batch.requests(asker, source=source):
+        for wanted in batch.requests(asker, source=source):
             try:
+                request = permitted(wanted, self.models)
                 if source is not None and picture is None:
                     async with admission():  # not held below: unpacking takes a moment, in which others may ask
                         pass
@@ -327,9 +337,9 @@ class Service:
         """Return the part of a prompt that the model of a job cannot read."""
         return self.models.unread(spec)
 
-    async def quota(self, user: UserKey) -> Quota:
+    async def quota(self, user: UserKey, allowance: Allowance = USUAL) -> Quota:
         """Return the quota of one person, and when there is room again."""
-        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits)
+        return quotas.personal_quota(await self._jobs.usage(user, now=int(self._clock())), self._limits, allowance)
 
     async def shared_quota(self, frontend: str, key_prefix: str, *, people: int) -> Quota:
         """Return the shared quota of everybody whose reply keys begin with `key_prefix`: that of `people` persons."""
@@ -354,24 +364,6 @@ class Service:
     def paused(self) -> Pause | None:
         """The reason why no new job is started; None while the queue moves."""
         return self._queue.paused
-
-    async def pause(self, text: str) -> Pause:
-        """Start no new job until `resume`; the running one goes on, new ones may still be queued.
-
-        Raises:
-            StoreUnavailable: nothing changed.
-        """
-        pause = Pause.by_operator(text)
-        await self._queue.pause(pause)
-        return pause
-
-    async def resume(self) -> None:
-        """Start jobs again, whoever paused.
-
-        Raises:
-            StoreUnavailable: nothing changed.
-        """
-        await self._queue.resume()
 
     async def stats(self) -> Stats:
         """Return numbers for the operator."""

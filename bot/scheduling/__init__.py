@@ -5,6 +5,8 @@ worker_pool.py  claim → draw → save → announce, on every runner
 runner.py       one slot of an executor: its model, health, failures and pace
 placement.py    who takes which job: a fair order, and models that stay where they are. Pure.
 survey.py       every unfinished job at one moment, and where it stands
+pauses.py       whether jobs may be begun: pauses that were made, and quiet hours
+hours.py        quiet hours: spans of every day. Pure.
 breaker.py      pauses the queue when drawing or saving keeps failing, and ends that pause
 limits.py       which bound refused a request, and until when. Pure.
 waits.py        how much longer than foretold waits are. Pure.

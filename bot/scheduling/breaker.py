@@ -62,11 +62,11 @@ class Breaker:
     async def engine_failed(self) -> None:
         """Note a failure that says something about the engine: after several in a row the next hundred would fail."""
         self._failures_in_a_row += 1
-        if self._queue.paused == BY_ENGINE:
+        if self._queue.pauses.made == BY_ENGINE:
             self._failed_tries += 1
             cool_down_s = self._cool_down()
             log.error("the picture that was tried failed too, the next is tried in %.0f min", cool_down_s / 60)
-        elif self._queue.paused is None and self._failures_in_a_row >= self._max_failures_in_a_row:
+        elif self._queue.pauses.made is None and self._failures_in_a_row >= self._max_failures_in_a_row:
             cool_down_s = self._cool_down()  # before the pause: whoever sees it may ask at once whether to try
             log.critical(
                 "%s jobs failed in a row: the queue is paused, one is tried again in %.0f min, all after /admin resume",
@@ -78,13 +78,13 @@ class Breaker:
 
     async def saving_failed(self) -> None:
         """Note a picture that could not be saved, or a source that could not be read; it may be that job's alone."""
-        if self._queue.paused is None and not await self._can_save():
+        if self._queue.pauses.made is None and not await self._can_save():
             log.critical("pictures cannot be saved: the queue is paused until they can be again")
             await retry_until_stored(lambda: self._queue.pause(BY_STORAGE), self._deadline)
 
     async def check(self) -> None:
         """End a pause of the storage if pictures can be saved again."""
-        if self._queue.paused == BY_STORAGE and await self._can_save():
+        if self._queue.pauses.made == BY_STORAGE and await self._can_save():
             await self._resume(BY_STORAGE, "pictures can be saved again")
 
     async def run(self) -> None:
@@ -104,6 +104,6 @@ class Breaker:
         return cool_down_s
 
     async def _resume(self, pause: Pause, why: str) -> None:
-        if self._queue.paused == pause:
+        if self._queue.pauses.made == pause:
             await retry_until_stored(lambda: self._queue.resume(only=pause), self._deadline)
             log.warning("%s: the queue goes on", why)

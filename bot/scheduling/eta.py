@@ -91,6 +91,7 @@ class Forecast:
     job_id: int
     begins_s: float | None
     ends_s: float | None
+    held_s: float = 0.0  # of the time until it begins, how long nothing is begun
     is_rough: bool = False  # a load whose length is a guess comes before that
 
 
@@ -99,6 +100,7 @@ def foretell(
     runners: Iterable[RunnerState],
     busy_s: Mapping[int, float],
     load: Callable[[str, bool], Load] = no_load,
+    opens_s: Callable[[float], float] = lambda moment_s: moment_s,
 ) -> list[Forecast]:
     """Say when waiting jobs will be drawn, in the order in which they will be begun.
 
@@ -107,13 +109,17 @@ def foretell(
         runners: with the models they hold, or will hold when they are free.
         busy_s: seconds until a runner is free, by number; none means now.
         load: how long a runner needs to read a model that it does not hold, and whether it holds none.
+        opens_s: from which second on, not before that one, a job may be begun; always a finite one.
     """
     waiting = list(order)
     free_s = {runner: max(runner.ready_in_s, busy_s.get(runner.number, 0.0)) for runner in runners}
     forecasts: list[Forecast] = []
-    is_rough = False
+    is_rough, held_s = False, 0.0
     while waiting and free_s:
-        now_s = min(free_s.values())
+        free_at_s = min(free_s.values())
+        now_s = max(free_at_s, opens_s(free_at_s))
+        held_s += now_s - free_at_s
+        free_s = {runner: max(at_s, now_s) for runner, at_s in free_s.items()}
         idle = [runner for runner, at_s in free_s.items() if at_s <= now_s]
         if (placement := place(waiting, idle)) is None:  # nothing that waits is for them
             free_s = {runner: at_s for runner, at_s in free_s.items() if at_s > now_s}
@@ -125,5 +131,5 @@ def foretell(
         is_rough = is_rough or reading.is_rough or runner.is_rough
         del free_s[runner]
         free_s[replace(runner, model=job.model or runner.model)] = ends_s
-        forecasts.append(Forecast(job_id=job.id, begins_s=now_s, ends_s=ends_s, is_rough=is_rough))
+        forecasts.append(Forecast(job_id=job.id, begins_s=now_s, ends_s=ends_s, held_s=held_s, is_rough=is_rough))
     return [*forecasts, *(Forecast(job_id=job.id, begins_s=None, ends_s=None) for job in waiting)]

@@ -15,13 +15,22 @@ from typing import Final
 
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
-from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, Refusal, StoreUnavailable
+from bot.errors import (
+    JobAlreadyFinished,
+    JobNotFound,
+    NotYourJob,
+    QueueFull,
+    Refusal,
+    StoreUnavailable,
+    TooManyJobs,
+)
 from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
 from bot.scheduling.eta import Pace
 from bot.scheduling.load_times import LoadTimes
 from bot.scheduling.paces import Paces
+from bot.scheduling.pauses import Pauses
 from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
 from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
 from bot.scheduling.waits import Waits
@@ -34,9 +43,8 @@ log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 
-PAUSE_SETTING: Final = "pause_reason"
 SWEEP_S: Final = 30.0  # look into the table at least this often, whatever the event says
-DEFAULT_RETRY_S: Final = 600  # "try again in …" while the queue is paused
+DEFAULT_RETRY_S: Final = 600  # "try again in …" while nobody can draw what waits
 
 
 class JobQueue:
@@ -53,7 +61,6 @@ class JobQueue:
         clock: Clock = time.time,
     ) -> None:
         self._jobs = jobs
-        self._settings = settings
         self._limits = config
         self._runners: Callable[[], Sequence[RunnerState]] = lambda: [RunnerState(number=0)]
         self.paces = Paces(jobs, assumed_pace)
@@ -70,8 +77,7 @@ class JobQueue:
         self._running: dict[int, RunningJob] = {}
         self._stops: dict[int, StopSignal] = {}
         self._is_closed = False
-        self._pausing = asyncio.Lock()  # a person and the machine may want to pause at the same moment
-        self.paused: Pause | None = None
+        self.pauses = Pauses(settings, self._notify, deadline=self._deadline, clock=clock)
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener` after anything that may move a job or its place."""
@@ -79,8 +85,7 @@ class JobQueue:
 
     async def recover(self, *, max_attempts: int) -> list[Job]:
         """Settle what the last process left; call once, before anything else. Returns the jobs it had running."""
-        stored = await self._settings.get(PAUSE_SETTING)
-        self.paused = None if stored is None else Pause.from_stored(stored)
+        await self.pauses.recover()
         settled = await self._jobs.recover(max_attempts=max_attempts, now=self._now())
         self._notify()
         return settled
@@ -93,9 +98,9 @@ class JobQueue:
         Raises:
             Refusal: CoolingDown, TooManyJobs, DailyLimit, QueueFull or JobTooLarge.
         """
-        limits.check_size(spec, self._limits)
-        limits.check_cost(spec, cost, self._limits)
-        bounds = self._bounds(request)
+        bounds = limits.bounds_of(request, self._limits)
+        limits.check_size(spec, bounds)
+        limits.check_cost(spec, cost, bounds)
         while True:
             job = await self._jobs.insert(
                 request, spec, size_class=eta.size_class(spec), limits=bounds, now=self._now(), cost=cost
@@ -115,16 +120,10 @@ class JobQueue:
         Raises:
             Refusal: CoolingDown, TooManyJobs, DailyLimit or QueueFull.
         """
-        bounds = self._bounds(request)
+        bounds = limits.bounds_of(request, self._limits)
         refusal = await self._refusal(request.user, bounds, cost=limits.LEAST_COST)  # its size is not known yet
         if refusal is not None and await self._jobs.by_request_key(request.key) is None:
             raise refusal
-
-    def _bounds(self, request: Request) -> LimitsConfig:
-        """The limits of a request; a further image waits and runs as a part of what the first one counted for."""
-        if not request.is_more:
-            return self._limits
-        return self._limits.model_copy(update={"cooldown_s": 0, "max_active_per_user": self._limits.max_waiting + 1})
 
     def use_runners(self, runners: Callable[[], Sequence[RunnerState]]) -> None:
         """Place jobs on these runners, as they are whenever somebody asks."""
@@ -176,7 +175,7 @@ class JobQueue:
             return None
 
     def _is_open(self, may_try: Callable[[Pause], bool]) -> bool:
-        return self.paused is None or (not self._running and may_try(self.paused))
+        return self.paused is None or (not self._running and self.pauses.lets_try(may_try))
 
     async def _choose(self, runner: int) -> tuple[list[Ticket], Placement] | None:
         """The order and the job in it that this runner is to draw now; None if nothing waits, or only for others."""
@@ -281,33 +280,18 @@ class JobQueue:
                 with contextlib.suppress(JobAlreadyFinished):  # just now
                     await self.cancel(job.id)
 
-    async def pause(self, pause: Pause) -> None:
-        """Start no new job until `resume`, also after a restart; the running one goes on.
+    @property
+    def paused(self) -> Pause | None:
+        """Why no new job is started at this moment; None if they are."""
+        return self.pauses.current
 
-        A pause that the machine made gives way to any other; it never takes the place of one that is there.
-
-        Raises:
-            StoreUnavailable: nothing changed.
-        """
-        async with self._pausing:
-            if pause.is_by_machine and self.paused is not None:
-                return
-            await self._settings.set(PAUSE_SETTING, pause.to_json())
-            self.paused = pause
-        self._notify()
+    async def pause(self, pause: Pause) -> Pause:
+        """Start no new job until `resume`; the running one goes on. See `Pauses.make`."""
+        return await self.pauses.make(pause)
 
     async def resume(self, only: Pause | None = None) -> None:
-        """Start jobs again; with `only`, if it is this pause that holds them back.
-
-        Raises:
-            StoreUnavailable: nothing changed.
-        """
-        async with self._pausing:
-            if only is not None and self.paused != only:
-                return
-            await self._settings.set(PAUSE_SETTING, None)
-            self.paused = None
-        self._notify()
+        """Start jobs again. See `Pauses.end`."""
+        await self.pauses.end(only)
 
     def close(self) -> None:
         """Hand out no more jobs and ask the running ones to stop for the shutdown."""
@@ -322,7 +306,7 @@ class JobQueue:
         return survey.standings(
             self._running,
             self._runners(),
-            self.paused,
+            self.pauses.opening(),
             since=self._monotonic(),
             load=self.loads.expected,
             waits=self._waits,
@@ -349,11 +333,18 @@ class JobQueue:
                 bounds, usage, next_free_at=next_free_at, own_free_at=own_free_at, now=self._now(), cost=cost
             )
 
-        return None if find(0, 0) is None else find(*await self._free_times(user))
-
-    async def _free_times(self, user: UserKey) -> tuple[int, int]:
-        """When the next place in the queue, and the next place of this person, are expected to be free."""
+        if find(0, 0) is None:
+            return None
         standings = await self.standings()
+        refusal, pause = find(*self._free_times(user, standings)), self.paused
+        if pause is not None and isinstance(refusal, QueueFull | TooManyJobs):
+            is_drawing = any(job.user == user and not standing.position for job, standing in standings)
+            if isinstance(refusal, QueueFull) or not is_drawing:
+                return refusal.while_paused(pause.until)
+        return refusal
+
+    def _free_times(self, user: UserKey, standings: Sequence[tuple[Job, QueueStatus]]) -> tuple[int, int]:
+        """When the next place in the queue, and the next place of this person, are expected to be free."""
         ends = [(job.user, standing.finish_at or int(self._clock()) + DEFAULT_RETRY_S) for job, standing in standings]
         soon = self._now() + 1
         next_free_at = max(soon, min((end for _, end in ends), default=soon))

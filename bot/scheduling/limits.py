@@ -10,11 +10,28 @@ from typing import Final
 
 from bot.config import LimitsConfig
 from bot.errors import CoolingDown, DailyLimit, JobTooLarge, QueueFull, Refusal, TooManyJobs
+from bot.jobs import Request
 from bot.store.horizon import DAY_S
 from bot.store.job_store import ROUNDING, Counted, Usage
 from pipeline import ImageSpec
 
 LEAST_COST: Final = 0.05  # reading the prompt, decoding and delivering take their time, however small an image is
+
+
+def bounds_of(request: Request, limits: LimitsConfig) -> LimitsConfig:
+    """The limits of a request: those of its person, where they have their own.
+
+    A further image waits and runs as a part of what the first one counted for.
+    """
+    allowance = request.allowance
+    own: dict[str, int] = {}
+    if allowance.max_images_per_day is not None:
+        own["max_images_per_day"] = allowance.max_images_per_day
+    if allowance.max_active is not None:
+        own["max_active_per_user"] = allowance.max_active
+    if request.is_more:
+        own |= {"cooldown_s": 0, "max_active_per_user": limits.max_waiting + 1}
+    return limits.model_copy(update=own) if own else limits
 
 
 def check_size(spec: ImageSpec, limits: LimitsConfig) -> None:

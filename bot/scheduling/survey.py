@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, StopSignal, UserKey
-from bot.pause import Pause
 from bot.scheduling import eta
 from bot.scheduling.eta import Forecast, Pace
 from bot.scheduling.load_times import Load, Loading, no_load
+from bot.scheduling.pauses import Opening
 from bot.scheduling.placement import Placement, RunnerState, Ticket, after, fair_order
 from bot.scheduling.waits import Waits
 from pipeline import InvalidSpec, Progress, Stage
@@ -62,7 +62,7 @@ class Survey:
         self,
         draws: Mapping[int, RunningJob],
         runners: Sequence[RunnerState],
-        paused: Pause | None,
+        opening: Opening,
         *,
         since: float,
         load: Callable[[str, bool], Load] = no_load,
@@ -72,13 +72,20 @@ class Survey:
 
         Args:
             draws: what is known about running jobs beyond their rows, by id.
+            opening: whether and when waiting jobs are begun.
             since: this moment, on the monotonic clock.
             load: how long a runner needs to read a model, and whether it is its first.
             waits: told of the forecasts, which it stretches.
         """
-        now = self.now
+        now, paused = self.now, opening.pause
+        is_foreseeable = paused is None or paused.until is not None
+
+        def opens_s(moment_s: float) -> float:
+            opens_at = opening.at(now + moment_s) if is_foreseeable else 0.0
+            return opens_at - now if opens_at > now + moment_s else moment_s
+
         left_s = {job.id: seconds_left(job, self.paces[job.id], draws.get(job.id), now=since) for job in self.running}
-        forecasts = eta.foretell(self.order, runners, _busy_s(left_s, draws, runners), load)
+        forecasts = eta.foretell(self.order, runners, _busy_s(left_s, draws, runners), load, opens_s)
         stretch = 1.0
         if waits is not None:
             waits.expect(forecasts, now=since, is_paused=paused is not None)
@@ -107,7 +114,7 @@ class Survey:
                 self.waiting[forecast.job_id],
                 QueueStatus(
                     position=place,
-                    finish_at=None if paused is not None else _finish_at(forecast, now, stretch),
+                    finish_at=_finish_at(forecast, now, stretch) if is_foreseeable else None,
                     is_rough=is_rough or forecast.is_rough,
                     pause=paused,
                     is_loading=paused is None and bool(_loads_ahead_of(self.waiting[forecast.job_id], runners)),
@@ -191,7 +198,7 @@ def seconds_left(job: Job, pace: Pace, draw: RunningJob | None, *, now: float) -
 def _finish_at(forecast: Forecast, now: float, stretch: float) -> int | None:
     if forecast.begins_s is None or forecast.ends_s is None:
         return None
-    return round(now + forecast.ends_s + (stretch - 1.0) * forecast.begins_s)
+    return round(now + forecast.ends_s + (stretch - 1.0) * (forecast.begins_s - forecast.held_s))
 
 
 def _loads_ahead_of(job: Job, runners: Sequence[RunnerState]) -> str:

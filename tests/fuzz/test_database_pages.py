@@ -20,7 +20,8 @@ from bot.config import LimitsConfig
 from bot.errors import DatabaseUnusable, SchemaTooNew, StoreUnavailable
 from bot.jobs import FailureCode, ReplyTo, Request, UserKey
 from bot.scheduling.eta import Pace
-from bot.scheduling.job_queue import PAUSE_SETTING, JobQueue
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.pauses import PAUSE_SETTING
 from bot.store import preflight
 from bot.store.database import Database, rehearse_migrations
 from bot.store.job_store import JobStore, Measurement

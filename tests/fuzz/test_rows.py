@@ -19,7 +19,8 @@ from bot.presentation.job_view import ended_view, pause_phrase, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.requests.models import Models
 from bot.scheduling.eta import Pace
-from bot.scheduling.job_queue import PAUSE_SETTING, JobQueue
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.pauses import PAUSE_SETTING
 from bot.store import spec_codec
 from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement

@@ -34,6 +34,7 @@ from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
 from bot.frontends.discord_app.commands.personal import HistoryButton, PersonalCommands
+from bot.frontends.discord_app.commands.quotas import QuotaCommands
 from bot.frontends.discord_app.commands.settings import Settings
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.greeting import Greeter
@@ -59,6 +60,8 @@ CANCEL_AGAIN_S: Final = 0.5
 OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.string: (str,),
     discord.AppCommandOptionType.integer: (int,),
+    discord.AppCommandOptionType.boolean: (bool,),
+    discord.AppCommandOptionType.user: (str,),
     discord.AppCommandOptionType.number: (int, float),  # JSON writes 7.0 as 7
 }
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
@@ -102,6 +105,7 @@ class DiscordClient(discord.AutoShardedClient):
         self.tree.add_command(Imagine(self.context).command(service.models))
         for command in PersonalCommands(self.context).commands():
             self.tree.add_command(command)
+        self.tree.add_command(QuotaCommands(self.context).personal())
         self.tree.add_command(Settings(self.context).command())
         self.tree.add_command(HelpCommand(self.context).command())
         self.tree.add_command(AdminCommands(self.context).group())

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import discord
@@ -19,6 +20,7 @@ from bot.frontends.discord_app.embeds import voice_of
 from bot.frontends.discord_app.frontend import Opened, frontend_of
 from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.frontends.discord_app.interactions import (
+    allowance_of,
     context_of,
     explain,
     person,
@@ -29,7 +31,7 @@ from bot.frontends.discord_app.interactions import (
 )
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.presentation.job_view import Phrase
-from bot.requests.batch import Asker, Batch
+from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.prompt_flags import read_prompt
 from pipeline.spec import ImageOptions
 
@@ -73,7 +75,7 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
     reply_to = frontend.address(interaction)
     asker = Asker(user=person(interaction), reply_to=reply_to, key=f"{FRONTEND}:{interaction.id}")
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
-    async with frontend.opening(reply_to), _waited_for(service.submit_batch(batch, asker)) as submitting:
+    async with frontend.opening(reply_to), _waited_for(_submit(interaction, batch, asker)) as submitting:
         await asyncio.wait([submitting], timeout=ROW_FIRST_S)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private
@@ -104,6 +106,12 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
         voice = voice_of(reader(interaction))
         with contextlib.suppress(*TROUBLES):  # the request stands without them
             await say(interaction, "\n".join(map(voice.say, notes)))
+
+
+async def _submit(interaction: discord.Interaction, batch: Batch, asker: Asker) -> Accepted:
+    """Queue a request within what its person may, whatever it came from."""
+    allowance = await allowance_of(interaction)
+    return await context_of(interaction).service.submit_batch(batch, replace(asker, allowance=allowance))
 
 
 @asynccontextmanager

@@ -151,7 +151,12 @@ def moved_message(view: JobView, wording: Wording, *, to_dm: bool) -> StatusMess
 
 def voice_of(wording: Wording) -> Voice:
     """Return the voice for Discord, whose clients count moments down and read markup."""
-    return Voice(wording=wording, write_moment=relative, quote=lambda text: shorten(escape(text), MAX_REASON))
+    return Voice(
+        wording=wording,
+        write_moment=relative,
+        write_clock=clock_time,
+        quote=lambda text: shorten(escape(text), MAX_REASON),
+    )
 
 
 def command(jobs: Sequence[Job], models: Models) -> str:
@@ -194,6 +199,11 @@ def _settings(spec: ImageSpec, card: ModelCard, usual: ModelCard) -> str:
 def relative(moment: int) -> str:
     """Write a moment so that every client shows it in its own way: "in 5 minutes", counting down."""
     return f"<t:{moment}:R>"
+
+
+def clock_time(moment: int) -> str:
+    """Write a moment as the time of day in each reader's zone and, since it may be days ahead, counting down."""
+    return f"<t:{moment}:t> (<t:{moment}:R>)"
 
 
 def mention(job: Job) -> str:

@@ -21,11 +21,11 @@ from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app import presses
-from bot.frontends.discord_app.embeds import MAX_CONTENT, relative, units
+from bot.frontends.discord_app.embeds import MAX_CONTENT, clock_time, relative, units
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
-from bot.jobs import Job, JobStatus, UserKey
+from bot.jobs import Allowance, Job, JobStatus, UserKey
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.service import Service
 from pipeline.errors import InvalidSpec
@@ -78,6 +78,25 @@ def context_of(interaction: discord.Interaction) -> InteractionContext:
 def person(interaction: discord.Interaction) -> UserKey:
     """Return the person behind an interaction."""
     return UserKey(frontend=FRONTEND, id=str(interaction.user.id))
+
+
+def role_ids(interaction: discord.Interaction) -> frozenset[int]:
+    """Return the roles of the person who acts, by their ids; that of everybody has the id of the server.
+
+    Not `Member.roles`, which leaves out those that the library was not told of yet.
+    """
+    member = interaction.user
+    ids = member._roles if isinstance(member, discord.Member) else ()  # noqa: SLF001 - it has no other list of ids
+    return frozenset(ids) | ({interaction.guild_id} if interaction.guild_id is not None else set())
+
+
+async def allowance_of(interaction: discord.Interaction) -> Allowance:
+    """Return what the person who acts may.
+
+    Raises:
+        StoreUnavailable
+    """
+    return await context_of(interaction).service.allowances.of(person(interaction), role_ids(interaction))
 
 
 def reader(interaction: discord.Interaction) -> Wording:
@@ -158,7 +177,7 @@ async def explain(interaction: discord.Interaction, error: Exception, *, before:
     match error:
         case Refusal():
             log.info("refused: %s(%s) for %s", type(error).__name__, error, interaction.user.id)
-            text = wording.refusal(error, format_time=relative)
+            text = wording.refusal(error, format_time=relative, format_clock=clock_time)
         case InvalidSpec():
             log.info("refused: %s for %s", error, interaction.user.id)
             text = wording.invalid(error)

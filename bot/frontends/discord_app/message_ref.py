@@ -70,6 +70,13 @@ class Address:
         return age.total_seconds() > OLD_MESSAGE_S
 
 
+def channel_ids(interaction: discord.Interaction) -> tuple[str, str | None]:
+    """Return the channel where somebody acts, and the one that it belongs to if it is a thread."""
+    channel = interaction.channel
+    parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
+    return str(interaction.channel_id), None if parent_id is None else str(parent_id)
+
+
 def is_of_server(job: Job, guild_id: int | None) -> bool:
     """Whether the job was asked for on this server; never true of direct messages and other front ends."""
     if guild_id is None or job.reply_to.frontend != FRONTEND:

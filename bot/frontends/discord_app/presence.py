@@ -12,6 +12,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime, tzinfo
 from typing import Final
 
 import discord
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 INTERVAL_S: Final = 20.0
 MAX_STATE: Final = 128
 MINUTE_S: Final = 60
+DAY_S: Final = 86_400
 
 
 class Presence:
@@ -87,7 +89,8 @@ class Presence:
         unfinished = await self._service.unfinished()
         waiting = sum(job.status is JobStatus.QUEUED for job, _ in unfinished)
         if (pause := self._service.paused) is not None:
-            return paused_text(pause, waiting, wording)
+            zone = self._service.pausing.zone
+            return paused_text(pause, waiting, wording, now=time.time(), zone=zone)
         if not waiting:
             return wording.say("presence-idle")
         ends = [standing.finish_at for _, standing in unfinished if standing.finish_at is not None]
@@ -109,8 +112,12 @@ def commonest(locales: Iterable[str]) -> str:
     return counted[0][0] if counted and is_clear else "en-US"
 
 
-def paused_text(pause: Pause, waiting: int, wording: Wording) -> str:
-    """Say that nothing is drawn, and until when, by the clock of this machine: a status cannot hold Discord's times."""
-    if not waiting:
-        return wording.say("presence-paused")
-    return wording.say("presence-paused-waiting", count=waiting)
+def paused_text(pause: Pause, waiting: int, wording: Wording, *, now: float, zone: tzinfo | None) -> str:
+    """Say that nothing is drawn, and until when by the operator's clock: a status cannot hold Discord's times."""
+    if pause.until is None:
+        return wording.say("presence-paused-waiting" if waiting else "presence-paused", count=waiting)
+    moment = datetime.fromtimestamp(pause.until, zone)
+    is_near = pause.until - now < DAY_S
+    when = f"{moment:%H:%M}" if is_near else f"{moment:%Y-%m-%d}"
+    key = "presence-paused-waiting-until" if waiting else "presence-paused-until"
+    return wording.say(key, count=waiting, time=when)

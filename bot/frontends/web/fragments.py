@@ -37,6 +37,8 @@ OWN_SENTENCES: Final = {
     "card-encoding": "console-encoding",
     "card-decoding": "console-decoding",
     "card-stopping": "console-stopping",
+    "card-paused-until": "console-paused-until",
+    "card-paused-until-by-moderator": "console-paused-until-by-moderator",
     "card-resumed": "console-resumed",
     "unknown-words": "console-unknown-words",
 }

@@ -102,22 +102,33 @@ class Wording:
             log.error("wording %s in %s: %s", key, self.language, errors)
         return str(text)
 
-    def refusal(self, error: Refusal, *, format_time: Callable[[int], str], place: str = "") -> str:
+    def refusal(
+        self,
+        error: Refusal,
+        *,
+        format_time: Callable[[int], str],
+        format_clock: Callable[[int], str] | None = None,
+        place: str = "",
+    ) -> str:
         """Say why a request is refused: the key is the class name, the values are the error's attributes.
 
-        An attribute that ends in `_at` goes through `format_time`; a tuple is a list of keys, each said. If `place`
-        has a sentence of its own for this refusal (`<place>-<key>`), that one is said.
+        An attribute that ends in `_at` goes through `format_time`, `opens_at` through `format_clock` if there is one;
+        a tuple is a list of keys, each said. A `detail` of the error stands at the end of the key. If `place` has a
+        sentence of its own for this refusal (`<place>-<key>`), that one is said.
         """
         values: dict[str, str | float] = {}
         for name, value in vars(error).items():
-            if name.endswith("_at"):
+            if name == "opens_at":
+                values[name] = (format_clock or format_time)(value)
+            elif name.endswith("_at"):
                 values[name] = format_time(value)
             elif isinstance(value, tuple):
                 values[name] = self.say("list-separator").join(self.say(key) for key in value)
             else:
                 values[name] = value
-        own = f"{place}-{key_of(type(error))}"
-        return self.say(own if self._bundles[-1].has_message(own) else key_of(type(error)), **values)
+        key = "-".join(filter(None, [key_of(type(error)), error.detail]))
+        own = f"{place}-{key}"
+        return self.say(own if self._bundles[-1].has_message(own) else key, **values)
 
     def invalid(self, error: InvalidSpec) -> str:
         """Say what is wrong with a value that a person typed."""

@@ -234,7 +234,11 @@ too-many-from-address = { $used } images from your network address are waiting o
 admin-paused =
     { $paused }
     Waiting images keep their places.
-admin-resumed = The queue has resumed.
+admin-resumed = The queue has resumed. { $waiting ->
+        [0] Nothing is waiting.
+        [one] One image is waiting.
+       *[other] { $waiting } images are waiting.
+    }
 admin-stats =
     Model **{ $model }** · { $state }
     Waiting { $waiting } · being drawn { $running }
@@ -524,9 +528,87 @@ console-clip-skip = CLIP skip
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] This time is already over. Please name one that is still to come.
+        [far] This is more than ten years ahead. Please name an earlier time, or leave it out for no end.
+       *[unreadable] This time cannot be read. Write it like `30m`, `2h`, `3d`, `18:00`, `2026-12-24` or `2026-12-24 18:00`.
+    }
+
 ## Roles, quotas and channels
 
+steps-not-allowed = You asked for { $steps } steps, and your roles allow up to { $limit }. Please ask for fewer.
+model-not-allowed = Your roles do not allow { $model }. You can draw with: { $allowed }.
+quota-own = A moderator set this number of images for you.
+quota-steps = { $max_steps ->
+        [one] At most one step for an image.
+       *[other] At most { $max_steps } steps for an image.
+    }
+quota-models = Models for your roles: { $models }
+admin-quota-set = { $who } may now draw { $images ->
+        [one] one image
+       *[other] { $images } images
+    } in any 24 hours, whatever their roles say.
+admin-quota-reset = The images per day of { $who } follow their roles and the usual limits again.
+channel-holds = In { $channel }, unless somebody asks for something else:
+channel-model = Model: { $model }
+channel-model-usual = Model: { $model }, as everywhere
+channel-shape = Shape: { $shape }
+channel-shape-usual = Shape: the usual one of the model
+channel-private = Images: private, only the person who asked sees them
+channel-public = Images: everybody here sees them
+channel-threads = Threads of this channel take this over, unless it is set in them.
+channel-parent = What is not set in this thread comes from { $parent }.
+command-admin-quota-name = quota
+command-admin-quota-description = Set how many images one person may draw in 24 hours
+option-quota-user-name = user
+option-quota-user-description = Whose limit
+option-images-name = images
+option-images-description = In 24 hours; leave out to go back to their roles
+command-admin-channel-name = channel
+command-admin-channel-description = Show or set what this channel or thread draws with
+option-channel-model-name = model
+option-channel-model-description = The model, unless somebody asks for another
+option-channel-shape-name = shape
+option-channel-shape-description = The shape, unless somebody asks for another
+option-channel-private-name = private
+option-channel-private-description = Whether only the person who asked sees an image
+option-channel-reset-name = reset
+option-channel-reset-description = Forget what was set here before
+
 ## Pauses and quiet hours
+
+# $until is a time of day; in sentences of the page (console-…), like every $…_at, a moment ("in 5 minutes").
+card-paused-until = ⏸️ paused until { $until }: { $reason }
+card-paused-until-by-moderator = ⏸️ paused by a moderator until { $until }
+console-paused-until = ⏸️ paused: { $reason }. Drawing resumes { $until }.
+console-paused-until-by-moderator = ⏸️ paused by a moderator. Drawing resumes { $until }.
+pause-quiet-hours = quiet hours
+# $opens_at is written either way.
+queue-full-paused = The queue is full: { $waiting } of { $limit } places are taken, and it is paused. There will be room once it resumes.
+queue-full-paused-until = The queue is full: { $waiting } of { $limit } places are taken, and it is paused. Please try again when it resumes: { $opens_at }.
+too-many-jobs-paused =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one once it resumes, or make room at once with `/cancel`.
+too-many-jobs-paused-until =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one after it resumes ({ $opens_at }), or make room at once with `/cancel`.
+console-too-many-jobs-paused =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one once it resumes, or make room at once by cancelling one.
+console-too-many-jobs-paused-until =
+    You already have { $active ->
+        [one] one request
+       *[other] { $active } requests
+    } waiting, the limit is { $limit } at a time, and the queue is paused. You can ask for the next one after it resumes ({ $opens_at }), or make room at once by cancelling one.
+admin-next-quiet = Quiet hours begin at { $next_at }.
+option-pause-until-name = until
+option-pause-until-description = Resume by itself then: 30m, 2h, 18:00, 2026-12-24 18:00
 
 ## History
 
@@ -548,6 +630,8 @@ presence-waiting = { $count } waiting
 presence-waiting-for = { $count } waiting, about { $time }
 presence-paused = paused
 presence-paused-waiting = paused, { $count } waiting
+presence-paused-until = paused until { $time }
+presence-paused-waiting-until = paused until { $time }, { $count } waiting
 span-seconds = { $count } s
 span-minutes = { $count } min
 span-hours = { $count } h

@@ -202,7 +202,10 @@ too-many-from-address = 你的网络地址今天共有 { $used } 张图片在排
 admin-paused =
     { $paused }
     排队的图片保留位置。
-admin-resumed = 队列已恢复。
+admin-resumed = 队列已恢复。{ $waiting ->
+        [0] 没有图片在排队。
+       *[other] 有 { $waiting } 张图片在排队。
+    }
 admin-stats =
     模型 **{ $model }** · { $state }
     排队 { $waiting } · 绘制中 { $running }
@@ -471,9 +474,63 @@ console-clip-skip = CLIP 跳层
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 这个时间已经过去了，请填一个将来的时间。
+        [far] 这个时间在十年以后了。请填早一点的时间，或者不填，表示没有期限。
+       *[unreadable] 看不懂这个时间。可以这样写：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+
 ## Roles, quotas and channels
 
+steps-not-allowed = 你要求 { $steps } 步，而你的身份组最多允许 { $limit } 步，请减少步数。
+model-not-allowed = 你的身份组不能使用 { $model }。可用的模型：{ $allowed }。
+quota-own = 这个张数是管理员单独为你设定的。
+quota-steps = 每张图片最多 { $max_steps } 步。
+quota-models = 你的身份组可用的模型：{ $models }
+admin-quota-set = { $who } 现在 24 小时内可以画 { $images } 张图片，不受身份组限制。
+admin-quota-reset = { $who } 每天的张数恢复为由身份组和通用限额决定。
+channel-holds = 在 { $channel }，没有另外指定时：
+channel-model = 模型：{ $model }
+channel-model-usual = 模型：{ $model }（与其他频道相同）
+channel-shape = 画幅：{ $shape }
+channel-shape-usual = 画幅：模型默认
+channel-private = 图片：不公开，只有提交者能看到
+channel-public = 图片：这里的人都能看到
+channel-threads = 这个频道的子区沿用这些设置，除非子区里另有设定。
+channel-parent = 这个子区没有设定的，沿用 { $parent } 的设置。
+command-admin-quota-name = 限额
+command-admin-quota-description = 设定某个人 24 小时内可以画多少张
+option-quota-user-name = 用户
+option-quota-user-description = 为谁设定
+option-images-name = 张数
+option-images-description = 24 小时内的张数；留空则恢复为由身份组决定
+command-admin-channel-name = 频道
+command-admin-channel-description = 查看或设定这个频道或子区的默认设置
+option-channel-model-name = 模型
+option-channel-model-description = 没有另外指定时用的模型
+option-channel-shape-name = 画幅
+option-channel-shape-description = 没有另外指定时的画幅
+option-channel-private-name = 不公开
+option-channel-private-description = 是否只有提交者能看到图片
+option-channel-reset-name = 重置
+option-channel-reset-description = 清除之前在这里的设定
+
 ## Pauses and quiet hours
+
+card-paused-until = ⏸️ 暂停到 { $until }：{ $reason }
+card-paused-until-by-moderator = ⏸️ 管理员已暂停，到 { $until } 为止
+console-paused-until = ⏸️ 已暂停：{ $reason }，{ $until }恢复绘制。
+console-paused-until-by-moderator = ⏸️ 管理员已暂停，{ $until }恢复绘制。
+pause-quiet-hours = 静默时段
+queue-full-paused = 队列满了：{ $limit } 个位置已占 { $waiting } 个，而且队列已暂停，恢复后才会有空位。
+queue-full-paused-until = 队列满了：{ $limit } 个位置已占 { $waiting } 个，而且队列已暂停。请等恢复后再试：{ $opens_at }。
+too-many-jobs-paused = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后可以再提交；用 `/取消` 取消一个就能马上腾出位置。
+too-many-jobs-paused-until = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后（{ $opens_at }）可以再提交；用 `/取消` 取消一个就能马上腾出位置。
+console-too-many-jobs-paused = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后可以再提交；取消一个就能马上腾出位置。
+console-too-many-jobs-paused-until = 你已有 { $active } 个请求在排队，同时最多 { $limit } 个，而且队列已暂停。恢复后（{ $opens_at }）可以再提交；取消一个就能马上腾出位置。
+admin-next-quiet = 下一个静默时段从 { $next_at } 开始。
+option-pause-until-name = 截止
+option-pause-until-description = 到时自动恢复：30m、2h、18:00、2026-12-24 18:00
 
 ## History
 
@@ -495,6 +552,8 @@ presence-waiting = { $count } 张排队
 presence-waiting-for = { $count } 张排队，约 { $time }
 presence-paused = 已暂停
 presence-paused-waiting = 已暂停，{ $count } 张排队
+presence-paused-until = 已暂停至 { $time }
+presence-paused-waiting-until = 已暂停至 { $time }，{ $count } 张排队
 span-seconds = { $count } 秒
 span-minutes = { $count } 分钟
 span-hours = { $count } 小时

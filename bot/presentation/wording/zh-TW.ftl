@@ -203,7 +203,10 @@ too-many-from-address = 你的網路地址今天共有 { $used } 張圖片在排
 admin-paused =
     { $paused }
     排隊的圖片會保留位置。
-admin-resumed = 佇列已恢復。
+admin-resumed = 佇列已恢復。{ $waiting ->
+        [0] 沒有圖片在排隊。
+       *[other] 有 { $waiting } 張圖片在排隊。
+    }
 admin-stats =
     模型 **{ $model }** · { $state }
     排隊 { $waiting } · 繪製中 { $running }
@@ -472,9 +475,63 @@ console-clip-skip = CLIP 跳層
 
 ## Moderation
 
+invalid-moment = { $flaw ->
+        [past] 這個時間已經過了，請填一個將來的時間。
+        [far] 這個時間在十年以後了。請填早一點的時間，或者不填，表示沒有期限。
+       *[unreadable] 看不懂這個時間。可以這樣寫：`30m`、`2h`、`3d`、`18:00`、`2026-12-24` 或 `2026-12-24 18:00`。
+    }
+
 ## Roles, quotas and channels
 
+steps-not-allowed = 你要求 { $steps } 步，而你的身分組最多允許 { $limit } 步，請減少步數。
+model-not-allowed = 你的身分組不能使用 { $model }。可用的模型：{ $allowed }。
+quota-own = 這個張數是管理員單獨為你設定的。
+quota-steps = 每張圖片最多 { $max_steps } 步。
+quota-models = 你的身分組可用的模型：{ $models }
+admin-quota-set = { $who } 現在 24 小時內可以畫 { $images } 張圖片，不受身分組限制。
+admin-quota-reset = { $who } 每天的張數恢復為由身分組和一般限額決定。
+channel-holds = 在 { $channel }，沒有另外指定時：
+channel-model = 模型：{ $model }
+channel-model-usual = 模型：{ $model }（與其他頻道相同）
+channel-shape = 畫面比例：{ $shape }
+channel-shape-usual = 畫面比例：模型預設
+channel-private = 圖片：不公開，只有提出者看得到
+channel-public = 圖片：這裡的人都看得到
+channel-threads = 這個頻道的討論串沿用這些設定，除非討論串裡另有設定。
+channel-parent = 這個討論串沒有設定的，沿用 { $parent } 的設定。
+command-admin-quota-name = 限額
+command-admin-quota-description = 設定某個人 24 小時內可以畫多少張
+option-quota-user-name = 使用者
+option-quota-user-description = 為誰設定
+option-images-name = 張數
+option-images-description = 24 小時內的張數；留空則恢復為由身分組決定
+command-admin-channel-name = 頻道
+command-admin-channel-description = 查看或設定這個頻道或討論串的預設設定
+option-channel-model-name = 模型
+option-channel-model-description = 沒有另外指定時用的模型
+option-channel-shape-name = 畫面比例
+option-channel-shape-description = 沒有另外指定時的畫面比例
+option-channel-private-name = 不公開
+option-channel-private-description = 是否只有提出者看得到圖片
+option-channel-reset-name = 重設
+option-channel-reset-description = 清除先前在這裡的設定
+
 ## Pauses and quiet hours
+
+card-paused-until = ⏸️ 暫停到 { $until }：{ $reason }
+card-paused-until-by-moderator = ⏸️ 管理員已暫停，到 { $until } 為止
+console-paused-until = ⏸️ 已暫停：{ $reason }，{ $until }恢復繪製。
+console-paused-until-by-moderator = ⏸️ 管理員已暫停，{ $until }恢復繪製。
+pause-quiet-hours = 靜默時段
+queue-full-paused = 佇列已滿：{ $limit } 個位置已佔用 { $waiting } 個，而且佇列已暫停，恢復後才會有空位。
+queue-full-paused-until = 佇列已滿：{ $limit } 個位置已佔用 { $waiting } 個，而且佇列已暫停。請等恢復後再試：{ $opens_at }。
+too-many-jobs-paused = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後可以再送出；用 `/取消` 取消一個就能馬上騰出位置。
+too-many-jobs-paused-until = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後（{ $opens_at }）可以再送出；用 `/取消` 取消一個就能馬上騰出位置。
+console-too-many-jobs-paused = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後可以再送出；取消一個就能馬上騰出位置。
+console-too-many-jobs-paused-until = 你已有 { $active } 個請求在排隊，同時最多 { $limit } 個，而且佇列已暫停。恢復後（{ $opens_at }）可以再送出；取消一個就能馬上騰出位置。
+admin-next-quiet = 下一個靜默時段從 { $next_at } 開始。
+option-pause-until-name = 截止
+option-pause-until-description = 到時自動恢復：30m、2h、18:00、2026-12-24 18:00
 
 ## History
 
@@ -496,6 +553,8 @@ presence-waiting = { $count } 張排隊
 presence-waiting-for = { $count } 張排隊，約 { $time }
 presence-paused = 已暫停
 presence-paused-waiting = 已暫停，{ $count } 張排隊
+presence-paused-until = 已暫停至 { $time }
+presence-paused-waiting-until = 已暫停至 { $time }，{ $count } 張排隊
 span-seconds = { $count } 秒
 span-minutes = { $count } 分鐘
 span-hours = { $count } 小時

@@ -510,3 +510,119 @@ def test_model_that_was_added_may_be_the_usual_one_even_if_its_file_is_gone(clea
     (models_dir / "added-models.json").write_text('{"version": 1, "models": [{"name": "mine", "files": ["/gone"]}]}')
     text = f"[pipeline]\nmodel = 'mine'\nmodels_dir = '{models_dir}'"
     assert load_config(write(clean_place, text))[0].pipeline.model == "mine"
+
+
+# --- roles and hours --------------------------------------------------------------------------------------
+
+
+def test_roles_stand_in_sections_of_their_own(clean_place: Path) -> None:
+    text = """
+        [roles.123456789012345678]
+        max_images_per_day = 5
+        models = ["demo"]
+        [roles.1]
+        """
+    roles = load_config(write(clean_place, text))[0].roles
+    assert list(roles) == [123456789012345678, 1]
+    assert roles[123456789012345678].models == ("demo",) and roles[1].max_images_per_day is None
+
+
+def test_all_problems_of_roles_are_told_at_once_each_with_its_place(clean_place: Path) -> None:
+    path = write(
+        clean_place,
+        """
+        [roles.1]
+        max_images_per_day = "many"
+        max_steps = 99
+        modls = ["demo"]
+        max_active = true
+        [roles.2]
+        models = ["dem", "demo", ""]
+        [roles.3]
+        models = [3]
+        """,
+    )
+    assert sorted(problems(path)) == sorted(
+        [
+            f"{path}: [roles.1] max_images_per_day: must be a whole number, not 'many'",
+            f"{path}: [roles.1] max_steps: must be at most 50, not 99",
+            f"{path}: [roles.1] modls: unknown key; did you mean 'models'?",
+            f"{path}: [roles.1] max_active: must be a whole number, not true",
+            f"{path}: [roles.3] models: entry 1 must be text in quotes, not 3",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("roles = 3", "[roles]: must be sections with the ids of roles, like [roles.123456789012345678]"),
+        ("[[roles]]\na = 1", "[roles]: must be sections with the ids of roles"),
+        ("[roles]\n5 = 5", "[roles.5]: must be a section with keys of its own, not 5"),
+        ("[roles.admins]", "[roles.admins]: must be the id of a role, like [roles.123456789012345678]"),
+        ("[roles.0]", "[roles.0]: must be the id of a role"),
+        ("[roles.01]", "[roles.01]: must be the id of a role"),
+        (f"[roles.{2**63}]", "must be the id of a role"),
+        ('[roles."1 "]', "must be the id of a role"),
+        ("[roles.1]\nmax_active = 0", "[roles.1] max_active: must be at least 1, not 0"),
+        ("[roles.1]\nmodels = []", "models: must name a model, not []; leave the key out to allow all of them"),
+        ("[roles.1]\nmodels = 'demo'", "[roles.1] models: must be a list"),
+        ("[roles.1]\nmodels = ['dem']", "[roles.1] models: 'dem' is no model here; did you mean 'demo'?"),
+        ("[roles.1]\nmodels = ['']", "[roles.1] models: '' is no model here; known: majicflus-v1"),
+        ("[roles.1]\ntoken = 'x'", "[roles.1] token: tokens never belong into this file"),
+        ("[role.1]", "[role]: unknown section; did you mean 'roles'?"),
+    ],
+)
+def test_what_is_wrong_with_roles_is_one_line(clean_place: Path, text: str, says: str) -> None:
+    [told] = problems(write(clean_place, text))
+    assert says in told
+
+
+def test_every_unknown_model_of_roles_is_told(clean_place: Path) -> None:
+    told = problems(write(clean_place, "[roles.1]\nmodels = ['demoo', 'sdx']\n[roles.2]\nmodels = ['sd']"))
+    assert [line.partition(": [")[2].partition(" is no")[0] for line in told] == [
+        "roles.1] models: 'demoo'", "roles.1] models: 'sdx'", "roles.2] models: 'sd'",
+    ]  # fmt: skip
+
+
+def test_roles_in_the_environment_are_refused_with_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__ROLES__1__MAX_STEPS", "3")
+    [told] = problems()
+    assert told.endswith("roles are named in the file, as [roles.123456789012345678]")
+
+
+@pytest.mark.parametrize("spans", [["23:00-07:30"], [], [" 9:05 – 12:00 ", "12:00-13:00", "22:00-24:00"]])
+def test_quiet_hours_are_spans_of_a_day(clean_place: Path, spans: list[str]) -> None:
+    config, _ = load_config(write(clean_place, f"[hours]\nquiet = {spans}\ntimezone = 'Europe/Berlin'"))
+    assert config.hours.quiet == tuple(spans)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("quiet = '23:00-07:30'", "[hours] quiet: must be a list"),
+        ("quiet = [23]", "[hours] quiet: entry 1 must be text in quotes, not 23"),
+        ("quiet = ['']", 'must be spans like "23:00-07:30"'),
+        ("quiet = ['night']", 'must be spans like "23:00-07:30"'),
+        ("quiet = ['23:00']", 'must be spans like "23:00-07:30"'),
+        ("quiet = ['23:00-07:30-08:00']", 'must be spans like "23:00-07:30"'),
+        ("quiet = ['２３:00-07:30']", 'must be spans like "23:00-07:30"'),
+        ("quiet = ['25:00-07:30']", "must be times of a day, from 00:00 to 24:00"),
+        ("quiet = ['24:00-07:30']", "must be times of a day, from 00:00 to 24:00"),
+        ("quiet = ['23:60-07:30']", "must be times of a day, from 00:00 to 24:00"),
+        ("quiet = ['23:00-24:01']", "must be times of a day, from 00:00 to 24:00"),
+        ("quiet = ['08:00-08:00']", "must end at another time than it begins"),
+        ("quiet = ['00:00-24:00']", "must end at another time than it begins"),
+        ("quiet = ['00:00-12:00', '12:00-24:00']", "must leave a part of the day"),
+        ("quiet = ['20:00-08:00', '07:00-20:30']", "must leave a part of the day"),
+        (f"quiet = {['01:00-02:00'] * 51}", "must have at most 50 entries"),
+        ("timezone = 'Europe/Berln'", "a time zone, not 'Europe/Berln'; did you mean 'Europe/Berlin'?"),
+        ("timezone = ''", "must be the name of a time zone, not ''; for example 'Europe/Berlin'"),
+        ("timezone = '../etc/passwd'", "must be the name of a time zone"),
+        ("timezone = 8", "must be text in quotes"),
+        ("quite = []", "[hours] quite: unknown key; did you mean 'quiet'?"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_hours_is_one_line(clean_place: Path, text: str, says: str) -> None:
+    [told] = problems(write(clean_place, f"[hours]\n{text}"))
+    assert says in told

@@ -75,6 +75,23 @@ def test_every_kind_of_pause_has_a_sentence_in_every_language(language: str, kin
     assert embeds.voice_of(wording_for(language)).say(pause_phrase(Pause(kind=kind))).startswith("⏸️ ")
 
 
+@pytest.mark.parametrize(
+    "pause",
+    [
+        Pause(kind=PauseKind.QUIET_HOURS, until=NOW + 7200),
+        Pause.by_operator("a *game*", NOW + 7200),
+        Pause.by_operator("", NOW + 7200),
+    ],
+)
+def test_pause_with_an_end_says_when_in_the_way_of_each_front_end(pause: Pause) -> None:
+    phrase = pause_phrase(pause)
+    for language in LANGUAGES:
+        wording = wording_for(language)
+        assert f"<t:{NOW + 7200}:t> (<t:{NOW + 7200}:R>)" in embeds.voice_of(wording).say(phrase)
+    page = fragments.voice_of(wording_for("en"), now=NOW).say(phrase)
+    assert page.endswith(". Drawing resumes in 2 hours.") and page.startswith("⏸️ paused"), page
+
+
 def test_waiting_job_has_a_place_a_time_and_can_be_cancelled() -> None:
     view = unfinished_view(a_job(), WAITING, now=NOW)
     assert view.headline == Phrase("card-ahead", {"count": 1})

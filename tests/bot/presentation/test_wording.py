@@ -84,6 +84,12 @@ def test_no_sentence_is_unused() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
     said = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', sources))
     said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
+    said |= {
+        f"{prefix}{key_of(kind)}-{detail}"
+        for kind in (QueueFull, TooManyJobs)
+        for prefix in ("", "console-")
+        for detail in ("paused", "paused-until")
+    }
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
     said |= {"stats-failure-" + code.value.replace("_", "-") for code in FailureCode}
@@ -122,6 +128,36 @@ def test_every_sentence_can_be_said(language: str, caplog: pytest.LogCaptureFixt
             "You can ask for the next one <99>, or make room at once with `/cancel`.",
             "你已有 1 个请求在排队或绘制，同时最多 1 个。<99>可以再提交；用 `/取消` 取消一个就能马上腾出位置。",
             "你已有 1 個請求在排隊或繪製，同時最多 1 個。<99>可以再送出；用 `/取消` 取消一個就能馬上騰出位置。",
+        ),
+        (
+            QueueFull(waiting=30, limit=30, retry_at=99).while_paused(None),
+            "The queue is full: 30 of 30 places are taken, and it is paused. There will be room once it resumes.",
+            "队列满了：30 个位置已占 30 个，而且队列已暂停，恢复后才会有空位。",
+            "佇列已滿：30 個位置已佔用 30 個，而且佇列已暫停，恢復後才會有空位。",
+        ),
+        (
+            QueueFull(waiting=30, limit=30, retry_at=99).while_paused(77),
+            "The queue is full: 30 of 30 places are taken, and it is paused. Please try again when it resumes: <77>.",
+            "队列满了：30 个位置已占 30 个，而且队列已暂停。请等恢复后再试：<77>。",
+            "佇列已滿：30 個位置已佔用 30 個，而且佇列已暫停。請等恢復後再試：<77>。",
+        ),
+        (
+            TooManyJobs(active=2, limit=2, retry_at=99).while_paused(None),
+            "You already have 2 requests waiting, the limit is 2 at a time, and the queue is paused. "
+            "You can ask for the next one once it resumes, or make room at once with `/cancel`.",
+            "你已有 2 个请求在排队，同时最多 2 个，而且队列已暂停。"
+            "恢复后可以再提交；用 `/取消` 取消一个就能马上腾出位置。",
+            "你已有 2 個請求在排隊，同時最多 2 個，而且佇列已暫停。"
+            "恢復後可以再送出；用 `/取消` 取消一個就能馬上騰出位置。",
+        ),
+        (
+            TooManyJobs(active=1, limit=1, retry_at=99).while_paused(77),
+            "You already have one request waiting, the limit is 1 at a time, and the queue is paused. "
+            "You can ask for the next one after it resumes (<77>), or make room at once with `/cancel`.",
+            "你已有 1 个请求在排队，同时最多 1 个，而且队列已暂停。"
+            "恢复后（<77>）可以再提交；用 `/取消` 取消一个就能马上腾出位置。",
+            "你已有 1 個請求在排隊，同時最多 1 個，而且佇列已暫停。"
+            "恢復後（<77>）可以再送出；用 `/取消` 取消一個就能馬上騰出位置。",
         ),
         (
             CoolingDown(retry_at=99, cooldown_s=5),

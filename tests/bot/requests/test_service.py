@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.config import DeliveryConfig, LimitsConfig, StorageConfig
+from bot.config import DeliveryConfig, LimitsConfig, RoleConfig, StorageConfig
 from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
@@ -33,16 +33,19 @@ from bot.errors import (
 from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, ReplyTo, Request, UserKey, Verb
 from bot.requests import derive
 from bot.requests import service as service_module
+from bot.requests.allowances import Allowances
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.service import MAX_UNPACKING, Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from bot.store.statistics_store import StatisticsStore
+from bot.store.user_quota_store import UserQuotaStore
 from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.models import ModelCard, find_model
 from pipeline.images.init_image import SourceFile
@@ -66,10 +69,17 @@ def make_service(
     images: ImageStore,
     preferences: Preferences,
     statistics: StatisticsStore,
+    channel_settings: ChannelSettingStore,
+    user_quotas: UserQuotaStore,
     clock,
     no_limits,
 ) -> Callable[..., Service]:
-    def make(*, storage: StorageConfig | None = None, models: Models | None = None) -> Service:
+    def make(
+        *,
+        storage: StorageConfig | None = None,
+        models: Models | None = None,
+        roles: Mapping[int, RoleConfig] | None = None,
+    ) -> Service:
         return Service(
             Parts(
                 jobs=jobs,
@@ -78,6 +88,8 @@ def make_service(
                 images=images,
                 preferences=preferences,
                 statistics=statistics,
+                channel_settings=channel_settings,
+                allowances=Allowances(user_quotas, no_limits, roles or {}),
             ),
             models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
             limits=no_limits,

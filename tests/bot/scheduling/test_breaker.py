@@ -12,7 +12,8 @@ from bot.errors import StoreUnavailable
 from bot.pause import Pause
 from bot.scheduling.breaker import BY_ENGINE, BY_STORAGE, FIRST_COOL_DOWN_S, MAX_COOL_DOWN_S, Breaker
 from bot.scheduling.eta import Pace
-from bot.scheduling.job_queue import PAUSE_SETTING, JobQueue
+from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.pauses import PAUSE_SETTING
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 

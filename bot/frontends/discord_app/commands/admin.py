@@ -1,19 +1,26 @@
-"""/admin: pause, resume, queue, cancel, stats. Hidden from members by default, checked again when used."""
+"""/admin: pause, resume, queue, cancel, stats. Hidden from members by default, checked again when used.
+
+The subcommands about quotas and channels are `quotas.py`.
+"""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import discord
 from discord import app_commands
 
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
+from bot.frontends.discord_app.commands.quotas import QuotaCommands
 from bot.frontends.discord_app.commands.stats import show_stats
-from bot.frontends.discord_app.embeds import voice_of
+from bot.frontends.discord_app.embeds import clock_time, voice_of
 from bot.frontends.discord_app.interactions import InteractionContext, cancel, reader, say, think
 from bot.frontends.discord_app.translations import text
 from bot.pause import MAX_TEXT
 from bot.presentation.job_view import pause_phrase
+from bot.requests.moments import MAX_TEXT as MAX_MOMENT
+from bot.requests.moments import parse_until
 
 
 class AdminCommands:
@@ -34,8 +41,10 @@ class AdminCommands:
             description=text("command-admin-pause-description"),
             callback=self.pause,
         )
-        app_commands.describe(reason=text("option-reason-description"))(pause)
-        app_commands.rename(reason=text("option-reason-name"))(pause)
+        app_commands.describe(reason=text("option-reason-description"), until=text("option-pause-until-description"))(
+            pause
+        )
+        app_commands.rename(reason=text("option-reason-name"), until=text("option-pause-until-name"))(pause)
         cancel: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-admin-cancel-name"),
             description=text("command-admin-cancel-description"),
@@ -66,23 +75,33 @@ class AdminCommands:
                 callback=self.stats,
             )
         )
+        for command in QuotaCommands(self._context).of_admin():
+            group.add_command(command)
         return group
 
     async def pause(
-        self, interaction: discord.Interaction, reason: app_commands.Range[str, 1, MAX_TEXT] | None = None
+        self,
+        interaction: discord.Interaction,
+        reason: app_commands.Range[str, 1, MAX_TEXT] | None = None,
+        until: app_commands.Range[str, 1, MAX_MOMENT] | None = None,
     ) -> None:
-        """Start no new job, on any server; the messages of those who wait say why."""
+        """Start no new job, on any server; the messages of those who wait say why, and until when."""
         self._context.access.check_operator(interaction)
         await think(interaction)
-        pause, wording = await self._context.service.pause(reason or ""), reader(interaction)
+        pausing, wording = self._context.service.pausing, reader(interaction)
+        ends_at = None if until is None else parse_until(until, int(time.time()), zone=pausing.zone)
+        pause = await pausing.pause(reason or "", ends_at)
         await say(interaction, wording.say("admin-paused", paused=voice_of(wording).say(pause_phrase(pause))))
 
     async def resume(self, interaction: discord.Interaction) -> None:
         """Start jobs again."""
         self._context.access.check_operator(interaction)
         await think(interaction)
-        await self._context.service.resume()
-        await say(interaction, reader(interaction).say("admin-resumed"))
+        pausing, wording = self._context.service.pausing, reader(interaction)
+        lines = [wording.say("admin-resumed", waiting=await pausing.resume())]
+        if pausing.next_quiet_at is not None:
+            lines.append(wording.say("admin-next-quiet", next_at=clock_time(pausing.next_quiet_at)))
+        await say(interaction, "\n".join(lines))
 
     async def queue(self, interaction: discord.Interaction) -> None:
         """Show the queue with the prompts of this server, for moderation."""

@@ -10,9 +10,10 @@ import discord
 from discord import app_commands
 
 from bot.frontends.discord_app.drawing import draw_typed
-from bot.frontends.discord_app.interactions import InteractionContext, reader
+from bot.frontends.discord_app.interactions import InteractionContext, reader, role_ids
 from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import ASPECT_KEYS, SIZE_KEYS
+from bot.requests.allowances import may_use
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
@@ -110,8 +111,10 @@ class Imagine:
         await draw_typed(interaction, given, count=count)
 
     async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
-        """Suggest the models that are here, by their titles; there may be more of them than Discord shows."""
-        found = self._context.service.models.search(str(current))
+        """Suggest the models that one may draw with, by their titles; there may be more of them than Discord shows."""
+        service = self._context.service
+        allowance = service.allowances.of_roles(role_ids(interaction))
+        found = [card for card in service.models.search(str(current)) if may_use(allowance, card)]
         return [
             app_commands.Choice(name=card.title[:MAX_MODEL_CHARS], value=card.name[:MAX_MODEL_CHARS])
             for card in found[:MAX_SUGGESTIONS]

@@ -20,6 +20,7 @@ from bot.frontends.discord_app.drawing import draw
 from bot.frontends.discord_app.embeds import escape, shorten
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
+    allowance_of,
     attempt,
     context_of,
     is_double_click,
@@ -73,7 +74,7 @@ class HelpCommand:
         await think(interaction)
         service, wording = self._context.service, reader(interaction)
         card = service.models.usual
-        quota = await service.quota(person(interaction))
+        quota = await service.quota(person(interaction), await allowance_of(interaction))
         embed = discord.Embed(
             title=wording.say("help-title"),
             description=_within(MAX_DESCRIPTION, [wording.say("help-about"), "", *_commands(interaction, wording)]),

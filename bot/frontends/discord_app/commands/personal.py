@@ -1,4 +1,4 @@
-"""Commands about the queue and one's own pictures: /queue, /cancel, /history, /show, /quota.
+"""Commands about the queue and one's own pictures: /queue, /cancel, /history, /show.
 
 Everything is private except /show. Sentences are in `bot/presentation/wording`.
 """
@@ -67,9 +67,6 @@ class PersonalCommands:
         queue: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-queue-name"), description=text("command-queue-description"), callback=self.queue
         )
-        quota: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-quota-name"), description=text("command-quota-description"), callback=self.quota
-        )
         cancel: app_commands.Command[Any, ..., None] = app_commands.Command(
             name=text("command-cancel-name"),
             description=text("command-cancel-description"),
@@ -91,7 +88,7 @@ class PersonalCommands:
         app_commands.describe(job_id=text("option-id-description"))(show)
         app_commands.rename(job_id=text("option-id-name"))(show)
         app_commands.autocomplete(job_id=self.suggest_done)(show)
-        return [queue, cancel, history, show, quota]
+        return [queue, cancel, history, show]
 
     async def queue(self, interaction: discord.Interaction) -> None:
         """Show who is waiting, without prompts."""
@@ -132,19 +129,6 @@ class PersonalCommands:
                 view=buttons(message.actions, job.id, wording),
                 allowed_mentions=NOBODY,
             )
-
-    async def quota(self, interaction: discord.Interaction) -> None:
-        """Show what is left of one's limits."""
-        await think(interaction)
-        quota, wording = await self._context.service.quota(person(interaction)), reader(interaction)
-        lines = [wording.say("quota-used", used=quota.used, limit=quota.limit)]
-        if quota.resets_at is not None:
-            lines.append(wording.say("quota-resets", resets_at=relative(quota.resets_at)))
-        lines.append(wording.say("quota-active", active=quota.active, active_limit=quota.active_limit))
-        if quota.cooldown_s:
-            lines.append(wording.say("quota-cooldown", cooldown_s=quota.cooldown_s))
-        lines += [wording.say("quota-sizes"), wording.say("quota-free")]
-        await say(interaction, embed=discord.Embed(title=wording.say("quota-title"), description="\n".join(lines)))
 
     async def suggest_active(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[int]]:
         """Suggest one's own jobs that can be cancelled, by number or words of the prompt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +16,12 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from pydantic import SecretStr
 
-from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, StorageConfig, WorkerConfig
+from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, RoleConfig, StorageConfig, WorkerConfig
 from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
 from bot.frontends.discord_app.client import DiscordClient
 from bot.jobs import Job
+from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
@@ -28,10 +29,12 @@ from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.worker_pool import WorkerPool
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.statistics_store import StatisticsStore
+from bot.store.user_quota_store import UserQuotaStore
 from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
@@ -107,6 +110,8 @@ def start(
     jobs: JobStore,
     settings: SettingStore,
     images: ImageStore,
+    channel_settings: ChannelSettingStore,
+    user_quotas: UserQuotaStore,
     preferences: Preferences,
     statistics: StatisticsStore,
     no_limits: LimitsConfig,
@@ -120,6 +125,7 @@ def start(
         *,
         with_delivery: bool = True,
         models: Models = FAKE_ONLY,
+        roles: Mapping[int, RoleConfig] | None = None,
         **config: Any,
     ) -> AsyncIterator[Stage]:
         limits = limits or no_limits
@@ -135,6 +141,8 @@ def start(
                 images=images,
                 preferences=preferences,
                 statistics=statistics,
+                channel_settings=channel_settings,
+                allowances=Allowances(user_quotas, limits, roles or {}),
             ),
             models,
             limits=limits,

@@ -18,16 +18,19 @@ from bot.frontends.web.routes import _thumbnail
 from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, UserKey, Verb
 from bot.pause import Pause, PauseKind
 from bot.requests import service as service_module
+from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.preferences import Preferences
 from bot.requests.service import Parts, Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from bot.store.statistics_store import StatisticsStore
+from bot.store.user_quota_store import UserQuotaStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 from pipeline.catalog.vocabulary import Unread
@@ -60,6 +63,8 @@ def handlers(
     jobs: JobStore,
     queue: JobQueue,
     images: ImageStore,
+    channel_settings: ChannelSettingStore,
+    user_quotas: UserQuotaStore,
     preferences: Preferences,
     statistics: StatisticsStore,
     config: LimitsConfig,
@@ -73,6 +78,8 @@ def handlers(
             images=images,
             preferences=preferences,
             statistics=statistics,
+            channel_settings=channel_settings,
+            allowances=Allowances(user_quotas, config),
         ),
         Models(usual=find_model("fake"), others=(find_model("demo"),)),
         limits=config,
@@ -231,12 +238,15 @@ async def test_source_that_cannot_be_read_is_gone(
     assert (await handlers.reuse(ANN, job.id)).init_image is None
 
 
-async def test_pause_is_said_as_text_whatever_was_typed(handlers: PageHandlers, queue: JobQueue) -> None:
+async def test_pause_is_said_as_text_whatever_was_typed(
+    handlers: PageHandlers, queue: JobQueue, clock: FrozenClock
+) -> None:
     await handlers.draw(ANN, APPLE)
     for pause, said in (
         (Pause.by_operator("<b>storage</b>"), "paused: &lt;b&gt;storage&lt;/b&gt;"),
         (Pause.by_operator("storage"), "paused: storage"),
         (Pause(kind=PauseKind.STORAGE), "paused: images cannot be saved"),
+        (Pause.by_operator("storage", int(clock()) + 7200), "paused: storage. Drawing resumes in 2 hours."),
     ):
         await queue.resume()
         await queue.pause(pause)

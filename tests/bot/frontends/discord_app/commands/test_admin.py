@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from dataclasses import replace
+from datetime import UTC, timedelta
 from typing import Any
 
+import discord
 import pytest
 
+from bot.config import LimitsConfig
+from bot.config.spans import Span
 from bot.errors import StoreUnavailable
 from bot.jobs import JobStatus, UserKey
 from bot.pause import Pause
+from bot.scheduling.hours import QuietHours
 from bot.store.key_value_store import SettingStore
 from bot.store.statistics_store import MAX_NAMES, MAX_PEOPLE, Count, PersonTime, StatisticsStore
 from pipeline.device.memory_plan import make_plan
 from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.families.flux.architecture import cost
-from tests.bot.frontends.discord_app.conftest import Stage
+from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
 from tests.pipeline.measured import measured_card
@@ -59,15 +66,85 @@ async def test_pause_is_on_the_messages_until_resume(stage: Stage, manager: Any)
     await queue_up(stage)
     assert "paused: a game" in await admin(stage, manager, "pause", reason="a game")
     await stage.discord.wait_message(lambda message: "⏸️ paused: a game" in message.content and message.buttons)
-    assert await admin(stage, manager, "resume") == "The queue has resumed."
+    assert await admin(stage, manager, "resume") == "The queue has resumed. One image is waiting."
     assert stage.service.paused is None
+
+
+async def test_pause_until_a_time_says_so_everywhere(stage: Stage, manager: Any) -> None:
+    assert (await admin(stage, manager, "pause", reason="a game", until="2h")).startswith("⏸️ paused until <t:")
+    ends_at = stage.service.paused.until  # type: ignore[union-attr]
+    assert ends_at is not None and abs(ends_at - time.time() - 7200) < 60
+    until = f"<t:{ends_at}:t> (<t:{ends_at}:R>)"
+    assert await admin(stage, manager, "pause") == f"⏸️ paused until {until}: a game\nWaiting images keep their places."
+    await queue_up(stage)
+    waiting = await stage.discord.wait_message(lambda message: "⏸️" in message.content and message.buttons)
+    assert f"⏸️ paused until {until}: a game" in waiting.content
+    assert re.search(rf"expected <t:({ends_at + 1}|{ends_at}):R>", waiting.content), waiting.content
+    assert f"paused until {until}: a game" in await admin(stage, manager, "queue")
+    assert f"paused until {until}: a game" in await admin(stage, manager, "stats")
+    assert "Nothing is waiting" not in await admin(stage, manager, "resume")
+    async with stage.drawing():
+        await stage.discord.wait_message(lambda message: "✅" in message.content)
+
+
+@pytest.mark.parametrize("until", ["soon", "25:00", "2020-01-01", "9999-01-01", "0m", "@everyone", "１０", "-5m"])
+async def test_time_that_cannot_be_read_pauses_nothing(stage: Stage, manager: Any, until: str) -> None:
+    assert "This" in await admin(stage, manager, "pause", until=until) and stage.service.paused is None
+
+
+async def test_resume_in_quiet_hours_says_when_they_begin_again(stage: Stage, manager: Any) -> None:
+    pauses, minute = stage.queue.pauses, int(time.time()) // 60 % 1440
+    pauses.hours = QuietHours([Span((minute - 60) % 1440, (minute + 60) % 1440)], UTC)
+    await queue_up(stage)
+    waiting = await stage.discord.wait_message(lambda message: "⏸️" in message.content and message.buttons)
+    ends_at = stage.service.paused.until  # type: ignore[union-attr]
+    assert f"⏸️ paused until <t:{ends_at}:t> (<t:{ends_at}:R>): quiet hours" in waiting.content
+    begins_at = pauses.hours.begin_after(time.time())
+    assert await admin(stage, manager, "resume") == (
+        f"The queue has resumed. One image is waiting.\nQuiet hours begin at <t:{begins_at}:t> (<t:{begins_at}:R>)."
+    )
+    async with stage.drawing():
+        await stage.discord.wait_message(lambda message: "✅" in message.content)
+
+
+async def test_no_message_is_edited_after_its_first_hour_of_a_night_of_pause(
+    stage: Stage, manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.service.pausing.pause("night", int(time.time()) + 8 * 3600)
+    uses = [await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")]
+    uses.append(await stage.discord.slash(manager, stage.discord.channel, "imagine", prompt="y"))
+    messages = [await use.wait(lambda message: "⏸️ paused until <t:" in message.content) for use in uses]
+    real = discord.utils.utcnow
+    monkeypatch.setattr(discord.utils, "utcnow", lambda: real() + timedelta(hours=1, seconds=1))
+    before = len(stage.discord.requests("PATCH .*"))
+    await stage.service.cancel(1, by=(await stage.job(1)).user)  # its message becomes a result; the other one moves up
+    await stage.discord.wait_message(lambda message: "🚫" in message.content)
+    for _ in range(20):
+        stage.delivery.wake()
+        await asyncio.sleep(0.02)
+    edits = [request for request in stage.discord.requests("PATCH .*")[before:] if str(messages[1].id) in request.path]
+    assert edits == [] and stage.discord.refresh(messages[1]).content == messages[1].content
+
+
+async def test_refusals_while_paused_name_the_time_at_which_it_goes_on(start: Start) -> None:
+    async with start(limits=LimitsConfig(max_active_per_user=1, cooldown_s=0)) as stage:
+        ends_at = int(time.time()) + 3600
+        await stage.service.pausing.pause("night", ends_at)
+        await queue_up(stage)
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+        assert f"after it resumes (<t:{ends_at}:t> (<t:{ends_at}:R>))" in await told(use)
+        await stage.service.pausing.resume()
+        await stage.service.pausing.pause("repairs")
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+        text = await told(use)
+        assert "the queue is paused" in text and "<t:" not in text
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])
 async def test_pause_and_resume_that_cannot_be_written_say_so_and_change_nothing(
     stage: Stage, manager: Any, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    before = await stage.service.pause("before")
+    before = await stage.service.pausing.pause("before")
 
     async def locked(*_: object) -> None:
         raise StoreUnavailable("locked", is_full=False)
@@ -131,7 +208,7 @@ async def test_queue_tells_of_other_servers_only_how_many(stage: Stage, foreign:
 async def test_one_server_of_many_does_not_stop_the_machine(
     stage: Stage, manager: Any, foreign: tuple[Any, Any], command: str
 ) -> None:
-    await stage.service.pause("before")
+    await stage.service.pausing.pause("before")
     assert "`allowed_guilds` in `[discord]`" in await admin(stage, manager, command)
     user, channel = foreign
     use = await stage.discord.slash(user, channel, f"admin {command}")
@@ -162,7 +239,7 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     page = await admin(stage, manager, "stats")
     kept, streamed = plan.resident_bytes / 1e9, plan.streamed_bytes / 1e9
     assert f"Weights: int8 · {kept:.1f} GB on the GPU · {streamed:.1f} GB streamed at every step, 12.5 GB/s" in page
-    await stage.service.pause("")
+    await stage.service.pausing.pause("")
     assert "paused by a moderator" in await admin(stage, manager, "stats")
     stage.service.stop_accepting()
     assert "shutting down" in await admin(stage, manager, "stats")

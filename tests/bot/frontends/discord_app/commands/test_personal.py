@@ -55,13 +55,13 @@ async def test_queue_of_many_is_cut(stage: Stage) -> None:
 
 async def test_paused_queue_says_why(stage: Stage) -> None:
     await queue_up(stage, "x")
-    await stage.service.pause("a game")
+    await stage.service.pausing.pause("a game")
     answer = await private(await ask(stage, "queue"))
     assert "waits until the queue resumes" in answer.text and "paused: a game" in answer.text
 
 
 async def test_paused_empty_queue_says_so_too(stage: Stage) -> None:
-    await stage.service.pause("a game")
+    await stage.service.pausing.pause("a game")
     answer = await private(await ask(stage, "queue"))
     assert answer.text.endswith("Nothing is being drawn, 0 waiting\n⏸️ paused: a game")
 

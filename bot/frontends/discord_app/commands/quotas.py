@@ -1,0 +1,169 @@
+"""/quota, and for moderators /admin quota and /admin channel: what people may, and what a channel draws with."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import discord
+from discord import app_commands
+
+from bot.frontends.discord_app.embeds import relative
+from bot.frontends.discord_app.interactions import (
+    InteractionContext,
+    OptionsOutdated,
+    allowance_of,
+    person,
+    reader,
+    say,
+    think,
+)
+from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
+from bot.frontends.discord_app.translations import text
+from bot.jobs import UserKey
+from bot.presentation.wording import ASPECT_KEYS, Wording
+from bot.requests.channel_defaults import ASPECT, MODEL, PRIVATE
+from bot.requests.models import MAX_TOLD
+from pipeline.spec import Aspect
+
+MAX_MODEL: Final = 100  # of a choice, like the next one (application commands, "Autocomplete")
+MAX_SUGGESTIONS: Final = 25
+MAX_IMAGES: Final = 100_000
+
+Images = app_commands.Range[int, 1, MAX_IMAGES]
+ModelName = app_commands.Range[str, 1, MAX_MODEL]
+
+
+class QuotaCommands:
+    """The commands about what people may."""
+
+    def __init__(self, context: InteractionContext) -> None:
+        self._context = context
+
+    def personal(self) -> app_commands.Command[Any, ..., None]:
+        """Make /quota."""
+        return app_commands.Command(
+            name=text("command-quota-name"), description=text("command-quota-description"), callback=self.quota
+        )
+
+    def of_admin(self) -> list[app_commands.Command[Any, ..., None]]:
+        """Make the subcommands of /admin."""
+        quota: app_commands.Command[Any, ..., None] = app_commands.Command(
+            name=text("command-admin-quota-name"),
+            description=text("command-admin-quota-description"),
+            callback=self.set_quota,
+        )
+        app_commands.describe(user=text("option-quota-user-description"), images=text("option-images-description"))(
+            quota
+        )
+        app_commands.rename(user=text("option-quota-user-name"), images=text("option-images-name"))(quota)
+        channel: app_commands.Command[Any, ..., None] = app_commands.Command(
+            name=text("command-admin-channel-name"),
+            description=text("command-admin-channel-description"),
+            callback=self.set_channel,
+        )
+        app_commands.describe(
+            model=text("option-channel-model-description"),
+            shape=text("option-channel-shape-description"),
+            private=text("option-channel-private-description"),
+            reset=text("option-channel-reset-description"),
+        )(channel)
+        app_commands.rename(
+            model=text("option-channel-model-name"),
+            shape=text("option-channel-shape-name"),
+            private=text("option-channel-private-name"),
+            reset=text("option-channel-reset-name"),
+        )(channel)
+        app_commands.choices(
+            shape=[app_commands.Choice(name=text(ASPECT_KEYS[aspect]), value=aspect.value) for aspect in Aspect]
+        )(channel)
+        channel.autocomplete("model")(self.suggest_models)
+        return [quota, channel]
+
+    async def quota(self, interaction: discord.Interaction) -> None:
+        """Show what is left of one's limits."""
+        await think(interaction)
+        service, wording = self._context.service, reader(interaction)
+        quota = await service.quota(person(interaction), await allowance_of(interaction))
+        lines = [wording.say("quota-used", used=quota.used, limit=quota.limit)]
+        if quota.resets_at is not None:
+            lines.append(wording.say("quota-resets", resets_at=relative(quota.resets_at)))
+        if await service.allowances.own_images(person(interaction)) is not None:
+            lines.append(wording.say("quota-own"))
+        lines.append(wording.say("quota-active", active=quota.active, active_limit=quota.active_limit))
+        if quota.cooldown_s:
+            lines.append(wording.say("quota-cooldown", cooldown_s=quota.cooldown_s))
+        if quota.max_steps is not None:
+            lines.append(wording.say("quota-steps", max_steps=quota.max_steps))
+        if quota.models is not None:
+            lines.append(wording.say("quota-models", models=self._titles(quota.models, wording)))
+        lines += [wording.say("quota-sizes"), wording.say("quota-free")]
+        await say(interaction, embed=discord.Embed(title=wording.say("quota-title"), description="\n".join(lines)))
+
+    def _titles(self, names: tuple[str, ...], wording: Wording) -> str:
+        titles = self._context.service.models.titles
+        told = [titles.get(name, name) for name in names]
+        more = ["…"] if len(told) > MAX_TOLD else []
+        return wording.say("list-separator").join([*told[:MAX_TOLD], *more])
+
+    async def set_quota(
+        self, interaction: discord.Interaction, user: discord.User, images: Images | None = None
+    ) -> None:
+        """Set how many images a day one person may, on every server; without a number, leave it to their roles."""
+        self._context.access.check_operator(interaction)
+        await think(interaction)
+        if images is not None and not 1 <= images <= MAX_IMAGES:  # of a modified client
+            raise OptionsOutdated
+        await self._context.service.allowances.set_own_images(UserKey(frontend=FRONTEND, id=str(user.id)), images)
+        wording, who = reader(interaction), f"<@{user.id}>"
+        if images is None:
+            await say(interaction, wording.say("admin-quota-reset", who=who))
+        else:
+            await say(interaction, wording.say("admin-quota-set", who=who, images=images))
+
+    async def set_channel(
+        self,
+        interaction: discord.Interaction,
+        model: ModelName | None = None,
+        shape: str | None = None,
+        private: bool | None = None,
+        reset: bool | None = None,
+    ) -> None:
+        """Change the defaults of this channel or thread, after forgetting them with `reset`, and show what holds."""
+        self._context.access.check_manager(interaction)
+        await think(interaction)
+        service, (channel, parent) = self._context.service, channel_ids(interaction)
+        if shape is not None and shape not in {aspect.value for aspect in Aspect}:
+            raise OptionsOutdated
+        if model is not None:
+            model = service.models.demand(card.name if (card := service.models.named(model)) else model).name
+        if reset:
+            await service.channels.reset(FRONTEND, channel)
+        await service.channels.set(FRONTEND, channel, model=model, aspect=shape, private=private)
+        await say(interaction, await self._channel_text(reader(interaction), channel, parent))
+
+    async def _channel_text(self, wording: Wording, channel: str, parent: str | None) -> str:
+        models = self._context.service.models
+        holds = await self._context.service.channels.of(FRONTEND, channel, parent_id=parent)
+        lines = [wording.say("channel-holds", channel=f"<#{channel}>")]
+        model, aspect = holds.get(MODEL), holds.get(ASPECT)
+        if model is None:
+            lines.append(wording.say("channel-model-usual", model=models.usual.title))
+        else:
+            lines.append(wording.say("channel-model", model=models.titles[str(model)]))
+        if isinstance(aspect, Aspect):
+            lines.append(wording.say("channel-shape", shape=wording.say(ASPECT_KEYS[aspect])))
+        else:
+            lines.append(wording.say("channel-shape-usual"))
+        lines.append(wording.say("channel-private" if holds.get(PRIVATE) else "channel-public"))
+        lines.append(wording.say("channel-threads"))
+        if parent is not None:
+            lines[-1] = wording.say("channel-parent", parent=f"<#{parent}>")
+        return "\n".join(lines)
+
+    async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+        """Suggest the models that are here."""
+        found = self._context.service.models.search(str(current))
+        return [
+            app_commands.Choice(name=card.title[:MAX_MODEL], value=card.name[:MAX_MODEL])
+            for card in found[:MAX_SUGGESTIONS]
+        ]
