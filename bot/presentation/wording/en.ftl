@@ -195,7 +195,7 @@ console-stopping = Stopping
 console-resumed = ↻ The service was restarted; your place was kept.
 console-download = ⬇ Download
 console-reuse = ↩ Use these settings
-console-vary = 🔀 Variations
+console-vary = 🔀 More like this
 console-show = Show: { $prompt }
 console-ok = OK
 console-gallery = Your images
@@ -318,7 +318,7 @@ command-show-description = Post one of your images again
 option-id-name = id
 option-id-description = The number of the image
 command-quota-name = quota
-command-quota-description = How many images you have left
+command-quota-description = Your limits, and how much of them you have used
 
 command-help-name = help
 command-help-description = What I can do, with examples to press

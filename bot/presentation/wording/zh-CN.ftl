@@ -176,7 +176,7 @@ console-stopping = 正在停止
 console-resumed = ↻ 服务重启过，你的排队位置还在。
 console-download = ⬇ 下载
 console-reuse = ↩ 用这些设置
-console-vary = 🔀 变体
+console-vary = 🔀 类似的图片
 console-show = 查看：{ $prompt }
 console-ok = 知道了
 console-gallery = 你的图片
@@ -279,7 +279,7 @@ command-show-description = 把你的一张图片再发一次
 option-id-name = 编号
 option-id-description = 图片的编号
 command-quota-name = 额度
-command-quota-description = 你还能画多少张
+command-quota-description = 你的限额，以及已经用了多少
 
 command-help-name = 帮助
 command-help-description = 我能做什么，附点一下就画的示例

@@ -177,7 +177,7 @@ console-stopping = 正在停止
 console-resumed = ↻ 服務重新啟動過，你的排隊位置還在。
 console-download = ⬇ 下載
 console-reuse = ↩ 套用這些設定
-console-vary = 🔀 變化版
+console-vary = 🔀 類似的圖片
 console-show = 查看：{ $prompt }
 console-ok = 知道了
 console-gallery = 你的圖片
@@ -280,7 +280,7 @@ command-show-description = 再貼一次你的一張圖片
 option-id-name = 編號
 option-id-description = 圖片的編號
 command-quota-name = 額度
-command-quota-description = 你還能畫多少張
+command-quota-description = 你的限額，以及已經用了多少
 
 command-help-name = 說明
 command-help-description = 我能做什麼，附按一下就畫的範例
