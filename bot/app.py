@@ -13,20 +13,31 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
 from bot.config import Config
 from bot.deadline import Deadline
+from bot.delivery.alert_watch import AlertWatch, restarted, tell_before_the_end
+from bot.delivery.alerts import AlertKind, Alerts
 from bot.delivery.results import DeliveryLoop
 from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.frontends.web.server import WebServer
-from bot.jobs import JobStatus, UserKey
-from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop
-from bot.maintenance import PROMPTS_FOLDER, LagProbe, continue_numbers, freeze_what_stays, prune_forever, tell_folded
+from bot.jobs import Job, JobStatus, UserKey
+from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop, exit_code
+from bot.maintenance import (
+    PROMPTS_FOLDER,
+    LagProbe,
+    begin_run,
+    continue_numbers,
+    end_run,
+    freeze_what_stays,
+    prune_forever,
+    tell_folded,
+)
 from bot.requests.allowances import Allowances
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
@@ -52,6 +63,7 @@ from bot.store.preset_store import PresetStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
+from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
@@ -75,6 +87,8 @@ if TYPE_CHECKING:
     from bot.frontends.discord_app.client import DiscordClient
 
 log = logging.getLogger(__name__)
+
+NOTE_S: Final = 0.5  # for the last statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +126,8 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
     database = await opening.__aenter__()
     setup = Setup(config=config, token=token, password=password, release=release, card=card)
     errors = await lifecycle.serve(partial(build, setup, database, executor, lifecycle.deadline))
+    if exit_code(errors) in (ExitCode.OK, ExitCode.USAGE):
+        await lifecycle.shutdown.run({"noting the end": end_run(SettingStore(database))}, at_most_s=NOTE_S)
     return await lifecycle.end(errors, close_engine=executor.close, close_database=opening.__aexit__(None, None, None))
 
 
@@ -140,7 +156,9 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     queue.paces.named_sizes = partial(named_sizes, find=find)
     queue.paces.steps_taken = partial(steps_taken, find=find)
     queue.loads = LoadTimes(settings, assumed_s=partial(assumed_load_s, find=find))
-    await _settle(config, jobs, images, queue)
+    recovered = await _settle(config, jobs, images, queue)
+    has_crashed = await begin_run(settings, now=int(time.time()))
+    alerts = Alerts(settings, deadline=deadline)
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
     retractions = Retractions(RetractionStore(database), deadline=deadline)
@@ -172,6 +190,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         pseudonyms=pseudonyms,
         privacy=Privacy(holders, erasure),
         presets=Presets(PresetStore(database)),
+        statistics=StatisticsStore(database),
         channel_settings=ChannelSettingStore(database),
         allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
         moderation=moderation,
@@ -199,7 +218,9 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         "the lag probe": lag.run,
         "the count of folded lines": tell_folded,
         "the freezing of what stays": freeze_what_stays,
-        "the look for damage": database.watch,
+        "the look for damage": partial(
+            tell_before_the_end, database.watch, alerts, AlertKind.DATABASE_DAMAGED, deadline
+        ),
         "the hashing of models": partial(_hash_models, hashes, cards.values(), config.pipeline, is_loaded, deadline),
     }
     before_drawing: Callable[[], Coroutine[None, None, None]] | None = None
@@ -219,36 +240,55 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     chat = None
     if setup.token is not None:
         # Half a second of import, which the page alone need not wait for.
+        from bot.frontends.discord_app.channel_watch import ChannelWatch
         from bot.frontends.discord_app.client import DiscordClient
         from bot.frontends.discord_app.retraction import withdraw
 
         chat = await exits["leaving discord"].enter_async_context(
-            DiscordClient(config.discord, service=service, settings=settings)
+            DiscordClient(config.discord, service=service, settings=settings, report=alerts)
         )
-        delivery.add_frontend(chat.frontend)
         retractions.add_frontend(chat.frontend.name, partial(withdraw, chat, chat.frontend))
+        delivery.add_frontend(ChannelWatch(chat.frontend, chat, alerts))
+        queue.subscribe(chat.presence.wake)
         loops["discord"] = partial(chat.run_until_closed, setup.token)
+        loops["the status on discord"] = partial(chat.look_after_itself, deadline)
+        if config.discord.alert_channel is not None:
+            watch = AlertWatch(
+                alerts,
+                queue,
+                free_bytes=images.free_bytes,
+                min_free_mib=config.storage.min_free_mib,
+                deadline=deadline,
+            )
+            await alerts.recall()
+            alerts.listen(chat.alert_channel.post)
+            if has_crashed:
+                alerts.begin(restarted(recovered))
+            queue.subscribe(watch.look_at_queue)
+            loops |= {"alerts": alerts.run, "the notes of alerts": alerts.remember, "the look for alerts": watch.run}
     await delivery.updates.recall()
     loops["delivery"] = partial(_deliver, chat, delivery)
+    draw = partial(_load_and_draw, pool, setup.card, lag, after=before_drawing, is_loaded=is_loaded, deadline=deadline)
     return Assembly(
         service=service,
         queue=queue,
         delivery=delivery,
         finish_answers=None if chat is None else chat.context.finish_answers,
-        draw=partial(
-            _load_and_draw, pool, setup.card, lag, after=before_drawing, is_loaded=is_loaded, deadline=deadline
-        ),
+        draw=partial(tell_before_the_end, draw, alerts, AlertKind.ENGINE_FAILED, deadline),
         loops=loops,
     )
 
 
-async def _settle(config: Config, jobs: JobStore, images: ImageStore, queue: JobQueue) -> None:
+async def _settle(config: Config, jobs: JobStore, images: ImageStore, queue: JobQueue) -> list[Job]:
+    """Settle what the last process left. Returns the jobs that had not ended."""
     await continue_numbers(jobs, images)
-    for job in await queue.recover(max_attempts=config.worker.max_attempts):
+    recovered = await queue.recover(max_attempts=config.worker.max_attempts)
+    for job in recovered:
         if job.status is not JobStatus.QUEUED or job.attempts:
             log.warning("job %s was interrupted and is now %s", job.id, job.status)
     if (pause := queue.paused) is not None:
         log.warning("the queue is paused (%s): %s", pause.kind, pause.text or "no reason given")
+    return recovered
 
 
 async def _build_service(

@@ -59,7 +59,7 @@ def setup(config: LogConfig, *, stream: TextIO | None = None, clock: Callable[[]
     stream = sys.stdout if stream is None else stream
     is_console = config.format == "console" or (config.format == "auto" and stream.isatty())
     level = logging.getLevelNamesMapping()[config.level.upper()]
-    handler = _Handler(stream, Folding(clock), shows_debug=level <= logging.DEBUG)
+    handler = _Handler(stream, Folding(clock), shows_debug=level <= logging.DEBUG, is_console=is_console)
     handler.setFormatter(_formatter(is_console=is_console, has_colors=stream.isatty()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -67,6 +67,13 @@ def setup(config: LogConfig, *, stream: TextIO | None = None, clock: Callable[[]
     for package in OUR_PACKAGES:
         logging.getLogger(package).setLevel(level)
     logging.captureWarnings(capture=True)
+
+
+def announce(text: str) -> None:
+    """Write one line for whoever started the program, whatever the level: bare where people read, JSON elsewhere."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler):
+            handler.announce(text)
 
 
 def redact(secret: SecretStr) -> None:
@@ -208,8 +215,9 @@ def _at_debug(record: logging.LogRecord) -> logging.LogRecord:
 class _Handler(logging.StreamHandler[TextIO]):
     """Folds what repeats itself, hides what people typed, and shows at debug what errors and prints hold."""
 
-    def __init__(self, stream: TextIO, folding: Folding, *, shows_debug: bool) -> None:
+    def __init__(self, stream: TextIO, folding: Folding, *, shows_debug: bool, is_console: bool) -> None:
         super().__init__(stream)
+        self._is_console = is_console
         self._folding = folding
         self._shows_debug = shows_debug
 
@@ -219,6 +227,19 @@ class _Handler(logging.StreamHandler[TextIO]):
             self._write(self._folding.pass_on(record))
             if self._shows_debug and record.levelno > logging.DEBUG and _holds_more(record):
                 super().emit(_at_debug(record))
+        except Exception:  # noqa: BLE001 - a line that cannot be written ends nothing
+            self.handleError(record)
+
+    def announce(self, text: str) -> None:
+        """Write a line that is never folded."""
+        record = log.makeRecord(log.name, logging.INFO, __file__, 0, text, (), None)
+        try:
+            with self.lock or contextlib.nullcontext():
+                if self._is_console:
+                    self.stream.write(f"{redacted(text)}{self.terminator}")
+                    self.flush()
+                else:
+                    super().emit(record)
         except Exception:  # noqa: BLE001 - a line that cannot be written ends nothing
             self.handleError(record)
 

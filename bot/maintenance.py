@@ -21,6 +21,7 @@ from typing import Final
 from bot import logs
 from bot.config import StorageConfig
 from bot.deadline import Deadline
+from bot.errors import StoreUnavailable
 from bot.store.horizon import DAY_S, Horizon
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 PROMPTS_FOLDER: Final = "prompts"
 MAX_NUMBER: Final = 10**15
 HORIZON_SETTING: Final = "history.horizon"
+RUNNING_SETTING: Final = "process.running_since"
 ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
 PRUNE_BATCH: Final = 200
@@ -120,6 +122,19 @@ async def continue_numbers(jobs: JobStore, images: ImageStore) -> None:
         what, highest, highest + 1,
     )  # fmt: skip
     await jobs.number_from(highest)
+
+
+async def begin_run(settings: SettingStore, *, now: int) -> bool:
+    """Note that a process runs. Returns whether the one before ended without saying so: it crashed, or was killed."""
+    is_left = await settings.get(RUNNING_SETTING) is not None
+    await settings.set(RUNNING_SETTING, str(now))
+    return is_left
+
+
+async def end_run(settings: SettingStore) -> None:
+    """Note that the process ends as it should."""
+    with contextlib.suppress(StoreUnavailable):
+        await settings.set(RUNNING_SETTING, None)
 
 
 def forget_prompts(folder: Path, *, before: float) -> None:

@@ -36,6 +36,7 @@ from bot.store.preset_store import PresetStore
 from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
+from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
@@ -148,6 +149,11 @@ def jobs(database: Database, pseudonyms: Pseudonyms) -> JobStore:
 @pytest.fixture
 def settings(database: Database) -> SettingStore:
     return SettingStore(database)
+
+
+@pytest.fixture
+def statistics(database: Database) -> StatisticsStore:
+    return StatisticsStore(database)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def check(
 
     problems = asyncio.run(_check(config_path, is_offline=is_offline, with_newer=with_newer))
     if problems:
-        say(f"\n{problems} to mend", style="bold red", on_stderr=False)
+        say(f"\n{problems} to fix", style="bold red", on_stderr=False)
         raise typer.Exit(ExitCode.FAILED)
     say("\nall in place", style="bold green", on_stderr=False)
 

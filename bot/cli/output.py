@@ -206,7 +206,8 @@ def _explained(error: PipelineError) -> tuple[str, ExitCode]:
         case HubSilent():
             lines = "\n".join(f"  {repo}: {reason}" for repo, reason in error.reasons.items())
             way_out = "check the connection, or name another hub in [pipeline] endpoint; then run the command again"
-            return f"{error.model}: the hub does not say which files there are:\n{lines}\n→ {way_out}", ExitCode.FAILED
+            text = f"{error.model}: the hub cannot be reached, or does not say which files there are:\n{lines}"
+            return f"{text}\n→ {way_out}", ExitCode.FAILED
         case FetchFailed():
             lines = "\n".join(f"  {path}: {reason}" for path, reason in error.reasons.items())
             lines += "".join(f"\n  {PUT_ASIDE}: {path}" for path in error.aside)

@@ -39,7 +39,7 @@ def run(config_path: ConfigPath = None) -> None:
         say("•", NO_TOKEN, style="yellow")
         port = config.console.port
         place = f"will be at {config.console.url(port)}" if port else "says its address"
-        say("•", f"The page {place} in about ten seconds.", style="yellow")  # Gradio takes that long to import
+        say("•", f"The page {place} once it is built, in ten seconds or more.", style="yellow")  # Gradio is large
     import asyncio
 
     from bot import app as service

@@ -17,7 +17,7 @@ ENV_PREFIX: Final = "IMAGINE_BOT__"
 TOKEN_ENV: Final = "DISCORD_TOKEN"
 PASSWORD_ENV: Final = f"{ENV_PREFIX}CONSOLE__PASSWORD"
 TOKENS_STAY_OUT: Final = (
-    f"tokens never belong into this file: set {TOKEN_ENV}, or write it into a file of its own and name that in "
+    f"a token does not belong in this file: set {TOKEN_ENV}, or write it into a file of its own and name that in "
     "[discord] token_file"
 )
 SECRET_KEYS: Final = ("password", "proxy")  # the address of a proxy may contain a password

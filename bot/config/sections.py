@@ -103,6 +103,9 @@ class DiscordConfig(Section):
     )
     allowed_guilds: tuple[int, ...] = Field((), description="server ids to serve; empty = all it was invited to")
     allowed_channels: tuple[int, ...] = Field((), description="channel ids to serve; empty = all it can see")
+    alert_channel: int | None = Field(
+        None, ge=1, description="id of the channel that is told of troubles; unset = none"
+    )
 
 
 class ConsoleConfig(Section):

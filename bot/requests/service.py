@@ -54,6 +54,7 @@ from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.pseudonyms import Pseudonyms
+from bot.store.statistics_store import StatisticsStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
 from pipeline.images.init_image import fit_source, source_png, unpack
@@ -80,6 +81,7 @@ class Parts:
     pseudonyms: Pseudonyms
     privacy: Privacy
     presets: Presets
+    statistics: StatisticsStore
     channel_settings: ChannelSettingStore
     allowances: Allowances
     moderation: Moderation
@@ -105,6 +107,7 @@ class Service:
         self.preferences = parts.preferences
         self.pseudonyms = parts.pseudonyms
         self.privacy = parts.privacy
+        self.statistics = parts.statistics
         self.pausing = Pausing(parts.queue)
         self.presets = parts.presets
         self.allowances = parts.allowances

@@ -245,6 +245,14 @@ class Discord:
         done = lambda: self.emu.stats.resumes >= count and self.gateway.online  # noqa: E731
         await self.gateway.changed.wait_for(done, timeout, f"resume number {count}")
 
+    def presence(self) -> str:
+        """Return what stands under the bot's name; "" if it is offline or shows nothing."""
+        return next((session.presences[-1] for session in self.gateway.online if session.presences), "")
+
+    async def wait_presence(self, text: str, timeout: float = 10.0) -> None:
+        """Wait until this stands under the bot's name."""
+        await self.gateway.changed.wait_for(lambda: self.presence() == text, timeout, f"presence {text!r}")
+
     async def wait_command(
         self,
         name: str,

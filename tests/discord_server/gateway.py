@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from tests.discord_server import presence
 from tests.discord_server.ratelimit import Window
 from tests.discord_server.render import redacted
 from tests.discord_server.signals import Signal
+from tests.discord_server.transports import TRANSPORTS
 
 if TYPE_CHECKING:
     from tests.discord_server.server import Emulator
@@ -55,26 +56,6 @@ def required_intent(event: str, *, in_guild: bool) -> int:
     return 0
 
 
-class PlainText:
-    """Payloads as text."""
-
-    async def send(self, ws: web.WebSocketResponse, text: str) -> None:
-        await ws.send_str(text)
-
-
-class ZlibStream:
-    """One zlib stream for the whole connection."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.compressobj()
-
-    async def send(self, ws: web.WebSocketResponse, text: str) -> None:
-        await ws.send_bytes(self._zlib.compress(text.encode()) + self._zlib.flush(zlib.Z_SYNC_FLUSH))
-
-
-TRANSPORTS: dict[str | None, type[PlainText] | type[ZlibStream]] = {None: PlainText, "zlib-stream": ZlibStream}
-
-
 @dataclass(eq=False)
 class Session:
     """What survives a lost connection: the events not yet seen, until the bot resumes."""
@@ -87,6 +68,7 @@ class Session:
     connection: Connection | None = None
     lost_at: float | None = None  # when its connection went away
     resumable: bool = True
+    presences: list[str] = field(default_factory=list)  # what stood under the name, the newest last
 
     def serves(self, guild_id: str | None) -> bool:
         shard_id, count = self.shard
@@ -111,7 +93,7 @@ class Connection:
         self._request = request
         self._transport = transport
         self._out: asyncio.Queue[str | int] = asyncio.Queue()
-        self._sent = Window()
+        self._sent, self._presences = Window(), Window()
         self._last_beat: float | None = None
         self._watchdog: asyncio.TimerHandle | None = None
 
@@ -189,8 +171,20 @@ class Connection:
             self._misuse(4003, f"op {op} before identifying")
         elif op in NOT_EMULATED:
             self.gateway.emu.violation("not_emulated", f"gateway op {op} is not emulated")
-        elif op != PRESENCE:
+        elif op == PRESENCE:
+            self._presence(data)
+        else:
             self._misuse(4001, f"unknown op {op}")
+
+    def _presence(self, data: Any) -> None:
+        assert self.session is not None, "looked at before"
+        if self._presences.take(*presence.LIMIT, time.monotonic()):
+            self.gateway.emu.violation("gateway", "more than 5 presence updates in 20 s")
+        elif (problem := presence.problem_of(data)) is not None:
+            self.gateway.emu.violation("gateway", f"presence: {problem}")
+        else:
+            self.session.presences.append(presence.text_of(data))
+            self.gateway.changed.notify()
 
     def _misuse(self, code: int, what: str) -> None:
         self.gateway.emu.violation("gateway", f"{what} (closed with {code})")

@@ -1,6 +1,10 @@
 """Discord: the only folder that may import discord.
 
-client.py        the client: connect, commands registered when they changed, events, one error handler
+client.py        the client: connect, events, one error handler
+command_sync.py  commands registered when they changed or are gone
+online.py        the line that says that the bot is online
+presence.py      what stands under the bot's name
+alert_channel.py the channel that reads alerts; channel_watch.py: which channels take no images any more
 permissions.py   who may use the bot where, decided from memory before anything is queued
 commands/        /imagine; /queue, /cancel, /history, /show, /quota; /help; /privacy; /admin; the menu of messages
 greeting.py      the answer to a mention and to a direct message, once per hour and person

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import logging
-import re
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import aiohttp
@@ -25,10 +22,14 @@ from discord.http import Route
 from pydantic import SecretStr
 
 from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
-from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal, StoreUnavailable
+from bot.deadline import Deadline
+from bot.delivery.alerts import Report, Unheard
+from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal
 from bot.frontends.discord_app import forms, own_deletions
 from bot.frontends.discord_app.actions import ActionButton, PictureSelect
-from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
+from bot.frontends.discord_app.alert_channel import AlertChannel
+from bot.frontends.discord_app.command_ids import CommandIds
+from bot.frontends.discord_app.command_sync import CommandSync
 from bot.frontends.discord_app.commands.admin import AdminCommands
 from bot.frontends.discord_app.commands.generate import Imagine
 from bot.frontends.discord_app.commands.help import ExampleButton, HelpCommand
@@ -44,8 +45,10 @@ from bot.frontends.discord_app.greeting import Greeter
 from bot.frontends.discord_app.history_pages import HISTORY_ITEMS
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, explain, tell_notes
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.online import OnlineLine
 from bot.frontends.discord_app.permissions import AccessPolicy
 from bot.frontends.discord_app.placeholders import Placeholders
+from bot.frontends.discord_app.presence import Presence
 from bot.frontends.discord_app.translations import WordingTranslator
 from bot.requests.service import Service
 from bot.retry import Backoff
@@ -53,8 +56,6 @@ from bot.store.key_value_store import SettingStore
 
 log = logging.getLogger(__name__)
 
-COMMANDS_SETTING: Final = "discord.commands"  # JSON: where → [hash of what we sent, versions by name]
-PLACE: Final = re.compile(rf"{GLOBAL}|[0-9]{{1,19}}")
 # The library raises RateLimited instead of sleeping for longer than this, so that deliveries can be postponed; 30 is
 # its minimum.
 MAX_RATELIMIT_S: Final = 30.0
@@ -77,7 +78,9 @@ FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
 class DiscordClient(discord.AutoShardedClient):
     """One connection to Discord; use as `async with`. AutoSharded because it asks the API for the gateway."""
 
-    def __init__(self, config: DiscordConfig, *, service: Service, settings: SettingStore) -> None:
+    def __init__(
+        self, config: DiscordConfig, *, service: Service, settings: SettingStore, report: Report | None = None
+    ) -> None:
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
         super().__init__(
             # Messages: for deletions, mentions and direct messages. Their content is a privileged intent, which this
@@ -92,13 +95,15 @@ class DiscordClient(discord.AutoShardedClient):
             proxy=proxy_of(config),
         )
         self._config = config
-        self._settings = settings
         self._service = service
         self._has_been_ready = asyncio.Event()
+        report = report or Unheard()
         self.frontend = DiscordFrontend(self, service)
         self.context = InteractionContext(
             service=service, access=AccessPolicy(config), placeholders=Placeholders(settings)
         )
+        self.presence = Presence(self, service, is_ready=self._has_been_ready)
+        self.alert_channel = AlertChannel(self, config, is_ready=self._has_been_ready)
         self.command_ids = CommandIds()
         self._greeter = Greeter(self.context.access, self.command_ids)
         self.tree = Tree(
@@ -117,6 +122,8 @@ class DiscordClient(discord.AutoShardedClient):
         self.tree.add_command(HelpCommand(self.context).command())
         self.tree.add_command(PrivacyCommands(self.context).group())
         self.tree.add_command(AdminCommands(self.context).group())
+        self._sync = CommandSync(self, self.tree, config, settings=settings, ids=self.command_ids, report=report)
+        self._online = OnlineLine(config, self._sync)
         if config.api_url != DISCORD_API_URL:
             _move_discord(config.api_url)
 
@@ -171,14 +178,22 @@ class DiscordClient(discord.AutoShardedClient):
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
         self.add_dynamic_items(ActionButton, PictureSelect, FileSelect, *HISTORY_ITEMS, ExampleButton, EraseButton)
         await self.tree.set_translator(WordingTranslator())
-        await self._register_commands()
+        await self._sync.register()
         await self.context.placeholders.clear(self, self._service.archive)
 
     async def on_ready(self) -> None:
-        """Log the first connection; the library repeats this event after every new session."""
+        """Say that the bot is online; the library repeats this event after every new session."""
         if not self._has_been_ready.is_set():
             log.info("discord ready as %s in %d guild(s)", self.user, len(self.guilds))
+        self._online.say(self.user, self.guilds)
         self._has_been_ready.set()
+        self.presence.forget()
+
+    async def look_after_itself(self, deadline: Deadline) -> None:
+        """Keep the bot's status and its commands as they should be, for ever."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self.presence.run(deadline))
+            loops.create_task(self._sync.look_again())
 
     async def _wait_for_network(self, error: Exception, pause_s: float) -> None:
         if self.is_closed():  # the library gave up a connection that it had
@@ -189,76 +204,6 @@ class DiscordClient(discord.AutoShardedClient):
         await asyncio.sleep(pause_s)
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────────
-
-    async def _register_commands(self) -> None:
-        """Register our commands wherever Discord has others; it allows 200 changes a day."""
-        wanted = {str(guild_id): await self._commands_hash() for guild_id in self._config.allowed_guilds} or {
-            GLOBAL: await self._commands_hash()
-        }
-        known = await self._known_commands()
-        for place in {**known, **wanted}:
-            try:
-                if place in wanted and known.get(place) == [wanted[place], await self._versions_at(place)]:
-                    continue
-                await self._register_at(place, is_wanted=place in wanted)
-                versions = await self._versions_at(place) if place in wanted else {}
-            except (discord.Forbidden, discord.NotFound) as error:
-                log.warning("commands cannot be registered at %s, is the bot invited there? %s", place, error)
-                continue
-            except discord.HTTPException as error:
-                if error.status >= 500 or error.status in (401, 429):
-                    raise
-                log.error("Discord does not take the commands at %s now, those it has stay: %s", place, error)
-                continue
-            known = {**known, place: [wanted[place], versions]} if place in wanted else _without(known, place)
-            try:
-                await self._settings.set(COMMANDS_SETTING, json.dumps(known))
-            except StoreUnavailable as error:
-                log.warning("that commands are registered at %s cannot be noted now: %s", place, error)
-            log.info("commands %s at %s", "registered" if place in wanted else "removed", place)
-
-    async def _known_commands(self) -> dict[str, object]:
-        """Return the noted registrations; nothing if they cannot be read, because a repeat is harmless."""
-        try:
-            known = await self._settings.get_json(COMMANDS_SETTING)
-        except StoreUnavailable as error:
-            log.warning("which commands Discord has cannot be looked up: %s", error)
-            known = None
-        return {place: what for place, what in _items(known) if PLACE.fullmatch(place)}
-
-    async def _versions_at(self, place: str) -> dict[str, str]:
-        """Return the versions of the commands that Discord has at a place; any change gives a new version."""
-        if place == GLOBAL:
-            commands = await self.http.get_global_commands(self._application_id())
-        else:
-            commands = await self.http.get_guild_commands(self._application_id(), int(place))
-        self.command_ids.note(place, commands)
-        return {command["name"]: str(command["version"]) for command in commands}
-
-    async def _register_at(self, place: str, *, is_wanted: bool) -> None:
-        guild = None if place == GLOBAL else discord.Object(int(place))
-        if is_wanted and guild is None:
-            await self.tree.sync()
-        elif is_wanted and guild is not None:
-            self.tree.copy_global_to(guild=guild)
-            await self.tree.sync(guild=guild)
-        elif guild is None:  # sync() would send the commands that live in the tree
-            await self.http.bulk_upsert_global_commands(self._application_id(), payload=[])
-        else:
-            self.tree.clear_commands(guild=guild)
-            await self.tree.sync(guild=guild)
-
-    async def _commands_hash(self) -> str:
-        """Return a hash of the application id and of everything that is registered."""
-        translator = self.tree.translator
-        assert translator is not None, "set before commands are registered"
-        payload = [await command.get_translated_payload(self.tree, translator) for command in self.tree.get_commands()]
-        text = json.dumps([self._application_id(), payload], sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def _application_id(self) -> int:
-        assert self.application_id is not None, "known after login"
-        return self.application_id
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Answer a form that was sent; the library itself answers commands, and presses of buttons."""
@@ -298,6 +243,10 @@ class DiscordClient(discord.AutoShardedClient):
             return
         with contextlib.suppress(JobAlreadyFinished):  # at this very moment
             await self._service.moderation.message_deleted(FRONTEND, str(message_id), is_purge=is_purge)
+
+    async def on_guild_join(self, _guild: discord.Guild) -> None:
+        """Say that the bot is online, if it was on no server until now."""
+        self._online.say(self.user, self.guilds)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Cancel the jobs of a server that removed the bot or is gone. (An outage is another event.)"""
@@ -383,11 +332,3 @@ async def _insist_on_cancelling(work: Coroutine[Any, Any, None]) -> None:
             task.cancel()
             await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
     await task
-
-
-def _items(stored: object) -> Iterable[tuple[str, object]]:
-    return stored.items() if isinstance(stored, dict) else ()
-
-
-def _without(known: dict[str, object], place: str) -> dict[str, object]:
-    return {name: value for name, value in known.items() if name != place}

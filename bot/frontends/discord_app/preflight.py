@@ -41,6 +41,7 @@ PERMISSION_NAMES: Final = {
     "attach_files": "Attach Files",
     "read_message_history": "Read Message History",
 }
+NEEDED_FOR_ALERTS: Final = frozenset({"View Channel", "Send Messages"})
 COMMANDS: Final = ("imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "admin")
 PROBE_TIMEOUT_S: Final = 30
 MAX_GUILDS: Final = 50
@@ -148,7 +149,23 @@ async def preflight(config: DiscordConfig, token: SecretStr) -> list[Finding]:
     for channel_id in sorted(allowed - known):
         way_out = "correct [discord] allowed_channels (a thread counts as its channel), or let the bot see it"
         findings.append(problem("channel", f"{channel_id} is on none of the bot's servers", way_out))
+    if config.alert_channel is not None:
+        findings.append(_check_alert_channel(config.alert_channel, seen.guilds))
     return findings
+
+
+def _check_alert_channel(channel_id: int, guilds: Sequence[GuildRights]) -> Finding:
+    """Check that the bot may write where it is to tell of troubles: for that, seeing and sending is enough."""
+    found = [(guild, channel) for guild in guilds for channel in guild.channels if channel.id == channel_id]
+    if not found:
+        way_out = "correct [discord] alert_channel (the id of a text channel), or let the bot see it"
+        return problem("alerts", f"{channel_id} is on none of the bot's servers", way_out)
+    guild, channel = found[0]
+    missing = [name for name in channel.missing if name in NEEDED_FOR_ALERTS]
+    if missing:
+        text = f"#{channel.name} on {guild.name} lacks {', '.join(missing)}"
+        return problem("alerts", text, "channel settings → Permissions: allow these for the bot")
+    return ok("alerts", f"in #{channel.name} on {guild.name}")
 
 
 def _check_channels(guild: GuildRights, allowed: set[int]) -> list[Finding]:

@@ -195,7 +195,7 @@ console-stopping = Stopping
 console-resumed = ↻ The service was restarted; your place was kept.
 console-download = ⬇ Download
 console-reuse = ↩ Use these settings
-console-vary = 🔀 Variations
+console-vary = 🔀 More like this
 console-show = Show: { $prompt }
 console-ok = OK
 console-gallery = Your images
@@ -243,7 +243,7 @@ admin-stats =
     Model **{ $model }** · { $state }
     Waiting { $waiting } · being drawn { $running }
     In 24 hours: { $done } done, { $failed } failed, { $cancelled } cancelled
-    Drawing time in 24 hours: { $gpu_minutes } min · one step: { $step }
+    Drawing time in 24 hours: { $drawn } · one step: { $step }
     Free disk: { $disk_gib } GiB · started { $started_at }
 admin-card = Weights: { $format } · { $resident_gb } GB on the GPU · { $streamed_gb } GB streamed at every step, { $link_gb_s } GB/s
 admin-state-open = accepting requests
@@ -318,7 +318,7 @@ command-show-description = Post an image again: one of yours, or any public one 
 option-id-name = id
 option-id-description = The number of the image
 command-quota-name = quota
-command-quota-description = How many images you have left
+command-quota-description = Your limits, and how much of them you have used
 
 command-help-name = help
 command-help-description = What I can do, with examples to press
@@ -963,3 +963,57 @@ info-upscaled = Upscaled ×2, strength { $strength }
 console-upscaled = { $settings } · upscaled ×2, strength { $strength }
 
 ## Operating
+
+# Under the bot's name; at most 128 characters. It is read by everybody, on every server.
+presence-idle = /imagine
+presence-waiting = { $count } waiting
+presence-waiting-for = { $count } waiting, about { $time }
+presence-paused = paused
+presence-paused-waiting = paused, { $count } waiting
+presence-paused-until = paused until { $time }
+presence-paused-waiting-until = paused until { $time }, { $count } waiting
+span-seconds = { $count } s
+span-minutes = { $count } min
+span-hours = { $count } h
+# To the operator.
+alert-paused = ⚠️ No new image is begun. { $paused }
+alert-paused-over = ✅ The queue has resumed.
+alert-engine-failed = 🛑 What draws the images failed, so I end. Waiting images keep their places. The log says why.
+alert-restarted = 🔁 I am back. I had ended without warning: a crash, a power cut, or somebody killed the process. { $count ->
+        [0] No image was waiting.
+        [one] One image kept its place.
+       *[other] { $count } images kept their places.
+    } { $lost ->
+        [0] { "" }
+        [one] One image failed: it was being drawn at every crash.
+       *[other] { $lost } images failed: they were being drawn at every crash.
+    }
+alert-disk-low = { $is_full ->
+        [1] 🛑 The disk is almost full: { $free_mib } MiB are free. Below { $floor_mib } MiB I accept no requests.
+       *[other] ⚠️ The disk is getting full: { $free_mib } MiB are free. Below { $floor_mib } MiB I will accept no requests.
+    }
+alert-disk-low-over = ✅ There is room on the disk again: { $free_mib } MiB are free.
+alert-permission-lost = ⚠️ I cannot post images in { $channel } on { $server } any more: Discord refuses it. Look at my permissions there. People get their images as direct messages, if those are open.
+alert-permission-lost-over = ✅ I can post images in { $channel } on { $server } again.
+alert-commands-lost = ⚠️ My commands were changed or removed ({ $where }) by something else. I registered them again; people see them after reloading Discord (Ctrl+R).
+alert-commands-refused = ⚠️ I may not register my commands ({ $where }). Invite me again with the link of `imagine-bot invite`.
+alert-commands-refused-over = ✅ My commands are registered.
+alert-everywhere = on every server
+alert-database-damaged = 🛑 My database is damaged or gone, so I end. “A damaged database” in docs/operating.md says what to do; until then, nothing is drawn.
+stats-waits = Waiting in 24 hours: half of the images within { $half }, 95 % within { $most }
+stats-people = **Drawing time per person here**: 24 hours / 7 days
+stats-person = { $who } · { $today } / { $week }
+stats-models = **Images per model** in 24 hours: { $models }
+stats-failures = **Failures** in 24 hours: { $failures }
+stats-count = { $name } { $count }
+stats-failure-generation-failed = drawing failed
+stats-failure-out-of-memory = out of memory
+stats-failure-timeout = took too long
+stats-failure-interrupted = interrupted twice
+stats-failure-model-missing = model files missing
+stats-failure-invalid-spec = invalid settings
+stats-failure-storage = disk
+stats-failure-unreadable = damaged settings
+stats-failure-newer-release = of a newer version
+stats-failure-blocked = image check
+stats-failure-other = other

@@ -176,7 +176,7 @@ console-stopping = 正在停止
 console-resumed = ↻ 服务重启过，你的排队位置还在。
 console-download = ⬇ 下载
 console-reuse = ↩ 用这些设置
-console-vary = 🔀 变体
+console-vary = 🔀 类似的图片
 console-show = 查看：{ $prompt }
 console-ok = 知道了
 console-gallery = 你的图片
@@ -210,7 +210,7 @@ admin-stats =
     模型 **{ $model }** · { $state }
     排队 { $waiting } · 绘制中 { $running }
     24 小时内：完成 { $done }，失败 { $failed }，取消 { $cancelled }
-    24 小时绘制时间：{ $gpu_minutes } 分钟 · 每步：{ $step }
+    24 小时绘制时间：{ $drawn } · 每步：{ $step }
     剩余磁盘：{ $disk_gib } GiB · { $started_at }启动
 admin-card = 权重：{ $format } · 显卡上 { $resident_gb } GB · 每步传输 { $streamed_gb } GB，{ $link_gb_s } GB/s
 admin-state-open = 接受新请求
@@ -279,7 +279,7 @@ command-show-description = 再发一次图片：你自己的，或本服务器�
 option-id-name = 编号
 option-id-description = 图片的编号
 command-quota-name = 额度
-command-quota-description = 你还能画多少张
+command-quota-description = 你的限额，以及已经用了多少
 
 command-help-name = 帮助
 command-help-description = 我能做什么，附点一下就画的示例
@@ -865,3 +865,55 @@ info-upscaled = 已放大 ×2，重绘强度 { $strength }
 console-upscaled = { $settings } · 已放大 ×2，重绘强度 { $strength }
 
 ## Operating
+
+# Under the bot's name; at most 128 characters. It is read by everybody, on every server.
+presence-idle = /imagine
+presence-waiting = { $count } 张排队
+presence-waiting-for = { $count } 张排队，约 { $time }
+presence-paused = 已暂停
+presence-paused-waiting = 已暂停，{ $count } 张排队
+presence-paused-until = 已暂停至 { $time }
+presence-paused-waiting-until = 已暂停至 { $time }，{ $count } 张排队
+span-seconds = { $count } 秒
+span-minutes = { $count } 分钟
+span-hours = { $count } 小时
+# To the operator.
+alert-paused = ⚠️ 不再开始绘制新图片。{ $paused }
+alert-paused-over = ✅ 队列已恢复。
+alert-engine-failed = 🛑 绘图引擎出错，机器人即将退出。排队的图片保留位置。原因见日志。
+alert-restarted = 🔁 我回来了。上次是意外退出：程序崩溃、断电，或进程被强行结束。{ $count ->
+        [0] 当时没有图片在排队。
+       *[other] { $count } 张图片保留了位置。
+    } { $lost ->
+        [0] { "" }
+       *[other] { $lost } 张图片绘制失败：每次崩溃时都正在绘制它们。
+    }
+alert-disk-low = { $is_full ->
+        [1] 🛑 磁盘快满了：剩余 { $free_mib } MiB。低于 { $floor_mib } MiB 时不接受新请求。
+       *[other] ⚠️ 磁盘空间不多了：剩余 { $free_mib } MiB。低于 { $floor_mib } MiB 时将不接受新请求。
+    }
+alert-disk-low-over = ✅ 磁盘又有空间了：剩余 { $free_mib } MiB。
+alert-permission-lost = ⚠️ 我无法再在 { $server } 的 { $channel } 发图片：被 Discord 拒绝。请检查我在那里的权限。只要对方开放私信，图片会通过私信送达。
+alert-permission-lost-over = ✅ 我又可以在 { $server } 的 { $channel } 发图片了。
+alert-commands-lost = ⚠️ 我的命令（{ $where }）被别的程序修改或删除，现已重新注册；重新加载 Discord（Ctrl+R）后即可看到。
+alert-commands-refused = ⚠️ 我无权注册命令（{ $where }）。请用 `imagine-bot invite` 的链接重新邀请我。
+alert-commands-refused-over = ✅ 命令已注册。
+alert-everywhere = 所有服务器
+alert-database-damaged = 🛑 我的数据库已损坏或丢失，机器人即将退出。处理办法见 docs/operating.md 的 “A damaged database” 一节；在此之前不会绘图。
+stats-waits = 24 小时内的等待时间：一半图片不超过 { $half }，95% 不超过 { $most }
+stats-people = **本服务器各成员的绘图时间**：24 小时 / 7 天
+stats-person = { $who } · { $today } / { $week }
+stats-models = **各模型的图片数**（24 小时）：{ $models }
+stats-failures = **失败原因**（24 小时）：{ $failures }
+stats-count = { $name } { $count }
+stats-failure-generation-failed = 绘制出错
+stats-failure-out-of-memory = 显存不足
+stats-failure-timeout = 超时
+stats-failure-interrupted = 两次中断
+stats-failure-model-missing = 缺少模型文件
+stats-failure-invalid-spec = 设置无效
+stats-failure-storage = 磁盘
+stats-failure-unreadable = 设置损坏
+stats-failure-newer-release = 来自更新的版本
+stats-failure-blocked = 图片审查
+stats-failure-other = 其他

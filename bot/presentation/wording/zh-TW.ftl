@@ -177,7 +177,7 @@ console-stopping = 正在停止
 console-resumed = ↻ 服務重新啟動過，你的排隊位置還在。
 console-download = ⬇ 下載
 console-reuse = ↩ 套用這些設定
-console-vary = 🔀 變化版
+console-vary = 🔀 類似的圖片
 console-show = 查看：{ $prompt }
 console-ok = 知道了
 console-gallery = 你的圖片
@@ -211,7 +211,7 @@ admin-stats =
     模型 **{ $model }** · { $state }
     排隊 { $waiting } · 繪製中 { $running }
     24 小時內：完成 { $done }，失敗 { $failed }，取消 { $cancelled }
-    24 小時繪製時間：{ $gpu_minutes } 分鐘 · 每步：{ $step }
+    24 小時繪製時間：{ $drawn } · 每步：{ $step }
     硬碟剩餘空間：{ $disk_gib } GiB · { $started_at }啟動
 admin-card = 權重：{ $format } · 顯示卡上 { $resident_gb } GB · 每步傳輸 { $streamed_gb } GB，{ $link_gb_s } GB/s
 admin-state-open = 接受新請求
@@ -280,7 +280,7 @@ command-show-description = 再貼一次圖片：你自己的，或本伺服器�
 option-id-name = 編號
 option-id-description = 圖片的編號
 command-quota-name = 額度
-command-quota-description = 你還能畫多少張
+command-quota-description = 你的限額，以及已經用了多少
 
 command-help-name = 說明
 command-help-description = 我能做什麼，附按一下就畫的範例
@@ -866,3 +866,55 @@ info-upscaled = 已放大 ×2，重繪強度 { $strength }
 console-upscaled = { $settings } · 已放大 ×2，重繪強度 { $strength }
 
 ## Operating
+
+# Under the bot's name; at most 128 characters. It is read by everybody, on every server.
+presence-idle = /imagine
+presence-waiting = { $count } 張排隊
+presence-waiting-for = { $count } 張排隊，約 { $time }
+presence-paused = 已暫停
+presence-paused-waiting = 已暫停，{ $count } 張排隊
+presence-paused-until = 已暫停至 { $time }
+presence-paused-waiting-until = 已暫停至 { $time }，{ $count } 張排隊
+span-seconds = { $count } 秒
+span-minutes = { $count } 分鐘
+span-hours = { $count } 小時
+# To the operator.
+alert-paused = ⚠️ 不再開始繪製新圖片。{ $paused }
+alert-paused-over = ✅ 佇列已恢復。
+alert-engine-failed = 🛑 繪圖引擎發生錯誤，機器人即將結束。排隊的圖片會保留位置。原因請看記錄檔。
+alert-restarted = 🔁 我回來了。上次是意外結束：程式當掉、斷電，或程序被強制終止。{ $count ->
+        [0] 當時沒有圖片在排隊。
+       *[other] { $count } 張圖片保留了位置。
+    } { $lost ->
+        [0] { "" }
+       *[other] { $lost } 張圖片繪製失敗：每次當掉時都正在繪製它們。
+    }
+alert-disk-low = { $is_full ->
+        [1] 🛑 磁碟快滿了：剩餘 { $free_mib } MiB。低於 { $floor_mib } MiB 時不接受新請求。
+       *[other] ⚠️ 磁碟空間不多了：剩餘 { $free_mib } MiB。低於 { $floor_mib } MiB 時將不接受新請求。
+    }
+alert-disk-low-over = ✅ 磁碟又有空間了：剩餘 { $free_mib } MiB。
+alert-permission-lost = ⚠️ 我無法再在 { $server } 的 { $channel } 發圖片：遭 Discord 拒絕。請檢查我在那裡的權限。只要對方開放私訊，圖片會以私訊送達。
+alert-permission-lost-over = ✅ 我又可以在 { $server } 的 { $channel } 發圖片了。
+alert-commands-lost = ⚠️ 我的指令（{ $where }）被其他程式修改或刪除，現已重新註冊；重新載入 Discord（Ctrl+R）後即可看到。
+alert-commands-refused = ⚠️ 我無權註冊指令（{ $where }）。請用 `imagine-bot invite` 的連結重新邀請我。
+alert-commands-refused-over = ✅ 指令已註冊。
+alert-everywhere = 所有伺服器
+alert-database-damaged = 🛑 我的資料庫已損毀或遺失，機器人即將結束。處理方式請看 docs/operating.md 的 “A damaged database” 一節；在此之前不會繪圖。
+stats-waits = 24 小時內的等待時間：一半圖片不超過 { $half }，95% 不超過 { $most }
+stats-people = **本伺服器各成員的繪圖時間**：24 小時 / 7 天
+stats-person = { $who } · { $today } / { $week }
+stats-models = **各模型的圖片數**（24 小時）：{ $models }
+stats-failures = **失敗原因**（24 小時）：{ $failures }
+stats-count = { $name } { $count }
+stats-failure-generation-failed = 繪製出錯
+stats-failure-out-of-memory = 顯示記憶體不足
+stats-failure-timeout = 逾時
+stats-failure-interrupted = 兩次中斷
+stats-failure-model-missing = 缺少模型檔案
+stats-failure-invalid-spec = 設定無效
+stats-failure-storage = 磁碟
+stats-failure-unreadable = 設定損毀
+stats-failure-newer-release = 來自較新的版本
+stats-failure-blocked = 圖片審查
+stats-failure-other = 其他

@@ -107,3 +107,8 @@ CREATE TABLE channel_settings (
     value    TEXT NOT NULL,
     PRIMARY KEY (frontend, channel, name)
 ) WITHOUT ROWID;
+
+-- For `/admin stats`: each holds all that one of its questions needs.
+CREATE INDEX jobs_outcomes ON jobs (finished_at, status, queued_at, model, failure_code) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_of_guild ON jobs (reply_frontend, guild_id, finished_at, user_frontend, user_id, ran_s)
+    WHERE finished_at IS NOT NULL;

@@ -48,7 +48,7 @@ def test_the_page_ends_with_1_and_a_way_out_for_every_problem(monkeypatch: pytes
     problems = [number for number, line in enumerate(lines) if line.startswith("✘")]
     assert problems
     assert all("→" in lines[number + 1] for number in problems)
-    assert lines[-1] == f"{len(problems)} to mend"
+    assert lines[-1] == f"{len(problems)} to fix"
 
 
 @pytest.mark.parametrize(

@@ -412,7 +412,7 @@ def test_a_config_error_asks_the_supervisor_not_to_restart() -> None:
 def test_a_token_in_the_config_file_is_refused_without_being_shown(clean_place: Path) -> None:
     for text in (f'[discord]\ntoken = "{BOT_TOKEN}"', f'DISCORD_TOKEN = "{BOT_TOKEN}"'):
         [told] = problems(write(clean_place, text))
-        assert "tokens never belong into this file: set DISCORD_TOKEN" in told
+        assert "a token does not belong in this file: set DISCORD_TOKEN" in told
         assert "token_file" in told
         assert BOT_TOKEN not in told
 
@@ -569,7 +569,7 @@ def test_all_problems_of_roles_are_told_at_once_each_with_its_place(clean_place:
         ("[roles.1]\nmodels = 'demo'", "[roles.1] models: must be a list"),
         ("[roles.1]\nmodels = ['dem']", "[roles.1] models: 'dem' is no model here; did you mean 'demo'?"),
         ("[roles.1]\nmodels = ['']", "[roles.1] models: '' is no model here; known: majicflus-v1"),
-        ("[roles.1]\ntoken = 'x'", "[roles.1] token: tokens never belong into this file"),
+        ("[roles.1]\ntoken = 'x'", "[roles.1] token: a token does not belong in this file"),
         ("[role.1]", "[role]: unknown section; did you mean 'roles'?"),
     ],
 )

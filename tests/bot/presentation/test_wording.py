@@ -13,6 +13,7 @@ from fluent.syntax.visitor import Visitor
 import bot
 import bot.frontends.discord_app.client
 import bot.frontends.web.handlers  # both bring Refusals of the front ends into being
+from bot.delivery.alerts import HAPPENINGS, AlertKind
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.frontends.discord_app.commands.presets import TYPES as PRESET
 from bot.frontends.discord_app.commands.settings import TYPES as SETTINGS
@@ -99,6 +100,9 @@ def test_no_sentence_is_unused() -> None:
     options = {name.replace("_", "-") for name in (*SETTINGS, *PRESET)}
     said |= {f"option-{name}-{part}" for name in options for part in ("name", "description")}
     said |= {f"preset-{name}" for name in options}
+    said |= {"stats-failure-" + code.value.replace("_", "-") for code in FailureCode}
+    said |= {f"alert-{kind}" for kind in AlertKind}
+    said |= {f"alert-{kind}-over" for kind in set(AlertKind) - HAPPENINGS}
     assert sentences("en").keys() - said == set()
 
 

@@ -47,6 +47,7 @@ from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from bot.store.moderation_store import ModerationStore
+from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.models import ModelCard, find_model
@@ -76,9 +77,10 @@ def make_service(
     jobs: JobStore,
     queue: JobQueue,
     images: ImageStore,
+    preferences: Preferences,
+    statistics: StatisticsStore,
     channel_settings: ChannelSettingStore,
     user_quotas: UserQuotaStore,
-    preferences: Preferences,
     pseudonyms,
     make_privacy,
     presets: Presets,
@@ -103,6 +105,7 @@ def make_service(
                 pseudonyms=pseudonyms,
                 privacy=make_privacy(queue, delivery),
                 presets=presets,
+                statistics=statistics,
                 channel_settings=channel_settings,
                 allowances=Allowances(user_quotas, no_limits, roles or {}),
                 moderation=moderation,

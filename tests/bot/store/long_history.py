@@ -31,12 +31,15 @@ from bot.store.history_query import Stretch
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.statistics_store import StatisticsStore
 from pipeline import ImageOptions, ImageSpec
 
 DAY_S = 86_400
 DAYS = 90
 HEAVY = UserKey(frontend="console", id="heavy")
 WAITING = 30
+GUILD = 1_000_000_000_000_000_000
+ADDRESS = f'{{"guild_id": {GUILD}}}'
 ROUNDS = 100
 TEXT = (
     "red blue green old new big small apple castle fox snow river mountain city night morning portrait of a young "
@@ -64,9 +67,9 @@ def past(rows: int, now: int) -> Iterator[tuple[object, ...]]:
         code = "timeout" if status == "failed" else None
         image = (f"{number // 1000:05}/{number}.png", 1_500_000) if is_done else (None, None)
         yield (
-            f"key {number}", user.frontend, user.id, user.frontend, f"{user.id}-{number}", "{}", spec.to_json(), "fake",
-            4, status, at, at + 1, at + 30, 25.0, 1.0 if is_done else None, 3.0 if is_done else None, *image, code,
-            "delivered",
+            f"key {number}", user.frontend, user.id, user.frontend, f"{user.id}-{number}", ADDRESS, spec.to_json(),
+            "fake", 4, status, at, at + 1, at + 30, 25.0, 1.0 if is_done else None, 3.0 if is_done else None, *image,
+            code, "delivered",
         )  # fmt: skip
 
 
@@ -77,7 +80,7 @@ async def measure(path: Path, rows: int) -> None:
     pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
     started = time.perf_counter()
     async with Database.open(path) as database:
-        jobs = JobStore(database)
+        jobs, statistics_store = JobStore(database), StatisticsStore(database)
         queue = JobQueue(jobs, SettingStore(database), limits, assumed_pace=lambda _spec: pace)
         await continue_numbers(jobs, ImageStore(path.parent / "images"))
         await queue.recover(max_attempts=2)
@@ -113,6 +116,10 @@ async def measure(path: Path, rows: int) -> None:
             "/quota": lambda: jobs.usage(HEAVY, now=now),
             "/show, /cancel": lambda: jobs.get(page[-1].id),
             "/admin stats": lambda: jobs.totals(since=now - DAY_S),
+            "/admin stats, waits": lambda: statistics_store.waits(now=now),
+            "/admin stats, people": lambda: statistics_store.people("discord", GUILD, now=now),
+            "/admin stats, models": lambda: statistics_store.models(now=now),
+            "/admin stats, failures": lambda: statistics_store.failures(now=now),
             "page, poll": lambda: asyncio.gather(
                 jobs.history(HEAVY, Stretch(limit=1)), jobs.failures(HEAVY, since=now - DAY_S)
             ),

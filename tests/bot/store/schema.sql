@@ -153,6 +153,9 @@ CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE m
 
 CREATE INDEX jobs_of_batch ON jobs (batch_id, batch_index) WHERE batch_id IS NOT NULL;
 
+CREATE INDEX jobs_of_guild ON jobs (reply_frontend, guild_id, finished_at, user_frontend, user_id, ran_s)
+    WHERE finished_at IS NOT NULL;
+
 CREATE INDEX jobs_of_newer_release ON jobs (finished_at) WHERE failure_code = 'newer_release';
 
 CREATE INDEX jobs_of_origin ON jobs (reply_frontend, reply_origin, queued_at, status, started_at, cost, batch_id);
@@ -160,6 +163,8 @@ CREATE INDEX jobs_of_origin ON jobs (reply_frontend, reply_origin, queued_at, st
 CREATE INDEX jobs_of_user ON jobs (user_frontend, user_id, queued_at, status, started_at, cost);
 
 CREATE INDEX jobs_of_user_by_id ON jobs (user_frontend, user_id, id);
+
+CREATE INDEX jobs_outcomes ON jobs (finished_at, status, queued_at, model, failure_code) WHERE finished_at IS NOT NULL;
 
 CREATE INDEX jobs_seed_of_user ON jobs (user_frontend, user_id, seed, id) WHERE status = 'done';
 

@@ -220,3 +220,56 @@ async def test_cdn_breaks_off_where_it_is_told_to() -> None:
                 await response.read()
         async with session.get(file["url"]) as response:
             assert await response.read() == PNG
+
+
+async def refused(d: Discord) -> None:
+    async with asyncio.timeout(5):
+        while not d.violations:
+            await asyncio.sleep(0.01)
+
+
+STATUS = {"since": None, "afk": False, "status": "online"}
+
+
+async def test_presence_is_shown_until_the_session_ends() -> None:
+    async with Discord() as d, RawBot(d) as bot:
+        assert d.presence() == ""
+        for text in ("3 waiting", "4 waiting"):
+            activity = {"type": 4, "name": "Custom Status", "state": text}
+            await bot.op(3, {**STATUS, "activities": [activity]})
+            await d.wait_presence(text)
+        await bot.op(3, {**STATUS, "activities": []})
+        await d.wait_presence("")
+        assert d.gateway.online[0].presences == ["3 waiting", "4 waiting", ""]
+        d.assert_clean()
+        d.gateway.drop(4000)
+        await d.wait_offline()
+        assert d.presence() == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        {"activities": []},
+        {**STATUS, "activities": [{"type": 4, "name": "Custom Status"}]},
+        {**STATUS, "activities": [{"type": 4, "name": "Custom Status", "state": "x" * 129}]},
+        {**STATUS, "activities": [{"type": 9, "name": "x"}]},
+        {**STATUS, "status": "away", "activities": []},
+    ],
+)
+async def test_malformed_presence_is_a_violation(data: Any) -> None:
+    async with Discord() as d, RawBot(d) as bot:
+        await bot.op(3, data)
+        await refused(d)
+        assert "presence" in d.violations[0].message
+
+
+async def test_sixth_presence_within_twenty_seconds_is_a_violation() -> None:
+    async with Discord() as d, RawBot(d) as bot:
+        for number in range(6):
+            await bot.op(3, {**STATUS, "activities": [{"type": 0, "name": str(number)}]})
+        await refused(d)
+        assert "5 presence updates" in d.violations[0].message
+        assert d.presence() == "4"

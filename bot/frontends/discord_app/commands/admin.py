@@ -6,7 +6,7 @@ Hidden from members by default, checked again when used.
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -14,15 +14,14 @@ from discord import app_commands
 from bot.frontends.discord_app.commands.moderation import ModerationCommands
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
 from bot.frontends.discord_app.commands.quotas import QuotaCommands
-from bot.frontends.discord_app.embeds import clock_time, relative, voice_of
+from bot.frontends.discord_app.commands.stats import show_stats
+from bot.frontends.discord_app.embeds import clock_time, voice_of
 from bot.frontends.discord_app.interactions import InteractionContext, cancel, reader, say, think
 from bot.frontends.discord_app.translations import text
 from bot.pause import MAX_TEXT
 from bot.presentation.job_view import pause_phrase
 from bot.requests.moments import MAX_TEXT as MAX_MOMENT
 from bot.requests.moments import parse_until
-
-GIB: Final = 2**30
 
 
 class AdminCommands:
@@ -117,42 +116,6 @@ class AdminCommands:
         await cancel(interaction, job_id)
 
     async def stats(self, interaction: discord.Interaction) -> None:
-        """Show load, speed and disk."""
+        """Show load, waits, people, speed and disk."""
         self._context.access.check_manager(interaction)
-        await think(interaction)
-        service, wording = self._context.service, reader(interaction)
-        stats = await service.stats()
-        if not service.is_accepting:
-            state = wording.say("admin-state-closing")
-        elif (pause := service.paused) is not None:
-            state = voice_of(wording).say(pause_phrase(pause))
-        else:
-            state = wording.say("admin-state-open")
-        if stats.step_s is None:
-            step = wording.say("admin-step-unknown")
-        else:
-            step = wording.say("admin-step", step_s=f"{stats.step_s:.2f}")
-        lines = wording.say(
-            "admin-stats",
-            model=stats.model,
-            state=state,
-            waiting=stats.waiting,
-            running=stats.running,
-            done=stats.done_today,
-            failed=stats.failed_today,
-            cancelled=stats.cancelled_today,
-            gpu_minutes=round(stats.gpu_s_today / 60),
-            step=step,
-            disk_gib=f"{stats.disk_free_bytes / GIB:.1f}",
-            started_at=relative(int(time.time() - stats.uptime_s)),
-        )
-        if stats.outlook is not None and stats.outlook.plan is not None:
-            plan = stats.outlook.plan
-            lines += "\n" + wording.say(
-                "admin-card",
-                format=stats.outlook.weight_format,
-                resident_gb=f"{plan.resident_bytes / 1e9:.1f}",
-                streamed_gb=f"{plan.streamed_bytes / 1e9:.1f}",
-                link_gb_s=f"{stats.outlook.speed.link_gb_s:.1f}",
-            )
-        await say(interaction, lines)
+        await show_stats(interaction, self._context)

@@ -39,6 +39,7 @@ from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.moderation_store import ModerationStore
 from bot.store.pseudonyms import Pseudonyms
+from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
@@ -121,6 +122,7 @@ def start(
     pseudonyms: Pseudonyms,
     make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
     presets: Presets,
+    statistics: StatisticsStore,
     no_limits: LimitsConfig,
     moderation_store: ModerationStore,
 ) -> Start:
@@ -153,6 +155,7 @@ def start(
                 pseudonyms=pseudonyms,
                 privacy=privacy,
                 presets=presets,
+                statistics=statistics,
                 channel_settings=channel_settings,
                 allowances=Allowances(user_quotas, limits, roles or {}),
                 moderation=moderation,

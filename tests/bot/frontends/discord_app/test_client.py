@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from bot.config import DiscordConfig
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, StoreUnavailable
-from bot.frontends.discord_app.client import COMMANDS_SETTING, DiscordClient
+from bot.frontends.discord_app.client import DiscordClient
+from bot.frontends.discord_app.command_sync import COMMANDS_SETTING
 from bot.frontends.discord_app.preflight import COMMANDS
 from bot.jobs import Delivery
 from bot.presentation.wording import wording_for
@@ -121,7 +122,7 @@ async def test_allowed_guilds_get_their_own_commands_and_the_global_ones_go(
 ) -> None:
     async with start() as stage:
         guild_id = int(stage.discord.guild.id)
-        stage.client._config = DiscordConfig(api_url=stage.discord.api_base, allowed_guilds=(guild_id,))
+        stage.client._sync._config = DiscordConfig(api_url=stage.discord.api_base, allowed_guilds=(guild_id,))
         await stage.client.setup_hook()
         assert json.loads(await settings.get(COMMANDS_SETTING) or "").keys() == {str(guild_id)}
         use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "quota")
@@ -135,7 +136,7 @@ async def test_guild_that_did_not_invite_the_bot_does_not_stop_the_start(
     start: Start, settings: SettingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with start() as stage:
-        stage.client._config = DiscordConfig(api_url=stage.discord.api_base, allowed_guilds=(77,))
+        stage.client._sync._config = DiscordConfig(api_url=stage.discord.api_base, allowed_guilds=(77,))
         await stage.client.setup_hook()
         assert "is the bot invited there?" in caplog.text
         assert "77" not in json.loads(await settings.get(COMMANDS_SETTING) or "")

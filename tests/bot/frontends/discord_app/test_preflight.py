@@ -73,8 +73,12 @@ async def discord_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Disco
         yield server
 
 
-async def ask(server: Discord, *, guilds: tuple[int, ...] = (), channels: tuple[int, ...] = ()) -> list[Finding]:
-    section = DiscordConfig(api_url=server.api_base, allowed_guilds=guilds, allowed_channels=channels)
+async def ask(
+    server: Discord, *, guilds: tuple[int, ...] = (), channels: tuple[int, ...] = (), alerts: int | None = None
+) -> list[Finding]:
+    section = DiscordConfig(
+        api_url=server.api_base, allowed_guilds=guilds, allowed_channels=channels, alert_channel=alerts
+    )
     return await preflight(section, SecretStr(server.token))
 
 
@@ -104,6 +108,19 @@ async def test_without_an_allow_list_one_usable_channel_is_enough(discord_server
 async def test_a_channel_that_nobody_knows_is_a_problem(discord_server: Discord) -> None:
     channels = (int(discord_server.channel.id), 42)
     finding = only(await ask(discord_server, channels=channels), "channel")
+    assert (finding.mark, finding.text) == (Mark.PROBLEM, "42 is on none of the bot's servers")
+
+
+async def test_alert_channel_is_looked_at(discord_server: Discord) -> None:
+    assert "alerts" not in {finding.topic for finding in await ask(discord_server)}
+    channel, me = discord_server.channel, discord_server.bot
+    discord_server.set_permissions(channel, me, deny=Permission.ATTACH_FILES)  # which alerts do without
+    finding = only(await ask(discord_server, alerts=int(channel.id)), "alerts")
+    assert (finding.mark, finding.text.startswith(f"in #{channel.name} on ")) == (Mark.OK, True)
+    discord_server.set_permissions(channel, me, deny=Permission.SEND_MESSAGES)
+    finding = only(await ask(discord_server, alerts=int(channel.id)), "alerts")
+    assert (finding.mark, finding.text.endswith("lacks Send Messages")) == (Mark.PROBLEM, True)
+    finding = only(await ask(discord_server, alerts=42), "alerts")
     assert (finding.mark, finding.text) == (Mark.PROBLEM, "42 is on none of the bot's servers")
 
 

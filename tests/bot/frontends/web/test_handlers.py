@@ -42,6 +42,7 @@ from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from bot.store.moderation_store import ModerationStore
 from bot.store.pseudonyms import Pseudonyms
+from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model
@@ -81,6 +82,7 @@ async def handlers(
     pseudonyms: Pseudonyms,
     make_privacy: Callable[[JobQueue, DeliveryLoop], Privacy],
     presets: Presets,
+    statistics: StatisticsStore,
     config: LimitsConfig,
     clock: FrozenClock,
     moderation_store: ModerationStore,
@@ -97,6 +99,7 @@ async def handlers(
             pseudonyms=pseudonyms,
             privacy=make_privacy(queue, delivery),
             presets=presets,
+            statistics=statistics,
             channel_settings=channel_settings,
             allowances=Allowances(user_quotas, config),
             moderation=moderation,

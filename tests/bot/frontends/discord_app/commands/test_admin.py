@@ -15,10 +15,11 @@ import pytest
 from bot.config import LimitsConfig
 from bot.config.spans import Span
 from bot.errors import StoreUnavailable
-from bot.jobs import JobStatus
+from bot.jobs import JobStatus, UserKey
 from bot.pause import Pause
 from bot.scheduling.hours import QuietHours
 from bot.store.key_value_store import SettingStore
+from bot.store.statistics_store import MAX_NAMES, MAX_PEOPLE, Count, PersonTime, StatisticsStore
 from pipeline.device.memory_plan import make_plan
 from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.families.flux.architecture import cost
@@ -242,3 +243,41 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     assert "paused by a moderator" in await admin(stage, manager, "stats")
     stage.service.stop_accepting()
     assert "shutting down" in await admin(stage, manager, "stats")
+
+
+async def test_stats_name_waits_people_models_and_failures(stage: Stage, manager: Any) -> None:
+    async with stage.drawing():
+        for prompt in ("a secret", "another [fail]"):
+            use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt=prompt)
+            await use.wait(lambda message: bool(message.images) or "❌" in message.content)
+        page = await admin(stage, manager, "stats")
+    assert "In 24 hours: 1 done, 1 failed, 0 cancelled" in page
+    assert re.search(r"Drawing time in 24 hours: [0-9.]+ s", page) and "0 min" not in page
+    assert re.search(r"half of the images within [0-9.]+ s, 95 % within [0-9.]+ s", page)
+    assert "**Images per model** in 24 hours: fake 1" in page
+    assert "**Failures** in 24 hours: drawing failed 1" in page
+    assert re.search(rf"<@{stage.discord.user.id}> · [0-9.]+ s / [0-9.]+ s", page)
+    assert "secret" not in page
+
+
+async def test_stats_name_nobody_of_another_server(stage: Stage, foreign: tuple[Any, Any]) -> None:
+    async with stage.drawing():
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
+        await use.wait(lambda message: bool(message.images))
+        user, channel = foreign
+        page = await told(await stage.discord.slash(user, channel, "admin stats"))
+    assert "1 done" in page and stage.discord.user.id not in page
+
+
+async def test_longest_stats_fit_into_a_message(stage: Stage, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def people(*_: object, **__: object) -> list[PersonTime]:
+        return [PersonTime(user=UserKey(frontend="discord", id="9" * 19), today_s=1e6, week_s=1e6)] * MAX_PEOPLE
+
+    async def names(*_: object, **__: object) -> list[Count]:
+        return [Count(name="_" * 40, count=10**6)] * MAX_NAMES
+
+    monkeypatch.setattr(StatisticsStore, "people", people)
+    monkeypatch.setattr(StatisticsStore, "models", names)
+    monkeypatch.setattr(StatisticsStore, "failures", names)
+    page = await admin(stage, manager, "stats")
+    assert page.count("9" * 19) == MAX_PEOPLE and "other 1000000" in page
