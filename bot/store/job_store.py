@@ -590,7 +590,9 @@ class JobStore:
     async def history(self, user: UserKey, stretch: Stretch, wanted: Wanted = ANYTHING) -> list[Job]:
         """This person's pictures of a stretch, in its order."""
         order = f"ORDER BY id {stretch.direction} LIMIT :limit"
-        index = "INDEXED BY jobs_seed_of_user" if wanted.seed is not None else ""
+        index = "INDEXED BY jobs_done_of_user" if wanted.seed is None else "INDEXED BY jobs_seed_of_user"
+        if wanted.job_id is not None:
+            index = ""  # its number alone finds it
         # What is inside reads one index and no row, and passes over as many pictures as a command has time for.
         found = f"""
             SELECT id FROM jobs {index}
@@ -601,7 +603,7 @@ class JobStore:
             SELECT id FROM ({found})
             UNION ALL
             SELECT id FROM (
-                SELECT id FROM jobs
+                SELECT id FROM jobs INDEXED BY jobs_moderated_of_user
                 WHERE {_MINE} AND moderated_reason IS NOT NULL AND erased_at IS NOT NULL
                   AND {RANGE} AND {wanted.days()}
                 {order}
@@ -615,7 +617,7 @@ class JobStore:
         """The picture after the first `searched` of a stretch, in its order; None if there are no more."""
         row = await self._database.fetch_one(
             f"""
-            SELECT id FROM jobs
+            SELECT id FROM jobs INDEXED BY jobs_done_of_user
             WHERE {_MINE} AND status = 'done' AND {RANGE}
             ORDER BY id {stretch.direction}
             LIMIT 1 OFFSET :searched

@@ -10,7 +10,8 @@ from typing import Final
 
 from bot.jobs import Job, ReplyTo, UserKey
 from bot.store.database import Database, SqlValue
-from bot.store.job_store import MAX_ID, TAKE_BACK_S, job_of
+from bot.store.history_query import MAX_ID
+from bot.store.job_store import TAKE_BACK_S, job_of
 
 # SQLite takes the index of unfinished jobs only if its condition stands there in these words.
 _UNFINISHED: Final = "status IN ('queued', 'running')"

@@ -99,7 +99,7 @@ async def say_queue(
 def queue_lines(
     unfinished: list[tuple[Job, QueueStatus]], wording: Wording, *, now: int, with_prompts: bool
 ) -> list[str]:
-    """Return one line per job, at most 25; places count the jobs of every server."""
+    """Return one line per job, at most 25; places count the jobs of every server. Private prompts are in none."""
     lines, voice = [], voice_of(wording)
     for job, standing in unfinished[:QUEUE_LINES]:
         when = voice.say(eta(standing, now=now) or Phrase("queue-unknown-finish"))
@@ -108,7 +108,10 @@ def queue_lines(
         else:
             position = standing.position or 1
             line = wording.say("queue-waiting", position=position, job_id=job.id, who=mention(job), finish=when)
-        prompt = shorten(escape(wording.prompt(job)), LINE_PROMPT // 2) if with_prompts else ""
+        if job.is_private:
+            prompt = wording.say("queue-private")
+        else:
+            prompt = shorten(escape(wording.prompt(job)), LINE_PROMPT // 2) if with_prompts else ""
         lines.append(f"{line} — {prompt}" if prompt else line)
     if len(unfinished) > QUEUE_LINES:
         lines.append(wording.say("queue-more", count=len(unfinished) - QUEUE_LINES))
