@@ -244,12 +244,13 @@ class WorkerPool:
         """Let the image check look at a file that nobody is shown yet.
 
         Raises:
-            ImageBlocked
+            ImageBlocked, StorageFailed
             GenerationStopped: its person cancelled it meanwhile.
         """
-        file = await self._images.find(path)
-        if self.image_policy is None or file is None:
+        if self.image_policy is None:
             return
+        if (file := await self._images.find(path)) is None:
+            raise StorageFailed("the image that is to be checked cannot be found")
         verdict = await self.image_policy.judge(file)
         if running.stop.reason is StopReason.USER:
             raise GenerationStopped

@@ -119,7 +119,7 @@ class OnPage:
         ids = [int(re.findall(r'data-id="(\d+)"', html)[0]) for html in page["pictures"]]
         self._texts = [*state["jobs"], *[await self._handlers.picture(self._visitor, number) for number in ids]]
         addresses = [re.findall(r'src="/pictures/(\w+)/(\d+)\.png"', text) for text in self._texts]
-        files = [await self._handlers.file(key, int(number)) for found in addresses for key, number in found]
+        files = [await self._handlers.addresses.file(key, int(number)) for found in addresses for key, number in found]
         self._pictures = [file.read_bytes() for file in files if file is not None]
 
 

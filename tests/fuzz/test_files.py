@@ -17,7 +17,7 @@ import torch
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot.config import ENV_PREFIX, TOKEN_ENV, Config, DiscordConfig, load_config, load_password, load_token
+from bot.config import ENV_PREFIX, TOKEN_ENV, Config, DiscordConfig, RoleConfig, load_config, load_password, load_token
 from bot.errors import ConfigError
 from bot.frontends.discord_app import attachments
 from bot.store.image_store import ImageStore
@@ -51,7 +51,7 @@ EXAMPLE = (ROOT / "config.example.toml").read_bytes()
 KEYS = [
     f"{ENV_PREFIX}{section}__{key}".upper()
     for section, field in Config.model_fields.items()
-    for key in field.annotation.model_fields  # type: ignore[union-attr]
+    for key in getattr(field.annotation, "model_fields", {f"1__{key}": None for key in RoleConfig.model_fields})
 ]
 LINES = (
     b"limits = 3", b"[limits]\nmax_waiting = 1_0", b"[limits]\ncooldown_s = nan", b"[delivery]\nretry_first_s = inf",
