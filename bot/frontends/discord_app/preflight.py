@@ -41,7 +41,7 @@ PERMISSION_NAMES: Final = {
     "attach_files": "Attach Files",
     "read_message_history": "Read Message History",
 }
-COMMANDS: Final = ("imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "admin")
+COMMANDS: Final = ("imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "privacy", "admin")
 PROBE_TIMEOUT_S: Final = 30
 MAX_GUILDS: Final = 50
 
