@@ -441,4 +441,4 @@ async def test_wrong_flag_is_explained_and_not_logged(handlers: PageHandlers, ca
         await handlers.draw_typed(ANN, {"prompt": "geheim --seed 7f3a"})
     assert handlers.explain(caught.value, ANN).startswith("“--seed 7f3a” in the prompt: the seed must be")
     assert [message for message in caplog.messages if "geheim" in message or "7f3a" in message] == []
-    assert caplog.messages[-1] .startswith("refused: InvalidFlag(seed) for ")
+    assert caplog.messages[-1].startswith("refused: InvalidFlag(seed) for ")
