@@ -160,7 +160,7 @@ class Database:
     async def scrub(self) -> None:
         """Write the file anew without what deleted rows left in it, and empty its -wal file.
 
-        Others may read meanwhile; writes wait, a second for a million rows or so.
+        Others may read meanwhile, writes wait: 3 s of a processor for 300 000 jobs (270 MiB).
 
         Raises:
             StoreUnavailable: it is locked by another program, or there is no room for a second copy.
