@@ -67,7 +67,8 @@ class AttachedImage:
         Raises:
             MessageForgotten
         """
-        known = _urls.get(self.client, {}).get((self.message_id, self.file_id))
+        urls = _urls.get(self.client)
+        known = None if urls is None else urls.get((self.message_id, self.file_id))
         if known is not None:
             try:
                 return await Download(client=self.client, url=known).fetch()
