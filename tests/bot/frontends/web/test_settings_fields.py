@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bot.frontends.web import form
 from bot.frontends.web.settings_fields import asked, refilled
-from pipeline.catalog.models import FAKE
+from pipeline.catalog.models import DEMO, FAKE
 from pipeline.errors import InvalidSpec
 from pipeline.spec import ImageOptions, Sampler
 from tests.cards import PAINTER
@@ -42,3 +43,8 @@ def test_fields_are_filled_with_what_draws_it_again() -> None:
         "-",
         "",
     )
+
+
+def test_slider_for_the_strength_follows_the_chosen_model() -> None:
+    script = form.usual_strength([FAKE, DEMO])
+    assert script == 'name => ({"fake": 0.6, "demo": 0.85})[name] ?? 0.6'
