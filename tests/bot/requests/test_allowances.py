@@ -32,7 +32,7 @@ ROLES = {
 }
 MODELS = Models(usual=find_model("fake"), others=(find_model("demo"), PAINTER))
 
-make_service, queue = test_service.make_service, test_service.queue  # fixtures
+make_service, moderation, queue = test_service.make_service, test_service.moderation, test_service.queue  # fixtures
 
 
 @pytest.fixture
