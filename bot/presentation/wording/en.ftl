@@ -298,6 +298,8 @@ greeting-direct = Commands work on a server, not here: write { $imagine } there 
 
 ## Commands: names (lower case, at most 32 characters) and descriptions (at most 100)
 
+# The same in every language, like the names of its options: an image shows the command that draws it again, and it has
+# to work for whoever copies it, since Discord reads a pasted command in the language of the reader.
 command-imagine-name = imagine
 command-imagine-description = Draw an image
 option-prompt-description = What to draw, in your own words
@@ -780,7 +782,7 @@ option-spoiler-name = spoiler
 option-spoiler-description = Whether the image is hidden until somebody clicks it; the prompt is not
 option-reset-name = reset
 option-reset-description = What to take back
-option-preset-description = One of your presets, or of everybody's
+option-preset-description = One of your presets; what else you give here wins
 setting-invalid = “{ $setting }” cannot have this value. Please choose one from the list.
 words-only = Words that are added to prompts must be words only, at most { $most } characters: choose shape, size, seed and the like with their own options.
 preset-name-invalid = A preset's name has 1 to { $most } letters, digits, emoji, spaces or dashes.
