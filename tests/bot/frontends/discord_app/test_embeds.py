@@ -354,7 +354,7 @@ def test_command_that_draws_another_picture_says_so() -> None:
     description = result(replace(job, spec=spec), models=Models(usual=DEMO)).embed.description or ""
     [about_source, about_model] = description.rpartition("```\n")[2].split("\n")
     assert "0.4" in about_source and "cannot include" in about_source
-    assert "flux1-dev" in about_model and "demo" in about_model
+    assert "flux1-dev" in about_model and DEMO.title in about_model
 
 
 @pytest.mark.parametrize("wording", [EN, ZH])
