@@ -25,6 +25,7 @@ from bot.requests.models import Models
 from bot.requests.moderation import MAX_REASON, Moderation
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.history_query import Stretch
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.moderation_store import ModerationStore
@@ -111,7 +112,7 @@ async def test_removed_image_leaves_nothing_but_the_reason(
     assert (removed.is_erased, removed.moderated_reason, removed.image_path) == (True, "not funny", None)
     row = (await jobs._database.fetch_all("SELECT * FROM jobs"))[0]
     assert job.spec.prompt not in "".join(map(str, tuple(row)))
-    assert await jobs.history(job.user, limit=9, before_id=None, search=None) == []
+    assert await jobs.history(job.user, Stretch(limit=9)) == []
     assert removed.delivery is Delivery.PENDING  # its message is to be taken back
     assert len((await jobs.usage(job.user, now=int(1.8e9))).counted) == 1  # it still counts toward its day
 
