@@ -139,7 +139,7 @@ class Moderation:
             for child in await self._store.children(job.id)
             if child.derived_from is not None and child.derived_from.verb in FROM_IMAGE
         }
-        for source in copies - {job.spec.source, ""}:
+        for source in copies - {job.spec.source}:
             for waiting in await self._store.waiting_from(source):
                 if (stopped := await self._store.remove(waiting, reason, now=self._now())) is not None:
                     await self._queue.stop([stopped])

@@ -186,8 +186,15 @@ class ModerationStore:
         return [job_of(row) for row in rows]
 
     async def children(self, job_id: int) -> list[Job]:
-        """The jobs that were made from one."""
-        rows = await self._database.fetch_all("SELECT * FROM jobs WHERE derived_from = :id ORDER BY id", {"id": job_id})
+        """The jobs that were made from one and start from an image."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT * FROM jobs INDEXED BY jobs_derived_with_source
+            WHERE derived_from = :id AND source <> ''
+            ORDER BY id
+            """,
+            {"id": job_id},
+        )
         return [job_of(row) for row in rows]
 
     async def waiting_from(self, source: str) -> list[Job]:

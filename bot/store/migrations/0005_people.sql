@@ -7,7 +7,6 @@ ALTER TABLE jobs ADD COLUMN is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoi
 ALTER TABLE jobs ADD COLUMN moderated_reason TEXT;
 
 CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE moderated_reason IS NOT NULL;
-CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
 
 -- A history is searched by words and days in one index, and by seeds in another, however long it is.
 DROP INDEX jobs_done_of_user;

@@ -135,8 +135,6 @@ CREATE INDEX jobs_active_of_user ON jobs (user_frontend, user_id) WHERE status I
 
 CREATE INDEX jobs_by_card ON jobs (reply_frontend, reply_key);
 
-CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
-
 CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 
 CREATE INDEX jobs_done_of_user ON jobs (user_frontend, user_id, id, prompt, seed, queued_at) WHERE status = 'done';
