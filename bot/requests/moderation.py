@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 MAX_REASON: Final = 200
 MAX_TRIES: Final = 5
-# These start from the image itself, and so keep a copy of it to start from again.
-FROM_IMAGE: Final = frozenset({Verb.VARY, Verb.START_FROM, Verb.FINAL, Verb.UPSCALE, Verb.OTHER})
 
 
 class Moderation:
@@ -137,7 +135,8 @@ class Moderation:
         copies = {
             child.spec.source
             for child in await self._store.children(job.id)
-            if child.derived_from is not None and child.derived_from.verb in FROM_IMAGE
+            if (derived := child.derived_from) is not None
+            and (derived.verb.starts_from_result or derived.verb is Verb.OTHER)  # too much rather than too little
         }
         for source in copies - {job.spec.source}:
             for waiting in await self._store.waiting_from(source):
