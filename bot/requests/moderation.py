@@ -171,10 +171,6 @@ class Moderation:
         """Return what was removed or cancelled by moderators and that this person was not told of yet, oldest first."""
         return await self._store.untold(user)
 
-    async def removed(self, user: UserKey, *, limit: int) -> list[Job]:
-        """Return the images of a person that moderators removed, newest first."""
-        return await self._store.removed(user, limit=limit)
-
     # ── copies of a message ─────────────────────────────────────────────────────────────────────────
 
     async def note_copy(self, job: Job, reply_to: ReplyTo) -> None:

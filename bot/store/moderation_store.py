@@ -171,20 +171,6 @@ class ModerationStore:
         )
         return [job_of(row) for row in rows]
 
-    async def removed(self, user: UserKey, *, limit: int) -> list[Job]:
-        """The newest images of a person that moderators removed."""
-        rows = await self._database.fetch_all(
-            """
-            SELECT * FROM jobs INDEXED BY jobs_moderated_of_user
-            WHERE user_frontend = :frontend AND user_id = :id AND moderated_reason IS NOT NULL
-              AND erased_at IS NOT NULL
-            ORDER BY id DESC
-            LIMIT :limit
-            """,
-            {"frontend": user.frontend, "id": user.id, "limit": limit},
-        )
-        return [job_of(row) for row in rows]
-
     async def children(self, job_id: int) -> list[Job]:
         """The jobs that were made from one and start from an image."""
         rows = await self._database.fetch_all(

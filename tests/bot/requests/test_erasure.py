@@ -22,7 +22,7 @@ from bot.errors import BeingErased, DailyLimit, JobNotFound, StoreUnavailable, U
 from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey, Verb
 from bot.requests import erasure as module
 from bot.requests.erasure import Erasure, Holders, Progress
-from bot.requests.preferences import Ping, Preferences
+from bot.requests.preferences import Ping, Preferences, Setting
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
@@ -184,7 +184,7 @@ async def use_everything(world: World) -> dict[str, Job]:
     )
 
     for user in (ANN, BOB):
-        await Preferences(UserSettingStore(world.database)).set_ping(user, Ping.DM)
+        await Preferences(UserSettingStore(world.database)).set(user, Setting.PING, Ping.DM)
         person = world.holders.pseudonyms.of(user)
         values = {"person": person, "frontend": user.frontend, "id": user.id}
         for sql in (
@@ -381,11 +381,11 @@ async def test_settings_written_during_the_erasure_are_erased_as_well(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.ask(ANN, SECRET)
-    end, choose, ends = world.holders.privacy.end, Preferences(UserSettingStore(world.database)).set_ping, []
+    end, choose, ends = world.holders.privacy.end, Preferences(UserSettingStore(world.database)).set, []
 
     async def busy(user: UserKey) -> bool:
         if not ends:
-            await choose(ANN, Ping.OFF)
+            await choose(ANN, Setting.PING, Ping.OFF)
         ends.append(await end(user))
         return ends[-1]
 

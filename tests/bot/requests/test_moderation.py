@@ -25,7 +25,7 @@ from bot.requests.models import Models
 from bot.requests.moderation import MAX_REASON, Moderation
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
-from bot.store.history_query import Stretch
+from bot.store.history_query import Stretch, Wanted
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.moderation_store import ModerationStore
@@ -34,6 +34,7 @@ from pipeline.catalog.models import find_model
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
 MODELS = Models(usual=find_model("fake"))
+REMOVED = Wanted(with_removed=True)
 MEASURED = Measurement(step_s=1.0, fixed_s=1.0)
 
 Put = Callable[..., Awaitable[Job]]
@@ -271,7 +272,7 @@ async def test_author_is_told_once_also_after_a_restart(
     assert await moderation.untold(BOB) == []
     await jobs.mark_told([job.id], now=9)
     assert await (await start()).untold(ANN) == []
-    assert [each.id for each in await moderation.removed(ANN, limit=9)] == [job.id]
+    assert [each.id for each in await jobs.history(ANN, Stretch(limit=9), REMOVED)] == [job.id]
 
 
 async def test_author_of_a_cancelled_image_reads_it_on_the_message_or_is_told(
