@@ -43,10 +43,10 @@ class Ban:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWord:
-    """A word of the list, as it was typed. `is_sfw`: it is refused only outside age-restricted channels."""
+    """A word of the list, as it was typed. `is_restricted`: it is allowed in age-restricted channels."""
 
     word: str
-    is_sfw: bool
+    is_restricted: bool
 
 
 class ModerationStore:
@@ -92,17 +92,17 @@ class ModerationStore:
 
     async def words(self) -> list[ListedWord]:
         """The list, in the order of its letters."""
-        rows = await self._database.fetch_all("SELECT word, is_sfw FROM blocked_words ORDER BY word")
-        return [ListedWord(word=str(row["word"]), is_sfw=row["is_sfw"] == 1) for row in rows]
+        rows = await self._database.fetch_all("SELECT word, is_restricted FROM blocked_words ORDER BY word")
+        return [ListedWord(word=str(row["word"]), is_restricted=row["is_restricted"] == 1) for row in rows]
 
     async def put_word(self, word: ListedWord, *, now: int) -> None:
         """Add a word, or say anew where it is refused."""
         await self._database.fetch_all(
             """
-            INSERT INTO blocked_words (word, is_sfw, added_at) VALUES (:word, :is_sfw, :now)
-            ON CONFLICT (word) DO UPDATE SET is_sfw = excluded.is_sfw
+            INSERT INTO blocked_words (word, is_restricted, added_at) VALUES (:word, :is_restricted, :now)
+            ON CONFLICT (word) DO UPDATE SET is_restricted = excluded.is_restricted
             """,
-            {"word": word.word, "is_sfw": word.is_sfw, "now": now},
+            {"word": word.word, "is_restricted": word.is_restricted, "now": now},
         )
 
     async def remove_word(self, word: str) -> None:

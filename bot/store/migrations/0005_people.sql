@@ -74,7 +74,7 @@ CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' 
 
 CREATE TABLE blocked_words (
     word     TEXT    PRIMARY KEY,  -- as it was typed
-    is_sfw   INTEGER NOT NULL CHECK (is_sfw IN (0, 1)),  -- refused only outside age-restricted channels
+    is_restricted   INTEGER NOT NULL CHECK (is_restricted IN (0, 1)),  -- refused only outside age-restricted channels
     added_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 

@@ -13,7 +13,7 @@ CREATE TABLE bans (
 
 CREATE TABLE blocked_words (
     word     TEXT    PRIMARY KEY,  -- as it was typed
-    is_sfw   INTEGER NOT NULL CHECK (is_sfw IN (0, 1)),  -- refused only outside age-restricted channels
+    is_restricted   INTEGER NOT NULL CHECK (is_restricted IN (0, 1)),  -- refused only outside age-restricted channels
     added_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 

@@ -157,9 +157,9 @@ class ModerationCommands:
         """Refuse prompts with a word; those that are there already are not looked at again."""
         self._context.access.check_operator(interaction)
         await think(interaction)
-        is_sfw, wording = where == "sfw", reader(interaction)
-        words = await self._context.service.moderation.words.add(word, is_sfw=is_sfw)
-        where_text = wording.say("where-sfw" if is_sfw else "where-everywhere")
+        is_restricted, wording = where == "sfw", reader(interaction)
+        words = await self._context.service.moderation.words.add(word, is_restricted=is_restricted)
+        where_text = wording.say("where-sfw" if is_restricted else "where-everywhere")
         await say(interaction, wording.say("admin-words-added", where=where_text, words=_joined(words, wording)))
 
     async def remove_words(self, interaction: discord.Interaction, word: Words) -> None:
@@ -183,7 +183,7 @@ class ModerationCommands:
         if (found := await self._context.service.moderation.words.test(prompt)) is None:
             await say(interaction, wording.say("admin-words-passes"))
             return
-        where = wording.say("where-sfw" if found.is_sfw else "where-everywhere")
+        where = wording.say("where-sfw" if found.is_restricted else "where-everywhere")
         hit = {"found": shorten(escape(found.hit.found), MAX_REASON), "word": escape(found.hit.word)}
         await say(interaction, wording.say("admin-words-caught", where=where, **hit))
 
@@ -196,7 +196,7 @@ class ModerationCommands:
             await say(interaction, wording.say("admin-words-empty"))
             return
         title, outside = wording.say("admin-words-title", count=len(words)), wording.say("where-sfw")
-        lines = [f"{listed.word} ({outside})" if listed.is_sfw else listed.word for listed in words]
+        lines = [f"{listed.word} ({outside})" if listed.is_restricted else listed.word for listed in words]
         description = "\n".join(map(escape, lines))
         if units(description) <= MAX_DESCRIPTION:
             await say(interaction, embed=discord.Embed(title=title, description=description))
