@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Self
 
 from bot.errors import JobNotFound, NotYourJob, PictureRemoved, StorageFull
@@ -27,6 +28,15 @@ MAX_REASON: Final = 200
 MAX_TRIES: Final = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What moderators decided so far: of people and words in memory, of images in the store."""
+
+    store: ModerationStore
+    bans: Bans
+    words: WordList
+
+
 class Moderation:
     """The decisions of moderators, for every front end.
 
@@ -34,17 +44,22 @@ class Moderation:
     """
 
     def __init__(
-        self, store: ModerationStore, jobs: JobStore, queue: JobQueue, images: ImageStore, *, clock: Clock = time.time
+        self,
+        decided: Decided,
+        jobs: JobStore,
+        queue: JobQueue,
+        images: ImageStore,
+        *,
+        clock: Clock = time.time,
     ) -> None:
         self.removes_with_message = True
-        self._store = store
+        self.bans = decided.bans
+        self.words = decided.words
+        self._store = decided.store
         self._jobs = jobs
         self._queue = queue
         self._images = images
         self._clock = clock
-
-    bans: Bans
-    words: WordList
 
     @classmethod
     async def open(
@@ -62,9 +77,9 @@ class Moderation:
         Raises:
             StoreUnavailable
         """
-        moderation = cls(store, jobs, queue, images, clock=clock)
-        moderation.bans = await Bans.open(store, pseudonyms, clock=clock)
-        moderation.words = await WordList.open(store, clock=clock)
+        bans = await Bans.open(store, pseudonyms, clock=clock)
+        words = await WordList.open(store, clock=clock)
+        moderation = cls(Decided(store=store, bans=bans, words=words), jobs, queue, images, clock=clock)
         for ban in moderation.bans.all:
             if ban.user_id is not None:
                 await moderation._stop_all_of(UserKey(frontend=ban.user_frontend, id=ban.user_id), ban.reason)

@@ -12,9 +12,9 @@ CREATE TABLE bans (
 ) WITHOUT ROWID;
 
 CREATE TABLE blocked_words (
-    word     TEXT    PRIMARY KEY,  -- as it was typed
-    is_restricted   INTEGER NOT NULL CHECK (is_restricted IN (0, 1)),  -- refused only outside age-restricted channels
-    added_at INTEGER NOT NULL
+    word          TEXT    PRIMARY KEY,  -- as it was typed
+    is_restricted INTEGER NOT NULL CHECK (is_restricted IN (0, 1)),  -- refused only outside age-restricted channels
+    added_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE channel_settings (
