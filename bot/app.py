@@ -43,7 +43,7 @@ from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
-from bot.requests.presets import Presets
+from bot.requests.presets import Presets, check_shared, shared_presets
 from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
@@ -189,7 +189,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         preferences=preferences,
         pseudonyms=pseudonyms,
         privacy=Privacy(holders, erasure),
-        presets=Presets(PresetStore(database)),
+        presets=Presets(PresetStore(database), shared_presets(config.presets)),
         statistics=StatisticsStore(database),
         channel_settings=ChannelSettingStore(database),
         allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
@@ -302,6 +302,7 @@ async def _build_service(
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
         check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
+    check_shared(parts.presets, models)
     service = Service(parts, models, limits=config.limits, storage=config.storage)
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
