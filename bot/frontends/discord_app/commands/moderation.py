@@ -15,9 +15,9 @@ from discord import app_commands
 from bot.errors import Refusal
 from bot.frontends.discord_app.commands.personal import JobId
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
-from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import InteractionContext, reader, say, think
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.removal import take_back
 from bot.frontends.discord_app.translations import text
 from bot.jobs import Job, UserKey
 from bot.presentation.wording import Wording
@@ -106,11 +106,7 @@ class ModerationCommands:
         await think(interaction)
         service, wording = self._context.service, reader(interaction)
         removed = await service.moderation.remove(job_id, reason or "", may=may)
-        was_shown = removed.reply_to.frontend == FRONTEND and not removed.is_cancel_requested
-        is_gone = not was_shown or await frontend_of(interaction).retract(removed)
-        if was_shown and is_gone:
-            await service.archive.taken_back(removed)
-        key = "admin-removed" if is_gone else "admin-removed-but-message"
+        key = "admin-removed" if await take_back(interaction, removed) else "admin-removed-but-message"
         await say(interaction, wording.say(key, job_id=job_id))
 
     # ── people ──────────────────────────────────────────────────────────────────────────────────────
