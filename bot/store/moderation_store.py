@@ -84,6 +84,18 @@ class ModerationStore:
             },
         )
 
+    async def ban_of(self, person: str) -> Ban | None:
+        """The ban of a person, also one that is over."""
+        row = await self._database.fetch_one("SELECT * FROM bans WHERE person = :person", {"person": person})
+        return None if row is None else Ban(**dict(row))
+
+    async def unname_ban(self, user: UserKey) -> None:
+        """Take the id out of a ban, which holds on under the pseudonym."""
+        await self._database.fetch_all(
+            "UPDATE bans SET user_id = NULL WHERE user_frontend = :frontend AND user_id = :id",
+            {"frontend": user.frontend, "id": user.id},
+        )
+
     async def unban(self, person: str) -> None:
         """Forget a ban."""
         await self._database.fetch_all("DELETE FROM bans WHERE person = :person", {"person": person})
