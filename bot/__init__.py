@@ -23,4 +23,5 @@ deadline.py     how long anything may still wait once the service stops
 retry.py        trying again: pauses that double, with jitter
 supervision.py  loops that nothing from outside may end
 pause.py        why the queue starts no job, and who may end that. Pure.
+preset_names.py what a preset may be called and how much it may hold. Pure.
 """

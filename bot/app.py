@@ -43,7 +43,7 @@ from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
 from bot.requests.preferences import Preferences
-from bot.requests.presets import Presets
+from bot.requests.presets import Presets, check_shared, shared_presets
 from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.scheduling.breaker import Breaker
@@ -55,12 +55,12 @@ from bot.scheduling.load_times import LoadTimes, assumed_load_s
 from bot.scheduling.worker_pool import WorkerPool
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import DATABASE_NAME, Database, unusable
+from bot.store.erasure_store import ErasureStore
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.moderation_store import ModerationStore
 from bot.store.preset_store import PresetStore
-from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
 from bot.store.statistics_store import StatisticsStore
@@ -170,10 +170,16 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     delivery = DeliveryLoop(jobs, queue, images, config.delivery, deadline=deadline)
     queue.subscribe(delivery.wake)
     retractions = Retractions(RetractionStore(database), deadline=deadline)
+    choices, presets, decided = UserSettingStore(database), PresetStore(database), ModerationStore(database)
+    quotas = UserQuotaStore(database, pseudonyms)
     holders = Holders(
         database=database,
         jobs=jobs,
-        privacy=PrivacyStore(database),
+        erasures=ErasureStore(database),
+        choices=choices,
+        presets=presets,
+        moderation=decided,
+        quotas=quotas,
         settings=settings,
         images=images,
         queue=queue,
@@ -184,9 +190,9 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     )
     erasure = Erasure(holders, deadline=deadline)
     erasure.forget_prompts = partial(_forget_prompts, executor)
-    preferences = Preferences(UserSettingStore(database))
+    preferences = Preferences(choices)
     await preferences.load()
-    moderation = await Moderation.open(ModerationStore(database), jobs, queue, images, pseudonyms)
+    moderation = await Moderation.open(decided, jobs, queue, images, pseudonyms)
     moderation.removes_with_message = config.moderation.remove_with_message
     erasure.forget_person = partial(_forget_person, preferences, moderation)
     parts = Parts(
@@ -197,10 +203,10 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         preferences=preferences,
         pseudonyms=pseudonyms,
         privacy=Privacy(holders, erasure),
-        presets=Presets(PresetStore(database)),
+        presets=Presets(presets, shared_presets(config.presets)),
         statistics=StatisticsStore(database),
         channel_settings=ChannelSettingStore(database),
-        allowances=Allowances(UserQuotaStore(database, pseudonyms), config.limits, config.roles),
+        allowances=Allowances(quotas, config.limits, config.roles),
         moderation=moderation,
     )
     service = await _build_service(setup, parts, others, find)
@@ -312,6 +318,7 @@ async def _build_service(
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
         check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
+    check_shared(parts.presets, models)
     service = Service(parts, models, limits=config.limits, storage=config.storage)
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))

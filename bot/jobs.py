@@ -119,6 +119,11 @@ class Verb(StrEnum):
     UPSCALE = "upscale"
     OTHER = "other"  # a later release knows how
 
+    @property
+    def starts_from_result(self) -> bool:
+        """Whether the image of the earlier job is the init image; of OTHER nobody knows."""
+        return self in (Verb.VARY, Verb.START_FROM, Verb.FINAL, Verb.UPSCALE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivation:

@@ -28,12 +28,12 @@ from bot.requests.privacy import Privacy
 from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import Database
+from bot.store.erasure_store import ErasureStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.moderation_store import ModerationStore
 from bot.store.preset_store import PresetStore
-from bot.store.privacy_store import PrivacyStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
 from bot.store.statistics_store import StatisticsStore
@@ -232,7 +232,11 @@ def make_privacy(
         holders = Holders(
             database=database,
             jobs=jobs,
-            privacy=PrivacyStore(database),
+            erasures=ErasureStore(database),
+            choices=UserSettingStore(database),
+            presets=PresetStore(database),
+            moderation=ModerationStore(database),
+            quotas=UserQuotaStore(database, pseudonyms),
             settings=settings,
             images=images,
             queue=queue,

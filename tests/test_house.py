@@ -18,7 +18,7 @@ import typer
 from pydantic import BaseModel
 
 from bot.__main__ import app
-from bot.config import Config, RoleConfig, load_config
+from bot.config import Config, PresetConfig, RoleConfig, load_config
 from bot.errors import ExitCode
 from pipeline.config import ModelEntry
 
@@ -33,7 +33,7 @@ def read(*parts: str) -> str:
 def fields() -> Iterator[tuple[str, str, Any]]:
     """Section, key and default of everything that can be configured."""
     for section, values in Config():
-        if section == "roles":  # sections of their own
+        if section in ("roles", "presets"):  # sections of their own
             continue
         assert isinstance(values, BaseModel)
         for key, default in values:
@@ -175,6 +175,16 @@ def test_the_example_config_and_the_operators_page_explain_every_key_of_roles(tm
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(RoleConfig.model_fields)
 
 
+def test_the_example_config_and_the_operators_page_explain_every_key_of_presets(tmp_path: Path) -> None:
+    example = EXAMPLE.read_text("utf-8").partition("#   [presets.")[2].partition("\n\n")[0]
+    path = tmp_path / "config.toml"
+    path.write_text("[presets." + re.sub(r"^#   ", "", example, flags=re.MULTILINE), "utf-8")
+    [preset] = load_config(path)[0].presets.values()
+    assert preset.model_fields_set == set(PresetConfig.model_fields)
+    page = read("docs", "configuration.md").partition("## `[presets.NAME]`\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(PresetConfig.model_fields)
+
+
 def test_uncommenting_the_example_config_still_loads(tmp_path: Path) -> None:
     text = re.sub(r"^# (\w+ = )", r"\1", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
     path = tmp_path / "config.toml"
@@ -188,7 +198,7 @@ def test_the_operators_page_has_every_key_with_its_default() -> None:
     rows = {
         (section, key): default
         for section, text in by_section.items()
-        if section not in ("models", "roles.ID")
+        if section not in ("models", "roles.ID", "presets.NAME")
         for key, default in re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE)
     }
     assert rows.keys() == {(section, key) for section, key, _ in fields()}

@@ -1,6 +1,7 @@
 """The config file: TOML and environment → frozen sections, each handed to its own part.
 
 sections.py     what can be set, with defaults and bounds
+preset_section.py  presets for everybody
 spans.py        spans of the day and time zones, as they are written there
 loading.py      `load_config`: file and environment, all problems at once
 credentials.py  the bot token, the page's password, the proxy
@@ -13,6 +14,7 @@ preflight.py    what `check` reports about the config
 from bot.config.credentials import load_password, load_token, proxy_of, token_refused, without_credentials
 from bot.config.loading import MAX_CONFIG_BYTES, default_config_paths, load_config, near_misses
 from bot.config.messages import ENV_PREFIX, PASSWORD_ENV, TOKEN_ENV, looks_like_token
+from bot.config.preset_section import PresetConfig
 from bot.config.sections import (
     DISCORD_API_URL,
     Config,
@@ -42,6 +44,7 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "ModerationConfig",
+    "PresetConfig",
     "RoleConfig",
     "StorageConfig",
     "WorkerConfig",

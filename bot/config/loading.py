@@ -24,8 +24,9 @@ from bot.config.messages import (
     did_you_mean,
     model_line,
     problem_line,
-    role_lines,
+    table_lines,
 )
+from bot.config.preset_section import LIKE, PresetConfig
 from bot.config.sections import Config, RoleConfig
 from bot.errors import ConfigError
 from bot.text_files import read_file
@@ -34,10 +35,15 @@ from pipeline.errors import HomeUnknown
 
 CONFIG_NAME: Final = "config.toml"
 MODELS: Final = "models"  # the sections of the operator's own models
-ROLES: Final = "roles"  # the sections of the roles of members
+# Sections with names of the operator's in theirs: what each holds, and how that name is written.
+TABLES: Final[dict[str, tuple[type[BaseModel], str]]] = {
+    "roles": (RoleConfig, "the ids of roles, like [roles.123456789012345678]"),
+    "presets": (PresetConfig, f"the names of presets, {LIKE}"),
+}
 IN_THE_FILE: Final = {
     MODELS: "own models are named in the file, as [[models]]",
-    ROLES: "roles are named in the file, as [roles.123456789012345678]",
+    "roles": "roles are named in the file, as [roles.123456789012345678]",
+    "presets": "presets are named in the file, as [presets.night]",
 }
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 # Errors that only strict validation reports: otherwise "3" or true is accepted as a number, "no" or 0 as false.
@@ -139,13 +145,14 @@ def _take_out_wrong_types(values: dict[str, Any], path: Path | None) -> list[str
             details["loc"] = (name, *details["loc"])
             problems += _problems(details, path)
             _take_out(values, details["loc"])
-    roles = values.get(ROLES)
-    for role, given in roles.items() if isinstance(roles, dict) else ():
-        for details in _wrong_types(RoleConfig, given) if isinstance(given, dict) else ():
-            key = str(details["loc"][0])
-            details["loc"] = (ROLES, role, *details["loc"])
-            problems += _problems(details, path)
-            given.pop(key, None)
+    for table, (section, _) in TABLES.items():
+        named = values.get(table)
+        for name, given in named.items() if isinstance(named, dict) else ():
+            for details in _wrong_types(section, given) if isinstance(given, dict) else ():
+                key = str(details["loc"][0])
+                details["loc"] = (table, name, *details["loc"])
+                problems += _problems(details, path)
+                given.pop(key, None)
     return problems
 
 
@@ -185,10 +192,11 @@ def _move_models(values: dict[str, Any], path: Path | None) -> list[str]:
 
 
 def _problems(details: ErrorDetails, path: Path | None) -> list[str]:
-    """Return the lines about a validation error; more than one only about roles."""
+    """Return the lines about a validation error; more than one only about roles and presets."""
     source = str(path or "config")
-    if details["loc"][:1] == (ROLES,):
-        return role_lines(details, source=source, known=list(RoleConfig.model_fields))
+    if (table := details["loc"][0] if details["loc"] else None) in TABLES:
+        section, names = TABLES[str(table)]
+        return table_lines(details, source=source, known=list(section.model_fields), names=names)
     if details["loc"][:2] == ("pipeline", "models"):
         return [model_line(details, source=source, known=list(ModelEntry.model_fields))]
     place = tuple(str(part) for part in details["loc"][:2])

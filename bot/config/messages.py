@@ -77,19 +77,26 @@ def model_line(details: ErrorDetails, *, source: str, known: Sequence[str]) -> s
     return f"{where}: {entry}{rule}{shown}{separator}{hint}"
 
 
-def role_lines(details: ErrorDetails, *, source: str, known: Sequence[str]) -> list[str]:
-    """Return lines about a validation error in `[roles.…]` sections; `known` are their keys."""
+def table_lines(details: ErrorDetails, *, source: str, known: Sequence[str], names: str) -> list[str]:
+    """Return lines about a validation error in sections like `[roles.…]`.
+
+    Args:
+        source: the file that they came from.
+        known: their keys.
+        names: what stands behind the dot.
+    """
+    table = details["loc"][0]
     match details["loc"][1:]:
         case ():
-            if details["type"] == "value_error":  # of models, which names the section itself
+            if details["type"] == "value_error":  # of names and models, which names the section itself
                 return [f"{source}: {line}" for line in details["msg"].removeprefix("Value error, ").split("\n")]
-            return [f"{source}: [roles]: must be sections with the ids of roles, like [roles.123456789012345678]"]
-        case (role, "[key]"):
-            return [f"{source}: [roles.{role}]: {_in_plain_words(details)}"]
-        case (role,):
-            return [f"{source}: [roles.{role}]: {_in_plain_words(details)}, not {_shown(details['input'])}"]
-    _, role, *place = details["loc"]
-    return [problem_line({**details, "loc": (f"roles.{role}", *place)}, source=source, known=known)]
+            return [f"{source}: [{table}]: must be sections with {names}"]
+        case (name, "[key]"):
+            return [f"{source}: [{table}.{name}]: {_in_plain_words(details)}"]
+        case (name,):
+            return [f"{source}: [{table}.{name}]: {_in_plain_words(details)}, not {_shown(details['input'])}"]
+    _, name, *place = details["loc"]
+    return [problem_line({**details, "loc": (f"{table}.{name}", *place)}, source=source, known=known)]
 
 
 def did_you_mean(key: str, known: Sequence[str]) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.config.messages import ENV_PREFIX, did_you_mean
+from bot.config.preset_section import PresetConfig, PresetName, check_names
 from bot.config.spans import check_some_left, check_zone, read_span
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.models import MODELS, catalog_of, find_model
@@ -302,6 +303,25 @@ def _catalog(info: ValidationInfo, models: tuple[ModelEntry, ...]) -> Catalog:
     return catalog_of(PipelineConfig(models_dir=info.data["models_dir"], models=models))
 
 
+def _check_models(named: Iterable[tuple[str, str]], info: ValidationInfo) -> None:
+    """Check that models are known, each with the place that names it.
+
+    Raises:
+        ValueError: with a line about each that is not.
+    """
+    pipeline = info.data.get("pipeline")  # absent if invalid itself
+    if pipeline is None or _may_be_unknown(catalog := catalog_of(pipeline)):
+        return
+    known = list(dict.fromkeys([*MODELS, *catalog.names]))
+    problems = [
+        f"{place}: {name!r} is no model here{did_you_mean(name, known)}"
+        for place, name in named
+        if name not in known and not _is_built_in(name)
+    ]
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
 class LogConfig(Section):
     """`[log]`: what is written to standard output."""
 
@@ -341,23 +361,24 @@ class Config(BaseSettings):
     pipeline: ModelConfig = Field(default_factory=ModelConfig)
     log: LogConfig = LogConfig()
     roles: Mapping[RoleId, RoleConfig] = Field(default_factory=dict)
+    presets: Mapping[PresetName, PresetConfig] = Field(default_factory=dict)
 
     @field_validator("roles")
     @classmethod
     def _have_known_models(cls, roles: Mapping[int, RoleConfig], info: ValidationInfo) -> Mapping[int, RoleConfig]:
-        pipeline = info.data.get("pipeline")  # absent if invalid itself
-        if pipeline is None or _may_be_unknown(catalog := catalog_of(pipeline)):
-            return roles
-        known = [*MODELS, *catalog.names]
-        problems = [
-            f"[roles.{role}] models: {name!r} is no model here{did_you_mean(name, list(dict.fromkeys(known)))}"
-            for role, config in roles.items()
-            for name in config.models or ()
-            if name not in known and not _is_built_in(name)
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        named = [(f"[roles.{role}] models", name) for role, config in roles.items() for name in config.models or ()]
+        _check_models(named, info)
         return roles
+
+    @field_validator("presets")
+    @classmethod
+    def _can_be_told_apart(
+        cls, presets: Mapping[str, PresetConfig], info: ValidationInfo
+    ) -> Mapping[str, PresetConfig]:
+        check_names(list(presets))
+        named = [(f"[presets.{name}] model", each.model) for name, each in presets.items()]
+        _check_models([(place, model) for place, model in named if model is not None], info)
+        return presets
 
     @classmethod
     def settings_customise_sources(

@@ -30,11 +30,15 @@ from bot.jobs import Job, UserKey
 from bot.scheduling.job_queue import Clock, JobQueue
 from bot.store.database import Database
 from bot.store.database_copies import forget_in_copies
+from bot.store.erasure_store import ErasureStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
-from bot.store.privacy_store import PrivacyStore
+from bot.store.moderation_store import ModerationStore
+from bot.store.preset_store import PresetStore
 from bot.store.pseudonyms import Pseudonyms
+from bot.store.user_quota_store import UserQuotaStore
+from bot.store.user_setting_store import UserSettingStore
 from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
@@ -64,7 +68,11 @@ class Holders:
 
     database: Database
     jobs: JobStore
-    privacy: PrivacyStore
+    erasures: ErasureStore
+    choices: UserSettingStore
+    presets: PresetStore
+    moderation: ModerationStore
+    quotas: UserQuotaStore
     settings: SettingStore
     images: ImageStore
     queue: JobQueue
@@ -104,7 +112,7 @@ class Erasure:
         Raises:
             StoreUnavailable: nothing was begun.
         """
-        await self._holders.privacy.begin(user, now=int(self._clock()))
+        await self._holders.erasures.begin(user, now=int(self._clock()))
         self._asked.add(user)
         self._is_swept = False
         self._wake.set()
@@ -136,7 +144,7 @@ class Erasure:
         """
         held, troubles = self._holders, list[StoreUnavailable]()
         erased = set[UserKey]()
-        for user in await held.privacy.pending():
+        for user in await held.erasures.pending():
             try:
                 await self._erase(user)
             except StoreUnavailable as error:  # a file of one person must not hold up the others
@@ -151,7 +159,7 @@ class Erasure:
             await self.forget_prompts()
             await asyncio.to_thread(_empty, held.prompts_dir)  # what the engine wrote until then
             await held.settings.set(SWEEP_SETTING, None)
-        await held.privacy.prune_spent(now=int(self._clock()))
+        await held.erasures.prune_spent(now=int(self._clock()))
         if troubles:
             raise troubles[0]
         await self._note(set(), is_swept=True)
@@ -177,15 +185,15 @@ class Erasure:
                 await held.retractions.add(batch)
                 await held.jobs.delete([job.id for job in batch])
                 count += len(batch)
-            for forget in (held.privacy.forget_choices, held.privacy.forget_presets):
-                await forget(user)
-            for unname in (held.privacy.unname_ban, held.privacy.unname_quota):
-                await unname(user)
+            await held.choices.delete(user)
+            await held.presets.clear(user)
+            await held.moderation.unname_ban(user)
+            await held.quotas.unname(user)
             self.forget_person(user)
             named = await asyncio.to_thread(forget_in_copies, held.database.path, user)
             await _delete_all(map(held.images.delete, named))
             await held.settings.set(SWEEP_SETTING, str(int(self._clock())))
-            if await held.privacy.end(user):
+            if await held.erasures.end(user):
                 break
         log.info("everything about %s was erased: %s jobs", held.pseudonyms.short(user), count)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Self
 
 from bot.errors import JobNotFound, NotYourJob, PictureRemoved, StorageFull
@@ -25,8 +26,15 @@ log = logging.getLogger(__name__)
 
 MAX_REASON: Final = 200
 MAX_TRIES: Final = 5
-# These start from the image itself, and so keep a copy of it to start from again.
-FROM_IMAGE: Final = frozenset({Verb.VARY, Verb.START_FROM, Verb.FINAL, Verb.UPSCALE, Verb.OTHER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What moderators decided so far: of people and words in memory, of images in the store."""
+
+    store: ModerationStore
+    bans: Bans
+    words: WordList
 
 
 class Moderation:
@@ -36,17 +44,22 @@ class Moderation:
     """
 
     def __init__(
-        self, store: ModerationStore, jobs: JobStore, queue: JobQueue, images: ImageStore, *, clock: Clock = time.time
+        self,
+        decided: Decided,
+        jobs: JobStore,
+        queue: JobQueue,
+        images: ImageStore,
+        *,
+        clock: Clock = time.time,
     ) -> None:
         self.removes_with_message = True
-        self._store = store
+        self.bans = decided.bans
+        self.words = decided.words
+        self._store = decided.store
         self._jobs = jobs
         self._queue = queue
         self._images = images
         self._clock = clock
-
-    bans: Bans
-    words: WordList
 
     @classmethod
     async def open(
@@ -64,9 +77,9 @@ class Moderation:
         Raises:
             StoreUnavailable
         """
-        moderation = cls(store, jobs, queue, images, clock=clock)
-        moderation.bans = await Bans.open(store, pseudonyms, clock=clock)
-        moderation.words = await WordList.open(store, clock=clock)
+        bans = await Bans.open(store, pseudonyms, clock=clock)
+        words = await WordList.open(store, clock=clock)
+        moderation = cls(Decided(store=store, bans=bans, words=words), jobs, queue, images, clock=clock)
         for ban in moderation.bans.all:
             if ban.user_id is not None:
                 await moderation._stop_all_of(UserKey(frontend=ban.user_frontend, id=ban.user_id), ban.reason)
@@ -137,9 +150,10 @@ class Moderation:
         copies = {
             child.spec.source
             for child in await self._store.children(job.id)
-            if child.derived_from is not None and child.derived_from.verb in FROM_IMAGE
+            if (derived := child.derived_from) is not None
+            and (derived.verb.starts_from_result or derived.verb is Verb.OTHER)  # too much rather than too little
         }
-        for source in copies - {job.spec.source, ""}:
+        for source in copies - {job.spec.source}:
             for waiting in await self._store.waiting_from(source):
                 if (stopped := await self._store.remove(waiting, reason, now=self._now())) is not None:
                     await self._queue.stop([stopped])
@@ -171,10 +185,6 @@ class Moderation:
     async def untold(self, user: UserKey) -> list[Job]:
         """Return what was removed or cancelled by moderators and that this person was not told of yet, oldest first."""
         return await self._store.untold(user)
-
-    async def removed(self, user: UserKey, *, limit: int) -> list[Job]:
-        """Return the images of a person that moderators removed, newest first."""
-        return await self._store.removed(user, limit=limit)
 
     # ── copies of a message ─────────────────────────────────────────────────────────────────────────
 

@@ -57,8 +57,6 @@ class PrivateTo(StrEnum):
     BUTTON = "button"  # in the channel, behind a button that only they may press
 
 
-PING: Final = Setting.PING
-
 Member = TypeVar("Member", bound=StrEnum)
 
 
@@ -202,14 +200,6 @@ class Preferences:
             StoreUnavailable
         """
         return (await self.of(user)).ping or Ping.HERE
-
-    async def set_ping(self, user: UserKey, ping: Ping) -> None:
-        """Remember where this person wants to be told.
-
-        Raises:
-            StoreUnavailable: nothing changed.
-        """
-        await self.set(user, Setting.PING, ping.value)
 
     async def _of_store(self, user: UserKey) -> Mapping[str, str]:
         known = self._known.get(user)

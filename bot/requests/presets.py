@@ -8,28 +8,26 @@ left out, and the rest counts.
 from __future__ import annotations
 
 import json
+import logging
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from bot.errors import NoSuchPreset, PresetEmpty, PresetNameInvalid, TooManyPresets, WordsOnly
+from bot.config import PresetConfig
+from bot.errors import ConfigError, NoSuchPreset, PresetEmpty, PresetNameInvalid, TooManyPresets, WordsOnly
 from bot.jobs import UserKey
+from bot.preset_names import MAX_PRESETS, MAX_WORDS, folded, normal_name
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from bot.store.preset_store import PresetStore
 from pipeline.errors import InvalidSpec
 from pipeline.spec import Dimensions, ImageOptions, clean_prompt
 
+log = logging.getLogger(__name__)
+
 VERSION: Final = 1
-MAX_PRESETS: Final = 25  # as many as Discord suggests
-MAX_NAME: Final = 32
-MAX_WORDS: Final = 500  # before or behind the words of a prompt
-NAME_CHARACTERS: Final = frozenset(" -.'+&_")
-NAME_KINDS: Final = frozenset({"Mn", "Mc", "So", "Pd"})  # marks of letters, emoji, dashes
-SKIN_TONES: Final = frozenset("🏻🏼🏽🏾🏿")
 ANY_DIGEST: Final = "0" * 64  # of an init image that is not there yet
 # The fields of ImageOptions that a preset may hold.
 FIELDS: Final = (
@@ -137,7 +135,7 @@ class Presets:
             StoreUnavailable
         """
         names = [name for name, _ in await self._store.of(user, limit=MAX_PRESETS)]
-        wanted = _folded(typed)
+        wanted = folded(typed)
         shared = self.shared if with_shared else ()
         return [name for name in dict.fromkeys([*names, *shared]) if wanted in name][:MAX_PRESETS]
 
@@ -169,18 +167,6 @@ class Presets:
             raise NoSuchPreset
 
 
-def normal_name(typed: str) -> str:
-    """Return a name as it is kept: lower case, single spaces, full-width characters as the plain ones.
-
-    Raises:
-        PresetNameInvalid: it is empty, too long, or has characters that mean something to Discord.
-    """
-    name = _folded(typed)
-    if not 0 < len(name) <= MAX_NAME or not all(map(_may_stand_in_name, name)):
-        raise PresetNameInvalid(most=MAX_NAME)
-    return name
-
-
 def check(preset: Preset, models: Models) -> None:
     """Check that some model can follow a preset: the one that it names, else any.
 
@@ -203,6 +189,29 @@ def check(preset: Preset, models: Models) -> None:
         raise flaws[0]
 
 
+def shared_presets(sections: Mapping[str, PresetConfig]) -> dict[str, Preset]:
+    """Make presets of the sections of the config."""
+    return {name: Preset.of(section.values()) for name, section in sections.items()}
+
+
+def check_shared(presets: Presets, models: Models) -> None:
+    """Check the operator's presets. One that no model of today can follow is told in the log; a model may come back.
+
+    Raises:
+        ConfigError: their words hold flags.
+    """
+    problems = []
+    for name, preset in presets.shared.items():
+        try:
+            check(preset, models)
+        except WordsOnly:
+            problems.append(f"[presets.{name}]: prefix and suffix must be words only; flags are keys of their own")
+        except InvalidSpec as error:
+            log.warning("no model here can follow the preset %s: %s", name, error)
+    if problems:
+        raise ConfigError(problems)
+
+
 def check_words(words: str, models: Models, *, most: int) -> None:
     """Check words that are to be added to prompts.
 
@@ -213,15 +222,6 @@ def check_words(words: str, models: Models, *, most: int) -> None:
         raise WordsOnly(most=most)
     if words and read_prompt(words, models).prompt != words:
         raise WordsOnly(most=most)
-
-
-def _folded(typed: str) -> str:
-    return clean_prompt(unicodedata.normalize("NFKC", typed).casefold())
-
-
-def _may_stand_in_name(character: str) -> bool:
-    is_named = character in NAME_CHARACTERS or character in SKIN_TONES
-    return is_named or character.isalnum() or unicodedata.category(character) in NAME_KINDS
 
 
 def _words(value: object) -> str:

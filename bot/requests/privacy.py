@@ -5,8 +5,10 @@ How it is erased is `erasure.py`, how it is packed `export.py`.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from bot.errors import AlreadyExporting
 from bot.jobs import Job, UserKey
@@ -14,13 +16,16 @@ from bot.requests.erasure import Erasure, Holders, Progress
 from bot.requests.export import Export, JsonObject, export, when
 from bot.scheduling.job_queue import Clock
 from bot.store.job_store import Counts, Usage
-from bot.store.privacy_store import Ban
+from bot.store.moderation_store import Ban
+
+ALL_PRESETS: Final = 10_000  # a later release may have let people keep more than this one does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What is stored of a person, apart from what their jobs say.
 
+    presets: None in place of one that is damaged.
     own_limit: the images per day that a moderator allowed them; None if nobody did.
     """
 
@@ -50,10 +55,10 @@ class Privacy:
         held, person = self.holders, self.holders.pseudonyms.of(user)
         return About(
             counts=await held.jobs.counts(user),
-            choices=await held.privacy.choices(user),
-            presets=await held.privacy.presets(user),
-            ban=await held.privacy.ban(person),
-            own_limit=await held.privacy.own_limit(person),
+            choices=dict(await held.choices.of(user)),
+            presets={name: _parsed(options) for name, options in await held.presets.of(user, limit=ALL_PRESETS)},
+            ban=await held.moderation.ban_of(person),
+            own_limit=await held.quotas.get(user),
             usage=await held.jobs.usage(user, now=int(self._clock())),
         )
 
@@ -89,6 +94,13 @@ class Privacy:
             StoreUnavailable
         """
         await self.holders.retractions.add([job])
+
+
+def _parsed(options: str) -> object:
+    try:
+        return json.loads(options)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _as_json(user: UserKey, about: About) -> JsonObject:

@@ -27,10 +27,10 @@ _BETWEEN: Final = re.compile(r"[,，、;；\n]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a text was caught for. `is_sfw`: only outside age-restricted channels."""
+    """What a text was caught for. `is_restricted`: it is allowed in age-restricted channels."""
 
     hit: Hit
-    is_sfw: bool
+    is_restricted: bool
 
 
 class WordList:
@@ -67,16 +67,16 @@ class WordList:
             RestrictedWord: it would be allowed in an age-restricted channel.
         """
         found = await self.test(prompt)
-        if found is None or (found.is_sfw and is_age_restricted):
+        if found is None or (found.is_restricted and is_age_restricted):
             return
-        kind = RestrictedWord if found.is_sfw else BlockedWord
+        kind = RestrictedWord if found.is_restricted else BlockedWord
         raise kind(word=found.hit.word, found=_shortened(found.hit.found))
 
     async def test(self, text: str) -> Found | None:
         """Return what a text would be caught for, first what is refused everywhere; None if it passes."""
         return await asyncio.to_thread(self._find, text) if self._words else None
 
-    async def add(self, text: str, *, is_sfw: bool) -> list[str]:
+    async def add(self, text: str, *, is_restricted: bool) -> list[str]:
         """Add words, separated by commas; one that is there already is refused where it is said now.
 
         Raises:
@@ -90,7 +90,7 @@ class WordList:
                 raise TooManyWords(limit=MAX_WORDS)
             words = [known.get(units, word) for units, word in wanted.items()]
             for word in words:
-                await self._store.put_word(ListedWord(word=word, is_sfw=is_sfw), now=int(self._clock()))
+                await self._store.put_word(ListedWord(word=word, is_restricted=is_restricted), now=int(self._clock()))
             await self._reread()
             return words
 
@@ -113,15 +113,15 @@ class WordList:
         await asyncio.to_thread(self._use, await self._store.words())
 
     def _use(self, words: Sequence[ListedWord]) -> None:
-        self._everywhere = WordFilter(listed.word for listed in words if not listed.is_sfw)
-        self._outside = WordFilter(listed.word for listed in words if listed.is_sfw)
+        self._everywhere = WordFilter(listed.word for listed in words if not listed.is_restricted)
+        self._outside = WordFilter(listed.word for listed in words if listed.is_restricted)
         self._words = tuple(words)
 
     def _find(self, text: str) -> Found | None:
         if (hit := self._everywhere.find(text)) is not None:
-            return Found(hit=hit, is_sfw=False)
+            return Found(hit=hit, is_restricted=False)
         hit = self._outside.find(text)
-        return None if hit is None else Found(hit=hit, is_sfw=True)
+        return None if hit is None else Found(hit=hit, is_restricted=True)
 
 
 def _split(text: str) -> list[str]:

@@ -42,9 +42,6 @@ class Opening:
     at: Callable[[float], float] = lambda moment: moment
 
 
-ALWAYS_OPEN: Final = Opening()
-
-
 class Pauses:
     """The pauses of one queue; whatever changes them is announced by `on_change`."""
 

@@ -60,7 +60,7 @@ ROUNDING: Final = 0.001
 _COST: Final = "CASE WHEN cost BETWEEN 0 AND 1000 THEN cost ELSE 1 END"
 # What is left of jobs that were erased together with all else of their person: it counts once the job is gone.
 _SPENT: Final = "person = :person AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = spent.job_id)"
-FROM_RESULT: Final = f"('{Verb.VARY}', '{Verb.START_FROM}', '{Verb.FINAL}', '{Verb.UPSCALE}')"  # start from a result
+FROM_RESULT: Final = "(" + ", ".join(f"'{verb}'" for verb in Verb if verb.starts_from_result) + ")"
 _IS_ERASING: Final = f"EXISTS (SELECT 1 FROM erasures WHERE {_MINE})"
 # The images of one request are one thing that waits or runs.
 _REQUESTS: Final = "COUNT(DISTINCT COALESCE(batch_id, id))"

@@ -43,10 +43,10 @@ class Ban:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWord:
-    """A word of the list, as it was typed. `is_sfw`: it is refused only outside age-restricted channels."""
+    """A word of the list, as it was typed. `is_restricted`: it is allowed in age-restricted channels."""
 
     word: str
-    is_sfw: bool
+    is_restricted: bool
 
 
 class ModerationStore:
@@ -84,6 +84,18 @@ class ModerationStore:
             },
         )
 
+    async def ban_of(self, person: str) -> Ban | None:
+        """The ban of a person, also one that is over."""
+        row = await self._database.fetch_one("SELECT * FROM bans WHERE person = :person", {"person": person})
+        return None if row is None else Ban(**dict(row))
+
+    async def unname_ban(self, user: UserKey) -> None:
+        """Take the id out of a ban, which holds on under the pseudonym."""
+        await self._database.fetch_all(
+            "UPDATE bans SET user_id = NULL WHERE user_frontend = :frontend AND user_id = :id",
+            {"frontend": user.frontend, "id": user.id},
+        )
+
     async def unban(self, person: str) -> None:
         """Forget a ban."""
         await self._database.fetch_all("DELETE FROM bans WHERE person = :person", {"person": person})
@@ -92,17 +104,17 @@ class ModerationStore:
 
     async def words(self) -> list[ListedWord]:
         """The list, in the order of its letters."""
-        rows = await self._database.fetch_all("SELECT word, is_sfw FROM blocked_words ORDER BY word")
-        return [ListedWord(word=str(row["word"]), is_sfw=row["is_sfw"] == 1) for row in rows]
+        rows = await self._database.fetch_all("SELECT word, is_restricted FROM blocked_words ORDER BY word")
+        return [ListedWord(word=str(row["word"]), is_restricted=row["is_restricted"] == 1) for row in rows]
 
     async def put_word(self, word: ListedWord, *, now: int) -> None:
         """Add a word, or say anew where it is refused."""
         await self._database.fetch_all(
             """
-            INSERT INTO blocked_words (word, is_sfw, added_at) VALUES (:word, :is_sfw, :now)
-            ON CONFLICT (word) DO UPDATE SET is_sfw = excluded.is_sfw
+            INSERT INTO blocked_words (word, is_restricted, added_at) VALUES (:word, :is_restricted, :now)
+            ON CONFLICT (word) DO UPDATE SET is_restricted = excluded.is_restricted
             """,
-            {"word": word.word, "is_sfw": word.is_sfw, "now": now},
+            {"word": word.word, "is_restricted": word.is_restricted, "now": now},
         )
 
     async def remove_word(self, word: str) -> None:
@@ -171,23 +183,16 @@ class ModerationStore:
         )
         return [job_of(row) for row in rows]
 
-    async def removed(self, user: UserKey, *, limit: int) -> list[Job]:
-        """The newest images of a person that moderators removed."""
+    async def children(self, job_id: int) -> list[Job]:
+        """The jobs that were made from one and start from an image."""
         rows = await self._database.fetch_all(
             """
-            SELECT * FROM jobs INDEXED BY jobs_moderated_of_user
-            WHERE user_frontend = :frontend AND user_id = :id AND moderated_reason IS NOT NULL
-              AND erased_at IS NOT NULL
-            ORDER BY id DESC
-            LIMIT :limit
+            SELECT * FROM jobs INDEXED BY jobs_derived_with_source
+            WHERE derived_from = :id AND source <> ''
+            ORDER BY id
             """,
-            {"frontend": user.frontend, "id": user.id, "limit": limit},
+            {"id": job_id},
         )
-        return [job_of(row) for row in rows]
-
-    async def children(self, job_id: int) -> list[Job]:
-        """The jobs that were made from one."""
-        rows = await self._database.fetch_all("SELECT * FROM jobs WHERE derived_from = :id ORDER BY id", {"id": job_id})
         return [job_of(row) for row in rows]
 
     async def waiting_from(self, source: str) -> list[Job]:

@@ -53,6 +53,13 @@ class PresetStore:
         )
         return None if row is None else str(row["options"])
 
+    async def clear(self, user: UserKey) -> None:
+        """Forget all presets of a person."""
+        await self._database.fetch_all(
+            "DELETE FROM presets WHERE user_frontend = :frontend AND user_id = :id",
+            {"frontend": user.frontend, "id": user.id},
+        )
+
     async def delete(self, user: UserKey, name: str) -> bool:
         """Forget a preset. Returns False if there was none of that name."""
         rows = await self._database.fetch_all(

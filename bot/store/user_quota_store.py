@@ -34,6 +34,13 @@ class UserQuotaStore:
             {"person": self.pseudonyms.of(user), "frontend": user.frontend, "id": user.id, "images": images},
         )
 
+    async def unname(self, user: UserKey) -> None:
+        """Take the id out, and let the number hold on under the pseudonym."""
+        await self._database.fetch_all(
+            "UPDATE user_quotas SET user_id = NULL WHERE user_frontend = :frontend AND user_id = :id",
+            {"frontend": user.frontend, "id": user.id},
+        )
+
     async def forget(self, user: UserKey) -> None:
         """Forget it."""
         await self._database.fetch_all(

@@ -38,13 +38,16 @@ async def told(discord: Discord, who: Any, command: str, /, **options: Any) -> s
 async def test_bounds_of_a_role_and_of_one_member_survive_a_kill(discord: Discord, make_bot, tmp_path: Path) -> None:
     role, boss = discord.add_role("guests", Permission(0)), discord.add_role("boss", Permission.MANAGE_GUILD)
     guest, manager = discord.add_user("guest", roles=[role]), discord.add_user("manager", roles=[boss])
-    (tmp_path / "config.toml").write_text(f"[roles.{role.id}]\nmax_images_per_day = 1\nmax_steps = 3\n")
+    preset = "[presets.'Team night']\nsuffix = 'at night'\nsteps = 2\n"
+    (tmp_path / "config.toml").write_text(f"[roles.{role.id}]\nmax_images_per_day = 1\nmax_steps = 3\n{preset}")
     async with make_bot() as bot:
         await bot.wait_ready()
         drawn = await (await discord.slash(guest, discord.channel, "imagine", prompt="a red apple")).wait(is_result)
         assert "3 steps" in drawn.text
         assert "your roles allow up to 3" in await told(discord, guest, "imagine", prompt="x", steps=4)
         assert "You have used 1 of your 1 images" in await told(discord, guest, "imagine", prompt="x")
+        use = await discord.slash(manager, discord.channel, "imagine", prompt="a red apple", preset="team night")
+        assert "prompt:a red apple, at night" in (done := await use.wait(is_result)).text and "2 steps" in done.text
         assert "may now draw 2 images" in await told(discord, manager, "admin quota", user=guest, images=2)
         await bot.kill()
         await bot.start()

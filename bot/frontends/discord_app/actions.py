@@ -47,6 +47,7 @@ from bot.frontends.discord_app.interactions import (
 )
 from bot.frontends.discord_app.permissions import is_moderator
 from bot.frontends.discord_app.posting import post
+from bot.frontends.discord_app.removal import take_back
 from bot.frontends.discord_app.reveal import reveal
 from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
@@ -203,9 +204,7 @@ async def _erase(interaction: discord.Interaction, job: Job) -> None:
     await _answer_privately(interaction)
     service, wording = context_of(interaction).service, reader(interaction)
     erased = await service.archive.erase(job.id, by=person(interaction), may=partial(is_moderator, interaction))
-    if is_gone := await frontend_of(interaction).retract(erased):
-        await service.archive.taken_back(erased)
-    key = "image-deleted" if is_gone else "image-deleted-but-message"
+    key = "image-deleted" if await take_back(interaction, erased) else "image-deleted-but-message"
     await say(interaction, wording.say(key, job_id=job.id), view=None)
 
 

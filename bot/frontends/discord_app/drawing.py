@@ -64,7 +64,9 @@ async def draw_typed(interaction: discord.Interaction, wish: Wish, *, init_image
         preset = NO_PRESET if wish.preset is None else await service.presets.find(me, wish.preset)
     allowance = service.allowances.of_roles(role_ids(interaction))
     channel = dict(await _channel_defaults(interaction))
-    if (card := service.models.find(str(channel.get(MODEL)))) is None or not may_use(allowance, card):
+    name = channel.get(MODEL)
+    card = service.models.find(name) if isinstance(name, str) else None
+    if card is None or not may_use(allowance, card):
         channel.pop(MODEL, None)  # of two that a person did not choose, the one that they may use
     levels = Levels(preset=preset, personal=personal, channel=channel)
     filled = fill(wish, levels, led_by_permitted(service.models, allowance))

@@ -16,6 +16,7 @@ from bot.errors import NotYourJob
 from bot.frontends.discord_app.form_fields import Values, choice_field, form, reason_field
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import context_of, reader, say, think
+from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import is_moderator
 from bot.jobs import Job
 
@@ -43,6 +44,18 @@ async def ask(interaction: discord.Interaction, jobs: Sequence[Job]) -> None:
     await interaction.response.send_modal(made)
 
 
+async def take_back(interaction: discord.Interaction, job: Job) -> bool:
+    """Take an image that was erased or removed off its message. Returns False if the message still shows it.
+
+    That of a cancelled one says so by itself, and images of the page have none.
+    """
+    if job.is_cancel_requested or job.reply_to.frontend != FRONTEND:
+        return True
+    if is_gone := await frontend_of(interaction).retract(job):
+        await context_of(interaction).service.archive.taken_back(job)
+    return is_gone
+
+
 async def submit(interaction: discord.Interaction, match: re.Match[str], values: Values) -> None:
     """Remove the image, and its message if it shows nothing else.
 
@@ -54,7 +67,5 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
     await think(interaction)
     service, wording = context_of(interaction).service, reader(interaction)
     removed = await service.moderation.remove(job_id, values.get("reason", ""), may=partial(is_moderator, interaction))
-    is_gone = removed.is_cancel_requested or await frontend_of(interaction).retract(removed)
-    if is_gone and not removed.is_cancel_requested:
-        await service.archive.taken_back(removed)
+    is_gone = await take_back(interaction, removed)
     await say(interaction, wording.say("admin-removed" if is_gone else "admin-removed-but-message", job_id=job_id))

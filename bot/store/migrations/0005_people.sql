@@ -7,7 +7,6 @@ ALTER TABLE jobs ADD COLUMN is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoi
 ALTER TABLE jobs ADD COLUMN moderated_reason TEXT;
 
 CREATE INDEX jobs_moderated_of_user ON jobs (user_frontend, user_id, id) WHERE moderated_reason IS NOT NULL;
-CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
 
 -- A history is searched by words and days in one index, and by seeds in another, however long it is.
 DROP INDEX jobs_done_of_user;
@@ -74,9 +73,9 @@ CREATE INDEX jobs_of_user_by_id ON jobs (user_frontend, user_id, id);
 CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 
 CREATE TABLE blocked_words (
-    word     TEXT    PRIMARY KEY,  -- as it was typed
-    is_sfw   INTEGER NOT NULL CHECK (is_sfw IN (0, 1)),  -- refused only outside age-restricted channels
-    added_at INTEGER NOT NULL
+    word          TEXT    PRIMARY KEY,  -- as it was typed
+    is_restricted INTEGER NOT NULL CHECK (is_restricted IN (0, 1)),  -- refused only outside age-restricted channels
+    added_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- Messages that show an image again, beside the one that its job names: they go with it.

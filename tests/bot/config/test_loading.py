@@ -512,6 +512,99 @@ def test_model_that_was_added_may_be_the_usual_one_even_if_its_file_is_gone(clea
     assert load_config(write(clean_place, text))[0].pipeline.model == "mine"
 
 
+# --- presets ---------------------------------------------------------------------------------------------
+
+
+def test_presets_stand_in_sections_with_their_names(clean_place: Path) -> None:
+    text = """
+        [presets.night]
+        suffix = "at night"
+        aspect = "landscape"
+        steps = 3
+        strength = "60%"
+        [presets."Team red 红"]
+        negative_prompt = ""
+        size = "448x448"
+        cfg_scale = 4
+        """
+    presets = load_config(write(clean_place, text))[0].presets
+    assert presets["night"].values() == {"suffix": "at night", "aspect": "landscape", "steps": 3, "strength": 0.6}
+    assert presets["Team red 红"].values() == {"negative_prompt": "", "size": "448x448", "cfg_scale": 4.0}
+
+
+def test_all_problems_of_presets_are_told_at_once_each_with_its_place(clean_place: Path) -> None:
+    path = write(
+        clean_place,
+        """
+        [presets.a]
+        steps = 99
+        step = 4
+        cfg_scale = true
+        aspect = "round"
+        size = "huge"
+        strength = 0
+        prefix = 3
+        [presets.b]
+        strength = "much"
+        sampler = "fast"
+        [presets.c]
+        [presets."@everyone"]
+        steps = 3
+        """,
+    )
+    strength = "must be subtle, medium, strong, or a number over 0, at most 1"
+    name = "must have a name of 1 to 32 letters, digits, emoji, spaces or dashes, like [presets.night]"
+    samplers = "must be 'dpmpp-2m-karras', 'euler' or 'ddim'"
+    assert sorted(problems(path)) == sorted(
+        [
+            f"{path}: [presets.a] steps: must be at most 50, not 99",
+            f"{path}: [presets.a] step: unknown key; did you mean 'steps'?",
+            f"{path}: [presets.a] cfg_scale: must be a number, not true",
+            f"{path}: [presets.a] aspect: must be 'square', 'portrait', 'landscape', 'phone' or 'wide', not 'round'",
+            f"{path}: [presets.a] size: must be draft, normal, large, or a width and a height like 448x448, not 'huge'",
+            f"{path}: [presets.a] strength: {strength}, not 0",
+            f"{path}: [presets.a] prefix: must be text in quotes, not 3",
+            f"{path}: [presets.b] strength: {strength}, not 'much'",
+            f"{path}: [presets.b] sampler: {samplers}, not 'fast'",
+            f"{path}: [presets.c]: must have a key at least, for example suffix = 'at night', not {{}}",
+            f"{path}: [presets.@everyone]: {name}",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("presets = 3", "[presets]: must be sections with the names of presets, like [presets.night]"),
+        ("[presets]\nnight = 'dark'", "[presets.night]: must be a section with keys of its own, not 'dark'"),
+        ("[presets.a]\nmodel = 'dem'", "[presets.a] model: 'dem' is no model here; did you mean 'demo'?"),
+        ("[presets.a]\nmodel = ''", "[presets.a] model: '' is no model here"),
+        ("[presets.a]\nsuffix = ''", "[presets.a]: must have a key at least"),
+        (f"[presets.a]\nsuffix = '{'x' * 501}'", "[presets.a] suffix: must have at most 500 characters"),
+        ("[presets.a]\nstrength = true", "[presets.a] strength: must be subtle, medium"),
+        ("[presets.a]\nstrength = nan", "[presets.a] strength: must be subtle, medium"),
+        ("[presets.a]\nstrength = [1]", "[presets.a] strength: must be subtle, medium"),
+        ("[presets.a]\nsize = ' '", "[presets.a] size: must be a size"),
+        ("[presets.a]\nguidance = inf", "[presets.a] guidance: must be"),
+        (
+            "[presets.night]\nsteps = 1\n[presets.'NIGHT ']\nsteps = 2",
+            "[presets.NIGHT ]: must have a name of its own; [presets.night] is the same",
+        ),
+        (
+            "".join(f"[presets.{number}]\nsteps = 1\n" for number in range(26)),
+            "[presets]: must be at most 25 sections, not 26",
+        ),
+    ],
+)
+def test_preset_that_cannot_be_is_refused_with_a_hint(clean_place: Path, text: str, says: str) -> None:
+    assert says in "\n".join(problems(write(clean_place, text)))
+
+
+def test_presets_are_not_read_from_the_environment(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__PRESETS__NIGHT__STEPS", "3")
+    assert problems(write(clean_place, ""))[0].endswith("presets are named in the file, as [presets.night]")
+
+
 # --- roles and hours --------------------------------------------------------------------------------------
 
 

@@ -22,16 +22,19 @@ from bot.errors import BeingErased, DailyLimit, JobNotFound, StoreUnavailable, U
 from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey, Verb
 from bot.requests import erasure as module
 from bot.requests.erasure import Erasure, Holders, Progress
-from bot.requests.preferences import Ping, Preferences
+from bot.requests.preferences import Ping, Preferences, Setting
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
+from bot.store.erasure_store import ErasureStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
-from bot.store.privacy_store import PrivacyStore
+from bot.store.moderation_store import ModerationStore
+from bot.store.preset_store import PresetStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
+from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec
 from tests.leftovers import leftovers
@@ -127,9 +130,10 @@ async def world_at(folder: Path, *, max_images_per_day: int = 100) -> AsyncItera
         queue = JobQueue(jobs, settings, limits, assumed_pace=lambda _: pace, clock=lambda: world.now)
         delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=lambda: world.now)
         holders = Holders(
-            database=database, jobs=jobs, privacy=PrivacyStore(database), settings=settings, images=images, queue=queue,
-            delivery=delivery, retractions=Retractions(RetractionStore(database), clock=lambda: world.now),
-            pseudonyms=pseudonyms, prompts_dir=folder / "prompts",
+            database=database, jobs=jobs, erasures=ErasureStore(database), settings=settings, images=images,
+            queue=queue, delivery=delivery, retractions=Retractions(RetractionStore(database), clock=lambda: world.now),
+            choices=UserSettingStore(database), presets=PresetStore(database), moderation=ModerationStore(database),
+            quotas=UserQuotaStore(database, pseudonyms), pseudonyms=pseudonyms, prompts_dir=folder / "prompts",
         )  # fmt: skip
         world = World(database, jobs, images, queue, delivery, holders)
         yield world
@@ -184,7 +188,7 @@ async def use_everything(world: World) -> dict[str, Job]:
     )
 
     for user in (ANN, BOB):
-        await Preferences(UserSettingStore(world.database)).set_ping(user, Ping.DM)
+        await Preferences(UserSettingStore(world.database)).set(user, Setting.PING, Ping.DM)
         person = world.holders.pseudonyms.of(user)
         values = {"person": person, "frontend": user.frontend, "id": user.id}
         for sql in (
@@ -251,7 +255,7 @@ async def test_nothing_is_left_of_somebody_who_used_everything(world: World) -> 
     for table in tables:
         rows = {row["person"]: row["user_id"] for row in await world.database.fetch_all(f"SELECT * FROM {table}")}
         assert rows == {world.holders.pseudonyms.of(ANN): None, world.holders.pseudonyms.of(BOB): BOB.id}
-    assert (await world.holders.privacy.own_limit(world.holders.pseudonyms.of(ANN))) == 77
+    assert await world.holders.quotas.get(ANN) == 77
 
 
 async def test_messages_are_noted_without_whose_they_were(world: World) -> None:
@@ -339,7 +343,7 @@ async def test_killed_at_any_statement_it_goes_on_and_counts_everything_once(
                     raise Killed
                 return rows
 
-            await world.holders.privacy.begin(ANN, now=NOW)
+            await world.holders.erasures.begin(ANN, now=NOW)
             monkeypatch.setattr(world.database, "fetch_all", dying)
             with suppress(Killed):
                 await world.eraser().work()
@@ -368,7 +372,7 @@ async def test_running_job_is_stopped_and_its_image_not_kept(world: World) -> No
 async def test_nothing_new_is_accepted_from_somebody_who_is_being_erased(world: World) -> None:
     """Nor after a restart: the row says so."""
     await world.ask(ANN, SECRET)
-    await world.holders.privacy.begin(ANN, now=NOW)
+    await world.holders.erasures.begin(ANN, now=NOW)
     with pytest.raises(BeingErased):
         await world.ask(ANN, "meanwhile")
     await world.ask(BOB, "his")
@@ -381,15 +385,15 @@ async def test_settings_written_during_the_erasure_are_erased_as_well(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.ask(ANN, SECRET)
-    end, choose, ends = world.holders.privacy.end, Preferences(UserSettingStore(world.database)).set_ping, []
+    end, choose, ends = world.holders.erasures.end, Preferences(UserSettingStore(world.database)).set, []
 
     async def busy(user: UserKey) -> bool:
         if not ends:
-            await choose(ANN, Ping.OFF)
+            await choose(ANN, Setting.PING, Ping.OFF)
         ends.append(await end(user))
         return ends[-1]
 
-    monkeypatch.setattr(world.holders.privacy, "end", busy)
+    monkeypatch.setattr(world.holders.erasures, "end", busy)
     async with world.erasing() as erasure:
         await erasure.erase(ANN)
     assert ends == [False, True]
@@ -418,10 +422,10 @@ async def test_file_that_cannot_be_deleted_holds_up_nobody_else_and_is_tried_aga
 
         patch.setattr(world.images, "delete", only_bobs)
         for user in (ANN, BOB):
-            await world.holders.privacy.begin(user, now=NOW)
+            await world.holders.erasures.begin(user, now=NOW)
         with pytest.raises(StoreUnavailable):
             await world.eraser().work()
-        assert await world.holders.privacy.pending() == [ANN]
+        assert await world.holders.erasures.pending() == [ANN]
         assert leftovers(world.database.path.parent, [BOB.id, OTHER_SECRET]) == []
     await world.eraser().work()
     assert leftovers(world.database.path.parent, OF_ANN, [PICTURE[:28]]) == []

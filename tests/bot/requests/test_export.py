@@ -14,7 +14,7 @@ from bot.delivery.results import DeliveryLoop
 from bot.errors import AlreadyExporting
 from bot.jobs import Job, Request, UserKey
 from bot.requests.export import MARGIN_BYTES, Export, when
-from bot.requests.preferences import Ping, Preferences
+from bot.requests.preferences import Ping, Preferences, Setting
 from bot.requests.privacy import Privacy
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -76,7 +76,7 @@ async def test_copy_holds_everything_of_its_person_and_nothing_of_others(
 ) -> None:
     job = await draw(b"ann's", prompt="mein Äpfelchen 苹果", source=SOURCE)
     await draw(b"bob's", user=BOB, prompt="bob's words")
-    await preferences.set_ping(ANN, Ping.DM)
+    await preferences.set(ANN, Setting.PING, Ping.DM)
     await database.fetch_all("INSERT INTO presets VALUES ('test', 'ann', 'mine', '{\"steps\": 4}')")
     person = privacy.holders.pseudonyms.of(ANN)
     await database.fetch_all("INSERT INTO bans VALUES (:p, 'test', 'ann', 'spam', 5, 99)", {"p": person})

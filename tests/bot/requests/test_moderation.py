@@ -25,7 +25,7 @@ from bot.requests.models import Models
 from bot.requests.moderation import MAX_REASON, Moderation
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
-from bot.store.history_query import Stretch
+from bot.store.history_query import Stretch, Wanted
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.moderation_store import ModerationStore
@@ -34,6 +34,7 @@ from pipeline.catalog.models import find_model
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
 MODELS = Models(usual=find_model("fake"))
+REMOVED = Wanted(with_removed=True)
 MEASURED = Measurement(step_s=1.0, fixed_s=1.0)
 
 Put = Callable[..., Awaitable[Job]]
@@ -271,7 +272,7 @@ async def test_author_is_told_once_also_after_a_restart(
     assert await moderation.untold(BOB) == []
     await jobs.mark_told([job.id], now=9)
     assert await (await start()).untold(ANN) == []
-    assert [each.id for each in await moderation.removed(ANN, limit=9)] == [job.id]
+    assert [each.id for each in await jobs.history(ANN, Stretch(limit=9), REMOVED)] == [job.id]
 
 
 async def test_author_of_a_cancelled_image_reads_it_on_the_message_or_is_told(
@@ -436,8 +437,8 @@ async def test_failure_of_a_stopped_job_is_a_failure(moderation: Moderation, wai
 
 
 async def test_words_are_refused_where_they_are_listed(moderation: Moderation, start) -> None:
-    assert await moderation.words.add("Nude,  裸体、 nude ", is_sfw=True) == ["nude", "裸体"]
-    assert await moderation.words.add("ＧＯＲＥ", is_sfw=False) == ["ＧＯＲＥ"]
+    assert await moderation.words.add("Nude,  裸体、 nude ", is_restricted=True) == ["nude", "裸体"]
+    assert await moderation.words.add("ＧＯＲＥ", is_restricted=False) == ["ＧＯＲＥ"]
     for each in (moderation, await start()):
         with pytest.raises(RestrictedWord) as raised:
             await each.check(ANN, ["a cat", "a n.u.d.e woman"], is_age_restricted=False)
@@ -450,13 +451,13 @@ async def test_words_are_refused_where_they_are_listed(moderation: Moderation, s
 
 
 async def test_word_that_is_there_moves_to_where_it_is_said_now(moderation: Moderation) -> None:
-    await moderation.words.add("nude", is_sfw=True)
-    assert await moderation.words.add("NUDE", is_sfw=False) == ["nude"]
-    assert [(listed.word, listed.is_sfw) for listed in moderation.words.all] == [("nude", False)]
+    await moderation.words.add("nude", is_restricted=True)
+    assert await moderation.words.add("NUDE", is_restricted=False) == ["nude"]
+    assert [(listed.word, listed.is_restricted) for listed in moderation.words.all] == [("nude", False)]
 
 
 async def test_word_is_taken_off_in_any_spelling(moderation: Moderation, start) -> None:
-    await moderation.words.add("裸體, child abuse", is_sfw=False)
+    await moderation.words.add("裸體, child abuse", is_restricted=False)
     assert await moderation.words.remove("裸体") == ["裸體"]
     assert await moderation.words.remove("Child  Abuse; cat") == ["child abuse"]
     assert await moderation.words.remove("cat") == []
@@ -466,12 +467,12 @@ async def test_word_is_taken_off_in_any_spelling(moderation: Moderation, start) 
 @pytest.mark.parametrize("word", ["", " ", ",", "!!!", "\u200b", "a", "é", "x" * 101, "good, !", "\u0301"])
 async def test_word_that_no_list_can_have_is_refused(moderation: Moderation, word: str) -> None:
     with pytest.raises(InvalidWord):
-        await moderation.words.add(word, is_sfw=False)
+        await moderation.words.add(word, is_restricted=False)
     assert moderation.words.all == ()
 
 
 async def test_long_find_is_cut_in_the_refusal(moderation: Moderation) -> None:
-    await moderation.words.add("nude", is_sfw=False)
+    await moderation.words.add("nude", is_restricted=False)
     with pytest.raises(BlockedWord) as raised:
         await moderation.check(ANN, ["n" * 900 + "u" * 900 + "de"], is_age_restricted=False)
     assert len(raised.value.found) <= 60

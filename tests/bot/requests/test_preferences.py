@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import SettingInvalid
 from bot.jobs import UserKey
-from bot.requests.preferences import PING, Personal, Ping, Preferences, PrivateTo, Setting
+from bot.requests.preferences import Personal, Ping, Preferences, PrivateTo, Setting
 from bot.store.database import Database
 from bot.store.user_setting_store import UserSettingStore
 from pipeline.spec import Aspect
@@ -18,8 +18,8 @@ ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob"
 
 @pytest.mark.parametrize("ping", list(Ping))
 async def test_choice_lasts_and_is_one_persons(preferences: Preferences, ping: Ping) -> None:
-    await preferences.set_ping(ANN, Ping.OFF)
-    await preferences.set_ping(ANN, ping)
+    await preferences.set(ANN, Setting.PING, Ping.OFF)
+    await preferences.set(ANN, Setting.PING, ping)
     assert await preferences.ping(ANN) is ping
     assert await preferences.ping(BOB) is Ping.HERE
     assert await preferences.ping(UserKey(frontend="other", id="ann")) is Ping.HERE
@@ -29,7 +29,7 @@ async def test_choice_lasts_and_is_one_persons(preferences: Preferences, ping: P
 async def test_choice_of_another_release_counts_as_none(
     preferences: Preferences, database: Database, stored: str
 ) -> None:
-    await UserSettingStore(database).set(ANN, PING, stored)
+    await UserSettingStore(database).set(ANN, Setting.PING, stored)
     assert await preferences.ping(ANN) is Ping.HERE
 
 

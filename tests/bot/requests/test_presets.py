@@ -7,10 +7,12 @@ import time
 
 import pytest
 
-from bot.errors import NoSuchPreset, PresetEmpty, PresetNameInvalid, TooManyPresets, WordsOnly
+from bot.config import PresetConfig
+from bot.errors import ConfigError, NoSuchPreset, PresetEmpty, PresetNameInvalid, TooManyPresets, WordsOnly
 from bot.jobs import UserKey
+from bot.preset_names import MAX_NAME, MAX_PRESETS, normal_name
 from bot.requests.models import Models
-from bot.requests.presets import MAX_NAME, MAX_PRESETS, Preset, Presets, check, normal_name
+from bot.requests.presets import Preset, Presets, check, check_shared, shared_presets
 from bot.store.database import Database
 from bot.store.preset_store import PresetStore
 from pipeline.catalog.models import FAKE
@@ -152,6 +154,23 @@ async def test_own_preset_hides_the_operators_and_comes_first(database: Database
     assert suggested[0] == "night" and len(suggested) == MAX_PRESETS
     assert await presets.suggest(ANN, "ＴEAM 2") == ["team 2", *(f"team 2{number}" for number in range(10))]
     assert await presets.suggest(ANN, "", with_shared=False) == ["night"]
+
+
+async def test_operators_presets_with_flags_stop_the_start_and_others_are_told(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    sections = {
+        "night": PresetConfig(suffix="at night", strength="60%", negative_prompt=""),
+        "Rainless": PresetConfig(model=FAKE.name, negative_prompt="rain"),
+    }
+    presets = Presets(PresetStore(database), shared_presets(sections))
+    options = {"strength": 0.6, "negative_prompt": ""}
+    assert await presets.find(ANN, "Night") == Preset(suffix="at night", options=options)
+    check_shared(presets, MODELS)
+    assert "preset rainless" in caplog.text and "preset night" not in caplog.text
+    wide = Presets(PresetStore(database), shared_presets({"wide": PresetConfig(prefix="x --ar 16:9")}))
+    with pytest.raises(ConfigError, match=r"\[presets.wide\]: prefix and suffix must be words only"):
+        check_shared(wide, MODELS)
 
 
 async def test_suggestions_take_far_less_than_a_tenth_of_a_second(presets: Presets) -> None:

@@ -12,9 +12,9 @@ CREATE TABLE bans (
 ) WITHOUT ROWID;
 
 CREATE TABLE blocked_words (
-    word     TEXT    PRIMARY KEY,  -- as it was typed
-    is_sfw   INTEGER NOT NULL CHECK (is_sfw IN (0, 1)),  -- refused only outside age-restricted channels
-    added_at INTEGER NOT NULL
+    word          TEXT    PRIMARY KEY,  -- as it was typed
+    is_restricted INTEGER NOT NULL CHECK (is_restricted IN (0, 1)),  -- refused only outside age-restricted channels
+    added_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE channel_settings (
@@ -134,8 +134,6 @@ CREATE INDEX copies_of_job ON copies (job_id);
 CREATE INDEX jobs_active_of_user ON jobs (user_frontend, user_id) WHERE status IN ('queued', 'running');
 
 CREATE INDEX jobs_by_card ON jobs (reply_frontend, reply_key);
-
-CREATE INDEX jobs_derived ON jobs (derived_from) WHERE derived_from IS NOT NULL;
 
 CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 

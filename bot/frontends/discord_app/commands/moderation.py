@@ -15,9 +15,9 @@ from discord import app_commands
 from bot.errors import JobNotFound, Refusal
 from bot.frontends.discord_app.commands.personal import JobId
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
-from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import InteractionContext, reader, say, think
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.removal import take_back
 from bot.frontends.discord_app.translations import text
 from bot.jobs import Job, UserKey
 from bot.presentation.wording import Wording
@@ -109,11 +109,7 @@ class ModerationCommands:
             removed = await service.moderation.remove(job_id, reason or "", may=may)
         except JobNotFound as refusal:
             raise refusal.here() from None
-        was_shown = removed.reply_to.frontend == FRONTEND and not removed.is_cancel_requested
-        is_gone = not was_shown or await frontend_of(interaction).retract(removed)
-        if was_shown and is_gone:
-            await service.archive.taken_back(removed)
-        key = "admin-removed" if is_gone else "admin-removed-but-message"
+        key = "admin-removed" if await take_back(interaction, removed) else "admin-removed-but-message"
         await say(interaction, wording.say(key, job_id=job_id))
 
     # ── people ──────────────────────────────────────────────────────────────────────────────────────
@@ -160,9 +156,9 @@ class ModerationCommands:
         """Refuse prompts with a word; those that are there already are not looked at again."""
         self._context.access.check_operator(interaction)
         await think(interaction)
-        is_sfw, wording = where == "sfw", reader(interaction)
-        words = await self._context.service.moderation.words.add(word, is_sfw=is_sfw)
-        where_text = wording.say("where-sfw" if is_sfw else "where-everywhere")
+        is_restricted, wording = where == "sfw", reader(interaction)
+        words = await self._context.service.moderation.words.add(word, is_restricted=is_restricted)
+        where_text = wording.say("where-sfw" if is_restricted else "where-everywhere")
         await say(interaction, wording.say("admin-words-added", where=where_text, words=_joined(words, wording)))
 
     async def remove_words(self, interaction: discord.Interaction, word: Words) -> None:
@@ -186,7 +182,7 @@ class ModerationCommands:
         if (found := await self._context.service.moderation.words.test(prompt)) is None:
             await say(interaction, wording.say("admin-words-passes"))
             return
-        where = wording.say("where-sfw" if found.is_sfw else "where-everywhere")
+        where = wording.say("where-sfw" if found.is_restricted else "where-everywhere")
         hit = {"found": shorten(escape(found.hit.found), MAX_REASON), "word": escape(found.hit.word)}
         await say(interaction, wording.say("admin-words-caught", where=where, **hit))
 
@@ -199,7 +195,7 @@ class ModerationCommands:
             await say(interaction, wording.say("admin-words-empty"))
             return
         title, outside = wording.say("admin-words-title", count=len(words)), wording.say("where-sfw")
-        lines = [f"{listed.word} ({outside})" if listed.is_sfw else listed.word for listed in words]
+        lines = [f"{listed.word} ({outside})" if listed.is_restricted else listed.word for listed in words]
         description = "\n".join(map(escape, lines))
         if units(description) <= MAX_DESCRIPTION:
             await say(interaction, embed=discord.Embed(title=title, description=description))

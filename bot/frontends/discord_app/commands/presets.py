@@ -21,9 +21,10 @@ from bot.frontends.discord_app.translations import text
 from bot.frontends.discord_app.visibility import visible_job
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, Wording
+from bot.preset_names import MAX_PRESETS, MAX_WORDS
 from bot.requests import derive
 from bot.requests.defaults import VALUE_KEYS
-from bot.requests.presets import MAX_PRESETS, MAX_WORDS, NO_PRESET, Preset, check
+from bot.requests.presets import NO_PRESET, Preset, check
 from pipeline.spec import (
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,

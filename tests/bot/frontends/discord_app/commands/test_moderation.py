@@ -66,7 +66,8 @@ async def test_removed_image_comes_back_by_no_way(stage: Stage, boss: Any) -> No
         )
         form = await stage.discord.click(message, "✏️ Edit")
         await form.wait_modal()
-        shown = await (await stage.discord.slash(ann, stage.discord.channel, "show", id=1)).wait(is_done)
+        use = await stage.discord.slash(ann, stage.discord.channel, "show", id=1)
+        shown = await use.wait(lambda message: message.images)
         path = await stage.service.image_file(await stage.job(1))
         assert path is not None and path.exists()
 
@@ -272,7 +273,7 @@ async def test_some_words_are_for_age_restricted_channels(stage: Stage, boss: An
 async def test_long_list_is_a_file(stage: Stage, boss: Any) -> None:
     assert "The list is empty" in await admin(stage, boss, "words list")
     await stage.service.moderation.words.add(
-        ",".join(f"word{number:04}abcdefghij" for number in range(400)).replace("0", "o"), is_sfw=True
+        ",".join(f"word{number:04}abcdefghij" for number in range(400)).replace("0", "o"), is_restricted=True
     )
     use = await stage.discord.slash(boss, stage.discord.channel, "admin words list")
     answer = await use.wait(lambda message: message.ephemeral and not message.loading)

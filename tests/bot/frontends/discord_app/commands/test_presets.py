@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.requests.presets import Preset
 from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start
 from tests.discord_server import MessageView
 
@@ -108,6 +109,20 @@ async def test_what_cannot_be_kept_is_refused_with_the_reason(
     said = await preset(stage, "save", **options)
     assert answer in said
     assert "You have none yet" in await preset(stage, "list")
+
+
+async def test_presets_of_the_operator_are_everybodys_until_one_has_their_own(stage: Stage) -> None:
+    stage.service.presets.shared["night"] = Preset(suffix="at night", options={"steps": 4})
+    listed = await preset(stage, "list")
+    assert "You have none yet" not in listed and "For everybody:\n**night**: … at night, steps 4" in listed
+    await imagine(stage, preset="Night")
+    spec = (await stage.job(1)).spec
+    assert (spec.prompt, spec.steps) == ("a cat, at night", 4)
+    assert "no preset of this name" in await preset(stage, "delete", name="night")
+    await preset(stage, "save", **NIGHT)
+    assert "For everybody" not in await preset(stage, "list")
+    await imagine(stage, preset="night")
+    assert (await stage.job(2)).spec.prompt == "a photo of, a cat, at night"
 
 
 async def test_unknown_preset_draws_nothing(stage: Stage) -> None:

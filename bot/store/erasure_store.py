@@ -1,0 +1,60 @@
+"""Who is to be erased, and what is left of them for a day: the `erasures` and `spent` tables.
+
+What is stored of people lies in stores of its own. What is done in which order, so that an interruption leaves nothing
+half forgotten, is `bot/requests/erasure.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.jobs import UserKey
+from bot.store.database import Database
+from bot.store.horizon import DAY_S
+
+_MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
+# Whatever still names somebody.
+_IS_NAMED: Final = " OR ".join(
+    f"EXISTS (SELECT 1 FROM {table} WHERE {_MINE})"
+    for table in ("jobs", "user_settings", "presets", "bans", "user_quotas")
+)
+
+
+class ErasureStore:
+    """The erasures that people asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, user: UserKey, *, now: int) -> None:
+        """Note that everything of a person is to be erased. From here on no job of theirs is accepted."""
+        await self._database.fetch_all(
+            """
+            INSERT OR IGNORE INTO erasures (user_frontend, user_id, asked_at)
+            VALUES (:user_frontend, :user_id, :now)
+            """,
+            {**_values(user), "now": now},
+        )
+
+    async def pending(self) -> list[UserKey]:
+        """Whose erasure is not done yet, oldest first."""
+        rows = await self._database.fetch_all("SELECT user_frontend, user_id FROM erasures ORDER BY asked_at")
+        return [UserKey(frontend=str(row["user_frontend"]), id=str(row["user_id"])) for row in rows]
+
+    async def end(self, user: UserKey) -> bool:
+        """Note that an erasure is done; False if a row names its person after all."""
+        rows = await self._database.fetch_all(
+            f"DELETE FROM erasures WHERE {_MINE} AND NOT ({_IS_NAMED}) RETURNING user_frontend", _values(user)
+        )
+        return bool(rows)
+
+    async def prune_spent(self, *, now: int) -> None:
+        """Delete what counts toward no day any more."""
+        await self._database.fetch_all(
+            f"DELETE FROM spent WHERE queued_at <= :now - {DAY_S} AND finished_at <= :now - {DAY_S}", {"now": now}
+        )
+
+
+def _values(user: UserKey) -> Mapping[str, str | int | float | None]:
+    return {"user_frontend": user.frontend, "user_id": user.id}
