@@ -16,7 +16,7 @@ import discord
 
 from bot.errors import InvalidFlag
 from bot.frontends.discord_app import file_forms, removal
-from bot.frontends.discord_app.drawing import draw
+from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.form_fields import (
     Values,
     choice_field,
@@ -99,7 +99,7 @@ async def _submit(interaction: discord.Interaction) -> None:
         job = await visible_job(interaction, int(match["job_id"]))
         check_not_erased(job)
         drawing = read(job, context.service.models, values)
-        await draw(interaction, drawing.batch, notes=drawing.notes)
+        await draw_chosen(interaction, drawing.batch, notes=drawing.notes)
     except discord.HTTPException:
         raise
     except Exception as error:  # noqa: BLE001 - like any error of a press, but the form is closed: nothing may be lost

@@ -21,14 +21,14 @@ LOOK_S: Final = 1.5  # a form has to be the first answer, which is due in 3 seco
 
 
 @asynccontextmanager
-async def in_time() -> AsyncIterator[None]:
+async def in_time(limit_s: float = LOOK_S) -> AsyncIterator[None]:
     """Look something up before the first answer.
 
     Raises:
         StoreUnavailable: the database takes too long.
     """
     try:
-        async with asyncio.timeout(LOOK_S):
+        async with asyncio.timeout(limit_s):
             yield
     except TimeoutError as error:
         raise StoreUnavailable("slow", is_full=False) from error

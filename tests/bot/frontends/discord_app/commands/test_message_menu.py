@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bot.config import RoleConfig
 from bot.frontends.discord_app import attached
 from bot.jobs import UserKey
 from bot.requests.models import Models
@@ -16,6 +17,7 @@ from pipeline.catalog.models import FAKE
 from pipeline.spec import Strength
 from tests.bot.frontends.discord_app.commands.test_image_input import DEAF, PNG, animated, file_of
 from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.cards import PAINTER
 from tests.discord_server import Discord, MessageView, Permission, Upload, Use
 from tests.discord_server.commands import CommandType
 from tests.discord_server.interactions import Kind
@@ -158,6 +160,16 @@ async def test_model_without_init_images_is_passed_over(start: Start) -> None:
     async with start(models=Models(usual=DEAF)) as stage:
         use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as input")
         assert "Deaf cannot start from an image" in (await private(use)).content
+
+
+async def test_form_names_a_model_that_its_person_may_draw_with(start: Start) -> None:
+    models = Models(usual=FAKE, others=(PAINTER,))
+    async with start(models=models) as stage:
+        everybody = int(stage.discord.guild.id)
+        stage.service.allowances._roles = {everybody: RoleConfig(models=("painter",))}
+        use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as input")
+        await (await stage.discord.submit_modal(use, {"prompt": "x"})).wait(lambda message: bool(message.buttons))
+        assert (await stage.job(1)).spec.model == "painter"
 
 
 # ── our messages ────────────────────────────────────────────────────────────────────────────────────
