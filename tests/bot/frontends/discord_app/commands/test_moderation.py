@@ -9,7 +9,7 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.frontends.discord_app.components import custom_id
-from bot.jobs import JobStatus, UserKey
+from bot.jobs import Job, JobStatus, ReplyTo, UserKey
 from bot.presentation.job_view import Action
 from bot.requests.moderation import Moderation
 from tests.bot.frontends.discord_app.conftest import Stage, Start
@@ -267,6 +267,51 @@ async def test_some_words_are_for_age_restricted_channels(stage: Stage, boss: An
     for channel in (adults, thread):
         await (await imagine(stage, channel=channel, prompt="a nude")).wait(lambda message: "⏳" in message.content)
     assert len(await stage.service.unfinished()) == 2
+
+
+async def test_image_is_posted_again_only_where_its_words_may_draw(stage: Stage, boss: Any) -> None:
+    discord, adults = stage.discord, stage.discord.add_channel("adults", nsfw=True)
+    bob = discord.add_user("bob")
+    async with stage.drawing():
+        message = await (await imagine(stage, channel=adults, prompt="a nude")).wait(is_done)
+    await admin(stage, boss, "words add", word="nude", where="outside age-restricted channels")
+    history = await (await discord.slash(discord.user, discord.channel, "history")).wait(
+        lambda page: bool(page.components) and not page.loading
+    )
+    for user in (discord.user, bob):  # its person neither
+        refused = await told(await discord.slash(user, discord.channel, "show", id=1))
+        assert "age-restricted channels only" in refused
+    live = discord._live(history)
+    live.components = message.components
+    live.components[0]["components"][0]["custom_id"] = custom_id(Action.POST, 1)
+    answer = await told(await discord.click(discord.refresh(history), custom_id(Action.POST, 1)))
+    assert "age-restricted channels only" in answer
+    assert not any(each.images for each in discord.messages(discord.channel, bob))
+    await (await discord.slash(bob, adults, "show", id=1)).wait(lambda shown: shown.images)
+    await admin(stage, boss, "words add", word="nude")  # everywhere, from now on
+    assert "on the list" in await told(await discord.slash(bob, adults, "show", id=1))
+
+
+@pytest.mark.parametrize("by_moderator", [True, False])
+async def test_image_that_goes_while_it_is_posted_is_not_left_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, by_moderator: bool
+) -> None:
+    discord, service = stage.discord, stage.service
+    async with stage.drawing():
+        await (await imagine(stage)).wait(is_done)
+    note_copy = service.moderation.note_copy
+
+    async def noted_too_late(job: Job, reply_to: ReplyTo) -> None:
+        if by_moderator:
+            await service.moderation.remove(job.id, "not here", may=lambda _: True)
+        else:
+            await service.archive.erase(job.id, by=job.user)
+        await note_copy(job, reply_to)
+
+    monkeypatch.setattr(service.moderation, "note_copy", noted_too_late)
+    answer = await told(await discord.slash(discord.user, discord.channel, "show", id=1))
+    assert answer.startswith(REMOVED if by_moderator else "Image #1 was deleted")
+    assert len([each for each in discord.messages(discord.channel) if each.images]) == 1  # the first, for now
 
 
 async def test_long_list_is_a_file(stage: Stage, boss: Any) -> None:
