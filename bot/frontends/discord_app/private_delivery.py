@@ -223,8 +223,9 @@ def _with_hint(composed: Composed, job: Job) -> Composed:
     """Say on a direct message where there is more to do: the bot takes no commands there, and so offers no buttons."""
     if not composed.uploads:
         return composed
-    content = f"{composed.message.content}\n{wording_of(job).say('private-direct-hint')}"
-    return dataclasses.replace(composed, message=dataclasses.replace(composed.message, content=content))
+    hint = wording_of(job).say("private-direct-hint")
+    message = dataclasses.replace(composed.message, content=f"{composed.message.content}\n{hint}")
+    return dataclasses.replace(composed, message=message)
 
 
 def _is_awaited(jobs: Sequence[Job]) -> bool:

@@ -11,12 +11,13 @@ from bot.errors import (
     Banned,
     BannedUntil,
     BlockedWord,
+    FileNotDeleted,
     InvalidWord,
     JobNotFound,
     NotYourJob,
     PictureRemoved,
     RestrictedWord,
-    StorageFull,
+    StoreUnavailable,
 )
 from bot.jobs import Delivery, Derivation, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey, Verb
 from bot.requests import derive
@@ -161,7 +162,7 @@ async def test_image_whose_file_cannot_be_deleted_stays_as_it_is(
         return False
 
     monkeypatch.setattr(images, "delete", refuse)
-    with pytest.raises(StorageFull):
+    with pytest.raises(FileNotDeleted):
         await moderation.remove(job.id, "", may=anybody)
     assert await get(jobs, job.id) == job
 
@@ -180,7 +181,7 @@ async def test_row_that_names_a_file_in_bytes_is_no_endless_loop(
 ) -> None:
     job = await drawn()
     await jobs._database.fetch_all("UPDATE jobs SET image_path = x'ff00'")
-    with pytest.raises(StorageFull):
+    with pytest.raises(StoreUnavailable):
         await moderation.remove(job.id, "", may=anybody)
 
 
