@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from bot.config import HoursConfig
 from bot.errors import StoreUnavailable
 from bot.frontends.discord_app.components import custom_id
 from bot.jobs import Job, JobStatus, ReplyTo, UserKey
 from bot.presentation.job_view import Action
 from bot.requests.moderation import Moderation
+from bot.scheduling.hours import QuietHours
 from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
@@ -202,6 +205,13 @@ async def test_ban_until_a_moment_that_cannot_be_read_changes_nothing(stage: Sta
     for until, said in (("soon", "cannot be read"), ("2020-01-01", "already over"), ("999999w", "ten years")):
         assert said in await admin(stage, boss, "ban", user=stage.discord.user, until=until)
     assert stage.service.moderation.bans.all == []
+
+
+async def test_ban_until_a_day_is_read_in_the_operators_zone(stage: Stage, boss: Any) -> None:
+    stage.queue.pauses.hours = QuietHours.of(HoursConfig(timezone="Pacific/Kiritimati"))
+    await admin(stage, boss, "ban", user=stage.discord.user, until="2030-06-01")
+    (ban,) = stage.service.moderation.bans.all
+    assert ban.until_at == datetime(2030, 5, 31, 10, tzinfo=UTC).timestamp()
 
 
 async def test_one_server_of_many_bans_nobody_and_lists_no_words(stage: Stage, boss: Any) -> None:
