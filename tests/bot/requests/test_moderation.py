@@ -26,6 +26,7 @@ from bot.requests.models import Models
 from bot.requests.moderation import MAX_REASON, Moderation
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.history_query import Stretch
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.moderation_store import ModerationStore
@@ -112,7 +113,7 @@ async def test_removed_image_leaves_nothing_but_the_reason(
     assert (removed.is_erased, removed.moderated_reason, removed.image_path) == (True, "not funny", None)
     row = (await jobs._database.fetch_all("SELECT * FROM jobs"))[0]
     assert job.spec.prompt not in "".join(map(str, tuple(row)))
-    assert await jobs.history(job.user, limit=9, before_id=None, search=None) == []
+    assert await jobs.history(job.user, Stretch(limit=9)) == []
     assert removed.delivery is Delivery.PENDING  # its message is to be taken back
     assert len((await jobs.usage(job.user, now=int(1.8e9))).counted) == 1  # it still counts toward its day
 
@@ -259,6 +260,21 @@ async def test_what_starts_from_a_removed_image_starts_no_more(
 
 
 # ── telling ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_image_that_was_read_before_its_removal_starts_nothing(
+    moderation: Moderation, drawn: Put, waiting: Put, jobs: JobStore
+) -> None:
+    """The file was in memory already when it was removed."""
+    job = await drawn()
+    origin = Derivation(job_id=job.id, verb=Verb.VARY)
+    await moderation.remove(job.id, "not here", may=anybody)
+    for user in ("ann", "bob"):
+        with pytest.raises(PictureRemoved, match="job 1"):
+            await waiting(user, "f" * 64, derived_from=origin)
+    assert await jobs.get(job.id + 1) is None
+    again = await waiting("bob", derived_from=origin)  # of its words alone, which it has no more: not from the image
+    assert again.spec.source == ""
 
 
 async def test_author_is_told_once_also_after_a_restart(
