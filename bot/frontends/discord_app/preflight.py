@@ -42,7 +42,9 @@ PERMISSION_NAMES: Final = {
     "read_message_history": "Read Message History",
 }
 NEEDED_FOR_ALERTS: Final = frozenset({"View Channel", "Send Messages"})
-COMMANDS: Final = ("imagine", "queue", "cancel", "history", "show", "quota", "settings", "help", "admin")
+COMMANDS: Final = (
+    "imagine", "queue", "cancel", "history", "show", "quota", "settings", "preset", "help", "privacy", "admin",
+)  # fmt: skip
 PROBE_TIMEOUT_S: Final = 30
 MAX_GUILDS: Final = 50
 
