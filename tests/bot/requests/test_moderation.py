@@ -387,6 +387,16 @@ async def test_banned_person_is_refused_with_reason_and_end(moderation: Moderati
     assert moderation.bans.all == []
 
 
+async def test_ban_that_ended_leaves_nothing_after_a_start(moderation: Moderation, start, clock) -> None:
+    now = int(clock())
+    await moderation.ban(ANN, "spam", until_at=now + 60)
+    await moderation.ban(BOB, "spam", until_at=now + 61)
+    clock.advance(60)
+    await start()
+    rows = await moderation._store._database.fetch_all("SELECT user_id FROM bans")
+    assert [row["user_id"] for row in rows] == ["bob"]
+
+
 async def test_ban_without_end_survives_a_restart_and_holds_for_an_erased_id(
     moderation: Moderation, start, moderation_store: ModerationStore, clock
 ) -> None:
