@@ -68,6 +68,8 @@ async def draw_typed(interaction: discord.Interaction, wish: Wish, *, init_image
     allowance, channel = service.allowances.of_roles(role_ids(interaction)), dict(found)
     if (card := service.models.find(str(channel.get(MODEL)))) is None or not may_use(allowance, card):
         channel.pop(MODEL, None)  # of two that a person did not choose, the one that they may use
+    if personal.steps is not None and allowance.max_steps is not None:  # chosen once, and not for this image
+        personal = replace(personal, steps=min(personal.steps, allowance.max_steps))
     levels = Levels(preset=preset, personal=personal, channel=channel)
     filled = fill(wish, levels, led_by_permitted(service.models, allowance))
     batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count, init_image=init_image)

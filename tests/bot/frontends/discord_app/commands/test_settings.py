@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.config import RoleConfig
 from bot.jobs import UserKey
 from bot.requests.preferences import Preferences, PrivateTo, Setting
 from tests.bot.frontends.discord_app.commands.test_image_input import PNG
@@ -104,6 +105,15 @@ async def test_what_a_person_chose_stands_above_their_channel(stage: Stage) -> N
     helped = await (await stage.discord.slash(stage.discord.user, stage.discord.channel, "help")).wait(private)
     use = await stage.discord.click(helped, helped.buttons[0]["label"])
     assert not (await use.wait(lambda message: "⏳" in message.content)).ephemeral
+
+
+async def test_more_steps_than_a_role_may_are_not_asked_for_by_a_choice(stage: Stage) -> None:
+    stage.service.allowances._roles = {int(stage.discord.guild.id): RoleConfig(max_steps=2)}
+    await settings(stage, steps=3)
+    await (await imagine(stage)).wait(lambda message: "⏳" in message.content)
+    assert (await stage.job(1)).spec.steps == 2
+    assert "3" in (await (await imagine(stage, steps=3)).wait(private)).text  # typed, it is refused
+    assert await stage.jobs.get(2) is None
 
 
 async def test_chosen_model_draws(start: Start) -> None:
