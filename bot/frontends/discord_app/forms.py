@@ -118,7 +118,8 @@ def _read_edit(job: Job, models: Models, values: Values) -> Drawing:
     filled = _filled(job, models)
     given: dict[str, object] = {"seed": _whole(values, "seed"), "steps": _whole(values, "steps")}
     given |= {name: values[name].strip() for name in ("aspect", "size") if values.get(name)}
-    read = _read_typed(job, models, values, given=given, untouched=filled).with_image(is_given=bool(job.spec.source))
+    has_image = bool(job.spec.source) and not job.spec.upscale  # it is drawn anew from words, unless it started so
+    read = _read_typed(job, models, values, given=given, untouched=filled).with_image(is_given=has_image)
     typed = ImageOptions.read(**read.options)
     options = replace(
         typed,
