@@ -10,7 +10,7 @@ BotError
 │  ├─ StepsNotAllowed(steps, limit) · ModelNotAllowed(model, allowed)
 │  ├─ InvalidFlag(flag, name, most) · InvalidMoment(flaw)
 │  ├─ NotAccepting()
-│  ├─ StorageFull()
+│  ├─ StorageFull() · FileNotDeleted(id)
 │  ├─ AlreadyUnpacking() · UploadGone() · DownloadFailed() · DownloadTooSlow(limit_s)
 │  ├─ BeingErased() · AlreadyExporting()
 │  ├─ JobNotFound(id) · NotYourJob(id) · NotOfThisServer(id) · JobAlreadyFinished(id) · JobUnreadable(id)
@@ -176,6 +176,14 @@ class NotAccepting(Refusal):
 
 class StorageFull(Refusal):
     """The disk is below its floor of free space."""
+
+
+class FileNotDeleted(Refusal):
+    """The file of the picture cannot be deleted at this moment; nothing changed."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
 
 
 class AlreadyUnpacking(Refusal):

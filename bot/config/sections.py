@@ -174,7 +174,8 @@ class HoursConfig(Section):
 
     quiet: tuple[str, ...] = Field((), max_length=50, description="spans of every day in which no picture is begun")
     timezone: Annotated[str, AfterValidator(check_zone)] | None = Field(
-        None, description="time zone of these spans; unset = that of this machine"
+        None,
+        description="time zone of these spans, and of times and days that people type; unset = that of this machine",
     )
 
     @field_validator("quiet")

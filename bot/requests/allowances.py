@@ -22,7 +22,7 @@ from bot.requests.models import MAX_TOLD, Models
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
-from pipeline.spec import MAX_STEPS
+from pipeline.spec import MAX_STEPS, ImageOptions, last_steps
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +96,17 @@ def permitted(request: Request, models: Models) -> Request:
     if allowance.models is not None:
         options = replace(options, model=card.name)
     if allowance.max_steps is not None:
-        if options.steps is not None and options.steps > allowance.max_steps:
+        if options.steps is not None and _drawn(options) > allowance.max_steps:
             raise StepsNotAllowed(steps=options.steps, limit=allowance.max_steps)
         if options.steps is None and card.default_steps > allowance.max_steps:
             options = replace(options, steps=allowance.max_steps)
     return request if options is request.options else replace(request, options=options)
+
+
+def _drawn(options: ImageOptions) -> int:
+    """Return how many steps count: of an upscaled image, whose steps nobody chooses, the last ones that are drawn."""
+    steps = options.steps or 0
+    return last_steps(steps, options.strength) if options.upscale and isinstance(options.strength, float) else steps
 
 
 def may_use(allowance: Allowance, card: ModelCard) -> bool:

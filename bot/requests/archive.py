@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureNotReady, StorageFull
+from bot.errors import FileNotDeleted, JobNotFound, KeepsTooMany, NotYourJob, PictureNotReady
 from bot.jobs import Delivery, Job, UserKey
 from bot.requests.erased import check_not_erased
 from bot.scheduling.job_queue import Clock
@@ -77,14 +77,14 @@ class Archive:
         Raises:
             JobNotFound, NotYourJob
             PictureNotReady: it still waits or runs.
-            StorageFull: the file cannot be deleted now.
+            FileNotDeleted
             StoreUnavailable
         """
         job = await self._owned(job_id, by=by, may=may)
         if not job.status.is_final:
             raise PictureNotReady(job.id)
         if job.image_path is not None and not await self._images.delete(job.image_path):
-            raise StorageFull
+            raise FileNotDeleted(job.id)
         return await self._jobs.erase(job.id, now=int(self._clock())) or job
 
     async def taken_back(self, job: Job) -> None:

@@ -30,12 +30,14 @@ class Bans:
 
     @classmethod
     async def open(cls, store: ModerationStore, pseudonyms: Pseudonyms, *, clock: Clock = time.time) -> Self:
-        """Read the bans that hold.
+        """Read the bans that hold; those that ended are forgotten.
 
         Raises:
             StoreUnavailable
         """
-        return cls(await store.bans(now=int(clock())), store, pseudonyms, clock=clock)
+        now = int(clock())
+        await store.forget_ended_bans(now=now)
+        return cls(await store.bans(now=now), store, pseudonyms, clock=clock)
 
     def check(self, user: UserKey) -> None:
         """Check that a person may draw.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from bot.jobs import Job, UserKey
-from bot.requests.history_search import Days, read_search
+from bot.requests.history_search import Days, Search, midnight_in, read_search
 from bot.scheduling.job_queue import Clock
 from bot.store.history_query import ANYTHING, MAX_ID, Stretch, Wanted
 from bot.store.job_store import JobStore
@@ -46,10 +47,14 @@ class Page:
 
 
 class Histories:
-    """What people have drawn."""
+    """What people have drawn.
 
-    def __init__(self, jobs: JobStore, *, clock: Clock = time.time) -> None:
+    zone: of the days that people type; None for that of the machine.
+    """
+
+    def __init__(self, jobs: JobStore, *, zone: tzinfo | None = None, clock: Clock = time.time) -> None:
         self._jobs = jobs
+        self._zone = zone
         self._clock = clock
 
     async def page(self, user: UserKey, turn: Turn = Turn.NEWEST, *, at: int | None = None, search: str = "") -> Page:
@@ -58,7 +63,7 @@ class Histories:
         Raises:
             StoreUnavailable
         """
-        read = read_search(search, today=self._today())
+        read = self._read(search)
         wanted = replace(read.wanted, with_removed=read.wanted == ANYTHING or _is_by_days(read.wanted))
         if turn in (Turn.NEWEST, Turn.OLDEST):
             at = None
@@ -91,12 +96,12 @@ class Histories:
         self, user: UserKey, *, limit: int, before_id: int | None = None, search: str | None = None
     ) -> list[Job]:
         """Return pictures of this person from a number on, newest first; a search ends where `Page.is_cut` does."""
-        wanted = read_search(search or "", today=self._today()).wanted
+        wanted = self._read(search or "").wanted
         return (await self._look(user, Stretch(limit=limit, before_id=before_id), wanted))[0]
 
     async def shared(self, frontend: str, guild_id: int, *, apart_from: UserKey, limit: int, search: str) -> list[Job]:
         """Return the newest pictures of others on a server that everybody there may see, newest first."""
-        wanted = read_search(search, today=self._today()).wanted
+        wanted = self._read(search).wanted
         return await self._jobs.shared(frontend, guild_id, apart_from=apart_from, limit=limit, wanted=wanted)
 
     async def _look(self, user: UserKey, stretch: Stretch, wanted: Wanted) -> tuple[list[Job], int | None]:
@@ -123,8 +128,9 @@ class Histories:
                 return found, None
         return found, edge - 1 if stretch.is_ascending else edge + 1
 
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._clock(), tz=UTC).astimezone().date()
+    def _read(self, search: str) -> Search:
+        today = datetime.fromtimestamp(self._clock(), tz=UTC).astimezone(self._zone).date()
+        return read_search(search, today=today, midnight=partial(midnight_in, zone=self._zone))
 
 
 def _is_by_days(wanted: Wanted) -> bool:

@@ -2,7 +2,7 @@
 
 Words in any order, "a phrase", a seed (`seed:7`, or a bare number), a number (`#35`), and days: `2026-11-29`, `11-29`,
 `2026-11`, `yesterday`, `2026-11-01..2026-11-10`, `昨天`, `11月29日`. What is no day of the calendar is a word. Days are
-those of this machine's clock: Discord does not say where people live.
+those of the zone that the operator chose: Discord does not say where people live.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from bot.store.history_query import ANYTHING, MAX_ID, Wanted
@@ -54,17 +54,17 @@ class Search:
     days: Days | None = None
 
 
-def midnight_here(day: date) -> int:
-    """Return when a day begins by this machine's clock, in Unix seconds; 0 before FIRST_YEAR."""
+def midnight_in(day: date, zone: tzinfo | None = None) -> int:
+    """Return when a day begins in a zone, None for that of the machine, in Unix seconds; 0 before FIRST_YEAR."""
     if day.year < FIRST_YEAR:
         return 0
     try:
-        return int(datetime(day.year, day.month, day.day).timestamp())  # noqa: DTZ001 - of this machine on purpose
+        return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())
     except (OverflowError, OSError, ValueError):  # what the system's calendar does not have
         return MAX_ID
 
 
-def read_search(text: str, *, today: date, midnight: Midnight = midnight_here) -> Search:
+def read_search(text: str, *, today: date, midnight: Midnight = midnight_in) -> Search:
     """Understand what somebody typed."""
     wanted, days = ANYTHING, None
     words: list[str] = []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from bot.errors import JobNotFound, NotYourJob, PictureRemoved, StorageFull
+from bot.errors import FileNotDeleted, JobNotFound, NotYourJob, PictureRemoved, StoreUnavailable
 from bot.jobs import Delivery, Job, JobStatus, ReplyTo, UserKey, Verb
 from bot.requests.bans import Bans
 from bot.requests.word_list import WordList
@@ -125,8 +125,8 @@ class Moderation:
             JobNotFound
             NotYourJob: `may` does not say so.
             PictureRemoved: it was removed before.
-            StorageFull: the file cannot be deleted now.
-            StoreUnavailable
+            FileNotDeleted
+            StoreUnavailable: also if its row changes with every try.
         """
         reason = clean_reason(reason)
         for _ in range(MAX_TRIES):  # until nothing happens to the job between the look and the statement
@@ -138,12 +138,12 @@ class Moderation:
                 raise PictureRemoved(job_id, job.moderated_reason)
             await self._remove_starts(job, reason)
             if job.image_path is not None and not await self._images.delete(job.image_path):
-                raise StorageFull
+                raise FileNotDeleted(job_id)
             if (removed := await self._store.remove(job, reason, now=self._now())) is not None:
                 log.info("job %s was removed by a moderator", job_id)
                 await self._queue.stop([removed])
                 return removed
-        raise StorageFull  # its row names a file that nobody can name
+        raise StoreUnavailable("the row keeps changing", is_full=False)  # or names a file that nobody can name
 
     async def _remove_starts(self, job: Job, reason: str) -> None:
         """Delete what other images start from if it is this one; those that wait for it are cancelled."""
@@ -158,7 +158,7 @@ class Moderation:
                 if (stopped := await self._store.remove(waiting, reason, now=self._now())) is not None:
                     await self._queue.stop([stopped])
             if not await self._images.delete_source(source):
-                raise StorageFull
+                raise FileNotDeleted(job.id)
 
     async def message_deleted(self, frontend: str, key: str, *, is_purge: bool = False) -> None:
         """Take note that somebody else than the bot deleted a message; unknown ones are ignored.
@@ -179,7 +179,7 @@ class Moderation:
                 await self.remove(job_id, "", may=_anybody)
             except (JobNotFound, PictureRemoved):
                 continue
-            except StorageFull:
+            except FileNotDeleted:
                 log.warning("the image of job %s cannot be removed now, only its message is gone", job_id)
 
     async def untold(self, user: UserKey) -> list[Job]:

@@ -1,8 +1,8 @@
 """Read the moment at which something is to end, as a moderator types it. Pure: text and the time in, Unix seconds out.
 
 A span counts from now: `30m`, `2h`, `3d`, `1w`, `1d 12h`, `3 天`. A date is its first moment, `2026-12-24`, or has a
-time, `2026-12-24 18:00`; a time alone is the next one, `18:00`. Dates and times are those of the machine that the bot
-runs on, unless they end in a zone: `18:00 UTC`, `2026-12-24 18:00+08:00`. Whoever answers should say the result as
+time, `2026-12-24 18:00`; a time alone is the next one, `18:00`. Dates and times are those of a zone that the
+caller names, unless they end in one: `18:00 UTC`, `2026-12-24 18:00+08:00`. Whoever answers should say the result as
 Discord's `<t:…>`, which everybody reads in a zone of their own.
 """
 

@@ -37,7 +37,7 @@ class Pausing:
 
     @property
     def zone(self) -> tzinfo | None:
-        """The time zone of the quiet hours; None for that of the machine."""
+        """The time zone of the quiet hours and of what people type; None for that of the machine."""
         return self._queue.pauses.hours.zone
 
     @property

@@ -103,12 +103,12 @@ class Service:
         self.models = models
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
-        self.histories = Histories(parts.jobs, clock=clock)
+        self.pausing = Pausing(parts.queue)
+        self.histories = Histories(parts.jobs, zone=self.pausing.zone, clock=clock)
         self.preferences = parts.preferences
         self.pseudonyms = parts.pseudonyms
         self.privacy = parts.privacy
         self.statistics = parts.statistics
-        self.pausing = Pausing(parts.queue)
         self.presets = parts.presets
         self.allowances = parts.allowances
         self.channels = ChannelDefaults(parts.channel_settings, models)

@@ -33,6 +33,7 @@ class Verdict(StrEnum):
 
 
 EXIT_CODES: Final = {0: Verdict.ALLOW, 1: Verdict.SPOILER, 2: Verdict.BLOCK}
+SCRIPT: Final = ".py"
 
 
 class ImagePolicy(Protocol):
@@ -86,12 +87,15 @@ def policy_of(config: ModerationConfig) -> ImagePolicy | None:
     """Return the check of a config; None if it has none.
 
     Raises:
-        ConfigError: there is no such program.
+        ConfigError: there is no such program, or no such script of Python's, whose code would be that of a verdict.
     """
     if not config.image_check:
         return None
     if shutil.which(config.image_check[0]) is None:
         raise ConfigError([f"[moderation] image_check: there is no program {config.image_check[0]!r} that can be run"])
+    for word in config.image_check[1:]:
+        if word.endswith(SCRIPT) and not word.startswith("-") and not Path(word).is_file():
+            raise ConfigError([f"[moderation] image_check: there is no file {word!r}"])
     return ProgramPolicy(config)
 
 

@@ -15,16 +15,7 @@ from typing import Final
 
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
-from bot.errors import (
-    JobAlreadyFinished,
-    JobNotFound,
-    NotYourJob,
-    QueueFull,
-    Refusal,
-    StoreUnavailable,
-    TooManyJobs,
-    UploadGone,
-)
+from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, QueueFull, Refusal, StoreUnavailable, TooManyJobs
 from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
@@ -97,7 +88,8 @@ class JobQueue:
         `cost` is for how many images of the day it counts.
 
         Raises:
-            Refusal: BeingErased, CoolingDown, TooManyJobs, DailyLimit, QueueFull, JobTooLarge or UploadGone.
+            Refusal: BeingErased, CoolingDown, TooManyJobs, DailyLimit, QueueFull, JobTooLarge, UploadGone
+                or PictureRemoved.
         """
         bounds = limits.bounds_of(request, self._limits)
         limits.check_size(spec, bounds)
@@ -111,8 +103,8 @@ class JobQueue:
                 return job
             if (earlier := await self._jobs.by_request_key(request.key)) is not None:
                 return earlier
-            if spec.source and (origin := request.derived_from) and await self._jobs.get(origin.job_id) is None:
-                raise UploadGone
+            if spec.source and (origin := request.derived_from) is not None:
+                limits.check_origin(await self._jobs.get(origin.job_id))
             if (refusal := await self._refusal(request.user, bounds, cost=cost)) is not None:
                 raise refusal
             # Room appeared between the two statements: try again.

@@ -9,8 +9,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.config import LimitsConfig
-from bot.errors import BeingErased, CoolingDown, DailyLimit, JobTooLarge, QueueFull, Refusal, TooManyJobs
-from bot.jobs import Request
+from bot.errors import (
+    BeingErased,
+    CoolingDown,
+    DailyLimit,
+    JobTooLarge,
+    PictureRemoved,
+    QueueFull,
+    Refusal,
+    TooManyJobs,
+    UploadGone,
+)
+from bot.jobs import Job, Request
 from bot.store.horizon import DAY_S
 from bot.store.job_store import ROUNDING, Counted, Usage
 from pipeline import ImageSpec
@@ -55,6 +65,18 @@ def check_cost(spec: ImageSpec, cost: float, limits: LimitsConfig) -> None:
         max_steps = 0 if spec.upscale else int(spec.steps * limits.max_images_per_day / cost)
         limit = int(spec.pixel_steps * limits.max_images_per_day / cost)
         raise JobTooLarge(pixel_steps=spec.pixel_steps, limit=limit, max_steps=max_steps)
+
+
+def check_origin(origin: Job | None) -> None:
+    """Refuse to start from the image of a job that went, or that a moderator removed, while it was read.
+
+    Raises:
+        UploadGone, PictureRemoved
+    """
+    if origin is None:
+        raise UploadGone
+    if origin.is_erased and origin.moderated_reason is not None:
+        raise PictureRemoved(origin.id, origin.moderated_reason)
 
 
 def find_refusal(

@@ -143,7 +143,8 @@ class JobStore:
     ) -> Job | None:
         """Add a waiting job if every bound has room and this request made none before; None otherwise.
 
-        None, too, if its init image came from a job that is gone: then that image is not kept any more.
+        None, too, if its init image came from a job that is gone, or whose image a moderator removed: then that image
+        is not kept any more.
 
         The cool-down binds only people who have something unfinished, or while somebody waits.
         """
@@ -165,7 +166,13 @@ class JobStore:
                   + (SELECT COALESCE(SUM(cost), 0) FROM spent WHERE {_SPENT} AND {_TODAY}) + :cost
                   <= :max_images_per_day + {ROUNDING}
               AND NOT {_IS_ERASING}
-              AND (:source = '' OR :derived_from IS NULL OR EXISTS (SELECT 1 FROM jobs WHERE id = :derived_from))
+              AND (
+                  :source = '' OR :derived_from IS NULL
+                  OR EXISTS (
+                      SELECT 1 FROM jobs
+                      WHERE id = :derived_from AND (erased_at IS NULL OR moderated_reason IS NULL)
+                  )
+              )
               AND NOT (
                   (
                       EXISTS (

@@ -100,6 +100,10 @@ class ModerationStore:
         """Forget a ban."""
         await self._database.fetch_all("DELETE FROM bans WHERE person = :person", {"person": person})
 
+    async def forget_ended_bans(self, *, now: int) -> None:
+        """Forget the bans that hold no more, and with them whose they were."""
+        await self._database.fetch_all("DELETE FROM bans WHERE until_at <= :now", {"now": now})
+
     # ── words ───────────────────────────────────────────────────────────────────────────────────────
 
     async def words(self) -> list[ListedWord]:

@@ -3,20 +3,22 @@
 Ends with 0 to allow an image, with 1 to hide it behind a click, with 2 to block it, and with 3 if it cannot tell.
 With `--model FILE` it asks a classifier in ONNX format (needs `pip install onnxruntime`) whose last output is a row of
 scores; without one it only looks at how bright the image is, which shows that the check works and protects nobody.
+
+Whatever goes wrong, a misspelt option or a missing package too, ends with 3: Python's own codes would be verdicts.
 """
 
 import argparse
 import sys
-
-import numpy as np
-from PIL import Image
+import traceback
 
 ALLOW, SPOILER, BLOCK, UNSURE = 0, 1, 2, 3
 
 
 def score_of(path: str, model: str, index: int) -> float:
     """Return the classifier's score of one class, from 0 to 1."""
+    import numpy as np
     import onnxruntime
+    from PIL import Image
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     wanted = session.get_inputs()[0]
@@ -30,6 +32,9 @@ def score_of(path: str, model: str, index: int) -> float:
 
 def brightness_of(path: str) -> float:
     """Return the mean brightness of an image, from 0 to 255."""
+    import numpy as np
+    from PIL import Image
+
     with Image.open(path, formats=["PNG"]) as image:
         return float(np.asarray(image.convert("L")).mean())
 
@@ -55,6 +60,9 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         code = main()
+    except SystemExit:  # argparse has said which option it does not know, and would end with 2, which means BLOCK
+        code = UNSURE
     except Exception:  # noqa: BLE001 - Python itself would end with 1, which means SPOILER
+        traceback.print_exc()
         code = UNSURE
     sys.exit(code)

@@ -20,7 +20,7 @@ from bot.errors import NotYourJob, PictureNotReady
 from bot.frontends.discord_app import forms, presses
 from bot.frontends.discord_app.components import buttons, custom_id
 from bot.frontends.discord_app.composer import fit, picture_name
-from bot.frontends.discord_app.drawing import draw
+from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.embeds import (
     NOBODY,
     alt_text,
@@ -78,21 +78,21 @@ class Press:
 
 
 async def _again(interaction: discord.Interaction, job: Job) -> None:
-    await draw(interaction, derive.reroll(job, context_of(interaction).service.models))
+    await draw_chosen(interaction, derive.reroll(job, context_of(interaction).service.models))
 
 
 async def _vary(interaction: discord.Interaction, job: Job) -> None:
     """Start from the picture if its model can; else only the seed changes."""
     models = context_of(interaction).service.models
     strength = models.nearest(job.spec.model).default_strength if _can_start_from_images(interaction, job) else None
-    await draw(interaction, derive.vary(job, models, strength=strength))
+    await draw_chosen(interaction, derive.vary(job, models, strength=strength))
 
 
 async def _more_steps(interaction: discord.Interaction, job: Job) -> None:
     steps = _steps_after(job)
     if steps <= job.spec.steps:
         raise InvalidSpec("steps", f"are at most {MAX_STEPS}")
-    await draw(interaction, derive.more_steps(job, context_of(interaction).service.models, steps=steps))
+    await draw_chosen(interaction, derive.more_steps(job, context_of(interaction).service.models, steps=steps))
 
 
 def _steps_after(job: Job) -> int:
@@ -100,11 +100,11 @@ def _steps_after(job: Job) -> int:
 
 
 async def _final(interaction: discord.Interaction, job: Job) -> None:
-    await draw(interaction, derive.final(job, context_of(interaction).service.models))
+    await draw_chosen(interaction, derive.final(job, context_of(interaction).service.models))
 
 
 async def _upscale(interaction: discord.Interaction, job: Job) -> None:
-    await draw(interaction, derive.upscale(job, context_of(interaction).service.models))
+    await draw_chosen(interaction, derive.upscale(job, context_of(interaction).service.models))
 
 
 # ── the menu ────────────────────────────────────────────────────────────────────────────────────────

@@ -50,6 +50,8 @@ class ChannelWatch:
             return
         if job.status is not JobStatus.DONE or job.is_erased or asked.guild_id is None:
             return
+        if job.is_private:  # how it reaches its person is their choice, and nobody else's business
+            return
         guild, subject = self._client.get_guild(asked.guild_id), str(asked.channel_id)
         values: Mapping[str, Value] = {"channel": f"<#{subject}>", "server": Typed(guild.name if guild else UNKNOWN)}
         if is_here:

@@ -193,7 +193,7 @@ class DiscordClient(discord.AutoShardedClient):
         """Keep the bot's status and its commands as they should be, for ever."""
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self.presence.run(deadline))
-            loops.create_task(self._sync.look_again())
+            loops.create_task(self._sync.look_again(deadline, is_ready=self._has_been_ready))
 
     async def _wait_for_network(self, error: Exception, pause_s: float) -> None:
         if self.is_closed():  # the library gave up a connection that it had

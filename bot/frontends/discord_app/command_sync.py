@@ -17,12 +17,14 @@ import discord
 from discord import app_commands
 
 from bot.config import DiscordConfig
+from bot.deadline import Deadline
 from bot.delivery.alerts import Alert, AlertKind, Report
 from bot.errors import StoreUnavailable
 from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.presentation.job_view import Phrase, Typed
 from bot.store.key_value_store import SettingStore
+from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -89,14 +91,22 @@ class CommandSync:
             self.has_news = self.has_news or is_wanted
             log.info("commands %s at %s", "registered" if is_wanted else "removed", place)
 
-    async def look_again(self) -> None:
-        """Register commands that are gone meanwhile, for ever; the first look is `register` at the start."""
-        while True:
+    async def look_again(self, deadline: Deadline, *, is_ready: asyncio.Event) -> None:
+        """Register commands that are gone meanwhile, for ever; the first look is `register` at the start.
+
+        is_ready: set once the bot was connected: before its login nothing can be asked, nor is anything registered.
+        """
+
+        async def turn() -> bool:
+            await is_ready.wait()
             await asyncio.sleep(LOOK_EVERY_S)
             try:
                 await self.register()
             except TROUBLES as error:
                 log.warning("whether the commands are still registered cannot be seen now: %s", error)
+            return True
+
+        await supervise("looking after commands", turn, deadline)
 
     def _tell(self, kind: AlertKind, place: str) -> None:
         guild = None if place == GLOBAL else self._client.get_guild(int(place))

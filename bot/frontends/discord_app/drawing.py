@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -35,14 +36,15 @@ from bot.frontends.discord_app.interactions import (
 )
 from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
 from bot.frontends.discord_app.permissions import is_age_restricted
-from bot.frontends.discord_app.visibility import in_time
+from bot.frontends.discord_app.visibility import LOOK_S, in_time
 from bot.jobs import RemoteImage, ReplyTo
 from bot.presentation.job_view import Phrase
 from bot.requests.allowances import led_by_permitted, may_use
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import MODEL, PRIVATE
 from bot.requests.defaults import Levels, Wish, fill
-from bot.requests.presets import NO_PRESET
+from bot.requests.preferences import Personal
+from bot.requests.presets import NO_PRESET, Preset
 from pipeline.spec import ImageOptions
 
 ROW_FIRST_S: Final = 0.5
@@ -56,23 +58,62 @@ async def draw_typed(interaction: discord.Interaction, wish: Wish, *, init_image
 
     Raises:
         NoSuchPreset
-        See `draw`.
+        See `_draw`.
     """
-    service, me = context_of(interaction).service, person(interaction)
-    async with in_time():  # whether the answer is private has to be known first; mostly it is in memory
-        personal = await service.preferences.of(me)
-        preset = NO_PRESET if wish.preset is None else await service.presets.find(me, wish.preset)
-    allowance = service.allowances.of_roles(role_ids(interaction))
-    channel = dict(await _channel_defaults(interaction))
+    service, begun = context_of(interaction).service, time.monotonic()
+    # Whether the answer is private has to be known first; mostly it is in memory.
+    (personal, preset), found = await asyncio.gather(
+        _chosen_by_person(interaction, wish.preset), _channel_defaults(interaction)
+    )
+    allowance, channel = service.allowances.of_roles(role_ids(interaction)), dict(found)
     name = channel.get(MODEL)
     card = service.models.find(name) if isinstance(name, str) else None
     if card is None or not may_use(allowance, card):
         channel.pop(MODEL, None)  # of two that a person did not choose, the one that they may use
+    if personal.steps is not None and allowance.max_steps is not None:  # chosen once, and not for this image
+        personal = replace(personal, steps=min(personal.steps, allowance.max_steps))
     levels = Levels(preset=preset, personal=personal, channel=channel)
     filled = fill(wish, levels, led_by_permitted(service.models, allowance))
     batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count, init_image=init_image)
     batch = replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler)
-    await draw(interaction, batch, notes=filled.notes)
+    await _draw(interaction, batch, notes=filled.notes, spent_s=time.monotonic() - begun)
+
+
+async def draw_chosen(interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = ()) -> None:
+    """Queue what a button or a form asks for.
+
+    It is private if the image is that it is made from, or if its person, else the channel, wants that; and a spoiler
+    if that image is one, or if its person wants that.
+
+    Raises:
+        See `_draw`.
+    """
+    begun = time.monotonic()
+    (personal, _), channel = await asyncio.gather(
+        _chosen_by_person(interaction, None, look_s=ROW_FIRST_S), _channel_defaults(interaction)
+    )
+    is_private = channel.get(PRIVATE) is True if personal.is_private is None else personal.is_private
+    batch = replace(
+        batch,
+        is_private=batch.is_private or is_private,
+        is_spoiler=batch.is_spoiler or personal.is_spoiler is True,
+    )
+    await _draw(interaction, batch, notes=notes, spent_s=time.monotonic() - begun)
+
+
+async def _chosen_by_person(
+    interaction: discord.Interaction, preset: str | None, *, look_s: float = LOOK_S
+) -> tuple[Personal, Preset]:
+    """Return what the person who acts chose for themselves, and a preset of theirs.
+
+    Raises:
+        NoSuchPreset
+        StoreUnavailable: also if the database takes too long.
+    """
+    service, me = context_of(interaction).service, person(interaction)
+    async with in_time(look_s):
+        personal = await service.preferences.of(me)
+        return personal, NO_PRESET if preset is None else await service.presets.find(me, preset)
 
 
 async def _channel_defaults(interaction: discord.Interaction) -> Mapping[str, object]:
@@ -91,10 +132,15 @@ async def _channel_defaults(interaction: discord.Interaction) -> Mapping[str, ob
     return found
 
 
-async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = ()) -> None:
+async def _draw(
+    interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = (), spent_s: float = 0.0
+) -> None:
     """Queue a request of the person who acts, and show it in a new message: to everybody, unless it is private.
 
     If not all of its images could be queued, the person is told so; `notes` are told as well.
+
+    Args:
+        spent_s: how much of the time for the first answer is gone.
 
     Raises:
         Refusal, InvalidSpec, StoreUnavailable: not even the first image could be queued.
@@ -117,7 +163,8 @@ async def draw(interaction: discord.Interaction, batch: Batch, *, notes: Sequenc
     show = _show_privately if batch.is_private else _show
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
     async with frontend.opening(reply_to), _waited_for(_submit(interaction, batch, asker)) as submitting:
-        first_s = FILE_FIRST_S if isinstance(batch.init_image, RemoteImage) else ROW_FIRST_S
+        file_first_s = max(ROW_FIRST_S, FILE_FIRST_S - spent_s)
+        first_s = file_first_s if isinstance(batch.init_image, RemoteImage) else ROW_FIRST_S
         await asyncio.wait([submitting], timeout=first_s)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private

@@ -14,11 +14,11 @@ from typing import Final
 import discord
 
 from bot.frontends.discord_app.attached import AttachedImage, images_of, remember
-from bot.frontends.discord_app.drawing import draw
+from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.form_fields import Values, choice_field, form, prompt_field, strength_field
-from bot.frontends.discord_app.interactions import OptionsOutdated, context_of, reader
+from bot.frontends.discord_app.interactions import OptionsOutdated, context_of, reader, role_ids
+from bot.requests.allowances import may_use
 from bot.requests.batch import Batch
-from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard
@@ -50,7 +50,7 @@ async def ask(interaction: discord.Interaction, verb: FileVerb, message: discord
     context, wording = context_of(interaction), reader(interaction)
     context.access.check_channel(interaction)
     files = images_of(message)
-    card = _starting_model(context.service.models)
+    card = _starting_model(interaction)
     remember(interaction.client, message)
     made = form(f"im2file:{verb}:{message.id}", wording.say(TITLES[verb]))
     made.add_item(choice_field(wording, "file", labels_of(files), str(files[0].id)))
@@ -68,16 +68,15 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
     """Draw what a form asks for.
 
     Raises:
-        See `draw`.
+        See `draw_chosen`.
     """
     verb, file_id = FileVerb(match["verb"]), values.get("file", "")
     if not re.fullmatch(rf"[0-9]{{1,{MAX_ID_CHARS}}}", file_id) or interaction.channel_id is None:
         raise OptionsOutdated
-    models = context_of(interaction).service.models
-    card = _starting_model(models)
+    card = _starting_model(interaction)
     read = read_prompt(
         values.get("prompt", ""),
-        models.led_by(card),
+        context_of(interaction).service.models.led_by(card),
         given={"strength": values.get("strength") or None},
         untouched={"strength": USUAL[verb].value},
     )
@@ -88,15 +87,18 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
         message_id=int(match["message_id"]),
         file_id=int(file_id),
     )
-    await draw(interaction, Batch.of(options, count=read.count, init_image=image), notes=read.phrases())
+    await draw_chosen(interaction, Batch.of(options, count=read.count, init_image=image), notes=read.phrases())
 
 
-def _starting_model(models: Models) -> ModelCard:
-    """Return the model that starts from images, the usual one if it does.
+def _starting_model(interaction: discord.Interaction) -> ModelCard:
+    """Return the model that starts from images: of those that the person may draw with the usual one, if it does.
 
     Raises:
         InvalidSpec
     """
-    if found := next((card for card in models.all if Feature.INIT_IMAGE in card.supports), None):
-        return found
-    raise InvalidSpec("image", "cannot be used here", detail="not-offered", model=models.usual.title)
+    service = context_of(interaction).service
+    allowance, models = service.allowances.of_roles(role_ids(interaction)), service.models
+    starting = [card for card in models.all if Feature.INIT_IMAGE in card.supports]
+    if not starting:
+        raise InvalidSpec("image", "cannot be used here", detail="not-offered", model=models.usual.title)
+    return next((card for card in starting if may_use(allowance, card)), starting[0])

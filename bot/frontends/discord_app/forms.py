@@ -16,7 +16,7 @@ import discord
 
 from bot.errors import InvalidFlag
 from bot.frontends.discord_app import file_forms, removal
-from bot.frontends.discord_app.drawing import draw
+from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.form_fields import (
     Values,
     choice_field,
@@ -99,7 +99,7 @@ async def _submit(interaction: discord.Interaction) -> None:
         job = await visible_job(interaction, int(match["job_id"]))
         check_not_erased(job)
         drawing = read(job, context.service.models, values)
-        await draw(interaction, drawing.batch, notes=drawing.notes)
+        await draw_chosen(interaction, drawing.batch, notes=drawing.notes)
     except discord.HTTPException:
         raise
     except Exception as error:  # noqa: BLE001 - like any error of a press, but the form is closed: nothing may be lost
@@ -118,7 +118,8 @@ def _read_edit(job: Job, models: Models, values: Values) -> Drawing:
     filled = _filled(job, models)
     given: dict[str, object] = {"seed": _whole(values, "seed"), "steps": _whole(values, "steps")}
     given |= {name: values[name].strip() for name in ("aspect", "size") if values.get(name)}
-    read = _read_typed(job, models, values, given=given, untouched=filled).with_image(is_given=bool(job.spec.source))
+    has_image = bool(job.spec.source) and not job.spec.upscale  # it is drawn anew from words, unless it started so
+    read = _read_typed(job, models, values, given=given, untouched=filled).with_image(is_given=has_image)
     typed = ImageOptions.read(**read.options)
     options = replace(
         typed,

@@ -140,11 +140,7 @@ class DiscordFrontend:
         """
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S), self._lock(request_key(job)):
-                jobs = await self._composer.request_of(job)
-                if is_private(jobs):
-                    await self.private.take_back(jobs, job)
-                else:
-                    await self._take_back(jobs, job)
+                await self._take_back(await self._composer.request_of(job), job)
         except MessageGone:
             return True
         except (DeliveryImpossible, DeliveryDelayed, Refused, TimeoutError) as error:
@@ -154,7 +150,10 @@ class DiscordFrontend:
 
     async def _take_back(self, jobs: Sequence[Job], job: Job) -> None:
         """Delete the message of an erased picture, unless it shows other images of the request, and every copy."""
-        await take_back_copies(self._service, job, self._delete)
+        await take_back_copies(self._service, job, self._delete)  # of a private one too: its person may have posted it
+        if is_private(jobs):
+            await self.private.take_back(jobs, job)
+            return
         if (address := Address.read(job.reply_to)).message_id is None:
             return
         send = functools.partial(self._edit_result, jobs, job, address)
@@ -229,14 +228,14 @@ class DiscordFrontend:
                     job = next((each for each in jobs if each.id == job.id), job)
                     if all(each.status.is_final for each in jobs):
                         self._closed[job.reply_to.key] = None
-                    has_message = Address.read(job.reply_to).message_id is not None
-                    if not has_message and (await self._service.archive.siblings(job))[0].delivery is Delivery.DROPPED:
-                        raise MessageGone  # nobody waits for it: its placeholder came too late
-                    if is_private(jobs):
-                        return await self.private.deliver(jobs, job, image)
+                    if await self._is_unwanted(job):
+                        raise MessageGone
                     if job.is_erased and not job.is_cancel_requested:
                         with contextlib.suppress(Refused):  # whoever erased it was told
                             await self._take_back(jobs, job)
+                    if is_private(jobs):
+                        return await self.private.deliver(jobs, job, image)
+                    if job.is_erased and not job.is_cancel_requested:
                         return job.reply_to
                     async with self._lock(job.reply_to.key):
                         reply_to = await self._deliver(jobs, job, image, Address.read(job.reply_to))
@@ -247,6 +246,16 @@ class DiscordFrontend:
         if reply_to == job.reply_to and all(each.status.is_final for each in jobs):  # a new message notifies by itself
             await self._pings.tell(jobs, Address.read(reply_to))
         return reply_to
+
+    async def _is_unwanted(self, job: Job) -> bool:
+        """Whether nobody waits for a request that has no message: its placeholder came too late, or was deleted.
+
+        An erased image says nothing of that: there was no message to take it from.
+        """
+        if Address.read(job.reply_to).message_id is not None:
+            return False
+        siblings = await self._service.archive.siblings(job)
+        return any(each.delivery is Delivery.DROPPED and not each.is_erased for each in siblings)
 
     async def _show(self, job: Job, standing: QueueStatus, address: Address) -> None:
         """Edit the message, unless it would say what it says already."""

@@ -9,8 +9,10 @@ from bot.frontends.discord_app.copies import note_copy
 from bot.frontends.discord_app.embeds import NOBODY, mention
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import PicturePruned, context_of, person, placeholder
+from bot.frontends.discord_app.permissions import is_age_restricted
 from bot.jobs import Job
 from bot.presentation.wording import wording_for
+from bot.requests.erased import check_not_erased
 
 
 async def post(interaction: discord.Interaction, job: Job) -> None:
@@ -18,11 +20,13 @@ async def post(interaction: discord.Interaction, job: Job) -> None:
 
     Raises:
         PicturePruned, StoreUnavailable
-        Refusal: one of `AccessPolicy`, or of `Bans`.
+        JobNotFound, PictureErased, PictureRemoved: it went while it was posted.
+        Refusal: one of `AccessPolicy`, or of `Moderation.check`: what its words may not draw here is not shown here.
     """
     context, frontend = context_of(interaction), frontend_of(interaction)
     context.access.check_channel(interaction)
-    context.service.moderation.bans.check(person(interaction))
+    is_restricted = is_age_restricted(interaction.channel)
+    await context.service.moderation.check(person(interaction), [job.spec.prompt], is_age_restricted=is_restricted)
     async with placeholder(interaction) as message_id:
         wording = wording_for((interaction.guild_locale or interaction.locale).value)
         composed = await frontend.compose([job], wording, guild_id=interaction.guild_id)
@@ -38,3 +42,5 @@ async def post(interaction: discord.Interaction, job: Job) -> None:
             view=buttons(composed.message.actions, job.id, wording),
             allowed_mentions=NOBODY,
         )
+        # A copy that was noted too late to be taken back, or while it was empty, is taken back here.
+        check_not_erased(await context.service.job(job.id))

@@ -8,7 +8,6 @@ that one is refused. No text of this file that others can read holds a prompt, a
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -28,7 +27,7 @@ from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait
 from bot.frontends.discord_app.interactions import say
 from bot.frontends.discord_app.message_ref import Address
 from bot.frontends.discord_app.sending import Ended, Refused, Sender, only
-from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
+from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation.job_view import Action
 from bot.requests.preferences import NOTHING_CHOSEN, Personal, PrivateTo
 from bot.requests.service import Service
@@ -111,9 +110,7 @@ class PrivateDelivery:
         Raises:
             MessageGone, DeliveryDelayed, DeliveryImpossible
         """
-        if job.is_erased and not job.is_cancel_requested:
-            with contextlib.suppress(Refused):  # whoever erased it was told
-                await self.take_back(jobs, job)
+        if job.is_erased and not job.is_cancel_requested and not _is_awaited(jobs):
             return job.reply_to
         if not all(each.status.is_final for each in jobs) or Address.read(job.reply_to).message_id is not None:
             return job.reply_to
@@ -143,7 +140,7 @@ class PrivateDelivery:
 
         async def send(composed: Composed) -> ReplyTo:
             if not is_empty:
-                await self._sender.edit_result(jobs, address, composed)
+                await self._sender.edit_result(jobs, address, _with_hint(composed, job))
                 return job.reply_to
             await self._sender.delete(address)
             return job.reply_to
@@ -169,11 +166,7 @@ class PrivateDelivery:
     async def _directly(self, jobs: Sequence[Job], job: Job, image: Path | None, address: Address) -> ReplyTo:
         async def send(address: Address, composed: Composed) -> ReplyTo:
             channel = await self._sender.direct_channel(address.user_id)
-            if composed.uploads:  # the bot takes no commands there, and so offers no buttons
-                hint = wording_of(job).say("private-direct-hint")
-                message = dataclasses.replace(composed.message, content=f"{composed.message.content}\n{hint}")
-                composed = dataclasses.replace(composed, message=message)
-            sent = await self._sender.post(channel, jobs, address, composed, actions=())
+            sent = await self._sender.post(channel, jobs, address, _with_hint(composed, job), actions=())
             return dataclasses.replace(sent, is_direct=True).reply_to()
 
         return await self._sender.put(_ended(jobs, job, image), functools.partial(send, address))
@@ -224,6 +217,21 @@ async def _edit(interaction: discord.Interaction, message: StatusMessage, job: J
 def _ended(jobs: Sequence[Job], job: Job, image: Path | None) -> Ended:
     limit_bytes = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES  # a boost of the server does not reach direct messages
     return Ended(jobs=jobs, image=(job.id, image), limit_bytes=limit_bytes)
+
+
+def _with_hint(composed: Composed, job: Job) -> Composed:
+    """Say on a direct message where there is more to do: the bot takes no commands there, and so offers no buttons."""
+    if not composed.uploads:
+        return composed
+    hint = wording_of(job).say("private-direct-hint")
+    message = dataclasses.replace(composed.message, content=f"{composed.message.content}\n{hint}")
+    return dataclasses.replace(composed, message=message)
+
+
+def _is_awaited(jobs: Sequence[Job]) -> bool:
+    """Whether images are left that are still to be announced, although the one that was to do so is erased."""
+    left = [job for job in jobs if not job.is_erased]
+    return bool(left) and all(job.delivery in (Delivery.PENDING, Delivery.DELIVERED) for job in left)
 
 
 def _way(personal: Personal) -> PrivateTo:

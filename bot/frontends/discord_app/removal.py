@@ -19,6 +19,7 @@ from bot.frontends.discord_app.interactions import context_of, reader, say, thin
 from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.permissions import is_moderator
 from bot.jobs import Job
+from bot.presentation.wording import Wording
 
 FORM: Final = re.compile(r"im2remove:(?P<job_id>[0-9]{1,18})")
 
@@ -34,10 +35,7 @@ async def ask(interaction: discord.Interaction, jobs: Sequence[Job]) -> None:
         raise NotYourJob(jobs[0].id)
     made = form(f"im2remove:{jobs[0].id}", wording.say("form-remove-title", job_id=jobs[0].id))
     if len(jobs) > 1:
-        labels = {
-            str(job.id): wording.say("pick-option", number=number, job_id=job.id, seed=job.spec.seed)
-            for number, job in enumerate(jobs, start=1)
-        }
+        labels = {str(job.id): _label(number, job, wording) for number, job in enumerate(jobs, start=1)}
         made = form(f"im2remove:{jobs[0].id}", wording.say("menu-remove"))
         made.add_item(choice_field(wording, "picture", labels, str(jobs[0].id)))
     made.add_item(reason_field(wording))
@@ -54,6 +52,13 @@ async def take_back(interaction: discord.Interaction, job: Job) -> bool:
     if is_gone := await frontend_of(interaction).retract(job):
         await context_of(interaction).service.archive.taken_back(job)
     return is_gone
+
+
+def _label(number: int, job: Job, wording: Wording) -> str:
+    """Name an image in the choice; of a private one nobody but its person reads more than its number."""
+    if job.is_private:
+        return f"{number}. #{job.id}"
+    return wording.say("pick-option", number=number, job_id=job.id, seed=job.spec.seed)
 
 
 async def submit(interaction: discord.Interaction, match: re.Match[str], values: Values) -> None:

@@ -127,13 +127,15 @@ class Sender:
         if address.message_id is None:
             raise Refused("there is no message: the process was killed before it could be shown")
         message = composed.message
+        is_direct = address.is_direct or address.guild_id is None
+        actions = () if is_direct else message.actions  # the bot takes no commands there
         try:
             async with self.turn(address.channel_id):
                 await self.message(address).edit(
                     content=message.content,
                     embed=message.embed,
                     attachments=composed.files(),
-                    view=buttons(message.actions, jobs[0].id, wording_of(jobs[0])),
+                    view=buttons(actions, jobs[0].id, wording_of(jobs[0])),
                     allowed_mentions=NOBODY,
                 )
         except discord.RateLimited as error:

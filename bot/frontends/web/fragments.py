@@ -92,8 +92,9 @@ def picture(view: JobView, address: str | None, voice: Voice) -> str:
         )
         text = escape(wording.say("console-download"))
         download = f'<a class="button" href="{escape(address)}" download="{escape(file_name(job))}">{text}</a>'
+    classes = _classes("picture", job)
     return (
-        f'<article class="picture" data-key="picture-{job.id}" data-id="{job.id}" data-seed="{job.spec.seed}">'
+        f'<article class="{classes}" data-key="picture-{job.id}" data-id="{job.id}" data-seed="{job.spec.seed}">'
         f'{image}<div class="buttons">{download}{_buttons(view, voice)}</div>'
         f"{_notes(view.notes, voice)}{_about(view, voice, seconds=job.ran_s)}</article>"
     )
@@ -104,9 +105,14 @@ def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
     name = wording.say("console-show", prompt=wording.prompt(job))
     inside = f'<img src="{escape(address)}" alt="" loading="lazy">' if address else f"<span>#{job.id}</span>"
     return (
-        f'<button class="thumbnail" data-key="thumbnail-{job.id}" data-do="show" data-id="{job.id}" '
+        f'<button class="{_classes("thumbnail", job)}" data-key="thumbnail-{job.id}" data-do="show" data-id="{job.id}" '
         f'aria-label="{escape(name)}" title="{escape(wording.prompt(job))}">{inside}</button>'
     )
+
+
+def _classes(name: str, job: Job) -> str:
+    """Return the classes of a picture; a spoiler is blurred until its large picture is pressed."""
+    return f"{name} spoiler" if job.is_spoiler else name
 
 
 def queue_list(

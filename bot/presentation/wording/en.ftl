@@ -26,6 +26,7 @@ job-too-large =
 not-accepting = I am restarting and cannot accept new requests for a moment. Waiting images keep their places. Please try again in a minute.
 storage-full = My disk is almost full, so I cannot accept new requests right now. Please tell the person who runs this bot.
 job-not-found-here = There is no image #{ $job_id } on this server. It may have expired.
+file-not-deleted = The file of image #{ $job_id } cannot be deleted right now, so nothing was changed. Please try again later.
 job-not-found = There is no image #{ $job_id }. It may have expired; `/history` lists your images.
 not-your-job = Image #{ $job_id } belongs to somebody else.
 job-unreadable = The stored settings of image #{ $job_id } cannot be read, so it cannot be drawn again.

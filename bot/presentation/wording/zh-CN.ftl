@@ -16,6 +16,7 @@ job-too-large = 这张图片的工作量超过了这里的上限。{ $max_steps 
 not-accepting = 我正在重启，暂时不接受新请求。排队中的图片都会保留位置，请一分钟后再试。
 storage-full = 磁盘快满了，暂时不接受新请求。请告诉机器人维护者。
 job-not-found-here = 本服务器没有图片 #{ $job_id }。它可能已过期被清理。
+file-not-deleted = 图片 #{ $job_id } 的文件暂时删不掉，没有做任何改动。请稍后再试。
 job-not-found = 没有图片 #{ $job_id }。它可能已过期被清理；用 `/历史` 可以查看你自己的图片。
 not-your-job = 图片 #{ $job_id } 是别人的。
 job-unreadable = 图片 #{ $job_id } 保存的设置无法读取，不能再画一次。

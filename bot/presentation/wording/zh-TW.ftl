@@ -16,6 +16,7 @@ job-too-large = 這張圖片的工作量超過了這裡的上限。{ $max_steps 
 not-accepting = 我正在重新啟動，暫時不接受新請求。排隊中的圖片都會保留位置，請一分鐘後再試。
 storage-full = 硬碟快滿了，暫時不接受新請求。請通知機器人維護者。
 job-not-found-here = 本伺服器沒有圖片 #{ $job_id }。它可能已過期並被清除。
+file-not-deleted = 圖片 #{ $job_id } 的檔案暫時刪不掉，沒有做任何變更。請稍後再試。
 job-not-found = 沒有圖片 #{ $job_id }。它可能已過期並被清除；用 `/紀錄` 可以查看你自己的圖片。
 not-your-job = 圖片 #{ $job_id } 是別人的。
 job-unreadable = 無法讀取圖片 #{ $job_id } 儲存的設定，所以不能再畫一次。

@@ -183,6 +183,21 @@ async def test_role_may_allow_more_than_everybody_has(make_service, make_request
     await service.submit_batch(*press(make_request, allowance(more, more, None)))
 
 
+def test_steps_that_count_for_an_upscaled_image_are_those_that_are_drawn(make_request) -> None:
+    usual = find_model("fake").default_steps
+    upscaled = {"steps": usual, "strength": 0.25, "upscale": 2}
+    for limit in (1, usual // 4):
+        own = allowance(None, None, limit)
+        request = asked(make_request, own, **upscaled)
+        if limit == usual // 4:
+            assert permitted(request, MODELS).options.steps == usual
+        else:
+            with pytest.raises(StepsNotAllowed):
+                permitted(request, MODELS)
+    with pytest.raises(StepsNotAllowed):  # only of those: what is chosen by hand stays bound
+        permitted(asked(make_request, allowance(None, None, usual // 4), steps=usual, strength=0.25), MODELS)
+
+
 async def test_several_images_of_one_request_count_as_one_of_ones_own(make_service, make_request) -> None:
     request = make_request()
     asker = Asker(user=ANN, reply_to=request.reply_to, key="k", allowance=allowance(3, 1, None))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.config import LimitsConfig
-from bot.errors import JobNotFound, KeepsTooMany, NotYourJob, PictureErased, PictureNotReady, StorageFull
+from bot.errors import FileNotDeleted, JobNotFound, KeepsTooMany, NotYourJob, PictureErased, PictureNotReady
 from bot.jobs import BatchPlace, Delivery, Job, JobStatus, Request, UserKey
 from bot.requests import archive as archive_module
 from bot.requests import derive
@@ -115,7 +115,7 @@ async def test_file_that_cannot_be_deleted_keeps_its_row(
 
     job = await drawn()
     monkeypatch.setattr(images, "delete", refuse)
-    with pytest.raises(StorageFull):
+    with pytest.raises(FileNotDeleted):
         await archive.erase(job.id, by=job.user)
     assert await jobs.get(job.id) == job
 

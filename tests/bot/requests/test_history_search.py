@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.requests.history_search import MAX_WORDS, Days, midnight_here, read_search
+from bot.requests.history_search import MAX_WORDS, Days, midnight_in, read_search
 from bot.store.history_query import Wanted
 
 TODAY = date(2026, 11, 30)
@@ -77,7 +77,8 @@ def test_days_are_bounds_with_their_last_one_inside() -> None:
     read = read_search("2026-11-01..2026-11-10", today=TODAY, midnight=at)
     assert read.wanted == Wanted(since=at(date(2026, 11, 1)), until=at(date(2026, 11, 11)))
     assert read.days == Days(first=date(2026, 11, 1), last=date(2026, 11, 10))
-    assert midnight_here(TODAY) == int(datetime(2026, 11, 30).timestamp())  # noqa: DTZ001
+    assert midnight_in(TODAY) == int(datetime(2026, 11, 30).timestamp())  # noqa: DTZ001
+    assert midnight_in(TODAY, UTC) == at(TODAY)
 
 
 def test_words_seed_number_and_day_go_together_in_any_order() -> None:
@@ -119,7 +120,7 @@ def test_nothing_that_can_be_typed_is_refused(text: str) -> None:
     assert len(wanted.words) <= MAX_WORDS and all(word.strip() == word != "" for word in wanted.words)
     for number in (wanted.seed, wanted.job_id, wanted.since, wanted.until):
         assert number is None or abs(number) < 2**63
-    assert midnight_here(TODAY + timedelta(days=1)) > midnight_here(TODAY)
+    assert midnight_in(TODAY + timedelta(days=1)) > midnight_in(TODAY)
 
 
 def test_ends_of_the_calendar_are_days() -> None:

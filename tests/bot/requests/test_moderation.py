@@ -11,12 +11,13 @@ from bot.errors import (
     Banned,
     BannedUntil,
     BlockedWord,
+    FileNotDeleted,
     InvalidWord,
     JobNotFound,
     NotYourJob,
     PictureRemoved,
     RestrictedWord,
-    StorageFull,
+    StoreUnavailable,
 )
 from bot.jobs import Delivery, Derivation, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey, Verb
 from bot.requests import derive
@@ -163,7 +164,7 @@ async def test_image_whose_file_cannot_be_deleted_stays_as_it_is(
         return False
 
     monkeypatch.setattr(images, "delete", refuse)
-    with pytest.raises(StorageFull):
+    with pytest.raises(FileNotDeleted):
         await moderation.remove(job.id, "", may=anybody)
     assert await get(jobs, job.id) == job
 
@@ -182,7 +183,7 @@ async def test_row_that_names_a_file_in_bytes_is_no_endless_loop(
 ) -> None:
     job = await drawn()
     await jobs._database.fetch_all("UPDATE jobs SET image_path = x'ff00'")
-    with pytest.raises(StorageFull):
+    with pytest.raises(StoreUnavailable):
         await moderation.remove(job.id, "", may=anybody)
 
 
@@ -260,6 +261,21 @@ async def test_what_starts_from_a_removed_image_starts_no_more(
 
 
 # ── telling ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_image_that_was_read_before_its_removal_starts_nothing(
+    moderation: Moderation, drawn: Put, waiting: Put, jobs: JobStore
+) -> None:
+    """The file was in memory already when it was removed."""
+    job = await drawn()
+    origin = Derivation(job_id=job.id, verb=Verb.VARY)
+    await moderation.remove(job.id, "not here", may=anybody)
+    for user in ("ann", "bob"):
+        with pytest.raises(PictureRemoved, match="job 1"):
+            await waiting(user, "f" * 64, derived_from=origin)
+    assert await jobs.get(job.id + 1) is None
+    again = await waiting("bob", derived_from=origin)  # of its words alone, which it has no more: not from the image
+    assert again.spec.source == ""
 
 
 async def test_author_is_told_once_also_after_a_restart(
@@ -370,6 +386,16 @@ async def test_banned_person_is_refused_with_reason_and_end(moderation: Moderati
     clock.advance(60)
     await moderation.check(ANN, ["a cat"], is_age_restricted=False)
     assert moderation.bans.all == []
+
+
+async def test_ban_that_ended_leaves_nothing_after_a_start(moderation: Moderation, start, clock) -> None:
+    now = int(clock())
+    await moderation.ban(ANN, "spam", until_at=now + 60)
+    await moderation.ban(BOB, "spam", until_at=now + 61)
+    clock.advance(60)
+    await start()
+    rows = await moderation._store._database.fetch_all("SELECT user_id FROM bans")
+    assert [row["user_id"] for row in rows] == ["bob"]
 
 
 async def test_ban_without_end_survives_a_restart_and_holds_for_an_erased_id(

@@ -9,12 +9,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from bot.config import DeliveryConfig, LimitsConfig, RoleConfig, StorageConfig
+from bot.config import DeliveryConfig, HoursConfig, LimitsConfig, RoleConfig, StorageConfig
 from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
@@ -41,6 +42,7 @@ from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.service import MAX_UNPACKING, Parts, Service
 from bot.scheduling.eta import Pace
+from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
@@ -565,3 +567,27 @@ async def test_draft_becomes_final_from_its_own_picture(
     assert final.spec.strength == service.models.usual.final_strength
     with Image.open(io.BytesIO(await service.init_image(final))) as start:
         assert start.size == (64, 64) and start.getpixel((32, 32)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "word"),
+    [
+        ("Pacific/Kiritimati", "2026-11-30", "yesterday"),
+        ("UTC", "2026-11-30", "today"),
+        ("Pacific/Niue", "2026-11-29", "yesterday"),
+    ],
+)
+async def test_days_of_a_history_are_those_of_the_operators_zone(
+    make_service, make_request, queue: JobQueue, images: ImageStore, clock, zone: str, day: str, word: str
+) -> None:
+    queue.pauses.hours = QuietHours.of(HoursConfig(timezone=zone))
+    service = make_service()
+    clock.now = datetime(2026, 11, 30, 9, tzinfo=UTC).timestamp()
+    job, _ = await service.submit(make_request())
+    await draw(queue, images)
+    clock.now += 3 * 3600
+    for days in range(-2, 3):
+        other = str(date.fromisoformat(day) + timedelta(days=days))
+        page = await service.histories.page(job.user, search=other)
+        assert [each.id for each in page.jobs] == ([job.id] if days == 0 else []), other
+    assert len((await service.histories.page(job.user, search=word)).jobs) == 1

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bot.config import ModerationConfig
 from bot.errors import ConfigError
 from bot.scheduling.image_policy import ProgramPolicy, Verdict, policy_of
+
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "image_check.py"
 
 Program = Callable[[str], tuple[str, ...]]
 
@@ -133,6 +136,41 @@ def test_program_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     path.write_text("#!/bin/sh\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     assert isinstance(policy_of(ModerationConfig(image_check=(str(path),))), ProgramPolicy)
+
+
+def test_python_file_that_is_not_there_stops_the_start(tmp_path: Path, program: Program) -> None:
+    """Python would end with 2, and block every image."""
+    words = program("")
+    assert isinstance(policy_of(ModerationConfig(image_check=(*words, "--rules=gone.py"))), ProgramPolicy)
+    with pytest.raises(ConfigError, match="there is no file"):
+        policy_of(ModerationConfig(image_check=(sys.executable, str(tmp_path / "gone.py"))))
+
+
+@pytest.mark.parametrize(
+    ("python", "words", "verdict"),
+    [
+        ((), (), Verdict.ALLOW),
+        ((), ("--block-darker-than", "256"), Verdict.BLOCK),
+        ((), ("--block-darker-then", "256"), None),
+        ((), ("--block-from", "much"), None),
+        ((), ("--model", "gone.onnx"), None),
+        (("-I", "-S"), (), None),  # without the packages that it needs
+    ],
+)
+@pytest.mark.parametrize("on_error", [Verdict.ALLOW, Verdict.BLOCK])
+async def test_documented_check_decides_nothing_if_it_fails(
+    tmp_path: Path,
+    python: tuple[str, ...],
+    words: tuple[str, ...],
+    verdict: Verdict | None,
+    on_error: Verdict,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    image = tmp_path / "a.png"
+    Image.new("RGB", (8, 8), "white").save(image)
+    said = await policy((sys.executable, *python, str(EXAMPLE), *words), on_error=on_error.value).judge(image)
+    assert said is (verdict or on_error)
+    assert ("ended with code 3" in caplog.text) is (verdict is None)
 
 
 @pytest.mark.parametrize("words", [("",), (" ", "x"), ("a\0b",), ("a", "\0")])

@@ -16,7 +16,7 @@ from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.command_ids import CommandIds
-from bot.frontends.discord_app.drawing import draw
+from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.embeds import escape, shorten
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
@@ -127,7 +127,7 @@ class ExampleButton(
             return
         try:
             prompt = _find(context.service.models.usual, self.key)
-            await draw(interaction, Batch.of(ImageOptions.read(prompt=prompt)))
+            await draw_chosen(interaction, Batch.of(ImageOptions.read(prompt=prompt)))
         except (Refusal, InvalidSpec, StoreUnavailable):
             forget(interaction)  # whoever was refused may press again at once
             raise

@@ -21,7 +21,7 @@ from bot.frontends.discord_app.history_pages import MAX_SEARCH, label, say_page
 from bot.frontends.discord_app.interactions import InteractionContext, person, reader, think
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
 from bot.frontends.discord_app.translations import text
-from bot.frontends.discord_app.visibility import visible_job
+from bot.frontends.discord_app.visibility import sees_channel_of, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import Action
 
@@ -95,4 +95,5 @@ class HistoryCommands:
             others = await histories.shared(
                 FRONTEND, interaction.guild_id, apart_from=me, limit=MAX_CHOICES - len(found), search=typed
             )
-            found |= {job.id: job for job in others if is_of_server(job, interaction.guild_id)}
+            seen = (job for job in others if is_of_server(job, interaction.guild_id))
+            found |= {job.id: job for job in seen if sees_channel_of(interaction, job)}

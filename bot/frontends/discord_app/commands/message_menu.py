@@ -41,8 +41,9 @@ MAX_PROMPT: Final = 2000  # of a description of 4096 characters, each of which m
 MAX_NEGATIVE: Final = 800
 MAX_SETTINGS: Final = 16
 MAX_SETTING: Final = 60
-OUR_FILE: Final = re.compile(r"imagine-([0-9]{1,18})\.(?:png|webp)")  # `composer.picture_name`
+OUR_FILE: Final = re.compile(r"(?:SPOILER_)?imagine-([0-9]{1,18})\.(?:png|webp)")  # `composer.picture_name`
 
+Look = Callable[[discord.Interaction, int], Awaitable[Job]]
 Callback = Callable[[discord.Interaction, discord.Message], Awaitable[None]]
 
 
@@ -99,7 +100,8 @@ class MessageMenu:
         """Ask a moderator why an image of ours is to go."""
         if not _is_ours(interaction, message):
             raise NotOurMessage
-        await removal.ask(interaction, await _jobs_of(interaction, message))
+        # A private one too, which they may not see: its number is all that they are told.
+        await removal.ask(interaction, await _jobs_of(interaction, message, look=_any_job))
 
     async def _start(
         self, interaction: discord.Interaction, message: discord.Message, action: Action, verb: FileVerb
@@ -146,7 +148,13 @@ def _is_ours(interaction: discord.Interaction, message: discord.Message) -> bool
     return message.author.id == interaction.application_id or message.author == interaction.client.user
 
 
-async def _jobs_of(interaction: discord.Interaction, message: discord.Message) -> Sequence[Job]:
+async def _any_job(interaction: discord.Interaction, job_id: int) -> Job:
+    return await context_of(interaction).service.job(job_id)
+
+
+async def _jobs_of(
+    interaction: discord.Interaction, message: discord.Message, *, look: Look = visible_job
+) -> Sequence[Job]:
     """Return the jobs whose images our message shows: those whose answer it is, else by the names of its files.
 
     Raises:
@@ -162,7 +170,7 @@ async def _jobs_of(interaction: discord.Interaction, message: discord.Message) -
         found = []
         for number in numbers:
             try:
-                found.append(await visible_job(interaction, number))
+                found.append(await look(interaction, number))
             except JobNotFound:
                 continue
     if not found:

@@ -123,7 +123,8 @@ class ModerationCommands:
     ) -> None:
         """Let somebody draw no more, and cancel what they have waiting or running."""
         self._context.access.check_operator(interaction)
-        until_at = None if until is None else parse_until(until, int(time.time()))
+        zone = self._context.service.pausing.zone
+        until_at = None if until is None else parse_until(until, int(time.time()), zone=zone)
         await think(interaction)
         wording = reader(interaction)
         ban, stopped = await self._context.service.moderation.ban(_key(user), reason or "", until_at=until_at)

@@ -90,6 +90,15 @@ async def test_upscale_makes_it_twice_as_large_once_and_a_press_that_is_forged_i
     assert await stage.jobs.get(3) is None
 
 
+async def test_strength_typed_into_the_form_of_an_upscaled_image_is_of_no_use_and_no_obstacle(stage: Stage) -> None:
+    upscaled = await (await stage.discord.click(await picture(stage), "⬆️ Upscale")).wait(is_done)
+    form = await stage.discord.click(upscaled, "✏️ Edit")
+    await form.wait_modal()
+    sent = await stage.discord.submit_modal(form, {"prompt": "a pear --strength 0.5"})
+    await sent.wait(lambda message: message.ephemeral and message.content.startswith("Not used here:"))
+    assert (await stage.job(3)).spec.prompt == "a pear"
+
+
 async def test_double_click_on_upscale_is_one_press(stage: Stage) -> None:
     message = await picture(stage)
     first, second = [await stage.discord.click(message, "⬆️ Upscale") for _ in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible
 from bot.frontends.discord_app import alert_channel
 from bot.frontends.discord_app.alert_channel import AlertChannel
 from bot.frontends.discord_app.channel_watch import ChannelWatch
+from bot.frontends.discord_app.message_ref import Address
 from bot.jobs import JobStatus
 from bot.pause import Pause
 from bot.presentation.job_view import pause_phrase
@@ -139,3 +141,25 @@ async def test_channel_that_takes_no_images_any_more_is_reported_until_it_does(s
     with pytest.raises(DeliveryImpossible):
         await watch.deliver(job, None)
     assert len(heard.said) == 2  # a channel that was deleted lacks no permission
+
+
+async def test_way_of_a_private_image_says_nothing_of_its_channel(stage: Stage) -> None:
+    discord = stage.discord
+    async with stage.drawing():
+        await discord.slash(discord.user, discord.channel, "imagine", prompt="x", private=True)
+        await discord.wait_message(lambda message: message.images, channel=discord.dm(discord.user))
+    async with asyncio.timeout(5):
+        while not Address.read((job := await stage.job(1)).reply_to).is_direct:
+            await asyncio.sleep(0.01)
+    frontend, heard = Arriving(), Heard()
+    frontend.reply_to = job.reply_to
+    asked = replace(job, reply_to=replace(Address.read(job.reply_to), channel_id=int(discord.channel.id)).reply_to())
+    watch = ChannelWatch(frontend, stage.client, heard)
+    await watch.deliver(asked, None)
+    frontend.reply_to = None
+    with pytest.raises(DeliveryImpossible):
+        await watch.deliver(asked, None)
+    assert heard.said == []
+    with pytest.raises(DeliveryImpossible):
+        await watch.deliver(replace(asked, is_private=False), None)
+    assert len(heard.said) == 1

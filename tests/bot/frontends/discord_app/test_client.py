@@ -10,8 +10,11 @@ import pytest
 from discord.shard import EventItem, EventType
 from pydantic import SecretStr
 
+from bot import supervision
 from bot.config import DiscordConfig
+from bot.deadline import Deadline
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, StoreUnavailable
+from bot.frontends.discord_app import command_sync
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.command_sync import COMMANDS_SETTING
 from bot.frontends.discord_app.preflight import COMMANDS
@@ -46,6 +49,29 @@ async def test_ready_line_is_what_operators_look_for(start: Start, caplog: pytes
     async with start():
         lines = [record.getMessage() for record in caplog.records if record.name == "bot.frontends.discord_app.client"]
     assert any(line.startswith("discord ready as ") and line.endswith(" in 1 guild(s)") for line in lines)
+
+
+async def test_commands_are_looked_after_once_there_was_a_connection_and_whatever_happens(
+    lonely, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_sync, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
+    looks: asyncio.Queue[DiscordClient] = asyncio.Queue()
+    never = lonely(stage.discord.api_base)
+    for client in (never, stage.client):
+
+        async def register(client: DiscordClient = client) -> None:
+            looks.put_nowait(client)
+            raise AssertionError("known after login")
+
+        monkeypatch.setattr(client._sync, "register", register)
+    tasks = [asyncio.create_task(client.look_after_itself(Deadline())) for client in (never, stage.client)]
+    async with asyncio.timeout(5):
+        assert [await looks.get() for _ in range(2)] == [stage.client] * 2  # one that never was connected waits
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 async def test_commands_are_registered_once(start: Start, settings: SettingStore) -> None:

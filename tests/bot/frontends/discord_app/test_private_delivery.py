@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from bot.delivery.frontend import DeliveryDelayed
 from bot.frontends.discord_app.message_ref import Address
 from bot.jobs import Delivery, FailureCode, JobStatus
 from bot.requests.preferences import PrivateTo
+from bot.store import moderation_store
 from tests.bot.frontends.discord_app.conftest import Stage
 from tests.discord_server import MessageView, Use
 from tests.discord_server.permissions import Permission
@@ -174,7 +176,74 @@ async def test_erased_image_leaves_the_direct_message_and_the_last_one_takes_it_
         assert await stage.client.frontend.retract(erased)
         messages = discord.messages(discord.dm(discord.user))
         assert [len(message.images) for message in messages] == ([left] if left else [])
+        assert all(not message.buttons and "/history" in message.content for message in messages)
     assert sent.images
+    assert_nothing_leaked(stage)
+
+
+@pytest.mark.parametrize("by_moderator", [True, False])
+async def test_copy_that_its_person_posted_goes_with_the_image(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, by_moderator: bool
+) -> None:
+    monkeypatch.setattr(moderation_store, "TAKE_BACK_S", 0)
+    discord, stranger = stage.discord, stage.discord.add_user("stranger")
+    await ask(stage)
+    async with stage.drawing():
+        await discord.wait_message(lambda message: message.images, channel=discord.dm(discord.user))
+    for _ in range(3):
+        use = await discord.slash(discord.user, discord.channel, "show", id=1)
+        copy = await use.wait(lambda message: message.images)
+        assert not copy.ephemeral
+    if by_moderator:  # by one of the copies: the others are found by the database alone
+        discord.delete_message(copy)
+    else:
+        erased = await stage.service.archive.erase(1, by=(await stage.job(1)).user)
+        assert await stage.client.frontend.retract(erased)
+        assert discord.messages(discord.channel, stranger) == []
+    async with asyncio.timeout(10):
+        while discord.messages(discord.channel, stranger) or discord.messages(discord.dm(discord.user)):
+            await asyncio.sleep(0.01)
+    assert (await stage.job(1)).image_path is None
+
+
+async def test_erasing_the_first_of_a_request_loses_none_of_the_others(stage: Stage) -> None:
+    discord = stage.discord
+    await (await ask(stage, count=3)).wait(lambda message: "⏳" in message.content)
+    await stage.jobs.claim(1, now=2_000_000_000)
+    await stage.jobs.fail(1, FailureCode.TIMEOUT, ran_s=1.0, now=2_000_000_000)
+    stage.delivery.wake()
+    async with asyncio.timeout(5):
+        while (await stage.job(1)).delivery is not Delivery.DELIVERED:
+            await asyncio.sleep(0.01)
+    erased = await stage.service.archive.erase(1, by=(await stage.job(1)).user)
+    assert await stage.client.frontend.retract(erased)
+    await stage.service.archive.taken_back(erased)
+    async with stage.drawing():
+        sent = await discord.wait_message(lambda message: message.images, channel=discord.dm(discord.user))
+    assert len(sent.images) == 2
+    assert_nothing_leaked(stage)
+
+
+async def test_erasing_the_image_that_was_to_announce_the_others_does_not_silence_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discord = stage.discord
+    await (await ask(stage, count=2)).wait(lambda message: "⏳" in message.content)
+
+    async def later(_user_id: int) -> None:
+        raise DeliveryDelayed(60)
+
+    async with stage.drawing(), asyncio.timeout(10):
+        with monkeypatch.context() as patch:
+            patch.setattr(stage.client.frontend.private._sender, "direct_channel", later)
+            while (await stage.job(2)).delivery_attempts == 0:
+                await asyncio.sleep(0.01)
+        assert (await stage.job(1)).delivery is Delivery.DELIVERED
+        await stage.service.archive.erase(2, by=(await stage.job(2)).user)
+        await stage.jobs.postpone(2, next_at=0)
+        stage.delivery.wake()
+        sent = await discord.wait_message(lambda message: message.images, channel=discord.dm(discord.user), timeout=9)
+    assert len(sent.images) == 1
     assert_nothing_leaked(stage)
 
 

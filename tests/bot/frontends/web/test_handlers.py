@@ -364,6 +364,19 @@ async def test_variations_start_from_the_same_picture_with_other_seeds(
         await handlers.vary(ANN, job.id)
 
 
+async def test_spoiler_is_covered_in_the_gallery_and_large(
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], jobs: JobStore
+) -> None:
+    for _ in range(2):
+        await handlers.draw(ANN, ImageOptions(prompt="apple", steps=4))
+        await finish()
+    await jobs._database.fetch_all("UPDATE jobs SET is_spoiler = 1 WHERE id = 2")  # as the image check does
+    shown = [await handlers.picture(ANN, number) for number in (1, 2)]
+    assert ['class="picture spoiler"' in html for html in shown] == [False, True]
+    page = await handlers.gallery(ANN, search="", before_id=None)
+    assert ['class="thumbnail spoiler"' in html for html in page["pictures"]] == [True, False]  # type: ignore[attr-defined]
+
+
 async def test_own_picture_is_upscaled_and_the_form_gets_the_settings_of_the_one_before(
     handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], images: ImageStore
 ) -> None:

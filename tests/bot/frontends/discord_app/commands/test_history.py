@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from bot.presentation.wording import wording_for
 from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.bot.frontends.discord_app.test_embeds import a_job
 from tests.discord_server.driver import Use
+from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
 
 SHEET = "images.webp"
@@ -368,6 +370,28 @@ async def test_suggestions_are_ones_own_first_and_then_public_ones_of_this_serve
     for hidden in ("3", "#4", "5", "secret", "elsewhere", "9" * 16, "9" * 40):
         assert await suggested(stage, hidden) == [], hidden
     assert await suggested(stage, "3", bob) == [3]
+
+
+async def test_image_of_a_channel_that_one_cannot_see_is_neither_suggested_nor_shown(stage: Stage) -> None:
+    discord, bob = stage.discord, stage.discord.add_user("bob")
+    staff = discord.add_channel("staff")
+    everybody = discord.guild.roles[discord.guild.id]
+    use = await discord.slash(discord.user, staff, "imagine", prompt="a secret fox", steps=1)
+    message = await use.wait(lambda message: message.images)
+    assert await suggested(stage, user=bob) == [1]
+    discord.set_permissions(staff, everybody, deny=Permission.VIEW_CHANNEL)
+    discord.set_permissions(staff, discord.user, allow=Permission.VIEW_CHANNEL)
+    discord.set_permissions(staff, discord.bot, allow=Permission.VIEW_CHANNEL)
+    async with asyncio.timeout(5):
+        while await suggested(stage, user=bob):
+            await asyncio.sleep(0.05)
+    assert await suggested(stage, "1", bob) == [] and await suggested(stage, "fox", bob) == []
+    refused = await private(await ask(stage, "show", bob, id=1))
+    assert "belongs to somebody else" in refused.text and "fox" not in refused.text
+    copy = await (await ask(stage, "show", id=1)).wait(lambda shown: shown.images)  # its person shows it here
+    info = await private(await discord.message_menu(bob, copy, "Image info"))
+    assert "Image #1" in info.text
+    assert message.channel_id == staff.id
 
 
 async def test_broken_database_only_empties_the_suggestions(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bot.config import RoleConfig
 from bot.frontends.discord_app import attached
 from bot.jobs import UserKey
 from bot.requests.models import Models
@@ -16,6 +17,7 @@ from pipeline.catalog.models import FAKE
 from pipeline.spec import Strength
 from tests.bot.frontends.discord_app.commands.test_image_input import DEAF, PNG, animated, file_of
 from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.cards import PAINTER
 from tests.discord_server import Discord, MessageView, Permission, Upload, Use
 from tests.discord_server.commands import CommandType
 from tests.discord_server.interactions import Kind
@@ -160,6 +162,16 @@ async def test_model_without_init_images_is_passed_over(start: Start) -> None:
         assert "Deaf cannot start from an image" in (await private(use)).content
 
 
+async def test_form_names_a_model_that_its_person_may_draw_with(start: Start) -> None:
+    models = Models(usual=FAKE, others=(PAINTER,))
+    async with start(models=models) as stage:
+        everybody = int(stage.discord.guild.id)
+        stage.service.allowances._roles = {everybody: RoleConfig(models=("painter",))}
+        use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as input")
+        await (await stage.discord.submit_modal(use, {"prompt": "x"})).wait(lambda message: bool(message.buttons))
+        assert (await stage.job(1)).spec.model == "painter"
+
+
 # ── our messages ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -201,10 +213,8 @@ async def test_unfinished_deleted_and_other_messages_of_ours_are_refused(stage: 
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="an apple", steps=1)
     waiting = await use.wait(lambda message: bool(message.buttons))
-    assert (
-        "not ready" in (await private(await discord.message_menu(discord.user, waiting, "Vary"))).content.lower()
-        or True
-    )
+    refused = await private(await discord.message_menu(discord.user, waiting, "Vary"))
+    assert "Image #1 is not available: it is still waiting" in refused.content
     async with stage.drawing():
         message = await use.wait(lambda message: bool(message.images), timeout=20)
         await stage.service.archive.erase(1, by=UserKey(frontend="discord", id=discord.user.id))
@@ -227,6 +237,41 @@ async def test_moderator_removes_an_image_and_nobody_else_does(stage: Stage) -> 
     answer = await private(await discord.submit_modal(use, {"reason": "not here"}))
     assert "#1" in answer.content and (await stage.job(1)).moderated_reason == "not here"
     assert message.id not in {shown.id for shown in discord.messages(discord.channel)}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_moderator_removes_a_private_image_that_its_person_posted_and_reads_nothing_of_it(
+    stage: Stage, count: int
+) -> None:
+    discord, mod = stage.discord, moderator(stage.discord)
+    options = {"prompt": "an apple", "steps": 1, "seed": 77, "private": True, "count": count}
+    discord.user.dms_open = False
+    async with stage.drawing():
+        await discord.slash(discord.user, discord.channel, "imagine", options=options)
+        notice = await discord.wait_message(
+            lambda message: "is ready" in message.content or "are ready" in message.content
+        )
+        copy = await (await discord.slash(discord.user, discord.channel, "show", id=1)).wait(lambda shown: shown.images)
+    message = copy if count == 1 else notice
+    info = await private(await discord.message_menu(mod, message, "Image info"))  # type: ignore[arg-type]
+    assert "belongs to somebody else" in info.content
+    use = await discord.message_menu(mod, message, "Remove")  # type: ignore[arg-type]
+    assert "77" not in str(await use.wait_modal()) and "apple" not in str(await use.wait_modal())
+    answer = await private(await discord.submit_modal(use, {"reason": "not here"}))
+    assert "#1" in answer.content and (await stage.job(1)).moderated_reason == "not here"
+    assert not any(each.images for each in discord.messages(discord.channel))
+
+
+async def test_copy_of_a_spoiler_is_known_by_its_name(stage: Stage) -> None:
+    discord = stage.discord
+    async with stage.drawing():
+        options = {"prompt": "an apple", "steps": 1, "spoiler": True}
+        use = await discord.slash(discord.user, discord.channel, "imagine", options=options)
+        await use.wait(lambda message: bool(message.images))
+        shown = await discord.slash(discord.user, discord.channel, "show", id=1)
+        again = await shown.wait(lambda message: bool(message.images))
+        info = await private(await discord.message_menu(discord.user, again, "Image info"))
+    assert "Image #1" in info.text
 
 
 async def test_moderator_removes_one_of_several_and_what_is_removed_is_said_to_be(stage: Stage) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from bot.config import HoursConfig
 from bot.errors import StoreUnavailable
 from bot.frontends.discord_app.components import custom_id
-from bot.jobs import JobStatus, UserKey
+from bot.jobs import Job, JobStatus, ReplyTo, UserKey
 from bot.presentation.job_view import Action
 from bot.requests.moderation import Moderation
+from bot.scheduling.hours import QuietHours
 from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
@@ -205,6 +208,13 @@ async def test_ban_until_a_moment_that_cannot_be_read_changes_nothing(stage: Sta
     assert stage.service.moderation.bans.all == []
 
 
+async def test_ban_until_a_day_is_read_in_the_operators_zone(stage: Stage, boss: Any) -> None:
+    stage.queue.pauses.hours = QuietHours.of(HoursConfig(timezone="Pacific/Kiritimati"))
+    await admin(stage, boss, "ban", user=stage.discord.user, until="2030-06-01")
+    (ban,) = stage.service.moderation.bans.all
+    assert ban.until_at == datetime(2030, 5, 31, 10, tzinfo=UTC).timestamp()
+
+
 async def test_one_server_of_many_bans_nobody_and_lists_no_words(stage: Stage, boss: Any) -> None:
     await stage.other_server()
     for command, options in (
@@ -268,6 +278,51 @@ async def test_some_words_are_for_age_restricted_channels(stage: Stage, boss: An
     for channel in (adults, thread):
         await (await imagine(stage, channel=channel, prompt="a nude")).wait(lambda message: "⏳" in message.content)
     assert len(await stage.service.unfinished()) == 2
+
+
+async def test_image_is_posted_again_only_where_its_words_may_draw(stage: Stage, boss: Any) -> None:
+    discord, adults = stage.discord, stage.discord.add_channel("adults", nsfw=True)
+    bob = discord.add_user("bob")
+    async with stage.drawing():
+        message = await (await imagine(stage, channel=adults, prompt="a nude")).wait(is_done)
+    await admin(stage, boss, "words add", word="nude", where="outside age-restricted channels")
+    history = await (await discord.slash(discord.user, discord.channel, "history")).wait(
+        lambda page: bool(page.components) and not page.loading
+    )
+    for user in (discord.user, bob):  # its person neither
+        refused = await told(await discord.slash(user, discord.channel, "show", id=1))
+        assert "age-restricted channels only" in refused
+    live = discord._live(history)
+    live.components = message.components
+    live.components[0]["components"][0]["custom_id"] = custom_id(Action.POST, 1)
+    answer = await told(await discord.click(discord.refresh(history), custom_id(Action.POST, 1)))
+    assert "age-restricted channels only" in answer
+    assert not any(each.images for each in discord.messages(discord.channel, bob))
+    await (await discord.slash(bob, adults, "show", id=1)).wait(lambda shown: shown.images)
+    await admin(stage, boss, "words add", word="nude")  # everywhere, from now on
+    assert "on the list" in await told(await discord.slash(bob, adults, "show", id=1))
+
+
+@pytest.mark.parametrize("by_moderator", [True, False])
+async def test_image_that_goes_while_it_is_posted_is_not_left_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, by_moderator: bool
+) -> None:
+    discord, service = stage.discord, stage.service
+    async with stage.drawing():
+        await (await imagine(stage)).wait(is_done)
+    note_copy = service.moderation.note_copy
+
+    async def noted_too_late(job: Job, reply_to: ReplyTo) -> None:
+        if by_moderator:
+            await service.moderation.remove(job.id, "not here", may=lambda _: True)
+        else:
+            await service.archive.erase(job.id, by=job.user)
+        await note_copy(job, reply_to)
+
+    monkeypatch.setattr(service.moderation, "note_copy", noted_too_late)
+    answer = await told(await discord.slash(discord.user, discord.channel, "show", id=1))
+    assert answer.startswith(REMOVED if by_moderator else "Image #1 was deleted")
+    assert len([each for each in discord.messages(discord.channel) if each.images]) == 1  # the first, for now
 
 
 async def test_long_list_is_a_file(stage: Stage, boss: Any) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from bot.config import RoleConfig
 from bot.jobs import UserKey
 from bot.requests.preferences import Preferences, PrivateTo, Setting
+from tests.bot.frontends.discord_app.commands.test_image_input import PNG
 from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start
 from tests.discord_server import ClientRefused, MessageView, Use
 
@@ -61,6 +63,57 @@ async def test_private_default_is_followed_and_can_be_typed_over(stage: Stage) -
     await settings(stage, private=True, private_to=PrivateTo.BUTTON.value)
     assert (await (await imagine(stage)).wait(lambda message: "⏳" in message.content)).ephemeral
     assert not (await (await imagine(stage, private=False)).wait(lambda message: "⏳" in message.content)).ephemeral
+
+
+@pytest.mark.parametrize("chosen_by", ["person", "channel"])
+async def test_private_and_spoiler_hold_for_buttons_forms_menus_and_examples(stage: Stage, chosen_by: str) -> None:
+    discord, bob = stage.discord, stage.discord.add_user("bob")
+    message = await (await imagine(stage)).wait(lambda message: "⏳" in message.content)
+    async with stage.drawing():
+        message = await discord.wait_message(lambda message: message.images)
+        edit = await discord.click(message, "✏️ Edit", bob)
+        await edit.wait_modal()
+        file = discord.say(discord.user, discord.channel, "look", files=[PNG])
+        menu = await discord.message_menu(bob, file, "Use as input")
+        helped = await (await discord.slash(bob, discord.channel, "help")).wait(private)
+        bobs = UserKey(frontend="discord", id=bob.id)
+        if chosen_by == "person":
+            await stage.service.preferences.set(bobs, Setting.PRIVATE, True)
+            await stage.service.preferences.set(bobs, Setting.SPOILER, True)
+        else:
+            await stage.service.channels.set("discord", str(discord.channel.id), private=True)
+        for ask in (  # one after the other: nobody may have two starting images read at once
+            lambda: discord.click(message, "🔄 Again", bob),
+            lambda: discord.click(message, "🌱 Vary", bob),
+            lambda: discord.submit_modal(edit, {"prompt": "a dog"}),
+            lambda: discord.submit_modal(menu, {"prompt": "a pear"}),
+            lambda: discord.click(helped, helped.buttons[0]["label"], bob),
+        ):
+            answer = await (await ask()).wait(lambda shown: shown.ephemeral and "#" in shown.text)
+            assert "only you see this" in answer.content or "direct message" in answer.content
+    jobs = [await stage.job(number) for number in range(2, 7)]
+    assert all(job.is_private and job.user == bobs for job in jobs)
+    assert {job.is_spoiler for job in jobs} == {chosen_by == "person"}
+    stranger = discord.add_user("stranger")
+    assert [each.id for each in discord.messages(discord.channel, stranger)] == [message.id, file.id]
+
+
+async def test_what_a_person_chose_stands_above_their_channel(stage: Stage) -> None:
+    await stage.service.channels.set("discord", str(stage.discord.channel.id), private=True)
+    me = UserKey(frontend="discord", id=stage.discord.user.id)
+    await stage.service.preferences.set(me, Setting.PRIVATE, False)
+    helped = await (await stage.discord.slash(stage.discord.user, stage.discord.channel, "help")).wait(private)
+    use = await stage.discord.click(helped, helped.buttons[0]["label"])
+    assert not (await use.wait(lambda message: "⏳" in message.content)).ephemeral
+
+
+async def test_more_steps_than_a_role_may_are_not_asked_for_by_a_choice(stage: Stage) -> None:
+    stage.service.allowances._roles = {int(stage.discord.guild.id): RoleConfig(max_steps=2)}
+    await settings(stage, steps=3)
+    await (await imagine(stage)).wait(lambda message: "⏳" in message.content)
+    assert (await stage.job(1)).spec.steps == 2
+    assert "3" in (await (await imagine(stage, steps=3)).wait(private)).text  # typed, it is refused
+    assert await stage.jobs.get(2) is None
 
 
 async def test_chosen_model_draws(start: Start) -> None:
