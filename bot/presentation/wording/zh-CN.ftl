@@ -136,7 +136,7 @@ quota-cooldown = 你还有未完成的请求，或有人在排队时，两次提
 quota-sizes = 草稿按像素折算，大图和步数更多的图片多算。
 quota-free = 被拒绝、失败和开始前取消的请求都不计入额度。
 
-notes-title = 这些图片结束时我没能联系到你：
+notes-title = 你之前的请求有了结果：
 note-done = ✅ #{ $job_id } 画好了，用 `/查看 编号:{ $job_id }` 发出来。
 note-failed = ❌ #{ $job_id }：{ $reason }
 note-cancelled = 🚫 #{ $job_id } 已取消。
@@ -345,9 +345,9 @@ form-seed-hint = 种子相同，图片相近；留空则随机。
 form-steps = 步数
 form-aspect = 画幅
 form-strength = 改动多少
-strength-subtle = 少量：贴近原图
-strength-medium = 一半：布局不变，内容更新
-strength-strong = 大量：只留一点原图的影子
+strength-subtle = 轻微：贴近原图
+strength-medium = 适中：布局不变，内容更新
+strength-strong = 强烈：只留一点原图的影子
 fewer-queued = { $wanted } 张里有 { $count } 张已排队。
 card-batch = 已画好 { $done } / { $count } 张
 card-done-several = ✅ { $who } · { $count } 张里画好了 { $done } 张
@@ -470,7 +470,7 @@ console-guidance = 引导强度
 console-sampler = 采样器
 console-clip-skip = CLIP 跳层
 
-## Moderation
+## 管理员的处理
 
 invalid-moment = { $flaw ->
         [past] 这个时间已经过去了，请填一个将来的时间。
@@ -569,7 +569,7 @@ admin-words-title = 不画的词：{ $count } 个
 admin-words-passes = 这会被画出来：没有词表里的词。
 admin-words-caught = 这会被拒绝（{ $where }）：“{ $found }”会被识别为“{ $word }”。
 
-## Roles, quotas and channels
+## 身份组、额度和频道
 
 steps-not-allowed = 你要求 { $steps } 步，而你的身份组最多允许 { $limit } 步，请减少步数。
 model-not-allowed = 你的身份组不能使用 { $model }。可用的模型：{ $allowed }。
@@ -604,7 +604,7 @@ option-channel-private-description = 是否只有提交者能看到图片
 option-channel-reset-name = 重置
 option-channel-reset-description = 清除之前在这里的设定
 
-## Pauses and quiet hours
+## 暂停和静默时段
 
 card-paused-until = ⏸️ 暂停到 { $until }：{ $reason }
 card-paused-until-by-moderator = ⏸️ 管理员已暂停，到 { $until } 为止
@@ -621,7 +621,7 @@ admin-next-quiet = 下一个静默时段从 { $next_at } 开始。
 option-pause-until-name = 截止
 option-pause-until-description = 到时自动恢复：30m、2h、18:00、2026-12-24 18:00
 
-## History
+## 历史
 
 not-of-this-server = 图片 #{ $job_id } 不是在本服务器画的，在这里只有它的提交者能用。
 posted-own = 🖼️ { $owner } 的图片 #{ $job_id }
@@ -651,7 +651,7 @@ history-age-minutes = { $count ->
 history-age-hours = { $count } 小时前
 history-age-days = { $count } 天前
 
-## Settings and presets
+## 个人设置和预设
 
 settings-title = 你的设置
 settings-footer = 使用 /imagine 时，没有另外填写的项目按这里的设置。用“重置”可以改回默认。
@@ -736,7 +736,7 @@ defaults-model-gone = 你或本频道选择的“{ $model }”已经不在这里
 defaults-unfit = { $model } 不支持预设里的这些设置，已去掉：{ $names }
 defaults-words-left-out = 提示词已经太长，你的预设或设置里的文字没有全部加上。
 
-## Private images and spoilers
+## 私密图片和剧透
 
 button-show-me = 👁️ 给我看
 queue-private = 🔒 私密
@@ -750,7 +750,7 @@ private-sent-dm = ✅ 好了，已经私信发给你。
 private-sent-button = ✅ 好了，按这个按钮或频道里的按钮打开。
 private-cancelled = 🚫 已取消，没有人看到任何内容。
 
-## Image input and the message menu
+## 起始图片和消息菜单
 
 menu-use = 用作起始图片
 menu-vary = 微调
@@ -795,7 +795,7 @@ invalid-image-unreadable = 这个文件不能作为图片读取。请用 PNG、J
 invalid-image-not-offered = { $model } 不能从图片画起。请换一个模型，或者不加图片。
 invalid-strength-without-image = 重绘强度表示起始图片要重画多少。请添加一张图片，或者不填重绘强度。
 
-## Privacy
+## 隐私
 
 command-privacy-name = 隐私
 command-privacy-description = 查看、导出或删除保存的你的数据
@@ -851,7 +851,7 @@ privacy-erasing = 正在删除你的全部数据。这次比平时久，会自�
 being-erased = 正在删除你的全部数据，请稍后再试。
 already-exporting = 正在为你打包一份副本，请等它完成。
 
-## Upscaling
+## 放大
 
 # × 后面的数字是每条边放大的倍数。
 button-upscale = ⬆️ 放大
@@ -864,7 +864,7 @@ card-upscaled = 已放大 ×2。只用这条命令，画出来的是放大前的
 info-upscaled = 已放大 ×2，重绘强度 { $strength }
 console-upscaled = { $settings } · 已放大 ×2，重绘强度 { $strength }
 
-## Operating
+## 运行
 
 # 显示在机器人名字下方，最多 128 个字符；所有服务器的人都能看到。
 presence-idle = /imagine

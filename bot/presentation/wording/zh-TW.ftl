@@ -136,7 +136,7 @@ quota-cooldown = 你還有未完成的請求，或有人在排隊時，兩次送
 quota-sizes = 草稿按像素折算，大圖和步數更多的圖片會多算。
 quota-free = 被拒絕、失敗和開始前取消的請求都不計入額度。
 
-notes-title = 這些圖片結束時我沒能聯絡到你：
+notes-title = 你先前的請求有了結果：
 note-done = ✅ #{ $job_id } 畫好了，用 `/查看 編號:{ $job_id }` 貼出來。
 note-failed = ❌ #{ $job_id }：{ $reason }
 note-cancelled = 🚫 #{ $job_id } 已取消。
@@ -346,9 +346,9 @@ form-seed-hint = 種子相同，圖片相近；留空則隨機。
 form-steps = 步數
 form-aspect = 畫面比例
 form-strength = 改動多少
-strength-subtle = 少量：貼近原圖
-strength-medium = 一半：構圖不變，內容更新
-strength-strong = 大量：只留一點原圖的影子
+strength-subtle = 輕微：貼近原圖
+strength-medium = 適中：構圖不變，內容更新
+strength-strong = 強烈：只留一點原圖的影子
 fewer-queued = { $wanted } 張裡有 { $count } 張已排隊。
 card-batch = 已畫好 { $done } / { $count } 張
 card-done-several = ✅ { $who } · { $count } 張裡畫好了 { $done } 張
@@ -471,7 +471,7 @@ console-guidance = 引導強度
 console-sampler = 取樣器
 console-clip-skip = CLIP 跳層
 
-## Moderation
+## 管理員的處理
 
 invalid-moment = { $flaw ->
         [past] 這個時間已經過了，請填一個將來的時間。
@@ -570,7 +570,7 @@ admin-words-title = 不畫的詞：{ $count } 個
 admin-words-passes = 這會被畫出來：沒有清單裡的詞。
 admin-words-caught = 這會被拒絕（{ $where }）：「{ $found }」會被識別為「{ $word }」。
 
-## Roles, quotas and channels
+## 身分組、額度和頻道
 
 steps-not-allowed = 你要求 { $steps } 步，而你的身分組最多允許 { $limit } 步，請減少步數。
 model-not-allowed = 你的身分組不能使用 { $model }。可用的模型：{ $allowed }。
@@ -605,7 +605,7 @@ option-channel-private-description = 是否只有送出請求的人看得到圖�
 option-channel-reset-name = 重設
 option-channel-reset-description = 清除先前在這裡的設定
 
-## Pauses and quiet hours
+## 暫停和靜默時段
 
 card-paused-until = ⏸️ 暫停到 { $until }：{ $reason }
 card-paused-until-by-moderator = ⏸️ 管理員已暫停，到 { $until } 為止
@@ -622,7 +622,7 @@ admin-next-quiet = 下一個靜默時段從 { $next_at } 開始。
 option-pause-until-name = 截止
 option-pause-until-description = 到時自動恢復：30m、2h、18:00、2026-12-24 18:00
 
-## History
+## 紀錄
 
 not-of-this-server = 圖片 #{ $job_id } 不是在本伺服器畫的，在這裡只有送出請求的人能用。
 posted-own = 🖼️ { $owner } 的圖片 #{ $job_id }
@@ -652,7 +652,7 @@ history-age-minutes = { $count ->
 history-age-hours = { $count } 小時前
 history-age-days = { $count } 天前
 
-## Settings and presets
+## 個人設定和預設組合
 
 settings-title = 你的設定
 settings-footer = 使用 /imagine 時，沒有另外填寫的項目會照這裡的設定。用「重設」可以改回預設值。
@@ -737,7 +737,7 @@ defaults-model-gone = 你或本頻道選擇的「{ $model }」已經不在這裡
 defaults-unfit = { $model } 不支援預設組合裡的這些設定，已去掉：{ $names }
 defaults-words-left-out = 提示詞已經太長，你的預設組合或設定裡的文字沒有全部加上。
 
-## Private images and spoilers
+## 私密圖片和防雷
 
 button-show-me = 👁️ 給我看
 queue-private = 🔒 私密
@@ -751,7 +751,7 @@ private-sent-dm = ✅ 好了，已經用私訊傳給你。
 private-sent-button = ✅ 好了，按這個按鈕或頻道裡的按鈕打開。
 private-cancelled = 🚫 已取消，沒有人看到任何內容。
 
-## Image input and the message menu
+## 起始圖片和訊息選單
 
 menu-use = 當成起始圖片
 menu-vary = 微調
@@ -796,7 +796,7 @@ invalid-image-unreadable = 這個檔案不能當成圖片讀取。請用 PNG、J
 invalid-image-not-offered = { $model } 不能從圖片畫起。請換一個模型，或者不加圖片。
 invalid-strength-without-image = 重繪強度表示起始圖片要重畫多少。請加上一張圖片，或者不填重繪強度。
 
-## Privacy
+## 隱私
 
 command-privacy-name = 隱私
 command-privacy-description = 查看、匯出或刪除儲存的你的資料
@@ -852,7 +852,7 @@ privacy-erasing = 正在刪除你的全部資料。這次比平時久，會自�
 being-erased = 正在刪除你的全部資料，請稍後再試。
 already-exporting = 正在為你打包一份副本，請等它完成。
 
-## Upscaling
+## 放大
 
 # × 後面的數字是每條邊放大的倍數。
 button-upscale = ⬆️ 放大
@@ -865,7 +865,7 @@ card-upscaled = 已放大 ×2。只用這個指令，畫出來的是放大前的
 info-upscaled = 已放大 ×2，重繪強度 { $strength }
 console-upscaled = { $settings } · 已放大 ×2，重繪強度 { $strength }
 
-## Operating
+## 營運
 
 # 顯示在機器人名稱下方，最多 128 個字元；所有伺服器的人都看得到。
 presence-idle = /imagine
