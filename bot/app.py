@@ -100,9 +100,17 @@ class Setup:
     password: SecretStr | None
     release: str
     card: ModelCard
+    say_page: Callable[[str], None] | None = None  # to the operator, once its address is certain
 
 
-async def run(config: Config, token: SecretStr | None, *, password: SecretStr | None, release: str) -> ExitCode:
+async def run(
+    config: Config,
+    token: SecretStr | None,
+    *,
+    password: SecretStr | None,
+    release: str,
+    say_page: Callable[[str], None] | None = None,
+) -> ExitCode:
     """Run the service until it is told to stop: Discord if there is a token, the page if enabled or without one.
 
     Ends the process by itself, with the right code, if something that hangs would keep it alive.
@@ -124,7 +132,7 @@ async def run(config: Config, token: SecretStr | None, *, password: SecretStr | 
     )
     opening = Database.open(config.storage.data_dir / DATABASE_NAME)
     database = await opening.__aenter__()
-    setup = Setup(config=config, token=token, password=password, release=release, card=card)
+    setup = Setup(config=config, token=token, password=password, release=release, card=card, say_page=say_page)
     errors = await lifecycle.serve(partial(build, setup, database, executor, lifecycle.deadline))
     if exit_code(errors) in (ExitCode.OK, ExitCode.USAGE):
         await lifecycle.shutdown.run({"noting the end": end_run(SettingStore(database))}, at_most_s=NOTE_S)
@@ -236,6 +244,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
             )
         )
         delivery.add_frontend(page.frontend)
+        if setup.say_page is not None:
+            setup.say_page(page.url)
         loops["the page"], before_drawing = page.run_until_closed, page.wait_until_built
     chat = None
     if setup.token is not None:

@@ -213,6 +213,11 @@ class JobNotFound(Refusal):
         super().__init__(f"job {job_id}")
         self.job_id = job_id
 
+    def here(self) -> Self:
+        """Return the same for somebody who looks for the image of anybody: their own history would not help."""
+        self.detail = "here"
+        return self
+
 
 class NotYourJob(Refusal):
     """Only its owner or a moderator may do this."""

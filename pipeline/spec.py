@@ -226,7 +226,7 @@ class ImageSpec:
         """
         _check_types(self)
         if not self.prompt:
-            raise InvalidSpec("prompt", "is empty")
+            raise InvalidSpec("prompt", "is empty", detail="empty")
         for name, text in (("prompt", self.prompt), ("negative_prompt", self.negative_prompt)):
             if len(text) > MAX_PROMPT_CHARS:
                 raise InvalidSpec(name, f"has {len(text)} characters, at most {MAX_PROMPT_CHARS} are allowed")

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bot.cli.help_format import Command, Group
+from bot.cli.output import fail
+from bot.errors import ExitCode
 from pipeline.bench.report import (
     EMULATIONS,
     PEERS,
@@ -145,9 +147,9 @@ def engine(
     state = look_at_gpu()
     gpu = state.gpu
     if gpu is None:
-        raise typer.BadParameter("there is no NVIDIA GPU here; on a CPU a model of this size takes minutes per step")
+        fail("there is no NVIDIA GPU here, and on a CPU a model of this size takes minutes per step", ExitCode.USAGE)
     if not state.is_usable:
-        raise typer.BadParameter(f"{gpu.description}: {state.obstacle}; {state.way_out}")
+        fail(f"{gpu.description}: {state.obstacle}\n→ {state.way_out}", ExitCode.USAGE)
     conditions = Conditions(
         limit_mib=limit or config.pipeline.limit_mib(gpu.total_mib),
         sides_px=sides,

@@ -73,7 +73,7 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_newer: boo
         yield finding
     if config is None:
         return
-    token, findings = discord.check_token(config.discord)
+    token, findings = discord.check_token(config.discord, is_asked=not is_offline)
     for finding in findings:
         yield finding
     is_running = await asyncio.to_thread(is_in_use, config.storage)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 import typer
 
 from bot.cli.help_format import Group
-from bot.errors import ExitCode, OperatorError
+from bot.errors import ConfigError, ExitCode, OperatorError
 from pipeline.errors import (
     AddedModelsUnwritable,
     DiskFull,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 PROGRAM: Final = "imagine-bot"
 MIB: Final = 2**20
 THREAD_GRACE_S: Final = 1.0  # to wait for a thread that still draws or loads; then the process ends without it
+MEND_CONFIG: Final = "mend this; config.example.toml explains every key"
 PUT_ASIDE: Final = "not deleted, but put aside, since it differed from the hub's"
 # Errors of writing to a full, failing or read-only place, such as a redirected standard output.
 UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE})
@@ -64,6 +65,8 @@ class Commands(Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
+        except ConfigError as error:
+            fail(f"{error}" if error.way_out else f"{error}\n→ {MEND_CONFIG}", error.exit_code)
         except OperatorError as error:
             fail(str(error), error.exit_code)
         except (GenerationStopped, KeyboardInterrupt):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from typing import Final
+import sys
+from functools import partial
+from typing import Final, TextIO
 
 import typer
 
@@ -37,9 +40,6 @@ def run(config_path: ConfigPath = None) -> None:
             logs.redact(secret)
     if token is None:
         say("•", NO_TOKEN, style="yellow")
-        port = config.console.port
-        place = f"will be at {config.console.url(port)}" if port else "says its address"
-        say("•", f"The page {place} once it is built, in ten seconds or more.", style="yellow")  # Gradio is large
     import asyncio
 
     from bot import app as service
@@ -48,12 +48,19 @@ def run(config_path: ConfigPath = None) -> None:
     for line in near_misses(os.environ):
         log.warning(line)
     log.info("starting", extra={"release": release(), "config": str(path or "defaults")})
+    say_page = partial(_say_page, sys.stderr) if token is None else None
     try:
         with logs.captured_prints():
-            code = asyncio.run(service.run(config, token, password=password, release=release()))
+            code = asyncio.run(service.run(config, token, password=password, release=release(), say_page=say_page))
     except (OperatorError, PipelineError):
         raise
     except Exception:
         log.exception("stopped by an error that nobody expected")
         code = ExitCode.FAILED
     raise typer.Exit(code)
+
+
+def _say_page(terminal: TextIO, address: str) -> None:
+    """Say where the page is, once its port is taken: then config, folders and model were found to be good."""
+    with contextlib.redirect_stderr(terminal):  # by now, prints go to the log
+        say("•", f"The page is at {address}; it is built in ten seconds or more.", style="yellow")

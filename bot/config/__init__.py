@@ -10,7 +10,7 @@ preflight.py    what `check` reports about the config
 `config.example.toml` is its documentation. Importing this package reads nothing; `load_config` does.
 """
 
-from bot.config.credentials import load_password, load_token, proxy_of, without_credentials
+from bot.config.credentials import load_password, load_token, proxy_of, token_refused, without_credentials
 from bot.config.loading import MAX_CONFIG_BYTES, default_config_paths, load_config, near_misses
 from bot.config.messages import ENV_PREFIX, PASSWORD_ENV, TOKEN_ENV, looks_like_token
 from bot.config.sections import (
@@ -52,5 +52,6 @@ __all__ = [
     "looks_like_token",
     "near_misses",
     "proxy_of",
+    "token_refused",
     "without_credentials",
 ]

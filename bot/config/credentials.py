@@ -48,6 +48,13 @@ def load_token(config: DiscordConfig) -> SecretStr | None:
     return _checked_token(token, f"{key}: {config.token_file}", way_out=way_out)
 
 
+def token_refused(config: DiscordConfig) -> str:
+    """Return what to do about a token that Discord refuses, with the place where it is corrected."""
+    is_variable = config.token_file is None or bool(os.environ.get(TOKEN_ENV, "").strip())
+    place = f"set {TOKEN_ENV} to the new one" if is_variable else f"write the new one into {config.token_file}"
+    return f"reset the token on the Bot page of https://discord.com/developers/applications, and {place}"
+
+
 def load_password(config: ConsoleConfig) -> SecretStr | None:
     """Return the page's password from config or environment, else from `console.password_file`; None if unset.
 

@@ -5,7 +5,7 @@ Reads file headers and asks the driver; loads nothing. Knows no jobs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from pathlib import Path
 from typing import Final
@@ -50,8 +50,7 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     way_out = f"imagine-bot fetch {MAJICFLUS_V1.name}, to draw with it" if is_fallback else ""
     findings = [*_check_gpu(state, card, config), (note if is_fallback else ok)("model", text, way_out)]
     if flaws:
-        way_out = f"imagine-bot fetch {card.name}"
-        findings += [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws]
+        findings += _check_missing(card, flaws, config)
         return findings + _check_others(card, config, told={flaw.path for flaw in flaws})
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
     unread = count_unread(card, config.models_dir, CHINESE)
@@ -66,6 +65,19 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
             return [*findings, problem("packed", error.reason, error.way_out), *_check_others(card, config)]
         findings.append(_check_outlook(card, config))
     return findings + _check_others(card, config)
+
+
+def _check_missing(card: ModelCard, flaws: Sequence[files.MissingFile], config: PipelineConfig) -> list[Finding]:
+    """Report all files that are not there in one line, with what fetching the model amounts to; others one by one."""
+    way_out = f"imagine-bot fetch {card.name}"
+    absent = [flaw for flaw in flaws if flaw.reason is files.Flaw.ABSENT]
+    if len(absent) <= 1:
+        return [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws]
+    if card.fetch_gb and card.name in catalog_of(config).built_in:
+        way_out += f", about {card.fetch_gb} GB in all"
+    lines = "".join(f"\n{' ' * 13}{flaw.path}" for flaw in absent)
+    found = [problem("files", f"{len(absent)} files of {card.name} are absent:{lines}", way_out)]
+    return found + [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws if flaw not in absent]
 
 
 def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Iterable[Path] = ()) -> list[Finding]:

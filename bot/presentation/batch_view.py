@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import ACTIONS, JobView, Phrase
+from bot.presentation.job_view import ACTIONS, JobView, Phrase, Value
 
 
 def together(views: Sequence[JobView]) -> JobView:
@@ -22,7 +22,8 @@ def together(views: Sequence[JobView]) -> JobView:
     jobs = [view.job for view in views]
     done = sum(job.image_path is not None for job in jobs)
     leader = _leader(views)
-    settings = _settings(jobs)
+    model = leader.settings.values["model"]
+    settings = _settings(jobs, model)
     if not leader.job.status.is_final:
         of_batch = Phrase("card-batch", {"done": done, "count": len(jobs)})
         return replace(leader, of_batch=of_batch, settings=settings)
@@ -32,7 +33,7 @@ def together(views: Sequence[JobView]) -> JobView:
         leader,
         headline=_done(done, of=len(jobs)),
         notes=(*leader.notes, *_not_done(views)),
-        settings=_settings([job for job in jobs if job.image_path is not None]),
+        settings=_settings([job for job in jobs if job.image_path is not None], model),
         actions=tuple(action for action in ACTIONS[JobStatus.DONE] if any(action in view.actions for view in views)),
     )
 
@@ -58,8 +59,8 @@ def _leader(views: Sequence[JobView]) -> JobView:
     return views[0]
 
 
-def _settings(jobs: Sequence[Job]) -> Phrase:
-    """`#42 #43 · seeds 7, 8 · 20 steps · 1024 × 1024 · model`."""
+def _settings(jobs: Sequence[Job], model: Value) -> Phrase:
+    """`#42 #43 · seeds 7, 8 · 20 steps · 1024 × 1024 · FLUX.1 [dev]`."""
     spec = jobs[0].spec
     return Phrase(
         "card-settings-several",
@@ -69,6 +70,6 @@ def _settings(jobs: Sequence[Job]) -> Phrase:
             "steps": spec.steps,
             "width": spec.width,
             "height": spec.height,
-            "model": spec.model,
+            "model": model,
         },
     )

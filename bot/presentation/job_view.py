@@ -16,7 +16,7 @@ from typing import Final
 
 from bot.jobs import Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause
-from bot.presentation.wording import Wording, failure_key
+from bot.presentation.wording import MODEL_KEYS, Wording, failure_key
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Progress, Stage
 from pipeline.spec import MIN_ASKED_CFG, ImageSpec, sampler_title
@@ -174,8 +174,7 @@ def unfinished_view(
         titles: of models, by their names.
         soon_s: see `eta`.
     """
-    loading = standing.loading or job.spec.model
-    loading = titles.get(loading, loading)
+    loading = model_title(standing.loading or job.spec.model, titles)
     notes = [] if standing.pause is None else [pause_phrase(standing.pause)]
     if job.status is JobStatus.QUEUED and not job.is_cancel_requested:
         if standing.is_loading and standing.ahead != 0:
@@ -190,21 +189,24 @@ def unfinished_view(
         eta=None if job.is_cancel_requested else eta(standing, now=now, soon_s=soon_s),
         progress=standing.progress if job.status is JobStatus.RUNNING else None,
         notes=(*notes, *unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
-        settings=settings_phrase(job),
+        settings=settings_phrase(job, titles),
         details=setting_phrases(job.spec),
         actions=() if job.is_cancel_requested else ACTIONS[job.status],
     )
 
 
-def ended_view(job: Job, *, unread: Unread = NOTHING, can_upscale: bool = False) -> JobView:
+def ended_view(
+    job: Job, *, unread: Unread = NOTHING, titles: Mapping[str, str] = NO_TITLES, can_upscale: bool = False
+) -> JobView:
     """View a job that is done, failed or was cancelled.
 
     Args:
         unread: the part of the prompt that the model cannot read.
+        titles: of models, by their names.
         can_upscale: whether its model draws the image anew at twice its size.
     """
     if job.moderated_reason is not None:
-        return _moderated_view(job)
+        return _moderated_view(job, titles)
     reason = None if job.failure_code is None else Phrase(failure_key(job.failure_code))
     match job.status:
         case JobStatus.DONE:
@@ -218,7 +220,7 @@ def ended_view(job: Job, *, unread: Unread = NOTHING, can_upscale: bool = False)
         headline=headline,
         notes=(*unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
         reason=reason,
-        settings=settings_phrase(job),
+        settings=settings_phrase(job, titles),
         details=setting_phrases(job.spec),
         actions=tuple(action for action in ACTIONS[job.status] if can_upscale or action is not Action.UPSCALE),
     )
@@ -230,12 +232,12 @@ def moderated_phrase(job: Job) -> Phrase:
     return Phrase("note-removed" if is_removed else "note-stopped", {"job_id": job.id, **_reason(job)})
 
 
-def _moderated_view(job: Job) -> JobView:
+def _moderated_view(job: Job, titles: Mapping[str, str]) -> JobView:
     return JobView(
         job=job,
         headline=Phrase("card-stopped", _reason(job)),
         reason=moderated_phrase(job),
-        settings=settings_phrase(job),
+        settings=settings_phrase(job, titles),
         actions=(Action.DISMISS,),
     )
 
@@ -269,8 +271,8 @@ def pause_phrase(pause: Pause) -> Phrase:
     return Phrase("card-paused-until" if until else "card-paused", {"reason": reason, **until})
 
 
-def settings_phrase(job: Job) -> Phrase:
-    """`#42 · seed 7 · 20 steps · 1024 × 1024 · model`."""
+def settings_phrase(job: Job, titles: Mapping[str, str] = NO_TITLES) -> Phrase:
+    """`#42 · seed 7 · 20 steps · 1024 × 1024 · FLUX.1 [dev]`; `titles` are those of models, by their names."""
     spec = job.spec
     return Phrase(
         "card-settings",
@@ -280,9 +282,14 @@ def settings_phrase(job: Job) -> Phrase:
             "steps": spec.steps,
             "width": spec.width,
             "height": spec.height,
-            "model": spec.model,
+            "model": model_title(spec.model, titles),
         },
     )
+
+
+def model_title(name: str, titles: Mapping[str, str] = NO_TITLES) -> Value:
+    """Return what a model is called for people; its name if it is not here any more."""
+    return Phrase(MODEL_KEYS[name]) if name in MODEL_KEYS else titles.get(name, name)
 
 
 def setting_phrases(spec: ImageSpec) -> tuple[Phrase, ...]:
@@ -303,7 +310,7 @@ def _idle_notes(spec: ImageSpec) -> tuple[Phrase, ...]:
     return (Phrase("negative-idle"),) if spec.negative_prompt and spec.cfg_scale <= MIN_ASKED_CFG else ()
 
 
-def _headline(job: Job, standing: QueueStatus, loading: str) -> Phrase:
+def _headline(job: Job, standing: QueueStatus, loading: Value) -> Phrase:
     if job.is_cancel_requested:
         return Phrase("card-stopping")
     if job.status is not JobStatus.RUNNING:
@@ -319,7 +326,7 @@ def _headline(job: Job, standing: QueueStatus, loading: str) -> Phrase:
             return Phrase("card-loading", {"model": loading}) if standing.is_loading else Phrase("card-encoding")
 
 
-def _place(standing: QueueStatus, loading: str) -> Phrase:
+def _place(standing: QueueStatus, loading: Value) -> Phrase:
     match standing.ahead:
         case None:
             return Phrase("card-waiting")

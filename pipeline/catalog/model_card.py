@@ -139,6 +139,7 @@ class ModelCard:
     upscale_strength: how far an image is redrawn at twice its size, so that all that is in it stays and becomes sharp.
     is_streamed: it is larger than a small GPU, so its blocks take turns there.
     needs_gpu: drawing on a CPU takes hours, so nobody is left to it who did not ask for it by name.
+    fetch_gb: about how much is fetched if nothing of it is there.
     packed_gb: of disk that its packed weights take; 0 if they are read from its files at every start.
     reads: the languages of prompts, `en` or `zh`; empty if any will do.
     vocabulary: file of this package with the words that it knows; "" if they are too many for a list.
@@ -168,6 +169,7 @@ class ModelCard:
     is_streamed: bool = False
     needs_gpu: bool = False
     packed_gb: int = 0
+    fetch_gb: int = 0
     reads: tuple[str, ...] = ()
     vocabulary: str = ""
     examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -137,11 +137,11 @@ def _menu(interaction: discord.Interaction, job: Job) -> list[Action]:
 
 async def _info(interaction: discord.Interaction, job: Job) -> None:
     await think(interaction)
-    wording = reader(interaction)
+    wording, models = reader(interaction), context_of(interaction).service.models
     lines = [
         wording.say("info-asked", who=mention(job), when=relative(job.queued_at)),
         wording.say("info-drawn", when=relative(job.finished_at or job.queued_at), seconds=f"{job.ran_s:.1f}"),
-        voice_of(wording).say(settings_phrase(job)),
+        voice_of(wording).say(settings_phrase(job, models.titles)),
     ]
     lines += map(voice_of(wording).say, setting_phrases(job.spec))
     if job.derived_from is not None:
@@ -153,7 +153,7 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
         lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
     if job.is_kept:
         lines.append(wording.say("info-kept"))
-    text = described([job], wording, lines, models=context_of(interaction).service.models)
+    text = described([job], wording, lines, models=models)
     await say(interaction, embed=discord.Embed(title=wording.say("info-title", job_id=job.id), description=text))
 
 
@@ -165,12 +165,12 @@ async def _original(interaction: discord.Interaction, job: Job) -> None:
 
 async def _send_dm(interaction: discord.Interaction, job: Job) -> None:
     await think(interaction)
-    wording = reader(interaction)
+    wording, models = reader(interaction), context_of(interaction).service.models
     file = await _file(interaction, job, guild_id=None)
     try:
         channel = await interaction.user.create_dm()
         prompt = shorten(escape(wording.prompt(job)), LINE_PROMPT)
-        text = f"{prompt}\n{voice_of(wording).say(settings_phrase(job))}"
+        text = f"{prompt}\n{voice_of(wording).say(settings_phrase(job, models.titles))}"
         await channel.send(text, file=file, allowed_mentions=NOBODY, nonce=f"dm-{interaction.id}")
     except discord.Forbidden:
         await say(interaction, wording.say("dm-closed"))

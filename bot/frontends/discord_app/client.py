@@ -21,7 +21,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from pydantic import SecretStr
 
-from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of
+from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of, token_refused
 from bot.deadline import Deadline
 from bot.delivery.alerts import Report, Unheard
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal
@@ -141,7 +141,7 @@ class DiscordClient(discord.AutoShardedClient):
             try:
                 await _insist_on_cancelling(self._login_and_connect(token))
             except discord.LoginFailure as error:
-                raise FrontendUnavailable(FRONTEND, "the token is refused; make a new one or correct it") from error
+                raise FrontendUnavailable(FRONTEND, f"the token is refused\n→ {token_refused(self._config)}") from error
             except discord.PrivilegedIntentsRequired as error:
                 raise FrontendUnavailable(FRONTEND, str(error)) from error
             except discord.ConnectionClosed as error:

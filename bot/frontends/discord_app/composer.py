@@ -113,7 +113,7 @@ class Composer:
             # The last may have ended since: then its own delivery says so in a moment.
             message = self.unfinished(jobs, await self._standing(jobs), with_prompt=with_prompt)
             return Composed(message=message, uploads=uploads, alts=alts, spoilers=spoilers)
-        view = together([self._ended_view(job) for job in jobs])
+        view = together([self.ended_view(job) for job in jobs])
         if not drawn:
             message = embeds.ended_message(view, wording, with_prompt=with_prompt)
             return Composed(message=message, uploads={}, alts={})
@@ -135,14 +135,20 @@ class Composer:
 
     def _view(self, job: Job, standing: QueueStatus, *, now: float) -> JobView:
         if job.status.is_final:
-            return self._ended_view(job)
+            return self.ended_view(job)
         return job_view.unfinished_view(
             job, standing, now=now, unread=self._service.unread(job.spec), titles=self._service.models.titles
         )
 
-    def _ended_view(self, job: Job) -> JobView:
+    def ended_view(self, job: Job) -> JobView:
+        """View a job that has ended, with all that is known about its model."""
         models = self._service.models
-        return job_view.ended_view(job, unread=self._service.unread(job.spec), can_upscale=models.can_upscale(job.spec))
+        return job_view.ended_view(
+            job,
+            unread=self._service.unread(job.spec),
+            titles=models.titles,
+            can_upscale=models.can_upscale(job.spec),
+        )
 
 
 def wording_of(job: Job) -> Wording:

@@ -244,7 +244,7 @@ def _command_remarks(job: Job, wording: Wording, models: Models) -> list[str]:
     elif job.spec.source:
         remarks.append(wording.say("card-from-picture", strength=f"{job.spec.strength:g}"))
     if models.find(job.spec.model) is None:
-        remarks.append(wording.say("card-other-model", model=job.spec.model, usual=models.usual.name))
+        remarks.append(wording.say("card-other-model", model=job.spec.model, usual=models.usual.title))
     return remarks
 
 

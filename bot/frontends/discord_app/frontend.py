@@ -34,7 +34,6 @@ from bot.frontends.discord_app.pings import Pings
 from bot.frontends.discord_app.private_delivery import PrivateDelivery
 from bot.frontends.discord_app.sending import Ended, Refused, Send, Sender
 from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo
-from bot.presentation import job_view
 from bot.presentation.wording import Wording
 from bot.requests.service import Service
 
@@ -325,7 +324,7 @@ class DiscordFrontend:
             return
         wording = wording_of(job)
         try:
-            message = embeds.moved_message(job_view.ended_view(job), wording, to_dm=to_dm)
+            message = embeds.moved_message(self._composer.ended_view(job), wording, to_dm=to_dm)
             await self._edit(address, message, job, wording)
         except TROUBLES as error:
             log.info("the old message of job %s stays as it is: %s", job.id, error)

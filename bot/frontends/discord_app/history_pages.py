@@ -104,7 +104,7 @@ async def _say_picked(job_id: int, before_id: int | None, search: str, interacti
     embed = discord.Embed(
         title=wording.say("history-picked-title", job_id=job.id),
         description="\n".join(filter(None, text)),
-    ).set_footer(text=voice_of(wording).say(settings_phrase(job)))
+    ).set_footer(text=voice_of(wording).say(settings_phrase(job, service.models.titles)))
     parts: dict[str, Any] = {"embed": embed}
     if upload is None:
         embed.set_footer(text=wording.say("history-file-gone", job_id=job.id))

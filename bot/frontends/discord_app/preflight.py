@@ -17,7 +17,15 @@ import aiohttp
 import discord
 from pydantic import SecretStr
 
-from bot.config import TOKEN_ENV, DiscordConfig, load_token, looks_like_token, proxy_of, without_credentials
+from bot.config import (
+    TOKEN_ENV,
+    DiscordConfig,
+    load_token,
+    looks_like_token,
+    proxy_of,
+    token_refused,
+    without_credentials,
+)
 from bot.errors import ConfigError, FrontendUnavailable, FrontendUnreachable
 from bot.findings import Finding, note, ok, problem
 from bot.frontends.discord_app.message_ref import FRONTEND
@@ -94,8 +102,12 @@ def invite_url(application: int) -> str:
     return discord.utils.oauth_url(application, permissions=NEEDED, scopes=SCOPES)
 
 
-def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]:
-    """Check that there is a token, that it looks like one, and that only its owner can read it."""
+def check_token(config: DiscordConfig, *, is_asked: bool = False) -> tuple[SecretStr | None, list[Finding]]:
+    """Check that there is a token, that it looks like one, and that only its owner can read it.
+
+    Args:
+        is_asked: Discord will be asked about it, and its answer counts for more than the look of a token.
+    """
     way_out = (
         "create an application and a bot on https://discord.com/developers/applications, then set "
         f"{TOKEN_ENV}, or write the token into a file and name it in [discord] token_file"
@@ -109,6 +121,8 @@ def check_token(config: DiscordConfig) -> tuple[SecretStr | None, list[Finding]]
     redact(token)
     if not looks_like_token(token):
         text = f"has {len(token.get_secret_value())} characters and does not look like a bot token"
+        if is_asked:
+            return token, [note("token", f"{text}: Discord's answer decides")]
         return token, [problem("token", text, "copy the token of the Bot page again, not the secret or the id")]
     file = None if os.environ.get(TOKEN_ENV, "").strip() else config.token_file
     if file is not None and os.name == "posix" and file.expanduser().stat().st_mode & 0o077:
@@ -124,7 +138,7 @@ async def preflight(config: DiscordConfig, token: SecretStr) -> list[Finding]:
         way_out = "look at this machine's network; https://discordstatus.com tells of outages of Discord itself"
         return [problem("discord", error.reason, way_out)]
     except FrontendUnavailable as error:
-        return [problem("discord", error.reason, "reset the token on the Bot page and set the new one")]
+        return [problem("discord", error.reason, token_refused(config))]
     proxy = proxy_of(config)
     through = f", through {without_credentials(proxy)}" if proxy else ""
     findings = [ok("discord", f"logged in as {seen.bot_name}{through}")]

@@ -27,10 +27,10 @@ from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.security.refused import RequestRefused
-from bot.frontends.web.settings_fields import FIELD_KEYS, asked, refilled, settings_fields
+from bot.frontends.web.settings_fields import FIELD_KEYS, asked, model_choices, refilled, settings_fields
 from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
-from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, SIZE_KEYS, wording_for
+from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, MODEL_KEYS, SIZE_KEYS, wording_for
 from bot.requests.batch import MAX_BATCH
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.images.init_image import MAX_SOURCE_BYTES
@@ -88,7 +88,7 @@ def mount(
     blocks.queue(default_concurrency_limit=None, api_open=False)
     blocks._queue.sleep_when_free = POLL_S
     blocks.has_launched = True  # Gradio looks where files lie, as if any could come so far
-    keys = (*FORM_KEYS, *ASPECT_KEYS.values(), *SIZE_KEYS.values())
+    keys = (*FORM_KEYS, *ASPECT_KEYS.values(), *SIZE_KEYS.values(), *MODEL_KEYS.values())
     gr.mount_gradio_app(
         app,
         blocks,
@@ -217,7 +217,7 @@ def _blocks(
                     elem_id="size",
                 )
                 model = gr.Dropdown(
-                    [(each.title, each.name) for each in cards],
+                    model_choices(cards, say),
                     value=card.name,
                     label=say("console-model"),
                     visible=len(cards) > 1,

@@ -240,7 +240,7 @@ class PageHandlers:
 
     async def state(self, visitor: Visitor) -> dict[str, object]:
         """Return everything on an open page that may change, as JSON: HTML by key, and the newest picture's id."""
-        now, me = self._clock(), visitor.user
+        now, me, titles = self._clock(), visitor.user, self._service.models.titles
         voice = fragments.voice_of(wording_for(visitor.locale), now=now)
         unfinished = await self._unfinished()
         mine = [(job, standing) for job, standing in unfinished if job.user == me]
@@ -251,7 +251,7 @@ class PageHandlers:
             "queue": [fragments.queue_list(unfinished, names, me, voice, now=now)],
             "jobs": [
                 *(
-                    fragments.failure(ended_view(job), voice)
+                    fragments.failure(ended_view(job, titles=titles), voice)
                     for job in (*await self._service.failures(me), *await self._service.moderation.untold(me))
                 ),
                 *(
@@ -261,7 +261,7 @@ class PageHandlers:
                             standing,
                             now=now,
                             unread=self._service.unread(job.spec),
-                            titles=self._service.models.titles,
+                            titles=titles,
                             soon_s=fragments.SOON_S,
                         ),
                         voice,
@@ -300,7 +300,8 @@ class PageHandlers:
         if job.status is not JobStatus.DONE:
             raise JobNotFound(job_id)
         models = self._service.models
-        view = ended_view(job, unread=self._service.unread(job.spec), can_upscale=models.can_upscale(job.spec))
+        unread, can_upscale = self._service.unread(job.spec), models.can_upscale(job.spec)
+        view = ended_view(job, unread=unread, titles=models.titles, can_upscale=can_upscale)
         voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
         return fragments.picture(view, await self._link(job, "png"), voice)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from bot.presentation.wording import MODEL_KEYS
 from bot.requests.flag_values import NO_NEGATIVE
 from bot.requests.pasted_settings import fold
 from pipeline.catalog.model_card import ModelCard
@@ -52,6 +53,11 @@ def settings_fields(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> di
         "sampler": gr.Dropdown(choices, value=OWN, label=say("console-sampler"), **shown("sampler")),
         "clip_skip": text_field("clip_skip", "console-clip-skip", max_length=MAX_NUMBER_CHARS),
     }
+
+
+def model_choices(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> list[tuple[Any, str]]:
+    """Return the titles and names of models, for the field that chooses one."""
+    return [(say(MODEL_KEYS[card.name]) if card.name in MODEL_KEYS else card.title, card.name) for card in cards]
 
 
 def element_id(name: str) -> str:

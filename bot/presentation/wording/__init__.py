@@ -47,6 +47,8 @@ ASPECT_KEYS: Final = {
     Aspect.WIDE: "aspect-wide",
 }
 SIZE_KEYS: Final = {Size.DRAFT: "size-draft", Size.NORMAL: "size-normal", Size.LARGE: "size-large"}
+# Titles that are words rather than the name of a product, by the names of their models.
+MODEL_KEYS: Final = {"demo": "model-demo"}
 STRENGTH_KEYS: Final = {
     Strength.SUBTLE: "strength-subtle",
     Strength.MEDIUM: "strength-medium",
@@ -56,6 +58,7 @@ STRENGTH_KEYS: Final = {
 INVALID: Final = frozenset(
     {
         "invalid-prompt",
+        "invalid-prompt-empty",
         "invalid-seed",
         "invalid-upscale-not-offered",
         "invalid-steps",

@@ -25,6 +25,7 @@ job-too-large =
     }
 not-accepting = I am restarting and cannot accept new requests for a moment. Waiting images keep their places. Please try again in a minute.
 storage-full = My disk is almost full, so I cannot accept new requests right now. Please tell the person who runs this bot.
+job-not-found-here = There is no image #{ $job_id } on this server. It may have expired.
 job-not-found = There is no image #{ $job_id }. It may have expired; `/history` lists your images.
 not-your-job = Image #{ $job_id } belongs to somebody else.
 job-unreadable = The stored settings of image #{ $job_id } cannot be read, so it cannot be drawn again.
@@ -46,6 +47,7 @@ permission-send-messages-in-threads = “Send Messages in Threads”
 permission-embed-links = “Embed Links”
 permission-attach-files = “Attach Files”
 
+invalid-prompt-empty = Write what to draw first.
 invalid-prompt = The prompt must have 1 to { $max_chars } visible characters.
 invalid-seed = The seed must be a whole number from 0 to { $max_seed }. Leave it out (or use −1) for a random one.
 invalid-steps = The number of steps must be from 1 to { $max_steps }.
@@ -120,12 +122,18 @@ button-cancel = Cancel
 ## Private answers
 
 cancel-done = Image #{ $job_id } was cancelled.
-cancel-stopping = Image #{ $job_id } stops at the next step.
+cancel-stopping = Image #{ $job_id } stops at the next step; there is nothing more to do.
 
 queue-title = { $running ->
-        [0] Nothing is being drawn
-       *[other] { $running } being drawn
-    }, { $waiting } waiting
+        [0] { $waiting ->
+                [0] Nobody is waiting.
+               *[other] Nothing is being drawn, { $waiting } waiting
+            }
+       *[other] { $running } being drawn, { $waiting ->
+                [0] nobody waiting
+               *[other] { $waiting } waiting
+            }
+    }
 queue-running = 🎨 #{ $job_id } · { $who } · { $finish }
 queue-waiting = { $position }. #{ $job_id } · { $who } · { $finish }
 queue-more = … and { $count } more
@@ -290,11 +298,13 @@ greeting-direct = Commands work on a server, not here: write { $imagine } there 
 
 ## Commands: names (lower case, at most 32 characters) and descriptions (at most 100)
 
+# The same in every language, like the names of its options: an image shows the command that draws it again, and it has
+# to work for whoever copies it, since Discord reads a pasted command in the language of the reader.
 command-imagine-name = imagine
 command-imagine-description = Draw an image
 option-prompt-description = What to draw, in your own words
 option-prompt-english-description = What to draw, in your own words, in English
-option-seed-description = Same seed and settings, same image; leave out for a random one
+option-seed-description = Same seed and settings, same image; −1 or nothing for a random one
 option-steps-description = More steps take longer and show more detail
 option-aspect-description = The shape of the image
 aspect-square = Square
@@ -324,7 +334,7 @@ command-help-name = help
 command-help-description = What I can do, with examples to press
 
 command-admin-name = admin
-command-admin-description = Manage the queue
+command-admin-description = For moderators: the queue, images, bans, words, limits and channels
 command-admin-pause-name = pause
 command-admin-pause-description = Stop drawing; waiting images keep their places
 option-reason-name = reason
@@ -772,7 +782,7 @@ option-spoiler-name = spoiler
 option-spoiler-description = Whether the image is hidden until somebody clicks it; the prompt is not
 option-reset-name = reset
 option-reset-description = Which setting to clear
-option-preset-description = One of your presets, or of everybody's
+option-preset-description = One of your presets; what else you give here wins
 setting-invalid = “{ $setting }” cannot have this value. Please choose one from the list.
 words-only = Words that are added to prompts must be words only, at most { $most } characters: choose shape, size, seed and the like with their own options.
 preset-name-invalid = A preset's name has 1 to { $most } letters, digits, emoji, spaces or dashes.
@@ -1017,3 +1027,7 @@ stats-failure-unreadable = damaged settings
 stats-failure-newer-release = from a newer version
 stats-failure-blocked = image check
 stats-failure-other = other
+
+## Models
+
+model-demo = Demo: emoji scenes

@@ -15,13 +15,14 @@ job-too-large = 这张图片的工作量超过了这里的上限。{ $max_steps 
     }
 not-accepting = 我正在重启，暂时不接受新请求。排队中的图片都会保留位置，请一分钟后再试。
 storage-full = 磁盘快满了，暂时不接受新请求。请告诉机器人维护者。
+job-not-found-here = 本服务器没有图片 #{ $job_id }。它可能已过期被清理。
 job-not-found = 没有图片 #{ $job_id }。它可能已过期被清理；用 `/历史` 可以查看你自己的图片。
 not-your-job = 图片 #{ $job_id } 是别人的。
 job-unreadable = 图片 #{ $job_id } 保存的设置无法读取，不能再画一次。
 job-already-finished = 图片 #{ $job_id } 已经结束，没有可取消的了。
 server-not-allowed = 我不为这个服务器服务，可用的服务器由机器人维护者决定。
 channel-not-allowed = 我不在这个频道画图，请前往 { $channels }。
-permissions-missing = 我没法在 { $channel } 回复：缺少权限{ $permissions }。请联系频道管理员。
+permissions-missing = 我没法在 { $channel } 回复，缺少以下权限：{ $permissions }。请联系频道管理员。
 server-not-listed = 暂停和恢复会影响这个机器人服务的所有服务器。请机器人维护者先把本服务器加入 `[discord]` 的 `allowed_guilds`：{ $guild_id }。
 store-unavailable = 数据库暂时不可用。这次不计入额度，请一分钟后再试。
 managers-only = 只有拥有“管理服务器”权限的成员才能这样做。
@@ -30,12 +31,13 @@ picture-pruned = 图片 #{ $job_id } 的文件已过期被清理。种子还在 
 picture-erased = 图片 #{ $job_id } 已被删除，提示词也一并删除了。
 keeps-too-many = 你已经收藏了 { $limit } 张图片，达到上限了。请先取消收藏一张。
 
-permission-view-channel = “查看频道”
-permission-send-messages = “发送消息”
-permission-send-messages-in-threads = “在子区内发送消息”
-permission-embed-links = “嵌入链接”
-permission-attach-files = “附加文件”
+permission-view-channel = 查看频道
+permission-send-messages = 发送消息
+permission-send-messages-in-threads = 在子区内发送消息
+permission-embed-links = 嵌入链接
+permission-attach-files = 附加文件
 
+invalid-prompt-empty = 请先写下想画什么。
 invalid-prompt = 提示词要有 1 到 { $max_chars } 个可见字符。
 invalid-seed = 种子必须是 0 到 { $max_seed } 的整数；留空（或填 −1）则随机。
 invalid-steps = 步数必须是 1 到 { $max_steps } 的整数。
@@ -107,12 +109,18 @@ button-cancel = 取消
 ## 私密回复
 
 cancel-done = 图片 #{ $job_id } 已取消。
-cancel-stopping = 图片 #{ $job_id } 会在下一步停下。
+cancel-stopping = 图片 #{ $job_id } 会在下一步停下，你不用再做什么。
 
 queue-title = { $running ->
-        [0] 没有正在绘制的图片
-       *[other] { $running } 张正在绘制
-    }，{ $waiting } 张排队
+        [0] { $waiting ->
+                [0] 没有人在排队。
+               *[other] 没有正在绘制的图片，{ $waiting } 张排队
+            }
+       *[other] { $running } 张正在绘制，{ $waiting ->
+                [0] 没有人在排队
+               *[other] { $waiting } 张排队
+            }
+    }
 queue-running = 🎨 #{ $job_id } · { $who } · { $finish }
 queue-waiting = { $position }. #{ $job_id } · { $who } · { $finish }
 queue-more = ……还有 { $count } 张
@@ -255,7 +263,7 @@ command-imagine-name = imagine
 command-imagine-description = 画一张图片
 option-prompt-description = 想画什么，用自己的话说
 option-prompt-english-description = 想画什么，请用英文写（这个模型不认识中文）
-option-seed-description = 种子和设置相同，图片就相同；留空则随机
+option-seed-description = 种子和设置相同，图片就相同；留空或填 −1 则随机
 option-steps-description = 步数越多越慢，细节也越多
 option-aspect-description = 画幅
 aspect-square = 方形
@@ -285,7 +293,7 @@ command-help-name = 帮助
 command-help-description = 我能做什么，附点一下就画的示例
 
 command-admin-name = 管理
-command-admin-description = 管理队列
+command-admin-description = 管理员用：队列、图片、禁令、禁用词、限额和频道
 command-admin-pause-name = 暂停
 command-admin-pause-description = 停止绘制；排队的图片保留位置
 option-reason-name = 原因
@@ -691,7 +699,7 @@ option-spoiler-name = 剧透
 option-spoiler-description = 图片是否要点击后才显示；提示词不遮挡
 option-reset-name = 重置
 option-reset-description = 把哪一项改回默认
-option-preset-description = 你自己的预设，或大家共用的预设
+option-preset-description = 你的一个预设；这里另外填写的优先
 setting-invalid = “{ $setting }”不能设成这个值，请从列表里选。
 words-only = 加在提示词里的只能是文字，最多 { $most } 个字符。画幅、尺寸、种子等请用各自的选项。
 preset-name-invalid = 预设的名称要有 1 到 { $most } 个字符，可以用文字、数字、表情、空格和短横线。
@@ -917,3 +925,7 @@ stats-failure-unreadable = 设置损坏
 stats-failure-newer-release = 来自更新的版本
 stats-failure-blocked = 图片审查
 stats-failure-other = 其他
+
+## Models
+
+model-demo = 演示：表情符号场景

@@ -15,13 +15,14 @@ job-too-large = 這張圖片的工作量超過了這裡的上限。{ $max_steps 
     }
 not-accepting = 我正在重新啟動，暫時不接受新請求。排隊中的圖片都會保留位置，請一分鐘後再試。
 storage-full = 硬碟快滿了，暫時不接受新請求。請通知機器人維護者。
+job-not-found-here = 本伺服器沒有圖片 #{ $job_id }。它可能已過期並被清除。
 job-not-found = 沒有圖片 #{ $job_id }。它可能已過期並被清除；用 `/紀錄` 可以查看你自己的圖片。
 not-your-job = 圖片 #{ $job_id } 是別人的。
 job-unreadable = 無法讀取圖片 #{ $job_id } 儲存的設定，所以不能再畫一次。
 job-already-finished = 圖片 #{ $job_id } 已經結束，沒有可以取消的了。
 server-not-allowed = 我不在這個伺服器提供服務，可用的伺服器由機器人維護者決定。
 channel-not-allowed = 我不在這個頻道畫圖，請前往 { $channels }。
-permissions-missing = 我無法在 { $channel } 回覆：缺少權限{ $permissions }。請聯絡頻道管理員。
+permissions-missing = 我無法在 { $channel } 回覆，缺少以下權限：{ $permissions }。請聯絡頻道管理員。
 server-not-listed = 暫停和恢復會影響這個機器人服務的所有伺服器。請機器人維護者先把本伺服器加入 `[discord]` 的 `allowed_guilds`：{ $guild_id }。
 store-unavailable = 資料庫暫時無法使用。這次不計入額度，請一分鐘後再試。
 managers-only = 只有具備「管理伺服器」權限的成員才能這樣做。
@@ -30,12 +31,13 @@ picture-pruned = 圖片 #{ $job_id } 的檔案已過期並被清除。種子還�
 picture-erased = 圖片 #{ $job_id } 已被刪除，提示詞也一併刪除了。
 keeps-too-many = 你已經收藏了 { $limit } 張圖片，達到上限了。請先取消收藏一張。
 
-permission-view-channel = 「檢視頻道」
-permission-send-messages = 「傳送訊息」
-permission-send-messages-in-threads = 「在討論串中傳送訊息」
-permission-embed-links = 「嵌入連結」
-permission-attach-files = 「附加檔案」
+permission-view-channel = 檢視頻道
+permission-send-messages = 傳送訊息
+permission-send-messages-in-threads = 在討論串中傳送訊息
+permission-embed-links = 嵌入連結
+permission-attach-files = 附加檔案
 
+invalid-prompt-empty = 請先寫下想畫什麼。
 invalid-prompt = 提示詞要有 1 到 { $max_chars } 個可見字元。
 invalid-seed = 種子必須是 0 到 { $max_seed } 的整數；留空（或填 −1）則隨機。
 invalid-steps = 步數必須是 1 到 { $max_steps } 的整數。
@@ -107,12 +109,18 @@ button-cancel = 取消
 ## 私密回覆
 
 cancel-done = 圖片 #{ $job_id } 已取消。
-cancel-stopping = 圖片 #{ $job_id } 會在下一步停下。
+cancel-stopping = 圖片 #{ $job_id } 會在下一步停下，你不用再做什麼。
 
 queue-title = { $running ->
-        [0] 沒有正在繪製的圖片
-       *[other] { $running } 張正在繪製
-    }，{ $waiting } 張排隊
+        [0] { $waiting ->
+                [0] 沒有人在排隊。
+               *[other] 沒有正在繪製的圖片，{ $waiting } 張排隊
+            }
+       *[other] { $running } 張正在繪製，{ $waiting ->
+                [0] 沒有人在排隊
+               *[other] { $waiting } 張排隊
+            }
+    }
 queue-running = 🎨 #{ $job_id } · { $who } · { $finish }
 queue-waiting = { $position }. #{ $job_id } · { $who } · { $finish }
 queue-more = ……還有 { $count } 張
@@ -256,7 +264,7 @@ command-imagine-name = imagine
 command-imagine-description = 畫一張圖片
 option-prompt-description = 想畫什麼，用自己的話說
 option-prompt-english-description = 想畫什麼，請用英文寫（這個模型不認得中文）
-option-seed-description = 種子和設定相同，圖片就相同；留空則隨機
+option-seed-description = 種子和設定相同，圖片就相同；留空或填 −1 則隨機
 option-steps-description = 步數越多越慢，細節也越多
 option-aspect-description = 畫面比例
 aspect-square = 方形
@@ -286,7 +294,7 @@ command-help-name = 說明
 command-help-description = 我能做什麼，附按一下就畫的範例
 
 command-admin-name = 管理
-command-admin-description = 管理佇列
+command-admin-description = 管理員用：佇列、圖片、禁令、禁用詞、限額和頻道
 command-admin-pause-name = 暫停
 command-admin-pause-description = 停止繪製；排隊的圖片保留位置
 option-reason-name = 原因
@@ -692,7 +700,7 @@ option-spoiler-name = 防雷
 option-spoiler-description = 圖片是否要點擊後才顯示；提示詞不遮蔽
 option-reset-name = 重設
 option-reset-description = 把哪一項改回預設值
-option-preset-description = 你自己的預設組合，或大家共用的
+option-preset-description = 你的一個預設組合；在這裡另外填寫的優先
 setting-invalid = 「{ $setting }」不能設成這個值，請從清單裡選。
 words-only = 加在提示詞裡的只能是文字，最多 { $most } 個字元。畫面比例、尺寸、種子等請用各自的選項。
 preset-name-invalid = 預設組合的名稱要有 1 到 { $most } 個字元，可以用文字、數字、表情符號、空格和連字號。
@@ -918,3 +926,7 @@ stats-failure-unreadable = 設定損毀
 stats-failure-newer-release = 來自較新的版本
 stats-failure-blocked = 圖片審查
 stats-failure-other = 其他
+
+## Models
+
+model-demo = 展示：表情符號場景

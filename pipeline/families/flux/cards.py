@@ -110,6 +110,7 @@ FLUX1_DEV: Final = ModelCard(
     upscale_strength=_FLUX_UPSCALE_STRENGTH,
     is_streamed=True,
     needs_gpu=True,
+    fetch_gb=34,
     packed_gb=17,  # in 8 bits, text encoders included
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,

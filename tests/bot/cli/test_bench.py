@@ -174,6 +174,7 @@ def test_engine_refuses_what_it_cannot_time(arguments: list[str], says: str, mon
     result = CliRunner().invoke(app, ["bench", "engine", *arguments])
     assert result.exit_code == 2
     assert says in result.output
+    assert ("Invalid value" in result.output) is bool(arguments)  # a machine without a GPU is no value
 
 
 @pytest.mark.parametrize("command", ["quality", "engine"])

@@ -30,7 +30,7 @@ def test_help_shows_arguments_without_doubled_brackets(command: str, usage: str)
     assert not set("{}−") & set(text)
 
 
-@pytest.mark.parametrize("command", ["draw", "check", "fetch", "bench engine"])
+@pytest.mark.parametrize("command", ["", "draw", "check", "fetch", "bench", "bench engine", "models", "models add"])
 def test_help_shows_no_type_after_a_switch(command: str) -> None:
     assert "<bool>" not in invoke(*command.split(), "--help").output
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ OLD_CARD = Gpu(
 def test_run_without_a_token_runs_the_page_and_says_how_to_add_discord(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    async def service(_config: Any, token: SecretStr | None, **_: object) -> ExitCode:
+    async def service(
+        _config: Any, token: SecretStr | None, *, say_page: Callable[[str], None], **_: object
+    ) -> ExitCode:
         seen.append(token)
+        say_page("http://127.0.0.1:6006")
         return ExitCode.OK
 
     monkeypatch.setattr("bot.app.run", service)
@@ -35,7 +39,7 @@ def test_run_without_a_token_runs_the_page_and_says_how_to_add_discord(monkeypat
     assert "DISCORD_TOKEN" in result.stderr
     assert "token_file" in result.stderr
     assert "imagine-bot invite" in result.stderr
-    assert "The page will be at http://127.0.0.1:6006 once it is built, in ten seconds or more." in result.stderr
+    assert "The page is at http://127.0.0.1:6006; it is built in ten seconds or more." in result.stderr
     assert len(result.stderr.splitlines()) < 15
 
 
@@ -126,6 +130,16 @@ def test_large_model_never_falls_to_the_cpu_in_silence(
     assert '[pipeline] model = "demo"' in result.stderr
 
 
+@pytest.mark.parametrize("text", ["x = [", "[limits]\nmax_waitin = 4\n", "[consol]\nport = 1\n"])
+def test_config_that_cannot_be_used_is_a_refusal_with_the_way_out(clean_place: Path, text: str) -> None:
+    (clean_place / "config.toml").write_text(text)
+    result = invoke("run")
+    assert result.exit_code == ExitCode.USAGE and result.stdout == ""
+    assert result.stderr.startswith("✘ config.toml: ")
+    assert result.stderr.endswith("\n→ mend this; config.example.toml explains every key\n")
+    assert "The page is at" not in result.stderr
+
+
 def test_run_as_a_process_on_a_taken_port_exits_with_2(clean_place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -134,4 +148,5 @@ def test_run_as_a_process_on_a_taken_port_exits_with_2(clean_place: Path) -> Non
     assert done.returncode == 2
     assert "There is no Discord token yet, so this is the local page alone." in done.stderr
     assert f"port {port} cannot be used" in done.stderr and "[console] port" in done.stderr
+    assert "The page is at" not in done.stderr  # nothing is promised before it was found to be so
     assert "Traceback" not in done.stdout + done.stderr

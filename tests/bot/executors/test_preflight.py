@@ -80,6 +80,16 @@ def test_every_file_that_is_missing_or_cut_off_is_named(clean_place: Path) -> No
 
 
 @pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("model", ["flux1-dev", "majicflus-v1"])
+def test_files_that_are_absent_are_one_line_with_the_size_of_the_download(clean_place: Path, model: str) -> None:
+    finding = only(preflight(PipelineConfig(models_dir=clean_place, model=model), is_running=False), "files")
+    first, *lines = finding.text.split("\n")
+    assert first == f"{len(lines)} files of {model} are absent:" and len(lines) >= 4
+    assert any(line.strip().endswith("ae.safetensors") for line in lines)
+    assert finding.way_out == f"imagine-bot fetch {model}, about 34 GB in all"
+
+
+@pytest.mark.usefixtures("gpu")
 def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
     """All of which fits on the card."""
     write_model(clean_place)

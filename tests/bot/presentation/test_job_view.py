@@ -171,7 +171,8 @@ def test_waiting_job_says_who_is_before_it_and_that_the_model_is_made_ready(
     view = unfinished_view(a_job(), standing, now=NOW, titles={"flux1-dev": "FLUX.1 [dev]"})
     assert (view.headline, view.notes) == (headline, notes)
     other = unfinished_view(a_job(), replace(standing, loading="demo"), now=NOW)
-    assert {phrase.values.get("model", "demo") for phrase in (other.headline, *other.notes)} == {"demo"}
+    named = [phrase.values["model"] for phrase in (other.headline, *other.notes) if "model" in phrase.values]
+    assert all(each == Phrase("model-demo") for each in named) and len(named) == is_loading
 
 
 @pytest.mark.parametrize("cause", PassedBy)
@@ -270,3 +271,22 @@ def test_front_end_may_have_a_sentence_of_its_own() -> None:
     voice = fragments.voice_of(wording_for("en"), now=NOW)
     assert voice.say(view.headline) == "1 ahead of you"
     assert view.eta is not None and voice.say(view.eta) == "ready in 10 minutes"
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [("en", "Demo: emoji scenes"), ("zh-CN", "演示：表情符号场景"), ("zh-TW", "展示：表情符號場景")],
+)
+def test_settings_name_a_model_by_its_title(language: str, title: str) -> None:
+    """Also while it waits and for a whole request; a model that is not here any more, by its name."""
+    voice, titles = Voice(wording=wording_for(language), write_moment=str), {"flux1-dev": "FLUX.1 [dev]"}
+    for model, said in (("flux1-dev", "FLUX.1 [dev]"), ("demo", title), ("gone", "gone")):
+        jobs = [
+            a_job(status=status, spec=replace(a_job().spec, model=model))
+            for status in (JobStatus.QUEUED, JobStatus.DONE)
+        ]
+        waiting = unfinished_view(jobs[0], WAITING, now=NOW, titles=titles)
+        done = ended_view(jobs[1], titles=titles)
+        removed = ended_view(replace(jobs[1], moderated_reason=""), titles=titles)
+        for view in (waiting, done, removed, together([done, done]), together([waiting, done])):
+            assert voice.say(view.settings).endswith(f" · {said}")

@@ -17,13 +17,14 @@ from bot.delivery.alerts import HAPPENINGS, AlertKind
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
 from bot.frontends.discord_app.commands.presets import TYPES as PRESET
 from bot.frontends.discord_app.commands.settings import TYPES as SETTINGS
+from bot.frontends.discord_app.permissions import PermissionsMissing
 from bot.jobs import FailureCode
 from bot.pause import PauseKind
 from bot.presentation import wording as wording_module
-from bot.presentation.wording import LANGUAGES, key_of, wording_for
+from bot.presentation.wording import LANGUAGES, MODEL_KEYS, key_of, wording_for
 from bot.requests.preferences import Ping, PrivateTo, Setting
 from pipeline import ImageOptions, InvalidSpec, Size
-from pipeline.catalog.models import DEMO
+from pipeline.catalog.models import DEMO, MAJICFLUS_V1
 
 FOLDER = Path(wording_module.__file__).parent
 SPEAKERS = ("cli", "frontends", "presentation", "requests")
@@ -92,6 +93,7 @@ def test_no_sentence_is_unused() -> None:
         for prefix in ("", "console-")
         for detail in ("paused", "paused-until")
     }
+    said.add("job-not-found-here")
     said |= {"failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {"pause-" + kind.value.replace("_", "-") for kind in PauseKind}
     said |= {f"{prefix}-{ping}" for prefix in ("ping-choice",) for ping in Ping}
@@ -111,6 +113,51 @@ def test_every_sentence_that_is_said_exists() -> None:
     assert len(SOURCES) > 30
     said = set(re.findall(r'(?:\.say|\btext|\bPhrase)\(\s*"([^"]+)"[,)]', sources))
     assert said - sentences("en").keys() == set()
+
+
+def test_translated_titles_are_those_of_models() -> None:
+    cards = {card.name: card.title for card in (MAJICFLUS_V1, DEMO)}
+    assert {name: wording_for("en").say(key) for name, key in MODEL_KEYS.items()}.items() <= cards.items()
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "says"),
+    [
+        (0, 0, ("Nobody is waiting.", "没有人在排队。", "沒有人在排隊。")),
+        (0, 2, ("Nothing is being drawn, 2 waiting", "没有正在绘制的图片，2 张排队", "沒有正在繪製的圖片，2 張排隊")),
+        (1, 0, ("1 being drawn, nobody waiting", "1 张正在绘制，没有人在排队", "1 張正在繪製，沒有人在排隊")),
+        (1, 3, ("1 being drawn, 3 waiting", "1 张正在绘制，3 张排队", "1 張正在繪製，3 張排隊")),
+    ],
+)
+def test_queue_is_told_in_words_rather_than_as_zero(running: int, waiting: int, says: tuple[str, str, str]) -> None:
+    for language, said in zip(LANGUAGES, says, strict=True):
+        assert wording_for(language).say("queue-title", running=running, waiting=waiting) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", "Write what to draw first."),
+        ("zh-CN", "请先写下想画什么。"),
+        ("zh-TW", "請先寫下想畫什麼。"),
+    ],
+)
+def test_empty_prompt_is_asked_for_and_no_range_is_told(language: str, says: str) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        DEMO.resolve(ImageOptions(prompt=""), random_seed=0)
+    assert wording_for(language).invalid(caught.value) == says
+
+
+def test_permissions_stand_in_a_chinese_sentence_without_quotes_of_their_own() -> None:
+    for language, names in (("zh-CN", "嵌入链接、附加文件"), ("zh-TW", "嵌入連結、附加檔案")):
+        refusal = PermissionsMissing("<#1>", ("permission-embed-links", "permission-attach-files"))
+        said = wording_for(language).refusal(refusal, format_time=str)
+        assert f"：{names}。" in said and not set("“”「」") & set(said)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_seed_of_chance_is_said_where_a_seed_is_asked_for(language: str) -> None:
+    assert "−1" in wording_for(language).say("option-seed-description")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -11,6 +11,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from bot.errors import JobNotFound
 from bot.frontends.discord_app.commands.moderation import ModerationCommands
 from bot.frontends.discord_app.commands.personal import JobId, say_queue
 from bot.frontends.discord_app.commands.quotas import QuotaCommands
@@ -113,7 +114,10 @@ class AdminCommands:
     async def cancel(self, interaction: discord.Interaction, job_id: JobId) -> None:
         """Cancel anybody's job of this server."""
         self._context.access.check_manager(interaction)
-        await cancel(interaction, job_id)
+        try:
+            await cancel(interaction, job_id)
+        except JobNotFound as refusal:
+            raise refusal.here() from None
 
     async def stats(self, interaction: discord.Interaction) -> None:
         """Show load, waits, people, speed and disk."""

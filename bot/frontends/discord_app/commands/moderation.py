@@ -12,7 +12,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
-from bot.errors import Refusal
+from bot.errors import JobNotFound, Refusal
 from bot.frontends.discord_app.commands.personal import JobId
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.frontend import frontend_of
@@ -105,7 +105,10 @@ class ModerationCommands:
 
         await think(interaction)
         service, wording = self._context.service, reader(interaction)
-        removed = await service.moderation.remove(job_id, reason or "", may=may)
+        try:
+            removed = await service.moderation.remove(job_id, reason or "", may=may)
+        except JobNotFound as refusal:
+            raise refusal.here() from None
         was_shown = removed.reply_to.frontend == FRONTEND and not removed.is_cancel_requested
         is_gone = not was_shown or await frontend_of(interaction).retract(removed)
         if was_shown and is_gone:

@@ -182,7 +182,8 @@ async def test_edit_without_a_seed_draws_a_random_one(stage: Stage) -> None:
         ("seed", "99999999999", "The seed must be a whole number"),
         ("steps", "1e3", "The number of steps must be from 1 to 50."),
         ("steps", "51", "The number of steps must be from 1 to 50."),
-        ("prompt", "\u200b \u200b", "The prompt must have 1 to 2000 visible characters."),
+        ("prompt", "\u200b \u200b", "Write what to draw first."),
+        ("prompt", "x" * 2001, "The prompt must have 1 to 2000 visible characters."),
     ],
 )
 async def test_form_that_cannot_be_drawn_says_why_and_gives_the_words_back(

@@ -45,7 +45,8 @@ async def test_owner_stops_a_running_job(stage: Stage) -> None:
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="[hang]")
     async with stage.drawing():
         message = await use.wait(lambda message: "step" in message.content)
-        assert await told(await stage.discord.click(message, "Cancel")) == "Image #1 stops at the next step."
+        said = await told(await stage.discord.click(message, "Cancel"))
+        assert said == "Image #1 stops at the next step; there is nothing more to do."
         await use.wait(lambda message: message.content.startswith("🚫"))
 
 

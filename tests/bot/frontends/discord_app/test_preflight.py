@@ -39,6 +39,13 @@ def test_a_token_is_judged_by_its_shape_and_never_shown(monkeypatch: pytest.Monk
         assert text not in finding.text + finding.way_out
 
 
+def test_token_of_an_odd_shape_is_left_to_discord_if_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "client-secret")
+    _, [finding] = check_token(DiscordConfig(), is_asked=True)
+    assert finding.mark is Mark.NOTE
+    assert finding.text == "has 13 characters and does not look like a bot token: Discord's answer decides"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="file modes are POSIX")
 def test_a_token_file_that_others_may_read_is_noted(clean_place: Path) -> None:
     file = clean_place / "token.txt"
@@ -135,6 +142,8 @@ async def test_a_refused_token_is_a_problem(discord_server: Discord) -> None:
     [finding] = await preflight(section, SecretStr("wrong"))
     assert finding.mark is Mark.PROBLEM
     assert finding.text == "the token is refused"
+    assert finding.way_out.startswith("reset the token on the Bot page of https://discord.com/developers/applications")
+    assert finding.way_out.endswith("and set DISCORD_TOKEN to the new one")
     assert "reset the token" in finding.way_out
 
 

@@ -316,6 +316,6 @@ async def test_another_model_draws_the_next_picture(shared: PageProcess, visit: 
         await person.page.get_by_role("option", name="Demo: emoji scenes").click()
         await person.draw("a red apple", steps=2)
         await expect(person.picture).to_be_visible(timeout=100_000)  # torch is imported first
-        assert "256 × 256 · demo" in await person.page.inner_text(".shown")
+        assert "256 × 256 · Demo: emoji scenes" in await person.page.inner_text(".shown")
         await person.page.click(".shown [data-do=reuse]")
         await expect(person.page.locator("#model input")).to_have_value("Demo: emoji scenes")

@@ -175,6 +175,11 @@ async def test_cancel_of_anybody(stage: Stage, manager: Any) -> None:
     assert (await stage.job(1)).status is JobStatus.CANCELLED
 
 
+@pytest.mark.parametrize("command", ["cancel", "remove"])
+async def test_manager_is_not_sent_to_a_history_of_their_own(stage: Stage, manager: Any, command: str) -> None:
+    assert await admin(stage, manager, command, id=99) == "There is no image #99 on this server. It may have expired."
+
+
 @pytest.fixture
 async def foreign(stage: Stage) -> tuple[Any, Any]:
     """A manager of another server, and the channel where that person is."""

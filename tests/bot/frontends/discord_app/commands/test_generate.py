@@ -138,7 +138,7 @@ async def test_prompt_of_invisible_characters_is_refused_privately(stage: Stage)
     discord = stage.discord
     use = await discord.slash(discord.user, discord.channel, "imagine", prompt="\u200b\u200b")
     refused = await use.wait(private)
-    assert refused.content == "The prompt must have 1 to 2000 visible characters."
+    assert refused.content == "Write what to draw first."
 
 
 async def test_shape_that_is_on_no_list_is_refused_privately(stage: Stage) -> None:

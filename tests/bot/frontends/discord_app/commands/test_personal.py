@@ -63,7 +63,7 @@ async def test_paused_queue_says_why(stage: Stage) -> None:
 async def test_paused_empty_queue_says_so_too(stage: Stage) -> None:
     await stage.service.pausing.pause("a game")
     answer = await private(await ask(stage, "queue"))
-    assert answer.text.endswith("Nothing is being drawn, 0 waiting\n⏸️ paused: a game")
+    assert answer.text.endswith("Nobody is waiting.\n⏸️ paused: a game")
 
 
 async def test_database_that_cannot_be_used_is_explained(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
