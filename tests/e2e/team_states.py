@@ -107,7 +107,7 @@ async def privacy(album: Album, people: People) -> None:
     """Show what somebody reads of what is stored about them, and how it goes."""
     kim = people("kim")
     await kim.ask("settings", aspect="square", steps=12)
-    await kim.ask("preset save", name="Night", suffix="at night")
+    await kim.ask("preset save", name="night", suffix="at night")
     await kim.finished("a green tree", seed=2)
     album.add("privacy", "/privacy show", await kim.ask("privacy show"))
     question = await kim.ask("privacy delete")
