@@ -761,7 +761,7 @@ private-cancelled = 🚫 已取消，沒有人看到任何內容。
 
 ## 起始圖片和訊息選單
 
-menu-use = 當成起始圖片
+menu-use = 用作起始圖片
 menu-vary = 微調
 menu-info = 圖片資訊
 menu-remove = 移除
