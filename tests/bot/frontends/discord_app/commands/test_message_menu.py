@@ -45,7 +45,7 @@ def moderator(discord: Discord) -> object:
 
 @pytest.mark.parametrize(
     ("locale", "names"),
-    [("zh-CN", ("用作起始图片", "微调", "图片信息", "移除")), ("zh-TW", ("當成起始圖片", "微調", "圖片資訊", "移除"))],
+    [("zh-CN", ("用作起始图片", "微调", "图片信息", "移除")), ("zh-TW", ("用作起始圖片", "微調", "圖片資訊", "移除"))],
 )
 async def test_entries_have_names_in_every_language(stage: Stage, locale: str, names: tuple[str, ...]) -> None:
     commands = [await stage.discord.wait_command(name, kind=CommandType.MESSAGE) for name in ENTRIES]
