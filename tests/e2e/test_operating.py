@@ -48,7 +48,7 @@ async def test_troubles_are_told_once_in_the_alert_channel_and_nowhere_else(
     discord.set_permissions(discord.channel, discord.bot, deny=Permission.ATTACH_FILES)
     async with make_bot(**settings) as bot:
         await bot.wait_ready()
-        message = await wait_alert(discord, team, "🔁 I am back.")
+        message = await wait_alert(discord, team, "🔁 I am back ")
         assert "2 images kept their places." in message.content
         assert "commands are new" not in bot.output and bot.output.count("online as") == 1
         await discord.wait_message(lambda m: bool(m.images), discord.dm(discord.user))
