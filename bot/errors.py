@@ -30,7 +30,7 @@ BotError
    └─ FrontendUnavailable(frontend, reason)
       └─ FrontendUnreachable   the network, or the other side, is down
 
-Exceptions carry values; `bot/wording` turns them into sentences.
+Exceptions carry values; `bot/presentation/wording/` turns them into sentences.
 """
 
 from __future__ import annotations

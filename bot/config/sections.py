@@ -44,7 +44,7 @@ ROOT_PATH: Final = (
 
 
 def default_data_dir() -> Path:
-    """Return the user's data folder, for database and pictures if the config names none."""
+    """Return the user's data folder, for database and images if the config names none."""
     return user_data_dir()
 
 
@@ -135,7 +135,7 @@ class LimitsConfig(Section):
 
     max_waiting: int = Field(30, ge=1, le=10_000, description="jobs waiting in total")
     max_active_per_user: int = Field(3, ge=1, le=1000, description="jobs waiting + running per person")
-    max_images_per_day: int = Field(50, ge=1, le=100_000, description="pictures per person in 24 hours")
+    max_images_per_day: int = Field(50, ge=1, le=100_000, description="images per person in 24 hours")
     cooldown_s: int = Field(
         5, ge=0, le=86_400, description="seconds between two requests of one person while something waits"
     )
@@ -145,9 +145,9 @@ class LimitsConfig(Section):
 class RoleConfig(Section):
     """`[roles.<role id>]`: what members with a role may; a value that is left out is that of everybody."""
 
-    max_images_per_day: int | None = Field(None, ge=1, le=100_000, description="pictures per person in 24 hours")
+    max_images_per_day: int | None = Field(None, ge=1, le=100_000, description="images per person in 24 hours")
     max_active: int | None = Field(None, ge=1, le=1000, description="jobs waiting + running per person")
-    max_steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="steps of one picture")
+    max_steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="steps of one image")
     models: tuple[str, ...] | None = Field(None, description="names of the models to draw with; unset = all")
 
     @field_validator("models")
@@ -172,7 +172,7 @@ RoleId = Annotated[int, BeforeValidator(_role_id)]
 class HoursConfig(Section):
     """`[hours]`: when nothing is drawn."""
 
-    quiet: tuple[str, ...] = Field((), max_length=50, description="spans of every day in which no picture is begun")
+    quiet: tuple[str, ...] = Field((), max_length=50, description="spans of every day in which no image is begun")
     timezone: Annotated[str, AfterValidator(check_zone)] | None = Field(
         None,
         description="time zone of these spans, and of times and days that people type; unset = that of this machine",
@@ -239,9 +239,9 @@ class StorageConfig(Section):
     data_dir: UserPath = Field(
         default_factory=default_data_dir,
         validate_default=True,
-        description="folder of the database, the pictures and what is kept of prompts",
+        description="folder of the database, the images and what is kept of prompts",
     )
-    history_days: int = Field(90, ge=1, le=36_500, description="days until a job and its picture are deleted")
+    history_days: int = Field(90, ge=1, le=36_500, description="days until a job and its image are deleted")
     min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
 
 

@@ -1,23 +1,19 @@
 """Makes the pictures of messages in `docs/messages/`: python -m tests.e2e.message_pictures [FOLDER]
 
-The real bot with the demo model draws, two bots one after the other: one that refuses nothing, and one with tight
-limits. What people see of it is photographed as the emulator's page shows it, in the Chromium of the distribution. It
-takes some minutes. Look at the pictures before they go in.
-
-Every helper waits for the state that it is named after, so that a state which no longer exists ends the run.
+The real bot with the demo model draws, several bots one after the other: one that refuses nothing, one with tight
+limits, and those of `tests.e2e.team_states`. What people see of it is photographed as the emulator's page shows it, in
+the Chromium of the distribution. It takes some minutes. Look at the pictures before they go in.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,135 +22,39 @@ from PIL import Image
 from playwright.async_api import Browser
 
 from pipeline.catalog.models import DEMO
-from tests.discord_server import BotProcess, Discord, MessageView, Permission, Use
-from tests.discord_server.screenshots import DESKTOP_PX, PHONE_PX, browser, shoot
-from tests.discord_server.world import COMPONENTS_V2, Channel, Guild, User
+from tests.discord_server import BotProcess, Discord, MessageView, Permission
+from tests.discord_server.screenshots import PHONE_PX, browser
+from tests.discord_server.world import COMPONENTS_V2, Guild, User
+from tests.e2e.album import (
+    LONG,
+    PATIENCE_S,
+    Album,
+    People,
+    Person,
+    Shot,
+    answer,
+    finished,
+    finished_by,
+    is_cancellable,
+    is_under_way,
+    says,
+)
 from tests.e2e.conftest import bot_process
+from tests.e2e.team_states import quiet, team
 
-CLOCK: Final = "12:00"
-LONG: Final = 20  # steps, for what is to be seen while it is drawn
-PATIENCE_S: Final = 90.0  # for the model to be loaded, beside whatever else this machine does
 LIMITS: Final = {"limits__cooldown_s": 30, "limits__max_images_per_day": 10, "limits__max_waiting": 1}
 # Discord's own durations: rate limits are short, so that short states get their edit, and deadlines stay as they are.
 TIMES: Final = {"time_scale": 0.02, "ack_deadline": 150.0, "interaction_lifetime": 45_000.0, "resume_window": 6_000.0}
 NARROW_PX: Final = 640  # of two windows side by side
-CAPTION: Final = "font-size:13px;font-weight:600;color:#949ba4;padding:0 16px;margin:22px 0 6px;text-transform:none"
 GREEN: Final = 0x2ECC71
 NAMES: Final = {"zh-CN": "小红", "zh-TW": "小美"}
 EXAMPLES: Final = {locale: DEMO.examples[locale][0] for locale in NAMES}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shot:
-    """A state of a message, or an opened form, at the moment when it was seen."""
-
-    caption: str
-    views: tuple[MessageView, ...] = ()
-    modal: dict[str, Any] | None = None
-    at: float
-
-
-class Album:
-    """The states that were seen, by picture."""
-
-    def __init__(self, discord: Discord) -> None:
-        self.discord = discord
-        self.shots: dict[str, list[Shot]] = {}
-
-    def add(self, picture: str, caption: str, *views: MessageView, modal: dict[str, Any] | None = None) -> None:
-        """Put a state into a picture, below those that are there."""
-        print(f"{picture}: {caption}", flush=True)  # noqa: T201 - minutes go by
-        shot = Shot(caption=caption, views=views, modal=modal, at=time.time())
-        self.shots.setdefault(picture, []).append(shot)
-
-    def html(self, shots: Sequence[Shot], viewer: User) -> str:
-        """Make a page of states, each as it was at its own moment, with its caption."""
-        body = []
-        for shot in shots:
-            page = self.discord.html(shot.views, viewer, modal=shot.modal, now=shot.at, clock=CLOCK)
-            head, _, rest = page.partition("<main>")
-            inner = rest.partition("</main>")[0]
-            body.append(f'<div style="{CAPTION}">{shot.caption}</div>{inner}' if shot.caption else inner)
-        return f"{head}<main>{''.join(body)}</main></body></html>"
-
-    async def save(
-        self, browser: Browser, path: Path, shots: Sequence[Shot], viewer: User, *, width_px: int = DESKTOP_PX
-    ) -> None:
-        """Write the picture of a page."""
-        await shoot(browser, self.html(shots, viewer), path, width_px=width_px)
-
-
-# ── people ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Person:
-    """Somebody at a server, who waits for what they see."""
-
-    def __init__(self, discord: Discord, user: User, channel: Channel | None = None) -> None:
-        self.discord, self.user = discord, user
-        self.channel = channel or discord.channel
-
-    async def use(self, command: str, **options: Any) -> Use:
-        """Use a command."""
-        return await self.discord.slash(self.user, self.channel, command, **options)
-
-    async def ask(self, command: str, **options: Any) -> MessageView:
-        """Use a command that answers privately."""
-        return await answer(await self.use(command, **options))
-
-    async def imagine(self, prompt: str, **options: Any) -> Use:
-        """Ask for an image."""
-        return await self.use("imagine", prompt=prompt, **options)
-
-    async def finished(self, prompt: str, **options: Any) -> MessageView:
-        """Ask for an image and wait for it."""
-        return await finished(await self.imagine(prompt, **options))
-
-    async def press(self, message: MessageView, word: str) -> Use:
-        """Press the button with this word on it."""
-        label = next(each["label"] for each in message.buttons if word in each["label"])
-        return await self.discord.click(message, label, self.user)
-
-
-async def answer(use: Use) -> MessageView:
-    """Wait for a private answer."""
-    return await use.wait(lambda message: message.ephemeral and not message.loading, timeout=PATIENCE_S)
-
-
-async def finished(use: Use) -> MessageView:
-    """Wait for the end of a request that has an image."""
-    return await use.wait(lambda message: message.content.startswith("✅"), timeout=PATIENCE_S)
-
-
-async def finished_by(use: Use, mark: str) -> MessageView:
-    """Wait for a message for everybody that begins with a mark and has an image."""
-    return await use.wait(lambda seen: seen.content.startswith(mark) and bool(seen.images), timeout=PATIENCE_S)
-
-
-def is_cancellable(message: MessageView) -> bool:
-    """Whether a request is unfinished."""
-    return any(each["label"] == "Cancel" for each in message.buttons)
-
-
-def is_under_way(message: MessageView) -> bool:
-    """Whether an image is being drawn and can almost be guessed."""
-    step = re.search(r"· step (\d+) of", message.content)
-    return step is not None and int(step[1]) >= LONG // 3
-
-
-async def says(use: Use, *words: str) -> MessageView:
-    """Wait until the message of a request says all of this above its embed."""
-
-    def fits(message: MessageView) -> bool:
-        return all(word in message.content for word in words)
-
-    return await use.wait(fits, timeout=PATIENCE_S)
-
-
 # ── the states ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def waiting(album: Album, bot: BotProcess, data_dir: Path, people: Callable[[str], Person]) -> None:
+async def waiting(album: Album, bot: BotProcess, data_dir: Path, people: People) -> None:
     """From the first request of a bot that has just been started to one that outlives a crash."""
     alice, bob, carol, dave, admin = (people(name) for name in ("alice", "bob", "carol", "dave", "admin"))
     first = await alice.imagine("a fox on a blue background", seed=7)
@@ -186,6 +86,11 @@ async def waiting(album: Album, bot: BotProcess, data_dir: Path, people: Callabl
     album.add("waiting", "Paused by a moderator", await says(paused, "paused"))
     await admin.ask("admin resume")
     await finished(paused)
+    await admin.ask("admin pause", until="2h")
+    until = await alice.imagine("a snowman and a pumpkin", seed=5)
+    album.add("waiting", "Paused until a time", await says(until, "paused", "until"))
+    await admin.ask("admin resume")
+    await finished(until)
 
     killed = await alice.imagine("a penguin on a red background", steps=LONG, seed=2)
     await says(killed, "· step")
@@ -202,7 +107,7 @@ async def waiting(album: Album, bot: BotProcess, data_dir: Path, people: Callabl
     album.add("finished", "Waited for more than a minute: a message that notifies", done, ping)
 
 
-async def ended(album: Album, people: Callable[[str], Person]) -> None:
+async def ended(album: Album, people: People) -> None:
     """Single images and galleries, whole and in part."""
     alice, bob = people("alice"), people("bob")
     single = await alice.finished("a fox on a blue background", seed=7)
@@ -253,7 +158,7 @@ async def buttons(album: Album, alice: Person, single: MessageView) -> None:
     album.add("buttons", "Deleted", await says(await alice.press(asked, "Delete for good"), "was deleted"))
 
 
-async def private(album: Album, people: Callable[[str], Person]) -> None:
+async def private(album: Album, people: People) -> None:
     """What one person sees alone, what all others see of it, and spoilers."""
     kim, open_to_none = people("kim"), people("lee")
     open_to_none.user.dms_open = False
@@ -294,7 +199,7 @@ async def histories(album: Album, alice: Person) -> None:
     album.add("history", "A search that finds nothing", await alice.ask("history", search="zeppelin 11-01"))
 
 
-async def welcome(album: Album, people: Callable[[str], Person], abroad: dict[str, Person]) -> None:
+async def welcome(album: Album, people: People, abroad: dict[str, Person]) -> None:
     """Help, answers to mentions and messages in Chinese."""
     newcomer = people("erin")
     discord = album.discord
@@ -309,7 +214,7 @@ async def welcome(album: Album, people: Callable[[str], Person], abroad: dict[st
         album.add(f"help-{locale}", "", await person.ask("help"))
 
 
-async def refused(album: Album, people: Callable[[str], Person]) -> None:
+async def refused(album: Album, people: People) -> None:
     """A bot with tight limits, which also stops what takes too long."""
     fay, gil, hal = (people(name) for name in ("fay", "gil", "hal"))
     failed = await fay.imagine("a castle on a hill", steps=50)
@@ -436,13 +341,15 @@ async def main(folder: Path) -> None:
             async with bot_process(discord, Path(place), data_dir, **tight) as bot:
                 await bot.wait_ready()
                 await refused(album, people)
+            await team(album, Path(place), common, people)
+            await quiet(album, Path(place), common, people)
         await save_all(album, folder, people("reader").user, abroad)
 
 
-def _people(discord: Discord) -> Callable[[str], Person]:
+def _people(discord: Discord) -> People:
     """Everybody of the English server, by name."""
     known = {"alice": Person(discord, discord.user)}
-    managers = discord.add_role("managers", Permission.MANAGE_GUILD)
+    managers = discord.add_role("managers", Permission.MANAGE_GUILD | Permission.MANAGE_MESSAGES)
 
     def find(name: str) -> Person:
         if name not in known:

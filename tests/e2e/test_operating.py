@@ -35,7 +35,7 @@ async def test_troubles_are_told_once_in_the_alert_channel_and_nowhere_else(
         await discord.wait_presence("/imagine")
         for reason in ("a *game*", "a *game*"):
             await (await discord.slash(boss, discord.channel, "admin pause", reason=reason)).wait(lambda m: m.content)
-        message = await wait_alert(discord, team, "⚠️ No new image is begun.")
+        message = await wait_alert(discord, team, "⚠️ No new images are being drawn.")
         assert r"paused: a \*game\*" in message.content
         assert message.pings == []
         await imagine(discord, "a secret [step=0.3]", steps=5)
@@ -48,7 +48,7 @@ async def test_troubles_are_told_once_in_the_alert_channel_and_nowhere_else(
     discord.set_permissions(discord.channel, discord.bot, deny=Permission.ATTACH_FILES)
     async with make_bot(**settings) as bot:
         await bot.wait_ready()
-        message = await wait_alert(discord, team, "🔁 I am back.")
+        message = await wait_alert(discord, team, "🔁 I am back ")
         assert "2 images kept their places." in message.content
         assert "commands are new" not in bot.output and bot.output.count("online as") == 1
         await discord.wait_message(lambda m: bool(m.images), discord.dm(discord.user))

@@ -38,7 +38,7 @@ DAY_S: Final = 86_400
 class Presence:
     """Keeps the bot's status true.
 
-    is_served: whether the operator lets a server use the bot.
+    is_ready: set while the bot is connected.
     """
 
     def __init__(

@@ -164,7 +164,7 @@ quota-cooldown = { $cooldown_s ->
 quota-sizes = A draft counts for its share of an image, a large image or one with more steps for more.
 quota-free = Requests that are refused, fail or are cancelled before they start cost nothing.
 
-notes-title = I could not reach you when these finished:
+notes-title = What became of your earlier requests:
 note-done = ✅ #{ $job_id } is done. `/show id:{ $job_id }` posts it.
 note-failed = ❌ #{ $job_id }: { $reason }
 note-cancelled = 🚫 #{ $job_id } was cancelled.
@@ -395,9 +395,9 @@ form-seed-hint = Same seed: similar image. Empty: a random one.
 form-steps = Steps
 form-aspect = Shape
 form-strength = How much is redrawn
-strength-subtle = A little: close to the image
-strength-medium = Half: same layout, new content
-strength-strong = A lot: only a hint of the image
+strength-subtle = Subtle: close to the image
+strength-medium = Medium: same layout, new content
+strength-strong = Strong: only a hint of the image
 fewer-queued = { $count } of { $wanted } images were queued.
 card-batch = { $done } of { $count } images done
 card-done-several = ✅ { $who } · { $done ->
@@ -583,9 +583,9 @@ command-admin-remove-description = Remove an image of this server for good, with
 option-remove-reason-name = reason
 option-remove-reason-description = Told to the person who asked for it
 command-admin-ban-name = ban
-command-admin-ban-description = Let somebody draw no more, on any server
+command-admin-ban-description = Stop somebody from drawing, on every server
 option-ban-user-name = user
-option-ban-user-description = Whom it concerns
+option-ban-user-description = The person
 option-ban-until-name = until
 option-ban-until-description = Like 2h, 3d, 2026-12-24 or 2026-12-24 18:00; left out: until you lift it
 option-ban-reason-name = reason
@@ -631,7 +631,7 @@ admin-words-removed = No longer refused: { $words }
 admin-words-not-there = This is not on the list.
 admin-words-empty = The list is empty: every prompt is drawn.
 admin-words-title = Words that are not drawn: { $count }
-admin-words-passes = This would be drawn: it has no word of the list.
+admin-words-passes = This would be drawn: it contains no listed word.
 admin-words-caught = This would be refused ({ $where }): “{ $found }” is read as “{ $word }”.
 
 ## Roles, quotas and channels
@@ -661,19 +661,19 @@ channel-parent = What is not set in this thread comes from { $parent }.
 command-admin-quota-name = quota
 command-admin-quota-description = Set how many images one person may draw in 24 hours
 option-quota-user-name = user
-option-quota-user-description = Whose limit
+option-quota-user-description = The person
 option-images-name = images
 option-images-description = In 24 hours; leave out to go back to their roles
 command-admin-channel-name = channel
 command-admin-channel-description = Show or set what this channel or thread draws with
 option-channel-model-name = model
 option-channel-model-description = The model, unless somebody asks for another
-option-channel-shape-name = shape
-option-channel-shape-description = The shape, unless somebody asks for another
+option-channel-aspect-name = aspect
+option-channel-aspect-description = The shape, unless somebody asks for another
 option-channel-private-name = private
 option-channel-private-description = Whether only the person who asked sees an image
 option-channel-reset-name = reset
-option-channel-reset-description = Forget what was set here before
+option-channel-reset-description = Clear what was set here before
 
 ## Pauses and quiet hours
 
@@ -712,7 +712,7 @@ option-pause-until-description = Resume by itself then: 30m, 2h, 18:00, 2026-12-
 
 ## History
 
-not-of-this-server = Image #{ $job_id } was not drawn on this server. Only its owner can use it here.
+not-of-this-server = Image #{ $job_id } was not drawn on this server. Only the person who asked for it can use it here.
 posted-own = 🖼️ Image #{ $job_id } by { $owner }
 posted-of-other = 🖼️ Image #{ $job_id } by { $owner } · posted by { $who }
 button-post = 📣 Post here
@@ -746,10 +746,10 @@ history-age-days = { $count ->
 ## Settings and presets
 
 settings-title = Your settings
-settings-footer = They hold for /imagine where you type nothing else. “reset” takes them back.
+settings-footer = These apply to /imagine wherever you type nothing else. “reset” clears them.
 settings-as-model = as the model draws
 settings-usual-model = the usual one ({ $model })
-settings-model-gone = “{ $model }” is not here any more, so the usual one draws
+settings-model-gone = “{ $model }” is not here any more; using the usual one
 settings-unreadable = ⚠️ (what was stored cannot be read and does not count)
 settings-no-words = nothing
 settings-not-chosen = not chosen: off, unless the channel says otherwise
@@ -774,7 +774,7 @@ option-suffix-name = suffix
 option-suffix-description = Words that are added to every prompt, unless you give a seed
 option-model-name = model
 option-language-name = language
-option-language-description = The language in which I answer you alone
+option-language-description = The language of my private answers
 option-private-name = private
 option-private-description = Whether only you get to see the image
 option-private-to-name = private_to
@@ -782,13 +782,13 @@ option-private-to-description = How private images reach you
 option-spoiler-name = spoiler
 option-spoiler-description = Whether the image is hidden until somebody clicks it; the prompt is not
 option-reset-name = reset
-option-reset-description = What to take back
+option-reset-description = Which setting to clear
 option-preset-description = One of your presets; what else you give here wins
 setting-invalid = “{ $setting }” cannot have this value. Please choose one from the list.
 words-only = Words that are added to prompts must be words only, at most { $most } characters: choose shape, size, seed and the like with their own options.
 preset-name-invalid = A preset's name has 1 to { $most } letters, digits, emoji, spaces or dashes.
 no-such-preset = You have no preset of this name. `/preset list` shows those there are.
-preset-empty = This preset would say nothing. Please give it at least one setting.
+preset-empty = This preset is empty. Please give it at least one setting.
 too-many-presets = You already have { $limit } presets, and that is the limit. Please delete one first.
 command-preset-name = preset
 command-preset-description = Settings that you keep under a name
@@ -824,8 +824,8 @@ value-size = size
 value-steps = steps
 value-model = model
 value-strength = strength
-defaults-model-gone = “{ $model }”, which you or this channel chose, is not here any more, so { $usual } draws.
-defaults-unfit = { $model } cannot follow these values of the preset, so they were left out: { $names }
+defaults-model-gone = “{ $model }”, which you or this channel chose, is not here any more; using { $usual }.
+defaults-unfit = { $model } does not support these settings of the preset, so they were left out: { $names }
 defaults-words-left-out = There was no room left in the prompt for all words of your preset or settings.
 
 ## Private images and spoilers
@@ -844,13 +844,13 @@ private-cancelled = 🚫 Cancelled. Nobody saw anything of it.
 
 ## Image input and the message menu
 
-menu-use = Use as input
+menu-use = Use as starting image
 menu-vary = Vary
 menu-info = Image info
 menu-remove = Remove
 form-file = Which file
 form-picture = Which image
-form-reason = Reason, which its author reads
+form-reason = Reason, told to the person who asked
 form-file-use-title = Start from this image
 form-file-vary-title = Vary this image
 form-remove-title = Remove image #{ $job_id }
@@ -910,7 +910,7 @@ privacy-own-limit = A moderator allowed you { $count ->
    *[other] { $count } images
  } a day.
 privacy-ban = You are banned until a moderator lifts the ban.
-privacy-ban-until = A ban on you ends or ended { $when }.
+privacy-ban-until = Your ban from drawing ends, or ended, { $when }.
 privacy-where-title = Where
 privacy-where = On the computer that runs me: your Discord ID, your prompts with their settings and times in a database, images and starting images as files. Whoever runs me can see them. The messages are on Discord.
 privacy-how-long-title = For how long
@@ -920,7 +920,7 @@ privacy-how-long =
        *[other] For { $days } days after a request has ended.
     } Images that you keep ⭐ stay until you let them go, settings and presets until you change them.
 privacy-delete-title = What `/privacy delete` does
-privacy-delete = It deletes your images (kept ones, too), prompts, starting images, settings and presets, whatever was read of prompts, and my messages with your images. What you have waiting is cancelled. Limits of the day, bans and limits that a moderator set hold on: under a code that your name and ID cannot be read from.
+privacy-delete = It deletes your images (kept ones, too), prompts and what is cached of them, starting images, settings and presets, and my messages with your images. What you have waiting is cancelled. Today’s limits, bans and limits set by a moderator stay, under a code that reveals neither your name nor your ID.
 privacy-stays-title = What it cannot delete
 privacy-stays = Messages where I may not delete any more, copies that `/show`, a direct message or other people made, images that others drew from yours, other people’s requests with the same words, and backups elsewhere.
 privacy-export =
@@ -987,10 +987,10 @@ span-seconds = { $count } s
 span-minutes = { $count } min
 span-hours = { $count } h
 # To the operator.
-alert-paused = ⚠️ No new image is begun. { $paused }
+alert-paused = ⚠️ No new images are being drawn. { $paused }
 alert-paused-over = ✅ The queue has resumed.
-alert-engine-failed = 🛑 What draws the images failed, so I end. Waiting images keep their places. The log says why.
-alert-restarted = 🔁 I am back. I had ended without warning: a crash, a power cut, or somebody killed the process. { $count ->
+alert-engine-failed = 🛑 The engine failed, so I am shutting down. Waiting images keep their places; the log says why.
+alert-restarted = 🔁 I am back after stopping without warning: a crash, a power cut, or a killed process. { $count ->
         [0] No image was waiting.
         [one] One image kept its place.
        *[other] { $count } images kept their places.
@@ -1010,7 +1010,7 @@ alert-commands-lost = ⚠️ My commands were changed or removed ({ $where }) by
 alert-commands-refused = ⚠️ I may not register my commands ({ $where }). Invite me again with the link of `imagine-bot invite`.
 alert-commands-refused-over = ✅ My commands are registered.
 alert-everywhere = on every server
-alert-database-damaged = 🛑 My database is damaged or gone, so I end. “A damaged database” in docs/operating.md says what to do; until then, nothing is drawn.
+alert-database-damaged = 🛑 My database is damaged or gone, so I am shutting down. “A damaged database” in docs/operating.md says what to do; nothing is drawn until then.
 stats-waits = Waiting in 24 hours: half of the images within { $half }, 95 % within { $most }
 stats-people = **Drawing time per person here**: 24 hours / 7 days
 stats-person = { $who } · { $today } / { $week }
@@ -1025,7 +1025,7 @@ stats-failure-model-missing = model files missing
 stats-failure-invalid-spec = invalid settings
 stats-failure-storage = disk
 stats-failure-unreadable = damaged settings
-stats-failure-newer-release = of a newer version
+stats-failure-newer-release = from a newer version
 stats-failure-blocked = image check
 stats-failure-other = other
 

@@ -145,7 +145,7 @@ quota-cooldown = 你还有未完成的请求，或有人在排队时，两次提
 quota-sizes = 草稿按像素折算，大图和步数更多的图片多算。
 quota-free = 被拒绝、失败和开始前取消的请求都不计入额度。
 
-notes-title = 这些图片结束时我没能联系到你：
+notes-title = 你之前的请求有了结果：
 note-done = ✅ #{ $job_id } 画好了，用 `/查看 编号:{ $job_id }` 发出来。
 note-failed = ❌ #{ $job_id }：{ $reason }
 note-cancelled = 🚫 #{ $job_id } 已取消。
@@ -288,7 +288,7 @@ command-show-description = 再发一次图片：你自己的，或本服务器�
 option-id-name = 编号
 option-id-description = 图片的编号
 command-quota-name = 额度
-command-quota-description = 你的限额，以及已经用了多少
+command-quota-description = 你的额度，以及已经用了多少
 
 command-help-name = 帮助
 command-help-description = 我能做什么，附点一下就画的示例
@@ -354,9 +354,9 @@ form-seed-hint = 种子相同，图片相近；留空则随机。
 form-steps = 步数
 form-aspect = 画幅
 form-strength = 改动多少
-strength-subtle = 少量：贴近原图
-strength-medium = 一半：布局不变，内容更新
-strength-strong = 大量：只留一点原图的影子
+strength-subtle = 轻微：贴近原图
+strength-medium = 适中：布局不变，内容更新
+strength-strong = 强烈：只留一点原图的影子
 fewer-queued = { $wanted } 张里有 { $count } 张已排队。
 card-batch = 已画好 { $done } / { $count } 张
 card-done-several = ✅ { $who } · { $count } 张里画好了 { $done } 张
@@ -479,7 +479,7 @@ console-guidance = 引导强度
 console-sampler = 采样器
 console-clip-skip = CLIP 跳层
 
-## Moderation
+## 管理员的处理
 
 invalid-moment = { $flaw ->
         [past] 这个时间已经过去了，请填一个将来的时间。
@@ -513,11 +513,11 @@ banned-until = { $has_reason ->
        *[no] 你已被管理员禁止绘图，{ $until_at }解除。
     }
 blocked-word = { $is_disguised ->
-        [yes] “{ $found }”读起来是“{ $word }”，它在这里的禁用词表里，请去掉它。
+        [yes] “{ $found }”会被识别为“{ $word }”，它在这里的禁用词表里，请去掉它。
        *[no] “{ $word }”在这里的禁用词表里，请去掉它。
     }
 restricted-word = { $is_disguised ->
-        [yes] “{ $found }”读起来是“{ $word }”，只能在年龄限制频道里画。请去掉它，或到这样的频道里提交。
+        [yes] “{ $found }”会被识别为“{ $word }”，只能在年龄限制频道里画。请去掉它，或到这样的频道里提交。
        *[no] “{ $word }”只能在年龄限制频道里画。请去掉它，或到这样的频道里提交。
     }
 invalid-word = “{ $word }”不能加进词表：至少要有两个字母或一个汉字，最多 100 个字符。
@@ -525,18 +525,18 @@ too-many-words = 词表已满：最多 { $limit } 个词。
 command-admin-remove-name = 移除
 command-admin-remove-description = 彻底移除本服务器的一张图片和它的提示词
 option-remove-reason-name = 原因
-option-remove-reason-description = 会告诉提交的人
-command-admin-ban-name = 禁止
+option-remove-reason-description = 会告诉提交者
+command-admin-ban-name = 封禁
 command-admin-ban-description = 禁止某人绘图，在所有服务器生效
 option-ban-user-name = 用户
 option-ban-user-description = 对谁生效
-option-ban-until-name = 到
+option-ban-until-name = 截止
 option-ban-until-description = 例如 2h、3d、2026-12-24 或 2026-12-24 18:00；不填则一直有效
 option-ban-reason-name = 原因
 option-ban-reason-description = 会告诉那个人
-command-admin-unban-name = 解禁
+command-admin-unban-name = 解除封禁
 command-admin-unban-description = 允许某人再次绘图
-command-admin-bans-name = 禁令
+command-admin-bans-name = 封禁名单
 command-admin-bans-description = 查看谁被禁止绘图
 command-admin-words-name = 禁用词
 command-admin-words-description = 不画的词
@@ -559,11 +559,11 @@ option-test-text-description = 可能有人会提交的内容
 admin-removed = 图片 #{ $job_id } 已彻底移除，提示词也一并删除了。
 admin-removed-but-message = 图片 #{ $job_id } 已彻底移除。它的消息暂时删不掉，我会继续尝试，你也可以自己删除。
 admin-banned = { $who } { $until }不能绘图。取消的请求：{ $count } 个。
-ban-for-good = 在你解禁之前
+ban-for-good = 在你解除封禁之前
 ban-until = 在 { $when } 之前
 admin-unbanned = { $who } 可以再次绘图了。
-admin-not-banned = { $who } 没有被禁止。
-admin-bans-title = 被禁止的人：{ $count }
+admin-not-banned = { $who } 没有被封禁。
+admin-bans-title = 被封禁的人：{ $count }
 admin-ban-line = { $has_reason ->
         [yes] { $who } · { $until } · { $reason }
        *[no] { $who } · { $until }
@@ -576,9 +576,9 @@ admin-words-not-there = 词表里没有这个词。
 admin-words-empty = 词表是空的：任何提示词都会画。
 admin-words-title = 不画的词：{ $count } 个
 admin-words-passes = 这会被画出来：没有词表里的词。
-admin-words-caught = 这会被拒绝（{ $where }）：“{ $found }”读作“{ $word }”。
+admin-words-caught = 这会被拒绝（{ $where }）：“{ $found }”会被识别为“{ $word }”。
 
-## Roles, quotas and channels
+## 身份组、额度和频道
 
 steps-not-allowed = 你要求 { $steps } 步，而你的身份组最多允许 { $limit } 步，请减少步数。
 model-not-allowed = 你的身份组不能使用 { $model }。可用的模型：{ $allowed }。
@@ -586,17 +586,17 @@ quota-own = 这个张数是管理员单独为你设定的。
 quota-steps = 每张图片最多 { $max_steps } 步。
 quota-models = 你的身份组可用的模型：{ $models }
 admin-quota-set = { $who } 现在 24 小时内可以画 { $images } 张图片，不受身份组限制。
-admin-quota-reset = { $who } 每天的张数恢复为由身份组和通用限额决定。
+admin-quota-reset = { $who } 每天的张数恢复为由身份组和通用额度决定。
 channel-holds = 在 { $channel }，没有另外指定时：
 channel-model = 模型：{ $model }
 channel-model-usual = 模型：{ $model }（与其他频道相同）
 channel-shape = 画幅：{ $shape }
 channel-shape-usual = 画幅：模型默认
-channel-private = 图片：不公开，只有提交者能看到
+channel-private = 图片：私密，只有提交者能看到
 channel-public = 图片：这里的人都能看到
 channel-threads = 这个频道的子区沿用这些设置，除非子区里另有设定。
 channel-parent = 这个子区没有设定的，沿用 { $parent } 的设置。
-command-admin-quota-name = 限额
+command-admin-quota-name = 额度
 command-admin-quota-description = 设定某个人 24 小时内可以画多少张
 option-quota-user-name = 用户
 option-quota-user-description = 为谁设定
@@ -606,14 +606,14 @@ command-admin-channel-name = 频道
 command-admin-channel-description = 查看或设定这个频道或子区的默认设置
 option-channel-model-name = 模型
 option-channel-model-description = 没有另外指定时用的模型
-option-channel-shape-name = 画幅
-option-channel-shape-description = 没有另外指定时的画幅
-option-channel-private-name = 不公开
+option-channel-aspect-name = 画幅
+option-channel-aspect-description = 没有另外指定时的画幅
+option-channel-private-name = 私密
 option-channel-private-description = 是否只有提交者能看到图片
 option-channel-reset-name = 重置
 option-channel-reset-description = 清除之前在这里的设定
 
-## Pauses and quiet hours
+## 暂停和静默时段
 
 card-paused-until = ⏸️ 暂停到 { $until }：{ $reason }
 card-paused-until-by-moderator = ⏸️ 管理员已暂停，到 { $until } 为止
@@ -630,9 +630,9 @@ admin-next-quiet = 下一个静默时段从 { $next_at } 开始。
 option-pause-until-name = 截止
 option-pause-until-description = 到时自动恢复：30m、2h、18:00、2026-12-24 18:00
 
-## History
+## 历史
 
-not-of-this-server = 图片 #{ $job_id } 不是在本服务器画的，在这里只有它的主人能用。
+not-of-this-server = 图片 #{ $job_id } 不是在本服务器画的，在这里只有它的提交者能用。
 posted-own = 🖼️ { $owner } 的图片 #{ $job_id }
 posted-of-other = 🖼️ { $owner } 的图片 #{ $job_id } · 由 { $who } 发布
 button-post = 📣 发到这里
@@ -660,10 +660,10 @@ history-age-minutes = { $count ->
 history-age-hours = { $count } 小时前
 history-age-days = { $count } 天前
 
-## Settings and presets
+## 个人设置和预设
 
 settings-title = 你的设置
-settings-footer = 使用 /imagine 时没有另外填写的项目按这里的设置。用“恢复”可以改回默认。
+settings-footer = 使用 /imagine 时，没有另外填写的项目按这里的设置。用“重置”可以改回默认。
 settings-as-model = 按模型的默认值
 settings-usual-model = 默认模型（{ $model }）
 settings-model-gone = 这里已经没有“{ $model }”，改用默认模型
@@ -698,7 +698,7 @@ option-private-to-name = 私密送达
 option-private-to-description = 私密图片怎样送到你手里
 option-spoiler-name = 剧透
 option-spoiler-description = 图片是否要点击后才显示；提示词不遮挡
-option-reset-name = 恢复
+option-reset-name = 重置
 option-reset-description = 把哪一项改回默认
 option-preset-description = 你的一个预设；这里另外填写的优先
 setting-invalid = “{ $setting }”不能设成这个值，请从列表里选。
@@ -745,11 +745,11 @@ defaults-model-gone = 你或本频道选择的“{ $model }”已经不在这里
 defaults-unfit = { $model } 不支持预设里的这些设置，已去掉：{ $names }
 defaults-words-left-out = 提示词已经太长，你的预设或设置里的文字没有全部加上。
 
-## Private images and spoilers
+## 私密图片和剧透
 
 button-show-me = 👁️ 给我看
 queue-private = 🔒 私密
-note-private-done = ✅ #{ $job_id } 画好了，是私密图片。用 `/历史` 只给你自己看。
+note-private-done = ✅ #{ $job_id } 画好了，是私密图片。用 `/历史` 查看，只有你能看到。
 private-waits-dm = 🔒 私密：只有你能看到这条消息。画好后我会私信发给你。
 private-waits-button = 🔒 私密：只有你能看到这条消息。画好后我会在这里说一声，只有你能打开。
 private-ready = 🔒 { $who } · 你的私密图片 { $numbers } 画好了，只有你能打开。
@@ -759,7 +759,7 @@ private-sent-dm = ✅ 好了，已经私信发给你。
 private-sent-button = ✅ 好了，按这个按钮或频道里的按钮打开。
 private-cancelled = 🚫 已取消，没有人看到任何内容。
 
-## Image input and the message menu
+## 起始图片和消息菜单
 
 menu-use = 用作起始图片
 menu-vary = 微调
@@ -767,7 +767,7 @@ menu-info = 图片信息
 menu-remove = 移除
 form-file = 哪个文件
 form-picture = 哪张图片
-form-reason = 原因（作者会看到）
+form-reason = 原因（会告诉提交者）
 form-file-use-title = 从这张图片画起
 form-file-vary-title = 微调这张图片
 form-remove-title = 移除图片 #{ $job_id }
@@ -804,16 +804,16 @@ invalid-image-unreadable = 这个文件不能作为图片读取。请用 PNG、J
 invalid-image-not-offered = { $model } 不能从图片画起。请换一个模型，或者不加图片。
 invalid-strength-without-image = 重绘强度表示起始图片要重画多少。请添加一张图片，或者不填重绘强度。
 
-## Privacy
+## 隐私
 
 command-privacy-name = 隐私
-command-privacy-description = 关于你保存了什么
+command-privacy-description = 查看、导出或删除保存的你的数据
 command-privacy-show-name = 查看
 command-privacy-show-description = 查看保存了你的哪些数据
 command-privacy-export-name = 导出
-command-privacy-export-description = 导出你的图片和保存的全部数据
+command-privacy-export-description = 导出你的图片和你的全部数据
 command-privacy-delete-name = 删除
-command-privacy-delete-description = 删除你的图片和保存的全部数据
+command-privacy-delete-description = 删除你的图片和你的全部数据
 option-part-name = 分卷
 option-part-description = 导出文件有多个分卷时，要第几卷
 privacy-title = 保存了你的哪些数据
@@ -823,20 +823,20 @@ privacy-oldest = 最早的请求：{ $when }。
 privacy-settings = 设置：{ $names }
 privacy-presets = 预设：{ $names }
 privacy-own-limit = 管理员给你的额度：每天 { $count } 张图片。
-privacy-ban = 你已被禁用，直到管理员解除。
-privacy-ban-until = 对你的禁用截止时间：{ $when }。
+privacy-ban = 你已被禁止绘图，直到管理员解除。
+privacy-ban-until = 禁止绘图的截止时间：{ $when }。
 privacy-where-title = 保存在哪里
 privacy-where = 在运行我的电脑上：你的 Discord ID、提示词及其参数和时间存在数据库里，图片和起始图片存成文件。运行我的人都能看到。消息保存在 Discord 上。
-privacy-how-long-title = 保存多久
-privacy-how-long = 请求结束后保存 { $days } 天。收藏 ⭐ 的图片保留到你取消收藏，设置和预设保留到你更改。
+privacy-how-long-title = 保留多久
+privacy-how-long = 请求结束后保留 { $days } 天。收藏 ⭐ 的图片保留到你取消收藏，设置和预设保留到你更改。
 privacy-delete-title = `/隐私 删除` 会删什么
-privacy-delete = 你的图片（包括收藏的）、提示词、起始图片、设置和预设、提示词的编码缓存，以及我发的带有你图片的消息。排队中的图片会取消。当天的额度、禁用和管理员设定的额度继续有效，只记在一个看不出你的名字和 ID 的代码下。
+privacy-delete = 你的图片（包括收藏的）、提示词、起始图片、设置和预设、提示词的编码缓存，以及我发的带有你图片的消息。排队中的图片会取消。当天的额度、禁令和管理员设定的额度继续有效，只记在一个看不出你的名字和 ID 的代码下。
 privacy-stays-title = 哪些删不了
 privacy-stays = 我已无权删除的消息；`/查看`、私信或其他人留下的副本；别人用你的图片画出的图片；别人用相同文字的请求；别处的备份。
 privacy-export =
     { $parts ->
-        [1] 这是保存的全部数据，
-       *[other] 这是全部数据的第 { $part } 卷（共 { $parts } 卷），
+        [1] 这是你的全部数据，
+       *[other] 这是你的全部数据的第 { $part } 卷（共 { $parts } 卷），
     }{ $images ->
         [0] 这个文件里没有图片。
        *[other] 这个文件里有 { $images } 张图片。
@@ -845,7 +845,7 @@ privacy-export-next = 下一卷：`/隐私 导出 分卷:{ $next }`
 privacy-export-too-large = 有 { $count } 张图片超过 Discord 的文件大小限制（{ $names }）。用 `/查看`，再点“更多”→“原文件”，可以得到较小的版本；完整文件可以找运行我的人要。
 privacy-export-missing = 有 { $count } 张图片的文件已经不在了。
 privacy-export-refused = Discord 没有接收这个文件：对这里来说太大了。请到允许更大文件的服务器上再试，或找运行我的人要。
-privacy-question = **删除保存的关于你的全部数据？**
+privacy-question = **删除你的全部数据？**
     { $images ->
         [0] 提示词、设置和预设
        *[other] { $images } 张图片、提示词、设置和预设
@@ -854,13 +854,13 @@ privacy-question = **删除保存的关于你的全部数据？**
        *[other] ，收藏 ⭐ 的也不例外
     }。排队中的图片会取消。可以先用 `/隐私 导出` 留一份副本。
 privacy-button = 🗑️ 全部删除
-privacy-erased = 保存的关于你的全部数据已删除。我发的带有你图片的消息会按 Discord 允许的速度逐条删除。
-privacy-erased-soon = 保存的关于你的全部数据已删除。内存里剩下的部分，等正在画的图片画完就会清除；我发的带有你图片的消息会按 Discord 允许的速度逐条删除。
-privacy-erasing = 正在删除保存的关于你的全部数据。这次比平时久，会自动继续，重启后也不会中断；用 `/隐私 查看` 可以看到是否已经删完。
-being-erased = 正在删除保存的关于你的全部数据，请稍后再试。
+privacy-erased = 你的全部数据已删除。我发的带有你图片的消息会按 Discord 允许的速度逐条删除。
+privacy-erased-soon = 你的全部数据已删除。内存里剩下的部分，等正在画的图片画完就会清除；我发的带有你图片的消息会按 Discord 允许的速度逐条删除。
+privacy-erasing = 正在删除你的全部数据。这次比平时久，会自动继续，重启后也不会中断；用 `/隐私 查看` 可以看到是否已经删完。
+being-erased = 正在删除你的全部数据，请稍后再试。
 already-exporting = 正在为你打包一份副本，请等它完成。
 
-## Upscaling
+## 放大
 
 # × 后面的数字是每条边放大的倍数。
 button-upscale = ⬆️ 放大
@@ -873,9 +873,9 @@ card-upscaled = 已放大 ×2。只用这条命令，画出来的是放大前的
 info-upscaled = 已放大 ×2，重绘强度 { $strength }
 console-upscaled = { $settings } · 已放大 ×2，重绘强度 { $strength }
 
-## Operating
+## 运行
 
-# Under the bot's name; at most 128 characters. It is read by everybody, on every server.
+# 显示在机器人名字下方，最多 128 个字符；所有服务器的人都能看到。
 presence-idle = /imagine
 presence-waiting = { $count } 张排队
 presence-waiting-for = { $count } 张排队，约 { $time }
@@ -886,7 +886,7 @@ presence-paused-waiting-until = 已暂停至 { $time }，{ $count } 张排队
 span-seconds = { $count } 秒
 span-minutes = { $count } 分钟
 span-hours = { $count } 小时
-# To the operator.
+# 发给机器人维护者。
 alert-paused = ⚠️ 不再开始绘制新图片。{ $paused }
 alert-paused-over = ✅ 队列已恢复。
 alert-engine-failed = 🛑 绘图引擎出错，机器人即将退出。排队的图片保留位置。原因见日志。

@@ -145,7 +145,7 @@ quota-cooldown = 你還有未完成的請求，或有人在排隊時，兩次送
 quota-sizes = 草稿按像素折算，大圖和步數更多的圖片會多算。
 quota-free = 被拒絕、失敗和開始前取消的請求都不計入額度。
 
-notes-title = 這些圖片結束時我沒能聯絡到你：
+notes-title = 你先前的請求有了結果：
 note-done = ✅ #{ $job_id } 畫好了，用 `/查看 編號:{ $job_id }` 貼出來。
 note-failed = ❌ #{ $job_id }：{ $reason }
 note-cancelled = 🚫 #{ $job_id } 已取消。
@@ -251,8 +251,8 @@ help-languages-any = 這裡的模型（{ $model }）什麼語言都認得。
 language-en = 英文
 language-zh = 中文（簡體）
 help-limits-title = 你的額度
-help-stored-title = 會保存什麼
-help-stored = 在執行我的電腦上保存 { $days } 天：你的 Discord ID、提示詞、設定和圖片；你收藏的圖片保存更久。執行我的人都看得到。頻道裡的訊息會一直留到有人刪除。
+help-stored-title = 會儲存什麼
+help-stored = 在執行我的電腦上儲存 { $days } 天：你的 Discord ID、提示詞、設定和圖片；你收藏的圖片會留得更久。執行我的人都看得到。頻道裡的訊息會一直留到有人刪除。
 help-examples-title = 試試看
 help-examples = 按一下按鈕就在這裡畫，大家都看得到，算作你自己的圖片。
 example-gone = 這個範例屬於另一個模型或版本，所以沒有畫。現在的範例請看 `/說明`。
@@ -289,7 +289,7 @@ command-show-description = 再貼一次圖片：你自己的，或本伺服器�
 option-id-name = 編號
 option-id-description = 圖片的編號
 command-quota-name = 額度
-command-quota-description = 你的限額，以及已經用了多少
+command-quota-description = 你的額度，以及已經用了多少
 
 command-help-name = 說明
 command-help-description = 我能做什麼，附按一下就畫的範例
@@ -355,9 +355,9 @@ form-seed-hint = 種子相同，圖片相近；留空則隨機。
 form-steps = 步數
 form-aspect = 畫面比例
 form-strength = 改動多少
-strength-subtle = 少量：貼近原圖
-strength-medium = 一半：構圖不變，內容更新
-strength-strong = 大量：只留一點原圖的影子
+strength-subtle = 輕微：貼近原圖
+strength-medium = 適中：構圖不變，內容更新
+strength-strong = 強烈：只留一點原圖的影子
 fewer-queued = { $wanted } 張裡有 { $count } 張已排隊。
 card-batch = 已畫好 { $done } / { $count } 張
 card-done-several = ✅ { $who } · { $count } 張裡畫好了 { $done } 張
@@ -480,7 +480,7 @@ console-guidance = 引導強度
 console-sampler = 取樣器
 console-clip-skip = CLIP 跳層
 
-## Moderation
+## 管理員的處理
 
 invalid-moment = { $flaw ->
         [past] 這個時間已經過了，請填一個將來的時間。
@@ -514,11 +514,11 @@ banned-until = { $has_reason ->
        *[no] 你已被管理員禁止繪圖，{ $until_at }解除。
     }
 blocked-word = { $is_disguised ->
-        [yes] 「{ $found }」讀起來是「{ $word }」，它在這裡的禁用詞清單裡，請去掉它。
+        [yes] 「{ $found }」會被識別為「{ $word }」，它在這裡的禁用詞清單裡，請去掉它。
        *[no] 「{ $word }」在這裡的禁用詞清單裡，請去掉它。
     }
 restricted-word = { $is_disguised ->
-        [yes] 「{ $found }」讀起來是「{ $word }」，只能在有年齡限制的頻道裡畫。請去掉它，或到這樣的頻道裡送出。
+        [yes] 「{ $found }」會被識別為「{ $word }」，只能在有年齡限制的頻道裡畫。請去掉它，或到這樣的頻道裡送出。
        *[no] 「{ $word }」只能在有年齡限制的頻道裡畫。請去掉它，或到這樣的頻道裡送出。
     }
 invalid-word = 「{ $word }」不能加進清單：至少要有兩個字母或一個漢字，最多 100 個字元。
@@ -526,18 +526,18 @@ too-many-words = 清單已滿：最多 { $limit } 個詞。
 command-admin-remove-name = 移除
 command-admin-remove-description = 徹底移除本伺服器的一張圖片和它的提示詞
 option-remove-reason-name = 原因
-option-remove-reason-description = 會告訴送出的人
-command-admin-ban-name = 禁止
+option-remove-reason-description = 會告訴送出請求的人
+command-admin-ban-name = 停權
 command-admin-ban-description = 禁止某人繪圖，在所有伺服器生效
 option-ban-user-name = 使用者
 option-ban-user-description = 對誰生效
-option-ban-until-name = 到
+option-ban-until-name = 截止
 option-ban-until-description = 例如 2h、3d、2026-12-24 或 2026-12-24 18:00；不填則一直有效
 option-ban-reason-name = 原因
 option-ban-reason-description = 會告訴那個人
-command-admin-unban-name = 解禁
+command-admin-unban-name = 解除停權
 command-admin-unban-description = 允許某人再次繪圖
-command-admin-bans-name = 禁令
+command-admin-bans-name = 停權名單
 command-admin-bans-description = 查看誰被禁止繪圖
 command-admin-words-name = 禁用詞
 command-admin-words-description = 不畫的詞
@@ -547,7 +547,7 @@ command-admin-words-remove-name = 刪除
 command-admin-words-remove-description = 從清單裡刪除一個詞
 command-admin-words-test-name = 測試
 command-admin-words-test-description = 看看一段文字會因為什麼被拒絕
-command-admin-words-list-name = 列表
+command-admin-words-list-name = 清單
 command-admin-words-list-description = 查看清單
 option-word-name = 詞
 option-word-description = 一個詞或短語；多個用逗號隔開
@@ -560,11 +560,11 @@ option-test-text-description = 可能有人會送出的內容
 admin-removed = 圖片 #{ $job_id } 已徹底移除，提示詞也一併刪除了。
 admin-removed-but-message = 圖片 #{ $job_id } 已徹底移除。它的訊息暫時刪不掉，我會繼續嘗試，你也可以自己刪除。
 admin-banned = { $who } { $until }不能繪圖。取消的請求：{ $count } 個。
-ban-for-good = 在你解禁之前
+ban-for-good = 在你解除停權之前
 ban-until = 在 { $when } 之前
 admin-unbanned = { $who } 可以再次繪圖了。
-admin-not-banned = { $who } 沒有被禁止。
-admin-bans-title = 被禁止的人：{ $count }
+admin-not-banned = { $who } 沒有被停權。
+admin-bans-title = 被停權的人：{ $count }
 admin-ban-line = { $has_reason ->
         [yes] { $who } · { $until } · { $reason }
        *[no] { $who } · { $until }
@@ -577,9 +577,9 @@ admin-words-not-there = 清單裡沒有這個詞。
 admin-words-empty = 清單是空的：任何提示詞都會畫。
 admin-words-title = 不畫的詞：{ $count } 個
 admin-words-passes = 這會被畫出來：沒有清單裡的詞。
-admin-words-caught = 這會被拒絕（{ $where }）：「{ $found }」讀作「{ $word }」。
+admin-words-caught = 這會被拒絕（{ $where }）：「{ $found }」會被識別為「{ $word }」。
 
-## Roles, quotas and channels
+## 身分組、額度和頻道
 
 steps-not-allowed = 你要求 { $steps } 步，而你的身分組最多允許 { $limit } 步，請減少步數。
 model-not-allowed = 你的身分組不能使用 { $model }。可用的模型：{ $allowed }。
@@ -587,17 +587,17 @@ quota-own = 這個張數是管理員單獨為你設定的。
 quota-steps = 每張圖片最多 { $max_steps } 步。
 quota-models = 你的身分組可用的模型：{ $models }
 admin-quota-set = { $who } 現在 24 小時內可以畫 { $images } 張圖片，不受身分組限制。
-admin-quota-reset = { $who } 每天的張數恢復為由身分組和一般限額決定。
+admin-quota-reset = { $who } 每天的張數恢復為由身分組和一般額度決定。
 channel-holds = 在 { $channel }，沒有另外指定時：
 channel-model = 模型：{ $model }
 channel-model-usual = 模型：{ $model }（與其他頻道相同）
 channel-shape = 畫面比例：{ $shape }
 channel-shape-usual = 畫面比例：模型預設
-channel-private = 圖片：不公開，只有提出者看得到
+channel-private = 圖片：私密，只有送出請求的人看得到
 channel-public = 圖片：這裡的人都看得到
 channel-threads = 這個頻道的討論串沿用這些設定，除非討論串裡另有設定。
 channel-parent = 這個討論串沒有設定的，沿用 { $parent } 的設定。
-command-admin-quota-name = 限額
+command-admin-quota-name = 額度
 command-admin-quota-description = 設定某個人 24 小時內可以畫多少張
 option-quota-user-name = 使用者
 option-quota-user-description = 為誰設定
@@ -607,14 +607,14 @@ command-admin-channel-name = 頻道
 command-admin-channel-description = 查看或設定這個頻道或討論串的預設設定
 option-channel-model-name = 模型
 option-channel-model-description = 沒有另外指定時用的模型
-option-channel-shape-name = 畫面比例
-option-channel-shape-description = 沒有另外指定時的畫面比例
-option-channel-private-name = 不公開
-option-channel-private-description = 是否只有提出者看得到圖片
+option-channel-aspect-name = 畫面比例
+option-channel-aspect-description = 沒有另外指定時的畫面比例
+option-channel-private-name = 私密
+option-channel-private-description = 是否只有送出請求的人看得到圖片
 option-channel-reset-name = 重設
 option-channel-reset-description = 清除先前在這裡的設定
 
-## Pauses and quiet hours
+## 暫停和靜默時段
 
 card-paused-until = ⏸️ 暫停到 { $until }：{ $reason }
 card-paused-until-by-moderator = ⏸️ 管理員已暫停，到 { $until } 為止
@@ -631,9 +631,9 @@ admin-next-quiet = 下一個靜默時段從 { $next_at } 開始。
 option-pause-until-name = 截止
 option-pause-until-description = 到時自動恢復：30m、2h、18:00、2026-12-24 18:00
 
-## History
+## 紀錄
 
-not-of-this-server = 圖片 #{ $job_id } 不是在本伺服器畫的，在這裡只有它的主人能用。
+not-of-this-server = 圖片 #{ $job_id } 不是在本伺服器畫的，在這裡只有送出請求的人能用。
 posted-own = 🖼️ { $owner } 的圖片 #{ $job_id }
 posted-of-other = 🖼️ { $owner } 的圖片 #{ $job_id } · 由 { $who } 張貼
 button-post = 📣 貼到這裡
@@ -649,7 +649,7 @@ history-newer = 較新
 history-oldest = 最早
 history-search-older = 繼續往前搜
 history-search-newer = 繼續往後搜
-history-back = 回到列表
+history-back = 回到清單
 history-pick = 選一張圖片來張貼、修改或刪除
 history-picked-title = 圖片 #{ $job_id }
 history-sheet-alt = { $numbers } 的縮圖
@@ -661,10 +661,10 @@ history-age-minutes = { $count ->
 history-age-hours = { $count } 小時前
 history-age-days = { $count } 天前
 
-## Settings and presets
+## 個人設定和預設組合
 
 settings-title = 你的設定
-settings-footer = 使用 /imagine 時沒有另外填寫的項目會照這裡的設定。用「還原」可以改回預設值。
+settings-footer = 使用 /imagine 時，沒有另外填寫的項目會照這裡的設定。用「重設」可以改回預設值。
 settings-as-model = 照模型的預設值
 settings-usual-model = 預設模型（{ $model }）
 settings-model-gone = 這裡已經沒有「{ $model }」，改用預設模型
@@ -673,7 +673,7 @@ settings-no-words = 無
 settings-not-chosen = 未選擇：關閉，除非頻道另有規定
 settings-on = 開啟
 settings-off = 關閉
-mine-aspect = 畫幅
+mine-aspect = 畫面比例
 mine-steps = 步數
 mine-suffix = 每個提示詞後面加上
 mine-model = 模型
@@ -681,12 +681,12 @@ mine-ping = 等了很久時
 mine-language = 私下回覆你的語言
 mine-private = 私密圖片
 mine-private-to = 私密圖片的送達方式
-mine-spoiler = 劇透遮擋
+mine-spoiler = 防雷遮蔽
 reset-all = 全部
 language-of-discord = 跟隨你的 Discord
 private-to-dm = 傳私訊
 private-to-button = 在頻道裡放一個只有你能打開的按鈕
-option-aspect-name = 畫幅
+option-aspect-name = 畫面比例
 option-steps-name = 步數
 option-suffix-name = 後綴
 option-suffix-description = 加在每個提示詞後面的文字；指定種子時不加
@@ -697,21 +697,21 @@ option-private-name = 私密
 option-private-description = 圖片是否只給你一個人看
 option-private-to-name = 私密送達
 option-private-to-description = 私密圖片怎樣送到你手上
-option-spoiler-name = 劇透
-option-spoiler-description = 圖片是否要點擊後才顯示；提示詞不遮擋
-option-reset-name = 還原
+option-spoiler-name = 防雷
+option-spoiler-description = 圖片是否要點擊後才顯示；提示詞不遮蔽
+option-reset-name = 重設
 option-reset-description = 把哪一項改回預設值
 option-preset-description = 你的一個預設組合；在這裡另外填寫的優先
 setting-invalid = 「{ $setting }」不能設成這個值，請從清單裡選。
-words-only = 加在提示詞裡的只能是文字，最多 { $most } 個字元。畫幅、尺寸、種子等請用各自的選項。
+words-only = 加在提示詞裡的只能是文字，最多 { $most } 個字元。畫面比例、尺寸、種子等請用各自的選項。
 preset-name-invalid = 預設組合的名稱要有 1 到 { $most } 個字元，可以用文字、數字、表情符號、空格和連字號。
 no-such-preset = 沒有這個名稱的預設組合。用 `/預設組合 清單` 查看現有的。
 preset-empty = 這個預設組合沒有任何內容，請至少填一項設定。
 too-many-presets = 你已經有 { $limit } 個預設組合，達到了上限。請先刪除一個。
 command-preset-name = 預設組合
-command-preset-description = 用一個名稱保存一組設定
-command-preset-save-name = 保存
-command-preset-save-description = 保存一組設定：取自一張圖片，或由你填寫
+command-preset-description = 用一個名稱儲存一組設定
+command-preset-save-name = 儲存
+command-preset-save-description = 儲存一組設定：取自一張圖片，或由你填寫
 command-preset-list-name = 清單
 command-preset-list-description = 查看你的預設組合
 command-preset-delete-name = 刪除
@@ -732,12 +732,12 @@ preset-prefix = 放在你的文字前面
 preset-suffix = 放在你的文字後面
 preset-strength = 起始圖片重繪多少，大於 0，最大 1
 preset-title = 你的預設組合（{ $count } / { $limit }）
-preset-none = 還沒有預設組合。用 `/預設組合 保存` 存一個。
+preset-none = 還沒有預設組合。用 `/預設組合 儲存` 存一個。
 preset-shared = 大家共用：
 preset-footer = 在 /imagine 的 preset 選項裡使用
-preset-saved = 已保存預設組合 **{ $name }**：{ $settings }
+preset-saved = 已儲存預設組合 **{ $name }**：{ $settings }
 preset-deleted = 預設組合已刪除。
-value-aspect = 畫幅
+value-aspect = 畫面比例
 value-size = 尺寸
 value-steps = 步數
 value-model = 模型
@@ -746,11 +746,11 @@ defaults-model-gone = 你或本頻道選擇的「{ $model }」已經不在這裡
 defaults-unfit = { $model } 不支援預設組合裡的這些設定，已去掉：{ $names }
 defaults-words-left-out = 提示詞已經太長，你的預設組合或設定裡的文字沒有全部加上。
 
-## Private images and spoilers
+## 私密圖片和防雷
 
 button-show-me = 👁️ 給我看
 queue-private = 🔒 私密
-note-private-done = ✅ #{ $job_id } 畫好了，是私密圖片。用 `/紀錄` 只給你自己看。
+note-private-done = ✅ #{ $job_id } 畫好了，是私密圖片。用 `/紀錄` 查看，只有你看得到。
 private-waits-dm = 🔒 私密：只有你看得到這則訊息。畫好後我會用私訊傳給你。
 private-waits-button = 🔒 私密：只有你看得到這則訊息。畫好後我會在這裡說一聲，只有你能打開。
 private-ready = 🔒 { $who } · 你的私密圖片 { $numbers } 畫好了，只有你能打開。
@@ -760,15 +760,15 @@ private-sent-dm = ✅ 好了，已經用私訊傳給你。
 private-sent-button = ✅ 好了，按這個按鈕或頻道裡的按鈕打開。
 private-cancelled = 🚫 已取消，沒有人看到任何內容。
 
-## Image input and the message menu
+## 起始圖片和訊息選單
 
-menu-use = 當成起始圖片
+menu-use = 用作起始圖片
 menu-vary = 微調
 menu-info = 圖片資訊
 menu-remove = 移除
 form-file = 哪個檔案
 form-picture = 哪張圖片
-form-reason = 原因（作者會看到）
+form-reason = 原因（會告訴送出請求的人）
 form-file-use-title = 從這張圖片畫起
 form-file-vary-title = 微調這張圖片
 form-remove-title = 移除圖片 #{ $job_id }
@@ -781,7 +781,7 @@ file-says = { $writer ->
         [a1111] -# 讀自檔案，格式與 Stable Diffusion WebUI 相同。檔案裡的內容任何人都可以改。
        *[comfyui] -# 讀自檔案，格式與 ComfyUI 相同。檔案裡的內容任何人都可以改。
     }
-request-lost = ⚠️ 還沒拿到你的圖片，我就重新啟動了，這次請求沒有保存下來。沒有扣你的次數，請再試一次。
+request-lost = ⚠️ 還沒拿到你的圖片，我就重新啟動了，這次請求沒有儲存下來。沒有扣你的次數，請再試一次。
 download-failed = 暫時無法從 Discord 取得這張圖片，請稍後再試。
 download-too-slow = 從 Discord 取這張圖片超過了 { $limit_s } 秒。請再試一次，或換一個小一點的檔案。
 option-image-description = 從哪張圖片畫起：PNG、JPEG 或 WebP
@@ -805,39 +805,39 @@ invalid-image-unreadable = 這個檔案不能當成圖片讀取。請用 PNG、J
 invalid-image-not-offered = { $model } 不能從圖片畫起。請換一個模型，或者不加圖片。
 invalid-strength-without-image = 重繪強度表示起始圖片要重畫多少。請加上一張圖片，或者不填重繪強度。
 
-## Privacy
+## 隱私
 
 command-privacy-name = 隱私
-command-privacy-description = 關於你保存了什麼
-command-privacy-show-name = 檢視
-command-privacy-show-description = 檢視保存了你的哪些資料
+command-privacy-description = 查看、匯出或刪除儲存的你的資料
+command-privacy-show-name = 查看
+command-privacy-show-description = 查看儲存了你的哪些資料
 command-privacy-export-name = 匯出
-command-privacy-export-description = 匯出你的圖片和保存的全部資料
+command-privacy-export-description = 匯出你的圖片和你的全部資料
 command-privacy-delete-name = 刪除
-command-privacy-delete-description = 刪除你的圖片和保存的全部資料
+command-privacy-delete-description = 刪除你的圖片和你的全部資料
 option-part-name = 分卷
 option-part-description = 匯出檔有多個分卷時，要第幾卷
-privacy-title = 保存了你的哪些資料
+privacy-title = 儲存了你的哪些資料
 privacy-no-requests = 沒有請求，也沒有圖片。
-privacy-counts = 請求：**{ $jobs }** · 圖片：**{ $images }**（{ $mib } MiB）· 收藏 ⭐：{ $kept } · 私人：{ $hidden } · 排隊或繪製中：{ $unfinished }
+privacy-counts = 請求：**{ $jobs }** · 圖片：**{ $images }**（{ $mib } MiB）· 收藏 ⭐：{ $kept } · 私密：{ $hidden } · 排隊或繪製中：{ $unfinished }
 privacy-oldest = 最早的請求：{ $when }。
 privacy-settings = 設定：{ $names }
-privacy-presets = 預設組：{ $names }
+privacy-presets = 預設組合：{ $names }
 privacy-own-limit = 管理員給你的額度：每天 { $count } 張圖片。
-privacy-ban = 你已被停用，直到管理員解除。
-privacy-ban-until = 對你的停用截止時間：{ $when }。
-privacy-where-title = 保存在哪裡
-privacy-where = 在執行我的電腦上：你的 Discord ID、提示詞及其參數和時間存在資料庫裡，圖片和起始圖片存成檔案。執行我的人都看得到。訊息保存在 Discord 上。
-privacy-how-long-title = 保存多久
-privacy-how-long = 請求結束後保存 { $days } 天。收藏 ⭐ 的圖片保留到你取消收藏，設定和預設組保留到你更改。
+privacy-ban = 你已被禁止繪圖，直到管理員解除。
+privacy-ban-until = 禁止繪圖的截止時間：{ $when }。
+privacy-where-title = 儲存在哪裡
+privacy-where = 在執行我的電腦上：你的 Discord ID、提示詞及其參數和時間存在資料庫裡，圖片和起始圖片存成檔案。執行我的人都看得到。訊息儲存在 Discord 上。
+privacy-how-long-title = 保留多久
+privacy-how-long = 請求結束後保留 { $days } 天。收藏 ⭐ 的圖片保留到你取消收藏，設定和預設組合保留到你更改。
 privacy-delete-title = `/隱私 刪除` 會刪什麼
-privacy-delete = 你的圖片（包括收藏的）、提示詞、起始圖片、設定和預設組、提示詞的編碼快取，以及我發的帶有你圖片的訊息。排隊中的圖片會取消。當天的額度、停用和管理員設定的額度繼續有效，只記在一個看不出你的名字和 ID 的代碼下。
+privacy-delete = 你的圖片（包括收藏的）、提示詞、起始圖片、設定和預設組合、提示詞的編碼快取，以及我發的帶有你圖片的訊息。排隊中的圖片會取消。當天的額度、禁令和管理員設定的額度繼續有效，只記在一個看不出你的名字和 ID 的代碼下。
 privacy-stays-title = 哪些刪不了
 privacy-stays = 我已無權刪除的訊息；`/查看`、私訊或其他人留下的副本；別人用你的圖片畫出的圖片；別人用相同文字的請求；別處的備份。
 privacy-export =
     { $parts ->
-        [1] 這是保存的全部資料，
-       *[other] 這是全部資料的第 { $part } 卷（共 { $parts } 卷），
+        [1] 這是你的全部資料，
+       *[other] 這是你的全部資料的第 { $part } 卷（共 { $parts } 卷），
     }{ $images ->
         [0] 這個檔案裡沒有圖片。
        *[other] 這個檔案裡有 { $images } 張圖片。
@@ -846,22 +846,22 @@ privacy-export-next = 下一卷：`/隱私 匯出 分卷:{ $next }`
 privacy-export-too-large = 有 { $count } 張圖片超過 Discord 的檔案大小限制（{ $names }）。用 `/查看`，再點「更多」→「原始檔案」，可以得到較小的版本；完整檔案可以找執行我的人要。
 privacy-export-missing = 有 { $count } 張圖片的檔案已經不在了。
 privacy-export-refused = Discord 沒有接收這個檔案：對這裡來說太大了。請到允許更大檔案的伺服器上再試，或找執行我的人要。
-privacy-question = **刪除保存的關於你的全部資料？**
+privacy-question = **刪除你的全部資料？**
     { $images ->
-        [0] 提示詞、設定和預設組
-       *[other] { $images } 張圖片、提示詞、設定和預設組
+        [0] 提示詞、設定和預設組合
+       *[other] { $images } 張圖片、提示詞、設定和預設組合
     }將永久消失{ $kept ->
         [0] { "" }
        *[other] ，收藏 ⭐ 的也不例外
     }。排隊中的圖片會取消。可以先用 `/隱私 匯出` 留一份副本。
 privacy-button = 🗑️ 全部刪除
-privacy-erased = 保存的關於你的全部資料已刪除。我發的帶有你圖片的訊息會按 Discord 允許的速度逐則刪除。
-privacy-erased-soon = 保存的關於你的全部資料已刪除。記憶體裡剩下的部分，等正在畫的圖片畫完就會清除；我發的帶有你圖片的訊息會按 Discord 允許的速度逐則刪除。
-privacy-erasing = 正在刪除保存的關於你的全部資料。這次比平時久，會自動繼續，重新啟動後也不會中斷；用 `/隱私 檢視` 可以看到是否已經刪完。
-being-erased = 正在刪除保存的關於你的全部資料，請稍後再試。
+privacy-erased = 你的全部資料已刪除。我發的帶有你圖片的訊息會按 Discord 允許的速度逐則刪除。
+privacy-erased-soon = 你的全部資料已刪除。記憶體裡剩下的部分，等正在畫的圖片畫完就會清除；我發的帶有你圖片的訊息會按 Discord 允許的速度逐則刪除。
+privacy-erasing = 正在刪除你的全部資料。這次比平時久，會自動繼續，重新啟動後也不會中斷；用 `/隱私 查看` 可以看到是否已經刪完。
+being-erased = 正在刪除你的全部資料，請稍後再試。
 already-exporting = 正在為你打包一份副本，請等它完成。
 
-## Upscaling
+## 放大
 
 # × 後面的數字是每條邊放大的倍數。
 button-upscale = ⬆️ 放大
@@ -874,9 +874,9 @@ card-upscaled = 已放大 ×2。只用這個指令，畫出來的是放大前的
 info-upscaled = 已放大 ×2，重繪強度 { $strength }
 console-upscaled = { $settings } · 已放大 ×2，重繪強度 { $strength }
 
-## Operating
+## 營運
 
-# Under the bot's name; at most 128 characters. It is read by everybody, on every server.
+# 顯示在機器人名稱下方，最多 128 個字元；所有伺服器的人都看得到。
 presence-idle = /imagine
 presence-waiting = { $count } 張排隊
 presence-waiting-for = { $count } 張排隊，約 { $time }
@@ -887,7 +887,7 @@ presence-paused-waiting-until = 已暫停至 { $time }，{ $count } 張排隊
 span-seconds = { $count } 秒
 span-minutes = { $count } 分鐘
 span-hours = { $count } 小時
-# To the operator.
+# 傳給機器人維護者。
 alert-paused = ⚠️ 不再開始繪製新圖片。{ $paused }
 alert-paused-over = ✅ 佇列已恢復。
 alert-engine-failed = 🛑 繪圖引擎發生錯誤，機器人即將結束。排隊的圖片會保留位置。原因請看記錄檔。

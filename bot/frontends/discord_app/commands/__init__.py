@@ -3,7 +3,7 @@
 generate.py  /imagine: arguments → Request → service.submit
 privacy.py   /privacy: show, export, delete
 quotas.py    /quota, /admin quota, /admin channel
-message_menu.py  the menu of a message: use as input, vary, image info, remove
+message_menu.py  the menu of a message: use as starting image, vary, image info, remove
 personal.py  /queue, /cancel
 history.py   /history, /show
 help.py      /help, with examples that draw

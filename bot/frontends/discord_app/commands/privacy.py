@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import ceil
 from typing import Any, Final
 
 import discord
@@ -29,12 +30,14 @@ from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import Wording
 from bot.requests.erasure import Progress
 from bot.requests.export import Export
+from bot.requests.preferences import Setting
 from bot.requests.privacy import About
 
 MIB: Final = 2**20
 MAX_PARTS: Final = 9999
 MAX_NAMES: Final = 600  # characters of a list of settings or presets
 MAX_IDS: Final = 20
+KNOWN: Final = frozenset(Setting)
 FACTS: Final = (
     ("privacy-where-title", "privacy-where"),
     ("privacy-how-long-title", "privacy-how-long"),
@@ -155,7 +158,7 @@ def _facts(about: About, wording: Wording) -> Iterator[str]:
             "privacy-counts",
             jobs=counts.jobs,
             images=counts.images,
-            mib=f"{counts.bytes / MIB:.1f}",
+            mib=f"{ceil(counts.bytes * 10 / MIB) / 10:.1f}",
             kept=counts.kept,
             hidden=counts.private,
             unfinished=counts.unfinished,
@@ -165,7 +168,7 @@ def _facts(about: About, wording: Wording) -> Iterator[str]:
     else:
         yield wording.say("privacy-no-requests")
     if about.choices:
-        chosen = (f"{name} = {value}" for name, value in about.choices.items())
+        chosen = (f"{_label(name, wording)} = {value}" for name, value in about.choices.items())
         yield wording.say("privacy-settings", names=_listed(chosen, wording))
     if about.presets:
         yield wording.say("privacy-presets", names=_listed(about.presets, wording))
@@ -175,6 +178,11 @@ def _facts(about: About, wording: Wording) -> Iterator[str]:
         yield wording.say("privacy-ban-until", when=relative(about.ban.until_at))
     elif about.ban is not None:
         yield wording.say("privacy-ban")
+
+
+def _label(name: str, wording: Wording) -> str:
+    """Name a setting as `/settings` does; one that only a later release knows, as it is stored."""
+    return wording.say(f"mine-{name.replace('_', '-')}") if name in KNOWN else name
 
 
 def _listed(names: Any, wording: Wording) -> str:

@@ -63,18 +63,18 @@ class QuotaCommands:
         )
         app_commands.describe(
             model=text("option-channel-model-description"),
-            shape=text("option-channel-shape-description"),
+            aspect=text("option-channel-aspect-description"),
             private=text("option-channel-private-description"),
             reset=text("option-channel-reset-description"),
         )(channel)
         app_commands.rename(
             model=text("option-channel-model-name"),
-            shape=text("option-channel-shape-name"),
+            aspect=text("option-channel-aspect-name"),
             private=text("option-channel-private-name"),
             reset=text("option-channel-reset-name"),
         )(channel)
         app_commands.choices(
-            shape=[app_commands.Choice(name=text(ASPECT_KEYS[aspect]), value=aspect.value) for aspect in Aspect]
+            aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in Aspect]
         )(channel)
         channel.autocomplete("model")(self.suggest_models)
         return [quota, channel]
@@ -124,7 +124,7 @@ class QuotaCommands:
         self,
         interaction: discord.Interaction,
         model: ModelName | None = None,
-        shape: str | None = None,
+        aspect: str | None = None,
         private: bool | None = None,
         reset: bool | None = None,
     ) -> None:
@@ -132,13 +132,13 @@ class QuotaCommands:
         self._context.access.check_manager(interaction)
         await think(interaction)
         service, (channel, parent) = self._context.service, channel_ids(interaction)
-        if shape is not None and shape not in {aspect.value for aspect in Aspect}:
+        if aspect is not None and aspect not in {each.value for each in Aspect}:
             raise OptionsOutdated
         if model is not None:
             model = service.models.demand(card.name if (card := service.models.named(model)) else model).name
         if reset:
             await service.channels.reset(FRONTEND, channel)
-        await service.channels.set(FRONTEND, channel, model=model, aspect=shape, private=private)
+        await service.channels.set(FRONTEND, channel, model=model, aspect=aspect, private=private)
         await say(interaction, await self._channel_text(reader(interaction), channel, parent))
 
     async def _channel_text(self, wording: Wording, channel: str, parent: str | None) -> str:

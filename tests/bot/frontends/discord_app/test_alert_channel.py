@@ -43,7 +43,7 @@ async def test_alert_is_one_message_that_mentions_nobody_and_shows_no_token(stag
     text = f"@everyone <@{stage.discord.user.id}> {TOKEN} # x https://example.org"
     await channel_of(stage).post(paused(text))
     (message,) = posted(stage)
-    assert message.content.startswith("⚠️ No new image is begun. ⏸️ paused: \\@everyone")
+    assert message.content.startswith("⚠️ No new images are being drawn. ⏸️ paused: \\@everyone")
     assert message.pings == [] and not message.embeds
     assert TOKEN not in message.content
 

@@ -154,7 +154,7 @@ async def until_told(notes: Untold, left: int = 0) -> None:
 
 
 def is_note(message: MessageView) -> bool:
-    return message.ephemeral and message.text.startswith("I could not reach you")
+    return message.ephemeral and message.text.startswith("What became of your earlier requests")
 
 
 @pytest.mark.parametrize("command", [{"command": "cancel", "picture": 99}, {"command": "show", "id": 99}])

@@ -95,7 +95,7 @@ async def test_list_of_the_longest_presets_fits_into_a_message(stage: Stage) -> 
     [
         ({"name": "@everyone", "suffix": "x"}, "A preset's name has 1 to 32"),
         ({"name": "x" * 40, "suffix": "x"}, "A preset's name has 1 to 32"),
-        ({"name": "a"}, "would say nothing"),
+        ({"name": "a"}, "is empty"),
         ({"name": "a", "suffix": "cat --ar 16:9"}, "words only"),
         ({"name": "a", "size": "huge"}, "must be"),
         ({"name": "a", "model": "gone"}, "There is no such model here"),

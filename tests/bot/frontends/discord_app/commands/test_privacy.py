@@ -59,7 +59,13 @@ async def test_nothing_is_known_of_somebody_new(stage: Stage) -> None:
     assert "No requests and no images." in answer.text and "90 days" in answer.text
 
 
-@pytest.mark.parametrize(("locale", "title"), [("zh-CN", "保存了你的哪些数据"), ("zh-TW", "保存了你的哪些資料")])
+async def test_settings_have_the_names_that_settings_gives_them(stage: Stage) -> None:
+    await ask(stage, "settings", aspect="square", private_to="button")
+    answer = await ask(stage, "privacy show")
+    assert "Settings: Shape = square, Private images reach you = button" in answer.text
+
+
+@pytest.mark.parametrize(("locale", "title"), [("zh-CN", "保存了你的哪些数据"), ("zh-TW", "儲存了你的哪些資料")])
 async def test_everything_is_said_in_the_language_of_the_person(stage: Stage, locale: str, title: str) -> None:
     reader = stage.discord.add_user("reader", locale=locale)
     answer = await ask(stage, "privacy show", reader)

@@ -165,7 +165,7 @@ async def test_channel_has_defaults_that_its_threads_take_over(stage: Stage) -> 
         "Shape: the usual one of the model\nImages: everybody here sees them\n"
         "Threads of this channel take this over, unless it is set in them."
     )
-    told_ = await command(stage, manager, "admin channel", model="painter", shape="wide", private=True)
+    told_ = await command(stage, manager, "admin channel", model="painter", aspect="wide", private=True)
     assert "Model: Painter\nShape: Wide\nImages: private, only the person who asked sees them" in told_
     again = await told(await discord.slash(manager, thread, "admin channel", private=False))
     assert "Model: Painter\nShape: Wide\nImages: everybody" in again
@@ -173,7 +173,7 @@ async def test_channel_has_defaults_that_its_threads_take_over(stage: Stage) -> 
     holds = {"model": "painter", "aspect": Aspect.WIDE}
     assert await channels.of("discord", channel) == {**holds, "private": True}
     assert await channels.of("discord", str(thread.id), parent_id=channel) == {**holds, "private": False}
-    reset = await command(stage, manager, "admin channel", reset=True, shape="square")
+    reset = await command(stage, manager, "admin channel", reset=True, aspect="square")
     assert "as everywhere\nShape: Square\nImages: everybody" in reset
     assert await channels.of("discord", channel) == {"aspect": Aspect.SQUARE}
 
@@ -192,7 +192,7 @@ async def test_values_of_a_modified_client_change_nothing(stage: Stage) -> None:
     for option in sub["options"]:
         option.pop("choices", None)
     assert "no such model" in await command(stage, manager, "admin channel", model="@everyone", private=True)
-    assert "has just changed" in await command(stage, manager, "admin channel", shape="round", private=True)
+    assert "has just changed" in await command(stage, manager, "admin channel", aspect="round", private=True)
     for option in sub["options"]:
         if option["name"] == "private":
             option["type"] = 3  # text
