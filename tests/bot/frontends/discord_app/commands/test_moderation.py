@@ -70,7 +70,7 @@ async def test_removed_image_comes_back_by_no_way(stage: Stage, boss: Any) -> No
         form = await stage.discord.click(message, "✏️ Edit")
         await form.wait_modal()
         use = await stage.discord.slash(ann, stage.discord.channel, "show", id=1)
-        shown = await use.wait(lambda message: message.images)
+        shown = await use.wait(lambda copy: bool(copy.images))
         path = await stage.service.image_file(await stage.job(1))
         assert path is not None and path.exists()
 
