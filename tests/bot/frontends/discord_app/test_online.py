@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,13 +14,10 @@ from tests.bot.frontends.discord_app.conftest import Start
 
 
 @pytest.fixture
-def output() -> Iterator[io.StringIO]:
-    root, stream = logging.getLogger(), io.StringIO()
-    before = root.handlers[:], root.level
+def output(clean_logging: None) -> io.StringIO:
+    stream = io.StringIO()
     logs.setup(LogConfig(format="console", level="warning"), stream=stream)
-    yield stream
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
+    return stream
 
 
 def lines(output: io.StringIO) -> list[str]:

@@ -225,7 +225,7 @@ async def test_picture_to_start_from(shared: PageProcess, visit: Visit, tmp_path
 async def test_refusal_is_said_in_red(shared: PageProcess, visit: Visit) -> None:
     async with visit(shared.url) as person:
         await person.draw("   ")
-        await expect(person.page.locator("#said .refusal")).to_contain_text("The prompt must have")
+        await expect(person.page.locator("#said .refusal")).to_contain_text("Write what to draw first.")
         await person.page.fill("#seed input", "4294967296")
         await person.draw("a red apple")
         await expect(person.page.locator("#said .refusal")).to_contain_text("The seed must be")
