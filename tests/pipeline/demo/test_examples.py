@@ -20,8 +20,6 @@ EXAMPLE = re.compile(
     r'/imagine (?!prompt|image strength|preset private)(.+?)`|imagine-bot draw "(.+?)"|write "(.+?)"|写下“(.+?)”'
     r'|"data": \["(.+?)"'
 )
-    r'/imagine (?!prompt|image strength|preset private)(.+?)`|imagine-bot draw "(.+?)"|write "(.+?)"|写下“(.+?)”|"data": \["(.+?)"'
-)
 DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/page.md")
 ROCKET_AND_MOON: dict[Side | None, str] = {"left": "rocket", "right": "crescent moon"}
 PANDA_AND_WATERMELON: dict[Side | None, str] = {"left": "panda", "right": "watermelon"}
