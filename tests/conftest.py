@@ -70,7 +70,7 @@ if os.name != "nt" and "PYTEST_XDIST_WORKER" not in os.environ:  # whose workers
 # As `pipeline.catalog.models.create_engine` does: too late there for tests that import torch themselves.
 set_environment()
 
-PROCESSES = 3
+PROCESSES = 2
 
 # Two processes with a thread for every core each would wait for each other's: four drawings in each of two on two
 # cores took 77 s so, and 55 s with one thread each. torch reads this when it is imported, with the tests.

@@ -6,6 +6,8 @@ registered. The sentences themselves are in `bot/presentation/wording`.
 
 from __future__ import annotations
 
+from functools import cache
+
 import discord
 from discord import app_commands
 
@@ -14,7 +16,7 @@ from bot.presentation.wording import wording_for
 
 def text(key: str) -> app_commands.locale_str:
     """Mark a text of a command: English, with the key of its translations."""
-    return app_commands.locale_str(wording_for("en").say(key), key=key)
+    return app_commands.locale_str(_say(discord.Locale.american_english, key), key=key)
 
 
 class WordingTranslator(app_commands.Translator):
@@ -30,5 +32,11 @@ class WordingTranslator(app_commands.Translator):
         key = string.extras.get("key")
         if key is None:
             return None
-        said = wording_for(locale.value).say(key)
+        said = _say(locale, key)
         return None if said == string.message else said
+
+
+@cache
+def _say(locale: discord.Locale, key: str) -> str:
+    """Say a text without values: Discord has thirty languages, and each of them is asked for every text, twice."""
+    return wording_for(locale.value).say(key)

@@ -8,6 +8,8 @@ import pipeline.families.flux.engine  # noqa: F401 - takes seconds, which shall 
 from pipeline.bench.quality import REFERENCE_PRECISION, Score, Setting, make_tasks, measure
 from pipeline.config import PipelineConfig
 
+pytestmark = pytest.mark.timeout(180)  # many drawings, on a machine that may be busy
+
 
 def test_tasks_ask_for_everything_in_both_languages() -> None:
     tasks = make_tasks(64)
