@@ -844,7 +844,7 @@ private-cancelled = 🚫 Cancelled. Nobody saw anything of it.
 
 ## Image input and the message menu
 
-menu-use = Use as starting image
+menu-use = Use as input
 menu-vary = Vary
 menu-info = Image info
 menu-remove = Remove

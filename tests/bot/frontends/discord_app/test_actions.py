@@ -285,7 +285,10 @@ async def test_pictures_of_another_server_stay_there(stage: Stage, action: str) 
     own = await use.wait(is_done)
     forge(stage, own, f"im2:{action}:1")
     pressed = await stage.discord.click(own, f"im2:{action}:1", stranger)
-    assert await told(pressed) == "Image #1 was not drawn on this server. Only its owner can use it here."
+    assert (
+        await told(pressed)
+        == "Image #1 was not drawn on this server. Only the person who asked for it can use it here."
+    )
     assert (await stage.job(1)).image_path is not None and await stage.jobs.get(3) is None
 
 

@@ -90,7 +90,7 @@ async def test_gradio_client_draws_and_has_the_file(shared: PageProcess, tmp_pat
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (["  ", 1, 2], "prompt must have"),
+        (["  ", 1, 2], "Write what to draw first"),
         (["x", "seven", 2], "seed must be"),
         (["x", 1, 2.5], "steps must be"),
         ([None, 1, 2], "prompt must have"),

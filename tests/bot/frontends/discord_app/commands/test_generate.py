@@ -34,7 +34,7 @@ async def test_picture_replaces_the_status_message(stage: Stage) -> None:
     assert done.image_bytes(0).startswith(b"\x89PNG")
     assert "seed 7" in done.text and "4 steps" in done.text and "64 × 64" in done.text
     assert "/imagine prompt:a red apple seed:7 steps:4 aspect:square" in done.text
-    assert [button["label"] for button in done.buttons] == ["🔄 Again", "✏️ Edit", "🌱 Vary", "⋯ More"]
+    assert [button["label"] for button in done.buttons] == ["🔄 Again", "✏️ Edit", "🌱 Vary", "⬆️ Upscale", "⋯ More"]
     assert [image.description for image in done.images] == ["a red apple"]
     assert not done.pings
     assert len(discord.messages(discord.channel)) == 1
@@ -157,7 +157,7 @@ async def test_refusals_speak_the_readers_language_and_messages_the_servers(star
         await use.wait(lambda message: "下一张就是你的" in message.content)
         reader = discord.add_user("小明", locale="zh-CN")
         refused = await discord.slash(reader, discord.channel, "imagine", prompt="\u200b")
-        assert (await refused.wait(private)).content.startswith("提示词要有")
+        assert (await refused.wait(private)).content.startswith("请先写下想画什么")
 
 
 async def test_bot_that_is_stopping_refuses_at_once(stage: Stage) -> None:

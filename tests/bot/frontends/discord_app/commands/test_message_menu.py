@@ -22,7 +22,7 @@ from tests.discord_server import Discord, MessageView, Permission, Upload, Use
 from tests.discord_server.commands import CommandType
 from tests.discord_server.interactions import Kind
 
-ENTRIES = ("Use as starting image", "Vary", "Image info", "Remove")
+ENTRIES = ("Use as input", "Vary", "Image info", "Remove")
 
 
 def theirs(discord: Discord, *files: Upload) -> MessageView:
@@ -59,7 +59,7 @@ async def test_entries_have_names_in_every_language(stage: Stage, locale: str, n
 # ── anybody's message ───────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("entry", "strength"), [("Use as starting image", Strength.MEDIUM), ("Vary", Strength.SUBTLE)])
+@pytest.mark.parametrize(("entry", "strength"), [("Use as input", Strength.MEDIUM), ("Vary", Strength.SUBTLE)])
 async def test_image_of_anybodys_message_is_started_from(stage: Stage, entry: str, strength: Strength) -> None:
     discord, bob = stage.discord, stage.discord.add_user("bob")
     use = await discord.message_menu(bob, theirs(discord), entry)
@@ -74,7 +74,7 @@ async def test_one_of_several_files_is_chosen_in_the_form_and_flags_count(stage:
     discord = stage.discord
     tall = Upload("\u202etall`*.png", file_of((60, 90)))
     message = theirs(discord, Upload("notes.txt", b"x"), PNG, tall)
-    use = await discord.message_menu(discord.user, message, "Use as starting image")
+    use = await discord.message_menu(discord.user, message, "Use as input")
     form = await use.wait_modal()
     options = form["components"][0]["component"]["options"]
     assert [option["label"] for option in options] == ["1. start.png", "2. tall.png"]
@@ -115,7 +115,7 @@ async def test_form_outlives_what_is_remembered_if_the_message_can_be_read(stage
     discord = stage.discord
     readable = discord.say(discord.user, discord.channel, f"<@{discord.bot.id}> look", files=[PNG])
     for message, sentence in ((readable, ""), (theirs(discord), "open its menu again")):
-        use = await discord.message_menu(discord.user, message, "Use as starting image")
+        use = await discord.message_menu(discord.user, message, "Use as input")
         await use.wait_modal()
         attached._urls.clear()
         sent = await discord.submit_modal(use, {"prompt": "a pear"})
@@ -127,11 +127,11 @@ async def test_form_outlives_what_is_remembered_if_the_message_can_be_read(stage
 async def test_link_that_has_expired_is_read_again_and_a_deleted_message_is_gone(stage: Stage) -> None:
     discord = stage.discord
     message = discord.say(discord.user, discord.channel, f"<@{discord.bot.id}> look", files=[PNG])
-    use = await discord.message_menu(discord.user, message, "Use as starting image")
+    use = await discord.message_menu(discord.user, message, "Use as input")
     await use.wait_modal()
     discord.expire_cdn_urls()
     await (await discord.submit_modal(use, {"prompt": "x"})).wait(lambda message: bool(message.buttons))
-    use = await discord.message_menu(discord.user, message, "Use as starting image")
+    use = await discord.message_menu(discord.user, message, "Use as input")
     await use.wait_modal()
     discord.delete_message(message)
     answer = await private(await discord.submit_modal(use, {"prompt": "x"}))
@@ -154,11 +154,11 @@ async def test_form_for_another_channels_message_is_of_no_use(stage: Stage) -> N
 
 async def test_model_without_init_images_is_passed_over(start: Start) -> None:
     async with start(models=Models(usual=DEAF, others=(FAKE,))) as stage:
-        use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as starting image")
+        use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as input")
         await (await stage.discord.submit_modal(use, {"prompt": "x"})).wait(lambda message: bool(message.buttons))
         assert (await stage.job(1)).spec.model == "fake"
     async with start(models=Models(usual=DEAF)) as stage:
-        use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as starting image")
+        use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as input")
         assert "Deaf cannot start from an image" in (await private(use)).content
 
 
@@ -182,7 +182,7 @@ async def test_our_image_is_varied_used_and_described_from_the_database(stage: S
         info = await private(await discord.message_menu(bob, message, "Image info"))
         assert "Image #1" in info.text and "an apple" in info.text
         await (await discord.message_menu(bob, message, "Vary")).wait(lambda shown: bool(shown.images), timeout=20)
-        use = await discord.message_menu(bob, message, "Use as starting image")
+        use = await discord.message_menu(bob, message, "Use as input")
         sent = await discord.submit_modal(use, {"prompt": "a pear"})
         await sent.wait(lambda shown: bool(shown.images), timeout=20)
     varied, started = await stage.job(2), await stage.job(3)
