@@ -26,7 +26,7 @@ from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.frontends.web.server import WebServer
-from bot.jobs import Job, JobStatus, UserKey
+from bot.jobs import Job, JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop, exit_code
 from bot.maintenance import (
     PROMPTS_FOLDER,
@@ -194,7 +194,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     await preferences.load()
     moderation = await Moderation.open(decided, jobs, queue, images, pseudonyms)
     moderation.removes_with_message = config.moderation.remove_with_message
-    erasure.forget_person = partial(_forget_person, preferences, moderation)
+    erasure.memories += [preferences.forget, moderation.bans.forget_id]
     parts = Parts(
         jobs=jobs,
         queue=queue,
@@ -264,6 +264,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
             DiscordClient(config.discord, service=service, settings=settings, report=alerts)
         )
         retractions.add_frontend(chat.frontend.name, partial(withdraw, chat, chat.frontend))
+        erasure.memories.append(chat.frontend.private.forget)
         delivery.add_frontend(ChannelWatch(chat.frontend, chat, alerts))
         queue.subscribe(chat.presence.wake)
         loops["discord"] = partial(chat.run_until_closed, setup.token)
@@ -323,11 +324,6 @@ async def _build_service(
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service
-
-
-def _forget_person(preferences: Preferences, moderation: Moderation, user: UserKey) -> None:
-    preferences.forget(user)
-    moderation.bans.forget_id(user)
 
 
 async def _forget_prompts(executor: Executor) -> None:

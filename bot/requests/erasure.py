@@ -90,12 +90,12 @@ class Erasure:
     """Erases one person after the other; the loop `run` has to run.
 
     forget_prompts: makes engines forget what they read of prompts; may wait for the image that is being drawn.
-    forget_person: drops what other parts remember of somebody whose rows are gone.
+    memories: each drops what another part remembers of somebody whose rows are gone.
     """
 
     def __init__(self, holders: Holders, *, deadline: Deadline | None = None, clock: Clock = time.time) -> None:
         self.forget_prompts: Forget = nothing
-        self.forget_person: Callable[[UserKey], None] = lambda _user: None
+        self.memories: list[Callable[[UserKey], None]] = []
         self._holders = holders
         self._deadline = deadline or Deadline()
         self._clock = clock
@@ -189,7 +189,8 @@ class Erasure:
             await held.presets.clear(user)
             await held.moderation.unname_ban(user)
             await held.quotas.unname(user)
-            self.forget_person(user)
+            for forget_person in self.memories:
+                forget_person(user)
             named = await asyncio.to_thread(forget_in_copies, held.database.path, user)
             await _delete_all(map(held.images.delete, named))
             await held.settings.set(SWEEP_SETTING, str(int(self._clock())))

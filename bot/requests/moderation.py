@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_REASON: Final = 200
 MAX_TRIES: Final = 5
+LARGER: Final = (Verb.FINAL, Verb.UPSCALE)  # these verbs show the same image at another size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ class Moderation:
     # ── images ──────────────────────────────────────────────────────────────────────────────────────
 
     async def remove(self, job_id: int, reason: str, *, may: Callable[[Job], bool]) -> Job:
-        """Remove an image for good, with its prompt and every copy of it that another image starts from.
+        """Remove an image for good, with its prompt, what shows it larger, and every copy that another starts from.
 
         One that still waits or runs is cancelled. The file goes first: a crash in between leaves an image without its
         file, which can be removed again.
@@ -137,6 +139,7 @@ class Moderation:
             if job.is_erased and job.moderated_reason is not None:
                 raise PictureRemoved(job_id, job.moderated_reason)
             await self._remove_starts(job, reason)
+            await self._remove_larger(job, reason)
             if job.image_path is not None and not await self._images.delete(job.image_path):
                 raise FileNotDeleted(job_id)
             if (removed := await self._store.remove(job, reason, now=self._now())) is not None:
@@ -144,6 +147,15 @@ class Moderation:
                 await self._queue.stop([removed])
                 return removed
         raise StoreUnavailable("the row keeps changing", is_full=False)  # or names a file that nobody can name
+
+    async def _remove_larger(self, job: Job, reason: str) -> None:
+        """Remove what shows the same image larger, whoever asked for it: else it would come back that way."""
+        for child in await self._store.children(job.id):
+            derived = child.derived_from
+            # Numbers rise, so that no damaged row can lead back to where this began.
+            if child.id > job.id and derived is not None and derived.verb in LARGER:
+                with suppress(JobNotFound, PictureRemoved):
+                    await self.remove(child.id, reason, may=_anybody)
 
     async def _remove_starts(self, job: Job, reason: str) -> None:
         """Delete what other images start from if it is this one; those that wait for it are cancelled."""

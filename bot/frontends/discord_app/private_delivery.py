@@ -27,7 +27,7 @@ from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait
 from bot.frontends.discord_app.interactions import say
 from bot.frontends.discord_app.message_ref import Address
 from bot.frontends.discord_app.sending import Ended, Refused, Sender, only
-from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo
+from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo, UserKey
 from bot.presentation.job_view import Action
 from bot.requests.preferences import NOTHING_CHOSEN, Personal, PrivateTo
 from bot.requests.service import Service
@@ -98,6 +98,12 @@ class PrivateDelivery:
             del self._answers[key]
             return None
         return interaction
+
+    def forget(self, user: UserKey) -> None:
+        """Drop the answers to somebody who had everything erased: they hold prompts and tokens."""
+        for key in [key for key, answer in self._answers.items() if str(answer.user.id) == user.id]:
+            del self._answers[key]
+            self._shown.pop(key, None)
 
     # ── the result ──────────────────────────────────────────────────────────────────────────────────
 

@@ -260,6 +260,32 @@ async def test_what_starts_from_a_removed_image_starts_no_more(
     assert not (await get(jobs, child.id)).is_erased  # an image of its own
 
 
+@pytest.mark.parametrize("verb", [Verb.UPSCALE, Verb.FINAL])
+async def test_same_image_larger_goes_with_it(
+    moderation: Moderation, drawn: Put, waiting: Put, images: ImageStore, jobs: JobStore, verb: Verb
+) -> None:
+    await images.write_source("b" * 64, b"png")
+    job = await drawn()
+    larger = await drawn("bob", source="b" * 64, derived_from=Derivation(job_id=job.id, verb=verb))
+    again = await waiting(source="c" * 64, derived_from=Derivation(job_id=larger.id, verb=verb))
+    assert larger.image_path is not None
+    path = await images.find(larger.image_path)
+    assert path is not None
+    await moderation.remove(job.id, "rude", may=lambda each: each.id == job.id)
+    assert not path.exists() and await images.find_source("b" * 64) is None
+    assert [(await get(jobs, each.id)).moderated_reason for each in (job, larger, again)] == ["rude"] * 3
+    assert (await get(jobs, again.id)).status is JobStatus.CANCELLED
+    assert [each.id for each in await moderation.untold(BOB)] == [larger.id]
+
+
+async def test_image_that_is_said_to_be_made_from_itself_is_removed(
+    moderation: Moderation, drawn: Put, jobs: JobStore
+) -> None:
+    job = await drawn(source="a" * 64)
+    await jobs._database.fetch_all("UPDATE jobs SET derived_from = id, derived_by = 'upscale'")
+    assert (await moderation.remove(job.id, "rude", may=anybody)).is_erased
+
+
 # ── telling ─────────────────────────────────────────────────────────────────────────────────────────
 
 

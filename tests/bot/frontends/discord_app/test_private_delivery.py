@@ -54,6 +54,20 @@ def assert_nothing_leaked(stage: Stage) -> None:
             assert "secret" not in f"{message.text} {message.payload}" and not message.images
 
 
+async def test_answers_to_somebody_who_was_erased_are_forgotten(stage: Stage) -> None:
+    other = stage.discord.add_user("other")
+    await stage.service.pausing.pause("hold")
+    for user in (stage.discord.user, other):
+        await (await ask(stage, user)).wait(is_private)
+    private = stage.client.frontend.private
+    async with asyncio.timeout(5):
+        while len(private._shown) < 2:  # noted once the answer is there
+            await asyncio.sleep(0.01)
+    private.forget((await stage.job(1)).user)
+    assert {str(answer.user.id) for answer in private._answers.values()} == {str(other.id)}
+    assert len(private._shown) == 1
+
+
 async def test_result_goes_to_the_person_directly_and_the_channel_stays_empty(stage: Stage) -> None:
     discord = stage.discord
     stranger = discord.add_user("stranger")
