@@ -80,7 +80,11 @@ def draw(
         typer.Option(help=f"How much of it is drawn anew: {', '.join(Strength)}, or over 0, up to 1; default: medium."),
     ] = None,
     is_upscaled: Annotated[
-        bool, typer.Option("--upscale", help="Draw it at twice its size; redraws as little as suits the model.")
+        bool,
+        typer.Option(
+            "--upscale",
+            help="Draw it at twice its size; with more --strength than suits the model, every part gets its own things.",
+        ),
     ] = False,
     output: Annotated[
         Path | None,

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,9 +82,9 @@ async def test_prompts_are_forgotten_between_two_images_on_the_engines_thread(
     events: list[tuple[str, str]] = []
 
     class Engine(FakeEngine):
-        def generate(self, spec: ImageSpec, **options: object) -> GeneratedImage:
+        def generate(self, spec: ImageSpec, **options: Any) -> GeneratedImage:
             events.append(("draw", threading.current_thread().name))
-            image = super().generate(spec, **options)  # type: ignore[arg-type]
+            image = super().generate(spec, **options)
             events.append(("drawn", threading.current_thread().name))
             return image
 

@@ -72,7 +72,8 @@ async def test_pause_is_on_the_messages_until_resume(stage: Stage, manager: Any)
 
 async def test_pause_until_a_time_says_so_everywhere(stage: Stage, manager: Any) -> None:
     assert (await admin(stage, manager, "pause", reason="a game", until="2h")).startswith("⏸️ paused until <t:")
-    ends_at = stage.service.paused.until  # type: ignore[union-attr]
+    assert stage.service.paused is not None
+    ends_at = stage.service.paused.until
     assert ends_at is not None and abs(ends_at - time.time() - 7200) < 60
     until = f"<t:{ends_at}:t> (<t:{ends_at}:R>)"
     assert await admin(stage, manager, "pause") == f"⏸️ paused until {until}: a game\nWaiting images keep their places."
@@ -97,7 +98,8 @@ async def test_resume_in_quiet_hours_says_when_they_begin_again(stage: Stage, ma
     pauses.hours = QuietHours([Span((minute - 60) % 1440, (minute + 60) % 1440)], UTC)
     await queue_up(stage)
     waiting = await stage.discord.wait_message(lambda message: "⏸️" in message.content and message.buttons)
-    ends_at = stage.service.paused.until  # type: ignore[union-attr]
+    assert stage.service.paused is not None
+    ends_at = stage.service.paused.until
     assert f"⏸️ paused until <t:{ends_at}:t> (<t:{ends_at}:R>): quiet hours" in waiting.content
     begins_at = pauses.hours.begin_after(time.time())
     assert await admin(stage, manager, "resume") == (
