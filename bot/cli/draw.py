@@ -83,7 +83,7 @@ def draw(
         bool,
         typer.Option(
             "--upscale",
-            help="Draw it at twice its size; with more --strength than suits the model, every part gets its own things.",
+            help="Draw it at twice its size; with much --strength, every part gets its own things.",
         ),
     ] = False,
     output: Annotated[

@@ -116,9 +116,12 @@ async def test_no_message_is_edited_after_its_first_hour_of_a_night_of_pause(
     uses = [await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")]
     uses.append(await stage.discord.slash(manager, stage.discord.channel, "imagine", prompt="y"))
     messages = [await use.wait(lambda message: "⏸️ paused until <t:" in message.content) for use in uses]
+    before = -1
+    while before != len(stage.discord.requests("PATCH .*")):  # what they say of their places has come to rest
+        before = len(stage.discord.requests("PATCH .*"))
+        await asyncio.sleep(0.5)
     real = discord.utils.utcnow
     monkeypatch.setattr(discord.utils, "utcnow", lambda: real() + timedelta(hours=1, seconds=1))
-    before = len(stage.discord.requests("PATCH .*"))
     await stage.service.cancel(1, by=(await stage.job(1)).user)  # its message becomes a result; the other one moves up
     await stage.discord.wait_message(lambda message: "🚫" in message.content)
     for _ in range(20):
