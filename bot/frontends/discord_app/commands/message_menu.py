@@ -166,7 +166,7 @@ async def _jobs_of(
         numbers = [job.id for job in jobs]
         if not numbers:
             named = (OUR_FILE.fullmatch(file.filename) for file in message.attachments)
-            numbers = [int(match[1]) for match in named if match is not None]
+            numbers = list(dict.fromkeys(int(match[1]) for match in named if match is not None))
         found = []
         for number in numbers:
             try:
