@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed
 from bot.errors import StoreUnavailable
+from bot.pause import MAX_MOMENT
 from bot.presentation.job_view import Phrase, Value
 from bot.store.key_value_store import SettingStore
 from bot.supervision import supervise
@@ -231,5 +232,6 @@ def _read(stored: object) -> dict[str, _Told]:
     for key, each in stored.items() if isinstance(stored, dict) else ():
         match each:
             case [str() as state, int() | float() as at, bool() as is_open] if len(told) < MAX_REMEMBERED:
-                told[key] = _Told(state, float(at), is_open)
+                if 0 <= at < MAX_MOMENT:
+                    told[key] = _Told(state, float(at), is_open)
     return told

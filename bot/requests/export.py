@@ -72,7 +72,7 @@ class _Plan:
 
     def _place(self, entry: _Entry) -> None:
         entry.record["file"] = entry.record["starting_image"] = None
-        size = 2 * len(json.dumps(entry.record, ensure_ascii=False).encode())
+        size = 2 * len(json.dumps(entry.record, ensure_ascii=False).encode("utf-8", "replace"))
         for kind in ("image", "init_image"):
             path: Path | None = getattr(entry, kind)
             if path is None:
@@ -220,7 +220,8 @@ def _write_list(text: IO[bytes], records: list[JsonObject]) -> None:
 
 
 def _json(value: Mapping[str, object]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1).encode()
+    # Half a character, which a damaged row may hold, is replaced.
+    return json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "replace")
 
 
 def _parsed(text: str) -> object:

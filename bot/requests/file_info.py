@@ -87,7 +87,10 @@ def _comfyui(text: str) -> FileInfo | None:
         settings["model"] = model
     negative = _text_behind(nodes, (sampler or {}).get("negative"))
     return FileInfo(
-        writer=Writer.COMFYUI, prompt=prompt, negative_prompt="" if negative == prompt else negative, settings=settings
+        writer=Writer.COMFYUI,
+        prompt=_whole(prompt),
+        negative_prompt="" if negative == prompt else _whole(negative),
+        settings={name: _whole(value) for name, value in settings.items()},
     )
 
 
@@ -109,6 +112,11 @@ def _text_behind(nodes: Mapping[str, Mapping[str, Any]], link: object) -> str:
         names = ("text", "conditioning", "positive", "string", "value")
         link = next((inputs[name] for name in names if name in inputs), None)
     return ""
+
+
+def _whole(text: str) -> str:
+    """Replace half characters, which JSON may hold and nobody can send."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _said(value: object) -> str:

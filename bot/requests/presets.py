@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final
 
 from bot.config import PresetConfig
@@ -28,6 +30,7 @@ from pipeline.spec import Dimensions, ImageOptions, clean_prompt
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
+HALF: Final = re.compile("[\ud800-\udfff]")  # of a character: JSON may hold it, and nobody can send it
 ANY_DIGEST: Final = "0" * 64  # of an init image that is not there yet
 # The fields of ImageOptions that a preset may hold.
 FIELDS: Final = (
@@ -137,7 +140,8 @@ class Presets:
         names = [name for name, _ in await self._store.of(user, limit=MAX_PRESETS)]
         wanted = folded(typed)
         shared = self.shared if with_shared else ()
-        return [name for name in dict.fromkeys([*names, *shared]) if wanted in name][:MAX_PRESETS]
+        found = (name for name in dict.fromkeys([*names, *shared]) if wanted in name and _can_be_typed(name))
+        return list(islice(found, MAX_PRESETS))
 
     async def save(self, user: UserKey, typed: str, preset: Preset) -> str:
         """Keep a preset, in place of the person's own one of that name. Returns the name as it is kept.
@@ -224,6 +228,14 @@ def check_words(words: str, models: Models, *, most: int) -> None:
         raise WordsOnly(most=most)
 
 
+def _can_be_typed(name: str) -> bool:
+    """Whether a stored name is one by which a preset is found."""
+    try:
+        return normal_name(name) == name
+    except PresetNameInvalid:
+        return False
+
+
 def _words(value: object) -> str:
     return clean_prompt(value) if isinstance(value, str) and len(value) <= 2 * MAX_WORDS else ""
 
@@ -233,6 +245,8 @@ def _read(name: str, value: object) -> Value | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str) and HALF.search(value):
         return None
     try:
         read = getattr(ImageOptions.read(prompt="x", **{name: value}), name)

@@ -94,9 +94,16 @@ def policy_of(config: ModerationConfig) -> ImagePolicy | None:
     if shutil.which(config.image_check[0]) is None:
         raise ConfigError([f"[moderation] image_check: there is no program {config.image_check[0]!r} that can be run"])
     for word in config.image_check[1:]:
-        if word.endswith(SCRIPT) and not word.startswith("-") and not Path(word).is_file():
+        if word.endswith(SCRIPT) and not word.startswith("-") and not _is_file(word):
             raise ConfigError([f"[moderation] image_check: there is no file {word!r}"])
     return ProgramPolicy(config)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # longer than any name
+        return False
 
 
 async def _end(process: Process) -> None:

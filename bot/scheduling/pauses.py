@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.deadline import Deadline
-from bot.pause import Pause, PauseKind
+from bot.pause import MAX_MOMENT, Pause, PauseKind
 from bot.scheduling.hours import QuietHours
 from bot.store.database import retry_until_stored
 from bot.store.key_value_store import SettingStore
@@ -195,6 +195,6 @@ class Pauses:
 def _lifted(stored: object) -> tuple[int, int]:
     """Read when quiet hours were lifted; never, if it cannot be read."""
     match stored:
-        case {"from": int(since), "until": int(until)}:
+        case {"from": int(since), "until": int(until)} if 0 <= since < until < MAX_MOMENT:
             return since, until
     return 0, 0

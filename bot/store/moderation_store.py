@@ -5,6 +5,7 @@ One method, one statement, as in `job_store.py`, whose rows some of them change.
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,7 +63,7 @@ class ModerationStore:
         rows = await self._database.fetch_all(
             "SELECT * FROM bans WHERE until_at IS NULL OR until_at > :now ORDER BY banned_at DESC, person", {"now": now}
         )
-        return [Ban(**dict(row)) for row in rows]
+        return [_ban_of(row) for row in rows]
 
     async def ban(self, ban: Ban) -> None:
         """Note a ban; it takes the place of an earlier one of the same person."""
@@ -87,7 +88,7 @@ class ModerationStore:
     async def ban_of(self, person: str) -> Ban | None:
         """The ban of a person, also one that is over."""
         row = await self._database.fetch_one("SELECT * FROM bans WHERE person = :person", {"person": person})
-        return None if row is None else Ban(**dict(row))
+        return None if row is None else _ban_of(row)
 
     async def unname_ban(self, user: UserKey) -> None:
         """Take the id out of a ban, which holds on under the pseudonym."""
@@ -243,3 +244,16 @@ class ModerationStore:
     async def _one(self, sql: str, values: dict[str, SqlValue]) -> Job | None:
         row = await self._database.fetch_one(sql, values)
         return None if row is None else job_of(row)
+
+
+def _ban_of(row: sqlite3.Row) -> Ban:
+    """Read a row, whatever it holds: an end that nobody can read has not come."""
+    user_id, reason, banned_at, until_at = row["user_id"], row["reason"], row["banned_at"], row["until_at"]
+    return Ban(
+        person=str(row["person"]),
+        user_frontend=str(row["user_frontend"]),
+        user_id=user_id if isinstance(user_id, str) else None,
+        reason=reason if isinstance(reason, str) else "",
+        banned_at=banned_at if isinstance(banned_at, int) else 0,
+        until_at=until_at if isinstance(until_at, int) else None,
+    )

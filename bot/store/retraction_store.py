@@ -57,7 +57,16 @@ class RetractionStore:
             """,
             {"frontends": json.dumps(list(frontends)), "now": now, "limit": limit},
         )
-        return [Retraction(**dict(row)) for row in rows]
+        return [
+            Retraction(
+                frontend=str(row["frontend"]),
+                key=str(row["key"]),
+                address=str(row["address"]),
+                added_at=_whole_number(row["added_at"]),
+                attempts=_whole_number(row["attempts"]),
+            )
+            for row in rows
+        ]
 
     async def count(self) -> int:
         """How many messages are still to be taken back."""
@@ -84,3 +93,8 @@ class RetractionStore:
     async def prune(self, *, before: int) -> None:
         """Forget those of a front end that has been switched off since `before`."""
         await self._database.fetch_all("DELETE FROM retractions WHERE added_at < :before", {"before": before})
+
+
+def _whole_number(value: object) -> int:
+    """Return what a column holds; 0 in place of what is damaged, so that it holds up no other row."""
+    return value if isinstance(value, int) else 0

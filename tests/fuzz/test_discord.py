@@ -26,6 +26,9 @@ from tests.fuzz.strategies import SECRET, json_values, leaves, texts, whole_numb
 SETTLED_S = 5.0
 # How the library calls the tasks in which it runs commands, buttons and events.
 TASKS = ("CommandTree-", "discord-ui-", "discord.py: ")
+FILE_ID, GUEST_ID = "4321", "5432"
+BOT = "the bot"  # in place of its id, which is not known before it runs
+MENU = ("Use as input", "Vary", "Image info", "Remove")
 COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
     "imagine": {
         "prompt": (Option.STRING, SECRET),
@@ -40,15 +43,60 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
         "guidance": (Option.NUMBER, 2),
         "sampler": (Option.STRING, "ddim"),
         "clip_skip": (Option.INTEGER, 2),
+        "image": (Option.ATTACHMENT, FILE_ID),
+        "strength": (Option.STRING, "subtle"),
+        "preset": (Option.STRING, SECRET),
+        "private": (Option.BOOLEAN, True),
+        "spoiler": (Option.BOOLEAN, True),
     },
-    "settings": {"ping": (Option.STRING, "dm")},
+    "settings": {
+        "ping": (Option.STRING, "dm"),
+        "aspect": (Option.STRING, "square"),
+        "steps": (Option.INTEGER, 4),
+        "suffix": (Option.STRING, SECRET),
+        "model": (Option.STRING, "painter"),
+        "language": (Option.STRING, "en"),
+        "private": (Option.BOOLEAN, False),
+        "private_to": (Option.STRING, "button"),
+        "spoiler": (Option.BOOLEAN, False),
+        "reset": (Option.STRING, "all"),
+    },
+    "preset save": {
+        "name": (Option.STRING, SECRET),
+        "image": (Option.INTEGER, 2),
+        "suffix": (Option.STRING, SECRET),
+        "size": (Option.STRING, "draft"),
+        "strength": (Option.NUMBER, 0.5),
+        "sampler": (Option.STRING, "ddim"),
+        "clip_skip": (Option.INTEGER, 2),
+    },
+    "preset list": {},
+    "preset delete": {"name": (Option.STRING, SECRET)},
+    "privacy show": {},
+    "privacy export": {"part": (Option.INTEGER, 1)},
+    "privacy delete": {},
+    "admin remove": {"id": (Option.INTEGER, 1), "reason": (Option.STRING, SECRET)},
+    "admin ban": {"user": (Option.USER, GUEST_ID), "until": (Option.STRING, "2h"), "reason": (Option.STRING, SECRET)},
+    "admin unban": {"user": (Option.USER, GUEST_ID)},
+    "admin bans": {},
+    "admin words add": {"word": (Option.STRING, SECRET), "where": (Option.STRING, "sfw")},
+    "admin words remove": {"word": (Option.STRING, SECRET)},
+    "admin words test": {"prompt": (Option.STRING, SECRET)},
+    "admin words list": {},
+    "admin quota": {"user": (Option.USER, GUEST_ID), "images": (Option.INTEGER, 7)},
+    "admin channel": {
+        "model": (Option.STRING, "painter"),
+        "aspect": (Option.STRING, "square"),
+        "private": (Option.BOOLEAN, False),
+        "reset": (Option.BOOLEAN, True),
+    },
     "help": {},
     "queue": {},
     "cancel": {"picture": (Option.INTEGER, 1)},
     "history": {"search": (Option.STRING, SECRET)},
     "show": {"id": (Option.INTEGER, 1)},
     "quota": {},
-    "admin pause": {"reason": (Option.STRING, SECRET)},
+    "admin pause": {"reason": (Option.STRING, SECRET), "until": (Option.STRING, "18:00")},
     "admin resume": {},
     "admin queue": {},
     "admin cancel": {"id": (Option.INTEGER, 1)},
@@ -64,9 +112,12 @@ CUSTOM_IDS = (
     *(f"im2form:{action}:{number}" for action in ("edit", "start_from", "fly") for number in (1, 2, "9" * 18, "")),
     f"im2:page:older:2:{SECRET}", "im2:page:newer::", "im2:page:oldest:" + "9" * 16 + ":%", "im2:page:newest:٣:昨天",
     "im2:page:sideways:1:", f"im2:look:2:{SECRET}", "im2:look::", "im2one:post:1", "im2one:post:2", "im2one:fly:1",
+    *(f"im2file:{verb}:{number}" for verb in ("use", "vary", "fly") for number in (1, "9" * 19, "١", "")),
+    *(f"im2remove:{number}" for number in (1, 2, "9" * 18, "x")), *(f"im2info:{number}" for number in (1, "9" * 19)),
+    "im2:reveal:1", "im2:reveal:2", "im2:reveal:999", f"im2privacy:{SECRET}", "im2:erase:1",
     "im2pick:reroll:1", "im2pick:more:2", "im2pick:fly:1", f"im2x:example:{SECRET}", "im2x:example:",
 )  # fmt: skip
-FIELDS = ("prompt", "seed", "steps", "aspect", "size", "strength")
+FIELDS = ("prompt", "seed", "steps", "aspect", "size", "strength", "file", "picture", "reason", "private")
 MAX_INT = 2**64
 
 
@@ -210,9 +261,9 @@ def options_of(name: str, values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def command_data(name: str, options: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """The data of a command, with its subcommand inside."""
-    root, _, sub = name.partition(" ")
-    if sub:
-        options = [{"name": sub, "type": int(Option.SUB_COMMAND), "options": options}]
+    root, *subs = name.split(" ")
+    for kind, sub in zip((Option.SUB_COMMAND, Option.SUB_COMMAND_GROUP), reversed(subs), strict=False):
+        options = [{"name": sub, "type": int(kind), "options": options}]
     return {"id": "1234", "name": root, "type": 1, "options": options, **more}
 
 
@@ -229,7 +280,58 @@ def uses(draw: Callable[..., Any]) -> dict[str, Any]:
             option["name"] = draw(sent_texts)
     if options and draw(st.integers(0, 3)) == 0:
         del options[draw(st.integers(0, len(options) - 1))]
-    return command_data(name, options)
+    user = {"id": GUEST_ID, "username": SECRET, "discriminator": "0", "avatar": None}
+    resolved = {"users": {GUEST_ID: user}, "attachments": {FILE_ID: draw(files())}}
+    return command_data(name, options, resolved=resolved)
+
+
+@st.composite
+def files(draw: Callable[..., Any]) -> dict[str, Any]:
+    """What Discord may say of a file, wherever it says that it lies."""
+    return {
+        "id": FILE_ID,
+        "filename": draw(st.sampled_from(["a.png", SECRET, "\u202ea.png", ".PNG"]) | sent_texts),
+        "size": draw(st.sampled_from([1, 0, -1, 2**40])),
+        "url": draw(st.sampled_from(["http://127.0.0.1:9/a.png", "http://[", "file:///etc/passwd", ""]) | sent_texts),
+        "proxy_url": "",
+        **draw(st.sampled_from([{}, {"content_type": "image/png"}, {"content_type": None}, {"width": 10**9}])),
+    }
+
+
+def menu_data(name: str, *, author: str, files: list[dict[str, Any]], ids: tuple[str, str], content: str = "") -> Any:
+    """The data of a use of the menu of a message."""
+    target, channel_id = ids
+    message = {
+        "id": target,
+        "channel_id": channel_id,
+        "author": {"id": author, "username": SECRET, "discriminator": "0", "avatar": None},
+        "content": content,
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        "edited_timestamp": None,
+        "type": 0,
+        "pinned": False,
+        "tts": False,
+        "mention_everyone": False,
+        "mentions": [],
+        "mention_roles": [],
+        "embeds": [],
+        "components": [],
+        "attachments": files,
+        "flags": 0,
+    }
+    return {"id": "1234", "name": name, "type": 3, "target_id": target, "resolved": {"messages": {target: message}}}
+
+
+@st.composite
+def menu_uses(draw: Callable[..., Any]) -> dict[str, Any]:
+    """A use of the menu of a message, of anybody or of the bot, with any files and any words."""
+    names = ["imagine-1.png", "imagine-2.png", "SPOILER_imagine-2.webp", "imagine-" + "9" * 18 + ".png"]
+    attached = draw(st.lists(files(), max_size=3))
+    for file in attached:
+        file["filename"] = draw(st.sampled_from(names) | st.just(file["filename"]))
+    ids = draw(snowflakes()), draw(snowflakes())
+    author = draw(st.sampled_from([GUEST_ID, BOT]))
+    return menu_data(draw(st.sampled_from(MENU)), author=author, files=attached, ids=ids, content=draw(sent_texts))
 
 
 def snowflakes() -> st.SearchStrategy[str]:
@@ -270,6 +372,32 @@ async def test_any_autocompletion_is_answered_or_passed_over(
         for inner in option.get("options", [option]):
             inner |= {"value": text, "focused": is_focused}
     await guest.send(Kind.AUTOCOMPLETE, data)
+
+
+async def use_menu(guest: Guest, data: dict[str, Any], envelope: dict[str, Any] | None = None) -> None:
+    author = data["resolved"]["messages"][data["target_id"]]["author"]
+    if author["id"] == BOT:
+        author["id"] = str(guest.stage.discord.bot.id)
+    await guest.send(Kind.COMMAND, data, envelope=envelope)
+
+
+@fuzz(60, data=menu_uses(), envelope=st.just({}) | envelopes())
+async def test_any_use_of_a_menu_is_answered_or_passed_over(
+    guest: Guest, data: dict[str, Any], envelope: dict[str, Any]
+) -> None:
+    await use_menu(guest, data, envelope)
+
+
+@pytest.mark.parametrize("name", MENU)
+async def test_file_that_a_message_of_the_bot_has_twice_is_one_image(guest: Guest, name: str) -> None:
+    file = {"id": FILE_ID, "filename": "imagine-2.png", "size": 1, "url": "", "proxy_url": ""}
+    await use_menu(guest, menu_data(name, author=BOT, files=[file, file], ids=("7", "8")))
+
+
+@pytest.mark.parametrize("value", ["", "x", "1" * 5000, "١"], ids=lambda value: value[:3])
+async def test_person_without_an_id_is_refused(guest: Guest, value: str) -> None:
+    option = {"name": "user", "type": int(Option.USER), "value": value}
+    await guest.send(Kind.COMMAND, command_data("admin unban", [option]))
 
 
 custom_ids = st.sampled_from(CUSTOM_IDS) | sent_texts.map(lambda text: f"im1:page:::{text}") | st.builds(

@@ -22,7 +22,10 @@ from bot.frontends.discord_app.http_errors import TROUBLES
 KINDS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 REMEMBERED: Final = 500
 
-_urls: Final[weakref.WeakKeyDictionary[discord.Client, LRUCache[tuple[int, int], str]]] = weakref.WeakKeyDictionary()
+# Of a channel, message and file: who acts in one channel is shown no file of another.
+Place = tuple[int, int, int]
+
+_urls: Final[weakref.WeakKeyDictionary[discord.Client, LRUCache[Place, str]]] = weakref.WeakKeyDictionary()
 
 
 class NoImageHere(Refusal):
@@ -49,7 +52,7 @@ def remember(client: discord.Client, message: discord.Message) -> None:
     """Remember where the files of a message lie."""
     urls = _urls.setdefault(client, LRUCache(REMEMBERED))
     for file in message.attachments:
-        urls[message.id, file.id] = file.url
+        urls[message.channel.id, message.id, file.id] = file.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ class AttachedImage:
             MessageForgotten
         """
         urls = _urls.get(self.client)
-        known = None if urls is None else urls.get((self.message_id, self.file_id))
+        known = None if urls is None else urls.get((self.channel_id, self.message_id, self.file_id))
         if known is not None:
             try:
                 return await Download(client=self.client, url=known).fetch()

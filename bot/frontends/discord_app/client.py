@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -71,6 +72,7 @@ OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.number: (int, float),  # JSON writes 7.0 as 7
     discord.AppCommandOptionType.attachment: (str,),  # the id of a file that comes along
 }
+GIVEN_BY_ID: Final = frozenset({discord.AppCommandOptionType.user, discord.AppCommandOptionType.attachment})
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
 
@@ -307,9 +309,16 @@ def _fits(interaction: discord.Interaction[DiscordClient]) -> bool:
     return (not is_typing or any(option.get("focused") for option in options)) and all(
         parameter is not None
         and option["type"] == parameter.type.value
-        and (parameter.autocomplete if option.get("focused") else type(option["value"]) in OPTION_TYPES[parameter.type])
+        and (parameter.autocomplete if option.get("focused") else _is_of(parameter.type, option["value"]))
         for option, parameter in pairs
     )
+
+
+def _is_of(kind: discord.AppCommandOptionType, value: object) -> bool:
+    """Whether an option of this type may have a value; people and files are given by their ids."""
+    if type(value) not in OPTION_TYPES[kind]:
+        return False
+    return kind not in GIVEN_BY_ID or re.fullmatch("[0-9]{1,19}", str(value)) is not None
 
 
 def _move_discord(api_url: str) -> None:

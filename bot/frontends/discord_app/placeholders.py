@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
@@ -107,7 +108,7 @@ def _read(stored: object) -> dict[int, Note]:
     found: dict[int, Note] = {}
     for message_id, note in (stored if isinstance(stored, dict) else {}).items():
         match note:
-            case [int(channel_id), int(interaction_id), str(locale)] if str(message_id).isdecimal():
-                if 0 < channel_id < MAX_ID and 0 < interaction_id < MAX_ID and int(message_id[:20]) < MAX_ID:
+            case [int(channel_id), int(interaction_id), str(locale)] if re.fullmatch(r"[0-9]{1,19}", message_id):
+                if 0 < channel_id < MAX_ID and 0 < interaction_id < MAX_ID and int(message_id) < MAX_ID:
                     found[int(message_id)] = (channel_id, interaction_id, locale)
     return found

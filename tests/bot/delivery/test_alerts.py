@@ -154,8 +154,13 @@ async def test_without_a_listener_nothing_is_kept(settings: SettingStore) -> Non
 
 
 @pytest.mark.parametrize(
-    "stored", ["{", "[1]", '{"paused": 1}', '{"paused": ["a", "b", "c"]}', '{"paused": [1, 2, true]}', "[" * 10_000]
-)
+    "stored",
+    [
+        "{", "[1]", '{"paused": 1}', '{"paused": ["a", "b", "c"]}', '{"paused": [1, 2, true]}', "[" * 10_000,
+        f'{{"paused": ["", 1{"0" * 400}, true]}}', '{"paused": ["", 1e999, true]}', '{"paused": ["", NaN, true]}',
+    ],
+    ids=lambda stored: stored[:20],
+)  # fmt: skip
 async def test_damaged_notes_are_no_notes(settings: SettingStore, heard: Listener, stored: str) -> None:
     await settings.set(ALERTS_SETTING, stored)
     alerts = Alerts(settings)

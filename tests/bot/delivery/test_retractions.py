@@ -110,6 +110,23 @@ async def test_one_that_hangs_in_trouble_holds_up_no_other(job: Job, database: D
     await run(retractions, lambda: bool(done))
 
 
+@pytest.mark.parametrize("column", ["added_at", "attempts", "address"])
+@pytest.mark.parametrize("value", ["long ago", b"\xff", 1e300, -5])
+async def test_damaged_row_holds_up_no_other(job: Job, database: Database, column: str, value) -> None:
+    store, done = RetractionStore(database), []
+
+    async def withdraw(address: str) -> None:
+        if address == good:
+            done.append(address)
+        raise DeliveryDelayed(60)
+
+    retractions, good = Retractions(store), json.dumps({"message_id": 5})
+    retractions.add_frontend("discord", withdraw)
+    await retractions.add([job, at(job, good, key="5")])
+    await database.fetch_all(f"UPDATE retractions SET {column} = :value WHERE key = '2'", {"value": value})
+    await run(retractions, lambda: bool(done))
+
+
 async def test_front_end_that_is_switched_off_is_waited_for(job: Job, database: Database) -> None:
     retractions = Retractions(RetractionStore(database))
     await retractions.add([job])

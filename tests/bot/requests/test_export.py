@@ -141,6 +141,9 @@ async def test_hostile_rows_and_missing_files_spoil_no_copy(
         await database.fetch_all("UPDATE jobs SET image_path = :p WHERE id = :id", {"p": path, "id": job_id})
     await database.fetch_all("UPDATE jobs SET spec = '[[', reply_address = '[[', queued_at = 1e300 WHERE id = 2")
     await database.fetch_all("UPDATE jobs SET queued_at = 9007199254740000 WHERE id = 3")
+    half = r'{"locale": "\ud800"}'
+    await database.fetch_all("UPDATE jobs SET reply_address = :half WHERE id = 3", {"half": half})
+    await database.fetch_all("INSERT INTO presets VALUES ('test', 'ann', 'a', :half)", {"half": half})
     export = await privacy.export(ANN, part=1, limit_bytes=MIB)
     assert export.images == 0 and export.missing == 4
     files = contents(export)

@@ -95,6 +95,19 @@ def test_graph_without_sense_says_nothing(text: str) -> None:
     assert info_of(file_with(prompt=text, parameters="only words")) is None
 
 
+def test_half_characters_of_a_graph_are_replaced() -> None:
+    inputs = {
+        "text": "a \ud800 fox",
+        "positive": ["1", 0],
+        "negative": "\udfff",
+        "seed": "\udc00",
+        "ckpt_name": "\ud801",
+    }
+    info = info_of(file_with(prompt=json.dumps({"1": {"inputs": inputs}})))
+    assert info is not None and info.prompt == "a ? fox"
+    assert (info.negative_prompt, info.settings) == ("?", {"seed": "?", "model": "?"})
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: (

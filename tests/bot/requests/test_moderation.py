@@ -442,6 +442,23 @@ async def test_ban_without_end_survives_a_restart_and_holds_for_an_erased_id(
     (await start()).bans.check(ANN)
 
 
+@pytest.mark.parametrize("column", ["until_at", "banned_at", "reason", "user_id", "user_frontend"])
+@pytest.mark.parametrize("value", ["some day", b"\xff", 1e300, float("inf"), 2**62])
+async def test_damaged_ban_still_holds_and_stops_no_start(
+    moderation: Moderation, start, moderation_store: ModerationStore, column: str, value
+) -> None:
+    await moderation.ban(ANN, "spam", until_at=None)
+    await moderation.ban(BOB, "spam", until_at=None)
+    await moderation_store._database.fetch_all(
+        f"UPDATE bans SET {column} = :value WHERE user_id = 'ann'", {"value": value}
+    )
+    later = await start()
+    assert len(later.bans.all) == 2
+    for user in (ANN, BOB):
+        with pytest.raises((Banned, BannedUntil)):
+            later.bans.check(user)
+
+
 async def test_second_ban_takes_the_place_of_the_first(moderation: Moderation, clock) -> None:
     await moderation.ban(ANN, "first", until_at=None)
     await moderation.ban(ANN, "second", until_at=int(clock()) + 5)

@@ -97,6 +97,7 @@ def test_names_of_all_languages_are_fine_and_normal_already(name: str) -> None:
             '{"steps": 7.0, "cfg_scale": 4, "size": "DRAFT"}',
             Preset(options={"size": "draft", "steps": 7, "cfg_scale": 4}),
         ),
+        (r'{"model": "\ud800", "negative_prompt": "\ud800", "suffix": "a\ud800"}', Preset(suffix="a")),
         (json.dumps({"suffix": "x" * 10_000, "clip_skip": 10**30}), Preset(options={"clip_skip": 10**30})),
     ],
 )
@@ -105,6 +106,13 @@ async def test_what_a_later_release_or_damage_left_is_read_as_far_as_it_goes(
 ) -> None:
     assert await PresetStore(database).put(ANN, "a", stored, limit=1)
     assert await presets.find(ANN, "a") == read
+
+
+async def test_name_that_nobody_can_type_is_not_suggested(presets: Presets, database: Database) -> None:
+    store = PresetStore(database)
+    for name in ("", " ", "x" * 500, "a\0b", "Night", "night"):
+        assert await store.put(ANN, name, "{}", limit=9)
+    assert await presets.suggest(ANN, "") == ["night"]
 
 
 def test_what_is_kept_can_be_read_again() -> None:

@@ -143,6 +143,8 @@ def test_python_file_that_is_not_there_stops_the_start(tmp_path: Path, program: 
     words = program("")
     assert isinstance(policy_of(ModerationConfig(image_check=(*words, "--rules=gone.py"))), ProgramPolicy)
     with pytest.raises(ConfigError, match="there is no file"):
+        policy_of(ModerationConfig(image_check=(*words, f"{'x' * 5000}.py")))
+    with pytest.raises(ConfigError, match="there is no file"):
         policy_of(ModerationConfig(image_check=(sys.executable, str(tmp_path / "gone.py"))))
 
 

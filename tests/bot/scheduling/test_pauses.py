@@ -155,7 +155,13 @@ async def test_resume_in_quiet_hours_holds_until_the_next_begin_also_after_a_res
     assert (await restart()).paused is not None
 
 
-@pytest.mark.parametrize("stored", ["", "[]", "{}", "{", '{"from": "a", "until": 1}', '{"from": null}', "[[[[", "9"])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "", "[]", "{}", "{", '{"from": "a", "until": 1}', '{"from": null}', "[[[[", "9",
+        f'{{"from": 1, "until": 1{"0" * 400}}}',
+    ],
+)  # fmt: skip
 async def test_damaged_note_lifts_no_quiet_hours(restart: Restart, settings: SettingStore, clock, stored: str) -> None:
     clock.now = NIGHT
     await settings.set(LIFTED_SETTING, stored)

@@ -16,7 +16,7 @@ from discord import app_commands
 from bot.errors import JobNotFound, Refusal
 from bot.frontends.discord_app import actions, file_forms, removal
 from bot.frontends.discord_app.attached import AttachedImage, NoImageHere, images_of, remember
-from bot.frontends.discord_app.embeds import escape, shorten
+from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.file_forms import FileVerb, labels_of
 from bot.frontends.discord_app.form_fields import MAX_LABEL
 from bot.frontends.discord_app.interactions import (
@@ -37,7 +37,7 @@ from bot.presentation.job_view import Action
 from bot.presentation.wording import Wording
 from bot.requests.file_info import FileInfo, info_of
 
-MAX_PROMPT: Final = 2000  # of a description of 4096 characters, each of which may be escaped
+MAX_PROMPT: Final = 2000  # with the next one, of a description; settings have the rest
 MAX_NEGATIVE: Final = 800
 MAX_SETTINGS: Final = 16
 MAX_SETTING: Final = 60
@@ -166,7 +166,7 @@ async def _jobs_of(
         numbers = [job.id for job in jobs]
         if not numbers:
             named = (OUR_FILE.fullmatch(file.filename) for file in message.attachments)
-            numbers = [int(match[1]) for match in named if match is not None]
+            numbers = list(dict.fromkeys(int(match[1]) for match in named if match is not None))
         found = []
         for number in numbers:
             try:
@@ -202,6 +202,7 @@ def _described(info: FileInfo, wording: Wording) -> str:
         lines.append(wording.say("settings-negative", negative=negative))
     shown = list(info.settings.items())[:MAX_SETTINGS]
     pairs = (f"{shorten(escape(key), MAX_SETTING)}: {shorten(escape(value), MAX_SETTING)}" for key, value in shown)
-    lines.append(" · ".join(pairs))
-    lines.append(wording.say("file-says", writer=info.writer.value))
+    said = wording.say("file-says", writer=info.writer.value)
+    room = MAX_DESCRIPTION - units("\n".join([*lines, "", said]))
+    lines += [shorten(" · ".join(pairs), room), said]
     return "\n".join(line for line in lines if line)

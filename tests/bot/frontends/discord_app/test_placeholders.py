@@ -82,6 +82,7 @@ async def test_placeholder_that_cannot_be_reached_stays_noted_only_if_that_may_c
         '{"1": [1, 2]}',
         '{"1": ["1", 2, "en"]}',
         f'{{"{"9" * 5000}": [1, 2, "en"]}}',
+        f'{{"{"0" * 20}{"9" * 5000}": [1, 2, "en"]}}',
     ],
     ids=lambda noted: noted[:20],
 )

@@ -152,6 +152,18 @@ async def test_form_for_another_channels_message_is_of_no_use(stage: Stage) -> N
     assert not await stage.service.unfinished()
 
 
+async def test_file_that_is_remembered_of_another_channel_is_of_no_use(stage: Stage) -> None:
+    discord, bob = stage.discord, stage.discord.add_user("bob")
+    message = discord.say(discord.user, discord.add_channel("secret"), "look", files=[png_with(parameters=A1111)])
+    await (await discord.message_menu(discord.user, message, "Use as input")).wait_modal()
+    prompt = {"type": 18, "component": {"type": 4, "custom_id": "prompt", "value": "x"}}
+    file = {"type": 18, "component": {"type": 3, "custom_id": "file", "values": [message.attachments[0]["id"]]}}
+    data = {"custom_id": f"im2file:use:{message.id}", "components": [prompt, file]}
+    opened = discord.emu.interactions.open(Kind.MODAL_SUBMIT, bob, discord.channel, data)
+    await opened.changed.wait_for(lambda: any(event.kind == "message" for event in opened.timeline), 10)
+    assert not await stage.service.unfinished()
+
+
 async def test_model_without_init_images_is_passed_over(start: Start) -> None:
     async with start(models=Models(usual=DEAF, others=(FAKE,))) as stage:
         use = await stage.discord.message_menu(stage.discord.user, theirs(stage.discord), "Use as input")
@@ -341,3 +353,11 @@ async def test_one_of_several_files_is_chosen_for_its_info(stage: Stage) -> None
     (menu,) = asked.selects
     chosen = await discord.select(asked, menu["custom_id"], menu["options"][1]["value"])
     assert "fox" in (await chosen.wait(lambda message: "fox" in message.text)).text
+
+
+async def test_hostile_text_of_a_file_is_told_as_far_as_there_is_room(stage: Stage) -> None:
+    pairs = ", ".join(f"K{chr(65 + number)}{'k' * 30}: {'v_' * 200}" for number in range(20))
+    flood = f"{'x_' * 5000}\nNegative prompt: {'y*' * 2000}\nSteps: 20, {pairs}"
+    assert "Anybody can change" in (await info_of(stage.discord, png_with(parameters=flood))).text
+    half = {"1": {"inputs": {"text": "a \ud800 fox", "positive": ["1", 0], "seed": "\udfff"}}}
+    assert "a ? fox" in (await info_of(stage.discord, png_with(prompt=json.dumps(half)))).text
