@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 
 from bot.frontends.discord_app.commands.presets import suggest_presets
-from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.commands.signatures import Command, make_command, with_options
 from bot.frontends.discord_app.downloads import Download, is_too_large, too_large
 from bot.frontends.discord_app.drawing import draw_typed
 from bot.frontends.discord_app.interactions import InteractionContext, reader, role_ids
@@ -90,17 +90,14 @@ class Imagine:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def command(self, models: Models) -> app_commands.Command[Any, ..., None]:
+    def command(self, models: Models) -> Command:
         """Make the command.
 
         Its option names are not translated, so that the command line on a message works for every reader.
         """
         cards, names = models.all, [name for name in TYPES if _is_offered(name, models.all)]
-        command: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-imagine-name"),
-            description=text("command-imagine-description"),
-            callback=with_options(self.imagine, {name: TYPES[name] for name in names}, required="prompt"),
-        )
+        options = {name: TYPES[name] for name in names}
+        command = make_command("imagine", with_options(self.imagine, options, required="prompt"))
         keys = {name: DESCRIPTIONS[name] for name in names}
         if all(card.tells_unread for card in cards):
             keys["prompt"] = "option-prompt-english-description"

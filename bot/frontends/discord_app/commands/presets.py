@@ -14,7 +14,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import PictureNotReady, StoreUnavailable
-from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.commands.signatures import make_command, make_group, with_options
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.interactions import InteractionContext, context_of, person, reader, say, think
 from bot.frontends.discord_app.translations import text
@@ -80,12 +80,7 @@ class PresetCommands:
 
     def group(self) -> app_commands.Group:
         """Make the group."""
-        group = app_commands.Group(name=text("command-preset-name"), description=text("command-preset-description"))
-        save: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-preset-save-name"),
-            description=text("command-preset-save-description"),
-            callback=with_options(self.save, TYPES, required="name"),
-        )
+        save = make_command("preset-save", with_options(self.save, TYPES, required="name"))
         keys = {name: f"option-{_key(name)}-description" if name in KNOWN else f"preset-{name}" for name in TYPES}
         app_commands.describe(**{name: text(key) for name, key in keys.items()})(save)
         app_commands.rename(**{name: text(f"option-{_key(name)}-name") for name in TYPES})(save)
@@ -94,22 +89,11 @@ class PresetCommands:
             sampler=[app_commands.Choice(name=sampler_title(each), value=each.value) for each in Sampler],
         )(save)
         app_commands.autocomplete(name=suggest_own_presets, model=self.suggest_models)(save)
-        listed: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-preset-list-name"),
-            description=text("command-preset-list-description"),
-            callback=self.list_all,
-        )
-        delete: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-preset-delete-name"),
-            description=text("command-preset-delete-description"),
-            callback=self.delete,
-        )
+        delete = make_command("preset-delete", self.delete)
         app_commands.describe(name=text("preset-name"))(delete)
         app_commands.rename(name=text("option-name-name"))(delete)
         app_commands.autocomplete(name=suggest_own_presets)(delete)
-        for command in (save, listed, delete):
-            group.add_command(command)
-        return group
+        return make_group("preset", save, make_command("preset-list", self.list_all), delete)
 
     async def save(self, interaction: discord.Interaction, name: str, **options: Any) -> None:
         """Keep settings, those of an image or what is given, under a name."""

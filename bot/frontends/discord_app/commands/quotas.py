@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.embeds import relative
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
@@ -39,40 +40,21 @@ class QuotaCommands:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def personal(self) -> app_commands.Command[Any, ..., None]:
+    def personal(self) -> Command:
         """Make /quota."""
-        return app_commands.Command(
-            name=text("command-quota-name"), description=text("command-quota-description"), callback=self.quota
-        )
+        return make_command("quota", self.quota)
 
-    def of_admin(self) -> list[app_commands.Command[Any, ..., None]]:
+    def of_admin(self) -> list[Command]:
         """Make the subcommands of /admin."""
-        quota: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-admin-quota-name"),
-            description=text("command-admin-quota-description"),
-            callback=self.set_quota,
+        quota = make_command("admin-quota", self.set_quota, user="quota-user", images="images")
+        channel = make_command(
+            "admin-channel",
+            self.set_channel,
+            model="channel-model",
+            aspect="channel-aspect",
+            private="channel-private",
+            reset="channel-reset",
         )
-        app_commands.describe(user=text("option-quota-user-description"), images=text("option-images-description"))(
-            quota
-        )
-        app_commands.rename(user=text("option-quota-user-name"), images=text("option-images-name"))(quota)
-        channel: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-admin-channel-name"),
-            description=text("command-admin-channel-description"),
-            callback=self.set_channel,
-        )
-        app_commands.describe(
-            model=text("option-channel-model-description"),
-            aspect=text("option-channel-aspect-description"),
-            private=text("option-channel-private-description"),
-            reset=text("option-channel-reset-description"),
-        )(channel)
-        app_commands.rename(
-            model=text("option-channel-model-name"),
-            aspect=text("option-channel-aspect-name"),
-            private=text("option-channel-private-name"),
-            reset=text("option-channel-reset-name"),
-        )(channel)
         app_commands.choices(
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in Aspect]
         )(channel)

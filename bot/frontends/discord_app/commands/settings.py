@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import SettingInvalid
-from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.commands.signatures import Command, make_command, with_options
 from bot.frontends.discord_app.embeds import escape
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, person, reader, say, think
 from bot.frontends.discord_app.translations import text
@@ -46,15 +46,10 @@ class Settings:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def command(self) -> app_commands.Command[Any, ..., None]:
+    def command(self) -> Command:
         """Make the command."""
-        command: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-settings-name"),
-            description=text("command-settings-description"),
-            callback=with_options(self.settings, TYPES),
-        )
-        app_commands.describe(**{name: text(f"option-{_key(name)}-description") for name in TYPES})(command)
-        app_commands.rename(**{name: text(f"option-{_key(name)}-name") for name in TYPES})(command)
+        options = {name: _key(name) for name in TYPES}
+        command = make_command("settings", with_options(self.settings, TYPES), **options)
         models = self._context.service.models
         aspects = [aspect for aspect in Aspect if any(aspect in card.sizes for card in models.all)]
         app_commands.choices(
