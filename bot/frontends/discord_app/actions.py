@@ -7,7 +7,6 @@ in the database, never from the message. Forms are `forms.py`.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,9 @@ import discord
 from bot.errors import NotYourJob, PictureNotReady
 from bot.frontends.discord_app import forms, presses
 from bot.frontends.discord_app.components import buttons, custom_id
-from bot.frontends.discord_app.composer import fit, picture_name
 from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.embeds import (
     NOBODY,
-    alt_text,
     described,
     escape,
     mention,
@@ -378,18 +375,10 @@ async def _file(interaction: discord.Interaction, job: Job, *, guild_id: int | N
     Raises:
         PicturePruned
     """
-    path = await context_of(interaction).service.image_file(job)
-    upload = None
-    if path is not None:
-        upload = await fit(path, frontend_of(interaction).limit_bytes(guild_id))
-    if upload is None:
+    file = await frontend_of(interaction).picture(job, reader(interaction), guild_id=guild_id)
+    if file is None:
         raise PicturePruned(job.id)
-    return discord.File(
-        io.BytesIO(upload.body),
-        filename=picture_name(job.id, upload),
-        description=alt_text(job, reader(interaction)),
-        spoiler=job.is_spoiler,
-    )
+    return file
 
 
 def _can_start_from_images(interaction: discord.Interaction, job: Job) -> bool:

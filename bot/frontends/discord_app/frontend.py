@@ -127,6 +127,14 @@ class DiscordFrontend:
         """Compose the message of jobs that have ended, to be sent by the caller."""
         return await self._composer.ended(jobs, wording, limit_bytes=self.limit_bytes(guild_id))
 
+    async def picture(self, job: Job, wording: Wording, *, guild_id: int | None) -> discord.File | None:
+        """Make the file of one image for this server or, with None, for a direct message; None if it is gone.
+
+        Raises:
+            OSError: it cannot be read right now.
+        """
+        return await self._composer.picture(job, wording, limit_bytes=self.limit_bytes(guild_id))
+
     def limit_bytes(self, guild_id: int | None) -> int:
         """Return how large a file may be on this server; it is the server's limit that counts, not the person's."""
         guild = self._client.get_guild(guild_id) if guild_id is not None else None

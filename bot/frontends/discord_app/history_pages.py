@@ -18,12 +18,10 @@ from typing import Any, Final
 import discord
 
 from bot.errors import JobNotFound, Refusal
-from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app.actions import with_picture
 from bot.frontends.discord_app.components import action_button
-from bot.frontends.discord_app.composer import fit, picture_name
 from bot.frontends.discord_app.contact_sheet import Cell, make_sheet
-from bot.frontends.discord_app.embeds import STATUS_PROMPT, alt_text, escape, relative, shorten, voice_of
+from bot.frontends.discord_app.embeds import STATUS_PROMPT, escape, relative, shorten, voice_of
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import attempt, context_of, person, reader, replace, say
 from bot.jobs import Job
@@ -99,26 +97,20 @@ async def _say_picked(job_id: int, before_id: int | None, search: str, interacti
         await say_page(interaction, turn=Turn.OLDER, at=before_id, search=search, note=note)
         return
     page = await service.histories.page(person(interaction), Turn.OLDER, at=before_id, search=search)
-    upload = await _upload(interaction, job)
+    file = await _file(interaction, job)
     text = [shorten(escape(wording.prompt(job)), STATUS_PROMPT), _marks(job, wording)]
     embed = discord.Embed(
         title=wording.say("history-picked-title", job_id=job.id),
         description="\n".join(filter(None, text)),
     ).set_footer(text=voice_of(wording).say(settings_phrase(job, service.models.titles)))
     parts: dict[str, Any] = {"embed": embed}
-    if upload is None:
+    if file is None:
         embed.set_footer(text=wording.say("history-file-gone", job_id=job.id))
     else:
-        file = discord.File(
-            io.BytesIO(upload.body),
-            filename=picture_name(job.id, upload),
-            description=alt_text(job, wording),
-            spoiler=job.is_spoiler,
-        )
         if not job.is_spoiler:  # embeds hide no images
             embed.set_image(url=f"attachment://{file.filename}")
         parts["file"] = file
-    parts["view"] = _view(page, search, wording, picked=job, has_file=upload is not None)
+    parts["view"] = _view(page, search, wording, picked=job, has_file=file is not None)
     await say(interaction, None, **parts)
 
 
@@ -176,10 +168,9 @@ def _drawn(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if not job.is_erased]
 
 
-async def _upload(interaction: discord.Interaction, job: Job) -> attachments.Upload | None:
-    path = await context_of(interaction).service.image_file(job)
+async def _file(interaction: discord.Interaction, job: Job) -> discord.File | None:
     try:
-        return None if path is None else await fit(path, frontend_of(interaction).limit_bytes(interaction.guild_id))
+        return await frontend_of(interaction).picture(job, reader(interaction), guild_id=interaction.guild_id)
     except OSError as error:
         log.warning("the picture of job %s cannot be read: %s", job.id, error)
         return None

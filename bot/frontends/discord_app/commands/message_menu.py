@@ -41,7 +41,7 @@ MAX_PROMPT: Final = 2000  # of a description of 4096 characters, each of which m
 MAX_NEGATIVE: Final = 800
 MAX_SETTINGS: Final = 16
 MAX_SETTING: Final = 60
-OUR_FILE: Final = re.compile(r"(?:SPOILER_)?imagine-([0-9]{1,18})\.(?:png|webp)")  # `composer.picture_name`
+OUR_FILE: Final = re.compile(r"(?:SPOILER_)?imagine-([0-9]{1,18})\.(?:png|webp)")  # as `composer.py` names it
 
 Look = Callable[[discord.Interaction, int], Awaitable[Job]]
 Callback = Callable[[discord.Interaction, discord.Message], Awaitable[None]]
