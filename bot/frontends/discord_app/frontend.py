@@ -169,12 +169,18 @@ class DiscordFrontend:
             send = functools.partial(self._delete, job.reply_to)
         await self._put(jobs, job, (job.id, None), send)
 
-    def forget(self, key: str) -> None:
-        """Drop what is remembered of a message that was taken back."""
+    async def delete(self, address: Address) -> None:
+        """Delete a message that is there, and forget all about it.
+
+        Raises:
+            One of TROUBLES.
+        """
+        key = str(address.message_id)
         for memory in (self._closed, self._without_prompt, self._shown):
             memory.pop(key, None)
         for before in [before for before, placed in self._opened.items() if placed.key == key]:
             del self._opened[before]
+        await self._sender.delete(address)
 
     async def _delete(self, reply_to: ReplyTo, _composed: Composed | None = None) -> ReplyTo:
         await self._sender.delete(Address.read(reply_to))
