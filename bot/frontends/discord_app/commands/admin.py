@@ -12,7 +12,8 @@ from discord import app_commands
 
 from bot.errors import JobNotFound
 from bot.frontends.discord_app.commands.moderation import ModerationCommands
-from bot.frontends.discord_app.commands.personal import JobId, say_queue
+from bot.frontends.discord_app.commands.options import JobId
+from bot.frontends.discord_app.commands.personal import say_queue
 from bot.frontends.discord_app.commands.quotas import QuotaCommands
 from bot.frontends.discord_app.commands.signatures import make_command, make_group
 from bot.frontends.discord_app.commands.stats import show_stats

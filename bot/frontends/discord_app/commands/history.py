@@ -16,7 +16,7 @@ from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.actions import pressed
-from bot.frontends.discord_app.commands.personal import AUTOCOMPLETE_BUDGET_S, MAX_CHOICES, JobId
+from bot.frontends.discord_app.commands.options import MAX_CHOICES, SUGGESTING_S, JobId
 from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.history_pages import MAX_SEARCH, label, say_page
 from bot.frontends.discord_app.interactions import InteractionContext, person, reader, think
@@ -59,7 +59,7 @@ class HistoryCommands:
         """Suggest one's own pictures and then others of this server, newest first, by number or as in a search."""
         typed, found = str(current).strip()[:MAX_SEARCH], dict[int, Job]()
         try:
-            async with asyncio.timeout(AUTOCOMPLETE_BUDGET_S):
+            async with asyncio.timeout(SUGGESTING_S):
                 await self._collect(interaction, typed, found)
         except (TimeoutError, StoreUnavailable) as error:  # the number can still be typed
             log.warning("not all suggestions: %s", error or type(error).__name__)

@@ -13,7 +13,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import JobNotFound, Refusal
-from bot.frontends.discord_app.commands.personal import JobId
+from bot.frontends.discord_app.commands.options import JobId
 from bot.frontends.discord_app.commands.signatures import Command, make_command, make_group
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.interactions import InteractionContext, reader, say, think

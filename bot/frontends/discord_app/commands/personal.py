@@ -15,6 +15,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import StoreUnavailable
+from bot.frontends.discord_app.commands.options import MAX_CHOICE, MAX_CHOICES, SUGGESTING_S, JobId
 from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.embeds import escape, mention, shorten, voice_of
 from bot.frontends.discord_app.interactions import (
@@ -34,13 +35,6 @@ log = logging.getLogger(__name__)
 
 QUEUE_LINES: Final = 25
 LINE_PROMPT: Final = 120
-MAX_JOB_ID: Final = 2**53 - 1
-# Discord's limits for autocomplete and select menus (interactions/application-commands, components/reference)
-MAX_CHOICES: Final = 25
-MAX_CHOICE: Final = 100
-AUTOCOMPLETE_BUDGET_S: Final = 1.5
-
-JobId = app_commands.Range[int, 1, MAX_JOB_ID]
 
 
 class PersonalCommands:
@@ -122,7 +116,7 @@ def choices(jobs: list[Job], current: str, wording: Wording) -> list[app_command
 async def _in_time(jobs: Awaitable[list[Job]]) -> list[Job]:
     """Return no suggestions rather than late ones; the number can still be typed."""
     try:
-        async with asyncio.timeout(AUTOCOMPLETE_BUDGET_S):
+        async with asyncio.timeout(SUGGESTING_S):
             return await jobs
     except (TimeoutError, StoreUnavailable) as error:
         log.warning("no suggestions: %s", error or type(error).__name__)

@@ -7,6 +7,7 @@ from typing import Final
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.options import ModelName, suggest_models
 from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.embeds import relative
 from bot.frontends.discord_app.interactions import (
@@ -26,12 +27,9 @@ from bot.requests.channel_defaults import ASPECT, MODEL, PRIVATE
 from bot.requests.models import MAX_TOLD
 from pipeline.spec import Aspect
 
-MAX_MODEL: Final = 100  # of a choice, like the next one (application commands, "Autocomplete")
-MAX_SUGGESTIONS: Final = 25
 MAX_IMAGES: Final = 100_000
 
 Images = app_commands.Range[int, 1, MAX_IMAGES]
-ModelName = app_commands.Range[str, 1, MAX_MODEL]
 
 
 class QuotaCommands:
@@ -58,7 +56,7 @@ class QuotaCommands:
         app_commands.choices(
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in Aspect]
         )(channel)
-        channel.autocomplete("model")(self.suggest_models)
+        channel.autocomplete("model")(suggest_models)
         return [quota, channel]
 
     async def quota(self, interaction: discord.Interaction) -> None:
@@ -141,11 +139,3 @@ class QuotaCommands:
         if parent is not None:
             lines[-1] = wording.say("channel-parent", parent=f"<#{parent}>")
         return "\n".join(lines)
-
-    async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
-        """Suggest the models that are here."""
-        found = self._context.service.models.search(str(current))
-        return [
-            app_commands.Choice(name=card.title[:MAX_MODEL], value=card.name[:MAX_MODEL])
-            for card in found[:MAX_SUGGESTIONS]
-        ]
