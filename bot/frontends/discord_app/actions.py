@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import discord
 
@@ -28,12 +28,14 @@ from bot.frontends.discord_app.embeds import (
     shorten,
     voice_of,
 )
+from bot.frontends.discord_app.form_fields import MAX_LABEL
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import (
     OptionsOutdated,
     PicturePruned,
     attempt,
     cancel,
+    chosen_number,
     context_of,
     is_double_click,
     person,
@@ -55,7 +57,6 @@ from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_STEPS
 
-MAX_LABEL: Final = 100  # of an option of a select menu (components/reference)
 LINE_PROMPT: Final = 200
 MORE_STEPS_FACTOR: Final = 2
 
@@ -279,11 +280,9 @@ class PictureSelect(
 
 
 async def _chosen(interaction: discord.Interaction, action: str) -> None:
-    data: Any = interaction.data or {}
-    chosen = [value for value in data.get("values", ()) if re.fullmatch(r"[0-9]{1,18}", str(value))]
-    if not chosen:
+    if (job_id := chosen_number(interaction)) is None:
         raise OptionsOutdated
-    await pressed(interaction, action, int(chosen[0]), is_choice=True)
+    await pressed(interaction, action, job_id, is_choice=True)
 
 
 async def pressed(interaction: discord.Interaction, action: str, job_id: int, *, is_choice: bool) -> None:

@@ -21,25 +21,23 @@ from bot.errors import JobNotFound, Refusal
 from bot.frontends.discord_app.actions import with_picture
 from bot.frontends.discord_app.components import action_button
 from bot.frontends.discord_app.contact_sheet import Cell, make_sheet
-from bot.frontends.discord_app.embeds import STATUS_PROMPT, escape, relative, shorten, voice_of
+from bot.frontends.discord_app.embeds import MAX_ALT, STATUS_PROMPT, escape, relative, shorten, voice_of
+from bot.frontends.discord_app.form_fields import MAX_LABEL
 from bot.frontends.discord_app.frontend import frontend_of
-from bot.frontends.discord_app.interactions import attempt, context_of, person, reader, replace, say
+from bot.frontends.discord_app.interactions import attempt, chosen_number, context_of, person, reader, replace, say
 from bot.jobs import Job
 from bot.presentation.job_view import Action, settings_phrase
 from bot.presentation.wording import Wording
 from bot.requests.histories import Page, Turn
 from bot.requests.history_search import Days
+from bot.requests.moments import DAY_S, HOUR_S
 
 log = logging.getLogger(__name__)
 
 MAX_SEARCH: Final = 50  # it travels in custom ids of at most 100 characters
-MAX_LABEL: Final = 100  # of a choice and of an option of a select menu
-MAX_ALT: Final = 1024
 LINE_PROMPT: Final = 120
 SHEET_NAME: Final = "images.webp"
 LABEL_SEED: Final = 4  # digits
-HOUR_S: Final = 3600
-DAY_S: Final = 86_400
 PICKED_ACTIONS: Final = (Action.POST, Action.REROLL, Action.EDIT, Action.DELETE)
 PICK_ROW, ACTION_ROW, TURN_ROW = 0, 1, 2
 
@@ -277,10 +275,8 @@ class HistorySelect(
 
     async def callback(self, interaction: discord.Interaction) -> None:
         """Show the image that was chosen, or the page if nothing was."""
-        data: Any = interaction.data or {}
-        chosen = [value for value in data.get("values", ()) if re.fullmatch(r"[0-9]{1,18}", str(value))]
-        if chosen:
-            await _replace(interaction, partial(_say_picked, int(chosen[0]), self.before_id, self.search))
+        if (job_id := chosen_number(interaction)) is not None:
+            await _replace(interaction, partial(_say_picked, job_id, self.before_id, self.search))
         else:
             await _replace(interaction, partial(say_page, turn=Turn.OLDER, at=self.before_id, search=self.search))
 
