@@ -24,7 +24,7 @@ from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app import own_deletions, presses
 from bot.frontends.discord_app.embeds import MAX_CONTENT, clock_time, relative, units, voice_of
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
-from bot.frontends.discord_app.message_ref import FRONTEND, MAX_ID
+from bot.frontends.discord_app.message_ref import FRONTEND, MAX_ID, key_of
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
 from bot.frontends.discord_app.placeholders import Placeholders
 from bot.jobs import Allowance, Job, JobStatus, UserKey
@@ -86,7 +86,7 @@ def context_of(interaction: discord.Interaction) -> InteractionContext:
 
 def person(interaction: discord.Interaction) -> UserKey:
     """Return the person behind an interaction."""
-    return UserKey(frontend=FRONTEND, id=str(interaction.user.id))
+    return key_of(interaction.user)
 
 
 def pseudonym(interaction: discord.Interaction) -> str:

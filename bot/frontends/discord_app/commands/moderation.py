@@ -17,10 +17,10 @@ from bot.frontends.discord_app.commands.options import JobId
 from bot.frontends.discord_app.commands.signatures import Command, make_command, make_group
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.interactions import InteractionContext, reader, say, think
-from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server, key_of
 from bot.frontends.discord_app.removal import take_back
 from bot.frontends.discord_app.translations import text
-from bot.jobs import Job, UserKey
+from bot.jobs import Job
 from bot.presentation.wording import Wording
 from bot.requests.moderation import MAX_REASON
 from bot.requests.moments import MAX_TEXT, parse_until
@@ -103,7 +103,7 @@ class ModerationCommands:
         until_at = None if until is None else parse_until(until, int(time.time()), zone=zone)
         await think(interaction)
         wording = reader(interaction)
-        ban, stopped = await self._context.service.moderation.ban(_key(user), reason or "", until_at=until_at)
+        ban, stopped = await self._context.service.moderation.ban(key_of(user), reason or "", until_at=until_at)
         text = wording.say("admin-banned", who=user.mention, until=_until(ban, wording), count=len(stopped))
         await say(interaction, text)
 
@@ -111,7 +111,7 @@ class ModerationCommands:
         """Let somebody draw again."""
         self._context.access.check_operator(interaction)
         await think(interaction)
-        was_banned = await self._context.service.moderation.bans.lift(_key(user))
+        was_banned = await self._context.service.moderation.bans.lift(key_of(user))
         key = "admin-unbanned" if was_banned else "admin-not-banned"
         await say(interaction, reader(interaction).say(key, who=user.mention))
 
@@ -179,10 +179,6 @@ class ModerationCommands:
         else:
             file = discord.File(io.BytesIO("\n".join(lines).encode()), filename="words.txt")
             await say(interaction, title, file=file)
-
-
-def _key(user: discord.abc.User) -> UserKey:
-    return UserKey(frontend=FRONTEND, id=str(user.id))
 
 
 def _until(ban: Ban, wording: Wording) -> str:

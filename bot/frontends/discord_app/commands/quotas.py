@@ -19,9 +19,8 @@ from bot.frontends.discord_app.interactions import (
     say,
     think,
 )
-from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
+from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids, key_of
 from bot.frontends.discord_app.translations import text
-from bot.jobs import UserKey
 from bot.presentation.wording import ASPECT_KEYS, Wording
 from bot.requests.channel_defaults import ASPECT, MODEL, PRIVATE
 from bot.requests.models import MAX_TOLD
@@ -93,7 +92,7 @@ class QuotaCommands:
         await think(interaction)
         if images is not None and not 1 <= images <= MAX_IMAGES:  # of a modified client
             raise OptionsOutdated
-        await self._context.service.allowances.set_own_images(UserKey(frontend=FRONTEND, id=str(user.id)), images)
+        await self._context.service.allowances.set_own_images(key_of(user), images)
         wording, who = reader(interaction), f"<@{user.id}>"
         if images is None:
             await say(interaction, wording.say("admin-quota-reset", who=who))
