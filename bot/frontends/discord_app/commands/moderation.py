@@ -15,7 +15,7 @@ from discord import app_commands
 from bot.errors import JobNotFound, Refusal
 from bot.frontends.discord_app.commands.options import JobId
 from bot.frontends.discord_app.commands.signatures import Command, make_command, make_group
-from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
+from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, date_time, escape, shorten, units
 from bot.frontends.discord_app.interactions import InteractionContext, reader, say, think
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server, key_of
 from bot.frontends.discord_app.removal import take_back
@@ -184,7 +184,7 @@ class ModerationCommands:
 def _until(ban: Ban, wording: Wording) -> str:
     if ban.until_at is None:
         return wording.say("ban-for-good")
-    return wording.say("ban-until", when=f"<t:{ban.until_at}:f>")
+    return wording.say("ban-until", when=date_time(ban.until_at))
 
 
 def _line(ban: Ban, wording: Wording) -> str:

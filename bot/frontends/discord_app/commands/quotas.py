@@ -114,7 +114,7 @@ class QuotaCommands:
         if aspect is not None and aspect not in {each.value for each in Aspect}:
             raise OptionsOutdated
         if model is not None:
-            model = service.models.demand(card.name if (card := service.models.named(model)) else model).name
+            model = service.models.demand_typed(model).name
         if reset:
             await service.channels.reset(FRONTEND, channel)
         await service.channels.set(FRONTEND, channel, model=model, aspect=aspect, private=private)

@@ -79,7 +79,7 @@ class Settings:
         if Setting.SUFFIX in given:
             given[Setting.SUFFIX] = _words(given[Setting.SUFFIX], models)
         if Setting.MODEL in given:
-            given[Setting.MODEL] = _model(given[Setting.MODEL], models)
+            given[Setting.MODEL] = models.demand_typed(given[Setting.MODEL]).name
         if given.get(Setting.LANGUAGE) == OF_DISCORD:
             del given[Setting.LANGUAGE]
             await preferences.reset(me, Setting.LANGUAGE)
@@ -90,16 +90,6 @@ class Settings:
         embed = discord.Embed(title=wording.say("settings-title"), description="\n".join(lines))
         embed.set_footer(text=wording.say("settings-footer"))
         await say(interaction, embed=embed)
-
-
-def _model(typed: str, models: Models) -> str:
-    """Return the name of a model that was typed.
-
-    Raises:
-        InvalidSpec: it is not here.
-    """
-    card = models.named(typed)
-    return models.demand(typed).name if card is None else card.name
 
 
 def _words(typed: str, models: Models) -> str:
