@@ -17,8 +17,8 @@ from typing import Final
 
 import discord
 
+from bot.clock import wait_for
 from bot.deadline import Deadline
-from bot.delivery.status_updates import wait_for
 from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.jobs import JobStatus
 from bot.pause import Pause
