@@ -263,7 +263,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         chat = await exits["leaving discord"].enter_async_context(
             DiscordClient(config.discord, service=service, settings=settings, report=alerts)
         )
-        retractions.add_frontend(chat.frontend.name, partial(withdraw, chat, chat.frontend))
+        retractions.add_frontend(chat.frontend.name, partial(withdraw, chat.frontend))
         erasure.memories.append(chat.frontend.private.forget)
         delivery.add_frontend(ChannelWatch(chat.frontend, chat, alerts))
         queue.subscribe(chat.presence.wake)

@@ -36,9 +36,8 @@ from bot.requests.histories import Histories, Page, Turn
 from bot.store.database import Database
 from bot.store.job_store import JobStore
 from pipeline import ImageSpec
-from tests.bot.store.long_history import COLUMNS, WORDS
+from tests.bot.store.long_history import COLUMNS, WORDS, tell_costs
 
-ROUNDS = 100
 DAYS = 3 * 365
 DAY_S = 86_400
 GUILDS = 3
@@ -111,6 +110,7 @@ async def measure(path: Path) -> None:
                 user=SimpleNamespace(id=HEAVY),
                 locale=discord.Locale.american_english,
                 guild_id=1,
+                channel_id=1,
                 client=SimpleNamespace(context=context),
             )
             return lambda: HistoryCommands(cast("Any", context)).suggest(cast("Any", interaction), typed)
@@ -144,15 +144,7 @@ async def measure(path: Path) -> None:
         }
         gc.collect()
         gc.freeze()  # as the service does a minute after its start
-        typer.echo(f"{'CPU, ms':42}  median     p99")
-        for name, ask in questions.items():
-            await ask()
-            spent = []
-            for _ in range(ROUNDS):
-                before = time.process_time()
-                await ask()
-                spent.append(1000 * (time.process_time() - before))
-            typer.echo(f"{name:42}{statistics.median(spent):8.2f}{sorted(spent)[int(0.99 * ROUNDS)]:8.2f}")
+        await tell_costs(questions)
 
 
 def measure_sheet(folder: Path) -> None:

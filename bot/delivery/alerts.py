@@ -93,7 +93,7 @@ class Report(Protocol):
         """It is over; if it never was, nothing is said."""
 
 
-class Unheard:
+class _Unheard:
     """A report that nobody listens to."""
 
     def begin(self, alert: Alert) -> None:
@@ -102,6 +102,8 @@ class Unheard:
     def end(self, kind: AlertKind, subject: str = "", values: Mapping[str, Value] | None = None) -> None:
         """Say nothing."""
 
+
+UNHEARD: Final[Report] = _Unheard()
 
 # Posts an alert, or gives it up for good. Raises DeliveryDelayed.
 Post = Callable[[Alert], Awaitable[None]]

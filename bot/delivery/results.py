@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from bot.clock import Clock
 from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
@@ -20,7 +21,7 @@ from bot.delivery.status_updates import StatusUpdates, wait_for
 from bot.errors import OperatorError, StoreUnavailable
 from bot.jobs import Delivery, Job, QueueStatus, UserKey
 from bot.retry import doubled_s
-from bot.scheduling.job_queue import Clock, JobQueue
+from bot.scheduling.job_queue import JobQueue
 from bot.store.database import retry_until_stored
 from bot.store.image_store import ImageStore
 from bot.store.job_store import LONGEST_PAUSE_S, JobStore

@@ -12,12 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from bot.clock import Clock, wait_for
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
-from bot.delivery.status_updates import wait_for
 from bot.jobs import Job
 from bot.retry import doubled_s
-from bot.scheduling.job_queue import Clock
 from bot.store.horizon import DAY_S
 from bot.store.retraction_store import Retraction, RetractionStore
 from bot.supervision import supervise

@@ -8,20 +8,20 @@ first. Knows no front end, and nothing of results but whether one is on its way.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from bot.clock import Clock, wait_for
 from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, Frontend, MessageGone
 from bot.delivery.shown import Message, Shown, ShownMessages, joined, key_of, messages_of
 from bot.jobs import Job, QueueStatus
 from bot.presentation.job_view import unfinished_view
-from bot.scheduling.job_queue import Clock, JobQueue
+from bot.scheduling.job_queue import JobQueue
 from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
@@ -192,10 +192,3 @@ class StatusUpdates:
             places=frozenset() if standing.position is None else frozenset({standing.position}),
             at=self._monotonic(),
         )
-
-
-async def wait_for(event: asyncio.Event, timeout_s: float) -> None:
-    """Wait until the event is set, but not longer than this."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await event.wait()

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from bot.clock import Clock
 from bot.errors import FileNotDeleted, JobNotFound, KeepsTooMany, NotYourJob, PictureNotReady
 from bot.jobs import Delivery, Job, UserKey
 from bot.requests.erased import check_not_erased
-from bot.scheduling.job_queue import Clock
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 

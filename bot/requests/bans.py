@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Self
 
+from bot.clock import Clock
 from bot.errors import Banned, BannedUntil
 from bot.jobs import UserKey
-from bot.scheduling.job_queue import Clock
 from bot.store.moderation_store import Ban, ModerationStore
 from bot.store.pseudonyms import Pseudonyms
 

@@ -21,13 +21,13 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
+from bot.clock import Clock, wait_for
 from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.delivery.retractions import Retractions
-from bot.delivery.status_updates import wait_for
 from bot.errors import JobAlreadyFinished, JobNotFound, StoreUnavailable
 from bot.jobs import Job, UserKey
-from bot.scheduling.job_queue import Clock, JobQueue
+from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
 from bot.store.database_copies import forget_in_copies
 from bot.store.erasure_store import ErasureStore

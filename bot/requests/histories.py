@@ -12,9 +12,9 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
+from bot.clock import Clock
 from bot.jobs import Job, UserKey
 from bot.requests.history_search import Days, Search, midnight_in, read_search
-from bot.scheduling.job_queue import Clock
 from bot.store.history_query import ANYTHING, MAX_ID, Stretch, Wanted
 from bot.store.job_store import JobStore
 

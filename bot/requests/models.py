@@ -84,6 +84,14 @@ class Models:
             raise InvalidSpec("model", f"must be one of {told}", detail="other", models=told)
         return model
 
+    def demand_typed(self, typed: str) -> ModelCard:
+        """Return the model of that name or title, however it is written.
+
+        Raises:
+            InvalidSpec: it is not among those that can draw here.
+        """
+        return self.named(typed) or self.demand(typed)
+
 
 def _names_of(card: ModelCard) -> tuple[str, str]:
     return card.name.casefold(), card.title.casefold()

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
+from bot.clock import Clock
 from bot.errors import FileNotDeleted, JobNotFound, NotYourJob, PictureRemoved, StoreUnavailable
 from bot.jobs import Delivery, Job, JobStatus, ReplyTo, UserKey, Verb
 from bot.requests.bans import Bans
 from bot.requests.word_list import WordList
-from bot.scheduling.job_queue import Clock, JobQueue
+from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.moderation_store import Ban, ModerationStore

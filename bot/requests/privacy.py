@@ -10,11 +10,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from bot.clock import Clock
 from bot.errors import AlreadyExporting
 from bot.jobs import Job, UserKey
 from bot.requests.erasure import Erasure, Holders, Progress
 from bot.requests.export import Export, JsonObject, export, when
-from bot.scheduling.job_queue import Clock
 from bot.store.job_store import Counts, Usage
 from bot.store.moderation_store import Ban
 

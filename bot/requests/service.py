@@ -19,6 +19,7 @@ from typing import Final
 
 from PIL import Image
 
+from bot.clock import Clock
 from bot.config import LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
@@ -48,7 +49,7 @@ from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
-from bot.scheduling.job_queue import Clock, JobQueue
+from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from bot.clock import Clock
 from bot.errors import BlockedWord, InvalidWord, RestrictedWord, TooManyWords
 from bot.requests.word_filter import Hit, WordFilter, units_of
-from bot.scheduling.job_queue import Clock
 from bot.store.moderation_store import ListedWord, ModerationStore
 from pipeline.spec import clean_prompt
 

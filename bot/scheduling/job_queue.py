@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
+from bot.clock import Clock
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, QueueFull, Refusal, StoreUnavailable, TooManyJobs
@@ -32,8 +33,6 @@ from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec, Progress
 
 log = logging.getLogger(__name__)
-
-Clock = Callable[[], float]
 
 SWEEP_S: Final = 30.0  # look into the table at least this often, whatever the event says
 DEFAULT_RETRY_S: Final = 600  # "try again in …" while nobody can draw what waits

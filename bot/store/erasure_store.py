@@ -6,17 +6,16 @@ half forgotten, is `bot/requests/erasure.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from bot.jobs import UserKey
 from bot.store.database import Database
 from bot.store.horizon import DAY_S
+from bot.store.job_sql import MINE, values_of
 
-_MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
 # Whatever still names somebody.
 _IS_NAMED: Final = " OR ".join(
-    f"EXISTS (SELECT 1 FROM {table} WHERE {_MINE})"
+    f"EXISTS (SELECT 1 FROM {table} WHERE {MINE})"
     for table in ("jobs", "user_settings", "presets", "bans", "user_quotas")
 )
 
@@ -34,7 +33,7 @@ class ErasureStore:
             INSERT OR IGNORE INTO erasures (user_frontend, user_id, asked_at)
             VALUES (:user_frontend, :user_id, :now)
             """,
-            {**_values(user), "now": now},
+            {**values_of(user), "now": now},
         )
 
     async def pending(self) -> list[UserKey]:
@@ -45,7 +44,7 @@ class ErasureStore:
     async def end(self, user: UserKey) -> bool:
         """Note that an erasure is done; False if a row names its person after all."""
         rows = await self._database.fetch_all(
-            f"DELETE FROM erasures WHERE {_MINE} AND NOT ({_IS_NAMED}) RETURNING user_frontend", _values(user)
+            f"DELETE FROM erasures WHERE {MINE} AND NOT ({_IS_NAMED}) RETURNING user_frontend", values_of(user)
         )
         return bool(rows)
 
@@ -54,7 +53,3 @@ class ErasureStore:
         await self._database.fetch_all(
             f"DELETE FROM spent WHERE queued_at <= :now - {DAY_S} AND finished_at <= :now - {DAY_S}", {"now": now}
         )
-
-
-def _values(user: UserKey) -> Mapping[str, str | int | float | None]:
-    return {"user_frontend": user.frontend, "user_id": user.id}

@@ -35,6 +35,7 @@ from bot.store import spec_codec
 from bot.store.database import Database
 from bot.store.history_query import ANYTHING, MAX_ID, RANGE, SHARED_SEARCHED, Stretch, Wanted
 from bot.store.horizon import DAY_S
+from bot.store.job_sql import FORGOTTEN, MINE, RAN_S, UNFINISHED, values_of
 from pipeline import ImageSpec
 
 FAIRNESS_WINDOW_S: Final = 3600
@@ -44,16 +45,12 @@ LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
 # Failed jobs and jobs cancelled before they started cost nothing.
-_RAN_S: Final = f"CASE WHEN ran_s BETWEEN 0 AND {DAY_S} THEN ran_s ELSE 0 END"  # what is no time counts as none
 _COUNTS: Final = "NOT (status = 'failed' OR (status = 'cancelled' AND started_at IS NULL))"
-# SQLite takes the index of unfinished jobs only if its condition stands there in these words.
-_UNFINISHED: Final = "status IN ('queued', 'running')"
-_QUEUED: Final = f"{_UNFINISHED} AND status = 'queued'"
+_QUEUED: Final = f"{UNFINISHED} AND status = 'queued'"
 # Rows of the future were written while the clock was wrong: they bind nobody until then.
 _TODAY: Final = f"queued_at > :now - {DAY_S} AND queued_at <= :now"
 _LAST_HOUR: Final = f"finished_at > :now - {FAIRNESS_WINDOW_S} AND finished_at <= :now"
-_MINE: Final = "user_frontend = :user_frontend AND user_id = :user_id"
-_BY: Final = f"(:user_id IS NULL OR ({_MINE}))"  # anybody's without a user
+_BY: Final = f"(:user_id IS NULL OR ({MINE}))"  # anybody's without a user
 _OUTBOX: Final = "CASE delivery WHEN 'dropped' THEN 'dropped' ELSE 'pending' END"
 # Sums of hundredths are not exact; what is no cost counts as one image.
 ROUNDING: Final = 0.001
@@ -61,7 +58,7 @@ _COST: Final = "CASE WHEN cost BETWEEN 0 AND 1000 THEN cost ELSE 1 END"
 # What is left of jobs that were erased together with all else of their person: it counts once the job is gone.
 _SPENT: Final = "person = :person AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = spent.job_id)"
 FROM_RESULT: Final = "(" + ", ".join(f"'{verb}'" for verb in Verb if verb.starts_from_result) + ")"
-_IS_ERASING: Final = f"EXISTS (SELECT 1 FROM erasures WHERE {_MINE})"
+_IS_ERASING: Final = f"EXISTS (SELECT 1 FROM erasures WHERE {MINE})"
 # The images of one request are one thing that waits or runs.
 _REQUESTS: Final = "COUNT(DISTINCT COALESCE(batch_id, id))"
 
@@ -160,9 +157,9 @@ class JobStore:
                 :spec, :model, :size_class, :now, :batch_id, :batch_index, :derived_from, :derived_by,
                 :cost, :is_private, :is_spoiler
             WHERE (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) < :max_waiting
-              AND (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
+              AND (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {MINE} AND {UNFINISHED})
                   < :max_active_per_user
-              AND (SELECT COALESCE(SUM({_COST}), 0) FROM jobs WHERE {_MINE} AND {_TODAY} AND {_COUNTS})
+              AND (SELECT COALESCE(SUM({_COST}), 0) FROM jobs WHERE {MINE} AND {_TODAY} AND {_COUNTS})
                   + (SELECT COALESCE(SUM(cost), 0) FROM spent WHERE {_SPENT} AND {_TODAY}) + :cost
                   <= :max_images_per_day + {ROUNDING}
               AND NOT {_IS_ERASING}
@@ -177,7 +174,7 @@ class JobStore:
                   (
                       EXISTS (
                           SELECT 1 FROM jobs
-                          WHERE {_MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+                          WHERE {MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
                       )
                       OR EXISTS (
                           SELECT 1 FROM spent
@@ -185,7 +182,7 @@ class JobStore:
                       )
                   )
                   AND (
-                      EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED})
+                      EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_active_of_user WHERE {MINE} AND {UNFINISHED})
                       OR EXISTS (SELECT 1 FROM jobs WHERE {_QUEUED})
                   )
               )
@@ -230,17 +227,17 @@ class JobStore:
             f"""
             SELECT
                 (SELECT COUNT(*) FROM jobs WHERE {_QUEUED}) AS waiting,
-                (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {_MINE} AND {_UNFINISHED}) AS active,
+                (SELECT {_REQUESTS} FROM jobs INDEXED BY jobs_active_of_user WHERE {MINE} AND {UNFINISHED}) AS active,
                 (SELECT json_group_array(json_array(queued_at, cost)) FROM (
                     SELECT CAST(queued_at AS INTEGER) AS queued_at, {_COST} AS cost FROM jobs
-                    WHERE {_MINE} AND {_TODAY} AND {_COUNTS}
+                    WHERE {MINE} AND {_TODAY} AND {_COUNTS}
                     UNION ALL
                     SELECT queued_at, cost FROM spent WHERE {_SPENT} AND {_TODAY} AND cost > 0
                     ORDER BY queued_at
                 )) AS counted,
                 {_IS_ERASING} AS is_erasing
             """,
-            {**_user_values(user), "person": self._pseudonym_of(user), "now": now},
+            {**values_of(user), "person": self._pseudonym_of(user), "now": now},
         )
         return Usage(
             waiting=rows[0]["waiting"],
@@ -285,7 +282,7 @@ class JobStore:
         """GPU seconds of the last hour per person, for those with jobs waiting or running."""
         rows = await self._database.fetch_all(
             f"""
-            SELECT user_frontend, user_id, SUM({_RAN_S}) AS gpu_s
+            SELECT user_frontend, user_id, SUM({RAN_S}) AS gpu_s
             FROM jobs INDEXED BY jobs_finished
             WHERE {_LAST_HOUR}
             GROUP BY user_frontend, user_id
@@ -299,7 +296,7 @@ class JobStore:
         people = {self._pseudonym_of(user): user for user in users}
         rows = await self._database.fetch_all(
             f"""
-            SELECT person, SUM({_RAN_S}) AS gpu_s
+            SELECT person, SUM({RAN_S}) AS gpu_s
             FROM spent
             WHERE person IN (SELECT value FROM json_each(:people)) AND {_LAST_HOUR}
               AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = spent.job_id)
@@ -413,7 +410,7 @@ class JobStore:
                 SELECT id AS unfinished_id,
                        is_cancel_requested OR (status = 'running' AND attempts >= :max_attempts) AS is_settled
                 FROM jobs
-                WHERE {_UNFINISHED}
+                WHERE {UNFINISHED}
             )
             WHERE id = unfinished_id
             RETURNING *
@@ -542,8 +539,8 @@ class JobStore:
     async def undelivered(self, user: UserKey) -> list[Job]:
         """Results that could not be delivered and that this person was not told of yet, oldest first."""
         return await self._many(
-            f"SELECT * FROM jobs WHERE {_MINE} AND delivery = 'undeliverable' AND told_at IS NULL ORDER BY id",
-            _user_values(user),
+            f"SELECT * FROM jobs WHERE {MINE} AND delivery = 'undeliverable' AND told_at IS NULL ORDER BY id",
+            values_of(user),
         )
 
     async def failures(self, user: UserKey, *, since: int) -> list[Job]:
@@ -551,10 +548,10 @@ class JobStore:
         return await self._many(
             f"""
             SELECT * FROM jobs
-            WHERE {_MINE} AND status = 'failed' AND finished_at > :since AND told_at IS NULL
+            WHERE {MINE} AND status = 'failed' AND finished_at > :since AND told_at IS NULL
             ORDER BY finished_at, id
             """,
-            {**_user_values(user), "since": since},
+            {**values_of(user), "since": since},
         )
 
     async def mark_told(self, job_ids: Sequence[int], *, now: int) -> None:
@@ -592,7 +589,7 @@ class JobStore:
 
     async def unfinished(self) -> list[Job]:
         """Jobs waiting or running, oldest first."""
-        return await self._many(f"SELECT * FROM jobs WHERE {_UNFINISHED} ORDER BY id", {})
+        return await self._many(f"SELECT * FROM jobs WHERE {UNFINISHED} ORDER BY id", {})
 
     async def history(self, user: UserKey, stretch: Stretch, wanted: Wanted = ANYTHING) -> list[Job]:
         """This person's pictures of a stretch, in its order."""
@@ -603,7 +600,7 @@ class JobStore:
         # What is inside reads one index and no row, and passes over as many pictures as a command has time for.
         found = f"""
             SELECT id FROM jobs {index}
-            WHERE {_MINE} AND status = 'done' AND {RANGE} AND {wanted.condition()}
+            WHERE {MINE} AND status = 'done' AND {RANGE} AND {wanted.condition()}
             {order}"""
         if wanted.with_removed:
             found = f"""
@@ -611,13 +608,13 @@ class JobStore:
             UNION ALL
             SELECT id FROM (
                 SELECT id FROM jobs INDEXED BY jobs_moderated_of_user
-                WHERE {_MINE} AND moderated_reason IS NOT NULL AND erased_at IS NOT NULL
+                WHERE {MINE} AND moderated_reason IS NOT NULL AND erased_at IS NOT NULL
                   AND {RANGE} AND {wanted.days()}
                 {order}
             )"""
         return await self._many(
             f"SELECT * FROM jobs WHERE id IN ({found}) {order}",
-            {**_user_values(user), **stretch.values(), **wanted.values()},
+            {**values_of(user), **stretch.values(), **wanted.values()},
         )
 
     async def history_edge(self, user: UserKey, stretch: Stretch, *, searched: int) -> int | None:
@@ -625,11 +622,11 @@ class JobStore:
         row = await self._database.fetch_one(
             f"""
             SELECT id FROM jobs INDEXED BY jobs_done_of_user
-            WHERE {_MINE} AND status = 'done' AND {RANGE}
+            WHERE {MINE} AND status = 'done' AND {RANGE}
             ORDER BY id {stretch.direction}
             LIMIT 1 OFFSET :searched
             """,
-            {**_user_values(user), **stretch.values(), "searched": searched},
+            {**values_of(user), **stretch.values(), "searched": searched},
         )
         return None if row is None else row["id"]
 
@@ -641,14 +638,14 @@ class JobStore:
         row = await self._database.fetch_one(
             f"""
             SELECT
-                (SELECT MIN(id) FROM jobs WHERE {_MINE} AND queued_at = (
-                    SELECT MIN(queued_at) FROM jobs WHERE {_MINE} AND queued_at >= :since AND queued_at < :until
+                (SELECT MIN(id) FROM jobs WHERE {MINE} AND queued_at = (
+                    SELECT MIN(queued_at) FROM jobs WHERE {MINE} AND queued_at >= :since AND queued_at < :until
                 )) AS first_id,
-                (SELECT MAX(id) FROM jobs WHERE {_MINE} AND queued_at = (
-                    SELECT MAX(queued_at) FROM jobs WHERE {_MINE} AND queued_at >= :since AND queued_at < :until
+                (SELECT MAX(id) FROM jobs WHERE {MINE} AND queued_at = (
+                    SELECT MAX(queued_at) FROM jobs WHERE {MINE} AND queued_at >= :since AND queued_at < :until
                 )) AS last_id
             """,
-            {**_user_values(user), "since": since, "until": until},
+            {**values_of(user), "since": since, "until": until},
         )
         return None if row is None or row["first_id"] is None else (row["first_id"], row["last_id"])
 
@@ -668,13 +665,13 @@ class JobStore:
                     ORDER BY id DESC
                     LIMIT {SHARED_SEARCHED}
                 )
-                WHERE NOT ({_MINE}) AND {wanted.condition()}
+                WHERE NOT ({MINE}) AND {wanted.condition()}
                 LIMIT :limit
             )
             ORDER BY id DESC
             """,
             {
-                **_user_values(apart_from),
+                **values_of(apart_from),
                 **wanted.values(),
                 "frontend": frontend,
                 "guild_id": guild_id,
@@ -704,7 +701,7 @@ class JobStore:
                 COUNT(*) FILTER (WHERE status = 'done') AS done,
                 COUNT(*) FILTER (WHERE status = 'failed') AS failed,
                 COUNT(*) FILTER (WHERE status = 'cancelled') AS cancelled,
-                COALESCE(SUM({_RAN_S}), 0) AS gpu_s
+                COALESCE(SUM({RAN_S}), 0) AS gpu_s
             FROM jobs
             WHERE finished_at > :since
             """,
@@ -746,19 +743,11 @@ class JobStore:
         return await self._one(
             f"""
             UPDATE jobs
-            SET status = 'cancelled', failure_code = NULL, image_path = NULL, image_bytes = NULL, is_kept = 0,
-                erased_at = COALESCE(erased_at, :now),
-                started_at = iif(status = 'done', COALESCE(started_at, queued_at), started_at),
-                spec = iif(
-                    json_valid(spec),
-                    json_remove(
-                        json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '$.negative_prompt'
-                    ),
-                    '{{}}'
-                ),
+            SET status = 'cancelled',
+                {FORGOTTEN},
                 delivery = iif(delivery = 'dropped' OR erased_at IS NOT NULL, delivery, 'pending'),
                 next_delivery_at = :now + {TAKE_BACK_S}
-            WHERE id = :id AND NOT {_UNFINISHED}
+            WHERE id = :id AND NOT {UNFINISHED}
             RETURNING *
             """,
             {"id": job_id, "now": now},
@@ -769,11 +758,11 @@ class JobStore:
         return await self._many(
             f"""
             SELECT * FROM jobs INDEXED BY jobs_of_user_by_id
-            WHERE {_MINE} AND id > :after_id
+            WHERE {MINE} AND id > :after_id
             ORDER BY id
             LIMIT :limit
             """,
-            {**_user_values(user), "after_id": after_id, "limit": limit},
+            {**values_of(user), "after_id": after_id, "limit": limit},
         )
 
     async def counts(self, user: UserKey) -> Counts:
@@ -785,20 +774,20 @@ class JobStore:
                 COUNT(*) FILTER (WHERE status = 'done') AS images,
                 COUNT(*) FILTER (WHERE is_kept = 1) AS kept,
                 COUNT(*) FILTER (WHERE is_private <> 0) AS private,
-                COUNT(*) FILTER (WHERE {_UNFINISHED}) AS unfinished,
+                COUNT(*) FILTER (WHERE {UNFINISHED}) AS unfinished,
                 COALESCE(SUM(iif(typeof(image_bytes) = 'integer', image_bytes, 0)), 0) AS bytes,
                 MIN(iif(typeof(queued_at) = 'integer', queued_at, NULL)) AS oldest_at
             FROM jobs INDEXED BY jobs_of_user_by_id
-            WHERE {_MINE}
+            WHERE {MINE}
             """,
-            _user_values(user),
+            values_of(user),
         )
         return Counts(**dict(rows[0]))
 
     async def drop_deliveries(self, user: UserKey) -> None:
         """Let no result of this person be delivered any more."""
         await self._database.fetch_all(
-            f"UPDATE jobs SET delivery = 'dropped' WHERE {_MINE} AND delivery <> 'dropped'", _user_values(user)
+            f"UPDATE jobs SET delivery = 'dropped' WHERE {MINE} AND delivery <> 'dropped'", values_of(user)
         )
 
     async def spend(self, user: UserKey, *, now: int) -> None:
@@ -806,12 +795,12 @@ class JobStore:
         await self._database.fetch_all(
             f"""
             INSERT OR IGNORE INTO spent (job_id, person, queued_at, finished_at, cost, ran_s)
-            SELECT id, :person, queued_at, finished_at, iif({_COUNTS}, {_COST}, 0), {_RAN_S}
+            SELECT id, :person, queued_at, finished_at, iif({_COUNTS}, {_COST}, 0), {RAN_S}
             FROM jobs
-            WHERE {_MINE} AND NOT {_UNFINISHED} AND finished_at IS NOT NULL
+            WHERE {MINE} AND NOT {UNFINISHED} AND finished_at IS NOT NULL
               AND (({_TODAY} AND {_COUNTS}) OR finished_at > :now - {FAIRNESS_WINDOW_S})
             """,
-            {**_user_values(user), "person": self._pseudonym_of(user), "now": now},
+            {**values_of(user), "person": self._pseudonym_of(user), "now": now},
         )
 
     async def made_from(self, user: UserKey) -> list[Job]:
@@ -822,16 +811,16 @@ class JobStore:
         return await self._many(
             f"""
             WITH RECURSIVE made_from (id, source, is_mine) AS (
-                SELECT id, NULL, TRUE FROM jobs INDEXED BY jobs_of_user_by_id WHERE {_MINE}
+                SELECT id, NULL, TRUE FROM jobs INDEXED BY jobs_of_user_by_id WHERE {MINE}
                 UNION
                 SELECT jobs.id, jobs.source, FALSE FROM made_from
                 JOIN jobs INDEXED BY jobs_derived_with_source ON jobs.derived_from = made_from.id
                 WHERE jobs.source <> '' AND jobs.derived_from IS NOT NULL
                   AND (is_mine OR jobs.source = made_from.source OR jobs.derived_by NOT IN {FROM_RESULT})
             )
-            SELECT * FROM jobs WHERE id IN (SELECT id FROM made_from WHERE NOT is_mine) AND NOT ({_MINE}) ORDER BY id
+            SELECT * FROM jobs WHERE id IN (SELECT id FROM made_from WHERE NOT is_mine) AND NOT ({MINE}) ORDER BY id
             """,
-            _user_values(user),
+            values_of(user),
         )
 
     async def drop_source(self, job_ids: Collection[int]) -> None:
@@ -840,7 +829,7 @@ class JobStore:
             f"""
             UPDATE jobs
             SET spec = json_set(spec, '$.source', '', '$.strength', 1.0)
-            WHERE id IN (SELECT value FROM json_each(:ids)) AND json_valid(spec) AND NOT {_UNFINISHED}
+            WHERE id IN (SELECT value FROM json_each(:ids)) AND json_valid(spec) AND NOT {UNFINISHED}
             """,
             {"ids": json.dumps(list(job_ids))},
         )
@@ -850,10 +839,10 @@ class JobStore:
         rows = await self._database.fetch_all(
             f"""
             SELECT DISTINCT source FROM jobs
-            WHERE source IN (SELECT value FROM json_each(:sources)) AND source <> '' AND NOT ({_MINE})
+            WHERE source IN (SELECT value FROM json_each(:sources)) AND source <> '' AND NOT ({MINE})
               AND id NOT IN (SELECT value FROM json_each(:but))
             """,
-            {**_user_values(user), "sources": json.dumps(list(sources)), "but": json.dumps(list(but))},
+            {**values_of(user), "sources": json.dumps(list(sources)), "but": json.dumps(list(but))},
         )
         return {row["source"] for row in rows}
 
@@ -913,12 +902,8 @@ class JobStore:
         return [_job(row) for row in await self._database.fetch_all(sql, values)]
 
 
-def _user_values(user: UserKey) -> dict[str, str | int | float | None]:
-    return {"user_frontend": user.frontend, "user_id": user.id}
-
-
 def _by_values(user: UserKey | None) -> dict[str, str | int | float | None]:
-    return {"user_frontend": None, "user_id": None} if user is None else _user_values(user)
+    return {"user_frontend": None, "user_id": None} if user is None else values_of(user)
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -12,10 +12,9 @@ from typing import Final
 from bot.jobs import Job, ReplyTo, UserKey
 from bot.store.database import Database, SqlValue
 from bot.store.history_query import MAX_ID
+from bot.store.job_sql import FORGOTTEN, MINE, UNFINISHED, values_of
 from bot.store.job_store import TAKE_BACK_S, job_of
 
-# SQLite takes the index of unfinished jobs only if its condition stands there in these words.
-_UNFINISHED: Final = "status IN ('queued', 'running')"
 # A waiting job ends now; a running one comes to rest by itself and ends then, after a crash at the next start.
 _STOPPED: Final = """
     status = iif(status = 'running', 'running', 'cancelled'),
@@ -138,16 +137,7 @@ class ModerationStore:
             f"""
             UPDATE jobs
             SET {_STOPPED},
-                failure_code = NULL, image_path = NULL, image_bytes = NULL, is_kept = 0,
-                erased_at = COALESCE(erased_at, :now),
-                started_at = iif(status = 'done', COALESCE(started_at, queued_at), started_at),
-                spec = iif(
-                    json_valid(spec),
-                    json_remove(
-                        json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '$.negative_prompt'
-                    ),
-                    '{{}}'
-                ),
+                {FORGOTTEN},
                 delivery = CASE
                     WHEN status = 'running' THEN delivery
                     WHEN status = 'queued' AND delivery = 'dropped' THEN 'dropped'
@@ -167,10 +157,10 @@ class ModerationStore:
             UPDATE jobs
             SET {_STOPPED},
                 delivery = iif(status = 'running' OR delivery = 'dropped', delivery, 'pending')
-            WHERE user_frontend = :frontend AND user_id = :id AND {_UNFINISHED}
+            WHERE {MINE} AND {UNFINISHED}
             RETURNING *
             """,
-            {"frontend": user.frontend, "id": user.id, "reason": reason, "now": now},
+            {**values_of(user), "reason": reason, "now": now},
         )
         return [job_of(row) for row in rows]
 
@@ -179,12 +169,12 @@ class ModerationStore:
         rows = await self._database.fetch_all(
             f"""
             SELECT * FROM jobs INDEXED BY jobs_moderated_of_user
-            WHERE user_frontend = :frontend AND user_id = :id AND moderated_reason IS NOT NULL AND told_at IS NULL
-              AND NOT {_UNFINISHED}
+            WHERE {MINE} AND moderated_reason IS NOT NULL AND told_at IS NULL
+              AND NOT {UNFINISHED}
               AND ((erased_at IS NOT NULL AND NOT is_cancel_requested) OR delivery IN ('dropped', 'undeliverable'))
             ORDER BY id
             """,
-            {"frontend": user.frontend, "id": user.id},
+            values_of(user),
         )
         return [job_of(row) for row in rows]
 
@@ -203,7 +193,7 @@ class ModerationStore:
     async def waiting_from(self, source: str) -> list[Job]:
         """The unfinished jobs that start from an image, by `ImageSpec.source`."""
         rows = await self._database.fetch_all(
-            f"SELECT * FROM jobs WHERE {_UNFINISHED} AND source = :source AND source <> '' ORDER BY id",
+            f"SELECT * FROM jobs WHERE {UNFINISHED} AND source = :source AND source <> '' ORDER BY id",
             {"source": source},
         )
         return [job_of(row) for row in rows]

@@ -12,11 +12,11 @@ from typing import Final
 from bot.jobs import UserKey
 from bot.store.database import Database
 from bot.store.horizon import DAY_S
+from bot.store.job_sql import RAN_S
 
 WEEK_S: Final = 7 * DAY_S
 MAX_PEOPLE: Final = 10
 MAX_NAMES: Final = 5
-_RAN_S: Final = f"CASE WHEN ran_s BETWEEN 0 AND {DAY_S} THEN ran_s ELSE 0 END"  # what is no time counts as none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,8 @@ class StatisticsStore:
         """Whose images on one server took longest in seven days."""
         rows = await self._database.fetch_all(
             f"""
-            SELECT user_frontend, user_id, SUM({_RAN_S}) AS week_s,
-                   SUM(iif(finished_at > :today, {_RAN_S}, 0)) AS today_s
+            SELECT user_frontend, user_id, SUM({RAN_S}) AS week_s,
+                   SUM(iif(finished_at > :today, {RAN_S}, 0)) AS today_s
             FROM jobs INDEXED BY jobs_of_guild
             WHERE reply_frontend = :frontend AND guild_id = :guild_id AND finished_at > :week AND finished_at <= :now
             GROUP BY user_frontend, user_id

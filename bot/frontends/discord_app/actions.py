@@ -7,23 +7,20 @@ in the database, never from the message. Forms are `forms.py`.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import discord
 
 from bot.errors import NotYourJob, PictureNotReady
 from bot.frontends.discord_app import forms, presses
 from bot.frontends.discord_app.components import buttons, custom_id
-from bot.frontends.discord_app.composer import fit, picture_name
 from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.embeds import (
     NOBODY,
-    alt_text,
     described,
     escape,
     mention,
@@ -31,12 +28,14 @@ from bot.frontends.discord_app.embeds import (
     shorten,
     voice_of,
 )
+from bot.frontends.discord_app.form_fields import MAX_LABEL
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.interactions import (
     OptionsOutdated,
     PicturePruned,
     attempt,
     cancel,
+    chosen_number,
     context_of,
     is_double_click,
     person,
@@ -58,7 +57,6 @@ from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_STEPS
 
-MAX_LABEL: Final = 100  # of an option of a select menu (components/reference)
 LINE_PROMPT: Final = 200
 MORE_STEPS_FACTOR: Final = 2
 
@@ -282,11 +280,9 @@ class PictureSelect(
 
 
 async def _chosen(interaction: discord.Interaction, action: str) -> None:
-    data: Any = interaction.data or {}
-    chosen = [value for value in data.get("values", ()) if re.fullmatch(r"[0-9]{1,18}", str(value))]
-    if not chosen:
+    if (job_id := chosen_number(interaction)) is None:
         raise OptionsOutdated
-    await pressed(interaction, action, int(chosen[0]), is_choice=True)
+    await pressed(interaction, action, job_id, is_choice=True)
 
 
 async def pressed(interaction: discord.Interaction, action: str, job_id: int, *, is_choice: bool) -> None:
@@ -378,18 +374,10 @@ async def _file(interaction: discord.Interaction, job: Job, *, guild_id: int | N
     Raises:
         PicturePruned
     """
-    path = await context_of(interaction).service.image_file(job)
-    upload = None
-    if path is not None:
-        upload = await fit(path, frontend_of(interaction).limit_bytes(guild_id))
-    if upload is None:
+    file = await frontend_of(interaction).picture(job, reader(interaction), guild_id=guild_id)
+    if file is None:
         raise PicturePruned(job.id)
-    return discord.File(
-        io.BytesIO(upload.body),
-        filename=picture_name(job.id, upload),
-        description=alt_text(job, reader(interaction)),
-        spoiler=job.is_spoiler,
-    )
+    return file
 
 
 def _can_start_from_images(interaction: discord.Interaction, job: Job) -> bool:

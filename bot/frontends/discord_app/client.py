@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from bot.config import DISCORD_API_URL, DiscordConfig, proxy_of, token_refused
 from bot.deadline import Deadline
-from bot.delivery.alerts import Report, Unheard
+from bot.delivery.alerts import UNHEARD, Report
 from bot.errors import FrontendUnavailable, JobAlreadyFinished, Refusal
 from bot.frontends.discord_app import forms, own_deletions
 from bot.frontends.discord_app.actions import ActionButton, PictureSelect
@@ -81,7 +81,7 @@ class DiscordClient(discord.AutoShardedClient):
     """One connection to Discord; use as `async with`. AutoSharded because it asks the API for the gateway."""
 
     def __init__(
-        self, config: DiscordConfig, *, service: Service, settings: SettingStore, report: Report | None = None
+        self, config: DiscordConfig, *, service: Service, settings: SettingStore, report: Report = UNHEARD
     ) -> None:
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
         super().__init__(
@@ -99,7 +99,6 @@ class DiscordClient(discord.AutoShardedClient):
         self._config = config
         self._service = service
         self._has_been_ready = asyncio.Event()
-        report = report or Unheard()
         self.frontend = DiscordFrontend(self, service)
         self.context = InteractionContext(
             service=service, access=AccessPolicy(config), placeholders=Placeholders(settings)

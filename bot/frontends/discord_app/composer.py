@@ -47,12 +47,7 @@ class Composed:
     def files(self) -> list[discord.File]:
         """Make the attachments; each can be sent once."""
         return [
-            discord.File(
-                io.BytesIO(upload.body),
-                filename=picture_name(job_id, upload),
-                description=self.alts[job_id],
-                spoiler=job_id in self.spoilers,  # clients blur what is named SPOILER_…
-            )
+            _file(job_id, upload, alt=self.alts[job_id], is_spoiler=job_id in self.spoilers)
             for job_id, upload in self.uploads.items()
         ]
 
@@ -105,7 +100,7 @@ class Composer:
         uploads: dict[int, attachments.Upload] = {}
         for job in drawn:
             path = image[1] if image is not None and image[0] == job.id else await self._service.image_file(job)
-            if path is not None and (upload := await fit(path, room, rung)) is not None:
+            if path is not None and (upload := await _fit(path, room, rung)) is not None:
                 uploads[job.id] = upload
         alts = {job.id: embeds.alt_text(job, wording, with_prompt=with_prompt) for job in drawn}
         spoilers = frozenset(job.id for job in drawn if job.is_spoiler)
@@ -126,6 +121,18 @@ class Composer:
             with_prompt=with_prompt,
         )
         return Composed(message=message, uploads=uploads, alts=alts, spoilers=spoilers)
+
+    async def picture(self, job: Job, wording: Wording, *, limit_bytes: int) -> discord.File | None:
+        """Make the file of one image, to be sent once; None if it is gone or broken.
+
+        Raises:
+            OSError: it cannot be read right now.
+        """
+        path = await self._service.image_file(job)
+        upload = None if path is None else await _fit(path, limit_bytes)
+        if upload is None:
+            return None
+        return _file(job.id, upload, alt=embeds.alt_text(job, wording), is_spoiler=job.is_spoiler)
 
     async def _standing(self, jobs: Sequence[Job]) -> QueueStatus:
         """Where the image stands that the message of a request is to speak of now, until the last of them is done."""
@@ -156,12 +163,17 @@ def wording_of(job: Job) -> Wording:
     return wording_for(Address.read(job.reply_to).locale)
 
 
-def picture_name(job_id: int, upload: attachments.Upload) -> str:
-    """Return the name of a file as people download it."""
-    return f"imagine-{job_id}.{upload.extension}"
+def _file(job_id: int, upload: attachments.Upload, *, alt: str, is_spoiler: bool) -> discord.File:
+    """Name a file as people download it, and as a message menu finds its job; it can be sent once."""
+    return discord.File(
+        io.BytesIO(upload.body),
+        filename=f"imagine-{job_id}.{upload.extension}",
+        description=alt,
+        spoiler=is_spoiler,  # clients blur what is named SPOILER_…
+    )
 
 
-async def fit(image: Path, limit_bytes: int, rung: int = 0) -> attachments.Upload | None:
+async def _fit(image: Path, limit_bytes: int, rung: int = 0) -> attachments.Upload | None:
     """Read a picture, made smaller if the limit wants that; None if it is gone or broken.
 
     Raises:

@@ -207,6 +207,11 @@ def clock_time(moment: int) -> str:
     return f"<t:{moment}:t> (<t:{moment}:R>)"
 
 
+def date_time(moment: int) -> str:
+    """Write a moment as the date and the time of day in each reader's zone."""
+    return f"<t:{moment}:f>"
+
+
 def mention(job: Job) -> str:
     """Mention the person; the sender decides whether it notifies."""
     return f"<@{job.user.id}>"

@@ -12,11 +12,12 @@ import discord
 
 from bot.frontends.discord_app.embeds import units
 from bot.presentation.wording import STRENGTH_KEYS, Wording
+from bot.requests.moderation import MAX_REASON
 from pipeline.catalog.model_card import ModelCard
 from pipeline.spec import MAX_PROMPT_CHARS, Strength
 
 MAX_TITLE: Final = 45  # of a form and of a label (components/reference)
-MAX_LABEL: Final = 100  # of an option (components/reference)
+MAX_LABEL: Final = 100  # of an option of a select menu (components/reference)
 MAX_KEPT: Final = 1500  # of a prompt, said again with the reason why it was refused
 FIELD_KEYS: Final = {
     "prompt": "form-prompt",
@@ -29,7 +30,6 @@ FIELD_KEYS: Final = {
     "picture": "form-picture",
     "reason": "form-reason",
 }
-MAX_REASON: Final = 200  # of a moderator
 MAX_SHORT: Final = 20  # a seed has eleven characters, a size nine
 
 Values = Mapping[str, str]

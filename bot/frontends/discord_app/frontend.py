@@ -127,6 +127,14 @@ class DiscordFrontend:
         """Compose the message of jobs that have ended, to be sent by the caller."""
         return await self._composer.ended(jobs, wording, limit_bytes=self.limit_bytes(guild_id))
 
+    async def picture(self, job: Job, wording: Wording, *, guild_id: int | None) -> discord.File | None:
+        """Make the file of one image for this server or, with None, for a direct message; None if it is gone.
+
+        Raises:
+            OSError: it cannot be read right now.
+        """
+        return await self._composer.picture(job, wording, limit_bytes=self.limit_bytes(guild_id))
+
     def limit_bytes(self, guild_id: int | None) -> int:
         """Return how large a file may be on this server; it is the server's limit that counts, not the person's."""
         guild = self._client.get_guild(guild_id) if guild_id is not None else None
@@ -161,12 +169,18 @@ class DiscordFrontend:
             send = functools.partial(self._delete, job.reply_to)
         await self._put(jobs, job, (job.id, None), send)
 
-    def forget(self, key: str) -> None:
-        """Drop what is remembered of a message that was taken back."""
+    async def delete(self, address: Address) -> None:
+        """Delete a message that is there, and forget all about it.
+
+        Raises:
+            One of TROUBLES.
+        """
+        key = str(address.message_id)
         for memory in (self._closed, self._without_prompt, self._shown):
             memory.pop(key, None)
         for before in [before for before, placed in self._opened.items() if placed.key == key]:
             del self._opened[before]
+        await self._sender.delete(address)
 
     async def _delete(self, reply_to: ReplyTo, _composed: Composed | None = None) -> ReplyTo:
         await self._sender.delete(Address.read(reply_to))

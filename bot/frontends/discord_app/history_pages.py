@@ -18,30 +18,26 @@ from typing import Any, Final
 import discord
 
 from bot.errors import JobNotFound, Refusal
-from bot.frontends.discord_app import attachments
 from bot.frontends.discord_app.actions import with_picture
 from bot.frontends.discord_app.components import action_button
-from bot.frontends.discord_app.composer import fit, picture_name
 from bot.frontends.discord_app.contact_sheet import Cell, make_sheet
-from bot.frontends.discord_app.embeds import STATUS_PROMPT, alt_text, escape, relative, shorten, voice_of
+from bot.frontends.discord_app.embeds import MAX_ALT, STATUS_PROMPT, escape, relative, shorten, voice_of
+from bot.frontends.discord_app.form_fields import MAX_LABEL
 from bot.frontends.discord_app.frontend import frontend_of
-from bot.frontends.discord_app.interactions import attempt, context_of, person, reader, replace, say
+from bot.frontends.discord_app.interactions import attempt, chosen_number, context_of, person, reader, replace, say
 from bot.jobs import Job
 from bot.presentation.job_view import Action, settings_phrase
 from bot.presentation.wording import Wording
 from bot.requests.histories import Page, Turn
 from bot.requests.history_search import Days
+from bot.requests.moments import DAY_S, HOUR_S
 
 log = logging.getLogger(__name__)
 
 MAX_SEARCH: Final = 50  # it travels in custom ids of at most 100 characters
-MAX_LABEL: Final = 100  # of a choice and of an option of a select menu
-MAX_ALT: Final = 1024
 LINE_PROMPT: Final = 120
 SHEET_NAME: Final = "images.webp"
 LABEL_SEED: Final = 4  # digits
-HOUR_S: Final = 3600
-DAY_S: Final = 86_400
 PICKED_ACTIONS: Final = (Action.POST, Action.REROLL, Action.EDIT, Action.DELETE)
 PICK_ROW, ACTION_ROW, TURN_ROW = 0, 1, 2
 
@@ -99,26 +95,20 @@ async def _say_picked(job_id: int, before_id: int | None, search: str, interacti
         await say_page(interaction, turn=Turn.OLDER, at=before_id, search=search, note=note)
         return
     page = await service.histories.page(person(interaction), Turn.OLDER, at=before_id, search=search)
-    upload = await _upload(interaction, job)
+    file = await _file(interaction, job)
     text = [shorten(escape(wording.prompt(job)), STATUS_PROMPT), _marks(job, wording)]
     embed = discord.Embed(
         title=wording.say("history-picked-title", job_id=job.id),
         description="\n".join(filter(None, text)),
     ).set_footer(text=voice_of(wording).say(settings_phrase(job, service.models.titles)))
     parts: dict[str, Any] = {"embed": embed}
-    if upload is None:
+    if file is None:
         embed.set_footer(text=wording.say("history-file-gone", job_id=job.id))
     else:
-        file = discord.File(
-            io.BytesIO(upload.body),
-            filename=picture_name(job.id, upload),
-            description=alt_text(job, wording),
-            spoiler=job.is_spoiler,
-        )
         if not job.is_spoiler:  # embeds hide no images
             embed.set_image(url=f"attachment://{file.filename}")
         parts["file"] = file
-    parts["view"] = _view(page, search, wording, picked=job, has_file=upload is not None)
+    parts["view"] = _view(page, search, wording, picked=job, has_file=file is not None)
     await say(interaction, None, **parts)
 
 
@@ -176,10 +166,9 @@ def _drawn(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if not job.is_erased]
 
 
-async def _upload(interaction: discord.Interaction, job: Job) -> attachments.Upload | None:
-    path = await context_of(interaction).service.image_file(job)
+async def _file(interaction: discord.Interaction, job: Job) -> discord.File | None:
     try:
-        return None if path is None else await fit(path, frontend_of(interaction).limit_bytes(interaction.guild_id))
+        return await frontend_of(interaction).picture(job, reader(interaction), guild_id=interaction.guild_id)
     except OSError as error:
         log.warning("the picture of job %s cannot be read: %s", job.id, error)
         return None
@@ -286,10 +275,8 @@ class HistorySelect(
 
     async def callback(self, interaction: discord.Interaction) -> None:
         """Show the image that was chosen, or the page if nothing was."""
-        data: Any = interaction.data or {}
-        chosen = [value for value in data.get("values", ()) if re.fullmatch(r"[0-9]{1,18}", str(value))]
-        if chosen:
-            await _replace(interaction, partial(_say_picked, int(chosen[0]), self.before_id, self.search))
+        if (job_id := chosen_number(interaction)) is not None:
+            await _replace(interaction, partial(_say_picked, job_id, self.before_id, self.search))
         else:
             await _replace(interaction, partial(say_page, turn=Turn.OLDER, at=self.before_id, search=self.search))
 

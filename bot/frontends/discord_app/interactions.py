@@ -24,7 +24,7 @@ from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app import own_deletions, presses
 from bot.frontends.discord_app.embeds import MAX_CONTENT, clock_time, relative, units, voice_of
 from bot.frontends.discord_app.http_errors import TROUBLES, VOID_TOKEN_CODES
-from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.frontends.discord_app.message_ref import FRONTEND, MAX_ID, key_of
 from bot.frontends.discord_app.permissions import AccessPolicy, is_moderator
 from bot.frontends.discord_app.placeholders import Placeholders
 from bot.jobs import Allowance, Job, JobStatus, UserKey
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 REMEMBERED_CHANNELS: Final = 2000
 MAX_NOTES: Final = 15  # per message; the rest waits for the next command
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")  # of a job, or an id of Discord
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
 
 May = Callable[[discord.Interaction, Job], bool]  # whether somebody may act on a job that is not theirs
@@ -85,7 +86,7 @@ def context_of(interaction: discord.Interaction) -> InteractionContext:
 
 def person(interaction: discord.Interaction) -> UserKey:
     """Return the person behind an interaction."""
-    return UserKey(frontend=FRONTEND, id=str(interaction.user.id))
+    return key_of(interaction.user)
 
 
 def pseudonym(interaction: discord.Interaction) -> str:
@@ -119,6 +120,13 @@ def reader(interaction: discord.Interaction) -> Wording:
     """
     chosen = context_of(interaction).service.preferences.language(person(interaction))
     return wording_for(chosen or interaction.locale.value)
+
+
+def chosen_number(interaction: discord.Interaction) -> int | None:
+    """Return what was chosen in a select menu whose values are numbers; None if it is nothing."""
+    data: Any = interaction.data or {}
+    numbers = (int(value) for value in data.get("values", ()) if _NUMBER.fullmatch(str(value)))
+    return next((number for number in numbers if number < MAX_ID), None)
 
 
 async def think(interaction: discord.Interaction) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import discord
 
 from bot.delivery.frontend import DeliveryImpossible
-from bot.jobs import Job, ReplyTo
+from bot.jobs import Job, ReplyTo, UserKey
 
 FRONTEND: Final = "discord"
 # Discord limits edits of messages older than an hour (code 30046): leave those edits to results.
@@ -75,6 +75,11 @@ class Address:
             return False
         age = discord.utils.utcnow() - discord.utils.snowflake_time(self.message_id)
         return age.total_seconds() > OLD_MESSAGE_S
+
+
+def key_of(user: discord.abc.User) -> UserKey:
+    """Return who somebody on Discord is to the rest of the bot."""
+    return UserKey(frontend=FRONTEND, id=str(user.id))
 
 
 def channel_ids(interaction: discord.Interaction) -> tuple[str, str | None]:

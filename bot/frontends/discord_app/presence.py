@@ -17,13 +17,14 @@ from typing import Final
 
 import discord
 
+from bot.clock import wait_for
 from bot.deadline import Deadline
-from bot.delivery.status_updates import wait_for
 from bot.frontends.discord_app.http_errors import TROUBLES
 from bot.jobs import JobStatus
 from bot.pause import Pause
 from bot.presentation.spans import span
 from bot.presentation.wording import Wording, wording_for
+from bot.requests.moments import DAY_S
 from bot.requests.service import Service
 from bot.supervision import supervise
 
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 INTERVAL_S: Final = 20.0
 MAX_STATE: Final = 128
 MINUTE_S: Final = 60
-DAY_S: Final = 86_400
 
 
 class Presence:

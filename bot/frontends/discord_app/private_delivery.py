@@ -155,12 +155,15 @@ class PrivateDelivery:
 
     async def _reach(self, jobs: Sequence[Job], job: Job, image: Path | None) -> ReplyTo:
         address = Address.read(job.reply_to)
-        ways = [self._directly, self._behind_button]
-        for way in ways if await self._chosen(job) is PrivateTo.DM else reversed(ways):
+        ways = {
+            "direct message": functools.partial(self._directly, jobs, job, image, address),
+            "button": functools.partial(self._behind_button, jobs, job, address),
+        }
+        for name in ways if await self._chosen(job) is PrivateTo.DM else reversed(ways):
             try:
-                return await way(jobs, job, image, address)
+                return await ways[name]()
             except Refused as refused:
-                log.warning("job %s cannot be delivered by %s: %s", job.id, way.__name__, refused)
+                log.warning("job %s cannot be delivered by %s: %s", job.id, name, refused)
         raise DeliveryImpossible(f"job {job.id}: direct message and channel refused")
 
     async def _chosen(self, job: Job) -> PrivateTo:
@@ -177,7 +180,7 @@ class PrivateDelivery:
 
         return await self._sender.put(_ended(jobs, job, image), functools.partial(send, address))
 
-    async def _behind_button(self, jobs: Sequence[Job], job: Job, _image: Path | None, address: Address) -> ReplyTo:
+    async def _behind_button(self, jobs: Sequence[Job], job: Job, address: Address) -> ReplyTo:
         """Say in the channel that there is something for one person; what it is, only they can see."""
         wording = wording_of(job)
         numbers = " ".join(f"#{each.id}" for each in jobs if not each.is_erased)

@@ -6,17 +6,18 @@ import asyncio
 import json
 from typing import Final
 
-import discord
-
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
-from bot.frontends.discord_app import own_deletions
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
+from bot.frontends.discord_app.message_ref import FRONTEND, Address
+from bot.jobs import ReplyTo
 
 TIMEOUT_S: Final = 60.0
+# What an address does not say once nobody is to know whose it is: that of `delivery/retractions.nameless`.
+UNSAID: Final = {"message_id": None, "guild_id": None, "user_id": 0, "locale": ""}
 
 
-async def withdraw(client: discord.Client, frontend: DiscordFrontend, address: str) -> None:
+async def withdraw(frontend: DiscordFrontend, stored: str) -> None:
     """Delete the message at an address; the bot may always delete its own where it can see the channel.
 
     An address without a message is that of a placeholder: whoever opens it asks for it to be taken back.
@@ -24,15 +25,12 @@ async def withdraw(client: discord.Client, frontend: DiscordFrontend, address: s
     Raises:
         MessageGone, DeliveryDelayed, DeliveryImpossible
     """
-    channel_id, message_id, guild_id = _read(address)
-    if message_id is None:
+    address = _read(stored)
+    if address.message_id is None:
         return
-    frontend.forget(str(message_id))
-    own_deletions.note(client, message_id)
-    channel = client.get_partial_messageable(channel_id, guild_id=guild_id)
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            await channel.get_partial_message(message_id).delete()
+            await frontend.delete(address)
     except TROUBLES as error:
         match remedy(error):
             case Remedy.MESSAGE_GONE:
@@ -43,12 +41,9 @@ async def withdraw(client: discord.Client, frontend: DiscordFrontend, address: s
                 raise DeliveryImpossible(str(error)) from error
 
 
-def _read(address: str) -> tuple[int, int | None, int | None]:
+def _read(stored: str) -> Address:
     try:
-        stored = json.loads(address)
-        channel_id, message_id, guild_id = (stored.get(name) for name in ("channel_id", "message_id", "guild_id"))
-    except (ValueError, AttributeError, RecursionError) as error:
+        said = UNSAID | json.loads(stored)
+    except (ValueError, TypeError, RecursionError) as error:
         raise DeliveryImpossible("where the message stands cannot be read") from error
-    if type(channel_id) is not int:
-        raise DeliveryImpossible("where the message stands cannot be read")
-    return channel_id, message_id, guild_id
+    return Address.read(ReplyTo(frontend=FRONTEND, key="", address=json.dumps(said)))

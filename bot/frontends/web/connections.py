@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Final
 
+from bot.clock import Clock
 from bot.frontends.web.identity import THIS_MACHINE, neighbourhood
 from bot.frontends.web.protocol import Connection
 
@@ -36,8 +37,6 @@ NO_LISTENER: Final = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})  # t
 OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 OUT_OF_FILES_PAUSE_S: Final = 0.2
 REFUSAL: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n"
-
-Clock = Callable[[], float]
 
 
 def raise_file_limit() -> int:

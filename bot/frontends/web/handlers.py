@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
+from bot.clock import Clock
 from bot.errors import JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
 from bot.frontends.web.addresses import PictureAddresses
@@ -33,7 +34,6 @@ from bot.requests.erased import check_not_erased
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
-from bot.scheduling.job_queue import Clock
 from bot.scheduling.limits import LEAST_COST
 from pipeline.errors import InvalidSpec
 from pipeline.spec import Aspect, ImageOptions, Size

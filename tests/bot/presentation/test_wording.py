@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import discord
 import pytest
+from discord import app_commands
 from fluent.syntax import FluentParser, ast
 from fluent.syntax.visitor import Visitor
 
 import bot
-import bot.frontends.discord_app.client
-import bot.frontends.web.handlers  # both bring Refusals of the front ends into being
+import bot.frontends.web.handlers  # brings Refusals of the front end into being, like the client of the other
+from bot.config import DiscordConfig
 from bot.delivery.alerts import HAPPENINGS, AlertKind
 from bot.errors import CoolingDown, JobTooLarge, QueueFull, Refusal, TooManyJobs
-from bot.frontends.discord_app.commands.presets import TYPES as PRESET
-from bot.frontends.discord_app.commands.settings import TYPES as SETTINGS
+from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.permissions import PermissionsMissing
 from bot.jobs import FailureCode
 from bot.pause import PauseKind
@@ -25,6 +27,7 @@ from bot.presentation.wording import LANGUAGES, MODEL_KEYS, key_of, wording_for
 from bot.requests.preferences import Ping, PrivateTo, Setting
 from pipeline import ImageOptions, InvalidSpec, Size
 from pipeline.catalog.models import DEMO, MAJICFLUS_V1
+from tests.bot.frontends.discord_app.test_commands import CHOICES, OnlyModels
 
 FOLDER = Path(wording_module.__file__).parent
 SPEAKERS = ("cli", "frontends", "presentation", "requests")
@@ -55,6 +58,28 @@ def sentences(language: str) -> dict[str, set[str]]:
     return found
 
 
+class Recorder(app_commands.Translator):
+    """Collects the keys of the texts that commands have."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+
+    async def translate(
+        self, string: app_commands.locale_str, _locale: discord.Locale, _context: app_commands.TranslationContextTypes
+    ) -> None:
+        self.keys.add(string.extras.get("key", string.message))
+
+
+async def texts_of_commands() -> set[str]:
+    """Keys of the texts of all commands that are registered."""
+    service: Any = OnlyModels(*CHOICES["all"])
+    settings: Any = None
+    tree, recorder = DiscordClient(DiscordConfig(), service=service, settings=settings).tree, Recorder()
+    for command in tree.get_commands():
+        await command.get_translated_payload(tree, recorder)
+    return recorder.keys
+
+
 def refusals(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
     for subclass in kind.__subclasses__():
         yield subclass
@@ -83,9 +108,9 @@ def test_every_failure_has_a_sentence(code: FailureCode, locale: str) -> None:
     assert len(wording_for(locale).failure(code)) > 10
 
 
-def test_no_sentence_is_unused() -> None:
+async def test_no_sentence_is_unused() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
-    said = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', sources))
+    said = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', sources)) | await texts_of_commands()
     said |= {f"{prefix}{key_of(kind)}" for kind in refusals() for prefix in ("", "console-")}
     said |= {
         f"{prefix}{key_of(kind)}-{detail}"
@@ -99,9 +124,6 @@ def test_no_sentence_is_unused() -> None:
     said |= {f"{prefix}-{ping}" for prefix in ("ping-choice",) for ping in Ping}
     said |= {f"{prefix}-{way}" for prefix in ("private-to", "private-waits") for way in PrivateTo}
     said |= {f"mine-{setting.value.replace('_', '-')}" for setting in Setting}
-    options = {name.replace("_", "-") for name in (*SETTINGS, *PRESET)}
-    said |= {f"option-{name}-{part}" for name in options for part in ("name", "description")}
-    said |= {f"preset-{name}" for name in options}
     said |= {"stats-failure-" + code.value.replace("_", "-") for code in FailureCode}
     said |= {f"alert-{kind}" for kind in AlertKind}
     said |= {f"alert-{kind}-over" for kind in set(AlertKind) - HAPPENINGS}

@@ -23,6 +23,7 @@ from bot.store.job_store import JobStore
 from bot.store.moderation_store import ModerationStore
 from pipeline.catalog.models import find_model
 from pipeline.config import PipelineConfig
+from tests.bot.scheduling.ending import ended
 
 
 class Judge:
@@ -73,15 +74,6 @@ def judged(queue: JobQueue, images: ImageStore, make_request: Callable[..., Requ
             await executor.close(2.0)
 
     return judged
-
-
-async def ended(jobs: JobStore, job: Job) -> Job:
-    while True:
-        latest = await jobs.get(job.id)
-        assert latest is not None
-        if latest.status.is_final:
-            return latest
-        await asyncio.sleep(0.01)
 
 
 async def test_blocked_image_fails_its_job_and_leaves_no_file(jobs: JobStore, queue: JobQueue, judged: Judged) -> None:

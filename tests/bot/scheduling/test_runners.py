@@ -27,6 +27,7 @@ from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec, Progress, Stage
+from tests.bot.scheduling.ending import all_ended
 
 SECONDS = {"small": 40.0, "large": 60.0}  # that a picture takes at the usual pace
 Put = Callable[..., Awaitable[Job]]
@@ -125,19 +126,11 @@ def working(queue: JobQueue, images: ImageStore, clock) -> Callable[..., object]
     return working
 
 
-async def ended(jobs: JobStore, *put_jobs: Job) -> list[Job]:
-    while True:
-        latest = [await jobs.get(job.id) for job in put_jobs]
-        if all(job.status.is_final for job in latest):
-            return latest
-        await asyncio.sleep(0.01)
-
-
 async def test_three_runners_draw_what_they_can_and_nothing_else(jobs: JobStore, put: Put, working) -> None:
     fast, slow, both = FakeRunner("small", pace=0.5), FakeRunner("large", pace=3.0), FakeRunner("small", "large")
     put_jobs = [await put(user, model) for user in ("ann", "bob") for model in ("small", "large") * 3]
     async with working(fast, slow, both):
-        done = await ended(jobs, *put_jobs)
+        done = await all_ended(jobs, *put_jobs)
     assert {job.status for job in done} == {JobStatus.DONE}
     models = {job.spec.seed: job.spec.model for job in put_jobs}
     assert {models[seed] for seed in fast.drawn} <= {"small"} and {models[seed] for seed in slow.drawn} <= {"large"}
@@ -169,7 +162,7 @@ async def test_twelve_pictures_are_drawn_as_foretold_with_four_loads(
     async with working(runner):
         foretold = [job.spec.seed for job, _ in await queue.standings()]
         await queue.resume()
-        await ended(jobs, *put_jobs)
+        await all_ended(jobs, *put_jobs)
     assert runner.drawn == foretold
     assert len(runner.loads) == 4
 
@@ -189,7 +182,7 @@ async def test_lost_runner_gives_its_job_back_uncounted_and_the_others_go_on(job
         assert (again.status, again.attempts, again.interruptions) == (JobStatus.RUNNING, 1, 1)
         other.may_end.set()
         later = [await put("ann"), await put("bob", "large")]
-        done = await ended(jobs, first, *later)
+        done = await all_ended(jobs, first, *later)
         assert not task.done()
     assert [job.status for job in done] == [JobStatus.DONE] * 3
     assert lost.drawn == [] and len(other.drawn) == 2 and len(third.drawn) == 1
@@ -216,7 +209,7 @@ async def test_runner_that_is_lost_while_loading_is_left_out(jobs: JobStore, put
     async with working(lost, other) as (pool, _):
         await pool.load("small")
         assert [runner.health for runner in pool.runners] == [Health.GONE, Health.READY]
-        assert (await ended(jobs, await put()))[0].status is JobStatus.DONE
+        assert (await all_ended(jobs, await put()))[0].status is JobStatus.DONE
     assert len(other.drawn) == 1
 
 
@@ -233,18 +226,18 @@ async def test_runner_that_keeps_failing_rests_alone_and_is_tried_again_later(
     broken, well = FakeRunner("large"), FakeRunner("small")
     broken.errors = [GenerationFailed("a bad GPU") for _ in range(3)]
     async with working(broken, well) as (pool, _):
-        failed = await ended(jobs, *[await put("ann", "large") for _ in range(3)])
+        failed = await all_ended(jobs, *[await put("ann", "large") for _ in range(3)])
         assert {job.failure_code for job in failed} == {FailureCode.GENERATION_FAILED}
         while pool.runners[0].health is not Health.COOLING_DOWN:
             await asyncio.sleep(0.01)
         kept = await put("ann", "large")
-        assert (await ended(jobs, await put("bob", "small")))[0].status is JobStatus.DONE
+        assert (await all_ended(jobs, await put("bob", "small")))[0].status is JobStatus.DONE
         assert queue.paused is None and (await jobs.get(kept.id)).status is JobStatus.QUEUED
         (standing,) = [standing for job, standing in await queue.standings() if job.id == kept.id]
         assert standing.finish_at == clock() + FIRST_COOL_DOWN_S + SECONDS["large"]
         clock.advance(FIRST_COOL_DOWN_S)
         await put("bob", "small")  # whoever waits looks again
-        assert (await ended(jobs, kept))[0].status is JobStatus.DONE
+        assert (await all_ended(jobs, kept))[0].status is JobStatus.DONE
         assert pool.runners[0].health is Health.READY and pool.runners[0].failures_in_a_row == 0
 
 
@@ -254,7 +247,7 @@ async def test_last_runner_that_is_ready_pauses_the_queue_instead_of_resting(
     runner = FakeRunner("small")
     runner.errors = [GenerationFailed("a bad GPU") for _ in range(3)]
     async with working(runner) as (pool, _):
-        await ended(jobs, *[await put() for _ in range(3)])
+        await all_ended(jobs, *[await put() for _ in range(3)])
         while queue.paused is None:
             await asyncio.sleep(0.01)
         assert queue.paused == BY_ENGINE and pool.runners[0].health is Health.READY
@@ -265,7 +258,7 @@ async def test_runner_that_cools_down_is_used_if_no_other_is_left(jobs: JobStore
     lost.errors = [RunnerLost("off")]
     async with working(cooling, lost) as (pool, _):
         pool.runners[0].cool_down()
-        done = await ended(jobs, await put())
+        done = await all_ended(jobs, await put())
         assert (done[0].status, done[0].interruptions) == (JobStatus.DONE, 1)
     assert len(cooling.drawn) == 1
 
@@ -284,13 +277,13 @@ async def test_pause_of_the_engine_lets_one_of_several_runners_try(
         assert not second.begun.is_set()
         first.may_end.set()
         second.may_end.set()
-        assert [job.status for job in await ended(jobs, *put_jobs)] == [JobStatus.DONE] * 2
+        assert [job.status for job in await all_ended(jobs, *put_jobs)] == [JobStatus.DONE] * 2
 
 
 async def test_pace_of_a_runner_is_measured_against_what_was_expected(jobs: JobStore, put: Put, working) -> None:
     fast, slow = FakeRunner("small", pace=0.5), FakeRunner("large", pace=3.0)
     async with working(fast, slow) as (pool, _):
-        await ended(jobs, await put("ann", "small"), await put("bob", "large"))
+        await all_ended(jobs, await put("ann", "small"), await put("bob", "large"))
         while not slow.drawn:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0)
@@ -348,7 +341,7 @@ async def test_loads_ahead_of_the_first_job_and_between_jobs_are_measured_and_fo
         job = await put()
         ((_, standing),) = [each for each in await queue.standings() if each[0].id == job.id]
         await pool.load("small")
-        await ended(jobs, job, await put(model="large"))
+        await all_ended(jobs, job, await put(model="large"))
     assert standing.is_loading and standing.position == 1
     assert queue.loads.expected("small", is_first=True) == Load(20.0, is_rough=False)
     assert queue.loads.expected("large", is_first=False) == Load(12.0, is_rough=False)
@@ -360,11 +353,11 @@ async def test_load_that_fails_is_not_measured_and_leaves_the_runner_empty(
     reader = Reader(clock, "small")
     reader.errors = [GenerationFailed("a broken file")]
     async with working(reader) as (pool, _):
-        (failed,) = await ended(jobs, await put())
+        (failed,) = await all_ended(jobs, await put())
         assert failed.status is JobStatus.FAILED
         while pool.runners[0].model is not None:
             await asyncio.sleep(0.01)
-        (done,) = await ended(jobs, await put())
+        (done,) = await all_ended(jobs, await put())
     assert done.status is JobStatus.DONE
     assert queue.loads.expected("small", is_first=True) == Load(12.0, is_rough=False)
 

@@ -38,6 +38,7 @@ from pipeline.errors import ModelFilesMissing
 from pipeline.fake import FakeEngine
 from pipeline.images.init_image import resolve_with_source, source_png
 from pipeline.images.png_metadata import read_spec
+from tests.bot.scheduling.ending import ended
 
 Put = Callable[..., Awaitable[Job]]
 
@@ -102,15 +103,6 @@ def working(queue: JobQueue, images: ImageStore, breaker: Breaker, clock, deadli
             await executor.close(2.0)
 
     return working
-
-
-async def ended(jobs: JobStore, job: Job) -> Job:
-    while True:
-        latest = await jobs.get(job.id)
-        assert latest is not None
-        if latest.status.is_final:
-            return latest
-        await asyncio.sleep(0.01)
 
 
 async def test_picture_is_saved_with_its_spec_before_it_is_announced(

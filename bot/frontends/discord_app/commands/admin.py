@@ -6,19 +6,19 @@ Hidden from members by default, checked again when used.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import discord
 from discord import app_commands
 
 from bot.errors import JobNotFound
 from bot.frontends.discord_app.commands.moderation import ModerationCommands
-from bot.frontends.discord_app.commands.personal import JobId, say_queue
+from bot.frontends.discord_app.commands.options import JobId
+from bot.frontends.discord_app.commands.personal import say_queue
 from bot.frontends.discord_app.commands.quotas import QuotaCommands
+from bot.frontends.discord_app.commands.signatures import make_command, make_group
 from bot.frontends.discord_app.commands.stats import show_stats
 from bot.frontends.discord_app.embeds import clock_time, voice_of
 from bot.frontends.discord_app.interactions import InteractionContext, cancel, reader, say, think
-from bot.frontends.discord_app.translations import text
 from bot.pause import MAX_TEXT
 from bot.presentation.job_view import pause_phrase
 from bot.requests.moments import MAX_TEXT as MAX_MOMENT
@@ -33,53 +33,18 @@ class AdminCommands:
 
     def group(self) -> app_commands.Group:
         """Make the group."""
-        group = app_commands.Group(
-            name=text("command-admin-name"),
-            description=text("command-admin-description"),
-            default_permissions=discord.Permissions(manage_guild=True),
+        moderation, quotas = ModerationCommands(self._context), QuotaCommands(self._context)
+        group = make_group(
+            "admin",
+            make_command("admin-pause", self.pause, reason="reason", until="pause-until"),
+            make_command("admin-resume", self.resume),
+            make_command("admin-queue", self.queue),
+            make_command("admin-cancel", self.cancel, job_id="id"),
+            make_command("admin-stats", self.stats),
+            *quotas.of_admin(),
+            *moderation.of_admin(),
         )
-        pause: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-admin-pause-name"),
-            description=text("command-admin-pause-description"),
-            callback=self.pause,
-        )
-        app_commands.describe(reason=text("option-reason-description"), until=text("option-pause-until-description"))(
-            pause
-        )
-        app_commands.rename(reason=text("option-reason-name"), until=text("option-pause-until-name"))(pause)
-        cancel: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-admin-cancel-name"),
-            description=text("command-admin-cancel-description"),
-            callback=self.cancel,
-        )
-        app_commands.describe(job_id=text("option-id-description"))(cancel)
-        app_commands.rename(job_id=text("option-id-name"))(cancel)
-        group.add_command(pause)
-        group.add_command(
-            app_commands.Command(
-                name=text("command-admin-resume-name"),
-                description=text("command-admin-resume-description"),
-                callback=self.resume,
-            )
-        )
-        group.add_command(
-            app_commands.Command(
-                name=text("command-admin-queue-name"),
-                description=text("command-admin-queue-description"),
-                callback=self.queue,
-            )
-        )
-        group.add_command(cancel)
-        group.add_command(
-            app_commands.Command(
-                name=text("command-admin-stats-name"),
-                description=text("command-admin-stats-description"),
-                callback=self.stats,
-            )
-        )
-        for command in QuotaCommands(self._context).of_admin():
-            group.add_command(command)
-        ModerationCommands(self._context).add_to(group)
+        group.default_permissions = discord.Permissions(manage_guild=True)
         return group
 
     async def pause(

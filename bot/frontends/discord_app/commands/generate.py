@@ -9,8 +9,9 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.options import FIELDS, ModelName, PresetName, SizeText, model_choices
 from bot.frontends.discord_app.commands.presets import suggest_presets
-from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.commands.signatures import Command, make_command, with_options
 from bot.frontends.discord_app.downloads import Download, is_too_large, too_large
 from bot.frontends.discord_app.drawing import draw_typed
 from bot.frontends.discord_app.interactions import InteractionContext, reader, role_ids
@@ -36,28 +37,24 @@ from pipeline.spec import (
     sampler_title,
 )
 
-MAX_SIZE_CHARS: Final = 20
 MAX_STRENGTH_CHARS: Final = 20
-MAX_MODEL_CHARS: Final = 100
-MAX_TYPED_NAME: Final = 100  # of a preset: longer than one may be, so that its refusal is ours
-MAX_SUGGESTIONS: Final = 25  # of an option (application commands, "Autocomplete")
 # The command's options, in the order in which Discord lists them, and what each of them takes.
 TYPES: Final[Mapping[str, Any]] = {
     "prompt": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
     "seed": app_commands.Range[int, RANDOM_SEED, MAX_SEED],
     "steps": app_commands.Range[int, 1, MAX_STEPS],
     "aspect": str,
-    "size": app_commands.Range[str, 1, MAX_SIZE_CHARS],
+    "size": SizeText,
     "count": app_commands.Range[int, 1, MAX_BATCH],
     "image": discord.Attachment,
     "strength": app_commands.Range[str, 1, MAX_STRENGTH_CHARS],
-    "model": app_commands.Range[str, 1, MAX_MODEL_CHARS],
+    "model": ModelName,
     "negative": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
     "cfg": app_commands.Range[float, MIN_ASKED_CFG, MAX_ASKED_SCALE],
     "guidance": app_commands.Range[float, 0.0, MAX_ASKED_SCALE],
     "sampler": str,
     "clip_skip": app_commands.Range[int, 1, MAX_CLIP_SKIP],
-    "preset": app_commands.Range[str, 1, MAX_TYPED_NAME],
+    "preset": PresetName,
     "private": bool,
     "spoiler": bool,
 }
@@ -80,8 +77,6 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "private": "option-private-description",
     "spoiler": "option-spoiler-description",
 }
-# Options that have another name in ImageOptions.
-FIELDS: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
 
 
 class Imagine:
@@ -90,17 +85,14 @@ class Imagine:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def command(self, models: Models) -> app_commands.Command[Any, ..., None]:
+    def command(self, models: Models) -> Command:
         """Make the command.
 
         Its option names are not translated, so that the command line on a message works for every reader.
         """
         cards, names = models.all, [name for name in TYPES if _is_offered(name, models.all)]
-        command: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-imagine-name"),
-            description=text("command-imagine-description"),
-            callback=with_options(self.imagine, {name: TYPES[name] for name in names}, required="prompt"),
-        )
+        options = {name: TYPES[name] for name in names}
+        command = make_command("imagine", with_options(self.imagine, options, required="prompt"))
         keys = {name: DESCRIPTIONS[name] for name in names}
         if all(card.tells_unread for card in cards):
             keys["prompt"] = "option-prompt-english-description"
@@ -143,14 +135,10 @@ class Imagine:
         await draw_typed(interaction, wish, init_image=file)
 
     async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
-        """Suggest the models that one may draw with, by their titles; there may be more of them than Discord shows."""
+        """Suggest the models that one may draw with."""
         service = self._context.service
         allowance = service.allowances.of_roles(role_ids(interaction))
-        found = [card for card in service.models.search(str(current)) if may_use(allowance, card)]
-        return [
-            app_commands.Choice(name=card.title[:MAX_MODEL_CHARS], value=card.name[:MAX_MODEL_CHARS])
-            for card in found[:MAX_SUGGESTIONS]
-        ]
+        return model_choices([card for card in service.models.search(str(current)) if may_use(allowance, card)])
 
     async def suggest_sizes(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named sizes of the model; a width and a height can be typed as well."""

@@ -16,6 +16,7 @@ from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.command_ids import CommandIds
+from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.embeds import escape, shorten
 from bot.frontends.discord_app.interactions import (
@@ -30,7 +31,6 @@ from bot.frontends.discord_app.interactions import (
     think,
 )
 from bot.frontends.discord_app.presses import forget
-from bot.frontends.discord_app.translations import text
 from bot.frontends.discord_app.visibility import in_time
 from bot.presentation.wording import Wording
 from bot.requests.batch import Batch
@@ -63,11 +63,9 @@ class HelpCommand:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def command(self) -> app_commands.Command[Any, ..., None]:
+    def command(self) -> Command:
         """Make the command."""
-        return app_commands.Command(
-            name=text("command-help-name"), description=text("command-help-description"), callback=self.help
-        )
+        return make_command("help", self.help)
 
     async def help(self, interaction: discord.Interaction) -> None:
         """Explain the bot to one person."""

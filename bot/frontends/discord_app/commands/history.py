@@ -9,18 +9,18 @@ import asyncio
 import logging
 import re
 import time
-from typing import Any, Final
+from typing import Final
 
 import discord
 from discord import app_commands
 
 from bot.errors import Refusal, StoreUnavailable
 from bot.frontends.discord_app.actions import pressed
-from bot.frontends.discord_app.commands.personal import AUTOCOMPLETE_BUDGET_S, MAX_CHOICES, JobId
+from bot.frontends.discord_app.commands.options import MAX_CHOICES, SUGGESTING_S, JobId
+from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.history_pages import MAX_SEARCH, label, say_page
 from bot.frontends.discord_app.interactions import InteractionContext, person, reader, think
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
-from bot.frontends.discord_app.translations import text
 from bot.frontends.discord_app.visibility import sees_channel_of, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import Action
@@ -36,20 +36,10 @@ class HistoryCommands:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def commands(self) -> list[app_commands.Command[Any, ..., None]]:
+    def commands(self) -> list[Command]:
         """Make the commands."""
-        history: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-history-name"),
-            description=text("command-history-description"),
-            callback=self.history,
-        )
-        app_commands.describe(search=text("option-search-description"))(history)
-        app_commands.rename(search=text("option-search-name"))(history)
-        show: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-show-name"), description=text("command-show-description"), callback=self.show
-        )
-        app_commands.describe(job_id=text("option-id-description"))(show)
-        app_commands.rename(job_id=text("option-id-name"))(show)
+        history = make_command("history", self.history, search="search")
+        show = make_command("show", self.show, job_id="id")
         app_commands.autocomplete(job_id=self.suggest)(show)
         return [history, show]
 
@@ -69,7 +59,7 @@ class HistoryCommands:
         """Suggest one's own pictures and then others of this server, newest first, by number or as in a search."""
         typed, found = str(current).strip()[:MAX_SEARCH], dict[int, Job]()
         try:
-            async with asyncio.timeout(AUTOCOMPLETE_BUDGET_S):
+            async with asyncio.timeout(SUGGESTING_S):
                 await self._collect(interaction, typed, found)
         except (TimeoutError, StoreUnavailable) as error:  # the number can still be typed
             log.warning("not all suggestions: %s", error or type(error).__name__)

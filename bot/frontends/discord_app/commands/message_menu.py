@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import discord
 from discord import app_commands
@@ -23,6 +23,7 @@ from bot.frontends.discord_app.interactions import (
     InteractionContext,
     OptionsOutdated,
     attempt,
+    chosen_number,
     context_of,
     reader,
     replace,
@@ -41,7 +42,7 @@ MAX_PROMPT: Final = 2000  # with the next one, of a description; settings have t
 MAX_NEGATIVE: Final = 800
 MAX_SETTINGS: Final = 16
 MAX_SETTING: Final = 60
-OUR_FILE: Final = re.compile(r"(?:SPOILER_)?imagine-([0-9]{1,18})\.(?:png|webp)")  # `composer.picture_name`
+OUR_FILE: Final = re.compile(r"(?:SPOILER_)?imagine-([0-9]{1,18})\.(?:png|webp)")  # as `composer.py` names it
 
 Look = Callable[[discord.Interaction, int], Awaitable[Job]]
 Callback = Callable[[discord.Interaction, discord.Message], Awaitable[None]]
@@ -136,12 +137,10 @@ class FileSelect(
         await attempt(interaction, self._chosen(interaction))
 
     async def _chosen(self, interaction: discord.Interaction) -> None:
-        data: Any = interaction.data or {}
-        chosen = [value for value in data.get("values", ()) if re.fullmatch(r"[0-9]{1,19}", str(value))]
-        if not chosen:
+        if (file_id := chosen_number(interaction)) is None:
             raise OptionsOutdated
         context_of(interaction).access.check_server(interaction)
-        await _say_info(interaction, self.message_id, int(chosen[0]), is_menu=True)
+        await _say_info(interaction, self.message_id, file_id, is_menu=True)
 
 
 def _is_ours(interaction: discord.Interaction, message: discord.Message) -> bool:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import io
 import time
-from typing import Any, Final
+from typing import Final
 
 import discord
 from discord import app_commands
 
 from bot.errors import JobNotFound, Refusal
-from bot.frontends.discord_app.commands.personal import JobId
-from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
+from bot.frontends.discord_app.commands.options import JobId
+from bot.frontends.discord_app.commands.signatures import Command, make_command, make_group
+from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, date_time, escape, shorten, units
 from bot.frontends.discord_app.interactions import InteractionContext, reader, say, think
-from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
+from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server, key_of
 from bot.frontends.discord_app.removal import take_back
 from bot.frontends.discord_app.translations import text
-from bot.jobs import Job, UserKey
+from bot.jobs import Job
 from bot.presentation.wording import Wording
 from bot.requests.moderation import MAX_REASON
 from bot.requests.moments import MAX_TEXT, parse_until
@@ -40,52 +41,27 @@ class ModerationCommands:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def add_to(self, group: app_commands.Group) -> None:
-        """Add the commands to the group of /admin."""
-        remove = _command("command-admin-remove-name", "command-admin-remove-description", self.remove)
-        app_commands.describe(job_id=text("option-id-description"), reason=text("option-remove-reason-description"))(
-            remove
-        )
-        app_commands.rename(job_id=text("option-id-name"), reason=text("option-remove-reason-name"))(remove)
-        ban = _command("command-admin-ban-name", "command-admin-ban-description", self.ban)
-        app_commands.describe(
-            user=text("option-ban-user-description"),
-            until=text("option-ban-until-description"),
-            reason=text("option-ban-reason-description"),
-        )(ban)
-        app_commands.rename(
-            user=text("option-ban-user-name"),
-            until=text("option-ban-until-name"),
-            reason=text("option-ban-reason-name"),
-        )(ban)
-        unban = _command("command-admin-unban-name", "command-admin-unban-description", self.unban)
-        app_commands.describe(user=text("option-ban-user-description"))(unban)
-        app_commands.rename(user=text("option-ban-user-name"))(unban)
-        bans = _command("command-admin-bans-name", "command-admin-bans-description", self.bans)
-        for command in (remove, ban, unban, bans, self._words()):
-            group.add_command(command)
+    def of_admin(self) -> list[Command | app_commands.Group]:
+        """Make the subcommands of /admin."""
+        return [
+            make_command("admin-remove", self.remove, job_id="id", reason="remove-reason"),
+            make_command("admin-ban", self.ban, user="ban-user", until="ban-until", reason="ban-reason"),
+            make_command("admin-unban", self.unban, user="ban-user"),
+            make_command("admin-bans", self.bans),
+            self._words(),
+        ]
 
     def _words(self) -> app_commands.Group:
-        group = app_commands.Group(
-            name=text("command-admin-words-name"), description=text("command-admin-words-description")
-        )
-        add = _command("command-admin-words-add-name", "command-admin-words-add-description", self.add_words)
-        app_commands.describe(word=text("option-word-description"), where=text("option-where-description"))(add)
-        app_commands.rename(word=text("option-word-name"), where=text("option-where-name"))(add)
+        add = make_command("admin-words-add", self.add_words, word="word", where="where")
         choices = [app_commands.Choice(name=text(key), value=value) for value, key in WHERE.items()]
         app_commands.choices(where=choices)(add)
-        remove = _command(
-            "command-admin-words-remove-name", "command-admin-words-remove-description", self.remove_words
+        return make_group(
+            "admin-words",
+            add,
+            make_command("admin-words-remove", self.remove_words, word="word"),
+            make_command("admin-words-test", self.test_words, prompt="test-text"),
+            make_command("admin-words-list", self.list_words),
         )
-        app_commands.describe(word=text("option-word-description"))(remove)
-        app_commands.rename(word=text("option-word-name"))(remove)
-        test = _command("command-admin-words-test-name", "command-admin-words-test-description", self.test_words)
-        app_commands.describe(prompt=text("option-test-text-description"))(test)
-        app_commands.rename(prompt=text("option-test-text-name"))(test)
-        words = _command("command-admin-words-list-name", "command-admin-words-list-description", self.list_words)
-        for command in (add, remove, test, words):
-            group.add_command(command)
-        return group
 
     # ── images ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -127,7 +103,7 @@ class ModerationCommands:
         until_at = None if until is None else parse_until(until, int(time.time()), zone=zone)
         await think(interaction)
         wording = reader(interaction)
-        ban, stopped = await self._context.service.moderation.ban(_key(user), reason or "", until_at=until_at)
+        ban, stopped = await self._context.service.moderation.ban(key_of(user), reason or "", until_at=until_at)
         text = wording.say("admin-banned", who=user.mention, until=_until(ban, wording), count=len(stopped))
         await say(interaction, text)
 
@@ -135,7 +111,7 @@ class ModerationCommands:
         """Let somebody draw again."""
         self._context.access.check_operator(interaction)
         await think(interaction)
-        was_banned = await self._context.service.moderation.bans.lift(_key(user))
+        was_banned = await self._context.service.moderation.bans.lift(key_of(user))
         key = "admin-unbanned" if was_banned else "admin-not-banned"
         await say(interaction, reader(interaction).say(key, who=user.mention))
 
@@ -205,18 +181,10 @@ class ModerationCommands:
             await say(interaction, title, file=file)
 
 
-def _command(name: str, description: str, callback: Any) -> app_commands.Command[Any, ..., None]:
-    return app_commands.Command(name=text(name), description=text(description), callback=callback)
-
-
-def _key(user: discord.abc.User) -> UserKey:
-    return UserKey(frontend=FRONTEND, id=str(user.id))
-
-
 def _until(ban: Ban, wording: Wording) -> str:
     if ban.until_at is None:
         return wording.say("ban-for-good")
-    return wording.say("ban-until", when=f"<t:{ban.until_at}:f>")
+    return wording.say("ban-until", when=date_time(ban.until_at))
 
 
 def _line(ban: Ban, wording: Wording) -> str:

@@ -9,12 +9,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 
 import discord
 from discord import app_commands
 
 from bot.errors import StoreUnavailable
+from bot.frontends.discord_app.commands.options import MAX_CHOICE, MAX_CHOICES, SUGGESTING_S, JobId
+from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.embeds import escape, mention, shorten, voice_of
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
@@ -25,7 +27,6 @@ from bot.frontends.discord_app.interactions import (
     think,
 )
 from bot.frontends.discord_app.message_ref import is_of_server
-from bot.frontends.discord_app.translations import text
 from bot.jobs import Job, JobStatus, QueueStatus
 from bot.presentation.job_view import Phrase, eta, pause_phrase
 from bot.presentation.wording import Wording
@@ -34,13 +35,6 @@ log = logging.getLogger(__name__)
 
 QUEUE_LINES: Final = 25
 LINE_PROMPT: Final = 120
-MAX_JOB_ID: Final = 2**53 - 1
-# Discord's limits for autocomplete and select menus (interactions/application-commands, components/reference)
-MAX_CHOICES: Final = 25
-MAX_CHOICE: Final = 100
-AUTOCOMPLETE_BUDGET_S: Final = 1.5
-
-JobId = app_commands.Range[int, 1, MAX_JOB_ID]
 
 
 class PersonalCommands:
@@ -49,20 +43,11 @@ class PersonalCommands:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def commands(self) -> list[app_commands.Command[Any, ..., None]]:
+    def commands(self) -> list[Command]:
         """Make the commands."""
-        queue: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-queue-name"), description=text("command-queue-description"), callback=self.queue
-        )
-        cancel: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-cancel-name"),
-            description=text("command-cancel-description"),
-            callback=self.cancel,
-        )
-        app_commands.describe(picture=text("option-cancel-job-description"))(cancel)
-        app_commands.rename(picture=text("option-cancel-job-name"))(cancel)
+        cancel = make_command("cancel", self.cancel, picture="cancel-job")
         app_commands.autocomplete(picture=self.suggest_active)(cancel)
-        return [queue, cancel]
+        return [make_command("queue", self.queue), cancel]
 
     async def queue(self, interaction: discord.Interaction) -> None:
         """Show who is waiting, without prompts."""
@@ -131,7 +116,7 @@ def choices(jobs: list[Job], current: str, wording: Wording) -> list[app_command
 async def _in_time(jobs: Awaitable[list[Job]]) -> list[Job]:
     """Return no suggestions rather than late ones; the number can still be typed."""
     try:
-        async with asyncio.timeout(AUTOCOMPLETE_BUDGET_S):
+        async with asyncio.timeout(SUGGESTING_S):
             return await jobs
     except (TimeoutError, StoreUnavailable) as error:
         log.warning("no suggestions: %s", error or type(error).__name__)

@@ -14,7 +14,16 @@ import discord
 from discord import app_commands
 
 from bot.errors import PictureNotReady, StoreUnavailable
-from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.commands.options import (
+    FIELDS,
+    SUGGESTING_S,
+    JobId,
+    ModelName,
+    PresetName,
+    SizeText,
+    suggest_models,
+)
+from bot.frontends.discord_app.commands.signatures import make_command, make_group, with_options
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.interactions import InteractionContext, context_of, person, reader, say, think
 from bot.frontends.discord_app.translations import text
@@ -40,29 +49,22 @@ from pipeline.spec import (
 
 log = logging.getLogger(__name__)
 
-MAX_JOB_ID: Final = 2**53 - 1
-MAX_TYPED: Final = 100  # of a name
-MAX_SIZE_CHARS: Final = 20
-SUGGESTING_S: Final = 1.0  # rather no suggestions than late ones
 LINE: Final = 150  # of a list, in characters
 SAVED_LINE: Final = 1000
-# Options of `/preset save` that have another name in ImageOptions.
-FIELDS: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
 # Options that /imagine has as well, with the same description.
 KNOWN: Final = frozenset({"aspect", "size", "steps", "model", "negative", "cfg", "guidance", "sampler", "clip_skip"})
 
-Name = app_commands.Range[str, 1, MAX_TYPED]
 Words = app_commands.Range[str, 1, MAX_WORDS]
 # The options of `/preset save` and what each of them takes.
 TYPES: Final[Mapping[str, Any]] = {
-    "name": Name,
-    "image": app_commands.Range[int, 1, MAX_JOB_ID],
+    "name": PresetName,
+    "image": JobId,
     "prefix": Words,
     "suffix": Words,
     "aspect": str,
-    "size": app_commands.Range[str, 1, MAX_SIZE_CHARS],
+    "size": SizeText,
     "steps": app_commands.Range[int, 1, MAX_STEPS],
-    "model": app_commands.Range[str, 1, MAX_TYPED],
+    "model": ModelName,
     "negative": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
     "cfg": app_commands.Range[float, MIN_ASKED_CFG, MAX_ASKED_SCALE],
     "guidance": app_commands.Range[float, 0.0, MAX_ASKED_SCALE],
@@ -80,12 +82,7 @@ class PresetCommands:
 
     def group(self) -> app_commands.Group:
         """Make the group."""
-        group = app_commands.Group(name=text("command-preset-name"), description=text("command-preset-description"))
-        save: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-preset-save-name"),
-            description=text("command-preset-save-description"),
-            callback=with_options(self.save, TYPES, required="name"),
-        )
+        save = make_command("preset-save", with_options(self.save, TYPES, required="name"))
         keys = {name: f"option-{_key(name)}-description" if name in KNOWN else f"preset-{name}" for name in TYPES}
         app_commands.describe(**{name: text(key) for name, key in keys.items()})(save)
         app_commands.rename(**{name: text(f"option-{_key(name)}-name") for name in TYPES})(save)
@@ -93,23 +90,12 @@ class PresetCommands:
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in Aspect],
             sampler=[app_commands.Choice(name=sampler_title(each), value=each.value) for each in Sampler],
         )(save)
-        app_commands.autocomplete(name=suggest_own_presets, model=self.suggest_models)(save)
-        listed: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-preset-list-name"),
-            description=text("command-preset-list-description"),
-            callback=self.list_all,
-        )
-        delete: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-preset-delete-name"),
-            description=text("command-preset-delete-description"),
-            callback=self.delete,
-        )
+        app_commands.autocomplete(name=suggest_own_presets, model=suggest_models)(save)
+        delete = make_command("preset-delete", self.delete)
         app_commands.describe(name=text("preset-name"))(delete)
         app_commands.rename(name=text("option-name-name"))(delete)
         app_commands.autocomplete(name=suggest_own_presets)(delete)
-        for command in (save, listed, delete):
-            group.add_command(command)
-        return group
+        return make_group("preset", save, make_command("preset-list", self.list_all), delete)
 
     async def save(self, interaction: discord.Interaction, name: str, **options: Any) -> None:
         """Keep settings, those of an image or what is given, under a name."""
@@ -149,16 +135,11 @@ class PresetCommands:
         embed.set_footer(text=wording.say("preset-footer"))
         await say(interaction, embed=embed)
 
-    async def delete(self, interaction: discord.Interaction, name: Name) -> None:
+    async def delete(self, interaction: discord.Interaction, name: PresetName) -> None:
         """Forget one of one's own presets."""
         await think(interaction)
         await self._context.service.presets.delete(person(interaction), name)
         await say(interaction, reader(interaction).say("preset-deleted"))
-
-    async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
-        """Suggest the models that are here, by their titles."""
-        found = self._context.service.models.search(str(current))[:MAX_PRESETS]
-        return [app_commands.Choice(name=each.title[:MAX_TYPED], value=each.name) for each in found]
 
 
 async def suggest_presets(interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.signatures import make_command, make_group
 from bot.frontends.discord_app.embeds import escape, relative, shorten
 from bot.frontends.discord_app.frontend import frontend_of
 from bot.frontends.discord_app.http_errors import Remedy, remedy
@@ -26,7 +27,6 @@ from bot.frontends.discord_app.interactions import (
     say,
     think,
 )
-from bot.frontends.discord_app.translations import text
 from bot.presentation.wording import Wording
 from bot.requests.erasure import Progress
 from bot.requests.export import Export
@@ -61,30 +61,12 @@ class PrivacyCommands:
 
     def group(self) -> app_commands.Group:
         """Make the group."""
-        group = app_commands.Group(name=text("command-privacy-name"), description=text("command-privacy-description"))
-        export: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-privacy-export-name"),
-            description=text("command-privacy-export-description"),
-            callback=self.export,
+        return make_group(
+            "privacy",
+            make_command("privacy-show", self.show),
+            make_command("privacy-export", self.export, part="part"),
+            make_command("privacy-delete", self.delete),
         )
-        app_commands.describe(part=text("option-part-description"))(export)
-        app_commands.rename(part=text("option-part-name"))(export)
-        group.add_command(
-            app_commands.Command(
-                name=text("command-privacy-show-name"),
-                description=text("command-privacy-show-description"),
-                callback=self.show,
-            )
-        )
-        group.add_command(export)
-        group.add_command(
-            app_commands.Command(
-                name=text("command-privacy-delete-name"),
-                description=text("command-privacy-delete-description"),
-                callback=self.delete,
-            )
-        )
-        return group
 
     async def show(self, interaction: discord.Interaction) -> None:
         """Say what is stored, where, for how long, and what a deletion does."""

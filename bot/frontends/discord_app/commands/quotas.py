@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.options import ModelName, suggest_models
+from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.embeds import relative
 from bot.frontends.discord_app.interactions import (
     InteractionContext,
@@ -17,20 +19,16 @@ from bot.frontends.discord_app.interactions import (
     say,
     think,
 )
-from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
+from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids, key_of
 from bot.frontends.discord_app.translations import text
-from bot.jobs import UserKey
 from bot.presentation.wording import ASPECT_KEYS, Wording
 from bot.requests.channel_defaults import ASPECT, MODEL, PRIVATE
 from bot.requests.models import MAX_TOLD
 from pipeline.spec import Aspect
 
-MAX_MODEL: Final = 100  # of a choice, like the next one (application commands, "Autocomplete")
-MAX_SUGGESTIONS: Final = 25
 MAX_IMAGES: Final = 100_000
 
 Images = app_commands.Range[int, 1, MAX_IMAGES]
-ModelName = app_commands.Range[str, 1, MAX_MODEL]
 
 
 class QuotaCommands:
@@ -39,44 +37,25 @@ class QuotaCommands:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def personal(self) -> app_commands.Command[Any, ..., None]:
+    def personal(self) -> Command:
         """Make /quota."""
-        return app_commands.Command(
-            name=text("command-quota-name"), description=text("command-quota-description"), callback=self.quota
-        )
+        return make_command("quota", self.quota)
 
-    def of_admin(self) -> list[app_commands.Command[Any, ..., None]]:
+    def of_admin(self) -> list[Command]:
         """Make the subcommands of /admin."""
-        quota: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-admin-quota-name"),
-            description=text("command-admin-quota-description"),
-            callback=self.set_quota,
+        quota = make_command("admin-quota", self.set_quota, user="quota-user", images="images")
+        channel = make_command(
+            "admin-channel",
+            self.set_channel,
+            model="channel-model",
+            aspect="channel-aspect",
+            private="channel-private",
+            reset="channel-reset",
         )
-        app_commands.describe(user=text("option-quota-user-description"), images=text("option-images-description"))(
-            quota
-        )
-        app_commands.rename(user=text("option-quota-user-name"), images=text("option-images-name"))(quota)
-        channel: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-admin-channel-name"),
-            description=text("command-admin-channel-description"),
-            callback=self.set_channel,
-        )
-        app_commands.describe(
-            model=text("option-channel-model-description"),
-            aspect=text("option-channel-aspect-description"),
-            private=text("option-channel-private-description"),
-            reset=text("option-channel-reset-description"),
-        )(channel)
-        app_commands.rename(
-            model=text("option-channel-model-name"),
-            aspect=text("option-channel-aspect-name"),
-            private=text("option-channel-private-name"),
-            reset=text("option-channel-reset-name"),
-        )(channel)
         app_commands.choices(
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in Aspect]
         )(channel)
-        channel.autocomplete("model")(self.suggest_models)
+        channel.autocomplete("model")(suggest_models)
         return [quota, channel]
 
     async def quota(self, interaction: discord.Interaction) -> None:
@@ -113,7 +92,7 @@ class QuotaCommands:
         await think(interaction)
         if images is not None and not 1 <= images <= MAX_IMAGES:  # of a modified client
             raise OptionsOutdated
-        await self._context.service.allowances.set_own_images(UserKey(frontend=FRONTEND, id=str(user.id)), images)
+        await self._context.service.allowances.set_own_images(key_of(user), images)
         wording, who = reader(interaction), f"<@{user.id}>"
         if images is None:
             await say(interaction, wording.say("admin-quota-reset", who=who))
@@ -135,7 +114,7 @@ class QuotaCommands:
         if aspect is not None and aspect not in {each.value for each in Aspect}:
             raise OptionsOutdated
         if model is not None:
-            model = service.models.demand(card.name if (card := service.models.named(model)) else model).name
+            model = service.models.demand_typed(model).name
         if reset:
             await service.channels.reset(FRONTEND, channel)
         await service.channels.set(FRONTEND, channel, model=model, aspect=aspect, private=private)
@@ -159,11 +138,3 @@ class QuotaCommands:
         if parent is not None:
             lines[-1] = wording.say("channel-parent", parent=f"<#{parent}>")
         return "\n".join(lines)
-
-    async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
-        """Suggest the models that are here."""
-        found = self._context.service.models.search(str(current))
-        return [
-            app_commands.Choice(name=card.title[:MAX_MODEL], value=card.name[:MAX_MODEL])
-            for card in found[:MAX_SUGGESTIONS]
-        ]

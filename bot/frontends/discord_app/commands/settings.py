@@ -9,7 +9,8 @@ import discord
 from discord import app_commands
 
 from bot.errors import SettingInvalid
-from bot.frontends.discord_app.commands.signatures import with_options
+from bot.frontends.discord_app.commands.options import ModelName, suggest_models
+from bot.frontends.discord_app.commands.signatures import Command, make_command, with_options
 from bot.frontends.discord_app.embeds import escape
 from bot.frontends.discord_app.interactions import InteractionContext, OptionsOutdated, person, reader, say, think
 from bot.frontends.discord_app.translations import text
@@ -21,14 +22,12 @@ from pipeline.spec import MAX_STEPS, Aspect, clean_prompt
 
 OF_DISCORD: Final = "discord"  # the choice that takes a language back
 EVERYTHING: Final = "all"
-MAX_MODEL_CHARS: Final = 100
-MAX_SUGGESTIONS: Final = 25
 # The options and what each of them takes.
 TYPES: Final[Mapping[str, Any]] = {
     Setting.ASPECT.value: str,
     Setting.STEPS.value: app_commands.Range[int, 1, MAX_STEPS],
     Setting.SUFFIX.value: app_commands.Range[str, 1, MAX_SUFFIX],
-    Setting.MODEL.value: app_commands.Range[str, 1, MAX_MODEL_CHARS],
+    Setting.MODEL.value: ModelName,
     Setting.PING.value: str,
     Setting.LANGUAGE.value: str,
     Setting.PRIVATE.value: bool,
@@ -46,15 +45,10 @@ class Settings:
     def __init__(self, context: InteractionContext) -> None:
         self._context = context
 
-    def command(self) -> app_commands.Command[Any, ..., None]:
+    def command(self) -> Command:
         """Make the command."""
-        command: app_commands.Command[Any, ..., None] = app_commands.Command(
-            name=text("command-settings-name"),
-            description=text("command-settings-description"),
-            callback=with_options(self.settings, TYPES),
-        )
-        app_commands.describe(**{name: text(f"option-{_key(name)}-description") for name in TYPES})(command)
-        app_commands.rename(**{name: text(f"option-{_key(name)}-name") for name in TYPES})(command)
+        options = {name: _key(name) for name in TYPES}
+        command = make_command("settings", with_options(self.settings, TYPES), **options)
         models = self._context.service.models
         aspects = [aspect for aspect in Aspect if any(aspect in card.sizes for card in models.all)]
         app_commands.choices(
@@ -70,7 +64,7 @@ class Settings:
                 app_commands.Choice(name=text("reset-all"), value=EVERYTHING),
             ],
         )(command)
-        app_commands.autocomplete(model=self.suggest_models)(command)
+        app_commands.autocomplete(model=suggest_models)(command)
         return command
 
     async def settings(self, interaction: discord.Interaction, **options: Any) -> None:
@@ -85,7 +79,7 @@ class Settings:
         if Setting.SUFFIX in given:
             given[Setting.SUFFIX] = _words(given[Setting.SUFFIX], models)
         if Setting.MODEL in given:
-            given[Setting.MODEL] = _model(given[Setting.MODEL], models)
+            given[Setting.MODEL] = models.demand_typed(given[Setting.MODEL]).name
         if given.get(Setting.LANGUAGE) == OF_DISCORD:
             del given[Setting.LANGUAGE]
             await preferences.reset(me, Setting.LANGUAGE)
@@ -96,21 +90,6 @@ class Settings:
         embed = discord.Embed(title=wording.say("settings-title"), description="\n".join(lines))
         embed.set_footer(text=wording.say("settings-footer"))
         await say(interaction, embed=embed)
-
-    async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
-        """Suggest the models that are here, by their titles."""
-        found = self._context.service.models.search(str(current))[:MAX_SUGGESTIONS]
-        return [app_commands.Choice(name=each.title[:MAX_MODEL_CHARS], value=each.name) for each in found]
-
-
-def _model(typed: str, models: Models) -> str:
-    """Return the name of a model that was typed.
-
-    Raises:
-        InvalidSpec: it is not here.
-    """
-    card = models.named(typed)
-    return models.demand(typed).name if card is None else card.name
 
 
 def _words(typed: str, models: Models) -> str:

@@ -169,7 +169,7 @@ def start(
             async with DiscordClient(discord_config, service=service, settings=settings) as client:
                 delivery.add_frontend(client.frontend)
                 retractions = privacy.holders.retractions
-                retractions.add_frontend(client.frontend.name, partial(withdraw, client, client.frontend))
+                retractions.add_frontend(client.frontend.name, partial(withdraw, client.frontend))
                 loops = [client.run_until_closed(SecretStr(emulator.token)), privacy.erasure.run(), retractions.run()]
                 tasks = [asyncio.create_task(loop) for loop in loops]
                 await client.wait_until_connected()

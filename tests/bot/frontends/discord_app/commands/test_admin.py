@@ -113,13 +113,14 @@ async def test_no_message_is_edited_after_its_first_hour_of_a_night_of_pause(
     stage: Stage, manager: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.service.pausing.pause("night", int(time.time()) + 8 * 3600)
-    uses = [await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")]
-    uses.append(await stage.discord.slash(manager, stage.discord.channel, "imagine", prompt="y"))
-    messages = [await use.wait(lambda message: "⏸️ paused until <t:" in message.content) for use in uses]
+    messages = []
+    for user, prompt in ((stage.discord.user, "x"), (manager, "y")):  # one after the other: the first is job 1
+        use = await stage.discord.slash(user, stage.discord.channel, "imagine", prompt=prompt)
+        messages.append(await use.wait(lambda message: "⏸️ paused until <t:" in message.content))
     before = -1
     while before != len(stage.discord.requests("PATCH .*")):  # what they say of their places has come to rest
         before = len(stage.discord.requests("PATCH .*"))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.1)
     real = discord.utils.utcnow
     monkeypatch.setattr(discord.utils, "utcnow", lambda: real() + timedelta(hours=1, seconds=1))
     await stage.service.cancel(1, by=(await stage.job(1)).user)  # its message becomes a result; the other one moves up
