@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from bot.clock import Clock
+from bot.clock import Clock, wait_for
 from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, Frontend, MessageGone
-from bot.delivery.status_updates import StatusUpdates, wait_for
+from bot.delivery.status_updates import StatusUpdates
 from bot.errors import OperatorError, StoreUnavailable
 from bot.jobs import Delivery, Job, QueueStatus, UserKey
 from bot.retry import doubled_s
