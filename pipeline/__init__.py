@@ -21,7 +21,7 @@
 The names below are the torch-free public ones.
 """
 
-from pipeline.engine import Engine, GeneratedImage, Progress, Stage
+from pipeline.engine import Engine, GeneratedImage, Progress, Reference, Stage
 from pipeline.errors import (
     DiskFull,
     EngineDead,
@@ -57,6 +57,7 @@ __all__ = [
     "PackedDirReadOnly",
     "PipelineError",
     "Progress",
+    "Reference",
     "Sampler",
     "Size",
     "Stage",

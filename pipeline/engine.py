@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from pipeline.errors import InvalidSpec
-from pipeline.spec import ImageSpec
+from pipeline.spec import SIDE_MULTIPLE_PX, ImageSpec
 
 
 class Stage(StrEnum):
@@ -32,6 +32,23 @@ class Preview:
     pixels: bytes
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """An image that an edit looks at: (height, width, RGB) uint8 as bytes.
+
+    Both sides are multiples of `SIDE_MULTIPLE_PX`.
+    """
+
+    pixels: bytes
+    width: int
+    height: int
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of its size and its pixels, as a spec names it."""
+        return hashlib.sha256(f"{self.width}x{self.height}:".encode() + self.pixels).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +133,20 @@ def check_source(spec: ImageSpec, source: bytes | None) -> None:
         raise InvalidSpec("image", "to start from is not the one that was asked for")
 
 
+def check_references(spec: ImageSpec, references: Sequence[Reference]) -> None:
+    """See that the images that an edit looks at are those that the spec names, in their order.
+
+    Raises:
+        InvalidSpec: one is missing, not asked for, another, or no image.
+    """
+    if tuple(reference.key for reference in references) != spec.reference_keys:
+        raise InvalidSpec("references", "are not those that were asked for")
+    for each in references:
+        sides_fit = min(each.width, each.height) > 0 and not (each.width | each.height) % SIDE_MULTIPLE_PX
+        if not sides_fit or len(each.pixels) != each.width * each.height * 3:
+            raise InvalidSpec("references", "are no images")
+
+
 OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
 
@@ -137,13 +168,15 @@ class Engine(Protocol):
         on_progress: OnProgress,
         should_stop: ShouldStop,
         source: bytes | None = None,
+        references: Sequence[Reference] = (),
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Draw one picture; loads first if nobody did.
 
         `source` is the picture that `spec.source` names, if it names one: (height, width, RGB) uint8 of
-        `spec.source_size`; `check_source` says whether it is. `upcoming` are the prompts that will probably be
-        drawn next, which an engine may read along with this one; no picture depends on it.
+        `spec.source_size`; `check_source` says whether it is. `references` are those of
+        `spec.references`, see `check_references`. `upcoming` are the prompts that will probably be drawn next, which an
+        engine may read along with this one; no picture depends on it.
 
         `on_progress` is called on this thread before each step and after the last. `should_stop` is asked
         again and again, so stopping takes one step at most; encoding and decoding cannot be interrupted.

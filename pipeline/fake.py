@@ -19,7 +19,17 @@ from PIL import Image
 from pipeline.catalog.architecture import Architecture, Feature, Latent, StepCost
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
-from pipeline.engine import GeneratedImage, OnProgress, Preview, Progress, ShouldStop, Stage, check_source
+from pipeline.engine import (
+    GeneratedImage,
+    OnProgress,
+    Preview,
+    Progress,
+    Reference,
+    ShouldStop,
+    Stage,
+    check_references,
+    check_source,
+)
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, OutOfMemory
 from pipeline.spec import ImageSpec, last_steps
 
@@ -80,11 +90,13 @@ class FakeEngine:
         on_progress: OnProgress,
         should_stop: ShouldStop,
         source: bytes | None = None,
+        references: Sequence[Reference] = (),
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Walk through the stages of a real run, `step_s` per step; see `Engine.generate`."""
         self._check_alive()
         check_source(spec, source)
+        check_references(spec, references)
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
         if not self._is_loaded:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pipeline.errors import InvalidSpec
+from pipeline.lora_uses import read_uses
 from pipeline.tiling import tile_side
 
 MAX_PROMPT_CHARS: Final = 2000
@@ -26,6 +27,7 @@ MAX_GUIDANCE: Final = 100.0
 MIN_ASKED_CFG: Final = 1.0  # at which the second pass changes nothing
 MAX_ASKED_SCALE: Final = 30.0  # of CFG and of embedded guidance, where the sliders of other programs end too
 MAX_CLIP_SKIP: Final = 12  # the layers of CLIP ViT-L/14, the smallest text encoder that skips any
+MAX_REFERENCES: Final = 3  # images that an edit looks at
 UPSCALE: Final = 2  # how many times larger each side of an upscaled image is
 RANDOM_SEED: Final = -1
 SIDE_MULTIPLE_PX: Final = 16  # VAE ÷ 8, then 2 × 2 patches
@@ -84,7 +86,8 @@ class Dimensions:
         return f"{self.width}x{self.height}"
 
 
-_LATER: Final = frozenset({"negative_prompt", "sampler", "clip_skip", "upscale"})  # than the first releases
+# Fields that the first releases did not know.
+_LATER: Final = frozenset({"negative_prompt", "sampler", "clip_skip", "upscale", "loras", "references", "translated"})
 # Annotation of a field → what its value may be, and how that is said. `bool` is an `int` to Python, never to a person.
 _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "str": (str, "must be text"),
@@ -96,6 +99,7 @@ _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "Strength": ((Strength, float, int), "must be a strength"),
 }
 _PART: Final = re.compile(r"([0-9]{1,5}(?:[.,][0-9]{0,15})?|[.,][0-9]{1,15})\s*(%?)")
+_REFERENCES: Final = re.compile(f"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_REFERENCES - 1}}}")
 _DIMENSIONS: Final = re.compile(r"([0-9]{1,6})\s*[x×*]\s*([0-9]{1,6})")
 _SAMPLER_TITLES: Final[dict[str, str]] = {
     Sampler.DPMPP_2M_KARRAS: "DPM++ 2M Karras",
@@ -122,6 +126,7 @@ class ImageOptions:
     size: None for the normal one. `Dimensions` leave nothing for `aspect` to say.
     negative_prompt: "" for none at all, even if the model has one of its own.
     upscale: see `ImageSpec`; `aspect` and `size` are then those of the image that is enlarged.
+    loras: see `ImageSpec`.
     """
 
     prompt: str
@@ -137,6 +142,7 @@ class ImageOptions:
     sampler: Sampler | None = None
     clip_skip: int | None = None
     upscale: int | None = None
+    loras: str | None = None
 
     def __post_init__(self) -> None:
         """Check the types; ranges are checked in the spec.
@@ -189,6 +195,10 @@ class ImageSpec:
     clip_skip: the layer of CLIP that is used, counted from the last one, which is 1; 0 with a model that fixes it.
     upscale: how many times larger each side is than that of the source, which is enlarged and redrawn in tiles; 0 if
         the image is drawn as a whole, from a source of its own size.
+    loras: what the model is changed by, as `pipeline/lora_uses.py` writes it; "" for nothing.
+    references: SHA-256 of each image that an edit looks at, see `pipeline.engine.Reference`, with commas between them;
+        "" if the image is no edit. Their order counts.
+    translated: what the model reads in place of the prompt, which it could not read; "" if it reads the prompt itself.
     """
 
     prompt: str
@@ -205,6 +215,9 @@ class ImageSpec:
     sampler: str = ""
     clip_skip: int = 0
     upscale: int = 0
+    loras: str = ""
+    references: str = ""
+    translated: str = ""
 
     def __post_init__(self) -> None:
         """Raises InvalidSpec, see `check`."""
@@ -227,7 +240,8 @@ class ImageSpec:
         _check_types(self)
         if not self.prompt:
             raise InvalidSpec("prompt", "is empty", detail="empty")
-        for name, text in (("prompt", self.prompt), ("negative_prompt", self.negative_prompt)):
+        for name in ("prompt", "negative_prompt", "translated"):
+            text = getattr(self, name)
             if len(text) > MAX_PROMPT_CHARS:
                 raise InvalidSpec(name, f"has {len(text)} characters, at most {MAX_PROMPT_CHARS} are allowed")
             if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
@@ -246,6 +260,11 @@ class ImageSpec:
             raise InvalidSpec("model", "is empty")
         if self.source and not re.fullmatch(r"[0-9a-f]{64}", self.source):
             raise InvalidSpec("source", "is not a SHA-256 in hexadecimal digits")
+        if self.references and not _REFERENCES.fullmatch(self.references):
+            raise InvalidSpec("references", f"must be up to {MAX_REFERENCES} SHA-256 in hexadecimal digits")
+        if self.references and self.source:
+            raise InvalidSpec("references", "cannot be looked at by what starts from an image")
+        read_uses(self.loras)
         if not 0 < self.strength <= 1:
             raise InvalidSpec("strength", "must be over 0, at most 1")
         if not self.source and self.strength != 1:
@@ -260,6 +279,16 @@ class ImageSpec:
             raise InvalidSpec("upscale", "needs an image to start from")
         if self.upscale and any(side % (self.upscale * SIDE_MULTIPLE_PX) for side in (self.width, self.height)):
             raise InvalidSpec("upscale", f"needs sides that are multiples of {self.upscale * SIDE_MULTIPLE_PX}")
+
+    @property
+    def text(self) -> str:
+        """What the model reads."""
+        return self.translated or self.prompt
+
+    @property
+    def reference_keys(self) -> tuple[str, ...]:
+        """The SHA-256 of each image that an edit looks at."""
+        return tuple(self.references.split(",")) if self.references else ()
 
     @property
     def source_size(self) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bot.jobs import StopSignal
-from pipeline import GeneratedImage, ImageSpec, Progress
+from pipeline import GeneratedImage, ImageSpec, Progress, Reference
 
 
 class Executor(Protocol):
@@ -39,9 +39,12 @@ class Executor(Protocol):
         on_progress: Callable[[Progress], None],
         stop: StopSignal,
         source: bytes | None = None,
+        references: Sequence[Reference] = (),
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
-        """Draw one picture, from `source` if the spec names one; loads the spec's model first if need be.
+        """Draw one picture; loads the spec's model first if need be.
+
+        `source` and `references` are the images that the spec names, if it names any.
 
         `upcoming` are the prompts that will probably be drawn next with this model; see `Engine.generate`.
 

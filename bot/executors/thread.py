@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from bot.jobs import StopReason, StopSignal
-from pipeline import Engine, GeneratedImage, ImageSpec, Progress
+from pipeline import Engine, GeneratedImage, ImageSpec, Progress, Reference
 from pipeline.catalog.models import create_engine
 from pipeline.config import PipelineConfig
 
@@ -52,6 +52,7 @@ class ThreadExecutor:
         on_progress: Callable[[Progress], None],
         stop: StopSignal,
         source: bytes | None = None,
+        references: Sequence[Reference] = (),
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Draw `spec` on the gpu thread."""
@@ -60,7 +61,12 @@ class ThreadExecutor:
         def draw() -> GeneratedImage:
             engine = self._engine_of(spec.model)
             return engine.generate(
-                spec, on_progress=latest.put, should_stop=stop.is_set, source=source, upcoming=upcoming
+                spec,
+                on_progress=latest.put,
+                should_stop=stop.is_set,
+                source=source,
+                references=references,
+                upcoming=upcoming,
             )
 
         future = self._on_thread(draw)

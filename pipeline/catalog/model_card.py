@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -293,11 +293,19 @@ class ModelCard:
         ratio = math.log(max(1, width) / max(1, height))
         return min(self.sizes, key=lambda aspect: abs(math.log(self.sizes[aspect][0] / self.sizes[aspect][1]) - ratio))
 
-    def resolve(self, options: ImageOptions, *, random_seed: int, source: str = "") -> ImageSpec:
+    def resolve(
+        self,
+        options: ImageOptions,
+        *,
+        random_seed: int,
+        source: str = "",
+        references: Sequence[str] = (),
+        translated: str = "",
+    ) -> ImageSpec:
         """Fill the gaps of `options` and check them against this model.
 
         `random_seed` is used where the options leave the seed open (None or −1); `source` is the key of the
-        picture to start from.
+        picture to start from; `references` and `translated`: see `ImageSpec`.
 
         Raises:
             InvalidSpec: a value is out of range, or this model has no such shape, size or setting, or cannot start from
@@ -307,6 +315,10 @@ class ModelCard:
             raise self._not_offered("image")
         if options.upscale and not self.can_upscale:
             raise self._not_offered("upscale")
+        if references and Feature.EDIT not in self.supports:
+            raise self._not_offered("references")
+        if options.loras and Feature.LORA not in self.supports:
+            raise self._not_offered("loras")
         width, height = self.pixels_of(options)
         times = options.upscale or 1
         return ImageSpec(
@@ -324,6 +336,9 @@ class ModelCard:
             sampler=self._sampler(options.sampler),
             clip_skip=self._clip_skip(options.clip_skip),
             upscale=options.upscale or 0,
+            loras=options.loras or "",
+            references=",".join(references),
+            translated=translated,
         )
 
     def offers(self, option: str) -> bool:
@@ -339,6 +354,8 @@ class ModelCard:
                 return bool(self.samplers)
             case "clip_skip":
                 return self.clip_skip > 0
+            case "loras":
+                return Feature.LORA in self.supports
             case "strength":
                 return Feature.INIT_IMAGE in self.supports
             case _:

@@ -18,11 +18,21 @@ from typing import Any, Final, Protocol
 import torch
 from PIL import Image
 
+from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.memory_plan import EFFICIENCY, floor_seconds
-from pipeline.engine import GeneratedImage, OnProgress, Progress, ShouldStop, Stage, check_source
+from pipeline.engine import (
+    GeneratedImage,
+    OnProgress,
+    Progress,
+    Reference,
+    ShouldStop,
+    Stage,
+    check_references,
+    check_source,
+)
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, PipelineError
 from pipeline.runtime.cuda_errors import translate
 from pipeline.runtime.cuda_memory import total_mib
@@ -193,6 +203,7 @@ class TorchEngine:
         on_progress: OnProgress,
         should_stop: ShouldStop,
         source: bytes | None = None,
+        references: Sequence[Reference] = (),
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         """Draw one image; see `Engine.generate`. Same spec, same machine: same bytes.
@@ -200,6 +211,9 @@ class TorchEngine:
         What was drawn with weights that turn out to be damaged is drawn again, after they were packed again.
         """
         check_source(spec, source)
+        check_references(spec, references)
+        if references and Feature.EDIT not in self._card.supports:
+            raise InvalidSpec("references", f"cannot be looked at by {self._card.name}")
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
         init_image = None if source is None else _enlarged(Image.frombytes("RGB", spec.source_size, source), spec)

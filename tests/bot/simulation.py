@@ -134,6 +134,7 @@ class SimulatedEngine:
         on_progress: Callable[[Progress], None],
         stop: StopSignal,
         source: bytes | None = None,
+        references: object = (),
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         self.begun.append(spec.model)

@@ -414,3 +414,28 @@ def test_text_that_names_no_size_is_answered_with_what_does(text: str) -> None:
 def test_exact_size_is_read_as_it_is_written(width: int, height: int) -> None:
     size = Dimensions(width=width, height=height)
     assert ImageOptions.read(prompt="a cat", size=str(size)).size == size
+
+
+def spec_with(**changes: object) -> ImageSpec:
+    return ImageSpec.from_json(json.dumps({"version": 1} | fields(**changes)))
+
+
+def test_what_later_releases_know_is_written_only_if_it_says_something() -> None:
+    assert not {"loras", "references", "translated"} & json.loads(spec_with().to_json()).keys()
+    full = spec_with(loras="ink:0.8", references=",".join(["a" * 64] * 3), translated="a red apple")
+    assert ImageSpec.from_json(full.to_json()) == full
+    assert full.text == "a red apple" and len(full.reference_keys) == 3
+    assert spec_with().text == spec_with().prompt and spec_with().reference_keys == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loras": "ink"}, {"loras": None}, {"references": "a"}, {"references": ",".join(["a" * 64] * 4)},
+        {"references": "a" * 64 + ","}, {"references": "a" * 64, "source": "b" * 64}, {"translated": "x" * 2001},
+        {"translated": "a\nb"},
+    ],
+)  # fmt: skip
+def test_what_later_releases_know_is_checked(changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidSpec):
+        spec_with(**changes)

@@ -68,7 +68,7 @@ class FluxModel:
         """See `TorchModel`."""
         self._run, self._steps = run, TiledSteps(spec, self._architecture, self.residency)
         image: Image.Image = self.pipe(
-            prompt=spec.prompt,
+            prompt=spec.text,
             input_image=init_image,
             denoising_strength=spec.strength,
             cfg_scale=spec.cfg_scale,

@@ -51,7 +51,7 @@ class PromptReader:
         SDXL is told zeros in place of an empty negative prompt, as by diffusers (`force_zeros_for_empty_prompt`) and
         A1111; SD 1.5 what was read of it.
         """
-        found = [self._embeddings(spec.prompt, spec.clip_skip)]
+        found = [self._embeddings(spec.text, spec.clip_skip)]
         if spec.cfg_scale != NO_GUIDANCE and self._is_xl and not spec.negative_prompt:
             found.append({name: torch.zeros_like(tensor) for name, tensor in found[0].items()})
         elif spec.cfg_scale != NO_GUIDANCE:

@@ -60,6 +60,7 @@ class FakeRunner:
         on_progress: Callable[[Progress], None],
         stop: StopSignal,
         source: bytes | None = None,
+        references: object = (),
         upcoming: Sequence[str] = (),
     ) -> GeneratedImage:
         assert spec.model in self.models
