@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, RoleConfig, StorageConfig, WorkerConfig
 from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
+from bot.frontends.discord_app import client as client_module
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.retraction import withdraw
 from bot.jobs import Job
@@ -104,7 +105,8 @@ Start = Callable[..., AbstractAsyncContextManager[Stage]]
 
 @pytest.fixture
 def keep_discord(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the library's addresses back after the test."""
+    """Put the library's addresses back after the test; wait shorter for servers, which are here at once."""
+    monkeypatch.setattr(client_module, "GUILD_WAIT_S", 0.03)
     for owner, name in ((Route, "BASE"), (Asset, "BASE"), (DiscordWebSocket, "DEFAULT_GATEWAY")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
 
