@@ -28,6 +28,8 @@ from pipeline.families.flux.cards import DEMO, FLUX1_DEV, FLUX1_SCHNELL, FLUX_SC
 from pipeline.families.flux.cards import VARIANTS as FLUX_VARIANTS
 from pipeline.families.stable_diffusion.cards import SD15, SDXL
 from pipeline.families.stable_diffusion.cards import VARIANTS as STABLE_DIFFUSION_VARIANTS
+from pipeline.families.z_image.cards import VARIANTS as Z_IMAGE_VARIANTS
+from pipeline.families.z_image.cards import Z_IMAGE_TURBO
 from pipeline.spec import Aspect, ImageSpec
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "MODELS",
     "SD15",
     "SDXL",
+    "Z_IMAGE_TURBO",
     "ModelCard",
     "ModelFile",
     "catalog_of",
@@ -73,12 +76,14 @@ FAKE: Final = ModelCard(
 )
 
 _ALL: Final = MappingProxyType(
-    {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15, DEMO, FAKE)}
+    {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, Z_IMAGE_TURBO, SDXL, SD15, DEMO, FAKE)}
 )
 MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
     {name: card for name, card in _ALL.items() if not card.is_hidden}
 )
-_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({**FLUX_VARIANTS, **STABLE_DIFFUSION_VARIANTS})
+_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType(
+    {**FLUX_VARIANTS, **STABLE_DIFFUSION_VARIANTS, **Z_IMAGE_VARIANTS}
+)
 
 
 def catalog_of(config: PipelineConfig) -> Catalog:
