@@ -113,10 +113,11 @@ class StepCost:
 
     def operations(self, weights: Mapping[str, float]) -> float:
         """Of a pass through blocks with so many weights each, by name."""
-        met = sum(count * self._share_of(name) for name, count in weights.items())
+        met = sum(count * self.share_of(name) for name, count in weights.items())
         return 2 * met * self.tokens + len(weights) * self.attention + self.fixed_operations
 
-    def _share_of(self, block: str) -> float:
+    def share_of(self, block: str) -> float:
+        """Which share of the tokens meets each weight of a block."""
         while block:
             if block in self.token_shares:
                 return self.token_shares[block]

@@ -16,6 +16,7 @@ from pipeline.catalog import files
 from pipeline.catalog.added_models import stamp_of
 from pipeline.catalog.architecture import Feature, Kind
 from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.lora_card import LoraCard
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import AUTO, PipelineConfig
@@ -235,11 +236,18 @@ def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None
     return make_engine(find_model(name, config), config, prompts_dir=prompts_dir)
 
 
-def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
+def make_engine(
+    card: ModelCard,
+    config: PipelineConfig,
+    *,
+    prompts_dir: Path | None = None,
+    loras: Callable[[], Mapping[str, LoraCard]] | None = None,
+) -> Engine:
     """Make the engine that a card's architecture names; imports torch if needed (seconds), loads nothing yet.
 
     Args:
         prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
+        loras: says which LoRAs there are, by name; asked for each image that wants some, if the model takes any.
 
     Raises:
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
@@ -249,5 +257,6 @@ def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | 
         from pipeline.runtime.process_setup import prepare_process
 
         prepare_process(*card.architecture.library)
-    engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir)
+    takes = {} if loras is None or Feature.LORA not in card.supports else {"loras": loras}
+    engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir, **takes)
     return engine

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import torch
 from PIL import Image
@@ -34,6 +34,7 @@ from pipeline.engine import (
     check_source,
 )
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, PipelineError
+from pipeline.families.wanted_loras import FindLoras, placement_for, wanted_loras
 from pipeline.runtime.cuda_errors import translate
 from pipeline.runtime.cuda_memory import total_mib
 from pipeline.runtime.denoising_run import DenoisingRun, NotFinite
@@ -42,11 +43,12 @@ from pipeline.runtime.process_setup import keep_compiled_in, use_threads
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.slow_steps import warn_if_slow
 from pipeline.runtime.torch_setup import choose_device
-from pipeline.runtime.vae import guard
+from pipeline.runtime.vae import check_finite, guard
 from pipeline.runtime.vram_budget import CudaBudget, VramBudget
 from pipeline.spec import ImageSpec
 from pipeline.streaming.arithmetic import Arithmetic, choose_arithmetic
 from pipeline.streaming.compilation import compile_or_start_over
+from pipeline.streaming.lora_placement import LoraPlacement, Wanted
 from pipeline.streaming.packed_cache import PackedFile
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.residency import Residency
@@ -115,6 +117,7 @@ class Loaded:
     model: TorchModel
     arithmetic: Arithmetic
     previewer: Previewer
+    loras: LoraPlacement
     packed: tuple[PackedFile, ...]  # what the weights are read from, if they were packed
 
 
@@ -129,12 +132,14 @@ class TorchEngine:
         read: ReadModel,
         prompts_dir: Path | None = None,
         budget: VramBudget | None = None,
+        loras: FindLoras = dict,
     ) -> None:
         """Nothing is loaded yet.
 
         Args:
             prompts_dir: where what a streamed model reads of prompts is kept across restarts; None: nowhere.
             budget: of GPU memory; None: what the configuration says of the GPU, and none on a CPU.
+            loras: says which LoRAs there are, by name; asked for each image that wants some.
         """
         self._card = card
         self._config = config
@@ -142,6 +147,7 @@ class TorchEngine:
         self._read = read
         self._device = choose_device(config.device, card)
         self._budget = budget
+        self._find_loras = loras
         self.loaded: Loaded | None = None
 
     def load(self) -> None:
@@ -195,7 +201,8 @@ class TorchEngine:
         guard(model.decoder, px=architecture.latent.factor, cost=architecture.cost, memory=residency)
         guard(model.encoder, px=1, cost=architecture.cost, memory=residency)
         packed = tuple(part.packed_file for part in residency.parts if part.packed_file is not None)
-        return Loaded(model=model, arithmetic=arithmetic, previewer=previewer, packed=packed)
+        loras = placement_for(model)
+        return Loaded(model=model, arithmetic=arithmetic, previewer=previewer, loras=loras, packed=packed)
 
     def generate(
         self,
@@ -215,13 +222,14 @@ class TorchEngine:
         check_references(spec, references)
         if references and Feature.EDIT not in self._card.supports:
             raise InvalidSpec("references", f"cannot be looked at by {self._card.name}")
+        loras = wanted_loras(spec, self._card, self._find_loras)
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
         init_image = None if source is None else _enlarged(Image.frombytes("RGB", spec.source_size, source), spec)
         for _ in range(ATTEMPTS):
             self._drop_damaged()
             try:
-                image = self._attempt(spec, init_image, on_progress, should_stop, upcoming)
+                image = self._attempt(spec, loras, init_image, on_progress, should_stop, upcoming)
             except GenerationFailed:
                 if not self._is_damaged(should_stop):
                     raise
@@ -279,6 +287,7 @@ class TorchEngine:
     def _attempt(
         self,
         spec: ImageSpec,
+        loras: Wanted,
         init_image: Image.Image | None,
         on_progress: OnProgress,
         should_stop: ShouldStop,
@@ -293,7 +302,7 @@ class TorchEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
-            residency.fit(self._card.architecture.cost(*spec.tile_size, spec.steps))
+            loaded.loras.use(loras, self._card.architecture.cost(*spec.tile_size, spec.steps))
             if residency.is_streamed:
                 loaded.model.prompts.upcoming = upcoming
             try:
@@ -331,7 +340,7 @@ class TorchEngine:
         run = DenoisingRun(spec, on_progress, should_stop, self._device, loaded.previewer)
         for part in residency.parts:
             part.on_block = run.check_stop
-        check = model.decoder.register_forward_hook(_check_finite)
+        check = model.decoder.register_forward_hook(check_finite)
         try:
             picture = model.draw(spec, init_image, run)
         finally:
@@ -388,9 +397,3 @@ def _rest(residency: Residency) -> None:
         residency.trim()
     except Exception as error:
         raise EngineDead(f"the graphics card does not answer: {error}") from error
-
-
-def _check_finite(_decoder: torch.nn.Module, _inputs: Any, picture: torch.Tensor) -> None:
-    """Refuse a decoded image (B, 3, H, W) with a NaN or an infinity: cast to bytes it would be noise."""
-    if not bool(torch.isfinite(picture).all()):
-        raise GenerationFailed("the decoded picture is not finite")
