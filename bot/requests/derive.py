@@ -12,6 +12,7 @@ stored settings cannot be read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -35,13 +36,14 @@ def reroll(job: Job, models: Models) -> Batch:
 def vary(job: Job, models: Models, *, count: int = 1, strength: float | None = None) -> Batch:
     """Draw variations, each with a seed of its own.
 
-    With a `strength`, they start from the picture itself; without one, they only repeat its settings.
+    With a `strength`, they start from the picture itself; without one, they only repeat its settings. Those of an edit
+    always do: they look at the same images again.
 
     Raises:
         PictureNotReady: there is no picture to start from.
     """
     options = options_of(job, models)
-    if strength is None:
+    if strength is None or job.spec.references:
         return _derived(job, Verb.VARY, options, count=count)
     if job.image_path is None:
         raise PictureNotReady(job.id)
@@ -80,6 +82,21 @@ def start_from(job: Job, models: Models, *, options: ImageOptions) -> Batch:
         raise PictureNotReady(job.id)
     left_out = {name: getattr(before, name) for name in SETTINGS if getattr(options, name) is None}
     return _derived(job, Verb.START_FROM, replace(options, **left_out), init_image=StoredResult(path=job.image_path))
+
+
+def change(job: Job, *, options: ImageOptions, more: Sequence[InitImage] = ()) -> Batch:
+    """Edit the picture by words, with a model that does so; `more` are further images to look at.
+
+    Nothing of the settings is kept: the words say what is to change, and the shape is that of the picture.
+
+    Raises:
+        PictureNotReady: there is no picture to edit.
+    """
+    check_not_erased(job)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
+    batch = _derived(job, Verb.START_FROM, replace(options, strength=None))
+    return replace(batch, init_image=None, references=(StoredResult(path=job.image_path), *more))
 
 
 def final(job: Job, models: Models) -> Batch:
@@ -204,12 +221,13 @@ def _shape(
 def _derived(
     job: Job, verb: Verb, options: ImageOptions, *, count: int = 1, init_image: InitImage | None = None
 ) -> Batch:
-    """Make the batch; its init image is that of the job, if any, unless another one is given.
+    """Make the batch; it needs the images that the job needed, if any, unless an init image is given.
 
     What an upscaled image was made from is that image itself, smaller, and nothing to start others from.
     """
     if init_image is None and job.spec.source and not job.spec.upscale:
         init_image = StoredInitImage(digest=job.spec.source)
+    references = [StoredInitImage(digest=key) for key in job.spec.reference_keys if init_image is None]
     derived_from = Derivation(job_id=job.id, verb=verb)
-    batch = Batch.of(options, count=count, init_image=init_image, derived_from=derived_from)
+    batch = Batch.of(options, count=count, init_image=init_image, references=references, derived_from=derived_from)
     return replace(batch, is_private=job.is_private, is_spoiler=job.is_spoiler)

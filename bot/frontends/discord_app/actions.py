@@ -148,6 +148,8 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
     if job.spec.source:
         key = "info-upscaled" if job.spec.upscale else "info-from-image"
         lines.append(wording.say(key, strength=f"{job.spec.strength:g}"))
+    if job.spec.references:
+        lines.append(wording.say("info-edited", count=len(job.spec.reference_keys)))
     if job.image_bytes:
         lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
     if job.is_kept:

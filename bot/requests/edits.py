@@ -1,0 +1,78 @@
+"""Which of two ways changes an image by words: a model that edits looks at it, or another one starts from it. Pure.
+
+The model that was asked for, or else the usual one, edits if it can. If it cannot, and nobody chose it, the first model
+that can does so instead. If there is none, the image is the init image of the words, at the model's usual strength.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.jobs import USUAL, Allowance
+from bot.presentation.job_view import Phrase
+from bot.requests.allowances import may_use
+from bot.requests.batch import Batch, InitImage
+from bot.requests.models import Models
+from pipeline.catalog.architecture import Feature
+from pipeline.catalog.model_card import ModelCard
+from pipeline.errors import InvalidSpec
+from pipeline.spec import ImageOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """The model that changes an image, and whether it edits it or only starts from it."""
+
+    card: ModelCard
+    is_edit: bool
+
+
+def edits(card: ModelCard) -> bool:
+    """Whether a model edits images by words."""
+    return Feature.EDIT in card.supports
+
+
+def way_to_change(models: Models, allowance: Allowance = USUAL, *, is_chosen: bool = False) -> Way:
+    """Return how an image is changed by words.
+
+    Args:
+        models: led by the model that was asked for, or else by the usual one.
+        is_chosen: a person asked for that model.
+
+    Raises:
+        InvalidSpec: no model that the person may draw with edits images or starts from them.
+    """
+    usual = models.usual
+    mine = [card for card in models.all if may_use(allowance, card)]
+    if edits(usual):
+        return Way(card=usual, is_edit=True)
+    if is_chosen:  # one that cannot start from images either is refused with its name
+        return Way(card=usual, is_edit=False)
+    if (editor := next(filter(edits, mine), None)) is not None:
+        return Way(card=editor, is_edit=True)
+    starting = [card for card in (usual, *mine) if Feature.INIT_IMAGE in card.supports]
+    if not starting:
+        raise InvalidSpec("image", "cannot be used here", detail="not-offered", model=usual.title)
+    return Way(card=starting[0], is_edit=False)
+
+
+def changed(way: Way, options: ImageOptions, images: Sequence[InitImage], *, count: int = 1) -> Batch:
+    """Ask for an image that is changed by words; only an edit looks at more than the first of `images`."""
+    options = replace(options, model=way.card.name)
+    if way.is_edit:
+        return Batch.of(replace(options, strength=None), count=count, references=images)
+    return Batch.of(options, count=count, init_image=images[0])
+
+
+def notes_on(way: Way, images: Sequence[object], *, is_told: bool = False) -> tuple[Phrase, ...]:
+    """Say that an image was only started from, and that the others were left out.
+
+    Args:
+        is_told: the message of the request says the former.
+    """
+    if way.is_edit:
+        return ()
+    model = {"model": way.card.title}
+    notes = () if is_told else (Phrase("edit-started-from", model),)
+    return (*notes, Phrase("edit-first-only", model)) if len(images) > 1 else notes
