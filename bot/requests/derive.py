@@ -84,7 +84,7 @@ def start_from(job: Job, models: Models, *, options: ImageOptions) -> Batch:
     return _derived(job, Verb.START_FROM, replace(options, **left_out), init_image=StoredResult(path=job.image_path))
 
 
-def change(job: Job, *, options: ImageOptions, more: Sequence[InitImage] = ()) -> Batch:
+def change(job: Job, *, options: ImageOptions, more: Sequence[InitImage] = (), count: int = 1) -> Batch:
     """Edit the picture by words, with a model that does so; `more` are further images to look at.
 
     Nothing of the settings is kept: the words say what is to change, and the shape is that of the picture.
@@ -95,7 +95,7 @@ def change(job: Job, *, options: ImageOptions, more: Sequence[InitImage] = ()) -
     check_not_erased(job)
     if job.image_path is None:
         raise PictureNotReady(job.id)
-    batch = _derived(job, Verb.START_FROM, replace(options, strength=None))
+    batch = _derived(job, Verb.START_FROM, replace(options, strength=None), count=count)
     return replace(batch, init_image=None, references=(StoredResult(path=job.image_path), *more))
 
 

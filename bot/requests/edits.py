@@ -6,14 +6,16 @@ that can does so instead. If there is none, the image is the init image of the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.jobs import USUAL, Allowance
+from bot.jobs import USUAL, Allowance, Job
 from bot.presentation.job_view import Phrase
+from bot.requests import derive
 from bot.requests.allowances import may_use
 from bot.requests.batch import Batch, InitImage
 from bot.requests.models import Models
+from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
@@ -51,10 +53,73 @@ def way_to_change(models: Models, allowance: Allowance = USUAL, *, is_chosen: bo
         return Way(card=usual, is_edit=False)
     if (editor := next(filter(edits, mine), None)) is not None:
         return Way(card=editor, is_edit=True)
-    starting = [card for card in (usual, *mine) if Feature.INIT_IMAGE in card.supports]
+    return _way_to_start(models, allowance)
+
+
+def _way_to_start(models: Models, allowance: Allowance) -> Way:
+    usual, others = models.usual, [card for card in models.all if may_use(allowance, card)]
+    starting = [card for card in (usual, *others) if Feature.INIT_IMAGE in card.supports]
     if not starting:
         raise InvalidSpec("image", "cannot be used here", detail="not-offered", model=usual.title)
     return Way(card=starting[0], is_edit=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is to be changed in an image, in words, and how that is done."""
+
+    read: ReadPrompt
+    way: Way
+
+    @property
+    def options(self) -> ImageOptions:
+        """The words and what was set with them.
+
+        Raises:
+            InvalidSpec
+        """
+        return ImageOptions.read(**{**self.read.options, "model": self.way.card.name})
+
+    def batch(self, models: Models, images: Sequence[InitImage], *, job: Job | None = None) -> Batch:
+        """Ask for it: the image of a job is changed, or else the first of `images`; an edit looks at the others, too.
+
+        Raises:
+            PictureErased, PictureRemoved, PictureNotReady, JobUnreadable: of the job.
+            InvalidSpec
+        """
+        if job is None:
+            return changed(self.way, self.options, images, count=self.read.count)
+        if self.way.is_edit:
+            return derive.change(job, options=self.options, more=images, count=self.read.count)
+        return derive.start_from(job, models, options=self.options)
+
+
+def read_change(
+    text: str,
+    models: Models,
+    allowance: Allowance = USUAL,
+    *,
+    given: Mapping[str, object] | None = None,
+    untouched: Mapping[str, object] | None = None,
+) -> Change:
+    """Read what somebody wants to have changed; see `way_to_change`. A strength asks to start from the image.
+
+    Args:
+        models: led by the model that is used if the words name none.
+        given, untouched: see `read_prompt`.
+
+    Raises:
+        InvalidFlag, InvalidSpec
+    """
+    way = way_to_change(models, allowance)
+    read = read_prompt(text, models.led_by(way.card), given=given, untouched=untouched)
+    model = read.options.get("model")
+    led = models.led_by(models.demand(model) if isinstance(model, str) and model else way.card)
+    if model:
+        way = way_to_change(led, allowance, is_chosen=True)
+    if way.is_edit and read.options.get("strength") not in (None, ""):
+        way = Way(card=led.usual, is_edit=False) if model else _way_to_start(led, allowance)
+    return Change(read=read, way=way)
 
 
 def changed(way: Way, options: ImageOptions, images: Sequence[InitImage], *, count: int = 1) -> Batch:

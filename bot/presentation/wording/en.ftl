@@ -1062,3 +1062,4 @@ edit-from-private = This image will be private, so it comes to you as a direct m
 option-image-edit-description = An image to edit by words; with a strength, an image to start from
 option-image2-description = A second image that the edit uses
 option-image3-description = A third image that the edit uses
+edit-word-refused = Some of these words are not drawn here. Asked with `/imagine`, you alone are told which.

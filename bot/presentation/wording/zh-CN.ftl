@@ -954,3 +954,4 @@ edit-from-private = 这张图片是私密的，画好后会私信发给你。
 option-image-edit-description = 要用文字修改的图片；写了强度则从它画起
 option-image2-description = 修改时用到的第二张图片
 option-image3-description = 修改时用到的第三张图片
+edit-word-refused = 这些词里有这里不画的。用 `/imagine` 提交，会只告诉你是哪个。

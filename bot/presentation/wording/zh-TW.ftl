@@ -955,3 +955,4 @@ edit-from-private = 這張圖片是私密的，畫好後會以私訊傳給你。
 option-image-edit-description = 要用文字修改的圖片；寫了強度則從它畫起
 option-image2-description = 修改時用到的第二張圖片
 option-image3-description = 修改時用到的第三張圖片
+edit-word-refused = 這些詞裡有這裡不畫的。用 `/imagine` 提出，會只告訴你是哪個。
