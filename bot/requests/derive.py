@@ -92,7 +92,7 @@ def change(job: Job, *, options: ImageOptions, more: Sequence[InitImage] = (), c
     Raises:
         PictureNotReady: there is no picture to edit.
     """
-    check_not_erased(job)
+    check_usable(job)
     if job.image_path is None:
         raise PictureNotReady(job.id)
     batch = _derived(job, Verb.START_FROM, replace(options, strength=None), count=count)
@@ -136,6 +136,17 @@ def upscale(job: Job, models: Models) -> Batch:
     return _derived(job, Verb.UPSCALE, enlarged, init_image=StoredResult(path=job.image_path))
 
 
+def check_usable(job: Job) -> None:
+    """Check that something can be made of a job.
+
+    Raises:
+        PictureErased, PictureRemoved, JobUnreadable
+    """
+    check_not_erased(job)
+    if job.flaw is not None:
+        raise JobUnreadable(job.id)
+
+
 def options_of(job: Job, models: Models) -> ImageOptions:
     """Return the options that lead to such a picture, apart from the seed.
 
@@ -160,9 +171,7 @@ def lost(job: Job, models: Models, options: ImageOptions) -> tuple[str, ...]:
 
 def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
     """Return the options that lead to such a picture with one of the models, apart from the seed."""
-    check_not_erased(job)
-    if job.flaw is not None:
-        raise JobUnreadable(job.id)
+    check_usable(job)
     spec, old = job.spec, models.find(job.spec.model)
     is_same = card is old
     aspect, size = _shape(card, old, *spec.source_size)

@@ -14,6 +14,7 @@ from bot.presentation.job_view import Phrase
 from bot.requests import derive
 from bot.requests.allowances import may_use
 from bot.requests.batch import Batch, InitImage
+from bot.requests.defaults import Levels, Wish, fill
 from bot.requests.models import Models
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.catalog.architecture import Feature
@@ -120,6 +121,42 @@ def read_change(
     if way.is_edit and read.options.get("strength") not in (None, ""):
         way = Way(card=led.usual, is_edit=False) if model else _way_to_start(led, allowance)
     return Change(read=read, way=way)
+
+
+def typed(
+    wish: Wish, levels: Levels, models: Models, allowance: Allowance, images: Sequence[InitImage]
+) -> tuple[Batch, tuple[Phrase, ...]]:
+    """Make the request that a person typed with images, or without; the notes are for the person.
+
+    One image is edited if its model edits and no strength is given; else it is started from. Several are always edited,
+    by the first model that edits, if nobody typed another.
+
+    Args:
+        models: led by the model that the person draws with if nothing else was chosen.
+
+    Raises:
+        InvalidFlag, InvalidSpec
+    """
+    filled = fill(wish, levels, models)
+    card = models.find(str(filled.options["model"]))
+    is_edit = bool(images) and card is not None and edits(card)
+    if len(images) > 1 and not is_edit and not filled.is_model_typed:
+        mine = (each for each in models.all if edits(each) and may_use(allowance, each))
+        if (editor := next(mine, None)) is not None:
+            filled = fill(replace(wish, values={**wish.values, "model": editor.name}), levels, models)
+    options, notes = dict(filled.options), filled.notes
+    has_strength = options.get("strength") not in (None, "")
+    is_edit = len(images) > 1 or (is_edit and not has_strength)
+    if is_edit and has_strength:
+        del options["strength"]
+        notes = (*notes, Phrase("edit-strength-unused"))
+    batch = Batch.of(
+        ImageOptions.read(**options),
+        count=filled.count,
+        init_image=images[0] if images and not is_edit else None,
+        references=images if is_edit else (),
+    )
+    return replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler), notes
 
 
 def changed(way: Way, options: ImageOptions, images: Sequence[InitImage], *, count: int = 1) -> Batch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,13 +14,11 @@ from bot.frontends.discord_app.replies import CHANNEL_LIMIT
 from bot.jobs import Job, UserKey, Verb
 from bot.requests.models import Models
 from bot.requests.preferences import Setting
-from pipeline.catalog.architecture import Feature
 from pipeline.catalog.models import FAKE
 from pipeline.images.reference import read_reference
 from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.cards import STARTER
 from tests.discord_server import MessageView, Permission, Upload
-
-STARTER = replace(FAKE, name="starter", title="Starter", supports=FAKE.supports - {Feature.EDIT})
 
 
 def file_of(colour: str = "red", size: tuple[int, int] = (96, 64)) -> Upload:
