@@ -23,6 +23,7 @@ from bot.jobs import FailureCode, Job, JobStatus, StopReason
 from bot.retry import Backoff, retry
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.image_policy import ImagePolicy, Verdict
+from bot.scheduling.inputs import InputGone, StorageFailed, read_inputs
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
 from bot.scheduling.runner import Health, Runner
@@ -49,10 +50,6 @@ SOFTWARE: Final = "imagine-bot"
 SAVE_PATIENCE_S: Final = 20.0  # a picture may have taken minutes, and a full disk may have room in a moment
 SAVE_PAUSE_S: Final = 4.0
 LAST_WORD_S: Final = 3.0
-
-
-class StorageFailed(Exception):
-    """The picture cannot be saved, or the one that it starts from cannot be read: the engine has no part in it."""
 
 
 class ImageBlocked(Exception):
@@ -187,7 +184,7 @@ class WorkerPool:
 
     async def _draw(self, executor: Executor, running: RunningJob) -> GeneratedImage:
         job = running.job
-        source = await self._read_source(job.spec.source) if job.spec.source else None
+        source, references = await read_inputs(job.spec, self._images)
         upcoming = await self._upcoming(job.spec.model)
         running.is_handed_over = True
         drawing = asyncio.ensure_future(
@@ -196,6 +193,7 @@ class WorkerPool:
                 on_progress=lambda progress: self._queue.report(job.id, progress),
                 stop=running.stop,
                 source=source,
+                references=references,
                 upcoming=upcoming,
             )
         )
@@ -259,12 +257,6 @@ class WorkerPool:
         if verdict is Verdict.SPOILER:
             await self._queue.mark_spoiler(running.job.id)
 
-    async def _read_source(self, key: str) -> bytes:
-        try:
-            return await self._images.read_source(key)
-        except Exception as error:  # the system's, and many of Pillow's about a file that was damaged
-            raise StorageFailed(f"the picture to start from cannot be read: {error}") from error
-
     async def _write(self, number: int, png: bytes) -> str:
         patience = Deadline(SAVE_PATIENCE_S, monotonic=self._monotonic)
         try:
@@ -295,7 +287,8 @@ class WorkerPool:
             await self._breaker.saving_failed()
             return ended
         ended = await self._queue.fail(job.id, code, ran_s=ran_s)
-        if not isinstance(error, InvalidSpec | UnknownModel | ModelFilesMissing):  # they say nothing about the engine
+        # These say nothing about the engine.
+        if not isinstance(error, InvalidSpec | UnknownModel | ModelFilesMissing | InputGone):
             await self._engine_failed(runner)
         return ended
 
@@ -392,6 +385,8 @@ def failure_code(error: Exception) -> FailureCode:
             return FailureCode.INVALID_SPEC
         case ImageBlocked():
             return FailureCode.BLOCKED
+        case InputGone():
+            return FailureCode.INPUT_GONE
         case PipelineError():
             return FailureCode.GENERATION_FAILED
         case StorageFailed() | OSError():  # the latter: a file of the engine's

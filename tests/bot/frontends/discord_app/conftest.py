@@ -46,16 +46,18 @@ from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
 from pipeline.fake import FakeEngine
-from tests.cards import PAINTER
+from tests.cards import PAINTER, STARTER
 from tests.discord_server import Discord
 
 FAKE_ONLY = Models(usual=FAKE)
 PAINTING = Models(usual=FAKE, others=(PAINTER,))
+STARTING = Models(usual=STARTER)
 
 
 def make_engine(name: str, config: PipelineConfig) -> Engine:
-    """Make one for PAINTER too, which no catalog knows."""
-    return FakeEngine(PAINTER) if name == PAINTER.name else create_engine(name, config)
+    """Make one for PAINTER and STARTER too, which no catalog knows."""
+    unknown = {card.name: card for card in (PAINTER, STARTER)}
+    return FakeEngine(unknown[name]) if name in unknown else create_engine(name, config)
 
 
 @dataclass
