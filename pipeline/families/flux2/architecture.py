@@ -12,6 +12,7 @@ from typing import Final
 from pipeline.catalog.architecture import Architecture, Component, Feature, Kind, Latent, StepCost
 from pipeline.catalog.parts import PartKind
 from pipeline.device.memory_plan import TILE_PX
+from pipeline.families.qwen3_component import QWEN3
 
 NAME: Final = "flux2-klein"
 LATENT: Final = Latent(channels=128, factor=16)  # 32 channels at an eighth of the sides, in patches of 2 × 2
@@ -52,3 +53,26 @@ def edit_cost(width: int, height: int, steps: int, reference_pixels: int) -> Ste
 def cost(width: int, height: int, steps: int) -> StepCost:
     """Of an image of so many px that looks at no references."""
     return edit_cost(width, height, steps, 0)
+
+
+FLUX2_KLEIN: Final = Architecture(
+    name=NAME,
+    engine="pipeline.families.flux2.engine:Flux2Engine",
+    components=MappingProxyType(
+        {
+            "dit": DIT,
+            "qwen3": QWEN3,
+            "vae": Component(kind=Kind.VAE, part=PartKind.VAE, architecture=NAME, fixed_bytes=VAE_BYTES),
+            "tokenizer": Component(kind=Kind.TOKENIZER),
+        }
+    ),
+    cost=cost,
+    edit_cost=edit_cost,
+    latent=LATENT,
+    variant="flux2-klein-4b",
+    schedule="FLUX.2",
+    text_tokens=TEXT_TOKENS,
+    library=("diffsynth.models.flux2_dit", "diffsynth.models.flux2_vae", "diffsynth.diffusion"),
+    features=frozenset({Feature.INIT_IMAGE, Feature.EDIT, Feature.UPSCALE, Feature.LANGUAGES}),
+    prompt_tokenizer="tokenizer",
+)

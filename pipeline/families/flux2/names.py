@@ -55,7 +55,9 @@ _SINGLE: Final = {
 }
 _IN_BLOCK: Final = re.compile(r"(?P<kind>double|single)_blocks\.(?P<number>\d+)\.(?P<owner>.+)")
 _OURS: Final = re.compile(r"(?:single_)?transformer_blocks\.\d+\.(?P<owner>.+)")
-_INSIDE: Final = frozenset((*_DOUBLE.values(), *_SINGLE.values(), *(each for names in _JOINED.values() for each in names)))
+_INSIDE: Final = frozenset(
+    (*_DOUBLE.values(), *_SINGLE.values(), *(each for names in _JOINED.values() for each in names))
+)
 
 _VAE_WORDS: Final = (
     (re.compile(r"^(encoder|decoder)\.((?:post_)?quant_conv)\."), r"\2."),
