@@ -24,13 +24,13 @@ class Inputs(NamedTuple):
 
     @classmethod
     def of(cls, spec: ImageSpec, source: bytes | None, references: Sequence[Reference]) -> Self:
-        """Take checked images. An upscale redraws what is there, tile by tile, so it looks at no references."""
+        """Take checked images."""
         init_image, size = None, (spec.width, spec.height)
         if source is not None:
             init_image = Image.frombytes("RGB", spec.source_size, source)
             if init_image.size != size:
                 init_image = init_image.resize(size, Image.Resampling.LANCZOS)
-        return cls(init_image, () if spec.upscale else references)
+        return cls(init_image, references)
 
     def cost(self, architecture: Architecture, spec: ImageSpec) -> StepCost:
         """What drawing from them takes."""

@@ -192,7 +192,7 @@ class TorchEngine:
         if residency.is_streamed and config.compile:
             compile_or_start_over(model.compile_blocks, config.packed_folder)
         with torch.no_grad():
-            previewer = Previewer(model.decode, architecture.latent.channels)
+            previewer = Previewer(model.decode, architecture.latent)
         guard(model.decoder, px=architecture.latent.factor, cost=architecture.cost, memory=residency)
         guard(model.encoder, px=1, cost=architecture.cost, memory=residency)
         packed = tuple(part.packed_file for part in residency.parts if part.packed_file is not None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Final
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.tiles import TiledSteps
 from pipeline.spec import ImageSpec, last_steps
 from pipeline.streaming.residency import Residency
+
+DECODED_AT_ONCE: Final = 16  # small images, of which the previews of 128 channels need 257
 
 
 class Flux2Model:
@@ -51,8 +54,8 @@ class Flux2Model:
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """See `TorchModel`."""
-        images: Tensor = self.decoder(latents.to(self.transformer.device, self.transformer.dtype))
-        return images
+        latents = latents.to(self.transformer.device, self.transformer.dtype)
+        return torch.cat([self.decoder(few) for few in latents.split(DECODED_AT_ONCE)])
 
     def forget_prompts(self) -> None:
         """See `TorchModel`."""

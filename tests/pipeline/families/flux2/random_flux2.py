@@ -23,7 +23,7 @@ from tests.pipeline.families.random_qwen3 import WIDTH, llama_cpp_tensors, minia
 from tests.pipeline.miniature_storage import write_gguf, write_safetensors
 
 READ_LAYERS = 27
-VAE_WIDTHS = (32, 32, 64, 64)
+VAE_WIDTHS = (32, 32, 32, 64)
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
 # What Qwen3's own template does with one message of a person.
 CHAT_TEMPLATE = (
@@ -55,7 +55,7 @@ def make_miniature() -> Miniature:
             axes_dims_rope=(4, 4, 4, 4),
             guidance_embeds=False,
         )
-        vae = Flux2VAE(block_out_channels=VAE_WIDTHS)
+        vae = Flux2VAE(block_out_channels=VAE_WIDTHS, layers_per_block=1)
         qwen3 = miniature_qwen3(num_hidden_layers=READ_LAYERS + 1)
         torch.manual_seed(3)
         with torch.no_grad():

@@ -26,6 +26,7 @@ def drawn_by(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Fl
     from diffsynth.pipelines.flux2_image import Flux2ImagePipeline
     from transformers import PreTrainedTokenizerFast
 
+    threads = torch.get_num_threads()
     miniature = make_miniature()
     folder = tmp_path_factory.mktemp("models")
     card = write_folder(miniature, folder)
@@ -33,10 +34,11 @@ def drawn_by(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Fl
     pipe.dit, pipe.vae, pipe.text_encoder_qwen3 = miniature.dit, miniature.vae, DeviceOf(miniature.qwen3)
     tokenizer = folder / str(card.files["tokenizer"].repo) / "tokenizer"
     pipe.tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer)
-    engine = Flux2Engine(card, PipelineConfig(device="cpu", models_dir=folder))
+    engine = Flux2Engine(card, PipelineConfig(device="cpu", models_dir=folder, cpu_threads=1))
     engine.load()
     yield pipe, engine, miniature
     engine.close()
+    torch.set_num_threads(threads)
 
 
 class DeviceOf(torch.nn.Module):
