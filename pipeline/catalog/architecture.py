@@ -138,6 +138,7 @@ class Architecture:
     components: by the names that `ModelCard.files` uses; the transformer first, then text encoders in the order in
         which they are read.
     cost: of (width, height, steps).
+    edit_cost: of (width, height, steps, pixels of all references), of a family with `Feature.EDIT`.
     steps_taken: of (steps, strength): how many of the steps that a person asks for are taken from an init image.
     schedule: DiffSynth's name of the noise schedule.
     variant: the only one that its transformer may be, as `Part.variant` says it, if the header tells; "" if any.
@@ -159,6 +160,7 @@ class Architecture:
     engine: str
     components: Mapping[str, Component] = field(default_factory=dict)
     cost: Callable[[int, int, int], StepCost]
+    edit_cost: Callable[[int, int, int, int], StepCost] | None = None
     steps_taken: Callable[[int, float], int] = all_steps
     latent: Latent
     schedule: str
@@ -176,6 +178,12 @@ class Architecture:
     def of_kind(self, kind: Kind) -> dict[str, Component]:
         """The components of a kind by name."""
         return {name: component for name, component in self.components.items() if component.kind is kind}
+
+    def cost_of(self, width: int, height: int, steps: int, *, reference_pixels: int = 0) -> StepCost:
+        """What an image takes that looks at so many pixels of reference images."""
+        if not reference_pixels or self.edit_cost is None:
+            return self.cost(width, height, steps)
+        return self.edit_cost(width, height, steps, reference_pixels)
 
     @property
     def transformer(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
+from pipeline.catalog.layouts import flux2
 from pipeline.catalog.layouts.findings import Finding, refused
 from pipeline.catalog.layouts.templates import Template
 from pipeline.catalog.layouts.tensors import Tensors
@@ -137,16 +138,15 @@ _HINTED: Final = (
 
 def read_original(tensors: Tensors, hints: str) -> Finding:
     """Black Forest Labs' names."""
-    if tensors.any_in("double_stream_modulation_img."):
-        return _flux2(tensors, Naming.ORIGINAL, has_guidance=tensors.any_in("guidance_in."))
+    if tensors.any_in(flux2.MARK):
+        return flux2.read(tensors, hints, Naming.ORIGINAL)
     return _finding(tensors, hints, ORIGINAL, _GUIDANCE_ORIGINAL, Naming.ORIGINAL, "img_in.weight")
 
 
 def read_diffusers(tensors: Tensors, hints: str) -> Finding:
     """Names of diffusers' `FluxTransformer2DModel`."""
-    if tensors.any_in("double_stream_modulation_img."):
-        has_guidance = tensors.any_in("time_guidance_embed.guidance_embedder.")
-        return _flux2(tensors, Naming.DIFFUSERS, has_guidance=has_guidance)
+    if tensors.any_in(flux2.MARK):
+        return flux2.read(tensors, hints, Naming.DIFFUSERS)
     if not tensors.any_in("single_transformer_blocks.", "time_text_embed.text_embedder."):
         return refused("a transformer of another family", "it is not drawn here", _TAKE)
     return _finding(tensors, hints, DIFFUSERS, _GUIDANCE_DIFFUSERS, Naming.DIFFUSERS, "x_embedder.weight")
@@ -169,6 +169,19 @@ def _flux2(tensors: Tensors, naming: Naming, *, has_guidance: bool) -> Finding:
         architecture="flux2-klein",
         variant="flux2-klein",
         naming=naming,
+    )
+
+
+def read_z_image(tensors: Tensors, _hints: str) -> Finding:
+    """Z-Image, which came of Lumina 2 and learned to pad; comfyanonymous/ComfyUI:comfy/ldm/lumina/model.py."""
+    if not tensors.has("cap_pad_token"):
+        return refused("a Lumina 2 transformer", "its family is not drawn here", _TAKE)
+    return Finding(
+        title="Z-Image transformer",
+        kind=PartKind.DENOISER,
+        architecture="z-image",
+        variant="z-image",
+        naming=Naming.DIFFUSERS if tensors.any_in("all_x_embedder.") else Naming.ORIGINAL,
     )
 
 
