@@ -147,6 +147,7 @@ class Architecture:
     half: the format of 16 bits that it computes with on a GPU; of the two, float16 is the more exact one and overflows
         where models were not made for it.
     prefers_half: whether its weights stay in 16 bits as well if none has to be streamed then.
+    loras: `LoraCard.base` of the LoRAs that its models take; "" if that is its own name.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
     cuts: says of (tokenizer, prompt) whether a prompt is longer than is read, `module:name`; without torch. "" if it is
         beyond `text_tokens` of `prompt_tokenizer`.
@@ -166,8 +167,14 @@ class Architecture:
     library: tuple[str, ...] = ()
     half: str = "bfloat16"
     prefers_half: bool = False
+    loras: str = ""
     prompt_tokenizer: str = ""
     cuts: str = ""
+
+    @property
+    def base_of_loras(self) -> str:
+        """What `LoraCard.base` says of the LoRAs that its models take."""
+        return self.loras or self.name
 
     def of_kind(self, kind: Kind) -> dict[str, Component]:
         """The components of a kind by name."""
