@@ -193,6 +193,7 @@ def _settings(spec: ImageSpec, card: ModelCard, models: Models) -> str:
         "guidance": "" if spec.guidance == card.guidance else f"{spec.guidance:g}",
         "sampler": "" if spec.sampler in card.samplers[:1] else spec.sampler,
         "clip_skip": "" if spec.clip_skip == card.clip_skip else str(spec.clip_skip),
+        "lora": spec.loras,
     }
     return "".join(f" {name}:{value}" for name, value in values.items() if value)
 
