@@ -186,8 +186,10 @@ def _read_typed(
     if _shown_prompt(job, models) == job.spec.prompt:
         return read
     before = derive.options_of(job, models)
-    gone = {name: "" for name in IN_PROMPT if getattr(before, name) and name not in read.options}
-    return replace(read, options={**read.options, **gone})
+    changes: dict[str, object] = {name: "" for name in IN_PROMPT if getattr(before, name) and name not in read.options}
+    if read.options.get("loras") == before.loras and "steps" not in read.notes.taken:
+        changes["steps"] = (given or {}).get("steps")  # those of the image, not the usual ones of its LoRA
+    return replace(read, options={**read.options, **changes})
 
 
 def _lost(job: Job, models: Models, options: ImageOptions) -> tuple[Phrase, ...]:

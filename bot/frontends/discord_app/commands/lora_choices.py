@@ -25,7 +25,7 @@ def lora_choices(typed: str, models: Models, card: ModelCard) -> list[app_comman
     chosen = [part.partition(":")[0].strip() for part in before.replace(";", ",").replace("、", ",").split(",") if part]
     name, colon, _ = last.partition(":")
     is_whole = bool(colon) and find(name.strip(), models.loras()) is not None
-    whole = f"{before}, {last}" if before else last
+    whole = ", ".join(filter(None, (before, last)))
     if is_whole or len(chosen) >= MAX_LORAS:  # a strength is being typed, or there is room for no other
         return [_choice(whole, whole)] if 0 < len(whole) <= MAX_CHOICE else []
     known = models.loras()
