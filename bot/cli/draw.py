@@ -103,11 +103,11 @@ def draw(
     from bot import logs
     from bot.config import LogConfig, load_config
     from bot.text_files import read_text
-    from pipeline.catalog.model_hash import ModelHashes, weights_file
+    from pipeline.catalog.model_hash import ModelHashes, lora_hashes, weights_file
     from pipeline.catalog.models import choose_model, demand_files, demand_means, find_model
     from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
-    from pipeline.images.png_metadata import encode_png
+    from pipeline.images.png_metadata import FileHashes, encode_png
 
     try:
         prompt = read_text(prompt)
@@ -137,8 +137,10 @@ def draw(
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
     weights = weights_file(card, config.pipeline.models_dir)
-    model_hash = "" if weights is None else ModelHashes.of(config.pipeline).known(weights)
-    written = write_new(path, encode_png(drawn, release(), model_hash=model_hash), is_forced=is_forced)
+    known = ModelHashes.of(config.pipeline)
+    model_hash = "" if weights is None else known.known(weights)
+    hashes = FileHashes(model_hash, lora_hashes(known, spec, config.pipeline))
+    written = write_new(path, encode_png(drawn, release(), hashes=hashes), is_forced=is_forced)
     _show_picture(drawn, written, source=image)
     if output is not None and not output.is_dir() and path != output:
         say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
