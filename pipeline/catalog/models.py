@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -17,6 +17,7 @@ from pipeline.catalog.added_models import stamp_of
 from pipeline.catalog.architecture import Feature, Kind
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.lora_card import LoraCard
+from pipeline.catalog.loras import loras_of
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import AUTO, PipelineConfig
@@ -239,7 +240,7 @@ def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None
         UnknownModel, ModelUnusable: see `find_model`.
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
     """
-    return make_engine(find_model(name, config), config, prompts_dir=prompts_dir)
+    return make_engine(find_model(name, config), config, prompts_dir=prompts_dir, loras=partial(loras_of, config))
 
 
 def make_engine(
