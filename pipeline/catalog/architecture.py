@@ -148,6 +148,8 @@ class Architecture:
     half: the format of 16 bits that it computes with on a GPU; of the two, float16 is the more exact one and overflows
         where models were not made for it.
     prefers_half: whether its weights stay in 16 bits as well if none has to be streamed then.
+    bears_float8: whether floats of 8 bits may be chosen for its transformer on GPUs that multiply them faster than
+        integers; people who name them in the configuration get them anyway.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
     cuts: says of (tokenizer, prompt) whether a prompt is longer than is read, `module:name`; without torch. "" if it is
         beyond `text_tokens` of `prompt_tokenizer`.
@@ -168,6 +170,7 @@ class Architecture:
     library: tuple[str, ...] = ()
     half: str = "bfloat16"
     prefers_half: bool = False
+    bears_float8: bool = True
     prompt_tokenizer: str = ""
     cuts: str = ""
 

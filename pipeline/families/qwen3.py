@@ -22,14 +22,12 @@ from torch.nn import functional
 
 from pipeline.errors import GenerationFailed
 from pipeline.families.qwen3_component import QWEN3
+from pipeline.families.qwen3_component import chat_text as chat_text
 from pipeline.runtime.t5_encoder import Words
 from pipeline.streaming.streamed_module import StreamedModule
 
 EPSILON: Final = 1e-6
 THETA: Final = 1_000_000.0
-# Qwen3's template for one message of a person, as its tokenizer_config.json has it.
-_CHAT: Final = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
-_NO_THOUGHTS: Final = "<think>\n\n</think>\n\n"
 
 Shapes = Mapping[str, Sequence[int]]  # of a module's tensors, by name
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, (T, D) each
@@ -179,15 +177,6 @@ class Qwen3TextEncoder(StreamedModule):
         assert ids.shape == mask.shape and bool(mask[:, 0].all()), "padding comes at the end"
         hidden = self.module(ids, mask)
         return tuple(hidden[number] for number in layers)
-
-
-def chat_text(prompt: str, *, may_think: bool) -> str:
-    """Write a prompt as the message that Qwen3 answers next.
-
-    Args:
-        may_think: False ends with empty thoughts, as the template does with `enable_thinking=False`.
-    """
-    return _CHAT.format(prompt=prompt) + ("" if may_think else _NO_THOUGHTS)
 
 
 def rotation_of(tokens: int, head_width: int, like: Tensor) -> Rotation:

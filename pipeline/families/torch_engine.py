@@ -177,6 +177,7 @@ class TorchEngine:
             precision=self._config.precision,
             packed_dir=self._config.packed_folder,
             half=self._card.architecture.half,
+            bears_float8=self._card.architecture.bears_float8,
         )
 
     def _load(self) -> Loaded:

@@ -14,7 +14,7 @@ from typing import Final
 
 from pipeline.catalog.layouts.findings import Finding, refused, with_article
 
-TAKE_KNOWN: Final = "take FLUX.1, FLUX.2 [klein] 4B, Stable Diffusion 1.5 or SDXL"
+TAKE_KNOWN: Final = "take FLUX.1, FLUX.2 [klein] 4B, Z-Image-Turbo, Stable Diffusion 1.5 or SDXL"
 _ADAPTER: Final = "it changes a model and is none by itself, and adapters are not used here"
 _ITS_MODEL: Final = "take the model that it was made for"
 _FAMILY: Final = "its family is not drawn here"
