@@ -68,7 +68,20 @@ def _random_z_image(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
     return card, lambda: ZImageEngine(card, config_of(folder))
 
 
-MADE = {"random flux": _random_flux, "another family, streamed": _miniature, "random Z-Image": _random_z_image}
+def _random_flux2(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
+    from pipeline.families.flux2.engine import Flux2Engine
+    from tests.pipeline.families.flux2.random_flux2 import make_miniature, write_folder
+
+    card = write_folder(make_miniature(), folder)
+    return card, lambda: Flux2Engine(card, config_of(folder))
+
+
+MADE = {
+    "random flux": _random_flux,
+    "another family, streamed": _miniature,
+    "random Z-Image": _random_z_image,
+    "random FLUX.2": _random_flux2,
+}
 
 
 @pytest.fixture(scope="module", params=["fake", "demo", *MADE])

@@ -159,32 +159,6 @@ def read_diffsynth(tensors: Tensors, hints: str) -> Finding:
     return replace(found, title="demo transformer", variant="demo") if found.kind and is_demo else found
 
 
-def _flux2(tensors: Tensors, naming: Naming, *, has_guidance: bool) -> Finding:
-    """FLUX.2, whose blocks share their modulation; black-forest-labs/flux2:src/flux2/model.py."""
-    if has_guidance:
-        return refused("FLUX.2 [dev]", "with 32 billion weights it is too large for the GPUs that this is for", _TAKE)
-    return Finding(
-        title="FLUX.2 [klein] transformer",
-        kind=PartKind.DENOISER,
-        architecture="flux2-klein",
-        variant="flux2-klein",
-        naming=naming,
-    )
-
-
-def read_z_image(tensors: Tensors, _hints: str) -> Finding:
-    """Z-Image, which came of Lumina 2 and learned to pad; comfyanonymous/ComfyUI:comfy/ldm/lumina/model.py."""
-    if not tensors.has("cap_pad_token"):
-        return refused("a Lumina 2 transformer", "its family is not drawn here", _TAKE)
-    return Finding(
-        title="Z-Image transformer",
-        kind=PartKind.DENOISER,
-        architecture="z-image",
-        variant="z-image",
-        naming=Naming.DIFFUSERS if tensors.any_in("all_x_embedder.") else Naming.ORIGINAL,
-    )
-
-
 def _with_guidance(template: Template, guidance: tuple[str, ...], names: Collection[str]) -> Template:
     stem = guidance[0].rsplit(".", 1)[0]
     if not any(name.startswith(stem) for name in names):

@@ -12,11 +12,11 @@ from typing import Final
 from pipeline.catalog.architecture import Architecture, Component, Feature, Kind, Latent, StepCost
 from pipeline.catalog.parts import PartKind
 from pipeline.device.memory_plan import TILE_PX
-from pipeline.families.qwen3_component import QWEN3
+from pipeline.families.qwen3_component import MOST_TOKENS, QWEN3
 
 NAME: Final = "flux2-klein"
 LATENT: Final = Latent(channels=128, factor=16)  # 32 channels at an eighth of the sides, in patches of 2 × 2
-TEXT_TOKENS: Final = 512
+TEXT_TOKENS: Final = MOST_TOKENS  # padding is read as well
 READING_LAYERS: Final = (9, 18, 27)  # after so many layers of Qwen3, three readings stand side by side
 ATTENTION_WIDTH: Final = 3072
 BYTES_PER_TOKEN: Final = 210_000  # activations of one block at its widest; FLUX.1's take 160 000 in 7/9 of the width
@@ -71,8 +71,7 @@ FLUX2_KLEIN: Final = Architecture(
     latent=LATENT,
     variant="flux2-klein-4b",
     schedule="FLUX.2",
-    text_tokens=TEXT_TOKENS,
     library=("diffsynth.models.flux2_dit", "diffsynth.models.flux2_vae", "diffsynth.diffusion"),
     features=frozenset({Feature.INIT_IMAGE, Feature.EDIT, Feature.UPSCALE, Feature.LANGUAGES}),
-    prompt_tokenizer="tokenizer",
+    cuts="pipeline.families.qwen3_component:is_cut",
 )

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pipeline.families.flux2.architecture import READING_LAYERS, TEXT_TOKENS
-from pipeline.families.qwen3 import Qwen3TextEncoder, chat_text
+from pipeline.families.qwen3 import Qwen3TextEncoder
+from pipeline.families.qwen3_component import chat_text
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.prompt_tokenizer import ReadsPrompts
 
@@ -32,6 +33,6 @@ class PromptReader:
     def _read(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         """Read several prompts, every block of the encoder once."""
         texts = [chat_text(prompt, may_think=False) for prompt in prompts]
-        tokens = self._tokenizer(texts, max_length=TEXT_TOKENS, padding="max_length", truncation=True)
+        tokens = self._tokenizer(texts, max_length=TEXT_TOKENS)
         hidden = self._encoder.hidden_states(tokens.input_ids, tokens.attention_mask, READING_LAYERS)
         return {"text": torch.cat(hidden, dim=-1)}

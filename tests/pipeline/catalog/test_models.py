@@ -158,7 +158,16 @@ def test_flux_sizes_are_about_a_megapixel(card: ModelCard) -> None:
 
 
 def test_public_models_are_known_and_the_fake_is_hidden() -> None:
-    assert list(MODELS) == ["majicflus-v1", "flux1-dev", "flux1-schnell", "z-image-turbo", "sdxl", "sd15", "demo"]
+    assert list(MODELS) == [
+        "majicflus-v1",
+        "flux1-dev",
+        "flux1-schnell",
+        "z-image-turbo",
+        "flux2-klein-4b",
+        "sdxl",
+        "sd15",
+        "demo",
+    ]
 
 
 def test_resolve_cleans_the_prompt_and_keeps_what_was_said() -> None:

@@ -12,15 +12,24 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.catalog.architecture import StepCost
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import make_engine
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.engine import GeneratedImage, Progress, Reference, Stage
-from pipeline.errors import GenerationFailed, GenerationStopped, InvalidSpec, ModelFilesMissing, PipelineError
+from pipeline.errors import (
+    GenerationFailed,
+    GenerationStopped,
+    InvalidSpec,
+    ModelFilesMissing,
+    OutOfMemory,
+    PipelineError,
+)
 from pipeline.families.flux2.engine import Flux2Engine
 from pipeline.families.flux2.model import DECODED_AT_ONCE, Flux2Model, schedule_of
 from pipeline.families.flux2.transformer import Transformer, random_inputs
+from pipeline.families.inputs import Inputs
 from pipeline.images.reference import fit_reference
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import UPSCALE, ImageOptions, ImageSpec
@@ -144,30 +153,42 @@ def test_integers_draw_nearly_the_same(folder: Path, engine: Flux2Engine) -> Non
 
 def test_streamed_blocks_draw_what_resident_ones_draw(folder: Path, engine: Flux2Engine) -> None:
     """With the text encoder in the ring; packed once, and read from there afterwards. References take more memory."""
-    card, shown = replace(engine._card, packed_gb=1), [reference(1), reference(2)]
-    wanted, edited = draw(engine), draw(engine, shown)
+    card, edits = replace(engine._card, packed_gb=1), ([], [reference(1), reference(2)])
+    wanted = [draw(engine, shown) for shown in edits]
     for _ in range(2):
-        streamed = made(card, folder, FakeBudget(2**30, grain=MIB))
-        residency = model_of(streamed).residency
-        for _ in range(2000):  # until some blocks are streamed
-            if residency.transformer.streamed_bytes:
-                break
-            streamed._budget.limit -= MIB // 16  # type: ignore[union-attr, misc]
-            residency.fit_to(streamed._budget.limit)  # type: ignore[union-attr]
-        assert residency.is_streamed and residency.transformer.streamed_bytes
-        assert draw(streamed) == wanted
-        assert draw(streamed, shown) == edited
+        streamed = made(card, folder, FakeBudget(2**30, grain=1))
+        for shown, image in zip(edits, wanted, strict=True):
+            stream_some_blocks(streamed, Inputs(None, shown).cost(card.architecture, a_spec(card, shown)))
+            assert draw(streamed, shown) == image
+            assert model_of(streamed).residency.transformer.streamed_bytes
         streamed.close()
     config = PipelineConfig(device="cpu", models_dir=folder)
     packed = {path.name.split(".")[1] for path in config.packed_folder.glob(f"{card.name}.*.safetensors")}
     assert packed == {"dit", "qwen3"}
 
 
+def stream_some_blocks(engine: Flux2Engine, cost: StepCost) -> None:
+    """Find a limit at which some blocks stay on the GPU and some do not."""
+    residency, budget = model_of(engine).residency, engine._budget
+    assert isinstance(budget, FakeBudget) and residency.is_streamed
+    least, most = 0, 2**30
+    budget.limit = most
+    residency.fit(cost)
+    while not residency.transformer.streamed_bytes > 0:
+        assert most - least > 1
+        budget.limit = (least + most) // 2
+        try:
+            residency.fit_to(budget.limit)
+        except OutOfMemory:
+            least = budget.limit
+        else:
+            most = budget.limit
+
+
 def test_memory_is_planned_for_the_tokens_of_references(folder: Path, engine: Flux2Engine) -> None:
     """And no longer than for the image that looks at them."""
     streamed = made(engine._card, folder, FakeBudget(4 * 2**30, grain=MIB))
     planned: list[int] = []
-    model_of(streamed).residency.transformer.on_block = None
     for shown in ([], [reference(1, 1024, 1024)], [reference(1, 1024, 1024)] * 3, []):
         keys = [each.key for each in shown]
         spec = streamed._card.resolve(ImageOptions(prompt="a fox"), random_seed=0, references=keys)
@@ -178,8 +199,8 @@ def test_memory_is_planned_for_the_tokens_of_references(folder: Path, engine: Fl
         planned.append(model_of(streamed).residency._planned_cost.activation_bytes)  # type: ignore[union-attr]
     tokens = [each // 210_000 for each in planned]
     streamed.close()
-    drawn, text = 36, 512  # of the largest of its usual images
-    assert tokens == [each + text for each in (drawn, drawn + 64**2, drawn + 3 * 64**2, drawn)]
+    usual, drawn, text = 24, 16, 512
+    assert tokens == [each + text for each in (usual, drawn + 64**2, drawn + 3 * 64**2, usual)]
 
 
 class StopAt:
