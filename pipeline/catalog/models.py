@@ -27,8 +27,12 @@ from pipeline.errors import GpuUnusable, ModelUnusable, PackedDirReadOnly, Unkno
 from pipeline.fake import FAKE_ARCHITECTURE
 from pipeline.families.flux.cards import DEMO, FLUX1_DEV, FLUX1_SCHNELL, FLUX_SCALES, MAJICFLUS_V1
 from pipeline.families.flux.cards import VARIANTS as FLUX_VARIANTS
+from pipeline.families.flux2.cards import FLUX2_KLEIN_4B
+from pipeline.families.flux2.cards import VARIANTS as FLUX2_VARIANTS
 from pipeline.families.stable_diffusion.cards import SD15, SDXL
 from pipeline.families.stable_diffusion.cards import VARIANTS as STABLE_DIFFUSION_VARIANTS
+from pipeline.families.z_image.cards import VARIANTS as Z_IMAGE_VARIANTS
+from pipeline.families.z_image.cards import Z_IMAGE_TURBO
 from pipeline.spec import Aspect, ImageSpec
 
 __all__ = [
@@ -36,10 +40,12 @@ __all__ = [
     "DEMO",
     "FLUX1_DEV",
     "FLUX1_SCHNELL",
+    "FLUX2_KLEIN_4B",
     "MAJICFLUS_V1",
     "MODELS",
     "SD15",
     "SDXL",
+    "Z_IMAGE_TURBO",
     "ModelCard",
     "ModelFile",
     "catalog_of",
@@ -74,12 +80,27 @@ FAKE: Final = ModelCard(
 )
 
 _ALL: Final = MappingProxyType(
-    {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15, DEMO, FAKE)}
+    {
+        card.name: card
+        for card in (
+            MAJICFLUS_V1,
+            FLUX1_DEV,
+            FLUX1_SCHNELL,
+            Z_IMAGE_TURBO,
+            FLUX2_KLEIN_4B,
+            SDXL,
+            SD15,
+            DEMO,
+            FAKE,
+        )
+    }
 )
 MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
     {name: card for name, card in _ALL.items() if not card.is_hidden}
 )
-_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({**FLUX_VARIANTS, **STABLE_DIFFUSION_VARIANTS})
+_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType(
+    {**FLUX_VARIANTS, **FLUX2_VARIANTS, **STABLE_DIFFUSION_VARIANTS, **Z_IMAGE_VARIANTS}
+)
 
 
 def catalog_of(config: PipelineConfig) -> Catalog:

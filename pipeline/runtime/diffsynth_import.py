@@ -18,6 +18,7 @@ from pipeline.partial_import import LeftOut, Names, StandIns, standing_in
 
 LIBRARY: Final = "diffsynth"
 FLUX: Final = "diffsynth.pipelines.flux_image"
+FLUX2: Final = "diffsynth.pipelines.flux2_image"
 STABLE_DIFFUSION: Final = ("diffsynth.pipelines.stable_diffusion", "diffsynth.pipelines.stable_diffusion_xl")
 PART: Final = "imported_in_part"  # an attribute of the library, if it was imported here
 
@@ -75,6 +76,11 @@ STAND_INS: Final[StandIns] = {
     },
     # Only what measures and compares runs them; the engine has the modules of their models.
     **{name: {"transformers": dict.fromkeys(("AutoTokenizer", "CLIPTextModel"), LeftOut)} for name in STABLE_DIFFUSION},
+    FLUX2: {
+        "transformers": dict.fromkeys(("AutoTokenizer", "AutoProcessor"), LeftOut),
+        f"{LIBRARY}.models.flux2_text_encoder": {"Flux2TextEncoder": LeftOut},
+        f"{LIBRARY}.models.z_image_text_encoder": {"ZImageTextEncoder": LeftOut},
+    },
 }
 
 
