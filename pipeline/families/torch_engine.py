@@ -231,7 +231,7 @@ class TorchEngine:
         for _ in range(ATTEMPTS):
             self._drop_damaged()
             try:
-                image = self._attempt(spec, loras, inputs, on_progress, should_stop, upcoming)
+                image = self._attempt(spec, inputs, loras, on_progress, should_stop, upcoming)
             except GenerationFailed:
                 if not self._is_damaged(should_stop):
                     raise
@@ -289,8 +289,8 @@ class TorchEngine:
     def _attempt(
         self,
         spec: ImageSpec,
-        loras: Wanted,
         inputs: Inputs,
+        loras: Wanted,
         on_progress: OnProgress,
         should_stop: ShouldStop,
         upcoming: Sequence[str],

@@ -185,6 +185,7 @@ class Residency:
         )
         if self.plan is not None and plan.is_resident == self.plan.is_resident:
             self._limit_bytes, self._planned_cost, self._planned_reserved = limit_bytes, self._cost, self._reserved
+            self.plan = plan
             return
         self.plan = None  # until everything has found its place
         log.info(
