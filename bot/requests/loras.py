@@ -286,15 +286,13 @@ def _fitting(name: str, models: Models, card: ModelCard) -> LoraCard:
     shown = shown_name(name)
     if lora is None:
         names = _told([each.name for each in fitting(models, card)])
+        reason = f"must be here: there is no {shown}, but {names or 'none'} for {card.name}"
         detail = "unknown" if names else "none-here"
-        raise InvalidSpec("loras", f"has no {shown}", detail=detail, name=shown, model=card.title, names=names)
+        raise InvalidSpec("loras", reason, detail=detail, name=shown, model=card.title, names=names)
     if not fits(lora, card):
         others = _told([each.title for each in models.all if fits(lora, each)])
-        detail = "other-base" if others else "no-base"
-        raise InvalidSpec(
-            "loras", f"{lora.name} was not made for {card.name}", detail=detail, name=lora.name, model=card.title,
-            models=others,
-        )  # fmt: skip
+        reason, detail = f"must be made for {card.name}, and {lora.name} is not", "other-base" if others else "no-base"
+        raise InvalidSpec("loras", reason, detail=detail, name=lora.name, model=card.title, models=others)
     return lora
 
 

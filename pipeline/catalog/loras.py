@@ -41,6 +41,12 @@ class OwnLora:
     reason: str = ""
     is_configured: bool = False
 
+    @property
+    def way_out(self) -> str:
+        """What to do if it cannot be drawn with."""
+        forget = f"forget it: imagine-bot models remove {self.entry.name}"
+        return f"bring it back, or {'correct its [[loras]] in the config file' if self.is_configured else forget}"
+
 
 def own_loras(config: PipelineConfig) -> Sequence[OwnLora]:
     """Every LoRA, usable or not: those of the config first. Reads heads of files, once each until they change."""
@@ -65,8 +71,7 @@ def find_lora(config: PipelineConfig, name: str) -> LoraCard:
     own = next((each for each in own_loras(config) if each.entry.name == name), None)
     if own is None:
         raise UnknownLora(name, tuple(loras))
-    way_out = "correct its [[loras]] in the config file" if own.is_configured else f"imagine-bot models remove {name}"
-    raise LoraUnusable(name, tuple(loras), reason=own.reason, way_out=f"bring it back, or {way_out}")
+    raise LoraUnusable(name, tuple(loras), reason=own.reason, way_out=own.way_out)
 
 
 def fits(lora: LoraCard, model: ModelCard) -> bool:

@@ -24,7 +24,7 @@ from pipeline.catalog.parts import Refusal
 MOST_BYTES: Final = 4 * 2**30  # the largest in use, for FLUX.1 in float32, have 1.4 GB
 MOST_RANK: Final = 512
 _MOST_KEPT: Final = 1024
-_FLOATS: Final = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
+_FLOATS: Final = frozenset({"F16", "BF16", "F32", "F64"})
 _FACTOR: Final = re.compile(
     r"(?P<layer>.+)\.(?:lora_(?P<old>down|up)|lora_(?P<new>A|B)(?:\.default)?|lora\.(?P<dotted>down|up))\.weight"
 )
