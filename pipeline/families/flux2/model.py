@@ -28,7 +28,7 @@ from pipeline.runtime.tiles import TiledSteps
 from pipeline.spec import ImageSpec, last_steps
 from pipeline.streaming.residency import Residency
 
-DECODED_AT_ONCE: Final = 16  # small images, of which the previews of 128 channels need 257
+DECODED_AT_ONCE: Final = 16  # small images, of which previews need 65
 
 
 class Flux2Model:
