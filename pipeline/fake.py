@@ -60,8 +60,10 @@ FAKE_ARCHITECTURE: Final = Architecture(
             Feature.CFG,
             Feature.SAMPLER,
             Feature.CLIP_SKIP,
+            Feature.LORA,
         }
     ),
+    loras="flux",
 )
 _STEP_MARKER = re.compile(r"\[step=(\d+(?:\.\d+)?)\]")
 

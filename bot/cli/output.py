@@ -29,12 +29,14 @@ from pipeline.errors import (
     HubSilent,
     InvalidSpec,
     LoraMisfit,
+    LoraUnusable,
     ModelFilesMissing,
     ModelUnusable,
     NothingAdded,
     OutOfMemory,
     PackedDirReadOnly,
     PipelineError,
+    UnknownLora,
     UnknownModel,
 )
 
@@ -190,6 +192,10 @@ def _explained(error: PipelineError) -> tuple[str, ExitCode]:
             return f"{error.name} {printable(error.reason)}\n→ {error.way_out}", ExitCode.USAGE
         case UnknownModel():
             return f"unknown model {error.name!r}; there are {', '.join(error.known)}", ExitCode.USAGE
+        case LoraUnusable():
+            return f"the LoRA {error.name} {printable(error.reason)}\n→ {error.way_out}", ExitCode.USAGE
+        case UnknownLora():
+            return f"unknown LoRA {error.name!r}; there are {', '.join(error.known) or 'none'}", ExitCode.USAGE
         case ModelFilesMissing():
             lines = "\n".join(f"  {printable(f'{path} {reason}')}".rstrip() for path, reason in error.reasons.items())
             way_out = f"imagine-bot fetch {error.model}"

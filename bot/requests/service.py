@@ -41,6 +41,7 @@ from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.histories import Histories
 from bot.requests.init_images import file_of, header_of, read_file
+from bot.requests.loras import check as check_loras
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
 from bot.requests.pausing import Pausing
@@ -171,6 +172,7 @@ class Service:
         if not self.is_accepting:
             raise NotAccepting
         model = self.models.demand(request.options.model)
+        check_loras(request.options.loras or "", self.models, model)
         random_seed = secrets.randbelow(MAX_SEED + 1)
         source = None
         if request.source is None:

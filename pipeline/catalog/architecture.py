@@ -151,6 +151,7 @@ class Architecture:
     prefers_half: whether its weights stay in 16 bits as well if none has to be streamed then.
     bears_float8: whether floats of 8 bits may be chosen for its transformer on GPUs that multiply them faster than
         integers; people who name them in the configuration get them anyway.
+    loras: `LoraCard.base` of the LoRAs that its models take; "" if that is its own name.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
     cuts: says of (tokenizer, prompt) whether a prompt is longer than is read, `module:name`; without torch. "" if it is
         beyond `text_tokens` of `prompt_tokenizer`.
@@ -172,8 +173,14 @@ class Architecture:
     half: str = "bfloat16"
     prefers_half: bool = False
     bears_float8: bool = True
+    loras: str = ""
     prompt_tokenizer: str = ""
     cuts: str = ""
+
+    @property
+    def base_of_loras(self) -> str:
+        """What `LoraCard.base` says of the LoRAs that its models take."""
+        return self.loras or self.name
 
     def of_kind(self, kind: Kind) -> dict[str, Component]:
         """The components of a kind by name."""

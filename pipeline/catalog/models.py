@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -17,6 +17,7 @@ from pipeline.catalog.added_models import stamp_of
 from pipeline.catalog.architecture import Feature, Kind
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.lora_card import LoraCard
+from pipeline.catalog.loras import loras_of
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import AUTO, PipelineConfig
@@ -63,7 +64,7 @@ FAKE: Final = ModelCard(
     name="fake",
     title="Fake: a colour gradient",
     architecture=FAKE_ARCHITECTURE,
-    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES}),
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES, Feature.LORA}),
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     is_commercial=True,
@@ -263,7 +264,7 @@ def make_engine(
 
     Args:
         prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
-        loras: says which LoRAs there are, by name; asked for each image that wants some, if the model takes any.
+        loras: says which LoRAs there are, by name; None: the operator's. Asked for each image that wants some.
 
     Raises:
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
@@ -273,6 +274,6 @@ def make_engine(
         from pipeline.runtime.process_setup import prepare_process
 
         prepare_process(*card.architecture.library)
-    takes = {} if loras is None or Feature.LORA not in card.supports else {"loras": loras}
+    takes = {"loras": loras or partial(loras_of, config)} if Feature.LORA in card.supports and card.files else {}
     engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir, **takes)
     return engine

@@ -45,8 +45,10 @@ def wanted_loras(spec: ImageSpec, card: ModelCard, find: FindLoras) -> Wanted:
         if use.name not in known:
             raise LoraMisfit(use.name, "is not here any more")
         lora = known[use.name]
-        if lora.base != card.architecture.name:
-            raise LoraMisfit(use.name, f"was made for {lora.base}, and {card.name} is {card.architecture.name}")
+        if lora.base != card.architecture.base_of_loras:
+            raise LoraMisfit(
+                use.name, f"was made for {lora.base}, and {card.name} takes {card.architecture.base_of_loras}"
+            )
         wanted.append((lora, use.weight))
     return wanted
 

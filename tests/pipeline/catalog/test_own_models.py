@@ -390,7 +390,7 @@ def test_title_is_the_name_of_the_file_or_of_what_diffusers_wrote_it_into(tmp_pa
 def test_removing_forgets_the_reference_and_deletes_no_file(config: PipelineConfig, tmp_path: Path) -> None:
     file = write_flux(tmp_path / "a.safetensors")
     add(config, file)
-    assert remove_model("a", catalog_of(config)).files == (file,)
+    assert remove_model("a", catalog_of(config)) == (file,)
     assert file.exists()
     assert "a" not in catalog_of(config).entries
     with pytest.raises(UnknownModel):

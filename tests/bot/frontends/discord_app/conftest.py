@@ -70,9 +70,10 @@ class Stage:
     images: ImageStore
 
     @asynccontextmanager
-    async def drawing(self) -> AsyncIterator[None]:
+    async def drawing(self, pipeline: PipelineConfig | None = None) -> AsyncIterator[None]:
         """A worker for the length of a `with` block."""
-        executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0, make_engine=make_engine)
+        pipeline = pipeline or PipelineConfig(model="fake")
+        executor = ThreadExecutor(pipeline, stop_grace_s=2.0, make_engine=make_engine)
         can_save = partial(self.images.can_write, min_free_bytes=0)
         breaker = Breaker(self.queue, can_save=can_save, max_failures_in_a_row=3)
         config = WorkerConfig(job_timeout_s=20, stop_grace_s=2)
