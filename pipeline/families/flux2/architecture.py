@@ -72,6 +72,6 @@ FLUX2_KLEIN: Final = Architecture(
     variant="flux2-klein-4b",
     schedule="FLUX.2",
     library=("diffsynth.models.flux2_dit", "diffsynth.models.flux2_vae", "diffsynth.diffusion"),
-    features=frozenset({Feature.INIT_IMAGE, Feature.EDIT, Feature.UPSCALE, Feature.LANGUAGES}),
+    features=frozenset({Feature.INIT_IMAGE, Feature.EDIT, Feature.UPSCALE, Feature.LORA, Feature.LANGUAGES}),
     cuts="pipeline.families.qwen3_component:is_cut",
 )
