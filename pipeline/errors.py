@@ -4,6 +4,7 @@ PipelineError                    who reacts
 ├─ InvalidSpec                   the person: change the request
 ├─ UnknownModel                  the person or the operator
 │  └─ ModelUnusable              the operator: its files, or the licence that the config asks for
+├─ LoraMisfit                    the person: another LoRA; or the operator: another file
 ├─ UnknownLora                   the person or the operator
 │  └─ LoraUnusable               the operator: its file
 ├─ NothingAdded                  the operator: other files
@@ -64,6 +65,16 @@ class ModelUnusable(UnknownModel):
 
     def __str__(self) -> str:
         return f"model {self.name!r} {self.reason}"
+
+
+class LoraMisfit(PipelineError):
+    """A LoRA cannot be used with this model; nothing of it was."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        """`reason` goes on after the name: "was made for sdxl"."""
+        self.name = name
+        self.reason = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in reason)
+        super().__init__(f"LoRA {name!r} {self.reason}")
 
 
 class UnknownLora(PipelineError):

@@ -60,6 +60,7 @@ FAKE_ARCHITECTURE: Final = Architecture(
             Feature.CFG,
             Feature.SAMPLER,
             Feature.CLIP_SKIP,
+            Feature.EDIT,
             Feature.LORA,
         }
     ),

@@ -28,6 +28,7 @@ from pipeline.errors import (
     GpuUnusable,
     HubSilent,
     InvalidSpec,
+    LoraMisfit,
     LoraUnusable,
     ModelFilesMissing,
     ModelUnusable,
@@ -199,6 +200,8 @@ def _explained(error: PipelineError) -> tuple[str, ExitCode]:
             lines = "\n".join(f"  {printable(f'{path} {reason}')}".rstrip() for path, reason in error.reasons.items())
             way_out = f"imagine-bot fetch {error.model}"
             return f"{error.model} cannot be drawn with as its files are:\n{lines}\n→ {way_out}", ExitCode.USAGE
+        case LoraMisfit():
+            return f"the LoRA {error.name} {printable(error.reason)}", ExitCode.USAGE
         case NothingAdded():
             lines = "\n".join(f"  {printable(reason)}" for reason in error.reasons)
             way_out = "docs/models.md says which files can be drawn with"

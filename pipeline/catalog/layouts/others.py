@@ -14,7 +14,7 @@ from typing import Final
 
 from pipeline.catalog.layouts.findings import Finding, refused, with_article
 
-TAKE_KNOWN: Final = "take FLUX.1, Stable Diffusion 1.5 or SDXL"
+TAKE_KNOWN: Final = "take FLUX.1, FLUX.2 [klein] 4B, Z-Image-Turbo, Stable Diffusion 1.5 or SDXL"
 _CHANGES: Final = "it changes a model and is none by itself"
 _ADAPTER: Final = f"{_CHANGES}, and adapters of its kind are not used here"
 _ADD_LORA: Final = "leave the model's own file in its place, and add the LoRA: imagine-bot models add FILE"
@@ -113,12 +113,6 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     _family("Stable Audio", "transformer.rotary_pos_emb.inv_freq"),
     _family("Kolors", "encoder_hid_proj.weight"),
     _family("OmniGen", "llm.layers."),
-    _Kind(
-        "FLUX.2's VAE",
-        "its latents have 32 channels, and it goes with FLUX.2 only",
-        "take FLUX.1's ae.safetensors",
-        ("\nbn.running_mean", "decoder."),
-    ),
     _Kind("the VAE of Wan or Qwen-Image", "it goes with them only", TAKE_KNOWN, ("decoder.middle.0.residual.0.gamma",)),
     *(
         _Kind(

@@ -501,7 +501,13 @@ def test_commercial_only_hides_models_everywhere_and_refuses_them_by_name(
     assert [card.name for card in usable_models(config)] == ["dev", "demo", "fast"]
     config = config.model_copy(update={"commercial_only": True})
     assert [card.name for card in usable_models(config)] == ["demo"]
-    assert [card.name for card in catalog_of(config).public] == ["flux1-schnell", "sdxl", "sd15", "demo"]
+    assert [card.name for card in catalog_of(config).public] == [
+        "flux1-schnell",
+        "z-image-turbo",
+        "sdxl",
+        "sd15",
+        "demo",
+    ]
     for name in ("dev", "fast", MAJICFLUS_V1.name):
         with pytest.raises(ModelUnusable, match="commercial_only"):
             find_model(name, config)

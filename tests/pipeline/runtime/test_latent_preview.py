@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.catalog.architecture import Latent
 from pipeline.runtime import latent_preview
 from pipeline.runtime.latent_preview import Previewer
 
@@ -20,17 +21,17 @@ def decode(latents: Tensor) -> Tensor:
     return pictures
 
 
-@pytest.mark.parametrize("side", [8, 3])  # as in the product, and as in the tests of engines
+@pytest.mark.parametrize("side", [64, 24])  # as in the product, and as in the tests of engines
 def test_colour_is_that_of_the_decoded_latents(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latent_preview, "FLAT_LATENTS", side)
+    monkeypatch.setattr(latent_preview, "FLAT_PX", side)
     seen: list[tuple[int, ...]] = []
 
     def counting(latents: Tensor) -> Tensor:
         seen.append(tuple(latents.shape))
         return decode(latents)
 
-    preview = Previewer(counting, channels=2)
-    assert seen == [(5, 2, side, side)]
+    preview = Previewer(counting, Latent(channels=2, factor=8))
+    assert seen == [(5, 2, side // 8, side // 8)]
     latents = torch.tensor([[1.0, -0.5], [0.5, 1.0]]).reshape(1, 2, 1, 2)
     picture = preview(latents)
     colours = latents[0, :, 0].T @ SHADES + 0.1  # (pixel, RGB)
