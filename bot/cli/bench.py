@@ -88,7 +88,7 @@ def quality(
     sizes = size or [Size.NORMAL.value]
     if unknown := set(sizes) - set(DEMO.scales):
         raise typer.BadParameter(f"unknown size {min(unknown)!r}; there are {', '.join(DEMO.scales)}")
-    _check_folder(output)
+    check_folder(output)
     config, _ = load_config(config_path)
     settings = [
         Setting(precision=each, steps=number, cfg_scale=scale, guidance=strength, size=named)
@@ -141,8 +141,8 @@ def engine(
     systems, sides = [*(system or SYSTEMS), *(peer or [])], tuple(side or (512, 1024))
     if odd := [each for each in sides if each % SIDE_MULTIPLE_PX]:
         raise typer.BadParameter(f"a side must be a multiple of {SIDE_MULTIPLE_PX}, {odd[0]} is not")
-    _check_folder(output)
-    _check_folder(markdown)
+    check_folder(output)
+    check_folder(markdown)
     config, _ = load_config(config_path)
     state = look_at_gpu()
     gpu = state.gpu
@@ -189,7 +189,7 @@ def engine(
     console.print("\n".join(report.notes()), markup=False, highlight=False)
 
 
-def _check_folder(file: Path | None) -> None:
+def check_folder(file: Path | None) -> None:
     """Check that the output file can be written, before minutes of measuring.
 
     Raises:

@@ -44,6 +44,7 @@ class Figures:
     image_s: of a whole image of so many steps, with a prompt that was not read before.
     peak_mib: of the whole process, as the driver counts it; None on a CPU.
     streamed_bytes: that cross the link at every step; None if that is not ours to say.
+    parameters: of the transformer and, if they are streamed too, the text encoders; None likewise.
     climbed: how often the engine had to help itself, by rung.
     """
 
@@ -51,6 +52,7 @@ class Figures:
     image_s: float
     peak_mib: int | None
     streamed_bytes: int | None = None
+    parameters: int | None = None
     climbed: Mapping[Rung, int] = field(default_factory=dict)
 
 
@@ -143,11 +145,22 @@ def _time_ours(engine: TorchEngine, card: ModelCard, references: int) -> Figures
         for prompt in (PROMPT, f"{PROMPT}, again")  # the first warms up
     ]
     assert engine.loaded is not None
-    streamed = engine.loaded.model.residency.transformer.streamed_bytes
-    climbed = dict(engine.loaded.model.residency.ladder.climbed)
+    residency = engine.loaded.model.residency
+    figures = Figures(
+        step_s=images[1].step_s,
+        image_s=images[1].seconds,
+        peak_mib=None,
+        streamed_bytes=residency.transformer.streamed_bytes,
+        parameters=sum(_parameters(part.module) for part in residency.parts),
+        climbed=dict(residency.ladder.climbed),
+    )
     engine.close()
-    step_s, image_s = images[1].step_s, images[1].seconds
-    return Figures(step_s=step_s, image_s=image_s, peak_mib=None, streamed_bytes=streamed, climbed=climbed)
+    return figures
+
+
+def _parameters(module: torch.nn.Module) -> int:
+    """How many it has, without the scales of weights in 8 bits."""
+    return sum(tensor.numel() for name, tensor in module.state_dict().items() if not name.endswith("scale"))
 
 
 def _time_stock(tenant: Tenant, conditions: Conditions, device: str, references: int) -> Figures:
