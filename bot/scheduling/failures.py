@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from bot.jobs import FailureCode
-from pipeline import InvalidSpec, ModelFilesMissing, OutOfMemory, PipelineError, UnknownModel
-from pipeline.errors import LoraMisfit, UnknownLora
+from pipeline import InvalidSpec, LoraMisfit, ModelFilesMissing, OutOfMemory, PipelineError, UnknownModel
+from pipeline.errors import UnknownLora
 
 
 class StorageFailed(Exception):

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import torch
+from PIL import Image
 
 from pipeline.bench.isolation import apart, held_to
 from pipeline.bench.peak_memory import PeakMemory
@@ -24,6 +25,7 @@ from pipeline.bench.tenants import Tenant, find_tenant
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
+from pipeline.engine import Reference
 from pipeline.families.torch_engine import TorchEngine
 from pipeline.runtime.out_of_memory import Rung
 from pipeline.runtime.process_setup import silence_diffsynth
@@ -52,33 +54,35 @@ class Figures:
     climbed: Mapping[Rung, int] = field(default_factory=dict)
 
 
-def time_model(name: str, system: str, conditions: Conditions) -> Figures:
+def time_model(name: str, system: str, conditions: Conditions, references: int = 0) -> Figures:
     """Time a model on the GPU at the largest of the sizes, in a process of its own.
 
     Args:
         name: of a card, see `tenants.MAKERS`.
         system: a format of weights, or `STOCK`.
+        references: how many images of the same size it looks at.
 
     Raises:
         UnknownModel
     """
-    return apart(_time_named, name, system, conditions)
+    return apart(_time_named, name, system, conditions, references)
 
 
-def _time_named(name: str, system: str, conditions: Conditions) -> Figures:
-    return time_tenant(find_tenant(name), system, conditions, "cuda")
+def _time_named(name: str, system: str, conditions: Conditions, references: int) -> Figures:
+    return time_tenant(find_tenant(name), system, conditions, "cuda", references)
 
 
-def time_tenant(tenant: Tenant, system: str, conditions: Conditions, device: str) -> Figures:
+def time_tenant(tenant: Tenant, system: str, conditions: Conditions, device: str, references: int = 0) -> Figures:
     """Time it in this process; on the CPU for tests."""
     memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
     tenant = replace(tenant, card=sized(tenant.card, conditions))
     with held_to(conditions, None, device), memory or nullcontext():
         if system == STOCK:
-            figures = _time_stock(tenant, conditions, device)
+            figures = _time_stock(tenant, conditions, device, references)
         else:
             with TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True) as folder:
-                figures = _time_ours(tenant, system, conditions, device, Path(folder))
+                engine = load_engine(tenant, system, conditions, device, Path(folder))
+                figures = _time_ours(engine, tenant.card, references)
     return replace(figures, peak_mib=memory.mib if memory else None)
 
 
@@ -88,9 +92,26 @@ def sized(card: ModelCard, conditions: Conditions) -> ModelCard:
     return replace(card, sizes={Aspect.SQUARE: (side, side)}, default_steps=conditions.steps)
 
 
-def spec_of(card: ModelCard, prompt: str = PROMPT) -> ImageSpec:
+def spec_of(card: ModelCard, prompt: str = PROMPT, references: Sequence[Reference] = ()) -> ImageSpec:
     """What is drawn."""
-    return card.resolve(ImageOptions(prompt=prompt, seed=1), random_seed=0)
+    keys = [each.key for each in references]
+    return card.resolve(ImageOptions(prompt=prompt, seed=1), random_seed=0, references=keys)
+
+
+def references_of(card: ModelCard, count: int) -> list[Reference]:
+    """So many images of noise to look at, of the size that is drawn."""
+    width, height = card.size(Aspect.SQUARE)
+    noise = torch.Generator()
+    return [
+        Reference(
+            pixels=torch.randint(256, (width * height * 3,), generator=noise.manual_seed(number), dtype=torch.uint8)
+            .numpy()
+            .tobytes(),
+            width=width,
+            height=height,
+        )
+        for number in range(count)
+    ]
 
 
 def load_engine(tenant: Tenant, system: str, conditions: Conditions, device: str, folder: Path) -> TorchEngine:
@@ -110,10 +131,15 @@ def load_engine(tenant: Tenant, system: str, conditions: Conditions, device: str
     return engine
 
 
-def _time_ours(tenant: Tenant, system: str, conditions: Conditions, device: str, folder: Path) -> Figures:
-    engine = load_engine(tenant, system, conditions, device, folder)
+def _time_ours(engine: TorchEngine, card: ModelCard, references: int) -> Figures:
+    shown = references_of(card, references)
     images = [
-        engine.generate(spec_of(tenant.card, prompt), on_progress=lambda _progress: None, should_stop=lambda: False)
+        engine.generate(
+            spec_of(card, prompt, shown),
+            on_progress=lambda _progress: None,
+            should_stop=lambda: False,
+            references=shown,
+        )
         for prompt in (PROMPT, f"{PROMPT}, again")  # the first warms up
     ]
     assert engine.loaded is not None
@@ -124,7 +150,7 @@ def _time_ours(tenant: Tenant, system: str, conditions: Conditions, device: str,
     return Figures(step_s=step_s, image_s=image_s, peak_mib=None, streamed_bytes=streamed, climbed=climbed)
 
 
-def _time_stock(tenant: Tenant, conditions: Conditions, device: str) -> Figures:
+def _time_stock(tenant: Tenant, conditions: Conditions, device: str, references: int) -> Figures:
     silence_diffsynth()
     limit_gib = (conditions.limit_mib - STOCK_ROOM_MIB) / 1024 if device == "cuda" else None
     pipe = tenant.stock(tenant.card, device, limit_gib)
@@ -142,6 +168,11 @@ def _time_stock(tenant: Tenant, conditions: Conditions, device: str) -> Figures:
             mark()
 
     spec = spec_of(tenant.card)
+    edit: dict[str, Any] = {}
+    if references:
+        shown = references_of(tenant.card, references)
+        pictures = [Image.frombytes("RGB", (each.width, each.height), each.pixels) for each in shown]
+        edit = {"edit_image": pictures, "edit_image_auto_resize": False}
     for _ in range(2):
         marks.clear()
         mark()
@@ -153,6 +184,7 @@ def _time_stock(tenant: Tenant, conditions: Conditions, device: str) -> Figures:
             seed=spec.seed,
             num_inference_steps=spec.steps,
             progress_bar_cmd=watch,
+            **edit,
         )
         mark()
     _encode_s, *steps_s, _decode_s = (later - earlier for earlier, later in pairwise(marks))

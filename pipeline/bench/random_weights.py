@@ -242,7 +242,7 @@ def fill(module: nn.Module, dtype: torch.dtype) -> None:
             if parameter is None:
                 continue
             value = torch.empty(parameter.shape, dtype=dtype)
-            if value.dim() == 1:
+            if value.dim() <= 1:
                 value.fill_(float(name == "weight"))
             else:
                 patterns.cover(value, value[0].numel() ** -0.5)

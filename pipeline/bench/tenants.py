@@ -22,6 +22,7 @@ MAKERS: Final[Mapping[str, str]] = MappingProxyType(
         "sd15": "pipeline.bench.random_stable_diffusion",
         "sdxl": "pipeline.bench.random_stable_diffusion",
         "z-image-turbo": "pipeline.bench.random_z_image",
+        "flux2-klein-4b": "pipeline.bench.random_flux2",
     }
 )
 

@@ -254,7 +254,7 @@ def make_engine(
 
     Args:
         prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
-        loras: says which LoRAs there are, by name; asked for each image that wants some, if the model takes any.
+        loras: says which LoRAs there are, by name; None: the operator's. Asked for each image that wants some.
 
     Raises:
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
@@ -264,6 +264,6 @@ def make_engine(
         from pipeline.runtime.process_setup import prepare_process
 
         prepare_process(*card.architecture.library)
-    takes = {} if loras is None or Feature.LORA not in card.supports else {"loras": loras}
+    takes = {"loras": loras or partial(loras_of, config)} if Feature.LORA in card.supports and card.files else {}
     engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir, **takes)
     return engine

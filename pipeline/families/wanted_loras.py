@@ -47,7 +47,7 @@ def wanted_loras(spec: ImageSpec, card: ModelCard, find: FindLoras) -> Wanted:
         lora = known[use.name]
         if lora.base != card.architecture.base_of_loras:
             raise LoraMisfit(
-                use.name, f"was made for {lora.base}, and {card.name} is {card.architecture.base_of_loras}"
+                use.name, f"was made for {lora.base}, and {card.name} takes {card.architecture.base_of_loras}"
             )
         wanted.append((lora, use.weight))
     return wanted

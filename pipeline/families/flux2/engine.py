@@ -8,6 +8,7 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.flux2.checkpoint import load_model
 from pipeline.families.torch_engine import ReadModel, TorchEngine
+from pipeline.families.wanted_loras import FindLoras
 from pipeline.runtime.vram_budget import VramBudget
 
 
@@ -22,10 +23,11 @@ class Flux2Engine(TorchEngine):
         prompts_dir: Path | None = None,
         read: ReadModel = load_model,
         budget: VramBudget | None = None,
+        loras: FindLoras = dict,
     ) -> None:
         """Nothing is loaded yet; see `TorchEngine`.
 
         Args:
             read: makes the model, as `load_model` does; another one for models without files.
         """
-        super().__init__(card, config, read=read, prompts_dir=prompts_dir, budget=budget)
+        super().__init__(card, config, read=read, prompts_dir=prompts_dir, budget=budget, loras=loras)

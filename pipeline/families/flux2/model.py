@@ -20,15 +20,17 @@ from pipeline.catalog.architecture import Architecture
 from pipeline.engine import Reference
 from pipeline.families.flux2.architecture import LATENT
 from pipeline.families.flux2.autoencoder import Decoder, Encoder
+from pipeline.families.flux2.loras import lora_parts
 from pipeline.families.flux2.prompts import PromptReader
 from pipeline.families.flux2.transformer import TIMESTEPS, Conditioning, Transformer
 from pipeline.runtime.denoising_run import DenoisingRun
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.tiles import TiledSteps
 from pipeline.spec import ImageSpec, last_steps
+from pipeline.streaming.lora_names import LoraParts
 from pipeline.streaming.residency import Residency
 
-DECODED_AT_ONCE: Final = 16  # small images, of which the previews of 128 channels need 257
+DECODED_AT_ONCE: Final = 16  # small images, of which previews need 65
 
 
 class Flux2Model:
@@ -60,6 +62,13 @@ class Flux2Model:
     def forget_prompts(self) -> None:
         """See `TorchModel`."""
         self.prompts.forget()
+
+    def lora_parts(self) -> LoraParts:
+        """See `TakesLoras`."""
+        return lora_parts(self.transformer)
+
+    def forget_steps(self) -> None:
+        """See `TakesLoras`."""
 
     def compile_blocks(self) -> bool:
         """See `TorchModel`."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 Tensors = Mapping[str, Tensor]
 
-_OUTSIDE: Final = {
+OUTSIDE: Final = {
     "img_in": "x_embedder",
     "txt_in": "context_embedder",
     "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
@@ -30,8 +30,8 @@ _OUTSIDE: Final = {
     "final_layer.adaLN_modulation.1": "norm_out.linear",
     "final_layer.linear": "proj_out",
 }
-_SWAPPED: Final = "final_layer.adaLN_modulation.1"  # shift and then scale; diffusers has the reverse
-_DOUBLE: Final = {
+SWAPPED: Final = "final_layer.adaLN_modulation.1"  # shift and then scale; diffusers has the reverse
+DOUBLE: Final = {
     "img_attn.norm.query_norm": "attn.norm_q",
     "img_attn.norm.key_norm": "attn.norm_k",
     "img_attn.proj": "attn.to_out.0",
@@ -43,11 +43,11 @@ _DOUBLE: Final = {
     "txt_mlp.0": "ff_context.linear_in",
     "txt_mlp.2": "ff_context.linear_out",
 }
-_JOINED: Final = {
+JOINED: Final = {
     "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
     "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
 }
-_SINGLE: Final = {
+SINGLE: Final = {
     "linear1": "attn.to_qkv_mlp_proj",
     "linear2": "attn.to_out",
     "norm.query_norm": "attn.norm_q",
@@ -55,9 +55,7 @@ _SINGLE: Final = {
 }
 _IN_BLOCK: Final = re.compile(r"(?P<kind>double|single)_blocks\.(?P<number>\d+)\.(?P<owner>.+)")
 _OURS: Final = re.compile(r"(?:single_)?transformer_blocks\.\d+\.(?P<owner>.+)")
-_INSIDE: Final = frozenset(
-    (*_DOUBLE.values(), *_SINGLE.values(), *(each for names in _JOINED.values() for each in names))
-)
+_INSIDE: Final = frozenset((*DOUBLE.values(), *SINGLE.values(), *(each for names in JOINED.values() for each in names)))
 
 _VAE_WORDS: Final = (
     (re.compile(r"^(encoder|decoder)\.((?:post_)?quant_conv)\."), r"\2."),
@@ -102,14 +100,14 @@ def _of_transformer(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
         is_double = found["kind"] == "double"
         place = f"{'' if is_double else 'single_'}transformer_blocks.{found['number']}"
         inner = found["owner"]
-        if is_double and inner in _JOINED:
-            for ours, piece in zip(_JOINED[inner], tensor.chunk(3), strict=True):
+        if is_double and inner in JOINED:
+            for ours, piece in zip(JOINED[inner], tensor.chunk(3), strict=True):
                 yield f"{place}.{ours}.weight", piece
-        elif (ours := (_DOUBLE if is_double else _SINGLE).get(inner)) is not None:
+        elif (ours := (DOUBLE if is_double else SINGLE).get(inner)) is not None:
             yield f"{place}.{ours}.weight", tensor
-    elif owner in _OUTSIDE:
-        yield f"{_OUTSIDE[owner]}.weight", torch.cat(tensor.chunk(2)[::-1]) if owner == _SWAPPED else tensor
-    elif owner in _OUTSIDE.values() or ((ours_in := _OURS.fullmatch(owner)) and ours_in["owner"] in _INSIDE):
+    elif owner in OUTSIDE:
+        yield f"{OUTSIDE[owner]}.weight", torch.cat(tensor.chunk(2)[::-1]) if owner == SWAPPED else tensor
+    elif owner in OUTSIDE.values() or ((ours_in := _OURS.fullmatch(owner)) and ours_in["owner"] in _INSIDE):
         yield name, tensor
 
 

@@ -105,7 +105,8 @@ class Transformer(StreamedModule):
         def warm_up() -> None:
             run_step(lambda: self.predict(latents, torch.tensor(500.0), told))
 
-        return compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
+        self.is_compiled = compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
+        return self.is_compiled
 
 
 def tokens_of(latents: Tensor) -> Tensor:

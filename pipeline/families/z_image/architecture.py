@@ -66,7 +66,7 @@ Z_IMAGE_TURBO: Final = Architecture(
     variant="z-image-turbo",
     schedule="Z-Image",
     library=("diffsynth.diffusion", "diffsynth.models.z_image_dit", "diffsynth.models.flux_vae"),
-    features=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES}),
+    features=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LORA, Feature.LANGUAGES}),
     bears_float8=False,  # its activations spread too far: tests/pipeline/families/z_image/test_accuracy.py
     cuts="pipeline.families.qwen3_component:is_cut",
 )

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from pipeline.catalog.architecture import Architecture
 from pipeline.families.z_image.architecture import LATENT
+from pipeline.families.z_image.loras import lora_parts
 from pipeline.families.z_image.prompts import PromptReader
 from pipeline.families.z_image.transformer import Transformer
 from pipeline.runtime.denoising_run import DenoisingRun
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.tiles import TiledSteps
 from pipeline.spec import ImageSpec, last_steps
+from pipeline.streaming.lora_names import LoraParts
 from pipeline.streaming.residency import Residency
 
 
@@ -58,6 +60,13 @@ class ZImageModel:
     def forget_prompts(self) -> None:
         """See `TorchModel`."""
         self.prompts.forget()
+
+    def lora_parts(self) -> LoraParts:
+        """See `TakesLoras`."""
+        return lora_parts(self.transformer)
+
+    def forget_steps(self) -> None:
+        """See `TakesLoras`."""
 
     def compile_blocks(self) -> bool:
         """See `TorchModel`."""

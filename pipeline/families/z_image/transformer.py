@@ -110,7 +110,10 @@ class Transformer(StreamedModule):
             text = self.refine(random_text(self.module))
             return self.predict(torch.zeros(1, LATENT.channels, side, side), torch.tensor(500.0), text)
 
-        return compile_kinds(blocks, _for_every_size, lambda: run_step(step), device=self.device, backend=backend)
+        self.is_compiled = compile_kinds(
+            blocks, _for_every_size, lambda: run_step(step), device=self.device, backend=backend
+        )
+        return self.is_compiled
 
     def _time(self, timestep: Tensor) -> Tensor:
         """The embedding of a timestep (), (1, C). Through bfloat16, as in DiffSynth, whatever weights are kept in."""
