@@ -14,12 +14,14 @@ from typing import Final
 from bot.presentation.job_view import Phrase, Typed
 from bot.presentation.prompt_notes import shortened
 from bot.requests.flag_values import is_exact_size
+from bot.requests.loras import are_fitting, steps_of
 from bot.requests.models import Models
 from bot.requests.preferences import NOTHING_CHOSEN, Personal
 from bot.requests.presets import FIELDS, NO_PRESET, Preset
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
+from pipeline.lora_uses import uses_in
 from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, Dimensions, read_size
 
 VALUE_KEYS: Final[Mapping[str, str]] = {
@@ -33,6 +35,7 @@ VALUE_KEYS: Final[Mapping[str, str]] = {
     "guidance": "setting-guidance",
     "sampler": "setting-sampler",
     "clip_skip": "setting-clip-skip",
+    "loras": "setting-loras",
 }
 
 
@@ -93,7 +96,9 @@ def fill(wish: Wish, levels: Levels, models: Models) -> Filled:
     is_model_typed = "model" in options
     options.setdefault("model", usual.name)
     card = models.find(str(options["model"]))
-    unfit = [] if card is None else _fill_gaps(options, levels, card, has_image=wish.has_image)
+    unfit = [] if card is None else _fill_gaps(options, levels, card, models, has_image=wish.has_image)
+    if options.get("steps") is None and (steps := steps_of(uses_in(str(options.get("loras") or "")), models)):
+        options["steps"] = steps
     options["prompt"], is_too_long = _with_words(read, levels, is_same=_has_seed(options))
     notes = [*read.phrases(), *(_gone_note(name, usual) for name in gone)]
     if unfit and card is not None:
@@ -131,7 +136,9 @@ def _gone_note(name: str, usual: ModelCard) -> Phrase:
     return Phrase("defaults-model-gone", {"model": Typed(shortened(name)), "usual": usual.title})
 
 
-def _fill_gaps(options: dict[str, object], levels: Levels, card: ModelCard, *, has_image: bool) -> list[str]:
+def _fill_gaps(
+    options: dict[str, object], levels: Levels, card: ModelCard, models: Models, *, has_image: bool
+) -> list[str]:
     """Fill what was not typed. Returns the names of values of the preset that the model cannot follow.
 
     That a model does not have the shape of the person or the channel is no news to them.
@@ -144,7 +151,7 @@ def _fill_gaps(options: dict[str, object], levels: Levels, card: ModelCard, *, h
                 continue
             if _is_shape_said(options, name, value) or (name == "strength" and not has_image):
                 continue
-            if _fits(card, name, value):
+            if _fits(card, name, value, models):
                 options[name] = value
             elif values is levels.preset.options:
                 unfit.append(name)
@@ -165,8 +172,10 @@ def _is_shape_said(options: Mapping[str, object], name: str, value: object) -> b
     return name == "size" and is_exact_size(str(value)) and options.get("aspect") is not None
 
 
-def _fits(card: ModelCard, name: str, value: object) -> bool:
+def _fits(card: ModelCard, name: str, value: object, models: Models) -> bool:
     match name:
+        case "loras":
+            return are_fitting(str(value), models, card)
         case "aspect":
             return value in card.sizes
         case "sampler":

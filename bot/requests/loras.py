@@ -12,15 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.presentation.prompt_notes import shortened
+from bot.presentation.job_view import Phrase
+from bot.presentation.prompt_notes import shortened, trigger_phrase
 from bot.requests.models import MAX_TOLD, Models
 from bot.requests.pasted_settings import fold, split_lora
 from pipeline.catalog.lora_card import LoraCard
 from pipeline.catalog.loras import fits
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
-from pipeline.lora_uses import MAX_LORAS, MAX_WEIGHT, LoraUse, read_uses, write_uses
-from pipeline.spec import MAX_PROMPT_CHARS, clean_prompt
+from pipeline.lora_uses import MAX_LORAS, MAX_WEIGHT, LoraUse, read_uses, uses_in, write_uses
+from pipeline.spec import MAX_PROMPT_CHARS, ImageSpec, clean_prompt
 
 MAX_CHARS: Final = 300  # of an option; three of the longest names, as titles, fit
 FAST: Final = "fast"
@@ -122,6 +123,13 @@ def _missing_words(uses: Iterable[LoraUse], models: Models, prompt: str) -> Iter
         lora, said = models.loras()[use.name], prompt.casefold()
         if use.weight and lora.triggers and not any(word.casefold() in said for word in lora.triggers):
             yield lora.title, lora.triggers
+
+
+def trigger_phrases(spec: ImageSpec, models: Models) -> tuple[Phrase, ...]:
+    """Say which words call what the LoRAs of an image were trained on, of those that are here."""
+    known = models.loras() if spec.loras else {}
+    found = [known[use.name] for use in uses_in(spec.loras) if use.name in known]
+    return tuple(trigger_phrase(lora.title, lora.triggers) for lora in found if lora.triggers)
 
 
 def fitting(models: Models, card: ModelCard) -> list[LoraCard]:

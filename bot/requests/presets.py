@@ -21,10 +21,12 @@ from bot.config import PresetConfig
 from bot.errors import ConfigError, NoSuchPreset, PresetEmpty, PresetNameInvalid, TooManyPresets, WordsOnly
 from bot.jobs import UserKey
 from bot.preset_names import MAX_PRESETS, MAX_WORDS, folded, normal_name
+from bot.requests.loras import check as check_loras
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from bot.store.preset_store import PresetStore
 from pipeline.errors import InvalidSpec
+from pipeline.lora_uses import read_uses
 from pipeline.spec import Dimensions, ImageOptions, clean_prompt
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ FIELDS: Final = (
     "sampler",
     "clip_skip",
     "strength",
+    "loras",
 )
 
 Value = str | int | float
@@ -187,6 +190,7 @@ def check(preset: Preset, models: Models) -> None:
     for card in models_asked:
         try:
             card.resolve(options, random_seed=0, source=source)
+            check_loras(options.loras or "", models, card)
         except InvalidSpec as error:
             flaws.append(error)
     if len(flaws) == len(models_asked):
@@ -249,6 +253,8 @@ def _read(name: str, value: object) -> Value | None:
     if isinstance(value, str) and HALF.search(value):
         return None
     try:
+        if name == "loras":
+            return value if isinstance(value, str) and read_uses(value) else None
         read = getattr(ImageOptions.read(prompt="x", **{name: value}), name)
     except (InvalidSpec, OverflowError):
         return None

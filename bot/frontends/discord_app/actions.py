@@ -54,6 +54,7 @@ from bot.presentation.job_view import MENU, Action, setting_phrases, settings_ph
 from bot.requests import derive
 from bot.requests.edits import edits
 from bot.requests.erased import check_not_erased
+from bot.requests.loras import trigger_phrases
 from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_STEPS
@@ -145,7 +146,7 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
         wording.say("info-drawn", when=relative(job.finished_at or job.queued_at), seconds=f"{job.ran_s:.1f}"),
         voice_of(wording).say(settings_phrase(job, models.titles)),
     ]
-    lines += map(voice_of(wording).say, setting_phrases(job.spec))
+    lines += map(voice_of(wording).say, (*setting_phrases(job.spec), *trigger_phrases(job.spec, models)))
     if job.derived_from is not None:
         lines.append(wording.say("info-derived", job_id=job.derived_from.job_id))
     if job.spec.source:

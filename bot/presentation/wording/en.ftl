@@ -1086,5 +1086,5 @@ speed-fast = Fast: fewer steps
 console-loras = LoRAs
 console-loras-hint = Up to three, with a strength if you like: ink:0.8, film
 console-speed = Speed
-failure-lora-missing = A LoRA of this image is no longer here, or its file is damaged. This cost you nothing; draw it without that LoRA, or tell the person who runs this bot.
+failure-lora-missing = A LoRA of this image is no longer here, or its file is damaged or does not fit the model. This cost you nothing; draw it without that LoRA, or tell the person who runs this bot.
 stats-failure-lora-missing = LoRA missing

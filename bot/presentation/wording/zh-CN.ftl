@@ -978,5 +978,5 @@ speed-fast = 快速：步数更少
 console-loras = LoRA
 console-loras-hint = 最多三个，可加强度：ink:0.8, film
 console-speed = 速度
-failure-lora-missing = 这张图片要用的 LoRA 已经不在了，或文件已损坏，不计入额度。请去掉它再画，或告诉机器人维护者。
+failure-lora-missing = 这张图片要用的 LoRA 已经不在了，或者文件已损坏、不适合这个模型，不计入额度。请去掉它再画，或告诉机器人维护者。
 stats-failure-lora-missing = 缺少 LoRA

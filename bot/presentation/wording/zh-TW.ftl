@@ -979,5 +979,5 @@ speed-fast = 快速：步數更少
 console-loras = LoRA
 console-loras-hint = 最多三個，可加強度：ink:0.8, film
 console-speed = 速度
-failure-lora-missing = 這張圖片要用的 LoRA 已經不在了，或檔案已損壞，不計入額度。請拿掉它再畫，或通知機器人維護者。
+failure-lora-missing = 這張圖片要用的 LoRA 已經不在了，或者檔案已損壞、不適合這個模型，不計入額度。請拿掉它再畫，或通知機器人維護者。
 stats-failure-lora-missing = 缺少 LoRA

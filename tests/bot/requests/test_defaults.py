@@ -11,9 +11,10 @@ from bot.requests.defaults import Filled, Levels, Wish, fill
 from bot.requests.models import Models
 from bot.requests.preferences import Personal
 from bot.requests.presets import Preset
-from pipeline.catalog.models import FAKE
+from pipeline.catalog.models import DEMO, FAKE
 from pipeline.spec import MAX_PROMPT_CHARS, Aspect, ImageOptions
 from tests.cards import PAINTER
+from tests.loras import LORAS
 
 MODELS = Models(usual=FAKE, others=(PAINTER,))
 PERSONAL = Personal(aspect=Aspect.PORTRAIT, steps=9, suffix="in ink", model=PAINTER.name, is_private=True)
@@ -142,3 +143,23 @@ def test_shape_of_a_starting_image_counts_before_that_of_the_person() -> None:
 def test_damaged_choice_of_a_channel_counts_as_none(channel: dict[str, object]) -> None:
     found = filled(levels=Levels(channel=channel))
     assert drawn(found).aspect is None and not found.is_private
+
+
+def test_loras_of_a_preset_are_drawn_with_if_the_model_can() -> None:
+    models = Models(usual=FAKE, others=(DEMO,), loras=lambda: LORAS)
+    levels = Levels(preset=Preset.of({"loras": "ink:0.5,turbo:0.125"}))
+
+    def draw(**typed: object) -> Filled:
+        return fill(Wish(values={"prompt": "a cat", **typed}), levels, models)
+
+    assert (drawn(draw()).loras, drawn(draw()).steps) == ("ink:0.5,turbo:0.125", 8)
+    assert (drawn(draw(loras="film")).loras, drawn(draw(loras="film")).steps) == ("film:1", None)
+    other = draw(model="demo")
+    assert drawn(other).loras is None and keys(other) == ["defaults-unfit"]
+    gone = fill(Wish(values={"prompt": "a cat"}), levels, Models(usual=FAKE))
+    assert drawn(gone).loras is None and keys(gone) == ["defaults-unfit"]
+
+
+@pytest.mark.parametrize("value", ["ink", "ink:9", "../x:1", "", 3, None, ["ink:1"], "b:1,a:1"])
+def test_preset_with_loras_that_make_no_sense_has_none(value: object) -> None:
+    assert Preset.of({"loras": value}).is_empty

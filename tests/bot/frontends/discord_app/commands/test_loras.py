@@ -82,6 +82,9 @@ async def test_lora_is_suggested_drawn_named_and_drawn_again(stage: Stage, pipel
         assert (await stage.job(2)).spec == spec
         await (await discord.click(done, "🔄 Again")).wait(is_done)
         assert (await stage.job(3)).spec == replace(spec, seed=(await stage.job(3)).spec.seed)
+        more = await (await discord.click(done, "⋯ More")).wait(private)
+        info = await (await discord.click(more, "ℹ️ Info")).wait(lambda message: "Asked for" in message.text)
+        assert "LoRA: film 0.5, ink 0.8" in info.text and "Ink wash was trained on these words" in info.text
 
 
 async def test_tag_in_the_prompt_is_taken_out_and_unknown_ones_are_told(stage: Stage) -> None:
