@@ -162,7 +162,7 @@ class Qwen3TextEncoder(StreamedModule):
     @property
     def layers(self) -> int:
         """How many there are; the number of the last hidden state."""
-        return len(self.module.layers)
+        return len(self.running)
 
     @torch.no_grad()
     def hidden_states(self, ids: Tensor, mask: Tensor, layers: Sequence[int]) -> tuple[Tensor, ...]:

@@ -32,7 +32,7 @@ def attention_forward(  # noqa: PLR0913 - what DiffSynth gives
     Raises:
         ValueError: of an order of dimensions that no transformer here has.
     """
-    query, key, value = (_turned(each, pattern) for each, pattern in ((q, q_pattern), (k, k_pattern), (v, v_pattern)))
+    query, key, value = _turned(q, q_pattern), _turned(k, k_pattern), _turned(v, v_pattern)
     mixed = scaled_dot_product_attention(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
     return _turned(mixed, out_pattern)
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import torch
+from diffsynth.models.z_image_dit import Attention
 from torch import Tensor, nn
 
 from pipeline.catalog.architecture import MODULATION
 from pipeline.families.z_image.architecture import DIT, LATENT, MULTIPLE
 from pipeline.families.z_image.names import PATCH
+from pipeline.runtime.attention import attention_forward
 from pipeline.runtime.denoising_run import NotFinite
 from pipeline.streaming.compilation import compile_kinds
 from pipeline.streaming.streamed_module import StreamedModule
@@ -23,6 +25,7 @@ from pipeline.streaming.streamed_module import StreamedModule
 WARM_UP_SIDE_PX: Final = 512
 WARM_UP_TOKENS: Final = 40
 TRAINED_STEPS: Final = 1000
+_ORDERS: Final = ("b s n d",) * 4  # of queries, keys, values and what comes out: heads before channels
 
 
 class RefinedText(NamedTuple):
@@ -38,6 +41,20 @@ class RefinedText(NamedTuple):
     rotation: Tensor
 
 
+class SelfAttention(Attention):  # type: ignore[misc]
+    """DiffSynth's layer with torch's own attention, whatever else is installed, and real numbers where one compiles."""
+
+    def forward(self, hidden: Tensor, freqs_cis: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Mix (1, T, C); `freqs_cis`, as DiffSynth's blocks call it, is a rotation (1, T, D/2, 2)."""
+        query, key, value = [
+            project(hidden).unflatten(-1, (self.num_heads, -1)) for project in (self.to_q, self.to_k, self.to_v)
+        ]
+        query, key = _rotated(self.norm_q(query), freqs_cis), _rotated(self.norm_k(key), freqs_cis)
+        mixed = attention_forward(query, key, value, *_ORDERS, attn_mask=attention_mask)
+        out: Tensor = self.to_out[0](mixed.flatten(2))
+        return out
+
+
 class Transformer(StreamedModule):
     """A transformer of the family."""
 
@@ -49,7 +66,7 @@ class Transformer(StreamedModule):
         self.dtype: torch.dtype = next(module.cap_embedder.parameters()).dtype
         self._text_blocks = [name for name in self.blocks if name.endswith(MODULATION)]
         for block in (*module.noise_refiner, *module.context_refiner, *module.layers):
-            block.attention.apply_rotary_emb = _rotated
+            block.attention.__class__ = SelfAttention  # the same parts, called in another way
 
     @torch.no_grad()
     def refine(self, read: Tensor) -> RefinedText:
@@ -89,10 +106,10 @@ class Transformer(StreamedModule):
             tokens = block(tokens, None, rotation, time)
         made = dit.all_final_layer[PATCH](tokens, time)[0, :count]
         (velocity,) = dit.unpatchify([made], at["x_size"])
-        velocity = -velocity.transpose(0, 1).float()
-        if not bool(torch.isfinite(velocity).all()):
+        found: Tensor = -velocity.transpose(0, 1).float()
+        if not bool(torch.isfinite(found).all()):
             raise NotFinite(f"the step at {float(timestep):.0f} gave values that are not finite")
-        return velocity
+        return found
 
     def compile_blocks(
         self, run_step: Callable[[Callable[[], Tensor]], Tensor], *, backend: str | Callable[..., Any] = "inductor"
@@ -110,9 +127,10 @@ class Transformer(StreamedModule):
             text = self.refine(random_text(self.module))
             return self.predict(torch.zeros(1, LATENT.channels, side, side), torch.tensor(500.0), text)
 
-        self.is_compiled = compile_kinds(
-            blocks, _for_every_size, lambda: run_step(step), device=self.device, backend=backend
-        )
+        def warm_up() -> None:
+            run_step(step)
+
+        self.is_compiled = compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
         return self.is_compiled
 
     def _time(self, timestep: Tensor) -> Tensor:

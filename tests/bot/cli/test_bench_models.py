@@ -37,7 +37,6 @@ def test_model_has_a_row_and_figures_are_written(tmp_path: Path, monkeypatch: py
         (["--model", "demo"], "demo"),
         (["--chart", "x.gif"], "must end in"),
         (["--chart", "none/x.svg"], "there is no folder"),
-        (["--limit", "5"], "5"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_minutes_of_measuring(arguments: list[str], says: str) -> None:
