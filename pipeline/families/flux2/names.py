@@ -103,8 +103,8 @@ def _of_transformer(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
         place = f"{'' if is_double else 'single_'}transformer_blocks.{found['number']}"
         inner = found["owner"]
         if is_double and inner in _JOINED:
-            for ours, piece in zip(_JOINED[inner], tensor.chunk(3), strict=True):
-                yield f"{place}.{ours}.weight", piece
+            for part, piece in zip(_JOINED[inner], tensor.chunk(3), strict=True):
+                yield f"{place}.{part}.weight", piece
         elif (ours := (_DOUBLE if is_double else _SINGLE).get(inner)) is not None:
             yield f"{place}.{ours}.weight", tensor
     elif owner in _OUTSIDE:
