@@ -85,7 +85,8 @@ class Transformer(StreamedModule):
         )[:, :count]
         if not bool(torch.isfinite(velocity).all()):
             raise NotFinite(f"the step at {float(timestep):.0f} gave values that are not finite")
-        return velocity.float().transpose(1, 2).unflatten(2, latents.shape[2:])
+        image: Tensor = velocity.float().transpose(1, 2).unflatten(2, latents.shape[2:])
+        return image
 
     def compile_blocks(
         self,

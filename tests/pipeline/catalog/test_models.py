@@ -18,6 +18,7 @@ from pipeline.catalog.models import (
     FAKE,
     FLUX1_DEV,
     FLUX1_SCHNELL,
+    FLUX2_KLEIN_4B,
     MAJICFLUS_V1,
     MODELS,
     SD15,
@@ -236,8 +237,8 @@ def test_auto_takes_majicflus_where_its_files_and_a_gpu_are(
 @pytest.mark.parametrize(
     ("device", "gpu", "absent", "usable"),
     [
-        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, Z_IMAGE_TURBO, SDXL, SD15, DEMO]),
-        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, FLUX1_SCHNELL, Z_IMAGE_TURBO, SDXL, SD15, DEMO]),
+        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, Z_IMAGE_TURBO, FLUX2_KLEIN_4B, SDXL, SD15, DEMO]),
+        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, FLUX1_SCHNELL, Z_IMAGE_TURBO, FLUX2_KLEIN_4B, SDXL, SD15, DEMO]),
         ("auto", None, [], [DEMO, SD15]),
         ("auto", AN_OLD_GPU, [], [DEMO, SD15]),
         ("cpu", A_GPU, [SD15], [DEMO]),
