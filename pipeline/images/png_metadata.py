@@ -23,9 +23,10 @@ SPEC_KEYWORD: Final = "imagine-bot"
 XMP_KEYWORD: Final = "XML:com.adobe.xmp"  # XMP specification, part 3, 1.1.5
 DIGITAL_SOURCE_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SHORT_HASH_CHARS: Final = 10  # as AUTOMATIC1111 shows it (modules/sd_models.py, `shorthash`)
-MAX_TEXT_BYTES: Final = 64 * 1024  # a spec with the two longest prompts, every character escaped, is below 60 kB
+MAX_TEXT_BYTES: Final = 96 * 1024  # a spec with the three longest texts, every character escaped, is below 90 kB
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 NEGATIVE: Final = "Negative prompt:"
+ORIGINAL_PROMPT: Final = "Original prompt"
 # As AUTOMATIC1111 1.10 writes them: sampler, schedule. Models that leave no choice are FLUX's, drawn with Euler.
 _SAMPLERS: Final[Mapping[str, str]] = {
     "": "Euler",
@@ -57,7 +58,8 @@ def parameters(spec: ImageSpec, *, software: str = "", model_hash: str = "") -> 
     The prompt, then the negative prompt if there is one, then `Key: value` pairs in the order of
     AUTOMATIC1111/stable-diffusion-webui:modules/processing.py (`create_infotext`, 1.10). Its distilled guidance has
     the key of lllyasviel/stable-diffusion-webui-forge, so that `CFG scale` keeps its meaning. The size of an upscaled
-    image is that of the image before, as there; its tiles have no key that other tools would understand.
+    image is that of the image before, as there; its tiles have no key that other tools would understand. Of a prompt
+    that was translated, the first line is what draws the image with other tools too: the translation.
     """
     sampler, _, schedule = _SAMPLERS[spec.sampler].partition(", ")
     pairs = {
@@ -74,9 +76,10 @@ def parameters(spec: ImageSpec, *, software: str = "", model_hash: str = "") -> 
         "Clip skip": str(spec.clip_skip or ""),
         "Hires upscale": str(spec.upscale or ""),
         "Hires upscaler": "Lanczos" if spec.upscale else "",
+        ORIGINAL_PROMPT: json.dumps(_told_apart(spec.prompt).lstrip(), ensure_ascii=False) if spec.translated else "",
         "Version": _quoted(software),
     }
-    lines = [_told_apart(spec.prompt)]
+    lines = [_told_apart(spec.text)]
     if spec.negative_prompt:
         lines.append(f"Negative prompt: {_told_apart(spec.negative_prompt).lstrip()}")
     return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in pairs.items() if value)])
@@ -134,6 +137,15 @@ def _told_apart(text: str) -> str:
 def _quoted(value: str) -> str:
     """Return a value as AUTOMATIC1111 quotes it (modules/infotext_utils.py, `quote`)."""
     return json.dumps(value, ensure_ascii=False) if set(value) & set(',:\n"') else value
+
+
+def unquoted(value: str) -> str:
+    """Return what `_quoted` was given; what is not quoted, or quoted in another way, as it is."""
+    try:
+        text = json.loads(value) if value.startswith('"') else value
+    except (ValueError, RecursionError):
+        return value
+    return text if isinstance(text, str) else value
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:

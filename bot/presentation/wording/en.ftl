@@ -1032,3 +1032,9 @@ stats-failure-other = other
 ## Models
 
 model-demo = Demo: emoji scenes
+
+## Translated prompts
+
+prompt-translated = The model reads: { $text }
+prompt-untranslated = ⚠️ The prompt could not be translated into English this time.
+negative-foreign = ⚠️ This model reads English, and negative prompts are not translated. Please write it in English.

@@ -930,3 +930,9 @@ stats-failure-other = 其他
 ## Models
 
 model-demo = 演示：表情符号场景
+
+## 提示词翻译
+
+prompt-translated = 已翻译，模型读到的是：{ $text }
+prompt-untranslated = ⚠️ 这次没能把提示词翻译成英文。
+negative-foreign = ⚠️ 这个模型只认识英文，而负面提示词不会自动翻译，请用英文写。

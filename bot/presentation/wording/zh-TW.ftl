@@ -931,3 +931,9 @@ stats-failure-other = 其他
 ## Models
 
 model-demo = 展示：表情符號場景
+
+## 提示詞翻譯
+
+prompt-translated = 已翻譯，模型讀到的是：{ $text }
+prompt-untranslated = ⚠️ 這次沒能把提示詞翻譯成英文。
+negative-foreign = ⚠️ 這個模型只認得英文，而負面提示詞不會自動翻譯，請用英文寫。
