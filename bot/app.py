@@ -314,16 +314,18 @@ async def _build_service(
     setup: Setup, parts: Parts, others: Iterable[ModelCard], find: Callable[[str], ModelCard]
 ) -> Service:
     config, card = setup.config, setup.card
+    translator = await asyncio.to_thread(open_translator, config.translator, config.pipeline)
     models = Models(
         usual=card,
         others=tuple(others),
         unread=partial(unread_of, config.pipeline, find=find),
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
+        is_translated=translator is not None,
         check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
     check_shared(parts.presets, models)
     service = Service(parts, models, limits=config.limits, storage=config.storage)
-    service.translations = Translations(await asyncio.to_thread(open_translator, config.translator, config.pipeline))
+    service.translations = Translations(translator)
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service

@@ -76,6 +76,7 @@ TORCHY = (
     "pipeline.bench.isolation",
     "pipeline.bench.random_",
     "pipeline.bench.stable_diffusion_timing",
+    "pipeline.translation.language_model",
     "pipeline.bench.stopwatch",
     "pipeline.demo",
     "pipeline.families.",

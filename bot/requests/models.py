@@ -22,6 +22,7 @@ class Models:
     others: the models that have to be asked for by name.
     unread: returns what a model cannot read of a prompt.
     estimate_runtime: returns what is expected of a large model on this GPU; None if there is nothing to expect. Blocks.
+    is_translated: whether prompts that a model cannot read are put into English for it.
     check_memory: raises InvalidSpec if the GPU has no room for an image of this size. Blocks.
     """
 
@@ -29,6 +30,7 @@ class Models:
     others: tuple[ModelCard, ...] = ()
     unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING
     estimate_runtime: Callable[[], RuntimeEstimate | None] = lambda: None
+    is_translated: bool = False
     check_memory: Callable[[ModelCard, ImageSpec], None] = lambda _model, _spec: None
 
     @property

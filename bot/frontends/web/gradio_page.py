@@ -172,7 +172,8 @@ def _blocks(
     handlers: PageHandlers, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
 ) -> tuple[gr.Blocks, Events]:
     card, by_name = cards[0], {each.name: each for each in cards}
-    about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
+    is_english = card.tells_unread and not handlers.is_translated
+    about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if is_english else None
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     sizes = [size for size in Size if any(size in each.scales for each in cards)]
     say = gr.I18n()

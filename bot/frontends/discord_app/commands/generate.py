@@ -94,7 +94,7 @@ class Imagine:
         options = {name: TYPES[name] for name in names}
         command = make_command("imagine", with_options(self.imagine, options, required="prompt"))
         keys = {name: DESCRIPTIONS[name] for name in names}
-        if all(card.tells_unread for card in cards):
+        if all(card.tells_unread for card in cards) and not models.is_translated:
             keys["prompt"] = "option-prompt-english-description"
         app_commands.describe(**{name: text(key) for name, key in keys.items()})(command)
         aspects = [aspect for aspect in Aspect if any(aspect in card.sizes for card in cards)]
