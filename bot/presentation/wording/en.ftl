@@ -1038,3 +1038,4 @@ model-demo = Demo: emoji scenes
 prompt-translated = The model reads: { $text }
 prompt-untranslated = ⚠️ The prompt could not be translated into English this time.
 negative-foreign = ⚠️ This model reads English, and negative prompts are not translated. Please write it in English.
+help-translated = Prompts in other languages are put into English for models that read nothing else; the message shows both.
