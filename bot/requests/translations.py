@@ -36,7 +36,7 @@ class Translations:
     async def of(self, card: ModelCard, prompt: str, *, user: UserKey) -> str:
         """Return what a model reads in place of a prompt; "" if it reads the prompt itself, for whatever reason.
 
-        Cancelling is safe: what nobody waits for any more is not begun, or ends within a word.
+        Cancelling is safe: what nobody waits for any more is not begun, and what was begun is remembered.
         """
         prompt = clean_prompt(prompt)
         if self._translator is None or not needs_translation(card, prompt) or len(prompt) > MAX_PROMPT_CHARS:
