@@ -60,8 +60,11 @@ FAKE_ARCHITECTURE: Final = Architecture(
             Feature.CFG,
             Feature.SAMPLER,
             Feature.CLIP_SKIP,
+            Feature.EDIT,
+            Feature.LORA,
         }
     ),
+    loras="flux",
 )
 _STEP_MARKER = re.compile(r"\[step=(\d+(?:\.\d+)?)\]")
 

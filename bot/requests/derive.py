@@ -12,6 +12,7 @@ stored settings cannot be read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,11 +20,20 @@ from bot.errors import AlreadyFinal, CannotUpscale, JobUnreadable, PictureNotRea
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.erased import check_not_erased
+from bot.requests.loras import are_fitting, steps_of
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
+from pipeline.lora_uses import read_uses
 from pipeline.spec import UPSCALE, Aspect, Dimensions, ImageOptions, ImageSpec, Sampler, Size
 
-OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip")  # which not every model has
+OF_SOME: Final = (
+    "negative_prompt",
+    "cfg_scale",
+    "guidance",
+    "sampler",
+    "clip_skip",
+    "loras",
+)  # which not every model has
 SETTINGS: Final = ("steps", "aspect", "size", "model", *OF_SOME)
 
 
@@ -35,13 +45,14 @@ def reroll(job: Job, models: Models) -> Batch:
 def vary(job: Job, models: Models, *, count: int = 1, strength: float | None = None) -> Batch:
     """Draw variations, each with a seed of its own.
 
-    With a `strength`, they start from the picture itself; without one, they only repeat its settings.
+    With a `strength`, they start from the picture itself; without one, they only repeat its settings. Those of an edit
+    always do: they look at the same images again.
 
     Raises:
         PictureNotReady: there is no picture to start from.
     """
     options = options_of(job, models)
-    if strength is None:
+    if strength is None or job.spec.references:
         return _derived(job, Verb.VARY, options, count=count)
     if job.image_path is None:
         raise PictureNotReady(job.id)
@@ -82,6 +93,21 @@ def start_from(job: Job, models: Models, *, options: ImageOptions) -> Batch:
     return _derived(job, Verb.START_FROM, replace(options, **left_out), init_image=StoredResult(path=job.image_path))
 
 
+def change(job: Job, *, options: ImageOptions, more: Sequence[InitImage] = (), count: int = 1) -> Batch:
+    """Edit the picture by words, with a model that does so; `more` are further images to look at.
+
+    Nothing of the settings is kept: the words say what is to change, and the shape is that of the picture.
+
+    Raises:
+        PictureNotReady: there is no picture to edit.
+    """
+    check_usable(job)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
+    batch = _derived(job, Verb.START_FROM, replace(options, strength=None), count=count)
+    return replace(batch, init_image=None, references=(StoredResult(path=job.image_path), *more))
+
+
 def final(job: Job, models: Models) -> Batch:
     """Draw a draft at the normal size, with the same seed and from the enlarged draft, so that everything stays put.
 
@@ -102,8 +128,8 @@ def final(job: Job, models: Models) -> Batch:
 def upscale(job: Job, models: Models) -> Batch:
     """Draw it anew at twice its size, with the same prompt and seed and from the enlarged image.
 
-    It takes the model's usual number of steps, of which only the last ones are drawn: more would show no more, and
-    with fewer there might be none.
+    It takes the usual number of steps of the model, or of its LoRAs, of which only the last ones are drawn: more would
+    show no more, and with fewer there might be none.
 
     Raises:
         CannotUpscale: it was upscaled already, or its model cannot do that.
@@ -114,9 +140,21 @@ def upscale(job: Job, models: Models) -> Batch:
         raise CannotUpscale(job.id, reason="again" if job.spec.upscale else "model", model=model.title)
     if job.image_path is None:
         raise PictureNotReady(job.id)
-    seed, steps, strength = job.spec.seed, model.default_steps, model.upscale_strength
+    steps = steps_of(read_uses(options.loras or ""), models) or model.default_steps
+    seed, strength = job.spec.seed, model.upscale_strength
     enlarged = replace(options, upscale=UPSCALE, seed=seed, steps=steps, strength=strength)
     return _derived(job, Verb.UPSCALE, enlarged, init_image=StoredResult(path=job.image_path))
+
+
+def check_usable(job: Job) -> None:
+    """Check that something can be made of a job.
+
+    Raises:
+        PictureErased, PictureRemoved, JobUnreadable
+    """
+    check_not_erased(job)
+    if job.flaw is not None:
+        raise JobUnreadable(job.id)
 
 
 def options_of(job: Job, models: Models) -> ImageOptions:
@@ -137,22 +175,20 @@ def lost(job: Job, models: Models, options: ImageOptions) -> tuple[str, ...]:
     return tuple(
         name
         for name in OF_SOME
-        if getattr(options, name) is None and _is_own(spec, name, old) and not _takes(new, name, getattr(spec, name))
+        if getattr(options, name) is None and _is_own(spec, name, old) and not _takes(new, name, spec, models)
     )
 
 
 def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
     """Return the options that lead to such a picture with one of the models, apart from the seed."""
-    check_not_erased(job)
-    if job.flaw is not None:
-        raise JobUnreadable(job.id)
+    check_usable(job)
     spec, old = job.spec, models.find(job.spec.model)
     is_same = card is old
     aspect, size = _shape(card, old, *spec.source_size)
     kept: dict[str, Any] = {
         name: getattr(spec, name)
         for name in OF_SOME
-        if _takes(card, name, getattr(spec, name)) and (is_same or _is_own(spec, name, old))
+        if _takes(card, name, spec, models) and ((is_same and name != "loras") or _is_own(spec, name, old))
     }
     if "sampler" in kept:
         kept["sampler"] = Sampler(spec.sampler)
@@ -170,6 +206,8 @@ def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
 
 def _is_own(spec: ImageSpec, name: str, card: ModelCard | None) -> bool:
     """Whether a setting is another than that of the model it was drawn with; None if that model is gone."""
+    if name == "loras":
+        return bool(spec.loras)
     if name == "negative_prompt":
         return spec.negative_prompt != ("" if card is None else card.negative_prompt)
     if card is None or not card.offers(name):
@@ -178,8 +216,12 @@ def _is_own(spec: ImageSpec, name: str, card: ModelCard | None) -> bool:
     return bool(getattr(spec, name) != usual)
 
 
-def _takes(card: ModelCard, name: str, value: object) -> bool:
-    return value in card.samplers if name == "sampler" else card.offers(name)
+def _takes(card: ModelCard, name: str, spec: ImageSpec, models: Models) -> bool:
+    """Whether a model can follow a setting; of LoRAs that its own model had, it is said when they are gone."""
+    if name == "sampler":
+        return spec.sampler in card.samplers
+    is_fitting = name != "loras" or card.name == spec.model or are_fitting(spec.loras, models, card)
+    return card.offers(name) and is_fitting
 
 
 def _shape(
@@ -204,12 +246,13 @@ def _shape(
 def _derived(
     job: Job, verb: Verb, options: ImageOptions, *, count: int = 1, init_image: InitImage | None = None
 ) -> Batch:
-    """Make the batch; its init image is that of the job, if any, unless another one is given.
+    """Make the batch; it needs the images that the job needed, if any, unless an init image is given.
 
     What an upscaled image was made from is that image itself, smaller, and nothing to start others from.
     """
     if init_image is None and job.spec.source and not job.spec.upscale:
         init_image = StoredInitImage(digest=job.spec.source)
+    references = [StoredInitImage(digest=key) for key in job.spec.reference_keys if init_image is None]
     derived_from = Derivation(job_id=job.id, verb=verb)
-    batch = Batch.of(options, count=count, init_image=init_image, derived_from=derived_from)
+    batch = Batch.of(options, count=count, init_image=init_image, references=references, derived_from=derived_from)
     return replace(batch, is_private=job.is_private, is_spoiler=job.is_spoiler)

@@ -22,7 +22,9 @@ from bot.executors import Executor
 from bot.jobs import FailureCode, Job, JobStatus, StopReason
 from bot.retry import Backoff, retry
 from bot.scheduling.breaker import Breaker
+from bot.scheduling.failures import NOT_OF_THE_ENGINE, ImageBlocked, StorageFailed, failure_code
 from bot.scheduling.image_policy import ImagePolicy, Verdict
+from bot.scheduling.inputs import read_inputs
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
 from bot.scheduling.runner import Health, Runner
@@ -30,18 +32,8 @@ from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
 from bot.supervision import supervise
-from pipeline import (
-    EngineDead,
-    GeneratedImage,
-    GenerationFailed,
-    GenerationStopped,
-    InvalidSpec,
-    ModelFilesMissing,
-    OutOfMemory,
-    PipelineError,
-    UnknownModel,
-)
-from pipeline.images.png_metadata import encode_png
+from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec
+from pipeline.images.png_metadata import NO_HASHES, FileHashes, encode_png
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +43,10 @@ SAVE_PAUSE_S: Final = 4.0
 LAST_WORD_S: Final = 3.0
 
 
-class StorageFailed(Exception):
-    """The picture cannot be saved, or the one that it starts from cannot be read: the engine has no part in it."""
-
-
-class ImageBlocked(Exception):
-    """The image check did not let the picture pass; the engine has no part in it."""
-
-
 class WorkerPool:
     """Draws job after job on every runner until the queue is closed.
 
-    model_hash_of: returns the hash of a model's file, "" if it is not known; for the files of its pictures.
+    hashes_of: returns the hashes of the files that an image is drawn with, as far as they are known; for its own file.
     image_policy: judges every picture before it is shown; None lets all pass.
     """
 
@@ -76,7 +60,7 @@ class WorkerPool:
         *,
         deadline: Deadline | None = None,
     ) -> None:
-        self.model_hash_of: Callable[[str], str] = lambda _model: ""
+        self.hashes_of: Callable[[ImageSpec], FileHashes] = lambda _spec: NO_HASHES
         self.image_policy: ImagePolicy | None = None
         self._queue = queue
         self._images = images
@@ -187,7 +171,7 @@ class WorkerPool:
 
     async def _draw(self, executor: Executor, running: RunningJob) -> GeneratedImage:
         job = running.job
-        source = await self._read_source(job.spec.source) if job.spec.source else None
+        source, references = await read_inputs(job.spec, self._images)
         upcoming = await self._upcoming(job.spec.model)
         running.is_handed_over = True
         drawing = asyncio.ensure_future(
@@ -196,6 +180,7 @@ class WorkerPool:
                 on_progress=lambda progress: self._queue.report(job.id, progress),
                 stop=running.stop,
                 source=source,
+                references=references,
                 upcoming=upcoming,
             )
         )
@@ -222,7 +207,7 @@ class WorkerPool:
     async def _save(self, running: RunningJob, image: GeneratedImage) -> Job | None:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
         job = running.job
-        png = await asyncio.to_thread(_encode, image, self.model_hash_of)
+        png = await asyncio.to_thread(_encode, image, self.hashes_of)
         path = await self._write(job.id, png)
         try:
             await self._judge(running, path)
@@ -259,12 +244,6 @@ class WorkerPool:
         if verdict is Verdict.SPOILER:
             await self._queue.mark_spoiler(running.job.id)
 
-    async def _read_source(self, key: str) -> bytes:
-        try:
-            return await self._images.read_source(key)
-        except Exception as error:  # the system's, and many of Pillow's about a file that was damaged
-            raise StorageFailed(f"the picture to start from cannot be read: {error}") from error
-
     async def _write(self, number: int, png: bytes) -> str:
         patience = Deadline(SAVE_PATIENCE_S, monotonic=self._monotonic)
         try:
@@ -295,7 +274,7 @@ class WorkerPool:
             await self._breaker.saving_failed()
             return ended
         ended = await self._queue.fail(job.id, code, ran_s=ran_s)
-        if not isinstance(error, InvalidSpec | UnknownModel | ModelFilesMissing):  # they say nothing about the engine
+        if not isinstance(error, NOT_OF_THE_ENGINE):
             await self._engine_failed(runner)
         return ended
 
@@ -373,28 +352,9 @@ class WorkerPool:
         )
 
 
-def _encode(image: GeneratedImage, model_hash_of: Callable[[str], str]) -> bytes:
+def _encode(image: GeneratedImage, hashes_of: Callable[[ImageSpec], FileHashes]) -> bytes:
     """Make the file. Pixels that do not fit their size are the engine's doing. Blocks."""
     try:
-        return encode_png(image, SOFTWARE, model_hash=model_hash_of(image.spec.model))
+        return encode_png(image, SOFTWARE, hashes=hashes_of(image.spec))
     except Exception as error:
         raise GenerationFailed(f"what was drawn is no picture: {error}") from error
-
-
-def failure_code(error: Exception) -> FailureCode:
-    """What a failed run means for its person."""
-    match error:
-        case OutOfMemory():
-            return FailureCode.OUT_OF_MEMORY
-        case ModelFilesMissing() | UnknownModel():
-            return FailureCode.MODEL_MISSING
-        case InvalidSpec():
-            return FailureCode.INVALID_SPEC
-        case ImageBlocked():
-            return FailureCode.BLOCKED
-        case PipelineError():
-            return FailureCode.GENERATION_FAILED
-        case StorageFailed() | OSError():  # the latter: a file of the engine's
-            return FailureCode.STORAGE
-        case _:
-            return FailureCode.GENERATION_FAILED

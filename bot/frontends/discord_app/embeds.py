@@ -14,7 +14,7 @@ from typing import Final
 import discord
 
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import Action, JobView, Voice
+from bot.presentation.job_view import Action, JobView, Voice, lora_phrases
 from bot.presentation.wording import Wording
 from bot.requests.flag_values import NO_NEGATIVE
 from bot.requests.models import Models
@@ -63,7 +63,7 @@ def status_message(view: JobView, wording: Wording, *, with_prompt: bool = True)
         description=_prompts(view, wording, with_prompt),
         colour=BLUE if view.job.status is JobStatus.RUNNING else GREY,
     )
-    embed.set_footer(text=voice.say(view.settings))
+    embed.set_footer(text=_settings_line(view, voice))
     content = "\n".join([" · ".join(parts), *map(voice.say, view.notes)])
     return StatusMessage(content=content, embed=embed, actions=view.actions)
 
@@ -94,7 +94,7 @@ def result_message(
     else:
         text = "\n".join([wording.say("card-prompt-hidden"), *notes])
     embed = discord.Embed(description=text, colour=GREEN)
-    settings, ran_s = voice.say(view.settings), sum(each.ran_s for each in jobs)
+    settings, ran_s = _settings_line(view, voice), sum(each.ran_s for each in jobs)
     if ran_s < 0.1:
         footer = wording.say("card-no-seconds", settings=settings)
     else:
@@ -136,7 +136,7 @@ def ended_message(view: JobView, wording: Wording, *, with_prompt: bool = True) 
         description=_prompts(view, wording, with_prompt),
         colour=RED if job.status is JobStatus.FAILED else GREY,
     )
-    embed.set_footer(text=voice.say(view.settings))
+    embed.set_footer(text=_settings_line(view, voice))
     return StatusMessage(content=voice.say(view.headline, who=mention(job)), embed=embed, actions=view.actions)
 
 
@@ -147,7 +147,7 @@ def moved_message(view: JobView, wording: Wording, *, to_dm: bool) -> StatusMess
         return ended_message(view, wording)
     content = wording.say("card-done-by-dm" if to_dm else "card-done-elsewhere", who=mention(job))
     embed = discord.Embed(description=_prompts(view, wording, True), colour=GREEN)
-    embed.set_footer(text=voice_of(wording).say(view.settings))
+    embed.set_footer(text=_settings_line(view, voice_of(wording)))
     return StatusMessage(content=content, embed=embed)
 
 
@@ -195,6 +195,7 @@ def _settings(spec: ImageSpec, card: ModelCard, models: Models) -> str:
         "guidance": "" if spec.guidance == card.guidance else f"{spec.guidance:g}",
         "sampler": "" if spec.sampler in card.samplers[:1] else spec.sampler,
         "clip_skip": "" if spec.clip_skip == card.clip_skip else str(spec.clip_skip),
+        "lora": spec.loras,
     }
     return "".join(f" {name}:{value}" for name, value in values.items() if value)
 
@@ -244,12 +245,14 @@ def shorten(escaped: str, room: int) -> str:
 
 
 def _command_remarks(job: Job, wording: Wording, models: Models) -> list[str]:
-    """Say what `command` cannot: `/imagine` enlarges nothing, takes no init image, and no model that is not here."""
+    """Say what `command` cannot: it enlarges nothing, holds no image, and names no model that is not here."""
     remarks = []
     if job.spec.upscale:
         remarks.append(wording.say("card-upscaled"))
     elif job.spec.source:
         remarks.append(wording.say("card-from-picture", strength=f"{job.spec.strength:g}"))
+    elif job.spec.references:
+        remarks.append(wording.say("card-edited", count=len(job.spec.reference_keys)))
     if models.find(job.spec.model) is None:
         remarks.append(wording.say("card-other-model", model=job.spec.model, usual=models.usual.title))
     return remarks
@@ -271,6 +274,11 @@ def _prompts(view: JobView, wording: Wording, with_prompt: bool) -> str:
     if view.translation is None or not with_prompt:
         return prompt
     return f"{prompt}\n{voice_of(wording).say(view.translation)}"
+
+
+def _settings_line(view: JobView, voice: Voice) -> str:
+    """Say the settings that every model has, and the LoRAs."""
+    return " · ".join(map(voice.say, (view.settings, *lora_phrases(view.job.spec))))
 
 
 def _prompt(job: Job, room: int, wording: Wording, with_prompt: bool) -> str:

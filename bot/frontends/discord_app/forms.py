@@ -17,8 +17,10 @@ import discord
 from bot.errors import InvalidFlag
 from bot.frontends.discord_app import file_forms, removal
 from bot.frontends.discord_app.drawing import draw_chosen
+from bot.frontends.discord_app.file_forms import permitted_models
 from bot.frontends.discord_app.form_fields import (
     Values,
+    change_field,
     choice_field,
     form,
     kept_prompt,
@@ -29,13 +31,16 @@ from bot.frontends.discord_app.form_fields import (
 )
 from bot.frontends.discord_app.interactions import OptionsOutdated, attempt, context_of, explain, reader
 from bot.frontends.discord_app.visibility import visible_job
-from bot.jobs import Job
+from bot.jobs import Allowance, Job
 from bot.presentation.job_view import Action, Phrase
 from bot.presentation.prompt_notes import lost_phrase
 from bot.presentation.wording import ASPECT_KEYS
 from bot.requests import derive
+from bot.requests.allowances import may_use
 from bot.requests.batch import Batch
+from bot.requests.edits import Way, notes_on, read_change, way_to_change
 from bot.requests.erased import check_not_erased
+from bot.requests.loras import tags
 from bot.requests.models import Models
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.errors import InvalidSpec
@@ -46,6 +51,7 @@ OTHERS: Final[Mapping[re.Pattern[str], Callable[[discord.Interaction, re.Match[s
     file_forms.FORM: file_forms.submit,
     removal.FORM: removal.submit,
 }
+IN_PROMPT: Final = ("negative_prompt", "loras")  # options that the field for the prompt shows as well
 FORM: Final = re.compile(r"im2form:(?P<action>[a-z_]+):(?P<job_id>[0-9]{1,18})")
 
 
@@ -69,8 +75,14 @@ async def ask_for_edit(interaction: discord.Interaction, job: Job) -> None:
 
 
 async def ask_for_start_from(interaction: discord.Interaction, job: Job) -> None:
-    """Open the form that draws something else, starting from a picture."""
+    """Open the form that changes a picture by words, or draws something else that starts from it."""
     models, wording = context_of(interaction).service.models, reader(interaction)
+    derive.check_usable(job)
+    if _way(interaction, job).is_edit:
+        made = form(_state(Action.START_FROM, job), wording.say("form-change-title", job_id=job.id))
+        made.add_item(change_field(wording))
+        await interaction.response.send_modal(made)
+        return
     shown = _shown_prompt(job, models)  # refused now rather than after the typing
     made = form(_state(Action.START_FROM, job), wording.say("form-start-from-title", job_id=job.id))
     made.add_item(prompt_field(wording, shown))
@@ -98,7 +110,10 @@ async def _submit(interaction: discord.Interaction) -> None:
             raise OptionsOutdated
         job = await visible_job(interaction, int(match["job_id"]))
         check_not_erased(job)
-        drawing = read(job, context.service.models, values)
+        if match["action"] == Action.START_FROM and not values.get("strength"):  # it asked what to change
+            drawing = _read_change(interaction, job, values.get("prompt", ""))
+        else:
+            drawing = read(job, context.service.models, values)
         await draw_chosen(interaction, drawing.batch, notes=drawing.notes)
     except discord.HTTPException:
         raise
@@ -152,18 +167,38 @@ def _read_start_from(job: Job, models: Models, values: Values) -> Drawing:
     return Drawing(batch=batch, notes=(*read.phrases(), *_lost(job, models, options)))
 
 
-def _shown_prompt(job: Job, models: Models) -> str:
-    """Return what the field for the prompt is filled with: the prompt, and the negative prompt as its flag.
+def _read_change(interaction: discord.Interaction, job: Job, words: str) -> Drawing:
+    models, allowance = permitted_models(interaction)
+    change = read_change(words, _led_by_own(models, job, allowance), allowance)
+    batch = change.batch(models, (), job=job)
+    return Drawing(batch=batch, notes=(*change.read.phrases(), *notes_on(change.way, [job])))
 
-    A form has five fields and no room for another. What could not be told apart again is left out, and kept as it is.
+
+def _way(interaction: discord.Interaction, job: Job) -> Way:
+    models, allowance = permitted_models(interaction)
+    return way_to_change(_led_by_own(models, job, allowance), allowance)
+
+
+def _led_by_own(models: Models, job: Job, allowance: Allowance) -> Models:
+    """Let the model lead that drew the image, if the person may draw with it."""
+    card = models.nearest(job.spec.model)
+    return models.led_by(card) if may_use(allowance, card) else models
+
+
+def _shown_prompt(job: Job, models: Models) -> str:
+    """Return what the field for the prompt is filled with: the prompt, LoRAs as tags, the negative prompt as its flag.
+
+    A form has five fields and no room for others. What could not be told apart again is left out, and kept as it is.
     """
-    prompt, negative = job.spec.prompt, derive.options_of(job, models).negative_prompt
-    text = f"{prompt}\n--no {negative}"
-    if not negative or len(text) > MAX_PROMPT_CHARS:
+    options, prompt = derive.options_of(job, models), job.spec.prompt
+    kept = {name: value for name in IN_PROMPT if (value := getattr(options, name))}
+    text = prompt + (f" {tags(options.loras)}" if options.loras else "")
+    text += f"\n--no {options.negative_prompt}" if options.negative_prompt else ""
+    if not kept or len(text) > MAX_PROMPT_CHARS:
         return prompt
-    with suppress(InvalidFlag):
+    with suppress(InvalidFlag, InvalidSpec):
         read = read_prompt(text, models.led_by(models.nearest(job.spec.model)))
-        if read.options == {"prompt": prompt, "negative_prompt": negative}:
+        if {name: value for name, value in read.options.items() if name != "steps"} == {"prompt": prompt, **kept}:
             return text
     return prompt
 
@@ -176,12 +211,16 @@ def _read_typed(
     given: Mapping[str, object] | None = None,
     untouched: Mapping[str, object] | None = None,
 ) -> ReadPrompt:
-    """Read the field for the prompt: flags are those of the job's model, and a negative prompt taken out is gone."""
+    """Read the field for the prompt: flags are those of the job's model, and what was taken out of it is gone."""
     led = models.led_by(models.nearest(job.spec.model))
     read = read_prompt(values.get("prompt", ""), led, given=given, untouched=untouched, most=1)
-    if _shown_prompt(job, models) == job.spec.prompt or "negative_prompt" in read.options:
+    if _shown_prompt(job, models) == job.spec.prompt:
         return read
-    return replace(read, options={**read.options, "negative_prompt": ""})
+    before = derive.options_of(job, models)
+    changes: dict[str, object] = {name: "" for name in IN_PROMPT if getattr(before, name) and name not in read.options}
+    if read.options.get("loras") == before.loras and "steps" not in read.notes.taken:
+        changes["steps"] = (given or {}).get("steps")  # those of the image, not the usual ones of its LoRA
+    return replace(read, options={**read.options, **changes})
 
 
 def _lost(job: Job, models: Models, options: ImageOptions) -> tuple[Phrase, ...]:

@@ -160,11 +160,6 @@ class PageHandlers:
         """
         return await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
 
-    @property
-    def is_translated(self) -> bool:
-        """Whether prompts that a model cannot read are put into English for it."""
-        return self._service.models.is_translated
-
     async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
         """Queue several pictures with the settings of one's own picture, each with a new seed; see `_made_of`."""
         return await self._made_of(visitor, job_id, partial(derive.vary, count=MAX_BATCH))

@@ -937,3 +937,53 @@ prompt-translated = 已翻译，模型读到的是：{ $text }
 prompt-untranslated = ⚠️ 这次没能把提示词翻译成英文。
 negative-foreign = ⚠️ 这个模型只认识英文，而负面提示词不会自动翻译，请用英文写。
 help-translated = 只认识英文的模型，机器人会先把其他语言的提示词翻译成英文，消息里两种都会显示。
+
+## 用文字修改图片
+
+failure-input-gone = 这张图片要用到的一张图片已经不再保存，不计入额度。请附上图片重新提交。
+stats-failure-input-gone = 图片已不再保存
+invalid-references-too-many = 一次修改最多用 { $limit } 张图片，请减少几张。
+invalid-references-not-offered = { $model } 不能用文字修改图片。请换一个模型，或者不加图片。
+edit-started-from = { $model } 不能用文字修改图片，所以改为从你的图片画起。请描述想要的整个画面。
+edit-first-only = { $model } 只能用一张图片，所以只用了第一张。
+edit-strength-unused = 修改图片时没有重绘强度，所以忽略了强度。
+card-edited = 这张图片是用文字修改 { $count } 张图片得到的，命令里带不上这些图片；只用这条命令，画出来的会不一样。
+info-edited = 用文字修改，用到 { $count } 张图片
+form-change = 改什么
+form-change-hint = 例如：改成夜晚。加上 --strength 0.6 则改为重画这张图片。
+form-change-title = 修改图片 #{ $job_id }
+form-file-change-title = 修改这张图片
+edit-say-what = 请在回复里写明要改什么，例如“改成夜晚”。
+edit-images-hidden = Discord 不让我看到别人消息里的图片。请在那条消息上打开“应用 → 用作起始图片”，或者把图片附在回复里。
+edit-which = 那条消息里有好几张图片。请在上面打开“应用 → 用作起始图片”，选其中一张。
+edit-original-gone = 你回复的那条消息已被删除。
+edit-from-private = 这张图片是私密的，画好后会私信发给你。
+option-image-edit-description = 要用文字修改的图片；写了强度则从它画起
+option-image2-description = 修改时用到的第二张图片
+option-image3-description = 修改时用到的第三张图片
+edit-word-refused = 这些词里有这里不画的。用 `/imagine` 提交，会只告诉你是哪个。
+
+## LoRA
+
+invalid-loras-unreadable = LoRA 的写法是名称，后面可以加强度：`ink:0.8, film`。
+invalid-loras-unknown = 这里没有名为“{ $name }”的 LoRA。{ $model } 可以用：{ $names }
+invalid-loras-none-here = 这里没有名为“{ $name }”的 LoRA，也没有 { $model } 可用的 LoRA。
+invalid-loras-other-base = LoRA“{ $name }”不是为 { $model } 训练的，可以搭配：{ $models }
+invalid-loras-no-base = LoRA“{ $name }”不是为 { $model } 训练的，这里也没有它适用的模型。
+invalid-loras-many = 一张图片最多用 { $most } 个 LoRA。
+invalid-loras-weight = LoRA 强度必须是 -{ $most } 到 { $most } 的数字，例如 `ink:0.8`。
+invalid-loras-not-offered = { $model } 不能使用 LoRA，请去掉，或换一个模型。
+invalid-speed-unknown = 速度只能选 `fast`，不填就是平常的速度。
+invalid-speed-not-offered = { $model } 在这里没有快速模式，请去掉速度这一项。
+flags-taken-loras = LoRA { $value }
+setting-loras = LoRA
+settings-loras = LoRA：{ $loras }
+lora-triggers = 💡 { $title } 的触发词：{ $words }。写进提示词里，效果会更明显。
+option-lora-description = 风格等 LoRA，最多三个，数字是强度，例如 ink:0.8, film
+option-speed-description = 快速：步数少得多
+speed-fast = 快速：步数更少
+console-loras = LoRA
+console-loras-hint = 最多三个，可加强度：ink:0.8, film
+console-speed = 速度
+failure-lora-missing = 这张图片要用的 LoRA 已经不在了，或文件已损坏，不计入额度。请去掉它再画，或告诉机器人维护者。
+stats-failure-lora-missing = 缺少 LoRA

@@ -938,3 +938,53 @@ prompt-translated = 已翻譯，模型讀到的是：{ $text }
 prompt-untranslated = ⚠️ 這次沒能把提示詞翻譯成英文。
 negative-foreign = ⚠️ 這個模型只認得英文，而負面提示詞不會自動翻譯，請用英文寫。
 help-translated = 只認得英文的模型，機器人會先把其他語言的提示詞翻譯成英文，訊息裡兩種都會顯示。
+
+## 用文字修改圖片
+
+failure-input-gone = 這張圖片要用到的一張圖片已不再保存，不計入額度。請附上圖片重新提出。
+stats-failure-input-gone = 圖片已不再保存
+invalid-references-too-many = 一次修改最多使用 { $limit } 張圖片，請減少幾張。
+invalid-references-not-offered = { $model } 無法用文字修改圖片。請換一個模型，或者不要附上圖片。
+edit-started-from = { $model } 無法用文字修改圖片，所以改為從你的圖片畫起。請描述想要的整個畫面。
+edit-first-only = { $model } 只能使用一張圖片，所以只用了第一張。
+edit-strength-unused = 修改圖片時沒有重繪強度，所以忽略了強度。
+card-edited = 這張圖片是用文字修改 { $count } 張圖片得到的，指令無法附上這些圖片；只用這個指令，畫出來的會不一樣。
+info-edited = 用文字修改，用到 { $count } 張圖片
+form-change = 改什麼
+form-change-hint = 例如：改成夜晚。加上 --strength 0.6 則改為重畫這張圖片。
+form-change-title = 修改圖片 #{ $job_id }
+form-file-change-title = 修改這張圖片
+edit-say-what = 請在回覆裡寫明要改什麼，例如「改成夜晚」。
+edit-images-hidden = Discord 不讓我看到別人訊息裡的圖片。請在那則訊息上開啟「應用程式 → 用作起始圖片」，或把圖片附在回覆裡。
+edit-which = 那則訊息裡有好幾張圖片。請在上面開啟「應用程式 → 用作起始圖片」，選其中一張。
+edit-original-gone = 你回覆的那則訊息已被刪除。
+edit-from-private = 這張圖片是私密的，畫好後會以私訊傳給你。
+option-image-edit-description = 要用文字修改的圖片；寫了強度則從它畫起
+option-image2-description = 修改時用到的第二張圖片
+option-image3-description = 修改時用到的第三張圖片
+edit-word-refused = 這些詞裡有這裡不畫的。用 `/imagine` 提出，會只告訴你是哪個。
+
+## LoRA
+
+invalid-loras-unreadable = LoRA 的寫法是名稱，後面可以加強度：`ink:0.8, film`。
+invalid-loras-unknown = 這裡沒有名為「{ $name }」的 LoRA。{ $model } 可以用：{ $names }
+invalid-loras-none-here = 這裡沒有名為「{ $name }」的 LoRA，也沒有 { $model } 可用的 LoRA。
+invalid-loras-other-base = LoRA「{ $name }」不是為 { $model } 訓練的，可以搭配：{ $models }
+invalid-loras-no-base = LoRA「{ $name }」不是為 { $model } 訓練的，這裡也沒有它適用的模型。
+invalid-loras-many = 一張圖片最多用 { $most } 個 LoRA。
+invalid-loras-weight = LoRA 強度必須是 -{ $most } 到 { $most } 的數字，例如 `ink:0.8`。
+invalid-loras-not-offered = { $model } 不能使用 LoRA，請拿掉，或換一個模型。
+invalid-speed-unknown = 速度只能選 `fast`，不填就是平常的速度。
+invalid-speed-not-offered = { $model } 在這裡沒有快速模式，請拿掉速度這一項。
+flags-taken-loras = LoRA { $value }
+setting-loras = LoRA
+settings-loras = LoRA：{ $loras }
+lora-triggers = 💡 { $title } 的觸發詞：{ $words }。寫進提示詞裡，效果會更明顯。
+option-lora-description = 風格等 LoRA，最多三個，數字是強度，例如 ink:0.8, film
+option-speed-description = 快速：步數少得多
+speed-fast = 快速：步數更少
+console-loras = LoRA
+console-loras-hint = 最多三個，可加強度：ink:0.8, film
+console-speed = 速度
+failure-lora-missing = 這張圖片要用的 LoRA 已經不在了，或檔案已損壞，不計入額度。請拿掉它再畫，或通知機器人維護者。
+stats-failure-lora-missing = 缺少 LoRA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.lora_choices import lora_choices
 from bot.frontends.discord_app.commands.options import FIELDS, ModelName, PresetName, SizeText, model_choices
 from bot.frontends.discord_app.commands.presets import suggest_presets
 from bot.frontends.discord_app.commands.signatures import Command, make_command, with_options
@@ -20,6 +22,9 @@ from bot.presentation.wording import ASPECT_KEYS, SIZE_KEYS
 from bot.requests.allowances import may_use
 from bot.requests.batch import MAX_BATCH
 from bot.requests.defaults import Wish
+from bot.requests.edits import edits
+from bot.requests.loras import FAST, fast_of, fitting
+from bot.requests.loras import MAX_CHARS as MAX_LORA_CHARS
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
@@ -47,6 +52,8 @@ TYPES: Final[Mapping[str, Any]] = {
     "size": SizeText,
     "count": app_commands.Range[int, 1, MAX_BATCH],
     "image": discord.Attachment,
+    "image2": discord.Attachment,
+    "image3": discord.Attachment,
     "strength": app_commands.Range[str, 1, MAX_STRENGTH_CHARS],
     "model": ModelName,
     "negative": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
@@ -54,6 +61,8 @@ TYPES: Final[Mapping[str, Any]] = {
     "guidance": app_commands.Range[float, 0.0, MAX_ASKED_SCALE],
     "sampler": str,
     "clip_skip": app_commands.Range[int, 1, MAX_CLIP_SKIP],
+    "lora": app_commands.Range[str, 1, MAX_LORA_CHARS],
+    "speed": str,
     "preset": PresetName,
     "private": bool,
     "spoiler": bool,
@@ -66,6 +75,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "size": "option-size-description",
     "count": "option-count-description",
     "image": "option-image-description",
+    "image2": "option-image2-description",
+    "image3": "option-image3-description",
     "strength": "option-strength-description",
     "model": "option-model-description",
     "negative": "option-negative-description",
@@ -73,6 +84,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "guidance": "option-guidance-description",
     "sampler": "option-sampler-description",
     "clip_skip": "option-clip-skip-description",
+    "lora": "option-lora-description",
+    "speed": "option-speed-description",
     "preset": "option-preset-description",
     "private": "option-private-description",
     "spoiler": "option-spoiler-description",
@@ -90,12 +103,14 @@ class Imagine:
 
         Its option names are not translated, so that the command line on a message works for every reader.
         """
-        cards, names = models.all, [name for name in TYPES if _is_offered(name, models.all)]
+        cards, names = models.all, [name for name in TYPES if _is_offered(name, models)]
         options = {name: TYPES[name] for name in names}
         command = make_command("imagine", with_options(self.imagine, options, required="prompt"))
         keys = {name: DESCRIPTIONS[name] for name in names}
         if all(card.tells_unread for card in cards) and not models.is_translated:
             keys["prompt"] = "option-prompt-english-description"
+        if any(map(edits, cards)):
+            keys["image"] = "option-image-edit-description"
         app_commands.describe(**{name: text(key) for name, key in keys.items()})(command)
         aspects = [aspect for aspect in Aspect if any(aspect in card.sizes for card in cards)]
         app_commands.choices(
@@ -107,6 +122,10 @@ class Imagine:
             command.autocomplete("strength")(self.suggest_strengths)
         if "model" in names:
             command.autocomplete("model")(self.suggest_models)
+        if "lora" in names:
+            command.autocomplete("lora")(self.suggest_loras)
+        if "speed" in names:
+            app_commands.choices(speed=[app_commands.Choice(name=text("speed-fast"), value=FAST)])(command)
         if "sampler" in names:
             samplers = dict.fromkeys(sampler for card in cards for sampler in card.samplers)
             app_commands.choices(
@@ -116,29 +135,36 @@ class Imagine:
 
     async def imagine(self, interaction: discord.Interaction, **options: Any) -> None:
         """Queue up to four pictures in one message. Discord checks the ranges; the service checks them again."""
-        count, preset, image = options.pop("count", None), options.pop("preset", None), options.pop("image", None)
+        count, preset = options.pop("count", None), options.pop("preset", None)
+        attached = [options.pop(name, None) for name in ("image", "image2", "image3")]
+        images = [each for each in attached if each is not None]
         is_private, is_spoiler = options.pop("private", None), options.pop("spoiler", None)
         given = {FIELDS.get(name, name): value for name, value in options.items()}
         if isinstance(model := given.get("model"), str) and (card := self._context.service.models.named(model)):
             given["model"] = card.name  # typed rather than taken from the list
-        if image is not None and is_too_large(image):
+        if any(map(is_too_large, images)):
             raise too_large()
-        file = None if image is None else Download(client=interaction.client, url=image.url)
+        files = [Download(client=interaction.client, url=each.url) for each in images]
         wish = Wish(
             values=given,
             count=count,
             preset=preset,
             is_private=is_private,
             is_spoiler=is_spoiler,
-            has_image=image is not None,
+            has_image=bool(images),
         )
-        await draw_typed(interaction, wish, init_image=file)
+        await draw_typed(interaction, wish, images=files)
 
     async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the models that one may draw with."""
         service = self._context.service
         allowance = service.allowances.of_roles(role_ids(interaction))
         return model_choices([card for card in service.models.search(str(current)) if may_use(allowance, card)])
+
+    async def suggest_loras(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+        """Suggest the LoRAs that the model draws with, by name, title and trigger words."""
+        models, model = self._context.service.models, self._chosen_model(interaction)
+        return await asyncio.to_thread(lora_choices, str(current), models, model)  # it looks at files
 
     async def suggest_sizes(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named sizes of the model; a width and a height can be typed as well."""
@@ -167,9 +193,16 @@ class Imagine:
         return (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
 
 
-def _is_offered(name: str, cards: Sequence[ModelCard]) -> bool:
+def _is_offered(name: str, models: Models) -> bool:
+    cards: Sequence[ModelCard] = models.all
     if name == "model":
         return len(cards) > 1
+    if name in ("image2", "image3"):
+        return any(map(edits, cards))
+    if name == "lora":
+        return any(fitting(models, card) for card in cards)
+    if name == "speed":
+        return any(fast_of(models, card) for card in cards)
     if name == "image":
-        name = "strength"  # of a model that starts from images
+        return any(edits(card) or card.offers("strength") for card in cards)
     return any(card.offers(FIELDS.get(name, name)) for card in cards)

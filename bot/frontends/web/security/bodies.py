@@ -161,11 +161,11 @@ def _is_upload(value: object) -> bool:
 
 
 # prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
-# negative prompt, CFG scale, guidance, sampler, CLIP skip
+# negative prompt, CFG scale, guidance, sampler, CLIP skip, LoRAs, speed
 FORM: Final[tuple[Callable[[object], bool], ...]] = (
     _is_text, _is_number, _is_number, _is_aspect, _is_number, _is_upload, _is_number, _is_text, _is_text,
     _is_size, _is_text,
-    _is_text, _is_text, _is_text, _is_text, _is_text,
+    _is_text, _is_text, _is_text, _is_text, _is_text, _is_text, _is_text,
 )  # fmt: skip
 
 
