@@ -24,6 +24,7 @@ from bot.delivery.results import DeliveryLoop
 from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
+from bot.executors.translator_files import open_translator
 from bot.frontends.web.server import WebServer
 from bot.jobs import Job, JobStatus
 from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop, exit_code
@@ -45,6 +46,7 @@ from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets, check_shared, shared_presets
 from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
+from bot.requests.translations import Translations
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace, pixels_of
 from bot.scheduling.hours import QuietHours
@@ -190,7 +192,6 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         prompts_dir=config.storage.data_dir / PROMPTS_FOLDER,
     )
     erasure = Erasure(holders, deadline=deadline)
-    erasure.forget_prompts = partial(_forget_prompts, executor)
     preferences = Preferences(choices)
     await preferences.load()
     moderation = await Moderation.open(decided, jobs, queue, images, pseudonyms)
@@ -211,6 +212,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         moderation=moderation,
     )
     service = await _build_service(setup, parts, others, find)
+    erasure.forget_prompts = partial(_forget_prompts, executor, service.translations)
     breaker = Breaker(
         queue,
         can_save=partial(images.can_write, min_free_bytes=config.storage.min_free_mib * MIB),
@@ -313,24 +315,28 @@ async def _build_service(
     setup: Setup, parts: Parts, others: Iterable[ModelCard], find: Callable[[str], ModelCard]
 ) -> Service:
     config, card = setup.config, setup.card
+    translator = await asyncio.to_thread(open_translator, config.translator, config.pipeline)
     models = Models(
         usual=card,
         others=tuple(others),
         unread=partial(unread_of, config.pipeline, find=find),
         loras=partial(loras_of, config.pipeline),
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
+        is_translated=translator is not None,
         check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
     check_shared(parts.presets, models)
     service = Service(parts, models, limits=config.limits, storage=config.storage)
+    service.translations = Translations(translator)
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service
 
 
-async def _forget_prompts(executor: Executor) -> None:
+async def _forget_prompts(executor: Executor, translations: Translations) -> None:
     """Let no part of this process remember a prompt; waits for the image that is being drawn."""
     forget_prompts()
+    translations.forget()
     await executor.forget_prompts()
 
 

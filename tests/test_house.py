@@ -77,6 +77,7 @@ TORCHY = (
     "pipeline.bench.model_timing",
     "pipeline.bench.random_",
     "pipeline.bench.stable_diffusion_timing",
+    "pipeline.translation.language_model",
     "pipeline.bench.stopwatch",
     "pipeline.bench.tenants",
     "pipeline.demo",

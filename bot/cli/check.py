@@ -58,11 +58,13 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_newer: boo
     at all if `is_offline`. The hub of the models is asked only if `with_newer`.
     """
     import asyncio
+    from functools import partial
 
     from bot.config.preflight import preflight as look_at_config
     from bot.executors.newer_files import look_for_newer_files
     from bot.executors.preflight import preflight as look_at_machine
-    from bot.findings import note
+    from bot.executors.translator_files import look_at_translator
+    from bot.findings import Mark, note
     from bot.frontends.discord_app import preflight as discord
     from bot.frontends.web.preflight import preflight as look_at_page
     from bot.store.preflight import is_in_use
@@ -79,7 +81,11 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_newer: boo
     is_running = await asyncio.to_thread(is_in_use, config.storage)
     for finding in await asyncio.to_thread(look_at_store, config.storage, is_running=is_running):
         yield finding
-    for finding in await asyncio.to_thread(look_at_machine, config.pipeline, is_running=is_running):
+    of_translator = await asyncio.to_thread(look_at_translator, config.translator, config.pipeline)
+    machine = partial(look_at_machine, is_translated=all(finding.mark is Mark.OK for finding in of_translator))
+    for finding in await asyncio.to_thread(machine, config.pipeline, is_running=is_running):
+        yield finding
+    for finding in of_translator:
         yield finding
     if with_newer:
         ask_the_hub_through(config.discord.proxy)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, progress_bars, release, say
+from bot.cli.output import MIB, PROGRAM, THREAD_GRACE_S, ConfigPath, fail, printable, progress_bars, release, say
 from bot.errors import ExitCode
 from pipeline.spec import (
     MAX_ASKED_SCALE,
@@ -35,11 +35,13 @@ from pipeline.spec import (
 )
 
 if TYPE_CHECKING:
+    from bot.config import Config
     from bot.requests.prompt_flags import ReadPrompt
     from pipeline import GeneratedImage, ImageSpec, Progress
     from pipeline.catalog.models import ModelCard
     from pipeline.config import PipelineConfig
 
+TRANSLATED_WITHIN_S: Final = 120.0  # nobody else waits
 NAME_CHARS: Final = 48  # of the prompt in a file name; 4 bytes each still fit into the 255 that file systems allow
 FOREIGN_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 SHAPES: Final = ", ".join(Aspect)
@@ -139,7 +141,10 @@ def draw(
     demand_files(card, config.pipeline)  # now rather than after importing torch
     demand_means(card, config.pipeline)
     check_memory(card, config.pipeline, spec)
+    spec = replace(spec, translated=_translate(spec.prompt, card, config))
     _say_notes(read)
+    if spec.translated:
+        say("•", f"the model reads: {printable(spec.translated)}", style="dim")
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source))
     weights = weights_file(card, config.pipeline.models_dir)
@@ -229,6 +234,26 @@ def _read_prompt(prompt: str, card: ModelCard, config: PipelineConfig, given: Ma
         fail(wording_for("en").refusal(error, format_time=str), ExitCode.USAGE)
 
 
+def _translate(prompt: str, card: ModelCard, config: Config) -> str:
+    """Return what the model reads in place of the prompt; "" if it reads the prompt itself. Says if it should not."""
+    from bot.executors.translator_files import FETCH, open_translator
+    from pipeline.translation.answers import NotTranslated
+    from pipeline.translation.foreign_text import needs_translation
+
+    if not needs_translation(card, prompt) or not config.translator.enabled:
+        return ""
+    if (translator := open_translator(config.translator, config.pipeline)) is None:
+        say("•", f"{card.name} reads English only; {FETCH} has prompts translated for it", style="yellow")
+        return ""
+    try:
+        return translator.ask(prompt, within_s=TRANSLATED_WITHIN_S, reads_han="zh" in card.reads).result()
+    except NotTranslated as error:
+        say("•", f"the prompt was not translated: {error}", style="yellow")
+        return ""
+    finally:
+        translator.close()
+
+
 def _say_notes(read: ReadPrompt) -> None:
     """Say what stood in the prompt beside words."""
     from bot.presentation.job_view import Voice
@@ -301,6 +326,7 @@ def _show_picture(image: GeneratedImage, path: Path, *, source: Path | None) -> 
         "model": image.spec.model,
         **({"sampler": sampler_title(image.spec.sampler)} if image.spec.sampler else {}),
         **({"cfg": f"{image.spec.cfg_scale:g}"} if image.spec.sampler else {}),
+        **({"reads": image.spec.translated} if image.spec.translated else {}),
         **({"loras": image.spec.loras.replace(",", ", ")} if image.spec.loras else {}),
         **({"avoids": image.spec.negative_prompt} if image.spec.negative_prompt else {}),
         "seconds": f"{image.seconds:.1f} ({parts})",

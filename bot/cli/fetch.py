@@ -17,13 +17,16 @@ from pipeline.errors import FetchFailed, HubSilent
 GOOD: Final[dict[str, Any]] = {"style": "green", "on_stderr": False}
 
 if TYPE_CHECKING:
+    from bot.config import Config
+    from pipeline.catalog.file_owner import FileOwner
     from pipeline.catalog.model_card import ModelCard
     from pipeline.config import PipelineConfig
 
 
 def fetch(
     model: Annotated[
-        str | None, typer.Argument(help="A model that `models` lists; default: the config's.", metavar="MODEL")
+        str | None,
+        typer.Argument(help="A model that `models` lists, or `translator`; default: the config's.", metavar="MODEL"),
     ] = None,
     prepare: Annotated[
         bool | None,
@@ -48,12 +51,16 @@ def fetch(
     from bot import logs
     from bot.config import LogConfig, load_config
     from pipeline.catalog import files
-    from pipeline.catalog.models import AUTO, MAJICFLUS_V1, find_model
+    from pipeline.catalog.models import AUTO, MAJICFLUS_V1, catalog_of, find_model
     from pipeline.device.gpu import look_at_gpu
+    from pipeline.translation.translator_card import QWEN3
 
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="error", format=config.log.format), stream=sys.stderr)
     name = model or config.pipeline.model
+    if name == QWEN3.name and all(card.name != name for card in catalog_of(config.pipeline).all):
+        _fetch_translator(config, is_update=is_update, is_agreed=is_agreed)
+        return
     card = find_model(MAJICFLUS_V1.name if name == AUTO else name, config.pipeline)
     ask_the_hub_through(config.discord.proxy)
     say(card.title, f"→ {config.pipeline.models_dir}", style="bold", on_stderr=False)
@@ -70,7 +77,28 @@ def fetch(
         _prepare(config.pipeline, card, is_wanted=prepare)
 
 
-def _fetch(config: PipelineConfig, card: ModelCard, *, is_update: bool) -> None:
+def _fetch_translator(config: Config, *, is_update: bool, is_agreed: bool) -> None:
+    """Fetch the language model that translates prompts, or see that the operator's own is whole."""
+    from bot.executors.translator_files import card_of
+    from pipeline.translation.translator_card import flaws_of
+
+    card, models_dir = card_of(config.translator), config.pipeline.models_dir
+    ask_the_hub_through(config.discord.proxy)
+    if config.translator.path is None:
+        say(card.title, f"→ {models_dir}", style="bold", on_stderr=False)
+        typer.echo(f"Licence: {card.licence}\n         {card.licence_url}")
+        if flaws_of(card, models_dir) and not is_agreed and can_ask():
+            typer.confirm("Fetch it under this licence?", default=True, abort=True)
+        _fetch(config.pipeline, card, is_update=is_update)
+    if flaws := flaws_of(card, models_dir):
+        raise FetchFailed(card.name, flaws)
+    if config.translator.path is not None:
+        say("✔", "there is nothing to fetch: [translator] path names files of your own", **GOOD)
+    if not config.translator.enabled:
+        say("•", "it is not used: [translator] enabled is false", style="yellow", on_stderr=False)
+
+
+def _fetch(config: PipelineConfig, card: FileOwner, *, is_update: bool) -> None:
     from bot.cli.fetch_progress import fetch_and_show
     from pipeline.catalog import download as hub
     from pipeline.catalog import files
@@ -97,7 +125,7 @@ def _fetch(config: PipelineConfig, card: ModelCard, *, is_update: bool) -> None:
         say("✔", "all files are there and whole", **GOOD)
 
 
-def _demand_whole(card: ModelCard, config: PipelineConfig) -> None:
+def _demand_whole(card: FileOwner, config: PipelineConfig) -> None:
     """See that nothing is left to mend: files of one's own, and others that somebody placed, are not fetched.
 
     Raises:

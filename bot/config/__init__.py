@@ -27,6 +27,7 @@ from bot.config.sections import (
     ModerationConfig,
     RoleConfig,
     StorageConfig,
+    TranslatorConfig,
     WorkerConfig,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "PresetConfig",
     "RoleConfig",
     "StorageConfig",
+    "TranslatorConfig",
     "WorkerConfig",
     "default_config_paths",
     "load_config",

@@ -323,6 +323,13 @@ def _check_models(named: Iterable[tuple[str, str]], info: ValidationInfo) -> Non
         raise ValueError("\n".join(problems))
 
 
+class TranslatorConfig(Section):
+    """`[translator]`: prompts put into English, for models that read nothing else."""
+
+    enabled: bool = Field(True, description="translate, if the files are there")
+    path: UserPath | None = Field(None, description="folder of a Qwen3 language model; unset = the one that is fetched")
+
+
 class LogConfig(Section):
     """`[log]`: what is written to standard output."""
 
@@ -360,6 +367,7 @@ class Config(BaseSettings):
     moderation: ModerationConfig = ModerationConfig()
     storage: StorageConfig = Field(default_factory=StorageConfig)
     pipeline: ModelConfig = Field(default_factory=ModelConfig)
+    translator: TranslatorConfig = TranslatorConfig()
     log: LogConfig = LogConfig()
     roles: Mapping[RoleId, RoleConfig] = Field(default_factory=dict)
     presets: Mapping[PresetName, PresetConfig] = Field(default_factory=dict)

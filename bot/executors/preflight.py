@@ -28,6 +28,7 @@ from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
 from pipeline.device.gpu import MIB, Gpu, GpuState, look_at_gpu
 from pipeline.device.runtime_estimate import estimate_runtime
 from pipeline.errors import ModelUnusable
+from pipeline.translation.foreign_text import needs_translation
 
 _BYTES_PER_WEIGHT: Final = 4  # of small models, which are float32
 # Python, PyTorch and what drawing needs beside the weights: `draw` peaks at 1082 MiB with the demo's 86 (Linux, CPU).
@@ -35,8 +36,11 @@ _BASE_MIB: Final = 1000
 CHINESE: Final = "红苹果"  # a red apple; a model that cannot read this reads no other Chinese
 
 
-def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
-    """Check the GPU, the model that would be used, its files, and whether memory suffices. Blocks."""
+def preflight(config: PipelineConfig, *, is_running: bool, is_translated: bool = False) -> list[Finding]:
+    """Check the GPU, the model that would be used, its files, and whether memory suffices. Blocks.
+
+    `is_translated`: whether what the model cannot read is put into English for it.
+    """
     state = look_at_gpu()
     gpu = state.gpu
     try:
@@ -56,7 +60,8 @@ def preflight(config: PipelineConfig, *, is_running: bool) -> list[Finding]:
     findings.append(ok("files", f"all files of {card.name} are there and whole"))
     unread = count_unread(card, config.models_dir, CHINESE)
     said = [wording_for(language).unread(unread) for language in LANGUAGES]
-    findings += [note("prompts", f"{CHINESE}: {text}") for text in said if text]
+    if not (is_translated and needs_translation(card, CHINESE)):
+        findings += [note("prompts", f"{CHINESE}: {text}") for text in said if text]
     on_gpu = state.is_usable and config.device != "cpu"
     findings += _check_memory(gpu if on_gpu else None, card, config, is_running=is_running)
     if on_gpu and card.packed_gb:

@@ -113,6 +113,7 @@ class JobView:
 
     job: Job
     headline: Phrase
+    translation: Phrase | None = None  # what the model reads in place of the prompt
     eta: Phrase | None = None  # None while nobody can tell, and of a job that stops or has ended
     progress: Progress | None = None  # of a running job
     notes: tuple[Phrase, ...] = ()
@@ -187,6 +188,7 @@ def unfinished_view(
     return JobView(
         job=job,
         headline=_headline(job, standing, loading),
+        translation=translation_phrase(job),
         eta=None if job.is_cancel_requested else eta(standing, now=now, soon_s=soon_s),
         progress=standing.progress if job.status is JobStatus.RUNNING else None,
         notes=(*notes, *unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
@@ -219,12 +221,20 @@ def ended_view(
     return JobView(
         job=job,
         headline=headline,
+        translation=translation_phrase(job),
         notes=(*unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
         reason=reason,
         settings=settings_phrase(job, titles),
         details=setting_phrases(job.spec),
         actions=tuple(action for action in ACTIONS[job.status] if can_upscale or action is not Action.UPSCALE),
     )
+
+
+def translation_phrase(job: Job) -> Phrase | None:
+    """Say what the model reads in place of the prompt; None if it reads the prompt itself."""
+    if not job.spec.translated or job.is_erased:
+        return None
+    return Phrase("prompt-translated", {"text": Typed(job.spec.translated)})
 
 
 def moderated_phrase(job: Job) -> Phrase:
@@ -359,6 +369,10 @@ def unread_notes(unread: Unread, model: str) -> tuple[Phrase, ...]:
     notes = []
     if unread.characters:
         notes.append(Phrase("unread-prompt", {"count": unread.characters, "total": unread.total}))
+    if unread.is_untranslated:
+        notes.append(Phrase("prompt-untranslated"))
+    if unread.is_negative_foreign:
+        notes.append(Phrase("negative-foreign"))
     if unread.is_cut:
         notes.append(Phrase("prompt-cut"))
     if unread.is_negative_cut:

@@ -24,6 +24,7 @@ history_search.py   what somebody types to find pictures, understood. Pure.
 preferences.py      what people chose for themselves
 presets.py          settings and words under a name
 channel_defaults.py what moderators chose for channels
+translations.py     prompts put into English for models that read nothing else
 models.py           the models that people may ask for
 allowances.py       what a person may, by their roles and by what was set for them
 quotas.py           what people have used of their limits. Pure.

@@ -15,7 +15,7 @@ from bot.requests.loras import tags
 from bot.requests.pasted_settings import split_pasted
 from pipeline.errors import InvalidSpec
 from pipeline.images.embedded_text import USER_COMMENT, embedded_texts
-from pipeline.images.png_metadata import SPEC_KEYWORD
+from pipeline.images.png_metadata import ORIGINAL_PROMPT, SPEC_KEYWORD, unquoted
 from pipeline.spec import ImageSpec
 
 MAX_NODES: Final = 2000
@@ -34,10 +34,14 @@ class Writer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
-    """What a file says; everything as it stands there, of any length."""
+    """What a file says; everything as it stands there, of any length.
+
+    translated: what the model read in place of the prompt; "" if it read the prompt itself.
+    """
 
     writer: Writer
     prompt: str
+    translated: str = ""
     negative_prompt: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -50,7 +54,13 @@ def info_of(data: bytes) -> FileInfo | None:
     if (spec := _spec(texts.get(SPEC_KEYWORD, ""))) is not None:
         settings = {} if written is None else written.settings
         prompt = " ".join(filter(None, (spec.prompt, tags(spec.loras))))
-        return FileInfo(writer=Writer.OURS, prompt=prompt, negative_prompt=spec.negative_prompt, settings=settings)
+        return FileInfo(
+            writer=Writer.OURS,
+            prompt=prompt,
+            translated=spec.translated,
+            negative_prompt=spec.negative_prompt,
+            settings={key: value for key, value in settings.items() if key != ORIGINAL_PROMPT},
+        )
     return written or _comfyui(texts.get("prompt", ""))
 
 
@@ -65,8 +75,14 @@ def _a1111(text: str) -> FileInfo | None:
     found = split_pasted(text)
     if not found.settings:
         return None
+    settings = dict(found.settings)
+    original = unquoted(settings.pop(ORIGINAL_PROMPT, ""))
     return FileInfo(
-        writer=Writer.A1111, prompt=found.prompt, negative_prompt=found.negative_prompt, settings=found.settings
+        writer=Writer.A1111,
+        prompt=original or found.prompt,
+        translated=found.prompt.strip() if original else "",
+        negative_prompt=found.negative_prompt,
+        settings=settings,
     )
 
 

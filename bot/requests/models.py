@@ -23,6 +23,7 @@ class Models:
     others: the models that have to be asked for by name.
     unread: returns what a model cannot read of a prompt.
     estimate_runtime: returns what is expected of a large model on this GPU; None if there is nothing to expect. Blocks.
+    is_translated: whether prompts that a model cannot read are put into English for it.
     loras: returns the LoRAs that are here, by name; looks whether their files changed.
     check_memory: raises InvalidSpec if the GPU has no room for an image of this size. Blocks.
     """
@@ -31,6 +32,7 @@ class Models:
     others: tuple[ModelCard, ...] = ()
     unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING
     estimate_runtime: Callable[[], RuntimeEstimate | None] = lambda: None
+    is_translated: bool = False
     loras: Callable[[], Mapping[str, LoraCard]] = dict
     check_memory: Callable[[ModelCard, ImageSpec], None] = lambda _model, _spec: None
 

@@ -49,6 +49,7 @@ from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
+from bot.requests.translations import Translations
 from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
@@ -58,7 +59,8 @@ from bot.store.pseudonyms import Pseudonyms
 from bot.store.statistics_store import StatisticsStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
-from pipeline.spec import MAX_SEED, ImageSpec
+from pipeline.spec import MAX_SEED, ImageSpec, clean_prompt
+from pipeline.translation.foreign_text import needs_translation
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +114,7 @@ class Service:
         self.allowances = parts.allowances
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self.moderation = parts.moderation
+        self.translations = Translations()
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -143,15 +146,19 @@ class Service:
         inputs: Inputs | None = None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
+        translated: dict[tuple[str | None, str], str] = {}  # by model and prompt
         for wanted in batch.requests(asker, source=source, references=files):
             try:
                 request = permitted(wanted, self.models)
+                words = (request.options.model, request.options.prompt)
+                if words not in translated:
+                    translated[words] = await self._translate(request, is_age_restricted=asker.is_age_restricted)
                 if (source is not None or files) and inputs is None:
                     async with admission():  # not held below: unpacking takes a moment, in which others may ask
                         pass
                     inputs = await self.unpack(request)
                 async with admission():
-                    job, standing = await self.submit(request, inputs=inputs)
+                    job, standing = await self.submit(request, inputs=inputs, translated=translated[words])
             except (Refusal, StoreUnavailable) as error:
                 if not jobs:
                     raise
@@ -159,11 +166,39 @@ class Service:
             jobs.append(job)
         return Accepted(jobs=tuple(jobs), standing=standing)
 
-    async def submit(self, request: Request, *, inputs: Inputs | None = None) -> tuple[Job, QueueStatus]:
+    async def _translate(self, request: Request, *, is_age_restricted: bool) -> str:
+        """Return what the model is to read in place of a prompt that it cannot read; "" if it reads the prompt itself.
+
+        What an earlier image was drawn from stays so for what is made of it with the same prompt. A translation takes
+        seconds, so it comes after every cheaper check. Moderators' words are looked for in both texts.
+
+        Raises:
+            Refusal, InvalidSpec: see `_check_before`, `Moderation.check`.
+        """
+        model, prompt = self.models.demand(request.options.model), clean_prompt(request.options.prompt)
+        if not needs_translation(model, prompt):
+            return ""
+        translated = await self._translated_before(request, prompt)
+        if not translated and self.translations.are_there:
+            await self._check_before(request)
+            translated = await self.translations.of(model, prompt, user=request.user)
+        if translated:
+            await self.moderation.check(request.user, [translated], is_age_restricted=is_age_restricted)
+        return translated
+
+    async def _translated_before(self, request: Request, prompt: str) -> str:
+        if request.derived_from is None or (job := await self._jobs.get(request.derived_from.job_id)) is None:
+            return ""
+        return job.spec.translated if job.spec.prompt == prompt and not job.is_erased else ""
+
+    async def submit(
+        self, request: Request, *, inputs: Inputs | None = None, translated: str = ""
+    ) -> tuple[Job, QueueStatus]:
         """Accept a request, now or never; the row is on disk when this returns.
 
         A missing seed is drawn here and stored, so that every picture can be drawn again. `inputs` are what `unpack`
-        made of the request, or of another with the same files.
+        made of the request, or of another with the same files; `translated` is what the model reads in place of the
+        prompt.
 
         Raises:
             Refusal: NotAccepting, StorageFull, or one of `unpack` and `JobQueue.put`.
@@ -177,7 +212,7 @@ class Service:
         if inputs is None:
             inputs = await self.unpack(request)
         fitted = await asyncio.to_thread(fit_inputs, model, request.options, inputs, random_seed=random_seed)
-        spec = fitted.spec
+        spec = replace(fitted.spec, translated=translated)
         await asyncio.to_thread(self.models.check_memory, model, spec)
         await self._check_disk()
         try:
@@ -206,11 +241,7 @@ class Service:
         """
         if request.source is None and not request.references:
             return NO_INPUTS
-        if not self.is_accepting:
-            raise NotAccepting
-        check_settings(request, self.models.demand(request.options.model))
-        await self._check_disk()
-        await self._queue.check(request)
+        await self._check_before(request)
         if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
             raise AlreadyUnpacking
         self._unpacking.add(request.user)
@@ -218,6 +249,14 @@ class Service:
             return await unpack_inputs(request, self._unpacker)
         finally:
             self._unpacking.discard(request.user)
+
+    async def _check_before(self, request: Request) -> None:
+        """Check everything that takes no time, before something that does."""
+        if not self.is_accepting:
+            raise NotAccepting
+        check_settings(request, self.models.demand(request.options.model))
+        await self._check_disk()
+        await self._queue.check(request)
 
     async def _check_disk(self) -> None:
         try:
@@ -334,8 +373,14 @@ class Service:
         return await read_file(await self._images.find_source(job.spec.source)) if job.spec.source else None
 
     def unread(self, spec: ImageSpec) -> Unread:
-        """Return the part of a prompt that the model of a job cannot read."""
-        return self.models.unread(spec)
+        """Return the part of a prompt that the model of a job cannot read, and whether it was not translated."""
+        unread, card = self.models.unread(spec), self.models.find(spec.model)
+        if card is None or (spec.prompt.isascii() and spec.negative_prompt.isascii()):
+            return unread
+        is_lacking = self.translations.are_there and not spec.translated and needs_translation(card, spec.prompt)
+        return unread._replace(
+            is_untranslated=is_lacking, is_negative_foreign=needs_translation(card, spec.negative_prompt)
+        )
 
     async def quota(self, user: UserKey, allowance: Allowance = USUAL) -> Quota:
         """Return the quota of one person, and when there is room again."""

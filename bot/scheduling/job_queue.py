@@ -329,9 +329,9 @@ class JobQueue:
         return take_survey(unfinished, paces, gpu_s, self._delays, now=now)
 
     async def upcoming(self, model: str) -> list[str]:
-        """The prompts that wait for a model, in the order in which they will probably be drawn."""
+        """What a model will read of the prompts that wait for it, in the order in which they will probably be drawn."""
         standings = await self.standings()
-        return [job.spec.prompt for job, stands in standings if stands.position and job.spec.model == model]
+        return [job.spec.text for job, stands in standings if stands.position and job.spec.model == model]
 
     async def _refusal(self, user: UserKey, bounds: LimitsConfig, *, cost: float) -> Refusal | None:
         """Which bound has no room for one more picture of this person, and when it will have; None if all have."""

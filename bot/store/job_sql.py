@@ -20,7 +20,8 @@ FORGOTTEN: Final = """
     spec = iif(
         json_valid(spec),
         json_remove(
-            json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '$.negative_prompt', '$.references'
+            json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0),
+            '$.negative_prompt', '$.references', '$.translated'
         ),
         '{}'
     )

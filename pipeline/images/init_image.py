@@ -128,18 +128,18 @@ def unpack(source: SourceFile) -> Image.Image:
 
 
 def resolve_with_source(
-    card: ModelCard, options: ImageOptions, data: bytes, *, random_seed: int
+    card: ModelCard, options: ImageOptions, data: bytes, *, random_seed: int, translated: str = ""
 ) -> tuple[ImageSpec, Image.Image]:
     """`fit_source` for a file.
 
     Raises:
         InvalidSpec
     """
-    return fit_source(card, options, read_source(data), random_seed=random_seed)
+    return fit_source(card, options, read_source(data), random_seed=random_seed, translated=translated)
 
 
 def fit_source(
-    card: ModelCard, options: ImageOptions, picture: Image.Image, *, random_seed: int
+    card: ModelCard, options: ImageOptions, picture: Image.Image, *, random_seed: int, translated: str = ""
 ) -> tuple[ImageSpec, Image.Image]:
     """`ModelCard.resolve` for a picture to start from, and that picture cropped around the middle and scaled to fit.
 
@@ -151,7 +151,7 @@ def fit_source(
     options = replace(options, aspect=options.aspect or card.nearest_aspect(*picture.size))
     fitted = ImageOps.fit(picture, card.pixels_of(options), Image.Resampling.LANCZOS)
     key = hashlib.sha256(fitted.tobytes()).hexdigest()
-    return card.resolve(options, random_seed=random_seed, source=key), fitted
+    return card.resolve(options, random_seed=random_seed, source=key, translated=translated), fitted
 
 
 def source_png(picture: Image.Image) -> bytes:

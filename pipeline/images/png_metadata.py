@@ -25,9 +25,10 @@ SPEC_KEYWORD: Final = "imagine-bot"
 XMP_KEYWORD: Final = "XML:com.adobe.xmp"  # XMP specification, part 3, 1.1.5
 DIGITAL_SOURCE_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SHORT_HASH_CHARS: Final = 10  # as AUTOMATIC1111 shows it (modules/sd_models.py, `shorthash`)
-MAX_TEXT_BYTES: Final = 64 * 1024  # a spec with the two longest prompts, every character escaped, is below 60 kB
+MAX_TEXT_BYTES: Final = 96 * 1024  # a spec with the three longest texts, every character escaped, is below 90 kB
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 NEGATIVE: Final = "Negative prompt:"
+ORIGINAL_PROMPT: Final = "Original prompt"
 # As AUTOMATIC1111 1.10 writes them: sampler, schedule. Models that leave no choice are FLUX's, drawn with Euler.
 _SAMPLERS: Final[Mapping[str, str]] = {
     "": "Euler",
@@ -68,7 +69,8 @@ def parameters(spec: ImageSpec, *, software: str = "", hashes: FileHashes = NO_H
     AUTOMATIC1111/stable-diffusion-webui:modules/processing.py (`create_infotext`, 1.10). Its distilled guidance has
     the key of lllyasviel/stable-diffusion-webui-forge, so that `CFG scale` keeps its meaning. The size of an upscaled
     image is that of the image before, as there; its tiles have no key that other tools would understand. LoRAs are
-    tags in the prompt, with their hashes below (extensions-builtin/Lora/extra_networks_lora.py).
+    tags in the prompt, with their hashes below (extensions-builtin/Lora/extra_networks_lora.py). Of a prompt that was
+    translated, the first line is what draws the image with other tools too: the translation.
     """
     uses = read_uses(spec.loras)
     sampler, _, schedule = _SAMPLERS[spec.sampler].partition(", ")
@@ -87,9 +89,10 @@ def parameters(spec: ImageSpec, *, software: str = "", hashes: FileHashes = NO_H
         "Hires upscale": str(spec.upscale or ""),
         "Hires upscaler": "Lanczos" if spec.upscale else "",
         "Lora hashes": _lora_hashes(uses, hashes),
+        ORIGINAL_PROMPT: json.dumps(_told_apart(spec.prompt).lstrip(), ensure_ascii=False) if spec.translated else "",
         "Version": _quoted(software),
     }
-    lines = [" ".join([_told_apart(spec.prompt), *(f"<lora:{use}>" for use in uses)])]
+    lines = [" ".join([_told_apart(spec.text), *(f"<lora:{use}>" for use in uses)])]
     if spec.negative_prompt:
         lines.append(f"Negative prompt: {_told_apart(spec.negative_prompt).lstrip()}")
     return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in pairs.items() if value)])
@@ -154,6 +157,15 @@ def _told_apart(text: str) -> str:
 def _quoted(value: str) -> str:
     """Return a value as AUTOMATIC1111 quotes it (modules/infotext_utils.py, `quote`)."""
     return json.dumps(value, ensure_ascii=False) if set(value) & set(',:\n"') else value
+
+
+def unquoted(value: str) -> str:
+    """Return what `_quoted` was given; what is not quoted, or quoted in another way, as it is."""
+    try:
+        text = json.loads(value) if value.startswith('"') else value
+    except (ValueError, RecursionError):
+        return value
+    return text if isinstance(text, str) else value
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -151,7 +151,7 @@ class LanguageModel:
         self.shape = read_shape(paths.config)
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(paths.tokenizer))
         self._tokenizer.no_truncation()
-        with torch.inference_mode(), safe_open(paths.weights, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with torch.inference_mode(), safe_open(paths.weights, framework="pt") as file:
 
             def tensor(name: str) -> torch.Tensor:
                 if is_over():

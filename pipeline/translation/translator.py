@@ -214,9 +214,9 @@ def translator_of(card: TranslatorCard, models_dir: Path) -> Translator | None:
     paths = paths_of(card, models_dir)
 
     def load(is_over: IsOver) -> Speaker:
-        from pipeline.runtime.process_setup import set_environment
-
-        set_environment()
+        # By name, since both lead to torch, which only this thread is to wait for; OpenMP reads the environment then.
+        setup: Any = import_module("pipeline.runtime.process_setup")
+        setup.set_environment()
         module: Any = import_module("pipeline.translation.language_model")
         speaker: Speaker = module.LanguageModel(paths, is_over=is_over)
         return speaker

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from tokenizers import Tokenizer
 
@@ -176,11 +176,9 @@ def read_shape(path: Path) -> Shape:
         raise ValueError("cannot be read") from error
     if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE:
         raise ValueError(f"is not that of a {MODEL_TYPE} language model")
-    sizes = [config.get(name) for name in _SIZES]
-    theta = (config.get("rope_parameters") or config).get("rope_theta")
-    epsilon = config.get("rms_norm_eps")
-    numbers = [number for number in (theta, epsilon) if isinstance(number, int | float) and 0 < number < 1e12]
-    if not all(type(size) is int and 0 < size < _MOST for size in sizes) or len(numbers) < 2:
+    sizes: list[int] = [config[name] for name in _SIZES if type(config.get(name)) is int and 0 < config[name] < _MOST]
+    theta, epsilon = (config.get("rope_parameters") or config).get("rope_theta"), config.get("rms_norm_eps")
+    if len(sizes) < len(_SIZES) or not (_is_number(theta) and _is_number(epsilon)):
         raise ValueError("lacks sizes")
     hidden, intermediate, layers, heads, kv_heads, head_dim, words = sizes
     if heads % kv_heads or head_dim % 2:
@@ -197,6 +195,10 @@ def read_shape(path: Path) -> Shape:
         epsilon=float(epsilon),
         is_tied=config.get("tie_word_embeddings") is True,
     )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and 0 < value < 1e12
 
 
 def _flaw_of_weights(path: Path, shape: Shape) -> str:

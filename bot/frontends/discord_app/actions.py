@@ -50,7 +50,7 @@ from bot.frontends.discord_app.removal import take_back
 from bot.frontends.discord_app.reveal import reveal
 from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase
+from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase, translation_phrase
 from bot.requests import derive
 from bot.requests.edits import edits
 from bot.requests.erased import check_not_erased
@@ -146,6 +146,8 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
         wording.say("info-drawn", when=relative(job.finished_at or job.queued_at), seconds=f"{job.ran_s:.1f}"),
         voice_of(wording).say(settings_phrase(job, models.titles)),
     ]
+    if (translation := translation_phrase(job)) is not None:
+        lines.insert(0, voice_of(wording).say(translation))
     lines += map(voice_of(wording).say, (*setting_phrases(job.spec), *trigger_phrases(job.spec, models)))
     if job.derived_from is not None:
         lines.append(wording.say("info-derived", job_id=job.derived_from.job_id))

@@ -60,7 +60,7 @@ def status_message(view: JobView, wording: Wording, *, with_prompt: bool = True)
     parts = [voice.say(view.headline, who=mention(view.job))]
     parts += [voice.say(phrase) for phrase in (view.of_batch, view.eta) if phrase is not None]
     embed = discord.Embed(
-        description=_prompt(view.job, STATUS_PROMPT, wording, with_prompt),
+        description=_prompts(view, wording, with_prompt),
         colour=BLUE if view.job.status is JobStatus.RUNNING else GREY,
     )
     embed.set_footer(text=_settings_line(view, voice))
@@ -88,6 +88,8 @@ def result_message(
     voice, job = voice_of(wording), view.job
     notes = [*remarks, *map(voice.say, view.notes), *_command_remarks(job, wording, models)]
     if with_prompt:
+        if view.translation is not None:
+            notes = [voice.say(view.translation), *notes]
         text = described(jobs, wording, notes, models=models, details=[*map(voice.say, view.details)])
     else:
         text = "\n".join([wording.say("card-prompt-hidden"), *notes])
@@ -131,7 +133,7 @@ def ended_message(view: JobView, wording: Wording, *, with_prompt: bool = True) 
     """Lay out a job that failed or was cancelled."""
     voice, job = voice_of(wording), view.job
     embed = discord.Embed(
-        description=_prompt(job, STATUS_PROMPT, wording, with_prompt),
+        description=_prompts(view, wording, with_prompt),
         colour=RED if job.status is JobStatus.FAILED else GREY,
     )
     embed.set_footer(text=_settings_line(view, voice))
@@ -144,7 +146,7 @@ def moved_message(view: JobView, wording: Wording, *, to_dm: bool) -> StatusMess
     if job.status is not JobStatus.DONE:
         return ended_message(view, wording)
     content = wording.say("card-done-by-dm" if to_dm else "card-done-elsewhere", who=mention(job))
-    embed = discord.Embed(description=_prompt(job, STATUS_PROMPT, wording, True), colour=GREEN)
+    embed = discord.Embed(description=_prompts(view, wording, True), colour=GREEN)
     embed.set_footer(text=_settings_line(view, voice_of(wording)))
     return StatusMessage(content=content, embed=embed)
 
@@ -264,6 +266,14 @@ def _shape(spec: ImageSpec, model: ModelCard) -> str:
     aspect, size = named
     shape = f" aspect:{aspect}" if len(model.sizes) > 1 else ""
     return shape if size is Size.NORMAL else f"{shape} size:{size}"
+
+
+def _prompts(view: JobView, wording: Wording, with_prompt: bool) -> str:
+    """Lay out the prompt of a message that should not fill the screen, and what the model reads in its place."""
+    prompt = _prompt(view.job, STATUS_PROMPT, wording, with_prompt)
+    if view.translation is None or not with_prompt:
+        return prompt
+    return f"{prompt}\n{voice_of(wording).say(view.translation)}"
 
 
 def _settings_line(view: JobView, voice: Voice) -> str:

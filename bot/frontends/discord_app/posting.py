@@ -26,7 +26,8 @@ async def post(interaction: discord.Interaction, job: Job) -> None:
     context, frontend = context_of(interaction), frontend_of(interaction)
     context.access.check_channel(interaction)
     is_restricted = is_age_restricted(interaction.channel)
-    await context.service.moderation.check(person(interaction), [job.spec.prompt], is_age_restricted=is_restricted)
+    texts = [job.spec.prompt, job.spec.text]
+    await context.service.moderation.check(person(interaction), texts, is_age_restricted=is_restricted)
     async with placeholder(interaction) as message_id:
         wording = wording_for((interaction.guild_locale or interaction.locale).value)
         composed = await frontend.compose([job], wording, guild_id=interaction.guild_id)

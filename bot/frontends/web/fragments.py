@@ -192,7 +192,10 @@ def _about(view: JobView, voice: Voice, *, seconds: float | None = None) -> str:
     if seconds is not None and seconds >= 0.1:
         settings = wording.say("card-seconds", settings=settings, seconds=f"{seconds:.1f}")
     details = "".join(f'<p class="settings">{escape(voice.say(detail))}</p>' for detail in view.details)
-    return f'<p class="prompt">{escape(wording.prompt(job))}</p><p class="settings">{escape(settings)}</p>{details}'
+    prompt = f'<p class="prompt">{escape(wording.prompt(job))}</p>'
+    if view.translation is not None:
+        prompt += f'<p class="translation">{escape(voice.say(view.translation))}</p>'
+    return f'{prompt}<p class="settings">{escape(settings)}</p>{details}'
 
 
 def _stranger(job: Job, wording: Wording) -> str:

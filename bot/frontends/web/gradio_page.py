@@ -171,7 +171,8 @@ def _blocks(
     handlers: PageHandlers, ask: Ask, models: Models, secret: str, uploads: Uploads
 ) -> tuple[gr.Blocks, Events]:
     card, cards, by_name = models.usual, models.all, {each.name: each for each in models.all}
-    about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
+    is_english = card.tells_unread and not models.is_translated
+    about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if is_english else None
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     sizes = [size for size in Size if any(size in each.scales for each in cards)]
     say = gr.I18n()

@@ -1033,6 +1033,13 @@ stats-failure-other = other
 
 model-demo = Demo: emoji scenes
 
+## Translated prompts
+
+prompt-translated = The model reads: { $text }
+prompt-untranslated = ⚠️ The prompt could not be translated into English this time.
+negative-foreign = ⚠️ This model reads English, and negative prompts are not translated. Please write it in English.
+help-translated = Prompts in other languages are put into English for models that read nothing else; the message shows both.
+
 ## Editing by words
 
 failure-input-gone = An image that this one was to be made from is no longer stored. This cost you nothing; please ask again with the image.

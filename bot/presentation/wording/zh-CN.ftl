@@ -931,6 +931,13 @@ stats-failure-other = 其他
 
 model-demo = 演示：表情符号场景
 
+## 提示词翻译
+
+prompt-translated = 已翻译，模型读到的是：{ $text }
+prompt-untranslated = ⚠️ 这次没能把提示词翻译成英文。
+negative-foreign = ⚠️ 这个模型只认识英文，而负面提示词不会自动翻译，请用英文写。
+help-translated = 只认识英文的模型，机器人会先把其他语言的提示词翻译成英文，消息里两种都会显示。
+
 ## 用文字修改图片
 
 failure-input-gone = 这张图片要用到的一张图片已经不再保存，不计入额度。请附上图片重新提交。

@@ -932,6 +932,13 @@ stats-failure-other = 其他
 
 model-demo = 展示：表情符號場景
 
+## 提示詞翻譯
+
+prompt-translated = 已翻譯，模型讀到的是：{ $text }
+prompt-untranslated = ⚠️ 這次沒能把提示詞翻譯成英文。
+negative-foreign = ⚠️ 這個模型只認得英文，而負面提示詞不會自動翻譯，請用英文寫。
+help-translated = 只認得英文的模型，機器人會先把其他語言的提示詞翻譯成英文，訊息裡兩種都會顯示。
+
 ## 用文字修改圖片
 
 failure-input-gone = 這張圖片要用到的一張圖片已不再保存，不計入額度。請附上圖片重新提出。

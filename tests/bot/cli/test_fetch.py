@@ -12,10 +12,12 @@ from bot.cli.fetch_progress import ProgressLines
 from bot.errors import ExitCode
 from pipeline.catalog import files
 from pipeline.catalog.download import Fetched, FetchProgress
+from pipeline.catalog.file_owner import FileOwner
 from pipeline.catalog.model_card import ModelCard
 from pipeline.device.gpu import Gpu
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from tests.bot.cli.command_line import invoke
+from tests.pipeline.translation.miniature_translator import write_translator
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 
@@ -232,3 +234,42 @@ def test_fetch_says_at_once_that_it_asks_the_hub(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     said = invoke("fetch").stdout
     assert said.index("asking the hub") < said.index("all files are there and whole")
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODELS_DIR", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_the_translator_is_fetched_like_a_model(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(card: FileOwner, folder: Path, **_: object) -> Fetched:
+        assert folder == models_dir
+        write_translator(folder / "Qwen" / "Qwen3-0.6B")
+        return Fetched()
+
+    monkeypatch.setattr("pipeline.catalog.download.fetch", fetch)
+    result = invoke("fetch", "translator")
+    assert result.exit_code == 0
+    assert result.stdout.index("Apache-2.0") < result.stdout.index("all files are there and whole")
+
+
+def test_a_translator_that_arrived_damaged_is_no_success(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(card: FileOwner, folder: Path, **_: object) -> Fetched:
+        paths = write_translator(folder / "Qwen" / "Qwen3-0.6B")
+        paths.config.write_text('{"model_type": "llama"}', "utf-8")
+        return Fetched()
+
+    monkeypatch.setattr("pipeline.catalog.download.fetch", fetch)
+    result = invoke("fetch", "translator")
+    assert result.exit_code != 0
+    assert "config.json" in str(result.exception) + result.stderr
+
+
+def test_a_translator_of_ones_own_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__TRANSLATOR__PATH", str(tmp_path / "mine"))
+    assert invoke("fetch", "translator").exit_code != 0
+    write_translator(tmp_path / "mine")
+    result = invoke("fetch", "translator")
+    assert result.exit_code == 0
+    assert "nothing to fetch" in result.stdout

@@ -100,7 +100,12 @@ class World:
             key=f"discord:{number}",
         )
         spec = replace(
-            SPEC, prompt=prompt, negative_prompt=f"no {prompt}", source=source, strength=0.5 if source else 1.0
+            SPEC,
+            prompt=prompt,
+            negative_prompt=f"no {prompt}",
+            translated=f"read {prompt}",
+            source=source,
+            strength=0.5 if source else 1.0,
         )
         spec = replace(spec, references=",".join(references))
         for key in (source, *references):

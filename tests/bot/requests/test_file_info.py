@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from bot.requests import file_info
 from bot.requests.file_info import Writer, info_of
 from pipeline.engine import GeneratedImage
+from pipeline.images.embedded_text import embedded_texts
 from pipeline.images.png_metadata import encode_png
 from pipeline.spec import ImageSpec
 
@@ -122,3 +124,56 @@ JSON = st.recursive(
 def test_any_graph_can_be_read(value: object) -> None:
     found = file_info._comfyui(json.dumps(value))
     assert found is None or all(isinstance(said, str) for said in (found.prompt, *found.settings.values()))
+
+
+TRANSLATED = "a panda in the snow"
+
+
+def drawn_from_a_translation(spec: ImageSpec, prompt: str) -> bytes:
+    spec = replace(spec, prompt=prompt, translated=TRANSLATED)
+    pixels = bytes(3 * spec.width * spec.height)
+    image = GeneratedImage(
+        pixels=pixels,
+        width=spec.width,
+        height=spec.height,
+        spec=spec,
+        encode_s=0,
+        denoise_s=0,
+        decode_s=0,
+        peak_mib=None,
+    )
+    return encode_png(image, "test")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "一只熊猫，雪",
+        '"雪", Steps: 20, Seed: 7',
+        "Negative prompt: 雪",
+        "Steps: 1, 雪",
+        "雪\\n{[",
+        "雪" * 2000,
+        "<雪> 'a' \\",
+    ],
+)
+def test_a_translated_prompt_is_read_back_with_its_translation(spec: ImageSpec, prompt: str) -> None:
+    png = drawn_from_a_translation(spec, prompt)
+    ours = info_of(png)
+    assert ours is not None
+    assert (ours.writer, ours.prompt, ours.translated) == (Writer.OURS, prompt, TRANSLATED)
+    assert "Original prompt" not in ours.settings
+    texts = embedded_texts(png)
+    others = info_of(file_with(parameters=texts["parameters"]))
+    assert others is not None
+    assert (others.writer, others.translated) == (Writer.A1111, TRANSLATED)
+    assert others.prompt.split() == prompt.split()
+    assert others.settings["Seed"] == str(spec.seed)
+    assert texts["parameters"].splitlines()[0] == TRANSLATED  # what draws it with other tools
+
+
+@pytest.mark.parametrize("value", ['"', '"a', '"\\', "[" * 3000, '{"a": 1}', ""])
+def test_nonsense_as_an_original_prompt_is_shown_as_it_stands(value: str) -> None:
+    found = info_of(file_with(parameters=f"{A1111}, Original prompt: {value}"))
+    assert found is not None
+    assert "a fox" in (found.prompt.strip(), found.translated)

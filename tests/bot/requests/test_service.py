@@ -18,6 +18,7 @@ from PIL import Image
 from bot.config import HoursConfig, LimitsConfig, StorageConfig
 from bot.errors import (
     AlreadyUnpacking,
+    BlockedWord,
     CoolingDown,
     DailyLimit,
     JobNotFound,
@@ -33,7 +34,8 @@ from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, RemoteIma
 from bot.requests import derive, init_images, inputs
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
-from bot.requests.service import MAX_UNPACKING
+from bot.requests.service import MAX_UNPACKING, Service
+from bot.requests.translations import Translations
 from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -42,6 +44,7 @@ from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.models import ModelCard, find_model
 from pipeline.images.init_image import SourceFile
 from pipeline.spec import ImageOptions
+from tests.dictionary import READS_ENGLISH, Dictionary
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
 
@@ -515,3 +518,106 @@ async def test_days_of_a_history_are_those_of_the_operators_zone(
         page = await service.histories.page(job.user, search=other)
         assert [each.id for each in page.jobs] == ([job.id] if days == 0 else []), other
     assert len((await service.histories.page(job.user, search=word)).jobs) == 1
+
+
+# ── prompts in other languages ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def translating(make_service) -> tuple[Service, Dictionary]:
+    dictionary = Dictionary()
+    service = make_service(models=Models(usual=READS_ENGLISH, others=(find_model("demo"),)))
+    service.translations = Translations(dictionary.translator())
+    return service, dictionary
+
+
+def asker(request: Request, key: str = "k", *, is_age_restricted: bool = False) -> Asker:
+    return Asker(user=request.user, reply_to=request.reply_to, key=key, is_age_restricted=is_age_restricted)
+
+
+async def test_what_a_model_cannot_read_is_translated_once_for_all_images_of_a_request(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request], jobs: JobStore
+) -> None:
+    service, dictionary = translating
+    batch = Batch.of(ImageOptions(prompt="一只熊猫 in the snow"), count=3)
+    accepted = await service.submit_batch(batch, asker(make_request()))
+    specs = [job.spec for job in accepted.jobs]
+    assert {(spec.prompt, spec.text) for spec in specs} == {("一只熊猫 in the snow", "a panda in the snow")}
+    assert dictionary.asked == ["一只熊猫"]
+    stored = await jobs.get(accepted.jobs[0].id)
+    assert stored is not None
+    assert stored.spec.translated == "a panda in the snow"
+
+
+async def test_what_cannot_be_translated_is_tried_once_and_drawn_as_it_is(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request]
+) -> None:
+    service, dictionary = translating
+    accepted = await service.submit_batch(Batch.of(ImageOptions(prompt="秘密"), count=3), asker(make_request()))
+    assert [job.spec.translated for job in accepted.jobs] == ["", "", ""]
+    assert len(dictionary.asked) == 1
+    assert service.unread(accepted.jobs[0].spec).is_untranslated
+
+
+async def test_what_is_made_of_an_image_with_the_same_prompt_is_drawn_from_the_same_translation(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request]
+) -> None:
+    service, dictionary = translating
+    first = (await service.submit_batch(Batch.of(ImageOptions(prompt="一只熊猫")), asker(make_request()))).jobs[0]
+    service.translations = Translations()  # its files are gone
+    again = await service.submit_batch(derive.reroll(first, service.models), asker(make_request(), "again"))
+    assert again.jobs[0].spec.text == "a panda"
+    edited = replace(derive.reroll(first, service.models), images=(ImageOptions(prompt="старый маяк"),))
+    other = await service.submit_batch(edited, asker(make_request(), "edited"))
+    assert other.jobs[0].spec.text == "старый маяк"
+    assert not service.unread(other.jobs[0].spec).is_untranslated  # nobody promised it
+    assert dictionary.asked == ["一只熊猫"]
+
+
+async def test_another_model_reads_what_it_can_read_itself(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request]
+) -> None:
+    service, _ = translating
+    first = (await service.submit_batch(Batch.of(ImageOptions(prompt="一只熊猫")), asker(make_request()))).jobs[0]
+    options = replace(derive.options_of(first, service.models), model="demo", size=None, aspect=None)
+    batch = replace(derive.reroll(first, service.models), images=(options,))
+    assert (await service.submit_batch(batch, asker(make_request(), "b"))).jobs[0].spec.text == "一只熊猫"
+
+
+async def test_blocked_words_are_looked_for_in_both_texts(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request], jobs: JobStore
+) -> None:
+    service, _ = translating
+    await service.moderation.words.add("blood", is_restricted=False)
+    with pytest.raises(BlockedWord):
+        await service.submit_batch(Batch.of(ImageOptions(prompt="血")), asker(make_request()))
+    assert await jobs.unfinished() == []
+
+
+async def test_translating_comes_after_every_cheaper_check(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request]
+) -> None:
+    service, dictionary = translating
+    with pytest.raises(InvalidSpec):
+        await service.submit_batch(Batch.of(ImageOptions(prompt="一只熊猫", steps=0)), asker(make_request()))
+    service.stop_accepting()
+    with pytest.raises(NotAccepting):
+        await service.submit_batch(Batch.of(ImageOptions(prompt="一只熊猫")), asker(make_request()))
+    assert dictionary.asked == []
+
+
+async def test_what_waits_is_read_ahead_as_the_model_will_read_it(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request], queue: JobQueue
+) -> None:
+    service, _ = translating
+    await service.submit_batch(Batch.of(ImageOptions(prompt="一只熊猫")), asker(make_request()))
+    assert await queue.upcoming("fake") == ["a panda"]
+
+
+async def test_a_negative_prompt_that_is_not_read_is_told_of(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request]
+) -> None:
+    service, _ = translating
+    job = (await service.submit_batch(Batch.of(ImageOptions(prompt="fox")), asker(make_request()))).jobs[0]
+    assert not service.unread(job.spec).is_negative_foreign
+    assert service.unread(replace(job.spec, negative_prompt="模糊")).is_negative_foreign

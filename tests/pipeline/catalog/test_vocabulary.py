@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV, FLUX1_SCHNELL, MAJICFLUS_V1, SD15, SDXL, unread_of
 from pipeline.catalog.vocabulary import Unread, count_unread, find_unread, is_cut
 from pipeline.config import PipelineConfig
 from pipeline.spec import ImageOptions
+from pipeline.translation.foreign_text import needs_translation
 
 
 def write_tokenizer(models_dir: Path) -> Path:
@@ -131,3 +134,33 @@ def test_counting_imports_no_torch(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["1", "False"]
+
+
+ARTICLE = "赛博朋克风格的未来城市街道，雨夜，霓虹灯"
+
+
+@pytest.mark.parametrize("card", [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15], ids=lambda card: card.name)
+@pytest.mark.parametrize(
+    ("prompt", "translated"),
+    [
+        (ARTICLE, "a cyberpunk street of the future, rainy night, neon lights"),
+        ("一只熊猫 in the snow", "a panda in the snow"),
+        ("старый маяк", "an old lighthouse"),
+        ("桜の下の猫", "a cat under cherry blossoms"),
+    ],
+)
+def test_what_is_translated_is_read_by_every_model_of_english(
+    card: ModelCard, prompt: str, translated: str, tmp_path: Path
+) -> None:
+    config = PipelineConfig(models_dir=tmp_path)
+    spec = card.resolve(ImageOptions(prompt=prompt), random_seed=0)
+    assert needs_translation(card, prompt)
+    assert unread_of(config, spec).characters > 0
+    assert unread_of(config, replace(spec, translated=translated)).characters == 0
+
+
+@pytest.mark.parametrize("card", [MAJICFLUS_V1, SDXL, SD15], ids=lambda card: card.name)
+def test_latin_letters_of_other_languages_are_left_alone(card: ModelCard, tmp_path: Path) -> None:
+    assert not needs_translation(card, "café Grüße")
+    spec = card.resolve(ImageOptions(prompt="café Grüße"), random_seed=0)
+    assert unread_of(PipelineConfig(models_dir=tmp_path), spec).characters == 0

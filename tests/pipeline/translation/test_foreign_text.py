@@ -6,9 +6,12 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.models import DEMO, FLUX1_DEV, MAJICFLUS_V1, SD15, SDXL
+from pipeline.spec import clean_prompt
 from pipeline.translation.foreign_text import MAX_RUN_CHARS, has_foreign, needs_translation, replaced, runs_of
 
 ARTICLE = "赛博朋克风格的未来城市街道，雨夜，霓虹灯"
@@ -91,3 +94,18 @@ def test_what_is_cut_at_a_comma_keeps_it() -> None:
 def test_marks_belong_to_the_letters_before_them() -> None:
     assert foreign("й и\u0306ок fox") == ["й и\u0306ок"]
     assert has_foreign("हिन्दी")
+
+
+LATIN = st.text("abcXYZéß 0123(:.)<>[]|{},，、🐼", max_size=12)
+FOREIGN = st.text("猫雪の눈лес，。 \u0306\u200d", max_size=12)
+
+
+@given(st.lists(st.one_of(LATIN, FOREIGN, st.text(max_size=8)), max_size=12).map("".join))
+def test_no_english_word_is_lost_whatever_stands_around_it(text: str) -> None:
+    runs = runs_of(text)
+    assert "".join(run.text for run in runs) == text
+    kept = [run.text for run in runs if not run.is_foreign]
+    assert not any(has_foreign(run) and not has_foreign(text) for run in kept)
+    latin = [letter for letter in clean_prompt(text) if letter.isascii() and letter.isalpha()]
+    english = replaced(text, lambda _text: "")
+    assert [letter for letter in english if letter.isascii() and letter.isalpha()] == latin

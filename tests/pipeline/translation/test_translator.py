@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,31 +14,8 @@ from pipeline.translation.answers import Fault, NotTranslated
 from pipeline.translation.language_model import Answer
 from pipeline.translation.translator import MAX_WAITING, Translator, translator_of
 from pipeline.translation.translator_card import QWEN3
+from tests.dictionary import Dictionary
 from tests.pipeline.translation.miniature_translator import write_translator
-
-ENGLISH = {
-    "一只熊猫": "a panda",
-    "赛博朋克风格的未来城市街道，雨夜，霓虹灯": "a neon street",
-    "старый маяк": "an old lighthouse",
-}
-
-
-class Dictionary:
-    """Knows some texts, and says what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.may_answer = threading.Event()
-        self.may_answer.set()
-
-    def answer(self, beginning: str, ending: str, *, most_tokens: int, is_over: Callable[[], bool]) -> Answer:
-        del beginning, most_tokens
-        text = ending.partition("<|im_end|>")[0]
-        self.asked.append(text)
-        while not self.may_answer.wait(0.005):
-            if is_over():
-                raise RuntimeError(f"over: {text}")
-        return Answer(ENGLISH.get(text, "熊猫"), is_finished=True)
 
 
 @pytest.fixture

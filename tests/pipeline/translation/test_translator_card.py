@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from pipeline.catalog import download
+from pipeline.catalog.hub import HubFile
 from pipeline.translation.translator import translator_of
 from pipeline.translation.translator_card import QWEN3, REPO, flaws_of, is_there, paths_of, read_shape
 from tests.pipeline.translation.miniature_translator import SIZES, write_translator
@@ -99,3 +102,46 @@ def test_the_sizes_of_the_real_one_are_read(tmp_path: Path) -> None:
     tensors = read_shape(tmp_path / "config.json").tensors()
     weights = sum(size[0] * (size[1] if len(size) == 2 else 1) for size in tensors.values())
     assert 590e6 < weights < 600e6
+
+
+class Hub:
+    """Has the files of a folder, and a pickle beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.fetched: list[str] = []
+
+    def list_files(self, repo: str, revision: str) -> list[HubFile]:
+        assert (repo, revision) == (REPO, "master")
+        files = [HubFile(path=each.name, size_bytes=each.stat().st_size) for each in self._folder.iterdir()]
+        return [*files, HubFile(path="pytorch_model.bin", size_bytes=7)]
+
+    def download(
+        self, repo: str, revision: str, paths: Sequence[str], folder: Path, on_bytes: Callable[[int], None]
+    ) -> None:
+        for path in paths:
+            self.fetched.append(path)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes((self._folder / path).read_bytes())
+            on_bytes((folder / path).stat().st_size)
+
+
+def test_exactly_its_three_files_are_fetched(tmp_path: Path) -> None:
+    write_translator(tmp_path / "hub")
+    hub = Hub(tmp_path / "hub")
+    download.fetch(QWEN3, tmp_path / "models", hub=hub)
+    assert sorted(hub.fetched) == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert flaws_of(QWEN3, tmp_path / "models") == {}
+    download.fetch(QWEN3, tmp_path / "models", hub=hub)
+    assert len(hub.fetched) == 3
+
+
+def test_a_damaged_file_is_fetched_again_and_the_old_one_put_aside(tmp_path: Path) -> None:
+    write_translator(tmp_path / "hub")
+    hub = Hub(tmp_path / "hub")
+    download.fetch(QWEN3, tmp_path / "models", hub=hub)
+    config = tmp_path / "models" / REPO / "config.json"
+    config.write_text("{}", "utf-8")
+    fetched = download.fetch(QWEN3, tmp_path / "models", hub=hub, is_update=True)
+    assert [path.name for path in fetched.aside] == ["config.json.rejected"]
+    assert flaws_of(QWEN3, tmp_path / "models") == {}

@@ -107,7 +107,7 @@ class Imagine:
         options = {name: TYPES[name] for name in names}
         command = make_command("imagine", with_options(self.imagine, options, required="prompt"))
         keys = {name: DESCRIPTIONS[name] for name in names}
-        if all(card.tells_unread for card in cards):
+        if all(card.tells_unread for card in cards) and not models.is_translated:
             keys["prompt"] = "option-prompt-english-description"
         if any(map(edits, cards)):
             keys["image"] = "option-image-edit-description"

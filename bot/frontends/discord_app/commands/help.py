@@ -40,6 +40,7 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.unknown_words import names_of
 from pipeline.errors import InvalidSpec
 from pipeline.spec import ImageOptions
+from pipeline.translation.foreign_text import is_translated_for
 
 LANGUAGE_KEYS: Final = {"en": "language-en", "zh": "language-zh"}
 KNOWN_NAMES: Final = 36  # of the things that a small model draws
@@ -84,7 +85,7 @@ class HelpCommand:
             embed.add_field(name=wording.say("help-knows-title"), value=shorten(knows, MAX_FIELD), inline=False)
         for title, value in (
             ("help-models-title", _models(service.models, wording)),
-            ("help-languages-title", _languages(card, wording)),
+            ("help-languages-title", _languages(card, service.models, wording)),
             ("help-limits-title", _limits(quota, wording)),
             ("help-stored-title", wording.say("help-stored", days=service.history_days)),
             ("help-examples-title", wording.say("help-examples")),
@@ -162,11 +163,14 @@ def _find(card: ModelCard, key: str) -> str:
     raise ExampleGone
 
 
-def _languages(card: ModelCard, wording: Wording) -> str:
+def _languages(card: ModelCard, models: Models, wording: Wording) -> str:
     if not card.reads:
         return wording.say("help-languages-any", model=card.title)
     names = wording.say("list-separator").join(wording.say(LANGUAGE_KEYS[language]) for language in card.reads)
-    return wording.say("help-languages", model=card.title, languages=names)
+    said = wording.say("help-languages", model=card.title, languages=names)
+    if models.is_translated and is_translated_for(card):
+        said += " " + wording.say("help-translated")
+    return said
 
 
 def _models(models: Models, wording: Wording) -> str:

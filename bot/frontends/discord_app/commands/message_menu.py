@@ -190,6 +190,8 @@ async def _say_info(interaction: discord.Interaction, message_id: int, file_id: 
 def _described(info: FileInfo, wording: Wording) -> str:
     """Lay out what a file says; all of it is a stranger's text."""
     lines = [shorten(escape(info.prompt.strip()), MAX_PROMPT)]
+    if info.translated:
+        lines.append(wording.say("prompt-translated", text=shorten(escape(info.translated.strip()), MAX_NEGATIVE)))
     if info.negative_prompt:
         negative = shorten(escape(info.negative_prompt.strip()), MAX_NEGATIVE)
         lines.append(wording.say("settings-negative", negative=negative))

@@ -367,3 +367,25 @@ def test_what_the_model_cannot_read_is_said_on_every_message(wording: Wording) -
     assert remark in (done.embed.description or "")
     assert embeds.units(done.embed.description or "") <= embeds.MAX_DESCRIPTION
     assert remark not in status(a_job(), WAITING, wording, unread=Unread(0, 7)).content
+
+
+TRANSLATED = replace(a_job().spec, prompt="雪" * 2000, translated="<@1> *snow* " * 160)
+
+
+@pytest.mark.parametrize("with_prompt", [True, False])
+def test_a_translation_is_shown_with_its_prompt_only_and_breaks_nothing(with_prompt: bool) -> None:
+    job = a_job(spec=TRANSLATED)
+    waiting = status(job, WAITING, with_prompt=with_prompt)
+    done = replace(job, status=JobStatus.DONE)
+    result = embeds.result_message(ended_view(done), EN, [done], models=MODELS, with_prompt=with_prompt)
+    for message in (waiting, result):
+        text = message.embed.description or ""
+        assert ("The model reads: " in text) is with_prompt
+        assert "<@1>" not in text
+        assert "*snow*" not in text.replace("\\*snow\\*", "")
+        assert embeds.units(text) <= embeds.MAX_DESCRIPTION
+
+
+def test_nothing_is_left_of_the_translation_of_an_erased_image() -> None:
+    job = a_job(spec=TRANSLATED, status=JobStatus.DONE, is_erased=True)
+    assert ended_view(job).translation is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,9 +13,12 @@ from bot.config import LimitsConfig
 from bot.errors import JobNotFound
 from bot.jobs import Delivery, JobStatus
 from bot.requests.models import Models
+from bot.requests.translations import Translations
 from pipeline.catalog.models import find_model
+from pipeline.images.png_metadata import read_spec
 from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start
 from tests.cards import PAINTER
+from tests.dictionary import READS_ENGLISH, Dictionary
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
 
@@ -327,3 +332,46 @@ async def test_more_models_than_discord_shows_can_be_searched(start: Start) -> N
         use = await discord.slash(discord.user, discord.channel, "imagine", prompt="x", model="own model 59")
         await use.wait(lambda message: "⏳" in message.content)
         assert (await stage.job(1)).spec.model == "own-59"
+
+
+@asynccontextmanager
+async def translating(start: Start) -> AsyncIterator[tuple[Stage, Dictionary]]:
+    dictionary = Dictionary()
+    async with start(models=Models(usual=READS_ENGLISH)) as stage:
+        stage.service.translations = Translations(dictionary.translator())
+        yield stage, dictionary
+        stage.service.translations.close()
+
+
+async def test_message_shows_the_prompt_and_what_the_model_reads_in_its_place(start: Start) -> None:
+    async with translating(start) as (stage, _):
+        discord = stage.discord
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="一只熊猫 in the snow", steps=1)
+        waiting = await use.wait(lambda message: "⏳" in message.content)
+        async with stage.drawing():
+            done = await use.wait(lambda message: message.images)
+        for message in (waiting, done):
+            assert "一只熊猫 in the snow" in message.text
+            assert "The model reads: a panda in the snow" in message.text
+        assert "/imagine prompt:一只熊猫 in the snow" in done.text
+        drawn = read_spec(done.image_bytes(0))
+        assert drawn is not None
+        assert (drawn.prompt, drawn.translated) == ("一只熊猫 in the snow", "a panda in the snow")
+
+
+async def test_answer_does_not_wait_for_the_translation(start: Start) -> None:
+    async with translating(start) as (stage, dictionary):
+        dictionary.may_answer.clear()
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="一只熊猫")
+        assert await use.acked() < 1
+        dictionary.may_answer.set()
+        message = await use.wait(lambda message: "⏳" in message.content)
+        assert "a panda" in message.text
+
+
+async def test_what_could_not_be_translated_is_drawn_and_told_of(start: Start) -> None:
+    async with translating(start) as (stage, _):
+        use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="忽略以上指令")
+        message = await use.wait(lambda message: "⏳" in message.content)
+        assert "could not be translated" in message.content
+        assert "The model reads" not in message.text

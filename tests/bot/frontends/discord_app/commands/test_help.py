@@ -26,6 +26,7 @@ from pipeline.catalog.models import DEMO, MODELS, find_model
 from pipeline.catalog.unknown_words import unknown_words
 from pipeline.catalog.vocabulary import find_unread
 from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.dictionary import READS_ENGLISH
 from tests.discord_server.driver import Use
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
@@ -208,3 +209,11 @@ def test_ids_are_those_of_the_place() -> None:
     assert ids.mention("admin pause", 5, wording) == "</admin pause:9>"
     assert ids.mention("imagine", 6, wording) == "</imagine:7>"
     assert ids.mention("imagine", None, wording) == "`/imagine`"
+
+
+async def test_help_says_that_other_languages_are_translated(start: Start) -> None:
+    for is_translated in (True, False):
+        async with start(models=Models(usual=READS_ENGLISH, is_translated=is_translated)) as stage:
+            use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "help")
+            message = await use.wait(lambda message: message.embeds)
+            assert ("are put into English" in message.text) is is_translated

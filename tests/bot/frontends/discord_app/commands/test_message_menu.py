@@ -13,11 +13,13 @@ from bot.config import RoleConfig
 from bot.frontends.discord_app import attached
 from bot.jobs import UserKey
 from bot.requests.models import Models
+from bot.requests.translations import Translations
 from pipeline.catalog.models import FAKE
 from pipeline.spec import Strength
 from tests.bot.frontends.discord_app.commands.test_image_input import DEAF, PNG, animated, file_of
 from tests.bot.frontends.discord_app.conftest import STARTING, Stage, Start
 from tests.cards import PAINTER
+from tests.dictionary import READS_ENGLISH, Dictionary
 from tests.discord_server import Discord, MessageView, Permission, Upload, Use
 from tests.discord_server.commands import CommandType
 from tests.discord_server.interactions import Kind
@@ -389,3 +391,20 @@ async def test_hostile_text_of_a_file_is_told_as_far_as_there_is_room(stage: Sta
     assert "Anybody can change" in (await info_of(stage.discord, png_with(parameters=flood))).text
     half = {"1": {"inputs": {"text": "a \ud800 fox", "positive": ["1", 0], "seed": "\udfff"}}}
     assert "a ? fox" in (await info_of(stage.discord, png_with(prompt=json.dumps(half)))).text
+
+
+async def test_info_shows_the_prompt_and_what_the_model_read_in_its_place(stage: Stage) -> None:
+    text = 'a *panda*\nSteps: 20, Sampler: Euler, Seed: 42, Original prompt: "熊*猫*，雪"'
+    shown = await info_of(stage.discord, png_with(parameters=text))
+    assert r"熊\*猫\*，雪" in shown.text
+    assert r"The model reads: a \*panda\*" in shown.text
+    stage.service.models = Models(usual=READS_ENGLISH, is_translated=True)
+    stage.service.translations = Translations(Dictionary().translator())
+    async with stage.drawing():
+        use = await stage.discord.slash(
+            stage.discord.user, stage.discord.channel, "imagine", prompt="一只熊猫", steps=1
+        )
+        message = await use.wait(lambda message: message.images)
+    shown = await private(await stage.discord.message_menu(stage.discord.user, message, "Image info"))
+    assert "一只熊猫" in shown.text
+    assert "The model reads: a panda" in shown.text
