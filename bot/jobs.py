@@ -57,6 +57,7 @@ class FailureCode(StrEnum):
     STORAGE = "storage"  # the picture could not be saved
     UNREADABLE = "unreadable"  # the stored settings are damaged
     NEWER_RELEASE = "newer_release"  # a later release wrote settings that this one does not know
+    INPUT_GONE = "input_gone"  # an image that it needs is kept no more
     BLOCKED = "blocked"  # the operator's check of images did not let it pass
     OTHER = "other"  # a later release knows why
 
@@ -181,6 +182,7 @@ class Request:
     key: str  # unique per press of a button or command: a repeat returns the first job
     is_more: bool = False  # a further image of the same press: no cool-down applies
     source: bytes | Path | RemoteImage | None = None  # the init image as it came, or where it lies; not checked yet
+    references: tuple[bytes | Path | RemoteImage, ...] = ()  # the images that an edit looks at, likewise
     batch: BatchPlace | None = None  # None for a request of a single image
     derived_from: Derivation | None = None
     allowance: Allowance = USUAL
@@ -220,6 +222,11 @@ class Job:
     moderated_reason: str | None = (
         None  # why a moderator removed or cancelled it, "" without a reason; None if none did
     )
+
+    @property
+    def input_keys(self) -> tuple[str, ...]:
+        """The images that it needs, by the keys under which they are kept: an init image, or what an edit looks at."""
+        return (self.spec.source,) if self.spec.source else self.spec.reference_keys
 
 
 class PassedBy(StrEnum):

@@ -60,7 +60,7 @@ async def prune_forever(
             log.info("%s jobs older than %s days were deleted", deleted, config.history_days)
         if next(hours) % 24 == 0 and (deleted := await prune_strays(jobs, images, before=before)):
             log.info("%s pictures without a row, older than %s days, were deleted", deleted, config.history_days)
-        await images.delete_sources(kept=await jobs.sources(), before=time.time() - ORPHAN_AGE_S)
+        await images.delete_sources(kept=await jobs.inputs(), before=time.time() - ORPHAN_AGE_S)
         await asyncio.sleep(PRUNE_EVERY_S)
         return True
 

@@ -10,13 +10,14 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
 from pipeline.catalog.architecture import Architecture, Feature, Latent, StepCost
+from pipeline.catalog.lora_card import LoraCard
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.engine import (
@@ -36,8 +37,14 @@ from pipeline.spec import ImageSpec, last_steps
 PREVIEW_PX: Final = 8
 
 
-def make_fake(card: ModelCard, _config: PipelineConfig, *, prompts_dir: Path | None = None) -> FakeEngine:
-    """Make one as `make_engine` does."""
+def make_fake(
+    card: ModelCard,
+    _config: PipelineConfig,
+    *,
+    prompts_dir: Path | None = None,
+    loras: Callable[[], Mapping[str, LoraCard]] | None = None,
+) -> FakeEngine:
+    """Make one as `make_engine` does. LoRAs change its images by their names and weights in the spec alone."""
     return FakeEngine(card)
 
 
@@ -60,6 +67,7 @@ FAKE_ARCHITECTURE: Final = Architecture(
             Feature.CFG,
             Feature.SAMPLER,
             Feature.CLIP_SKIP,
+            Feature.EDIT,
             Feature.LORA,
         }
     ),

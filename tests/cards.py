@@ -1,10 +1,11 @@
-"""A model of which everything may be asked, as Stable Diffusion is: the fake engine draws it."""
+"""Models that the fake engine draws, too: one of which everything may be asked, and one that cannot edit."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
 
+from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.models import FAKE
 from pipeline.fake import FAKE_ARCHITECTURE
@@ -20,3 +21,5 @@ PAINTER: Final[ModelCard] = replace(
     samplers=(Sampler.DPMPP_2M_KARRAS, Sampler.DDIM),
     clip_skip=1,
 )
+
+STARTER: Final[ModelCard] = replace(FAKE, name="starter", title="Starter", supports=FAKE.supports - {Feature.EDIT})

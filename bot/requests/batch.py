@@ -6,7 +6,7 @@ anybody's picture. `derive.py` makes a batch from an earlier job; `service.py` q
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
@@ -33,7 +33,7 @@ class Asker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredInitImage:
-    """The init image of an earlier job, by the digest in `ImageSpec.source`."""
+    """An image that an earlier job needed, by the digest in `ImageSpec.source` or a key of `ImageSpec.references`."""
 
     digest: str
 
@@ -45,19 +45,24 @@ class StoredResult:
     path: str
 
 
-# A file as it came, its path or where it is fetched, or a picture that the service keeps.
-InitImage = bytes | Path | RemoteImage | StoredInitImage | StoredResult
+# A file as it came, its path or where it is fetched.
+File = bytes | Path | RemoteImage
+# The same, or a picture that the service keeps.
+InitImage = File | StoredInitImage | StoredResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One request: `images` in their order, all from the same init image if there is one.
+    """One request: `images` in their order, all from the same init image if there is one, or edits of the same ones.
+
+    references: the images that an edit looks at, the one to be changed first.
 
     is_private, is_spoiler: as the job was that it is made from, or as the person asked.
     """
 
     images: tuple[ImageOptions, ...]
     init_image: InitImage | None = None
+    references: tuple[InitImage, ...] = ()
     derived_from: Derivation | None = None
     is_private: bool = False
     is_spoiler: bool = False
@@ -69,11 +74,12 @@ class Batch:
         *,
         count: int = 1,
         init_image: InitImage | None = None,
+        references: Sequence[InitImage] = (),
         derived_from: Derivation | None = None,
     ) -> Self:
         """Ask for `count` images, at least one and at most MAX_BATCH; a given seed is the first of a row."""
         images = tuple(_with_seed_after(options, number) for number in range(max(1, min(count, MAX_BATCH))))
-        return cls(images=images, init_image=init_image, derived_from=derived_from)
+        return cls(images=images, init_image=init_image, references=tuple(references), derived_from=derived_from)
 
     def with_seeds(self, random_seed: int) -> Self:
         """Give the images of an open seed seeds in a row; a single image gets its seed when it is accepted."""
@@ -84,8 +90,10 @@ class Batch:
         )
         return replace(self, images=images)
 
-    def requests(self, asker: Asker, *, source: bytes | Path | RemoteImage | None = None) -> Iterator[Request]:
-        """Yield one request per image; `source` is the file that `init_image` stands for."""
+    def requests(
+        self, asker: Asker, *, source: File | None = None, references: tuple[File, ...] = ()
+    ) -> Iterator[Request]:
+        """Yield one request per image; the files are those that `init_image` and `references` stand for."""
         is_single = len(self.images) == 1
         for index, options in enumerate(self.images):
             yield Request(
@@ -95,6 +103,7 @@ class Batch:
                 key=asker.key if index == 0 else f"{asker.key}:{index}",
                 is_more=index > 0,
                 source=source,
+                references=references,
                 batch=None if is_single else BatchPlace(batch_id=asker.key, index=index),
                 derived_from=self.derived_from,
                 allowance=asker.allowance,

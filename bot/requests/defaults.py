@@ -69,6 +69,7 @@ class Filled:
     """A request with everything that was chosen for it; the model fills the rest.
 
     options: for `ImageOptions.read`.
+    is_model_typed: the person asked for the model here and now.
     """
 
     options: Mapping[str, object]
@@ -76,6 +77,7 @@ class Filled:
     is_private: bool
     is_spoiler: bool
     notes: tuple[Phrase, ...]
+    is_model_typed: bool = False
 
 
 def fill(wish: Wish, levels: Levels, models: Models) -> Filled:
@@ -88,6 +90,7 @@ def fill(wish: Wish, levels: Levels, models: Models) -> Filled:
     read = read_prompt(wish.values["prompt"], models.led_by(usual), given=wish.values, count=wish.count)
     read = read.with_image(is_given=wish.has_image)
     options = {name: value for name, value in read.options.items() if value not in (None, "") or name in _MAY_BE_EMPTY}
+    is_model_typed = "model" in options
     options.setdefault("model", usual.name)
     card = models.find(str(options["model"]))
     unfit = [] if card is None else _fill_gaps(options, levels, card, has_image=wish.has_image)
@@ -105,6 +108,7 @@ def fill(wish: Wish, levels: Levels, models: Models) -> Filled:
         is_private=_first(wish.is_private, levels.personal.is_private, channel_private),
         is_spoiler=_first(wish.is_spoiler, levels.personal.is_spoiler),
         notes=tuple(notes),
+        is_model_typed=is_model_typed,
     )
 
 

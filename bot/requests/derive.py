@@ -12,6 +12,7 @@ stored settings cannot be read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -44,13 +45,14 @@ def reroll(job: Job, models: Models) -> Batch:
 def vary(job: Job, models: Models, *, count: int = 1, strength: float | None = None) -> Batch:
     """Draw variations, each with a seed of its own.
 
-    With a `strength`, they start from the picture itself; without one, they only repeat its settings.
+    With a `strength`, they start from the picture itself; without one, they only repeat its settings. Those of an edit
+    always do: they look at the same images again.
 
     Raises:
         PictureNotReady: there is no picture to start from.
     """
     options = options_of(job, models)
-    if strength is None:
+    if strength is None or job.spec.references:
         return _derived(job, Verb.VARY, options, count=count)
     if job.image_path is None:
         raise PictureNotReady(job.id)
@@ -91,6 +93,21 @@ def start_from(job: Job, models: Models, *, options: ImageOptions) -> Batch:
     return _derived(job, Verb.START_FROM, replace(options, **left_out), init_image=StoredResult(path=job.image_path))
 
 
+def change(job: Job, *, options: ImageOptions, more: Sequence[InitImage] = (), count: int = 1) -> Batch:
+    """Edit the picture by words, with a model that does so; `more` are further images to look at.
+
+    Nothing of the settings is kept: the words say what is to change, and the shape is that of the picture.
+
+    Raises:
+        PictureNotReady: there is no picture to edit.
+    """
+    check_usable(job)
+    if job.image_path is None:
+        raise PictureNotReady(job.id)
+    batch = _derived(job, Verb.START_FROM, replace(options, strength=None), count=count)
+    return replace(batch, init_image=None, references=(StoredResult(path=job.image_path), *more))
+
+
 def final(job: Job, models: Models) -> Batch:
     """Draw a draft at the normal size, with the same seed and from the enlarged draft, so that everything stays put.
 
@@ -129,6 +146,17 @@ def upscale(job: Job, models: Models) -> Batch:
     return _derived(job, Verb.UPSCALE, enlarged, init_image=StoredResult(path=job.image_path))
 
 
+def check_usable(job: Job) -> None:
+    """Check that something can be made of a job.
+
+    Raises:
+        PictureErased, PictureRemoved, JobUnreadable
+    """
+    check_not_erased(job)
+    if job.flaw is not None:
+        raise JobUnreadable(job.id)
+
+
 def options_of(job: Job, models: Models) -> ImageOptions:
     """Return the options that lead to such a picture, apart from the seed.
 
@@ -153,9 +181,7 @@ def lost(job: Job, models: Models, options: ImageOptions) -> tuple[str, ...]:
 
 def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
     """Return the options that lead to such a picture with one of the models, apart from the seed."""
-    check_not_erased(job)
-    if job.flaw is not None:
-        raise JobUnreadable(job.id)
+    check_usable(job)
     spec, old = job.spec, models.find(job.spec.model)
     is_same = card is old
     aspect, size = _shape(card, old, *spec.source_size)
@@ -220,12 +246,13 @@ def _shape(
 def _derived(
     job: Job, verb: Verb, options: ImageOptions, *, count: int = 1, init_image: InitImage | None = None
 ) -> Batch:
-    """Make the batch; its init image is that of the job, if any, unless another one is given.
+    """Make the batch; it needs the images that the job needed, if any, unless an init image is given.
 
     What an upscaled image was made from is that image itself, smaller, and nothing to start others from.
     """
     if init_image is None and job.spec.source and not job.spec.upscale:
         init_image = StoredInitImage(digest=job.spec.source)
+    references = [StoredInitImage(digest=key) for key in job.spec.reference_keys if init_image is None]
     derived_from = Derivation(job_id=job.id, verb=verb)
-    batch = Batch.of(options, count=count, init_image=init_image, derived_from=derived_from)
+    batch = Batch.of(options, count=count, init_image=init_image, references=references, derived_from=derived_from)
     return replace(batch, is_private=job.is_private, is_spoiler=job.is_spoiler)

@@ -215,21 +215,21 @@ class Erasure:
             await wait_for(self._changed, LOOK_AGAIN_S)
 
     async def _forget_what_others_started_from(self, user: UserKey) -> None:
-        """Delete the init images that others made from this person's images; what they drew stays theirs."""
+        """Delete the images that others started from or edited and this person drew; what they drew stays theirs."""
         held = self._holders
         others = await held.jobs.made_from(user)
-        ids, sources = [job.id for job in others], {job.spec.source for job in others}
-        kept = await held.jobs.sources_of_others(user, sources, but=ids)
-        await _delete_all(map(held.images.delete_source, sources - kept))
-        await held.jobs.drop_source(ids)
+        ids, keys = [job.id for job in others], {key for job in others for key in job.input_keys}
+        kept = await held.jobs.inputs_of_others(user, keys, but=ids)
+        await _delete_all(map(held.images.delete_source, keys - kept))
+        await held.jobs.drop_inputs(ids)
 
     async def _delete_files(self, user: UserKey, jobs: Iterable[Job]) -> None:
-        """Delete images, and init images that nobody else uses. Rows go after them, so that a kill leaves no file."""
+        """Delete images, and those that only they needed. Rows go after them, so that a kill leaves no file."""
         images = self._holders.images
         await _delete_all(images.delete(job.image_path) for job in jobs if job.image_path is not None)
-        sources = {job.spec.source for job in jobs if job.spec.source}
-        kept = await self._holders.jobs.sources_of_others(user, sources, but=())
-        await _delete_all(map(images.delete_source, sources - kept))
+        keys = {key for job in jobs for key in job.input_keys}
+        kept = await self._holders.jobs.inputs_of_others(user, keys, but=())
+        await _delete_all(map(images.delete_source, keys - kept))
 
 
 async def _delete_all(deletions: Iterable[Awaitable[bool]]) -> None:

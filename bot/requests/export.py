@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
-from bot.jobs import Job, JobStatus, UserKey
+from bot.jobs import Job, JobStatus, UserKey, Verb
 from bot.requests.erasure import Holders
 from bot.store.image_store import ImageStore
 
@@ -52,6 +52,7 @@ class _Entry:
     record: JsonObject
     image: Path | None = None
     init_image: Path | None = None
+    references: list[Path] = field(default_factory=list)  # of an edit, those that are its person's own
 
 
 @dataclass(slots=True)
@@ -85,6 +86,11 @@ class _Plan:
                     entry.record["file"] = "larger than one part may be"
                 continue
             size += more
+        for path in list(entry.references):
+            if size + (more := _size(path) + ENTRY_BYTES) > self.limit_bytes:
+                entry.references.remove(path)
+            else:
+                size += more
         if self.used_bytes + size > self.limit_bytes:
             self.part, self.used_bytes = self.part + 1, 0
         self.used_bytes += size
@@ -135,7 +141,17 @@ async def _entry(job: Job, images: ImageStore) -> _Entry:
         entry.image = await images.find(job.image_path)
     if job.spec.source and job.derived_from is None:  # else it is an image that is there anyway, or somebody else's
         entry.init_image = await images.find_source(job.spec.source)
+    for key in _own_references(job):
+        if (path := await images.find_source(key)) is not None:
+            entry.references.append(path)
     return entry
+
+
+def _own_references(job: Job) -> tuple[str, ...]:
+    """Return which of the images that an edit looks at are its person's own, and not there anyway."""
+    if job.derived_from is None:
+        return job.spec.reference_keys
+    return job.spec.reference_keys[1:] if job.derived_from.verb is Verb.START_FROM else ()
 
 
 def record(job: Job) -> JsonObject:
@@ -186,6 +202,9 @@ def _write(plan: _Plan, about: JsonObject, folder: Path) -> IO[bytes]:
                 number = entry.job.id
                 _add(archive, entry.image, f"{IMAGES}{number}.png", entry.record, "file")
                 _add(archive, entry.init_image, f"starting-images/{number}.png", entry.record, "starting_image")
+                for place, path in enumerate(entry.references, start=1):
+                    name = f"edited-images/{number}-{place}.png"
+                    _add(archive, path, name, entry.record, f"edited_image_{place}")
             info = zipfile.ZipInfo(f"jobs-{plan.wanted}.json", _now())
             info.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(info, "w") as text:

@@ -1,4 +1,4 @@
-"""The file that a request starts from, wherever it lies: read, or fetched, and its header looked at."""
+"""The files that a request starts from or looks at, wherever they lie: read, or fetched; and their headers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import logging
 from pathlib import Path
 
 from bot.errors import UploadGone
-from bot.jobs import RemoteImage
-from bot.requests.batch import InitImage, StoredInitImage, StoredResult
+from bot.requests.batch import File, InitImage, StoredInitImage, StoredResult
 from bot.store.image_store import ImageStore
 from pipeline.errors import InvalidSpec
 from pipeline.images.init_image import SourceFile, read_header
@@ -16,8 +15,8 @@ from pipeline.images.init_image import SourceFile, read_header
 log = logging.getLogger(__name__)
 
 
-async def file_of(wanted: InitImage | None, images: ImageStore) -> bytes | Path | RemoteImage | None:
-    """Return the file that a batch starts from; None if it has no init image. Nothing is fetched yet.
+async def file_of(wanted: InitImage, images: ImageStore) -> File:
+    """Return the file that an image of a batch stands for. Nothing is fetched yet.
 
     Raises:
         UploadGone: it is kept no more.
@@ -43,7 +42,7 @@ async def read_file(path: Path | None) -> bytes | None:
         return None
 
 
-async def header_of(source: bytes | Path | RemoteImage) -> SourceFile:
+async def header_of(source: File) -> SourceFile:
     """Read the header of a file, which may still be on disk or elsewhere, so that waiting files take no memory.
 
     Raises:
@@ -52,7 +51,7 @@ async def header_of(source: bytes | Path | RemoteImage) -> SourceFile:
     """
     if isinstance(source, Path):
         return await asyncio.to_thread(_read_header, source)
-    data = source if isinstance(source, bytes) else await source.fetch()  # noqa: ASYNC240 - no Path has that
+    data = source if isinstance(source, bytes) else await source.fetch()
     return await asyncio.to_thread(read_header, data)
 
 

@@ -160,17 +160,12 @@ class Moderation:
 
     async def _remove_starts(self, job: Job, reason: str) -> None:
         """Delete what other images start from if it is this one; those that wait for it are cancelled."""
-        copies = {
-            child.spec.source
-            for child in await self._store.children(job.id)
-            if (derived := child.derived_from) is not None
-            and (derived.verb.starts_from_result or derived.verb is Verb.OTHER)  # too much rather than too little
-        }
-        for source in copies - {job.spec.source}:
-            for waiting in await self._store.waiting_from(source):
+        copies = {key for child in await self._store.children(job.id) for key in _copies_in(child)}
+        for copy in copies - set(job.input_keys):
+            for waiting in await self._store.waiting_from(copy):
                 if (stopped := await self._store.remove(waiting, reason, now=self._now())) is not None:
                     await self._queue.stop([stopped])
-            if not await self._images.delete_source(source):
+            if not await self._images.delete_source(copy):
                 raise FileNotDeleted(job.id)
 
     async def message_deleted(self, frontend: str, key: str, *, is_purge: bool = False) -> None:
@@ -219,6 +214,14 @@ class Moderation:
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+def _copies_in(child: Job) -> tuple[str, ...]:
+    """Return which of the images that a job needs are the one that it was made from; an edit has it first."""
+    verb = None if child.derived_from is None else child.derived_from.verb
+    if verb is Verb.OTHER:  # too much rather than too little
+        return child.input_keys
+    return child.input_keys[:1] if verb is not None and verb.starts_from_result else ()
 
 
 def clean_reason(text: str) -> str:

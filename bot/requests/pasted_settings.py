@@ -20,7 +20,7 @@ FEWEST_PAIRS: Final = 3  # of a line of settings (AUTOMATIC1111/stable-diffusion
 # Of /imagine, in every language.
 OPTIONS: Final = (
     "prompt", "seed", "steps", "aspect", "size", "count", "model", "negative", "cfg", "guidance", "sampler",
-    "clip_skip", "image", "strength", "lora",
+    "clip_skip", "image", "image2", "image3", "strength", "lora",
 )  # fmt: skip
 WORDY: Final = frozenset({"negative"})  # of them: several words
 WRAPPERS: Final = (("```", "```"), ('"', '"'), ("“", "”"), ("「", "」"))

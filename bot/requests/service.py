@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from PIL import Image
-
 from bot.clock import Clock
 from bot.config import LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
@@ -40,7 +38,8 @@ from bot.requests.archive import Archive
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.histories import Histories
-from bot.requests.init_images import file_of, header_of, read_file
+from bot.requests.init_images import file_of, read_file
+from bot.requests.inputs import NO_INPUTS, Inputs, check_count, check_settings, fit_inputs, store, unpack_inputs
 from bot.requests.loras import check as check_loras
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
@@ -59,13 +58,11 @@ from bot.store.pseudonyms import Pseudonyms
 from bot.store.statistics_store import StatisticsStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.device.gpu import MIB
-from pipeline.images.init_image import fit_source, source_png, unpack
-from pipeline.spec import MAX_SEED, Aspect, ImageSpec
+from pipeline.spec import MAX_SEED, ImageSpec
 
 log = logging.getLogger(__name__)
 
 MAX_UNPACKING: Final = 8  # init images that wait for each other
-ANY_SOURCE: Final = "0" * 64  # stands for an init image that was not read yet
 
 # Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
 Admission = Callable[[], AbstractAsyncContextManager[object]]
@@ -134,24 +131,27 @@ class Service:
         """Queue the images of a batch, one after the other, until one of them is refused.
 
         Raises:
-            UploadGone: the init image is kept no more.
+            UploadGone: an image that they need is kept no more.
             Refusal, InvalidSpec, StoreUnavailable: not even the first could be queued.
         """
+        check_count(batch.references)
         prompts = [image.prompt for image in batch.images]
         await self.moderation.check(asker.user, prompts, is_age_restricted=asker.is_age_restricted)
         batch = batch.with_seeds(secrets.randbelow(MAX_SEED + 1))
-        source, picture = await file_of(batch.init_image, self._images), None
+        source = None if batch.init_image is None else await file_of(batch.init_image, self._images)
+        files = tuple([await file_of(each, self._images) for each in batch.references])
+        inputs: Inputs | None = None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
-        for wanted in batch.requests(asker, source=source):
+        for wanted in batch.requests(asker, source=source, references=files):
             try:
                 request = permitted(wanted, self.models)
-                if source is not None and picture is None:
+                if (source is not None or files) and inputs is None:
                     async with admission():  # not held below: unpacking takes a moment, in which others may ask
                         pass
-                    picture = await self.unpack(request)
+                    inputs = await self.unpack(request)
                 async with admission():
-                    job, standing = await self.submit(request, picture=picture)
+                    job, standing = await self.submit(request, inputs=inputs)
             except (Refusal, StoreUnavailable) as error:
                 if not jobs:
                     raise
@@ -159,11 +159,11 @@ class Service:
             jobs.append(job)
         return Accepted(jobs=tuple(jobs), standing=standing)
 
-    async def submit(self, request: Request, *, picture: Image.Image | None = None) -> tuple[Job, QueueStatus]:
+    async def submit(self, request: Request, *, inputs: Inputs | None = None) -> tuple[Job, QueueStatus]:
         """Accept a request, now or never; the row is on disk when this returns.
 
-        A missing seed is drawn here and stored, so that every picture can be drawn again. `picture` is what `unpack`
-        made of the request, or of another with the same file.
+        A missing seed is drawn here and stored, so that every picture can be drawn again. `inputs` are what `unpack`
+        made of the request, or of another with the same files.
 
         Raises:
             Refusal: NotAccepting, StorageFull, or one of `unpack` and `JobQueue.put`.
@@ -174,20 +174,17 @@ class Service:
         model = self.models.demand(request.options.model)
         check_loras(request.options.loras or "", self.models, model)
         random_seed = secrets.randbelow(MAX_SEED + 1)
-        source = None
-        if request.source is None:
-            spec = model.resolve(request.options, random_seed=random_seed)
-        else:
-            picture = picture or await self.unpack(request)
-            spec, source = await asyncio.to_thread(fit_source, model, request.options, picture, random_seed=random_seed)
+        if inputs is None:
+            inputs = await self.unpack(request)
+        fitted = await asyncio.to_thread(fit_inputs, model, request.options, inputs, random_seed=random_seed)
+        spec = fitted.spec
         await asyncio.to_thread(self.models.check_memory, model, spec)
         await self._check_disk()
-        if source is not None:
-            try:
-                await self._images.write_source(spec.source, await asyncio.to_thread(source_png, source))
-            except OSError as error:
-                log.error("an init image cannot be stored: %s", error)
-                raise StorageFull from error
+        try:
+            await store(fitted, self._images)
+        except OSError as error:
+            log.error("an image that a job needs cannot be stored: %s", error)
+            raise StorageFull from error
         self.moderation.bans.check(request.user)  # again: the init image took a moment
         try:
             job = await self._queue.put(request, spec, cost=quotas.cost_in_images(spec, model))
@@ -198,27 +195,27 @@ class Service:
             raise
         return job, self._delivery.card_is_fresh(job, await self.standing(job) or NOBODY_KNOWS)
 
-    async def unpack(self, request: Request) -> Image.Image:
-        """Read the init image of a request, after every cheaper check has passed.
+    async def unpack(self, request: Request) -> Inputs:
+        """Read the images that a request needs, after every cheaper check has passed.
 
-        Files are unpacked one at a time, and no person has more than one file waiting.
+        Files are unpacked one at a time, and no person has more than one request waiting.
 
         Raises:
             Refusal: NotAccepting, StorageFull, AlreadyUnpacking, or one of `JobQueue.check`.
-            InvalidSpec: a value, or the file, cannot be used.
+            InvalidSpec: a value, or a file, cannot be used.
         """
+        if request.source is None and not request.references:
+            return NO_INPUTS
         if not self.is_accepting:
             raise NotAccepting
-        options = replace(request.options, aspect=request.options.aspect or Aspect.SQUARE)
-        self.models.demand(options.model).resolve(options, random_seed=0, source=ANY_SOURCE)
+        check_settings(request, self.models.demand(request.options.model))
         await self._check_disk()
         await self._queue.check(request)
         if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
             raise AlreadyUnpacking
         self._unpacking.add(request.user)
         try:
-            header = await header_of(request.source or b"")
-            return await asyncio.get_running_loop().run_in_executor(self._unpacker, unpack, header)
+            return await unpack_inputs(request, self._unpacker)
         finally:
             self._unpacking.discard(request.user)
 
@@ -326,6 +323,11 @@ class Service:
     async def image_file(self, job: Job) -> Path | None:
         """Return the picture of a job; None if it has none, or the file is gone or cannot be read."""
         return None if job.image_path is None else await self._images.find(job.image_path)
+
+    async def references(self, job: Job) -> list[bytes]:
+        """Return the images that an edit looked at, as far as they are there and can be read."""
+        files = [await read_file(await self._images.find_source(key)) for key in job.spec.reference_keys]
+        return [file for file in files if file is not None]
 
     async def init_image(self, job: Job) -> bytes | None:
         """Return the init image of a job; None if it has none, or the file is gone or cannot be read."""

@@ -10,7 +10,11 @@ from pipeline.errors import UnknownLora
 
 
 class StorageFailed(Exception):
-    """The picture cannot be saved, or the one that it starts from cannot be read: the engine has no part in it."""
+    """The picture cannot be saved, or one that it needs cannot be read: the engine has no part in it."""
+
+
+class InputGone(Exception):
+    """An image that the job needs is not kept any more; the disk and the engine have no part in it."""
 
 
 class ImageBlocked(Exception):
@@ -18,7 +22,7 @@ class ImageBlocked(Exception):
 
 
 # Errors of the request, or of files that are not there, which say nothing about the engine.
-NOT_OF_THE_ENGINE: Final = (InvalidSpec, UnknownModel, UnknownLora, LoraMisfit, ModelFilesMissing)
+NOT_OF_THE_ENGINE: Final = (InvalidSpec, UnknownModel, UnknownLora, LoraMisfit, ModelFilesMissing, InputGone)
 
 
 def failure_code(error: Exception) -> FailureCode:
@@ -28,12 +32,14 @@ def failure_code(error: Exception) -> FailureCode:
             return FailureCode.OUT_OF_MEMORY
         case ModelFilesMissing() | UnknownModel():
             return FailureCode.MODEL_MISSING
-        case UnknownLora():
+        case UnknownLora() | LoraMisfit():
             return FailureCode.LORA_MISSING
-        case InvalidSpec() | LoraMisfit():
+        case InvalidSpec():
             return FailureCode.INVALID_SPEC
         case ImageBlocked():
             return FailureCode.BLOCKED
+        case InputGone():
+            return FailureCode.INPUT_GONE
         case PipelineError():
             return FailureCode.GENERATION_FAILED
         case StorageFailed() | OSError():  # the latter: a file of the engine's

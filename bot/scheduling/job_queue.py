@@ -102,7 +102,7 @@ class JobQueue:
                 return job
             if (earlier := await self._jobs.by_request_key(request.key)) is not None:
                 return earlier
-            if spec.source and (origin := request.derived_from) is not None:
+            if (spec.source or spec.references) and (origin := request.derived_from) is not None:
                 limits.check_origin(await self._jobs.get(origin.job_id))
             if (refusal := await self._refusal(request.user, bounds, cost=cost)) is not None:
                 raise refusal

@@ -24,6 +24,7 @@ from bot.retry import Backoff, retry
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.failures import NOT_OF_THE_ENGINE, ImageBlocked, StorageFailed, failure_code
 from bot.scheduling.image_policy import ImagePolicy, Verdict
+from bot.scheduling.inputs import read_inputs
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
 from bot.scheduling.runner import Health, Runner
@@ -170,7 +171,7 @@ class WorkerPool:
 
     async def _draw(self, executor: Executor, running: RunningJob) -> GeneratedImage:
         job = running.job
-        source = await self._read_source(job.spec.source) if job.spec.source else None
+        source, references = await read_inputs(job.spec, self._images)
         upcoming = await self._upcoming(job.spec.model)
         running.is_handed_over = True
         drawing = asyncio.ensure_future(
@@ -179,6 +180,7 @@ class WorkerPool:
                 on_progress=lambda progress: self._queue.report(job.id, progress),
                 stop=running.stop,
                 source=source,
+                references=references,
                 upcoming=upcoming,
             )
         )
@@ -241,12 +243,6 @@ class WorkerPool:
             raise ImageBlocked
         if verdict is Verdict.SPOILER:
             await self._queue.mark_spoiler(running.job.id)
-
-    async def _read_source(self, key: str) -> bytes:
-        try:
-            return await self._images.read_source(key)
-        except Exception as error:  # the system's, and many of Pillow's about a file that was damaged
-            raise StorageFailed(f"the picture to start from cannot be read: {error}") from error
 
     async def _write(self, number: int, png: bytes) -> str:
         patience = Deadline(SAVE_PATIENCE_S, monotonic=self._monotonic)

@@ -75,7 +75,7 @@ def _forget(copy: Path, user: UserKey) -> set[str]:
     with closing(sqlite3.connect(part, isolation_level=None)) as cleaned:
         for table, columns in tables.items():
             if table == "jobs" and "derived_from" in columns:
-                _drop_sources(cleaned, mine)
+                _drop_inputs(cleaned, mine, "reference_keys" in columns)
             # Under a pseudonym, a bound outlives its person.
             change = f"UPDATE {table} SET user_id = NULL" if "person" in columns else f"DELETE FROM {table}"
             cleaned.execute(f"{change} WHERE {_VALUES_OF_MINE}", mine)
@@ -84,25 +84,34 @@ def _forget(copy: Path, user: UserKey) -> set[str]:
     return {str(path) for (path,) in images}
 
 
-def _drop_sources(connection: sqlite3.Connection, mine: tuple[str, str]) -> None:
-    """Take out of the rows of others what they started from, if it came from this person; see `JobStore.made_from`."""
-    connection.execute("CREATE INDEX by_origin ON jobs (derived_from) WHERE source <> ''")
+def _drop_inputs(connection: sqlite3.Connection, mine: tuple[str, str], has_references: bool) -> None:
+    """Take out of the rows of others the images that they needed and this person drew; see `JobStore.made_from`."""
+    columns = ["source", "reference_keys"] if has_references else ["source"]
+    for column in columns:
+        connection.execute(f"CREATE INDEX by_origin_and_{column} ON jobs (derived_from) WHERE {column} <> ''")
+    steps = "".join(
+        f"""
+            UNION
+            SELECT jobs.id, jobs.{column}, FALSE FROM made_from
+            JOIN jobs ON jobs.derived_from = made_from.id
+            WHERE jobs.{column} <> ''
+              AND (is_mine OR jobs.{column} = made_from.needed OR jobs.derived_by NOT IN {FROM_RESULT})
+        """
+        for column in columns
+    )
     connection.execute(
         f"""
-        WITH RECURSIVE made_from (id, source, is_mine) AS (
+        WITH RECURSIVE made_from (id, needed, is_mine) AS (
             SELECT id, NULL, TRUE FROM jobs WHERE {_VALUES_OF_MINE}
-            UNION
-            SELECT jobs.id, jobs.source, FALSE FROM made_from
-            JOIN jobs ON jobs.derived_from = made_from.id
-            WHERE jobs.source <> ''
-              AND (is_mine OR jobs.source = made_from.source OR jobs.derived_by NOT IN {FROM_RESULT})
+            {steps}
         )
-        UPDATE jobs SET spec = json_set(spec, '$.source', '', '$.strength', 1.0)
+        UPDATE jobs SET spec = json_remove(json_set(spec, '$.source', '', '$.strength', 1.0), '$.references')
         WHERE id IN (SELECT id FROM made_from WHERE NOT is_mine) AND json_valid(spec)
         """,
         mine,
     )
-    connection.execute("DROP INDEX by_origin")
+    for column in columns:
+        connection.execute(f"DROP INDEX by_origin_and_{column}")
 
 
 def _tables_of_people(connection: sqlite3.Connection) -> Iterator[tuple[str, set[str]]]:

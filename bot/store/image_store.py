@@ -21,6 +21,7 @@ from uuid import uuid4
 from PIL import Image
 
 from pipeline.atomic_file import write_atomically
+from pipeline.engine import Reference
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ FILES_PER_FOLDER: Final = 1000  # folders with very many files are slow to list 
 
 
 class ImageStore:
-    """A folder of PNG files: pictures named by number, and in `sources/` what some of them start from, by content."""
+    """A folder of PNG files: pictures named by number, and in `sources/` what they are made from, by content."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,7 +77,7 @@ class ImageStore:
         return True
 
     async def write_source(self, key: str, png: bytes) -> None:
-        """Keep a picture to start from under its `ImageSpec.source`.
+        """Keep a picture under its `ImageSpec.source`, or under its key in `ImageSpec.references`.
 
         Raises:
             OSError: the disk is full or not writable; nothing is left behind.
@@ -90,14 +91,21 @@ class ImageStore:
             OSError: it is gone or damaged.
         """
 
-        def read() -> bytes:
-            try:
-                with Image.open(self._source(key), formats=("PNG",)) as file:
-                    return file.convert("RGB").tobytes()
-            except (OSError, MemoryError):
-                raise
-            except Exception as error:  # readers of picture formats raise anything at all on damaged files
-                raise OSError("a picture to start from is damaged") from error
+        return (await asyncio.to_thread(self._read, key)).tobytes()
+
+    async def read_reference(self, key: str) -> Reference:
+        """A kept image that an edit looks at.
+
+        Raises:
+            OSError: it is gone or damaged.
+        """
+
+        def read() -> Reference:
+            picture = self._read(key)
+            reference = Reference(pixels=picture.tobytes(), width=picture.width, height=picture.height)
+            if reference.key != key:
+                raise OSError("an image that an edit looks at is another one")
+            return reference
 
         return await asyncio.to_thread(read)
 
@@ -186,6 +194,15 @@ class ImageStore:
         relative = Path(f"{number // FILES_PER_FOLDER:05}") / f"{number}-{secrets.token_hex(8)}.png"
         _write_whole(self._folder / relative, png)
         return relative.as_posix()
+
+    def _read(self, key: str) -> Image.Image:
+        try:
+            with Image.open(self._source(key), formats=("PNG",)) as file:
+                return file.convert("RGB")
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # readers of picture formats raise anything at all on damaged files
+            raise OSError("a kept picture is damaged") from error
 
     def _source(self, key: str) -> Path:
         if not _KEY.fullmatch(key):

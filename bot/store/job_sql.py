@@ -19,7 +19,9 @@ FORGOTTEN: Final = """
     started_at = iif(status = 'done', COALESCE(started_at, queued_at), started_at),
     spec = iif(
         json_valid(spec),
-        json_remove(json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '$.negative_prompt'),
+        json_remove(
+            json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0), '$.negative_prompt', '$.references'
+        ),
         '{}'
     )
 """

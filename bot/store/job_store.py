@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
@@ -140,8 +140,8 @@ class JobStore:
     ) -> Job | None:
         """Add a waiting job if every bound has room and this request made none before; None otherwise.
 
-        None, too, if its init image came from a job that is gone, or whose image a moderator removed: then that image
-        is not kept any more.
+        None, too, if an image that it needs came from a job that is gone, or whose image a moderator removed: then that
+        image is not kept any more.
 
         The cool-down binds only people who have something unfinished, or while somebody waits.
         """
@@ -164,7 +164,7 @@ class JobStore:
                   <= :max_images_per_day + {ROUNDING}
               AND NOT {_IS_ERASING}
               AND (
-                  :source = '' OR :derived_from IS NULL
+                  :needs_image = 0 OR :derived_from IS NULL
                   OR EXISTS (
                       SELECT 1 FROM jobs
                       WHERE id = :derived_from AND (erased_at IS NULL OR moderated_reason IS NULL)
@@ -198,7 +198,7 @@ class JobStore:
                 "reply_key": request.reply_to.key,
                 "reply_address": request.reply_to.address,
                 "spec": spec_codec.encode(spec),
-                "source": spec.source,
+                "needs_image": bool(spec.source or spec.references),
                 "model": spec.model,
                 "size_class": size_class,
                 "now": now,
@@ -804,52 +804,66 @@ class JobStore:
         )
 
     async def made_from(self, user: UserKey) -> list[Job]:
-        """The jobs of others whose init image came from a job of this person, or is what such a job started from.
+        """The jobs of others that need an image which came from a job of this person, or which such a job needed.
 
         A picture that was drawn from one of those is its own person's, and so is what starts from it.
         """
         return await self._many(
             f"""
-            WITH RECURSIVE made_from (id, source, is_mine) AS (
+            WITH RECURSIVE made_from (id, needed, is_mine) AS (
                 SELECT id, NULL, TRUE FROM jobs INDEXED BY jobs_of_user_by_id WHERE {MINE}
                 UNION
                 SELECT jobs.id, jobs.source, FALSE FROM made_from
                 JOIN jobs INDEXED BY jobs_derived_with_source ON jobs.derived_from = made_from.id
                 WHERE jobs.source <> '' AND jobs.derived_from IS NOT NULL
-                  AND (is_mine OR jobs.source = made_from.source OR jobs.derived_by NOT IN {FROM_RESULT})
+                  AND (is_mine OR jobs.source = made_from.needed OR jobs.derived_by NOT IN {FROM_RESULT})
+                UNION
+                SELECT jobs.id, jobs.reference_keys, FALSE FROM made_from
+                JOIN jobs INDEXED BY jobs_derived_with_references ON jobs.derived_from = made_from.id
+                WHERE jobs.reference_keys <> '' AND jobs.derived_from IS NOT NULL
+                  AND (is_mine OR jobs.reference_keys = made_from.needed OR jobs.derived_by NOT IN {FROM_RESULT})
             )
             SELECT * FROM jobs WHERE id IN (SELECT id FROM made_from WHERE NOT is_mine) AND NOT ({MINE}) ORDER BY id
             """,
             values_of(user),
         )
 
-    async def drop_source(self, job_ids: Collection[int]) -> None:
-        """Forget the init images of these jobs, if they have ended; the files have to be gone already."""
+    async def drop_inputs(self, job_ids: Collection[int]) -> None:
+        """Forget which images these jobs needed, if they have ended; the files have to be gone already."""
         await self._database.fetch_all(
             f"""
             UPDATE jobs
-            SET spec = json_set(spec, '$.source', '', '$.strength', 1.0)
+            SET spec = json_remove(json_set(spec, '$.source', '', '$.strength', 1.0), '$.references')
             WHERE id IN (SELECT value FROM json_each(:ids)) AND json_valid(spec) AND NOT {UNFINISHED}
             """,
             {"ids": json.dumps(list(job_ids))},
         )
 
-    async def sources_of_others(self, user: UserKey, sources: Collection[str], *, but: Collection[int]) -> set[str]:
-        """Which of these init images a job of somebody else starts from, apart from the jobs `but`."""
-        rows = await self._database.fetch_all(
+    async def inputs_of_others(self, user: UserKey, keys: Collection[str], *, but: Collection[int]) -> set[str]:
+        """Which of these images, by `Job.input_keys`, a job of somebody else needs, apart from the jobs `but`."""
+        values = {**values_of(user), "keys": json.dumps(list(keys)), "but": json.dumps(list(but))}
+        starts = await self._database.fetch_all(
             f"""
             SELECT DISTINCT source FROM jobs
-            WHERE source IN (SELECT value FROM json_each(:sources)) AND source <> '' AND NOT ({MINE})
+            WHERE source IN (SELECT value FROM json_each(:keys)) AND source <> '' AND NOT ({MINE})
               AND id NOT IN (SELECT value FROM json_each(:but))
             """,
-            {**values_of(user), "sources": json.dumps(list(sources)), "but": json.dumps(list(but))},
+            values,
         )
-        return {row["source"] for row in rows}
+        lists = await self._database.fetch_all(
+            f"""
+            SELECT reference_keys FROM jobs INDEXED BY jobs_with_references
+            WHERE reference_keys <> '' AND NOT ({MINE}) AND id NOT IN (SELECT value FROM json_each(:but))
+            """,
+            values,
+        )
+        return {row["source"] for row in starts} | (_keys_in(lists) & set(keys))
 
-    async def sources(self) -> set[str]:
-        """The pictures that any job starts from, by `ImageSpec.source`."""
-        rows = await self._database.fetch_all("SELECT DISTINCT source FROM jobs WHERE source <> ''")
-        return {row["source"] for row in rows if isinstance(row["source"], str)}
+    async def inputs(self) -> set[str]:
+        """The images that any job starts from or looks at, by `Job.input_keys`."""
+        starts = await self._database.fetch_all("SELECT DISTINCT source FROM jobs WHERE source <> ''")
+        lists = await self._database.fetch_all("SELECT DISTINCT reference_keys FROM jobs WHERE reference_keys <> ''")
+        return {row["source"] for row in starts if isinstance(row["source"], str)} | _keys_in(lists)
 
     async def image_paths(self, job_ids: Collection[int]) -> set[str]:
         """The picture files that the rows of these jobs name."""
@@ -983,3 +997,8 @@ def _whole(value: object) -> int | None:
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and abs(value) < 2**53 else None
+
+
+def _keys_in(rows: Iterable[sqlite3.Row]) -> set[str]:
+    """Take the lists of `ImageSpec.references` apart, whatever a damaged row holds."""
+    return {key for row in rows if isinstance(row["reference_keys"], str) for key in row["reference_keys"].split(",")}

@@ -179,22 +179,29 @@ class ModerationStore:
         return [job_of(row) for row in rows]
 
     async def children(self, job_id: int) -> list[Job]:
-        """The jobs that were made from one and start from an image."""
+        """The jobs that were made from one and need an image."""
         rows = await self._database.fetch_all(
             """
             SELECT * FROM jobs INDEXED BY jobs_derived_with_source
             WHERE derived_from = :id AND source <> ''
+            UNION ALL
+            SELECT * FROM jobs INDEXED BY jobs_derived_with_references
+            WHERE derived_from = :id AND reference_keys <> ''
             ORDER BY id
             """,
             {"id": job_id},
         )
         return [job_of(row) for row in rows]
 
-    async def waiting_from(self, source: str) -> list[Job]:
-        """The unfinished jobs that start from an image, by `ImageSpec.source`."""
+    async def waiting_from(self, key: str) -> list[Job]:
+        """The unfinished jobs that need an image, by its key in `Job.input_keys`."""
         rows = await self._database.fetch_all(
-            f"SELECT * FROM jobs WHERE {UNFINISHED} AND source = :source AND source <> '' ORDER BY id",
-            {"source": source},
+            f"""
+            SELECT * FROM jobs
+            WHERE {UNFINISHED} AND :key <> '' AND (source = :key OR instr(reference_keys, :key) > 0)
+            ORDER BY id
+            """,
+            {"key": key},
         )
         return [job_of(row) for row in rows]
 

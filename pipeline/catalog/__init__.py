@@ -5,6 +5,7 @@ headers/       the head of a file of weights: names, shapes, dtypes; what else l
 layouts/       identify(): what a file of weights is, which parts it holds; wrong_place(): what does not belong there
 model_parts.py parts_of(): which part of which files each component is read from, or why it cannot be
 architecture.py  Architecture: what a family declares about itself
+file_owner.py  FileOwner: what has files to look at and to fetch
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec
 models.py      MODELS: name → card; catalog_of(); choose_model(); create_engine() imports torch on demand
 catalog.py     Catalog: every model of one config by name, the operator's own too

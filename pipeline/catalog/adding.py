@@ -130,7 +130,8 @@ def remove_model(name: str, catalog: Catalog) -> Sequence[Path]:
             return replace(added, models=tuple(entry for entry in added.models if entry.name != name))
         removed.extend(entry.file for entry in added.loras if entry.name == name)
         if not removed:
-            raise UnknownModel(name, [entry.name for entry in (*added.models, *added.loras)])
+            known = [*(entry.name for entry in added.models), *(entry.name for entry in added.loras)]
+            raise UnknownModel(name, known)
         return replace(added, loras=tuple(entry for entry in added.loras if entry.name != name))
 
     change_added(catalog.config.models_dir, change)

@@ -44,10 +44,14 @@ class Kind(StrEnum):
 
 
 class Latent(NamedTuple):
-    """What a VAE makes of an image: so many channels, each side divided by `factor`."""
+    """What a VAE makes of an image: so many channels, each side divided by `factor`.
+
+    alike: how many channels in a row are the same one at neighbouring places, which were packed into one.
+    """
 
     channels: int
     factor: int
+    alike: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ FAKE: Final = ModelCard(
     name="fake",
     title="Fake: a colour gradient",
     architecture=FAKE_ARCHITECTURE,
-    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES, Feature.LORA}),
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES, Feature.EDIT, Feature.LORA}),
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     is_commercial=True,
@@ -83,17 +83,7 @@ FAKE: Final = ModelCard(
 _ALL: Final = MappingProxyType(
     {
         card.name: card
-        for card in (
-            MAJICFLUS_V1,
-            FLUX1_DEV,
-            FLUX1_SCHNELL,
-            Z_IMAGE_TURBO,
-            FLUX2_KLEIN_4B,
-            SDXL,
-            SD15,
-            DEMO,
-            FAKE,
-        )
+        for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, Z_IMAGE_TURBO, FLUX2_KLEIN_4B, SDXL, SD15, DEMO, FAKE)
     }
 )
 MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
@@ -250,7 +240,7 @@ def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None
         UnknownModel, ModelUnusable: see `find_model`.
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
     """
-    return make_engine(find_model(name, config), config, prompts_dir=prompts_dir)
+    return make_engine(find_model(name, config), config, prompts_dir=prompts_dir, loras=partial(loras_of, config))
 
 
 def make_engine(

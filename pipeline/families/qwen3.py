@@ -13,7 +13,7 @@ Letters in shapes: B batch, T tokens, C channels, D channels of a head.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -133,14 +133,17 @@ class Qwen3(nn.Module):
             for _ in range(layers)
         )
 
-    def forward(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
-        """Ids and mask (B, T) → what goes in and what comes out of each layer, (B, T, C) each."""
-        hidden: list[Tensor] = [self.embed_tokens(ids)]
-        masks = [_seen(row, hidden[0].device) for row in mask.bool().cpu()]
-        rotation = rotation_of(ids.shape[1], self.head_width, hidden[0])
-        for layer in self.layers:
-            hidden.append(layer(hidden[-1], rotation, masks))
-        return hidden
+    def forward(self, ids: Tensor, mask: Tensor, wanted: Collection[int]) -> dict[int, Tensor]:
+        """Ids and mask (B, T) → the wanted of the hidden states, (B, T, C) each, by number; 0 is before all layers."""
+        hidden: Tensor = self.embed_tokens(ids)
+        masks = [_seen(row, hidden.device) for row in mask.bool().cpu()]
+        rotation = rotation_of(ids.shape[1], self.head_width, hidden)
+        found = {0: hidden} if 0 in wanted else {}
+        for number, layer in enumerate(self.layers, 1):
+            hidden = layer(hidden, rotation, masks)
+            if number in wanted:
+                found[number] = hidden
+        return found
 
 
 class Qwen3TextEncoder(StreamedModule):
@@ -175,8 +178,8 @@ class Qwen3TextEncoder(StreamedModule):
             One (B, T, C) for each of `layers`, on the device.
         """
         assert ids.shape == mask.shape and bool(mask[:, 0].all()), "padding comes at the end"
-        hidden = self.module(ids, mask)
-        return tuple(hidden[number] for number in layers)
+        found = self.module(ids, mask, layers)
+        return tuple(found[number] for number in layers)
 
 
 def rotation_of(tokens: int, head_width: int, like: Tensor) -> Rotation:

@@ -388,6 +388,10 @@ class Discord:
         kind = REPLY if reference else 0
         return self.view(self.emu.messages.create(channel, user, fields, uploads, kind=kind, reference=reference))
 
+    def announce_again(self, message: MessageView) -> None:
+        """Tell the bot a second time that a message was posted, as Discord may after a gateway resumed."""
+        self.emu.messages.announce_again(self._live(message))
+
     def react(self, user: User, message: MessageView, emoji: str) -> MessageView:
         """Add a reaction; return the message as it is then."""
         live = self._reactable(user, message)

@@ -166,6 +166,10 @@ class Messages:
             gone["guild_id"] = guild.id
         self.emu.gateway.dispatch("MESSAGE_DELETE", gone, gone.get("guild_id"))
 
+    def announce_again(self, message: Message) -> None:
+        """Tell the bot of a new message that it was told of before."""
+        self._announce("MESSAGE_CREATE", message)
+
     # -- reactions ------------------------------------------------------------------
 
     def react(self, message: Message, user: User, emoji: str) -> None:

@@ -127,7 +127,7 @@ async def work(database: Database) -> None:
     await jobs.shared_usage("test", "card", now=NOW)
     await jobs.gpu_seconds(now=NOW)
     await jobs.totals(since=0)
-    await jobs.sources()
+    await jobs.inputs()
     await jobs.due(now=NOW, limit=10)
     await jobs.ended_before(NOW + 1, limit=10)
     await jobs.last_number()

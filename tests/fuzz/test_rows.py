@@ -162,7 +162,7 @@ async def test_any_row_is_read_and_shown_and_the_next_start_draws_the_job_of_som
         await jobs.shared_usage("test", "card", now=NOW)
         await jobs.gpu_seconds(now=NOW)
         await jobs.totals(since=0)
-        await jobs.sources()
+        await jobs.inputs()
         await jobs.due(now=NOW, limit=10)
         await jobs.ended_before(NOW + 1, limit=10)
         await jobs.image_paths([bad.id, good.id])

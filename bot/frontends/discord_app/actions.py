@@ -52,6 +52,7 @@ from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase
 from bot.requests import derive
+from bot.requests.edits import edits
 from bot.requests.erased import check_not_erased
 from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
@@ -125,7 +126,9 @@ def _menu(interaction: discord.Interaction, job: Job) -> list[Action]:
     if job.spec.steps >= MAX_STEPS:
         left_out.add(Action.MORE_STEPS)
     if not _can_start_from_images(interaction, job):
-        left_out |= {Action.START_FROM, Action.FINAL}
+        left_out.add(Action.FINAL)
+        if not any(map(edits, context_of(interaction).service.models.all)):
+            left_out.add(Action.START_FROM)
     models = context_of(interaction).service.models
     if models.nearest(job.spec.model).final_size(job.spec.width, job.spec.height) is None:
         left_out.add(Action.FINAL)
@@ -148,6 +151,8 @@ async def _info(interaction: discord.Interaction, job: Job) -> None:
     if job.spec.source:
         key = "info-upscaled" if job.spec.upscale else "info-from-image"
         lines.append(wording.say(key, strength=f"{job.spec.strength:g}"))
+    if job.spec.references:
+        lines.append(wording.say("info-edited", count=len(job.spec.reference_keys)))
     if job.image_bytes:
         lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
     if job.is_kept:

@@ -7,6 +7,7 @@ files unless it has the message-content intent, which this one does not ask for.
 
 from __future__ import annotations
 
+import re
 import weakref
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,9 +19,12 @@ from cachetools import LRUCache
 from bot.errors import DownloadFailed, Refusal, UploadGone
 from bot.frontends.discord_app.downloads import Download, is_too_large, too_large
 from bot.frontends.discord_app.http_errors import TROUBLES
+from bot.frontends.discord_app.message_ref import FRONTEND
+from bot.requests.archive import Archive
 
 KINDS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 REMEMBERED: Final = 500
+OUR_FILE: Final = re.compile(r"(?:SPOILER_)?imagine-([0-9]{1,18})\.(?:png|webp)")  # as `composer.py` names it
 
 # Of a channel, message and file: who acts in one channel is shown no file of another.
 Place = tuple[int, int, int]
@@ -36,16 +40,32 @@ class MessageForgotten(Refusal):
     """The files of the message cannot be seen any more; its menu has to be used again."""
 
 
+async def numbers_on(message: discord.Message, archive: Archive) -> list[int]:
+    """Return the numbers of the jobs that our message shows: whose answer it is, else by the names of its files.
+
+    Raises:
+        StoreUnavailable
+    """
+    if numbers := [job.id for job in await archive.of_message(FRONTEND, str(message.id))]:
+        return numbers
+    named = (OUR_FILE.fullmatch(file.filename) for file in message.attachments)
+    return list(dict.fromkeys(int(match[1]) for match in named if match is not None))
+
+
 def images_of(message: discord.Message) -> list[discord.Attachment]:
-    """Return the files of a message that seem to be images, and remember where they lie.
+    """Return the files of a message that seem to be images, at least one.
 
     Raises:
         NoImageHere
     """
-    found = [each for each in message.attachments if _seems_an_image(each)]
-    if not found:
+    if not (found := seeming_images(message)):
         raise NoImageHere
     return found
+
+
+def seeming_images(message: discord.Message) -> list[discord.Attachment]:
+    """Return the files of a message that seem to be images."""
+    return [each for each in message.attachments if _seems_an_image(each)]
 
 
 def remember(client: discord.Client, message: discord.Message) -> None:

@@ -50,6 +50,7 @@ from bot.frontends.discord_app.online import OnlineLine
 from bot.frontends.discord_app.permissions import AccessPolicy
 from bot.frontends.discord_app.placeholders import Placeholders
 from bot.frontends.discord_app.presence import Presence
+from bot.frontends.discord_app.replies import Replies
 from bot.frontends.discord_app.translations import WordingTranslator
 from bot.requests.service import Service
 from bot.retry import Backoff
@@ -107,6 +108,7 @@ class DiscordClient(discord.AutoShardedClient):
         self.alert_channel = AlertChannel(self, config, is_ready=self._has_been_ready)
         self.command_ids = CommandIds()
         self._greeter = Greeter(self.context.access, self.command_ids)
+        self._replies = Replies(self.context, self.frontend)
         self.tree = Tree(
             self,
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
@@ -219,8 +221,8 @@ class DiscordClient(discord.AutoShardedClient):
     # ── what people say ─────────────────────────────────────────────────────────────────────────────
 
     async def on_message(self, message: discord.Message) -> None:
-        """Tell people who mention the bot or write to it how to ask for a picture."""
-        if self.user is not None:
+        """Edit what a reply asks to be edited; tell others who mention the bot or write to it how to ask."""
+        if self.user is not None and not await self._replies.answer(message, self.user):
             await self._greeter.answer(message, self.user)
 
     # ── what happens to messages ────────────────────────────────────────────────────────────────────
@@ -239,6 +241,7 @@ class DiscordClient(discord.AutoShardedClient):
             await self._message_deleted(message_id, is_purge=True)
 
     async def _message_deleted(self, message_id: int, *, is_purge: bool = False) -> None:
+        self._replies.note_deleted(message_id)
         if own_deletions.is_ours(self, message_id):
             await self._drop_message(str(message_id))
             return

@@ -42,10 +42,10 @@ from bot.presentation.job_view import Phrase
 from bot.requests.allowances import led_by_permitted, may_use
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import MODEL, PRIVATE
-from bot.requests.defaults import Levels, Wish, fill
+from bot.requests.defaults import Levels, Wish
+from bot.requests.edits import typed
 from bot.requests.preferences import Personal
 from bot.requests.presets import NO_PRESET, Preset
-from pipeline.spec import ImageOptions
 
 ROW_FIRST_S: Final = 0.5
 FILE_FIRST_S: Final = 1.5  # with a file that has yet to be fetched, which mostly takes less
@@ -53,7 +53,7 @@ FILE_FIRST_S: Final = 1.5  # with a file that has yet to be fetched, which mostl
 T = TypeVar("T")
 
 
-async def draw_typed(interaction: discord.Interaction, wish: Wish, *, init_image: Download | None = None) -> None:
+async def draw_typed(interaction: discord.Interaction, wish: Wish, *, images: Sequence[Download] = ()) -> None:
     """Queue what a person typed into a command, with what they, a preset or the channel chose where they left it open.
 
     Raises:
@@ -73,10 +73,8 @@ async def draw_typed(interaction: discord.Interaction, wish: Wish, *, init_image
     if personal.steps is not None and allowance.max_steps is not None:  # chosen once, and not for this image
         personal = replace(personal, steps=min(personal.steps, allowance.max_steps))
     levels = Levels(preset=preset, personal=personal, channel=channel)
-    filled = fill(wish, levels, led_by_permitted(service.models, allowance))
-    batch = Batch.of(ImageOptions.read(**filled.options), count=filled.count, init_image=init_image)
-    batch = replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler)
-    await _draw(interaction, batch, notes=filled.notes, spent_s=time.monotonic() - begun)
+    batch, notes = typed(wish, levels, led_by_permitted(service.models, allowance), allowance, images)
+    await _draw(interaction, batch, notes=notes, spent_s=time.monotonic() - begun)
 
 
 async def draw_chosen(interaction: discord.Interaction, batch: Batch, *, notes: Sequence[Phrase] = ()) -> None:
@@ -164,7 +162,8 @@ async def _draw(
     # The job may be claimed, even be done, before its message is there: progress and result wait here.
     async with frontend.opening(reply_to), _waited_for(_submit(interaction, batch, asker)) as submitting:
         file_first_s = max(ROW_FIRST_S, FILE_FIRST_S - spent_s)
-        first_s = file_first_s if isinstance(batch.init_image, RemoteImage) else ROW_FIRST_S
+        is_remote = any(isinstance(each, RemoteImage) for each in (batch.init_image, *batch.references))
+        first_s = file_first_s if is_remote else ROW_FIRST_S
         await asyncio.wait([submitting], timeout=first_s)
         if submitting.done():
             submitting.result()  # a refusal is the first answer, and private

@@ -243,12 +243,14 @@ def shorten(escaped: str, room: int) -> str:
 
 
 def _command_remarks(job: Job, wording: Wording, models: Models) -> list[str]:
-    """Say what `command` cannot: `/imagine` enlarges nothing, takes no init image, and no model that is not here."""
+    """Say what `command` cannot: it enlarges nothing, holds no image, and names no model that is not here."""
     remarks = []
     if job.spec.upscale:
         remarks.append(wording.say("card-upscaled"))
     elif job.spec.source:
         remarks.append(wording.say("card-from-picture", strength=f"{job.spec.strength:g}"))
+    elif job.spec.references:
+        remarks.append(wording.say("card-edited", count=len(job.spec.reference_keys)))
     if models.find(job.spec.model) is None:
         remarks.append(wording.say("card-other-model", model=job.spec.model, usual=models.usual.title))
     return remarks

@@ -15,10 +15,20 @@ import discord
 
 from bot.frontends.discord_app.attached import AttachedImage, images_of, remember
 from bot.frontends.discord_app.drawing import draw_chosen
-from bot.frontends.discord_app.form_fields import Values, choice_field, form, prompt_field, strength_field
+from bot.frontends.discord_app.form_fields import (
+    Values,
+    change_field,
+    choice_field,
+    form,
+    prompt_field,
+    strength_field,
+)
 from bot.frontends.discord_app.interactions import OptionsOutdated, context_of, reader, role_ids
-from bot.requests.allowances import may_use
+from bot.jobs import Allowance
+from bot.requests.allowances import led_by_permitted, may_use
 from bot.requests.batch import Batch
+from bot.requests.edits import Way, notes_on, read_change, way_to_change
+from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard
@@ -50,12 +60,14 @@ async def ask(interaction: discord.Interaction, verb: FileVerb, message: discord
     context, wording = context_of(interaction), reader(interaction)
     context.access.check_channel(interaction)
     files = images_of(message)
-    card = _starting_model(interaction)
+    is_edit = verb is FileVerb.USE and _way(interaction).is_edit
+    card = None if is_edit else _starting_model(interaction)
     remember(interaction.client, message)
-    made = form(f"im2file:{verb}:{message.id}", wording.say(TITLES[verb]))
+    made = form(f"im2file:{verb}:{message.id}", wording.say("form-file-change-title" if is_edit else TITLES[verb]))
     made.add_item(choice_field(wording, "file", labels_of(files), str(files[0].id)))
-    made.add_item(prompt_field(wording))
-    made.add_item(strength_field(wording, card, USUAL[verb]))
+    made.add_item(prompt_field(wording) if card is not None else change_field(wording))
+    if card is not None:
+        made.add_item(strength_field(wording, card, USUAL[verb]))
     await interaction.response.send_modal(made)
 
 
@@ -73,6 +85,15 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
     verb, file_id = FileVerb(match["verb"]), values.get("file", "")
     if not re.fullmatch(rf"[0-9]{{1,{MAX_ID_CHARS}}}", file_id) or interaction.channel_id is None:
         raise OptionsOutdated
+    image = AttachedImage(
+        client=interaction.client,
+        channel_id=interaction.channel_id,
+        message_id=int(match["message_id"]),
+        file_id=int(file_id),
+    )
+    if verb is FileVerb.USE and not values.get("strength"):  # of a form that asked what to change
+        await _change(interaction, image, values.get("prompt", ""))
+        return
     card = _starting_model(interaction)
     read = read_prompt(
         values.get("prompt", ""),
@@ -81,13 +102,30 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
         untouched={"strength": USUAL[verb].value},
     )
     options = ImageOptions.read(**{"model": card.name, **read.options})
-    image = AttachedImage(
-        client=interaction.client,
-        channel_id=interaction.channel_id,
-        message_id=int(match["message_id"]),
-        file_id=int(file_id),
-    )
     await draw_chosen(interaction, Batch.of(options, count=read.count, init_image=image), notes=read.phrases())
+
+
+async def _change(interaction: discord.Interaction, image: AttachedImage, words: str) -> None:
+    models, allowance = permitted_models(interaction)
+    change = read_change(words, models, allowance)
+    notes = (*change.read.phrases(), *notes_on(change.way, [image]))
+    await draw_chosen(interaction, change.batch(models, [image]), notes=notes)
+
+
+def permitted_models(interaction: discord.Interaction) -> tuple[Models, Allowance]:
+    """Return the models, led by the one that the person draws with if they name none, and what they may."""
+    service = context_of(interaction).service
+    allowance = service.allowances.of_roles(role_ids(interaction))
+    return led_by_permitted(service.models, allowance), allowance
+
+
+def _way(interaction: discord.Interaction) -> Way:
+    """Return how an image would be changed by words.
+
+    Raises:
+        InvalidSpec
+    """
+    return way_to_change(*permitted_models(interaction))
 
 
 def _starting_model(interaction: discord.Interaction) -> ModelCard:

@@ -54,6 +54,16 @@ def prompt_field(wording: Wording, prompt: str = "") -> discord.ui.Label[Any]:
     return discord.ui.Label(text=wording.say(FIELD_KEYS["prompt"]), component=field)
 
 
+def change_field(wording: Wording) -> discord.ui.Label[Any]:
+    """Make the field for the words that say what to change in an image."""
+    field: discord.ui.TextInput[Any] = discord.ui.TextInput(
+        custom_id="prompt", style=discord.TextStyle.paragraph, min_length=1, max_length=MAX_PROMPT_CHARS
+    )
+    return discord.ui.Label(
+        text=wording.say("form-change"), description=wording.say("form-change-hint"), component=field
+    )
+
+
 def short_field(wording: Wording, name: str, value: str, *, hint: str | None = None) -> discord.ui.Label[Any]:
     """Make a field for a few characters, which may be left empty."""
     field: discord.ui.TextInput[Any] = discord.ui.TextInput(

@@ -17,8 +17,10 @@ import discord
 from bot.errors import InvalidFlag
 from bot.frontends.discord_app import file_forms, removal
 from bot.frontends.discord_app.drawing import draw_chosen
+from bot.frontends.discord_app.file_forms import permitted_models
 from bot.frontends.discord_app.form_fields import (
     Values,
+    change_field,
     choice_field,
     form,
     kept_prompt,
@@ -29,12 +31,14 @@ from bot.frontends.discord_app.form_fields import (
 )
 from bot.frontends.discord_app.interactions import OptionsOutdated, attempt, context_of, explain, reader
 from bot.frontends.discord_app.visibility import visible_job
-from bot.jobs import Job
+from bot.jobs import Allowance, Job
 from bot.presentation.job_view import Action, Phrase
 from bot.presentation.prompt_notes import lost_phrase
 from bot.presentation.wording import ASPECT_KEYS
 from bot.requests import derive
+from bot.requests.allowances import may_use
 from bot.requests.batch import Batch
+from bot.requests.edits import Way, notes_on, read_change, way_to_change
 from bot.requests.erased import check_not_erased
 from bot.requests.loras import tags
 from bot.requests.models import Models
@@ -71,8 +75,14 @@ async def ask_for_edit(interaction: discord.Interaction, job: Job) -> None:
 
 
 async def ask_for_start_from(interaction: discord.Interaction, job: Job) -> None:
-    """Open the form that draws something else, starting from a picture."""
+    """Open the form that changes a picture by words, or draws something else that starts from it."""
     models, wording = context_of(interaction).service.models, reader(interaction)
+    derive.check_usable(job)
+    if _way(interaction, job).is_edit:
+        made = form(_state(Action.START_FROM, job), wording.say("form-change-title", job_id=job.id))
+        made.add_item(change_field(wording))
+        await interaction.response.send_modal(made)
+        return
     shown = _shown_prompt(job, models)  # refused now rather than after the typing
     made = form(_state(Action.START_FROM, job), wording.say("form-start-from-title", job_id=job.id))
     made.add_item(prompt_field(wording, shown))
@@ -100,7 +110,10 @@ async def _submit(interaction: discord.Interaction) -> None:
             raise OptionsOutdated
         job = await visible_job(interaction, int(match["job_id"]))
         check_not_erased(job)
-        drawing = read(job, context.service.models, values)
+        if match["action"] == Action.START_FROM and not values.get("strength"):  # it asked what to change
+            drawing = _read_change(interaction, job, values.get("prompt", ""))
+        else:
+            drawing = read(job, context.service.models, values)
         await draw_chosen(interaction, drawing.batch, notes=drawing.notes)
     except discord.HTTPException:
         raise
@@ -152,6 +165,24 @@ def _read_start_from(job: Job, models: Models, values: Values) -> Drawing:
     options = ImageOptions.read(**read.options)
     batch = derive.start_from(job, models, options=options)
     return Drawing(batch=batch, notes=(*read.phrases(), *_lost(job, models, options)))
+
+
+def _read_change(interaction: discord.Interaction, job: Job, words: str) -> Drawing:
+    models, allowance = permitted_models(interaction)
+    change = read_change(words, _led_by_own(models, job, allowance), allowance)
+    batch = change.batch(models, (), job=job)
+    return Drawing(batch=batch, notes=(*change.read.phrases(), *notes_on(change.way, [job])))
+
+
+def _way(interaction: discord.Interaction, job: Job) -> Way:
+    models, allowance = permitted_models(interaction)
+    return way_to_change(_led_by_own(models, job, allowance), allowance)
+
+
+def _led_by_own(models: Models, job: Job, allowance: Allowance) -> Models:
+    """Let the model lead that drew the image, if the person may draw with it."""
+    card = models.nearest(job.spec.model)
+    return models.led_by(card) if may_use(allowance, card) else models
 
 
 def _shown_prompt(job: Job, models: Models) -> str:

@@ -59,7 +59,7 @@ class DiscordFrontend:
     is_live = False
 
     def __init__(self, client: discord.Client, service: Service) -> None:
-        self._client = client
+        self.client = client
         self._service = service
         self._composer = Composer(service)
         self._pings = Pings(client, service)
@@ -123,6 +123,28 @@ class DiscordFrontend:
             self._shown[key] = message
             return Opened.SHOWN
 
+    async def open_below(self, asked: discord.Message, job: Job, standing: QueueStatus) -> ReplyTo:
+        """Post the status message of a request that somebody made in a message, as a reply; returns where it stands.
+
+        Raises:
+            One of TROUBLES
+        """
+        jobs = await self._composer.request_of(job)
+        message, with_prompt = self._composer.unfinished(jobs, standing), True
+        while True:
+            try:
+                sent = await self._sender.reply(asked, message, jobs)
+                break
+            except discord.HTTPException as error:
+                if remedy(error) is not Remedy.WITHOUT_PROMPT or not with_prompt:
+                    raise
+                message, with_prompt = self._composer.unfinished(jobs, standing, with_prompt=False), False
+        placed = self.placed(job.reply_to, sent.id)
+        if not with_prompt:
+            self._without_prompt[placed.key] = None
+        self._shown[placed.key] = message
+        return placed
+
     async def compose(self, jobs: Sequence[Job], wording: Wording, *, guild_id: int | None) -> Composed:
         """Compose the message of jobs that have ended, to be sent by the caller."""
         return await self._composer.ended(jobs, wording, limit_bytes=self.limit_bytes(guild_id))
@@ -137,7 +159,7 @@ class DiscordFrontend:
 
     def limit_bytes(self, guild_id: int | None) -> int:
         """Return how large a file may be on this server; it is the server's limit that counts, not the person's."""
-        guild = self._client.get_guild(guild_id) if guild_id is not None else None
+        guild = self.client.get_guild(guild_id) if guild_id is not None else None
         return guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
 
     async def retract(self, job: Job) -> bool:

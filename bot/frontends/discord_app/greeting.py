@@ -18,7 +18,7 @@ from cachetools import LRUCache, TTLCache
 
 from bot.frontends.discord_app.command_ids import CommandIds
 from bot.frontends.discord_app.http_errors import TROUBLES
-from bot.frontends.discord_app.permissions import AccessPolicy
+from bot.frontends.discord_app.permissions import AccessPolicy, may_write, reference_to
 from bot.presentation.wording import Wording, wording_for
 
 log = logging.getLogger(__name__)
@@ -53,14 +53,14 @@ class Greeter:
 
     async def answer(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Answer a message that is addressed to the bot, if that is due; any other is left alone."""
-        if not _is_addressed(message, me) or not self._is_served(message) or not _may_write(message):
+        if not _is_addressed(message, me) or not self._is_served(message) or not may_write(message):
             return
         if not self._is_due(message.author.id, message.channel.id):
             return
         try:
             await message.channel.send(
                 self._text(message),
-                reference=_reference(message),  # type: ignore[arg-type]  # None is the default
+                reference=reference_to(message),  # type: ignore[arg-type]  # None is the default
                 mention_author=False,
                 allowed_mentions=discord.AllowedMentions.none(),
                 suppress_embeds=True,
@@ -70,9 +70,7 @@ class Greeter:
             log.info("a mention in channel %s could not be answered: %s", message.channel.id, type(error).__name__)
 
     def _is_served(self, message: discord.Message) -> bool:
-        channel = message.channel
-        parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
-        return message.guild is None or self._access.serves(message.guild.id, channel.id, parent_id)
+        return message.guild is None or self._access.serves_message(message)
 
     def _is_due(self, user_id: int, channel_id: int) -> bool:
         """Whether a person may be greeted in a channel now; notes it if so."""
@@ -110,32 +108,3 @@ def _is_addressed(message: discord.Message, me: discord.ClientUser) -> bool:
         return isinstance(message.channel, discord.DMChannel)
     is_mentioned = any(user.id == me.id for user in message.mentions)
     return is_mentioned and re.search(rf"<@!?{me.id}>", message.content) is not None
-
-
-def _may_write(message: discord.Message) -> bool:
-    """Whether the bot may answer there, as far as is known: asking in vain counts against it at Discord."""
-    granted = _granted(message)
-    if granted is None:
-        return True
-    is_thread = isinstance(message.channel, discord.Thread)
-    may_send = granted.send_messages_in_threads if is_thread else granted.send_messages
-    return granted.view_channel and may_send
-
-
-def _reference(message: discord.Message) -> discord.MessageReference | None:
-    """The message to reply to, which somebody may have deleted meanwhile; None where the bot may not reply."""
-    granted = _granted(message)
-    if granted is not None and not granted.read_message_history:
-        return None
-    return message.to_reference(fail_if_not_exists=False)
-
-
-def _granted(message: discord.Message) -> discord.Permissions | None:
-    """The bot's permissions in the channel of a message; None in direct messages, or if they are not known."""
-    channel = message.channel
-    if message.guild is None or isinstance(channel, discord.PartialMessageable | discord.DMChannel):
-        return None
-    try:
-        return channel.permissions_for(message.guild.me)
-    except (discord.ClientException, AttributeError):  # the thread's channel or the bot itself is not known yet
-        return None

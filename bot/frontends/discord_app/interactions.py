@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
@@ -36,6 +37,7 @@ from pipeline.errors import InvalidSpec
 log = logging.getLogger(__name__)
 
 REMEMBERED_CHANNELS: Final = 2000
+SEEN_AFTER: Final = timedelta(seconds=0.5)  # an image that is there; the two halves of a double click are nearer
 MAX_NOTES: Final = 15  # per message; the rest waits for the next command
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")  # of a job, or an id of Discord
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
@@ -69,6 +71,13 @@ class InteractionContext:
     # By channel, what moderators chose for it when that was last looked up.
     channel_defaults: LRUCache[str, Mapping[str, object]] = field(default_factory=lambda: LRUCache(REMEMBERED_CHANNELS))
 
+    def promise_answer(self) -> None:
+        """Keep the process alive until this task has ended."""
+        task = asyncio.current_task()
+        assert task is not None, "discord.py runs every command, button and event in a task of its own"
+        self.answering.add(task)
+        task.add_done_callback(self.answering.discard)
+
     async def finish_answers(self) -> None:
         """Wait until everybody who was shown "thinking…" by now has an answer."""
         if self.answering:
@@ -95,13 +104,17 @@ def pseudonym(interaction: discord.Interaction) -> str:
 
 
 def role_ids(interaction: discord.Interaction) -> frozenset[int]:
-    """Return the roles of the person who acts, by their ids; that of everybody has the id of the server.
+    """Return the roles of the person who acts, by their ids; see `roles_of`."""
+    return roles_of(interaction.user, interaction.guild_id)
+
+
+def roles_of(member: discord.abc.User, guild_id: int | None) -> frozenset[int]:
+    """Return the roles of somebody on a server, by their ids; that of everybody has the id of the server.
 
     Not `Member.roles`, which leaves out those that the library was not told of yet.
     """
-    member = interaction.user
     ids = member._roles if isinstance(member, discord.Member) else ()  # noqa: SLF001 - it has no other list of ids
-    return frozenset(ids) | ({interaction.guild_id} if interaction.guild_id is not None else set())
+    return frozenset(ids) | ({guild_id} if guild_id is not None else set())
 
 
 async def allowance_of(interaction: discord.Interaction) -> Allowance:
@@ -185,14 +198,40 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
 async def is_double_click(interaction: discord.Interaction) -> bool:
     """Whether this press is the second half of a double click, and so none of its own.
 
-    It is not if what the first one asked for is there already: then somebody wants more.
+    It is not if what the first one asked for is there already: then somebody wants more. Nobody sees an image and
+    presses again within half a second, though.
     """
     if (earlier := presses.earlier_press(interaction)) is None:
         return False
+    if interaction.created_at - discord.utils.snowflake_time(earlier) < SEEN_AFTER:
+        return True
     if not await context_of(interaction).service.archive.is_over(f"{FRONTEND}:{earlier}"):
         return True
     presses.forget(interaction)
     return presses.earlier_press(interaction) is not None
+
+
+def sentence_of(error: Exception, wording: Wording, *, who: str, where: str) -> str:
+    """Say why something did not work; unexpected errors are logged under an id.
+
+    Args:
+        who: a name for the person that the log may hold.
+        where: what they used.
+    """
+    match error:
+        case Refusal():
+            log.info("refused: %s(%s) for %s", type(error).__name__, error, who)
+            return wording.refusal(error, format_time=relative, format_clock=clock_time)
+        case InvalidSpec():
+            log.info("refused: %s for %s", error, who)
+            return wording.invalid(error)
+        case StoreUnavailable():
+            log.error("refused: the database cannot be used: %s", error)
+            return wording.say("store-unavailable")
+        case _:
+            error_id = secrets.token_hex(4)
+            log.error("error %s in %s", error_id, where, exc_info=error)
+            return wording.say("unexpected-error", error_id=error_id)
 
 
 async def explain(interaction: discord.Interaction, error: Exception, *, before: str = "", keep: str = "") -> None:
@@ -204,15 +243,6 @@ async def explain(interaction: discord.Interaction, error: Exception, *, before:
     if isinstance(error, app_commands.CommandInvokeError):
         error = error.original
     match error:
-        case Refusal():
-            log.info("refused: %s(%s) for %s", type(error).__name__, error, pseudonym(interaction))
-            text = wording.refusal(error, format_time=relative, format_clock=clock_time)
-        case InvalidSpec():
-            log.info("refused: %s for %s", error, pseudonym(interaction))
-            text = wording.invalid(error)
-        case StoreUnavailable():
-            log.error("refused: the database cannot be used: %s", error)
-            text = wording.say("store-unavailable")
         case (
             OptionsOutdated()
             | app_commands.CommandNotFound()
@@ -226,9 +256,7 @@ async def explain(interaction: discord.Interaction, error: Exception, *, before:
             log.warning("an interaction of %s could not be answered: %s", pseudonym(interaction), error)
             return
         case _:
-            error_id = secrets.token_hex(4)
-            log.error("error %s in %s", error_id, _name(interaction), exc_info=error)
-            text = wording.say("unexpected-error", error_id=error_id)
+            text = sentence_of(error, wording, who=pseudonym(interaction), where=_name(interaction))
     try:
         await say(interaction, "\n".join(part for part in (before, text, keep) if part))
     except TROUBLES as trouble:
@@ -278,11 +306,7 @@ async def cancel(interaction: discord.Interaction, job_id: int, may: May = is_mo
 
 def promise_answer(interaction: discord.Interaction) -> None:
     """Keep the process alive until this task has answered; else "thinking…" would stay for 15 minutes."""
-    task = asyncio.current_task()
-    assert task is not None, "discord.py runs every command and button in a task of its own"
-    answering = context_of(interaction).answering
-    answering.add(task)
-    task.add_done_callback(answering.discard)
+    context_of(interaction).promise_answer()
 
 
 def _note(job: Job, wording: Wording) -> str:

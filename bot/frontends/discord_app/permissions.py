@@ -73,6 +73,12 @@ class AccessPolicy:
         is_listed = not self._channels or not {channel_id, parent_id}.isdisjoint(self._channels)
         return is_listed and (not self._guilds or guild_id in self._guilds)
 
+    def serves_message(self, message: discord.Message) -> bool:
+        """Whether the operator's lists allow the channel where a message stands."""
+        channel = message.channel
+        parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
+        return message.guild is not None and self.serves(message.guild.id, channel.id, parent_id)
+
     def check_channel(self, interaction: discord.Interaction) -> None:
         """Check that the bot may post a picture here; a thread is allowed if its channel is.
 
@@ -80,15 +86,10 @@ class AccessPolicy:
             ChannelNotAllowed, PermissionsMissing
         """
         channel = interaction.channel
-        is_thread = isinstance(channel, discord.Thread)
         ids = {interaction.channel_id, channel.parent_id if isinstance(channel, discord.Thread) else None}
         if self._channels and ids.isdisjoint(self._channels):
             raise ChannelNotAllowed(" ".join(f"<#{channel_id}>" for channel_id in self._channels[:10]))
-        needed = set(PERMISSION_KEYS) - {"send_messages" if is_thread else "send_messages_in_threads"}
-        granted = interaction.app_permissions
-        missing = [key for flag, key in PERMISSION_KEYS.items() if flag in needed and not getattr(granted, flag)]
-        if missing and not granted.administrator:
-            raise PermissionsMissing(f"<#{interaction.channel_id}>", tuple(missing))
+        check_granted(interaction.app_permissions, channel, interaction.channel_id)
 
     def check_manager(self, interaction: discord.Interaction) -> None:
         """Raises ManagersOnly; the command is hidden from others, but a server's settings may show it."""
@@ -105,6 +106,48 @@ class AccessPolicy:
         self.check_manager(interaction)
         if interaction.guild_id not in self._guilds and len(interaction.client.guilds) != 1:
             raise ServerNotListed(interaction.guild_id)
+
+
+def check_granted(granted: discord.Permissions, channel: object, channel_id: int | None) -> None:
+    """Check that the bot may post an image in a channel.
+
+    Raises:
+        PermissionsMissing
+    """
+    is_thread = isinstance(channel, discord.Thread)
+    needed = set(PERMISSION_KEYS) - {"send_messages" if is_thread else "send_messages_in_threads"}
+    missing = [key for flag, key in PERMISSION_KEYS.items() if flag in needed and not getattr(granted, flag)]
+    if missing and not granted.administrator:
+        raise PermissionsMissing(f"<#{channel_id}>", tuple(missing))
+
+
+def granted_near(message: discord.Message) -> discord.Permissions | None:
+    """Return what the bot may do in the channel of a message; None in direct messages, or if that is not known."""
+    channel = message.channel
+    if message.guild is None or isinstance(channel, discord.PartialMessageable | discord.DMChannel):
+        return None
+    try:
+        return channel.permissions_for(message.guild.me)
+    except (discord.ClientException, AttributeError):  # the thread's channel or the bot itself is not known yet
+        return None
+
+
+def may_write(message: discord.Message) -> bool:
+    """Whether the bot may answer a message, as far as is known: asking in vain counts against it at Discord."""
+    granted = granted_near(message)
+    if granted is None:
+        return True
+    is_thread = isinstance(message.channel, discord.Thread)
+    may_send = granted.send_messages_in_threads if is_thread else granted.send_messages
+    return granted.view_channel and may_send
+
+
+def reference_to(message: discord.Message) -> discord.MessageReference | None:
+    """Return the message to reply to, which somebody may have deleted meanwhile; None where the bot may not reply."""
+    granted = granted_near(message)
+    if granted is not None and not granted.read_message_history:
+        return None
+    return message.to_reference(fail_if_not_exists=False)
 
 
 def is_age_restricted(channel: object) -> bool:

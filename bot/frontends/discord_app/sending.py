@@ -18,9 +18,10 @@ from bot.delivery.frontend import DeliveryDelayed, MessageGone
 from bot.frontends.discord_app import own_deletions
 from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import Composed, Composer, wording_of
-from bot.frontends.discord_app.embeds import NOBODY
+from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import Address
+from bot.frontends.discord_app.permissions import reference_to
 from bot.jobs import Job, ReplyTo
 from bot.presentation.job_view import Action
 
@@ -142,6 +143,18 @@ class Sender:
             if address.is_old:  # the rate limit on edits of old messages can last very long
                 raise Refused(str(error)) from error
             raise
+
+    async def reply(self, asked: discord.Message, message: StatusMessage, jobs: Sequence[Job]) -> discord.Message:
+        """Post the message of jobs as a reply, which notifies nobody. Raises one of TROUBLES."""
+        return await asked.channel.send(
+            content=message.content,
+            embed=message.embed,
+            view=buttons(message.actions, jobs[0].id, wording_of(jobs[0])) or discord.utils.MISSING,
+            reference=reference_to(asked),  # type: ignore[arg-type]  # None is the default
+            nonce=f"reply-{asked.id}",  # discord.py adds enforce_nonce: a repeat returns the first message
+            mention_author=False,
+            allowed_mentions=NOBODY,
+        )
 
     async def post(
         self,

@@ -69,6 +69,8 @@ INVALID: Final = frozenset(
         "invalid-image-too-long",
         "invalid-image-unreadable",
         "invalid-image-not-offered",
+        "invalid-references-too-many",
+        "invalid-references-not-offered",
         "invalid-strength",
         "invalid-strength-without-image",
         "invalid-size",

@@ -1033,6 +1033,37 @@ stats-failure-other = other
 
 model-demo = Demo: emoji scenes
 
+## Editing by words
+
+failure-input-gone = An image that this one was to be made from is no longer stored. This cost you nothing; please ask again with the image.
+stats-failure-input-gone = image no longer stored
+invalid-references-too-many = An edit can use at most { $limit } images. Please use fewer.
+invalid-references-not-offered = { $model } cannot edit images by words. Please choose another model, or leave out the images.
+edit-started-from = { $model } cannot edit images by words, so it started from your image instead. Describe the whole image that you want.
+edit-first-only = { $model } can use only one image, so it used the first.
+edit-strength-unused = An edit has no strength, so the strength was left out.
+card-edited = Edited by words from { $count ->
+        [one] an image
+       *[other] { $count } images
+    }, which the command cannot include: on its own, the command draws a different image.
+info-edited = Edited by words, from { $count ->
+        [one] 1 image
+       *[other] { $count } images
+    }
+form-change = What to change
+form-change-hint = For example: make it night. With --strength 0.6, the image is redrawn instead.
+form-change-title = Edit image #{ $job_id }
+form-file-change-title = Edit this image
+edit-say-what = Write in your reply what to change in the image, for example “make it night”.
+edit-images-hidden = Discord does not show me images in other people’s messages. Use Apps → Use as input on that message, or attach the image to your reply.
+edit-which = That message shows several images. Use Apps → Use as input on it to choose one.
+edit-original-gone = The message that you replied to was deleted.
+edit-from-private = This image will be private, so it comes to you as a direct message.
+option-image-edit-description = An image to edit by words; with a strength, an image to start from
+option-image2-description = A second image that the edit uses
+option-image3-description = A third image that the edit uses
+edit-word-refused = Some of these words are not drawn here. Asked with `/imagine`, you alone are told which.
+
 ## LoRAs
 
 invalid-loras-unreadable = A LoRA is written as its name, with a number behind it for its strength if you like: `ink:0.8, film`.

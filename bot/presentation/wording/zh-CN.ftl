@@ -931,6 +931,31 @@ stats-failure-other = 其他
 
 model-demo = 演示：表情符号场景
 
+## 用文字修改图片
+
+failure-input-gone = 这张图片要用到的一张图片已经不再保存，不计入额度。请附上图片重新提交。
+stats-failure-input-gone = 图片已不再保存
+invalid-references-too-many = 一次修改最多用 { $limit } 张图片，请减少几张。
+invalid-references-not-offered = { $model } 不能用文字修改图片。请换一个模型，或者不加图片。
+edit-started-from = { $model } 不能用文字修改图片，所以改为从你的图片画起。请描述想要的整个画面。
+edit-first-only = { $model } 只能用一张图片，所以只用了第一张。
+edit-strength-unused = 修改图片时没有重绘强度，所以忽略了强度。
+card-edited = 这张图片是用文字修改 { $count } 张图片得到的，命令里带不上这些图片；只用这条命令，画出来的会不一样。
+info-edited = 用文字修改，用到 { $count } 张图片
+form-change = 改什么
+form-change-hint = 例如：改成夜晚。加上 --strength 0.6 则改为重画这张图片。
+form-change-title = 修改图片 #{ $job_id }
+form-file-change-title = 修改这张图片
+edit-say-what = 请在回复里写明要改什么，例如“改成夜晚”。
+edit-images-hidden = Discord 不让我看到别人消息里的图片。请在那条消息上打开“应用 → 用作起始图片”，或者把图片附在回复里。
+edit-which = 那条消息里有好几张图片。请在上面打开“应用 → 用作起始图片”，选其中一张。
+edit-original-gone = 你回复的那条消息已被删除。
+edit-from-private = 这张图片是私密的，画好后会私信发给你。
+option-image-edit-description = 要用文字修改的图片；写了强度则从它画起
+option-image2-description = 修改时用到的第二张图片
+option-image3-description = 修改时用到的第三张图片
+edit-word-refused = 这些词里有这里不画的。用 `/imagine` 提交，会只告诉你是哪个。
+
 ## LoRA
 
 invalid-loras-unreadable = LoRA 的写法是名称，后面可以加强度：`ink:0.8, film`。

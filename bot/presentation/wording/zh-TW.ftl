@@ -932,6 +932,31 @@ stats-failure-other = 其他
 
 model-demo = 展示：表情符號場景
 
+## 用文字修改圖片
+
+failure-input-gone = 這張圖片要用到的一張圖片已不再保存，不計入額度。請附上圖片重新提出。
+stats-failure-input-gone = 圖片已不再保存
+invalid-references-too-many = 一次修改最多使用 { $limit } 張圖片，請減少幾張。
+invalid-references-not-offered = { $model } 無法用文字修改圖片。請換一個模型，或者不要附上圖片。
+edit-started-from = { $model } 無法用文字修改圖片，所以改為從你的圖片畫起。請描述想要的整個畫面。
+edit-first-only = { $model } 只能使用一張圖片，所以只用了第一張。
+edit-strength-unused = 修改圖片時沒有重繪強度，所以忽略了強度。
+card-edited = 這張圖片是用文字修改 { $count } 張圖片得到的，指令無法附上這些圖片；只用這個指令，畫出來的會不一樣。
+info-edited = 用文字修改，用到 { $count } 張圖片
+form-change = 改什麼
+form-change-hint = 例如：改成夜晚。加上 --strength 0.6 則改為重畫這張圖片。
+form-change-title = 修改圖片 #{ $job_id }
+form-file-change-title = 修改這張圖片
+edit-say-what = 請在回覆裡寫明要改什麼，例如「改成夜晚」。
+edit-images-hidden = Discord 不讓我看到別人訊息裡的圖片。請在那則訊息上開啟「應用程式 → 用作起始圖片」，或把圖片附在回覆裡。
+edit-which = 那則訊息裡有好幾張圖片。請在上面開啟「應用程式 → 用作起始圖片」，選其中一張。
+edit-original-gone = 你回覆的那則訊息已被刪除。
+edit-from-private = 這張圖片是私密的，畫好後會以私訊傳給你。
+option-image-edit-description = 要用文字修改的圖片；寫了強度則從它畫起
+option-image2-description = 修改時用到的第二張圖片
+option-image3-description = 修改時用到的第三張圖片
+edit-word-refused = 這些詞裡有這裡不畫的。用 `/imagine` 提出，會只告訴你是哪個。
+
 ## LoRA
 
 invalid-loras-unreadable = LoRA 的寫法是名稱，後面可以加強度：`ink:0.8, film`。

@@ -94,9 +94,7 @@ _TAKE: Final = "take FLUX.2 [klein] 4B"
 def read(tensors: Tensors, hints: str, naming: Naming) -> Finding:
     """Say which model of the family it is; klein 4B is the one that is drawn with."""
     is_original = naming is Naming.ORIGINAL
-    first, text = (
-        ("img_in.weight", "txt_in.weight") if is_original else ("x_embedder.weight", "context_embedder.weight")
-    )
+    first, text = ("img_in", "txt_in") if is_original else ("x_embedder", "context_embedder")
     if tensors.any_in("guidance_in.", "time_guidance_embed.guidance_embedder."):
         return refused(*_LARGER[6144], _TAKE)
     width, channels = (tensors.side(each, f"{first}.weight") for each in (0, 1))

@@ -140,9 +140,9 @@ def _layers_of(header: Header) -> dict[str, _Layer] | Refusal:
             layer.up = tensor.shape
     if loose := [name for name in alphas if name not in layers]:
         return _broken(f"{loose[0][:80]} has no factors")
-    flaws = (f"{name[:80]} {flaw}" for name, layer in layers.items() if (flaw := _flaw_of(layer)))
-    if (flaw := next(flaws, None)) is not None:
-        return _broken(flaw)
+    for name, layer in layers.items():
+        if flaw := _flaw_of(layer):
+            return _broken(f"{name[:80]} {flaw}")
     return layers
 
 

@@ -15,7 +15,7 @@ from pipeline.device.memory_plan import TILE_PX
 from pipeline.families.qwen3_component import MOST_TOKENS, QWEN3
 
 NAME: Final = "flux2-klein"
-LATENT: Final = Latent(channels=128, factor=16)  # 32 channels at an eighth of the sides, in patches of 2 × 2
+LATENT: Final = Latent(channels=128, factor=16, alike=4)  # 32 channels at an eighth of the sides, in patches of 2 × 2
 TEXT_TOKENS: Final = MOST_TOKENS  # padding is read as well
 READING_LAYERS: Final = (9, 18, 27)  # after so many layers of Qwen3, three readings stand side by side
 ATTENTION_WIDTH: Final = 3072

@@ -29,7 +29,7 @@ from pipeline.families.flux2.prompts import READING, PromptReader
 from pipeline.families.flux2.transformer import Transformer
 from pipeline.families.qwen3 import Qwen3TextEncoder, make_qwen3, qwen3_weights
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles
-from pipeline.runtime.prompt_tokenizer import read_tokenizer
+from pipeline.runtime.prompt_tokenizer import ReadsPrompts, read_tokenizer
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.checkpoint_files import CheckpointFiles
@@ -107,7 +107,7 @@ def load_model(
         encoder,
         (recipes["decoder"].whole(arithmetic), recipes["encoder"].whole(arithmetic)),
         arithmetic,
-        tokenizer=files.path_of(card.files[TOKENIZER_NAME], config.models_dir),
+        tokenizer=read_tokenizer(files.path_of(card.files[TOKENIZER_NAME], config.models_dir)),
         budget=budget,
         prompt_files=prompt_files,
     )
@@ -125,16 +125,11 @@ def assemble(  # noqa: PLR0913 - the parts of a model
     vae: tuple[Decoder, Encoder],
     arithmetic: Arithmetic,
     *,
-    tokenizer: Path,
+    tokenizer: ReadsPrompts,
     budget: VramBudget | None,
     prompt_files: PromptFiles | None = None,
-    link_repeat: int = 1,
 ) -> Flux2Model:
-    """Make a model of its parts.
-
-    Args:
-        link_repeat: see `BlockRing`.
-    """
+    """Make a model of its parts."""
     prompts = PromptEmbeddingCache(prompt_files)
     residency = Residency(
         transformer,
@@ -142,12 +137,11 @@ def assemble(  # noqa: PLR0913 - the parts of a model
         budget=budget,
         cost=card.largest_cost() if arithmetic.is_streamed else None,
         fixed_bytes=sum(weight.nbytes for half in vae for weight in half.parameters()),
-        link_repeat=link_repeat,
     )
     decoder, image_encoder = vae
     return Flux2Model(
         transformer,
-        PromptReader(encoder, read_tokenizer(tokenizer), prompts),
+        PromptReader(encoder, tokenizer, prompts),
         residency,
         prompts,
         decoder=decoder,

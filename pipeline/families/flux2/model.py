@@ -30,7 +30,7 @@ from pipeline.spec import ImageSpec, last_steps
 from pipeline.streaming.lora_names import LoraParts
 from pipeline.streaming.residency import Residency
 
-DECODED_AT_ONCE: Final = 16  # small images, of which the previews of 128 channels need 257
+DECODED_AT_ONCE: Final = 16  # small images, of which previews need 65
 
 
 class Flux2Model:

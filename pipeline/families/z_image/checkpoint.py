@@ -30,7 +30,7 @@ from pipeline.families.z_image.prompts import READING, PromptReader
 from pipeline.families.z_image.transformer import Transformer
 from pipeline.runtime.process_setup import silence_diffsynth
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles
-from pipeline.runtime.prompt_tokenizer import read_tokenizer
+from pipeline.runtime.prompt_tokenizer import ReadsPrompts, read_tokenizer
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.checkpoint_files import CheckpointFiles
@@ -107,7 +107,7 @@ def load_model(
         encoder,
         vae=(decoder, encoder_of_images),
         arithmetic=arithmetic,
-        tokenizer=tokenizer,
+        tokenizer=read_tokenizer(tokenizer),
         budget=budget,
         prompt_files=prompt_files,
     )
@@ -125,7 +125,7 @@ def assemble(  # noqa: PLR0913 - the parts of a model
     *,
     vae: tuple[nn.Module, nn.Module],
     arithmetic: Arithmetic,
-    tokenizer: Path,
+    tokenizer: ReadsPrompts,
     budget: VramBudget | None,
     prompt_files: PromptFiles | None = None,
 ) -> ZImageModel:
@@ -133,7 +133,6 @@ def assemble(  # noqa: PLR0913 - the parts of a model
 
     Args:
         vae: its halves, from latents and to latents.
-        tokenizer: its folder.
     """
     prompts = PromptEmbeddingCache(prompt_files)
     residency = Residency(
@@ -146,7 +145,7 @@ def assemble(  # noqa: PLR0913 - the parts of a model
     decoder, encoder_of_images = vae
     return ZImageModel(
         transformer,
-        PromptReader(encoder, read_tokenizer(tokenizer), prompts, device=arithmetic.device),
+        PromptReader(encoder, tokenizer, prompts, device=arithmetic.device),
         residency,
         prompts,
         decoder=decoder,

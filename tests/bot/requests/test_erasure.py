@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +55,9 @@ def digest_of(content: bytes) -> str:
 
 ANNS_SOURCE, FROM_ANN, BOBS_SOURCE, SHARED = (digest_of(word) for word in (b"ann", b"from ann", b"bob", b"shared"))
 
+ANNS_EDITED, EDITED_FROM_ANN = digest_of(b"ann's edited"), digest_of(b"edited from ann")
+BOBS_EDITED, BOBS_FURTHER = digest_of(b"bob's edited"), digest_of(b"bob's further")
+
 
 @dataclass
 class World:
@@ -85,7 +88,9 @@ class World:
             task.cancel()
             await asyncio.wait([task])
 
-    async def ask(self, user: UserKey, prompt: str, *, source: str = "", **request: Any) -> Job:
+    async def ask(
+        self, user: UserKey, prompt: str, *, source: str = "", references: Sequence[str] = (), **request: Any
+    ) -> Job:
         number = len(await self.database.fetch_all("SELECT id FROM jobs")) + 500
         address = {"channel_id": 7, "message_id": number, "guild_id": 9, "user_id": int(user.id), "locale": "en-US"}
         made = Request(
@@ -97,8 +102,10 @@ class World:
         spec = replace(
             SPEC, prompt=prompt, negative_prompt=f"no {prompt}", source=source, strength=0.5 if source else 1.0
         )
-        if source:
-            await self.images.write_source(source, b"source " + source.encode())
+        spec = replace(spec, references=",".join(references))
+        for key in (source, *references):
+            if key:
+                await self.images.write_source(key, b"source " + key.encode())
         return await self.queue.put(replace(made, **request), spec)
 
     async def draw(self, job: Job, png: bytes) -> Job:
@@ -164,6 +171,7 @@ async def use_everything(world: World) -> dict[str, Job]:
     assert erased.image_path is not None
     await world.images.delete(erased.image_path)
     await world.jobs.erase(erased.id, now=NOW)
+    mine["edit"] = await world.draw(await world.ask(ANN, SECRET, references=[ANNS_EDITED, SHARED]), PICTURE)
     mine["waiting"] = await world.ask(ANN, SECRET)
 
     bobs = {"plain": await world.draw(await world.ask(BOB, OTHER_SECRET), BOBS_PICTURE)}
@@ -181,6 +189,19 @@ async def use_everything(world: World) -> dict[str, Job]:
     bobs["varied"] = await world.draw(
         await world.ask(BOB, OTHER_SECRET, source=digest_of(b"bob's own"), derived_from=varied), BOBS_PICTURE
     )
+    bobs["edit"] = await world.draw(await world.ask(BOB, OTHER_SECRET, references=[BOBS_EDITED, SHARED]), BOBS_PICTURE)
+    bobs["edit of ann's"] = await world.draw(
+        await world.ask(BOB, OTHER_SECRET, references=[EDITED_FROM_ANN], derived_from=of_ann), BOBS_PICTURE
+    )
+    again = Derivation(job_id=bobs["edit of ann's"].id, verb=Verb.REROLL)
+    bobs["again"] = await world.draw(
+        await world.ask(BOB, OTHER_SECRET, references=[EDITED_FROM_ANN], derived_from=again), BOBS_PICTURE
+    )
+    further = Derivation(job_id=bobs["again"].id, verb=Verb.START_FROM)
+    bobs["further edit"] = await world.draw(
+        await world.ask(BOB, OTHER_SECRET, references=[BOBS_FURTHER], derived_from=further), BOBS_PICTURE
+    )
+    bobs["waits to edit ann's"] = await world.ask(BOB, OTHER_SECRET, references=[EDITED_FROM_ANN], derived_from=of_ann)
     bobs["waits for ann's"] = await world.ask(BOB, OTHER_SECRET, source=FROM_ANN, derived_from=of_ann)
     of_bob = Derivation(job_id=bobs["plain"].id, verb=Verb.VARY)
     mine["from bob"] = await world.draw(
@@ -217,7 +238,9 @@ def leave_a_copy(path: Path) -> Path:
 
 async def assert_gone(world: World, everything: dict[str, Job]) -> None:
     folder = world.database.path.parent
-    sources = [ANNS_SOURCE, FROM_ANN, digest_of(b"refitted"), digest_of(b"from bob")]
+    sources = [ANNS_SOURCE, FROM_ANN, digest_of(b"refitted"), digest_of(b"from bob"), ANNS_EDITED, EDITED_FROM_ANN]
+    for key in (BOBS_EDITED, BOBS_FURTHER, SHARED):
+        assert await world.images.find_source(key) is not None
     assert leftovers(folder, [*OF_ANN, *sources], [PICTURE[:28]]) == []
     assert not list(world.holders.prompts_dir.iterdir())
     for name, job in everything.items():

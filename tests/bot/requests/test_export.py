@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from bot.config import DeliveryConfig, LimitsConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import AlreadyExporting
-from bot.jobs import Job, Request, UserKey
+from bot.jobs import Derivation, Job, Request, UserKey, Verb
 from bot.requests.export import MARGIN_BYTES, Export, when
 from bot.requests.preferences import Ping, Preferences, Setting
 from bot.requests.privacy import Privacy
@@ -44,11 +44,22 @@ def privacy(queue: JobQueue, jobs: JobStore, images: ImageStore, make_privacy) -
 
 @pytest.fixture
 def draw(queue: JobQueue, jobs: JobStore, images: ImageStore, spec: ImageSpec, make_request) -> Draw:
-    async def draw(png: bytes = b"png", *, user: UserKey = ANN, prompt: str = "a red apple", source: str = "") -> Job:
-        request: Request = replace(make_request(), user=user)
+    async def draw(
+        png: bytes = b"png",
+        *,
+        user: UserKey = ANN,
+        prompt: str = "a red apple",
+        source: str = "",
+        references: Sequence[str] = (),
+        derived_from: Derivation | None = None,
+    ) -> Job:
+        request: Request = replace(make_request(), user=user, derived_from=derived_from)
+        for key in references:
+            await images.write_source(key, b"looked at " + key.encode())
         if source:
             await images.write_source(source, b"starting image")
         made = replace(spec, prompt=prompt, source=source, strength=0.5 if source else 1.0)
+        made = replace(made, references=",".join(references))
         job = await queue.put(request, made)
         await jobs.claim(job.id, now=1)
         path = await images.write(job.id, png)
@@ -93,6 +104,26 @@ async def test_copy_holds_everything_of_its_person_and_nothing_of_others(
     )
     assert (record["file"], record["starting_image"]) == ("images/1.png", "starting-images/1.png")
     assert not any(b"bob" in each for each in files.values())
+
+
+async def test_copy_of_an_edit_holds_the_images_that_are_its_persons_own(privacy: Privacy, draw: Draw) -> None:
+    first, second = "6" * 64, "7" * 64
+    mine = await draw(references=[first, second])
+    await draw(references=[first, second], derived_from=Derivation(job_id=mine.id, verb=Verb.START_FROM))
+    await draw(references=[first, second], derived_from=Derivation(job_id=mine.id, verb=Verb.REROLL))
+    files = contents(await privacy.export(ANN, part=1, limit_bytes=MIB))
+    edited = {name: text for name, text in files.items() if name.startswith("edited-images/")}
+    assert edited == {
+        "edited-images/1-1.png": b"looked at " + first.encode(),
+        "edited-images/1-2.png": b"looked at " + second.encode(),
+        "edited-images/2-1.png": b"looked at " + second.encode(),
+    }
+    records = json.loads(files["jobs-1.json"])
+    assert [record.get("edited_image_1") for record in records] == [
+        "edited-images/1-1.png",
+        "edited-images/2-1.png",
+        None,
+    ]
 
 
 async def test_every_image_is_in_one_part_and_no_part_is_too_large(privacy: Privacy, draw: Draw) -> None:

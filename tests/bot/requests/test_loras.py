@@ -207,12 +207,12 @@ def test_hashes_of_tags_that_were_taken_are_no_news() -> None:
 
 
 def test_thousands_of_tags_are_read_in_no_time() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = read("a fox " + "<lora:ink:1>" * 150)
     assert (found.prompt, found.options["loras"]) == ("a fox", "ink:1")
     assert read("<lora:x:1>" * 10_000).prompt == "<lora:x:1>" * 10_000  # too long: refused as any such prompt
     assert len(read("<lora:x" * (MAX_PROMPT_CHARS // 7)).prompt) > 1000
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 @settings(max_examples=150, deadline=None)

@@ -70,8 +70,9 @@ async def moderation(start: Callable[[], Awaitable[Moderation]]) -> Moderation:
 
 @pytest.fixture
 def waiting(queue: JobQueue, spec: ImageSpec, make_request: Callable[..., Request]) -> Put:
-    async def waiting(user: str = "ann", source: str = "", **fields: object) -> Job:
-        return await queue.put(replace(make_request(user), **fields), replace(spec, source=source))
+    async def waiting(user: str = "ann", source: str = "", references: str = "", **fields: object) -> Job:
+        wanted = replace(spec, source=source, references=references)
+        return await queue.put(replace(make_request(user), **fields), wanted)
 
     return waiting
 
@@ -257,6 +258,26 @@ async def test_what_starts_from_a_removed_image_starts_no_more(
     assert (await get(jobs, grandchild.id)).status is JobStatus.CANCELLED
     assert (await get(jobs, grandchild.id)).moderated_reason == "rude"
     assert (await get(jobs, again.id)).status is JobStatus.QUEUED
+    assert not (await get(jobs, child.id)).is_erased  # an image of its own
+
+
+async def test_edits_of_a_removed_image_are_edited_no_more(
+    moderation: Moderation, drawn: Put, waiting: Put, images: ImageStore, jobs: JobStore
+) -> None:
+    own, copy, beside = "a" * 64, "b" * 64, "c" * 64
+    for key in (own, copy, beside):
+        await images.write_source(key, b"png")
+    job = await drawn(references=own)
+    edited = Derivation(job_id=job.id, verb=Verb.START_FROM)
+    child = await drawn("bob", references=f"{copy},{beside}", derived_from=edited)
+    again = Derivation(job_id=child.id, verb=Verb.REROLL)
+    grandchild = await waiting("bob", references=f"{copy},{beside}", derived_from=again)
+    kept = await waiting("bob", references=own, derived_from=Derivation(job_id=job.id, verb=Verb.REROLL))
+    await moderation.remove(job.id, "rude", may=anybody)
+    found = [await images.find_source(key) is not None for key in (own, copy, beside)]
+    assert found == [True, False, True]
+    assert (await get(jobs, grandchild.id)).moderated_reason == "rude"
+    assert (await get(jobs, kept.id)).status is JobStatus.QUEUED
     assert not (await get(jobs, child.id)).is_erased  # an image of its own
 
 

@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.config import DeliveryConfig, HoursConfig, LimitsConfig, RoleConfig, StorageConfig
-from bot.deadline import Deadline
-from bot.delivery.results import DeliveryLoop
+from bot.config import HoursConfig, LimitsConfig, StorageConfig
 from bot.errors import (
     AlreadyUnpacking,
     CoolingDown,
@@ -32,94 +30,20 @@ from bot.errors import (
     UploadGone,
 )
 from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, RemoteImage, ReplyTo, Request, UserKey, Verb
-from bot.requests import derive, init_images
-from bot.requests import service as service_module
-from bot.requests.allowances import Allowances
+from bot.requests import derive, init_images, inputs
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
-from bot.requests.moderation import Moderation
-from bot.requests.preferences import Preferences
-from bot.requests.presets import Presets
-from bot.requests.service import MAX_UNPACKING, Parts, Service
-from bot.scheduling.eta import Pace
+from bot.requests.service import MAX_UNPACKING
 from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
-from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
-from bot.store.key_value_store import SettingStore
-from bot.store.moderation_store import ModerationStore
-from bot.store.statistics_store import StatisticsStore
-from bot.store.user_quota_store import UserQuotaStore
 from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.models import ModelCard, find_model
 from pipeline.images.init_image import SourceFile
 from pipeline.spec import ImageOptions
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
-
-
-@pytest.fixture
-def queue(jobs: JobStore, settings: SettingStore, no_limits: LimitsConfig, clock) -> JobQueue:
-    pace = Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    return JobQueue(
-        jobs, settings, no_limits, assumed_pace=lambda _spec: pace, deadline=Deadline(monotonic=clock), clock=clock
-    )
-
-
-@pytest.fixture
-async def moderation(
-    moderation_store: ModerationStore, jobs: JobStore, queue: JobQueue, images: ImageStore, pseudonyms, clock
-) -> Moderation:
-    return await Moderation.open(moderation_store, jobs, queue, images, pseudonyms, clock=clock)
-
-
-@pytest.fixture
-def make_service(
-    jobs: JobStore,
-    queue: JobQueue,
-    images: ImageStore,
-    preferences: Preferences,
-    statistics: StatisticsStore,
-    channel_settings: ChannelSettingStore,
-    user_quotas: UserQuotaStore,
-    pseudonyms,
-    make_privacy,
-    presets: Presets,
-    clock,
-    no_limits,
-    moderation,
-) -> Callable[..., Service]:
-    def make(
-        *,
-        storage: StorageConfig | None = None,
-        models: Models | None = None,
-        roles: Mapping[int, RoleConfig] | None = None,
-    ) -> Service:
-        delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), clock=clock)
-        return Service(
-            Parts(
-                jobs=jobs,
-                queue=queue,
-                delivery=delivery,
-                images=images,
-                preferences=preferences,
-                pseudonyms=pseudonyms,
-                privacy=make_privacy(queue, delivery),
-                presets=presets,
-                statistics=statistics,
-                channel_settings=channel_settings,
-                allowances=Allowances(user_quotas, no_limits, roles or {}),
-                moderation=moderation,
-            ),
-            models or Models(usual=find_model("fake"), others=(find_model("demo"),)),
-            limits=no_limits,
-            storage=storage or StorageConfig(min_free_mib=0),
-            clock=clock,
-            monotonic=clock,
-        )
-
-    return make
 
 
 async def draw(queue: JobQueue, images: ImageStore, png: bytes = b"png") -> None:
@@ -266,7 +190,7 @@ async def test_picture_to_start_from_is_kept_before_its_job_is_written(
     job, _ = await make_service().submit(request)
     assert (job.spec.width, job.spec.height, job.spec.strength) == (96, 64, 0.3)
     assert len(await images.read_source(job.spec.source)) == 96 * 64 * 3
-    assert await jobs.sources() == {job.spec.source}
+    assert await jobs.inputs() == {job.spec.source}
     again, _ = await make_service().submit(request)
     assert again == job
 
@@ -307,7 +231,7 @@ async def test_whoever_may_not_ask_is_refused_before_a_picture_is_looked_at(
         raise AssertionError("it was looked at")
 
     monkeypatch.setattr(init_images, "read_header", reads)
-    monkeypatch.setattr(service_module, "unpack", reads)
+    monkeypatch.setattr(inputs, "unpack", reads)
     service = make_service()
     with pytest.raises(InvalidSpec, match="steps"):
         await service.submit(replace(make_request(steps=99), source=source))
@@ -347,7 +271,7 @@ async def test_repeat_of_a_request_is_its_first_job_though_there_is_no_room_for_
 async def test_pictures_are_unpacked_one_at_a_time_also_when_nobody_waits_for_them_any_more(
     make_service, make_request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unpack = service_module.unpack
+    unpack = inputs.unpack
     under_way, most = 0, 0
     has_begun, may_end = threading.Event(), threading.Event()
 
@@ -360,7 +284,7 @@ async def test_pictures_are_unpacked_one_at_a_time_also_when_nobody_waits_for_th
         under_way -= 1
         return unpack(header)
 
-    monkeypatch.setattr(service_module, "unpack", slow)
+    monkeypatch.setattr(inputs, "unpack", slow)
     service = make_service()
     people = [f"person {number}" for number in range(MAX_UNPACKING)]
     asking = [asyncio.create_task(service.submit(replace(make_request(who), source=a_png((30, 20))))) for who in people]

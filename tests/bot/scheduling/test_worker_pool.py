@@ -38,6 +38,7 @@ from pipeline.errors import ModelFilesMissing
 from pipeline.fake import FakeEngine
 from pipeline.images.init_image import resolve_with_source, source_png
 from pipeline.images.png_metadata import read_spec
+from pipeline.images.reference import fit_reference
 from tests.bot.scheduling.ending import ended
 
 Put = Callable[..., Awaitable[Job]]
@@ -126,7 +127,7 @@ async def test_picture_starts_from_the_kept_source(
     spec, source = resolve_with_source(find_model("fake"), request.options, buffer.getvalue(), random_seed=1)
     lost = await queue.put(request, spec)
     async with working():
-        assert (await ended(jobs, lost)).failure_code is FailureCode.STORAGE
+        assert (await ended(jobs, lost)).failure_code is FailureCode.INPUT_GONE
         await images.write_source(spec.source, source_png(source))
         done = await ended(jobs, await queue.put(replace(request, key="again"), spec))
     assert done.image_path is not None
@@ -134,6 +135,30 @@ async def test_picture_starts_from_the_kept_source(
     assert path is not None
     red, green, blue = Image.open(path).getpixel((32, 32))
     assert red > 250 and green < 5 and blue < 5
+
+
+async def test_edit_looks_at_the_kept_images_and_fails_with_a_word_of_its_own_without_them(
+    jobs: JobStore, queue: JobQueue, images: ImageStore, make_request: Callable[..., Request], working, breaker
+) -> None:
+    references = [fit_reference(Image.new("RGB", (64, 64), colour)) for colour in ("red", "lime")]
+    request = make_request()
+    keys = [each.key for each in references]
+    spec = find_model("fake").resolve(request.options, random_seed=1, references=keys)
+    picture = Image.new("RGB", (64, 64), "red")
+    await images.write_source(keys[0], source_png(picture))
+    async with working():
+        for number in range(3):  # as often as a failing engine would pause the queue
+            lost = await queue.put(replace(request, key=f"lost {number}"), spec)
+            assert (await ended(jobs, lost)).failure_code is FailureCode.INPUT_GONE
+        assert queue.paused is None
+        await images.write_source(keys[1], source_png(picture))  # of another image
+        damaged = await queue.put(replace(request, key="damaged"), spec)
+        assert (await ended(jobs, damaged)).failure_code is FailureCode.STORAGE
+        await images.write_source(keys[1], source_png(Image.new("RGB", (64, 64), "lime")))
+        done = await ended(jobs, await queue.put(replace(request, key="again"), spec))
+    assert done.status is JobStatus.DONE and done.image_path is not None
+    path = await images.find(done.image_path)
+    assert path is not None and read_spec(path.read_bytes()) == spec
 
 
 async def test_engine_is_told_what_waits_for_its_model(

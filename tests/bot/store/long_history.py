@@ -130,7 +130,7 @@ async def measure(path: Path, rows: int) -> None:
             "put": put,
             f"claim with {WAITING} waiting": claim,
             "prune, a batch": lambda: jobs.ended_before(now - DAYS * DAY_S + 3600, limit=200),
-            "sources": lambda: jobs.sources(),
+            "inputs": lambda: jobs.inputs(),
         }
         await tell_costs(questions)
 

@@ -74,7 +74,8 @@ CREATE TABLE jobs (
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.seed') END) VIRTUAL, source TEXT
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.source') END) VIRTUAL, reply_origin TEXT
     GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1, is_private INTEGER NOT NULL DEFAULT 0 CHECK (is_private IN (0, 1)), is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoiler IN (0, 1)), moderated_reason TEXT, guild_id INTEGER
-    GENERATED ALWAYS AS (CASE WHEN json_valid(reply_address) THEN json_extract(reply_address, '$.guild_id') END) VIRTUAL,  -- when the person was told that a result could not be delivered
+    GENERATED ALWAYS AS (CASE WHEN json_valid(reply_address) THEN json_extract(reply_address, '$.guild_id') END) VIRTUAL, reference_keys TEXT
+    GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.references') END) VIRTUAL,  -- when the person was told that a result could not be delivered
     CHECK ((status = 'failed') = (failure_code IS NOT NULL)),
     CHECK ((status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CHECK (status <> 'done' OR image_path IS NOT NULL)
@@ -135,6 +136,9 @@ CREATE INDEX jobs_active_of_user ON jobs (user_frontend, user_id) WHERE status I
 
 CREATE INDEX jobs_by_card ON jobs (reply_frontend, reply_key);
 
+CREATE INDEX jobs_derived_with_references ON jobs (derived_from)
+    WHERE reference_keys <> '' AND derived_from IS NOT NULL;
+
 CREATE INDEX jobs_derived_with_source ON jobs (derived_from) WHERE source <> '' AND derived_from IS NOT NULL;
 
 CREATE INDEX jobs_done_of_user ON jobs (user_frontend, user_id, id, prompt, seed, queued_at) WHERE status = 'done';
@@ -173,6 +177,8 @@ CREATE INDEX jobs_to_deliver ON jobs (next_delivery_at) WHERE delivery = 'pendin
 CREATE INDEX jobs_unfinished ON jobs (status, id) WHERE status IN ('queued', 'running');
 
 CREATE INDEX jobs_untold_of_user ON jobs (user_frontend, user_id, id) WHERE delivery = 'undeliverable' AND told_at IS NULL;
+
+CREATE INDEX jobs_with_references ON jobs (reference_keys) WHERE reference_keys <> '';
 
 CREATE INDEX jobs_with_source ON jobs (source) WHERE source <> '';
 

@@ -105,7 +105,7 @@ async def test_any_value_in_any_column_spoils_no_statement_and_no_list(
         await jobs.shared_usage("test", "card", now=NOW)
         await jobs.gpu_seconds(now=NOW)
         await jobs.totals(since=0)
-        await jobs.sources()
+        await jobs.inputs()
         await jobs.due(now=NOW, limit=10)
         await jobs.ended_before(NOW, limit=10)
         await queue.paces.measured(spec)

@@ -114,7 +114,7 @@ async def test_history_outbox_limits_and_settings_are_what_they_were(migrated: D
     assert [job.id for job in await jobs.failures(GUEST, since=0)] == [5]
     assert (await jobs.usage(ANN, now=NOW)).active == 2
     assert 2 in {job.id for job in await jobs.due(now=NOW, limit=99)}
-    assert await jobs.sources() == {"a" * 64, "b" * 64}
+    assert await jobs.inputs() == {"a" * 64, "b" * 64}
     assert await SettingStore(migrated).get("console.secret") == "s" * 43
 
 

@@ -18,7 +18,8 @@ ANN = UserKey(frontend="test", id="ann")
 # What a look at every row is called, if it is not of a list made by the statement itself or of an index that holds
 # only rows of that kind.
 WHOLE_TABLE = re.compile(
-    r"SCAN (?!used|json_each|made_from|\(subquery|CONSTANT|jobs USING INDEX jobs_(with_source|to_deliver))"
+    r"SCAN (?!used|json_each|made_from|\(subquery|CONSTANT"
+    r"|jobs USING INDEX jobs_(with_source|with_references|to_deliver))"
 )
 # A history of one person, or of one address, is only ever looked at in part.
 WHOLE_HISTORY = re.compile(r"INDEX (jobs_of_user|jobs_of_origin) \((?!.*queued_at)")
@@ -110,7 +111,7 @@ async def statements(
         "measurements": lambda: jobs.measurements("fake", 0),
         "totals": lambda: jobs.totals(since=0),
         "ended_before": lambda: jobs.ended_before(9, limit=5),
-        "sources": lambda: jobs.sources(),
+        "inputs": lambda: jobs.inputs(),
         "image_paths": lambda: jobs.image_paths([1]),
         "newest_at": lambda: jobs.newest_at(),
         "last_number": lambda: jobs.last_number(),
@@ -119,8 +120,8 @@ async def statements(
         "spent_seconds": lambda: jobs.spent_seconds([ANN], now=9),
         "of_user": lambda: jobs.of_user(ANN, after_id=0, limit=5),
         "made_from": lambda: jobs.made_from(ANN),
-        "drop_source": lambda: jobs.drop_source([1]),
-        "sources_of_others": lambda: jobs.sources_of_others(ANN, ["a"], but=[1]),
+        "drop_inputs": lambda: jobs.drop_inputs([1]),
+        "inputs_of_others": lambda: jobs.inputs_of_others(ANN, ["a"], but=[1]),
         "counts": lambda: jobs.counts(ANN),
         "drop_deliveries": lambda: jobs.drop_deliveries(ANN),
         "spend": lambda: jobs.spend(ANN, now=9),

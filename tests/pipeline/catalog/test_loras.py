@@ -170,7 +170,7 @@ def test_two_hundred_are_looked_up_quickly(tmp_path: Path) -> None:
     path = make.write_lora(tmp_path / "ink.safetensors")
     config = config_of(tmp_path, *(LoraEntry(name=f"ink-{n}", file=path) for n in range(200)))
     assert len(loras_of(config)) == 200
-    begin = time.perf_counter()
+    begin = time.process_time()
     for _ in range(10):
         loras_of(config)
-    assert (time.perf_counter() - begin) / 10 < 0.05
+    assert (time.process_time() - begin) / 10 < 0.05

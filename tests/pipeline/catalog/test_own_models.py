@@ -504,6 +504,7 @@ def test_commercial_only_hides_models_everywhere_and_refuses_them_by_name(
     assert [card.name for card in catalog_of(config).public] == [
         "flux1-schnell",
         "z-image-turbo",
+        "flux2-klein-4b",
         "sdxl",
         "sd15",
         "demo",

@@ -38,3 +38,21 @@ def test_colour_is_that_of_the_decoded_latents(side: int, monkeypatch: pytest.Mo
     wanted = ((colours + 1) * 127.5).round().to(torch.uint8)
     assert (picture.width, picture.height) == (2, 1)
     assert picture.pixels == wanted.numpy().tobytes()
+
+
+def test_channels_that_were_packed_into_one_place_share_their_shade() -> None:
+    """Two channels of 2 × 2 neighbours each: the mean of their colours is one pixel of the preview."""
+    seen: list[int] = []
+
+    def unpacking(latents: Tensor) -> Tensor:
+        seen.append(len(latents))
+        return decode(torch.nn.functional.pixel_shuffle(latents, 2))
+
+    preview = Previewer(unpacking, Latent(channels=8, factor=16, alike=4))
+    assert seen == [5]
+    latents = torch.randn(1, 8, 3, 5, generator=torch.Generator().manual_seed(1))
+    mean = torch.nn.functional.pixel_shuffle(latents, 2).unflatten(2, (3, 2)).unflatten(4, (5, 2)).mean((3, 5))
+    colours = torch.einsum("bchw,cr->hwr", mean, SHADES) + 0.1
+    wanted = ((colours + 1) * 127.5).clamp(0, 255)
+    shown = torch.tensor(list(preview(latents).pixels)).reshape(3, 5, 3)
+    assert float((shown - wanted).abs().max()) <= 1

@@ -22,6 +22,7 @@ from bot.presentation.wording import ASPECT_KEYS, SIZE_KEYS
 from bot.requests.allowances import may_use
 from bot.requests.batch import MAX_BATCH
 from bot.requests.defaults import Wish
+from bot.requests.edits import edits
 from bot.requests.loras import FAST, fast_of, fitting
 from bot.requests.loras import MAX_CHARS as MAX_LORA_CHARS
 from bot.requests.models import Models
@@ -51,6 +52,8 @@ TYPES: Final[Mapping[str, Any]] = {
     "size": SizeText,
     "count": app_commands.Range[int, 1, MAX_BATCH],
     "image": discord.Attachment,
+    "image2": discord.Attachment,
+    "image3": discord.Attachment,
     "strength": app_commands.Range[str, 1, MAX_STRENGTH_CHARS],
     "model": ModelName,
     "negative": app_commands.Range[str, 1, MAX_PROMPT_CHARS],
@@ -72,6 +75,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "size": "option-size-description",
     "count": "option-count-description",
     "image": "option-image-description",
+    "image2": "option-image2-description",
+    "image3": "option-image3-description",
     "strength": "option-strength-description",
     "model": "option-model-description",
     "negative": "option-negative-description",
@@ -104,6 +109,8 @@ class Imagine:
         keys = {name: DESCRIPTIONS[name] for name in names}
         if all(card.tells_unread for card in cards):
             keys["prompt"] = "option-prompt-english-description"
+        if any(map(edits, cards)):
+            keys["image"] = "option-image-edit-description"
         app_commands.describe(**{name: text(key) for name, key in keys.items()})(command)
         aspects = [aspect for aspect in Aspect if any(aspect in card.sizes for card in cards)]
         app_commands.choices(
@@ -128,23 +135,25 @@ class Imagine:
 
     async def imagine(self, interaction: discord.Interaction, **options: Any) -> None:
         """Queue up to four pictures in one message. Discord checks the ranges; the service checks them again."""
-        count, preset, image = options.pop("count", None), options.pop("preset", None), options.pop("image", None)
+        count, preset = options.pop("count", None), options.pop("preset", None)
+        attached = [options.pop(name, None) for name in ("image", "image2", "image3")]
+        images = [each for each in attached if each is not None]
         is_private, is_spoiler = options.pop("private", None), options.pop("spoiler", None)
         given = {FIELDS.get(name, name): value for name, value in options.items()}
         if isinstance(model := given.get("model"), str) and (card := self._context.service.models.named(model)):
             given["model"] = card.name  # typed rather than taken from the list
-        if image is not None and is_too_large(image):
+        if any(map(is_too_large, images)):
             raise too_large()
-        file = None if image is None else Download(client=interaction.client, url=image.url)
+        files = [Download(client=interaction.client, url=each.url) for each in images]
         wish = Wish(
             values=given,
             count=count,
             preset=preset,
             is_private=is_private,
             is_spoiler=is_spoiler,
-            has_image=image is not None,
+            has_image=bool(images),
         )
-        await draw_typed(interaction, wish, init_image=file)
+        await draw_typed(interaction, wish, images=files)
 
     async def suggest_models(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the models that one may draw with."""
@@ -188,10 +197,12 @@ def _is_offered(name: str, models: Models) -> bool:
     cards: Sequence[ModelCard] = models.all
     if name == "model":
         return len(cards) > 1
+    if name in ("image2", "image3"):
+        return any(map(edits, cards))
     if name == "lora":
         return any(fitting(models, card) for card in cards)
     if name == "speed":
         return any(fast_of(models, card) for card in cards)
     if name == "image":
-        name = "strength"  # of a model that starts from images
+        return any(edits(card) or card.offers("strength") for card in cards)
     return any(card.offers(FIELDS.get(name, name)) for card in cards)

@@ -15,7 +15,7 @@ from discord import app_commands
 
 from bot.errors import JobNotFound, Refusal
 from bot.frontends.discord_app import actions, file_forms, removal
-from bot.frontends.discord_app.attached import AttachedImage, NoImageHere, images_of, remember
+from bot.frontends.discord_app.attached import AttachedImage, NoImageHere, images_of, numbers_on, remember
 from bot.frontends.discord_app.embeds import MAX_DESCRIPTION, escape, shorten, units
 from bot.frontends.discord_app.file_forms import FileVerb, labels_of
 from bot.frontends.discord_app.form_fields import MAX_LABEL
@@ -30,7 +30,6 @@ from bot.frontends.discord_app.interactions import (
     say,
     think,
 )
-from bot.frontends.discord_app.message_ref import FRONTEND
 from bot.frontends.discord_app.translations import text
 from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job
@@ -42,7 +41,6 @@ MAX_PROMPT: Final = 2000  # with the next one, of a description; settings have t
 MAX_NEGATIVE: Final = 800
 MAX_SETTINGS: Final = 16
 MAX_SETTING: Final = 60
-OUR_FILE: Final = re.compile(r"(?:SPOILER_)?imagine-([0-9]{1,18})\.(?:png|webp)")  # as `composer.py` names it
 
 Look = Callable[[discord.Interaction, int], Awaitable[Job]]
 Callback = Callable[[discord.Interaction, discord.Message], Awaitable[None]]
@@ -161,11 +159,7 @@ async def _jobs_of(
         NotYourJob: the person may not see them.
     """
     async with in_time():
-        jobs = await context_of(interaction).service.archive.of_message(FRONTEND, str(message.id))
-        numbers = [job.id for job in jobs]
-        if not numbers:
-            named = (OUR_FILE.fullmatch(file.filename) for file in message.attachments)
-            numbers = list(dict.fromkeys(int(match[1]) for match in named if match is not None))
+        numbers = await numbers_on(message, context_of(interaction).service.archive)
         found = []
         for number in numbers:
             try:

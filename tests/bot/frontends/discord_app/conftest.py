@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, RoleConfig, StorageConfig, WorkerConfig
 from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
+from bot.frontends.discord_app import client as client_module
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.retraction import withdraw
 from bot.jobs import Job
@@ -45,16 +46,18 @@ from pipeline.catalog.models import FAKE, create_engine
 from pipeline.config import PipelineConfig
 from pipeline.engine import Engine
 from pipeline.fake import FakeEngine
-from tests.cards import PAINTER
+from tests.cards import PAINTER, STARTER
 from tests.discord_server import Discord
 
 FAKE_ONLY = Models(usual=FAKE)
 PAINTING = Models(usual=FAKE, others=(PAINTER,))
+STARTING = Models(usual=STARTER)
 
 
 def make_engine(name: str, config: PipelineConfig) -> Engine:
-    """Make one for PAINTER too, which no catalog knows."""
-    return FakeEngine(PAINTER) if name == PAINTER.name else create_engine(name, config)
+    """Make one for PAINTER and STARTER too, which no catalog knows."""
+    unknown = {card.name: card for card in (PAINTER, STARTER)}
+    return FakeEngine(unknown[name]) if name in unknown else create_engine(name, config)
 
 
 @dataclass
@@ -105,7 +108,8 @@ Start = Callable[..., AbstractAsyncContextManager[Stage]]
 
 @pytest.fixture
 def keep_discord(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the library's addresses back after the test."""
+    """Put the library's addresses back after the test; wait shorter for servers, which are here at once."""
+    monkeypatch.setattr(client_module, "GUILD_WAIT_S", 0.03)
     for owner, name in ((Route, "BASE"), (Asset, "BASE"), (DiscordWebSocket, "DEFAULT_GATEWAY")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bot.config import LimitsConfig
-from bot.frontends.discord_app import presses
+from bot.frontends.discord_app import interactions, presses
 from bot.jobs import Delivery, Job, JobStatus, UserKey, Verb
-from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start
+from tests.bot.frontends.discord_app.conftest import PAINTING, STARTING, Stage, Start
 from tests.discord_server.driver import Use
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
@@ -242,11 +243,24 @@ async def test_double_click_makes_one_job(stage: Stage) -> None:
     assert await stage.jobs.get(3) is None
 
 
-async def test_same_button_draws_again_as_soon_as_its_picture_is_there(stage: Stage) -> None:
+async def test_same_button_draws_again_as_soon_as_its_picture_is_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interactions, "SEEN_AFTER", timedelta(0))  # presses of tests are quicker than any person's
     message = await picture(stage)
     for _ in range(3):
         await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
     assert (await stage.job(4)).derived_from.job_id == 1  # type: ignore[union-attr]
+
+
+async def test_double_click_is_one_press_though_its_picture_is_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interactions, "SEEN_AFTER", timedelta(seconds=10))
+    message = await picture(stage)
+    await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
+    assert await told(await stage.discord.click(message, "🔄 Again")) == "Got it: one press is enough."
+    assert await stage.jobs.get(3) is None
 
 
 async def test_refused_press_may_be_repeated_at_once(start: Start) -> None:
@@ -353,13 +367,27 @@ async def test_draft_becomes_the_final_picture_of_the_same_seed(stage: Stage) ->
     assert "is no draft" in await told(await stage.discord.click(final, "im2:final:2"))
 
 
-async def test_picture_becomes_the_starting_image_of_other_words(stage: Stage) -> None:
-    opened = await menu(stage, await picture(stage))
-    use = await stage.discord.click(opened, "🖼️ Use as starting image")
-    sent = await stage.discord.submit_modal(use, {"prompt": "a pear", "strength": "strong"})
-    await sent.wait(is_done)
-    spec = (await stage.job(2)).spec
-    assert (spec.prompt, spec.strength, bool(spec.source)) == ("a pear", 0.8, True)
+async def test_picture_becomes_the_starting_image_of_other_words(start: Start) -> None:
+    async with start(models=STARTING) as stage, stage.drawing():
+        opened = await menu(stage, await picture(stage))
+        use = await stage.discord.click(opened, "🖼️ Use as starting image")
+        sent = await stage.discord.submit_modal(use, {"prompt": "a pear", "strength": "strong"})
+        await sent.wait(is_done)
+        spec = (await stage.job(2)).spec
+        assert (spec.prompt, spec.strength, bool(spec.source)) == ("a pear", 0.8, True)
+
+
+async def test_picture_is_changed_by_words_and_by_more_words(stage: Stage) -> None:
+    first = await picture(stage)
+    for number, words in enumerate(("make it night", "and let it snow"), start=2):
+        use = await stage.discord.click(await menu(stage, first), "🖼️ Use as starting image")
+        assert (await use.wait_modal())["title"] == f"Edit image #{number - 1}"
+        first = await (await stage.discord.submit_modal(use, {"prompt": words})).wait(is_done)
+        job = await stage.job(number)
+        assert (job.spec.prompt, job.spec.source, len(job.spec.reference_keys)) == (words, "", 1)
+    answer = await private(await stage.discord.click(await menu(stage, first), "ℹ️ Info"))
+    assert "Edited by words, from 1 image" in answer.text
+    assert (await stage.job(2)).spec.references != (await stage.job(3)).spec.references
 
 
 async def test_info_says_everything_about_a_picture(stage: Stage) -> None:

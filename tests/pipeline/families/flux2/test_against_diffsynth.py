@@ -31,7 +31,7 @@ def drawn_by(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Fl
     folder = tmp_path_factory.mktemp("models")
     card = write_folder(miniature, folder)
     pipe = Flux2ImagePipeline(device="cpu", torch_dtype=torch.float32)
-    pipe.dit, pipe.vae, pipe.text_encoder_qwen3 = miniature.dit, miniature.vae, DeviceOf(miniature.qwen3)
+    pipe.dit, pipe.vae, pipe.text_encoder_qwen3 = miniature.dit, miniature.vae, miniature.qwen3
     tokenizer = folder / str(card.files["tokenizer"].repo) / "tokenizer"
     pipe.tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer)
     engine = Flux2Engine(card, PipelineConfig(device="cpu", models_dir=folder, cpu_threads=1))
@@ -39,19 +39,6 @@ def drawn_by(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Fl
     yield pipe, engine, miniature
     engine.close()
     torch.set_num_threads(threads)
-
-
-class DeviceOf(torch.nn.Module):
-    """A text encoder that says what it is made of, as transformers' do."""
-
-    dtype, device = torch.float32, torch.device("cpu")
-
-    def __init__(self, encoder: Any) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, **inputs: Any) -> Any:
-        return self.encoder(**inputs)
 
 
 def picture(seed: int, size: tuple[int, int]) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -215,25 +215,20 @@ class StopAt:
 
 
 def test_compiled_blocks_predict_the_same(engine: Flux2Engine) -> None:
-    """Here with a compiler that only traces; on a GPU with the real one. With references and without."""
+    """Here with a compiler that only traces; on a GPU with the real one. With references, which the warm-up has not."""
     model = model_of(engine)
     transformer = model.residency.transformer
     assert isinstance(transformer, Transformer)
     blocks = [transformer.module.get_submodule(name) for name in transformer.running]
     before = [block.forward for block in blocks]
-    inputs = [random_inputs(transformer.module, 64), random_inputs(transformer.module, 96, [32, 64])]
-    plain = [transformer.predict(latents, torch.tensor(500.0), told) for latents, told in inputs]
+    latents, told = random_inputs(transformer.module, 96, [32, 64])
+    plain = transformer.predict(latents, torch.tensor(500.0), told)
     assert transformer.compile_blocks(model.residency.run_step, backend="eager")
-    compiled = [transformer.predict(latents, torch.tensor(500.0), told) for latents, told in inputs]
+    compiled = transformer.predict(latents, torch.tensor(500.0), told)
+    assert all(block.forward is not forward for block, forward in zip(blocks, before, strict=True))
     for block, forward in zip(blocks, before, strict=True):
         block.forward = forward
-    assert all(torch.allclose(*pair, atol=1e-4) for pair in zip(plain, compiled, strict=True))
-    assert not transformer.compile_blocks(model.residency.run_step, backend=refuse)
-    assert [block.forward for block in blocks] == before
-
-
-def refuse(_graph: object, _inputs: object) -> Callable[..., Any]:
-    raise RuntimeError("no compiler here")
+    assert torch.allclose(plain, compiled, atol=1e-4)
 
 
 def test_a_known_prompt_is_not_read_again_and_others_are_read_along(engine: Flux2Engine) -> None:

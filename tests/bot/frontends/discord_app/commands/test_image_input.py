@@ -53,7 +53,11 @@ PNG = Upload("start.png", file_of())
 
 async def ask(discord: Discord, image: Upload = PNG, **options: object) -> Use:
     return await discord.slash(
-        discord.user, discord.channel, "imagine", prompt="a cat", **{"image": image, "steps": 1, **options}
+        discord.user,
+        discord.channel,
+        "imagine",
+        prompt="a cat",
+        **{"image": image, "steps": 1, "strength": "medium", **options},
     )
 
 

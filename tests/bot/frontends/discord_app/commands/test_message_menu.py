@@ -16,7 +16,7 @@ from bot.requests.models import Models
 from pipeline.catalog.models import FAKE
 from pipeline.spec import Strength
 from tests.bot.frontends.discord_app.commands.test_image_input import DEAF, PNG, animated, file_of
-from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.bot.frontends.discord_app.conftest import STARTING, Stage, Start
 from tests.cards import PAINTER
 from tests.discord_server import Discord, MessageView, Permission, Upload, Use
 from tests.discord_server.commands import CommandType
@@ -60,14 +60,42 @@ async def test_entries_have_names_in_every_language(stage: Stage, locale: str, n
 
 
 @pytest.mark.parametrize(("entry", "strength"), [("Use as input", Strength.MEDIUM), ("Vary", Strength.SUBTLE)])
-async def test_image_of_anybodys_message_is_started_from(stage: Stage, entry: str, strength: Strength) -> None:
-    discord, bob = stage.discord, stage.discord.add_user("bob")
-    use = await discord.message_menu(bob, theirs(discord), entry)
-    sent = await discord.submit_modal(use, {"prompt": "a pear --ar 1:1"})
-    await sent.wait(lambda message: bool(message.buttons))
-    job = await stage.job(1)
+async def test_image_of_anybodys_message_is_started_from(start: Start, entry: str, strength: Strength) -> None:
+    async with start(models=STARTING) as stage:
+        discord, bob = stage.discord, stage.discord.add_user("bob")
+        use = await discord.message_menu(bob, theirs(discord), entry)
+        sent = await discord.submit_modal(use, {"prompt": "a pear --ar 1:1"})
+        await sent.wait(lambda message: bool(message.buttons))
+        job = await stage.job(1)
     assert (job.user.id, job.spec.prompt, job.spec.strength) == (bob.id, "a pear", FAKE.strengths[strength])
     assert job.spec.source and (job.spec.width, job.spec.height) == (64, 64)
+
+
+@pytest.mark.parametrize(("words", "strength"), [("night", 1.0), ("night --strength 30%", 0.3)])
+async def test_model_that_edits_asks_what_to_change_unless_a_strength_is_typed(
+    stage: Stage, words: str, strength: float
+) -> None:
+    discord = stage.discord
+    use = await discord.message_menu(discord.user, theirs(discord), "Use as input")
+    form = await use.wait_modal()
+    labels = [each["label"] for each in form["components"]]
+    assert (form["title"], labels) == ("Edit this image", ["Which file", "What to change"])
+    await (await discord.submit_modal(use, {"prompt": words})).wait(lambda message: bool(message.buttons))
+    spec = (await stage.job(1)).spec
+    assert (spec.prompt, spec.strength, bool(spec.references)) == ("night", strength, strength == 1)
+
+
+async def test_form_of_a_model_that_edits_falls_back_once_there_is_none(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discord = stage.discord
+    use = await discord.message_menu(discord.user, theirs(discord), "Use as input")
+    await use.wait_modal()
+    monkeypatch.setattr(stage.service, "models", STARTING)
+    sent = await discord.submit_modal(use, {"prompt": "night"})
+    await sent.wait(lambda message: "cannot edit images by words" in message.content)
+    spec = (await stage.job(1)).spec
+    assert (spec.model, spec.strength, spec.references) == ("starter", 0.6, "")
 
 
 async def test_one_of_several_files_is_chosen_in_the_form_and_flags_count(stage: Stage) -> None:
