@@ -101,8 +101,8 @@ def _of_transformer(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
         place = f"{'' if is_double else 'single_'}transformer_blocks.{found['number']}"
         inner = found["owner"]
         if is_double and inner in JOINED:
-            for ours, piece in zip(JOINED[inner], tensor.chunk(3), strict=True):
-                yield f"{place}.{ours}.weight", piece
+            for part, piece in zip(JOINED[inner], tensor.chunk(3), strict=True):
+                yield f"{place}.{part}.weight", piece
         elif (ours := (DOUBLE if is_double else SINGLE).get(inner)) is not None:
             yield f"{place}.{ours}.weight", tensor
     elif owner in OUTSIDE:
