@@ -14,5 +14,11 @@ quantization.py     how a weight is kept and multiplied: floats, scaled 8-bit fl
 triton_int8.py      kernels of our own that make 8-bit integers and multiply them, where Triton can
 arithmetic.py       how a model is kept and multiplied here
 compilation.py      blocks compiled with code that an earlier start kept
+lora_file.py        a LoRA's file: pairs of tensors, whoever wrote it
+lora_names.py       which layers of a model a LoRA's names mean; a family's `loras.py` says how others call them
+lora_parts.py       the parts of a model that LoRAs may change
+lora_adapter.py     a LoRA on the layers of one model; several as one
+lora_product.py     what a LoRA adds to the output of a layer
+lora_placement.py   the LoRAs that a model in memory is used with
 autotune.py         measures a GPU: its link, its products in each format, and the best tiles for our own kernels
 """

@@ -5,6 +5,7 @@ cards.py         the models. No torch.
 engine.py        the engine
 checkpoint.py    a model's files → a model: what is read from where, and how it is kept
 names.py         the names of tensors in files → those of the modules
+loras.py         what LoRAs call the layers
 sizes.py         the modules in the sizes of tensors
 model.py         a model in memory, and the loop that draws an image
 prompts.py       prompts → what the transformer is told of them, each read once

@@ -5,6 +5,7 @@ cards.py         the cards of SD 1.5 and SDXL. No torch.
 engine.py        the engine
 checkpoint.py    a model's files → a model: what is read from where, and how it is kept
 names.py         the names of tensors in files → those of our modules
+loras.py         what LoRAs call the layers
 sizes.py         DiffSynth's modules in the sizes of tensors
 model.py         a model in memory, and the loop that draws an image
 samplers.py      from noise to latents: schedules and steps

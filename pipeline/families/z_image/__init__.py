@@ -3,6 +3,7 @@
 architecture.py   what the family declares, and what a step costs
 cards.py          its models
 names.py          tensors' names in files → those of the modules
+loras.py          what LoRAs call the layers
 transformer.py    the transformer, streamed and compiled
 prompts.py        prompts → hidden states of Qwen3, each read once
 checkpoint.py     a card's files → a model

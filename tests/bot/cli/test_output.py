@@ -10,7 +10,7 @@ import pytest
 
 from bot.cli.output import explained
 from bot.errors import ExitCode
-from pipeline.errors import AddedModelsUnwritable, FetchFailed, GenerationFailed, HubSilent, PipelineError
+from pipeline.errors import AddedModelsUnwritable, FetchFailed, GenerationFailed, HubSilent, LoraMisfit, PipelineError
 from tests.bot.cli.command_line import COMMAND, environment, in_shell, invoke
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
@@ -35,6 +35,7 @@ def test_no_command_stumbles_over_a_name_that_is_too_long(
         FetchFailed("a", {Path("\x1b[2J.safetensors"): "is absent"}),
         HubSilent("a", {"\x1b[2J/b": "no connection"}),
         AddedModelsUnwritable(Path("\x1b[2J"), "is full"),
+        LoraMisfit("ink", "holds \x1b]0;owned\x07\nb is what belongs to no LoRA"),
     ],
 )
 def test_nothing_that_an_error_quotes_reaches_the_terminal_as_a_command(error: PipelineError) -> None:
