@@ -352,7 +352,8 @@ def _led_by_chosen(models: Models, personal: Personal, channel: dict[str, object
 
 def _notes(change: Change, wanted: Wanted) -> tuple[Phrase, ...]:
     images = wanted.images if wanted.job is None else (wanted.job, *wanted.images)
-    return (*change.read.phrases(), *notes_on(change.way, images, is_told=True))
+    read = replace(change.read.notes, taken={})  # what was followed can be seen
+    return (*read.phrases(), *notes_on(change.way, images, is_told=True))
 
 
 def _address(message: discord.Message, wording: Wording | None) -> ReplyTo:
