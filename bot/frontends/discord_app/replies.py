@@ -25,7 +25,6 @@ from bot.errors import (
     BlockedWord,
     NotAccepting,
     NotYourJob,
-    Refusal,
     RestrictedWord,
     StoreUnavailable,
 )
@@ -64,7 +63,7 @@ CHANNEL_PER_S: Final = 60.0
 _MENTIONS: Final = re.compile(r"<(?:@[!&]?|#)[0-9]{1,20}>")  # of people, roles and channels: nothing to draw
 
 
-class EditRefused(Refusal):
+class EditRefused(Exception):
     """There is nothing to edit, or nothing is said; `key` is the sentence that says so."""
 
     def __init__(self, key: str) -> None:

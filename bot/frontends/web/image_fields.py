@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
-
-import gradio as gr
+from typing import TYPE_CHECKING, Any, Final
 
 from bot.frontends.web.security.bodies import EDIT, START
 from bot.requests.edits import edits
 from pipeline.catalog.model_card import ModelCard
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 IMAGE_KEYS: Final = (
     "console-source",
@@ -27,6 +28,8 @@ def image_fields(cards: Sequence[ModelCard], say: gr.I18n) -> tuple[gr.Image, li
     Returns:
         The field of the image to be changed or started from, those of the others, and what is done with them.
     """
+    import gradio as gr
+
     can_edit = any(map(edits, cards))
     source = _field(say("console-source"), "source", height=220)
     with gr.Row(visible=can_edit):
@@ -42,6 +45,8 @@ def image_fields(cards: Sequence[ModelCard], say: gr.I18n) -> tuple[gr.Image, li
 
 
 def _field(label: Any, name: str, *, height: int) -> gr.Image:
+    import gradio as gr
+
     field = gr.Image(
         type="filepath", sources=["upload", "clipboard"], label=label, height=height, min_width=140, elem_id=name
     )
