@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bot.config import LimitsConfig
-from bot.frontends.discord_app.replies import CHANNEL_LIMIT
+from bot.frontends.discord_app import replies
 from bot.jobs import Job, UserKey, Verb
 from bot.requests.models import Models
 from bot.requests.preferences import Setting
@@ -117,7 +117,7 @@ async def test_what_is_no_reply_to_an_image_that_mentions_the_bot_draws_nothing(
     role = discord.add_role("painters")
     reply(stage, image, "x", robot)
     reply(stage, text, "make it night")
-    for words in ("make it night", "@everyone make it night", f"<@&{role.id}> make it night"):
+    for words in ("make it night", "@everyone make it night", f"<@&{role.id}> make it night", f"`{me(stage)}` night"):
         discord.say(discord.user, channel, words, reply_to=image)
     discord.say(discord.user, channel, f"{me(stage)} make it night", files=[file_of()])
     direct = discord.dm(discord.user)
@@ -127,9 +127,10 @@ async def test_what_is_no_reply_to_an_image_that_mentions_the_bot_draws_nothing(
     assert await jobs_of(stage) == []
 
 
-async def test_edit_of_a_message_draws_nothing_more(stage: Stage) -> None:
+async def test_edit_of_a_message_and_a_reply_to_an_unfinished_image_draw_nothing_more(stage: Stage) -> None:
     asked = reply(stage, shown(stage))
-    await answer_to(stage, asked)
+    unfinished = await answer_to(stage, asked)
+    assert "#1" in (await answer_to(stage, reply(stage, unfinished))).content
     live = stage.discord._live(asked)
     stage.discord.emu.messages.edit(live, {"content": f"{me(stage)} make it day"}, {})
     await settled(stage)
@@ -187,23 +188,19 @@ async def test_several_images_of_ours_are_not_guessed_among_and_several_of_other
     assert (await stage.job(3)).spec.reference_keys == (key_of(file_of()), key_of(file_of("lime")))
 
 
-async def test_erased_removed_private_and_unfinished_images_are_not_edited(stage: Stage) -> None:
+async def test_erased_removed_and_private_images_are_not_edited_by_others(stage: Stage) -> None:
     discord, bob = stage.discord, stage.discord.add_user("bob")
-    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="[step=9] an apple", steps=9)
-    waiting = await use.wait(lambda message: bool(message.buttons))
-    assert "#1" in (await answer_to(stage, reply(stage, waiting))).content
-    await stage.service.cancel(1, by=UserKey(frontend="discord", id=discord.user.id))
     async with stage.drawing():
         erased, removed, private = [await drawn(stage) for _ in range(3)]
-        await stage.service.archive.erase(2, by=UserKey(frontend="discord", id=discord.user.id))
-        await stage.service.moderation.remove(3, "rude", may=lambda _job: True)
-        await stage.jobs._database.fetch_all("UPDATE jobs SET is_private = 1 WHERE id = 4")
+        await stage.service.archive.erase(1, by=UserKey(frontend="discord", id=discord.user.id))
+        await stage.service.moderation.remove(2, "rude", may=lambda _job: True)
+        await stage.jobs._database.fetch_all("UPDATE jobs SET is_private = 1 WHERE id = 3")
         for message in (erased, removed, private):
             assert (await answer_to(stage, reply(stage, message, user=bob))).content
         mine = reply(stage, private, "make it night")
         assert "direct message" in (await answer_to(stage, mine)).content
         direct = await discord.wait_message(lambda message: bool(message.images), discord.dm(discord.user), timeout=20)
-    assert (await stage.job(5)).is_private and direct.images
+    assert (await stage.job(4)).is_private and direct.images
     assert [job.id for job in await jobs_of(stage)] == []
 
 
@@ -220,13 +217,14 @@ async def test_whoever_is_banned_is_not_answered_and_refused_words_are_not_repea
     assert await jobs_of(stage) == []
 
 
-async def test_refusals_do_not_flood_a_channel(stage: Stage) -> None:
+async def test_refusals_do_not_flood_a_channel(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "CHANNEL_LIMIT", 2)
     image = shown(stage)
-    for number in range(CHANNEL_LIMIT + 3):
+    for number in range(5):
         reply(stage, image, "", stage.discord.add_user(f"person {number}"))
     await settled(stage)
     hints = [each for each in stage.discord.messages(stage.discord.channel) if "Write in your reply" in each.content]
-    assert len(hints) == CHANNEL_LIMIT
+    assert len(hints) == 2
 
 
 async def test_limits_hold_as_for_a_command(start: Start) -> None:
