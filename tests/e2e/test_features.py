@@ -57,15 +57,17 @@ async def test_flags_and_pasted_settings_are_taken_out_of_the_prompt(
     discord.assert_clean()
 
 
-async def test_one_of_several_images_is_chosen_and_edited(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
+async def test_one_of_several_images_is_chosen_and_becomes_a_starting_image(
+    discord: Discord, bot: BotProcess, data_dir: Path
+) -> None:
     gallery = await (await imagine(discord, "a red apple", count=3, seed=7)).wait(
         lambda message: is_ready(message) and len(message.images) == 3
     )
     assert [image.description for image in gallery.images] == ["a red apple"] * 3  # what a screen reader says
     menu = await more(discord, gallery, image="2")
     form = await discord.click(menu, button(menu, "starting image"))
-    done = await (await discord.submit_modal(form, {"prompt": "a pear"})).wait(is_ready)
-    assert "Edited by words from an image" in done.text and "a pear" in done.text
+    done = await (await discord.submit_modal(form, {"prompt": "a pear --strength 0.6"})).wait(is_ready)
+    assert "starting image" in done.text and "a pear" in done.text
     assert (await wait_row(data_dir, 3, status="done"))["derived_from"] == 2
     discord.assert_clean()
 
