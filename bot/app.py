@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
@@ -67,7 +66,8 @@ from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
-from pipeline.catalog.model_hash import ModelHashes, learn, weights_file
+from pipeline.catalog.loras import loras_of
+from pipeline.catalog.model_hash import ModelHashes, learn, lora_hashes, weights_file
 from pipeline.catalog.models import (
     ModelCard,
     choose_model,
@@ -81,6 +81,7 @@ from pipeline.catalog.vocabulary import forget_prompts
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import check_memory, estimate_runtime
+from pipeline.images.png_metadata import FileHashes
 from pipeline.spec import last_steps
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
     hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
     pool.image_policy = policy_of(config.moderation)
-    pool.model_hash_of = partial(_model_hash, hashes, cards, config.pipeline.models_dir)
+    pool.hashes_of = partial(_file_hashes, hashes, cards, config.pipeline)
     is_loaded = asyncio.Event()
     await pool.expect_load(setup.card.name)  # jobs may queue from here on
     lag = LagProbe()
@@ -316,6 +317,7 @@ async def _build_service(
         usual=card,
         others=tuple(others),
         unread=partial(unread_of, config.pipeline, find=find),
+        loras=partial(loras_of, config.pipeline),
         estimate_runtime=partial(estimate_runtime, card, config.pipeline),
         check_memory=lambda model, spec: check_memory(model, config.pipeline, spec),
     )
@@ -353,9 +355,11 @@ async def _load_and_draw(
     lag.report("while serving")
 
 
-def _model_hash(hashes: ModelHashes, cards: Mapping[str, ModelCard], models_dir: Path, model: str) -> str:
-    path = weights_file(cards[model], models_dir) if model in cards else None
-    return "" if path is None else hashes.known(path)
+def _file_hashes(
+    hashes: ModelHashes, cards: Mapping[str, ModelCard], config: PipelineConfig, spec: ImageSpec
+) -> FileHashes:
+    path = weights_file(cards[spec.model], config.models_dir) if spec.model in cards else None
+    return FileHashes("" if path is None else hashes.known(path), lora_hashes(hashes, spec, config))
 
 
 async def _hash_models(
@@ -365,11 +369,13 @@ async def _hash_models(
     is_loaded: asyncio.Event,
     deadline: Deadline,
 ) -> None:
-    """Find the hashes of all models, one after the other, once nothing waits for the disk any more."""
+    """Find the hashes of all models and LoRAs, one after the other, once nothing waits for the disk any more."""
     await is_loaded.wait()
     for card in cards:
         if not deadline.has_begun:
             await asyncio.to_thread(learn, hashes, card, config.models_dir, lambda: deadline.has_begun)
+    for lora in loras_of(config).values():
+        await asyncio.to_thread(hashes.find, lora.file, lambda: deadline.has_begun)
     await deadline.wait_for_begin()
 
 

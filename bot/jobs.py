@@ -52,6 +52,7 @@ class FailureCode(StrEnum):
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"  # the process died under it, twice
     MODEL_MISSING = "model_missing"
+    LORA_MISSING = "lora_missing"
     INVALID_SPEC = "invalid_spec"
     STORAGE = "storage"  # the picture could not be saved
     UNREADABLE = "unreadable"  # the stored settings are damaged

@@ -13,6 +13,7 @@
     device/          the GPU: what it is, what it was measured at, what fits, how long it takes. No torch.
     runtime/         what every torch engine needs: GPU memory, tiles, previews, embeddings that are kept
     streaming/       weights that are larger than the GPU's memory: packed, quantized, passed through a ring
+    translation/     prompts that are not English put into English, on the CPU
     families/        one folder per model family
     demo/            the small trained model that ships inside the package
     fake.py          an Engine without torch: same contract, deterministic pictures. Tests only.
@@ -30,6 +31,7 @@ from pipeline.errors import (
     GenerationStopped,
     GpuUnusable,
     InvalidSpec,
+    LoraMisfit,
     ModelFilesMissing,
     OutOfMemory,
     PackedDirReadOnly,
@@ -52,6 +54,7 @@ __all__ = [
     "ImageOptions",
     "ImageSpec",
     "InvalidSpec",
+    "LoraMisfit",
     "ModelFilesMissing",
     "OutOfMemory",
     "PackedDirReadOnly",

@@ -6,12 +6,13 @@ import errno
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.errors import HomeUnknown
+from pipeline.lora_uses import LORA_NAME, MAX_WEIGHT
 from pipeline.spec import MAX_ASKED_SCALE, MAX_CLIP_SKIP, MAX_STEPS, MIN_ASKED_CFG, Sampler
 
 LEAST_LIMIT_MIB: Final = 2000  # a large model's largest block, the ring and CUDA itself
@@ -24,6 +25,8 @@ AUTO: Final = "auto"  # in place of a model's name: the best that can draw here
 _TAKEN: Final = frozenset(
     {AUTO, "con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 )
+NO_LORA: Final = "none"  # in place of a LoRA's name
+MOST_TRIGGERS: Final = 5  # words of one LoRA
 MOST_FILES: Final = 32  # of one model: a transformer in shards, text encoders, a VAE
 LEFT_FREE_MIB: Final = 1188  # of the card by default, for the desktop: 7000 are taken of a card of 8 GB
 
@@ -56,8 +59,23 @@ def _line(text: str) -> str:
     return text.strip()
 
 
+def _lora_name(name: str) -> str:
+    if LORA_NAME.fullmatch(name) is None or name == NO_LORA:
+        raise ValueError("must be up to 40 small letters, digits, dots, dashes and underscores, as in 'ink-wash'")
+    return name
+
+
+def _lora_weight(weight: float) -> float:
+    weight = round(weight, 4)  # as a spec writes it
+    if not 0 < abs(weight) <= MAX_WEIGHT:  # not a number, too
+        raise ValueError(f"must be a number from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, not 0")
+    return weight
+
+
 UserPath = Annotated[Path, AfterValidator(_user_path)]
 ModelName = Annotated[str, AfterValidator(_model_name)]
+LoraName = Annotated[str, AfterValidator(_lora_name)]
+LoraWeight = Annotated[float, AfterValidator(_lora_weight)]
 Line = Annotated[str, AfterValidator(_line)]
 
 
@@ -106,8 +124,33 @@ class ModelEntry(BaseModel):
     commercial: bool | None = Field(None, description="whether it allows commercial use; unset = no, of own files")
 
 
+class LoraEntry(BaseModel):
+    """A `[[loras]]` entry: a LoRA of the operator's own under a name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: LoraName = Field(description="what people ask for")
+    file: UserPath = Field(description="its safetensors file, wherever it is")
+    title: Line | None = Field(None, max_length=80, description="what people read; unset = as its file says")
+    triggers: tuple[Line, ...] | None = Field(
+        None, max_length=MOST_TRIGGERS, description="words that call what it was trained on; unset = as its file says"
+    )
+    weight: LoraWeight = Field(1.0, description="unless a person says otherwise")
+    speed: Literal["fast"] | None = Field(None, description="fast = it is what `speed: fast` draws with")
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="steps of an image with it, of a fast one")
+
+    @model_validator(mode="after")
+    def _have_steps_if_fast(self) -> LoraEntry:
+        if (self.speed is None) != (self.steps is None):
+            raise ValueError('must have both of speed = "fast" and steps, or neither')
+        return self
+
+
+_Entries = TypeVar("_Entries", tuple[ModelEntry, ...], tuple[LoraEntry, ...])
+
+
 class PipelineConfig(BaseModel):
-    """The `[pipeline]` section of the config file, and its `[[models]]`."""
+    """The `[pipeline]` section of the config file, and its `[[models]]` and `[[loras]]`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -115,6 +158,7 @@ class PipelineConfig(BaseModel):
         default_factory=default_models_dir, validate_default=True, description="Folder of the model files"
     )
     models: tuple[ModelEntry, ...] = Field((), max_length=200, description="the `[[models]]` entries")
+    loras: tuple[LoraEntry, ...] = Field((), max_length=200, description="the `[[loras]]` entries")
     model: str = Field(
         AUTO, description="Model to draw with; auto = majicflus-v1 if files and GPU are there, else what is, else demo"
     )
@@ -137,13 +181,13 @@ class PipelineConfig(BaseModel):
         0, ge=0, le=256, description="Threads for drawing on the CPU; 0 = one per core but one, both of two"
     )
 
-    @field_validator("models")
+    @field_validator("models", "loras")
     @classmethod
-    def _have_names_of_their_own(cls, models: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
-        names = [entry.name for entry in models]
+    def _have_names_of_their_own(cls, entries: _Entries) -> _Entries:
+        names = [entry.name for entry in entries]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"must have names of their own: {', '.join(twice)} stands there twice")
-        return models
+        return entries
 
     @property
     def packed_folder(self) -> Path:

@@ -4,6 +4,9 @@ PipelineError                    who reacts
 ├─ InvalidSpec                   the person: change the request
 ├─ UnknownModel                  the person or the operator
 │  └─ ModelUnusable              the operator: its files, or the licence that the config asks for
+├─ LoraMisfit                    the person: another LoRA; or the operator: another file
+├─ UnknownLora                   the person or the operator
+│  └─ LoraUnusable               the operator: its file
 ├─ NothingAdded                  the operator: other files
 ├─ AddedModelsUnwritable         the operator: let them be written
 ├─ ModelFilesMissing             the operator: fetch the files, or put others in their places
@@ -62,6 +65,37 @@ class ModelUnusable(UnknownModel):
 
     def __str__(self) -> str:
         return f"model {self.name!r} {self.reason}"
+
+
+class LoraMisfit(PipelineError):
+    """A LoRA cannot be used with this model; nothing of it was."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        """`reason` goes on after the name: "was made for sdxl"."""
+        self.name = name
+        self.reason = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in reason)
+        super().__init__(f"LoRA {name!r} {self.reason}")
+
+
+class UnknownLora(PipelineError):
+    """No LoRA has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"unknown LoRA {name!r}; known: {', '.join(known) or 'none'}")
+        self.name = name
+        self.known = tuple(known)
+
+
+class LoraUnusable(UnknownLora):
+    """A LoRA of this name is known, but cannot be used as things are."""
+
+    def __init__(self, name: str, known: Sequence[str], *, reason: str, way_out: str) -> None:
+        """`reason` goes on after the name: "needs …, which is not there"."""
+        super().__init__(name, known)
+        self.reason, self.way_out = reason, way_out
+
+    def __str__(self) -> str:
+        return f"LoRA {self.name!r} {self.reason}"
 
 
 class NothingAdded(PipelineError):

@@ -61,8 +61,10 @@ FAKE_ARCHITECTURE: Final = Architecture(
             Feature.SAMPLER,
             Feature.CLIP_SKIP,
             Feature.EDIT,
+            Feature.LORA,
         }
     ),
+    loras="flux",
 )
 _STEP_MARKER = re.compile(r"\[step=(\d+(?:\.\d+)?)\]")
 

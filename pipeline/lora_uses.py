@@ -41,6 +41,14 @@ def write_uses(uses: Iterable[LoraUse]) -> str:
     return text
 
 
+def uses_in(text: str) -> tuple[LoraUse, ...]:
+    """Read what a stored spec holds, which may be damaged or of another release: what makes no sense is none."""
+    try:
+        return read_uses(text)
+    except InvalidSpec:
+        return ()
+
+
 def read_uses(text: str) -> tuple[LoraUse, ...]:
     """Read what `write_uses` wrote; "" is none.
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from bot.__main__ import app
 from bot.config import Config, PresetConfig, RoleConfig, load_config
 from bot.errors import ExitCode
-from pipeline.config import ModelEntry
+from pipeline.config import LoraEntry, ModelEntry
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config.example.toml"
@@ -37,7 +37,7 @@ def fields() -> Iterator[tuple[str, str, Any]]:
             continue
         assert isinstance(values, BaseModel)
         for key, default in values:
-            if key != "models":  # sections of their own
+            if key not in ("models", "loras"):  # sections of their own
                 yield section, key, default
 
 
@@ -74,9 +74,11 @@ TORCHY = (
     "pipeline.bench.baselines",
     "pipeline.bench.engine_timing",
     "pipeline.bench.isolation",
+    "pipeline.bench.model_timing",
     "pipeline.bench.random_",
     "pipeline.bench.stable_diffusion_timing",
     "pipeline.bench.stopwatch",
+    "pipeline.bench.tenants",
     "pipeline.demo",
     "pipeline.families.",
     "pipeline.runtime.",
@@ -154,15 +156,27 @@ def test_the_example_config_explains_every_key_on_its_line() -> None:
 
 
 def test_the_example_config_and_the_operators_page_explain_every_key_of_own_models(tmp_path: Path) -> None:
-    example = EXAMPLE.read_text("utf-8").partition("#   [[models]]\n")[2]
+    example = EXAMPLE.read_text("utf-8").partition("#   [[models]]\n")[2].partition("\n\n")[0]
     path = tmp_path / "config.toml"
     path.write_text("[[models]]\n" + re.sub(r"^#   ", "", example, flags=re.MULTILINE), "utf-8")
     [entry] = load_config(path)[0].pipeline.models
     assert entry.model_fields_set == set(ModelEntry.model_fields)
     rows = re.findall(
-        r"^\| `(\w+)` \|", read("docs", "configuration.md").partition("## `[[models]]`\n")[2], re.MULTILINE
+        r"^\| `(\w+)` \|",
+        read("docs", "configuration.md").partition("## `[[models]]`\n")[2].partition("\n## ")[0],
+        re.MULTILINE,
     )
     assert rows == list(ModelEntry.model_fields)
+
+
+def test_the_example_config_and_the_operators_page_explain_every_key_of_loras(tmp_path: Path) -> None:
+    example = EXAMPLE.read_text("utf-8").partition("#   [[loras]]\n")[2].partition("\n\n")[0]
+    path = tmp_path / "config.toml"
+    path.write_text("[[loras]]\n" + re.sub(r"^#   ", "", example, flags=re.MULTILINE), "utf-8")
+    [entry] = load_config(path)[0].pipeline.loras
+    assert entry.model_fields_set == set(LoraEntry.model_fields)
+    page = read("docs", "configuration.md").partition("## `[[loras]]`\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(LoraEntry.model_fields)
 
 
 def test_the_example_config_and_the_operators_page_explain_every_key_of_roles(tmp_path: Path) -> None:
@@ -198,7 +212,7 @@ def test_the_operators_page_has_every_key_with_its_default() -> None:
     rows = {
         (section, key): default
         for section, text in by_section.items()
-        if section not in ("models", "roles.ID", "presets.NAME")
+        if section not in ("models", "loras", "roles.ID", "presets.NAME")
         for key, default in re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE)
     }
     assert rows.keys() == {(section, key) for section, key, _ in fields()}

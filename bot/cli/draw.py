@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -73,6 +74,10 @@ def draw(
     clip_skip: Annotated[
         int | None, typer.Option(help=f"1 (the last layer) to {MAX_CLIP_SKIP}; default: the model's.")
     ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(help="LoRA to draw with, as NAME or NAME:WEIGHT; up to three times.")
+    ] = None,
+    is_fast: Annotated[bool, typer.Option("--fast", help="Fewer steps, with the LoRA of the config for that.")] = False,
     image: Annotated[
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
     ] = None,
@@ -111,11 +116,11 @@ def draw(
     from bot.config import LogConfig, load_config
     from bot.requests.inputs import Inputs, fit_inputs
     from bot.text_files import read_text
-    from pipeline.catalog.model_hash import ModelHashes, weights_file
+    from pipeline.catalog.model_hash import ModelHashes, lora_hashes, weights_file
     from pipeline.catalog.models import choose_model, demand_files, demand_means, find_model
     from pipeline.device.runtime_estimate import check_memory
     from pipeline.images.init_image import resolve_with_source
-    from pipeline.images.png_metadata import encode_png
+    from pipeline.images.png_metadata import FileHashes, encode_png
 
     try:
         prompt = read_text(prompt)
@@ -128,6 +133,7 @@ def draw(
     given["strength"] = strength
     given |= {"negative_prompt": negative, "cfg_scale": cfg, "guidance": guidance}
     given |= {"sampler": sampler, "clip_skip": clip_skip}
+    given |= {"loras": ", ".join(lora or ()), "speed": "fast" if is_fast else None}
     read = _read_prompt(prompt, card, config.pipeline, given).with_image(is_given=image is not None)
     options = replace(ImageOptions.read(**read.options), upscale=UPSCALE if is_upscaled else None)
     card = find_model(options.model or card.name, config.pipeline)
@@ -149,8 +155,10 @@ def draw(
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source, references))
     weights = weights_file(card, config.pipeline.models_dir)
-    model_hash = "" if weights is None else ModelHashes.of(config.pipeline).known(weights)
-    written = write_new(path, encode_png(drawn, release(), model_hash=model_hash), is_forced=is_forced)
+    known = ModelHashes.of(config.pipeline)
+    model_hash = "" if weights is None else known.known(weights)
+    hashes = FileHashes(model_hash, lora_hashes(known, spec, config.pipeline))
+    written = write_new(path, encode_png(drawn, release(), hashes=hashes), is_forced=is_forced)
     _show_picture(drawn, written, inputs=reference or ([image] if image else []))
     if output is not None and not output.is_dir() and path != output:
         say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
@@ -236,9 +244,11 @@ def _read_prompt(prompt: str, card: ModelCard, config: PipelineConfig, given: Ma
     from bot.presentation.wording import wording_for
     from bot.requests.models import Models
     from bot.requests.prompt_flags import read_prompt
+    from pipeline.catalog.loras import loras_of
     from pipeline.catalog.models import catalog_of
 
-    models = Models(usual=card, others=tuple(other for other in catalog_of(config).public if other.name != card.name))
+    others = tuple(other for other in catalog_of(config).public if other.name != card.name)
+    models = Models(usual=card, others=others, loras=partial(loras_of, config))
     try:
         return read_prompt(prompt, models, given=given, most=1)
     except InvalidFlag as error:
@@ -319,6 +329,7 @@ def _show_picture(image: GeneratedImage, path: Path, *, inputs: Sequence[Path]) 
         "model": image.spec.model,
         **({"sampler": sampler_title(image.spec.sampler)} if image.spec.sampler else {}),
         **({"cfg": f"{image.spec.cfg_scale:g}"} if image.spec.sampler else {}),
+        **({"loras": image.spec.loras.replace(",", ", ")} if image.spec.loras else {}),
         **({"avoids": image.spec.negative_prompt} if image.spec.negative_prompt else {}),
         "seconds": f"{image.seconds:.1f} ({parts})",
         "peak": peak,

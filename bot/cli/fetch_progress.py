@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from pipeline.catalog.download import Fetched, FetchProgress
-from pipeline.catalog.model_card import ModelCard
+from pipeline.catalog.file_owner import FileOwner
 from pipeline.config import PipelineConfig
 
 LINE_EVERY_S: Final = 10.0
@@ -56,7 +56,7 @@ class ProgressLines:
 
 def fetch_and_show(
     config: PipelineConfig,
-    card: ModelCard,
+    card: FileOwner,
     *,
     fetch: Callable[..., Fetched],
     say: Callable[[str], object],

@@ -1,5 +1,7 @@
 """`imagine-bot models`: lists what can be drawn with here and what could be fetched; adds and forgets own files.
 
+LoRAs are listed, added and forgotten by the same commands.
+
 What files are and where they are noted is in `pipeline/catalog/`; this module only prints.
 """
 
@@ -20,6 +22,7 @@ from pipeline.errors import UnknownModel
 if TYPE_CHECKING:
     from pipeline.catalog.adding import Addition
     from pipeline.catalog.catalog import Catalog
+    from pipeline.catalog.loras import OwnLora
     from pipeline.catalog.model_card import ModelCard
     from pipeline.config import PipelineConfig
 
@@ -64,6 +67,7 @@ def add(
     for names, what in ((added.new, "added"), (added.changed, "takes these files, too"), (added.same, "known already")):
         for each in names:
             _show(each, catalog, config, remark=what)
+    _show_loras(config, dict.fromkeys(added.loras.new, "added") | dict.fromkeys(added.loras.same, "known already"))
     for layout in added.companions:
         text = f"{layout.path}: {layout.title}, for models that lack it"
         say("•", printable(text), style="dim", on_stderr=False)
@@ -73,10 +77,10 @@ def add(
 @app.command(cls=Command)
 def remove(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the model to forget.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="Name of the model or LoRA to forget.", metavar="NAME")],
     config_path: ConfigPath = None,
 ) -> None:
-    """Forget a model that was added. Its files stay where they are."""
+    """Forget a model or a LoRA that was added. Its files stay where they are."""
     from pipeline.catalog.adding import remove_model
     from pipeline.catalog.models import catalog_of
     from pipeline.device.gpu_profile import packed_files
@@ -84,16 +88,18 @@ def remove(
     config = _config(config_path or context.obj)
     catalog = catalog_of(config)
     try:
-        entry = remove_model(name, catalog)
+        forgotten = remove_model(name, catalog)
     except UnknownModel as error:
         if any(each.name == name for each in config.models):
             fail(f"{name} stands in the config file: take its [[models]] out there", ExitCode.USAGE)
+        if any(each.name == name for each in config.loras):
+            fail(f"{name} stands in the config file: take its [[loras]] out there", ExitCode.USAGE)
         if name in catalog.built_in:
             fail(f"{name} belongs to this program; to free its disk space, delete its files", ExitCode.USAGE)
         known = f"; those that were are {', '.join(error.known)}" if error.known else ""
         fail(f"no model {name!r} was added{known}", ExitCode.USAGE)
     say("✔", f"{name} is forgotten; its files stay:", style="green", on_stderr=False)
-    for path in entry.files:
+    for path in forgotten:
         typer.echo(f"{INDENT}{printable(str(path))}")
     for path in packed_files(config.packed_folder, name):
         typer.echo(f"{INDENT}{printable(str(path))} (packed weights, which nothing else needs)")
@@ -133,9 +139,34 @@ def _list(config: PipelineConfig) -> None:
         say("✘", f"{text}\n→ add it, or change the config", style="bold red", on_stderr=False)
     for name in (name for name in names if name not in hidden):
         _show(name, catalog, config, remark=f"the default: {reason}" if name == default else "")
+    _show_loras(config)
     if hidden:
         typer.echo(f"\n[pipeline] commercial_only hides {', '.join(hidden)}.")
-    typer.echo(f"\n{PROGRAM} models add FILE… draws with files of your own; docs/models.md says which.")
+    typer.echo(f"\n{PROGRAM} models add FILE… draws with files of your own, LoRAs too; docs/models.md says which.")
+
+
+def _show_loras(config: PipelineConfig, remarks: Mapping[str, str] | None = None) -> None:
+    """Print the LoRAs, or those that are remarked upon: what each is for, its words, where it is, what is wrong."""
+    from pipeline.catalog.loras import own_loras
+
+    for own in own_loras(config):
+        if remarks is not None and own.entry.name not in remarks:
+            continue
+        remark = f" ({remarks[own.entry.name]})" if remarks else ""
+        style, mark = ("green", "✔") if own.card is not None else ("bold red", "✘")
+        title = printable(own.card.title if own.card is not None else own.entry.title or "")
+        say(mark, f"{own.entry.name}: {' '.join(filter(None, (title, 'LoRA')))}{remark}", style=style, on_stderr=False)
+        for line in _lines_of(own):
+            typer.echo(f"{INDENT}{printable(line)}")
+
+
+def _lines_of(own: OwnLora) -> list[str]:
+    if own.card is None:
+        return [own.reason, f"→ {own.way_out}"]
+    facts = [f"for {own.base_title}", f"rank {own.card.rank}", f"weight {own.card.weight:g}"]
+    facts += [f"words: {', '.join(own.card.triggers)}"] if own.card.triggers else []
+    facts += [f"speed: fast, {own.card.steps} steps"] if own.card.steps else []
+    return [" · ".join(facts), str(own.entry.file)]
 
 
 def _show(name: str, catalog: Catalog, config: PipelineConfig, *, remark: str = "") -> None:

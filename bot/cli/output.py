@@ -28,12 +28,15 @@ from pipeline.errors import (
     GpuUnusable,
     HubSilent,
     InvalidSpec,
+    LoraMisfit,
+    LoraUnusable,
     ModelFilesMissing,
     ModelUnusable,
     NothingAdded,
     OutOfMemory,
     PackedDirReadOnly,
     PipelineError,
+    UnknownLora,
     UnknownModel,
 )
 
@@ -189,10 +192,16 @@ def _explained(error: PipelineError) -> tuple[str, ExitCode]:
             return f"{error.name} {printable(error.reason)}\n→ {error.way_out}", ExitCode.USAGE
         case UnknownModel():
             return f"unknown model {error.name!r}; there are {', '.join(error.known)}", ExitCode.USAGE
+        case LoraUnusable():
+            return f"the LoRA {error.name} {printable(error.reason)}\n→ {error.way_out}", ExitCode.USAGE
+        case UnknownLora():
+            return f"unknown LoRA {error.name!r}; there are {', '.join(error.known) or 'none'}", ExitCode.USAGE
         case ModelFilesMissing():
             lines = "\n".join(f"  {printable(f'{path} {reason}')}".rstrip() for path, reason in error.reasons.items())
             way_out = f"imagine-bot fetch {error.model}"
             return f"{error.model} cannot be drawn with as its files are:\n{lines}\n→ {way_out}", ExitCode.USAGE
+        case LoraMisfit():
+            return f"the LoRA {error.name} {printable(error.reason)}", ExitCode.USAGE
         case NothingAdded():
             lines = "\n".join(f"  {printable(reason)}" for reason in error.reasons)
             way_out = "docs/models.md says which files can be drawn with"

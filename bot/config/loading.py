@@ -22,7 +22,7 @@ from bot.config.messages import (
     KEYS_EXPLAINED,
     TOO_DEEP,
     did_you_mean,
-    model_line,
+    entry_line,
     problem_line,
     table_lines,
 )
@@ -30,18 +30,22 @@ from bot.config.preset_section import LIKE, PresetConfig
 from bot.config.sections import Config, RoleConfig
 from bot.errors import ConfigError
 from bot.text_files import read_file
-from pipeline.config import WINDOWS_PATHS, ModelEntry
+from pipeline.config import WINDOWS_PATHS, LoraEntry, ModelEntry
 from pipeline.errors import HomeUnknown
 
 CONFIG_NAME: Final = "config.toml"
-MODELS: Final = "models"  # the sections of the operator's own models
+# Sections that are lists, each part of [pipeline]: the keys of an entry, what they are called, and one of them.
+LISTS: Final[dict[str, tuple[type[BaseModel], str, str]]] = {
+    "models": (ModelEntry, "own models", "model"),
+    "loras": (LoraEntry, "LoRAs", "LoRA"),
+}
 # Sections with names of the operator's in theirs: what each holds, and how that name is written.
 TABLES: Final[dict[str, tuple[type[BaseModel], str]]] = {
     "roles": (RoleConfig, "the ids of roles, like [roles.123456789012345678]"),
     "presets": (PresetConfig, f"the names of presets, {LIKE}"),
 }
 IN_THE_FILE: Final = {
-    MODELS: "own models are named in the file, as [[models]]",
+    **{name: f"{title} are named in the file, as [[{name}]]" for name, (_, title, _) in LISTS.items()},
     "roles": "roles are named in the file, as [roles.123456789012345678]",
     "presets": "presets are named in the file, as [presets.night]",
 }
@@ -72,7 +76,7 @@ def load_config(path: Path | None = None) -> tuple[Config, Path | None]:
     if path is None:
         path = next((each for each in default_config_paths() if os.path.isfile(each)), None)  # noqa: PTH113 - as below
     values = {} if path is None else _read_toml(path)
-    problems = _unknown_env_keys(os.environ) + _move_models(values, path)
+    problems = _unknown_env_keys(os.environ) + _move_lists(values, path)
     try:
         problems += _take_out_wrong_types(values, path)
         config = Config(**values)
@@ -167,27 +171,30 @@ def _wrong_types(section: type[BaseModel], given: Mapping[str, Any]) -> list[Err
 def _take_out(values: dict[str, Any], place: Sequence[int | str]) -> None:
     """Remove a value from its section, with all of its list, if it stands in one; from its own section in a list."""
     owner, key = values[str(place[0])], str(place[1])
-    if key == MODELS and len(place) > 3:
-        owner, key = owner[MODELS][place[2]], str(place[3])
+    if key in LISTS and len(place) > 3:
+        owner, key = owner[key][place[2]], str(place[3])
     owner.pop(key, None)
 
 
-def _move_models(values: dict[str, Any], path: Path | None) -> list[str]:
-    """Bring `[[models]]` to where the parts of the program look for it, beside the keys of `[pipeline]`.
+def _move_lists(values: dict[str, Any], path: Path | None) -> list[str]:
+    """Bring `[[models]]` and `[[loras]]` to where the parts of the program look for them, in `[pipeline]`.
 
-    Returns a line about what cannot be moved.
+    Returns a line about each that cannot be moved.
     """
+    return [line for name in LISTS for line in _move(name, values, path)]
+
+
+def _move(name: str, values: dict[str, Any], path: Path | None) -> list[str]:
+    _, title, one = LISTS[name]
     pipeline = values.get("pipeline", {})
-    if isinstance(pipeline, dict) and "models" in pipeline:
-        del pipeline["models"]
-        return [f"{path}: [pipeline] models: own models are sections of their own: write [[models]]"]
-    if MODELS not in values:
-        return []
-    models = values.pop(MODELS)
-    if not isinstance(models, list) or not all(isinstance(each, dict) for each in models):
-        return [f"{path}: [{MODELS}]: must be written with two brackets, [[{MODELS}]], once for each model"]
-    if isinstance(pipeline, dict):
-        values["pipeline"] = {**pipeline, "models": models}
+    entries = values.pop(name, [])
+    if isinstance(pipeline, dict) and name in pipeline:
+        del pipeline[name]
+        return [f"{path}: [pipeline] {name}: {title} are sections of their own: write [[{name}]]"]
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        return [f"{path}: [{name}]: must be written with two brackets, [[{name}]], once for each {one}"]
+    if isinstance(pipeline, dict) and entries:
+        values["pipeline"] = {**pipeline, name: entries}
     return []
 
 
@@ -197,8 +204,9 @@ def _problems(details: ErrorDetails, path: Path | None) -> list[str]:
     if (table := details["loc"][0] if details["loc"] else None) in TABLES:
         section, names = TABLES[str(table)]
         return table_lines(details, source=source, known=list(section.model_fields), names=names)
-    if details["loc"][:2] == ("pipeline", "models"):
-        return [model_line(details, source=source, known=list(ModelEntry.model_fields))]
+    for name, (section, _, _) in LISTS.items():
+        if details["loc"][:2] == ("pipeline", name):
+            return [entry_line(details, name, source=source, known=list(section.model_fields))]
     place = tuple(str(part) for part in details["loc"][:2])
     return [problem_line(details, source=_env_name(*place) or source, known=_known_keys(place[:-1]))]
 
@@ -231,7 +239,7 @@ def _known_keys(place: tuple[str, ...]) -> list[str]:
     if not place:
         return [*_sections(), *IN_THE_FILE]
     section = _sections().get(place[0])
-    return [key for key in section.model_fields if key != MODELS] if section is not None and len(place) == 1 else []
+    return [key for key in section.model_fields if key not in LISTS] if section is not None and len(place) == 1 else []
 
 
 def _env_name(*place: str) -> str | None:

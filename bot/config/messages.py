@@ -60,17 +60,19 @@ def problem_line(details: ErrorDetails, *, source: str, known: Sequence[str]) ->
     return f"{where}: {entry}{rule}, not {shown}{separator}{hint}"
 
 
-def model_line(details: ErrorDetails, *, source: str, known: Sequence[str]) -> str:
-    """Return one line about a validation error in a `[[models]]` entry; `known` are its keys."""
+def entry_line(details: ErrorDetails, name: str, *, source: str, known: Sequence[str]) -> str:
+    """Return one line about a validation error in an entry of `[[models]]` or `[[loras]]`; `known` are its keys."""
     match details["loc"][2:]:
         case (int(number), str(key), *inner):
-            where = f"{source}: [[models]] number {number + 1}, {key}"
+            where = f"{source}: [[{name}]] number {number + 1}, {key}"
+        case (int(number),):  # of keys that do not go together
+            where, key, inner = f"{source}: [[{name}]] number {number + 1}", "", []
         case _:
-            where, key, inner = f"{source}: [[models]]", "", []
+            where, key, inner = f"{source}: [[{name}]]", "", []
     if details["type"] == "extra_forbidden":
         return f"{where}: unknown key{did_you_mean(key, known)}"
     if details["type"] == "missing":
-        return f"{where}: must be there, for example name = 'my-model'"
+        return f"{where}: must be there, for example {key} = 'my-{name[:-1]}'"
     rule, separator, hint = _in_plain_words(details).partition("; ")
     entry = f"entry {int(inner[0]) + 1} " if inner and isinstance(inner[0], int) else ""
     shown = f", not {_shown(details['input'])}" if key else ""

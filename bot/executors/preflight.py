@@ -18,6 +18,7 @@ from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import PackedDirReadOnly, UnknownModel
 from pipeline.catalog import files
 from pipeline.catalog.headers import NotWeights, header_of
+from pipeline.catalog.loras import own_loras
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.model_parts import parts_of
 from pipeline.catalog.models import AUTO, DEMO, MAJICFLUS_V1, catalog_of, choose_model, demand_means, obstacle_of
@@ -102,8 +103,21 @@ def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Iterab
             if flaw.reason is not files.Flaw.ABSENT and flaw.path not in told:
                 told.add(flaw.path)
                 findings.append(note("files", f"{flaw.path} {flaw.told}", f"imagine-bot fetch {card.name}"))
+    findings += _check_loras(config)
     if hidden := [card.name for card in catalog.all if not catalog.allows(card)]:
         findings.append(note("licences", f"[pipeline] commercial_only hides {', '.join(hidden)}"))
+    return findings
+
+
+def _check_loras(config: PipelineConfig) -> list[Finding]:
+    """Report on the operator's LoRAs; one that cannot be used stops nothing."""
+    findings = []
+    for own in own_loras(config):
+        if own.card is None:
+            findings.append(note("lora", f"{own.entry.name} {own.reason}", own.way_out))
+            continue
+        facts = [f"for {own.base_title}", f"rank {own.card.rank}", *(f"word: {word}" for word in own.card.triggers)]
+        findings.append(ok("lora", f"{own.card.title} ({own.entry.name}): {', '.join(facts)}"))
     return findings
 
 

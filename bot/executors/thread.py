@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from bot.jobs import StopReason, StopSignal
 from pipeline import Engine, GeneratedImage, ImageSpec, Progress, Reference
-from pipeline.catalog.models import create_engine
+from pipeline.catalog.loras import demand_loras
+from pipeline.catalog.models import create_engine, find_model
 from pipeline.config import PipelineConfig
 
 T = TypeVar("T")
@@ -59,6 +60,8 @@ class ThreadExecutor:
         latest = _LatestValue(on_progress)
 
         def draw() -> GeneratedImage:
+            if spec.loras:  # whose files may have vanished since the request
+                demand_loras(spec, find_model(spec.model, self._config), self._config)
             engine = self._engine_of(spec.model)
             return engine.generate(
                 spec,

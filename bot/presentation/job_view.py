@@ -19,6 +19,7 @@ from bot.pause import Pause
 from bot.presentation.wording import MODEL_KEYS, Wording, failure_key
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Progress, Stage
+from pipeline.lora_uses import uses_in
 from pipeline.spec import MIN_ASKED_CFG, ImageSpec, sampler_title
 
 UNKNOWN_WORDS: Final = 5  # named in one note
@@ -300,9 +301,16 @@ def setting_phrases(spec: ImageSpec) -> tuple[Phrase, ...]:
         phrases.append(Phrase("settings-sampling", values))
     if spec.clip_skip > 1:
         phrases.append(Phrase("settings-clip-skip", {"clip_skip": spec.clip_skip}))
+    phrases += lora_phrases(spec)
     if spec.negative_prompt:
         phrases.append(Phrase("settings-negative", {"negative": Typed(spec.negative_prompt)}))
     return tuple(phrases)
+
+
+def lora_phrases(spec: ImageSpec) -> tuple[Phrase, ...]:
+    """Name the LoRAs of an image with their weights: one sentence, none if there are none."""
+    uses = tuple(f"{use.name} {use.weight:g}" for use in uses_in(spec.loras))
+    return (Phrase("settings-loras", {"loras": uses}),) if uses else ()
 
 
 def _idle_notes(spec: ImageSpec) -> tuple[Phrase, ...]:

@@ -19,6 +19,7 @@ SETTING_KEYS: Final[Mapping[str, str]] = {
     "guidance": "setting-guidance",
     "sampler": "setting-sampler",
     "clip_skip": "setting-clip-skip",
+    "loras": "setting-loras",
 }
 MAX_NAMES: Final = 8
 MAX_NAME_CHARS: Final = 32
@@ -33,6 +34,7 @@ class PromptNotes:
     unsupported: flags that the model called `model`, or the place where the person asked, cannot follow.
     unused: names of settings from another program.
     overridden: flags that lost against what the person had set elsewhere.
+    triggers: (title, words) of LoRAs whose trigger words the prompt lacks.
     most_images: how many images there are at most, if the prompt asked for more.
     """
 
@@ -42,6 +44,7 @@ class PromptNotes:
     model: str = ""
     unused: tuple[str, ...] = ()
     overridden: tuple[str, ...] = ()
+    triggers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     most_images: int | None = None
 
     def phrases(self) -> tuple[Phrase, ...]:
@@ -55,8 +58,14 @@ class PromptNotes:
             else None,
             Phrase("flags-unused", {"names": _names(self.unused)}) if self.unused else None,
             Phrase("flags-overridden", {"names": _names(self.overridden)}) if self.overridden else None,
+            *(trigger_phrase(title, words) for title, words in self.triggers),
         ]
         return tuple(phrase for phrase in said if phrase is not None)
+
+
+def trigger_phrase(title: str, words: Sequence[str]) -> Phrase:
+    """Say which words call what a LoRA was trained on."""
+    return Phrase("lora-triggers", {"title": Typed(shortened(title)), "words": tuple(Typed(word) for word in words)})
 
 
 def lost_phrase(model: str, names: Sequence[str]) -> Phrase:
@@ -84,6 +93,7 @@ def _taken(taken: Mapping[str, str | int | float]) -> list[Phrase]:
         "sampler": "flags-taken-sampler",
         "clip_skip": "flags-taken-clip-skip",
         "strength": "flags-taken-strength",
+        "loras": "flags-taken-loras",
     }
     if taken.get("negative_prompt") == "":
         phrases["negative_prompt"] = "flags-taken-no-negative"

@@ -4,6 +4,7 @@ service.py          the one door: submit, cancel, look
 prompt_flags.py     the options in a prompt, `--ar 16:9`, taken out of it. Pure.
 flag_scanner.py     what in a text is a flag, and what belongs to it. Pure.
 flag_values.py      the values of options behind flags and in pasted settings. Pure.
+loras.py            what people write of LoRAs: options, tags, `speed: fast`
 pasted_settings.py  text of other programs, and the `/imagine` line, taken apart. Pure.
 batch.py            one request for several images, and its outcome. Pure.
 init_images.py      the file that a request starts from

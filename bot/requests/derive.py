@@ -20,11 +20,20 @@ from bot.errors import AlreadyFinal, CannotUpscale, JobUnreadable, PictureNotRea
 from bot.jobs import Derivation, Job, Verb
 from bot.requests.batch import Batch, InitImage, StoredInitImage, StoredResult
 from bot.requests.erased import check_not_erased
+from bot.requests.loras import are_fitting, steps_of
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
+from pipeline.lora_uses import read_uses
 from pipeline.spec import UPSCALE, Aspect, Dimensions, ImageOptions, ImageSpec, Sampler, Size
 
-OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip")  # which not every model has
+OF_SOME: Final = (
+    "negative_prompt",
+    "cfg_scale",
+    "guidance",
+    "sampler",
+    "clip_skip",
+    "loras",
+)  # which not every model has
 SETTINGS: Final = ("steps", "aspect", "size", "model", *OF_SOME)
 
 
@@ -119,8 +128,8 @@ def final(job: Job, models: Models) -> Batch:
 def upscale(job: Job, models: Models) -> Batch:
     """Draw it anew at twice its size, with the same prompt and seed and from the enlarged image.
 
-    It takes the model's usual number of steps, of which only the last ones are drawn: more would show no more, and
-    with fewer there might be none.
+    It takes the usual number of steps of the model, or of its LoRAs, of which only the last ones are drawn: more would
+    show no more, and with fewer there might be none.
 
     Raises:
         CannotUpscale: it was upscaled already, or its model cannot do that.
@@ -131,7 +140,8 @@ def upscale(job: Job, models: Models) -> Batch:
         raise CannotUpscale(job.id, reason="again" if job.spec.upscale else "model", model=model.title)
     if job.image_path is None:
         raise PictureNotReady(job.id)
-    seed, steps, strength = job.spec.seed, model.default_steps, model.upscale_strength
+    steps = steps_of(read_uses(options.loras or ""), models) or model.default_steps
+    seed, strength = job.spec.seed, model.upscale_strength
     enlarged = replace(options, upscale=UPSCALE, seed=seed, steps=steps, strength=strength)
     return _derived(job, Verb.UPSCALE, enlarged, init_image=StoredResult(path=job.image_path))
 
@@ -165,7 +175,7 @@ def lost(job: Job, models: Models, options: ImageOptions) -> tuple[str, ...]:
     return tuple(
         name
         for name in OF_SOME
-        if getattr(options, name) is None and _is_own(spec, name, old) and not _takes(new, name, getattr(spec, name))
+        if getattr(options, name) is None and _is_own(spec, name, old) and not _takes(new, name, spec, models)
     )
 
 
@@ -178,7 +188,7 @@ def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
     kept: dict[str, Any] = {
         name: getattr(spec, name)
         for name in OF_SOME
-        if _takes(card, name, getattr(spec, name)) and (is_same or _is_own(spec, name, old))
+        if _takes(card, name, spec, models) and ((is_same and name != "loras") or _is_own(spec, name, old))
     }
     if "sampler" in kept:
         kept["sampler"] = Sampler(spec.sampler)
@@ -196,6 +206,8 @@ def _options_with(job: Job, models: Models, card: ModelCard) -> ImageOptions:
 
 def _is_own(spec: ImageSpec, name: str, card: ModelCard | None) -> bool:
     """Whether a setting is another than that of the model it was drawn with; None if that model is gone."""
+    if name == "loras":
+        return bool(spec.loras)
     if name == "negative_prompt":
         return spec.negative_prompt != ("" if card is None else card.negative_prompt)
     if card is None or not card.offers(name):
@@ -204,8 +216,12 @@ def _is_own(spec: ImageSpec, name: str, card: ModelCard | None) -> bool:
     return bool(getattr(spec, name) != usual)
 
 
-def _takes(card: ModelCard, name: str, value: object) -> bool:
-    return value in card.samplers if name == "sampler" else card.offers(name)
+def _takes(card: ModelCard, name: str, spec: ImageSpec, models: Models) -> bool:
+    """Whether a model can follow a setting; of LoRAs that its own model had, it is said when they are gone."""
+    if name == "sampler":
+        return spec.sampler in card.samplers
+    is_fitting = name != "loras" or card.name == spec.model or are_fitting(spec.loras, models, card)
+    return card.offers(name) and is_fitting
 
 
 def _shape(

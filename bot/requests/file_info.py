@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from bot.requests.loras import tags
 from bot.requests.pasted_settings import split_pasted
 from pipeline.errors import InvalidSpec
 from pipeline.images.embedded_text import USER_COMMENT, embedded_texts
@@ -48,7 +49,8 @@ def info_of(data: bytes) -> FileInfo | None:
     written = _a1111(parameters)
     if (spec := _spec(texts.get(SPEC_KEYWORD, ""))) is not None:
         settings = {} if written is None else written.settings
-        return FileInfo(writer=Writer.OURS, prompt=spec.prompt, negative_prompt=spec.negative_prompt, settings=settings)
+        prompt = " ".join(filter(None, (spec.prompt, tags(spec.loras))))
+        return FileInfo(writer=Writer.OURS, prompt=prompt, negative_prompt=spec.negative_prompt, settings=settings)
     return written or _comfyui(texts.get("prompt", ""))
 
 

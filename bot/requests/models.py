@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pipeline.catalog.lora_card import LoraCard
 from pipeline.catalog.models import ModelCard
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.device.runtime_estimate import RuntimeEstimate
@@ -22,6 +23,7 @@ class Models:
     others: the models that have to be asked for by name.
     unread: returns what a model cannot read of a prompt.
     estimate_runtime: returns what is expected of a large model on this GPU; None if there is nothing to expect. Blocks.
+    loras: returns the LoRAs that are here, by name; looks whether their files changed.
     check_memory: raises InvalidSpec if the GPU has no room for an image of this size. Blocks.
     """
 
@@ -29,6 +31,7 @@ class Models:
     others: tuple[ModelCard, ...] = ()
     unread: Callable[[ImageSpec], Unread] = lambda _spec: NOTHING
     estimate_runtime: Callable[[], RuntimeEstimate | None] = lambda: None
+    loras: Callable[[], Mapping[str, LoraCard]] = dict
     check_memory: Callable[[ModelCard, ImageSpec], None] = lambda _model, _spec: None
 
     @property

@@ -20,7 +20,7 @@ FEWEST_PAIRS: Final = 3  # of a line of settings (AUTOMATIC1111/stable-diffusion
 # Of /imagine, in every language.
 OPTIONS: Final = (
     "prompt", "seed", "steps", "aspect", "size", "count", "model", "negative", "cfg", "guidance", "sampler",
-    "clip_skip", "image", "image2", "image3", "strength",
+    "clip_skip", "image", "image2", "image3", "strength", "lora",
 )  # fmt: skip
 WORDY: Final = frozenset({"negative"})  # of them: several words
 WRAPPERS: Final = (("```", "```"), ('"', '"'), ("“", "”"), ("「", "」"))
@@ -95,11 +95,13 @@ def split_pasted(text: str) -> Pasted:
 
 def split_lora(prompt: str) -> tuple[str, tuple[str, ...]]:
     """Return a prompt without its LoRA tags, and the tags."""
-    tags = tuple(_LORA.findall(prompt))
-    if not tags:
+    spans = [found.span() for found in _LORA.finditer(fold(prompt))]
+    if not spans:
         return prompt, ()
-    parts = (" ".join(part.split()) for part in _LORA.sub(" ", prompt).split(","))
-    return ", ".join(part for part in parts if part), tags
+    ends = [0, *(end for _, end in spans)]
+    rest = " ".join(prompt[end:begin] for end, begin in zip(ends, [*(each for each, _ in spans), None], strict=True))
+    parts = (" ".join(part.split()) for part in rest.split(","))
+    return ", ".join(part for part in parts if part), tuple(prompt[begin:end] for begin, end in spans)
 
 
 def split_command(text: str) -> tuple[str, Mapping[str, str]]:

@@ -18,6 +18,7 @@ from bot.presentation.prompt_notes import PromptNotes, shortened
 from bot.requests.batch import MAX_BATCH
 from bot.requests.flag_scanner import split_flags
 from bot.requests.flag_values import MOST, is_exact_size, is_no_negative, read_value, sampler_of
+from bot.requests.loras import LoraWish, pick, without_tags
 from bot.requests.models import Models
 from bot.requests.pasted_settings import split_command, split_lora, split_pasted, unwrapped
 from pipeline.catalog.model_card import ModelCard
@@ -47,6 +48,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "clip_skip": "clip_skip",
     "clipskip": "clip_skip",
     "strength": "strength",
+    "lora": "loras",
 }
 PASTED: Final[Mapping[str, str]] = {
     "steps": "steps",
@@ -60,7 +62,9 @@ PASTED: Final[Mapping[str, str]] = {
 }
 SCHEDULE: Final = "schedule type"
 # What /imagine calls an option that has another name in ImageOptions.
-COMMAND: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
+COMMAND: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale", "lora": "loras"}
+LORA_HASHES: Final = "Lora hashes"  # which say nothing that the tags beside them do not
+LORAS: Final = "loras"
 FIELDS: Final = frozenset(each.name for each in dataclasses.fields(ImageOptions))
 RATIO_SCALE: Final = 10**5
 SAME_SHAPE: Final = 0.01  # of a ratio: a model of one shape draws a square, whatever is asked
@@ -112,6 +116,7 @@ class _Setting:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     prompt: str
+    tags: tuple[str, ...] = ()
     settings: tuple[_Setting, ...] = ()
     unknown: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
@@ -144,7 +149,7 @@ def read_prompt(
     """
     if not isinstance(text, str):  # a script may send anything
         raise InvalidSpec("prompt", "must be text")
-    (given, tags), untouched = _without_lora(given or {}), untouched or {}
+    (given, negative_tags), untouched = without_tags(given or {}), untouched or {}
     said = {name: value for name, value in given.items() if _is_said(name, value, untouched)}
     if isinstance(negative := given.get("negative_prompt"), str) and is_no_negative(negative):
         said, given = {**said, "negative_prompt": ""}, {**given, "negative_prompt": ""}
@@ -153,18 +158,24 @@ def read_prompt(
     is_too_long = len(clean_prompt(text)) > MAX_PROMPT_CHARS  # `ImageSpec` refuses it
     found = _Found(prompt=text) if is_too_long else _find(text)
     choice = _Choice(models, said, most)
-    for setting in _in_order(found.settings):
+    for setting in _in_order(each for each in found.settings if each.option != LORAS):
         choice.add(setting)
+    flags = [(each.value, each.shown) for each in found.settings if each.option == LORAS]
+    wish = LoraWish(option=given.get(LORAS), speed=given.get("speed"), tags=found.tags, flags=flags)
+    picked = pick(wish, models, choice.card, found.prompt)
     notes = PromptNotes(
-        taken=choice.taken,
-        unknown=_distinct([*found.unknown, *tags]),
-        unsupported=_distinct(choice.unsupported),
+        taken={**choice.taken, **({LORAS: picked.taken} if picked.taken else {})},
+        unknown=_distinct([*found.unknown, *picked.unknown, *negative_tags]),
+        unsupported=_distinct([*choice.unsupported, *picked.unsupported]),
         model=choice.card.name,
-        unused=_distinct([*choice.unused, *found.unused]),
+        unused=_distinct(each for each in (*choice.unused, *found.unused) if each != LORA_HASHES or not picked.taken),
         overridden=_distinct(choice.overridden),
         most_images=most if choice.is_count_cut else None,
+        triggers=picked.triggers,
     )
-    options = {**given, **choice.options, "prompt": found.prompt}
+    own = {name: value for name, value in picked.options.items() if name == LORAS or not choice.has(name)}
+    kept = {name: value for name, value in given.items() if name not in (LORAS, "speed")}
+    options = {**kept, **choice.options, **own, "prompt": found.prompt}
     return ReadPrompt(prompt=found.prompt, options=options, count=choice.count or count or 1, notes=notes)
 
 
@@ -183,6 +194,10 @@ class _Choice:
         self._said = said
         self._most = most
         self.card = next((each for each in models.all if each.name == said.get("model")), models.usual)
+
+    def has(self, option: str) -> bool:
+        """Whether somebody chose a value for an option."""
+        return option in self.options or option in self._said
 
     def add(self, setting: _Setting) -> None:
         """Take a setting, or note why not.
@@ -286,11 +301,12 @@ def _find(text: str) -> _Found:
         _Setting(option=COMMAND.get(name, name), value=value, shown=f"{name}:{value}")
         for name, value in command.items()
     ]
-    kept, more_tags = _without_lora_of(settings)
+    kept, negative_tags = _without_lora_of(settings)
     return _Found(
         prompt=clean_prompt(prompt),
+        tags=tags,
         settings=kept,
-        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *drafts)), *tags, *more_tags),
+        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *drafts)), *negative_tags),
         unused=unused,
     )
 
@@ -305,15 +321,6 @@ def _without_lora_of(settings: Iterable[_Setting]) -> tuple[tuple[_Setting, ...]
         if rest or not found:
             kept.append(dataclasses.replace(setting, value=rest) if found else setting)
     return tuple(kept), tuple(tags)
-
-
-def _without_lora(given: Mapping[str, object]) -> tuple[Mapping[str, object], tuple[str, ...]]:
-    """Return what was set elsewhere without LoRA tags in its negative prompt, and the tags."""
-    negative = given.get("negative_prompt")
-    if not isinstance(negative, str) or len(negative) > MAX_PROMPT_CHARS:  # `ImageSpec` refuses it
-        return given, ()
-    rest, tags = split_lora(negative)
-    return {**given, "negative_prompt": rest or None} if tags else given, tags
 
 
 def _pasted_settings(pasted: Mapping[str, str]) -> tuple[list[_Setting], tuple[str, ...]]:

@@ -40,6 +40,7 @@ from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.histories import Histories
 from bot.requests.init_images import file_of, read_file
 from bot.requests.inputs import NO_INPUTS, Inputs, check_count, check_settings, fit_inputs, store, unpack_inputs
+from bot.requests.loras import check as check_loras
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
 from bot.requests.pausing import Pausing
@@ -171,6 +172,7 @@ class Service:
         if not self.is_accepting:
             raise NotAccepting
         model = self.models.demand(request.options.model)
+        check_loras(request.options.loras or "", self.models, model)
         random_seed = secrets.randbelow(MAX_SEED + 1)
         if inputs is None:
             inputs = await self.unpack(request)

@@ -2,6 +2,7 @@
 
 job_queue.py    the bounded queue over the job table: put, claim, cancel, requeue, recover
 worker_pool.py  claim → draw → save → announce, on every runner
+failures.py     what an error means for the person whose image failed. Pure.
 runner.py       one slot of an executor: its model, health, failures and pace
 placement.py    who takes which job: a fair order, and models that stay where they are. Pure.
 survey.py       every unfinished job at one moment, and where it stands

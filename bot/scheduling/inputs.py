@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import NamedTuple, TypeVar
 
+from bot.scheduling.failures import InputGone, StorageFailed
 from bot.store.image_store import ImageStore
 from pipeline import ImageSpec, Reference
 
 T = TypeVar("T")
-
-
-class StorageFailed(Exception):
-    """The picture cannot be saved, or one that it needs cannot be read: the engine has no part in it."""
-
-
-class InputGone(Exception):
-    """An image that the job needs is not kept any more; the disk and the engine have no part in it."""
 
 
 class Inputs(NamedTuple):

@@ -22,8 +22,9 @@ from bot.executors import Executor
 from bot.jobs import FailureCode, Job, JobStatus, StopReason
 from bot.retry import Backoff, retry
 from bot.scheduling.breaker import Breaker
+from bot.scheduling.failures import NOT_OF_THE_ENGINE, ImageBlocked, StorageFailed, failure_code
 from bot.scheduling.image_policy import ImagePolicy, Verdict
-from bot.scheduling.inputs import InputGone, StorageFailed, read_inputs
+from bot.scheduling.inputs import read_inputs
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
 from bot.scheduling.runner import Health, Runner
@@ -31,18 +32,8 @@ from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
 from bot.supervision import supervise
-from pipeline import (
-    EngineDead,
-    GeneratedImage,
-    GenerationFailed,
-    GenerationStopped,
-    InvalidSpec,
-    ModelFilesMissing,
-    OutOfMemory,
-    PipelineError,
-    UnknownModel,
-)
-from pipeline.images.png_metadata import encode_png
+from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec
+from pipeline.images.png_metadata import NO_HASHES, FileHashes, encode_png
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +43,10 @@ SAVE_PAUSE_S: Final = 4.0
 LAST_WORD_S: Final = 3.0
 
 
-class ImageBlocked(Exception):
-    """The image check did not let the picture pass; the engine has no part in it."""
-
-
 class WorkerPool:
     """Draws job after job on every runner until the queue is closed.
 
-    model_hash_of: returns the hash of a model's file, "" if it is not known; for the files of its pictures.
+    hashes_of: returns the hashes of the files that an image is drawn with, as far as they are known; for its own file.
     image_policy: judges every picture before it is shown; None lets all pass.
     """
 
@@ -73,7 +60,7 @@ class WorkerPool:
         *,
         deadline: Deadline | None = None,
     ) -> None:
-        self.model_hash_of: Callable[[str], str] = lambda _model: ""
+        self.hashes_of: Callable[[ImageSpec], FileHashes] = lambda _spec: NO_HASHES
         self.image_policy: ImagePolicy | None = None
         self._queue = queue
         self._images = images
@@ -220,7 +207,7 @@ class WorkerPool:
     async def _save(self, running: RunningJob, image: GeneratedImage) -> Job | None:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
         job = running.job
-        png = await asyncio.to_thread(_encode, image, self.model_hash_of)
+        png = await asyncio.to_thread(_encode, image, self.hashes_of)
         path = await self._write(job.id, png)
         try:
             await self._judge(running, path)
@@ -287,8 +274,7 @@ class WorkerPool:
             await self._breaker.saving_failed()
             return ended
         ended = await self._queue.fail(job.id, code, ran_s=ran_s)
-        # These say nothing about the engine.
-        if not isinstance(error, InvalidSpec | UnknownModel | ModelFilesMissing | InputGone):
+        if not isinstance(error, NOT_OF_THE_ENGINE):
             await self._engine_failed(runner)
         return ended
 
@@ -366,30 +352,9 @@ class WorkerPool:
         )
 
 
-def _encode(image: GeneratedImage, model_hash_of: Callable[[str], str]) -> bytes:
+def _encode(image: GeneratedImage, hashes_of: Callable[[ImageSpec], FileHashes]) -> bytes:
     """Make the file. Pixels that do not fit their size are the engine's doing. Blocks."""
     try:
-        return encode_png(image, SOFTWARE, model_hash=model_hash_of(image.spec.model))
+        return encode_png(image, SOFTWARE, hashes=hashes_of(image.spec))
     except Exception as error:
         raise GenerationFailed(f"what was drawn is no picture: {error}") from error
-
-
-def failure_code(error: Exception) -> FailureCode:
-    """What a failed run means for its person."""
-    match error:
-        case OutOfMemory():
-            return FailureCode.OUT_OF_MEMORY
-        case ModelFilesMissing() | UnknownModel():
-            return FailureCode.MODEL_MISSING
-        case InvalidSpec():
-            return FailureCode.INVALID_SPEC
-        case ImageBlocked():
-            return FailureCode.BLOCKED
-        case InputGone():
-            return FailureCode.INPUT_GONE
-        case PipelineError():
-            return FailureCode.GENERATION_FAILED
-        case StorageFailed() | OSError():  # the latter: a file of the engine's
-            return FailureCode.STORAGE
-        case _:
-            return FailureCode.GENERATION_FAILED

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Final
 
 import torch
-from diffsynth.core.vram.initialization import skip_model_initialization
-from diffsynth.core.vram.layers import enable_vram_management
 from diffsynth.models.stable_diffusion_text_encoder import SDTextEncoder
 from diffsynth.models.stable_diffusion_unet import UNet2DConditionModel
 from diffsynth.models.stable_diffusion_vae import StableDiffusionVAE
@@ -23,12 +21,15 @@ from diffsynth.pipelines.stable_diffusion import StableDiffusionPipeline
 from diffsynth.pipelines.stable_diffusion_xl import StableDiffusionXLPipeline
 from torch import nn
 
-from pipeline.bench.random_weights import MAPS, RandomBlocks, fill
+from pipeline.bench.random_weights import RandomBlocks, filled_module, moving_module
+from pipeline.bench.tenants import Tenant
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.stable_diffusion.autoencoder import SCALES
+from pipeline.families.stable_diffusion.cards import VARIANTS
 from pipeline.families.stable_diffusion.checkpoint import ENCODERS, STREAMED, UNPACKED, assemble
+from pipeline.families.stable_diffusion.engine import StableDiffusionEngine
 from pipeline.families.stable_diffusion.model import StableDiffusionModel
 from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, Clip
 from pipeline.families.torch_engine import ReadModel
@@ -89,6 +90,21 @@ SDXL_PARTS: Final = Parts(
 PARTS: Final[Mapping[str, Parts]] = {"sd15": SD15_PARTS, "sdxl": SDXL_PARTS}  # by the name of a card
 
 
+def tenant(name: str) -> Tenant:
+    """The tenant of a model of the family; see `tenants.py`."""
+    return tenant_of(name, PARTS[name])
+
+
+def tenant_of(name: str, parts: Parts, *, overflows: bool = False) -> Tenant:
+    """The same, of parts of other sizes; `overflows`: see `random_model`."""
+    return Tenant(
+        card=VARIANTS[name],
+        engine=StableDiffusionEngine,
+        read=random_model(parts, overflows=overflows),
+        stock=partial(stock_pipeline, parts),
+    )
+
+
 def random_model(parts: Parts, *, overflows: bool = False) -> ReadModel:
     """What makes a model of ours in place of `load_model`.
 
@@ -108,7 +124,7 @@ def random_model(parts: Parts, *, overflows: bool = False) -> ReadModel:
         arithmetic.use_in(unet)
         half = UNPACKED[arithmetic.dtype]
         encoders = [_streamed(name, parts.clips[name], half, arithmetic) for name in ENCODERS if name in parts.clips]
-        vae: Any = _filled(parts.vae, arithmetic.dtype).to(arithmetic.device)
+        vae: Any = filled_module(parts.vae, arithmetic.dtype).to(arithmetic.device)
         for half in (vae.decoder, vae.encoder) if overflows else ():
             half.mid_block.resnets[0].conv2.weight *= OVERFLOWING_GAIN
         tokenizer = files.path_of(card.files["tokenizer_1"], config.models_dir)
@@ -124,11 +140,12 @@ def stock_pipeline(parts: Parts, card: ModelCard, device: str, limit_gib: float 
     """
     is_xl = "clip_g" in parts.stock_clips
     pipe = (StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline)(device=device, torch_dtype=torch.float32)
-    pipe.text_encoder = _moving(parts.stock_clips["clip_l"], device, limit_gib)
+    moving = partial(moving_module, device=device, limit_gib=limit_gib, dtype=torch.float32)
+    pipe.text_encoder = moving(parts.stock_clips["clip_l"])
     pipe.tokenizer = _Tokenizer(card)
     if is_xl:
-        pipe.text_encoder_2, pipe.tokenizer_2 = _moving(parts.stock_clips["clip_g"], device, limit_gib), pipe.tokenizer
-    pipe.unet, pipe.vae = (_moving(make, device, limit_gib) for make in (parts.unet, parts.vae))
+        pipe.text_encoder_2, pipe.tokenizer_2 = moving(parts.stock_clips["clip_g"]), pipe.tokenizer
+    pipe.unet, pipe.vae = (moving(make) for make in (parts.unet, parts.vae))
     pipe.vram_management_enabled = pipe.check_vram_management_state()
     return pipe
 
@@ -152,35 +169,3 @@ def _streamed(name: str, make: Callable[[], nn.Module], weight_format: Format, a
         module = make()
     prepare(module, part.COMPONENT, weight_format, arithmetic.dtype)
     return part(module, RandomBlocks(module, part.COMPONENT), arithmetic.device)
-
-
-def _filled(make: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
-    with skip_model_initialization():
-        module = make()
-    fill(module, dtype)
-    for child in module.modules():  # buffers that are counted, not learnt
-        for name, buffer in child._buffers.items():
-            if buffer is not None and buffer.is_meta:
-                child._buffers[name] = torch.arange(buffer.numel()).view(buffer.shape)
-    return module.eval().requires_grad_(False)
-
-
-_KEPT: Final[Mapping[str, Any]] = {"dtype": torch.float32, "device": "cpu"}
-
-
-def _moving(make: Callable[[], nn.Module], device: str, limit_gib: float | None) -> Any:
-    module = _filled(make, torch.float32)
-    kind = f"{type(module).__module__}.{type(module).__name__}"
-    places = {f"{when}_{what}": value for when in ("offload", "onload") for what, value in _KEPT.items()}
-    return enable_vram_management(
-        module,
-        {resolve_name(source): resolve_name(target) for source, target in MAPS[kind].items()},
-        vram_config={
-            **places,
-            "preparing_dtype": torch.float32,
-            "preparing_device": device,
-            "computation_dtype": torch.float32,
-            "computation_device": device,
-        },
-        vram_limit=limit_gib,
-    )

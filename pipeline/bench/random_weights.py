@@ -23,10 +23,13 @@ from diffsynth.pipelines.flux_image import FluxImagePipeline
 from torch import Tensor, nn
 
 import pipeline.demo
+from pipeline.bench.tenants import Tenant
 from pipeline.catalog.architecture import Component
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
+from pipeline.families.flux.cards import FLUX1_DEV, FLUX1_SCHNELL
 from pipeline.families.flux.checkpoint import assemble, make_residency
+from pipeline.families.flux.engine import FluxEngine
 from pipeline.families.flux.model import FluxModel
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
@@ -82,7 +85,7 @@ class RandomBlocks(Mapping[str, Tensor]):
 
     def __init__(self, module: nn.Module, component: Component) -> None:
         self._blocks = layout(module, component)
-        self._pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1))
+        self._patterns = Patterns()
 
     def __getitem__(self, name: str) -> Tensor:
         block: Block = self._blocks[name]
@@ -90,7 +93,7 @@ class RandomBlocks(Mapping[str, Tensor]):
         for entry_name, view in block.views(data).items():
             if view.dim() >= 2:
                 gain, most = RANGES.get(view.dtype, (view[0].numel() ** -0.5, torch.inf))
-                _cover(view, (self._pattern[: view.numel()] * gain).clamp_(-most, most))
+                self._patterns.cover(view, gain, most)
             elif entry_name.endswith(".scale"):
                 weight = next(
                     entry for entry in block.entries if entry.name == entry_name.removesuffix("scale") + "weight"
@@ -105,6 +108,22 @@ class RandomBlocks(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._blocks)
+
+
+class Patterns:
+    """One pattern of random numbers, brought to each spread and type once: after that, weights are only copied."""
+
+    def __init__(self) -> None:
+        self._values = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1))
+        self._made: dict[tuple[torch.dtype, float], Tensor] = {}
+
+    def cover(self, weight: Tensor, gain: float, most: float = torch.inf) -> None:
+        """Fill a weight with the pattern, again and again."""
+        key = weight.dtype, gain
+        if key not in self._made:
+            self._made[key] = (self._values * gain).clamp_(-most, most).to(weight.dtype)
+        for part in weight.view(-1).split(len(self._values)):
+            part.copy_(self._made[key][: len(part)])
 
 
 def random_transformer(make: Callable[[], Any], weight_format: Format, dtype: torch.dtype, device: str) -> Transformer:
@@ -152,26 +171,8 @@ def _random_model(
 
 
 def stock_module(make: Callable[[], Any], device: str, limit_gib: float | None) -> Any:
-    """A module in 8-bit floats in host memory, as DiffSynth's examples for small cards have it."""
-    with skip_model_initialization():
-        module = make()
-    fill(module, FLOAT8)
-    kind = next(kind for each in type(module).__mro__ if (kind := f"{each.__module__}.{each.__name__}") in MAPS)
-    return enable_vram_management(
-        module.eval(),
-        {resolve_name(source): resolve_name(target) for source, target in MAPS[kind].items()},
-        vram_config={
-            "offload_dtype": FLOAT8,
-            "offload_device": "cpu",
-            "onload_dtype": FLOAT8,
-            "onload_device": "cpu",
-            "preparing_dtype": FLOAT8,
-            "preparing_device": device,
-            "computation_dtype": torch.bfloat16,
-            "computation_device": device,
-        },
-        vram_limit=limit_gib,
-    )
+    """A module in 8-bit floats in host memory, as DiffSynth's examples of FLUX.1 for small cards have it."""
+    return moving_module(make, device=device, limit_gib=limit_gib, kept_as=FLOAT8, dtype=torch.bfloat16)
 
 
 def stock_pipeline(classes: Classes, device: str, limit_gib: float | None) -> FluxImagePipeline:
@@ -186,26 +187,66 @@ def stock_pipeline(classes: Classes, device: str, limit_gib: float | None) -> Fl
     return pipe
 
 
+def moving_module(
+    make: Callable[[], Any],
+    *,
+    device: str,
+    limit_gib: float | None,
+    dtype: torch.dtype,
+    kept_as: torch.dtype | None = None,
+) -> Any:
+    """A module of DiffSynth's in host memory, whose layers move to the device, as its examples for small cards have it.
+
+    Args:
+        limit_gib: that the device may hold of it.
+        dtype: of what is computed.
+        kept_as: the type until then; None: the same.
+    """
+    kept_as = kept_as or dtype
+    module = filled_module(make, kept_as)
+    kind = next(kind for each in type(module).__mro__ if (kind := f"{each.__module__}.{each.__name__}") in MAPS)
+    return enable_vram_management(
+        module,
+        {resolve_name(source): resolve_name(target) for source, target in MAPS[kind].items()},
+        vram_config={
+            "offload_dtype": kept_as,
+            "offload_device": "cpu",
+            "onload_dtype": kept_as,
+            "onload_device": "cpu",
+            "preparing_dtype": kept_as,
+            "preparing_device": device,
+            "computation_dtype": dtype,
+            "computation_device": device,
+        },
+        vram_limit=limit_gib,
+    )
+
+
+def filled_module(make: Callable[[], Any], dtype: torch.dtype) -> nn.Module:
+    """A module with arbitrary weights in host memory."""
+    with skip_model_initialization():
+        module: nn.Module = make()
+    fill(module, dtype)
+    for child in module.modules():  # buffers that are counted, not learnt
+        for name, buffer in child._buffers.items():
+            if buffer is not None and buffer.is_meta:
+                child._buffers[name] = torch.arange(buffer.numel()).view(buffer.shape)
+    return module.eval().requires_grad_(False)
+
+
 def fill(module: nn.Module, dtype: torch.dtype) -> None:
     """Give a module on the meta device arbitrary weights in host memory."""
-    pattern = torch.randn(PATTERN, generator=torch.Generator().manual_seed(1))
+    patterns = Patterns()
     for child in module.modules():
         for name, parameter in child._parameters.items():
             if parameter is None:
                 continue
             value = torch.empty(parameter.shape, dtype=dtype)
-            if value.dim() == 1:
+            if value.dim() <= 1:
                 value.fill_(float(name == "weight"))
             else:
-                _cover(value, pattern[: value.numel()] * value[0].numel() ** -0.5)
+                patterns.cover(value, value[0].numel() ** -0.5)
             child._parameters[name] = nn.Parameter(value, requires_grad=False)
-
-
-def _cover(weight: Tensor, pattern: Tensor) -> None:
-    """Fill a weight with a pattern, again and again."""
-    pattern = pattern.to(weight.dtype)
-    for part in weight.view(-1).split(len(pattern)):
-        part.copy_(pattern[: len(part)])
 
 
 def _random(part: type[S], make: Callable[[], Any], weight_format: Format, dtype: torch.dtype, device: str) -> S:
@@ -214,3 +255,14 @@ def _random(part: type[S], make: Callable[[], Any], weight_format: Format, dtype
     part.simplify(module)
     prepare(module, part.COMPONENT, weight_format, dtype)
     return part(module, RandomBlocks(module, part.COMPONENT), device)
+
+
+def tenant(name: str) -> Tenant:
+    """The tenant of a model of the family; see `tenants.py`."""
+    classes = SCHNELL if name == FLUX1_SCHNELL.name else FLUX1
+    card = {card.name: card for card in (FLUX1_DEV, FLUX1_SCHNELL)}[name]
+
+    def stock(_card: ModelCard, device: str, limit_gib: float | None) -> FluxImagePipeline:
+        return stock_pipeline(classes, device, limit_gib)
+
+    return Tenant(card=card, engine=FluxEngine, read=random_model(classes), stock=stock)

@@ -1,4 +1,4 @@
-"""The list of models that the operator added: names, titles and places of files, in one small file in `models_dir`.
+"""The list of models and LoRAs that the operator added: names, titles, places of files, in one file in `models_dir`.
 
 It holds references only; nothing here touches the files that it names. A damaged list stops nothing: what can be read
 of it counts, `AddedModels.flaws` says the rest, and the next change puts it aside. Must not know what files are.
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from pipeline.atomic_file import clear, write_atomically
-from pipeline.config import ModelEntry
+from pipeline.config import LoraEntry, ModelEntry
 from pipeline.errors import AddedModelsUnwritable
 
 FILE_NAME: Final = "added-models.json"
@@ -32,11 +32,13 @@ class AddedModels:
     """What was added.
 
     models: in the order in which they were added.
+    loras: likewise.
     companions: files that belong to no model by themselves, such as text encoders; any model may take its parts there.
     flaws: what could not be read of the list.
     """
 
     models: tuple[ModelEntry, ...] = ()
+    loras: tuple[LoraEntry, ...] = ()
     companions: tuple[Path, ...] = ()
     flaws: tuple[str, ...] = ()
 
@@ -122,9 +124,29 @@ def _read(content: Any, path: Path) -> AddedModels:
             continue
         if entry.name not in models and entry.files:
             models[entry.name] = entry
+    loras, more_flaws = _read_loras(content.get("loras", []), path)
     listed = content.get("companions", [])
     companions = [Path(each) for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
-    return AddedModels(models=tuple(models.values()), companions=tuple(companions[:MOST_MODELS]), flaws=tuple(flaws))
+    return AddedModels(
+        models=tuple(models.values()),
+        loras=loras,
+        companions=tuple(companions[:MOST_MODELS]),
+        flaws=(*flaws, *more_flaws),
+    )
+
+
+def _read_loras(listed: Any, path: Path) -> tuple[tuple[LoraEntry, ...], list[str]]:
+    """The LoRAs of a list, and what could not be read. Lists of earlier releases have none."""
+    loras: dict[str, LoraEntry] = {}
+    flaws = []
+    for number, each in enumerate(listed[:MOST_MODELS] if isinstance(listed, list) else [None], 1):
+        try:
+            entry = LoraEntry.model_validate(each)
+        except (ValidationError, RecursionError):
+            flaws.append(f"{path}: LoRA {number} is damaged, so it is not known: add it again")
+            continue
+        loras.setdefault(entry.name, entry)
+    return tuple(loras.values()), flaws
 
 
 def _written(path: Path, added: AddedModels) -> bytes:
@@ -136,10 +158,12 @@ def _written(path: Path, added: AddedModels) -> bytes:
     content = {
         "version": _VERSION,
         "models": [entry.model_dump(mode="json", exclude_defaults=True) for entry in added.models],
+        "loras": [entry.model_dump(mode="json", exclude_defaults=True) for entry in added.loras],
         "companions": [str(place) for place in added.companions],
     }
     written = json.dumps(content, indent=1).encode() + b"\n"  # ASCII: names of files may be no Unicode
-    if len(added.models) > MOST_MODELS or len(added.companions) > MOST_MODELS or len(written) > MOST_BYTES:
+    longest = max(len(added.models), len(added.loras), len(added.companions))
+    if longest > MOST_MODELS or len(written) > MOST_BYTES:
         raise AddedModelsUnwritable(path, "these are more models than a list holds; forget some first, or add fewer")
     return written
 

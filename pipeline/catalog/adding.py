@@ -1,4 +1,4 @@
-"""`models add` and `models remove`: files and folders → entries of the list of added models.
+"""`models add` and `models remove`: files and folders → entries of the list of added models and LoRAs.
 
 Files that complete each other become one model; a folder is searched, and each transformer in it becomes a model.
 Nothing is copied, moved or deleted: the list holds places. What files are says `layouts.py`.
@@ -19,9 +19,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from pipeline.catalog.added_models import AddedModels, change_added
+from pipeline.catalog.adding_loras import LoraAddition, LoraNaming, check_lora_name, with_loras
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.file_search import PIPELINE_INDEX, search
 from pipeline.catalog.layouts.folders import snapshot_of
+from pipeline.catalog.layouts.lora import LoraHead, lora_of
 from pipeline.catalog.own_models import has_part, look_at, title_of
 from pipeline.catalog.parts import Layout, PartKind
 from pipeline.config import MOST_FILES, ModelEntry
@@ -34,9 +36,10 @@ NAME_CHARS: Final = 32  # of a name that is made of a file's, with room for a nu
 class Addition:
     """What became of files and folders.
 
-    name, title: of the one model, if they were given.
+    name, title: of the one model or LoRA, if they were given.
     new, changed, same: names of what is new, of what takes more files now, and of what was there before, as it is.
     companions: files without a transformer, from which other models may take their parts.
+    loras: likewise, of LoRAs.
     refused: what is of no use, and why, as in "is a LoRA: …"; told of files and folders that were named, all of it.
     unreadable: folders that this user may not look into.
     is_cut_off: whether there was more than a search looks at.
@@ -49,6 +52,8 @@ class Addition:
     changed: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     companions: list[Layout] = field(default_factory=list)
+    loras: LoraAddition = field(default_factory=LoraAddition)
+    lora_heads: dict[Path, LoraHead] = field(default_factory=dict)
     refused: dict[Path, str] = field(default_factory=dict)
     unreadable: list[Path] = field(default_factory=list)
     is_cut_off: bool = False
@@ -74,12 +79,15 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
     beside = [layout for layout in named if not has_part(layout, PartKind.DENOISER)]
     drawable = [layout for layout in denoisers if _is_drawn(layout, catalog, found)]
     others = [each for each in (*named, *searched) if not has_part(each, PartKind.DENOISER)]
-    if not drawable and not others:
+    if not drawable and not others and not found.lora_heads:
         raise NothingAdded(_reasons(paths, found))
-    if len(drawable) != 1 and (name is not None or title is not None):
-        raise NothingAdded([f"a name and a title are for one model, and these are {len(drawable)}"])
-    if name is not None:
+    count = len(drawable) + len(found.lora_heads)
+    if count != 1 and (name is not None or title is not None):
+        raise NothingAdded([f"a name and a title are for one model, and these are {count}"])
+    if name is not None and drawable:
         _check_name(name, catalog, drawable[0])
+    elif name is not None:
+        check_lora_name(name)
     try:
         ModelEntry(name="x", title=title)
     except ValidationError as error:
@@ -93,6 +101,12 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
         for layout in drawable:
             files = (layout.path, *(each.path for each in own_files))
             _put(models, layout, files, catalog, found)
+        naming = LoraNaming(
+            name=name if found.lora_heads else None,
+            title=title if found.lora_heads else None,
+            taken={*catalog.built_in, *catalog.names, *(entry.name for entry in models)},
+        )
+        added, found.loras = with_loras(added, found.lora_heads, catalog.config, naming)
         known = {_real(path) for path in added.companions}
         loose = [each.path for each in found.companions if _real(each.path) not in known]
         return replace(added, models=tuple(models), companions=(*added.companions, *loose), flaws=())
@@ -101,23 +115,27 @@ def add_models(paths: Sequence[Path], catalog: Catalog, *, name: str | None, tit
     return found
 
 
-def remove_model(name: str, catalog: Catalog) -> ModelEntry:
-    """Forget a model of the list; its files stay where they are.
+def remove_model(name: str, catalog: Catalog) -> Sequence[Path]:
+    """Forget a model or a LoRA of the list; its files stay where they are, and are returned.
 
     Raises:
         UnknownModel: it is not on the list.
         AddedModelsUnwritable
     """
-    removed: list[ModelEntry] = []
+    removed: list[Path] = []
 
     def change(added: AddedModels) -> AddedModels:
-        removed.extend(entry for entry in added.models if entry.name == name)
+        removed.extend(path for entry in added.models if entry.name == name for path in entry.files)
+        if removed:
+            return replace(added, models=tuple(entry for entry in added.models if entry.name != name))
+        removed.extend(entry.file for entry in added.loras if entry.name == name)
         if not removed:
-            raise UnknownModel(name, [entry.name for entry in added.models])
-        return replace(added, models=tuple(entry for entry in added.models if entry.name != name))
+            known = [*(entry.name for entry in added.models), *(entry.name for entry in added.loras)]
+            raise UnknownModel(name, known)
+        return replace(added, loras=tuple(entry for entry in added.loras if entry.name != name))
 
     change_added(catalog.config.models_dir, change)
-    return removed[0]
+    return tuple(removed)
 
 
 def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[Layout]]:
@@ -139,7 +157,11 @@ def _look(paths: Iterable[Path], found: Addition) -> tuple[list[Layout], list[La
             if isinstance(seen, str):
                 found.refused[place] = seen
             elif seen.refusal is not None:
-                refusal = seen.refusal
+                head = lora_of(place) if place.is_file() else None
+                if isinstance(head, LoraHead):
+                    found.lora_heads[place] = head
+                    continue
+                refusal = head or seen.refusal
                 found.refused[place] = f"is {refusal.what}: {refusal.reason}; {refusal.instead}"
             elif not claimed >= (files := {_real(file) for part in seen.parts for file in part.paths}):
                 claimed |= files

@@ -44,10 +44,14 @@ class Kind(StrEnum):
 
 
 class Latent(NamedTuple):
-    """What a VAE makes of an image: so many channels, each side divided by `factor`."""
+    """What a VAE makes of an image: so many channels, each side divided by `factor`.
+
+    alike: how many channels in a row are the same one at neighbouring places, which were packed into one.
+    """
 
     channels: int
     factor: int
+    alike: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +117,11 @@ class StepCost:
 
     def operations(self, weights: Mapping[str, float]) -> float:
         """Of a pass through blocks with so many weights each, by name."""
-        met = sum(count * self._share_of(name) for name, count in weights.items())
+        met = sum(count * self.share_of(name) for name, count in weights.items())
         return 2 * met * self.tokens + len(weights) * self.attention + self.fixed_operations
 
-    def _share_of(self, block: str) -> float:
+    def share_of(self, block: str) -> float:
+        """Which share of the tokens meets each weight of a block."""
         while block:
             if block in self.token_shares:
                 return self.token_shares[block]
@@ -137,6 +142,7 @@ class Architecture:
     components: by the names that `ModelCard.files` uses; the transformer first, then text encoders in the order in
         which they are read.
     cost: of (width, height, steps).
+    edit_cost: of (width, height, steps, pixels of all references), of a family with `Feature.EDIT`.
     steps_taken: of (steps, strength): how many of the steps that a person asks for are taken from an init image.
     schedule: DiffSynth's name of the noise schedule.
     variant: the only one that its transformer may be, as `Part.variant` says it, if the header tells; "" if any.
@@ -147,6 +153,9 @@ class Architecture:
     half: the format of 16 bits that it computes with on a GPU; of the two, float16 is the more exact one and overflows
         where models were not made for it.
     prefers_half: whether its weights stay in 16 bits as well if none has to be streamed then.
+    bears_float8: whether floats of 8 bits may be chosen for its transformer on GPUs that multiply them faster than
+        integers; people who name them in the configuration get them anyway.
+    loras: `LoraCard.base` of the LoRAs that its models take; "" if that is its own name.
     prompt_tokenizer: the component whose vocabulary says what of a prompt can be read.
     cuts: says of (tokenizer, prompt) whether a prompt is longer than is read, `module:name`; without torch. "" if it is
         beyond `text_tokens` of `prompt_tokenizer`.
@@ -156,6 +165,7 @@ class Architecture:
     engine: str
     components: Mapping[str, Component] = field(default_factory=dict)
     cost: Callable[[int, int, int], StepCost]
+    edit_cost: Callable[[int, int, int, int], StepCost] | None = None
     steps_taken: Callable[[int, float], int] = all_steps
     latent: Latent
     schedule: str
@@ -166,12 +176,25 @@ class Architecture:
     library: tuple[str, ...] = ()
     half: str = "bfloat16"
     prefers_half: bool = False
+    bears_float8: bool = True
+    loras: str = ""
     prompt_tokenizer: str = ""
     cuts: str = ""
+
+    @property
+    def base_of_loras(self) -> str:
+        """What `LoraCard.base` says of the LoRAs that its models take."""
+        return self.loras or self.name
 
     def of_kind(self, kind: Kind) -> dict[str, Component]:
         """The components of a kind by name."""
         return {name: component for name, component in self.components.items() if component.kind is kind}
+
+    def cost_of(self, width: int, height: int, steps: int, *, reference_pixels: int = 0) -> StepCost:
+        """What an image takes that looks at so many pixels of reference images."""
+        if not reference_pixels or self.edit_cost is None:
+            return self.cost(width, height, steps)
+        return self.edit_cost(width, height, steps, reference_pixels)
 
     @property
     def transformer(self) -> str:

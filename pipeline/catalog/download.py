@@ -25,9 +25,9 @@ from typing import Final
 
 from pipeline.catalog import fetch_record, files
 from pipeline.catalog.fetch_record import FetchedFile, FetchRecord
+from pipeline.catalog.file_owner import FileOwner
 from pipeline.catalog.hub import LET_WRITE, Hub, ModelScope, in_plain_words
 from pipeline.catalog.listing import Wanted, by_repository, list_wanted
-from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import DiskFull, FetchFailed
 
 MARGIN_BYTES: Final = 256 * 2**20  # left free beside the files: databases and logs live on this disk too
@@ -68,7 +68,7 @@ class _State(Enum):
 
 
 def fetch(
-    card: ModelCard,
+    card: FileOwner,
     models_dir: Path,
     *,
     endpoint: str | None = None,
@@ -133,7 +133,7 @@ def _state_of(file: Wanted, on_bytes: Callable[[int], None], *, is_update: bool)
     return _State.LACKING if replaced is None else _State.GONE
 
 
-def _demand_that_nothing_is_gone(card: ModelCard, states: Mapping[Wanted, _State]) -> None:
+def _demand_that_nothing_is_gone(card: FileOwner, states: Mapping[Wanted, _State]) -> None:
     """Raise FetchFailed if a file that was fetched before is to be had in another version only."""
     reasons = {
         file.target: f"was fetched on {file.replaced.day}, and the hub has replaced it since: "
@@ -212,7 +212,7 @@ def _demand_room(models_dir: Path, lacking: Iterable[Wanted]) -> None:
         raise DiskFull(folder, needed + MARGIN_BYTES, free)
 
 
-def _demand_folder(card: ModelCard, models_dir: Path) -> None:
+def _demand_folder(card: FileOwner, models_dir: Path) -> None:
     """Raise FetchFailed if nothing can be written there."""
     try:
         models_dir.mkdir(parents=True, exist_ok=True)

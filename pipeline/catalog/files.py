@@ -15,12 +15,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pipeline.catalog.architecture import Architecture, Component, Kind
+from pipeline.catalog.architecture import Component, Kind
+from pipeline.catalog.file_owner import FileOwner, FileParts
 from pipeline.catalog.headers import Header, NotWeights, header_of
 from pipeline.catalog.headers.strangers import PART_SUFFIXES, PICKLE_SUFFIXES, parts_beside
 from pipeline.catalog.layouts import identify, identify_files, mismatch, wrong_place
 from pipeline.catalog.layouts.folders import INDEX_SUFFIX, shards_beside, shards_of_index, weights_in
-from pipeline.catalog.model_card import ModelCard, ModelFile
+from pipeline.catalog.model_card import ModelFile
 from pipeline.catalog.parts import Layout, Part, PartKind, Refusal
 from pipeline.errors import ModelFilesMissing
 
@@ -96,7 +97,7 @@ def other_of(file: ModelFile, models_dir: Path) -> Path | None:
     return min((path for path in found if path.suffix not in PART_SUFFIXES), key=_lacks_denoiser, default=None)
 
 
-def has_other(card: ModelCard, name: str, models_dir: Path) -> bool:
+def has_other(card: FileOwner, name: str, models_dir: Path) -> bool:
     """Whether what lies in the place of a component's file is as good as that file would be."""
     file = card.files[name]
     if other_of(file, models_dir) is None:
@@ -132,7 +133,7 @@ def _home(file: ModelFile, models_dir: Path) -> Path:
     return _PACKAGE_DIR if file.repo is None else models_dir / file.repo
 
 
-def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
+def missing(card: FileOwner, models_dir: Path) -> list[MissingFile]:
     """List what stands between this model and loading it; empty means ready.
 
     Reads the headers of the weight files, not the weights: milliseconds on a local disk.
@@ -144,6 +145,7 @@ def missing(card: ModelCard, models_dir: Path) -> list[MissingFile]:
         place = path_of(file, models_dir)
         found += _flawed([place / need for need in in_use(file, models_dir).needs], is_weights=False)
         if component.kind is Kind.TOKENIZER:
+            found += [] if file.is_folder else _flawed([place], is_weights=False)
             continue
         paths = weights_of(file, models_dir)
         if flawed := _flawed(paths, is_weights=True):
@@ -168,7 +170,7 @@ def _mismatched(parts: list[Part]) -> list[MissingFile]:
     ]
 
 
-def demand(card: ModelCard, models_dir: Path) -> None:
+def demand(card: FileOwner, models_dir: Path) -> None:
     """See that nothing stands between a model and loading it.
 
     Raises:
@@ -180,7 +182,7 @@ def demand(card: ModelCard, models_dir: Path) -> None:
         )
 
 
-def refusal_of(layout: Layout, component: Component, architecture: Architecture) -> Refusal | None:
+def refusal_of(layout: Layout, component: Component, architecture: FileParts) -> Refusal | None:
     """Say why files cannot be what a component of a model is read from; None if they can."""
     if component.part is None:
         return None

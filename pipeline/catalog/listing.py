@@ -14,9 +14,10 @@ from typing import Final
 
 from pipeline.catalog import fetch_record, files
 from pipeline.catalog.fetch_record import FetchedFile
+from pipeline.catalog.file_owner import FileOwner
 from pipeline.catalog.hub import Hub, HubFile, in_plain_words
 from pipeline.catalog.layouts import identify
-from pipeline.catalog.model_card import ModelCard, ModelFile
+from pipeline.catalog.model_card import ModelFile
 from pipeline.errors import FetchFailed, HubSilent
 
 WEIGHTS_SUFFIXES: Final = frozenset({".safetensors", ".gguf"})
@@ -73,7 +74,7 @@ class Wanted:
         return self.listed.size_bytes if self.has_its_size else self.bytes_begun
 
 
-def list_wanted(card: ModelCard, models_dir: Path, hub: Hub) -> list[Wanted]:
+def list_wanted(card: FileOwner, models_dir: Path, hub: Hub) -> list[Wanted]:
     """Match a card's entries with the hub's listing, at the revisions that the card names.
 
     A file is not wanted if it lies there in another layout, and can be drawn with.
@@ -119,7 +120,7 @@ def by_repository(wanted: Iterable[Wanted]) -> dict[str, list[Wanted]]:
     return found
 
 
-def _list(card: ModelCard, revisions: dict[str, str], hub: Hub) -> dict[str, Sequence[HubFile]]:
+def _list(card: FileOwner, revisions: dict[str, str], hub: Hub) -> dict[str, Sequence[HubFile]]:
     listings: dict[str, Sequence[HubFile]] = {}
     reasons: dict[str, str] = {}
     for repo, revision in revisions.items():

@@ -18,9 +18,12 @@ from typing import Any, Final
 
 from pipeline.catalog import fetch_record, files
 from pipeline.catalog.architecture import Kind
+from pipeline.catalog.loras import loras_of
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
+from pipeline.lora_uses import read_uses
 from pipeline.sealed_files import read_sealed, write_sealed
+from pipeline.spec import ImageSpec
 
 FILE_NAME: Final = "model_hashes.json"
 MAX_KEPT: Final = 500
@@ -105,6 +108,13 @@ def weights_file(card: ModelCard, models_dir: Path) -> Path | None:
         return None
     paths = files.weights_of(file, models_dir)
     return paths[0] if len(paths) == 1 else None
+
+
+def lora_hashes(hashes: ModelHashes, spec: ImageSpec, config: PipelineConfig) -> dict[str, str]:
+    """Return the hashes of the LoRAs of an image by their names, of those that are known."""
+    loras = loras_of(config) if spec.loras else {}
+    found = {use.name: hashes.known(loras[use.name].file) for use in read_uses(spec.loras) if use.name in loras}
+    return {name: digest for name, digest in found.items() if digest}
 
 
 def learn(

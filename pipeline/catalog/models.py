@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -16,6 +16,8 @@ from pipeline.catalog import files
 from pipeline.catalog.added_models import stamp_of
 from pipeline.catalog.architecture import Feature, Kind
 from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.lora_card import LoraCard
+from pipeline.catalog.loras import loras_of
 from pipeline.catalog.model_card import Bounds, ModelCard, ModelFile
 from pipeline.catalog.vocabulary import NOTHING, Unread, find_unread
 from pipeline.config import AUTO, PipelineConfig
@@ -26,8 +28,12 @@ from pipeline.errors import GpuUnusable, ModelUnusable, PackedDirReadOnly, Unkno
 from pipeline.fake import FAKE_ARCHITECTURE
 from pipeline.families.flux.cards import DEMO, FLUX1_DEV, FLUX1_SCHNELL, FLUX_SCALES, MAJICFLUS_V1
 from pipeline.families.flux.cards import VARIANTS as FLUX_VARIANTS
+from pipeline.families.flux2.cards import FLUX2_KLEIN_4B
+from pipeline.families.flux2.cards import VARIANTS as FLUX2_VARIANTS
 from pipeline.families.stable_diffusion.cards import SD15, SDXL
 from pipeline.families.stable_diffusion.cards import VARIANTS as STABLE_DIFFUSION_VARIANTS
+from pipeline.families.z_image.cards import VARIANTS as Z_IMAGE_VARIANTS
+from pipeline.families.z_image.cards import Z_IMAGE_TURBO
 from pipeline.spec import Aspect, ImageSpec
 
 __all__ = [
@@ -35,10 +41,12 @@ __all__ = [
     "DEMO",
     "FLUX1_DEV",
     "FLUX1_SCHNELL",
+    "FLUX2_KLEIN_4B",
     "MAJICFLUS_V1",
     "MODELS",
     "SD15",
     "SDXL",
+    "Z_IMAGE_TURBO",
     "ModelCard",
     "ModelFile",
     "catalog_of",
@@ -56,7 +64,7 @@ FAKE: Final = ModelCard(
     name="fake",
     title="Fake: a colour gradient",
     architecture=FAKE_ARCHITECTURE,
-    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES, Feature.EDIT}),
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LANGUAGES, Feature.EDIT, Feature.LORA}),
     licence="Apache-2.0",
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     is_commercial=True,
@@ -73,12 +81,17 @@ FAKE: Final = ModelCard(
 )
 
 _ALL: Final = MappingProxyType(
-    {card.name: card for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15, DEMO, FAKE)}
+    {
+        card.name: card
+        for card in (MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, Z_IMAGE_TURBO, FLUX2_KLEIN_4B, SDXL, SD15, DEMO, FAKE)
+    }
 )
 MODELS: Final[Mapping[str, ModelCard]] = MappingProxyType(
     {name: card for name, card in _ALL.items() if not card.is_hidden}
 )
-_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType({**FLUX_VARIANTS, **STABLE_DIFFUSION_VARIANTS})
+_BASES: Final[Mapping[str, ModelCard]] = MappingProxyType(
+    {**FLUX_VARIANTS, **FLUX2_VARIANTS, **STABLE_DIFFUSION_VARIANTS, **Z_IMAGE_VARIANTS}
+)
 
 
 def catalog_of(config: PipelineConfig) -> Catalog:
@@ -227,14 +240,21 @@ def create_engine(name: str, config: PipelineConfig, *, prompts_dir: Path | None
         UnknownModel, ModelUnusable: see `find_model`.
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
     """
-    return make_engine(find_model(name, config), config, prompts_dir=prompts_dir)
+    return make_engine(find_model(name, config), config, prompts_dir=prompts_dir, loras=partial(loras_of, config))
 
 
-def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | None = None) -> Engine:
+def make_engine(
+    card: ModelCard,
+    config: PipelineConfig,
+    *,
+    prompts_dir: Path | None = None,
+    loras: Callable[[], Mapping[str, LoraCard]] | None = None,
+) -> Engine:
     """Make the engine that a card's architecture names; imports torch if needed (seconds), loads nothing yet.
 
     Args:
         prompts_dir: where what large models read of prompts is kept across restarts; None: nowhere.
+        loras: says which LoRAs there are, by name; None: the operator's. Asked for each image that wants some.
 
     Raises:
         GpuUnusable, PackedDirReadOnly: see `demand_means`.
@@ -244,5 +264,6 @@ def make_engine(card: ModelCard, config: PipelineConfig, *, prompts_dir: Path | 
         from pipeline.runtime.process_setup import prepare_process
 
         prepare_process(*card.architecture.library)
-    engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir)
+    takes = {"loras": loras or partial(loras_of, config)} if Feature.LORA in card.supports and card.files else {}
+    engine: Engine = card.architecture.load_engine()(card, config, prompts_dir=prompts_dir, **takes)
     return engine

@@ -31,6 +31,7 @@ _USUAL_NAMES: Final = {  # of files that hold one part, the first part of a name
     PartKind.CLIP_L: "clip_l",
     PartKind.CLIP_G: "clip_g",
     PartKind.T5: "t5xxl",
+    PartKind.QWEN3: "qwen",
     PartKind.VAE: "ae",
 }
 

@@ -49,10 +49,15 @@ class GpuProfile(BaseModel):
     int8_tiles: Tiles | None  # that multiply integers faster than the library; None: none do
     fuses_rows: bool  # whether our kernel that makes integers of rows is right here
 
-    def choose_format(self) -> tuple[str, bool]:
-        """The 8-bit format for this card, and whether to multiply in it or only to keep weights so."""
+    def choose_format(self, *, bears_float8: bool = True) -> tuple[str, bool]:
+        """The 8-bit format for this card, and whether to multiply in it or only to keep weights so.
+
+        Args:
+            bears_float8: whether the model may be kept in floats of 8 bits; see `Architecture`.
+        """
+        names = ("int8", "float8") if bears_float8 else ("int8",)
         least = WORTH_IT * self.tflops.get("bfloat16", 0.0)
-        rates = {name: self.tflops[name] for name in ("int8", "float8") if self.tflops.get(name, 0.0) >= least}
+        rates = {name: self.tflops[name] for name in names if self.tflops.get(name, 0.0) >= least}
         if not rates:
             return "int8", False
         return ("int8" if rates.get("int8", 0.0) >= NEAR_ENOUGH * max(rates.values()) else "float8"), True

@@ -94,7 +94,7 @@ def _look(card: ModelCard, config: PipelineConfig) -> tuple[Gpu, GpuProfile, str
     if (speed := read_profile(config.packed_folder, state.gpu)) is None:
         return None
     architecture, precision = card.architecture, config.precision
-    chosen, uses_8bit_matmul = speed.choose_format()
+    chosen, uses_8bit_matmul = speed.choose_format(bears_float8=architecture.bears_float8)
     if precision == "auto":
         if architecture.prefers_half and _weights(card, config, architecture.half) is not None:
             return state.gpu, speed, architecture.half, False  # as the engine packed it, since all fits so

@@ -13,12 +13,12 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import torch
 from PIL import Image
 
-from pipeline.catalog.architecture import Feature
+from pipeline.catalog.architecture import Feature, StepCost
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
@@ -34,6 +34,8 @@ from pipeline.engine import (
     check_source,
 )
 from pipeline.errors import EngineDead, GenerationFailed, GenerationStopped, InvalidSpec, PipelineError
+from pipeline.families.inputs import Inputs
+from pipeline.families.wanted_loras import FindLoras, placement_for, wanted_loras
 from pipeline.runtime.cuda_errors import translate
 from pipeline.runtime.cuda_memory import total_mib
 from pipeline.runtime.denoising_run import DenoisingRun, NotFinite
@@ -42,11 +44,12 @@ from pipeline.runtime.process_setup import keep_compiled_in, use_threads
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.slow_steps import warn_if_slow
 from pipeline.runtime.torch_setup import choose_device
-from pipeline.runtime.vae import guard
+from pipeline.runtime.vae import check_finite, guard
 from pipeline.runtime.vram_budget import CudaBudget, VramBudget
 from pipeline.spec import ImageSpec
 from pipeline.streaming.arithmetic import Arithmetic, choose_arithmetic
 from pipeline.streaming.compilation import compile_or_start_over
+from pipeline.streaming.lora_placement import LoraPlacement, Wanted
 from pipeline.streaming.packed_cache import PackedFile
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.residency import Residency
@@ -83,7 +86,8 @@ class TorchModel(Protocol):
         """Encode, denoise, decode. An init image comes at the size that is drawn.
 
         Every timestep goes through `run.watch`, and after each step `run.show` gets the latents that it is heading for.
-        A family with `Feature.UPSCALE` predicts through `TiledSteps`.
+        A family with `Feature.UPSCALE` predicts through `TiledSteps`, one with `Feature.EDIT` looks at
+        `run.references`.
         """
 
     def forget_prompts(self) -> None:
@@ -115,6 +119,7 @@ class Loaded:
     model: TorchModel
     arithmetic: Arithmetic
     previewer: Previewer
+    loras: LoraPlacement
     packed: tuple[PackedFile, ...]  # what the weights are read from, if they were packed
 
 
@@ -129,12 +134,14 @@ class TorchEngine:
         read: ReadModel,
         prompts_dir: Path | None = None,
         budget: VramBudget | None = None,
+        loras: FindLoras = dict,
     ) -> None:
         """Nothing is loaded yet.
 
         Args:
             prompts_dir: where what a streamed model reads of prompts is kept across restarts; None: nowhere.
             budget: of GPU memory; None: what the configuration says of the GPU, and none on a CPU.
+            loras: says which LoRAs there are, by name; asked for each image that wants some.
         """
         self._card = card
         self._config = config
@@ -142,6 +149,7 @@ class TorchEngine:
         self._read = read
         self._device = choose_device(config.device, card)
         self._budget = budget
+        self._find_loras = loras
         self.loaded: Loaded | None = None
 
     def load(self) -> None:
@@ -175,6 +183,7 @@ class TorchEngine:
             precision=self._config.precision,
             packed_dir=self._config.packed_folder,
             half=self._card.architecture.half,
+            bears_float8=self._card.architecture.bears_float8,
         )
 
     def _load(self) -> Loaded:
@@ -190,11 +199,12 @@ class TorchEngine:
         if residency.is_streamed and config.compile:
             compile_or_start_over(model.compile_blocks, config.packed_folder)
         with torch.no_grad():
-            previewer = Previewer(model.decode, architecture.latent.channels)
+            previewer = Previewer(model.decode, architecture.latent)
         guard(model.decoder, px=architecture.latent.factor, cost=architecture.cost, memory=residency)
         guard(model.encoder, px=1, cost=architecture.cost, memory=residency)
         packed = tuple(part.packed_file for part in residency.parts if part.packed_file is not None)
-        return Loaded(model=model, arithmetic=arithmetic, previewer=previewer, packed=packed)
+        loras = placement_for(model)
+        return Loaded(model=model, arithmetic=arithmetic, previewer=previewer, loras=loras, packed=packed)
 
     def generate(
         self,
@@ -214,13 +224,14 @@ class TorchEngine:
         check_references(spec, references)
         if references and Feature.EDIT not in self._card.supports:
             raise InvalidSpec("references", f"cannot be looked at by {self._card.name}")
+        loras = wanted_loras(spec, self._card, self._find_loras)
         if spec.model != self._card.name:
             raise InvalidSpec("model", f"this engine draws with {self._card.name}")
-        init_image = None if source is None else _enlarged(Image.frombytes("RGB", spec.source_size, source), spec)
+        inputs = Inputs.of(spec, source, references)
         for _ in range(ATTEMPTS):
             self._drop_damaged()
             try:
-                image = self._attempt(spec, init_image, on_progress, should_stop, upcoming)
+                image = self._attempt(spec, inputs, loras, on_progress, should_stop, upcoming)
             except GenerationFailed:
                 if not self._is_damaged(should_stop):
                     raise
@@ -278,7 +289,8 @@ class TorchEngine:
     def _attempt(
         self,
         spec: ImageSpec,
-        init_image: Image.Image | None,
+        inputs: Inputs,
+        loras: Wanted,
         on_progress: OnProgress,
         should_stop: ShouldStop,
         upcoming: Sequence[str],
@@ -292,11 +304,11 @@ class TorchEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
-            residency.fit(self._card.architecture.cost(*spec.tile_size, spec.steps))
+            loaded.loras.use(loras, inputs.cost(self._card.architecture, spec))
             if residency.is_streamed:
                 loaded.model.prompts.upcoming = upcoming
             try:
-                return self._draw(loaded, spec, init_image, on_progress, should_stop)
+                return self._draw(loaded, spec, inputs, on_progress, should_stop)
             except NotFinite as error:
                 if not loaded.arithmetic.uses_8bit_matmul:  # the same again would overflow again
                     raise
@@ -304,7 +316,7 @@ class TorchEngine:
             transformer.use_8bit_matmul(False)
             try:
                 with torch.compiler.set_stance("force_eager"):  # compiling other arithmetic would take a minute
-                    return self._draw(loaded, spec, init_image, on_progress, should_stop)
+                    return self._draw(loaded, spec, inputs, on_progress, should_stop)
             finally:
                 loaded.arithmetic.use_in(transformer)
         except Exception as error:
@@ -322,27 +334,27 @@ class TorchEngine:
         self,
         loaded: Loaded,
         spec: ImageSpec,
-        init_image: Image.Image | None,
+        inputs: Inputs,
         on_progress: OnProgress,
         should_stop: ShouldStop,
     ) -> GeneratedImage:
         model, residency = loaded.model, loaded.model.residency
-        run = DenoisingRun(spec, on_progress, should_stop, self._device, loaded.previewer)
+        run = DenoisingRun(spec, on_progress, should_stop, self._device, loaded.previewer, references=inputs.references)
         for part in residency.parts:
             part.on_block = run.check_stop
-        check = model.decoder.register_forward_hook(_check_finite)
+        check = model.decoder.register_forward_hook(check_finite)
         try:
-            picture = model.draw(spec, init_image, run)
+            picture = model.draw(spec, inputs.init_image, run)
         finally:
             check.remove()
         if picture.getbbox() is None:
             raise GenerationFailed("the image is black")
         image = run.finish(picture, residency.snapshot() if residency.is_streamed else None)
-        if (planned_s := self._planned_step_s(loaded, spec)) is not None:
+        if (planned_s := self._planned_step_s(loaded, spec, inputs.cost(self._card.architecture, spec))) is not None:
             warn_if_slow(run.steps_s[1:], planned_s)
         return image
 
-    def _planned_step_s(self, loaded: Loaded, spec: ImageSpec) -> float | None:
+    def _planned_step_s(self, loaded: Loaded, spec: ImageSpec, cost: StepCost) -> float | None:
         """What a step should take; None if the GPU was not measured."""
         arithmetic, transformer = loaded.arithmetic, loaded.model.residency.transformer
         if arithmetic.speed is None:
@@ -351,7 +363,7 @@ class TorchEngine:
         tflops = arithmetic.speed.tflops.get(weight_format if arithmetic.uses_8bit_matmul else Format.BFLOAT16)
         if tflops is None:
             return None
-        cost, tiles = self._card.architecture.cost(*spec.tile_size, spec.steps), max(1, spec.upscale) ** 2
+        tiles = max(1, spec.upscale) ** 2
         floor_s = floor_seconds(
             transformer.weights,
             streamed_bytes=transformer.streamed_bytes,
@@ -361,12 +373,6 @@ class TorchEngine:
             cost=cost,
         )
         return tiles * floor_s / EFFICIENCY * cost.passes / spec.steps
-
-
-def _enlarged(init_image: Image.Image, spec: ImageSpec) -> Image.Image:
-    """The image to start from at the size that is drawn."""
-    size = (spec.width, spec.height)
-    return init_image if init_image.size == size else init_image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _with_advice(error: PipelineError, arithmetic: Arithmetic) -> PipelineError:
@@ -387,9 +393,3 @@ def _rest(residency: Residency) -> None:
         residency.trim()
     except Exception as error:
         raise EngineDead(f"the graphics card does not answer: {error}") from error
-
-
-def _check_finite(_decoder: torch.nn.Module, _inputs: Any, picture: torch.Tensor) -> None:
-    """Refuse a decoded image (B, 3, H, W) with a NaN or an infinity: cast to bytes it would be noise."""
-    if not bool(torch.isfinite(picture).all()):
-        raise GenerationFailed("the decoded picture is not finite")

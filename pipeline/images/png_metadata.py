@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from PIL import Image
@@ -17,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from pipeline.engine import GeneratedImage
 from pipeline.errors import InvalidSpec
+from pipeline.lora_uses import LoraUse, read_uses
 from pipeline.spec import ImageSpec, Sampler
 
 SPEC_KEYWORD: Final = "imagine-bot"
@@ -35,13 +37,21 @@ _SAMPLERS: Final[Mapping[str, str]] = {
 }
 
 
-def encode_png(image: GeneratedImage, software: str, *, model_hash: str = "") -> bytes:
-    """Compress a picture and write its spec into it. About half a second at 1024²; any thread.
+@dataclass(frozen=True, slots=True)
+class FileHashes:
+    """The SHA-256 of the files that an image is drawn with, "" or nothing where it is not known; of LoRAs by name."""
 
-    `model_hash` is the SHA-256 of the model's file; "" if it is not known.
-    """
+    model: str = ""
+    loras: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_HASHES: Final = FileHashes()
+
+
+def encode_png(image: GeneratedImage, software: str, *, hashes: FileHashes = NO_HASHES) -> bytes:
+    """Compress a picture and write its spec into it. About half a second at 1024²; any thread."""
     info = PngInfo()
-    info.add_text("parameters", parameters(image.spec, software=software, model_hash=model_hash))
+    info.add_text("parameters", parameters(image.spec, software=software, hashes=hashes))
     info.add_itxt(SPEC_KEYWORD, image.spec.to_json())
     info.add_itxt(XMP_KEYWORD, xmp_packet(image.spec))
     info.add_text("Software", software)
@@ -51,14 +61,16 @@ def encode_png(image: GeneratedImage, software: str, *, model_hash: str = "") ->
     return buffer.getvalue()
 
 
-def parameters(spec: ImageSpec, *, software: str = "", model_hash: str = "") -> str:
+def parameters(spec: ImageSpec, *, software: str = "", hashes: FileHashes = NO_HASHES) -> str:
     """Say a spec in the form that the AUTOMATIC1111 web UI writes and many tools parse.
 
     The prompt, then the negative prompt if there is one, then `Key: value` pairs in the order of
     AUTOMATIC1111/stable-diffusion-webui:modules/processing.py (`create_infotext`, 1.10). Its distilled guidance has
     the key of lllyasviel/stable-diffusion-webui-forge, so that `CFG scale` keeps its meaning. The size of an upscaled
-    image is that of the image before, as there; its tiles have no key that other tools would understand.
+    image is that of the image before, as there; its tiles have no key that other tools would understand. LoRAs are
+    tags in the prompt, with their hashes below (extensions-builtin/Lora/extra_networks_lora.py).
     """
+    uses = read_uses(spec.loras)
     sampler, _, schedule = _SAMPLERS[spec.sampler].partition(", ")
     pairs = {
         "Steps": str(spec.steps),
@@ -68,15 +80,16 @@ def parameters(spec: ImageSpec, *, software: str = "", model_hash: str = "") -> 
         "Distilled CFG Scale": f"{spec.guidance:g}" if spec.guidance else "",
         "Seed": str(spec.seed),
         "Size": "x".join(map(str, spec.source_size)),
-        "Model hash": model_hash[:SHORT_HASH_CHARS],
+        "Model hash": hashes.model[:SHORT_HASH_CHARS],
         "Model": _quoted(spec.model),
         "Denoising strength": f"{spec.strength:g}" if spec.source else "",
         "Clip skip": str(spec.clip_skip or ""),
         "Hires upscale": str(spec.upscale or ""),
         "Hires upscaler": "Lanczos" if spec.upscale else "",
+        "Lora hashes": _lora_hashes(uses, hashes),
         "Version": _quoted(software),
     }
-    lines = [_told_apart(spec.prompt)]
+    lines = [" ".join([_told_apart(spec.prompt), *(f"<lora:{use}>" for use in uses)])]
     if spec.negative_prompt:
         lines.append(f"Negative prompt: {_told_apart(spec.negative_prompt).lstrip()}")
     return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in pairs.items() if value)])
@@ -120,6 +133,13 @@ def read_spec(png: bytes) -> ImageSpec | None:
         except (UnicodeDecodeError, InvalidSpec):
             return None
     return None
+
+
+def _lora_hashes(uses: Iterable[LoraUse], hashes: FileHashes) -> str:
+    """`"ink: 1a2b3c4d5e, film: 6f7a8b9c0d"`, of those whose hash is known; always in quotes, as there."""
+    known = (f"{use.name}: {digest[:SHORT_HASH_CHARS]}" for use in uses if (digest := hashes.loras.get(use.name)))
+    listed = ", ".join(known)
+    return json.dumps(listed) if listed else ""
 
 
 def _told_apart(text: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 
 import torch
 from PIL import Image
 
 from pipeline.device.gpu import MIB
-from pipeline.engine import GeneratedImage, MemoryReport, OnProgress, Preview, Progress, ShouldStop, Stage
+from pipeline.engine import GeneratedImage, MemoryReport, OnProgress, Preview, Progress, Reference, ShouldStop, Stage
 from pipeline.errors import GenerationFailed, GenerationStopped
 from pipeline.spec import ImageSpec
 
@@ -28,12 +28,16 @@ class DenoisingRun:
         should_stop: ShouldStop,
         device: str,
         preview: Callable[[torch.Tensor], Preview] | None,
+        *,
+        references: Sequence[Reference] = (),
     ) -> None:
         """Begin, with the text encoders.
 
         Args:
             preview: paints latents (1, C, H, W).
+            references: images that an edit looks at.
         """
+        self.references = references
         self._paint = preview
         self._preview: Preview | None = None
         self._spec = spec

@@ -1,8 +1,8 @@
 """Imports of DiffSynth what drawing with one family needs, a sixth of the time that the whole library takes.
 
-Left out are its training half, its hubs, its own streaming, flex attention, and transformers: our tokenizers and our
-T5 stand in for what it is asked for (`prompt_tokenizer.py`, `t5_encoder.py`). Nothing happens before
-`import_diffsynth` is called; how stand-ins are seen is `pipeline/partial_import.py`.
+Left out are its training half, its hubs, its own streaming, flex attention, and transformers: our tokenizers, our T5
+and torch's attention stand in for what it is asked for (`prompt_tokenizer.py`, `t5_encoder.py`, `attention.py`).
+Nothing happens before `import_diffsynth` is called; how stand-ins are seen is `pipeline/partial_import.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from importlib import import_module
 from types import TracebackType
 from typing import Final
 
-from pipeline.partial_import import LeftOut, Names, StandIns, standing_in
+from pipeline.partial_import import Later, LeftOut, Names, StandIns, standing_in
 
 LIBRARY: Final = "diffsynth"
 FLUX: Final = "diffsynth.pipelines.flux_image"
+FLUX2: Final = "diffsynth.pipelines.flux2_image"
 STABLE_DIFFUSION: Final = ("diffsynth.pipelines.stable_diffusion", "diffsynth.pipelines.stable_diffusion_xl")
+ATTENDING: Final = ("diffsynth.models.z_image_dit", "diffsynth.models.flux2_dit")
 PART: Final = "imported_in_part"  # an attribute of the library, if it was imported here
 
 
@@ -73,8 +75,14 @@ STAND_INS: Final[StandIns] = {
         f"{LIBRARY}.models.flux_text_encoder_t5": {"FluxTextEncoderT5": LeftOut},
         f"{LIBRARY}.models.step1x_text_encoder": {"Step1xEditEmbedder": LeftOut},
     },
+    **{name: {f"{LIBRARY}.core.attention": Later("pipeline.runtime.attention")} for name in ATTENDING},
     # Only what measures and compares runs them; the engine has the modules of their models.
     **{name: {"transformers": dict.fromkeys(("AutoTokenizer", "CLIPTextModel"), LeftOut)} for name in STABLE_DIFFUSION},
+    FLUX2: {
+        "transformers": dict.fromkeys(("AutoTokenizer", "AutoProcessor"), LeftOut),
+        f"{LIBRARY}.models.flux2_text_encoder": {"Flux2TextEncoder": LeftOut},
+        f"{LIBRARY}.models.z_image_text_encoder": {"ZImageTextEncoder": LeftOut},
+    },
 }
 
 

@@ -12,28 +12,31 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from pipeline.catalog.architecture import Latent
 from pipeline.engine import Preview
 
-FLAT_LATENTS: Final = 8  # a side of the flat latents; the middle of what they decode to has no edge
+FLAT_PX: Final = 64  # a side of what flat latents decode to, whose middle has no edge
 AMPLITUDE: Final = 1.0
 
 
 class Previewer:
     """Latents → small pictures, for one autoencoder."""
 
-    def __init__(self, decode: Callable[[Tensor], Tensor], channels: int) -> None:
-        """Decode flat latents of so many channels.
+    def __init__(self, decode: Callable[[Tensor], Tensor], latent: Latent) -> None:
+        """Decode flat latents of each channel.
 
         Args:
             decode: latents (B, C, H, W) → images (B, 3, f·H, f·W) in −1…1; it is called once.
         """
-        directions = torch.eye(channels) * AMPLITUDE
+        channels, side, alike = latent.channels, FLAT_PX // latent.factor, latent.alike
+        directions = torch.eye(channels // alike).repeat_interleave(alike, 1) * AMPLITUDE
         flat = torch.cat([torch.zeros(1, channels), directions, -directions])
-        pictures = decode(flat[:, :, None, None].expand(-1, -1, FLAT_LATENTS, FLAT_LATENTS))
+        pictures = decode(flat[:, :, None, None].expand(-1, -1, side, side))
         third = pictures.shape[-1] // 3
         colours = pictures[:, :, third:-third, third:-third].float().mean((2, 3)).cpu()
         self._grey = colours[0]  # (3,)
-        self._shades = (colours[1 : channels + 1] - colours[channels + 1 :]) / (2 * AMPLITUDE)  # (C, 3)
+        brighter, darker = colours[1:].chunk(2)
+        self._shades = ((brighter - darker) / (2 * AMPLITUDE * alike)).repeat_interleave(alike, 0)  # (C, 3)
 
     def __call__(self, latents: Tensor) -> Preview:
         """Paint latents (1, C, H, W), a pixel each."""

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from cachetools import LRUCache
@@ -36,6 +36,18 @@ AT_ONCE: Final = (
 Reading = Mapping[str, Tensor]  # a prompt's embeddings by name
 
 
+class Key(NamedTuple):
+    """What a reading depends on, as long as a model is in memory.
+
+    tokens: what it is padded to.
+    variant: what the text encoders are changed by meanwhile; "" for nothing.
+    """
+
+    prompt: str
+    tokens: int
+    variant: str = ""
+
+
 class PromptFiles:
     """Readings on the disk, the latest used; a cache, so whatever goes wrong with it, prompts are read again."""
 
@@ -44,39 +56,40 @@ class PromptFiles:
         self._folder = folder
         self._encoders = encoders
 
-    def find(self, prompt: str, tokens: int) -> Reading | None:
+    def find(self, key: Key) -> Reading | None:
         """What was read before; None if it was not, or if the file is damaged."""
-        content = read_sealed(self._path(prompt, tokens), MOST_BYTES)
+        content = read_sealed(self._path(key), MOST_BYTES)
         try:
             reading = None if content is None else load(content)
         except (SafetensorError, KeyError):  # the latter: of a type that torch does not know
             return None
         return reading if reading and all(_is_finite(tensor) for tensor in reading.values()) else None
 
-    def has(self, prompt: str, tokens: int) -> bool:
+    def has(self, key: Key) -> bool:
         """Whether there is a file, whatever is in it."""
-        return self._path(prompt, tokens).exists()
+        return self._path(key).exists()
 
-    def touch(self, prompt: str, tokens: int) -> None:
+    def touch(self, key: Key) -> None:
         """Note that a reading was used."""
         with contextlib.suppress(OSError):
-            os.utime(self._path(prompt, tokens))
+            os.utime(self._path(key))
 
-    def keep(self, prompt: str, tokens: int, reading: Reading) -> None:
+    def keep(self, key: Key, reading: Reading) -> None:
         """Write it, whole or not at all, and delete what was not used for longest."""
         content = save({name: tensor.contiguous() for name, tensor in reading.items()})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(0o700)
-            write_sealed(self._path(prompt, tokens), content, mode=0o600)
+            write_sealed(self._path(key), content, mode=0o600)
             ours = [path for path in self._folder.iterdir() if path.is_file()]
             for old in sorted(ours, key=_used_at)[:-FILES]:
                 old.unlink(missing_ok=True)
         except OSError as error:
             log.warning("what was read of a prompt is not kept: %s", error)
 
-    def _path(self, prompt: str, tokens: int) -> Path:
-        return self._folder / hashlib.sha256(f"{self._encoders} {tokens} {prompt}".encode()).hexdigest()
+    def _path(self, key: Key) -> Path:
+        what = f"{self._encoders}{key.variant} {key.tokens} {key.prompt}"
+        return self._folder / hashlib.sha256(what.encode()).hexdigest()
 
 
 class PromptEmbeddingCache:
@@ -91,9 +104,10 @@ class PromptEmbeddingCache:
         """
         self._files = files
         self._at_once = at_once
-        self._read: LRUCache[tuple[str, int], Reading] = LRUCache(PROMPTS)
-        self._unkept: dict[tuple[str, int], Reading] = {}
+        self._read: LRUCache[Key, Reading] = LRUCache(PROMPTS)
+        self._unkept: dict[Key, Reading] = {}
         self.upcoming: Sequence[str] = ()  # prompts to read along with one that has to be read anyway
+        self.variant = ""  # what the text encoders are changed by
 
     def embeddings(
         self, prompt: str, tokens: int, *, read: Callable[[list[str]], Reading], device: str | torch.device
@@ -104,26 +118,28 @@ class PromptEmbeddingCache:
             tokens: what a reading is padded to.
             read: reads several prompts at once, (prompts, …) each; called if this one is not known.
         """
-        found = self._find(prompt, tokens)
+        key = Key(prompt, tokens, self.variant)
+        found = self._find(key)
         if found is None:
-            others = (text for text in dict.fromkeys(self.upcoming) if text != prompt)
-            unread = (text for text in others if not self._is_known(text, tokens))
+            # Those that come next may be drawn with text encoders that are changed otherwise.
+            others = (text for text in dict.fromkeys(() if self.variant else self.upcoming) if text != prompt)
+            unread = (text for text in others if not self._is_known(Key(text, tokens)))
             texts = [prompt, *islice(unread, self._at_once - 1)]
             together = read(texts)
             for number, text in enumerate(texts):
                 reading = {name: tensor[number : number + 1].cpu() for name, tensor in together.items()}
-                self._remember(text, tokens, reading)
+                self._remember(key._replace(prompt=text), reading)
                 if self._files is not None:
-                    self._unkept[text, tokens] = reading
-            found = self._read[prompt, tokens]
+                    self._unkept[key._replace(prompt=text)] = reading
+            found = self._read[key]
         elif self._files is not None:
-            self._files.touch(prompt, tokens)
+            self._files.touch(key)
         return {name: tensor.to(device) for name, tensor in found.items()}
 
     @property
     def prompts(self) -> list[str]:
         """Those whose readings are in memory, in the order in which they were read."""
-        return [prompt for prompt, _ in self._read]
+        return [key.prompt for key in self._read]
 
     def forget(self) -> None:
         """Drop the readings in memory, those that were not written yet too, and the prompts that come next."""
@@ -133,24 +149,24 @@ class PromptEmbeddingCache:
 
     def keep(self) -> None:
         """Write what was read, now that the weights that read it are known to be right."""
-        for (prompt, tokens), reading in self._unkept.items():
+        for key, reading in self._unkept.items():
             assert self._files is not None
-            self._files.keep(prompt, tokens, reading)
+            self._files.keep(key, reading)
         self._unkept.clear()
 
-    def _is_known(self, prompt: str, tokens: int) -> bool:
-        return (prompt, tokens) in self._read or (self._files is not None and self._files.has(prompt, tokens))
+    def _is_known(self, key: Key) -> bool:
+        return key in self._read or (self._files is not None and self._files.has(key))
 
-    def _find(self, prompt: str, tokens: int) -> Reading | None:
-        if (prompt, tokens) in self._read:
-            return self._read[prompt, tokens]
-        found = self._files.find(prompt, tokens) if self._files is not None else None
+    def _find(self, key: Key) -> Reading | None:
+        if key in self._read:
+            return self._read[key]
+        found = self._files.find(key) if self._files is not None else None
         if found is not None:
-            self._remember(prompt, tokens, found)
+            self._remember(key, found)
         return found
 
-    def _remember(self, prompt: str, tokens: int, reading: Reading) -> None:
-        self._read[prompt, tokens] = reading
+    def _remember(self, key: Key, reading: Reading) -> None:
+        self._read[key] = reading
 
 
 def _used_at(path: Path) -> float:

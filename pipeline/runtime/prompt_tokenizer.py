@@ -1,7 +1,7 @@
 """A folder's tokenizer → ids of prompts, by the `tokenizers` library alone: transformers takes seconds to import.
 
-CLIP's and T5's are put together as transformers 5 does from the same files, so that the ids are the same; a folder of
-another kind is left to transformers. Must not know models.
+CLIP's and T5's are put together as transformers 5 does from the same files, so that the ids are the same, and Qwen's is
+read as it is written; a folder of another kind is left to transformers. Must not know models.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def read_tokenizer(folder: Path) -> ReadsPrompts:
     kind = str(config.get("tokenizer_class", "")).removesuffix("Fast")
     has_plain_names = all(isinstance(config.get(name), str | None) for name in NAMED)
     if has_plain_names and "pad_token" in config:
-        if kind in {"TokenizersBackend", "PreTrainedTokenizer"} and (folder / WHOLE).exists():
+        if kind in {"TokenizersBackend", "PreTrainedTokenizer", "Qwen2Tokenizer"} and (folder / WHOLE).exists():
             return PromptTokenizer(_with_added(Tokenizer.from_file(str(folder / WHOLE)), config), config["pad_token"])
         if kind == "T5Tokenizer" and (folder / WHOLE).exists():
             return PromptTokenizer(_t5(folder, config), config["pad_token"])

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.catalog.architecture import StepCost
 from pipeline.device.memory_plan import TILE_PX
-from pipeline.errors import OutOfMemory
+from pipeline.errors import GenerationFailed, OutOfMemory
 from pipeline.runtime.out_of_memory import OutOfMemoryLadder, Rung
 from pipeline.runtime.tiles import blended
 
@@ -171,3 +171,9 @@ def starts(side: int, tile: int) -> list[int]:
     """Where the tiles along one side begin; the last one reaches back to end where the side does."""
     stride = tile - tile // OVERLAP
     return [*range(0, max(0, side - tile), stride), max(0, side - tile)]
+
+
+def check_finite(_decoder: torch.nn.Module, _inputs: Any, picture: torch.Tensor) -> None:
+    """Refuse a decoded image (B, 3, H, W) with a NaN or an infinity: cast to bytes it would be noise."""
+    if not bool(torch.isfinite(picture).all()):
+        raise GenerationFailed("the decoded picture is not finite")

@@ -35,7 +35,13 @@ class Arithmetic:
 
 
 def choose_arithmetic(
-    *, is_streamed: bool, device: str, precision: str, packed_dir: Path, half: str = Format.BFLOAT16
+    *,
+    is_streamed: bool,
+    device: str,
+    precision: str,
+    packed_dir: Path,
+    half: str = Format.BFLOAT16,
+    bears_float8: bool = True,
 ) -> Arithmetic:
     """Decide by the size of the model, the device and the setting.
 
@@ -45,13 +51,14 @@ def choose_arithmetic(
 
     Args:
         half: the format of 16 bits that the model computes with beside 8 bits.
+        bears_float8: whether `auto` may mean floats of 8 bits.
     """
     speed = measure_gpu(packed_dir) if is_streamed and device == "cuda" else None
     uses_8bit_matmul = precision == Format.INT8 or device == "cuda"  # floats of 8 bits are slow on a CPU
     if precision != "auto":
         weight_format = Format(precision)
     elif speed is not None:
-        chosen, uses_8bit_matmul = speed.choose_format()
+        chosen, uses_8bit_matmul = speed.choose_format(bears_float8=bears_float8)
         weight_format = Format(chosen)
     else:
         weight_format = Format.FLOAT32

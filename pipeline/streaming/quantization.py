@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from pipeline.device.gpu_profile import Tiles
+from pipeline.streaming.lora_product import Side, add_linear_side
 
 PACKED_VERSION: Final = 3  # of what packed bytes mean; raise it with any change here or in `block_packing.py`
 MAX_GROUP: Final = 256  # inputs that one block of the rotation mixes
@@ -64,6 +65,8 @@ class QuantizedLinear(nn.Module):
     our own kernel; with `fuses_rows`, another one makes them.
 
     Buffers: `weight` as `Format.dtype`, `scale` (M,) float32 where the format has one, `bias` (M,) or None.
+    With a `side`, LoRAs are in use: the weight itself is left alone. It is no buffer, or compiled code would be for
+    its rank alone.
     """
 
     weight: Tensor
@@ -86,6 +89,8 @@ class QuantizedLinear(nn.Module):
         self.tiles: Tiles | None = None
         self.fuses_rows = False
         self.in_features, self.out_features = inputs, outputs
+        self.dtype = dtype  # of what is not quantized
+        self.side: Side | None = None
         self.register_buffer("weight", torch.empty(outputs, inputs, dtype=weight_format.dtype, device=device))
         scale = torch.empty(outputs, dtype=torch.float32, device=device) if weight_format.is_8bit else None
         self.register_buffer("scale", scale)
@@ -100,6 +105,13 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, K) → (…, M)."""
+        return self.add_side(self._product(x), x)
+
+    def add_side(self, out: Tensor, x: Tensor) -> Tensor:
+        """What the weight alone makes of x (…, K), in its place with what a LoRA adds: out (…, M)."""
+        return out if self.side is None else add_linear_side(out, x, self.side)
+
+    def _product(self, x: Tensor) -> Tensor:
         if self.scale is None:
             return linear(x, self.weight.to(x.dtype), self.bias)
         rows = x.reshape(-1, self.in_features)

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -43,6 +44,23 @@ class State(StrEnum):
     EMPTY = "empty"
     PLACED = "placed"
     LENT = "lent"
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """GPU memory beside a model's weights and activations.
+
+    fixed_bytes: that always stay.
+    outputs: bytes per token beside the activations, by block; the largest counts.
+    """
+
+    fixed_bytes: int = 0
+    outputs: Mapping[str, int] = field(default_factory=dict)
+
+    def bytes_of(self, cost: StepCost) -> int:
+        """What it is for one size of image."""
+        widest = max((size * cost.share_of(block) for block, size in self.outputs.items()), default=0)
+        return self.fixed_bytes + int(widest * cost.tokens)
 
 
 class Residency:
@@ -81,6 +99,7 @@ class Residency:
         self._is_whole = False  # a model that is not streamed was placed
         self._limit_bytes = 0  # that the plan was made for
         self._planned_cost: StepCost | None = None  # likewise
+        self._reserved = self._planned_reserved = Reserved()  # beside the model; and when the plan was made
         self._found_bytes = 0  # what the setting allows, or what other programs had left of it
 
     @property
@@ -94,6 +113,10 @@ class Residency:
     def is_streamed(self) -> bool:
         """Whether blocks take turns on the GPU."""
         return self._cost is not None
+
+    def reserve(self, fixed_bytes: int, outputs: Mapping[str, int]) -> None:
+        """Leave memory to something beside the model, as LoRAs are, from the next `fit` on; see `Reserved`."""
+        self._reserved = Reserved(fixed_bytes, dict(outputs))
 
     def fit(self, cost: StepCost | None = None) -> None:
         """Place the blocks in the memory that the setting allows, or in what other programs have left of it.
@@ -147,19 +170,22 @@ class Residency:
         """
         assert self._budget is not None and self._cost is not None, "the model is not streamed"
         self.is_short = is_short
-        is_planned_for = self.plan is not None and self._planned_cost == self._cost
+        is_planned_for = (
+            self.plan is not None and self._planned_cost == self._cost and self._planned_reserved == self._reserved
+        )
         if is_planned_for and 0 <= limit_bytes - self._limit_bytes < self._budget.grain:
             return
         transformer = self.transformer
         plan = plan_blocks(
             transformer.weights,
             [part.weights for part in self._text_encoders],
-            fixed_bytes=self._fixed_bytes,
+            fixed_bytes=self._fixed_bytes + self._reserved.bytes_of(self._cost),
             free_bytes=limit_bytes - self._budget.context(),
             cost=self._cost,
         )
         if self.plan is not None and plan.is_resident == self.plan.is_resident:
-            self._limit_bytes, self._planned_cost = limit_bytes, self._cost
+            self._limit_bytes, self._planned_cost, self._planned_reserved = limit_bytes, self._cost, self._reserved
+            self.plan = plan
             return
         self.plan = None  # until everything has found its place
         log.info(
@@ -178,7 +204,8 @@ class Residency:
         )
         for part in self._text_encoders:
             part.place([], ring=self.ring)
-        self._limit_bytes, self._planned_cost, self.plan = limit_bytes, self._cost, plan
+        self._limit_bytes, self._planned_cost, self._planned_reserved = limit_bytes, self._cost, self._reserved
+        self.plan = plan
 
     def ensure_placed(self) -> None:
         """`fit`, unless the blocks can run."""

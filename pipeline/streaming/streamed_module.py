@@ -22,6 +22,7 @@ from pipeline.streaming.block_packing import Block, Packed, layout, pack, prepar
 from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.checkpoint_files import CheckpointFiles
 from pipeline.streaming.conversion import Convert
+from pipeline.streaming.lora_names import is_layer
 from pipeline.streaming.packed_cache import PackedFile, open_packed
 from pipeline.streaming.pinned_memory import PinnedMemory
 from pipeline.streaming.quantization import Format, QuantizedLinear
@@ -57,6 +58,7 @@ class StreamedModule:
         self._ahead: deque[torch.cuda.Event] = deque()  # one per block that was launched and may not have ended
         self.on_block: Callable[[], None] | None = None  # called before each block; what it raises ends the run
         self._is_in_phase = False  # what the ring brings next is the first block, unless another used it meanwhile
+        self.is_compiled = False  # its running blocks
         for name in self.running:
             self._owners[name].register_forward_pre_hook(partial(self._before, name))
             self._owners[name].register_forward_hook(partial(self._after, name))
@@ -103,6 +105,11 @@ class StreamedModule:
     @classmethod
     def simplify(cls, module: nn.Module) -> None:
         """Take out of a fresh module what needs no weights of its own."""
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """The layers that a LoRA may change, by the names that they had in the module at first."""
+        return {name: owner for name, owner in self._owners.items() if is_layer(owner)}
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -60,10 +60,35 @@ def _miniature(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
     return CARD, lambda: MiniatureEngine(CARD, config_of(folder), budget=FakeBudget(2**30))
 
 
-@pytest.fixture(scope="module", params=["fake", "demo", "random flux", "another family, streamed"])
+def _random_z_image(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
+    from pipeline.families.z_image.engine import ZImageEngine
+    from tests.pipeline.families.z_image.random_z_image import make_miniature, write_folder
+
+    card = write_folder(make_miniature(), folder)
+    return card, lambda: ZImageEngine(card, config_of(folder))
+
+
+def _random_flux2(folder: Path) -> tuple[ModelCard, Callable[[], Engine]]:
+    from pipeline.families.flux2.engine import Flux2Engine
+    from tests.pipeline.families.flux2.random_flux2 import make_miniature, write_folder
+
+    card = write_folder(make_miniature(), folder)
+    # On one thread: it has many small layers, for which two threads wait for each other all the time.
+    return card, lambda: Flux2Engine(card, config_of(folder).model_copy(update={"cpu_threads": 1}))
+
+
+MADE = {
+    "random flux": _random_flux,
+    "another family, streamed": _miniature,
+    "random Z-Image": _random_z_image,
+    "random FLUX.2": _random_flux2,
+}
+
+
+@pytest.fixture(scope="module", params=["fake", "demo", *MADE])
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     folder = tmp_path_factory.mktemp("models")
-    if make := {"random flux": _random_flux, "another family, streamed": _miniature}.get(request.param):
+    if make := MADE.get(request.param):
         card, create = make(folder)
     else:
         card = {"fake": FAKE, "demo": DEMO}[request.param]

@@ -12,11 +12,13 @@ import contextlib
 import os
 import re
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.discord_server.driver import Discord
+from tests.discord_server.forks import ForkedProcess, can_fork, fork_server
 from tests.discord_server.gateway import Session
 from tests.discord_server.signals import Signal
 
@@ -35,14 +37,21 @@ class BotProcess:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
+        preload: str = "",
     ) -> None:
+        """Start nothing yet.
+
+        Args:
+            preload: modules whose imports take long, with commas, for `python -m` commands: see forks.py.
+        """
         self.discord = discord
         self.command = list(command)
         self.env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.cwd = cwd
         self.lines: list[str] = []
         self.changed = Signal()
-        self._process: asyncio.subprocess.Process | None = None
+        self._preload = preload
+        self._process: asyncio.subprocess.Process | ForkedProcess | None = None
         self._reader: asyncio.Task[None] | None = None
         self._sessions_before = 0
 
@@ -57,14 +66,19 @@ class BotProcess:
         """Start the process, for the first time or again; returns before it is ready."""
         assert self._process is None or self.returncode is not None, "still running"
         self._sessions_before = len(self.discord.gateway.sessions)
-        self._process = await asyncio.create_subprocess_exec(
-            *self.command, env=self.env, cwd=self.cwd, start_new_session=True,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+        if self._preload and can_fork(self.env):
+            assert self.command[:2] == [sys.executable, "-m"]
+            server = fork_server(self._preload, self.env["PYTHONPATH"])
+            self._process = await server.start(self.command[2], self.command[3:], self.env, Path(self.cwd or "."))
+        else:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.command, env=self.env, cwd=self.cwd, start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
         self._reader = asyncio.create_task(self._read(self._process))
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         assert process.stdout is not None
         rest = b""
         while chunk := await process.stdout.read(1 << 16):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from cachetools import LRUCache
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry
@@ -24,6 +25,7 @@ from tests.discord_server.errors import Problem
 from tests.discord_server.routes import Operation, match
 
 BASE_URI = "urn:discord-openapi"
+REMEMBERED_BODIES = 500
 URI_SCHEMES = {"http", "https", "attachment", "discord"}
 
 formats = FormatChecker(formats=())
@@ -59,6 +61,7 @@ class Spec:
         resource = DRAFT202012.create_resource(document)
         self._registry: Registry[Any] = Registry().with_resource(BASE_URI, resource)
         self._validators: dict[str, Draft202012Validator] = {}
+        self._bodies: LRUCache[tuple[str, str], list[Problem]] = LRUCache(REMEMBERED_BODIES)
 
     @classmethod
     def load(cls, path: Path) -> Spec:
@@ -72,7 +75,7 @@ class Spec:
 
     def request_problems(self, op: Operation, query: dict[str, str], body: Any) -> list[Problem]:
         """Check what a request carries."""
-        return self._parameter_problems(op, query) + self._body_problems(op, body)
+        return [*self._parameter_problems(op, query), *self._body_problems(op, body)]
 
     def _parameter_problems(self, op: Operation, query: dict[str, str]) -> list[Problem]:
         shared = f"/paths/{_escape(op.template)}"  # parameters are described for the path or for the method
@@ -102,7 +105,11 @@ class Spec:
         if body is None and not described.get("required"):
             return []
         media = min(described["content"])  # application/json comes before the others; all mean the same
-        return self._problems(f"{_pointer(op)}/requestBody/content/{_escape(media)}/schema", body)
+        # Every start of a bot sends the same commands, whose check takes a third of a second.
+        key = (f"{_pointer(op)}/requestBody/content/{_escape(media)}/schema", json.dumps(body, sort_keys=True))
+        if key not in self._bodies:
+            self._bodies[key] = self._problems(key[0], body)
+        return self._bodies[key]
 
     def response_problems(self, op: Operation, status: int, body: Any) -> list[Problem]:
         """Check an answer of the emulator's own."""

@@ -41,6 +41,7 @@ def bot_process(
         [sys.executable, "-m", "bot", "run"],
         env={"PYTHONPATH": root, **settings_env, "DISCORD_TOKEN": discord.token, **(env or {})},
         cwd=folder,
+        preload="bot.app,bot.frontends.discord_app.client",
     )
 
 

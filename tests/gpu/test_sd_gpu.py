@@ -39,7 +39,7 @@ def gpu() -> None:
 def test_step_is_faster_than_stock_within_the_limit(
     name: str, side: int, system: str, limit_mib: int, times: float | None
 ) -> None:
-    from pipeline.bench.stable_diffusion_timing import time_model
+    from pipeline.bench.model_timing import time_model
 
     conditions = Conditions(limit_mib=limit_mib, sides_px=(side,), steps=STEPS)
     ours = time_model(name, system, conditions)

@@ -37,5 +37,5 @@ def small_flat_latents() -> Iterator[None]:
     A seventh of the pixels says the same: `runtime/test_latent_preview.py` compares them.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.runtime.latent_preview.FLAT_LATENTS", 3)
+        patch.setattr("pipeline.runtime.latent_preview.FLAT_PX", 24)
         yield

@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import discord
 from discord import app_commands
@@ -59,7 +59,8 @@ class CommandSync:
 
     async def register(self) -> None:
         """Register our commands wherever Discord has others."""
-        commands_hash = await self._commands_hash()
+        payload = await self._payload()
+        commands_hash = self._hash_of(payload)
         wanted = {str(guild_id): commands_hash for guild_id in self._config.allowed_guilds} or {GLOBAL: commands_hash}
         known = await self._known_commands()
         for place in {**known, **wanted}:
@@ -69,7 +70,7 @@ class CommandSync:
                 if is_wanted and noted == [commands_hash, await self._versions_at(place)]:
                     self._report.end(AlertKind.COMMANDS_REFUSED, place)
                     continue
-                await self._register_at(place, is_wanted=is_wanted)
+                await self._register_at(place, payload if is_wanted else [])
                 versions = await self._versions_at(place) if is_wanted else {}
             except (discord.Forbidden, discord.NotFound) as error:
                 log.warning("commands cannot be registered at %s, is the bot invited there? %s", place, error)
@@ -131,26 +132,21 @@ class CommandSync:
         self._ids.note(place, commands)
         return {command["name"]: str(command["version"]) for command in commands}
 
-    async def _register_at(self, place: str, *, is_wanted: bool) -> None:
-        guild = None if place == GLOBAL else discord.Object(int(place))
-        if is_wanted and guild is None:
-            await self._tree.sync()
-        elif is_wanted and guild is not None:
-            self._tree.copy_global_to(guild=guild)
-            await self._tree.sync(guild=guild)
-        elif guild is None:  # sync() would send the commands that live in the tree
-            await self._client.http.bulk_upsert_global_commands(self._application_id(), payload=[])
+    async def _register_at(self, place: str, payload: list[dict[str, Any]]) -> None:
+        """Send commands, as `CommandTree.sync` does, which would make the payload anew for every place."""
+        if place == GLOBAL:
+            await self._client.http.bulk_upsert_global_commands(self._application_id(), payload=payload)
         else:
-            self._tree.clear_commands(guild=guild)
-            await self._tree.sync(guild=guild)
+            await self._client.http.bulk_upsert_guild_commands(self._application_id(), int(place), payload=payload)
 
-    async def _commands_hash(self) -> str:
-        """Return a hash of the application id and of everything that is registered."""
+    async def _payload(self) -> list[dict[str, Any]]:
+        """Say our commands in all languages, as Discord takes them."""
         translator = self._tree.translator
         assert translator is not None, "set before commands are registered"
-        payload = [
-            await command.get_translated_payload(self._tree, translator) for command in self._tree.get_commands()
-        ]
+        return [await command.get_translated_payload(self._tree, translator) for command in self._tree.get_commands()]
+
+    def _hash_of(self, payload: list[dict[str, Any]]) -> str:
+        """Return a hash of the application id and of everything that is registered."""
         text = json.dumps([self._application_id(), payload], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -14,7 +14,7 @@ from typing import Final
 import discord
 
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import Action, JobView, Voice
+from bot.presentation.job_view import Action, JobView, Voice, lora_phrases
 from bot.presentation.wording import Wording
 from bot.requests.flag_values import NO_NEGATIVE
 from bot.requests.models import Models
@@ -63,7 +63,7 @@ def status_message(view: JobView, wording: Wording, *, with_prompt: bool = True)
         description=_prompt(view.job, STATUS_PROMPT, wording, with_prompt),
         colour=BLUE if view.job.status is JobStatus.RUNNING else GREY,
     )
-    embed.set_footer(text=voice.say(view.settings))
+    embed.set_footer(text=_settings_line(view, voice))
     content = "\n".join([" · ".join(parts), *map(voice.say, view.notes)])
     return StatusMessage(content=content, embed=embed, actions=view.actions)
 
@@ -92,7 +92,7 @@ def result_message(
     else:
         text = "\n".join([wording.say("card-prompt-hidden"), *notes])
     embed = discord.Embed(description=text, colour=GREEN)
-    settings, ran_s = voice.say(view.settings), sum(each.ran_s for each in jobs)
+    settings, ran_s = _settings_line(view, voice), sum(each.ran_s for each in jobs)
     if ran_s < 0.1:
         footer = wording.say("card-no-seconds", settings=settings)
     else:
@@ -134,7 +134,7 @@ def ended_message(view: JobView, wording: Wording, *, with_prompt: bool = True) 
         description=_prompt(job, STATUS_PROMPT, wording, with_prompt),
         colour=RED if job.status is JobStatus.FAILED else GREY,
     )
-    embed.set_footer(text=voice.say(view.settings))
+    embed.set_footer(text=_settings_line(view, voice))
     return StatusMessage(content=voice.say(view.headline, who=mention(job)), embed=embed, actions=view.actions)
 
 
@@ -145,7 +145,7 @@ def moved_message(view: JobView, wording: Wording, *, to_dm: bool) -> StatusMess
         return ended_message(view, wording)
     content = wording.say("card-done-by-dm" if to_dm else "card-done-elsewhere", who=mention(job))
     embed = discord.Embed(description=_prompt(job, STATUS_PROMPT, wording, True), colour=GREEN)
-    embed.set_footer(text=voice_of(wording).say(view.settings))
+    embed.set_footer(text=_settings_line(view, voice_of(wording)))
     return StatusMessage(content=content, embed=embed)
 
 
@@ -193,6 +193,7 @@ def _settings(spec: ImageSpec, card: ModelCard, models: Models) -> str:
         "guidance": "" if spec.guidance == card.guidance else f"{spec.guidance:g}",
         "sampler": "" if spec.sampler in card.samplers[:1] else spec.sampler,
         "clip_skip": "" if spec.clip_skip == card.clip_skip else str(spec.clip_skip),
+        "lora": spec.loras,
     }
     return "".join(f" {name}:{value}" for name, value in values.items() if value)
 
@@ -263,6 +264,11 @@ def _shape(spec: ImageSpec, model: ModelCard) -> str:
     aspect, size = named
     shape = f" aspect:{aspect}" if len(model.sizes) > 1 else ""
     return shape if size is Size.NORMAL else f"{shape} size:{size}"
+
+
+def _settings_line(view: JobView, voice: Voice) -> str:
+    """Say the settings that every model has, and the LoRAs."""
+    return " · ".join(map(voice.say, (view.settings, *lora_phrases(view.job.spec))))
 
 
 def _prompt(job: Job, room: int, wording: Wording, with_prompt: bool) -> str:

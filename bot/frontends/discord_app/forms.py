@@ -40,6 +40,7 @@ from bot.requests.allowances import may_use
 from bot.requests.batch import Batch
 from bot.requests.edits import Way, notes_on, read_change, way_to_change
 from bot.requests.erased import check_not_erased
+from bot.requests.loras import tags
 from bot.requests.models import Models
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.errors import InvalidSpec
@@ -50,6 +51,7 @@ OTHERS: Final[Mapping[re.Pattern[str], Callable[[discord.Interaction, re.Match[s
     file_forms.FORM: file_forms.submit,
     removal.FORM: removal.submit,
 }
+IN_PROMPT: Final = ("negative_prompt", "loras")  # options that the field for the prompt shows as well
 FORM: Final = re.compile(r"im2form:(?P<action>[a-z_]+):(?P<job_id>[0-9]{1,18})")
 
 
@@ -184,17 +186,19 @@ def _led_by_own(models: Models, job: Job, allowance: Allowance) -> Models:
 
 
 def _shown_prompt(job: Job, models: Models) -> str:
-    """Return what the field for the prompt is filled with: the prompt, and the negative prompt as its flag.
+    """Return what the field for the prompt is filled with: the prompt, LoRAs as tags, the negative prompt as its flag.
 
-    A form has five fields and no room for another. What could not be told apart again is left out, and kept as it is.
+    A form has five fields and no room for others. What could not be told apart again is left out, and kept as it is.
     """
-    prompt, negative = job.spec.prompt, derive.options_of(job, models).negative_prompt
-    text = f"{prompt}\n--no {negative}"
-    if not negative or len(text) > MAX_PROMPT_CHARS:
+    options, prompt = derive.options_of(job, models), job.spec.prompt
+    kept = {name: value for name in IN_PROMPT if (value := getattr(options, name))}
+    text = prompt + (f" {tags(options.loras)}" if options.loras else "")
+    text += f"\n--no {options.negative_prompt}" if options.negative_prompt else ""
+    if not kept or len(text) > MAX_PROMPT_CHARS:
         return prompt
-    with suppress(InvalidFlag):
+    with suppress(InvalidFlag, InvalidSpec):
         read = read_prompt(text, models.led_by(models.nearest(job.spec.model)))
-        if read.options == {"prompt": prompt, "negative_prompt": negative}:
+        if {name: value for name, value in read.options.items() if name != "steps"} == {"prompt": prompt, **kept}:
             return text
     return prompt
 
@@ -207,12 +211,16 @@ def _read_typed(
     given: Mapping[str, object] | None = None,
     untouched: Mapping[str, object] | None = None,
 ) -> ReadPrompt:
-    """Read the field for the prompt: flags are those of the job's model, and a negative prompt taken out is gone."""
+    """Read the field for the prompt: flags are those of the job's model, and what was taken out of it is gone."""
     led = models.led_by(models.nearest(job.spec.model))
     read = read_prompt(values.get("prompt", ""), led, given=given, untouched=untouched, most=1)
-    if _shown_prompt(job, models) == job.spec.prompt or "negative_prompt" in read.options:
+    if _shown_prompt(job, models) == job.spec.prompt:
         return read
-    return replace(read, options={**read.options, "negative_prompt": ""})
+    before = derive.options_of(job, models)
+    changes: dict[str, object] = {name: "" for name in IN_PROMPT if getattr(before, name) and name not in read.options}
+    if read.options.get("loras") == before.loras and "steps" not in read.notes.taken:
+        changes["steps"] = (given or {}).get("steps")  # those of the image, not the usual ones of its LoRA
+    return replace(read, options={**read.options, **changes})
 
 
 def _lost(job: Job, models: Models, options: ImageOptions) -> tuple[Phrase, ...]:

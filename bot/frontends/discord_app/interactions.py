@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
@@ -36,6 +37,7 @@ from pipeline.errors import InvalidSpec
 log = logging.getLogger(__name__)
 
 REMEMBERED_CHANNELS: Final = 2000
+SEEN_AFTER: Final = timedelta(seconds=0.5)  # an image that is there; the two halves of a double click are nearer
 MAX_NOTES: Final = 15  # per message; the rest waits for the next command
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")  # of a job, or an id of Discord
 _THINKING: Final = "thinking"  # in Interaction.extras: a private message waits to be replaced
@@ -196,10 +198,13 @@ async def placeholder(interaction: discord.Interaction) -> AsyncIterator[int]:
 async def is_double_click(interaction: discord.Interaction) -> bool:
     """Whether this press is the second half of a double click, and so none of its own.
 
-    It is not if what the first one asked for is there already: then somebody wants more.
+    It is not if what the first one asked for is there already: then somebody wants more. Nobody sees an image and
+    presses again within half a second, though.
     """
     if (earlier := presses.earlier_press(interaction)) is None:
         return False
+    if interaction.created_at - discord.utils.snowflake_time(earlier) < SEEN_AFTER:
+        return True
     if not await context_of(interaction).service.archive.is_over(f"{FRONTEND}:{earlier}"):
         return True
     presses.forget(interaction)

@@ -8,16 +8,32 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from bot.requests.loras import fast_of, fitting
+from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
 
 # The fields for settings that not every model has, in the order of the form.
-OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip")
+OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip", "loras", "speed")
 
 
-def offer_choices(cards: Sequence[ModelCard]) -> str:
+def offers(card: ModelCard, name: str, models: Models) -> bool:
+    """Whether a model has a use for one of these fields."""
+    match name:
+        case "loras":
+            return bool(fitting(models, card))
+        case "speed":
+            return fast_of(models, card) is not None
+        case _:
+            return card.offers(name)
+
+
+def offer_choices(models: Models) -> str:
     """Return JavaScript that shows the shapes, sizes and settings of the chosen model, and hides those of others."""
-    offered = {each.name: [*each.sizes, *each.scales, *filter(each.offers, OF_SOME)] for each in cards}
+    offered = {
+        each.name: [*each.sizes, *each.scales, *(name for name in OF_SOME if offers(each, name, models))]
+        for each in models.all
+    }
     return f"""name => {{
         const offered = {json.dumps(offered)}[name] ?? [];
         for (const label of document.querySelectorAll("#aspect label, #size label")) {{

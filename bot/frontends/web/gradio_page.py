@@ -8,7 +8,7 @@ page is `page.js`; what a button means is `handlers.py`. Sentences are in
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
@@ -34,6 +34,7 @@ from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, MODEL_KEYS, SIZE_KEYS, wording_for
 from bot.requests.batch import MAX_BATCH
+from bot.requests.models import Models
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.images.init_image import MAX_SOURCE_BYTES
 from pipeline.spec import (
@@ -81,11 +82,9 @@ FORM_KEYS: Final = (
 )
 
 
-def mount(
-    app: Starlette, handlers: PageHandlers, ask: Ask, cards: Sequence[ModelCard], *, secret: str, uploads: Uploads
-) -> Events:
-    """Put the page into `app`; takes about a second, blocks. The first of `cards` is the usual one."""
-    blocks, events = _blocks(handlers, ask, cards, secret, uploads)
+def mount(app: Starlette, handlers: PageHandlers, ask: Ask, models: Models, *, secret: str, uploads: Uploads) -> Events:
+    """Put the page into `app`; takes about a second, blocks."""
+    blocks, events = _blocks(handlers, ask, models, secret, uploads)
     blocks.max_threads = MAX_EVENTS
     blocks.queue(default_concurrency_limit=None, api_open=False)
     blocks._queue.sleep_when_free = POLL_S
@@ -112,7 +111,7 @@ def mount(
         i18n=gr.I18n(
             **{
                 language: {key: wording_for(language).say(key) for key in keys}
-                | {EXAMPLE_KEY: next(iter(cards[0].examples_for(language)), "")}
+                | {EXAMPLE_KEY: next(iter(models.usual.examples_for(language)), "")}
                 for language in LANGUAGES  # a browser with another locale: see `browser_locale.py`
             }
         ),
@@ -171,9 +170,9 @@ class _Discreet(gr.Blocks):
 
 
 def _blocks(
-    handlers: PageHandlers, ask: Ask, cards: Sequence[ModelCard], secret: str, uploads: Uploads
+    handlers: PageHandlers, ask: Ask, models: Models, secret: str, uploads: Uploads
 ) -> tuple[gr.Blocks, Events]:
-    card, by_name = cards[0], {each.name: each for each in cards}
+    card, cards, by_name = models.usual, models.all, {each.name: each for each in models.all}
     about = "console-prompt-demo" if card is DEMO else "console-prompt-english" if card.tells_unread else None
     shapes = [aspect for aspect in Aspect if any(aspect in each.sizes for each in cards)]
     sizes = [size for size in Size if any(size in each.scales for each in cards)]
@@ -227,7 +226,7 @@ def _blocks(
                 )
                 count = gr.Slider(1, MAX_BATCH, 1, step=1, label=say("console-count"), elem_id="count")
                 with gr.Accordion(say("console-more"), open=False, elem_id="more"):
-                    of_some = settings_fields(cards, say)
+                    of_some = settings_fields(models, say)
                     source, further, way = image_fields(cards, say)
                     strength = gr.Slider(
                         0.05, 1, card.default_strength, step=0.05, label=say("console-strength"), elem_id="strength"
@@ -265,6 +264,8 @@ def _blocks(
             guidance: str | None,
             sampler: str | None,
             clip_skip: str | None,
+            loras: str | None,
+            speed: str | None,
             way: str | None,
             second: str | None,
             third: str | None,
@@ -274,8 +275,9 @@ def _blocks(
             try:
                 values: dict[str, object] = {"prompt": prompt or "", "seed": seed, "steps": steps, "aspect": aspect}
                 values["model"] = model
-                typed = zip(form.OF_SOME, (negative, cfg, guidance, sampler, clip_skip), strict=True)
-                values |= asked(dict(typed), by_name.get(model or card.name, card))
+                typed = (negative, cfg, guidance, sampler, clip_skip, loras, speed)
+                of_model = dict(zip(form.OF_SOME, typed, strict=True))
+                values |= asked(of_model, by_name.get(model or card.name, card), models)
                 values["size"] = (exact_size or "").strip() or size
                 names = [each for each in (source, second, third) if each is not None]
                 values["strength"] = strength if names else None
@@ -320,7 +322,7 @@ def _blocks(
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(handlers, ask, card, secret), api_name="draw", concurrency_limit=None)
-        offer = form.offer_choices(cards)
+        offer = form.offer_choices(models)
         model.change(None, model, None, js=offer, **quiet)
         model.input(None, model, steps, js=form.usual_steps(cards), **quiet)
         model.input(None, model, strength, js=form.usual_strength(cards), **quiet)

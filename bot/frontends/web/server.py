@@ -300,8 +300,8 @@ class WebServer:
         """Import Gradio and make the page of it; blocks for seconds."""
         gradio_page = import_page(self._uploads)
         app = Starlette()
-        cards = self._service.models.all
-        return app, gradio_page.mount(app, handlers, ask, cards, secret=self._secret, uploads=uploads)
+        models = self._service.models
+        return app, gradio_page.mount(app, handlers, ask, models, secret=self._secret, uploads=uploads)
 
     async def _live(self, build: Callable[[], tuple[Starlette, Events]], is_over: asyncio.Event) -> None:
         """Build the page beside the loop, which answers meanwhile, and let requests to it until all is over."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from bot.frontends.web.form import offers
 from bot.presentation.wording import MODEL_KEYS
 from bot.requests.flag_values import NO_NEGATIVE
+from bot.requests.loras import FAST, fitting
+from bot.requests.models import Models
 from bot.requests.pasted_settings import fold
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
@@ -30,15 +33,21 @@ FIELD_KEYS: Final = (
     "console-guidance",
     "console-sampler",
     "console-clip-skip",
+    "console-loras",
+    "console-loras-hint",
+    "console-speed",
+    "speed-fast",
 )
 
 
-def settings_fields(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> dict[str, Any]:
+def settings_fields(models: Models, say: Callable[[str], Any]) -> dict[str, Any]:
     """Make the fields, by their names in ImageOptions; those that no model has are there, and never shown."""
     import gradio as gr
 
+    cards = models.all
+
     def shown(name: str) -> dict[str, Any]:
-        return {"visible": any(card.offers(name) for card in cards), "elem_id": element_id(name)}
+        return {"visible": any(offers(card, name, models) for card in cards), "elem_id": element_id(name)}
 
     def text_field(name: str, key: str, **options: Any) -> Any:
         # For numbers as well: an emptied field for numbers says 0 in the browser, which is a number.
@@ -52,7 +61,15 @@ def settings_fields(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> di
         "guidance": text_field("guidance", "console-guidance", max_length=MAX_NUMBER_CHARS),
         "sampler": gr.Dropdown(choices, value=OWN, label=say("console-sampler"), **shown("sampler")),
         "clip_skip": text_field("clip_skip", "console-clip-skip", max_length=MAX_NUMBER_CHARS),
-    }
+        "loras": gr.Dropdown(
+            _lora_choices(models), value="", label=say("console-loras"), info=say("console-loras-hint"),
+            allow_custom_value=True, **shown("loras"),
+        ),
+        "speed": gr.Dropdown(
+            [(say("setting-own"), OWN), (say("speed-fast"), FAST)], value=OWN, label=say("console-speed"),
+            **shown("speed"),
+        ),
+    }  # fmt: skip
 
 
 def model_choices(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> list[tuple[Any, str]]:
@@ -60,18 +77,25 @@ def model_choices(cards: Sequence[ModelCard], say: Callable[[str], Any]) -> list
     return [(say(MODEL_KEYS[card.name]) if card.name in MODEL_KEYS else card.title, card.name) for card in cards]
 
 
+def _lora_choices(models: Models) -> list[tuple[str, str]]:
+    """Return the LoRAs that some model here draws with, with their trigger words; several can be typed."""
+    found = {lora.name: lora for card in models.all for lora in fitting(models, card)}
+    labels = {name: " · ".join([lora.title, *lora.triggers]) for name, lora in found.items()}
+    return [("", ""), *((label, name) for name, label in labels.items())]
+
+
 def element_id(name: str) -> str:
     """Return the id of a field on the page."""
     return name.replace("_", "-")
 
 
-def asked(values: Mapping[str, str | None], card: ModelCard) -> dict[str, object]:
+def asked(values: Mapping[str, str | None], card: ModelCard, models: Models) -> dict[str, object]:
     """Return what was typed into the fields that are shown for a model; what others still hold does not count.
 
     Raises:
         InvalidSpec: something else stands where a number should.
     """
-    typed = {name: value for name, value in values.items() if value and value.strip() and card.offers(name)}
+    typed = {name: value for name, value in values.items() if value and value.strip() and offers(card, name, models)}
     return {name: _number(name, value) if name in NUMBERS else value for name, value in typed.items()}
 
 
@@ -84,7 +108,7 @@ def refilled(options: ImageOptions, own_negative: str = "") -> list[str]:
     numbers = [None if value is None else f"{value:g}" for value in (options.cfg_scale, options.guidance)]
     skip = None if options.clip_skip is None else str(options.clip_skip)
     negative = NO_NEGATIVE if options.negative_prompt == "" and own_negative else options.negative_prompt
-    return [value or "" for value in (negative, *numbers, options.sampler or OWN, skip)]
+    return [value or "" for value in (negative, *numbers, options.sampler or OWN, skip, options.loras, OWN)]
 
 
 def _number(name: str, typed: str) -> float:

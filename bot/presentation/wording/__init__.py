@@ -89,6 +89,16 @@ INVALID: Final = frozenset(
         "invalid-sampler-not-offered",
         "invalid-clip-skip",
         "invalid-clip-skip-not-offered",
+        "invalid-loras-unreadable",
+        "invalid-loras-unknown",
+        "invalid-loras-none-here",
+        "invalid-loras-other-base",
+        "invalid-loras-no-base",
+        "invalid-loras-many",
+        "invalid-loras-weight",
+        "invalid-loras-not-offered",
+        "invalid-speed-unknown",
+        "invalid-speed-not-offered",
     }
 )
 

@@ -1071,3 +1071,28 @@ console-edited = { $settings } · edited from { $count ->
         [one] 1 image
        *[other] { $count } images
     }
+
+## LoRAs
+
+invalid-loras-unreadable = A LoRA is written as its name, with a number behind it for its strength if you like: `ink:0.8, film`.
+invalid-loras-unknown = There is no LoRA “{ $name }” here. With { $model } you can use: { $names }
+invalid-loras-none-here = There is no LoRA “{ $name }” here, and none for { $model }.
+invalid-loras-other-base = The LoRA “{ $name }” was made for other models than { $model }. It works with: { $models }
+invalid-loras-no-base = The LoRA “{ $name }” was made for other models than { $model }, and none of those is here.
+invalid-loras-many = An image can use at most { $most } LoRAs.
+invalid-loras-weight = The strength of a LoRA must be a number from -{ $most } to { $most }, as in `ink:0.8`.
+invalid-loras-not-offered = { $model } cannot use LoRAs. Please leave them out, or choose another model.
+invalid-speed-unknown = The speed can only be `fast`. Leave it out for the usual one.
+invalid-speed-not-offered = { $model } has no fast mode here. Please leave out the speed.
+flags-taken-loras = LoRA { $value }
+setting-loras = LoRAs
+settings-loras = LoRA: { $loras }
+lora-triggers = 💡 { $title } was trained on these words. Put one into your prompt to see more of it: { $words }
+option-lora-description = Styles and the like, up to three: ink:0.8, film. The number is the strength
+option-speed-description = Fast draws in far fewer steps
+speed-fast = Fast: fewer steps
+console-loras = LoRAs
+console-loras-hint = Up to three, with a strength if you like: ink:0.8, film
+console-speed = Speed
+failure-lora-missing = A LoRA of this image is no longer here, or its file is damaged. This cost you nothing; draw it without that LoRA, or tell the person who runs this bot.
+stats-failure-lora-missing = LoRA missing

@@ -960,3 +960,28 @@ console-way = 怎样使用图片
 console-way-edit = 用文字修改
 console-way-start = 从它画起
 console-edited = { $settings } · 由 { $count } 张图片修改而成
+
+## LoRA
+
+invalid-loras-unreadable = LoRA 的写法是名称，后面可以加强度：`ink:0.8, film`。
+invalid-loras-unknown = 这里没有名为“{ $name }”的 LoRA。{ $model } 可以用：{ $names }
+invalid-loras-none-here = 这里没有名为“{ $name }”的 LoRA，也没有 { $model } 可用的 LoRA。
+invalid-loras-other-base = LoRA“{ $name }”不是为 { $model } 训练的，可以搭配：{ $models }
+invalid-loras-no-base = LoRA“{ $name }”不是为 { $model } 训练的，这里也没有它适用的模型。
+invalid-loras-many = 一张图片最多用 { $most } 个 LoRA。
+invalid-loras-weight = LoRA 强度必须是 -{ $most } 到 { $most } 的数字，例如 `ink:0.8`。
+invalid-loras-not-offered = { $model } 不能使用 LoRA，请去掉，或换一个模型。
+invalid-speed-unknown = 速度只能选 `fast`，不填就是平常的速度。
+invalid-speed-not-offered = { $model } 在这里没有快速模式，请去掉速度这一项。
+flags-taken-loras = LoRA { $value }
+setting-loras = LoRA
+settings-loras = LoRA：{ $loras }
+lora-triggers = 💡 { $title } 的触发词：{ $words }。写进提示词里，效果会更明显。
+option-lora-description = 风格等 LoRA，最多三个，数字是强度，例如 ink:0.8, film
+option-speed-description = 快速：步数少得多
+speed-fast = 快速：步数更少
+console-loras = LoRA
+console-loras-hint = 最多三个，可加强度：ink:0.8, film
+console-speed = 速度
+failure-lora-missing = 这张图片要用的 LoRA 已经不在了，或文件已损坏，不计入额度。请去掉它再画，或告诉机器人维护者。
+stats-failure-lora-missing = 缺少 LoRA

@@ -961,3 +961,28 @@ console-way = 怎樣使用圖片
 console-way-edit = 用文字修改
 console-way-start = 從它畫起
 console-edited = { $settings } · 由 { $count } 張圖片修改而成
+
+## LoRA
+
+invalid-loras-unreadable = LoRA 的寫法是名稱，後面可以加強度：`ink:0.8, film`。
+invalid-loras-unknown = 這裡沒有名為「{ $name }」的 LoRA。{ $model } 可以用：{ $names }
+invalid-loras-none-here = 這裡沒有名為「{ $name }」的 LoRA，也沒有 { $model } 可用的 LoRA。
+invalid-loras-other-base = LoRA「{ $name }」不是為 { $model } 訓練的，可以搭配：{ $models }
+invalid-loras-no-base = LoRA「{ $name }」不是為 { $model } 訓練的，這裡也沒有它適用的模型。
+invalid-loras-many = 一張圖片最多用 { $most } 個 LoRA。
+invalid-loras-weight = LoRA 強度必須是 -{ $most } 到 { $most } 的數字，例如 `ink:0.8`。
+invalid-loras-not-offered = { $model } 不能使用 LoRA，請拿掉，或換一個模型。
+invalid-speed-unknown = 速度只能選 `fast`，不填就是平常的速度。
+invalid-speed-not-offered = { $model } 在這裡沒有快速模式，請拿掉速度這一項。
+flags-taken-loras = LoRA { $value }
+setting-loras = LoRA
+settings-loras = LoRA：{ $loras }
+lora-triggers = 💡 { $title } 的觸發詞：{ $words }。寫進提示詞裡，效果會更明顯。
+option-lora-description = 風格等 LoRA，最多三個，數字是強度，例如 ink:0.8, film
+option-speed-description = 快速：步數少得多
+speed-fast = 快速：步數更少
+console-loras = LoRA
+console-loras-hint = 最多三個，可加強度：ink:0.8, film
+console-speed = 速度
+failure-lora-missing = 這張圖片要用的 LoRA 已經不在了，或檔案已損壞，不計入額度。請拿掉它再畫，或通知機器人維護者。
+stats-failure-lora-missing = 缺少 LoRA

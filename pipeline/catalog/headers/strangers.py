@@ -70,12 +70,14 @@ def refusal_of(first: bytes, suffix: str) -> Refusal | None:
     """
     if not first:
         return _EMPTY
+    if _is_safetensors(first):  # the length of its head may begin like something else, as a pickle does
+        return None
     if (refusal := next((refusal for start, refusal in _BY_START if first.startswith(start)), None)) is not None:
         return refusal
     if first.startswith(b"PK\x03\x04"):
         is_pickle = b"data.pkl" in first or b"archive/" in first or suffix.lower() in PICKLE_SUFFIXES
         return _PICKLE if is_pickle else next(refusal for _, refusal in _BY_START if refusal.what == "an archive")
-    if suffix.lower() in PICKLE_SUFFIXES and not _is_safetensors(first) and not first.startswith(b"GGUF"):
+    if suffix.lower() in PICKLE_SUFFIXES and not first.startswith(b"GGUF"):
         return _PICKLE
     if suffix.lower() == ".onnx":
         return _ONNX

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
+from pipeline.catalog.layouts import flux2
 from pipeline.catalog.layouts.findings import Finding, refused
 from pipeline.catalog.layouts.templates import Template
 from pipeline.catalog.layouts.tensors import Tensors
@@ -137,16 +138,15 @@ _HINTED: Final = (
 
 def read_original(tensors: Tensors, hints: str) -> Finding:
     """Black Forest Labs' names."""
-    if tensors.any_in("double_stream_modulation_img."):
-        return _flux2(tensors, Naming.ORIGINAL, has_guidance=tensors.any_in("guidance_in."))
+    if tensors.any_in(flux2.MARK):
+        return flux2.read(tensors, hints, Naming.ORIGINAL)
     return _finding(tensors, hints, ORIGINAL, _GUIDANCE_ORIGINAL, Naming.ORIGINAL, "img_in.weight")
 
 
 def read_diffusers(tensors: Tensors, hints: str) -> Finding:
     """Names of diffusers' `FluxTransformer2DModel`."""
-    if tensors.any_in("double_stream_modulation_img."):
-        has_guidance = tensors.any_in("time_guidance_embed.guidance_embedder.")
-        return _flux2(tensors, Naming.DIFFUSERS, has_guidance=has_guidance)
+    if tensors.any_in(flux2.MARK):
+        return flux2.read(tensors, hints, Naming.DIFFUSERS)
     if not tensors.any_in("single_transformer_blocks.", "time_text_embed.text_embedder."):
         return refused("a transformer of another family", "it is not drawn here", _TAKE)
     return _finding(tensors, hints, DIFFUSERS, _GUIDANCE_DIFFUSERS, Naming.DIFFUSERS, "x_embedder.weight")
@@ -157,32 +157,6 @@ def read_diffsynth(tensors: Tensors, hints: str) -> Finding:
     found = _finding(tensors, hints, DIFFSYNTH, _GUIDANCE_DIFFSYNTH, Naming.DIFFSYNTH, "x_embedder.weight")
     is_demo = tensors.side(1, "context_embedder.weight") != _T5_XXL_WIDTH
     return replace(found, title="demo transformer", variant="demo") if found.kind and is_demo else found
-
-
-def read_z_image(tensors: Tensors, _hints: str) -> Finding:
-    """Z-Image, which came of Lumina 2 and learned to pad; comfyanonymous/ComfyUI:comfy/ldm/lumina/model.py."""
-    if not tensors.has("cap_pad_token"):
-        return refused("a Lumina 2 transformer", "its family is not drawn here", _TAKE)
-    return Finding(
-        title="Z-Image transformer",
-        kind=PartKind.DENOISER,
-        architecture="z-image",
-        variant="z-image",
-        naming=Naming.DIFFUSERS if tensors.any_in("all_x_embedder.") else Naming.ORIGINAL,
-    )
-
-
-def _flux2(tensors: Tensors, naming: Naming, *, has_guidance: bool) -> Finding:
-    """FLUX.2, whose blocks share their modulation; black-forest-labs/flux2:src/flux2/model.py."""
-    if has_guidance:
-        return refused("FLUX.2 [dev]", "with 32 billion weights it is too large for the GPUs that this is for", _TAKE)
-    return Finding(
-        title="FLUX.2 [klein] transformer",
-        kind=PartKind.DENOISER,
-        architecture="flux2-klein",
-        variant="flux2-klein",
-        naming=naming,
-    )
 
 
 def _with_guidance(template: Template, guidance: tuple[str, ...], names: Collection[str]) -> Template:

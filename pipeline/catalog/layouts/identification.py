@@ -198,7 +198,12 @@ def _hints_beside(path: Path) -> str:
     config = folders.read_json(path.with_name("config.json"))
     pipeline = folders.read_json(path.parent.parent / folders.PIPELINE_INDEX)
     scheduler = folders.read_json(path.parent.parent / "scheduler/scheduler_config.json")
-    told = (pipeline.get("_class_name"), scheduler.get("prediction_type"), config.get("architectures"))
+    told = (
+        pipeline.get("_class_name"),
+        "undistilled" if pipeline.get("is_distilled") is False else "",  # FLUX.2 [klein] Base
+        scheduler.get("prediction_type"),
+        config.get("architectures"),
+    )
     return " ".join((path.parent.name, path.name, *(str(each)[:_MOST_NOTE] for each in told if each)))
 
 

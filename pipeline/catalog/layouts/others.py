@@ -14,8 +14,10 @@ from typing import Final
 
 from pipeline.catalog.layouts.findings import Finding, refused, with_article
 
-TAKE_KNOWN: Final = "take FLUX.1, Stable Diffusion 1.5 or SDXL"
-_ADAPTER: Final = "it changes a model and is none by itself, and adapters are not used here"
+TAKE_KNOWN: Final = "take FLUX.1, FLUX.2 [klein] 4B, Z-Image-Turbo, Stable Diffusion 1.5 or SDXL"
+_CHANGES: Final = "it changes a model and is none by itself"
+_ADAPTER: Final = f"{_CHANGES}, and adapters of its kind are not used here"
+_ADD_LORA: Final = "leave the model's own file in its place, and add the LoRA: imagine-bot models add FILE"
 _ITS_MODEL: Final = "take the model that it was made for"
 _FAMILY: Final = "its family is not drawn here"
 _SHARE: Final = 4  # of its tensors: one in so many belongs to an adapter if a file is one
@@ -111,12 +113,6 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     _family("Stable Audio", "transformer.rotary_pos_emb.inv_freq"),
     _family("Kolors", "encoder_hid_proj.weight"),
     _family("OmniGen", "llm.layers."),
-    _Kind(
-        "FLUX.2's VAE",
-        "its latents have 32 channels, and it goes with FLUX.2 only",
-        "take FLUX.1's ae.safetensors",
-        ("\nbn.running_mean", "decoder."),
-    ),
     _Kind("the VAE of Wan or Qwen-Image", "it goes with them only", TAKE_KNOWN, ("decoder.middle.0.residual.0.gamma",)),
     *(
         _Kind(
@@ -153,12 +149,18 @@ def other_kind(names: Collection[str]) -> Finding | None:
     return _embedding(names)
 
 
+def adapter_of(names: Collection[str]) -> Finding | None:
+    """Say what a file is if it is a LoRA, or of a kind like it; None if it is something else."""
+    return _adapter_of(names, "\n" + "\n".join(names) + "\n")
+
+
 def _adapter_of(names: Collection[str], text: str) -> Finding | None:
     if ".qweight\n" in text:  # weights in 4 bits, which have a low-rank part beside them
         return None
     for title, pattern in (("LoRA", _LORA), ("LyCORIS adapter", _LYCORIS), ("LoRA with full differences", _DIFFERENCE)):
         if len(pattern.findall(text)) * _SHARE >= len(names) > 0:
-            return refused(f"a {title} for {_family_of(text)}", _ADAPTER, _ITS_MODEL)
+            told = (_CHANGES, _ADD_LORA) if title == "LoRA" else (_ADAPTER, _ITS_MODEL)
+            return refused(f"a {title} for {_family_of(text)}", *told)
     return None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pipeline.catalog.headers import Header
-from pipeline.catalog.layouts import flux, stable_diffusion, text_encoders, vae
+from pipeline.catalog.layouts import flux, stable_diffusion, text_encoders, vae, z_image
 from pipeline.catalog.layouts.findings import Finding
 from pipeline.catalog.layouts.tensors import Stored, Tensors
 
@@ -19,7 +19,7 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "flux_original": (r"double_blocks\.\d", flux.read_original),
     "flux_diffsynth": (r"blocks\.\d+\.(?:attn\.[ab]_to_|norm1_[ab]\.)", flux.read_diffsynth),
     "transformer": (r"(?:single_)?transformer_blocks\.\d", flux.read_diffusers),
-    "z_image": (r"(?:noise|context)_refiner\.\d", flux.read_z_image),
+    "z_image": (r"(?:noise|context)_refiner\.\d", z_image.read_z_image),
     "unet_original": (r"(?:input_blocks|output_blocks|middle_block)\.\d", stable_diffusion.read_original),
     "unet_diffusers": (r"(?:(?:down|up)_blocks\.\d|mid_block\.)", stable_diffusion.read_diffusers),
     "t5": (r"encoder\.block\.\d", text_encoders.read_t5),

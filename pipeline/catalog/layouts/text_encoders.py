@@ -98,6 +98,28 @@ OPEN_CLIP: Final = Template(
     ),
     needs=("transformer.resblocks.#.",),
 )
+QWEN3: Final = Template(
+    rest=("model.embed_tokens.weight",),
+    blocks=(
+        (
+            "model.layers.#.",
+            (
+                *(f"self_attn.{each}_proj.weight" for each in "qkvo"),
+                *(f"self_attn.{each}_norm.weight" for each in "qk"),
+                *(f"mlp.{each}_proj.weight" for each in ("gate", "up", "down")),
+                "input_layernorm.weight",
+                "post_attention_layernorm.weight",
+            ),
+        ),
+    ),
+    needs=("model.layers.#.",),
+)
+_QWEN3_LLAMA_CPP_BLOCK: Final = (*(f"attn_{each}" for each in ("q", "k", "v", "output", "q_norm", "k_norm", "norm")),)
+QWEN3_LLAMA_CPP: Final = Template(
+    rest=("token_embd.weight",),
+    blocks=(("blk.#.", tuple(f"{each}.weight" for each in (*_QWEN3_LLAMA_CPP_BLOCK, *_FEED_FORWARD))),),
+    needs=("blk.#.",),
+)
 _PROJECTIONS: Final = ("text_projection.weight", "text_projection")
 _NAMED_G: Final = re.compile(r"clip[-_ ]?g|big[-_]?g|embedders\.1\b|text_encoder_2|te2\b", re.IGNORECASE)
 _NAMED_L: Final = re.compile(r"clip[-_ ]?l|vit[-_]?l|embedders\.0\b|cond_stage_model", re.IGNORECASE)
@@ -113,6 +135,7 @@ CLIP_TOKENS: Final = 77
 _LONG_CLIP_TOKENS: Final = 248
 _LAST: Final = "final_layer_norm.weight"
 _TAKE_CLIP: Final = "take clip_l for FLUX.1 and Stable Diffusion 1.5, and clip_g beside it for SDXL"
+_TAKE_QWEN3: Final = "take qwen_3_4b, or Qwen3-4B in GGUF"
 _TAKE_T5: Final = "take t5xxl, in f16, fp8 or GGUF"
 
 
@@ -249,20 +272,26 @@ def read_vision(_tensors: Tensors, _hints: str) -> Finding:
 
 def read_language_model(tensors: Tensors, _hints: str) -> Finding:
     """Qwen3, or another language model that newer families read prompts with."""
-    names = ("model.layers.0.self_attn.q_norm.weight", "blk.0.attn_q_norm.weight")
     is_gguf = tensors.any_in("blk.")
-    is_qwen3 = any(name in tensors.names for name in names) and not tensors.any_in(
+    norm = "blk.0.attn_q_norm.weight" if is_gguf else "model.layers.0.self_attn.q_norm.weight"
+    is_qwen3 = norm in tensors.names and not tensors.any_in(
         "blk.0.post_attention_norm", "model.layers.0.pre_feedforward_layernorm"
     )
     if not is_qwen3:
         return refused(
             "a language model",
-            "the text encoders of the models that are drawn here are CLIP and T5",
-            "take clip_l, clip_g or t5xxl",
+            "the text encoders of the models that are drawn here are CLIP, T5 and Qwen3",
+            "take clip_l, clip_g, t5xxl or qwen_3_4b",
+        )
+    if any(name.endswith((".ffn_gate_exps.weight", ".mlp.experts.0.gate_proj.weight")) for name in tensors.names):
+        return refused(
+            "a Qwen3 model of several experts", "the models that are drawn here read with a plain one", _TAKE_QWEN3
         )
     return Finding(
         title="Qwen3 text encoder",
         kind=PartKind.QWEN3,
         architecture="z-image",
         naming=Naming.LLAMA_CPP if is_gguf else Naming.TRANSFORMERS,
+        width=tensors.side(1, "token_embd.weight", "model.embed_tokens.weight"),
+        lacks=(QWEN3_LLAMA_CPP if is_gguf else QWEN3).lacks(tensors.names),
     )

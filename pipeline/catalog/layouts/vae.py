@@ -1,4 +1,4 @@
-"""VAEs: of FLUX.1 and of Stable Diffusion, under CompVis's, diffusers' and DiffSynth's names.
+"""VAEs: of FLUX.1, FLUX.2 and Stable Diffusion, under CompVis's, diffusers' and DiffSynth's names.
 
 Sources: CompVis/latent-diffusion:ldm/modules/diffusionmodules/model.py;
 black-forest-labs/flux:src/flux/modules/autoencoder.py;
@@ -19,6 +19,13 @@ _RESNET: Final = ("norm1", "conv1", "norm2", "conv2")
 _GROUPS: Final = 32  # that norms divide channels into
 _FLUX_LEVELS: Final = 4  # of sizes, each half of the one before
 _TAKE_FLUX: Final = "take FLUX.1's ae.safetensors"
+_FLUX2_CHANNELS: Final = 32
+_FLUX2_MORE: Final = (
+    "encoder.quant_conv|quant_conv",
+    "decoder.post_quant_conv|post_quant_conv",
+    "=bn.running_mean",
+    "=bn.running_var",
+)
 _VIDEO_DIMENSIONS: Final = 5  # of a convolution over time
 _HALVES: Final = ("encoder", "decoder")
 ORIGINAL: Final = Template(
@@ -100,13 +107,16 @@ def _finding(tensors: Tensors, template: Template, naming: Naming, scales: list[
     if any(len(each.info.shape) == _VIDEO_DIMENSIONS for each in tensors.stored.values()):
         return refused("the VAE of a video model", "it goes with that model only", _TAKE_FLUX)
     channels = tensors.side(1, "decoder.conv_in.weight")
+    lacks = template.lacks(tensors.names) or absent(tensors.names, scales) or unskipped(tensors, "conv1", shortcut)
+    if channels == _FLUX2_CHANNELS and tensors.any_in("bn."):
+        lacks = lacks or absent(tensors.names, _FLUX2_MORE)
+        return Finding(title="FLUX.2 VAE", kind=PartKind.VAE, architecture="flux2-klein", naming=naming, lacks=lacks)
     if channels not in (0, 4, 16):
         return refused(
             f"a VAE of {channels} latent channels",
-            "FLUX.1's has 16, and Stable Diffusion's has 4",
-            "take FLUX.1's ae.safetensors, or the VAE of a Stable Diffusion model",
+            "FLUX.1's has 16, FLUX.2's has 32 and norms them, and Stable Diffusion's has 4",
+            "take FLUX.1's ae.safetensors, FLUX.2's flux2-vae.safetensors, or the VAE of a Stable Diffusion model",
         )
-    lacks = template.lacks(tensors.names) or absent(tensors.names, scales) or unskipped(tensors, "conv1", shortcut)
     title, architecture = ("Stable Diffusion VAE", "sd15") if channels == 4 else ("FLUX.1 VAE", "flux")
     return Finding(title=title, kind=PartKind.VAE, architecture=architecture, naming=naming, lacks=lacks)
 
@@ -115,9 +125,10 @@ def _of_known_sizes(tensors: Tensors, found: Finding, levels: set[int]) -> Findi
     """The same, unless it is whole and there is no module of its sizes."""
     if found.refusal is not None or found.lacks:
         return found
-    if found.architecture == "flux" and levels != {_FLUX_LEVELS}:
+    if found.architecture in ("flux", "flux2-klein") and levels != {_FLUX_LEVELS}:
         reason = f"it has {' and '.join(map(str, sorted(levels)))} levels of sizes instead of {_FLUX_LEVELS}"
-        return refused("a VAE of 16 latent channels of another model", reason, _TAKE_FLUX)
+        channels = tensors.side(1, "decoder.conv_in.weight")
+        return refused(f"a VAE of {channels} latent channels of another model", reason, "take the VAE of the model")
     for name, each in tensors.stored.items():
         shape = each.info.shape
         if "norm" in name and name.endswith(".weight") and len(shape) == 1 and (shape[0] % _GROUPS or not shape[0]):

@@ -84,7 +84,7 @@ FLUX: Final = Architecture(
     schedule="FLUX.1",
     text_tokens=TEXT_TOKENS,
     library=("diffsynth.pipelines.flux_image",),
-    features=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.CFG, Feature.LANGUAGES}),
+    features=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.CFG, Feature.LORA, Feature.LANGUAGES}),
     prompt_tokenizer="tokenizer_2",
 )
 # Black Forest Labs' schedule for it is a straight line from 1 to 0, and its texts are half as long

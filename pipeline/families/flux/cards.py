@@ -93,7 +93,7 @@ FLUX1_DEV: Final = ModelCard(
     name="flux1-dev",
     title="FLUX.1 [dev]",
     architecture=FLUX,
-    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE}),
+    supports=frozenset({Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LORA}),
     licence=(
         "FLUX.1 [dev] Non-Commercial License: the model may not be used commercially without a licence from "
         "Black Forest Labs"

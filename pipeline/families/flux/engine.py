@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.flux.checkpoint import load_pipeline
-from pipeline.families.torch_engine import ReadModel, TorchEngine
+from pipeline.families.torch_engine import FindLoras, ReadModel, TorchEngine
 from pipeline.runtime.vram_budget import VramBudget
 
 
@@ -22,10 +22,11 @@ class FluxEngine(TorchEngine):
         prompts_dir: Path | None = None,
         read: ReadModel = load_pipeline,
         budget: VramBudget | None = None,
+        loras: FindLoras = dict,
     ) -> None:
         """Nothing is loaded yet; see `TorchEngine`.
 
         Args:
             read: makes the model, as `load_pipeline` does; another one for models without files.
         """
-        super().__init__(card, config, read=read, prompts_dir=prompts_dir, budget=budget)
+        super().__init__(card, config, read=read, prompts_dir=prompts_dir, budget=budget, loras=loras)

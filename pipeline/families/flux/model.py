@@ -12,12 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.catalog.architecture import Architecture
+from pipeline.families.flux.loras import lora_parts
 from pipeline.families.flux.prompts import remember_prompts
 from pipeline.families.flux.transformer import Transformer
 from pipeline.runtime.denoising_run import DenoisingRun
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.tiles import TiledSteps
 from pipeline.spec import ImageSpec, last_steps
+from pipeline.streaming.lora_names import LoraParts
 from pipeline.streaming.residency import Residency
 
 
@@ -87,6 +89,15 @@ class FluxModel:
     def forget_prompts(self) -> None:
         """See `TorchModel`."""
         self.prompts.forget()
+        self.transformer.predict.forget()
+
+    def lora_parts(self) -> LoraParts:
+        """See `TakesLoras`."""
+        clip, t5 = self.residency.parts[1:] or (self.pipe.text_encoder_1, self.pipe.text_encoder_2)
+        return lora_parts(self.transformer, clip, t5)
+
+    def forget_steps(self) -> None:
+        """See `TakesLoras`."""
         self.transformer.predict.forget()
 
     def compile_blocks(self) -> bool:

@@ -125,5 +125,6 @@ class PrecomputedModulation:
 def _of_all(layer: nn.Module, steps: Sequence[Tensor]) -> Tensor:
     """What a layer gives for each of these (1, K), (steps, M)."""
     if isinstance(layer, QuantizedLinear) and layer.format.is_8bit:
-        return layer.unpacked(torch.cat(list(steps)))
+        rows = torch.cat(list(steps))
+        return layer.add_side(layer.unpacked(rows), rows)
     return torch.cat([layer(step) for step in steps])

@@ -19,7 +19,7 @@ from pipeline.errors import GenerationFailed
 
 Tensors = Mapping[str, Tensor]
 
-_TRANSFORMER: Final = {
+TRANSFORMER: Final = {
     "img_in": "x_embedder",
     "txt_in": "context_embedder",
     "time_in.in_layer": "time_embedder.timestep_embedder.0",
@@ -39,7 +39,7 @@ _TRANSFORMER: Final = {
     "norm_out.linear": "final_norm_out.linear",
     "proj_out": "final_proj_out",
 }
-_SWAPPED: Final = "norm_out.linear"  # diffusers has the scale first and then the shift, the others the reverse
+SWAPPED: Final = "norm_out.linear"  # diffusers has the scale first and then the shift, the others the reverse
 _JOINT: Final = {
     "img_mod.lin": "norm1_a.linear",
     "txt_mod.lin": "norm1_b.linear",
@@ -96,7 +96,7 @@ _JOINTS: Final = _Blocks(
     },
 )
 _SINGLES: Final = _Blocks("single_blocks", _SINGLE, {"to_qkv_mlp": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")})
-_LISTS: Final = {
+LISTS: Final = {
     "double_blocks": _JOINTS,
     "transformer_blocks": _JOINTS,
     "blocks": _JOINTS,
@@ -140,7 +140,7 @@ _CLIP: Final = {
         for each in ("weight", "bias")
     },
 }
-_CLIP_LAYER: Final = {
+CLIP_LAYER: Final = {
     "self_attn.q_proj": "attn.to_q",
     "self_attn.k_proj": "attn.to_k",
     "self_attn.v_proj": "attn.to_v",
@@ -192,20 +192,20 @@ def transformer_weights(tensors: Tensors) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         owner, _, attribute = name.rpartition(".")
         attribute = "weight" if attribute == "scale" and owner.endswith("_norm") else attribute
-        if attribute in ("weight", "bias") and (place := _place(owner)) is not None:
+        if attribute in ("weight", "bias") and (place := place_of(owner)) is not None:
             module, piece, pieces = place
             at = found.setdefault(f"{module}.{attribute}", [None] * pieces)
-            at[piece] = torch.cat(tensor.chunk(2)[::-1]) if owner == _SWAPPED else tensor
+            at[piece] = torch.cat(tensor.chunk(2)[::-1]) if owner == SWAPPED else tensor
     return {name: _joined(name, pieces) for name, pieces in found.items()}
 
 
-def _place(owner: str) -> tuple[str, int, int] | None:
+def place_of(owner: str) -> tuple[str, int, int] | None:
     """What the module calls the owner of a tensor, which piece of it that is, and of how many; None if it has none."""
     found = _IN_BLOCK.fullmatch(owner)
-    if found is None or found["list"] not in _LISTS:
-        module = owner if owner in _TRANSFORMER.values() else _TRANSFORMER.get(owner)
+    if found is None or found["list"] not in LISTS:
+        module = owner if owner in TRANSFORMER.values() else TRANSFORMER.get(owner)
         return None if module is None else (module, 0, 1)
-    blocks, inner = _LISTS[found["list"]], found["owner"]
+    blocks, inner = LISTS[found["list"]], found["owner"]
     at = f"{blocks.name}.{found['number']}"
     for joined, pieces in blocks.joined.items():
         if inner in pieces:
@@ -251,8 +251,8 @@ def clip_weights(tensors: Tensors) -> dict[str, Tensor]:
             if owner == "attn.in_proj":
                 for each, piece in zip("qkv", tensor.chunk(3), strict=True):
                     found[f"{at}.attn.to_{each}.{layer['attribute']}"] = piece
-            elif owner in _CLIP_LAYER or owner in _CLIP_LAYER.values():
-                found[f"{at}.{_CLIP_LAYER.get(owner, owner)}.{layer['attribute']}"] = tensor
+            elif owner in CLIP_LAYER or owner in CLIP_LAYER.values():
+                found[f"{at}.{CLIP_LAYER.get(owner, owner)}.{layer['attribute']}"] = tensor
         elif name in _CLIP:
             is_table = _CLIP[name] == "position_embeds"
             found[_CLIP[name]] = tensor.view(1, *tensor.shape[-2:]) if is_table else tensor

@@ -46,7 +46,8 @@ class Transformer(StreamedModule):
         """
         blocks = [module for name, module in self.module.named_modules() if name in set(self.running)]
         warm_up = partial(self._warm_up, run_step or (lambda step: step()), text_tokens)
-        return compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
+        self.is_compiled = compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
+        return self.is_compiled
 
     @torch.no_grad()
     def _warm_up(self, run_step: Callable[[Callable[[], Tensor]], Tensor], text_tokens: int) -> None:

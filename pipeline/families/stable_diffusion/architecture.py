@@ -23,7 +23,15 @@ BYTES_PER_DECODED_PIXEL: Final = 2_640  # of the VAE, in 16 bits; as measured wi
 VAE_BYTES: Final = 170 * 10**6  # in 16 bits
 FLOAT32_DECODER_BYTES: Final = 200 * 10**6  # beside it, if 16 bits overflow
 FEATURES: Final = frozenset(
-    {Feature.INIT_IMAGE, Feature.CFG, Feature.NEGATIVE_PROMPT, Feature.SAMPLER, Feature.CLIP_SKIP, Feature.UPSCALE}
+    {
+        Feature.INIT_IMAGE,
+        Feature.CFG,
+        Feature.NEGATIVE_PROMPT,
+        Feature.SAMPLER,
+        Feature.CLIP_SKIP,
+        Feature.UPSCALE,
+        Feature.LORA,
+    }
 )
 LIBRARY: Final = "diffsynth.models.stable_diffusion"
 

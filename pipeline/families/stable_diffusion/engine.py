@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.stable_diffusion.checkpoint import in_16_bits_if_all_fits, load_model
-from pipeline.families.torch_engine import ReadModel, TorchEngine
+from pipeline.families.torch_engine import FindLoras, ReadModel, TorchEngine
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 
@@ -23,13 +23,14 @@ class StableDiffusionEngine(TorchEngine):
         prompts_dir: Path | None = None,
         read: ReadModel = load_model,
         budget: VramBudget | None = None,
+        loras: FindLoras = dict,
     ) -> None:
         """Nothing is loaded yet; see `TorchEngine`.
 
         Args:
             read: makes the model, as `load_model` does; another one for models without files.
         """
-        super().__init__(card, config, read=read, prompts_dir=prompts_dir, budget=budget)
+        super().__init__(card, config, read=read, prompts_dir=prompts_dir, budget=budget, loras=loras)
 
     def choose_arithmetic(self, budget: VramBudget | None) -> Arithmetic:
         """Keep weights in 16 bits where all of them fit, in 8 bits otherwise, unless the setting says how."""

@@ -16,12 +16,14 @@ from pipeline.catalog.architecture import Architecture
 from pipeline.families.stable_diffusion.architecture import LATENT
 from pipeline.families.stable_diffusion.autoencoder import Decoder, Encoder, decode_small
 from pipeline.families.stable_diffusion.conditioning import PromptReader
+from pipeline.families.stable_diffusion.loras import lora_parts
 from pipeline.families.stable_diffusion.samplers import Stepper, initial, schedule_of
 from pipeline.families.stable_diffusion.unet import UNet
 from pipeline.runtime.denoising_run import DenoisingRun
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.tiles import TiledSteps
 from pipeline.spec import ImageSpec, Sampler
+from pipeline.streaming.lora_names import LoraParts
 from pipeline.streaming.residency import Residency
 
 
@@ -57,6 +59,13 @@ class StableDiffusionModel:
     def forget_prompts(self) -> None:
         """See `TorchModel`."""
         self.prompts.forget()
+
+    def lora_parts(self) -> LoraParts:
+        """See `TakesLoras`."""
+        return lora_parts(self._unet, self.residency.parts[1:])
+
+    def forget_steps(self) -> None:
+        """See `TakesLoras`."""
 
     def compile_blocks(self) -> bool:
         """See `TorchModel`."""

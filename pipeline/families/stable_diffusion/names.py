@@ -23,7 +23,7 @@ Names = dict[str, str]  # of a file's tensors → of a module's
 Tensors = dict[str, Tensor]
 Convert = Callable[[Tensors], Mapping[str, Tensor]]
 
-_UNET_ENDS: Final = {
+UNET_ENDS: Final = {
     "time_embed.0": "time_embedding.linear_1",
     "time_embed.2": "time_embedding.linear_2",
     "label_emb.0.0": "add_embedding.linear_1",
@@ -34,7 +34,7 @@ _UNET_ENDS: Final = {
 _UNET_TOPS: Final = re.compile(
     r"(time_embedding|add_embedding|conv_in|conv_norm_out|conv_out|down_blocks|mid_block|up_blocks)\."
 )
-_INSIDE: Final = {
+INSIDE: Final = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
     "emb_layers.1": "time_emb_proj",
@@ -138,7 +138,7 @@ def _unet_names(names: list[str]) -> Names:
             rest = name[found.end() :]
         else:
             start, dot, rest = name.rpartition(".")
-            place = f"{_UNET_ENDS[start]}{dot}" if start in _UNET_ENDS else None
+            place = f"{UNET_ENDS[start]}{dot}" if start in UNET_ENDS else None
         if place is not None:
             ours[name] = place + _within(rest)
     return ours
@@ -146,7 +146,7 @@ def _unet_names(names: list[str]) -> Names:
 
 def _within(rest: str) -> str:
     """A name inside a block: those of residual blocks and of resampling are others, those of attention are the same."""
-    return next((new + rest.removeprefix(old) for old, new in _INSIDE.items() if rest.startswith(f"{old}.")), rest)
+    return next((new + rest.removeprefix(old) for old, new in INSIDE.items() if rest.startswith(f"{old}.")), rest)
 
 
 def _places(names: list[str]) -> Names:

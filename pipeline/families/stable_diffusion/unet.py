@@ -95,7 +95,8 @@ class UNet(StreamedModule):
             latents = torch.zeros(1, LATENT.channels, side, side)
             run_step(lambda: self.predict(latents, torch.tensor(500.0), told, cfg_scale=1.0))
 
-        return compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
+        self.is_compiled = compile_kinds(blocks, _for_every_size, warm_up, device=self.device, backend=backend)
+        return self.is_compiled
 
 
 def random_conditioning(unet: Any) -> Conditioning:

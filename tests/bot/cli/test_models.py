@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from bot.errors import ExitCode
+from pipeline.images.png_metadata import read_spec
 from tests.bot.cli.command_line import COMMAND, environment, invoke
 from tests.bot.findings import only
 from tests.pipeline.catalog import miniature_headers as heads
+from tests.pipeline.catalog import miniature_loras as make
 from tests.pipeline.catalog.trees import LORA, write_comfyui, write_companions, write_flux
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
@@ -80,13 +82,92 @@ def test_model_is_added_once_and_forgotten_without_its_files(clean_place: Path, 
     assert "mine" not in invoke("models").stdout
 
 
+@pytest.mark.usefixtures("gpu")
+def test_lora_is_added_listed_checked_drawn_with_and_forgotten(clean_place: Path, models_dir: Path) -> None:
+    notes = {"modelspec.title": "Ink \x1b[2Jwash", "modelspec.trigger_phrase": "inkstyle"}
+    file = make.write_lora(clean_place / "loras" / "Ink Wash_v2.safetensors", notes=notes)
+    loha = heads.write_safetensors(
+        clean_place / "loras" / "loha.safetensors", heads.lora("lora_unet_x", ends=("hada_w1_a", "hada_w1_b"))
+    )
+    added = invoke("models", "add", str(clean_place / "loras"))
+    assert added.exit_code == ExitCode.OK
+    assert "✔ ink-wash_v2: Ink [2Jwash LoRA (added)" in added.stdout
+    assert f"✘ {loha} is a LoHa: only low-rank factors" in added.stdout
+    assert "for FLUX.1 · rank 16 · weight 1 · words: inkstyle" in added.stdout and str(file) in added.stdout
+    assert "(known already)" in invoke("models", "add", str(file)).stdout
+    assert "✔ ink-wash_v2: Ink [2Jwash LoRA\n" in invoke("models").stdout
+    checked = invoke("check", "--offline").stdout
+    assert "lora       Ink [2Jwash (ink-wash_v2): for FLUX.1, rank 16, word: inkstyle" in checked
+    drawn = invoke("draw", "a fox", "--model", "fake", "--lora", "Ink-Wash_v2:0.5", "--seed", "7")
+    assert drawn.exit_code == ExitCode.OK and "loras    ink-wash_v2:0.5" in drawn.stdout
+    assert "\x1b" not in added.stdout + checked + drawn.stdout + drawn.stderr
+    spec = read_spec((clean_place / "a-fox-7.png").read_bytes())
+    assert spec is not None and spec.loras == "ink-wash_v2:0.5"
+    file.rename(file.with_suffix(".gone"))
+    assert "✘ ink-wash_v2: LoRA\n" in (listed := invoke("models").stdout) and "which is no file" in listed
+    assert "ink-wash_v2 needs" in invoke("check", "--offline").stdout
+    assert invoke("models", "remove", "ink-wash_v2").exit_code == ExitCode.OK
+    assert "ink-wash" not in invoke("models").stdout
+
+
+def test_lora_gets_the_name_and_title_that_are_asked_for(clean_place: Path) -> None:
+    file = make.write_lora(clean_place / "x.safetensors")
+    assert "✔ ink: Ink! LoRA (added)" in invoke("models", "add", str(file), "--name", "ink", "--title", "Ink!").stdout
+    again = invoke("models", "add", str(file), "--name", "other")
+    assert again.exit_code == ExitCode.USAGE and "this LoRA is there already, as ink" in again.stderr
+    other = make.write_lora(clean_place / "y.safetensors")
+    for name, says in (
+        ("demo", "there is 'demo' already"),
+        ("Ink Wash", "for example ink-wash"),
+        ("none", "a name is"),
+    ):
+        refused = invoke("models", "add", str(other), "--name", name)
+        assert refused.exit_code == ExitCode.USAGE and says in refused.stderr
+    (clean_place / "config.toml").write_text(f"[[loras]]\nname = 'film'\nfile = '{other}'\n")
+    assert "film stands in the config file: take its [[loras]] out" in invoke("models", "remove", "film").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--lora", "nothing"], "there is no nothing, but film, ink, turbo for fake"),
+        (["--lora", "ink:9"], "must have weights from -4 to 4"),
+        (["--lora", "ink", "--lora", "film", "--lora", "turbo", "--lora", "sd"], "must be made for fake"),
+        (["--lora", "sd"], "must be made for fake, and sd is not"),
+        (["--model", "demo", "--lora", "ink"], "cannot be used with demo"),
+        (["--model", "demo", "--fast"], "speed cannot be chosen with demo"),
+    ],
+)
+def test_lora_that_cannot_be_drawn_with_is_one_sentence(clean_place: Path, arguments: list[str], says: str) -> None:
+    write_loras(clean_place)
+    result = invoke("draw", "a fox", *(["--model", "fake"] if "--model" not in arguments else []), *arguments)
+    assert result.exit_code == ExitCode.USAGE and says in result.stderr
+
+
+def test_fast_draws_with_few_steps_and_tags_are_understood(clean_place: Path) -> None:
+    write_loras(clean_place)
+    result = invoke("draw", "a fox <lora:ink:0.5> <lora:../x:1>", "--model", "fake", "--fast")
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert (lines["loras"], lines["steps"]) == ("ink:0.5, turbo:1", "8")
+    assert "Not known here: <lora:../x:1>" in result.stderr
+
+
+def write_loras(folder: Path) -> None:
+    """A config with three LoRAs for FLUX.1, one of them fast, and one for Stable Diffusion."""
+    files = {name: make.write_lora(folder / f"{name}.safetensors") for name in ("ink", "film")}
+    files["sd"] = heads.write_safetensors(folder / "sd.safetensors", make.kohya(make.SD15))
+    files["turbo"] = make.write_lora(folder / "turbo.safetensors")
+    text = "".join(f"[[loras]]\nname = '{name}'\nfile = '{file}'\n" for name, file in files.items())
+    (folder / "config.toml").write_text(f"{text}speed = 'fast'\nsteps = 8\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["remove", "demo"], "demo belongs to this program"),
         (["remove", "x"], "no model 'x' was added"),
         (["remove", "configured"], "configured stands in the config file"),
-        (["add", "style.safetensors"], "is a LoRA for FLUX.1"),
+        (["add", "style.safetensors"], "is a LoRA for some other model: its few layers are in FLUX.1 and in FLUX.2"),
         (["add", "none.gguf"], "none.gguf is not there"),
         (["add", "a.safetensors", "--name", "A b"], "for example a-b"),
         (["add", "a.safetensors", "--name", "flux1-dev"], "there is a model 'flux1-dev' already"),

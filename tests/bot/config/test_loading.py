@@ -504,6 +504,56 @@ def test_own_models_in_the_environment_are_refused_with_where_they_belong(monkey
     assert problems() == ("IMAGINE_BOT__MODELS: own models are named in the file, as [[models]]",)
 
 
+def test_loras_stand_in_sections_of_their_own(clean_place: Path) -> None:
+    text = """
+        [[loras]]
+        name = "ink"
+        file = "~/ink.safetensors"
+        triggers = ["inkstyle"]
+        weight = 0.8
+        [[loras]]
+        name = "turbo"
+        file = 'turbo.safetensors'
+        weight = 1
+        speed = "fast"
+        steps = 8
+        """
+    ink, turbo = load_config(write(clean_place, text))[0].pipeline.loras
+    assert (ink.file, ink.triggers, ink.weight) == (Path("~/ink.safetensors").expanduser(), ("inkstyle",), 0.8)
+    assert (turbo.file, turbo.speed, turbo.steps, turbo.triggers) == (Path("turbo.safetensors"), "fast", 8, None)
+
+
+LORA = "[[loras]]\nname = 'ink'\nfile = 'ink.safetensors'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[loras]\nname = 'a'", "[loras]: must be written with two brackets, [[loras]], once for each LoRA"),
+        ("loras = [1]", "[loras]: must be written with two brackets"),
+        ("[pipeline]\nloras = []", "[pipeline] loras: LoRAs are sections of their own: write [[loras]]"),
+        ("[[loras]]\nname = 'ink'", "[[loras]] number 1, file: must be there, for example file = 'my-lora'"),
+        (LORA * 2, "must have names of their own: ink stands there twice"),
+        (LORA + "weight = 5", "number 1, weight: must be a number from -4 to 4, not 0"),
+        (LORA + "weight = nan", "number 1, weight: must be a number from -4 to 4, not 0"),
+        (LORA + "weight = 'x'", "number 1, weight: must be a"),
+        (LORA + "wieght = 1", "number 1, wieght: unknown key; did you mean 'weight'?"),
+        (LORA + "steps = 8", '[[loras]] number 1: must have both of speed = "fast" and steps, or neither'),
+        (LORA + "speed = 'fast'\nsteps = 90", "number 1, steps: must be at most 50"),
+        (LORA + "triggers = 'a'", "number 1, triggers: must be a list"),
+        ("[[loras]]\nname = '../x'\nfile = 'x'", "number 1, name: must be up to 40 small letters"),
+    ],
+)
+def test_what_is_wrong_with_loras_is_one_line(clean_place: Path, text: str, says: str) -> None:
+    [told] = problems(write(clean_place, text))
+    assert says in told
+
+
+def test_loras_in_the_environment_are_refused_with_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGINE_BOT__LORAS", "[]")
+    assert problems() == ("IMAGINE_BOT__LORAS: LoRAs are named in the file, as [[loras]]",)
+
+
 def test_model_that_was_added_may_be_the_usual_one_even_if_its_file_is_gone(clean_place: Path) -> None:
     models_dir = clean_place / "models"
     models_dir.mkdir()

@@ -8,9 +8,10 @@ import pytest
 from diffsynth.models.stable_diffusion_text_encoder import SDTextEncoder
 from diffsynth.models.stable_diffusion_xl_text_encoder import SDXLTextEncoder2
 
-from pipeline.bench.random_stable_diffusion import Parts
+from pipeline.bench.model_timing import time_tenant
+from pipeline.bench.random_stable_diffusion import Parts, tenant_of
 from pipeline.bench.report import STOCK, Conditions
-from pipeline.bench.stable_diffusion_timing import draw_overflowing_parts, time_parts
+from pipeline.bench.stable_diffusion_timing import draw_overflowing_parts
 from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, Clip
 from pipeline.runtime.out_of_memory import Rung
 from tests.pipeline.families.stable_diffusion.random_sd import CLIP, sd15_unet, sdxl_unet, small_vae
@@ -51,7 +52,7 @@ def test_every_system_is_timed(name: str, parts: Parts, system: str, monkeypatch
     monkeypatch.setattr("pipeline.bench.random_weights.PATTERN", 2**16 - 3)
     monkeypatch.setattr("torch.cpu.empty_cache", lambda: None, raising=False)  # which DiffSynth calls by the device
     conditions = Conditions(limit_mib=2000, sides_px=(128,), steps=2, is_eager=True)
-    figures = time_parts(parts, name, system, conditions, "cpu")
+    figures = time_tenant(tenant_of(name, parts), system, conditions, "cpu")
     assert 0 < figures.step_s < figures.image_s
     assert figures.streamed_bytes == (None if system == STOCK else 0)
     assert figures.peak_mib is None

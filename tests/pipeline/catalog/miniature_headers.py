@@ -323,6 +323,82 @@ def t5_llama_cpp(*, blocks: int = 2, width: int = 32, words: int = 40) -> Shapes
     return shapes
 
 
+def z_image(*, blocks: int = 2, width: int = 96, head: int = 32, text: int = 48, token: int = 64) -> Shapes:
+    """Z-Image as ComfyUI's and GGUF files name it."""
+    shapes: Shapes = {"x_pad_token": (1, width), "cap_pad_token": (1, width), "cap_embedder.0.weight": (text,)}
+    shapes |= both("x_embedder", shape=(width, token)) | both("cap_embedder.1", shape=(width, text))
+    shapes |= both("final_layer.linear", shape=(token, width))
+    shapes |= both("final_layer.adaLN_modulation.1", shape=(width, width))
+    shapes |= both("t_embedder.mlp.0", shape=(1024, 256)) | both("t_embedder.mlp.2", shape=(width, 1024))
+    lists = {"layers": blocks, "noise_refiner": 1, "context_refiner": 1}
+    for at in (f"{name}.{number}" for name, count in lists.items() for number in range(count)):
+        shapes |= {
+            f"{at}.attention.qkv.weight": (3 * width, width),
+            f"{at}.attention.out.weight": (width, width),
+            f"{at}.attention.q_norm.weight": (head,),
+            f"{at}.attention.k_norm.weight": (head,),
+            f"{at}.feed_forward.w1.weight": (256, width),
+            f"{at}.feed_forward.w2.weight": (width, 256),
+            f"{at}.feed_forward.w3.weight": (256, width),
+        }
+        shapes |= {f"{at}.{part}_norm{number}.weight": (width,) for part in ("attention", "ffn") for number in (1, 2)}
+        if not at.startswith("context"):
+            shapes |= both(f"{at}.adaLN_modulation.0", shape=(4 * width, width))
+    return shapes
+
+
+def z_image_diffusers() -> Shapes:
+    """Z-Image as its publishers and diffusers name it."""
+    found: Shapes = {}
+    words = (("x_embedder.", "all_x_embedder.2-1."), ("final_layer.", "all_final_layer.2-1."))
+    inner = ((".out.", ".to_out.0."), (".q_norm.", ".norm_q."), (".k_norm.", ".norm_k."))
+    for name, shape in z_image().items():
+        for old, new in words:
+            name = new + name.removeprefix(old) if name.startswith(old) else name
+        for old, new in inner:
+            name = name.replace(old, new)
+        if ".qkv." in name:
+            found |= {name.replace(".qkv.", f".to_{each}."): (shape[0] // 3, shape[1]) for each in "qkv"}
+        else:
+            found[name] = shape
+    return found
+
+
+def qwen3(*, blocks: int = 2, width: int = 48, words: int = 40) -> Shapes:
+    """Qwen3 as transformers and ComfyUI name it; heads of 16, two for the keys of four."""
+    shapes: Shapes = {"model.embed_tokens.weight": (words, width), "model.norm.weight": (width,)}
+    for at in (f"model.layers.{number}" for number in range(blocks)):
+        shapes |= {f"{at}.self_attn.{each}_proj.weight": (32, width) for each in "kv"}
+        shapes |= {f"{at}.self_attn.q_proj.weight": (64, width), f"{at}.self_attn.o_proj.weight": (width, 64)}
+        shapes |= {f"{at}.self_attn.{each}_norm.weight": (16,) for each in "qk"}
+        shapes |= {f"{at}.mlp.{each}_proj.weight": (80, width) for each in ("gate", "up")}
+        shapes |= {f"{at}.mlp.down_proj.weight": (width, 80)}
+        shapes |= {f"{at}.{each}_layernorm.weight": (width,) for each in ("input", "post_attention")}
+    return shapes
+
+
+def qwen3_llama_cpp() -> Shapes:
+    """Qwen3 as GGUF files name it."""
+    words = {
+        "model.layers.": "blk.",
+        "self_attn.o_proj": "attn_output",
+        "self_attn.q_norm": "attn_q_norm",
+        "self_attn.k_norm": "attn_k_norm",
+        "post_attention_layernorm": "ffn_norm",
+        "input_layernorm": "attn_norm",
+        "model.embed_tokens": "token_embd",
+        "model.norm": "output_norm",
+    }
+    words |= {f"self_attn.{each}_proj": f"attn_{each}" for each in "qkv"}
+    words |= {f"mlp.{each}_proj": f"ffn_{each}" for each in ("gate", "up", "down")}
+    found: Shapes = {}
+    for name, shape in qwen3().items():
+        for old, new in words.items():
+            name = name.replace(old, new)
+        found[name] = shape
+    return found
+
+
 def open_clip(*, blocks: int = 2, width: int = 16, words: int = 40) -> Shapes:
     """A CLIP text encoder under OpenCLIP's names."""
     shapes: Shapes = {

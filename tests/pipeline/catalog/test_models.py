@@ -22,6 +22,7 @@ from pipeline.catalog.models import (
     MODELS,
     SD15,
     SDXL,
+    Z_IMAGE_TURBO,
     choose_model,
     create_engine,
     find_model,
@@ -157,7 +158,16 @@ def test_flux_sizes_are_about_a_megapixel(card: ModelCard) -> None:
 
 
 def test_public_models_are_known_and_the_fake_is_hidden() -> None:
-    assert list(MODELS) == ["majicflus-v1", "flux1-dev", "flux1-schnell", "sdxl", "sd15", "demo"]
+    assert list(MODELS) == [
+        "majicflus-v1",
+        "flux1-dev",
+        "flux1-schnell",
+        "z-image-turbo",
+        "flux2-klein-4b",
+        "sdxl",
+        "sd15",
+        "demo",
+    ]
 
 
 def test_resolve_cleans_the_prompt_and_keeps_what_was_said() -> None:
@@ -226,8 +236,8 @@ def test_auto_takes_majicflus_where_its_files_and_a_gpu_are(
 @pytest.mark.parametrize(
     ("device", "gpu", "absent", "usable"),
     [
-        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, SDXL, SD15, DEMO]),
-        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, FLUX1_SCHNELL, SDXL, SD15, DEMO]),
+        ("auto", A_GPU, [], [MAJICFLUS_V1, FLUX1_DEV, FLUX1_SCHNELL, Z_IMAGE_TURBO, SDXL, SD15, DEMO]),
+        ("auto", A_GPU, [FLUX1_DEV], [MAJICFLUS_V1, FLUX1_SCHNELL, Z_IMAGE_TURBO, SDXL, SD15, DEMO]),
         ("auto", None, [], [DEMO, SD15]),
         ("auto", AN_OLD_GPU, [], [DEMO, SD15]),
         ("cpu", A_GPU, [SD15], [DEMO]),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.engine import GeneratedImage
-from pipeline.images.png_metadata import MAX_TEXT_BYTES, SPEC_KEYWORD, XMP_KEYWORD, encode_png, read_spec
+from pipeline.images.png_metadata import MAX_TEXT_BYTES, SPEC_KEYWORD, XMP_KEYWORD, FileHashes, encode_png, read_spec
 from pipeline.spec import ImageSpec, Sampler, clean_prompt
 from tests.pipeline.images.readers import READERS, text_of
 
@@ -84,7 +84,7 @@ def test_pixels_survive_the_file() -> None:
 
 
 def test_parameters_are_those_of_automatic1111() -> None:
-    assert text_of(encode_png(an_image("一只熊猫", SDXL), "imagine-bot 0.1", model_hash=SHA256)) == (
+    assert text_of(encode_png(an_image("一只熊猫", SDXL), "imagine-bot 0.1", hashes=FileHashes(SHA256))) == (
         "一只熊猫\nNegative prompt: blurry, (ugly:1.3)\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, "
         "CFG scale: 6.5, Seed: 7, Size: 32x16, Model hash: 31e35c80fc, Model: sdxl, Clip skip: 2, "
         "Version: imagine-bot 0.1"
@@ -114,7 +114,7 @@ def test_public_readers_find_what_was_written(typed: str, reader: str) -> None:
     prompt = clean_prompt(typed)
     for negative in ("", clean_prompt(PROMPTS[5]), "blurry, “x”: y\u3000, (ugly:1.3)", prompt):
         spec = replace(SDXL, negative_prompt=clean_prompt(negative))
-        said = READERS[reader](encode_png(an_image(prompt, spec), "imagine-bot", model_hash=SHA256))
+        said = READERS[reader](encode_png(an_image(prompt, spec), "imagine-bot", hashes=FileHashes(SHA256)))
         assert (said["prompt"], said["negative"]) == (prompt, spec.negative_prompt)
         assert said["Steps"] == "20" and said["CFG scale"] == "6.5" and said["Seed"] == "7"
         assert (said["Sampler"], said["Schedule type"]) == ("DPM++ 2M", "Karras")

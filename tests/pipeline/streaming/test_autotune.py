@@ -176,3 +176,17 @@ def test_card_without_a_driver_is_a_clear_failure(tmp_path: Path, monkeypatch: p
 def test_format_is_the_fastest_that_is_exact_enough(tflops: dict[str, float], chosen: tuple[str, bool]) -> None:
     speed = measured_card(tflops=tflops)
     assert speed.choose_format() == chosen
+
+
+@pytest.mark.parametrize(
+    ("tflops", "chosen"),
+    [
+        ({"bfloat16": 30.0, "int8": 120.0, "float8": 60.0}, ("int8", True)),
+        ({"bfloat16": 700.0, "int8": 620.0, "float8": 1150.0}, ("int8", False)),
+        ({"bfloat16": 50.0, "float8": 100.0}, ("int8", False)),
+    ],
+)
+def test_models_that_do_not_bear_floats_of_8_bits_get_integers(
+    tflops: dict[str, float], chosen: tuple[str, bool]
+) -> None:
+    assert measured_card(tflops=tflops).choose_format(bears_float8=False) == chosen

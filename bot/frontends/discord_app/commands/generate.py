@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
+from bot.frontends.discord_app.commands.lora_choices import lora_choices
 from bot.frontends.discord_app.commands.options import FIELDS, ModelName, PresetName, SizeText, model_choices
 from bot.frontends.discord_app.commands.presets import suggest_presets
 from bot.frontends.discord_app.commands.signatures import Command, make_command, with_options
@@ -21,6 +23,8 @@ from bot.requests.allowances import may_use
 from bot.requests.batch import MAX_BATCH
 from bot.requests.defaults import Wish
 from bot.requests.edits import edits
+from bot.requests.loras import FAST, fast_of, fitting
+from bot.requests.loras import MAX_CHARS as MAX_LORA_CHARS
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
@@ -57,6 +61,8 @@ TYPES: Final[Mapping[str, Any]] = {
     "guidance": app_commands.Range[float, 0.0, MAX_ASKED_SCALE],
     "sampler": str,
     "clip_skip": app_commands.Range[int, 1, MAX_CLIP_SKIP],
+    "lora": app_commands.Range[str, 1, MAX_LORA_CHARS],
+    "speed": str,
     "preset": PresetName,
     "private": bool,
     "spoiler": bool,
@@ -78,6 +84,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "guidance": "option-guidance-description",
     "sampler": "option-sampler-description",
     "clip_skip": "option-clip-skip-description",
+    "lora": "option-lora-description",
+    "speed": "option-speed-description",
     "preset": "option-preset-description",
     "private": "option-private-description",
     "spoiler": "option-spoiler-description",
@@ -95,7 +103,7 @@ class Imagine:
 
         Its option names are not translated, so that the command line on a message works for every reader.
         """
-        cards, names = models.all, [name for name in TYPES if _is_offered(name, models.all)]
+        cards, names = models.all, [name for name in TYPES if _is_offered(name, models)]
         options = {name: TYPES[name] for name in names}
         command = make_command("imagine", with_options(self.imagine, options, required="prompt"))
         keys = {name: DESCRIPTIONS[name] for name in names}
@@ -114,6 +122,10 @@ class Imagine:
             command.autocomplete("strength")(self.suggest_strengths)
         if "model" in names:
             command.autocomplete("model")(self.suggest_models)
+        if "lora" in names:
+            command.autocomplete("lora")(self.suggest_loras)
+        if "speed" in names:
+            app_commands.choices(speed=[app_commands.Choice(name=text("speed-fast"), value=FAST)])(command)
         if "sampler" in names:
             samplers = dict.fromkeys(sampler for card in cards for sampler in card.samplers)
             app_commands.choices(
@@ -149,6 +161,11 @@ class Imagine:
         allowance = service.allowances.of_roles(role_ids(interaction))
         return model_choices([card for card in service.models.search(str(current)) if may_use(allowance, card)])
 
+    async def suggest_loras(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+        """Suggest the LoRAs that the model draws with, by name, title and trigger words."""
+        models, model = self._context.service.models, self._chosen_model(interaction)
+        return await asyncio.to_thread(lora_choices, str(current), models, model)  # it looks at files
+
     async def suggest_sizes(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named sizes of the model; a width and a height can be typed as well."""
         wording, model = reader(interaction), self._chosen_model(interaction)
@@ -176,11 +193,16 @@ class Imagine:
         return (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
 
 
-def _is_offered(name: str, cards: Sequence[ModelCard]) -> bool:
+def _is_offered(name: str, models: Models) -> bool:
+    cards: Sequence[ModelCard] = models.all
     if name == "model":
         return len(cards) > 1
     if name in ("image2", "image3"):
         return any(map(edits, cards))
+    if name == "lora":
+        return any(fitting(models, card) for card in cards)
+    if name == "speed":
+        return any(fast_of(models, card) for card in cards)
     if name == "image":
         return any(edits(card) or card.offers("strength") for card in cards)
     return any(card.offers(FIELDS.get(name, name)) for card in cards)

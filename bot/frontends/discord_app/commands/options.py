@@ -20,7 +20,7 @@ MAX_CHOICES: Final = 25
 MAX_CHOICE: Final = 100
 SUGGESTING_S: Final = 1.5  # rather no suggestions than late ones
 # Options that have another name in ImageOptions.
-FIELDS: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale"}
+FIELDS: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale", "lora": "loras"}
 
 JobId = app_commands.Range[int, 1, MAX_JOB_ID]
 ModelName = app_commands.Range[str, 1, MAX_MODEL_CHARS]

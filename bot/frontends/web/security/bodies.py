@@ -167,12 +167,12 @@ def _is_upload(value: object) -> bool:
 
 
 # prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
-# negative prompt, CFG scale, guidance, sampler, CLIP skip;
+# negative prompt, CFG scale, guidance, sampler, CLIP skip, LoRAs, speed;
 # whether the images are edited, and two more of them
 FORM: Final[tuple[Callable[[object], bool], ...]] = (
     _is_text, _is_number, _is_number, _is_aspect, _is_number, _is_upload, _is_number, _is_text, _is_text,
     _is_size, _is_text,
-    _is_text, _is_text, _is_text, _is_text, _is_text,
+    _is_text, _is_text, _is_text, _is_text, _is_text, _is_text, _is_text,
     _is_way, _is_upload, _is_upload,
 )  # fmt: skip
 

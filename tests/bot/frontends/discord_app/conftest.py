@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from bot.config import DeliveryConfig, DiscordConfig, LimitsConfig, RoleConfig, StorageConfig, WorkerConfig
 from bot.delivery.results import DeliveryLoop
 from bot.executors.thread import ThreadExecutor
+from bot.frontends.discord_app import client as client_module
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.retraction import withdraw
 from bot.jobs import Job
@@ -72,9 +73,10 @@ class Stage:
     images: ImageStore
 
     @asynccontextmanager
-    async def drawing(self) -> AsyncIterator[None]:
+    async def drawing(self, pipeline: PipelineConfig | None = None) -> AsyncIterator[None]:
         """A worker for the length of a `with` block."""
-        executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=2.0, make_engine=make_engine)
+        pipeline = pipeline or PipelineConfig(model="fake")
+        executor = ThreadExecutor(pipeline, stop_grace_s=2.0, make_engine=make_engine)
         can_save = partial(self.images.can_write, min_free_bytes=0)
         breaker = Breaker(self.queue, can_save=can_save, max_failures_in_a_row=3)
         config = WorkerConfig(job_timeout_s=20, stop_grace_s=2)
@@ -106,7 +108,8 @@ Start = Callable[..., AbstractAsyncContextManager[Stage]]
 
 @pytest.fixture
 def keep_discord(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the library's addresses back after the test."""
+    """Put the library's addresses back after the test; wait shorter for servers, which are here at once."""
+    monkeypatch.setattr(client_module, "GUILD_WAIT_S", 0.03)
     for owner, name in ((Route, "BASE"), (Asset, "BASE"), (DiscordWebSocket, "DEFAULT_GATEWAY")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
 

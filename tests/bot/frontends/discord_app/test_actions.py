@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bot.config import LimitsConfig
-from bot.frontends.discord_app import presses
+from bot.frontends.discord_app import interactions, presses
 from bot.jobs import Delivery, Job, JobStatus, UserKey, Verb
 from tests.bot.frontends.discord_app.conftest import PAINTING, STARTING, Stage, Start
 from tests.discord_server.driver import Use
@@ -242,11 +243,24 @@ async def test_double_click_makes_one_job(stage: Stage) -> None:
     assert await stage.jobs.get(3) is None
 
 
-async def test_same_button_draws_again_as_soon_as_its_picture_is_there(stage: Stage) -> None:
+async def test_same_button_draws_again_as_soon_as_its_picture_is_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interactions, "SEEN_AFTER", timedelta(0))  # presses of tests are quicker than any person's
     message = await picture(stage)
     for _ in range(3):
         await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
     assert (await stage.job(4)).derived_from.job_id == 1  # type: ignore[union-attr]
+
+
+async def test_double_click_is_one_press_though_its_picture_is_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interactions, "SEEN_AFTER", timedelta(seconds=10))
+    message = await picture(stage)
+    await (await stage.discord.click(message, "🔄 Again")).wait(is_done)
+    assert await told(await stage.discord.click(message, "🔄 Again")) == "Got it: one press is enough."
+    assert await stage.jobs.get(3) is None
 
 
 async def test_refused_press_may_be_repeated_at_once(start: Start) -> None:

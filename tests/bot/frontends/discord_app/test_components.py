@@ -185,7 +185,9 @@ WAY = (
 BESIDE = {
     "store/database.py",
     "store/spec_codec.py",
+    "store/job_sql.py",
     "presentation/wording/__init__.py",
+    "frontends/discord_app/message_ref.py",  # in which channel it was pressed
     "requests/preferences.py",  # in which language to answer
     "requests/moderation.py",  # what was removed and is to be told, in a table of its own
     "store/moderation_store.py",

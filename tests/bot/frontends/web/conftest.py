@@ -18,6 +18,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.discord_server import BotProcess, Discord
+from tests.pipeline.catalog.miniature_loras import write_lora
 
 ROOT = Path(__file__).parents[4]
 LONG_MS = 30_000  # CI machines are slow and shared: waits are generous, and end as soon as they may
@@ -101,8 +102,14 @@ def start(tmp_path: Path) -> Start:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PageProcess]:
-    """One page for all tests that do not restart it; every test is another person there, and none makes it call out."""
-    async with start_in(tmp_path_factory.mktemp("page"))() as process:
+    """One page for all tests that do not restart it; every test is another person there, and none makes it call out.
+
+    There are LoRAs for its model: `ink`, and `turbo`, which is the fast one.
+    """
+    folder = tmp_path_factory.mktemp("page")
+    loras = [f"[[loras]]\nname = '{name}'\nfile = '{write_lora(folder / name)}'\n" for name in ("ink", "turbo")]
+    (folder / "config.toml").write_text("".join([*loras, "weight = 0.125\nspeed = 'fast'\nsteps = 3\n"]), "utf-8")
+    async with start_in(folder)() as process:
         yield process
         assert process.attempts == []
 
@@ -210,8 +217,8 @@ class Session:
 
 
 # prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
-# negative prompt, CFG scale, guidance, sampler, CLIP skip; edit or start, and two more images
-DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", *[""] * 6, "start", None, None)
+# negative prompt, CFG scale, guidance, sampler, CLIP skip, LoRAs, speed; edit or start, and two more images
+DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", *[""] * 8, "start", None, None)
 Enter = Callable[..., AbstractAsyncContextManager[Session]]
 
 

@@ -22,7 +22,8 @@ DIGITS = "9" * 5000
 DEEP = "[" * 50_000 + "]" * 50_000
 FIELDS = (
     "prompt", "seed", "steps", "aspect", "count", "source", "strength", "name", "model", "size", "exact size",
-    "negative prompt", "cfg", "guidance", "sampler", "clip skip", "way", "second image", "third image",
+    "negative prompt", "cfg", "guidance", "sampler", "clip skip", "loras", "speed",
+    "way", "second image", "third image",
 )  # fmt: skip
 
 

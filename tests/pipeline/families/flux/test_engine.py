@@ -958,14 +958,15 @@ def test_readings_that_were_not_used_for_longest_make_room(tmp_path: Path, monke
     monkeypatch.setattr(prompt_cache, "FILES", 2)
     kept, known = prompt_cache.PromptFiles(tmp_path, "encoders"), set[Path]()
     for number, prompt in enumerate(("a cat", "a dog", "a cow")):
-        kept.keep(prompt, 512, {"prompt_emb": torch.ones(1)})
+        kept.keep(prompt_cache.Key(prompt, 512), {"prompt_emb": torch.ones(1)})
         (path,) = {*tmp_path.iterdir()} - known
         known.add(path)
         os.utime(path, (number, number))
-        kept.touch("a cat", 512)
-    assert kept.find("a dog", 512) is None
-    assert kept.find("a cow", 512) is not None
-    assert kept.find("a cow", 256) is None
+        kept.touch(prompt_cache.Key("a cat", 512))
+    assert kept.find(prompt_cache.Key("a dog", 512)) is None
+    assert kept.find(prompt_cache.Key("a cow", 512)) is not None
+    assert kept.find(prompt_cache.Key("a cow", 256)) is None
+    assert kept.find(prompt_cache.Key("a cow", 512, "a LoRA")) is None
 
 
 def test_folder_that_cannot_be_written_costs_no_picture(
