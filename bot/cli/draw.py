@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from bot.errors import ExitCode
 from pipeline.spec import (
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,
+    MAX_REFERENCES,
     MAX_SEED,
     MAX_STEPS,
     MIN_ASKED_CFG,
@@ -37,7 +38,7 @@ from pipeline.spec import (
 if TYPE_CHECKING:
     from bot.config import Config
     from bot.requests.prompt_flags import ReadPrompt
-    from pipeline import GeneratedImage, ImageSpec, Progress
+    from pipeline import GeneratedImage, ImageSpec, Progress, Reference
     from pipeline.catalog.models import ModelCard
     from pipeline.config import PipelineConfig
 
@@ -82,6 +83,12 @@ def draw(
     image: Annotated[
         Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
     ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help=f"Picture to edit, as the prompt says; up to {MAX_REFERENCES}, for models that edit.", metavar="FILE"
+        ),
+    ] = None,
     strength: Annotated[
         str | None,
         typer.Option(help=f"How much of it is drawn anew: {', '.join(Strength)}, or over 0, up to 1; default: medium."),
@@ -109,6 +116,7 @@ def draw(
 
     from bot import logs
     from bot.config import LogConfig, load_config
+    from bot.requests.inputs import Inputs, fit_inputs
     from bot.text_files import read_text
     from pipeline.catalog.model_hash import ModelHashes, lora_hashes, weights_file
     from pipeline.catalog.models import choose_model, demand_files, demand_means, find_model
@@ -132,11 +140,15 @@ def draw(
     options = replace(ImageOptions.read(**read.options), upscale=UPSCALE if is_upscaled else None)
     card = find_model(options.model or card.name, config.pipeline)
     random_seed, source = secrets.randbelow(MAX_SEED + 1), None
+    references = read_references(reference or ())
     if image is None:
-        spec = card.resolve(options, random_seed=random_seed)
+        fitted = fit_inputs(card, options, Inputs(references=references), random_seed=random_seed)
+        spec = fitted.spec
+    elif references:
+        fail("--image starts from a picture and --reference edits one: leave one of them out", ExitCode.USAGE)
     else:
-        spec, fitted = resolve_with_source(card, options, read_upload(image), random_seed=random_seed)
-        source = fitted.tobytes()
+        spec, start = resolve_with_source(card, options, read_upload(image), random_seed=random_seed)
+        source = start.tobytes()
     path = png_path(output, spec.prompt, spec.seed)
     demand_files(card, config.pipeline)  # now rather than after importing torch
     demand_means(card, config.pipeline)
@@ -146,13 +158,13 @@ def draw(
     if spec.translated:
         say("•", f"the model reads: {printable(spec.translated)}", style="dim")
     _say_unread(spec, config.pipeline)
-    drawn = asyncio.run(_draw(config.pipeline, spec, source))
+    drawn = asyncio.run(_draw(config.pipeline, spec, source, references))
     weights = weights_file(card, config.pipeline.models_dir)
     known = ModelHashes.of(config.pipeline)
     model_hash = "" if weights is None else known.known(weights)
     hashes = FileHashes(model_hash, lora_hashes(known, spec, config.pipeline))
     written = write_new(path, encode_png(drawn, release(), hashes=hashes), is_forced=is_forced)
-    _show_picture(drawn, written, source=image)
+    _show_picture(drawn, written, inputs=reference or ([image] if image else []))
     if output is not None and not output.is_dir() and path != output:
         say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
     if written != path:
@@ -200,6 +212,20 @@ def read_upload(path: Path) -> bytes:
         return read_file(path, most_bytes=MAX_SOURCE_BYTES)
     except OSError as error:
         fail(f"{path} cannot be read: {error.strerror}", ExitCode.USAGE)
+
+
+def read_references(paths: Sequence[Path]) -> tuple[Reference, ...]:
+    """Read the pictures that an edit looks at; one that is named twice is looked at once.
+
+    Raises:
+        InvalidSpec: there are too many, or one is no picture.
+    """
+    from bot.requests.inputs import check_count
+    from pipeline.images.reference import read_reference
+
+    check_count(paths)
+    references = [read_reference(read_upload(path)) for path in paths]
+    return tuple({each.key: each for each in references}.values())
 
 
 def write_new(path: Path, content: bytes, *, is_forced: bool) -> Path:
@@ -278,7 +304,9 @@ def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
             say("•", voice.say(note).removeprefix("⚠️ "), style="yellow")
 
 
-async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -> GeneratedImage:
+async def _draw(
+    config: PipelineConfig, spec: ImageSpec, source: bytes | None, references: Sequence[Reference]
+) -> GeneratedImage:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
     from bot.executors import create_executor
@@ -303,12 +331,12 @@ async def _draw(config: PipelineConfig, spec: ImageSpec, source: bytes | None) -
 
         try:
             await executor.start(spec.model)
-            return await executor.run(spec, on_progress=show, stop=StopSignal(), source=source)
+            return await executor.run(spec, on_progress=show, stop=StopSignal(), source=source, references=references)
         finally:
             await executor.close(THREAD_GRACE_S)
 
 
-def _show_picture(image: GeneratedImage, path: Path, *, source: Path | None) -> None:
+def _show_picture(image: GeneratedImage, path: Path, *, inputs: Sequence[Path]) -> None:
     if image.peak_mib is not None:
         peak = f"{image.peak_mib} MiB of GPU memory"
     elif (resident_mib := peak_resident_mib()) is not None:
@@ -321,7 +349,7 @@ def _show_picture(image: GeneratedImage, path: Path, *, source: Path | None) -> 
         "seed": str(image.spec.seed),
         "size": f"{image.width} × {image.height}",
         "steps": str(image.spec.steps),
-        **({"image": str(source)} if source is not None else {}),
+        **({"image": ", ".join(map(str, inputs))} if inputs else {}),
         **({"strength": f"{image.spec.strength:g}"} if image.spec.source else {}),
         "model": image.spec.model,
         **({"sampler": sampler_title(image.spec.sampler)} if image.spec.sampler else {}),

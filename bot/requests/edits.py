@@ -96,24 +96,24 @@ class Change:
 
 
 def read_change(
-    text: str,
+    text: object,
     models: Models,
     allowance: Allowance = USUAL,
     *,
     given: Mapping[str, object] | None = None,
-    untouched: Mapping[str, object] | None = None,
+    count: int | None = None,
 ) -> Change:
     """Read what somebody wants to have changed; see `way_to_change`. A strength asks to start from the image.
 
     Args:
         models: led by the model that is used if the words name none.
-        given, untouched: see `read_prompt`.
+        given, count: see `read_prompt`.
 
     Raises:
         InvalidFlag, InvalidSpec
     """
     way = way_to_change(models, allowance)
-    read = read_prompt(text, models.led_by(way.card), given=given, untouched=untouched)
+    read = read_prompt(text, models.led_by(way.card), given=given, count=count)
     model = read.options.get("model")
     led = models.led_by(models.demand(model) if isinstance(model, str) and model else way.card)
     if model:

@@ -104,8 +104,9 @@ def xmp_packet(spec: ImageSpec) -> str:
     Of the IPTC's terms (cv.iptc.org/newscodes/digitalsourcetype), what is drawn from noise alone was "created
     algorithmically using a model". What keeps some of an init image, often a photo, is an existing picture altered:
     "augmentation, correction or enhancement using a Generative AI model". At strength 1 nothing of it is left.
+    So is an edit of images, whatever is left of them.
     """
-    is_altered = bool(spec.source) and spec.strength < 1
+    is_altered = bool(spec.references) or (bool(spec.source) and spec.strength < 1)
     term = "compositeWithTrainedAlgorithmicMedia" if is_altered else "trainedAlgorithmicMedia"
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'

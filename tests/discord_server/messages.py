@@ -45,6 +45,7 @@ EDITABLE = ("content", "embeds", "components")
 MAX_FILES = 10
 MAX_REACTIONS = 20  # kinds on one message
 REPLY = 19  # a message's type
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ class Messages:
             return kind in (allowed.get("parse") or []) or target in map(str, allowed.get(kind) or [])
 
         texts = [c["content"] for c in components.walk(message.components) if c["type"] == components.Kind.TEXT_DISPLAY]
-        text = "\n".join([message.content, *texts])
+        text = CODE.sub(" ", "\n".join([message.content, *texts]))  # which mentions nobody
         ids = dict.fromkeys(re.findall(r"<@!?(\d+)>", text))
         mentioned = [self.world.users[i] for i in ids if i in self.world.users and may("users", i)]
         replied_to = [message.replied_to] if message.replied_to else []

@@ -66,7 +66,7 @@ async def test_one_of_several_images_is_chosen_and_becomes_a_starting_image(
     assert [image.description for image in gallery.images] == ["a red apple"] * 3  # what a screen reader says
     menu = await more(discord, gallery, image="2")
     form = await discord.click(menu, button(menu, "starting image"))
-    done = await (await discord.submit_modal(form, {"prompt": "a pear"})).wait(is_ready)
+    done = await (await discord.submit_modal(form, {"prompt": "a pear --strength 0.6"})).wait(is_ready)
     assert "starting image" in done.text and "a pear" in done.text
     assert (await wait_row(data_dir, 3, status="done"))["derived_from"] == 2
     discord.assert_clean()

@@ -25,7 +25,6 @@ from bot.errors import (
     BlockedWord,
     NotAccepting,
     NotYourJob,
-    Refusal,
     RestrictedWord,
     StoreUnavailable,
 )
@@ -64,7 +63,7 @@ CHANNEL_PER_S: Final = 60.0
 _MENTIONS: Final = re.compile(r"<(?:@[!&]?|#)[0-9]{1,20}>")  # of people, roles and channels: nothing to draw
 
 
-class EditRefused(Refusal):
+class EditRefused(Exception):
     """There is nothing to edit, or nothing is said; `key` is the sentence that says so."""
 
     def __init__(self, key: str) -> None:
@@ -352,7 +351,8 @@ def _led_by_chosen(models: Models, personal: Personal, channel: dict[str, object
 
 def _notes(change: Change, wanted: Wanted) -> tuple[Phrase, ...]:
     images = wanted.images if wanted.job is None else (wanted.job, *wanted.images)
-    return (*change.read.phrases(), *notes_on(change.way, images, is_told=True))
+    read = replace(change.read.notes, taken={})  # what was followed can be seen
+    return (*read.phrases(), *notes_on(change.way, images, is_told=True))
 
 
 def _address(message: discord.Message, wording: Wording | None) -> ReplyTo:

@@ -189,6 +189,8 @@ def _about(view: JobView, voice: Voice, *, seconds: float | None = None) -> str:
     if spec.source:
         key = "console-upscaled" if spec.upscale else "console-from-picture"
         settings = wording.say(key, settings=settings, strength=f"{spec.strength:g}")
+    if spec.references:
+        settings = wording.say("console-edited", settings=settings, count=len(spec.reference_keys))
     if seconds is not None and seconds >= 0.1:
         settings = wording.say("card-seconds", settings=settings, seconds=f"{seconds:.1f}")
     details = "".join(f'<p class="settings">{escape(voice.say(detail))}</p>' for detail in view.details)

@@ -21,10 +21,12 @@ from bot.errors import BotError
 from bot.frontends.web import form
 from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
+from bot.frontends.web.exchange import Attached
 from bot.frontends.web.fragments import file_name
 from bot.frontends.web.handlers import MAX_NAME_CHARS, PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
-from bot.frontends.web.security.bodies import Events
+from bot.frontends.web.image_fields import IMAGE_KEYS, image_fields
+from bot.frontends.web.security.bodies import EDIT, START, Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.security.refused import RequestRefused
 from bot.frontends.web.settings_fields import FIELD_KEYS, asked, model_choices, refilled, settings_fields
@@ -72,7 +74,7 @@ FORM_KEYS: Final = (
     "console-model",
     "console-count",
     "console-more",
-    "console-source",
+    *IMAGE_KEYS,
     "console-strength",
     "console-name",
     "console-name-hint",
@@ -226,13 +228,7 @@ def _blocks(
                 count = gr.Slider(1, MAX_BATCH, 1, step=1, label=say("console-count"), elem_id="count")
                 with gr.Accordion(say("console-more"), open=False, elem_id="more"):
                     of_some = settings_fields(models, say)
-                    source = gr.Image(
-                        type="filepath", sources=["upload", "clipboard"], label=say("console-source"),
-                        height=220, elem_id="source",
-                    )  # fmt: skip
-                    # What `reuse` puts there is no file to Gradio, which would copy it. A subclass would do, had
-                    # Gradio not the habit of writing a .pyi file beside it.
-                    source.postprocess = _as_it_is  # type: ignore[method-assign]
+                    source, further, way = image_fields(cards, say)
                     strength = gr.Slider(
                         0.05, 1, card.default_strength, step=0.05, label=say("console-strength"), elem_id="strength"
                     )
@@ -271,6 +267,9 @@ def _blocks(
             clip_skip: str | None,
             loras: str | None,
             speed: str | None,
+            way: str | None,
+            second: str | None,
+            third: str | None,
             request: gr.Request,
         ) -> str:
             asker = _asker(request, secret)
@@ -281,10 +280,12 @@ def _blocks(
                 of_model = dict(zip(form.OF_SOME, typed, strict=True))
                 values |= asked(of_model, by_name.get(model or card.name, card), models)
                 values["size"] = (exact_size or "").strip() or size
-                values["strength"] = strength if source else None
+                names = [each for each in (source, second, third) if each is not None]
+                values["strength"] = strength if names else None
                 images = form.whole("count", count) or 1
-                upload = None if source is None else uploads.find(asker, source)
-                drawn = await ask(handlers.draw_typed(asker, values, count=images, source=upload, name=name or ""))
+                files = tuple(uploads.find(asker, each) for each in names)
+                attached = Attached(files=files, is_edit=way == EDIT)
+                drawn = await ask(handlers.draw_typed(asker, values, count=images, attached=attached, name=name or ""))
             except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
                 return form.said(handlers.explain(error, asker), is_refusal=True)
             return form.said(drawn.text, drawn.notes)
@@ -294,20 +295,22 @@ def _blocks(
             try:
                 again = await ask(handlers.reuse(asker, event.job_id))
                 root_path = str(_http(request).scope["root_path"])
-                start = await _offer(again.init_image, asker, uploads, root_path=root_path)
+                pictures = again.references or (again.init_image,)
+                offered = [await _offer(each, asker, uploads, root_path=root_path) for each in pictures]
             except BotError:
-                return [gr.skip()] * (9 + len(of_some))
+                return [gr.skip()] * (12 + len(of_some))
             options = again.options
             is_exact = isinstance(options.size, Dimensions)
             named, exact = (gr.skip(), str(options.size)) if is_exact else (options.size or Size.NORMAL, "")
             strength = options.strength or gr.skip()
             model = options.model or card.name
             shape = options.aspect or gr.skip()
-            again_in = [options.prompt, options.seed, options.steps, shape, model, start, strength, named, exact]
-            return [*again_in, *refilled(options, by_name.get(model, card).negative_prompt)]
+            again_in = [options.prompt, options.seed, options.steps, shape, model, offered[0], strength, named, exact]
+            again_in += refilled(options, by_name.get(model, card).negative_prompt)
+            return [*again_in, EDIT if again.references else START, *[*offered[1:], None, None][:2]]
 
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model, size, exact_size]
-        inputs += of_some.values()
+        inputs += [*of_some.values(), way, *further]
         button.click(draw_from_form, inputs, said, **quiet)
         dice.click(None, None, seed, js=f"() => {RANDOM_SEED}", **quiet)
         keep.click(
@@ -315,6 +318,7 @@ def _blocks(
             js=f"() => Number(document.querySelector('.picture')?.dataset.seed ?? {RANDOM_SEED})", **quiet,
         )  # fmt: skip
         filled = [prompt, seed, steps, aspect, model, source, strength, size, exact_size, *of_some.values()]
+        filled += [way, *further]
         living.reuse(reuse, None, filled, **quiet)
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
@@ -363,10 +367,6 @@ def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret:
 
     draw.__annotations__ = get_type_hints(draw)  # Gradio reads the outputs off them and does not resolve them
     return draw
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def _asker(request: gr.Request | None, secret: str) -> Visitor:

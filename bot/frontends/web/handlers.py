@@ -12,7 +12,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,12 +24,14 @@ from bot.clock import Clock
 from bot.errors import JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
 from bot.frontends.web.addresses import PictureAddresses
+from bot.frontends.web.exchange import NO_IMAGES, Attached, Drawn, Reuse
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation.job_view import ended_view, moderated_phrase, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch
+from bot.requests.edits import notes_on, read_change
 from bot.requests.erased import check_not_erased
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
@@ -54,23 +56,6 @@ class TooManyFromAddress(Refusal):
     def __init__(self, *, used: float, limit: int, retry_at: int) -> None:
         super().__init__(f"{used:g} of {limit} at one address")
         self.used, self.limit, self.retry_at = used, limit, retry_at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """The result of a press: the jobs that were queued, why there are not more, and what the prompt held but words."""
-
-    jobs: tuple[Job, ...]
-    text: str
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reuse:
-    """The values that go back into the form, to draw one of this person's pictures again."""
-
-    options: ImageOptions
-    init_image: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +103,7 @@ class PageHandlers:
         *,
         count: int = 1,
         most: int = MAX_BATCH,
-        source: bytes | Path | None = None,
+        attached: Attached = NO_IMAGES,
         name: str = "",
     ) -> Drawn:
         """Queue what a form or a script holds, after flags and pasted settings were taken out of the prompt.
@@ -135,6 +120,10 @@ class PageHandlers:
         untouched = {"steps": chosen.default_steps, "aspect": Aspect.SQUARE, "size": Size.NORMAL}
         untouched |= {"model": models.usual.name, "strength": chosen.default_strength}
         asked = None if count == 1 else count
+        if attached.is_edit and attached.files:
+            given = {key: value for key, value in values.items() if untouched.get(key) != value and key != "strength"}
+            return await self._change(visitor, given, models.led_by(chosen), attached.files, count=asked, name=name)
+        source = next(iter(attached.files), None)
         read = read_prompt(values["prompt"], models, given=values, untouched=untouched, count=asked, most=most)
         read = read.with_image(is_given=source is not None)
         options, taken = ImageOptions.read(**read.options), read.notes.taken
@@ -143,6 +132,23 @@ class PageHandlers:
         drawn = await self.draw(visitor, options, count=read.count, source=source, name=name)
         voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
         return replace(drawn, notes=tuple(map(voice.say, read.phrases())))
+
+    async def _change(
+        self,
+        visitor: Visitor,
+        given: Mapping[str, object],
+        models: Models,
+        files: Sequence[bytes | Path],
+        *,
+        count: int | None,
+        name: str,
+    ) -> Drawn:
+        """Queue what is to be changed in images, with what was set beside the words."""
+        change = read_change(given["prompt"], models, given=given, count=count)
+        drawn = await self._submit(visitor, change.batch(models, files), name=name)
+        voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
+        notes = (*change.read.phrases(), *notes_on(change.way, files))
+        return replace(drawn, notes=tuple(map(voice.say, notes)))
 
     async def draw(
         self,
@@ -182,7 +188,8 @@ class PageHandlers:
         job = await self.own(visitor, job_id)
         options = replace(derive.options_of(job, self._service.models), seed=job.spec.seed)
         init_image = None if job.spec.upscale else await self._service.init_image(job)
-        return Reuse(options=options, init_image=init_image)
+        references = tuple(await self._service.references(job))
+        return Reuse(options=options, init_image=init_image, references=references)
 
     async def _submit(self, visitor: Visitor, batch: Batch, *, name: str) -> Drawn:
         bound = partial(self._address_bound, visitor)

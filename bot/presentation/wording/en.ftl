@@ -1070,6 +1070,14 @@ option-image-edit-description = An image to edit by words; with a strength, an i
 option-image2-description = A second image that the edit uses
 option-image3-description = A third image that the edit uses
 edit-word-refused = Some of these words are not drawn here. Asked with `/imagine`, you alone are told which.
+console-source-more = Another image
+console-way = What happens with the image
+console-way-edit = Edit it by words
+console-way-start = Start from it
+console-edited = { $settings } · edited from { $count ->
+        [one] 1 image
+       *[other] { $count } images
+    }
 
 ## LoRAs
 

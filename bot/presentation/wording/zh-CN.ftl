@@ -962,6 +962,11 @@ option-image-edit-description = 要用文字修改的图片；写了强度则从
 option-image2-description = 修改时用到的第二张图片
 option-image3-description = 修改时用到的第三张图片
 edit-word-refused = 这些词里有这里不画的。用 `/imagine` 提交，会只告诉你是哪个。
+console-source-more = 另一张图片
+console-way = 怎样使用图片
+console-way-edit = 用文字修改
+console-way-start = 从它画起
+console-edited = { $settings } · 由 { $count } 张图片修改而成
 
 ## LoRA
 

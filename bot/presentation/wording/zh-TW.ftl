@@ -963,6 +963,11 @@ option-image-edit-description = 要用文字修改的圖片；寫了強度則從
 option-image2-description = 修改時用到的第二張圖片
 option-image3-description = 修改時用到的第三張圖片
 edit-word-refused = 這些詞裡有這裡不畫的。用 `/imagine` 提出，會只告訴你是哪個。
+console-source-more = 另一張圖片
+console-way = 怎樣使用圖片
+console-way-edit = 用文字修改
+console-way-start = 從它畫起
+console-edited = { $settings } · 由 { $count } 張圖片修改而成
 
 ## LoRA
 

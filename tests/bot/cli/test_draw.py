@@ -54,6 +54,37 @@ def test_draw_takes_an_aspect() -> None:
     assert "64 × 96" in draw("a cat", "--aspect", "portrait").stdout
 
 
+def test_draw_edits_pictures_in_the_shape_of_the_first(clean_place: Path) -> None:
+    for name, size in (("wide.png", (90, 60)), ("tall.jpg", (60, 90))):
+        Image.new("RGB", size, "red").save(clean_place / name)
+    given = ["--reference", "wide.png", "--reference", "tall.jpg", "--reference", "wide.png"]
+    lines = dict(line.split(maxsplit=1) for line in draw("make it night", "--seed", "7", *given).stdout.splitlines())
+    assert (lines["size"], lines["image"]) == ("96 × 64", "wide.png, tall.jpg, wide.png")
+    spec = read_spec((clean_place / lines["file"]).read_bytes())
+    assert spec is not None and (len(spec.reference_keys), spec.source) == (2, "")
+    other = draw("make it night", "--seed", "7", "--reference", "wide.png", "-o", "other.png")
+    assert other.exit_code == 0
+    assert Image.open(clean_place / "other.png").tobytes() != Image.open(clean_place / lines["file"]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--reference", "gone.png"], "gone.png cannot be read: No such file or directory"),
+        (["--reference", "empty.png"], "image is empty"),
+        (["--reference", __file__], "image cannot be read as a PNG, JPEG or WebP picture"),
+        (["--reference", "red.png"] * 4, "references are at most 3"),
+        (["--reference", "red.png", "--image", "red.png"], "leave one of them out"),
+        (["--reference", "red.png", "--model", "demo"], "references cannot be set with demo"),
+    ],
+)
+def test_draw_refuses_pictures_that_cannot_be_edited(clean_place: Path, arguments: list[str], told: str) -> None:
+    Image.new("RGB", (64, 64), "red").save(clean_place / "red.png")
+    (clean_place / "empty.png").touch()
+    assert told in refusal(draw("make it night", *arguments))
+    assert not list(clean_place.glob("make-it-night*"))
+
+
 @pytest.mark.parametrize(
     ("size", "pixels"), [("draft", "32 × 48"), ("normal", "64 × 96"), ("LARGE", "96 × 144"), ("448x320", "448 × 320")]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Variables(Visitor):
         self.names.add(node.id.name)
 
 
+@cache
 def sentences(language: str) -> dict[str, set[str]]:
     """Key → names of its variables."""
     resource = FluentParser().parse((FOLDER / f"{language}.ftl").read_text("utf-8"))

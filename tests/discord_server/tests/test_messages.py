@@ -138,6 +138,10 @@ async def test_content_reaches_a_bot_that_is_mentioned_replied_to_or_written_to_
         told = await bot.event("MESSAGE_CREATE")
         assert told["content"] == f"<@{d.bot.id}> hi"
         assert ([u["id"] for u in told["mentions"]], len(told["attachments"])) == ([d.bot.id], 1)
+        for code in (f"`<@{d.bot.id}>` hi", f"```\n<@{d.bot.id}>\n```"):
+            d.say(d.user, d.channel, code)
+            told = await bot.event("MESSAGE_CREATE")
+            assert (told["content"], told["mentions"]) == ("", [])
         _, own = await bot.send({"content": "mine"})
         assert (await bot.event("MESSAGE_CREATE"))["content"] == "mine"
         mine = d.messages(d.channel)[-1]

@@ -143,6 +143,7 @@ def test_every_sampler_has_the_name_that_others_give_it(sampler: Sampler, reader
         ({}, "trainedAlgorithmicMedia"),
         ({"source": "a" * 64, "strength": 0.6}, "compositeWithTrainedAlgorithmicMedia"),
         ({"source": "a" * 64}, "trainedAlgorithmicMedia"),
+        ({"references": "a" * 64}, "compositeWithTrainedAlgorithmicMedia"),
     ],
 )
 def test_file_says_to_machines_that_a_model_made_it_and_nothing_of_the_prompt(

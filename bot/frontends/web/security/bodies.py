@@ -17,6 +17,8 @@ from bot.frontends.web.security.paths import BARE_NAME, WORD, Body
 from bot.frontends.web.security.refused import RequestRefused
 from pipeline.spec import Aspect, Size
 
+EDIT: Final = "edit"  # what is done with the images of the form: this, or they are started from
+START: Final = "start"
 MAX_VALUES: Final = 32  # more than any event has
 MAX_EVENT_ID: Final = 2**31
 DRAW_KEYS: Final = ("prompt", "seed", "steps", "size")  # of which only the first is needed
@@ -115,7 +117,7 @@ def _named_call(values: object) -> dict[str, object]:
 
 
 def _form(data: Sequence[object]) -> list[object]:
-    """What the browser has in the form, in the order of its fields; of the picture to start from, the bare name."""
+    """What the browser has in the form, in the order of its fields; of pictures, the bare names."""
     _check_count(data, len(FORM))
     for position, value in enumerate(data):
         if FORM[position] is not _is_upload:
@@ -141,6 +143,10 @@ def _is_size(value: object) -> bool:
     return value is None or (isinstance(value, str) and value in set(Size))
 
 
+def _is_way(value: object) -> bool:
+    return value in (None, EDIT, START)
+
+
 def _is_upload(value: object) -> bool:
     """What the browser was told when it uploaded, or nothing.
 
@@ -161,11 +167,13 @@ def _is_upload(value: object) -> bool:
 
 
 # prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
-# negative prompt, CFG scale, guidance, sampler, CLIP skip, LoRAs, speed
+# negative prompt, CFG scale, guidance, sampler, CLIP skip, LoRAs, speed;
+# whether the images are edited, and two more of them
 FORM: Final[tuple[Callable[[object], bool], ...]] = (
     _is_text, _is_number, _is_number, _is_aspect, _is_number, _is_upload, _is_number, _is_text, _is_text,
     _is_size, _is_text,
     _is_text, _is_text, _is_text, _is_text, _is_text, _is_text, _is_text,
+    _is_way, _is_upload, _is_upload,
 )  # fmt: skip
 
 

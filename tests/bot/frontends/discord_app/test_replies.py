@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bot.config import LimitsConfig
-from bot.frontends.discord_app.replies import CHANNEL_LIMIT
+from bot.frontends.discord_app import replies
 from bot.jobs import Job, UserKey, Verb
 from bot.requests.models import Models
 from bot.requests.preferences import Setting
@@ -41,7 +41,8 @@ def reply(stage: Stage, to: MessageView, words: str = "make it night", user: Any
 
 
 def shown(stage: Stage, *files: Upload) -> MessageView:
-    """A message of somebody with images that the bot is let see."""
+    """A message with images that the bot is let see, of somebody whom it greeted before."""
+    stage.client._greeter._greeted[int(stage.discord.user.id)] = None
     return stage.discord.say(stage.discord.user, stage.discord.channel, f"{me(stage)} look", files=files or [file_of()])
 
 
@@ -116,7 +117,7 @@ async def test_what_is_no_reply_to_an_image_that_mentions_the_bot_draws_nothing(
     role = discord.add_role("painters")
     reply(stage, image, "x", robot)
     reply(stage, text, "make it night")
-    for words in ("make it night", "@everyone make it night", f"<@&{role.id}> make it night"):
+    for words in ("make it night", "@everyone make it night", f"<@&{role.id}> make it night", f"`{me(stage)}` night"):
         discord.say(discord.user, channel, words, reply_to=image)
     discord.say(discord.user, channel, f"{me(stage)} make it night", files=[file_of()])
     direct = discord.dm(discord.user)
@@ -126,9 +127,10 @@ async def test_what_is_no_reply_to_an_image_that_mentions_the_bot_draws_nothing(
     assert await jobs_of(stage) == []
 
 
-async def test_edit_of_a_message_draws_nothing_more(stage: Stage) -> None:
+async def test_edit_of_a_message_and_a_reply_to_an_unfinished_image_draw_nothing_more(stage: Stage) -> None:
     asked = reply(stage, shown(stage))
-    await answer_to(stage, asked)
+    unfinished = await answer_to(stage, asked)
+    assert "#1" in (await answer_to(stage, reply(stage, unfinished))).content
     live = stage.discord._live(asked)
     stage.discord.emu.messages.edit(live, {"content": f"{me(stage)} make it day"}, {})
     await settled(stage)
@@ -148,24 +150,21 @@ async def test_same_message_twice_is_one_request(stage: Stage) -> None:
     assert len(answers) == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "files", "told"),
-    [
-        ("", [], "Write in your reply what to change"),
-        ("<@1> <#2>", [], "Write in your reply what to change"),
-        ("all of them", [file_of("lime"), file_of("blue"), file_of("white")], "at most 3 images"),
-        ("this", [Upload("x.png", b"not a picture")], "cannot be read as an image"),
-        ("this", [Upload("x.png", b"")], "cannot be read as an image"),
-        ("x --steps 999", [], "number of steps"),
-        ("x" * 1990 + " --model nonsense", [], ""),
-    ],
-)
-async def test_what_cannot_be_done_is_said_in_a_reply_that_pings_nobody(
-    stage: Stage, words: str, files: list[Upload], told: str
-) -> None:
-    asked = reply(stage, shown(stage), words[:1900], files=files)
-    answer = await answer_to(stage, asked, told)
-    assert answer.pings == [] and (not told or await jobs_of(stage) == [])
+REFUSED = [
+    ("", [], "Write in your reply what to change"),
+    ("all of them", [file_of("lime"), file_of("blue"), file_of("white")], "at most 3 images"),
+    ("this", [Upload("x.png", b"not a picture")], "cannot be read as an image"),
+    ("this", [Upload("x.png", file_of().data, size=2**30)], "larger than"),
+    ("x --steps 999", [], "number of steps"),
+]
+
+
+async def test_what_cannot_be_done_is_said_in_a_reply_that_pings_nobody(stage: Stage) -> None:
+    image = shown(stage)
+    for words, files, told in REFUSED:
+        stage.client._replies._refused_in.clear()
+        assert (await answer_to(stage, reply(stage, image, words, files=files), told)).pings == []
+    assert await jobs_of(stage) == []
 
 
 async def test_images_that_discord_hides_are_asked_for_and_taken_from_the_reply(stage: Stage) -> None:
@@ -189,23 +188,19 @@ async def test_several_images_of_ours_are_not_guessed_among_and_several_of_other
     assert (await stage.job(3)).spec.reference_keys == (key_of(file_of()), key_of(file_of("lime")))
 
 
-async def test_erased_removed_private_and_unfinished_images_are_not_edited(stage: Stage) -> None:
+async def test_erased_removed_and_private_images_are_not_edited_by_others(stage: Stage) -> None:
     discord, bob = stage.discord, stage.discord.add_user("bob")
-    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="[step=9] an apple", steps=9)
-    waiting = await use.wait(lambda message: bool(message.buttons))
-    assert "#1" in (await answer_to(stage, reply(stage, waiting))).content
-    await stage.service.cancel(1, by=UserKey(frontend="discord", id=discord.user.id))
     async with stage.drawing():
         erased, removed, private = [await drawn(stage) for _ in range(3)]
-        await stage.service.archive.erase(2, by=UserKey(frontend="discord", id=discord.user.id))
-        await stage.service.moderation.remove(3, "rude", may=lambda _job: True)
-        await stage.jobs._database.fetch_all("UPDATE jobs SET is_private = 1 WHERE id = 4")
+        await stage.service.archive.erase(1, by=UserKey(frontend="discord", id=discord.user.id))
+        await stage.service.moderation.remove(2, "rude", may=lambda _job: True)
+        await stage.jobs._database.fetch_all("UPDATE jobs SET is_private = 1 WHERE id = 3")
         for message in (erased, removed, private):
             assert (await answer_to(stage, reply(stage, message, user=bob))).content
         mine = reply(stage, private, "make it night")
         assert "direct message" in (await answer_to(stage, mine)).content
         direct = await discord.wait_message(lambda message: bool(message.images), discord.dm(discord.user), timeout=20)
-    assert (await stage.job(5)).is_private and direct.images
+    assert (await stage.job(4)).is_private and direct.images
     assert [job.id for job in await jobs_of(stage)] == []
 
 
@@ -222,13 +217,14 @@ async def test_whoever_is_banned_is_not_answered_and_refused_words_are_not_repea
     assert await jobs_of(stage) == []
 
 
-async def test_refusals_do_not_flood_a_channel(stage: Stage) -> None:
+async def test_refusals_do_not_flood_a_channel(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "CHANNEL_LIMIT", 2)
     image = shown(stage)
-    for number in range(CHANNEL_LIMIT + 3):
+    for number in range(5):
         reply(stage, image, "", stage.discord.add_user(f"person {number}"))
     await settled(stage)
     hints = [each for each in stage.discord.messages(stage.discord.channel) if "Write in your reply" in each.content]
-    assert len(hints) == CHANNEL_LIMIT
+    assert len(hints) == 2
 
 
 async def test_limits_hold_as_for_a_command(start: Start) -> None:
@@ -240,11 +236,10 @@ async def test_limits_hold_as_for_a_command(start: Start) -> None:
         assert len(await jobs_of(stage)) == 1
 
 
-@pytest.mark.parametrize("config", [{"allowed_channels": [1]}, {"allowed_guilds": [1]}])
-async def test_lists_of_the_operator_hold(start: Start, config: dict[str, Any]) -> None:
-    async with start(**config) as stage:
+async def test_lists_of_the_operator_hold(start: Start) -> None:
+    async with start(allowed_channels=[1]) as stage:
         reply(stage, shown(stage))
-        await asyncio.sleep(0.3)
+        await settled(stage)
         assert await jobs_of(stage) == []
 
 
@@ -295,23 +290,21 @@ async def test_image_whose_message_is_gone_is_said_to_be_gone(stage: Stage) -> N
     assert answer.author_id == discord.bot.id and await jobs_of(stage) == []
 
 
-@pytest.mark.parametrize(
-    ("models", "words", "model", "is_edit"),
-    [
-        (Models(usual=STARTER, others=(FAKE,)), "night", "fake", True),
-        (Models(usual=STARTER, others=(FAKE,)), "night --model starter", "starter", False),
+async def test_model_that_edits_is_found_else_the_image_is_started_from(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, mixed = shown(stage), Models(usual=STARTER, others=(FAKE,))
+    for models, words, model, is_edit in (
+        (mixed, "night", "fake", True),
+        (mixed, "night --model starter", "starter", False),
         (Models(usual=STARTER), "night", "starter", False),
         (Models(usual=FAKE, others=(STARTER,)), "night --strength 0.3", "fake", False),
-    ],
-)
-async def test_model_that_edits_is_found_else_the_image_is_started_from(
-    start: Start, models: Models, words: str, model: str, is_edit: bool
-) -> None:
-    async with start(models=models) as stage:
-        await answer_to(stage, reply(stage, shown(stage), words))
-        (job,) = await jobs_of(stage)
-        assert (job.spec.model, bool(job.spec.references), bool(job.spec.source)) == (model, is_edit, not is_edit)
-        assert job.spec.strength == (1 if is_edit else 0.3 if "0.3" in words else STARTER.default_strength)
+    ):
+        monkeypatch.setattr(stage.service, "models", models)
+        await answer_to(stage, reply(stage, image, words), "night")
+        spec = (await jobs_of(stage))[-1].spec
+        assert (spec.model, bool(spec.references), bool(spec.source)) == (model, is_edit, not is_edit), words
+        assert spec.strength == (1 if is_edit else 0.3 if "0.3" in words else STARTER.default_strength)
 
 
 async def test_spoilers_and_privacy_are_as_the_person_chose(stage: Stage) -> None:

@@ -217,8 +217,8 @@ class Session:
 
 
 # prompt, seed, steps, aspect, count, source, strength, name, model, size, exact size;
-# negative prompt, CFG scale, guidance, sampler, CLIP skip, LoRAs, speed
-DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", "", "", "", "", "", "", "", "")
+# negative prompt, CFG scale, guidance, sampler, CLIP skip, LoRAs, speed; edit or start, and two more images
+DEFAULTS = ("a red apple", -1, 2, "square", 1, None, 0.6, "", None, "normal", *[""] * 8, "start", None, None)
 Enter = Callable[..., AbstractAsyncContextManager[Session]]
 
 

@@ -203,6 +203,7 @@ async def test_picture_to_start_from(shared: PageProcess, visit: Visit, tmp_path
         await person.page.click("#more button")
         await person.page.set_input_files("#source input[type=file]", tmp_path / "start.jpg")
         await expect(person.page.locator("#source img")).to_be_visible()
+        await person.page.check("#way input[value=start]")
         await person.draw("a red apple")
         await expect(person.page.locator(".shown")).to_contain_text("strength 0.6")
         await person.page.click(".shown [data-do=vary]")
@@ -220,6 +221,38 @@ async def test_picture_to_start_from(shared: PageProcess, visit: Visit, tmp_path
         await asyncio.sleep(1)
         await person.draw("a red apple")
         await expect(person.said).to_contain_text("PNG, JPEG or WebP")
+
+
+async def test_pictures_that_are_dropped_are_edited_and_come_back_to_be_edited_again(
+    shared: PageProcess, visit: Visit
+) -> None:
+    drop = """(field, colour) => {
+        const canvas = Object.assign(document.createElement("canvas"), {width: 90, height: 60});
+        const context = canvas.getContext("2d");
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 90, 60);
+        return new Promise(done => canvas.toBlob(blob => {
+            const data = new DataTransfer();
+            data.items.add(new File([blob], `${colour}.png`, {type: "image/png"}));
+            const target = document.querySelector(`${field} button, ${field} [role=button]`);
+            target.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+            done();
+        }));
+    }"""
+    async with visit(shared.url) as person:
+        await person.page.click("#more button")
+        for field, colour in (("#source", "red"), ("#source-2", "lime"), ("#source-3", "blue")):
+            await person.page.evaluate(f"([field, colour]) => ({drop})(field, colour)", [field, colour])
+            await expect(person.page.locator(f"{field} img")).to_be_visible()
+        await person.draw("make it night")
+        await expect(person.page.locator(".shown")).to_contain_text("edited from 3 images")
+        await expect(person.page.locator(".shown")).to_contain_text("96 × 64")
+        await person.page.click("#source [aria-label='Remove Image'], #source [aria-label='Clear']")
+        await person.page.click(".shown [data-do=reuse]")
+        await expect(person.page.locator("#source img")).to_be_visible()
+        await person.draw("make it day")
+        await expect(person.page.locator(".shown")).to_contain_text("make it day")
+        await expect(person.page.locator(".shown")).to_contain_text("edited from 3 images")
 
 
 async def test_refusal_is_said_in_red(shared: PageProcess, visit: Visit) -> None:

@@ -20,6 +20,7 @@ from bot.errors import (
     TooManyJobs,
     UploadGone,
 )
+from bot.frontends.web.exchange import Attached
 from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.routes import _thumbnail
@@ -261,6 +262,50 @@ async def test_source_that_cannot_be_read_is_gone(
 
     monkeypatch.setattr(Path, "read_bytes", fails)
     assert (await handlers.reuse(ANN, job.id)).init_image is None
+
+
+def a_png(colour: str, size: tuple[int, int] = (90, 60)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+FORM_VALUES = {"prompt": "make it night", "steps": 20, "aspect": "square", "size": "normal", "strength": 0.6}
+
+
+async def test_images_of_the_form_are_edited_in_their_shape_and_come_back_with_reuse(
+    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]]
+) -> None:
+    files = (a_png("red"), a_png("lime"))
+    drawn = await handlers.draw_typed(ANN, FORM_VALUES, attached=Attached(files=files, is_edit=True))
+    spec = drawn.jobs[0].spec
+    assert (len(spec.reference_keys), spec.width, spec.height, spec.strength) == (2, 96, 64, 1.0)
+    assert drawn.notes == ()
+    job = await finish()
+    assert "edited from 2 images" in await handlers.picture(ANN, job.id)
+    reuse = await handlers.reuse(ANN, job.id)
+    assert (reuse.init_image, len(reuse.references)) == (None, 2)
+    again = Attached(files=reuse.references, is_edit=True)
+    assert (await handlers.draw_typed(ANN, FORM_VALUES, attached=again)).jobs[0].spec.references == spec.references
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_edit", "strength"),
+    [({}, False, 0.6), ({"prompt": "make it night --strength 0.3"}, True, 0.3)],
+)
+async def test_image_of_the_form_is_started_from_if_that_is_chosen_or_a_strength_is_typed(
+    handlers: PageHandlers, changes: dict[str, object], is_edit: bool, strength: float
+) -> None:
+    attached = Attached(files=(a_png("red"),), is_edit=is_edit)
+    spec = (await handlers.draw_typed(ANN, {**FORM_VALUES, **changes}, attached=attached)).jobs[0].spec
+    assert (bool(spec.source), spec.references, spec.strength) == (True, "", strength)
+
+
+async def test_hostile_images_of_the_form_queue_nothing(handlers: PageHandlers, jobs: JobStore) -> None:
+    for files in ((a_png("red"), b"x"), (a_png("red"),) * 4, (b"",)):
+        with pytest.raises(InvalidSpec):
+            await handlers.draw_typed(ANN, FORM_VALUES, attached=Attached(files=files, is_edit=True))
+    assert await jobs.unfinished() == []
 
 
 async def test_pause_is_said_as_text_whatever_was_typed(

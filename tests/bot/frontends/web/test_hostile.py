@@ -23,6 +23,7 @@ DEEP = "[" * 50_000 + "]" * 50_000
 FIELDS = (
     "prompt", "seed", "steps", "aspect", "count", "source", "strength", "name", "model", "size", "exact size",
     "negative prompt", "cfg", "guidance", "sampler", "clip skip", "loras", "speed",
+    "way", "second image", "third image",
 )  # fmt: skip
 
 

@@ -320,6 +320,7 @@ async def test_person_in_a_browser_starts_from_a_picture_below_a_path(
         await person.page.click("#more button")
         await person.page.set_input_files("#source input[type=file]", tmp_path / "start.jpg")
         await expect(person.page.locator("#source img")).to_be_visible()
+        await person.page.check("#way input[value=start]")
         await person.draw("[step=0] a red apple")
         await expect(person.page.locator(".shown")).to_contain_text("strength 0.6")
         await person.open()

@@ -114,7 +114,7 @@ async def test_number_of_values_is_told_and_the_prompt_is_not_printed(shared: Pa
     async with session_at(shared.url) as person:
         body = {"data": values, "fn_index": await person.draw_number(), "session_hash": "x"}
         answer = (await person.client.post("/gradio_api/run/predict", json=body)).json()
-    assert f"data must hold 18 values, not {len(values)}" in answer["error"]
+    assert f"data must hold 21 values, not {len(values)}" in answer["error"]
     assert [line for line in shared.lines[before:] if "private" in line or "Traceback" in line] == []
 
 

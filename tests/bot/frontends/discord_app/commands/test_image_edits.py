@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from bot.requests.models import Models
 from pipeline.catalog.models import FAKE
 from pipeline.images.reference import read_reference
@@ -39,21 +37,17 @@ async def test_further_images_are_offered_where_a_model_edits(start: Start) -> N
         assert "edit" not in described["image"]
 
 
-@pytest.mark.parametrize(
-    ("options", "keys"),
-    [
+async def test_images_without_a_strength_are_edited(stage: Stage) -> None:
+    given: list[tuple[dict[str, Upload], list[Upload]]] = [
         ({"image": PNG}, [PNG]),
         ({"image": PNG, "image2": TALL}, [PNG, TALL]),
         ({"image3": TALL, "image2": PNG}, [PNG, TALL]),
         ({"image": PNG, "image2": PNG, "image3": PNG}, [PNG]),
-    ],
-)
-async def test_images_without_a_strength_are_edited(
-    stage: Stage, options: dict[str, Upload], keys: list[Upload]
-) -> None:
-    spec = (await taken(stage, await ask(stage, **options))).spec
-    assert spec.reference_keys == tuple(read_reference(upload.data).key for upload in keys)
-    assert (spec.source, spec.strength, spec.width, spec.height) == ("", 1.0, 96, 64)
+    ]
+    for number, (options, keys) in enumerate(given, start=1):
+        spec = (await taken(stage, await ask(stage, **options), number)).spec
+        assert spec.reference_keys == tuple(read_reference(upload.data).key for upload in keys)
+        assert (spec.source, spec.strength, spec.width, spec.height) == ("", 1.0, 96, 64)
 
 
 async def test_strength_asks_to_start_from_one_image_and_is_left_out_with_several(stage: Stage) -> None:
@@ -65,32 +59,24 @@ async def test_strength_asks_to_start_from_one_image_and_is_left_out_with_severa
     await use.wait(lambda message: message.ephemeral and "the strength was left out" in message.content)
 
 
-@pytest.mark.parametrize(
-    ("options", "model", "references"),
-    [
+async def test_usual_model_starts_from_one_image_and_leaves_several_to_one_that_edits(start: Start) -> None:
+    given: list[tuple[dict[str, object], str, int]] = [
         ({"image": PNG}, "starter", 0),
         ({"image": PNG, "model": "fake"}, "fake", 1),
         ({"image": PNG, "image2": TALL}, "fake", 2),
         ({"image": PNG, "image2": TALL, "model": "second"}, "second", 2),
-    ],
-)
-async def test_usual_model_starts_from_one_image_and_leaves_several_to_one_that_edits(
-    start: Start, options: dict[str, object], model: str, references: int
-) -> None:
+    ]
     async with start(models=MIXED) as stage:
-        spec = (await taken(stage, await ask(stage, **options))).spec
-        assert (spec.model, len(spec.reference_keys), bool(spec.source)) == (model, references, not references)
+        for number, (options, model, references) in enumerate(given, start=1):
+            spec = (await taken(stage, await ask(stage, **options), number)).spec
+            assert (spec.model, len(spec.reference_keys), bool(spec.source)) == (model, references, not references)
 
 
-@pytest.mark.parametrize("model", [STARTER, DEAF])
-async def test_model_that_cannot_edit_is_not_asked_for_with_several(start: Start, model) -> None:
-    async with start(models=Models(usual=FAKE, others=(model,))) as stage:
-        use = await ask(stage, image=PNG, image2=TALL, model=model.name)
-        assert f"{model.title} cannot edit images by words" in (await refused(use)).content
+async def test_model_that_cannot_edit_and_hostile_files_are_refused(start: Start) -> None:
+    async with start(models=Models(usual=FAKE, others=(STARTER, DEAF))) as stage:
+        for model in (STARTER, DEAF):
+            use = await ask(stage, image=PNG, image2=TALL, model=model.name)
+            assert f"{model.title} cannot edit images by words" in (await refused(use)).content
+        for bad in (Upload("x.png", b"x"), Upload("x.png", PNG.data, size=2**30)):
+            assert (await refused(await ask(stage, image=PNG, image2=bad))).content
         assert await stage.jobs.unfinished() == []
-
-
-@pytest.mark.parametrize("bad", [Upload("x.png", b"x"), Upload("x.png", PNG.data, size=2**30)])
-async def test_hostile_second_file_refuses_all(stage: Stage, bad: Upload) -> None:
-    assert (await refused(await ask(stage, image=PNG, image2=bad))).content
-    assert await stage.jobs.unfinished() == []

@@ -52,13 +52,8 @@ PNG = Upload("start.png", file_of())
 
 
 async def ask(discord: Discord, image: Upload = PNG, **options: object) -> Use:
-    return await discord.slash(
-        discord.user,
-        discord.channel,
-        "imagine",
-        prompt="a cat",
-        **{"image": image, "steps": 1, "strength": "medium", **options},
-    )
+    given = {"image": image, "steps": 1, "strength": "medium", **options}
+    return await discord.slash(discord.user, discord.channel, "imagine", prompt="a cat", **given)
 
 
 async def taken(stage: Stage, use: Use, number: int = 1) -> Job:
