@@ -177,8 +177,7 @@ def test_all_problems_are_told_at_once_each_with_its_place(clean_place: Path, mo
         ("[pipeline]\nmodel = 'fluxx'", "must be the name of a model, not 'fluxx'; did you mean 'flux1-dev'?"),
         (
             "[pipeline]\nmodel = ''",
-            "not ''; known: auto, majicflus-v1, flux1-dev, flux1-schnell, z-image-turbo, flux2-klein-4b, "
-            "sdxl, sd15, demo",
+            "known: auto, majicflus-v1, flux1-dev, flux1-schnell, z-image-turbo, flux2-klein-4b, sdxl, sd15, demo",
         ),
         ("[delivery]\nretry_first_s = nan", "[delivery] retry_first_s"),
         ("[delivery]\nretry_max_s = inf", "[delivery] retry_max_s"),
