@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from torch import nn
 
@@ -30,7 +30,8 @@ DENOISER_PREFIXES: Final = (
 )
 
 
-class Target(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Target:
     """Some outputs of one of our layers, and which of a file's layer they are.
 
     module: our name.
