@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import bench_models, models
+from bot.cli import bench, bench_models, models
 from bot.cli.check import check
 from bot.cli.draw import draw
 from bot.cli.fetch import fetch
@@ -29,7 +29,8 @@ app.command(cls=Command)(check)
 app.command(cls=Command)(fetch)
 app.command(cls=Command)(invite)
 app.add_typer(models.app, name="models")
-app.add_typer(bench_models.app, name="bench")
+bench.app.command(cls=Command)(bench_models.models)
+app.add_typer(bench.app, name="bench")
 
 
 def _show_version(is_wanted: bool) -> None:

@@ -15,8 +15,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bot.cli.bench import app, check_folder
-from bot.cli.help_format import Command
+from bot.cli.bench import check_folder
 from bot.cli.output import fail
 from bot.errors import ExitCode
 from pipeline.bench.comparison import COLUMNS, LIMITS_MIB, Compared, chart, compare, notes, rows
@@ -24,7 +23,6 @@ from pipeline.bench.comparison import COLUMNS, LIMITS_MIB, Compared, chart, comp
 CHARTS: Final = (".svg", ".png", ".pdf")
 
 
-@app.command(cls=Command)
 def models(
     model: Annotated[list[str] | None, typer.Option(help="A model; repeatable. Default: all that are large.")] = None,
     limit: Annotated[

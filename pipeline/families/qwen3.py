@@ -5,7 +5,7 @@ that somebody asks for; later layers, the last norm and the head are not read. F
 
     make = partial(make_qwen3, shapes, layers=-1)
     encoder = Qwen3TextEncoder.read(source, make, convert=qwen3_weights, …)
-    (text,) = encoder.hidden_states(ids, mask, [encoder.layers])
+    (text,) = encoder.hidden_states(ids, mask, [encoder.depth])
 
 Letters in shapes: B batch, T tokens, C channels, D channels of a head.
 """
@@ -160,7 +160,7 @@ class Qwen3TextEncoder(StreamedModule):
         words.register_forward_hook(lambda _module, _inputs, found: found.to(device))
 
     @property
-    def layers(self) -> int:
+    def depth(self) -> int:
         """How many there are; the number of the last hidden state."""
         return len(self.running)
 

@@ -55,6 +55,7 @@ def wanted_loras(spec: ImageSpec, card: ModelCard, find: FindLoras) -> Wanted:
 
 def placement_for(model: Any) -> LoraPlacement:
     """What puts LoRAs on a `TorchModel`, whose blocks were compiled before."""
+    residency, prompts = model.residency, model.prompts
     if not isinstance(model, TakesLoras):
-        return LoraPlacement(None, model.residency, model.prompts)
-    return LoraPlacement(model.lora_parts(), model.residency, model.prompts, forget=model.forget_steps)
+        return LoraPlacement(None, residency, prompts)
+    return LoraPlacement(model.lora_parts(), residency, prompts, forget=model.forget_steps)

@@ -76,10 +76,10 @@ def read_adapter(name: str, path: Path, parts: LoraParts) -> Adapter:
         down, up = read_values(name, pair.down), read_values(name, pair.up).flatten(1)
         for layer in dict.fromkeys(target.module for target in targets):
             rows = [target for target in targets if target.module == layer]
-            start, end = min(row.to for row in rows), max(row.to + row.count for row in rows)
+            start, end = min(row.to for row in rows), max(row.to + row.rows for row in rows)
             ours = up.new_zeros(end - start, pair.rank)
             for row in rows:
-                ours[row.to - start : row.to - start + row.count] = up[row.of : row.of + row.count]
+                ours[row.to - start : row.to - start + row.rows] = up[row.of : row.of + row.rows]
             change = Change(start=start, down=_shaped(down, parts[part].modules[layer]), up=ours, scale=pair.scale)
             changes.setdefault(part, {}).setdefault(layer, []).append(change)
     return Adapter(name=name, changes=changes)
@@ -123,7 +123,7 @@ def _demand_fit(name: str, pair: Pair, part: LoraPart, targets: Sequence[Target]
     Raises:
         LoraMisfit: those of the layer are others.
     """
-    outputs = max(target.of + target.count for target in targets)
+    outputs = max(target.of + target.rows for target in targets)
     inputs, kernel = pair.down.info.shape[1], pair.down.info.shape[2:] or (1, 1)
     for target in targets:
         module = part.modules[target.module]
@@ -148,7 +148,7 @@ def _demand_once(name: str, placed: Iterable[tuple[Pair, str, Sequence[Target]]]
     for pair, part, targets in placed:
         for target in targets:
             others = seen.setdefault((part, target.module), [])
-            if any(each.to < target.to + target.count and target.to < each.to + each.count for each in others):
+            if any(each.to < target.to + target.rows and target.to < each.to + each.rows for each in others):
                 raise LoraMisfit(name, f"changes {pair.name} under another name as well")
             others.append(target)
 

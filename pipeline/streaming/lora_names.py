@@ -37,13 +37,13 @@ class Target:
     module: our name.
     to: the first of them in ours.
     of: the first of them in the file's.
-    count: how many.
+    rows: how many.
     """
 
     module: str
     to: int
     of: int
-    count: int
+    rows: int
 
 
 Layers = Mapping[str, tuple[Target, ...]]  # by somebody else's name, with dots

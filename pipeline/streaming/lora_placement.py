@@ -119,8 +119,8 @@ class LoraPlacement:
             for layer, side in layers.items():
                 module = part.modules[layer]
                 if id(side) not in shared:
-                    there = (each.to(part.device, _dtype(module)) for each in side[:2])
-                    shared[id(side)] = Side(*there, side.pieces)
+                    down, up = (each.to(part.device, _dtype(module)) for each in side[:2])
+                    shared[id(side)] = Side(down, up, side.pieces)
                 self._put_on(module, shared[id(side)], is_compiled=layer in part.compiled)
 
     def _put_on(self, module: nn.Module, side: Side, *, is_compiled: bool) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.flux.checkpoint import load_pipeline
-from pipeline.families.torch_engine import FindLoras, ReadModel, TorchEngine
+from pipeline.families.torch_engine import ReadModel, TorchEngine
+from pipeline.families.wanted_loras import FindLoras
 from pipeline.runtime.vram_budget import VramBudget
 
 

@@ -73,7 +73,7 @@ def transformer_names(modules: Modules) -> dict[str, tuple[Target, ...]]:
 
 def pieces_of(modules: Modules) -> dict[str, tuple[int, ...]]:
     """The outputs of query, key and value, and of the hidden layer beside them."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for name, module in modules.items():
         outputs, width = outputs_of(module), inputs_of(module)
         if name.endswith("_to_qkv"):

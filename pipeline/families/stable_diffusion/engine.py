@@ -7,7 +7,8 @@ from pathlib import Path
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.stable_diffusion.checkpoint import in_16_bits_if_all_fits, load_model
-from pipeline.families.torch_engine import FindLoras, ReadModel, TorchEngine
+from pipeline.families.torch_engine import ReadModel, TorchEngine
+from pipeline.families.wanted_loras import FindLoras
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 

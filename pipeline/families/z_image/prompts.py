@@ -36,7 +36,7 @@ class PromptReader:
         texts = [chat_text(prompt, may_think=True) for prompt in prompts]
         tokens = self._tokenizer(texts, max_length=MOST_TOKENS)
         mask = tokens.attention_mask.bool()
-        (hidden,) = self._encoder.hidden_states(tokens.input_ids, mask, [self._encoder.layers])
+        (hidden,) = self._encoder.hidden_states(tokens.input_ids, mask, [self._encoder.depth])
         rows = [row[kept.to(row.device)] for row, kept in zip(hidden, mask, strict=True)]
         return {
             "text": torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),

@@ -84,9 +84,9 @@ def test_second_last_hidden_state_is_that_of_the_last_layer_we_make(file: Path, 
     """Which is what Z-Image is told: `hidden_states[-2]`, for which the last layer is not needed."""
     ids, mask = prompts(20)
     encoder = placed(read(file, layers=-1))
-    assert encoder.layers == LAYERS - 1
+    assert encoder.depth == LAYERS - 1
     wanted = theirs(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[-2]
-    (found,) = encoder.hidden_states(ids, mask, [encoder.layers])
+    (found,) = encoder.hidden_states(ids, mask, [encoder.depth])
     assert torch.equal(found[mask], wanted[mask])
 
 
