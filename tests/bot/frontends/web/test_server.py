@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from bot.config import ConsoleConfig
 from bot.errors import ConfigError, ExitCode, FrontendUnavailable
 from bot.frontends.web.server import WebServer, check_exposure, make_empty, with_what_proxies_say
+from bot.requests.models import Models
 from bot.store.key_value_store import SettingStore
 from pipeline.catalog.models import DEMO, FAKE, ModelCard
 from tests.bot.frontends.web.conftest import ROOT
@@ -202,7 +203,7 @@ def mounted(card: ModelCard, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> 
     blocks: list[gradio.Blocks] = []
     monkeypatch.setattr(gradio, "mount_gradio_app", lambda _app, given, **_options: blocks.append(given))
     nobody = cast("Any", SimpleNamespace())
-    gradio_page.mount(Starlette(), nobody, nobody, [card], secret="x", uploads=uploads)
+    gradio_page.mount(Starlette(), nobody, nobody, Models(usual=card), secret="x", uploads=uploads)
     return blocks[0]
 
 

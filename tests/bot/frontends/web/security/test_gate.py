@@ -260,7 +260,8 @@ def naming(path: object, **values: object) -> dict[str, object]:
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **values}
 
 
-FORM = ("x", -1, 2, "square", 1, None, 0.6, "", None, "normal", "", "", "", "", "", "")
+FORM = ("x", -1, 2, "square", 1, None, 0.6, "", None, "normal", *[""] * 8, "start", None, None)
+UPLOADS = (5, 19, 20)
 NAME = "0123456789abcdef0123456789abcdef.png"
 JSON = {"Content-Type": "application/json"}
 JOIN, PREDICT = "/gradio_api/queue/join", "/gradio_api/run/predict"
@@ -351,6 +352,19 @@ async def test_script_is_passed_on_with_plain_values_or_refused(ask: Ask, body: 
         (pressing(*FORM[:9], "448x448"), 422),
         (pressing(*FORM[:9], "draft", 448), 422),
         (pressing(*FORM[:6], True), 422),
+        (pressing(*FORM[:16], "ink:0.5", "fast"), 200),
+        (pressing(*FORM[:16], ["ink"]), 422),
+        (pressing(*FORM[:16], naming(NAME)), 403),
+        (pressing(*FORM[:17], 1), 422),
+        (pressing(*FORM[:18], "edit", naming(NAME), naming(NAME)), 200),
+        (pressing(*FORM[:18], None, None, naming(NAME)), 200),
+        (pressing(*FORM[:18], "fast"), 422),
+        (pressing(*FORM[:18], ["edit"]), 422),
+        (pressing(*FORM[:18], naming(NAME)), 403),
+        (pressing(*FORM[:19], NAME), 422),
+        (pressing(*FORM[:19], naming(f"../{NAME}")), 403),
+        (pressing(*FORM[:20], naming(NAME, url="http://198.51.100.7/x.png")), 403),
+        (pressing(data=FORM[:-1]), 422),
         (pressing(*FORM, 1), 422),
         (pressing(session_hash=[1]), 422),
         (pressing(fn_index=EVENTS.draw), 404),
@@ -366,8 +380,8 @@ async def test_form_is_passed_on_with_the_bare_name_of_an_upload_or_refused(ask:
             assert answer.status_code == status
             if status == 200:
                 seen, sent = answer.json(), json.loads(body)
-                assert seen["data"][5] == (sent["data"][5] and NAME)
-                assert seen["data"][:5] == sent["data"][:5] and seen.keys() == {"data", "fn_index"}
+                bare = [value and NAME if place in UPLOADS else value for place, value in enumerate(sent["data"])]
+                assert seen == {"data": bare, "fn_index": EVENTS.form}
             else:
                 assert len(answer.json()["error"]) < 100
 
