@@ -24,25 +24,43 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 MAX_REQUEST: Final = 1 << 20
 LOOK_S: Final = 0.02  # how soon the end of a process is noticed
 FRESH: Final = ("IMAGINE_BOT", "DISCORD_TOKEN")  # variables that no module reads when it is imported
 
 
+class Pipe(NamedTuple):
+    """The end from which it is read."""
+
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+
+    async def close(self) -> None:
+        """Close it now: an event loop that ends first would leave it open."""
+        self.transport.close()
+        await asyncio.sleep(0)
+
+
 class ForkedProcess:
     """One start; what `asyncio.subprocess.Process` offers of it."""
 
-    def __init__(self, pid: int, stdout: asyncio.StreamReader, status: asyncio.StreamReader) -> None:
+    def __init__(self, pid: int, output: Pipe, status: Pipe) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self.stdout = stdout
+        self.stdout = output.reader
+        self._output = output
         self._ended = asyncio.create_task(self._wait(status))
 
-    async def _wait(self, status: asyncio.StreamReader) -> int:
-        self.returncode = int(await status.readline() or -signal.SIGKILL)
+    async def _wait(self, status: Pipe) -> int:
+        self.returncode = int(await status.reader.readline() or -signal.SIGKILL)
+        await status.close()
         return self.returncode
+
+    async def release(self) -> None:
+        """Let go of its output, once it was read to its end."""
+        await self._output.close()
 
     async def wait(self) -> int:
         """Wait until it has ended; return its exit code, or the number of a signal as a negative one."""
@@ -77,8 +95,8 @@ class ForkServer:
         finally:
             os.close(out_end)
             os.close(status_end)
-        stdout, told = await _reader(os.fdopen(out, "rb")), await _reader(os.fdopen(status, "rb"))
-        return ForkedProcess(int(await told.readline()), stdout, told)
+        output, told = await _pipe(os.fdopen(out, "rb")), await _pipe(os.fdopen(status, "rb"))
+        return ForkedProcess(int(await told.reader.readline()), output, told)
 
 
 @cache
@@ -93,10 +111,10 @@ def can_fork(env: Mapping[str, str]) -> bool:
     return hasattr(os, "fork") and all(name.startswith(FRESH) for name in changed - {"PYTHONPATH", "PYTHONUNBUFFERED"})
 
 
-async def _reader(pipe: BinaryIO) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    return reader
+async def _pipe(end: BinaryIO) -> Pipe:
+    reader, loop = asyncio.StreamReader(), asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), end)
+    return Pipe(reader, transport)
 
 
 # ── the process that forks ──────────────────────────────────────────────────────────────────────────

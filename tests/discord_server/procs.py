@@ -88,6 +88,8 @@ class BotProcess:
         if rest:
             self.lines.append(rest.decode(errors="replace"))
         await process.wait()
+        if isinstance(process, ForkedProcess):
+            await process.release()
         self.changed.notify()
 
     # -- watching -------------------------------------------------------------------

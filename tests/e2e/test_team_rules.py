@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -53,6 +54,7 @@ async def test_bounds_of_a_role_and_of_one_member_survive_a_kill(discord: Discor
         await bot.start()
         await bot.wait_ready()
         await (await discord.click(drawn, "🔄 Again", guest)).wait(is_result)
+        await asyncio.sleep(0.6)  # sooner, it would be a double click
         use = await discord.click(drawn, "🔄 Again", guest)
         refused = await use.wait(lambda message: message.ephemeral and not message.loading)
         assert "You have used 2 of your 2 images" in refused.text

@@ -19,7 +19,6 @@ from bot.store.job_store import Usage
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline import ImageOptions, InvalidSpec
 from pipeline.catalog.models import find_model
-from tests.bot.requests import test_service
 from tests.cards import PAINTER
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
@@ -31,8 +30,6 @@ ROLES = {
     HALF: RoleConfig(max_active=9),
 }
 MODELS = Models(usual=find_model("fake"), others=(find_model("demo"), PAINTER))
-
-make_service, moderation, queue = test_service.make_service, test_service.moderation, test_service.queue  # fixtures
 
 
 @pytest.fixture

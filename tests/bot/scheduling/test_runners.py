@@ -322,14 +322,14 @@ class Reader(FakeRunner):
         await super().start(model)
         self.clock.advance(self.load_s)
 
-    async def run(self, spec: ImageSpec, *, on_progress, stop, source=None, upcoming=()) -> GeneratedImage:
+    async def run(self, spec: ImageSpec, *, on_progress, **inputs) -> GeneratedImage:
         if self.loads[-1:] != [spec.model]:
             on_progress(Progress(stage=Stage.LOADING, steps=spec.steps))
             if self.errors:
                 raise self.errors.pop(0)
             self.clock.advance(self.load_s)
         on_progress(Progress(stage=Stage.ENCODING, steps=spec.steps))
-        return await super().run(spec, on_progress=on_progress, stop=stop, source=source, upcoming=upcoming)
+        return await super().run(spec, on_progress=on_progress, **inputs)
 
 
 async def test_loads_ahead_of_the_first_job_and_between_jobs_are_measured_and_foretold(

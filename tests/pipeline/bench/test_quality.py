@@ -28,7 +28,7 @@ class Scores:
         self.drawn: list[int] = []  # grows by one per picture
         self.tasks = make_tasks(8)
         settings = [
-            Setting(precision=precision, steps=2, cfg_scale=1.0, guidance=3.5)
+            Setting(precision=precision, steps=1, cfg_scale=1.0, guidance=3.5)
             for precision in ("float8", REFERENCE_PRECISION, "int8")
         ]
         self._coming = measure(

@@ -25,7 +25,6 @@ async def waiting(stage: Stage, monkeypatch: pytest.MonkeyPatch, settings: Setti
     monkeypatch.setattr(drawing, "FILE_FIRST_S", 0.01)
     stage.discord.fault("GET /cdn/", slow=0.5)
     use = await ask(stage.discord)
-    await use.wait(lambda message: message.loading)
     while (noted := await settings.get(SETTING)) is None:
         await asyncio.sleep(0.01)
     return use, noted

@@ -185,6 +185,8 @@ async def test_erased_image_leaves_the_direct_message_and_the_last_one_takes_it_
     await ask(stage, count=2)
     async with stage.drawing():
         sent = await discord.wait_message(lambda message: message.images, channel=discord.dm(discord.user))
+        while {(await stage.job(number)).delivery for number in (1, 2)} != {Delivery.DELIVERED}:
+            await asyncio.sleep(0.01)
     for job_id, left in ((1, 1), (2, 0)):
         erased = await stage.service.archive.erase(job_id, by=(await stage.job(job_id)).user)
         assert await stage.client.frontend.retract(erased)

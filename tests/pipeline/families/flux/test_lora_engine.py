@@ -110,7 +110,7 @@ def test_each_lora_changes_the_image_and_leaves_nothing_behind(engine: FluxEngin
     [
         ("other:1", "made for another model: nothing here is called"),
         ("ink:1,other:1", "made for another model"),
-        ("sdxl:1", "was made for sdxl, and flux1-dev takes those for flux"),
+        ("sdxl:1", "was made for sdxl, and flux1-dev takes flux"),
         ("gone:1", "cannot be read"),
         ("nobody:1", "is not here any more"),
     ],

@@ -161,7 +161,7 @@ def test_card_says_what_is_true_of_schnell() -> None:
     assert (FLUX1_SCHNELL.default_steps, FLUX1_SCHNELL.guidance) == (4, 0.0)
     assert FLUX1_SCHNELL.licence == "Apache-2.0"
     assert {file.repo for file in FLUX1_SCHNELL.files.values()} == {"black-forest-labs/FLUX.1-schnell"}
-    assert FLUX1_SCHNELL.supports == {Feature.INIT_IMAGE, Feature.UPSCALE}
+    assert FLUX1_SCHNELL.supports == {Feature.INIT_IMAGE, Feature.UPSCALE, Feature.LORA}
     dev, schnell = (each.cost(1024, 1024, 4) for each in (FLUX, FLUX_SCHNELL))
     assert dev.tokens - schnell.tokens == 256
     assert dict(VARIANTS) == {"flux1-dev": FLUX1_DEV, "flux1-schnell": FLUX1_SCHNELL, "demo": DEMO}

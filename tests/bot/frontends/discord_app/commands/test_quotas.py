@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bot.config import LimitsConfig, RoleConfig
-from bot.frontends.discord_app import presses
+from bot.frontends.discord_app import interactions, presses
 from bot.jobs import UserKey
 from pipeline import Aspect
 from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start
@@ -56,7 +57,8 @@ async def command(stage: Stage, who: Any, name: str, /, **options: Any) -> str:
     return await told(await stage.discord.slash(who, stage.discord.channel, name, options=options))
 
 
-async def test_role_binds_command_flag_button_form_and_menu(stage: Stage) -> None:
+async def test_role_binds_command_flag_button_form_and_menu(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactions, "SEEN_AFTER", timedelta(0))  # presses of tests are quicker than any person's
     low, discord = member(stage, "low", **LOW), stage.discord
     theirs = await (await imagine(stage, discord.user, model="fake", steps=8)).wait(is_done)
     refused = "Your roles do not allow Fake: a colour gradient. You can draw with: painter."
