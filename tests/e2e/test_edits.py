@@ -42,8 +42,8 @@ async def test_edits_that_a_kill_interrupts_are_drawn_from_the_same_images_or_fa
     asked = reply(discord, first, "[step=0.2] make it night --steps 8", picture())
     shown = await answer_to(discord, asked, "step")
     lost = reply(discord, image, "make it day --steps 1")
-    await answer_to(discord, lost, "make it day")
-    await wait_row(data_dir, 2, status="queued")
+    said = await answer_to(discord, lost, "make it day")
+    await wait_row(data_dir, 2, status="queued", reply_key=said.id)  # sooner, the answer would be a new message
     await bot.kill()
     before = keys_of(data_dir)
     assert [len(keys.split(",")) for keys in before[1:]] == [2, 1]
