@@ -294,7 +294,7 @@ def _fitting(name: str, models: Models, card: ModelCard) -> LoraCard:
     shown = shown_name(name)
     if lora is None:
         names = _told([each.name for each in fitting(models, card)])
-        reason = f"must be here: there is no {shown}, but {names or 'none'} for {card.name}"
+        reason = f"must be here: there is no {shown}; for {card.name} there is {names or 'none at all'}"
         detail = "unknown" if names else "none-here"
         raise InvalidSpec("loras", reason, detail=detail, name=shown, model=card.title, names=names)
     if not fits(lora, card):

@@ -130,7 +130,7 @@ def test_lora_gets_the_name_and_title_that_are_asked_for(clean_place: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--lora", "nothing"], "there is no nothing, but film, ink, turbo for fake"),
+        (["--lora", "nothing"], "there is no nothing; for fake there is film, ink, turbo"),
         (["--lora", "ink:9"], "must have weights from -4 to 4"),
         (["--lora", "ink", "--lora", "film", "--lora", "turbo", "--lora", "sd"], "must be made for fake"),
         (["--lora", "sd"], "must be made for fake, and sd is not"),
