@@ -9,8 +9,10 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,6 +21,7 @@ from bot.cli.bench import check_folder
 from bot.cli.output import fail
 from bot.errors import ExitCode
 from pipeline.bench.comparison import COLUMNS, LIMITS_MIB, Compared, chart, compare, notes, rows
+from pipeline.bench.report import EMULATIONS
 
 CHARTS: Final = (".svg", ".png", ".pdf")
 
@@ -29,6 +32,10 @@ def models(
         list[int] | None, typer.Option(min=2000, help="GPU memory in MiB; repeatable. Default: for 8 and for 6 GB.")
     ] = None,
     with_stock: Annotated[bool, typer.Option("--stock/--no-stock", help="DiffSynth's own recipe as well.")] = True,
+    emulate: Annotated[
+        str | None,
+        typer.Option(help=f"Use a part of this GPU, without DiffSynth's own recipe: {', '.join(EMULATIONS)}."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the table as Markdown.")] = None,
     chart_file: Annotated[
@@ -49,6 +56,8 @@ def models(
     names = model or list(MAKERS)
     if unknown := set(names) - set(MAKERS):
         raise typer.BadParameter(f"unknown model {min(unknown)!r}; there are {', '.join(MAKERS)}")
+    if emulate is not None and emulate not in EMULATIONS:
+        raise typer.BadParameter(f"unknown {emulate!r}; there are {', '.join(EMULATIONS)}")
     for file in (output, markdown, chart_file):
         check_folder(file)
     if chart_file is not None and find_spec("matplotlib") is None:
@@ -61,15 +70,23 @@ def models(
     if not state.is_usable:
         fail(f"{state.gpu.description}: {state.obstacle}\n→ {state.way_out}", ExitCode.USAGE)
     limits, found = tuple(limit or LIMITS_MIB.values()), list[Compared]()
-    title = f"{state.gpu.name}, driver {state.gpu.driver}, {limits[0]} MiB"
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+    title = f"{state.gpu.name}, driver {state.gpu.driver}, {limits[0]} MiB{f', emulating {emulate}' if emulate else ''}"
+    with (
+        TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True) as folder,
+        Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars,
+    ):
         bar = bars.add_task("timing", total=len(names))
-        for each in compare([MODELS[name] for name in names], limits, time_model, with_stock=with_stock):
+        for each in compare(
+            [MODELS[name] for name in names],
+            limits,
+            partial(time_model, folder=Path(folder)),
+            with_stock=with_stock and emulate is None,  # its copies cannot be slowed down
+            emulation=EMULATIONS[emulate] if emulate else None,
+        ):
             found.append(each)
             bars.advance(bar)
-            _write(
-                found, limits[0], title, output=output, markdown=markdown
-            )  # so that an interrupted run loses nothing
+            # After each, so that an interrupted run loses nothing.
+            _write(found, limits[0], title, output=output, markdown=markdown)
     table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True)
     for name in COLUMNS:
         table.add_column(name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from pipeline.bench.report import STOCK, Conditions
+from pipeline.bench.report import STOCK, Conditions, Emulation
 from pipeline.spec import Aspect
 
 if TYPE_CHECKING:
@@ -71,7 +71,12 @@ Time = Callable[[str, str, Conditions], "Figures"]
 
 
 def compare(
-    cards: Sequence[ModelCard], limits_mib: Sequence[int], time: Time, *, with_stock: bool = True
+    cards: Sequence[ModelCard],
+    limits_mib: Sequence[int],
+    time: Time,
+    *,
+    with_stock: bool = True,
+    emulation: Emulation | None = None,
 ) -> Iterator[Compared]:
     """Measure one model after the other; what fails gets the reason in place of figures.
 
@@ -85,7 +90,7 @@ def compare(
         for limit in limits_mib:
             sides = SIDES_PX if limit == limits_mib[0] else (_own_side(card),)
             for side in sides:
-                conditions = Conditions(limit_mib=limit, sides_px=(side,), steps=STEPS)
+                conditions = Conditions(limit_mib=limit, sides_px=(side,), steps=STEPS, emulation=emulation)
                 ours[limit, side] = _timed(time, card.name, OURS, conditions)
                 if with_stock and limit == limits_mib[0]:
                     stock[limit, side] = _timed(time, card.name, STOCK, conditions)
@@ -130,12 +135,15 @@ def rows(models: Sequence[Compared], limit_mib: int) -> Iterator[tuple[str, ...]
 
 
 def notes(models: Sequence[Compared]) -> Iterator[str]:
-    """Yield the lines below the table: why figures are missing, what the article says, and what is not compared."""
+    """Yield the lines below the table: why figures are missing, how good they are for this GPU, and what others say."""
     for each in models:
         for kind, figures in (("", each.ours), (f" ({STOCK})", each.stock)):
             for (limit, side), found in figures.items():
+                where = f"{each.card.title}{kind} at {side}² within {limit} MiB"
                 if isinstance(found, str):
-                    yield f"{each.card.title}{kind} at {side}² within {limit} MiB: {found}"
+                    yield f"{where}: {found}"
+                elif found.floor_share is not None:
+                    yield f"{where}: {found.floor_share:.0%} of the speed that link and arithmetic allow"
     for name, (seconds, gb) in ARTICLE.items():
         yield f"the article, RTX 4060 laptop, 512²/20, {name}: {seconds:g} s" + (f", {gb:g} GB" if gb else "")
     yield CLOUD

@@ -24,7 +24,7 @@ import torch
 from diffsynth.pipelines.flux_image import model_fn_flux_image
 
 from pipeline.bench.baselines import STEPS
-from pipeline.bench.isolation import apart, held_to, here
+from pipeline.bench.isolation import apart, held_to, here, slow_link
 from pipeline.bench.peak_memory import PeakMemory
 from pipeline.bench.random_weights import (
     FLUX1,
@@ -133,12 +133,12 @@ def time_system(
     timings: dict[int, Timing] = {}
     with ExitStack() as stack:
         try:
-            link_repeat = stack.enter_context(held_to(conditions, link_gb_s if is_ours else None, device))
-            link = link_gb_s and link_gb_s / link_repeat
+            stack.enter_context(held_to(conditions, device))
+            link = stack.enter_context(slow_link(conditions, link_gb_s if is_ours else None))
             tiles = autotune.fastest_tiles() if system == Format.INT8 and device == "cuda" else None
             tflops = autotune.tflops_of(Format(system), tiles) if is_ours and device == "cuda" else None
             with torch.no_grad(), memory or nullcontext():
-                ready = _make_ready(system, conditions, link_repeat, device, classes, tiles)
+                ready = _make_ready(system, conditions, device, classes, tiles)
         except Exception as error:  # noqa: BLE001 - why a system has no figures is one of them
             return [_failed(Timing, system, side, error, conditions) for side in conditions.sides_px]
         ready_mib = memory.mib if memory else 0
@@ -174,7 +174,8 @@ def time_pictures(
     pictures: dict[int, Pictures] = {}
     with ExitStack() as stack:
         try:
-            link_repeat = stack.enter_context(held_to(conditions, None if system == STOCK else link_gb_s, device))
+            stack.enter_context(held_to(conditions, device))
+            stack.enter_context(slow_link(conditions, link_gb_s))
             with memory or nullcontext():
                 if system == STOCK:
                     draw = _stock_pictures(conditions, device, classes)
@@ -182,7 +183,7 @@ def time_pictures(
                     # What is measured and compiled goes there; compiled code may still be in use at the end.
                     place = TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True)
                     folder = Path(stack.enter_context(place))
-                    draw = _our_pictures(Format(system), conditions, link_repeat, device, classes, folder)
+                    draw = _our_pictures(Format(system), conditions, device, classes, folder)
         except Exception as error:  # noqa: BLE001 - why a system has no figures is one of them
             return [_failed(Pictures, system, side, error, conditions) for side in conditions.sides_px]
         ready_mib = memory.mib if memory else 0
@@ -204,7 +205,7 @@ def time_pictures(
 
 
 def _our_pictures(
-    weight_format: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, folder: Path
+    weight_format: Format, conditions: Conditions, device: str, classes: Classes, folder: Path
 ) -> Callable[[int], tuple[float, float | None]]:
     """Side in px → seconds of a picture with a new prompt, and of another with the same."""
     largest = max(conditions.sides_px)
@@ -219,7 +220,7 @@ def _our_pictures(
         }
     )
     budget = FakeBudget(conditions.limit_mib * MIB) if device == "cpu" else None
-    engine = FluxEngine(card, config, budget=budget, read=random_model(classes, link_repeat))
+    engine = FluxEngine(card, config, budget=budget, read=random_model(classes))
     engine.load()
 
     def seconds(prompt: str, side: int, seed: int, steps: int) -> float:
@@ -283,26 +284,22 @@ def _stock_pictures(
     return draw
 
 
-def _make_ready(
-    system: str, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
-) -> Ready:
+def _make_ready(system: str, conditions: Conditions, device: str, classes: Classes, tiles: Tiles | None) -> Ready:
     if system == STOCK:
         return _stock(conditions, device, classes)
     if system in list(Format):
-        return _ours(Format(system), conditions, link_repeat, device, classes, tiles)
+        return _ours(Format(system), conditions, device, classes, tiles)
     return Ready(at=STEPS[system](device, conditions.limit_mib))
 
 
-def _ours(
-    weight_format: Format, conditions: Conditions, link_repeat: int, device: str, classes: Classes, tiles: Tiles | None
-) -> Ready:
+def _ours(weight_format: Format, conditions: Conditions, device: str, classes: Classes, tiles: Tiles | None) -> Ready:
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     transformer = random_transformer(classes.dit, weight_format, dtype, device)
     dit = transformer.module
     largest = max(conditions.sides_px)
     budget = CudaBudget(conditions.limit_mib * MIB) if device == "cuda" else None
     cost = FLUX.cost(largest, largest, conditions.steps)
-    residency = Residency(transformer, budget=budget, cost=cost, link_repeat=link_repeat)
+    residency = Residency(transformer, budget=budget, cost=cost)
     is_compiled = None
     if device == "cuda":
         transformer.use_8bit_matmul(autotune.is_supported(weight_format))

@@ -15,26 +15,37 @@ from pipeline.device.gpu import MIB
 from pipeline.errors import GenerationFailed
 from pipeline.runtime.cuda_memory import hold_to, start_cuda
 from pipeline.runtime.process_setup import set_environment
+from pipeline.streaming.block_ring import BlockRing
 
 T = TypeVar("T")
 
 
 @contextmanager
-def held_to(conditions: Conditions, link_gb_s: float | None, device: str) -> Iterator[int]:
-    """Keep this process to what it may use of the card; gives how often a block is to be copied for a slow link.
-
-    `link_gb_s`: as measured; None for systems whose copies are not ours.
-    """
+def held_to(conditions: Conditions, device: str) -> Iterator[None]:
+    """Keep this process to what it may use of the card."""
     with ExitStack() as stack:
         if device == "cuda":
             start_cuda()
             hold_to(conditions.limit_mib * MIB)
-        link_repeat = 1
         if conditions.emulation is not None:
             stack.enter_context(few_multiprocessors(conditions.emulation.multiprocessors))
-            if link_gb_s is not None:
-                link_repeat = max(1, round(link_gb_s / conditions.emulation.link_gb_s))
-        yield link_repeat
+        yield
+
+
+@contextmanager
+def slow_link(conditions: Conditions, link_gb_s: float | None) -> Iterator[float | None]:
+    """Slow the link that was measured down to the emulated one, for our streamed blocks alone; gives its rate in GB/s.
+
+    `link_gb_s`: None if it was not measured or copies are not ours; then nothing is slowed down.
+    """
+    if conditions.emulation is None or link_gb_s is None:
+        yield link_gb_s
+        return
+    before, BlockRing.copies = BlockRing.copies, max(1, round(link_gb_s / conditions.emulation.link_gb_s))
+    try:
+        yield link_gb_s / BlockRing.copies
+    finally:
+        BlockRing.copies = before
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from typing import Any, Final
 import torch
 from PIL import Image
 
-from pipeline.bench.isolation import apart, held_to
+from pipeline.bench.isolation import apart, held_to, slow_link
 from pipeline.bench.peak_memory import PeakMemory
 from pipeline.bench.report import STOCK, Conditions
 from pipeline.bench.tenants import Tenant, find_tenant
+from pipeline.catalog.architecture import StepCost
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
@@ -31,6 +32,10 @@ from pipeline.runtime.out_of_memory import Rung
 from pipeline.runtime.process_setup import silence_diffsynth
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import Aspect, ImageOptions, ImageSpec
+from pipeline.streaming import autotune
+from pipeline.streaming.arithmetic import Arithmetic
+from pipeline.streaming.quantization import Format
+from pipeline.streaming.streamed_module import StreamedModule
 
 PROMPT: Final = "a fox in fresh snow at sunrise"
 STOCK_ROOM_MIB: Final = 512  # that DiffSynth's examples leave to activations
@@ -45,6 +50,7 @@ class Figures:
     peak_mib: of the whole process, as the driver counts it; None on a CPU.
     streamed_bytes: that cross the link at every step; None if that is not ours to say.
     parameters: of the transformer and, if they are streamed too, the text encoders; None likewise.
+    floor_s: what a step takes at least by link and arithmetic, at the rates that were measured here; None on a CPU.
     climbed: how often the engine had to help itself, by rung.
     """
 
@@ -53,38 +59,58 @@ class Figures:
     peak_mib: int | None
     streamed_bytes: int | None = None
     parameters: int | None = None
+    floor_s: float | None = None
     climbed: Mapping[Rung, int] = field(default_factory=dict)
 
+    @property
+    def floor_share(self) -> float | None:
+        """How near a step comes to its floor."""
+        return self.floor_s / self.step_s if self.floor_s is not None else None
 
-def time_model(name: str, system: str, conditions: Conditions, references: int = 0) -> Figures:
+
+def time_model(
+    name: str, system: str, conditions: Conditions, references: int = 0, *, folder: Path | None = None
+) -> Figures:
     """Time a model on the GPU at the largest of the sizes, in a process of its own.
 
     Args:
         name: of a card, see `tenants.MAKERS`.
         system: a format of weights, or `STOCK`.
         references: how many images of the same size it looks at.
+        folder: for what is measured and compiled; given again, that is not done again, as long as the emulation is the
+            same. None for one that is deleted afterwards.
 
     Raises:
         UnknownModel
     """
-    return apart(_time_named, name, system, conditions, references)
+    return apart(_time_named, name, system, conditions, references, folder)
 
 
-def _time_named(name: str, system: str, conditions: Conditions, references: int) -> Figures:
-    return time_tenant(find_tenant(name), system, conditions, "cuda", references)
+def _time_named(name: str, system: str, conditions: Conditions, references: int, folder: Path | None) -> Figures:
+    return time_tenant(find_tenant(name), system, conditions, "cuda", references, folder=folder)
 
 
-def time_tenant(tenant: Tenant, system: str, conditions: Conditions, device: str, references: int = 0) -> Figures:
+def time_tenant(
+    tenant: Tenant,
+    system: str,
+    conditions: Conditions,
+    device: str,
+    references: int = 0,
+    *,
+    folder: Path | None = None,
+) -> Figures:
     """Time it in this process; on the CPU for tests."""
     memory = PeakMemory() if device == "cuda" else None  # before CUDA starts
     tenant = replace(tenant, card=sized(tenant.card, conditions))
-    with held_to(conditions, None, device), memory or nullcontext():
+    with held_to(conditions, device), memory or nullcontext():
         if system == STOCK:
             figures = _time_stock(tenant, conditions, device, references)
         else:
-            with TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True) as folder:
-                engine = load_engine(tenant, system, conditions, device, Path(folder))
-                figures = _time_ours(engine, tenant.card, references)
+            with TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True) as own:
+                measured = autotune.link_gb_s() if device == "cuda" else None
+                with slow_link(conditions, measured) as link:
+                    engine = load_engine(tenant, system, conditions, device, folder or Path(own))
+                    figures = _time_ours(engine, tenant.card, references, link)
     return replace(figures, peak_mib=memory.mib if memory else None)
 
 
@@ -133,7 +159,7 @@ def load_engine(tenant: Tenant, system: str, conditions: Conditions, device: str
     return engine
 
 
-def _time_ours(engine: TorchEngine, card: ModelCard, references: int) -> Figures:
+def _time_ours(engine: TorchEngine, card: ModelCard, references: int, link_gb_s: float | None) -> Figures:
     shown = references_of(card, references)
     images = [
         engine.generate(
@@ -146,16 +172,34 @@ def _time_ours(engine: TorchEngine, card: ModelCard, references: int) -> Figures
     ]
     assert engine.loaded is not None
     residency = engine.loaded.model.residency
+    width, height = card.size(Aspect.SQUARE)
+    cost = card.architecture.cost_of(width, height, card.default_steps, reference_pixels=references * width * height)
     figures = Figures(
         step_s=images[1].step_s,
         image_s=images[1].seconds,
         peak_mib=None,
         streamed_bytes=residency.transformer.streamed_bytes,
         parameters=sum(_parameters(part.module) for part in residency.parts),
+        floor_s=_floor_s(engine.loaded.arithmetic, residency.transformer, cost, link_gb_s),
         climbed=dict(residency.ladder.climbed),
     )
     engine.close()
     return figures
+
+
+def _floor_s(
+    arithmetic: Arithmetic, transformer: StreamedModule, cost: StepCost, link_gb_s: float | None
+) -> float | None:
+    """What a step takes at least: products at the rate of the format, attention and convolutions at that of 16 bits."""
+    if arithmetic.speed is None or link_gb_s is None:
+        return None
+    weight_format, tflops = arithmetic.weight_format, arithmetic.speed.tflops
+    half = tflops[Format.BFLOAT16]
+    rate = tflops.get(weight_format, half) if arithmetic.uses_8bit_matmul else half
+    weights = {name: size / weight_format.dtype.itemsize for name, size in transformer.weights.running.items()}
+    others = cost.operations(dict.fromkeys(weights, 0.0))
+    arithmetic_s = ((cost.operations(weights) - others) / rate + others / half) / 1e12
+    return max(transformer.streamed_bytes / (link_gb_s * 1e9), arithmetic_s)
 
 
 def _parameters(module: torch.nn.Module) -> int:

@@ -131,7 +131,7 @@ def random_transformer(make: Callable[[], Any], weight_format: Format, dtype: to
     return _random(Transformer, make, weight_format, dtype, device)
 
 
-def random_model(classes: Classes = FLUX1, link_repeat: int = 1) -> ReadModel:
+def random_model(classes: Classes = FLUX1) -> ReadModel:
     """What makes a model of ours in place of `load_pipeline`; its text encoders are streamed with it."""
 
     def read(
@@ -142,14 +142,12 @@ def random_model(classes: Classes = FLUX1, link_repeat: int = 1) -> ReadModel:
         budget: VramBudget | None,
         prompts_dir: Path | None,
     ) -> FluxModel:
-        return _random_model(card, arithmetic, budget, classes, link_repeat)
+        return _random_model(card, arithmetic, budget, classes)
 
     return read
 
 
-def _random_model(
-    card: ModelCard, arithmetic: Arithmetic, budget: VramBudget | None, classes: Classes, link_repeat: int
-) -> FluxModel:
+def _random_model(card: ModelCard, arithmetic: Arithmetic, budget: VramBudget | None, classes: Classes) -> FluxModel:
     dtype, device = arithmetic.dtype, arithmetic.device
     transformer = random_transformer(classes.dit, arithmetic.weight_format, dtype, device)
     arithmetic.use_in(transformer)
@@ -166,7 +164,7 @@ def _random_model(
             module = make()
         fill(module, dtype)
         setattr(pipe, name, module.to(device))
-    residency = make_residency(pipe, card, transformer, text_encoders, budget=budget, link_repeat=link_repeat)
+    residency = make_residency(pipe, card, transformer, text_encoders, budget=budget)
     return assemble(pipe, card, transformer, residency, tokenizers=TOKENIZERS)
 
 

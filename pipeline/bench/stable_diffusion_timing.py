@@ -34,7 +34,7 @@ def draw_overflowing_parts(parts: Parts | None, name: str, conditions: Condition
     source = (bytes(range(256)) * (pixels // 256 + 1))[:pixels]
     spec = replace(spec, source=sha256(source).hexdigest(), strength=0.5)
     with (
-        held_to(conditions, None, device),
+        held_to(conditions, device),
         memory or nullcontext(),
         TemporaryDirectory(prefix="imagine-bot-", ignore_cleanup_errors=True) as folder,
     ):

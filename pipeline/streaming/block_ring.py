@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor
@@ -29,13 +29,12 @@ STAGES: Final = 2
 
 
 class BlockRing:
-    """`slots` buffers of `slot_bytes`, used in turn. Feed it, then `take` and `give` by turns.
+    """`slots` buffers of `slot_bytes`, used in turn. Feed it, then `take` and `give` by turns."""
 
-    `repeat` copies every block so many times, which makes a fast link stand for a slow one in a benchmark.
-    """
+    copies: ClassVar[int] = 1  # of every page-locked block; more make a fast link stand for a slow one in a benchmark
 
-    def __init__(self, slot_bytes: int, slots: int, device: str, *, repeat: int = 1) -> None:
-        self.slot_bytes, self._count, self._device, self._repeat = slot_bytes, slots, device, repeat
+    def __init__(self, slot_bytes: int, slots: int, device: str) -> None:
+        self.slot_bytes, self._count, self._device = slot_bytes, slots, device
         self.slots: list[Tensor] = []
         self._copies = torch.cuda.Stream() if device == "cuda" else None
         self._full = [torch.cuda.Event() for _ in range(slots)] if self._copies else []
@@ -122,7 +121,7 @@ class BlockRing:
         elif block.is_pinned():
             with torch.cuda.stream(self._copies):
                 self._copies.wait_event(self._free[slot])
-                for _ in range(self._repeat):
+                for _ in range(self.copies):
                     target.copy_(block, non_blocking=True)
                 self._full[slot].record(self._copies)
         else:

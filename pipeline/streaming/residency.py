@@ -74,7 +74,6 @@ class Residency:
         budget: VramBudget | None,
         cost: StepCost | None,
         fixed_bytes: int = 0,
-        link_repeat: int = 1,
     ) -> None:
         """Prepare for images that take so much. Nothing is placed yet.
 
@@ -82,7 +81,6 @@ class Residency:
             budget: None on a CPU, where nothing is streamed.
             cost: of the largest image that is usually drawn; None if the model is not streamed.
             fixed_bytes: of weights on the GPU that are not ours.
-            link_repeat: see `BlockRing`.
         """
         self.transformer = transformer
         self.parts: tuple[StreamedModule, ...] = (transformer, *text_encoders)
@@ -93,7 +91,6 @@ class Residency:
         self._budget = budget
         self._usual_cost = self._cost = cost if budget is not None else None
         self._fixed_bytes = fixed_bytes
-        self._link_repeat = link_repeat
         self.ring: BlockRing | None = None
         self._lent: BlockRing | None = None
         self._is_whole = False  # a model that is not streamed was placed
@@ -198,7 +195,7 @@ class Residency:
             if self.ring is not None:
                 self._empty(self.ring)
             self.ring = None
-            self.ring = BlockRing(plan.slot_bytes, plan.ring_slots, transformer.device, repeat=self._link_repeat)
+            self.ring = BlockRing(plan.slot_bytes, plan.ring_slots, transformer.device)
         transformer.place(
             [name for name, stays in zip(transformer.running, plan.is_resident, strict=True) if stays], ring=self.ring
         )

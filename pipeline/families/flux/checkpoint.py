@@ -175,14 +175,12 @@ def make_residency(
     text_encoders: Sequence[TextEncoder],
     *,
     budget: VramBudget | None,
-    link_repeat: int = 1,
 ) -> Residency:
     """Make the owner of a model's memory.
 
     Args:
         pipe: with the autoencoder, which stays on the GPU.
         text_encoders: CLIP and T5 of a model whose blocks are streamed; none otherwise.
-        link_repeat: see `BlockRing`.
     """
     vae = (*pipe.vae_decoder.parameters(), *pipe.vae_encoder.parameters())
     return Residency(
@@ -191,7 +189,6 @@ def make_residency(
         budget=budget,
         cost=card.largest_cost() if text_encoders else None,
         fixed_bytes=sum(weight.nbytes for weight in vae),
-        link_repeat=link_repeat,
     )
 
 

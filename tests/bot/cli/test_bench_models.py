@@ -19,7 +19,7 @@ FIGURES = Figures(step_s=0.1, image_s=1.4, peak_mib=7000, parameters=6_150_000_0
 
 def test_model_has_a_row_and_figures_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: GPU)
-    monkeypatch.setattr("pipeline.bench.model_timing.time_model", lambda *_: FIGURES)
+    monkeypatch.setattr("pipeline.bench.model_timing.time_model", lambda *_, folder: FIGURES)
     figures, table, chart = tmp_path / "a.json", tmp_path / "a.md", tmp_path / "a.svg"
     arguments = ["--model", "z-image-turbo", "-o", str(figures), "--markdown", str(table), "--chart", str(chart)]
     result = CliRunner().invoke(app, ["bench", "models", *arguments], env={"COLUMNS": "200"})
@@ -35,6 +35,7 @@ def test_model_has_a_row_and_figures_are_written(tmp_path: Path, monkeypatch: py
     ("arguments", "says"),
     [
         (["--model", "demo"], "demo"),
+        (["--emulate", "rtx9999"], "rtx4060"),
         (["--chart", "x.gif"], "must end in"),
         (["--chart", "none/x.svg"], "there is no folder"),
     ],

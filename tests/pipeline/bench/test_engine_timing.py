@@ -31,6 +31,7 @@ from pipeline.families.flux.sized import SizedVAEDecoder, SizedVAEEncoder
 from pipeline.families.flux.transformer import Transformer, random_inputs
 from pipeline.spec import ImageSpec
 from pipeline.streaming.block_packing import prepare
+from pipeline.streaming.block_ring import BlockRing
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.streamed_module import StreamedModule
 
@@ -324,10 +325,10 @@ class Profile:
 
 def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[int] = []
-    repeats: list[int] = []
+    copies: list[int] = []
 
-    def make_ready(_system: str, _conditions: Conditions, link_repeat: int, *_more: object) -> Ready:
-        repeats.append(link_repeat)
+    def make_ready(*_arguments: object) -> Ready:
+        copies.append(BlockRing.copies)
         return Ready(
             at=lambda side: lambda _number: seen.append(side),
             streamed_bytes=lambda: 10**9,
@@ -354,7 +355,7 @@ def test_on_a_gpu_memory_kernels_and_link_are_noted(monkeypatch: pytest.MonkeyPa
     assert [timing.error for timing in timings] == [None, None]
     assert [timing.side_px for timing in timings] == [64, 96]
     assert seen[0] == 96  # the largest first
-    assert (limits, repeats) == ([7200 * MIB], [4])
+    assert (limits, copies, BlockRing.copies) == ([7200 * MIB], [4], 1)
     assert {(timing.peak_mib, timing.kernels, timing.busy_s, timing.link_gb_s) for timing in timings} == {
         (6900, 2, 0.06, 12.75)
     }
