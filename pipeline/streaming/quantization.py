@@ -11,7 +11,7 @@ Letters in shapes: N tokens, K inputs, M outputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cache, partial
 from typing import Final
@@ -105,18 +105,26 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, K) → (…, M)."""
+        if self.side is not None and self._adds_side_inside(x):
+            return self._product(x, self.side)
         return self.add_side(self._product(x), x)
+
+    def _adds_side_inside(self, x: Tensor) -> bool:
+        """Whether our own kernel multiplies, which adds a side branch before anything is written."""
+        is_integer = self.format is Format.INT8 and self.uses_8bit_matmul
+        return self.tiles is not None and is_integer and x.numel() // self.in_features > FEW_TOKENS
 
     def add_side(self, out: Tensor, x: Tensor) -> Tensor:
         """What the weight alone makes of x (…, K), in its place with what a LoRA adds: out (…, M)."""
         return out if self.side is None else add_linear_side(out, x, self.side)
 
-    def _product(self, x: Tensor) -> Tensor:
+    def _product(self, x: Tensor, side: Side | None = None) -> Tensor:
         if self.scale is None:
             return linear(x, self.weight.to(x.dtype), self.bias)
         rows = x.reshape(-1, self.in_features)
         if self.uses_8bit_matmul and len(rows) > FEW_TOKENS:
-            out = use_8bit_matmul(rows, self.weight, self.scale, self.bias, self.tiles, fuses_rows=self.fuses_rows)
+            multiply = partial(use_8bit_matmul, tiles=self.tiles, fuses_rows=self.fuses_rows, side=side)
+            out = multiply(rows, self.weight, self.scale, self.bias)
         else:
             out = self.unpacked(rows)
         return out.view(*x.shape[:-1], -1)
@@ -162,7 +170,7 @@ def rotate(x: Tensor) -> Tensor:
     return blocks.view(len(x), -1)
 
 
-def use_8bit_matmul(
+def use_8bit_matmul(  # noqa: PLR0913 - the factors, and how they are multiplied
     rows: Tensor,
     weight: Tensor,
     scale: Tensor,
@@ -170,11 +178,16 @@ def use_8bit_matmul(
     tiles: Tiles | None = None,
     *,
     fuses_rows: bool = False,
+    side: Side | None = None,
 ) -> Tensor:
-    """(N, K) · (M, K) in 8 bits → (N, M): each row to 8 bits by its own largest value; for integers, rotated before."""
-    product = _float8_product
+    """(N, K) · (M, K) in 8 bits → (N, M): each row to 8 bits by its own largest value; for integers, rotated before.
+
+    With `side`, which needs integers and `tiles`, plus what a LoRA adds.
+    """
+    product: Callable[..., Tensor] = _float8_product
     if weight.dtype is torch.int8:
-        product = partial(_int8_product, tiles=tiles, fuses_rows=fuses_rows and rows.shape[1] % MAX_GROUP == 0)
+        is_fused = fuses_rows and rows.shape[1] % MAX_GROUP == 0
+        product = partial(_int8_product, tiles=tiles, fuses_rows=is_fused, side=side)
     if torch.compiler.is_compiling() or len(rows) <= ROWS_AT_ONCE:
         return product(rows, weight, scale, bias)
     out = rows.new_empty(len(rows), len(weight))
@@ -185,14 +198,25 @@ def use_8bit_matmul(
     return out
 
 
-def _int8_product(
-    rows: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, *, tiles: Tiles | None, fuses_rows: bool
+def _int8_product(  # noqa: PLR0913 - the factors, and how they are multiplied
+    rows: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    *,
+    tiles: Tiles | None,
+    fuses_rows: bool,
+    side: Side | None,
 ) -> Tensor:
     # Our own operators are there: see `StreamedModule.use_kernels`.
     integers, row_scale = torch.ops.imagine_bot.int8_rows(rows) if fuses_rows else int8_rows(rows)
     if tiles is not None:
+        inner = up = pieces = None
+        if side is not None:
+            inner = linear(rows, side.down.flatten(0, 1).to(rows.dtype))
+            up, pieces = side.up.to(rows.dtype), list(side.pieces)
         product: Tensor = torch.ops.imagine_bot.int8_product(
-            integers, weight, row_scale, scale, bias, rows.dtype, list(tiles)
+            integers, weight, row_scale, scale, bias, rows.dtype, list(tiles), inner, up, pieces
         )
         return product
     sums = torch._int_mm(integers, weight.t())  # exact, in int32

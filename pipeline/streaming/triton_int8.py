@@ -26,6 +26,8 @@ from pipeline.streaming.quantization import MAX_GROUP
 NEIGHBOURS: Final = 8  # tiles of rows whose programs run side by side: they share weights in the cache
 GROUPS_AT_ONCE: Final = 64  # of one row or of several: what one program has in hand
 WARPS: Final = 4
+RANKS_AT_ONCE: Final = 32  # of a side branch; what its ranks are padded to
+MOST_PIECES: Final = 4  # of a layer whose outputs a side branch changes apart
 
 CHOICES: Final = (
     Tiles(128, 128, 128, 4, 3),  # the fastest on an H100
@@ -45,10 +47,18 @@ def _kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and size
     row_scale_at,
     scale_at,
     bias_at,
+    inner_at,
+    up_at,
     out_at,
     tokens,
     outputs,
     inputs,
+    rank,
+    end_0,
+    end_1,
+    end_2,
+    pieces: tl.constexpr,
+    tile_rank: tl.constexpr,
     has_bias: tl.constexpr,
     is_whole: tl.constexpr,
     tile_rows: tl.constexpr,
@@ -56,7 +66,7 @@ def _kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and size
     tile_inputs: tl.constexpr,
     neighbours: tl.constexpr,
 ):
-    """One tile of out = (rows · weightᵀ) · row_scale · scale + bias."""
+    """One tile of out = (rows · weightᵀ) · row_scale · scale + bias, plus a side branch, unless it has no `pieces`."""
     program = tl.program_id(0)
     down, across = tl.cdiv(tokens, tile_rows), tl.cdiv(outputs, tile_outputs)
     first = program // (neighbours * across) * neighbours
@@ -79,7 +89,36 @@ def _kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and size
         weight_at += tile_inputs
     row_scale = tl.load(row_scale_at + row % tokens)
     scale = tl.load(scale_at + output % outputs)
-    out = (sums.to(tl.float32) * row_scale[:, None] * scale[None, :]).to(out_at.dtype.element_ty)
+    out = sums.to(tl.float32) * row_scale[:, None] * scale[None, :]
+    if pieces:
+        begin = program % (neighbours * across) // height * tile_outputs
+        ranks = tl.arange(0, tile_rank)
+        for piece in tl.static_range(pieces):
+            if piece == 0:
+                low = 0
+            elif piece == 1:
+                low = end_0
+            elif piece == 2:
+                low = end_1
+            else:
+                low = end_2
+            if piece == pieces - 1:
+                high = outputs
+            elif piece == 0:
+                high = end_0
+            elif piece == 1:
+                high = end_1
+            else:
+                high = end_2
+            if (begin < high) & (begin + tile_outputs > low):
+                is_own = ((output >= low) & (output < high))[None, :]
+                for at in range(0, rank, tile_rank):
+                    inner_place = (row % tokens)[:, None] * (pieces * rank) + piece * rank + at + ranks[None, :]
+                    up_place = (output % outputs)[None, :] * rank + at + ranks[:, None]
+                    inner = tl.load(inner_at + inner_place, mask=ranks[None, :] < rank - at, other=0.0)
+                    up = tl.load(up_at + up_place, mask=(ranks[:, None] < rank - at) & is_own, other=0.0)
+                    out = tl.dot(inner, up, out, input_precision="ieee")
+    out = out.to(out_at.dtype.element_ty)
     if has_bias:
         bias = tl.load(bias_at + output % outputs)
         out = (out.to(tl.float32) + bias.to(tl.float32)[None, :]).to(out_at.dtype.element_ty)
@@ -96,11 +135,18 @@ def int8_product(  # noqa: PLR0913 - pointers and sizes of a kernel
     bias: Tensor | None,
     dtype: torch.dtype,
     tiles: list[int],
+    inner: Tensor | None = None,
+    up: Tensor | None = None,
+    pieces: list[int] | None = None,
 ) -> Tensor:
     """Integers (N, K) · (M, K) times scales (N, 1) and (M,), plus bias (M,) or nothing → (N, M) in `dtype`.
 
-    Both factors are contiguous; `tiles`: see `Tiles`.
+    Both factors are contiguous; `tiles`: see `Tiles`. Added before anything is written, which saves reading and writing
+    the result once more: what a side branch makes of `inner` (N, P · R) by `up` (M, R), both in `dtype` and contiguous,
+    each of the P pieces, of so many outputs, by R columns of its own.
     """
+    pieces = pieces or []
+    ends = [sum(pieces[: number + 1]) for number in range(MOST_PIECES - 1)]
     (tokens, inputs), outputs = rows.shape, len(weight)
     row_count, output_count, input_count, warps, stages = tiles
     out = torch.empty(tokens, outputs, dtype=dtype, device=rows.device)
@@ -111,10 +157,16 @@ def int8_product(  # noqa: PLR0913 - pointers and sizes of a kernel
         row_scale,
         scale,
         scale if bias is None else bias,
+        scale if inner is None else inner,
+        scale if up is None else up,
         out,
         tokens,
         outputs,
         inputs,
+        0 if up is None else up.shape[1],
+        *ends,
+        pieces=len(pieces),
+        tile_rank=RANKS_AT_ONCE,
         has_bias=bias is not None,
         is_whole=inputs % input_count == 0,
         tile_rows=row_count,

@@ -27,6 +27,7 @@ import torch
 from pipeline.streaming import quantization
 from pipeline.streaming.quantization import Format, QuantizedLinear, int8_rows, quantize
 from pipeline.device.gpu_profile import Tiles
+from pipeline.streaming.lora_product import Side
 
 generator = torch.Generator().manual_seed(1)
 
@@ -67,6 +68,14 @@ x = torch.randn(2, 20, 96, generator=generator)
 wanted = module(x)
 module.tiles = TILES
 assert torch.equal(module(x), wanted)
+for rank, pieces in ((32, (80,)), (64, (32, 16, 32)), (5, (10, 20, 30, 20))):
+    module.side = Side(
+        torch.randn(len(pieces), rank, 96, generator=generator), torch.randn(80, rank, generator=generator), pieces
+    )
+    module.tiles = None
+    wanted = module(x)
+    module.tiles = TILES
+    assert torch.allclose(module(x), wanted, rtol=1e-5, atol=1e-3), (rank, pieces)
 """
 
 ROWS = """
@@ -172,9 +181,10 @@ def test_kernel_gives_what_the_library_gives(interpreted: dict[str, str], part: 
 
 
 @pytest.mark.parametrize(("card", "instruction"), [(89, "mma.sync.aligned.m16n8k32.row.col"), (90, "wgmma.mma_async")])
-def test_kernel_compiles_to_products_of_integers(card: int, instruction: str) -> None:
-    """For a GeForce RTX 40 and for an H100; the first choice of tiles has to fit on both."""
-    from pipeline.streaming.triton_int8 import CHOICES, NEIGHBOURS, _kernel
+@pytest.mark.parametrize("pieces", [0, 3])
+def test_kernel_compiles_to_products_of_integers(card: int, instruction: str, pieces: int) -> None:
+    """For a GeForce RTX 40 and for an H100; the first choice of tiles has to fit on both, with LoRAs as well."""
+    from pipeline.streaming.triton_int8 import CHOICES, NEIGHBOURS, RANKS_AT_ONCE, _kernel
 
     tiles = CHOICES[0]
     made = compiled(
@@ -182,9 +192,11 @@ def test_kernel_compiles_to_products_of_integers(card: int, instruction: str) ->
         card,
         {
             "rows_at": "*i8", "weight_at": "*i8", "row_scale_at": "*fp32", "scale_at": "*fp32", "bias_at": "*bf16",
-            "out_at": "*bf16", "tokens": "i32", "outputs": "i32", "inputs": "i32",
+            "inner_at": "*bf16", "up_at": "*bf16", "out_at": "*bf16", "tokens": "i32", "outputs": "i32",
+            "inputs": "i32", "rank": "i32", "end_0": "i32", "end_1": "i32", "end_2": "i32",
         },
         {
+            "pieces": pieces, "tile_rank": RANKS_AT_ONCE,
             "has_bias": True, "is_whole": True, "tile_rows": tiles.rows, "tile_outputs": tiles.outputs,
             "tile_inputs": tiles.inputs, "neighbours": NEIGHBOURS,
         },
