@@ -48,12 +48,14 @@ def plan_blocks(
     transformer: Weights, text_encoders: Iterable[Weights], *, fixed_bytes: int, free_bytes: int, cost: StepCost
 ) -> Plan:
     """`make_plan` for the blocks of components."""
+    running = transformer.running
     others = [size for name, size in transformer.sizes.items() if name.endswith(MODULATION)]
     for part in text_encoders:
         others += part.running.values()
         fixed_bytes += part.sizes.get(REST, 0)
     return make_plan(
-        list(transformer.running.values()),
+        list(running.values()),
+        work=[cost.operations({name: size}) - cost.fixed_operations for name, size in running.items()],
         other_blocks=others,
         fixed_bytes=fixed_bytes + transformer.sizes.get(REST, 0),
         free_bytes=free_bytes,
@@ -64,15 +66,17 @@ def plan_blocks(
 def make_plan(
     blocks: Sequence[int],
     *,
+    work: Sequence[float],
     other_blocks: Sequence[int],
     fixed_bytes: int,
     free_bytes: int,
     cost: StepCost,
 ) -> Plan:
-    """Keep as many blocks on the card as there is room for, and spread the others evenly among them.
+    """Keep as many blocks on the card as there is room for, and spread the others among them, see `spread`.
 
     Args:
         blocks: bytes of each block of the transformer, in the order in which they run.
+        work: operations of each of them.
         other_blocks: bytes of whatever else passes through the ring (modulation, text encoder).
         fixed_bytes: weights that always stay: embedders, head, VAE, the modulation table.
         free_bytes: GPU memory for weights and activations; CUDA's own context comes on top.
@@ -93,7 +97,7 @@ def make_plan(
         room = free_bytes - base - beside_weights(slot_bytes)
         if room < 0:
             raise OutOfMemory(free_mib=free_bytes // MIB)
-        is_resident = spread(blocks, room)
+        is_resident = spread(blocks, room, work)
     resident = sum(size for size, stays in zip(blocks, is_resident, strict=True) if stays)
     # Whole pictures are decoded only where they leave the ring alone, so that there is plenty.
     is_whole = base + resident + RING_SLOTS * slot_bytes + decoding <= free_bytes
@@ -119,19 +123,37 @@ def floor_seconds(
     return max(streamed_bytes / (link_gb_s * 1e9), operations / (tflops * 1e12))
 
 
-def spread(blocks: Sequence[int], room: int) -> tuple[bool, ...]:
-    """Which blocks stay, of `room` bytes at most: as many as fit, the streamed ones evenly between them.
+def spread(blocks: Sequence[int], room: int, work: Sequence[float]) -> tuple[bool, ...]:
+    """Which blocks stay, of `room` bytes at most: as many as fit, those that compute longest being streamed most.
 
-    Evenly, because then the link and the arithmetic are both busy during the whole step.
+    Because while a block computes others are copied: where copies and arithmetic keep pace with each other, both are
+    busy during the whole step.
+
+    Args:
+        blocks: bytes of each, in the order in which they run.
+        work: how much each computes, in any unit.
     """
-    share = min(1.0, room / sum(blocks)) if blocks else 0.0
+    streamed = _shared_out(max(0, sum(blocks) - room), blocks, work)
     kept, owed = [], 0.0
     left = room
-    for size in blocks:
-        owed += share * size
+    for size, passing in zip(blocks, streamed, strict=True):
+        owed += size - passing
         stays = owed >= size / 2 and size <= left
         if stays:
             owed -= size
             left -= size
         kept.append(stays)
     return tuple(kept)
+
+
+def _shared_out(total: float, most: Sequence[int], work: Sequence[float]) -> list[float]:
+    """Parts of a total in proportion to work, none larger than its most."""
+    parts = [0.0] * len(most)
+    order = sorted((number for number in range(len(most)) if work[number] > 0), key=lambda at: most[at] / work[at])
+    remaining_work = sum(work[number] for number in order)
+    for number in order:
+        share = total * work[number] / remaining_work if remaining_work > 0 else total
+        parts[number] = min(float(most[number]), share)
+        total -= parts[number]
+        remaining_work -= work[number]
+    return parts

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +17,7 @@ from torch import Tensor, nn
 from pipeline.errors import LoraMisfit
 from pipeline.streaming.lora_file import Pair, listed, read_pairs, read_values
 from pipeline.streaming.lora_names import LoraPart, LoraParts, Target, inputs_of, outputs_of
-from pipeline.streaming.lora_product import Side
-
-RANK_STEP: Final = (
-    32  # ranks are filled up to multiples with zeros: GPUs multiply such widths, and code is compiled once
-)
+from pipeline.streaming.lora_product import RANK_STEP, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,7 +155,7 @@ class LoraPlacement:
         }
 
     def _outputs(self, sides: Mapping[str, Mapping[str, Side]]) -> dict[str, int]:
-        """Bytes per token that the widest side branch of each block gives."""
+        """Bytes per token that the widest side branch of each block gives, unless it is added before it is written."""
         found: dict[str, int] = {}
         assert self._parts is not None
         for name, layers in sides.items():
@@ -165,6 +165,8 @@ class LoraPlacement:
             for layer in layers:
                 block, module = part.blocks.get(layer, REST), part.modules[layer]
                 if block.endswith(MODULATION):  # of one row per step
+                    continue
+                if isinstance(module, QuantizedLinear) and module.adds_side_inside:
                     continue
                 found[block] = max(found.get(block, 0), outputs_of(module) * _dtype(module).itemsize)
         return found

@@ -5,11 +5,13 @@ Letters in shapes: N tokens, K inputs, M outputs, P pieces of the output, R rank
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
+
+RANK_STEP: Final = 32  # R is a multiple of it: GPUs multiply such widths, and code is compiled once
 
 
 class Side(NamedTuple):

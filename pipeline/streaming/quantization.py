@@ -105,14 +105,14 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, K) → (…, M)."""
-        if self.side is not None and self._adds_side_inside(x):
+        if self.side is not None and self.adds_side_inside and x.numel() // self.in_features > FEW_TOKENS:
             return self._product(x, self.side)
         return self.add_side(self._product(x), x)
 
-    def _adds_side_inside(self, x: Tensor) -> bool:
-        """Whether our own kernel multiplies, which adds a side branch before anything is written."""
-        is_integer = self.format is Format.INT8 and self.uses_8bit_matmul
-        return self.tiles is not None and is_integer and x.numel() // self.in_features > FEW_TOKENS
+    @property
+    def adds_side_inside(self) -> bool:
+        """Whether our own kernel multiplies many rows, which adds a side branch before anything is written."""
+        return self.tiles is not None and self.format is Format.INT8 and self.uses_8bit_matmul
 
     def add_side(self, out: Tensor, x: Tensor) -> Tensor:
         """What the weight alone makes of x (…, K), in its place with what a LoRA adds: out (…, M)."""

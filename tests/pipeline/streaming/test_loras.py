@@ -20,11 +20,11 @@ from pipeline.runtime.prompt_cache import PromptEmbeddingCache
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.streaming.block_packing import pack, prepare
 from pipeline.streaming.compilation import compile_kinds
-from pipeline.streaming.lora_adapter import RANK_STEP
 from pipeline.streaming.lora_file import MOST_RANK
 from pipeline.streaming.lora_names import DENOISER_PREFIXES, piece, whole
 from pipeline.streaming.lora_parts import part_of
 from pipeline.streaming.lora_placement import LoraPlacement
+from pipeline.streaming.lora_product import RANK_STEP
 from pipeline.streaming.quantization import Format, QuantizedLinear
 from pipeline.streaming.residency import Residency
 from pipeline.streaming.streamed_module import StreamedModule

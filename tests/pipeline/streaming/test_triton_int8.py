@@ -68,7 +68,7 @@ x = torch.randn(2, 20, 96, generator=generator)
 wanted = module(x)
 module.tiles = TILES
 assert torch.equal(module(x), wanted)
-for rank, pieces in ((32, (80,)), (64, (32, 16, 32)), (5, (10, 20, 30, 20))):
+for rank, pieces in ((32, (80,)), (64, (32, 16, 32)), (32, (10, 20, 30, 20))):
     module.side = Side(
         torch.randn(len(pieces), rank, 96, generator=generator), torch.randn(80, rank, generator=generator), pieces
     )
@@ -184,7 +184,8 @@ def test_kernel_gives_what_the_library_gives(interpreted: dict[str, str], part: 
 @pytest.mark.parametrize("pieces", [0, 3])
 def test_kernel_compiles_to_products_of_integers(card: int, instruction: str, pieces: int) -> None:
     """For a GeForce RTX 40 and for an H100; the first choice of tiles has to fit on both, with LoRAs as well."""
-    from pipeline.streaming.triton_int8 import CHOICES, NEIGHBOURS, RANKS_AT_ONCE, _kernel
+    from pipeline.streaming.lora_product import RANK_STEP
+    from pipeline.streaming.triton_int8 import CHOICES, NEIGHBOURS, _kernel
 
     tiles = CHOICES[0]
     made = compiled(
@@ -193,10 +194,10 @@ def test_kernel_compiles_to_products_of_integers(card: int, instruction: str, pi
         {
             "rows_at": "*i8", "weight_at": "*i8", "row_scale_at": "*fp32", "scale_at": "*fp32", "bias_at": "*bf16",
             "inner_at": "*bf16", "up_at": "*bf16", "out_at": "*bf16", "tokens": "i32", "outputs": "i32",
-            "inputs": "i32", "rank": "i32", "end_0": "i32", "end_1": "i32", "end_2": "i32",
+            "inputs": "i32", "rank_steps": "i32", "end_0": "i32", "end_1": "i32", "end_2": "i32",
         },
         {
-            "pieces": pieces, "tile_rank": RANKS_AT_ONCE,
+            "pieces": pieces, "tile_rank": RANK_STEP,
             "has_bias": True, "is_whole": True, "tile_rows": tiles.rows, "tile_outputs": tiles.outputs,
             "tile_inputs": tiles.inputs, "neighbours": NEIGHBOURS,
         },

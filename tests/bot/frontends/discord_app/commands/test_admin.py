@@ -244,7 +244,9 @@ async def test_stats_are_on_one_page(stage: Stage, manager: Any) -> None:
     assert "Model **fake** · accepting requests" in page and "Waiting 1" in page and "GiB" in page
     assert "one step: not measured yet" in page and "Weights" not in page
     speed = measured_card()
-    plan = make_plan([10**9] * 8, other_blocks=[], fixed_bytes=0, free_bytes=7 * 10**9, cost=cost(512, 512, 20))
+    plan = make_plan(
+        [10**9] * 8, work=[1.0] * 8, other_blocks=[], fixed_bytes=0, free_bytes=7 * 10**9, cost=cost(512, 512, 20)
+    )
     estimate = RuntimeEstimate(weight_format="int8", speed=speed, plan=plan, step_s=0.3)
     stage.service.models = replace(stage.service.models, estimate_runtime=lambda: estimate)
     page = await admin(stage, manager, "stats")
