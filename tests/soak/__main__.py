@@ -21,9 +21,8 @@ import typer
 from bot.store.database import migrations
 from tests.discord_server import BotProcess, Discord, Use
 from tests.e2e.conftest import bot_process, rows
+from tests.network import attempts, guarded
 
-ROOT = Path(__file__).parents[2]
-GUARD = ROOT / "tests" / "console" / "guard"
 PEOPLE = 8
 CHANNELS = 5
 ASKED_AT_ONCE = 20
@@ -175,7 +174,6 @@ def result(soak: Soak) -> dict[str, int]:
     with closing(sqlite3.connect(soak.data_dir / "imagine-bot.db")) as connection:
         integrity = connection.execute("PRAGMA integrity_check").fetchone()[0]
         old = connection.execute("SELECT COUNT(*) FROM jobs WHERE request_key LIKE 'old %'").fetchone()[0]
-    guard = soak.data_dir.parent / "attempts.txt"
     return {
         "asked": len(soak.uses),
         "answered by the bot": len(answered),
@@ -188,12 +186,12 @@ def result(soak: Soak) -> dict[str, int]:
         "wrongly charged": sum((charged - deserved).values()),
         "rows of the earlier release lost": OLD_ROWS - old,
         "damage found by integrity_check": int(integrity != "ok"),
-        "connections to elsewhere": len(guard.read_text().splitlines()) if guard.exists() else 0,
+        "connections to elsewhere": len(attempts(soak.data_dir.parent / "attempts.txt")),
     }
 
 
 async def soak(jobs: int, seed: int, folder: Path) -> dict[str, int]:
-    env = {"PYTHONPATH": f"{GUARD}:{ROOT}", "NETWORK_GUARD_FILE": str(folder / "attempts.txt")}
+    env = guarded(folder / "attempts.txt")
     async with Discord() as discord:
         bot = bot_process(discord, folder, folder / "data", env, worker__max_attempts=10)
         run = Soak(discord, bot, folder / "data", random.Random(seed))

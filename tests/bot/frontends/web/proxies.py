@@ -16,8 +16,8 @@ from typing import cast
 
 import pytest
 
-from tests.bot.frontends.web.conftest import ROOT
 from tests.discord_server import BotProcess, Discord
+from tests.network import ROOT
 
 MANUAL = ROOT / "docs" / "page.md"
 CERTIFICATE, KEY = "/etc/ssl/pictures.example.pem", "/etc/ssl/pictures.example.key"
