@@ -679,22 +679,22 @@ class JobStore:
             },
         )
 
-    async def measurements(self, model: str, size_class: int) -> list[Measurement]:
-        """What the newest pictures of this model and size took."""
+    async def measurements(self, model: str, size_class: int, *, now: int) -> list[Measurement]:
+        """What the newest pictures of this model and size took, without those of a clock that was ahead."""
         rows = await self._database.fetch_all(
             f"""
             SELECT step_s, fixed_s FROM jobs
             WHERE status = 'done' AND model = :model AND size_class = :size_class
-              AND step_s BETWEEN 0 AND {DAY_S} AND fixed_s BETWEEN 0 AND {DAY_S}
+              AND finished_at <= :now AND step_s BETWEEN 0 AND {DAY_S} AND fixed_s BETWEEN 0 AND {DAY_S}
             ORDER BY finished_at DESC
             LIMIT {MEASUREMENTS}
             """,
-            {"model": model, "size_class": size_class},
+            {"model": model, "size_class": size_class, "now": now},
         )
         return [Measurement(step_s=row["step_s"], fixed_s=row["fixed_s"]) for row in rows]
 
-    async def totals(self, *, since: int) -> Totals:
-        """How the jobs that ended after `since` ended."""
+    async def totals(self, *, since: int, until: int | None = None) -> Totals:
+        """How the jobs that ended after `since`, and not after `until`, ended."""
         rows = await self._database.fetch_all(
             f"""
             SELECT
@@ -703,9 +703,9 @@ class JobStore:
                 COUNT(*) FILTER (WHERE status = 'cancelled') AS cancelled,
                 COALESCE(SUM({RAN_S}), 0) AS gpu_s
             FROM jobs
-            WHERE finished_at > :since
+            WHERE finished_at > :since AND (:until IS NULL OR finished_at <= :until)
             """,
-            {"since": since},
+            {"since": since, "until": until},
         )
         return Totals(**dict(rows[0]))
 

@@ -277,6 +277,20 @@ async def test_delivery_postponed_by_a_clock_of_the_future_is_due(jobs: JobStore
     assert [each.id for each in await jobs.due(now=NOW, limit=5)] == [job.id]
 
 
+async def test_pictures_of_a_clock_that_was_ahead_are_in_no_forecast_and_no_number_of_the_day(
+    jobs: JobStore, put
+) -> None:
+    """Otherwise the newest twenty would be those until that moment has come."""
+    await put()
+    await draw(jobs, now=NOW + 365 * DAY_S)
+    assert await jobs.measurements("fake", 0, now=NOW) == []
+    assert (await jobs.totals(since=NOW - DAY_S, until=NOW)).done == 0
+    await put()
+    await draw(jobs, now=NOW)
+    assert await jobs.measurements("fake", 0, now=NOW) == [MEASURED]
+    assert (await jobs.totals(since=NOW - DAY_S, until=NOW)).done == 1
+
+
 # ── the cool-down ───────────────────────────────────────────────────────────────────────────────────
 
 
