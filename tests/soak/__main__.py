@@ -27,7 +27,7 @@ PEOPLE = 8
 CHANNELS = 5
 ASKED_AT_ONCE = 20
 OLD_ROWS = 20_000
-SETTLE_S = 300.0
+STUCK_S = 120.0
 
 
 @dataclass
@@ -113,13 +113,25 @@ class Soak:
             await self.chance.choice(moments)()
             typer.echo(f"\r{len(self.uses)} asked, {self.kills.total()} kills", nl=False, err=True)
         await self.start()
-        async with asyncio.timeout(SETTLE_S):
-            while any(
-                row["status"] in ("queued", "running") or row["delivery"] == "pending"
-                for row in new_rows(self.data_dir)
-            ):
-                await asyncio.sleep(0.2)
+        await self.settle()
         await self.bot.stop(timeout=20)
+
+    async def settle(self) -> None:
+        """Wait until everything is drawn and told, as long as there is progress: what is stuck counts as lost."""
+        before, since = [], time.monotonic()
+        while time.monotonic() - since < STUCK_S:
+            open_rows = [
+                (row["id"], row["status"], row["delivery"])
+                for row in new_rows(self.data_dir)
+                if row["status"] in ("queued", "running") or row["delivery"] == "pending"
+            ]
+            if not open_rows:
+                return
+            if open_rows != before:
+                before, since = open_rows, time.monotonic()
+            typer.echo(f"\r{len(open_rows)} to be drawn or told ", nl=False, err=True)
+            await asyncio.sleep(1)
+        typer.echo(f"stuck: {before}", err=True)
 
     async def migrate(self, kills: int) -> None:
         """Begin with a database of the first release, and kill the bot while it is brought up to date."""

@@ -236,6 +236,9 @@ async def probe(config: DiscordConfig, token: SecretStr) -> Probe:
     except TimeoutError as error:
         reason = f"no answer from Discord in {PROBE_TIMEOUT_S} s ({config.api_url})"
         raise FrontendUnreachable(FRONTEND, reason) from error
+    except aiohttp.ClientHttpProxyError as error:  # whose text is the proxy's address, with name and password
+        proxy = without_credentials(proxy_of(config) or "")
+        raise FrontendUnreachable(FRONTEND, f"the proxy {proxy} answers {error.status} {error.message}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise FrontendUnreachable(FRONTEND, f"no connection to Discord ({config.api_url}): {error}") from error
 
