@@ -10,9 +10,10 @@ import pytest
 
 from bot.config import LimitsConfig
 from bot.jobs import BatchPlace, Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
+from bot.store import job_store
 from bot.store.database import Database
 from bot.store.history_query import Stretch, Wanted
-from bot.store.job_store import DAY_S, LONGEST_PAUSE_S, JobStore, Measurement
+from bot.store.job_store import DAY_S, LONGEST_PAUSE_S, Counts, JobStore, Measurement
 from pipeline import ImageSpec
 from tests.bot.scheduling.claiming import claim_next
 
@@ -242,6 +243,34 @@ async def test_old_jobs_are_deleted_in_batches(jobs: JobStore, put) -> None:
 async def test_number_that_no_row_can_have_is_no_job(jobs: JobStore) -> None:
     for number in (2**63 - 1, 2**63, -(2**63), 10**400):
         assert await jobs.get(number) is None
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+async def test_rows_of_a_person_are_counted_a_few_at_a_time(
+    jobs: JobStore, put, database: Database, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """One statement over a long history would keep everybody else waiting."""
+    monkeypatch.setattr(job_store, "COUNTED_AT_ONCE", at_once)
+    ann = UserKey(frontend="test", id="ann")
+    assert await jobs.counts(ann) == job_store.NO_JOBS
+    for number in range(3):
+        await put(now=NOW - number)
+        job = await draw(jobs)
+    await jobs.keep(job.id, limit=1)
+    await put("ben", now=NOW - 99)
+    await put(now=NOW)
+    statements: list[str] = []
+    run = database.fetch_all
+
+    async def watched(sql: str, values: object = None) -> object:
+        statements.append(sql)
+        return await run(sql, values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(database, "fetch_all", watched)
+    assert await jobs.counts(ann) == Counts(
+        jobs=4, images=3, kept=1, private=0, unfinished=1, bytes=9, oldest_at=NOW - 2
+    )
+    assert len(statements) == 4 // at_once + 1
 
 
 # ── a clock that was wrong ──────────────────────────────────────────────────────────────────────────────
