@@ -79,6 +79,7 @@ COLUMNS = (
     "request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address, spec, model, size_class, status, "
     "queued_at, started_at, finished_at, ran_s, step_s, fixed_s, image_path, image_bytes, failure_code, delivery"
 )
+RUN = time.time_ns()  # a database may be asked by several
 LIMITS = LimitsConfig(max_waiting=1000, max_active_per_user=1000, max_images_per_day=100_000, cooldown_s=0)
 
 Question = Callable[[], Awaitable[Any]]
@@ -165,6 +166,8 @@ async def service_on(folder: Path) -> AsyncIterator[tuple[Database, Assembly]]:
         took, cpu = time.perf_counter() - began, time.process_time() - spent
         typer.echo(f"start of the service, without imports: {took:.2f} s, {cpu:.2f} s of CPU")
         assembly.queue.use_runners(lambda: [RunnerState(number=0)])
+        for job, _ in await assembly.service.unfinished():  # of a run that was broken off
+            await assembly.queue.cancel(job.id)
         yield database, assembly
         await executor.close(1.0)
 
@@ -192,7 +195,7 @@ def request(key: str, user: UserKey | None = None) -> Request:
     user = user or UserKey(frontend=FRONTEND, id=str(int(HEAVY.id) + 1 + hash(key) % PEOPLE))
     prefix = f"{ORIGIN}-" if user.frontend == PAGE else ""
     reply_to = ReplyTo(frontend=user.frontend, key=f"{prefix}{key}", address="{}")
-    return Request(user=user, reply_to=reply_to, options=ImageOptions(prompt="a red apple"), key=key)
+    return Request(user=user, reply_to=reply_to, options=ImageOptions(prompt="a red apple"), key=f"{RUN} {key}")
 
 
 def of_service(database: Database, assembly: Assembly) -> dict[str, Question | tuple[Question, Tidy]]:
