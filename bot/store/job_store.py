@@ -43,6 +43,7 @@ MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
 TAKE_BACK_S: Final = 30
 LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
 COUNTED_AT_ONCE: Final = 2000  # rows, some 5 ms
+CHANGED_AT_ONCE: Final = 200
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
 # Failed jobs and jobs cancelled before they started cost nothing.
@@ -655,10 +656,10 @@ class JobStore:
         row = await self._database.fetch_one(
             f"""
             SELECT
-                (SELECT MIN(id) FROM jobs WHERE {MINE} AND queued_at = (
+                (SELECT MIN(id) FROM jobs INDEXED BY jobs_of_user WHERE {MINE} AND queued_at = (
                     SELECT MIN(queued_at) FROM jobs WHERE {MINE} AND queued_at >= :since AND queued_at < :until
                 )) AS first_id,
-                (SELECT MAX(id) FROM jobs WHERE {MINE} AND queued_at = (
+                (SELECT MAX(id) FROM jobs INDEXED BY jobs_of_user WHERE {MINE} AND queued_at = (
                     SELECT MAX(queued_at) FROM jobs WHERE {MINE} AND queued_at >= :since AND queued_at < :until
                 )) AS last_id
             """,
@@ -817,10 +818,24 @@ class JobStore:
                 return total
 
     async def drop_deliveries(self, user: UserKey) -> None:
-        """Let no result of this person be delivered any more."""
-        await self._database.fetch_all(
-            f"UPDATE jobs SET delivery = 'dropped' WHERE {MINE} AND delivery <> 'dropped'", values_of(user)
-        )
+        """Let no result of this person be delivered any more; some rows at once, as `counts`."""
+        after_id: int | None = 0
+        while after_id is not None:
+            rows = await self._database.fetch_all(
+                f"""
+                UPDATE jobs
+                SET delivery = 'dropped'
+                WHERE id IN (
+                    SELECT id FROM jobs INDEXED BY jobs_of_user_by_id
+                    WHERE {MINE} AND id > :after_id AND delivery <> 'dropped'
+                    ORDER BY id
+                    LIMIT {CHANGED_AT_ONCE}
+                )
+                RETURNING id
+                """,
+                {**values_of(user), "after_id": after_id},
+            )
+            after_id = max((row["id"] for row in rows), default=None)
 
     async def spend(self, user: UserKey, *, now: int) -> None:
         """Keep what the ended jobs of a person count for, under their pseudonym. Each counts once its job is gone."""
@@ -828,9 +843,12 @@ class JobStore:
             f"""
             INSERT OR IGNORE INTO spent (job_id, person, queued_at, finished_at, cost, ran_s)
             SELECT id, :person, queued_at, finished_at, iif({_COUNTS}, {_COST}, 0), {RAN_S}
-            FROM jobs
-            WHERE {MINE} AND NOT {UNFINISHED} AND finished_at IS NOT NULL
-              AND (({_TODAY} AND {_COUNTS}) OR finished_at > :now - {FAIRNESS_WINDOW_S})
+            FROM jobs INDEXED BY jobs_of_user
+            WHERE {MINE} AND NOT {UNFINISHED} AND finished_at IS NOT NULL AND {_TODAY} AND {_COUNTS}
+            UNION
+            SELECT id, :person, queued_at, finished_at, iif({_COUNTS}, {_COST}, 0), {RAN_S}
+            FROM jobs INDEXED BY jobs_finished
+            WHERE {MINE} AND NOT {UNFINISHED} AND finished_at > :now - {FAIRNESS_WINDOW_S}
             """,
             {**values_of(user), "person": self._pseudonym_of(user), "now": now},
         )

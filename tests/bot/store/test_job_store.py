@@ -273,6 +273,19 @@ async def test_rows_of_a_person_are_counted_a_few_at_a_time(
     assert len(statements) == 4 // at_once + 1
 
 
+async def test_deliveries_of_a_person_are_dropped_a_few_at_a_time(
+    jobs: JobStore, put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_store, "CHANGED_AT_ONCE", 1)
+    mine = [await put() for _ in range(3)]
+    his = await put("ben")
+    for _ in range(2):
+        await draw(jobs)
+    await jobs.drop_deliveries(UserKey(frontend="test", id="ann"))
+    assert {(await jobs.get(job.id)).delivery for job in mine} == {Delivery.DROPPED}
+    assert (await jobs.get(his.id)).delivery is not Delivery.DROPPED
+
+
 # ── a clock that was wrong ──────────────────────────────────────────────────────────────────────────────
 
 

@@ -22,7 +22,11 @@ WHOLE_TABLE = re.compile(
     r"|jobs USING INDEX jobs_(with_source|with_references|to_deliver))"
 )
 # A history of one person, or of one address, is only ever looked at in part.
-WHOLE_HISTORY = re.compile(r"INDEX (jobs_of_user|jobs_of_origin) \((?!.*queued_at)")
+WHOLE_HISTORY = re.compile(
+    r"INDEX ((jobs_of_user|jobs_of_origin) \((?!.*queued_at)|jobs_of_user_by_id \((?!.*(id|rowid)>))"
+)
+# It is for the moment in which somebody has everything erased: what others made from any of their images.
+WHOLE_BY_NATURE = {"made_from"}
 ORDERED = {
     *("history", "history_edge", "shared"),
     *("due", "ended_before", "undelivered", "failures", "measurements", "shared_usage"),
@@ -142,7 +146,8 @@ async def test_no_statement_reads_the_whole_table_or_sorts_a_history(database: D
                 continue
             plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
             assert [line for line in plan if WHOLE_TABLE.search(line)] == [], (name, plan)
-            assert [line for line in plan if WHOLE_HISTORY.search(line)] == [], (name, plan)
+            if name not in WHOLE_BY_NATURE:
+                assert [line for line in plan if WHOLE_HISTORY.search(line)] == [], (name, plan)
             if name in ORDERED:
                 assert [line for line in plan if SORTED.search(line)] == [], (name, plan)
 
