@@ -152,7 +152,7 @@ class ModerationStore:
         """Cancel what a person has waiting or running. Returns the jobs as they are now."""
         rows = await self._database.fetch_all(
             f"""
-            UPDATE jobs
+            UPDATE jobs INDEXED BY jobs_active_of_user
             SET {_STOPPED},
                 delivery = iif(status = 'running' OR delivery = 'dropped', delivery, 'pending')
             WHERE {MINE} AND {UNFINISHED}
