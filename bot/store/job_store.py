@@ -925,7 +925,9 @@ class JobStore:
 
     async def newest_at(self) -> int | None:
         """When the last job ended."""
-        row = await self._database.fetch_one("SELECT MAX(finished_at) AS newest_at FROM jobs")
+        row = await self._database.fetch_one(
+            "SELECT MAX(finished_at) AS newest_at FROM jobs WHERE finished_at IS NOT NULL"
+        )
         return None if row is None else _whole(row["newest_at"])
 
     async def last_number(self) -> int:

@@ -150,6 +150,8 @@ async def test_no_statement_reads_the_whole_table_or_sorts_a_history(database: D
                 continue
             plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
             assert [line for line in plan if WHOLE_TABLE.search(line)] == [], (name, plan)
+            # How SQLite calls the look for a largest value: at all rows, unless it is that of the table's own order.
+            assert "SEARCH jobs" not in plan or "MAX(id)" in sql, (name, plan)
             if name not in WHOLE_BY_NATURE:
                 assert [line for line in plan if WHOLE_HISTORY.search(line)] == [], (name, plan)
             if name in ORDERED:
