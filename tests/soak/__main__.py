@@ -102,16 +102,16 @@ class Soak:
         self.discord.clear_faults()
 
     async def run(self, jobs: int) -> None:
-        """Ask and kill until so many jobs have been asked for."""
+        """Ask and kill until so many jobs are stored: on a busy machine, many requests reach no living process."""
         self.people = [self.discord.add_user(f"person-{number}") for number in range(PEOPLE)]
         self.channels = [self.discord.add_channel(f"art-{number}") for number in range(CHANNELS)]
         moments: list[Callable[[], Awaitable[None]]] = [
             self.while_asked, self.while_drawing, self.while_writing_a_file, self.between_post_and_note,
             self.while_starting,
         ]  # fmt: skip
-        while len(self.uses) < jobs:
+        while (stored := len(new_rows(self.data_dir))) < jobs:
             await self.chance.choice(moments)()
-            typer.echo(f"\r{len(self.uses)} asked, {self.kills.total()} kills", nl=False, err=True)
+            typer.echo(f"\r{len(self.uses)} asked, {stored} stored, {self.kills.total()} kills ", nl=False, err=True)
         await self.start()
         await self.settle()
         await self.bot.stop(timeout=20)
@@ -218,7 +218,7 @@ async def soak(jobs: int, seed: int, folder: Path) -> dict[str, int]:
 
 
 def main(
-    jobs: Annotated[int, typer.Option(help="How many pictures are asked for.")] = 1000,
+    jobs: Annotated[int, typer.Option(help="How many jobs are to be stored.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 1,
 ) -> None:
     """Run it and print the table."""
