@@ -224,10 +224,11 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     pool.image_policy = policy_of(config.moderation)
     pool.hashes_of = partial(_file_hashes, hashes, cards, config.pipeline)
     is_loaded = asyncio.Event()
+    forgetful = (moderation.bans.forget_ended, retractions.forget_old, holders.erasures.prune_spent)
     await pool.expect_load(setup.card.name)  # jobs may queue from here on
     lag = LagProbe()
     loops: dict[str, Loop] = {
-        "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
+        "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline, forgetful),
         "the breaker": breaker.run,
         "erasing people": erasure.run,
         "taking messages back": retractions.run,

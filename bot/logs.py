@@ -47,6 +47,8 @@ _SECRET_SHAPES: Final = (
     # Interaction tokens are webhook tokens and stand in the address: /webhooks/<application>/<token>/…
     re.compile(r"(/(?:webhooks|interactions)/\d+/)[\w.~-]{8,}"),
     re.compile(r"()aW50ZXJhY3Rpb2[\w=-]{16,}"),  # base64 of "interaction:…", which each of them begins with
+    # Name and password in an address, of a proxy for example, which libraries quote whole.
+    re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^/\s'\"]{1,512}(?=@)"),
 )
 _secrets: set[str] = set()
 

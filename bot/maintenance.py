@@ -15,6 +15,7 @@ import logging
 import statistics
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,10 +44,23 @@ LAG_PROBE_S: Final = 0.05
 LAG_SAMPLES: Final = 100_000
 
 
+# Forgets what was over at a moment that is believed to have come, in Unix seconds. Raises StoreUnavailable.
+Forget = Callable[[int], Awaitable[None]]
+
+
 async def prune_forever(
-    jobs: JobStore, images: ImageStore, settings: SettingStore, config: StorageConfig, deadline: Deadline
+    jobs: JobStore,
+    images: ImageStore,
+    settings: SettingStore,
+    config: StorageConfig,
+    deadline: Deadline,
+    forgetful: Sequence[Forget] = (),
 ) -> None:
-    """Forget what is older than the config says, in small batches, once an hour; files without a row once a day."""
+    """Forget what is older than the config says, in small batches, once an hour; files without a row once a day.
+
+    Args:
+        forgetful: what else forgets once an hour, by the same clock.
+    """
     hours = itertools.count()
 
     async def sweep() -> bool:
@@ -54,7 +68,10 @@ async def prune_forever(
         return False
 
     async def turn() -> bool:
-        before = await history_begins(jobs, settings, now=int(time.time()), days=config.history_days)
+        moment = await believed_moment(jobs, settings, now=int(time.time()))
+        for forget in forgetful:
+            await forget(moment)
+        before = moment - config.history_days * DAY_S
         await asyncio.to_thread(forget_prompts, config.data_dir / PROMPTS_FOLDER, before=before)
         if deleted := await prune(jobs, images, before=before):
             log.info("%s jobs older than %s days were deleted", deleted, config.history_days)
@@ -68,16 +85,16 @@ async def prune_forever(
     await supervise("deleting old jobs", turn, deadline)
 
 
-async def history_begins(jobs: JobStore, settings: SettingStore, *, now: int, days: int) -> int:
-    """The moment before which history is deleted, whatever the clock says; notes this look for the next one."""
+async def believed_moment(jobs: JobStore, settings: SettingStore, *, now: int) -> int:
+    """The moment from which age is counted, whatever the clock says; notes this look at it for the next one."""
     stored = await settings.get_json(HORIZON_SETTING)
     horizon = Horizon.read(stored, newest_at=min(now, await jobs.newest_at() or now)).look(now)
     await settings.set(HORIZON_SETTING, json.dumps(dataclasses.asdict(horizon)))
     if horizon.leapt_at is not None:
         log.warning(
-            "the clock is far ahead of the last look at it: old pictures are deleted after a day, if it stays so"
+            "the clock is far ahead of the last look at it: what is old by it is deleted after a day, if it stays so"
         )
-    return min(horizon.trusted_at, now) - days * DAY_S
+    return min(horizon.trusted_at, now)
 
 
 async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:

@@ -31,10 +31,25 @@ MOST_FILES: Final = 32  # of one model: a transformer in shards, text encoders, 
 LEFT_FREE_MIB: Final = 1188  # of the card by default, for the desktop: 7000 are taken of a card of 8 GB
 
 
+def check_path(text: str) -> None:
+    """Check that a path was not written so that its backslashes became something else.
+
+    Raises:
+        ValueError: it holds control characters.
+    """
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError(f"must hold no control characters; {WINDOWS_PATHS}")
+
+
+def _endpoint(text: str) -> str:
+    if not text.isprintable() or any(map(str.isspace, text)):
+        raise ValueError("must be an address like https://modelscope.cn")
+    return text
+
+
 def _user_path(path: Path) -> Path:
     """A path as it was written, `~` for the user's folder, as in a shell."""
-    if any(unicodedata.category(character) == "Cc" for character in str(path)):
-        raise ValueError(f"must hold no control characters; {WINDOWS_PATHS}")
+    check_path(str(path))
     try:
         path = path.expanduser()
     except RuntimeError as error:
@@ -167,7 +182,9 @@ class PipelineConfig(BaseModel):
     packed_dir: UserPath | None = Field(
         None, description="Folder of packed weights, compiled code and measurements; unset = packed in models_dir"
     )
-    endpoint: str | None = Field(None, description="ModelScope endpoint to fetch from; unset = its own default")
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        None, description="ModelScope endpoint to fetch from; unset = its own default"
+    )
     vram_limit_mib: int | None = Field(
         None, ge=LEAST_LIMIT_MIB, description="GPU memory that this program may take in all, in MiB; unset = most of it"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import socket
@@ -17,8 +18,16 @@ REQUEST = re.compile(rb"^((?:GET|POST|PUT|PATCH|DELETE|HEAD) (?:https?|wss?)://\
 class ForwardProxy:
     """Use as `with`; `asked` has the first line of every request that came through it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_tunnel_only: bool = False, login: str = "") -> None:
+        """Make one that takes everything.
+
+        Args:
+            is_tunnel_only: refuse whatever is not CONNECT, as company proxies do.
+            login: `name:password` to ask for.
+        """
         self.asked: list[str] = []
+        self._is_tunnel_only = is_tunnel_only
+        self._login = base64.b64encode(login.encode()) if login else b""
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._open: set[socket.socket] = set()
@@ -56,6 +65,10 @@ class ForwardProxy:
         with contextlib.suppress(OSError, ValueError):
             first = client.recv(CHUNK_BYTES)
             method, target, _ = first.split(b"\r\n", 1)[0].decode().split(" ")
+            if refusal := self._refusal(method, first):
+                client.sendall(f"HTTP/1.1 {refusal}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                client.shutdown(socket.SHUT_RDWR)
+                return
             address = urlsplit(f"//{target}" if method == "CONNECT" else target)
             server = socket.create_connection((address.hostname or "", address.port or 80))
             self._open.add(server)
@@ -65,6 +78,11 @@ class ForwardProxy:
                 first = b""
             self._start(self._pipe, server, client)
             self._forward(client, server, first)
+
+    def _refusal(self, method: str, head: bytes) -> str:
+        if self._login and not re.search(rb"^Proxy-Authorization: Basic " + re.escape(self._login), head, re.M | re.I):
+            return "407 Proxy Authentication Required"
+        return "405 Method Not Allowed" if self._is_tunnel_only and method != "CONNECT" else ""
 
     def _forward(self, client: socket.socket, server: socket.socket, data: bytes) -> None:
         """Requests keep their absolute address, which servers have to accept."""

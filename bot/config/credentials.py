@@ -25,13 +25,16 @@ from bot.text_files import read_file, read_text
 log = logging.getLogger(__name__)
 
 MAX_SECRET_BYTES: Final = 64 * 1024
-QUOTES: Final = ('""', "''", "``", "“”", "‘’", "<>")
+QUOTES: Final = ('""', "''", "``", "“”", "‘’", "<>", "「」", "«»")
+AROUND: Final = "\ufeff\u200b\u2060 \t\r\n,;"
+# No token holds a space, a colon or an equals sign.
+BEFORE: Final = re.compile(r"^(?:(?:export|set)\s+|\$env:)?\w{1,40}\s*[=:]\s*|^(?:Bot|Bearer)\s+", re.IGNORECASE)
 
 
 def load_token(config: DiscordConfig) -> SecretStr | None:
     """Return the bot token from the environment, else from `discord.token_file`; None if neither is set.
 
-    Removes what people copy along with it: quotes, `Bot `, `DISCORD_TOKEN=`.
+    Removes what people copy along with it: quotes, `Bot `, the name of a variable and `=` or `:`, a comma.
 
     Raises:
         ConfigError: the file cannot be read, is empty, or holds more than a token.
@@ -105,12 +108,12 @@ def _checked_token(token: str, place: str, *, way_out: str) -> SecretStr:
 
 def _bare_token(text: str) -> str:
     """Return a token without what was copied along with it, in any order."""
-    text = text.strip("\ufeff \t\r\n")
+    text = text.strip(AROUND)
     while True:
-        bare = re.sub(rf"^(?:export\s+)?{TOKEN_ENV}\s*[=:]\s*|^Bot\s+", "", text, flags=re.IGNORECASE)
+        bare = BEFORE.sub("", text)
         if any(len(bare) >= 2 and (bare[0], bare[-1]) == tuple(pair) for pair in QUOTES):
             bare = bare[1:-1]
-        bare = bare.strip()
+        bare = bare.strip(AROUND)
         if bare == text:
             return text
         text = bare

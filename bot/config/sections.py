@@ -31,7 +31,7 @@ from bot.config.preset_section import PresetConfig, PresetName, check_names
 from bot.config.spans import check_some_left, check_zone, read_span
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.models import MODELS, catalog_of, find_model
-from pipeline.config import AUTO, ModelEntry, PipelineConfig, UserPath, user_data_dir
+from pipeline.config import AUTO, ModelEntry, PipelineConfig, UserPath, check_path, user_data_dir
 from pipeline.errors import UnknownModel
 from pipeline.spec import MAX_STEPS
 
@@ -49,6 +49,8 @@ def default_data_dir() -> Path:
 
 
 def _is_http(text: str) -> bool:
+    if not text.isprintable() or " " in text:  # which `urlsplit` takes out in part
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -230,6 +232,8 @@ class ModerationConfig(Section):
     def _names_a_program(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         if words and (not words[0].strip() or any("\0" in word for word in words)):
             raise ValueError("must begin with the name of a program")
+        if words:
+            check_path(words[0])
         return words
 
 

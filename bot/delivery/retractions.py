@@ -18,7 +18,7 @@ from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGo
 from bot.jobs import Job
 from bot.retry import doubled_s
 from bot.store.horizon import DAY_S
-from bot.store.retraction_store import Retraction, RetractionStore
+from bot.store.retraction_store import LONGEST_PAUSE_S, Retraction, RetractionStore
 from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ AT_ONCE: Final = 20  # are looked up together, and taken back one after the othe
 FIRST_PAUSE_S: Final = 5.0
 MAX_PAUSE_S: Final = 3600.0
 GIVE_UP_S: Final = 7 * DAY_S
+LEAST_TRIES: Final = 5
 FRONTEND_AWAITED_S: Final = 90 * DAY_S  # one that is switched off may come back
 
 # Deletes the message at an address. Raises MessageGone, DeliveryDelayed, DeliveryImpossible.
@@ -65,6 +66,14 @@ class Retractions:
         """Return how many messages are still to be taken back, whosesoever they are."""
         return await self._store.count()
 
+    async def forget_old(self, moment: int) -> None:
+        """Forget messages of front ends that have been switched off for long; `moment` is a believed one, see Horizon.
+
+        Raises:
+            StoreUnavailable
+        """
+        await self._store.prune(before=moment - FRONTEND_AWAITED_S)
+
     async def run(self) -> None:
         """Take messages back for ever; never returns."""
 
@@ -75,7 +84,6 @@ class Retractions:
             for retraction in due:
                 await self._take_back(retraction)
             if len(due) < AT_ONCE:
-                await self._store.prune(before=now - FRONTEND_AWAITED_S)
                 await wait_for(self._wake, LOOK_S)
             return True
 
@@ -99,11 +107,12 @@ class Retractions:
 
     async def _postpone(self, retraction: Retraction, after_s: float) -> None:
         now = self._clock()
-        if now - retraction.added_at > GIVE_UP_S:
+        is_late = now - retraction.added_at > GIVE_UP_S
+        if is_late and retraction.attempts + 1 >= LEAST_TRIES:  # by a clock set ahead everything is late
             log.warning("a message of somebody who was erased stays: gave up after %s tries", retraction.attempts + 1)
             await self._store.remove(retraction)
             return
-        pause_s = max(after_s, doubled_s(FIRST_PAUSE_S, MAX_PAUSE_S, retraction.attempts))
+        pause_s = min(max(after_s, doubled_s(FIRST_PAUSE_S, MAX_PAUSE_S, retraction.attempts)), LONGEST_PAUSE_S - 1)
         await self._store.postpone(retraction, next_at=int(now + pause_s) + 1)
 
 

@@ -30,14 +30,12 @@ class Bans:
 
     @classmethod
     async def open(cls, store: ModerationStore, pseudonyms: Pseudonyms, *, clock: Clock = time.time) -> Self:
-        """Read the bans that hold; those that ended are forgotten.
+        """Read the bans. Those that ended hold again if the clock turns out to have been ahead.
 
         Raises:
             StoreUnavailable
         """
-        now = int(clock())
-        await store.forget_ended_bans(now=now)
-        return cls(await store.bans(now=now), store, pseudonyms, clock=clock)
+        return cls(await store.bans(), store, pseudonyms, clock=clock)
 
     def check(self, user: UserKey) -> None:
         """Check that a person may draw.
@@ -85,6 +83,17 @@ class Bans:
         await self._store.unban(person)
         ban = self._bans.pop(person, None)
         return ban is not None and self._holds(ban)
+
+    async def forget_ended(self, moment: int) -> None:
+        """Forget the bans that ended by `moment`, which is a believed one: see Horizon.
+
+        Raises:
+            StoreUnavailable
+        """
+        await self._store.forget_ended_bans(moment=moment)
+        self._bans = {
+            person: ban for person, ban in self._bans.items() if ban.until_at is None or ban.until_at > moment
+        }
 
     def forget_id(self, user: UserKey) -> None:
         """Note that the id of a person was erased from the table; the ban holds."""

@@ -159,7 +159,6 @@ class Erasure:
             await self.forget_prompts()
             await asyncio.to_thread(_empty, held.prompts_dir)  # what the engine wrote until then
             await held.settings.set(SWEEP_SETTING, None)
-        await held.erasures.prune_spent(now=int(self._clock()))
         if troubles:
             raise troubles[0]
         await self._note(set(), is_swept=True)

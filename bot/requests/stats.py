@@ -38,7 +38,7 @@ async def collect_stats(
     """Collect the numbers; `now` is in Unix seconds."""
     unfinished = await jobs.unfinished()
     running = sum(job.status is JobStatus.RUNNING for job in unfinished)
-    totals = await jobs.totals(since=now - DAY_S)
+    totals = await jobs.totals(since=now - DAY_S, until=now)
     square = models.usual.resolve(ImageOptions(prompt="x", aspect=Aspect.SQUARE), random_seed=0)
     pace = await queue.paces.measured(square)
     return Stats(

@@ -54,7 +54,7 @@ class JobQueue:
         self._jobs = jobs
         self._limits = config
         self._runners: Callable[[], Sequence[RunnerState]] = lambda: [RunnerState(number=0)]
-        self.paces = Paces(jobs, assumed_pace)
+        self.paces = Paces(jobs, assumed_pace, clock)
         self._listeners: list[Callable[[], None]] = []
         self._deadline = deadline or Deadline()
         self._clock = clock

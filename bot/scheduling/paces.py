@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from bot.clock import Clock
 from bot.jobs import Job
 from bot.scheduling import eta
 from bot.scheduling.eta import Pace
@@ -19,11 +20,12 @@ class Paces:
     steps_taken: how many of its steps are taken.
     """
 
-    def __init__(self, jobs: JobStore, assumed: Callable[[ImageSpec], Pace]) -> None:
+    def __init__(self, jobs: JobStore, assumed: Callable[[ImageSpec], Pace], clock: Clock) -> None:
         self.named_sizes: Callable[[ImageSpec], Sequence[ImageSpec]] = lambda _spec: ()
         self.steps_taken: Callable[[ImageSpec], int] = lambda spec: spec.steps
         self._jobs = jobs
         self._assumed = assumed
+        self._clock = clock
 
     async def of(self, spec: ImageSpec) -> Pace:
         """How fast pictures like this one are drawn here.
@@ -51,5 +53,5 @@ class Paces:
 
     async def measured(self, spec: ImageSpec) -> Pace | None:
         """How fast pictures like this one were drawn here; None before any was."""
-        measured = await self._jobs.measurements(spec.model, eta.size_class(spec))
+        measured = await self._jobs.measurements(spec.model, eta.size_class(spec), now=int(self._clock()))
         return eta.measured_pace([each.step_s for each in measured], [each.fixed_s for each in measured])

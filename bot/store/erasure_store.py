@@ -48,8 +48,9 @@ class ErasureStore:
         )
         return bool(rows)
 
-    async def prune_spent(self, *, now: int) -> None:
-        """Delete what counts toward no day any more."""
+    async def prune_spent(self, moment: int) -> None:
+        """Delete what counts toward no day any more from `moment` on, which is a believed one: see Horizon."""
         await self._database.fetch_all(
-            f"DELETE FROM spent WHERE queued_at <= :now - {DAY_S} AND finished_at <= :now - {DAY_S}", {"now": now}
+            f"DELETE FROM spent WHERE queued_at <= :moment - {DAY_S} AND finished_at <= :moment - {DAY_S}",
+            {"moment": moment},
         )

@@ -1,8 +1,8 @@
-"""How far back history is kept, by a clock that may be wrong. Pure.
+"""The moment from which age is counted before anything is deleted, by a clock that may be wrong. Pure.
 
-One start with the clock 91 days ahead must not delete everything. So the moment from which days are counted back goes
-on with the clock only as long as looks at it are close together; after a leap it waits until a look a day later, on the
-same clock, confirms it.
+One start with the clock 91 days ahead must not delete everything: history, bans with an end, messages that are to be
+taken back, what people who were erased drew today. So that moment goes on with the clock only as long as looks at it
+are close together; after a leap it waits until a look a day later, on the same clock, confirms it.
 """
 
 from __future__ import annotations

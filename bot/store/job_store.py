@@ -42,6 +42,8 @@ FAIRNESS_WINDOW_S: Final = 3600
 MEASUREMENTS: Final = 20  # the newest pictures that a forecast looks at
 TAKE_BACK_S: Final = 30
 LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to tell somebody
+COUNTED_AT_ONCE: Final = 2000  # rows, some 5 ms
+CHANGED_AT_ONCE: Final = 200
 AWAITED_S: Final = 7 * DAY_S  # a job that a later release wrote is drawn if that release is back within this time
 
 # Failed jobs and jobs cancelled before they started cost nothing.
@@ -114,6 +116,22 @@ class Counts:
     unfinished: int
     bytes: int
     oldest_at: int | None
+
+    def plus(self, other: Counts) -> Counts:
+        """Add the rows of a later part."""
+        moments = [each.oldest_at for each in (self, other) if each.oldest_at is not None]
+        return Counts(
+            jobs=self.jobs + other.jobs,
+            images=self.images + other.images,
+            kept=self.kept + other.kept,
+            private=self.private + other.private,
+            unfinished=self.unfinished + other.unfinished,
+            bytes=self.bytes + other.bytes,
+            oldest_at=min(moments, default=None),
+        )
+
+
+NO_JOBS: Final = Counts(jobs=0, images=0, kept=0, private=0, unfinished=0, bytes=0, oldest_at=None)
 
 
 class JobStore:
@@ -638,10 +656,10 @@ class JobStore:
         row = await self._database.fetch_one(
             f"""
             SELECT
-                (SELECT MIN(id) FROM jobs WHERE {MINE} AND queued_at = (
+                (SELECT MIN(id) FROM jobs INDEXED BY jobs_of_user WHERE {MINE} AND queued_at = (
                     SELECT MIN(queued_at) FROM jobs WHERE {MINE} AND queued_at >= :since AND queued_at < :until
                 )) AS first_id,
-                (SELECT MAX(id) FROM jobs WHERE {MINE} AND queued_at = (
+                (SELECT MAX(id) FROM jobs INDEXED BY jobs_of_user WHERE {MINE} AND queued_at = (
                     SELECT MAX(queued_at) FROM jobs WHERE {MINE} AND queued_at >= :since AND queued_at < :until
                 )) AS last_id
             """,
@@ -679,22 +697,22 @@ class JobStore:
             },
         )
 
-    async def measurements(self, model: str, size_class: int) -> list[Measurement]:
-        """What the newest pictures of this model and size took."""
+    async def measurements(self, model: str, size_class: int, *, now: int) -> list[Measurement]:
+        """What the newest pictures of this model and size took, without those of a clock that was ahead."""
         rows = await self._database.fetch_all(
             f"""
             SELECT step_s, fixed_s FROM jobs
             WHERE status = 'done' AND model = :model AND size_class = :size_class
-              AND step_s BETWEEN 0 AND {DAY_S} AND fixed_s BETWEEN 0 AND {DAY_S}
+              AND finished_at <= :now AND step_s BETWEEN 0 AND {DAY_S} AND fixed_s BETWEEN 0 AND {DAY_S}
             ORDER BY finished_at DESC
             LIMIT {MEASUREMENTS}
             """,
-            {"model": model, "size_class": size_class},
+            {"model": model, "size_class": size_class, "now": now},
         )
         return [Measurement(step_s=row["step_s"], fixed_s=row["fixed_s"]) for row in rows]
 
-    async def totals(self, *, since: int) -> Totals:
-        """How the jobs that ended after `since` ended."""
+    async def totals(self, *, since: int, until: int | None = None) -> Totals:
+        """How the jobs that ended after `since`, and not after `until`, ended."""
         rows = await self._database.fetch_all(
             f"""
             SELECT
@@ -703,9 +721,9 @@ class JobStore:
                 COUNT(*) FILTER (WHERE status = 'cancelled') AS cancelled,
                 COALESCE(SUM({RAN_S}), 0) AS gpu_s
             FROM jobs
-            WHERE finished_at > :since
+            WHERE finished_at > :since AND (:until IS NULL OR finished_at <= :until)
             """,
-            {"since": since},
+            {"since": since, "until": until},
         )
         return Totals(**dict(rows[0]))
 
@@ -766,29 +784,58 @@ class JobStore:
         )
 
     async def counts(self, user: UserKey) -> Counts:
-        """How many jobs and images there are."""
-        rows = await self._database.fetch_all(
-            f"""
-            SELECT
-                COUNT(*) AS jobs,
-                COUNT(*) FILTER (WHERE status = 'done') AS images,
-                COUNT(*) FILTER (WHERE is_kept = 1) AS kept,
-                COUNT(*) FILTER (WHERE is_private <> 0) AS private,
-                COUNT(*) FILTER (WHERE {UNFINISHED}) AS unfinished,
-                COALESCE(SUM(iif(typeof(image_bytes) = 'integer', image_bytes, 0)), 0) AS bytes,
-                MIN(iif(typeof(queued_at) = 'integer', queued_at, NULL)) AS oldest_at
-            FROM jobs INDEXED BY jobs_of_user_by_id
-            WHERE {MINE}
-            """,
-            values_of(user),
-        )
-        return Counts(**dict(rows[0]))
+        """How many jobs and images there are.
+
+        Every row of the person has to be read: some at once, so that whoever else asks is answered in between.
+        """
+        total, after_id = NO_JOBS, 0
+        while True:
+            rows = await self._database.fetch_all(
+                f"""
+                SELECT
+                    COUNT(*) AS jobs,
+                    COUNT(*) FILTER (WHERE status = 'done') AS images,
+                    COUNT(*) FILTER (WHERE is_kept = 1) AS kept,
+                    COUNT(*) FILTER (WHERE is_private <> 0) AS private,
+                    COUNT(*) FILTER (WHERE {UNFINISHED}) AS unfinished,
+                    COALESCE(SUM(iif(typeof(image_bytes) = 'integer', image_bytes, 0)), 0) AS bytes,
+                    MIN(iif(typeof(queued_at) = 'integer', queued_at, NULL)) AS oldest_at,
+                    MAX(id) AS last_id
+                FROM (
+                    SELECT id, status, is_kept, is_private, image_bytes, queued_at
+                    FROM jobs INDEXED BY jobs_of_user_by_id
+                    WHERE {MINE} AND id > :after_id
+                    ORDER BY id
+                    LIMIT {COUNTED_AT_ONCE}
+                )
+                """,
+                {**values_of(user), "after_id": after_id},
+            )
+            counted = dict(rows[0])
+            after_id = counted.pop("last_id")
+            total = total.plus(Counts(**counted))
+            if counted["jobs"] < COUNTED_AT_ONCE:
+                return total
 
     async def drop_deliveries(self, user: UserKey) -> None:
-        """Let no result of this person be delivered any more."""
-        await self._database.fetch_all(
-            f"UPDATE jobs SET delivery = 'dropped' WHERE {MINE} AND delivery <> 'dropped'", values_of(user)
-        )
+        """Let no result of this person be delivered any more; some rows at once, as `counts`."""
+        after_id: int | None = 0
+        while after_id is not None:
+            rows = await self._database.fetch_all(
+                f"""
+                UPDATE jobs
+                SET delivery = 'dropped'
+                WHERE id IN (
+                    SELECT id FROM jobs INDEXED BY jobs_of_user_by_id
+                    WHERE {MINE} AND id > :after_id AND delivery <> 'dropped'
+                    ORDER BY id
+                    LIMIT {CHANGED_AT_ONCE}
+                )
+                RETURNING id
+                """,
+                {**values_of(user), "after_id": after_id},
+            )
+            after_id = max((row["id"] for row in rows), default=None)
 
     async def spend(self, user: UserKey, *, now: int) -> None:
         """Keep what the ended jobs of a person count for, under their pseudonym. Each counts once its job is gone."""
@@ -796,9 +843,12 @@ class JobStore:
             f"""
             INSERT OR IGNORE INTO spent (job_id, person, queued_at, finished_at, cost, ran_s)
             SELECT id, :person, queued_at, finished_at, iif({_COUNTS}, {_COST}, 0), {RAN_S}
-            FROM jobs
-            WHERE {MINE} AND NOT {UNFINISHED} AND finished_at IS NOT NULL
-              AND (({_TODAY} AND {_COUNTS}) OR finished_at > :now - {FAIRNESS_WINDOW_S})
+            FROM jobs INDEXED BY jobs_of_user
+            WHERE {MINE} AND NOT {UNFINISHED} AND finished_at IS NOT NULL AND {_TODAY} AND {_COUNTS}
+            UNION
+            SELECT id, :person, queued_at, finished_at, iif({_COUNTS}, {_COST}, 0), {RAN_S}
+            FROM jobs INDEXED BY jobs_finished
+            WHERE {MINE} AND NOT {UNFINISHED} AND finished_at > :now - {FAIRNESS_WINDOW_S}
             """,
             {**values_of(user), "person": self._pseudonym_of(user), "now": now},
         )
@@ -875,7 +925,9 @@ class JobStore:
 
     async def newest_at(self) -> int | None:
         """When the last job ended."""
-        row = await self._database.fetch_one("SELECT MAX(finished_at) AS newest_at FROM jobs")
+        row = await self._database.fetch_one(
+            "SELECT MAX(finished_at) AS newest_at FROM jobs WHERE finished_at IS NOT NULL"
+        )
         return None if row is None else _whole(row["newest_at"])
 
     async def last_number(self) -> int:

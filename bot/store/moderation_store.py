@@ -57,11 +57,9 @@ class ModerationStore:
 
     # ── bans ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def bans(self, *, now: int) -> list[Ban]:
-        """The bans that hold, the newest first."""
-        rows = await self._database.fetch_all(
-            "SELECT * FROM bans WHERE until_at IS NULL OR until_at > :now ORDER BY banned_at DESC, person", {"now": now}
-        )
+    async def bans(self) -> list[Ban]:
+        """Every ban, those that ended too, the newest first."""
+        rows = await self._database.fetch_all("SELECT * FROM bans ORDER BY banned_at DESC, person")
         return [_ban_of(row) for row in rows]
 
     async def ban(self, ban: Ban) -> None:
@@ -100,9 +98,9 @@ class ModerationStore:
         """Forget a ban."""
         await self._database.fetch_all("DELETE FROM bans WHERE person = :person", {"person": person})
 
-    async def forget_ended_bans(self, *, now: int) -> None:
-        """Forget the bans that hold no more, and with them whose they were."""
-        await self._database.fetch_all("DELETE FROM bans WHERE until_at <= :now", {"now": now})
+    async def forget_ended_bans(self, *, moment: int) -> None:
+        """Forget the bans that ended by then, and with them whose they were."""
+        await self._database.fetch_all("DELETE FROM bans WHERE until_at <= :moment", {"moment": moment})
 
     # ── words ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +152,7 @@ class ModerationStore:
         """Cancel what a person has waiting or running. Returns the jobs as they are now."""
         rows = await self._database.fetch_all(
             f"""
-            UPDATE jobs
+            UPDATE jobs INDEXED BY jobs_active_of_user
             SET {_STOPPED},
                 delivery = iif(status = 'running' OR delivery = 'dropped', delivery, 'pending')
             WHERE {MINE} AND {UNFINISHED}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from bot.store.database import Database
+
+LONGEST_PAUSE_S: Final = 2 * 3600  # between two tries to take a message back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +50,19 @@ class RetractionStore:
         )
 
     async def due(self, frontends: Collection[str], *, now: int, limit: int) -> list[Retraction]:
-        """The messages of these front ends that are to be taken back now."""
+        """The messages of these front ends that are to be taken back now.
+
+        So are those postponed further than anything ever is, by a clock that was wrong.
+        """
         rows = await self._database.fetch_all(
             """
             SELECT frontend, key, address, added_at, attempts FROM retractions
-            WHERE next_at <= :now AND frontend IN (SELECT value FROM json_each(:frontends))
+            WHERE (next_at <= :now OR next_at > :now + :longest)
+              AND frontend IN (SELECT value FROM json_each(:frontends))
             ORDER BY next_at
             LIMIT :limit
             """,
-            {"frontends": json.dumps(list(frontends)), "now": now, "limit": limit},
+            {"frontends": json.dumps(list(frontends)), "now": now, "limit": limit, "longest": LONGEST_PAUSE_S},
         )
         return [
             Retraction(
@@ -74,7 +81,7 @@ class RetractionStore:
         return int(rows[0]["count"])
 
     async def postpone(self, retraction: Retraction, *, next_at: int) -> None:
-        """Try again at `next_at`."""
+        """Try again at `next_at`, LONGEST_PAUSE_S from now at most."""
         await self._database.fetch_all(
             """
             UPDATE retractions SET attempts = attempts + 1, next_at = :next_at
@@ -91,7 +98,7 @@ class RetractionStore:
         )
 
     async def prune(self, *, before: int) -> None:
-        """Forget those of a front end that has been switched off since `before`."""
+        """Forget those that were added before `before`: their front end has been switched off since."""
         await self._database.fetch_all("DELETE FROM retractions WHERE added_at < :before", {"before": before})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from bot import app, lifecycle
+from bot import app, lifecycle, maintenance
 from bot.app import Setup, assumed_pace, build
 from bot.config import Config, LimitsConfig, StorageConfig, WorkerConfig
 from bot.deadline import Deadline
@@ -25,9 +26,13 @@ from bot.executors.thread import ThreadExecutor
 from bot.frontends.web.frontend import WebFrontend
 from bot.jobs import Job, JobStatus, Request
 from bot.lifecycle import Lifecycle
+from bot.maintenance import HORIZON_SETTING
 from bot.requests.service import Service
 from bot.store.database import Database
+from bot.store.horizon import DAY_S
+from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
+from bot.store.key_value_store import SettingStore
 from pipeline import ImageSpec
 from pipeline.catalog import models
 from pipeline.catalog.catalog import Catalog
@@ -250,3 +255,43 @@ async def test_stop_while_the_page_is_built_loads_no_engine() -> None:
     await asyncio.sleep(0)
     deadline.begin(5)
     await asyncio.wait_for(task, 5)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "age_s", "left"),
+    [(0, 91 * DAY_S, 0), (91 * DAY_S, 0, 1)],
+    ids=["a right clock", "91 days ahead"],
+)
+async def test_start_forgets_what_is_over_but_nothing_by_a_clock_that_is_far_ahead(
+    database: Database,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead_s: int,
+    age_s: int,
+    left: int,
+) -> None:
+    """Bans, messages that are to be taken back, and what erased people drew today, too."""
+    now, swept = int(time.time()), asyncio.Event()
+    for sql in (
+        "INSERT INTO bans (person, user_frontend, banned_at, until_at) VALUES ('p', 'test', :then, :then + 3600)",
+        "INSERT INTO retractions (frontend, key, address, added_at) VALUES ('gone', 'k', '{}', :then)",
+        "INSERT INTO spent (job_id, person, queued_at, finished_at, cost, ran_s) VALUES (1, 'p', :then, :then, 1, 1)",
+    ):
+        await database.fetch_all(sql, {"then": now - age_s})
+    await SettingStore(database).set(HORIZON_SETTING, json.dumps({"trusted_at": now - 3600}))
+    monkeypatch.setattr(maintenance, "time", SimpleNamespace(time=lambda: time.time() + ahead_s))
+
+    async def delete_sources(*_: object, **__: object) -> None:
+        swept.set()
+
+    monkeypatch.setattr(ImageStore, "delete_sources", delete_sources)
+    task, life = serve()
+    await asyncio.wait_for(swept.wait(), 10)
+    counts = [
+        (await database.fetch_all(f"SELECT COUNT(*) AS rows FROM {table}"))[0]["rows"]
+        for table in ("bans", "retractions", "spent")
+    ]
+    life.deadline.begin(10)
+    life.stop.set()
+    assert await asyncio.wait_for(task, 10) == []
+    assert counts == [left] * 3

@@ -151,9 +151,12 @@ def test_a_registered_secret_is_gone_from_messages_fields_and_tracebacks(style: 
         ("POST https://discord.com/api/v10/webhooks/123456789/opaque_Token-value/messages/@original", "opaque_Token"),
         (f"PATCH /interactions/123456789/{INTERACTION_TOKEN}/callback", INTERACTION_TOKEN),
         (f"token={INTERACTION_TOKEN}", INTERACTION_TOKEN),
+        ("407, message='', url='http://me:hidden@proxy:3128'", "hidden"),
+        ("https://me:hid@den@proxy:3128/path", "hid@den"),
+        ("socks5h://hidden@proxy", "hidden"),
     ],
 )
-def test_whatever_looks_like_a_discord_token_is_masked(style: str, text: str, secret: str) -> None:
+def test_whatever_looks_like_a_discord_token_or_a_login_is_masked(style: str, text: str, secret: str) -> None:
     stream = set_up(style=style)
     logging.getLogger("discord.http").warning(text)
     assert secret not in stream.getvalue()

@@ -14,7 +14,7 @@ from bot.config import LimitsConfig, StorageConfig
 from bot.deadline import Deadline
 from bot.errors import StoreUnavailable
 from bot.jobs import Request
-from bot.maintenance import continue_numbers, forget_prompts, history_begins, prune, prune_forever, prune_strays
+from bot.maintenance import believed_moment, continue_numbers, forget_prompts, prune, prune_forever, prune_strays
 from bot.store.image_store import ImageStore
 from bot.store.job_store import DAY_S, JobStore, Measurement
 from bot.store.key_value_store import SettingStore
@@ -93,13 +93,11 @@ async def test_one_start_with_the_clock_far_ahead_deletes_nothing(
     jobs: JobStore, settings: SettingStore, drawn: list[str]
 ) -> None:
     ahead = NOW + 91 * DAY_S
-    assert await history_begins(jobs, settings, now=ahead, days=90) == NOW - 90 * DAY_S  # the newest row is of NOW
-    assert await history_begins(jobs, settings, now=ahead + 3600, days=90) == NOW - 90 * DAY_S
-    assert await history_begins(jobs, settings, now=NOW + 3600, days=90) == NOW + 3600 - 90 * DAY_S  # set right again
-    await history_begins(jobs, settings, now=ahead, days=90)
-    assert (
-        await history_begins(jobs, settings, now=ahead + DAY_S, days=90) == ahead + DAY_S - 90 * DAY_S
-    )  # it stayed so
+    assert await believed_moment(jobs, settings, now=ahead) == NOW  # the newest row is of then
+    assert await believed_moment(jobs, settings, now=ahead + 3600) == NOW
+    assert await believed_moment(jobs, settings, now=NOW + 3600) == NOW + 3600  # set right again
+    await believed_moment(jobs, settings, now=ahead)
+    assert await believed_moment(jobs, settings, now=ahead + DAY_S) == ahead + DAY_S  # it stayed so
 
 
 async def test_numbers_go_on_after_the_pictures_that_are_there_and_that_is_said_loudly(

@@ -53,6 +53,8 @@ NEEDED_FOR_ALERTS: Final = frozenset({"View Channel", "Send Messages"})
 COMMANDS: Final = (
     "imagine", "queue", "cancel", "history", "show", "quota", "settings", "preset", "help", "privacy", "admin",
 )  # fmt: skip
+MENU: Final = ("Use as input", "Vary", "Image info", "Remove")  # of a message, under Apps
+SLASH, OF_MESSAGE = 1, 3  # https://docs.discord.com/developers/interactions/application-commands: types
 PROBE_TIMEOUT_S: Final = 30
 MAX_GUILDS: Final = 50
 
@@ -70,7 +72,7 @@ class ChannelRights:
 class GuildRights:
     """One server and its channels that hold messages; `name` is None if the bot is not on it.
 
-    missing_commands: those of ours that Discord offers nobody there.
+    missing_commands: those of ours, as people see them, that Discord offers nobody there.
     """
 
     id: int
@@ -157,9 +159,7 @@ async def preflight(config: DiscordConfig, token: SecretStr) -> list[Finding]:
         else:
             findings += _check_channels(guild, allowed)
             if guild.missing_commands:
-                text = (
-                    f"Discord does not offer {', '.join(f'/{name}' for name in guild.missing_commands)} on {guild.name}"
-                )
+                text = f"Discord does not offer {', '.join(guild.missing_commands)} on {guild.name}"
                 findings.append(note("commands", text, "they are registered when the bot starts: start it again"))
     known = {channel.id for guild in seen.guilds for channel in guild.channels}
     for channel_id in sorted(allowed - known):
@@ -236,6 +236,9 @@ async def probe(config: DiscordConfig, token: SecretStr) -> Probe:
     except TimeoutError as error:
         reason = f"no answer from Discord in {PROBE_TIMEOUT_S} s ({config.api_url})"
         raise FrontendUnreachable(FRONTEND, reason) from error
+    except aiohttp.ClientHttpProxyError as error:  # whose text is the proxy's address, with name and password
+        proxy = without_credentials(proxy_of(config) or "")
+        raise FrontendUnreachable(FRONTEND, f"the proxy {proxy} answers {error.status} {error.message}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise FrontendUnreachable(FRONTEND, f"no connection to Discord ({config.api_url}): {error}") from error
 
@@ -260,8 +263,11 @@ async def _guild_rights(
         for channel in channels
         if isinstance(channel, discord.TextChannel | discord.VoiceChannel | discord.StageChannel)
     ]
-    offered = {command["name"] for command in (*everywhere, *here)}
-    missing = tuple(name for name in COMMANDS if name not in offered)
+    offered = {(command.get("type", SLASH), command["name"]) for command in (*everywhere, *here)}
+    missing = (
+        *(f"/{name}" for name in COMMANDS if (SLASH, name) not in offered),
+        *(f"Apps → {name}" for name in MENU if (OF_MESSAGE, name) not in offered),
+    )
     return GuildRights(id=guild.id, name=guild.name, missing_commands=missing, channels=tuple(rights))
 
 

@@ -13,7 +13,10 @@ from pipeline.catalog.headers.vocabulary import FETCH_AGAIN, TAKE_SAFETENSORS
 from pipeline.catalog.parts import Refusal
 
 # What download managers and browsers leave beside a file that they have not finished, or call it until then.
-PART_SUFFIXES: Final = (".aria2", ".crdownload", ".incomplete", ".part", ".partial", ".download", ".!qB", ".!ut")
+PART_SUFFIXES: Final = (
+    *(".aria2", ".crdownload", ".incomplete", ".part", ".partial", ".download", ".downloading", ".opdownload"),
+    *(".!qB", ".!ut", ".bc!", ".fdmdownload", ".st", ".td", ".xltd", ".baiduyun.p.downloading"),
+)
 PICKLE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pt2", ".pth", ".ckpt", ".pkl", ".pickle"})
 _PICKLE: Final = Refusal(
     what="a pickled checkpoint", reason="loading one runs whatever code is inside it", instead=TAKE_SAFETENSORS

@@ -81,6 +81,12 @@ def test_a_token_file_that_holds_none_is_a_problem(clean_place: Path, content: s
         f"export DISCORD_TOKEN={BOT_TOKEN}\n".encode(),
         f'DISCORD_TOKEN = "Bot {BOT_TOKEN}"\n'.encode("utf-16"),
         f"discord_token: {BOT_TOKEN}".encode(),
+        f"BOT_TOKEN={BOT_TOKEN}".encode(),
+        f"set DISCORD_TOKEN={BOT_TOKEN}\r\n".encode(),
+        f'$env:DISCORD_TOKEN = "{BOT_TOKEN}"'.encode(),
+        f"Authorization: Bot {BOT_TOKEN}".encode(),
+        f"\u200b{BOT_TOKEN}\u200b".encode(),
+        f'"{BOT_TOKEN}",\n'.encode(),
     ],
 )
 def test_a_token_is_read_whatever_was_copied_along(clean_place: Path, content: bytes) -> None:

@@ -155,6 +155,10 @@ def test_all_problems_are_told_at_once_each_with_its_place(clean_place: Path, mo
         ("limits = 3", "[limits]: must be a section with keys of its own, not 3"),
         ("[limits.max_waiting]\na = 1", "[limits] max_waiting"),
         ("[discord]\napi_url = 'ftp://x'", "must be an address like https://host/path"),
+        ('[discord]\napi_url = "https://x\\n/api"', "must be an address like https://host/path"),
+        ('[discord]\nproxy = "http://proxy\\n:3128"', "[discord] proxy: must be an address like http://host:3128"),
+        ('[pipeline]\nendpoint = "https://a b"', "[pipeline] endpoint: must be an address like https://modelscope.cn"),
+        ('[pipeline]\nendpoint = "https://a\\u200b"', "[pipeline] endpoint: must be an address"),
         ("[discord]\nallowed_channels = 5", "[discord] allowed_channels: must be a list, like [1, 2], not 5"),
         ("[discord]\nallowed_channels = [1, 'a']", "allowed_channels: entry 2 must be a whole number, not 'a'"),
         ("[limits]\nmax_waiting = 1.5", "[limits] max_waiting: must be a whole number, not 1.5"),
@@ -352,6 +356,7 @@ def test_without_a_home_folder_one_line_says_which_folders_to_name(
         ('[console]\npassword_file = "a\\u0085b"', "[console] password_file: must hold no control characters"),
         ('[storage]\ndata_dir = "C:\\Users\\me"', "is not valid TOML"),
         ('[storage]\ndata_dir = "C:\\data"', "is not valid TOML"),
+        ('[moderation]\nimage_check = ["D:\\new\\tools.exe"]', "image_check: must hold no control characters"),
     ],
 )
 def test_windows_paths_in_double_quotes_are_refused_with_the_way_to_write_them(

@@ -11,11 +11,11 @@ import pytest
 
 from bot.delivery import retractions as module
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
-from bot.delivery.retractions import GIVE_UP_S, Retractions, nameless
+from bot.delivery.retractions import GIVE_UP_S, LEAST_TRIES, Retractions, nameless
 from bot.jobs import Job, ReplyTo
 from bot.store.database import Database
 from bot.store.job_store import JobStore
-from bot.store.retraction_store import RetractionStore
+from bot.store.retraction_store import LONGEST_PAUSE_S, RetractionStore
 
 ADDRESS = {"channel_id": 1, "message_id": 2, "guild_id": 3, "user_id": 44, "locale": "en-US", "name": "Ann"}
 
@@ -91,9 +91,36 @@ async def test_message_that_cannot_be_taken_back_now_is_tried_again_and_given_up
     await retractions.add([job])
     await run(retractions, lambda: len(tries) == 1)
     assert len(tries) == 1 and await retractions.left() == 1
+    for number in range(2, LEAST_TRIES):  # one look days later may be that of a clock that is ahead
+        clock.advance(GIVE_UP_S + 1)
+        await run(retractions, lambda number=number: len(tries) == number)
+        assert await retractions.left() == 1
     clock.advance(GIVE_UP_S + 1)
-    await run(retractions, lambda: len(tries) == 2)
+    await run(retractions, lambda: len(tries) == LEAST_TRIES)
     assert await retractions.left() == 0
+
+
+@pytest.mark.parametrize("after_s", [2.0, 1e9])
+async def test_message_postponed_by_a_clock_that_was_ahead_or_by_discord_for_years_is_tried_again_within_hours(
+    job: Job, database: Database, clock, after_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    tries = []
+
+    async def withdraw(_address: str) -> None:
+        tries.append(clock())
+        raise DeliveryDelayed(after_s)
+
+    retractions = Retractions(RetractionStore(database), clock=clock)
+    retractions.add_frontend("discord", withdraw)
+    await retractions.add([job])
+    clock.advance(91 * 86_400)
+    await run(retractions, lambda: len(tries) == 1)
+    clock.advance(-91 * 86_400)
+    await run(retractions, lambda: len(tries) == 2)
+    clock.advance(LONGEST_PAUSE_S)
+    await run(retractions, lambda: len(tries) == 3)
+    assert await retractions.left() == 1
 
 
 async def test_one_that_hangs_in_trouble_holds_up_no_other(job: Job, database: Database) -> None:

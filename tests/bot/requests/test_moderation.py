@@ -440,9 +440,25 @@ async def test_ban_that_ended_leaves_nothing_after_a_start(moderation: Moderatio
     await moderation.ban(ANN, "spam", until_at=now + 60)
     await moderation.ban(BOB, "spam", until_at=now + 61)
     clock.advance(60)
-    await start()
+    later = await start()
+    await later.bans.forget_ended(now + 60)  # which the service does at its start, and once an hour
     rows = await moderation._store._database.fetch_all("SELECT user_id FROM bans")
     assert [row["user_id"] for row in rows] == ["bob"]
+    assert [ban.user_id for ban in later.bans.all] == ["bob"]
+    clock.advance(-60)
+    later.bans.check(ANN)
+
+
+async def test_ban_outlives_a_start_with_the_clock_ahead(moderation: Moderation, start, clock) -> None:
+    await moderation.ban(ANN, "spam", until_at=int(clock()) + 3600)
+    clock.advance(91 * 86_400)
+    later = await start()
+    later.bans.check(ANN)
+    assert later.bans.all == []
+    clock.advance(-91 * 86_400)
+    for each in (later, await start()):
+        with pytest.raises(BannedUntil):
+            each.bans.check(ANN)
 
 
 async def test_ban_without_end_survives_a_restart_and_holds_for_an_erased_id(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 import io
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -245,3 +248,53 @@ async def test_numbers_beyond_five_digits_of_folders_are_compared_as_numbers(ima
 async def test_folders_are_private_whatever_is_written_first(images: ImageStore, tmp_path: Path) -> None:
     await images.write(1, b"png")
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "images", tmp_path / "images" / "00000")} == {0o700}
+
+
+async def test_no_file_is_touched_on_the_event_loop(images: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that sleeps, or is far away, would stop everybody."""
+    touching: dict[str, set[bool]] = {}
+
+    def watch(module: object, name: str) -> None:
+        real = getattr(module, name)
+
+        def watched(*values: object, **options: object) -> object:
+            touching.setdefault(asking, set()).add(threading.current_thread() is threading.main_thread())
+            return real(*values, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    asking = ""
+    for name in ("stat", "lstat", "scandir", "listdir", "mkdir", "unlink", "remove", "replace", "open", "statvfs"):
+        watch(os, name)
+    watch(io, "open")
+    watch(builtins, "open")
+    path, key = await images.write(7, b"png"), "a" * 64
+    calls = {
+        "write": lambda: images.write(8, b"png"),
+        "locate": lambda: images.locate(path),
+        "find": lambda: images.find(path),
+        "write_source": lambda: images.write_source(key, b"png"),
+        "find_source": lambda: images.find_source(key),
+        "read_source": lambda: images.read_source(key),
+        "read_reference": lambda: images.read_reference(key),
+        "highest_number": images.highest_number,
+        "written_before": lambda: collect(images),
+        "sweep": images.sweep,
+        "free_bytes": images.free_bytes,
+        "can_write": lambda: images.can_write(min_free_bytes=1),
+        "delete_sources": lambda: images.delete_sources(kept=(), before=0.0),
+        "delete_source": lambda: images.delete_source(key),
+        "delete": lambda: images.delete(path),
+    }
+    public = {each for each in vars(ImageStore) if not each.startswith("_")} - {"highest_number_now"}
+    assert calls.keys() == public, "a new method needs its line here"
+    for asking, call in calls.items():  # noqa: B007 - `watched` reads it
+        with contextlib.suppress(OSError):
+            await call()
+    monkeypatch.undo()
+    assert calls.keys() <= touching.keys(), "nothing was watched"
+    assert {name for name in calls if True in touching[name]} == set()
+
+
+async def collect(images: ImageStore) -> list[dict[str, int]]:
+    return [found async for found in images.written_before(0.0)]

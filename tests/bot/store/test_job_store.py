@@ -10,9 +10,10 @@ import pytest
 
 from bot.config import LimitsConfig
 from bot.jobs import BatchPlace, Delivery, FailureCode, Job, JobStatus, ReplyTo, Request, UserKey
+from bot.store import job_store
 from bot.store.database import Database
 from bot.store.history_query import Stretch, Wanted
-from bot.store.job_store import DAY_S, LONGEST_PAUSE_S, JobStore, Measurement
+from bot.store.job_store import DAY_S, LONGEST_PAUSE_S, Counts, JobStore, Measurement
 from pipeline import ImageSpec
 from tests.bot.scheduling.claiming import claim_next
 
@@ -244,6 +245,47 @@ async def test_number_that_no_row_can_have_is_no_job(jobs: JobStore) -> None:
         assert await jobs.get(number) is None
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+async def test_rows_of_a_person_are_counted_a_few_at_a_time(
+    jobs: JobStore, put, database: Database, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """One statement over a long history would keep everybody else waiting."""
+    monkeypatch.setattr(job_store, "COUNTED_AT_ONCE", at_once)
+    ann = UserKey(frontend="test", id="ann")
+    assert await jobs.counts(ann) == job_store.NO_JOBS
+    for number in range(3):
+        await put(now=NOW - number)
+        job = await draw(jobs)
+    await jobs.keep(job.id, limit=1)
+    await put("ben", now=NOW - 99)
+    await put(now=NOW)
+    statements: list[str] = []
+    run = database.fetch_all
+
+    async def watched(sql: str, values: object = None) -> object:
+        statements.append(sql)
+        return await run(sql, values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(database, "fetch_all", watched)
+    assert await jobs.counts(ann) == Counts(
+        jobs=4, images=3, kept=1, private=0, unfinished=1, bytes=9, oldest_at=NOW - 2
+    )
+    assert len(statements) == 4 // at_once + 1
+
+
+async def test_deliveries_of_a_person_are_dropped_a_few_at_a_time(
+    jobs: JobStore, put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_store, "CHANGED_AT_ONCE", 1)
+    mine = [await put() for _ in range(3)]
+    his = await put("ben")
+    for _ in range(2):
+        await draw(jobs)
+    await jobs.drop_deliveries(UserKey(frontend="test", id="ann"))
+    assert {(await jobs.get(job.id)).delivery for job in mine} == {Delivery.DROPPED}
+    assert (await jobs.get(his.id)).delivery is not Delivery.DROPPED
+
+
 # ── a clock that was wrong ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -275,6 +317,20 @@ async def test_delivery_postponed_by_a_clock_of_the_future_is_due(jobs: JobStore
     assert await jobs.due(now=NOW, limit=5) == []
     await jobs.postpone(job.id, next_at=NOW + 365 * DAY_S)
     assert [each.id for each in await jobs.due(now=NOW, limit=5)] == [job.id]
+
+
+async def test_pictures_of_a_clock_that_was_ahead_are_in_no_forecast_and_no_number_of_the_day(
+    jobs: JobStore, put
+) -> None:
+    """Otherwise the newest twenty would be those until that moment has come."""
+    await put()
+    await draw(jobs, now=NOW + 365 * DAY_S)
+    assert await jobs.measurements("fake", 0, now=NOW) == []
+    assert (await jobs.totals(since=NOW - DAY_S, until=NOW)).done == 0
+    await put()
+    await draw(jobs, now=NOW)
+    assert await jobs.measurements("fake", 0, now=NOW) == [MEASURED]
+    assert (await jobs.totals(since=NOW - DAY_S, until=NOW)).done == 1
 
 
 # ── the cool-down ───────────────────────────────────────────────────────────────────────────────────

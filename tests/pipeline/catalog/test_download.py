@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import re
+import ssl
 import threading
 import time
 from collections import namedtuple
@@ -28,6 +29,7 @@ from pipeline.catalog.model_card import MAIN_BRANCH, ModelFile
 from pipeline.catalog.models import MAJICFLUS_V1
 from pipeline.errors import DiskFull, FetchFailed, HubSilent
 from pipeline.families.flux.architecture import FLUX
+from tests.certificates import make_certificate
 from tests.forward_proxy import ForwardProxy
 from tests.pipeline.catalog import miniature_headers as heads
 from tests.pipeline.catalog.test_files import CARD, REPO, card_of, safetensors
@@ -596,6 +598,41 @@ def test_modelscope_is_reached_through_the_proxy_of_the_environment(
         assert any("/repo/files" in line for line in proxy.asked), "the listing"
         assert any("FilePath=dit.safetensors" in line for line in proxy.asked), "the weights"
     assert missing(CARD, tmp_path) == []
+
+
+@pytest.fixture
+def secure_endpoint(server: Server, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The hub behind TLS, as it is: a proxy only makes a tunnel to it."""
+    make_certificate(tmp_path)
+    keys = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    keys.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    server.socket = keys.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return endpoint.replace("http://127.0.0.1", "https://localhost")
+
+
+@pytest.mark.parametrize("login", ["", "me:hidden"])
+def test_modelscope_behind_tls_is_reached_through_a_tunnel(
+    secure_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: str
+) -> None:
+    with ForwardProxy(is_tunnel_only=True, login=login) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", f"//{login}@") if login else proxy.url)
+        fetch(CARD, tmp_path, endpoint=secure_endpoint)
+        assert set(proxy.asked) == {f"CONNECT {secure_endpoint.removeprefix('https://')}"}
+    assert missing(CARD, tmp_path) == []
+
+
+def test_proxy_that_wants_another_login_is_said_without_the_one_it_got(
+    secure_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ForwardProxy(is_tunnel_only=True, login="me:right") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//me:hidden@"))
+        with pytest.raises(HubSilent) as raised:
+            fetch(CARD, tmp_path, endpoint=secure_endpoint)
+    assert "HTTPS_PROXY" in raised.value.reasons[REPO]
+    assert "hidden" not in str(raised.value) + str(raised.value.reasons)
 
 
 @pytest.mark.parametrize(

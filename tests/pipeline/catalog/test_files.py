@@ -173,7 +173,9 @@ def test_folder_in_place_of_a_file_is_absent(folder: Path, tmp_path: Path) -> No
     assert flaws(tmp_path) == {"dit.safetensors": Flaw.ABSENT}
 
 
-@pytest.mark.parametrize("suffix", [".aria2", ".crdownload", ".incomplete", ".part"])
+@pytest.mark.parametrize(
+    "suffix", [".aria2", ".crdownload", ".incomplete", ".part", ".xltd", ".baiduyun.p.downloading"]
+)
 @pytest.mark.parametrize("name", ["dit.safetensors", "tokenizer/tokenizer.json", "t5/model-00002-of-00002.safetensors"])
 def test_file_beside_a_part_of_its_download_is_not_whole(folder: Path, tmp_path: Path, name: str, suffix: str) -> None:
     (folder / f"{name}{suffix}").touch()

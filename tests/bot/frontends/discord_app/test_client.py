@@ -17,7 +17,7 @@ from bot.errors import FrontendUnavailable, JobAlreadyFinished, StoreUnavailable
 from bot.frontends.discord_app import command_sync
 from bot.frontends.discord_app.client import DiscordClient
 from bot.frontends.discord_app.command_sync import COMMANDS_SETTING
-from bot.frontends.discord_app.preflight import COMMANDS
+from bot.frontends.discord_app.preflight import COMMANDS, MENU
 from bot.jobs import Delivery
 from bot.presentation.wording import wording_for
 from bot.store.key_value_store import SettingStore
@@ -99,8 +99,8 @@ async def test_commands_replaced_by_another_program_are_registered_again(start: 
 
 async def test_names_of_commands_that_check_looks_for_are_those_that_there_are(start: Start) -> None:
     async with start() as stage:
-        registered = [command for command in stage.discord.emu.commands.all(None) if command["type"] == 1]
-        assert {command["name"] for command in registered} == set(COMMANDS)
+        registered = {(command["type"], command["name"]) for command in stage.discord.emu.commands.all(None)}
+        assert registered == {(1, name) for name in COMMANDS} | {(3, name) for name in MENU}
 
 
 @pytest.mark.parametrize("noted", ["{", "[1, 2]", "null", "[" * 100_000])

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bot.config import DiscordConfig
 from bot.findings import Finding, Mark
-from bot.frontends.discord_app.preflight import COMMANDS, check_token, preflight
+from bot.frontends.discord_app.preflight import COMMANDS, MENU, check_token, preflight
 from tests.bot.cli.command_line import BOT_TOKEN
 from tests.bot.findings import only
 from tests.discord_server import Discord, Permission
@@ -173,7 +173,12 @@ async def test_a_discord_that_is_silent_is_no_matter_of_the_token(monkeypatch: p
 async def test_commands_that_discord_does_not_offer_are_named(discord_server: Discord) -> None:
     finding = only(await ask(discord_server), "commands")
     assert (finding.mark, "/imagine, /queue, /cancel" in finding.text) == (Mark.NOTE, True)
-    ours = [{"name": name, "description": "ours", "type": 1} for name in COMMANDS]
+    menu = [{"name": name, "type": 3} for name in MENU]
+    ours = [*menu, *({"name": name, "description": "ours", "type": 1} for name in COMMANDS)]
+    # A command of another kind with the name of ours is not ours.
+    theirs = [*menu[1:], {"name": "vary", "description": "theirs", "type": 1}, *ours[len(menu) :]]
+    discord_server.emu.commands.overwrite(None, theirs)
+    assert only(await ask(discord_server), "commands").text.startswith("Discord does not offer Apps → Use as input on ")
     discord_server.emu.commands.overwrite(None, ours[:-1])
     assert (
         only(await ask(discord_server), "commands").text

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -11,7 +15,11 @@ from bot.config import DiscordConfig, proxy_of, without_credentials
 from bot.errors import FrontendUnreachable
 from bot.frontends.discord_app import preflight
 from tests.bot.frontends.discord_app.conftest import Start
+from tests.bot.frontends.web.proxies import free_port
+from tests.certificates import make_certificate
 from tests.discord_server import Discord
+from tests.discord_server.gateway import PATH as GATEWAY
+from tests.discord_server.server import Emulator
 from tests.forward_proxy import ForwardProxy
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -47,6 +55,78 @@ async def test_rest_and_gateway_go_through_the_proxy_of_the_environment(
         pass
     assert any("/gateway/bot" in line for line in proxy.asked)
     assert any("encoding=json" in line for line in proxy.asked), "the gateway"
+
+
+@pytest.mark.parametrize("name", ["ALL_PROXY", "HTTP_PROXY"])
+async def test_socks_proxy_of_the_environment_is_said_and_stops_no_start(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    monkeypatch.setenv(name, "socks5h://me:hidden@127.0.0.1:9")
+    async with start():
+        pass
+    assert "socks5h proxies are not supported: Discord is reached directly" in caplog.text
+    assert "hidden" not in caplog.text
+
+
+class SecureDiscord:
+    """TLS before the emulator, as Discord has it: the only way there is a tunnel."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        trust = make_certificate(folder)
+        self._keys = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._keys.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+        self.plain_port, self.port, self.served = free_port(), 0, 0
+        monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trust)
+        monkeypatch.setattr(Discord, "api_base", property(lambda _: f"https://localhost:{self.port}/api/v10"))
+        monkeypatch.setattr(Emulator, "gateway_url", property(lambda _: f"wss://localhost:{self.port}{GATEWAY}"))
+
+    async def __aenter__(self) -> SecureDiscord:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._keys)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.served += 1
+        there, back = await asyncio.open_connection("127.0.0.1", self.plain_port)
+        await asyncio.gather(self._pipe(reader, back), self._pipe(there, writer))
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+
+@pytest.mark.parametrize("login", ["", "me:hidden"])
+async def test_discord_behind_tls_is_reached_through_a_tunnel_alone(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: str
+) -> None:
+    with ForwardProxy(is_tunnel_only=True, login=login) as proxy:
+        url = proxy.url.replace("//", f"//{login}@") if login else proxy.url
+        async with (
+            SecureDiscord(tmp_path, monkeypatch) as secure,
+            start(proxy=url, server={"port": secure.plain_port}) as stage,
+        ):
+            await stage.discord.wait_ready()
+            config = DiscordConfig(api_url=stage.discord.api_base, proxy=url)
+            seen = await preflight.probe(config, SecretStr(stage.discord.token))
+        assert seen.guilds
+        assert set(proxy.asked) == {f"CONNECT localhost:{secure.port}"}
+        # The gateway may go on where REST began; of what arrived, everything came through the proxy.
+        assert secure.served == len(proxy.asked) >= 2
+
+
+async def test_proxy_that_refuses_is_said_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ForwardProxy(is_tunnel_only=True, login="me:right") as proxy:
+        async with SecureDiscord(tmp_path, monkeypatch) as secure, Discord(port=secure.plain_port) as server:
+            config = DiscordConfig(api_url=server.api_base, proxy=proxy.url.replace("//", "//me:hidden@"))
+            with pytest.raises(FrontendUnreachable) as raised:
+                await preflight.probe(config, SecretStr(server.token))
+    assert f"the proxy {proxy.url} answers 407" in raised.value.reason
+    assert "hidden" not in str(raised.value)
 
 
 async def test_check_goes_through_the_proxy(proxy: ForwardProxy) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,9 +17,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.discord_server import BotProcess, Discord
+from tests.network import ROOT, attempts, guarded
 from tests.pipeline.catalog.miniature_loras import write_lora
 
-ROOT = Path(__file__).parents[4]
 LONG_MS = 30_000  # CI machines are slow and shared: waits are generous, and end as soon as they may
 CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
@@ -56,7 +55,7 @@ class PageProcess(BotProcess):
     @property
     def attempts(self) -> list[str]:
         """Where the process wanted to connect to, beyond this machine."""
-        return self.guard_file.read_text().splitlines() if self.guard_file.exists() else []
+        return attempts(self.guard_file)
 
 
 Start = Callable[..., AbstractAsyncContextManager[PageProcess]]
@@ -84,10 +83,9 @@ def start_in(folder: Path, *, files: int | None = None, is_guarded: bool = True)
             "log__format": "console",
         }
         env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
-        guard = Path(__file__).parent / ("guard" if is_guarded else "")
         # A proxy that Gradio's library could not use, and that nobody needs here.
         env |= {"ALL_PROXY": "socks5h://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
-        env |= {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}", "NETWORK_GUARD_FILE": str(folder / "attempts.txt")}
+        env |= guarded(folder / "attempts.txt") if is_guarded else {"PYTHONPATH": str(ROOT)}
         async with PageProcess(env, cwd=folder, guard_file=folder / "attempts.txt", files=files) as process:
             await process.wait_page()
             yield process

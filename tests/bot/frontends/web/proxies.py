@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import socket
-import ssl
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,8 +15,8 @@ from typing import cast
 
 import pytest
 
-from tests.bot.frontends.web.conftest import ROOT
 from tests.discord_server import BotProcess, Discord
+from tests.network import ROOT
 
 MANUAL = ROOT / "docs" / "page.md"
 CERTIFICATE, KEY = "/etc/ssl/pictures.example.pem", "/etc/ssl/pictures.example.key"
@@ -29,19 +28,6 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
-
-
-def make_certificate(folder: Path) -> ssl.SSLContext:
-    """Write a certificate for this machine and its key; how a client comes to trust it."""
-    if shutil.which("openssl") is None:
-        pytest.skip(
-            "a certificate is made with openssl, which is not installed (Debian, Ubuntu: apt-get install openssl)"
-        )
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-    return ssl.create_default_context(cafile=str(folder / "certificate.pem"))
 
 
 def example(language: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.frontends.web.conftest import ROOT
+from tests.network import ROOT
 
 ADDRESS = "11.22.33.44"  # public to everybody who looks, and nowhere but in there
 NETWORK = f"ip link set lo up && ip address add {ADDRESS}/32 dev lo && exec"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.frontends.web.gradio_import import set_environment
-from tests.bot.frontends.web.conftest import ROOT
+from tests.network import ROOT
 
 PROGRAM = """
 import json, sys

@@ -19,7 +19,8 @@ from playwright.async_api import expect
 from pipeline.images.init_image import MAX_SOURCE_BYTES
 from pipeline.images.png_metadata import read_spec
 from tests.bot.frontends.web.conftest import DEFAULTS, PageProcess, Session, Visit, start_in
-from tests.bot.frontends.web.proxies import caddy, free_port, make_certificate, nginx
+from tests.bot.frontends.web.proxies import caddy, free_port, nginx
+from tests.certificates import make_certificate
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

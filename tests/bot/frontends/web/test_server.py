@@ -20,7 +20,7 @@ from bot.frontends.web.server import WebServer, check_exposure, make_empty, with
 from bot.requests.models import Models
 from bot.store.key_value_store import SettingStore
 from pipeline.catalog.models import DEMO, FAKE, ModelCard
-from tests.bot.frontends.web.conftest import ROOT
+from tests.network import ROOT
 
 
 def console(settings: SettingStore, folder: Path, **config: Any) -> WebServer:

@@ -8,10 +8,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
-_connect, _connect_ex, _sendto, _getaddrinfo = (
+_connect, _connect_ex, _sendto, _sendmsg, _getaddrinfo = (
     socket.socket.connect,
     socket.socket.connect_ex,
     socket.socket.sendto,
+    socket.socket.sendmsg,
     socket.getaddrinfo,
 )
 
@@ -43,6 +44,10 @@ class _Guarded(socket.socket):
         _check(rest[-1])
         return _sendto(self, data, *rest)
 
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /) -> int:
+        _check(address)
+        return _sendmsg(self, buffers, ancdata, flags, *([] if address is None else [address]))
+
 
 def _looking_up(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
     if host is not None:
@@ -57,6 +62,7 @@ def _looking_up(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
 socket.socket.connect = _Guarded.connect  # type: ignore[method-assign,assignment]
 socket.socket.connect_ex = _Guarded.connect_ex  # type: ignore[method-assign]
 socket.socket.sendto = _Guarded.sendto  # type: ignore[method-assign,assignment]
+socket.socket.sendmsg = _Guarded.sendmsg  # type: ignore[method-assign,assignment]
 socket.getaddrinfo = _looking_up
 if "NETWORK_GUARD_FILE" in os.environ:
     Path(os.environ["NETWORK_GUARD_FILE"]).with_suffix(".on").touch()
