@@ -207,9 +207,13 @@ async def _delete(interaction: discord.Interaction, job: Job) -> None:
 
 
 async def _erase(interaction: discord.Interaction, job: Job) -> None:
+    """Erase one's own image; that of somebody else is removed, as by any other way that moderators have."""
     await _answer_privately(interaction)
     service, wording = context_of(interaction).service, reader(interaction)
-    erased = await service.archive.erase(job.id, by=person(interaction), may=partial(is_moderator, interaction))
+    if job.user == person(interaction):
+        erased = await service.archive.erase(job.id, by=job.user)
+    else:
+        erased = await service.moderation.remove(job.id, "", may=partial(is_moderator, interaction))
     key = "image-deleted" if await take_back(interaction, erased) else "image-deleted-but-message"
     await say(interaction, wording.say(key, job_id=job.id), view=None)
 

@@ -466,7 +466,24 @@ async def test_delete_erases_file_prompt_and_message(stage: Stage, role: str) ->
     assert path is not None and not path.exists()
     assert "secret" not in str(await stage.job(1))
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "show", id=1)
-    assert await told(use) == "Image #1 was deleted, and its prompt with it."
+    said = "deleted, and its prompt with it" if role == "owner" else "removed by a moderator"
+    assert await told(use) == f"Image #1 was {said}."
+
+
+async def test_image_that_a_moderator_deletes_is_gone_in_every_size_and_its_author_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.moderation_store.TAKE_BACK_S", 0)
+    message, bob = await picture(stage, "secret words"), stage.discord.add_user("bob")
+    await (await stage.discord.click(message, "⬆️ Upscale", bob)).wait(is_done)
+    own = await (await stage.discord.click(message, "🔄 Again", bob)).wait(is_done)
+    moderator = stage.discord.add_user("mod", roles=[stage.discord.add_role("mod", Permission.MANAGE_MESSAGES)])
+    await (await delete(stage, message, moderator)).wait(lambda shown: "was deleted" in shown.content)
+    for number in (1, 2):
+        assert (await stage.job(number)).moderated_reason == ""
+    await stage.discord.world.changed.wait_for(lambda: [each.id for each in public(stage)] == [own.id], 10)
+    quota = await stage.discord.slash(stage.discord.user, stage.discord.channel, "quota")
+    await quota.wait(lambda note: "#1 was removed by a moderator" in note.text)
 
 
 async def test_forged_delete_of_a_stranger_is_refused(stage: Stage) -> None:
