@@ -15,7 +15,8 @@ from bot.frontends.discord_app import interactions, presses
 from bot.frontends.discord_app.components import BUTTONS
 from bot.jobs import Delivery, Job, JobStatus, UserKey, Verb
 from tests.bot.frontends.discord_app.conftest import PAINTING, STARTING, Stage, Start
-from tests.discord_server.driver import Use
+from tests.discord_server.driver import ClientRefused, Use
+from tests.discord_server.interactions import Kind
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
 
@@ -693,3 +694,44 @@ async def test_request_of_which_only_a_part_had_room_says_so(start: Start) -> No
         assert answer.content.startswith("3 of 4 images were queued.\nYou have used 3 of your 3 images")
         done = await use.wait(is_done)
         assert len(done.images) == 3
+
+
+async def ask_for(stage: Stage, count: int, **options: Any) -> str:
+    """Ask for several images, and return what the message or the refusal says."""
+    asked = {"prompt": "x", "steps": 1, "count": count, **options}
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", **asked)
+    return (await use.wait(lambda message: not message.loading)).content
+
+
+async def test_request_for_several_images_counts_once_and_needs_room_for_each(start: Start) -> None:
+    """While nothing is drawn."""
+    limits = LimitsConfig(cooldown_s=5, max_active_per_user=1, max_waiting=6)
+    async with start(limits=limits, server=HASTY) as stage:
+        assert (await ask_for(stage, 4)).startswith("⏳")  # one request, whose images wait for no cool-down
+        assert "between two requests" in await ask_for(stage, 1)  # while one waits
+        assert await count_of(stage) == 4
+        bob = stage.discord.add_user("bob")
+        use = await stage.discord.slash(bob, stage.discord.channel, "imagine", prompt="x --repeat 4", steps=1)
+        fewer = await use.wait(lambda message: message.ephemeral and "queued" in message.content)
+        assert fewer.content.startswith("2 of 4 images were queued.\nThe queue is full")
+        assert await count_of(stage) == 6
+
+
+async def count_of(stage: Stage) -> int:
+    return len(await stage.service.unfinished())
+
+
+async def test_number_of_images_that_is_not_offered_is_refused_by_discord_and_kept_within_bounds_here(
+    start: Start,
+) -> None:
+    async with start() as stage:
+        command = await stage.discord.wait_command("imagine")
+        for count, images in ((0, 1), (-1, 1), (5, 4), (2**53, 4)):
+            with pytest.raises(ClientRefused):
+                await ask_for(stage, count)
+            before = await count_of(stage)
+            options = [{"name": "prompt", "type": 3, "value": "x"}, {"name": "count", "type": 4, "value": count}]
+            details = {"id": command["id"], "name": "imagine", "type": 1, "options": options}
+            use = stage.discord._open(Kind.COMMAND, stage.discord.user, stage.discord.channel, details, name="imagine")
+            await use.wait(lambda message: message.content.startswith("⏳"))
+            assert await count_of(stage) == before + images

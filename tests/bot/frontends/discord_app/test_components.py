@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from bot.frontends.discord_app.actions import PRESSES
 from bot.frontends.discord_app.components import BUTTONS
 from bot.jobs import JobStatus
 from bot.presentation.job_view import Action
+from bot.presentation.wording import LANGUAGES, wording_for
 from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.discord_server.driver import Use
 from tests.discord_server.permissions import Permission
@@ -177,6 +179,15 @@ async def test_button_that_only_another_release_knows_is_answered(stage: Stage) 
 
 def test_every_button_has_a_look_and_something_to_do() -> None:
     assert BUTTONS.keys() - {Action.CANCEL, Action.REVEAL} == PRESSES.keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_button_says_in_words_what_it_does(language: str) -> None:
+    """For those who see neither its sign nor its colour."""
+    wording = wording_for(language)
+    labels = {look.label: wording.say(look.label, steps=4) for look in BUTTONS.values()}
+    assert [key for key, label in labels.items() if not re.search(r"[^\W\d_]{2,}", label)] == []
+    assert len(set(labels.values())) == len(labels)
 
 
 # ── the way of a press ──────────────────────────────────────────────────────────────────────────────
