@@ -111,6 +111,8 @@ async def measure(path: Path) -> None:
                 locale=discord.Locale.american_english,
                 guild_id=1,
                 channel_id=1,
+                channel=None,
+                guild=None,
                 client=SimpleNamespace(context=context),
             )
             return lambda: HistoryCommands(cast("Any", context)).suggest(cast("Any", interaction), typed)
