@@ -273,6 +273,8 @@ async def of_history(assembly: Assembly) -> dict[str, Question | tuple[Question,
             locale=discord.Locale.american_english,
             guild_id=1,
             channel_id=1,
+            channel=None,
+            guild=None,
             client=SimpleNamespace(context=context),
         )
         return lambda: HistoryCommands(cast("Any", context)).suggest(cast("Any", interaction), typed)

@@ -69,10 +69,11 @@ class Archive:
             return kept
         return await self._jobs.unkeep(job.id) or job
 
-    async def erase(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool] = nobody_else) -> Job:
-        """Erase the file of a picture and its prompt; that it was drawn still counts toward its day. Twice is harmless.
+    async def erase(self, job_id: int, *, by: UserKey) -> Job:
+        """Erase the file of one's own picture and its prompt; that it was drawn still counts toward its day.
 
-        The file goes first: a crash in between leaves a picture without its file, which can be erased again.
+        Twice is harmless. The file goes first: a crash in between leaves a picture without its file, which can be
+        erased again.
 
         Raises:
             JobNotFound, NotYourJob
@@ -80,7 +81,7 @@ class Archive:
             FileNotDeleted
             StoreUnavailable
         """
-        job = await self._owned(job_id, by=by, may=may)
+        job = await self._owned(job_id, by=by, may=nobody_else)
         if not job.status.is_final:
             raise PictureNotReady(job.id)
         if job.image_path is not None and not await self._images.delete(job.image_path):

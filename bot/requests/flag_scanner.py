@@ -73,7 +73,7 @@ _REFERENCE: Final = re.compile(r"https?://\S+|random|[0-9]+(?:::\S*)?|[a-z]*[0-9
 _OF_SAMPLERS: Final = frozenset(
     {"2m", "2s", "3m", "sde", "karras", "exponential", "heun", "ancestral", "polyexponential"}
 )
-_QUOTES: Final = '"“”„「」『』«»`'
+_QUOTES: Final = "\"“”„「」『』«»`'‘’"
 _ENDS: Final = ",;.!?。、"  # what may follow a value and is no part of it
 
 
@@ -112,7 +112,16 @@ def split_flags(text: str) -> tuple[str, tuple[Flag, ...]]:
         kept.append(text[begin : head.start()])
         begin = end
     kept.append(text[begin:])
-    return _joined(kept), tuple(flags)
+    return _joined(kept), tuple(_with_one_list(flags))
+
+
+def _with_one_list(flags: Sequence[Flag]) -> Sequence[Flag]:
+    """Make one flag of several whose value is text: each adds to the list of what to avoid."""
+    lists = [flag for flag in flags if ARITIES.get(flag.name) is Arity.TEXT]
+    if len(lists) < 2 or any(not re.search(r"\w", flag.value) for flag in lists):  # one is missing, or says "none"
+        return flags
+    joined = Flag(name=lists[-1].name, value=", ".join(flag.value for flag in lists))
+    return [*(flag for flag in flags if ARITIES.get(flag.name) is not Arity.TEXT), joined]
 
 
 def _is_flag(head: re.Match[str], folded: str) -> bool:
@@ -158,7 +167,7 @@ def _read(folded: str, head: re.Match[str], limit: int, quoted: Mapping[int, int
     word = _WORD.search(folded, at, limit)
     if word is None or arity is Arity.NOTHING or word[0] in _ENDS:
         return Flag(name=name, value=""), _past_ends(folded, at)
-    if name in ("ar", "aspect") and (ratio := _RATIO.match(folded, word.start(), limit)) is not None:
+    if name in ("ar", "aspect", "size") and (ratio := _RATIO.match(folded, word.start(), limit)) is not None:
         return Flag(name=name, value="".join(ratio[0].split())), _past_ends(folded, ratio.end())
     is_taken = (
         arity is Arity.WORD

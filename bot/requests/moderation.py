@@ -139,15 +139,24 @@ class Moderation:
                 raise NotYourJob(job_id)
             if job.is_erased and job.moderated_reason is not None:
                 raise PictureRemoved(job_id, job.moderated_reason)
-            await self._remove_starts(job, reason)
-            await self._remove_larger(job, reason)
+            await self._remove_made_from(job, reason)
             if job.image_path is not None and not await self._images.delete(job.image_path):
                 raise FileNotDeleted(job_id)
             if (removed := await self._store.remove(job, reason, now=self._now())) is not None:
                 log.info("job %s was removed by a moderator", job_id)
                 await self._queue.stop([removed])
+                await self._remove_made_from(job, reason)  # what was asked for meanwhile; from now on it is refused
                 return removed
         raise StoreUnavailable("the row keeps changing", is_full=False)  # or names a file that nobody can name
+
+    async def _remove_made_from(self, job: Job, reason: str) -> None:
+        """Remove whatever else would show the image.
+
+        Raises:
+            FileNotDeleted, StoreUnavailable
+        """
+        await self._remove_starts(job, reason)
+        await self._remove_larger(job, reason)
 
     async def _remove_larger(self, job: Job, reason: str) -> None:
         """Remove what shows the same image larger, whoever asked for it: else it would come back that way."""

@@ -30,6 +30,7 @@ FOLDED: Final[Mapping[int, int]] = {
     **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
     **dict.fromkeys(map(ord, "\u3000\u200b\u200e\u200f\u2060\ufeff"), ord(" ")),
     **dict.fromkeys(map(ord, "\u2010\u2011\u2212\ufe63"), ord("-")),
+    ord("\u2236"): ord(":"),  # of ratios
 }
 
 _STARTS: Final = r"(?<![^\s,.;，。；])"
@@ -42,6 +43,7 @@ _FIRST_PAIR: Final = re.compile(
     + r"(?:(?:Steps|Seed):\s?-?\d+|CFG scale:\s?[\d.]+|Size:\s?\d+x\d+|Sampler:\s?[^,\n]{1,40}|Model hash:\s?\w+)"
     r"(?:(?P<more>\s*,\s*[A-Z][\w /()-]{0,40}:)|\s*\Z|(?=\s*\n))"
 )
+_FIRST_PAIR_BELOW: Final = re.compile(_FIRST_PAIR.pattern, re.IGNORECASE)  # a negative prompt, where no prose follows
 _WRITTEN: Final = re.compile(r"\s*Steps:\s?\d+\s*,")
 _PAIR: Final = re.compile(r"(?:,|^)\s*[A-Za-z][\w /()-]{0,40}:", re.MULTILINE)
 _KEY: Final = re.compile(rf"\s*([A-Za-z][\w /()-]{{0,{MAX_KEY_CHARS}}}):")
@@ -88,9 +90,17 @@ def split_pasted(text: str) -> Pasted:
     pairs, below = _pairs(text[rest_at:])
     return Pasted(
         prompt="\n".join([text[label.end() if label else 0 : prompt_end], *below]),
-        negative_prompt="" if negative is None else text[negative.end() : rest_at].strip(),
+        negative_prompt="" if negative is None else _without_labels(text[negative.end() : rest_at]),
         settings=pairs,
     )
+
+
+def _without_labels(negative: str) -> str:
+    """Return a negative prompt that was pasted in several parts as one list."""
+    begins = [0, *(label.end() for label in _NEGATIVE.finditer(fold(negative)))]
+    ends = [*(label.start() for label in _NEGATIVE.finditer(fold(negative))), len(negative)]
+    parts = (negative[begin:end].strip().rstrip(",") for begin, end in zip(begins, ends, strict=True))
+    return ", ".join(part for part in parts if part)
 
 
 def split_lora(prompt: str) -> tuple[str, tuple[str, ...]]:
@@ -149,7 +159,7 @@ def _first_pair(folded: str, start: int, *, is_after_negative: bool) -> int | No
 
     A single pair counts below a negative prompt or on a line of its own: "seven Steps: 20 men" is a prompt.
     """
-    for match in _FIRST_PAIR.finditer(folded, start):
+    for match in (_FIRST_PAIR_BELOW if is_after_negative else _FIRST_PAIR).finditer(folded, start):
         is_first_on_line = not folded[folded.rfind("\n", 0, match.start()) + 1 : match.start()].strip()
         if match["more"] or is_after_negative or is_first_on_line:
             return match.start()

@@ -134,7 +134,7 @@ def read_prompt(
     """Take flags and pasted settings out of a prompt and turn them into options.
 
     A text without any comes back as it is, also one that is too long to be a prompt. Of a flag that is there twice,
-    the last one counts; flags count before pasted settings.
+    the last one counts, but all that is to be avoided; flags count before pasted settings.
 
     Args:
         text: the prompt as it was typed, of any length.

@@ -567,6 +567,12 @@ class Discord:
         if bad:
             raise AssertionError("violations:\n" + "\n".join(map(str, bad)))
 
+    def assert_thrifty(self) -> None:
+        """Fail on 429s of the bot's own making, and on edits after which its readers see what they saw before."""
+        stats = self.stats()
+        if stats["rate_limited"] or stats["vain_edits"]:
+            raise AssertionError(f"limited: {stats['rate_limited_by_route']}, edits in vain: {stats['vain_edits']}")
+
     def stats(self) -> dict[str, Any]:
         return self.emu.stats.summary()
 

@@ -150,6 +150,9 @@ class Messages:
             self.world.cdn.add(attachment)  # with its new description
         if not before["flags"] & LOADING:
             message.edited = time.time()
+            self.emu.stats.edits += 1
+            if all(value == getattr(message, name) for name, value in before.items()):
+                self.emu.stats.vain_edits.append(message.content)
         self._note_dangling(message)
         self._announce("MESSAGE_UPDATE", message)
         self._record("edit", message)

@@ -61,6 +61,8 @@ class Stats:
     statuses: Counter[int] = field(default_factory=Counter)
     error_codes: Counter[int] = field(default_factory=Counter)
     rate_limited: Counter[str] = field(default_factory=Counter)
+    edits: int = 0  # of messages that showed something before
+    vain_edits: list[str] = field(default_factory=list)  # the texts of those after which readers see what they saw
 
     def note(self, record: RequestRecord) -> None:
         """Count a request; answers that came from a fault are not the bot's doing."""
@@ -85,6 +87,7 @@ class Stats:
             "requests": dict(self.requests), "statuses": dict(self.statuses),
             "error_codes": dict(self.error_codes), "rate_limited": self.rate_limited.total(),
             "rate_limited_by_route": dict(self.rate_limited),
+            "edits": self.edits, "vain_edits": list(self.vain_edits),
             # what counts towards Discord's ban of 10,000 invalid requests per 10 minutes
             "invalid_requests": sum(self.statuses[s] for s in (401, 403, 429)),
         }  # fmt: skip

@@ -49,6 +49,7 @@ def bot_process(
 async def discord() -> AsyncIterator[Discord]:
     async with Discord() as discord:
         yield discord
+        discord.assert_clean()  # whatever happens to the bot: it keeps to Discord's rules
 
 
 @pytest.fixture

@@ -91,6 +91,8 @@ async def test_image_is_kept_and_its_original_file_is_given_and_sent(
     menu = await more(discord, message, user=bob)
     given = await (await discord.click(menu, button(menu, "Original file"), bob)).wait(lambda shown: bool(shown.images))
     assert given.ephemeral and given.image_bytes(0) == file.read_bytes()
+    info = await private(await discord.click(menu, button(menu, "Info"), bob))
+    assert f"<@{discord.user.id}>" in info.text and "/imagine prompt:a red apple" in info.text and "KiB" in info.text
     await discord.click(menu, button(menu, "Send to me"), bob)
     await discord.wait_message(lambda sent: bool(sent.images), discord.dm(bob))
     menu = await more(discord, message)

@@ -118,4 +118,4 @@ async def test_mentions_and_direct_messages_get_one_answer_per_person(discord: D
     assert [message.author_id for message in discord.messages(dm)] == [discord.user.id]
     assert [message.author_id for message in discord.messages(discord.dm(eve), eve)].count(discord.bot.id) == 1
     discord.assert_clean()
-    assert discord.stats()["rate_limited"] == 0
+    discord.assert_thrifty()

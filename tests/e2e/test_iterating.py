@@ -45,6 +45,7 @@ async def hasty_discord() -> AsyncIterator[Discord]:
     """One whose windows for rates are a quarter as long: it is they that many edits in one channel wait for."""
     async with Discord(time_scale=0.25) as discord:
         yield discord
+        discord.assert_clean()
 
 
 async def test_twenty_presses_on_buttons_of_buttons_survive_a_kill_and_cost_the_presser(
@@ -74,7 +75,7 @@ async def press_twenty_times(discord: Discord, bot: BotProcess, data_dir: Path) 
     for user, used in ((discord.user, 1), (bob, 20)):
         answer = await private(await discord.slash(user, discord.channel, "quota"))
         assert f"**{used}** of 1000" in answer.text
-    assert discord.stats()["rate_limited"] == 0
+    discord.assert_thrifty()
     discord.assert_clean()
 
 
@@ -115,6 +116,7 @@ async def test_thirty_iterations_alone_are_never_refused(
             message = await use.wait(is_ready)
             await (await discord.click(message, button(message, "Again"))).wait(is_ready)
     assert [row["status"] for row in rows(data_dir)] == ["done"] * 30
+    discord.assert_thrifty()
 
 
 async def test_four_pictures_in_one_message_survive_a_kill(discord: Discord, bot: BotProcess, data_dir: Path) -> None:

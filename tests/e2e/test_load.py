@@ -119,7 +119,7 @@ async def test_fifty_people_are_served_fairly_and_nobody_is_lost(
     results = {event.message.id for event in discord.log if event.message is not None and event.message.images}
     assert len(results) == PEOPLE * EACH
     discord.assert_clean()
-    assert discord.stats()["rate_limited"] == 0
+    discord.assert_thrifty()
 
 
 async def test_full_queue_refuses_with_a_time_and_keeps_what_it_took(
@@ -137,6 +137,7 @@ async def test_full_queue_refuses_with_a_time_and_keeps_what_it_took(
         await bot.stop()
     assert len(rows(data_dir)) == len(accepted) == len(uses) - len(refused)
     discord.assert_clean()
+    discord.assert_thrifty()
 
 
 @pytest.mark.timeout(120)
@@ -162,4 +163,4 @@ async def test_everybody_is_answered_within_a_second_while_a_picture_is_drawn_on
     assert percentile(acks, 99) < 1.0
     assert float(lag[1]) < 100 + 1000 * machine.p99_s
     discord.assert_clean()
-    assert discord.stats()["rate_limited"] == 0
+    discord.assert_thrifty()

@@ -21,15 +21,13 @@ from bot.frontends.discord_app.components import buttons, custom_id
 from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.embeds import (
     NOBODY,
-    described,
     escape,
-    mention,
-    relative,
     shorten,
     voice_of,
 )
 from bot.frontends.discord_app.form_fields import MAX_LABEL
 from bot.frontends.discord_app.frontend import frontend_of
+from bot.frontends.discord_app.image_info import info
 from bot.frontends.discord_app.interactions import (
     OptionsOutdated,
     PicturePruned,
@@ -48,13 +46,12 @@ from bot.frontends.discord_app.permissions import is_moderator
 from bot.frontends.discord_app.posting import post
 from bot.frontends.discord_app.removal import take_back
 from bot.frontends.discord_app.reveal import reveal
-from bot.frontends.discord_app.visibility import in_time, visible_job
+from bot.frontends.discord_app.visibility import check_shown_here, in_time, visible_job
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase, translation_phrase
+from bot.presentation.job_view import MENU, Action, settings_phrase
 from bot.requests import derive
 from bot.requests.edits import edits
 from bot.requests.erased import check_not_erased
-from bot.requests.loras import trigger_phrases
 from pipeline.catalog.architecture import Feature
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_STEPS
@@ -68,10 +65,12 @@ class Press:
     """What a press does with a finished picture.
 
     is_once: a double click is one press.
+    is_shown: everybody sees the picture, or one that starts from it.
     """
 
     do: Callable[[discord.Interaction, Job], Awaitable[None]]
     is_once: bool = False
+    is_shown: bool = False
 
 
 # ── drawing again ───────────────────────────────────────────────────────────────────────────────────
@@ -138,32 +137,6 @@ def _menu(interaction: discord.Interaction, job: Job) -> list[Action]:
     return [action for action in MENU if action not in left_out]
 
 
-async def _info(interaction: discord.Interaction, job: Job) -> None:
-    await think(interaction)
-    wording, models = reader(interaction), context_of(interaction).service.models
-    lines = [
-        wording.say("info-asked", who=mention(job), when=relative(job.queued_at)),
-        wording.say("info-drawn", when=relative(job.finished_at or job.queued_at), seconds=f"{job.ran_s:.1f}"),
-        voice_of(wording).say(settings_phrase(job, models.titles)),
-    ]
-    if (translation := translation_phrase(job)) is not None:
-        lines.insert(0, voice_of(wording).say(translation))
-    lines += map(voice_of(wording).say, (*setting_phrases(job.spec), *trigger_phrases(job.spec, models)))
-    if job.derived_from is not None:
-        lines.append(wording.say("info-derived", job_id=job.derived_from.job_id))
-    if job.spec.source:
-        key = "info-upscaled" if job.spec.upscale else "info-from-image"
-        lines.append(wording.say(key, strength=f"{job.spec.strength:g}"))
-    if job.spec.references:
-        lines.append(wording.say("info-edited", count=len(job.spec.reference_keys)))
-    if job.image_bytes:
-        lines.append(wording.say("info-file", kib=max(1, job.image_bytes // 1024)))
-    if job.is_kept:
-        lines.append(wording.say("info-kept"))
-    text = described([job], wording, lines, models=models)
-    await say(interaction, embed=discord.Embed(title=wording.say("info-title", job_id=job.id), description=text))
-
-
 async def _original(interaction: discord.Interaction, job: Job) -> None:
     await think(interaction)
     file = await _file(interaction, job, guild_id=interaction.guild_id)
@@ -207,9 +180,13 @@ async def _delete(interaction: discord.Interaction, job: Job) -> None:
 
 
 async def _erase(interaction: discord.Interaction, job: Job) -> None:
+    """Erase one's own image; that of somebody else is removed, as by any other way that moderators have."""
     await _answer_privately(interaction)
     service, wording = context_of(interaction).service, reader(interaction)
-    erased = await service.archive.erase(job.id, by=person(interaction), may=partial(is_moderator, interaction))
+    if job.user == person(interaction):
+        erased = await service.archive.erase(job.id, by=job.user)
+    else:
+        erased = await service.moderation.remove(job.id, "", may=partial(is_moderator, interaction))
     key = "image-deleted" if await take_back(interaction, erased) else "image-deleted-but-message"
     await say(interaction, wording.say(key, job_id=job.id), view=None)
 
@@ -217,14 +194,14 @@ async def _erase(interaction: discord.Interaction, job: Job) -> None:
 PRESSES: Final[dict[str, Press]] = {
     Action.REROLL: Press(do=_again, is_once=True),
     Action.EDIT: Press(do=forms.ask_for_edit),
-    Action.VARY: Press(do=_vary, is_once=True),
-    Action.UPSCALE: Press(do=_upscale, is_once=True),
-    Action.POST: Press(do=post, is_once=True),
+    Action.VARY: Press(do=_vary, is_once=True, is_shown=True),
+    Action.UPSCALE: Press(do=_upscale, is_once=True, is_shown=True),
+    Action.POST: Press(do=post, is_once=True, is_shown=True),
     Action.MORE: Press(do=_more),
     Action.MORE_STEPS: Press(do=_more_steps, is_once=True),
-    Action.FINAL: Press(do=_final, is_once=True),
-    Action.START_FROM: Press(do=forms.ask_for_start_from),
-    Action.INFO: Press(do=_info),
+    Action.FINAL: Press(do=_final, is_once=True, is_shown=True),
+    Action.START_FROM: Press(do=forms.ask_for_start_from, is_shown=True),
+    Action.INFO: Press(do=info),
     Action.ORIGINAL: Press(do=_original),
     Action.SEND_DM: Press(do=_send_dm, is_once=True),
     Action.KEEP: Press(do=_keep, is_once=True),
@@ -316,7 +293,7 @@ async def pressed(interaction: discord.Interaction, action: str, job_id: int, *,
         elif len(pictures) > 1:
             await _ask_which(interaction, action, pictures)
         else:
-            await press.do(interaction, with_picture(pictures[0]))
+            await _do(interaction, press, pictures[0])
     except Exception:
         presses.forget(interaction)
         raise
@@ -332,7 +309,14 @@ async def act(interaction: discord.Interaction, action: Action, pictures: Sequen
     if len(ready) > 1:
         await _ask_which(interaction, action, ready)
     else:
-        await PRESSES[action].do(interaction, with_picture([*ready, *pictures][0]))
+        await _do(interaction, PRESSES[action], [*ready, *pictures][0])
+
+
+async def _do(interaction: discord.Interaction, press: Press, job: Job) -> None:
+    with_picture(job)
+    if press.is_shown:
+        check_shown_here(interaction, job)
+    await press.do(interaction, job)
 
 
 async def _pictures_of(interaction: discord.Interaction, job: Job) -> list[Job]:

@@ -74,6 +74,8 @@ OPTION_TYPES: Final = {  # as JSON, of every option type that our commands use
     discord.AppCommandOptionType.attachment: (str,),  # the id of a file that comes along
 }
 GIVEN_BY_ID: Final = frozenset({discord.AppCommandOptionType.user, discord.AppCommandOptionType.attachment})
+# Whatever can be pressed, at any age of its message.
+ITEMS: Final = (ActionButton, PictureSelect, FileSelect, *HISTORY_ITEMS, ExampleButton, EraseButton)
 # Gateway close codes that a reconnection cannot fix: bad token, API version, intents.
 FATAL_CLOSE_CODES: Final = frozenset({4004, 4012, 4013, 4014})
 
@@ -179,7 +181,7 @@ class DiscordClient(discord.AutoShardedClient):
             # A session that cannot be resumed starts anew at the library's built-in address.
             _, url, _ = await self.http.get_bot_gateway()
             DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        self.add_dynamic_items(ActionButton, PictureSelect, FileSelect, *HISTORY_ITEMS, ExampleButton, EraseButton)
+        self.add_dynamic_items(*ITEMS)
         await self.tree.set_translator(WordingTranslator())
         await self._sync.register()
         await self.context.placeholders.clear(self, self._service.archive)
@@ -209,10 +211,12 @@ class DiscordClient(discord.AutoShardedClient):
     # ── commands ────────────────────────────────────────────────────────────────────────────────────
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
-        """Answer a form that was sent; the library itself answers commands, and presses of buttons."""
+        """Answer a form that was sent, and what only another release knows; the library answers all else."""
         self._greeter.note_locale(interaction)
         if interaction.type is discord.InteractionType.modal_submit:
             await forms.submitted(interaction)
+        elif interaction.type is discord.InteractionType.component and not _is_known(str(interaction.custom_id)):
+            await explain(interaction, OptionsOutdated())
 
     async def on_app_command_completion(self, interaction: discord.Interaction, _command: object) -> None:
         """After any command, tell its person about results that could not be delivered."""
@@ -291,6 +295,11 @@ class Tree(app_commands.CommandTree[DiscordClient]):
         if interaction.type is not discord.InteractionType.autocomplete:
             await explain(interaction, error)
             await tell_notes(interaction, interaction.client.context.service)
+
+
+def _is_known(custom_id: str) -> bool:
+    """Whether the library finds a button or menu of ours by this id; else it would leave the press unanswered."""
+    return any(item.__discord_ui_compiled_template__.fullmatch(custom_id) for item in ITEMS)
 
 
 def _fits(interaction: discord.Interaction[DiscordClient]) -> bool:

@@ -30,7 +30,7 @@ from bot.frontends.discord_app.form_fields import (
     typed_values,
 )
 from bot.frontends.discord_app.interactions import OptionsOutdated, attempt, context_of, explain, reader
-from bot.frontends.discord_app.visibility import visible_job
+from bot.frontends.discord_app.visibility import check_shown_here, visible_job
 from bot.jobs import Allowance, Job
 from bot.presentation.job_view import Action, Phrase
 from bot.presentation.prompt_notes import lost_phrase
@@ -110,6 +110,8 @@ async def _submit(interaction: discord.Interaction) -> None:
             raise OptionsOutdated
         job = await visible_job(interaction, int(match["job_id"]))
         check_not_erased(job)
+        if match["action"] == Action.START_FROM:
+            check_shown_here(interaction, job)
         if match["action"] == Action.START_FROM and not values.get("strength"):  # it asked what to change
             drawing = _read_change(interaction, job, values.get("prompt", ""))
         else:

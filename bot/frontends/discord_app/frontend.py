@@ -30,6 +30,7 @@ from bot.frontends.discord_app.copies import take_back_copies
 from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
 from bot.frontends.discord_app.message_ref import FRONTEND, Address, request_key
+from bot.frontends.discord_app.permissions import is_age_restricted
 from bot.frontends.discord_app.pings import Pings
 from bot.frontends.discord_app.private_delivery import PrivateDelivery
 from bot.frontends.discord_app.sending import Ended, Refused, Send, Sender
@@ -85,6 +86,7 @@ class DiscordFrontend:
             guild_id=interaction.guild_id,
             user_id=interaction.user.id,
             locale=language or locale,
+            is_age_restricted=is_age_restricted(interaction.channel),
         ).reply_to(interaction.id)
 
     def placed(self, reply_to: ReplyTo, message_id: int) -> ReplyTo:

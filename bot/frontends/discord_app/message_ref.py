@@ -20,6 +20,7 @@ FRONTEND: Final = "discord"
 # Discord limits edits of messages older than an hour (code 30046): leave those edits to results.
 OLD_MESSAGE_S: Final = 3600.0
 MAX_ID: Final = 2**63
+_LATER: Final = ("is_direct", "is_age_restricted")  # fields that addresses of earlier releases lack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Address:
         image until it is there: an answer that only one person sees cannot be edited as the bot.
     guild_id: the server where it was asked for, also of a message that went to its person directly.
     is_direct: whether the message stands in a direct message, of an image that is private.
+    is_age_restricted: whether it was asked for in a channel for adults; False of what earlier releases wrote.
     """
 
     channel_id: int
@@ -38,6 +40,7 @@ class Address:
     user_id: int
     locale: str
     is_direct: bool = False
+    is_age_restricted: bool = False
 
     @classmethod
     def read(cls, reply_to: ReplyTo) -> Address:
@@ -49,13 +52,13 @@ class Address:
         try:
             stored = json.loads(reply_to.address)
             names = [field.name for field in dataclasses.fields(cls)]
-            address = cls(**{name: stored[name] for name in names if name in stored or name != "is_direct"})
+            address = cls(**{name: stored[name] for name in names if name in stored or name not in _LATER})
             ids = [address.channel_id, address.user_id]
             ids += [each for each in (address.message_id, address.guild_id) if each is not None]
             if not all(type(each) is int and 0 <= each < MAX_ID for each in ids) or type(address.locale) is not str:
                 raise ValueError("an id or the language is of another type")
-            if type(address.is_direct) is not bool:
-                raise ValueError("whether it is a direct message is of another type")
+            if not all(type(getattr(address, name)) is bool for name in _LATER):
+                raise ValueError("whether it is a direct message or for adults is of another type")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DeliveryImpossible(f"where to answer cannot be read: {type(error).__name__}") from error
         return address

@@ -44,6 +44,14 @@ class PermissionsMissing(Refusal):
         self.channel, self.permissions = channel, permissions
 
 
+class AgeRestricted(Refusal):
+    """The image was drawn in a channel for adults, and this is none."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}")
+        self.job_id = job_id
+
+
 class ManagersOnly(Refusal):
     """Only members who manage the server may do this."""
 

@@ -362,6 +362,7 @@ def _address(message: discord.Message, wording: Wording | None) -> ReplyTo:
         guild_id=None if message.guild is None else message.guild.id,
         user_id=message.author.id,
         locale=_locale(message) if wording is None else wording.language,
+        is_age_restricted=is_age_restricted(message.channel),
     ).reply_to(message.id)
 
 

@@ -1,6 +1,7 @@
 """Which jobs somebody may see and draw from: their own, and those of this server in channels that they can see.
 
-A private image is seen by its person only: not by moderators either, who may remove it by its number.
+A private image is seen by its person only: not by moderators either, who may remove it by its number. What was drawn
+in an age-restricted channel is shown to everybody in such channels only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bot.delivery.frontend import DeliveryImpossible
 from bot.errors import NotOfThisServer, NotYourJob, StoreUnavailable
 from bot.frontends.discord_app.interactions import context_of, person
 from bot.frontends.discord_app.message_ref import Address, is_of_server
+from bot.frontends.discord_app.permissions import AgeRestricted, is_age_restricted
 from bot.jobs import Job, ReplyTo
 
 LOOK_S: Final = 1.5  # a form has to be the first answer, which is due in 3 seconds
@@ -76,6 +78,31 @@ def sees_channel_of(interaction: discord.Interaction, job: Job) -> bool:
         is_in = any(each.id == member.id for each in channel.members)
         return granted.view_channel and (granted.manage_threads or is_in)
     return granted.view_channel
+
+
+def check_shown_here(interaction: discord.Interaction, job: Job) -> None:
+    """Check that everybody here may see an image, or what starts from it; answered from memory.
+
+    Raises:
+        AgeRestricted
+    """
+    if not may_be_shown_here(interaction, job):
+        raise AgeRestricted(job.id)
+
+
+def may_be_shown_here(interaction: discord.Interaction, job: Job) -> bool:
+    """Whether everybody here may see an image: in a channel for adults always, else unless it was drawn in one.
+
+    A channel that was marked since counts; earlier releases noted no mark, so that of today counts for their images.
+    """
+    if is_age_restricted(interaction.channel):
+        return True
+    try:
+        address = Address.read(job.reply_to)
+    except DeliveryImpossible:
+        return True
+    channel = None if interaction.guild is None else interaction.guild.get_channel_or_thread(address.channel_id)
+    return not address.is_age_restricted and not is_age_restricted(channel)
 
 
 def _channel_id(reply_to: ReplyTo) -> int | None:

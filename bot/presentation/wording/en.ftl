@@ -1103,3 +1103,7 @@ console-loras-hint = Up to three, with a strength if you like: ink:0.8, film
 console-speed = Speed
 failure-lora-missing = A LoRA of this image is no longer here, or its file is damaged or does not fit the model. This cost you nothing; draw it without that LoRA, or tell the person who runs this bot.
 stats-failure-lora-missing = LoRA missing
+
+## Images of age-restricted channels
+
+age-restricted = Image #{ $job_id } was drawn in an age-restricted channel, so it is shown in age-restricted channels only.

@@ -992,3 +992,7 @@ console-loras-hint = 最多三个，可加强度：ink:0.8, film
 console-speed = 速度
 failure-lora-missing = 这张图片要用的 LoRA 已经不在了，或者文件已损坏、不适合这个模型，不计入额度。请去掉它再画，或告诉机器人维护者。
 stats-failure-lora-missing = 缺少 LoRA
+
+## Images of age-restricted channels
+
+age-restricted = 图片 #{ $job_id } 是在年龄限制频道里画的，只能在这样的频道里展示。

@@ -993,3 +993,7 @@ console-loras-hint = 最多三個，可加強度：ink:0.8, film
 console-speed = 速度
 failure-lora-missing = 這張圖片要用的 LoRA 已經不在了，或者檔案已損壞、不適合這個模型，不計入額度。請拿掉它再畫，或通知機器人維護者。
 stats-failure-lora-missing = 缺少 LoRA
+
+## Images of age-restricted channels
+
+age-restricted = 圖片 #{ $job_id } 是在有年齡限制的頻道裡畫的，只能在這樣的頻道裡展示。

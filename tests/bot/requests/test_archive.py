@@ -135,14 +135,16 @@ async def test_number_of_nobody_is_not_found(archive: Archive, job_id: int) -> N
         await archive.set_kept(job_id, is_kept=True, by=somebody)
 
 
-async def test_others_may_only_if_the_caller_says_so(archive: Archive, drawn: Drawn, jobs: JobStore) -> None:
+async def test_others_may_keep_if_the_caller_says_so_and_erase_never(
+    archive: Archive, drawn: Drawn, jobs: JobStore
+) -> None:
     job, stranger = await drawn(), UserKey(frontend="test", id="stranger")
     with pytest.raises(NotYourJob):
         await archive.erase(job.id, by=stranger)
     with pytest.raises(NotYourJob):
         await archive.set_kept(job.id, is_kept=True, by=stranger)
     assert await jobs.get(job.id) == job
-    assert (await archive.erase(job.id, by=stranger, may=lambda _job: True)).is_erased
+    assert (await archive.set_kept(job.id, is_kept=True, by=stranger, may=lambda _job: True)).is_kept
 
 
 async def test_kept_picture_is_not_forgotten_and_can_be_let_go(archive: Archive, drawn: Drawn, jobs: JobStore) -> None:

@@ -299,6 +299,25 @@ async def test_same_image_larger_goes_with_it(
     assert [each.id for each in await moderation.untold(BOB)] == [larger.id]
 
 
+async def test_same_image_larger_goes_though_it_was_asked_for_during_the_removal(
+    moderation: Moderation, drawn: Put, waiting: Put, images: ImageStore, jobs: JobStore, monkeypatch
+) -> None:
+    """After those that there were had been looked up, and before its row said so."""
+    job, delete = await drawn(), images.delete
+    await images.write_source("b" * 64, b"png")
+
+    async def slow(path: str) -> bool:
+        monkeypatch.setattr(images, "delete", delete)
+        await waiting("bob", source="b" * 64, derived_from=Derivation(job_id=job.id, verb=Verb.UPSCALE))
+        return await delete(path)
+
+    monkeypatch.setattr(images, "delete", slow)
+    await moderation.remove(job.id, "rude", may=anybody)
+    late = await get(jobs, job.id + 1)
+    assert (late.status, late.moderated_reason) == (JobStatus.CANCELLED, "rude")
+    assert await images.find_source("b" * 64) is None
+
+
 async def test_image_that_is_said_to_be_made_from_itself_is_removed(
     moderation: Moderation, drawn: Put, jobs: JobStore
 ) -> None:

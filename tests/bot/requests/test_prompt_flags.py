@@ -133,6 +133,10 @@ def test_text_that_is_no_flag_stays_as_it_was_typed(text: str) -> None:
         "/imagine cat --seed 3",
         "cat\nSeed: 3",
         "cat --seed abc --seed 3",
+        "cat --seed '3'",
+        "cat --seed ‘3’",
+        'cat --seed="3"',
+        "cat ––seed 9 ——seed ３",
     ],
 )
 def test_flag_is_understood_however_it_is_typed(text: str) -> None:
@@ -143,6 +147,7 @@ def test_flag_is_understood_however_it_is_typed(text: str) -> None:
     ("ratio", "aspect"),
     [
         ("16:9", Aspect.WIDE), ("16x9", Aspect.WIDE), ("16/9", Aspect.WIDE), ("1.78", Aspect.WIDE),
+        ("16∶9", Aspect.WIDE), ("1:1 --ar 16:9", Aspect.WIDE),
         ("16 : 9", Aspect.WIDE), ("１６：９", Aspect.WIDE), ("21:9", Aspect.WIDE), ("99999:1", Aspect.WIDE),
         ("9:16", Aspect.PHONE), ("1:99999", Aspect.PHONE), ("0.00001", Aspect.PHONE), ("2:3", Aspect.PORTRAIT),
         ("3:2", Aspect.LANDSCAPE), ("1", Aspect.SQUARE), ("1024x1024", Aspect.SQUARE), ("Portrait", Aspect.PORTRAIT),
@@ -419,6 +424,9 @@ def test_size_is_passed_on_and_an_exact_one_replaces_the_shape(has_sizes: None) 
     assert set_by("cat --size Draft", **form) == {"aspect": "square", "size": "draft"}
     assert set_by("cat --draft with a hat") == {"size": "draft"}
     assert set_by("cat --size 448×320", **form) == {"aspect": None, "size": "448x320"}
+    for typed in ("448 x 320", "448 × 320", "448*320", "４４８ｘ３２０", "448X320, with a hat", "draft --size 448x320"):
+        assert set_by(f"cat --size {typed}", **form) == {"aspect": None, "size": "448x320"}
+    assert read("cat --size 448 x men").prompt == "cat x men"
     assert set_by("cat --ar 2:3 --size 448x448") == {"aspect": None, "size": "448x448"}
     assert set_by("cat --size 448x448 --ar 2:3") == {"aspect": Aspect.PORTRAIT}
     assert set_by("cat --size draft --ar 2:3") == {"aspect": Aspect.PORTRAIT, "size": "draft"}
@@ -447,6 +455,29 @@ def test_what_a_form_holds_untouched_does_not_win() -> None:
     assert read("cat", given=form, untouched=form).options == {**form, "prompt": "cat"}
     touched = {**form, "steps": 9, "seed": None, "aspect": ""}
     assert set_by("cat --seed 3 --steps 4 --ar 16:9", given=touched, untouched=form)["steps"] == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "negative"),
+    [
+        ("cat --no dog --no bird, fish", "dog, bird, fish"),
+        ("cat --no dog, --seed 3 --neg bird", "dog, bird"),
+        ("cat —no dog ——no bird", "dog, bird"),
+        ("cat --no dog --no dog", "dog, dog"),
+        ("cat --no dog --no -", ""),
+        ("cat --no - --no bird", "bird"),
+        ("cat\nNegative prompt: dog,\nNegative prompt: bird\nSteps: 9, Seed: 1", "dog, bird"),
+        ("cat Negative prompt: dog Negative prompt: Steps: 9, Seed: 1", "dog"),
+        ("cat\nNegative prompt: fish\nSteps: 9, Seed: 1 --no dog --no bird", "dog, bird"),
+    ],
+)
+def test_what_to_avoid_may_be_said_in_several_parts(text: str, negative: str) -> None:
+    found = read_prompt(text, PAINTING)
+    assert (found.prompt, found.options["negative_prompt"]) == ("cat", negative)
+    if "--no" in text:
+        assert read("cat --no dog --no bird").notes.unsupported == ("--no dog, bird",)
+        with pytest.raises(InvalidFlag):
+            read("cat --no dog --no")
 
 
 PASTED = """a fox (red:1.2), <lora:snow:0.8>, in the snow,
@@ -499,6 +530,8 @@ def test_pasted_settings_are_understood_on_one_line() -> None:
         ("a cat\nSteps: 9, Model: DEMO", "a cat", {"steps": 9, "model": "demo"}),
         ('a cat\nSteps: 9, Hashes: {"a": "b, Seed: 7', "a cat", {"steps": 9}),
         ("Steps: 9, Seed: 5", "", {"steps": 9, "seed": 5}),
+        ("PROMPT: a cat\nNEGATIVE PROMPT: a dog\nSTEPS: 9, SEED: 5", "a cat", {"steps": 9, "seed": 5}),
+        ("a cat\nnegative prompt: a dog\nsteps: 9", "a cat", {"steps": 9}),
     ],
 )  # fmt: skip
 def test_parts_of_pasted_settings_are_understood_too(text: str, prompt: str, options: dict[str, object]) -> None:

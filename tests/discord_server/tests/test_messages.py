@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.discord_server import ClientRefused, Discord, Permission, Upload
-from tests.discord_server.tests.rawbot import INTENTS, PNG, RawBot
+from tests.discord_server.tests.rawbot import INTENTS, PNG, RawBot, button, row
 
 NO_PING: dict[str, Any] = {"parse": []}
 
@@ -67,6 +67,18 @@ async def test_kept_file_can_be_shown_by_an_embed() -> None:
 
 
 # -- pings and replies --------------------------------------------------------------
+
+
+async def test_edits_after_which_a_message_looks_as_before_are_counted() -> None:
+    async with Discord() as d, RawBot(d, connect=False, commands=()) as bot:
+        _, made = await bot.send({"content": "a", "embeds": [{"title": "b"}], "components": [row(button())]})
+        for body in ({"content": "c"}, {"embeds": []}, {"components": []}):
+            assert (await bot.patch(here(d, made["id"]), body))[0] == 200
+        d.assert_thrifty()
+        await bot.patch(here(d, made["id"]), {"content": "c", "embeds": [], "components": []})
+        assert (d.stats()["edits"], d.stats()["vain_edits"]) == (4, ["c"])
+        with pytest.raises(AssertionError, match="edits in vain"):
+            d.assert_thrifty()
 
 
 async def test_edits_never_ping() -> None:

@@ -21,7 +21,7 @@ from bot.frontends.discord_app.commands.signatures import Command, make_command
 from bot.frontends.discord_app.history_pages import MAX_SEARCH, label, say_page
 from bot.frontends.discord_app.interactions import InteractionContext, person, reader, think
 from bot.frontends.discord_app.message_ref import FRONTEND, is_of_server
-from bot.frontends.discord_app.visibility import sees_channel_of, visible_job
+from bot.frontends.discord_app.visibility import may_be_shown_here, sees_channel_of, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import Action
 
@@ -78,12 +78,15 @@ class HistoryCommands:
             except Refusal:
                 pass
             else:
-                if job.status is JobStatus.DONE:
+                if job.status is JobStatus.DONE and may_be_shown_here(interaction, job):
                     found[job.id] = job
-        found |= {job.id: job for job in await histories.newest(me, limit=MAX_CHOICES, search=typed)}
+        own = await histories.newest(me, limit=MAX_CHOICES, search=typed)
+        found |= {job.id: job for job in own if may_be_shown_here(interaction, job)}
         if len(found) < MAX_CHOICES and interaction.guild_id is not None:
             others = await histories.shared(
                 FRONTEND, interaction.guild_id, apart_from=me, limit=MAX_CHOICES - len(found), search=typed
             )
             seen = (job for job in others if is_of_server(job, interaction.guild_id))
-            found |= {job.id: job for job in seen if sees_channel_of(interaction, job)}
+            found |= {
+                job.id: job for job in seen if sees_channel_of(interaction, job) and may_be_shown_here(interaction, job)
+            }

@@ -12,11 +12,16 @@ import pytest
 
 from bot.config import LimitsConfig
 from bot.frontends.discord_app import interactions, presses
+from bot.frontends.discord_app.components import BUTTONS
 from bot.jobs import Delivery, Job, JobStatus, UserKey, Verb
 from tests.bot.frontends.discord_app.conftest import PAINTING, STARTING, Stage, Start
-from tests.discord_server.driver import Use
+from tests.discord_server.driver import ClientRefused, Use
+from tests.discord_server.interactions import Kind
 from tests.discord_server.permissions import Permission
 from tests.discord_server.view import MessageView
+
+# The windows for rates are short, so that many edits in one channel wait for none; deadlines stay as they are.
+HASTY = {"time_scale": 0.02, "ack_deadline": 150.0, "interaction_lifetime": 45_000.0}
 
 
 @pytest.fixture
@@ -216,11 +221,52 @@ async def test_form_sent_after_a_restart_still_draws(stage: Stage) -> None:
     await (await stage.discord.submit_modal(use, {"prompt": "x"})).wait(is_done)
 
 
-async def test_buttons_of_the_result_of_a_button_work_to_any_depth(stage: Stage) -> None:
-    message = await picture(stage)
-    for depth, label in enumerate(["🔄 Again", "🌱 Vary", "🔄 Again", "🌱 Vary"], start=2):
-        message = await (await stage.discord.click(message, label)).wait(is_done)
-        assert (await stage.job(depth)).derived_from.job_id == depth - 1  # type: ignore[union-attr]
+async def test_every_button_works_on_the_result_of_a_button_at_any_depth(start: Start) -> None:
+    """Each draws from the result of the one before; those that draw nothing are pressed under the last one."""
+    async with start(server=HASTY) as stage, stage.drawing():
+        await press_every_button(stage)
+        stage.discord.assert_clean()
+
+
+async def press_every_button(stage: Stage) -> None:
+    message, presses_of = await picture(stage, size="draft"), stage.discord.click
+    verbs = []
+    for label in (
+        "🔄 Again",
+        "🌱 Vary",
+        "Same seed",
+        "✏️ Edit",
+        "Final size",
+        "🔄 Again",
+        "starting image",
+        "⬆️ Upscale",
+    ):
+        source, names = message, {"✏️ Edit": {"prompt": "a pear"}, "starting image": {"prompt": "make it night"}}
+        if label not in labels(message):
+            source = await menu(stage, message)
+            label = next(each for each in labels(source) if label in each)
+        use = await presses_of(source, label)
+        if (typed := next((typed for name, typed in names.items() if name in label), None)) is not None:
+            use = await stage.discord.submit_modal(use, typed)
+        message = await use.wait(is_done)
+        made = await stage.job(len(verbs) + 2)
+        assert made.derived_from is not None and made.derived_from.job_id == made.id - 1
+        verbs.append(made.derived_from.verb)
+    assert verbs == [
+        Verb.REROLL, Verb.VARY, Verb.MORE_STEPS, Verb.EDIT, Verb.FINAL, Verb.REROLL, Verb.START_FROM, Verb.UPSCALE,
+    ]  # fmt: skip
+    opened = await menu(stage, message)
+    assert "Made from image #8" in (await private(await presses_of(opened, "ℹ️ Info"))).text
+    assert (await private(await presses_of(opened, "📄 Original file"))).images
+    assert await told(await presses_of(opened, "✉️ Send to me")) == "I sent you image #9."
+    assert (await told(await presses_of(opened, "⭐ Keep"))).startswith("⭐ Image #9 is kept")
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "show", id=9)
+    copy = await use.wait(lambda shown: bool(shown.images))
+    assert (await (await presses_of(copy, "🔄 Again")).wait(is_done)).images
+    question = await private(await presses_of(await menu(stage, copy), "🗑️ Delete"))
+    await (await presses_of(question, "🗑️ Delete for good")).wait(lambda shown: "was deleted" in shown.content)
+    await stage.discord.world.changed.wait_for(lambda: copy.id not in [each.id for each in public(stage)], 10)
+    assert (await stage.job(9)).is_erased and not (await stage.job(8)).is_erased
 
 
 async def test_whoever_presses_pays(start: Start) -> None:
@@ -306,11 +352,40 @@ async def test_pictures_of_another_server_stay_there(stage: Stage, action: str) 
     assert (await stage.job(1)).image_path is not None and await stage.jobs.get(3) is None
 
 
-@pytest.mark.parametrize("custom_id", ["im2:reroll:999", "im2:edit:999999999999999999", "im1:vary:0"])
-async def test_number_of_nobody_is_answered(stage: Stage, custom_id: str) -> None:
+async def test_number_of_nobody_is_answered_by_every_button(stage: Stage) -> None:
     message = await picture(stage)
-    forge(stage, message, custom_id)
-    assert (await told(await stage.discord.click(message, custom_id))).startswith("There is no image #")
+    forged = [f"im2:{action}:{number}" for action in BUTTONS for number in (0, 999, 10**18 - 1)]
+    for custom_id in (*forged, "im1:vary:0", "im2one:reroll:999"):
+        forge(stage, message, custom_id)
+        assert (await told(await stage.discord.click(message, custom_id))).startswith("There is no image #"), custom_id
+    assert await stage.jobs.get(2) is None
+
+
+async def test_choice_that_the_question_did_not_offer_is_checked_like_any_other(stage: Stage) -> None:
+    """Which image a button is meant for: one of nobody, of another server, of another person, and no number at all."""
+    gallery = await picture(stage, count=2)
+    guild, channel = await stage.other_server()
+    stranger = stage.discord.add_user("stranger", guild=guild)
+    use = await stage.discord.slash(stranger, channel, "imagine", prompt="secret words", steps=1)
+    await use.wait(is_done)
+    asked = await private(await stage.discord.click(gallery, "⋯ More"))
+    for value, said in (
+        ("3", "Image #3 was not drawn on this server."),
+        ("999", "There is no image #999."),
+        ("-1", "This command has just changed."),
+        ("1; DROP TABLE jobs", "This command has just changed."),
+        ("9" * 100, "This command has just changed."),
+    ):
+        live = stage.discord._live(asked)
+        live.components[0]["components"][0]["options"][0]["value"] = value
+        chosen = await stage.discord.select(stage.discord.refresh(asked), "im2pick:more:1", [value])
+        assert (await told(chosen)).startswith(said), value
+    bob = stage.discord.add_user("bob")  # a moderator of nothing, with a forged question about somebody else's image
+    asked = await private(await stage.discord.click(gallery, "⋯ More", bob))
+    stage.discord._live(asked).components[0]["components"][0]["custom_id"] = "im2pick:erase:1"
+    chosen = await stage.discord.select(stage.discord.refresh(asked), "im2pick:erase:1", ["1"], bob)
+    assert "belongs to somebody else" in await told(chosen)
+    assert not (await stage.job(1)).is_erased
 
 
 async def test_button_of_a_job_that_has_no_picture_says_so(stage: Stage) -> None:
@@ -321,10 +396,28 @@ async def test_button_of_a_job_that_has_no_picture_says_so(stage: Stage) -> None
     assert (await told(await stage.discord.click(message, "im2:reroll:2"))).startswith("Image #2 is not available")
 
 
-async def test_press_where_the_bot_may_no_longer_post_says_what_is_missing(stage: Stage) -> None:
-    message = await picture(stage)
-    stage.discord.set_permissions(stage.discord.channel, stage.discord.bot, deny=Permission.ATTACH_FILES)
-    assert "“Attach Files”" in await told(await stage.discord.click(message, "🔄 Again"))
+@pytest.mark.parametrize(
+    ("denied", "named"), [(Permission.ATTACH_FILES, "“Attach Files”"), (Permission.EMBED_LINKS, "“Embed Links”")]
+)
+async def test_every_button_that_posts_says_what_the_bot_may_no_longer_do_here(
+    stage: Stage, denied: Permission, named: str
+) -> None:
+    message = await picture(stage, size="draft")
+    opened = await menu(stage, message)
+    forms_of = [
+        (await stage.discord.click(message, "✏️ Edit"), {"prompt": "a pear"}),
+        (await stage.discord.click(opened, "🖼️ Use as starting image"), {"prompt": "make it night"}),
+    ]
+    for form, _ in forms_of:
+        await form.wait_modal()
+    stage.discord.set_permissions(stage.discord.channel, stage.discord.bot, deny=denied)
+    uses = [await stage.discord.click(message, label) for label in ("🔄 Again", "🌱 Vary", "⬆️ Upscale")]
+    uses += [await stage.discord.click(opened, label) for label in ("🎨 Final size", "🔬 Same seed, 4 steps")]
+    uses += [await stage.discord.submit_modal(form, typed) for form, typed in forms_of]
+    forge(stage, message, "im2:post:1")
+    uses.append(await stage.discord.click(message, "im2:post:1"))
+    for use in uses:
+        assert named in await told(use), use.interaction.data
     assert await stage.jobs.get(2) is None
 
 
@@ -466,7 +559,24 @@ async def test_delete_erases_file_prompt_and_message(stage: Stage, role: str) ->
     assert path is not None and not path.exists()
     assert "secret" not in str(await stage.job(1))
     use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "show", id=1)
-    assert await told(use) == "Image #1 was deleted, and its prompt with it."
+    said = "deleted, and its prompt with it" if role == "owner" else "removed by a moderator"
+    assert await told(use) == f"Image #1 was {said}."
+
+
+async def test_image_that_a_moderator_deletes_is_gone_in_every_size_and_its_author_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.moderation_store.TAKE_BACK_S", 0)
+    message, bob = await picture(stage, "secret words"), stage.discord.add_user("bob")
+    await (await stage.discord.click(message, "⬆️ Upscale", bob)).wait(is_done)
+    own = await (await stage.discord.click(message, "🔄 Again", bob)).wait(is_done)
+    moderator = stage.discord.add_user("mod", roles=[stage.discord.add_role("mod", Permission.MANAGE_MESSAGES)])
+    await (await delete(stage, message, moderator)).wait(lambda shown: "was deleted" in shown.content)
+    for number in (1, 2):
+        assert (await stage.job(number)).moderated_reason == ""
+    await stage.discord.world.changed.wait_for(lambda: [each.id for each in public(stage)] == [own.id], 10)
+    quota = await stage.discord.slash(stage.discord.user, stage.discord.channel, "quota")
+    await quota.wait(lambda note: "#1 was removed by a moderator" in note.text)
 
 
 async def test_forged_delete_of_a_stranger_is_refused(stage: Stage) -> None:
@@ -584,3 +694,44 @@ async def test_request_of_which_only_a_part_had_room_says_so(start: Start) -> No
         assert answer.content.startswith("3 of 4 images were queued.\nYou have used 3 of your 3 images")
         done = await use.wait(is_done)
         assert len(done.images) == 3
+
+
+async def ask_for(stage: Stage, count: int, **options: Any) -> str:
+    """Ask for several images, and return what the message or the refusal says."""
+    asked = {"prompt": "x", "steps": 1, "count": count, **options}
+    use = await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", **asked)
+    return (await use.wait(lambda message: not message.loading)).content
+
+
+async def test_request_for_several_images_counts_once_and_needs_room_for_each(start: Start) -> None:
+    """While nothing is drawn."""
+    limits = LimitsConfig(cooldown_s=5, max_active_per_user=1, max_waiting=6)
+    async with start(limits=limits, server=HASTY) as stage:
+        assert (await ask_for(stage, 4)).startswith("⏳")  # one request, whose images wait for no cool-down
+        assert "between two requests" in await ask_for(stage, 1)  # while one waits
+        assert await count_of(stage) == 4
+        bob = stage.discord.add_user("bob")
+        use = await stage.discord.slash(bob, stage.discord.channel, "imagine", prompt="x --repeat 4", steps=1)
+        fewer = await use.wait(lambda message: message.ephemeral and "queued" in message.content)
+        assert fewer.content.startswith("2 of 4 images were queued.\nThe queue is full")
+        assert await count_of(stage) == 6
+
+
+async def count_of(stage: Stage) -> int:
+    return len(await stage.service.unfinished())
+
+
+async def test_number_of_images_that_is_not_offered_is_refused_by_discord_and_kept_within_bounds_here(
+    start: Start,
+) -> None:
+    async with start() as stage:
+        command = await stage.discord.wait_command("imagine")
+        for count, images in ((0, 1), (-1, 1), (5, 4), (2**53, 4)):
+            with pytest.raises(ClientRefused):
+                await ask_for(stage, count)
+            before = await count_of(stage)
+            options = [{"name": "prompt", "type": 3, "value": "x"}, {"name": "count", "type": 4, "value": count}]
+            details = {"id": command["id"], "name": "imagine", "type": 1, "options": options}
+            use = stage.discord._open(Kind.COMMAND, stage.discord.user, stage.discord.channel, details, name="imagine")
+            await use.wait(lambda message: message.content.startswith("⏳"))
+            assert await count_of(stage) == before + images

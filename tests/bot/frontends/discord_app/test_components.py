@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from bot.frontends.discord_app.actions import PRESSES
 from bot.frontends.discord_app.components import BUTTONS
 from bot.jobs import JobStatus
 from bot.presentation.job_view import Action
+from bot.presentation.wording import LANGUAGES, wording_for
 from tests.bot.frontends.discord_app.conftest import Stage, Start
 from tests.discord_server.driver import Use
 from tests.discord_server.permissions import Permission
@@ -160,16 +162,32 @@ async def test_button_of_an_earlier_release_still_cancels(stage: Stage) -> None:
     assert await told(await stage.discord.click(message, "im1:cancel:1")) == "Image #1 was cancelled."
 
 
-@pytest.mark.parametrize("custom_id", ["im2:zoom:1", "im2:page:1", "im1:x:1"])
-async def test_button_that_only_another_release_knows_is_answered(stage: Stage, custom_id: str) -> None:
+OF_ANOTHER_RELEASE = (
+    "im2:zoom:1", "im2:page:1", "im1:x:1", "im3:cancel:1", "im2:cancel:", "im2:cancel:-1",
+    "im2:cancel:1111111111111111111", "im2:cancel:1\n", "IM2:CANCEL:1", "x", " ",
+)  # fmt: skip
+
+
+async def test_button_that_only_another_release_knows_is_answered(stage: Stage) -> None:
     message = await waiting_message(stage)
-    give_id(stage, message, custom_id)
-    assert (await told(await stage.discord.click(message, custom_id))).startswith("This command has just changed.")
+    for custom_id in OF_ANOTHER_RELEASE:
+        give_id(stage, message, custom_id)
+        answer = await told(await stage.discord.click(message, custom_id))
+        assert answer.startswith("This command has just changed."), custom_id
     assert (await stage.job(1)).status is JobStatus.QUEUED
 
 
 def test_every_button_has_a_look_and_something_to_do() -> None:
     assert BUTTONS.keys() - {Action.CANCEL, Action.REVEAL} == PRESSES.keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_button_says_in_words_what_it_does(language: str) -> None:
+    """For those who see neither its sign nor its colour."""
+    wording = wording_for(language)
+    labels = {look.label: wording.say(look.label, steps=4) for look in BUTTONS.values()}
+    assert [key for key, label in labels.items() if not re.search(r"[^\W\d_]{2,}", label)] == []
+    assert len(set(labels.values())) == len(labels)
 
 
 # ── the way of a press ──────────────────────────────────────────────────────────────────────────────

@@ -25,6 +25,11 @@ def test_address_of_a_later_release_is_read() -> None:
     assert Address.read(stored(json.dumps({**FIELDS, "thread_id": 7}))) == ADDRESS
 
 
+def test_address_of_an_earlier_release_is_read() -> None:
+    earlier = {name: value for name, value in FIELDS.items() if name not in ("is_direct", "is_age_restricted")}
+    assert Address.read(stored(json.dumps(earlier))) == ADDRESS
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "7", "null", "{}", "[" * 100_000]
@@ -38,9 +43,11 @@ def test_address_of_a_later_release_is_read() -> None:
             {"guild_id": []},
             {"locale": None},
             {"locale": {"a": 1}},
+            {"is_direct": 1},
+            {"is_age_restricted": "yes"},
         )
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_damaged_address_is_a_reason_not_to_deliver_and_of_no_server(text: str) -> None:
     with pytest.raises(DeliveryImpossible, match="cannot be read"):

@@ -284,7 +284,7 @@ async def test_image_is_posted_again_only_where_its_words_may_draw(stage: Stage,
     discord, adults = stage.discord, stage.discord.add_channel("adults", nsfw=True)
     bob = discord.add_user("bob")
     async with stage.drawing():
-        message = await (await imagine(stage, channel=adults, prompt="a nude")).wait(is_done)
+        message = await (await imagine(stage, prompt="a nude")).wait(is_done)  # the word is not on the list yet
     await admin(stage, boss, "words add", word="nude", where="outside age-restricted channels")
     history = await (await discord.slash(discord.user, discord.channel, "history")).wait(
         lambda page: bool(page.components) and not page.loading
@@ -297,10 +297,51 @@ async def test_image_is_posted_again_only_where_its_words_may_draw(stage: Stage,
     live.components[0]["components"][0]["custom_id"] = custom_id(Action.POST, 1)
     answer = await told(await discord.click(discord.refresh(history), custom_id(Action.POST, 1)))
     assert "age-restricted channels only" in answer
-    assert not any(each.images for each in discord.messages(discord.channel, bob))
+    assert [each.id for each in discord.messages(discord.channel, bob) if each.images] == [message.id]
     await (await discord.slash(bob, adults, "show", id=1)).wait(lambda shown: shown.images)
     await admin(stage, boss, "words add", word="nude")  # everywhere, from now on
     assert "on the list" in await told(await discord.slash(bob, adults, "show", id=1))
+
+
+async def test_image_of_an_age_restricted_channel_is_shown_in_such_channels_only(stage: Stage) -> None:
+    discord, adults = stage.discord, stage.discord.add_channel("adults", nsfw=True)
+    said, bob = "is shown in age-restricted channels only", discord.add_user("bob", locale="zh-TW")
+    async with stage.drawing():
+        await (await imagine(stage, channel=adults, prompt="a nude", size="draft")).wait(is_done)
+        other = await (await imagine(stage)).wait(is_done)
+        assert said in await told(await discord.slash(discord.user, discord.channel, "show", id=1))
+        assert "有年齡限制的頻道裡畫的" in await told(await discord.slash(bob, discord.channel, "show", id=1))
+        live = discord._live(other)
+        for action in (Action.POST, Action.VARY, Action.UPSCALE, Action.FINAL, Action.START_FROM):  # forged
+            live.components[0]["components"][0]["custom_id"] = custom_id(action, 1)
+            pressed = await discord.click(discord.refresh(other), custom_id(action, 1))
+            assert said in await told(pressed), action
+        form = await discord.click(other, "✏️ Edit")
+        (await form.wait_modal())["custom_id"] = "im2form:start_from:1"
+        assert said in await told(await discord.submit_modal(form, {"prompt": "a pear"}))
+        assert await stage.jobs.get(3) is None
+        for channel, numbers in ((discord.channel, {2}), (adults, {1, 2})):  # what is suggested, its number too
+            for typed in ("", "1", "2"):
+                choices = await discord.autocomplete(discord.user, channel, "show", "id", typed)
+                found = {choice["value"] for choice in choices}
+                assert found == (numbers if not typed else numbers & {int(typed)}), (channel.name, typed)
+        thread = discord.add_thread(adults, "a thread")
+        for channel in (adults, thread):
+            await (await discord.slash(bob, channel, "show", id=1)).wait(lambda shown: shown.images)
+        discord.delete_channel(adults)  # its mark is noted with the image
+        assert said in await told(await discord.slash(discord.user, discord.channel, "show", id=1))
+
+
+async def test_image_of_an_earlier_release_has_the_mark_of_its_channel_of_today(stage: Stage) -> None:
+    discord, adults = stage.discord, stage.discord.add_channel("adults", nsfw=True)
+    async with stage.drawing():
+        for channel in (adults, discord.channel):
+            await (await imagine(stage, channel=channel)).wait(is_done)
+    changed = "UPDATE jobs SET reply_address = json_remove(reply_address, '$.is_age_restricted')"
+    await stage.jobs._database.fetch_all(changed)
+    answer = await told(await discord.slash(discord.user, discord.channel, "show", id=1))
+    assert "age-restricted channels only" in answer
+    await (await discord.slash(discord.user, discord.channel, "show", id=2)).wait(lambda shown: shown.images)
 
 
 @pytest.mark.parametrize("by_moderator", [True, False])
