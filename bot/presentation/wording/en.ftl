@@ -1103,3 +1103,46 @@ console-loras-hint = Up to three, with a strength if you like: ink:0.8, film
 console-speed = Speed
 failure-lora-missing = A LoRA of this image is no longer here, or its file is damaged or does not fit the model. This cost you nothing; draw it without that LoRA, or tell the person who runs this bot.
 stats-failure-lora-missing = LoRA missing
+
+## Which model suits this computer, as `check` and `models` say it
+
+recommended-both = { $first } { $second }
+recommended-used = { $model } suits this computer: { $reads ->
+        [zh] it reads English and Chinese, takes
+        [en] it reads English, takes
+       *[any] it takes
+    } { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } per image, and its licence { $commercial ->
+        [yes] allows commercial use
+       *[no] does not allow commercial use
+    }.
+recommended-here = { $used } draws now; { $model } would suit this computer better and is here as well: { $reads ->
+        [zh] it reads English and Chinese, takes
+        [en] it reads English, takes
+       *[any] it takes
+    } { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } per image, and its licence { $commercial ->
+        [yes] allows commercial use
+       *[no] does not allow commercial use
+    }.
+recommended-fetch = { $used } draws now; { $model } would suit this computer better, and its { $size } GB have to be fetched: { $reads ->
+        [zh] it reads English and Chinese, takes
+        [en] it reads English, takes
+       *[any] it takes
+    } { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } per image, and its licence { $commercial ->
+        [yes] allows commercial use
+       *[no] does not allow commercial use
+    }.
+recommended-on-cpu-here = There is no GPU to draw on, so { $used } draws; { $model } is here as well and takes minutes per image.
+recommended-on-cpu-fetch = There is no GPU to draw on, so { $used } draws; { $model } would bring all kinds of images at minutes each, for { $size } GB to fetch.
+recommended-only-demo = { $model } is all that this computer can draw with: every other model needs another GPU or more memory.
+recommended-unread = It reads English only, so prompts in Chinese need the translator: imagine-bot fetch translator.
+recommended-commercial-here = For commercial use, take { $model }, which is here as well.
+recommended-commercial-fetch = For commercial use, take { $model }, whose { $size } GB have to be fetched.

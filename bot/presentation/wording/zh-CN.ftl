@@ -992,3 +992,37 @@ console-loras-hint = 最多三个，可加强度：ink:0.8, film
 console-speed = 速度
 failure-lora-missing = 这张图片要用的 LoRA 已经不在了，或者文件已损坏、不适合这个模型，不计入额度。请去掉它再画，或告诉机器人维护者。
 stats-failure-lora-missing = 缺少 LoRA
+
+## `check` 和 `models` 推荐的模型
+
+recommended-both = { $first }{ $second }
+recommended-used = { $model } 适合这台电脑：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每张图 { $steps } 步，许可证{ $commercial ->
+        [yes] 允许商用
+       *[no] 不允许商用
+    }。
+recommended-here = 现在用的是 { $used }；{ $model } 更适合这台电脑，文件也已经在这里：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每张图 { $steps } 步，许可证{ $commercial ->
+        [yes] 允许商用
+       *[no] 不允许商用
+    }。
+recommended-fetch = 现在用的是 { $used }；{ $model } 更适合这台电脑，需要下载 { $size } GB：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每张图 { $steps } 步，许可证{ $commercial ->
+        [yes] 允许商用
+       *[no] 不允许商用
+    }。
+recommended-on-cpu-here = 没有可用的显卡，所以用的是 { $used }；{ $model } 也在这里，每张图要几分钟。
+recommended-on-cpu-fetch = 没有可用的显卡，所以用的是 { $used }；下载 { $size } GB 的 { $model } 就能画各种图片，每张要几分钟。
+recommended-only-demo = 这台电脑只能用 { $model }：其他模型需要别的显卡或更多内存。
+recommended-unread = 它只看得懂英文，中文提示词要靠翻译模型：imagine-bot fetch translator。
+recommended-commercial-here = 商用请选 { $model }，文件已经在这里。
+recommended-commercial-fetch = 商用请选 { $model }，需要下载 { $size } GB。

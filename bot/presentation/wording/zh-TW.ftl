@@ -993,3 +993,37 @@ console-loras-hint = 最多三個，可加強度：ink:0.8, film
 console-speed = 速度
 failure-lora-missing = 這張圖片要用的 LoRA 已經不在了，或者檔案已損壞、不適合這個模型，不計入額度。請拿掉它再畫，或通知機器人維護者。
 stats-failure-lora-missing = 缺少 LoRA
+
+## `check` 和 `models` 推薦的模型
+
+recommended-both = { $first }{ $second }
+recommended-used = { $model } 適合這台電腦：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每張圖 { $steps } 步，授權{ $commercial ->
+        [yes] 允許商用
+       *[no] 不允許商用
+    }。
+recommended-here = 現在用的是 { $used }；{ $model } 更適合這台電腦，檔案也已經在這裡：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每張圖 { $steps } 步，授權{ $commercial ->
+        [yes] 允許商用
+       *[no] 不允許商用
+    }。
+recommended-fetch = 現在用的是 { $used }；{ $model } 更適合這台電腦，需要下載 { $size } GB：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每張圖 { $steps } 步，授權{ $commercial ->
+        [yes] 允許商用
+       *[no] 不允許商用
+    }。
+recommended-on-cpu-here = 沒有可用的顯示卡，所以用的是 { $used }；{ $model } 也在這裡，每張圖要幾分鐘。
+recommended-on-cpu-fetch = 沒有可用的顯示卡，所以用的是 { $used }；下載 { $size } GB 的 { $model } 就能畫各種圖片，每張要幾分鐘。
+recommended-only-demo = 這台電腦只能用 { $model }：其他模型需要別的顯示卡或更多記憶體。
+recommended-unread = 它只看得懂英文，中文提示詞要靠翻譯模型：imagine-bot fetch translator。
+recommended-commercial-here = 商用請選 { $model }，檔案已經在這裡。
+recommended-commercial-fetch = 商用請選 { $model }，需要下載 { $size } GB。
