@@ -223,7 +223,7 @@ def test_xlabs_names_change_what_its_attention_processors_changed(path: Path, tm
     names |= {
         f"single_blocks.1.linear{n}": f"single_blocks.1.processor.{each}_lora" for n, each in ((1, "qkv"), (2, "proj"))
     }
-    written = {}
+    written: dict[str, Tensor] = {}
     for layer, (down, up) in pairs.items():
         written |= {f"{names[layer]}.down.weight": down, f"{names[layer]}.up.weight": up}
     transformer = read(path)
