@@ -205,7 +205,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         preferences=preferences,
         pseudonyms=pseudonyms,
         privacy=Privacy(holders, erasure),
-        presets=Presets(presets, shared_presets(config.presets)),
+        presets=Presets(presets, shared_presets(config.presets, await asyncio.to_thread(loras_of, config.pipeline))),
         statistics=StatisticsStore(database),
         channel_settings=ChannelSettingStore(database),
         allowances=Allowances(quotas, config.limits, config.roles),

@@ -128,6 +128,10 @@ def draw(
         prompt = read_text(prompt)
     except UnicodeError:
         fail("the prompt is not UTF-8 text", ExitCode.USAGE)
+    said = {"model": model, "aspect": aspect, "size": size, "sampler": sampler, "strength": strength}
+    for name, value in (*said.items(), *(("lora", each) for each in lora or ())):
+        if isinstance(value, str) and not value.strip():
+            fail(f"--{name} is empty: say what it is to be, or leave it out", ExitCode.USAGE)
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model, config.pipeline) if model else choose_model(config.pipeline)[0]

@@ -1087,7 +1087,7 @@ invalid-loras-none-here = There is no LoRA “{ $name }” here, and none for { 
 invalid-loras-other-base = The LoRA “{ $name }” was made for other models than { $model }. It works with: { $models }
 invalid-loras-no-base = The LoRA “{ $name }” was made for other models than { $model }, and none of those is here.
 invalid-loras-many = An image can use at most { $most } LoRAs.
-invalid-loras-weight = The strength of a LoRA must be a number from -{ $most } to { $most }, as in `ink:0.8`.
+invalid-loras-weight = The strength of a LoRA must be a number from -{ $most } to { $most } other than 0, as in `ink:0.8`.
 invalid-loras-not-offered = { $model } cannot use LoRAs. Please leave them out, or choose another model.
 invalid-speed-unknown = The speed can only be `fast`. Leave it out for the usual one.
 invalid-speed-not-offered = { $model } has no fast mode here. Please leave out the speed.
@@ -1146,3 +1146,7 @@ recommended-only-demo = { $model } is all that this computer can draw with: ever
 recommended-unread = It reads English only, so prompts in Chinese need the translator: imagine-bot fetch translator.
 recommended-commercial-here = For commercial use, take { $model }, which is here as well.
 recommended-commercial-fetch = For commercial use, take { $model }, whose { $size } GB have to be fetched.
+
+## LoRAs in presets
+
+option-lora-name = lora

@@ -976,7 +976,7 @@ invalid-loras-none-here = 这里没有名为“{ $name }”的 LoRA，也没有 
 invalid-loras-other-base = LoRA“{ $name }”不是为 { $model } 训练的，可以搭配：{ $models }
 invalid-loras-no-base = LoRA“{ $name }”不是为 { $model } 训练的，这里也没有它适用的模型。
 invalid-loras-many = 一张图片最多用 { $most } 个 LoRA。
-invalid-loras-weight = LoRA 强度必须是 -{ $most } 到 { $most } 的数字，例如 `ink:0.8`。
+invalid-loras-weight = LoRA 强度必须是 -{ $most } 到 { $most } 的数字，不能是 0，例如 `ink:0.8`。
 invalid-loras-not-offered = { $model } 不能使用 LoRA，请去掉，或换一个模型。
 invalid-speed-unknown = 速度只能选 `fast`，不填就是平常的速度。
 invalid-speed-not-offered = { $model } 在这里没有快速模式，请去掉速度这一项。
@@ -1026,3 +1026,7 @@ recommended-only-demo = 这台电脑只能用 { $model }：其他模型需要别
 recommended-unread = 它只看得懂英文，中文提示词要靠翻译模型：imagine-bot fetch translator。
 recommended-commercial-here = 商用请选 { $model }，文件已经在这里。
 recommended-commercial-fetch = 商用请选 { $model }，需要下载 { $size } GB。
+
+## 预设里的 LoRA
+
+option-lora-name = lora

@@ -977,7 +977,7 @@ invalid-loras-none-here = 這裡沒有名為「{ $name }」的 LoRA，也沒有 
 invalid-loras-other-base = LoRA「{ $name }」不是為 { $model } 訓練的，可以搭配：{ $models }
 invalid-loras-no-base = LoRA「{ $name }」不是為 { $model } 訓練的，這裡也沒有它適用的模型。
 invalid-loras-many = 一張圖片最多用 { $most } 個 LoRA。
-invalid-loras-weight = LoRA 強度必須是 -{ $most } 到 { $most } 的數字，例如 `ink:0.8`。
+invalid-loras-weight = LoRA 強度必須是 -{ $most } 到 { $most } 的數字，不能是 0，例如 `ink:0.8`。
 invalid-loras-not-offered = { $model } 不能使用 LoRA，請拿掉，或換一個模型。
 invalid-speed-unknown = 速度只能選 `fast`，不填就是平常的速度。
 invalid-speed-not-offered = { $model } 在這裡沒有快速模式，請拿掉速度這一項。
@@ -1027,3 +1027,7 @@ recommended-only-demo = 這台電腦只能用 { $model }：其他模型需要別
 recommended-unread = 它只看得懂英文，中文提示詞要靠翻譯模型：imagine-bot fetch translator。
 recommended-commercial-here = 商用請選 { $model }，檔案已經在這裡。
 recommended-commercial-fetch = 商用請選 { $model }，需要下載 { $size } GB。
+
+## 預設組合裡的 LoRA
+
+option-lora-name = lora
