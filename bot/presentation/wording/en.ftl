@@ -1150,3 +1150,9 @@ recommended-commercial-fetch = For commercial use, take { $model }, whose { $siz
 ## LoRAs in presets
 
 option-lora-name = lora
+
+## Several images in one form
+
+form-files = Which files, up to three
+form-more = More images to look at
+form-more-hint = Up to { $count }, if you like; three images in all.

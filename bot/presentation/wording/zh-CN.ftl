@@ -1030,3 +1030,9 @@ recommended-commercial-fetch = 商用请选 { $model }，需要下载 { $size } 
 ## 预设里的 LoRA
 
 option-lora-name = lora
+
+## 一张表单里的多张图片
+
+form-files = 哪些文件（最多三个）
+form-more = 还要参考的图片
+form-more-hint = 可不填，最多 { $count } 张；总共三张图片。

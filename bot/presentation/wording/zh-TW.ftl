@@ -1031,3 +1031,9 @@ recommended-commercial-fetch = 商用請選 { $model }，需要下載 { $size } 
 ## 預設組合裡的 LoRA
 
 option-lora-name = lora
+
+## 一張表單裡的多張圖片
+
+form-files = 哪些檔案（最多三個）
+form-more = 還要參考的圖片
+form-more-hint = 可不填，最多 { $count } 張；總共三張圖片。
