@@ -88,7 +88,17 @@ class Dimensions:
 
 # Fields that the first releases did not know.
 _LATER: Final = frozenset(
-    {"negative_prompt", "sampler", "clip_skip", "upscale", "loras", "references", "reference_pixels", "translated"}
+    {
+        "negative_prompt",
+        "sampler",
+        "clip_skip",
+        "upscale",
+        "loras",
+        "references",
+        "reference_pixels",
+        "translated",
+        "translated_negative",
+    }
 )
 # Annotation of a field → what its value may be, and how that is said. `bool` is an `int` to Python, never to a person.
 _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
@@ -203,6 +213,7 @@ class ImageSpec:
     reference_pixels: of all of them together, which every step computes on, too; 0 if the release that wrote it did not
         count them.
     translated: what the model reads in place of the prompt, which it could not read; "" if it reads the prompt itself.
+    translated_negative: likewise, of the negative prompt.
     """
 
     prompt: str
@@ -223,6 +234,7 @@ class ImageSpec:
     references: str = ""
     reference_pixels: int = 0
     translated: str = ""
+    translated_negative: str = ""
 
     def __post_init__(self) -> None:
         """Raises InvalidSpec, see `check`."""
@@ -245,7 +257,7 @@ class ImageSpec:
         _check_types(self)
         if not self.prompt:
             raise InvalidSpec("prompt", "is empty", detail="empty")
-        for name in ("prompt", "negative_prompt", "translated"):
+        for name in ("prompt", "negative_prompt", "translated", "translated_negative"):
             text = getattr(self, name)
             if len(text) > MAX_PROMPT_CHARS:
                 raise InvalidSpec(name, f"has {len(text)} characters, at most {MAX_PROMPT_CHARS} are allowed")
@@ -291,6 +303,11 @@ class ImageSpec:
     def text(self) -> str:
         """What the model reads."""
         return self.translated or self.prompt
+
+    @property
+    def negative_text(self) -> str:
+        """What the model reads as the negative prompt."""
+        return self.translated_negative or self.negative_prompt
 
     @property
     def reference_keys(self) -> tuple[str, ...]:

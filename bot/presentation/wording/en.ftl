@@ -1037,7 +1037,7 @@ model-demo = Demo: emoji scenes
 
 prompt-translated = The model reads: { $text }
 prompt-untranslated = ⚠️ The prompt could not be translated into English this time.
-negative-foreign = ⚠️ This model reads English, and negative prompts are not translated. Please write it in English.
+negative-foreign = ⚠️ This model reads English, and the negative prompt was not translated. Please write it in English.
 help-translated = Prompts in other languages are put into English for models that read nothing else; the message shows both.
 
 ## Editing by words
@@ -1156,3 +1156,7 @@ option-lora-name = lora
 form-files = Which files, up to three
 form-more = More images to look at
 form-more-hint = Up to { $count }, if you like; three images in all.
+
+## Negative prompts in English
+
+negative-translated = In English, to avoid: { $text }

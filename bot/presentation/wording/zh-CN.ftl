@@ -935,7 +935,7 @@ model-demo = 演示：表情符号场景
 
 prompt-translated = 已翻译，模型读到的是：{ $text }
 prompt-untranslated = ⚠️ 这次没能把提示词翻译成英文。
-negative-foreign = ⚠️ 这个模型只认识英文，而负面提示词不会自动翻译，请用英文写。
+negative-foreign = ⚠️ 这个模型只认识英文，而负面提示词没能翻译，请用英文写。
 help-translated = 只认识英文的模型，机器人会先把其他语言的提示词翻译成英文，消息里两种都会显示。
 
 ## 用文字修改图片
@@ -1036,3 +1036,7 @@ option-lora-name = lora
 form-files = 哪些文件（最多三个）
 form-more = 还要参考的图片
 form-more-hint = 可不填，最多 { $count } 张；总共三张图片。
+
+## 负面提示词的译文
+
+negative-translated = 负面提示词的译文：{ $text }

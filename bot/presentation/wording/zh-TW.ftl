@@ -936,7 +936,7 @@ model-demo = 展示：表情符號場景
 
 prompt-translated = 已翻譯，模型讀到的是：{ $text }
 prompt-untranslated = ⚠️ 這次沒能把提示詞翻譯成英文。
-negative-foreign = ⚠️ 這個模型只認得英文，而負面提示詞不會自動翻譯，請用英文寫。
+negative-foreign = ⚠️ 這個模型只認得英文，而負面提示詞沒能翻譯，請用英文寫。
 help-translated = 只認得英文的模型，機器人會先把其他語言的提示詞翻譯成英文，訊息裡兩種都會顯示。
 
 ## 用文字修改圖片
@@ -1037,3 +1037,7 @@ option-lora-name = lora
 form-files = 哪些檔案（最多三個）
 form-more = 還要參考的圖片
 form-more-hint = 可不填，最多 { $count } 張；總共三張圖片。
+
+## 負面提示詞的譯文
+
+negative-translated = 負面提示詞的譯文：{ $text }

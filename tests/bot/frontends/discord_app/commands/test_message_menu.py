@@ -152,7 +152,7 @@ async def test_up_to_three_images_are_used_in_one_form(stage: Stage) -> None:
         answer = await private(await change(answers))
         assert reason in answer.content and "night" in answer.content  # what was typed is given back
     started = await change({"files": [0, 1], "prompt": "night --strength 0.3"})
-    assert "first image" in (await private(started)).content
+    assert "used the first" in (await private(started)).content
     assert (await stage.job(5)).spec.source and not (await stage.job(5)).spec.references
 
 
