@@ -205,7 +205,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         preferences=preferences,
         pseudonyms=pseudonyms,
         privacy=Privacy(holders, erasure),
-        presets=Presets(presets, shared_presets(config.presets)),
+        presets=Presets(presets, shared_presets(config.presets, await asyncio.to_thread(loras_of, config.pipeline))),
         statistics=StatisticsStore(database),
         channel_settings=ChannelSettingStore(database),
         allowances=Allowances(quotas, config.limits, config.roles),
@@ -435,12 +435,13 @@ def steps_taken(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) 
 
 
 def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> list[ImageSpec]:
-    """The same image in the named sizes of its model."""
+    """The same image in the named sizes of its model; of an edit, those that look at no other image as well."""
     try:
         card = find(spec.model)
     except UnknownModel:
         return []
     sizes = [card.size(Aspect.SQUARE, size) for size in card.scales]
     fields = asdict(spec)  # which are not checked again: a damaged row may lie in the database
+    looks = [{}, {"references": "", "reference_pixels": 0}] if spec.references else [{}]
     named = ({"width": width, "height": height, "upscale": 0} for width, height in sizes)
-    return [ImageSpec.accepted(**fields | size) for size in named]
+    return [ImageSpec.accepted(**fields | size | look) for size in named for look in looks]

@@ -87,7 +87,19 @@ class Dimensions:
 
 
 # Fields that the first releases did not know.
-_LATER: Final = frozenset({"negative_prompt", "sampler", "clip_skip", "upscale", "loras", "references", "translated"})
+_LATER: Final = frozenset(
+    {
+        "negative_prompt",
+        "sampler",
+        "clip_skip",
+        "upscale",
+        "loras",
+        "references",
+        "reference_pixels",
+        "translated",
+        "translated_negative",
+    }
+)
 # Annotation of a field → what its value may be, and how that is said. `bool` is an `int` to Python, never to a person.
 _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "str": (str, "must be text"),
@@ -198,7 +210,10 @@ class ImageSpec:
     loras: what the model is changed by, as `pipeline/lora_uses.py` writes it; "" for nothing.
     references: SHA-256 of each image that an edit looks at, see `pipeline.engine.Reference`, with commas between them;
         "" if the image is no edit. Their order counts.
+    reference_pixels: of all of them together, which every step computes on, too; 0 if the release that wrote it did not
+        count them.
     translated: what the model reads in place of the prompt, which it could not read; "" if it reads the prompt itself.
+    translated_negative: likewise, of the negative prompt.
     """
 
     prompt: str
@@ -217,7 +232,9 @@ class ImageSpec:
     upscale: int = 0
     loras: str = ""
     references: str = ""
+    reference_pixels: int = 0
     translated: str = ""
+    translated_negative: str = ""
 
     def __post_init__(self) -> None:
         """Raises InvalidSpec, see `check`."""
@@ -240,7 +257,7 @@ class ImageSpec:
         _check_types(self)
         if not self.prompt:
             raise InvalidSpec("prompt", "is empty", detail="empty")
-        for name in ("prompt", "negative_prompt", "translated"):
+        for name in ("prompt", "negative_prompt", "translated", "translated_negative"):
             text = getattr(self, name)
             if len(text) > MAX_PROMPT_CHARS:
                 raise InvalidSpec(name, f"has {len(text)} characters, at most {MAX_PROMPT_CHARS} are allowed")
@@ -264,6 +281,8 @@ class ImageSpec:
             raise InvalidSpec("references", f"must be up to {MAX_REFERENCES} SHA-256 in hexadecimal digits")
         if self.references and self.source:
             raise InvalidSpec("references", "cannot be looked at by what starts from an image")
+        if not 0 <= self.reference_pixels <= len(self.reference_keys) * MAX_SIDE_PX**2:
+            raise InvalidSpec("reference_pixels", "must be those of the references")
         read_uses(self.loras)
         if not 0 < self.strength <= 1:
             raise InvalidSpec("strength", "must be over 0, at most 1")
@@ -286,6 +305,11 @@ class ImageSpec:
         return self.translated or self.prompt
 
     @property
+    def negative_text(self) -> str:
+        """What the model reads as the negative prompt."""
+        return self.translated_negative or self.negative_prompt
+
+    @property
     def reference_keys(self) -> tuple[str, ...]:
         """The SHA-256 of each image that an edit looks at."""
         return tuple(self.references.split(",")) if self.references else ()
@@ -304,9 +328,9 @@ class ImageSpec:
 
     @property
     def step_pixels(self) -> int:
-        """How many pixels a step computes on: those where tiles overlap count as often as they are computed."""
+        """How many pixels a step computes on: where tiles overlap as often as they are, and references as well."""
         width, height = self.tile_size
-        return width * height * max(1, self.upscale) ** 2
+        return width * height * max(1, self.upscale) ** 2 + self.reference_pixels
 
     @property
     def pixel_steps(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.output import ConfigPath, ask_the_hub_through, printable, say
+from bot.cli.output import ConfigPath, ask_the_hub_through, operator_locale, printable, say
 from bot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_newer: boo
     for finding in await asyncio.to_thread(look_at_store, config.storage, is_running=is_running):
         yield finding
     of_translator = await asyncio.to_thread(look_at_translator, config.translator, config.pipeline)
-    machine = partial(look_at_machine, is_translated=all(finding.mark is Mark.OK for finding in of_translator))
+    is_translated = all(finding.mark is Mark.OK for finding in of_translator)
+    machine = partial(look_at_machine, is_translated=is_translated, locale=operator_locale())
     for finding in await asyncio.to_thread(machine, config.pipeline, is_running=is_running):
         yield finding
     for finding in of_translator:

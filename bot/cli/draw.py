@@ -128,6 +128,10 @@ def draw(
         prompt = read_text(prompt)
     except UnicodeError:
         fail("the prompt is not UTF-8 text", ExitCode.USAGE)
+    said = {"model": model, "aspect": aspect, "size": size, "sampler": sampler, "strength": strength}
+    for name, value in (*said.items(), *(("lora", each) for each in lora or ())):
+        if isinstance(value, str) and not value.strip():
+            fail(f"--{name} is empty: say what it is to be, or leave it out", ExitCode.USAGE)
     config, _ = load_config(config_path)
     logs.setup(LogConfig(level="warning", format=config.log.format), stream=sys.stderr)
     card = find_model(model, config.pipeline) if model else choose_model(config.pipeline)[0]
@@ -153,10 +157,13 @@ def draw(
     demand_files(card, config.pipeline)  # now rather than after importing torch
     demand_means(card, config.pipeline)
     check_memory(card, config.pipeline, spec)
-    spec = replace(spec, translated=_translate(spec.prompt, card, config))
+    translated, translated_negative = _translate(spec, card, config)
+    spec = replace(spec, translated=translated, translated_negative=translated_negative)
     _say_notes(read)
     if spec.translated:
         say("•", f"the model reads: {printable(spec.translated)}", style="dim")
+    if spec.translated_negative:
+        say("•", f"and avoids: {printable(spec.translated_negative)}", style="dim")
     _say_unread(spec, config.pipeline)
     drawn = asyncio.run(_draw(config.pipeline, spec, source, references))
     weights = weights_file(card, config.pipeline.models_dir)
@@ -260,24 +267,29 @@ def _read_prompt(prompt: str, card: ModelCard, config: PipelineConfig, given: Ma
         fail(wording_for("en").refusal(error, format_time=str), ExitCode.USAGE)
 
 
-def _translate(prompt: str, card: ModelCard, config: Config) -> str:
-    """Return what the model reads in place of the prompt; "" if it reads the prompt itself. Says if it should not."""
+def _translate(spec: ImageSpec, card: ModelCard, config: Config) -> list[str]:
+    """Return what the model reads in place of the prompt and the negative one; "" if it reads that itself."""
     from bot.executors.translator_files import FETCH, open_translator
     from pipeline.translation.answers import NotTranslated
     from pipeline.translation.foreign_text import needs_translation
 
-    if not needs_translation(card, prompt) or not config.translator.enabled:
-        return ""
+    prompts, found = (spec.prompt, spec.negative_prompt), ["", ""]
+    foreign = [number for number, prompt in enumerate(prompts) if needs_translation(card, prompt)]
+    if not foreign or not config.translator.enabled:
+        return found
     if (translator := open_translator(config.translator, config.pipeline)) is None:
         say("•", f"{card.name} reads English only; {FETCH} has prompts translated for it", style="yellow")
-        return ""
+        return found
     try:
-        return translator.ask(prompt, within_s=TRANSLATED_WITHIN_S, reads_han="zh" in card.reads).result()
-    except NotTranslated as error:
-        say("•", f"the prompt was not translated: {error}", style="yellow")
-        return ""
+        for number in foreign:
+            try:
+                asked = translator.ask(prompts[number], within_s=TRANSLATED_WITHIN_S, reads_han="zh" in card.reads)
+                found[number] = asked.result()
+            except NotTranslated as error:
+                say("•", f"the {'negative ' if number else ''}prompt was not translated: {error}", style="yellow")
     finally:
         translator.close()
+    return found
 
 
 def _say_notes(read: ReadPrompt) -> None:
@@ -356,7 +368,7 @@ def _show_picture(image: GeneratedImage, path: Path, *, inputs: Sequence[Path]) 
         **({"cfg": f"{image.spec.cfg_scale:g}"} if image.spec.sampler else {}),
         **({"reads": image.spec.translated} if image.spec.translated else {}),
         **({"loras": image.spec.loras.replace(",", ", ")} if image.spec.loras else {}),
-        **({"avoids": image.spec.negative_prompt} if image.spec.negative_prompt else {}),
+        **({"avoids": image.spec.negative_text} if image.spec.negative_text else {}),
         "seconds": f"{image.seconds:.1f} ({parts})",
         "peak": peak,
     }.items():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bot.cli.help_format import Command, Group
-from bot.cli.output import PROGRAM, ConfigPath, fail, printable, say
+from bot.cli.output import PROGRAM, ConfigPath, fail, operator_locale, printable, say
 from bot.errors import ExitCode
 from pipeline.errors import UnknownModel
 
@@ -121,7 +121,9 @@ def _config(path: Path | None) -> PipelineConfig:
 
 
 def _list(config: PipelineConfig) -> None:
+    from bot.presentation.recommendations import advice_for
     from pipeline.catalog.models import AUTO, catalog_of, choose_model
+    from pipeline.device.gpu import look_at_gpu
 
     catalog = catalog_of(config)
     for flaw in catalog.added.flaws:
@@ -130,7 +132,7 @@ def _list(config: PipelineConfig) -> None:
         card, reason = choose_model(config)
         default = card.name
     except UnknownModel:  # what stands in its way is said of it
-        default, reason = config.model, "named in the configuration"
+        card, default, reason = None, config.model, "named in the configuration"
     hidden = [card.name for card in catalog.all if not catalog.allows(card)]
     names = dict.fromkeys([*catalog.entries, *(card.name for card in catalog.all)])
     unknown = [name for name in (config.model, *_changed(config)) if name not in {AUTO, *catalog.built_in, *names}]
@@ -142,6 +144,9 @@ def _list(config: PipelineConfig) -> None:
     _show_loras(config)
     if hidden:
         typer.echo(f"\n[pipeline] commercial_only hides {', '.join(hidden)}.")
+    if card is not None:
+        advice = advice_for(card, config, look_at_gpu(), operator_locale())
+        typer.echo(f"\n{advice.text}" + (f"\n→ {advice.way_out}" if advice.way_out else ""))
     typer.echo(f"\n{PROGRAM} models add FILE… draws with files of your own, LoRAs too; docs/models.md says which.")
 
 

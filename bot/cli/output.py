@@ -103,6 +103,19 @@ def run_to_exit(app: Callable[[], object]) -> Never:
     sys.exit(code)
 
 
+def operator_locale() -> str:
+    """Return the locale of whoever reads this terminal, as `zh_CN`; "" if nothing says it."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):  # in POSIX's order; LC_ALL=C asks for English
+        if value := os.environ.get(name):
+            return value.partition(".")[0].partition("@")[0]
+    if sys.platform == "win32":
+        import ctypes
+        import locale
+
+        return locale.windows_locale.get(ctypes.windll.kernel32.GetUserDefaultUILanguage(), "")
+    return ""
+
+
 def _ready_streams() -> None:
     """Make standard streams accept any text, and replace those that were closed before the start."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):

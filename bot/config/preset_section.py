@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from bot.errors import PresetNameInvalid
 from bot.preset_names import MAX_NAME, MAX_PRESETS, MAX_WORDS, normal_name
 from pipeline.errors import InvalidSpec
+from pipeline.lora_uses import LORA_NAME, MAX_LORAS, MAX_WEIGHT
 from pipeline.spec import (
     MAX_ASKED_SCALE,
     MAX_CLIP_SKIP,
@@ -23,6 +25,11 @@ from pipeline.spec import (
 )
 
 STRENGTH_RULE: Final = f"must be {', '.join(Strength)}, or a number over 0, at most 1"
+LORAS_RULE: Final = (
+    f"must be names of LoRAs, each with a strength from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g} but 0 if you like, "
+    "as in 'ink:0.8, film'"
+)
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,2}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})")
 LIKE: Final = "like [presets.night]"
 
 
@@ -56,6 +63,22 @@ def _strength(value: Any) -> float | str:
     return read
 
 
+def _loras(text: str) -> str:
+    names = []
+    for part in text.split(","):
+        name, colon, number = (each.strip() for each in part.partition(":"))
+        if LORA_NAME.fullmatch(name) is None or (colon and not _is_weight(number)):
+            raise ValueError(LORAS_RULE)
+        names.append(name)
+    if len(set(names)) < len(names) or len(names) > MAX_LORAS:
+        raise ValueError(f"must be at most {MAX_LORAS} LoRAs, each once")
+    return text
+
+
+def _is_weight(number: str) -> bool:
+    return _NUMBER.fullmatch(number) is not None and 0 < abs(round(float(number), 4)) <= MAX_WEIGHT
+
+
 class PresetConfig(BaseModel):
     """`[presets.<name>]`: what a request gets that names the preset and leaves it open."""
 
@@ -74,6 +97,10 @@ class PresetConfig(BaseModel):
     clip_skip: int | None = Field(None, ge=1, le=MAX_CLIP_SKIP, description="likewise; 1 = the last layer")
     strength: Annotated[float | str, PlainValidator(_strength)] | None = Field(
         None, description="how much of a starting image is redrawn"
+    )
+
+    loras: Annotated[str, AfterValidator(_loras)] | None = Field(
+        None, description="LoRAs with their strengths, as in 'ink:0.8, film'"
     )
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ import psutil
 
 from bot.executors import ANY_DEVICE
 from bot.findings import Finding, note, ok, problem
+from bot.presentation.recommendations import advice_for
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import PackedDirReadOnly, UnknownModel
 from pipeline.catalog import files
@@ -21,7 +22,7 @@ from pipeline.catalog.headers import NotWeights, header_of
 from pipeline.catalog.loras import own_loras
 from pipeline.catalog.model_card import ModelCard
 from pipeline.catalog.model_parts import parts_of
-from pipeline.catalog.models import AUTO, DEMO, MAJICFLUS_V1, catalog_of, choose_model, demand_means, obstacle_of
+from pipeline.catalog.models import AUTO, DEMO, catalog_of, choose_model, demand_means, obstacle_of
 from pipeline.catalog.parts import Part, Storage
 from pipeline.catalog.vocabulary import count_unread
 from pipeline.config import LEAST_LIMIT_MIB, PipelineConfig
@@ -36,10 +37,14 @@ _BASE_MIB: Final = 1000
 CHINESE: Final = "红苹果"  # a red apple; a model that cannot read this reads no other Chinese
 
 
-def preflight(config: PipelineConfig, *, is_running: bool, is_translated: bool = False) -> list[Finding]:
+def preflight(
+    config: PipelineConfig, *, is_running: bool, is_translated: bool = False, locale: str = ""
+) -> list[Finding]:
     """Check the GPU, the model that would be used, its files, and whether memory suffices. Blocks.
 
-    `is_translated`: whether what the model cannot read is put into English for it.
+    Args:
+        is_translated: whether what the model cannot read is put into English for it.
+        locale: of the operator, who is told in it which model suits.
     """
     state = look_at_gpu()
     gpu = state.gpu
@@ -52,8 +57,9 @@ def preflight(config: PipelineConfig, *, is_running: bool, is_translated: bool =
     flaws = files.missing(card, config.models_dir)
     text = f"{card.title} ({card.name}): {reason}"
     is_fallback = config.model == AUTO and card is DEMO and gpu is not None
-    way_out = f"imagine-bot fetch {MAJICFLUS_V1.name}, to draw with it" if is_fallback else ""
-    findings = [*_check_gpu(state, card, config), (note if is_fallback else ok)("model", text, way_out)]
+    findings = [*_check_gpu(state, card, config), (note if is_fallback else ok)("model", text)]
+    advice = advice_for(card, config, state, locale)
+    findings.append((ok if advice.is_fine else note)("advice", advice.text, advice.way_out))
     if flaws:
         findings += _check_missing(card, flaws, config)
         return findings + _check_others(card, config, told={flaw.path for flaw in flaws})

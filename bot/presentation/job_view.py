@@ -314,6 +314,8 @@ def setting_phrases(spec: ImageSpec) -> tuple[Phrase, ...]:
     phrases += lora_phrases(spec)
     if spec.negative_prompt:
         phrases.append(Phrase("settings-negative", {"negative": Typed(spec.negative_prompt)}))
+    if spec.translated_negative:
+        phrases.append(Phrase("negative-translated", {"text": Typed(spec.translated_negative)}))
     return tuple(phrases)
 
 

@@ -15,7 +15,7 @@ from bot.requests.loras import tags
 from bot.requests.pasted_settings import split_pasted
 from pipeline.errors import InvalidSpec
 from pipeline.images.embedded_text import USER_COMMENT, embedded_texts
-from pipeline.images.png_metadata import ORIGINAL_PROMPT, SPEC_KEYWORD, unquoted
+from pipeline.images.png_metadata import ORIGINAL_NEGATIVE, ORIGINAL_PROMPT, SPEC_KEYWORD, unquoted
 from pipeline.spec import ImageSpec
 
 MAX_NODES: Final = 2000
@@ -37,12 +37,14 @@ class FileInfo:
     """What a file says; everything as it stands there, of any length.
 
     translated: what the model read in place of the prompt; "" if it read the prompt itself.
+    translated_negative: likewise, of the negative prompt.
     """
 
     writer: Writer
     prompt: str
     translated: str = ""
     negative_prompt: str = ""
+    translated_negative: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,7 +61,8 @@ def info_of(data: bytes) -> FileInfo | None:
             prompt=prompt,
             translated=spec.translated,
             negative_prompt=spec.negative_prompt,
-            settings={key: value for key, value in settings.items() if key != ORIGINAL_PROMPT},
+            translated_negative=spec.translated_negative,
+            settings={key: value for key, value in settings.items() if key not in (ORIGINAL_PROMPT, ORIGINAL_NEGATIVE)},
         )
     return written or _comfyui(texts.get("prompt", ""))
 
@@ -77,11 +80,13 @@ def _a1111(text: str) -> FileInfo | None:
         return None
     settings = dict(found.settings)
     original = unquoted(settings.pop(ORIGINAL_PROMPT, ""))
+    original_negative = unquoted(settings.pop(ORIGINAL_NEGATIVE, ""))
     return FileInfo(
         writer=Writer.A1111,
         prompt=original or found.prompt,
         translated=found.prompt.strip() if original else "",
-        negative_prompt=found.negative_prompt,
+        negative_prompt=original_negative or found.negative_prompt,
+        translated_negative=found.negative_prompt.strip() if original_negative else "",
         settings=settings,
     )
 

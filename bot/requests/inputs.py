@@ -101,7 +101,9 @@ def fit_inputs(card: ModelCard, options: ImageOptions, inputs: Inputs, *, random
     if keys:
         first = inputs.references[0]
         options = shaped_like(first.width, first.height, options, card)
-    return Fitted(spec=card.resolve(options, random_seed=random_seed, references=keys), references=inputs.references)
+    spec = card.resolve(options, random_seed=random_seed, references=keys)
+    pixels = sum(reference.width * reference.height for reference in inputs.references)
+    return Fitted(spec=replace(spec, reference_pixels=pixels), references=inputs.references)
 
 
 def shaped_like(width: int, height: int, options: ImageOptions, card: ModelCard) -> ImageOptions:

@@ -15,7 +15,7 @@ from typing import Final
 from bot.presentation.job_view import Phrase
 from bot.presentation.prompt_notes import shortened, trigger_phrase
 from bot.requests.models import MAX_TOLD, Models
-from bot.requests.pasted_settings import fold, split_lora
+from bot.requests.pasted_settings import fold, fold_tag, split_lora
 from pipeline.catalog.lora_card import LoraCard
 from pipeline.catalog.loras import fits
 from pipeline.catalog.model_card import ModelCard
@@ -27,6 +27,9 @@ MAX_CHARS: Final = 300  # of an option; three of the longest names, as titles, f
 FAST: Final = "fast"
 _SEPARATORS: Final = re.compile(r"[,;、]")
 _TAG: Final = re.compile(r"\s*<\s*lora\s*:(?P<inner>[^<>]*)>\s*", re.IGNORECASE)
+_DECIMAL: Final = re.compile(
+    r"(?<=:)(\s*[+-]?[0-9]{0,6})[,。]([0-9]{1,15})(?=\s*(?:[,;、:>]|$))"
+)  # comma, or a Chinese dot
 _WEIGHT: Final = re.compile(r"[+-]?(?:[0-9]{1,6}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})")
 _NO_NAME: Final = re.compile(r"[^\w .\-]")
 
@@ -79,7 +82,8 @@ def pick(wish: LoraWish, models: Models, card: ModelCard, prompt: str) -> Picked
     Raises:
         InvalidSpec: see `read_option`, `written`, `_fast`.
     """
-    typed = read_option(wish.option, models, card) if wish.option not in (None, "") else {}
+    is_open = wish.option is None or (isinstance(wish.option, str) and not wish.option.strip())
+    typed = {} if is_open else read_option(wish.option, models, card)
     asked = [read_tag(tag) or Asked("", None, tag) for tag in wish.tags]
     for value, shown in wish.flags:
         asked += read_flag(value, shown) or [Asked("", None, shown)]
@@ -154,22 +158,50 @@ def read_option(text: object, models: Models, card: ModelCard) -> dict[str, Lora
     """Read what was typed into an option, by name; of one that is named twice, the last counts.
 
     Raises:
-        InvalidSpec: it is no such text, names one that is not here or was made for another model, too many, or a weight
-            is out of range; or the model draws with none.
+        InvalidSpec: it is no such text, names none, or one that is not here or was made for another model, or too many,
+            or a weight is 0 or out of range; or the model draws with none.
     """
-    if not isinstance(text, str) or len(text) > MAX_CHARS:  # a script may send anything
+    parts = _parts(text) if isinstance(text, str) and len(text) <= MAX_CHARS else []  # a script may send anything
+    if not parts:
         raise InvalidSpec("loras", "must be names and weights, as in ink:0.8", detail="unreadable")
-    uses = {}
-    for part in _SEPARATORS.split(fold(text)):
-        if cleaned := clean_prompt(part):
-            use = _demanded(cleaned, models, card)
-            uses[use.name] = use
+    uses = {use.name: use for use in (_demanded(part, models, card) for part in parts)}
+    if not all(use.weight for use in uses.values()):  # of a tag, which other programs write too, 0 means without it
+        raise _wrong_weight()
     return uses
+
+
+def read_for_any(text: str, models: Models, cards: Iterable[ModelCard]) -> str:
+    """Read what was typed into an option, for whichever of these models draws, as a spec holds it.
+
+    Raises:
+        InvalidSpec: none of them can; as the first says.
+    """
+    flaws = []
+    for card in cards:
+        try:
+            return written(read_option(text, models, card).values())
+        except InvalidSpec as error:
+            flaws.append(error)
+    raise flaws[0]
+
+
+def with_weights(text: str, known: Mapping[str, LoraCard]) -> str:
+    """Write what the config says, `ink:0.8, film`, as a spec holds it; without a number, a LoRA has its own weight.
+
+    Raises:
+        InvalidSpec: see `read_uses`.
+    """
+    uses = []
+    for part in _parts(text):
+        name, colon, number = (each.strip() for each in part.partition(":"))
+        own = known[name].weight if name in known else 1.0
+        uses.append(LoraUse(name, own if not colon else _weight(number) or 0.0))
+    return write_uses(uses)
 
 
 def read_tag(tag: str) -> Asked | None:
     """Read a tag of a prompt, `<lora:ink:0.8>`, whose further numbers are not used here; None if it is no such."""
-    if (found := _TAG.fullmatch(fold(tag))) is None:
+    if (found := _TAG.fullmatch(_DECIMAL.sub(r"\1.\2", fold_tag(tag)))) is None:
         return None
     name, *numbers = (part.strip() for part in found["inner"].split(":"))
     if not name:
@@ -190,7 +222,7 @@ def without_tags(given: Mapping[str, object]) -> tuple[Mapping[str, object], tup
 def read_flag(value: str, shown: str) -> list[Asked]:
     """Read the value of a flag, `ink:0.8,film:1`, as a spec writes it."""
     asked = []
-    for part in filter(None, _SEPARATORS.split(fold(value))):
+    for part in _parts(value):
         name, _, number = part.rpartition(":")
         weight = _weight(number)
         asked.append(Asked(part, None, shown) if weight is None or not name else Asked(name, weight, shown))
@@ -201,9 +233,9 @@ def find(name: str, loras: Mapping[str, LoraCard]) -> LoraCard | None:
     """Return the LoRA of a name or title, however it is written; None if there is none here."""
     if (exact := loras.get(name)) is not None:
         return exact
-    wanted = name.casefold().removesuffix(".safetensors")
-    names = (lora for lora in loras.values() if wanted in (lora.name, lora.title.casefold(), lora.file.stem.casefold()))
-    return next(names, None)
+    wanted = _key(name).removesuffix(".safetensors")
+    named = (lora for lora in loras.values() if wanted in (lora.name, _key(lora.title), _key(lora.file.stem)))
+    return next(named, None)
 
 
 def use_of(asked: Asked, lora: LoraCard) -> LoraUse:
@@ -214,9 +246,13 @@ def use_of(asked: Asked, lora: LoraCard) -> LoraUse:
     """
     weight = round(lora.weight if asked.weight is None else asked.weight, 4)
     if abs(weight) > MAX_WEIGHT:
-        reason = f"must have weights from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}"
-        raise InvalidSpec("loras", reason, detail="weight", most=f"{MAX_WEIGHT:g}")
+        raise _wrong_weight()
     return LoraUse(lora.name, weight)
+
+
+def _wrong_weight() -> InvalidSpec:
+    reason = f"must have numbers from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, not 0, as weights"
+    return InvalidSpec("loras", reason, detail="weight", most=f"{MAX_WEIGHT:g}")
 
 
 def written(uses: Iterable[LoraUse]) -> str:
@@ -278,7 +314,7 @@ def _demanded(part: str, models: Models, card: ModelCard) -> LoraUse:
         return use_of(Asked(part, None, part), _fitting(part, models, card))
     lora = _fitting(name, models, card)
     if (weight := _weight(number)) is None:
-        raise InvalidSpec("loras", "must have numbers as weights", detail="weight", most=f"{MAX_WEIGHT:g}")
+        raise _wrong_weight()
     return use_of(Asked(name, weight, part), lora)
 
 
@@ -306,6 +342,17 @@ def _fitting(name: str, models: Models, card: ModelCard) -> LoraCard:
 
 def _told(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_TOLD]) + (", …" if len(names) > MAX_TOLD else "")
+
+
+def _parts(text: str) -> list[str]:
+    """Split at commas, but for those in a number: `ink:0,8` is what many countries write."""
+    parts = _SEPARATORS.split(_DECIMAL.sub(r"\1.\2", fold(text)))
+    return [cleaned for part in parts if (cleaned := clean_prompt(part))]
+
+
+def _key(name: str) -> str:
+    """A name as it is compared: files may have any letters, in either of the two ways to write an accent."""
+    return fold(clean_prompt(name)).casefold()
 
 
 def _weight(number: str) -> float | None:

@@ -33,6 +33,9 @@ FOLDED: Final[Mapping[int, int]] = {
     ord("\u2236"): ord(":"),  # of ratios
 }
 
+# What Chinese keyboards give for < and >; around anything else than a tag they are those of a book's title.
+BRACKETS: Final = str.maketrans("《〈》〉", "<<>>")
+
 _STARTS: Final = r"(?<![^\s,.;，。；])"
 _NEGATIVE: Final = re.compile(
     _STARTS + r"(?:negative prompt|反向提示词|负面提示词|反向提示詞|負面提示詞)\s?:", re.IGNORECASE
@@ -48,7 +51,7 @@ _WRITTEN: Final = re.compile(r"\s*Steps:\s?\d+\s*,")
 _PAIR: Final = re.compile(r"(?:,|^)\s*[A-Za-z][\w /()-]{0,40}:", re.MULTILINE)
 _KEY: Final = re.compile(rf"\s*([A-Za-z][\w /()-]{{0,{MAX_KEY_CHARS}}}):")
 _LABEL: Final = re.compile(r"\s*(?:positive )?prompt:", re.IGNORECASE)
-_LORA: Final = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
+_LORA: Final = re.compile(r"<\s*(?:lora|lyco|hypernet)\s*:[^<>]*>", re.IGNORECASE)
 _COMMAND: Final = re.compile(r"\s*/imagine\s+(?:prompt\s?:)?", re.IGNORECASE)
 _WORD: Final = re.compile(r"\S+")
 _OPTION: Final = re.compile(r"([a-z_]+):(\S*)")
@@ -71,6 +74,11 @@ class Pasted:
 def fold(text: str) -> str:
     """Return the text for comparing, with every character in its place."""
     return text.translate(FOLDED)
+
+
+def fold_tag(text: str) -> str:
+    """Return a text for finding tags in it, with every character in its place."""
+    return fold(text).translate(BRACKETS)
 
 
 def split_pasted(text: str) -> Pasted:
@@ -105,7 +113,7 @@ def _without_labels(negative: str) -> str:
 
 def split_lora(prompt: str) -> tuple[str, tuple[str, ...]]:
     """Return a prompt without its LoRA tags, and the tags."""
-    spans = [found.span() for found in _LORA.finditer(fold(prompt))]
+    spans = [found.span() for found in _LORA.finditer(fold_tag(prompt))]
     if not spans:
         return prompt, ()
     ends = [0, *(end for _, end in spans)]

@@ -22,9 +22,11 @@ from bot.errors import ConfigError, NoSuchPreset, PresetEmpty, PresetNameInvalid
 from bot.jobs import UserKey
 from bot.preset_names import MAX_PRESETS, MAX_WORDS, folded, normal_name
 from bot.requests.loras import check as check_loras
+from bot.requests.loras import with_weights
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from bot.store.preset_store import PresetStore
+from pipeline.catalog.lora_card import LoraCard
 from pipeline.errors import InvalidSpec
 from pipeline.lora_uses import read_uses
 from pipeline.spec import Dimensions, ImageOptions, clean_prompt
@@ -197,9 +199,13 @@ def check(preset: Preset, models: Models) -> None:
         raise flaws[0]
 
 
-def shared_presets(sections: Mapping[str, PresetConfig]) -> dict[str, Preset]:
-    """Make presets of the sections of the config."""
-    return {name: Preset.of(section.values()) for name, section in sections.items()}
+def shared_presets(sections: Mapping[str, PresetConfig], loras: Mapping[str, LoraCard]) -> dict[str, Preset]:
+    """Make presets of the sections of the config; `loras` are those that are here, by name."""
+    return {name: Preset.of(_with_weights(section.values(), loras)) for name, section in sections.items()}
+
+
+def _with_weights(values: dict[str, Any], loras: Mapping[str, LoraCard]) -> dict[str, Any]:
+    return {**values, "loras": with_weights(values["loras"], loras)} if "loras" in values else values
 
 
 def check_shared(presets: Presets, models: Models) -> None:

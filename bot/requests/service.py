@@ -49,7 +49,7 @@ from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
-from bot.requests.translations import Translations
+from bot.requests.translations import NOT_TRANSLATED, Translated, Translations
 from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
@@ -146,11 +146,11 @@ class Service:
         inputs: Inputs | None = None
         jobs: list[Job] = []
         standing = NOBODY_KNOWS
-        translated: dict[tuple[str | None, str], str] = {}  # by model and prompt
+        translated: dict[tuple[str | None, str, str | None], Translated] = {}  # by model, prompt and negative prompt
         for wanted in batch.requests(asker, source=source, references=files):
             try:
                 request = permitted(wanted, self.models)
-                words = (request.options.model, request.options.prompt)
+                words = (request.options.model, request.options.prompt, request.options.negative_prompt)
                 if words not in translated:
                     translated[words] = await self._translate(request, is_age_restricted=asker.is_age_restricted)
                 if (source is not None or files) and inputs is None:
@@ -166,39 +166,48 @@ class Service:
             jobs.append(job)
         return Accepted(jobs=tuple(jobs), standing=standing)
 
-    async def _translate(self, request: Request, *, is_age_restricted: bool) -> str:
-        """Return what the model is to read in place of a prompt that it cannot read; "" if it reads the prompt itself.
+    async def _translate(self, request: Request, *, is_age_restricted: bool) -> Translated:
+        """Return what the model is to read in place of prompts that it cannot read; "" for one that it reads itself.
 
         What an earlier image was drawn from stays so for what is made of it with the same prompt. A translation takes
-        seconds, so it comes after every cheaper check. Moderators' words are looked for in both texts.
+        seconds, so it comes after every cheaper check. Moderators' words are looked for in both texts, but never in
+        negative prompts.
 
         Raises:
             Refusal, InvalidSpec: see `_check_before`, `Moderation.check`.
         """
         model, prompt = self.models.demand(request.options.model), clean_prompt(request.options.prompt)
-        if not needs_translation(model, prompt):
-            return ""
-        translated = await self._translated_before(request, prompt)
-        if not translated and self.translations.are_there:
-            await self._check_before(request)
-            translated = await self.translations.of(model, prompt, user=request.user)
-        if translated:
-            await self.moderation.check(request.user, [translated], is_age_restricted=is_age_restricted)
-        return translated
+        typed = request.options.negative_prompt
+        negative = clean_prompt(model.negative_prompt if typed is None else typed)
+        prompts = [prompt, negative if model.offers("negative_prompt") else ""]
+        if not any(needs_translation(model, each) for each in prompts):
+            return NOT_TRANSLATED
+        before = await self._translated_before(request)
+        found = [before.get(each, "") for each in prompts]
+        for number, each in enumerate(prompts):
+            if not found[number] and self.translations.are_there and needs_translation(model, each):
+                await self._check_before(request)
+                found[number] = await self.translations.of(model, each, user=request.user)
+        if found[0]:
+            await self.moderation.check(request.user, found[:1], is_age_restricted=is_age_restricted)
+        return Translated(*found)
 
-    async def _translated_before(self, request: Request, prompt: str) -> str:
+    async def _translated_before(self, request: Request) -> dict[str, str]:
+        """Return what was read in place of the prompts of the image that a request was made of."""
         if request.derived_from is None or (job := await self._jobs.get(request.derived_from.job_id)) is None:
-            return ""
-        return job.spec.translated if job.spec.prompt == prompt and not job.is_erased else ""
+            return {}
+        if job.is_erased:
+            return {}
+        return {job.spec.negative_prompt: job.spec.translated_negative, job.spec.prompt: job.spec.translated}
 
     async def submit(
-        self, request: Request, *, inputs: Inputs | None = None, translated: str = ""
+        self, request: Request, *, inputs: Inputs | None = None, translated: Translated = NOT_TRANSLATED
     ) -> tuple[Job, QueueStatus]:
         """Accept a request, now or never; the row is on disk when this returns.
 
         A missing seed is drawn here and stored, so that every picture can be drawn again. `inputs` are what `unpack`
         made of the request, or of another with the same files; `translated` is what the model reads in place of the
-        prompt.
+        prompts.
 
         Raises:
             Refusal: NotAccepting, StorageFull, or one of `unpack` and `JobQueue.put`.
@@ -212,7 +221,7 @@ class Service:
         if inputs is None:
             inputs = await self.unpack(request)
         fitted = await asyncio.to_thread(fit_inputs, model, request.options, inputs, random_seed=random_seed)
-        spec = replace(fitted.spec, translated=translated)
+        spec = replace(fitted.spec, translated=translated.prompt, translated_negative=translated.negative)
         await asyncio.to_thread(self.models.check_memory, model, spec)
         await self._check_disk()
         try:
@@ -378,9 +387,8 @@ class Service:
         if card is None or (spec.prompt.isascii() and spec.negative_prompt.isascii()):
             return unread
         is_lacking = self.translations.are_there and not spec.translated and needs_translation(card, spec.prompt)
-        return unread._replace(
-            is_untranslated=is_lacking, is_negative_foreign=needs_translation(card, spec.negative_prompt)
-        )
+        is_foreign = not spec.translated_negative and needs_translation(card, spec.negative_prompt)
+        return unread._replace(is_untranslated=is_lacking, is_negative_foreign=is_foreign)
 
     async def quota(self, user: UserKey, allowance: Allowance = USUAL) -> Quota:
         """Return the quota of one person, and when there is room again."""

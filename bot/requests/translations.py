@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from bot.jobs import UserKey
 from pipeline.catalog.model_card import ModelCard
@@ -18,6 +18,16 @@ from pipeline.translation.translator import Translator
 
 WITHIN_S: Final = 30.0  # the first time, a few seconds of it are for loading the language model
 MAX_OF_ONE_PERSON: Final = 2  # at a time; there are few places, and they are for everybody
+
+
+class Translated(NamedTuple):
+    """What a model reads in place of a prompt and of a negative prompt; "" for one that it reads itself."""
+
+    prompt: str = ""
+    negative: str = ""
+
+
+NOT_TRANSLATED: Final = Translated()
 
 
 class Translations:

@@ -51,7 +51,7 @@ def check_size(spec: ImageSpec, limits: LimitsConfig) -> None:
         JobTooLarge
     """
     if spec.pixel_steps > limits.max_pixel_steps:
-        max_steps = 0 if spec.upscale else limits.max_pixel_steps // (spec.width * spec.height)
+        max_steps = 0 if spec.upscale else limits.max_pixel_steps // spec.step_pixels
         raise JobTooLarge(pixel_steps=spec.pixel_steps, limit=limits.max_pixel_steps, max_steps=max_steps)
 
 

@@ -21,7 +21,7 @@ FORGOTTEN: Final = """
         json_valid(spec),
         json_remove(
             json_set(spec, '$.prompt', '', '$.source', '', '$.strength', 1.0),
-            '$.negative_prompt', '$.references', '$.translated'
+            '$.negative_prompt', '$.references', '$.translated', '$.translated_negative'
         ),
         '{}'
     )

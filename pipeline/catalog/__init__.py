@@ -8,6 +8,7 @@ architecture.py  Architecture: what a family declares about itself
 file_owner.py  FileOwner: what has files to look at and to fetch
 model_card.py  ModelCard: what is true of a model before loading it; card.resolve(options) → spec
 models.py      MODELS: name → card; catalog_of(); choose_model(); create_engine() imports torch on demand
+recommendation.py  recommend(): which model suits a machine, a language and the licences that are allowed
 catalog.py     Catalog: every model of one config by name, the operator's own too
 own_models.py  the operator's own files → a card
 lora_card.py   LoraCard: what is true of a LoRA before its tensors are read

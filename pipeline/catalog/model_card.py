@@ -141,6 +141,7 @@ class ModelCard:
     needs_gpu: drawing on a CPU takes hours, so nobody is left to it who did not ask for it by name.
     fetch_gb: about how much is fetched if nothing of it is there.
     packed_gb: of disk that its packed weights take; 0 if they are read from its files at every start.
+    step_gb: of weights that every step needs, in 8 bits: those of its transformer or UNet.
     reads: the languages of prompts, `en` or `zh`; empty if any will do.
     vocabulary: file of this package with the words that it knows; "" if they are too many for a list.
     examples: prompts to try it with, by the reader's language (`en`, `zh-CN`, `zh-TW`); if any, then English ones.
@@ -169,6 +170,7 @@ class ModelCard:
     is_streamed: bool = False
     needs_gpu: bool = False
     packed_gb: int = 0
+    step_gb: float = 0.0
     fetch_gb: int = 0
     reads: tuple[str, ...] = ()
     vocabulary: str = ""

@@ -205,7 +205,7 @@ def unread_of(config: PipelineConfig, spec: ImageSpec, find: Callable[[str], Mod
         card = find_model(spec.model, config) if find is None else find(spec.model)
     except UnknownModel:  # of an older release, or gone
         return NOTHING
-    return find_unread(card, config.models_dir, spec.text, spec.negative_prompt)
+    return find_unread(card, config.models_dir, spec.text, spec.negative_text)
 
 
 def demand_files(card: ModelCard, config: PipelineConfig) -> None:

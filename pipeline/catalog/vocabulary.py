@@ -34,7 +34,7 @@ class Unread(NamedTuple):
     words: those that it reads and that mean nothing to it.
     is_cut, is_negative_cut: the prompt, or the negative one, is longer than it reads, so that the end has no effect.
     is_untranslated: there is a translator, and what could not be read was not translated.
-    is_negative_foreign: the negative prompt is not in a language that it reads; it is not translated.
+    is_negative_foreign: the negative prompt is not in a language that it reads, and was not translated.
     """
 
     characters: int

@@ -65,19 +65,21 @@ def estimate_runtime(card: ModelCard, config: PipelineConfig) -> RuntimeEstimate
 def check_memory(card: ModelCard, config: PipelineConfig, spec: ImageSpec) -> None:
     """Refuse an image that is larger than usual if the GPU has no room for it. Takes milliseconds.
 
-    Of an upscale, the tiles count. Before a large model was packed for this GPU nothing is known, and nothing refused.
+    Of an upscale, the tiles count; of an edit, the images that it looks at as well. Before a large model was packed for
+    this GPU nothing is known, and nothing refused.
 
     Raises:
         InvalidSpec: not even one block at a time fits beside it.
     """
     usual = max(width * height for width, height in card.sizes.values())
-    if math.prod(spec.tile_size) <= usual or (found := _look(card, config)) is None:
+    if math.prod(spec.tile_size) + spec.reference_pixels <= usual or (found := _look(card, config)) is None:
         return
     gpu, _, weight_format, _ = found
     if (weights := _weights(card, config, weight_format)) is None:
         return
     try:
-        _plan(card, weights, config.limit_mib(gpu.total_mib), card.architecture.cost(*spec.tile_size, 1))
+        cost = card.architecture.cost_of(*spec.tile_size, 1, reference_pixels=spec.reference_pixels)
+        _plan(card, weights, config.limit_mib(gpu.total_mib), cost)
     except OutOfMemory:
         size = f"{spec.width}x{spec.height}"
         reason = f"{size} does not fit into the memory of this GPU"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -24,10 +25,16 @@ from pipeline.errors import GenerationFailed
 from pipeline.families.qwen3_component import QWEN3
 from pipeline.families.qwen3_component import chat_text as chat_text
 from pipeline.runtime.t5_encoder import Words
+from pipeline.streaming.lora_names import Layers, LoraPart, Target, whole
+from pipeline.streaming.lora_parts import part_of
 from pipeline.streaming.streamed_module import StreamedModule
 
 EPSILON: Final = 1e-6
 THETA: Final = 1_000_000.0
+# How names of its layers begin in LoRAs: diffusers', ComfyUI's, kohya's.
+LORA_PREFIXES: Final = (
+    "text_encoder.", "text_encoders.qwen3_4b.transformer.", "text_encoders.qwen3_4b.", "lora_te_", "lora_te1_",
+)  # fmt: skip
 
 Shapes = Mapping[str, Sequence[int]]  # of a module's tensors, by name
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, (T, D) each
@@ -124,9 +131,15 @@ class Qwen3(nn.Module):
         key_heads: int,
         head_width: int,
         layers: int,
+        unread: int = 0,
     ) -> None:
+        """Make the module.
+
+        Args:
+            unread: how many layers the file has beyond those that are read.
+        """
         super().__init__()
-        self.head_width = head_width
+        self.head_width, self.unread = head_width, unread
         self.embed_tokens = Words(vocabulary, width)
         self.layers = nn.ModuleList(
             Layer(Attention(width, heads, key_heads, head_width), FeedForward(width, hidden_width), width)
@@ -164,6 +177,11 @@ class Qwen3TextEncoder(StreamedModule):
         """How many there are; the number of the last hidden state."""
         return len(self.running)
 
+    def lora_part(self) -> LoraPart:
+        """What LoRAs may change of it; those for layers that are not read change no image."""
+        names = partial(_lora_names, depth=self.depth, unread=int(self.module.unread))
+        return part_of(self, LORA_PREFIXES, names, is_text=True)
+
     @torch.no_grad()
     def hidden_states(self, ids: Tensor, mask: Tensor, layers: Sequence[int]) -> tuple[Tensor, ...]:
         """Read prompts; every block crosses the link once for all of them.
@@ -180,6 +198,14 @@ class Qwen3TextEncoder(StreamedModule):
         assert ids.shape == mask.shape and bool(mask[:, 0].all()), "padding comes at the end"
         found = self.module(ids, mask, layers)
         return tuple(found[number] for number in layers)
+
+
+def _lora_names(modules: Mapping[str, nn.Module], *, depth: int, unread: int) -> Layers:
+    """Every name of every layer, as transformers and ComfyUI have them."""
+    inside = {name.split(".", 2)[2] for name in modules if name.startswith("layers.0.")}
+    found: dict[str, tuple[Target, ...]] = {name: whole(name, module) for name, module in modules.items()}
+    found |= {f"layers.{number}.{each}": () for number in range(depth, depth + unread) for each in inside}
+    return found | {f"model.{name}": targets for name, targets in found.items()}
 
 
 def rotation_of(tokens: int, head_width: int, like: Tensor) -> Rotation:
@@ -263,6 +289,7 @@ def make_qwen3(shapes: Shapes, *, layers: int) -> Qwen3:
         key_heads=keys // head_width,
         head_width=head_width,
         layers=wanted,
+        unread=there - wanted,
     )
 
 

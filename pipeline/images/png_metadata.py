@@ -29,6 +29,7 @@ MAX_TEXT_BYTES: Final = 96 * 1024  # a spec with the three longest texts, every 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 NEGATIVE: Final = "Negative prompt:"
 ORIGINAL_PROMPT: Final = "Original prompt"
+ORIGINAL_NEGATIVE: Final = "Original negative prompt"
 # As AUTOMATIC1111 1.10 writes them: sampler, schedule. Models that leave no choice are FLUX's, drawn with Euler.
 _SAMPLERS: Final[Mapping[str, str]] = {
     "": "Euler",
@@ -70,7 +71,7 @@ def parameters(spec: ImageSpec, *, software: str = "", hashes: FileHashes = NO_H
     the key of lllyasviel/stable-diffusion-webui-forge, so that `CFG scale` keeps its meaning. The size of an upscaled
     image is that of the image before, as there; its tiles have no key that other tools would understand. LoRAs are
     tags in the prompt, with their hashes below (extensions-builtin/Lora/extra_networks_lora.py). Of a prompt that was
-    translated, the first line is what draws the image with other tools too: the translation.
+    translated, the first line is what draws the image with other tools too: the translation; negative ones likewise.
     """
     uses = read_uses(spec.loras)
     sampler, _, schedule = _SAMPLERS[spec.sampler].partition(", ")
@@ -89,13 +90,18 @@ def parameters(spec: ImageSpec, *, software: str = "", hashes: FileHashes = NO_H
         "Hires upscale": str(spec.upscale or ""),
         "Hires upscaler": "Lanczos" if spec.upscale else "",
         "Lora hashes": _lora_hashes(uses, hashes),
-        ORIGINAL_PROMPT: json.dumps(_told_apart(spec.prompt).lstrip(), ensure_ascii=False) if spec.translated else "",
+        ORIGINAL_PROMPT: _original(spec.prompt) if spec.translated else "",
+        ORIGINAL_NEGATIVE: _original(spec.negative_prompt) if spec.translated_negative else "",
         "Version": _quoted(software),
     }
     lines = [" ".join([_told_apart(spec.text), *(f"<lora:{use}>" for use in uses)])]
-    if spec.negative_prompt:
-        lines.append(f"Negative prompt: {_told_apart(spec.negative_prompt).lstrip()}")
+    if spec.negative_text:
+        lines.append(f"Negative prompt: {_told_apart(spec.negative_text).lstrip()}")
     return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in pairs.items() if value)])
+
+
+def _original(text: str) -> str:
+    return json.dumps(_told_apart(text).lstrip(), ensure_ascii=False)
 
 
 def xmp_packet(spec: ImageSpec) -> str:

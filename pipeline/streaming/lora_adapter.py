@@ -63,6 +63,9 @@ def read_adapter(name: str, path: Path, parts: LoraParts) -> Adapter:
     if strangers:
         what = "was made for another model" if len(strangers) == len(pairs) else "does not fit this model as a whole"
         raise LoraMisfit(name, f"{what}: nothing here is called {listed(strangers)}")
+    placed = [each for each in placed if each[2]]  # what changes layers that are not read changes no image
+    if not placed:
+        raise LoraMisfit(name, "changes nothing: this model does not read the layers that it is for")
     for pair, part, targets in placed:
         _demand_fit(name, pair, parts[part], targets)
     _demand_once(name, placed)

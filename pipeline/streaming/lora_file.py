@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pipeline.catalog.headers import Container, Header, NotWeights, header_of
+from pipeline.catalog.layouts.lora_factors import Role, factor_of
 from pipeline.errors import GenerationFailed, LoraMisfit
 from pipeline.streaming.storages.stored import Stored
 
@@ -26,17 +27,6 @@ MOST_NAMED: Final = 5
 FLOATS: Final = frozenset({"F16", "BF16", "F32", "F64"})
 PEFT_NOTES: Final = "lora_adapter_metadata"  # huggingface/diffusers: what PEFT was told, alphas among it
 
-# What follows the name of a layer: PEFT's, kohya's, and diffusers' of three years.
-_DOWN: Final = (
-    ".lora_A.weight", ".lora_A.default.weight", ".lora_down.weight", ".lora.down.weight",
-    ".lora_linear_layer.down.weight", "_lora.down.weight",
-)  # fmt: skip
-_UP: Final = (
-    ".lora_B.weight", ".lora_B.default.weight", ".lora_up.weight", ".lora.up.weight",
-    ".lora_linear_layer.up.weight", "_lora.up.weight",
-)  # fmt: skip
-_ALPHA: Final = ".alpha"
-_ROLES: Final = {**dict.fromkeys(_DOWN, "down"), **dict.fromkeys(_UP, "up"), _ALPHA: "alpha"}
 _OTHER_KINDS: Final = (
     (re.compile(r"dora_scale|lora_magnitude_vector"), "is a DoRA, which scales the model's own weights as well"),
     (re.compile(r"\.hada_"), "is a LoHa, which multiplies two LoRAs value by value"),
@@ -44,7 +34,8 @@ _OTHER_KINDS: Final = (
     (re.compile(r"\.lora_mid\."), "has convolutions in three parts (Tucker's)"),
     (re.compile(r"\.o[ft]+_(?:blocks|diag)|\.boft_|\.oft_"), "is an OFT, which rotates the model's own weights"),
     (re.compile(r"\.(?:diff|diff_b|w_norm|b_norm)$"), "changes whole weights, not only by a product"),
-    (re.compile(r"\.(?:on_input|a1\.weight|ia3_l)$"), "is an IA3 or a GLoRA"),
+    (re.compile(r"\.(?:on_input|ia3_l(?:\.default)?)$"), "is an IA3, which scales what layers give"),
+    (re.compile(r"\.(?:a1|b1|glora_\w+)\.weight$"), "is a GLoRA, which changes the model's own weights as well"),
     (re.compile(r"\.lora_[AB](?:\.default)?\.bias$|\.lora_(?:up|down)\.bias$"), "changes biases as well"),
     (re.compile(r"lora_embedding_|^bundle_emb\.|emb_params$"), "brings words of its own (an embedding)"),
 )
@@ -83,17 +74,16 @@ def read_pairs(name: str, path: Path) -> list[Pair]:
     for pattern, kind in _OTHER_KINDS:
         if any(pattern.search(each) for each in header.tensors):
             raise LoraMisfit(name, f"{kind}; that is not supported")
-    found: dict[str, dict[str, Stored]] = {}
+    found: dict[str, dict[Role, Stored]] = {}
     strangers = []
     for full, info in header.tensors.items():
-        end = next((end for end in _ROLES if full.endswith(end) and full != end), None)
-        if end is None:
+        if (factor := factor_of(full)) is None:
             strangers.append(full)
             continue
-        roles = found.setdefault(_layer(full.removesuffix(end)), {})
-        if _ROLES[end] in roles:
+        roles = found.setdefault(factor.layer, {})
+        if factor.role in roles:
             raise LoraMisfit(name, f"holds {full} twice, in two ways of writing")
-        roles[_ROLES[end]] = Stored(name=full, path=path, info=info)
+        roles[factor.role] = Stored(name=full, path=path, info=info)
     if strangers:
         raise LoraMisfit(name, f"holds {listed(strangers)}, which belongs to no LoRA")
     if not found:
@@ -125,21 +115,13 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _layer(stem: str) -> str:
-    """A layer's name without what diffusers once put between an attention and its layers."""
-    if ".processor." not in stem:
-        return stem
-    stem = stem.replace(".processor.", ".")
-    return f"{stem}.0" if stem.endswith(".to_out") else stem
-
-
-def _pair(name: str, layer: str, roles: Mapping[str, Stored], notes: Mapping[str, Any]) -> Pair:
-    for role in ("down", "up"):
+def _pair(name: str, layer: str, roles: Mapping[Role, Stored], notes: Mapping[str, Any]) -> Pair:
+    for role in (Role.DOWN, Role.UP):
         if role not in roles:
             raise LoraMisfit(name, f"is not whole: it lacks the other half of {layer}")
         if roles[role].info.dtype not in FLOATS:
             raise LoraMisfit(name, f"keeps {layer} as {roles[role].info.dtype}, which is not supported")
-    down, up = roles["down"], roles["up"]
+    down, up = roles[Role.DOWN], roles[Role.UP]
     if len(down.info.shape) not in (2, 4) or len(up.info.shape) not in (2, 4) or up.info.shape[2:] not in ((), (1, 1)):
         raise LoraMisfit(name, f"has tensors of other dimensions than a LoRA's at {layer}")
     rank = down.info.shape[0]
@@ -147,7 +129,7 @@ def _pair(name: str, layer: str, roles: Mapping[str, Stored], notes: Mapping[str
         raise LoraMisfit(name, f"has halves that do not fit together at {layer}")
     if rank > MOST_RANK:
         raise LoraMisfit(name, f"has a rank of {rank} at {layer}; {MOST_RANK} are supported")
-    alpha = _number(name, roles["alpha"]) if "alpha" in roles else None
+    alpha = _number(name, roles[Role.ALPHA]) if Role.ALPHA in roles else None
     scale = _noted_scale(name, layer, rank, notes) if alpha is None else alpha / rank
     return Pair(name=layer, rank=rank, down=down, up=up, scale=scale)
 

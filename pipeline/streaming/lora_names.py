@@ -77,7 +77,7 @@ class LoraPart:
         return {name.replace(".", "_"): targets for name, targets in self.layers.items()}
 
     def find(self, name: str) -> tuple[Target, ...] | None:
-        """What a file's name means; None if it means nothing here."""
+        """What a file's name means; None if it means nothing here, () if it is a layer that is not read."""
         for prefix in self.prefixes:
             if name.startswith(prefix):
                 layers = self._underscored if prefix.endswith("_") else self.layers

@@ -44,8 +44,8 @@ def clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """8 GiB of main memory."""
-    memory = psutil.virtual_memory()._replace(available=8 * 2**30)
+    """16 GiB of main memory, of which half is free."""
+    memory = psutil.virtual_memory()._replace(available=8 * 2**30, total=16 * 2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
 
 

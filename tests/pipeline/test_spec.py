@@ -156,7 +156,8 @@ def test_upscale_by_another_number_from_nothing_or_from_half_a_patch_is_refused(
 @pytest.mark.parametrize("value", [10**40, -(10**40), 0])
 @pytest.mark.parametrize("name", ["upscale", "width", "height"])
 def test_damaged_upscale_has_a_size_all_the_same(name: str, value: int) -> None:
-    spec = ImageSpec.accepted(**fields(**{"upscale": 2, "source": "", "strength": 1.0, name: value}))  # type: ignore[arg-type]
+    damaged = {"upscale": 2, "source": "", "strength": 1.0, "reference_pixels": 0, name: value}
+    spec = ImageSpec.accepted(**fields(**damaged))  # type: ignore[arg-type]
     assert isinstance(spec.step_pixels, int) and len(spec.source_size) == 2
 
 
@@ -422,7 +423,9 @@ def spec_with(**changes: object) -> ImageSpec:
 
 def test_what_later_releases_know_is_written_only_if_it_says_something() -> None:
     assert not {"loras", "references", "translated"} & json.loads(spec_with().to_json()).keys()
-    full = spec_with(loras="ink:0.8", references=",".join(["a" * 64] * 3), translated="a red apple")
+    full = spec_with(
+        loras="ink:0.8", references=",".join(["a" * 64] * 3), reference_pixels=2**20, translated="a red apple"
+    )
     assert ImageSpec.from_json(full.to_json()) == full
     assert full.text == "a red apple" and len(full.reference_keys) == 3
     assert spec_with().text == spec_with().prompt and spec_with().reference_keys == ()
@@ -432,7 +435,9 @@ def test_what_later_releases_know_is_written_only_if_it_says_something() -> None
     "changes",
     [
         {"loras": "ink"}, {"loras": None}, {"references": "a"}, {"references": ",".join(["a" * 64] * 4)},
-        {"references": "a" * 64 + ","}, {"references": "a" * 64, "source": "b" * 64}, {"translated": "x" * 2001},
+        {"references": "a" * 64 + ","}, {"references": "a" * 64, "source": "b" * 64},
+        {"reference_pixels": 1}, {"reference_pixels": -1, "references": "a" * 64}, {"reference_pixels": 1.5},
+        {"reference_pixels": 2**62, "references": "a" * 64}, {"translated": "x" * 2001},
         {"translated": "a\nb"},
     ],
 )  # fmt: skip

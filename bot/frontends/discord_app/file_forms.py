@@ -9,34 +9,38 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import discord
 
 from bot.frontends.discord_app.attached import AttachedImage, images_of, remember
+from bot.frontends.discord_app.downloads import Download, too_large
 from bot.frontends.discord_app.drawing import draw_chosen
 from bot.frontends.discord_app.form_fields import (
     Values,
     change_field,
     choice_field,
+    chosen_values,
     form,
     prompt_field,
     strength_field,
+    upload_field,
 )
 from bot.frontends.discord_app.interactions import OptionsOutdated, context_of, reader, role_ids
 from bot.jobs import Allowance
 from bot.requests.allowances import led_by_permitted, may_use
-from bot.requests.batch import Batch
+from bot.requests.batch import Batch, InitImage
 from bot.requests.edits import Way, notes_on, read_change, way_to_change
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
-from pipeline.spec import ImageOptions, Strength, clean_prompt
+from pipeline.images.init_image import MAX_SOURCE_BYTES
+from pipeline.spec import MAX_REFERENCES, ImageOptions, Strength, clean_prompt
 
 FORM: Final = re.compile(r"im2file:(?P<verb>use|vary):(?P<message_id>[0-9]{1,19})")
-MAX_ID_CHARS: Final = 19
+ID: Final = re.compile(r"[0-9]{1,19}")
 
 
 class FileVerb(StrEnum):
@@ -64,9 +68,15 @@ async def ask(interaction: discord.Interaction, verb: FileVerb, message: discord
     card = None if is_edit else _starting_model(interaction)
     remember(interaction.client, message)
     made = form(f"im2file:{verb}:{message.id}", wording.say("form-file-change-title" if is_edit else TITLES[verb]))
-    made.add_item(choice_field(wording, "file", labels_of(files), str(files[0].id)))
-    made.add_item(prompt_field(wording) if card is not None else change_field(wording))
-    if card is not None:
+    labels, first = labels_of(files), str(files[0].id)
+    if card is None:
+        name = "files" if len(files) > 1 else "file"
+        made.add_item(choice_field(wording, name, labels, first, most=MAX_REFERENCES))
+        made.add_item(change_field(wording))
+        made.add_item(upload_field(wording, most=MAX_REFERENCES - 1))
+    else:
+        made.add_item(choice_field(wording, "file", labels, first))
+        made.add_item(prompt_field(wording))
         made.add_item(strength_field(wording, card, USUAL[verb]))
     await interaction.response.send_modal(made)
 
@@ -82,18 +92,11 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
     Raises:
         See `draw_chosen`.
     """
-    verb, file_id = FileVerb(match["verb"]), values.get("file", "")
-    if not re.fullmatch(rf"[0-9]{{1,{MAX_ID_CHARS}}}", file_id) or interaction.channel_id is None:
-        raise OptionsOutdated
-    image = AttachedImage(
-        client=interaction.client,
-        channel_id=interaction.channel_id,
-        message_id=int(match["message_id"]),
-        file_id=int(file_id),
-    )
+    verb, images = FileVerb(match["verb"]), _chosen_images(interaction, int(match["message_id"]))
     if verb is FileVerb.USE and not values.get("strength"):  # of a form that asked what to change
-        await _change(interaction, image, values.get("prompt", ""))
+        await _change(interaction, [*images, *uploaded(interaction)], values.get("prompt", ""))
         return
+    image = images[0]
     card = _starting_model(interaction)
     read = read_prompt(
         values.get("prompt", ""),
@@ -105,11 +108,51 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
     await draw_chosen(interaction, Batch.of(options, count=read.count, init_image=image), notes=read.phrases())
 
 
-async def _change(interaction: discord.Interaction, image: AttachedImage, words: str) -> None:
+async def _change(interaction: discord.Interaction, images: Sequence[InitImage], words: str) -> None:
     models, allowance = permitted_models(interaction)
     change = read_change(words, models, allowance)
-    notes = (*change.read.phrases(), *notes_on(change.way, [image]))
-    await draw_chosen(interaction, change.batch(models, [image]), notes=notes)
+    notes = (*change.read.phrases(), *notes_on(change.way, images))
+    await draw_chosen(interaction, change.batch(models, images), notes=notes)
+
+
+def _chosen_images(interaction: discord.Interaction, message_id: int) -> list[AttachedImage]:
+    """Return the files of the message that were chosen, at least one, in their order there.
+
+    Raises:
+        OptionsOutdated: there is none, or something else was sent.
+    """
+    data: Any = interaction.data or {}
+    chosen = [value for name in ("file", "files") for value in chosen_values(data.get("components"), name)]
+    if not chosen or not all(map(ID.fullmatch, chosen)) or interaction.channel_id is None:
+        raise OptionsOutdated
+    return [
+        AttachedImage(
+            client=interaction.client, channel_id=interaction.channel_id, message_id=message_id, file_id=file_id
+        )
+        for file_id in sorted(map(int, chosen))
+    ]
+
+
+def uploaded(interaction: discord.Interaction) -> list[Download]:
+    """Return the files that were uploaded with a form; a modified client may send anything.
+
+    Raises:
+        OptionsOutdated: a file is named that was not sent.
+        InvalidSpec: one is too large.
+    """
+    data: Any = interaction.data or {}
+    resolved = data.get("resolved")
+    files = resolved.get("attachments") if isinstance(resolved, dict) else None
+    downloads = []
+    for file_id in chosen_values(data.get("components"), "more"):
+        file = files.get(file_id) if isinstance(files, dict) else None
+        url, size = (file.get("url"), file.get("size")) if isinstance(file, dict) else (None, None)
+        if not isinstance(url, str):
+            raise OptionsOutdated
+        if isinstance(size, int) and size > MAX_SOURCE_BYTES:
+            raise too_large()
+        downloads.append(Download(client=interaction.client, url=url))
+    return downloads
 
 
 def permitted_models(interaction: discord.Interaction) -> tuple[Models, Allowance]:

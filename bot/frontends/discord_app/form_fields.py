@@ -5,7 +5,7 @@ The library forgets a form as soon as it is made: when one is sent, its custom i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import discord
@@ -27,6 +27,8 @@ FIELD_KEYS: Final = {
     "size": "form-size",
     "strength": "form-strength",
     "file": "form-file",
+    "files": "form-files",
+    "more": "form-more",
     "picture": "form-picture",
     "reason": "form-reason",
 }
@@ -78,14 +80,28 @@ def reason_field(wording: Wording) -> discord.ui.Label[Any]:
     return discord.ui.Label(text=wording.say(FIELD_KEYS["reason"]), component=field)
 
 
-def choice_field(wording: Wording, name: str, choices: Mapping[str, str], chosen: str) -> discord.ui.Label[Any]:
-    """Make a field with one of several values, each with its label."""
+def choice_field(
+    wording: Wording, name: str, choices: Mapping[str, str], chosen: str, *, most: int = 1
+) -> discord.ui.Label[Any]:
+    """Make a field with one of several values, each with its label; or with several of them, at most so many."""
     options = [
         discord.SelectOption(label=label[:MAX_LABEL], value=value, default=value == chosen)
         for value, label in choices.items()
     ]
-    field: discord.ui.Select[Any] = discord.ui.Select(custom_id=name, options=options)
+    field: discord.ui.Select[Any] = discord.ui.Select(
+        custom_id=name, options=options, max_values=min(most, len(options))
+    )
     return discord.ui.Label(text=wording.say(FIELD_KEYS[name]), component=field)
+
+
+def upload_field(wording: Wording, *, most: int) -> discord.ui.Label[Any]:
+    """Make the field for more images to look at, which may be left empty."""
+    field: discord.ui.FileUpload[Any] = discord.ui.FileUpload(
+        custom_id="more", required=False, min_values=0, max_values=most
+    )
+    return discord.ui.Label(
+        text=wording.say(FIELD_KEYS["more"]), description=wording.say("form-more-hint", count=most), component=field
+    )
 
 
 def strength_field(wording: Wording, card: ModelCard, chosen: Strength) -> discord.ui.Label[Any]:
@@ -97,6 +113,22 @@ def strength_field(wording: Wording, card: ModelCard, chosen: Strength) -> disco
 def typed_values(components: Any) -> dict[str, str]:
     """Return what was typed and chosen, by the custom ids of the fields; a modified client may send anything."""
     found: dict[str, str] = {}
+    for part in _fields_in(components):
+        name, value, chosen = (part.get(key) for key in ("custom_id", "value", "values"))
+        value = chosen[0] if isinstance(chosen, list) and chosen else value
+        if isinstance(name, str) and isinstance(value, str):
+            found[name] = value
+    return found
+
+
+def chosen_values(components: Any, name: str) -> list[str]:
+    """Return everything that was chosen in a field, each once; likewise."""
+    chosen = (part.get("values") for part in _fields_in(components) if part.get("custom_id") == name)
+    values = [value for each in chosen if isinstance(each, list) for value in each]
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
+
+
+def _fields_in(components: Any) -> Iterator[Mapping[str, Any]]:
     unread = [components]
     while unread:
         part = unread.pop()
@@ -104,11 +136,7 @@ def typed_values(components: Any) -> dict[str, str]:
             unread += part
         elif isinstance(part, dict):
             unread += [part.get("components"), part.get("component")]  # of a row, of a label
-            name, value, chosen = (part.get(key) for key in ("custom_id", "value", "values"))
-            value = chosen[0] if isinstance(chosen, list) and chosen else value
-            if isinstance(name, str) and isinstance(value, str):
-                found[name] = value
-    return found
+            yield part
 
 
 def kept_prompt(values: Values) -> str:

@@ -17,7 +17,7 @@ import discord
 from bot.errors import InvalidFlag
 from bot.frontends.discord_app import file_forms, removal
 from bot.frontends.discord_app.drawing import draw_chosen
-from bot.frontends.discord_app.file_forms import permitted_models
+from bot.frontends.discord_app.file_forms import permitted_models, uploaded
 from bot.frontends.discord_app.form_fields import (
     Values,
     change_field,
@@ -28,6 +28,7 @@ from bot.frontends.discord_app.form_fields import (
     short_field,
     strength_field,
     typed_values,
+    upload_field,
 )
 from bot.frontends.discord_app.interactions import OptionsOutdated, attempt, context_of, explain, reader
 from bot.frontends.discord_app.visibility import check_shown_here, visible_job
@@ -44,7 +45,7 @@ from bot.requests.loras import tags
 from bot.requests.models import Models
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.errors import InvalidSpec
-from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, Aspect, ImageOptions, Size, Strength
+from pipeline.spec import MAX_PROMPT_CHARS, MAX_REFERENCES, RANDOM_SEED, Aspect, ImageOptions, Size, Strength
 
 # The forms that are not about one job, by their custom ids.
 OTHERS: Final[Mapping[re.Pattern[str], Callable[[discord.Interaction, re.Match[str], Values], Awaitable[None]]]] = {
@@ -81,6 +82,7 @@ async def ask_for_start_from(interaction: discord.Interaction, job: Job) -> None
     if _way(interaction, job).is_edit:
         made = form(_state(Action.START_FROM, job), wording.say("form-change-title", job_id=job.id))
         made.add_item(change_field(wording))
+        made.add_item(upload_field(wording, most=MAX_REFERENCES - 1))
         await interaction.response.send_modal(made)
         return
     shown = _shown_prompt(job, models)  # refused now rather than after the typing
@@ -172,8 +174,9 @@ def _read_start_from(job: Job, models: Models, values: Values) -> Drawing:
 def _read_change(interaction: discord.Interaction, job: Job, words: str) -> Drawing:
     models, allowance = permitted_models(interaction)
     change = read_change(words, _led_by_own(models, job, allowance), allowance)
-    batch = change.batch(models, (), job=job)
-    return Drawing(batch=batch, notes=(*change.read.phrases(), *notes_on(change.way, [job])))
+    more = uploaded(interaction)
+    batch = change.batch(models, more, job=job)
+    return Drawing(batch=batch, notes=(*change.read.phrases(), *notes_on(change.way, [job, *more])))
 
 
 def _way(interaction: discord.Interaction, job: Job) -> Way:

@@ -1037,7 +1037,7 @@ model-demo = Demo: emoji scenes
 
 prompt-translated = The model reads: { $text }
 prompt-untranslated = ⚠️ The prompt could not be translated into English this time.
-negative-foreign = ⚠️ This model reads English, and negative prompts are not translated. Please write it in English.
+negative-foreign = ⚠️ This model reads English, and the negative prompt was not translated. Please write it in English.
 help-translated = Prompts in other languages are put into English for models that read nothing else; the message shows both.
 
 ## Editing by words
@@ -1087,7 +1087,7 @@ invalid-loras-none-here = There is no LoRA “{ $name }” here, and none for { 
 invalid-loras-other-base = The LoRA “{ $name }” was made for other models than { $model }. It works with: { $models }
 invalid-loras-no-base = The LoRA “{ $name }” was made for other models than { $model }, and none of those is here.
 invalid-loras-many = An image can use at most { $most } LoRAs.
-invalid-loras-weight = The strength of a LoRA must be a number from -{ $most } to { $most }, as in `ink:0.8`.
+invalid-loras-weight = The strength of a LoRA must be a number from -{ $most } to { $most } other than 0, as in `ink:0.8`.
 invalid-loras-not-offered = { $model } cannot use LoRAs. Please leave them out, or choose another model.
 invalid-speed-unknown = The speed can only be `fast`. Leave it out for the usual one.
 invalid-speed-not-offered = { $model } has no fast mode here. Please leave out the speed.
@@ -1107,3 +1107,59 @@ stats-failure-lora-missing = LoRA missing
 ## Images of age-restricted channels
 
 age-restricted = Image #{ $job_id } was drawn in an age-restricted channel, so it is shown in age-restricted channels only.
+## Which model suits this computer, as `check` and `models` say it
+
+recommended-both = { $first } { $second }
+recommended-used = { $model } suits this computer: { $reads ->
+        [zh] it reads English and Chinese, takes
+        [en] it reads English, takes
+       *[any] it takes
+    } { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } per image, and its licence { $commercial ->
+        [yes] allows commercial use
+       *[no] does not allow commercial use
+    }.
+recommended-here = { $used } draws now; { $model } would suit this computer better and is here as well: { $reads ->
+        [zh] it reads English and Chinese, takes
+        [en] it reads English, takes
+       *[any] it takes
+    } { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } per image, and its licence { $commercial ->
+        [yes] allows commercial use
+       *[no] does not allow commercial use
+    }.
+recommended-fetch = { $used } draws now; { $model } would suit this computer better, and its { $size } GB have to be fetched: { $reads ->
+        [zh] it reads English and Chinese, takes
+        [en] it reads English, takes
+       *[any] it takes
+    } { $steps ->
+        [one] 1 step
+       *[other] { $steps } steps
+    } per image, and its licence { $commercial ->
+        [yes] allows commercial use
+       *[no] does not allow commercial use
+    }.
+recommended-on-cpu-here = There is no GPU to draw on, so { $used } draws; { $model } is here as well and takes minutes per image.
+recommended-on-cpu-fetch = There is no GPU to draw on, so { $used } draws; { $model } would bring all kinds of images at minutes each, for { $size } GB to fetch.
+recommended-only-demo = { $model } is all that this computer can draw with: every other model needs another GPU or more memory.
+recommended-unread = It reads English only, so prompts in Chinese need the translator: imagine-bot fetch translator.
+recommended-commercial-here = For commercial use, take { $model }, which is here as well.
+recommended-commercial-fetch = For commercial use, take { $model }, whose { $size } GB have to be fetched.
+
+## LoRAs in presets
+
+option-lora-name = lora
+
+## Several images in one form
+
+form-files = Which files, up to three
+form-more = More images to look at
+form-more-hint = Up to { $count }, if you like; three images in all.
+
+## Negative prompts in English
+
+negative-translated = In English, to avoid: { $text }

@@ -935,7 +935,7 @@ model-demo = 演示：表情符号场景
 
 prompt-translated = 已翻译，模型读到的是：{ $text }
 prompt-untranslated = ⚠️ 这次没能把提示词翻译成英文。
-negative-foreign = ⚠️ 这个模型只认识英文，而负面提示词不会自动翻译，请用英文写。
+negative-foreign = ⚠️ 这个模型只认识英文，而负面提示词没能翻译，请用英文写。
 help-translated = 只认识英文的模型，机器人会先把其他语言的提示词翻译成英文，消息里两种都会显示。
 
 ## 用文字修改图片
@@ -976,7 +976,7 @@ invalid-loras-none-here = 这里没有名为“{ $name }”的 LoRA，也没有 
 invalid-loras-other-base = LoRA“{ $name }”不是为 { $model } 训练的，可以搭配：{ $models }
 invalid-loras-no-base = LoRA“{ $name }”不是为 { $model } 训练的，这里也没有它适用的模型。
 invalid-loras-many = 一张图片最多用 { $most } 个 LoRA。
-invalid-loras-weight = LoRA 强度必须是 -{ $most } 到 { $most } 的数字，例如 `ink:0.8`。
+invalid-loras-weight = LoRA 强度必须是 -{ $most } 到 { $most } 的数字，不能是 0，例如 `ink:0.8`。
 invalid-loras-not-offered = { $model } 不能使用 LoRA，请去掉，或换一个模型。
 invalid-speed-unknown = 速度只能选 `fast`，不填就是平常的速度。
 invalid-speed-not-offered = { $model } 在这里没有快速模式，请去掉速度这一项。
@@ -996,3 +996,50 @@ stats-failure-lora-missing = 缺少 LoRA
 ## Images of age-restricted channels
 
 age-restricted = 图片 #{ $job_id } 是在年龄限制频道里画的，只能在这样的频道里展示。
+## `check` 和 `models` 推荐的模型
+
+recommended-both = { $first }{ $second }
+recommended-used = { $model } 适合这台电脑：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每张图 { $steps } 步，许可证{ $commercial ->
+        [yes] 允许商用
+       *[no] 不允许商用
+    }。
+recommended-here = 现在用的是 { $used }；{ $model } 更适合这台电脑，文件也已经在这里：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每张图 { $steps } 步，许可证{ $commercial ->
+        [yes] 允许商用
+       *[no] 不允许商用
+    }。
+recommended-fetch = 现在用的是 { $used }；{ $model } 更适合这台电脑，需要下载 { $size } GB：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每张图 { $steps } 步，许可证{ $commercial ->
+        [yes] 允许商用
+       *[no] 不允许商用
+    }。
+recommended-on-cpu-here = 没有可用的显卡，所以用的是 { $used }；{ $model } 也在这里，每张图要几分钟。
+recommended-on-cpu-fetch = 没有可用的显卡，所以用的是 { $used }；下载 { $size } GB 的 { $model } 就能画各种图片，每张要几分钟。
+recommended-only-demo = 这台电脑只能用 { $model }：其他模型需要别的显卡或更多内存。
+recommended-unread = 它只看得懂英文，中文提示词要靠翻译模型：imagine-bot fetch translator。
+recommended-commercial-here = 商用请选 { $model }，文件已经在这里。
+recommended-commercial-fetch = 商用请选 { $model }，需要下载 { $size } GB。
+
+## 预设里的 LoRA
+
+option-lora-name = lora
+
+## 一张表单里的多张图片
+
+form-files = 哪些文件（最多三个）
+form-more = 还要参考的图片
+form-more-hint = 可不填，最多 { $count } 张；总共三张图片。
+
+## 负面提示词的译文
+
+negative-translated = 负面提示词的译文：{ $text }

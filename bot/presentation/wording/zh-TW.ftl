@@ -936,7 +936,7 @@ model-demo = 展示：表情符號場景
 
 prompt-translated = 已翻譯，模型讀到的是：{ $text }
 prompt-untranslated = ⚠️ 這次沒能把提示詞翻譯成英文。
-negative-foreign = ⚠️ 這個模型只認得英文，而負面提示詞不會自動翻譯，請用英文寫。
+negative-foreign = ⚠️ 這個模型只認得英文，而負面提示詞沒能翻譯，請用英文寫。
 help-translated = 只認得英文的模型，機器人會先把其他語言的提示詞翻譯成英文，訊息裡兩種都會顯示。
 
 ## 用文字修改圖片
@@ -977,7 +977,7 @@ invalid-loras-none-here = 這裡沒有名為「{ $name }」的 LoRA，也沒有 
 invalid-loras-other-base = LoRA「{ $name }」不是為 { $model } 訓練的，可以搭配：{ $models }
 invalid-loras-no-base = LoRA「{ $name }」不是為 { $model } 訓練的，這裡也沒有它適用的模型。
 invalid-loras-many = 一張圖片最多用 { $most } 個 LoRA。
-invalid-loras-weight = LoRA 強度必須是 -{ $most } 到 { $most } 的數字，例如 `ink:0.8`。
+invalid-loras-weight = LoRA 強度必須是 -{ $most } 到 { $most } 的數字，不能是 0，例如 `ink:0.8`。
 invalid-loras-not-offered = { $model } 不能使用 LoRA，請拿掉，或換一個模型。
 invalid-speed-unknown = 速度只能選 `fast`，不填就是平常的速度。
 invalid-speed-not-offered = { $model } 在這裡沒有快速模式，請拿掉速度這一項。
@@ -997,3 +997,50 @@ stats-failure-lora-missing = 缺少 LoRA
 ## Images of age-restricted channels
 
 age-restricted = 圖片 #{ $job_id } 是在有年齡限制的頻道裡畫的，只能在這樣的頻道裡展示。
+## `check` 和 `models` 推薦的模型
+
+recommended-both = { $first }{ $second }
+recommended-used = { $model } 適合這台電腦：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每張圖 { $steps } 步，授權{ $commercial ->
+        [yes] 允許商用
+       *[no] 不允許商用
+    }。
+recommended-here = 現在用的是 { $used }；{ $model } 更適合這台電腦，檔案也已經在這裡：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每張圖 { $steps } 步，授權{ $commercial ->
+        [yes] 允許商用
+       *[no] 不允許商用
+    }。
+recommended-fetch = 現在用的是 { $used }；{ $model } 更適合這台電腦，需要下載 { $size } GB：{ $reads ->
+        [zh] 看得懂中文和英文，
+        [en] 看得懂英文，
+       *[any] {""}
+    }每張圖 { $steps } 步，授權{ $commercial ->
+        [yes] 允許商用
+       *[no] 不允許商用
+    }。
+recommended-on-cpu-here = 沒有可用的顯示卡，所以用的是 { $used }；{ $model } 也在這裡，每張圖要幾分鐘。
+recommended-on-cpu-fetch = 沒有可用的顯示卡，所以用的是 { $used }；下載 { $size } GB 的 { $model } 就能畫各種圖片，每張要幾分鐘。
+recommended-only-demo = 這台電腦只能用 { $model }：其他模型需要別的顯示卡或更多記憶體。
+recommended-unread = 它只看得懂英文，中文提示詞要靠翻譯模型：imagine-bot fetch translator。
+recommended-commercial-here = 商用請選 { $model }，檔案已經在這裡。
+recommended-commercial-fetch = 商用請選 { $model }，需要下載 { $size } GB。
+
+## 預設組合裡的 LoRA
+
+option-lora-name = lora
+
+## 一張表單裡的多張圖片
+
+form-files = 哪些檔案（最多三個）
+form-more = 還要參考的圖片
+form-more-hint = 可不填，最多 { $count } 張；總共三張圖片。
+
+## 負面提示詞的譯文
+
+negative-translated = 負面提示詞的譯文：{ $text }

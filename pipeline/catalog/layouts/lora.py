@@ -15,7 +15,8 @@ from typing import Final
 
 from pipeline.catalog.headers import Container, Header, NotWeights, Stamp, header_of, stamp_of
 from pipeline.catalog.headers.strangers import parts_beside
-from pipeline.catalog.layouts.lora_bases import TITLES, base_of
+from pipeline.catalog.layouts.lora_bases import IN_NOTES_OF_FLUX, TITLES, base_of
+from pipeline.catalog.layouts.lora_factors import Role, factor_of
 from pipeline.catalog.layouts.lora_words import title_in, triggers_in
 from pipeline.catalog.layouts.others import adapter_of
 from pipeline.catalog.lora_card import KeyStyle
@@ -25,11 +26,6 @@ MOST_BYTES: Final = 4 * 2**30  # the largest in use, for FLUX.1 in float32, have
 MOST_RANK: Final = 512
 _MOST_KEPT: Final = 1024
 _FLOATS: Final = frozenset({"F16", "BF16", "F32", "F64"})
-_FACTOR: Final = re.compile(
-    r"(?P<layer>.+)\.(?:lora_(?P<old>down|up)|lora_(?P<new>A|B)(?:\.default)?|lora\.(?P<dotted>down|up))\.weight"
-)
-_ALPHA: Final = ".alpha"
-_MIDDLE: Final = ".lora_mid.weight"
 _KOHYA: Final = re.compile(r"lora_(?:unet|transformer|te\d?)_")
 _COMFYUI: Final = re.compile(r"(?:model\.)?diffusion_model\.|text_encoders\.")
 _DIFFUSERS: Final = re.compile(
@@ -43,7 +39,8 @@ _OTHERS: Final = (  # by what is among the names: which kind of adapter it is
     (re.compile(r"\.(?:diff|diff_b|set_weight)(?:\n|$)"), "a LoRA that replaces weights as well"),
     (re.compile(r"\.lora_[AB](?:\.default)?\.bias|\.lora_(?:down|up)\.bias"), "a LoRA that changes biases as well"),
     (re.compile(r"\.lora_mid\.weight"), "a LoRA of convolutions in three factors"),
-    (re.compile(r"processor\.\w*_lora|lora_linear_layer|\.lora_embedding_"), "a LoRA in names of an early kind"),
+    (re.compile(r"\.(?:ia3_l|on_input)(?:\.|\n|$)"), "an IA3"),
+    (re.compile(r"\.lora_embedding_|(?:^|\n)bundle_emb\."), "a LoRA that brings words of its own as well"),
 )
 _WHOLE: Final = "only low-rank factors of linear and convolutional layers can be added, and never a part of a file"
 _TAKE_PLAIN: Final = "take a plain LoRA of it, if its author offers one"
@@ -78,6 +75,7 @@ class _Layer:
     down: tuple[int, ...] = ()
     up: tuple[int, ...] = ()
     names: list[str] = field(default_factory=list)
+    is_xlabs: bool = False
 
 
 def lora_of(path: Path) -> LoraHead | Refusal | None:
@@ -125,16 +123,17 @@ def _layers_of(header: Header) -> dict[str, _Layer] | Refusal:
     layers: dict[str, _Layer] = {}
     alphas = []
     for name, tensor in header.tensors.items():
-        if name.endswith(_ALPHA):
-            alphas.append(name.removesuffix(_ALPHA))
+        if (found := factor_of(name)) is not None and found.role is Role.ALPHA:
+            alphas.append(found.layer)
             continue
-        if (found := _FACTOR.fullmatch(name)) is None:
+        if found is None:
             return _refused("a LoRA with tensors of other kinds", f"{name[:80]} is none of its factors", _TAKE_PLAIN)
         if tensor.dtype not in _FLOATS:
             return _refused(f"a LoRA in {tensor.dtype}", "its factors are no plain numbers", _TAKE_PLAIN)
-        layer = layers.setdefault(found["layer"], _Layer())
+        layer = layers.setdefault(found.layer, _Layer())
         layer.names.append(name)
-        if (found["old"] or found["new"] or found["dotted"]) in ("down", "A"):
+        layer.is_xlabs = found.is_xlabs
+        if found.role is Role.DOWN:
             layer.down = tensor.shape
         else:
             layer.up = tensor.shape
@@ -166,7 +165,8 @@ def _recognised(header: Header, layers: Mapping[str, _Layer]) -> LoraHead | Refu
     shapes = {plain_name(name): (layer.down[1], layer.up[0]) for name, layer in layers.items()}
     if len(shapes) < len(layers):
         return _broken("it names a layer twice")
-    base = base_of(shapes, header.metadata)
+    is_xlabs = any(layer.is_xlabs for layer in layers.values())
+    base = base_of(shapes, {**header.metadata, **IN_NOTES_OF_FLUX} if is_xlabs else header.metadata)
     if isinstance(base, Refusal):
         return base
     return LoraHead(

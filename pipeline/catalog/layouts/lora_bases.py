@@ -37,6 +37,7 @@ _IN_NOTES: Final = (  # what notes name, in lower case; the first that fits coun
     (re.compile(r"sd_?v?1|sd_1|stable-diffusion-v1"), SD15),
 )
 _NOTES: Final = ("modelspec.architecture", "ss_base_model_version", "base_model")
+IN_NOTES_OF_FLUX: Final = MappingProxyType({"modelspec.architecture": "flux-1"})
 _MOST_NOTE: Final = 200
 _OTHER_FAMILIES: Final = (  # by what is among the names
     (re.compile(r"img_mlp_fc1|_mod_linear(?:\n|$)|individual_token_refiner"), "HunyuanVideo"),
@@ -92,6 +93,8 @@ def _flux_by_layer(name: str, shape: tuple[int, int]) -> str:
     inputs, outputs = shape
     if re.search(r"to_qkv_mlp_proj|ff(?:_context)?_linear_(?:in|out)|(?:double|single)_stream_modulation", name):
         return KLEIN
+    if re.search(r"single_blocks_\d+_linear1_qkv$", name):  # as only XLabs names them, who trained no other
+        return FLUX
     if re.search(r"single_transformer_blocks_\d+_(?:attn_to_[qkv]$|proj_mlp|proj_out|norm_)", name):
         return FLUX
     if re.search(r"_(?:img|txt)_mod_lin$|_modulation_lin$|_norm1_(?:context_)?linear$|_ff(?:_context)?_net_", name):
@@ -130,7 +133,7 @@ def _noted(shapes: Shapes, notes: Mapping[str, str]) -> str | Refusal:
     """As its notes say, for what its layers do not tell: a LoRA for text encoders alone, or for very few layers."""
     if any(name.startswith("te2_") and inputs in (1280, 5120) for name, (inputs, _) in shapes.items()):
         return SDXL  # CLIP-G
-    is_text = any(re.match(r"te\d?_text_model_", name) for name in shapes)
+    is_text = any(re.match(r"te\d?_(?:text_model_|(?:model_)?layers_\d)", name) for name in shapes)
     is_unet = re.search(
         r"(?:^|\n)(?:down_blocks|up_blocks|mid_block|input_blocks|middle_block|output_blocks)_", "\n".join(shapes)
     )

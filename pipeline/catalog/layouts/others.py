@@ -28,7 +28,7 @@ _LORA: Final = re.compile(
     r"|\.lora_linear_layer\.|\.lora_magnitude_vector|\.dora_scale"
 )
 _LYCORIS: Final = re.compile(
-    r"\.(?:hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|oft_blocks|oft_diag|glora_|a1\.|b1\.)"
+    r"\.(?:hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|oft_blocks|oft_diag|glora_|a1\.|b1\.|ia3_l\b)"
 )
 _DIFFERENCE: Final = re.compile(r"\.(?:diff|diff_b|set_weight)\n")
 

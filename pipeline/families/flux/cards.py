@@ -112,6 +112,7 @@ FLUX1_DEV: Final = ModelCard(
     needs_gpu=True,
     fetch_gb=34,
     packed_gb=17,  # in 8 bits, text encoders included
+    step_gb=11.9,
     assumed_step_s=1.5,
     assumed_fixed_s=3.0,
     assumed_load_s=60.0,  # docs/benchmarks.md: 20 s on fast machines; packing at the first start takes minutes

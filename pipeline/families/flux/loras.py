@@ -11,6 +11,7 @@ from typing import Final
 
 from torch import nn
 
+from pipeline.catalog.layouts.lora_factors import SINGLE_QKV
 from pipeline.families.flux.names import CLIP_LAYER, LISTS, SWAPPED, TRANSFORMER, place_of
 from pipeline.streaming.lora_names import (
     DENOISER_PREFIXES,
@@ -34,6 +35,7 @@ T5_PREFIXES: Final = (
     "text_encoder_2.", "t5xxl.", "text_encoders.t5xxl.transformer.", "text_encoders.t5xxl.", "lora_te2_", "lora_te3_",
 )  # fmt: skip
 _IN_LIST: Final = re.compile(r"(blocks|single_blocks)\.(\d+)\.")
+_FUSED: Final = re.compile(r"(single_blocks\.\d+)\.to_qkv_mlp")
 _IN_CLIP: Final = re.compile(r"encoders\.(\d+)\.(.+)")
 _CLIP_ROOTS: Final = ("text_model.encoder.layers", "encoder.layers", "encoders")
 
@@ -68,6 +70,9 @@ def transformer_names(modules: Modules) -> dict[str, tuple[Target, ...]]:
             found_names[name] = piece(module, number_of_piece, pieces[module])
         else:
             found_names[name] = whole(module, modules[module])
+    for module, sizes in pieces.items():
+        if (block := _FUSED.fullmatch(module)) is not None:
+            found_names[f"{block[1]}.{SINGLE_QKV}"] = (Target(module, 0, 0, sum(sizes[:3])),)
     return found_names
 
 

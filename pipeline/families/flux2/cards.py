@@ -55,6 +55,7 @@ FLUX2_KLEIN_4B: Final = ModelCard(
     needs_gpu=True,
     fetch_gb=16,
     packed_gb=8,  # in 8 bits, the text encoder included
+    step_gb=3.9,
     reads=("en", "zh"),  # as its text encoder does
     examples=MappingProxyType(
         {

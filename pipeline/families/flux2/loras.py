@@ -9,6 +9,7 @@ from typing import Final
 from torch import nn
 
 from pipeline.families.flux2.names import DOUBLE, JOINED, OUTSIDE, SINGLE, SWAPPED
+from pipeline.families.qwen3 import Qwen3TextEncoder
 from pipeline.streaming.lora_names import DENOISER_PREFIXES, LoraParts, Target, joined, swapped, whole
 from pipeline.streaming.lora_parts import part_of
 from pipeline.streaming.streamed_module import StreamedModule
@@ -18,9 +19,9 @@ Modules = Mapping[str, nn.Module]
 _BLOCK: Final = re.compile(r"(?P<single>single_)?transformer_blocks\.(?P<number>\d+)\.")
 
 
-def lora_parts(dit: StreamedModule) -> LoraParts:
+def lora_parts(dit: StreamedModule, qwen3: Qwen3TextEncoder) -> LoraParts:
     """What LoRAs may change of a model; after its blocks were compiled."""
-    return {"dit": part_of(dit, DENOISER_PREFIXES, transformer_names)}
+    return {"dit": part_of(dit, DENOISER_PREFIXES, transformer_names), "qwen3": qwen3.lora_part()}
 
 
 def transformer_names(modules: Modules) -> dict[str, tuple[Target, ...]]:

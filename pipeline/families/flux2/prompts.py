@@ -22,11 +22,11 @@ class PromptReader:
 
     def __init__(self, encoder: Qwen3TextEncoder, tokenizer: ReadsPrompts, cache: PromptEmbeddingCache) -> None:
         """Take over the parts."""
-        self._encoder, self._tokenizer, self._cache = encoder, tokenizer, cache
+        self.encoder, self._tokenizer, self._cache = encoder, tokenizer, cache
 
     def embedding(self, prompt: str) -> Tensor:
         """(1, 512, 3·C): after a quarter, a half and three quarters of Qwen3's layers, side by side."""
-        device = self._encoder.device
+        device = self.encoder.device
         return self._cache.embeddings(prompt, TEXT_TOKENS, read=self._read, device=device)["text"]
 
     @torch.no_grad()
@@ -34,5 +34,5 @@ class PromptReader:
         """Read several prompts, every block of the encoder once."""
         texts = [chat_text(prompt, may_think=False) for prompt in prompts]
         tokens = self._tokenizer(texts, max_length=TEXT_TOKENS)
-        hidden = self._encoder.hidden_states(tokens.input_ids, tokens.attention_mask, READING_LAYERS)
+        hidden = self.encoder.hidden_states(tokens.input_ids, tokens.attention_mask, READING_LAYERS)
         return {"text": torch.cat(hidden, dim=-1)}

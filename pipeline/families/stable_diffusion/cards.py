@@ -75,6 +75,7 @@ SD15: Final = ModelCard(
     is_streamed=True,
     fetch_gb=4,
     packed_gb=2,
+    step_gb=0.9,
     reads=("en",),
     examples=_EXAMPLES,
     # On a GPU; 40 TFLOP take some minutes on a CPU, which is bearable, so it does not need one.
@@ -121,6 +122,7 @@ SDXL: Final = ModelCard(
     needs_gpu=True,
     fetch_gb=7,
     packed_gb=7,
+    step_gb=2.6,
     reads=("en",),
     examples=_EXAMPLES,
     assumed_step_s=0.6,

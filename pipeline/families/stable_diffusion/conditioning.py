@@ -52,10 +52,10 @@ class PromptReader:
         A1111; SD 1.5 what was read of it.
         """
         found = [self._embeddings(spec.text, spec.clip_skip)]
-        if spec.cfg_scale != NO_GUIDANCE and self._is_xl and not spec.negative_prompt:
+        if spec.cfg_scale != NO_GUIDANCE and self._is_xl and not spec.negative_text:
             found.append({name: torch.zeros_like(tensor) for name, tensor in found[0].items()})
         elif spec.cfg_scale != NO_GUIDANCE:
-            found.append(self._embeddings(spec.negative_prompt, spec.clip_skip))
+            found.append(self._embeddings(spec.negative_text, spec.clip_skip))
         length = max(each["text"].shape[1] for each in found)
         rows = []
         for each in found:

@@ -57,6 +57,7 @@ Z_IMAGE_TURBO: Final = ModelCard(
     needs_gpu=True,
     fetch_gb=21,
     packed_gb=11,  # in 8 bits, the text encoder included
+    step_gb=6.2,
     reads=("en", "zh"),
     examples=MappingProxyType(
         {

@@ -7,6 +7,7 @@ from typing import Final
 
 from torch import nn
 
+from pipeline.families.qwen3 import Qwen3TextEncoder
 from pipeline.families.z_image.names import PATCH
 from pipeline.streaming.lora_names import DENOISER_PREFIXES, LoraParts, Target, joined, whole
 from pipeline.streaming.lora_parts import part_of
@@ -19,9 +20,9 @@ _OUT: Final = ".attention.to_out.0"
 _ALL: Final = "all_"
 
 
-def lora_parts(dit: StreamedModule) -> LoraParts:
+def lora_parts(dit: StreamedModule, qwen3: Qwen3TextEncoder) -> LoraParts:
     """What LoRAs may change of a model; after its blocks were compiled."""
-    return {"dit": part_of(dit, DENOISER_PREFIXES, transformer_names)}
+    return {"dit": part_of(dit, DENOISER_PREFIXES, transformer_names), "qwen3": qwen3.lora_part()}
 
 
 def transformer_names(modules: Modules) -> dict[str, tuple[Target, ...]]:

@@ -63,7 +63,7 @@ class ZImageModel:
 
     def lora_parts(self) -> LoraParts:
         """See `TakesLoras`."""
-        return lora_parts(self.transformer)
+        return lora_parts(self.transformer, self.reader.encoder)
 
     def forget_steps(self) -> None:
         """See `TakesLoras`."""

@@ -23,7 +23,7 @@ class PromptReader:
         self, encoder: Qwen3TextEncoder, tokenizer: ReadsPrompts, cache: PromptEmbeddingCache, *, device: str
     ) -> None:
         """Take an encoder that ends with the last layer but one."""
-        self._encoder, self._tokenizer, self._cache, self._device = encoder, tokenizer, cache, device
+        self.encoder, self._tokenizer, self._cache, self._device = encoder, tokenizer, cache, device
 
     def embeddings(self, prompt: str) -> Tensor:
         """Read a prompt, at most 512 tokens of it: (T, C), without padding."""
@@ -36,7 +36,7 @@ class PromptReader:
         texts = [chat_text(prompt, may_think=True) for prompt in prompts]
         tokens = self._tokenizer(texts, max_length=MOST_TOKENS)
         mask = tokens.attention_mask.bool()
-        (hidden,) = self._encoder.hidden_states(tokens.input_ids, mask, [self._encoder.depth])
+        (hidden,) = self.encoder.hidden_states(tokens.input_ids, mask, [self.encoder.depth])
         rows = [row[kept.to(row.device)] for row, kept in zip(hidden, mask, strict=True)]
         return {
             "text": torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),

@@ -34,7 +34,7 @@ def test_the_page_ends_with_0_when_all_is_in_place(monkeypatch: pytest.MonkeyPat
     result = invoke("check", "--offline")
     assert result.exit_code == ExitCode.OK
     assert [line.split()[1] for line in result.stdout.splitlines() if line[:1] in {"✔", "•"}] == [
-        "config", "token", "database", "disk", "gpu", "model", "files", "memory", "translator", "discord",
+        "config", "token", "database", "disk", "gpu", "model", "advice", "files", "memory", "translator", "discord",
     ]  # fmt: skip
     assert BOT_TOKEN not in result.output
 

@@ -369,3 +369,12 @@ def test_draw_names_the_way_to_a_translator() -> None:
     result = draw("一只熊猫", "--seed", "7")
     assert result.exit_code == 0
     assert "imagine-bot fetch translator" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--lora", "--model", "--size", "--sampler", "--strength"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_option_that_says_nothing_is_refused(clean_place: Path, option: str, value: str) -> None:
+    result = invoke("draw", "a fox", option, value)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"{option} is empty" in result.stderr
+    assert not list(clean_place.glob("*.png"))

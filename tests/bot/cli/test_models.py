@@ -37,6 +37,18 @@ def test_list_names_every_model_its_licence_and_how_to_get_it_and_writes_nothing
     assert not models_dir.exists()
 
 
+@pytest.mark.usefixtures("gpu")
+def test_list_ends_with_what_suits_the_computer_in_the_operators_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LC_ALL", ""), ("LC_MESSAGES", ""), ("LANG", "zh_CN.UTF-8")):
+        monkeypatch.setenv(name, value)
+    listed = invoke("models").stdout
+    assert "Z-Image-Turbo (z-image-turbo) 更适合这台电脑，需要下载 21 GB" in listed
+    assert "→ imagine-bot fetch z-image-turbo" in listed
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__COMMERCIAL_ONLY", "true")
+    assert "Z-Image-Turbo (z-image-turbo) would suit this computer better" in invoke("models").stdout
+
+
 @pytest.mark.usefixtures("no_gpu")
 def test_models_that_may_not_be_used_commercially_are_hidden_and_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,

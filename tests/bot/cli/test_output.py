@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.output import explained
+from bot.cli.output import explained, operator_locale
 from bot.errors import ExitCode
 from pipeline.errors import AddedModelsUnwritable, FetchFailed, GenerationFailed, HubSilent, LoraMisfit, PipelineError
 from tests.bot.cli.command_line import COMMAND, environment, in_shell, invoke
@@ -106,3 +106,24 @@ def test_output_that_cannot_be_written_is_told_in_a_line(
     done = in_shell(line, PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == ExitCode.FAILED
     assert done.stderr == says
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, ""),
+        ({"LANG": "zh_CN.UTF-8"}, "zh_CN"),
+        ({"LANG": "zh_CN.UTF-8", "LC_MESSAGES": "de_DE@euro"}, "de_DE"),
+        ({"LANG": "zh_CN", "LC_ALL": "C.UTF-8"}, "C"),
+        ({"LANG": "", "LC_ALL": ""}, ""),
+        ({"LANG": "zh_Hant_TW.UTF-8@x" + "y" * 10_000}, "zh_Hant_TW"),
+    ],
+)
+def test_operators_locale_is_that_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str], expected: str
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert operator_locale() == expected

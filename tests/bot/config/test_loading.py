@@ -584,10 +584,13 @@ def test_presets_stand_in_sections_with_their_names(clean_place: Path) -> None:
         negative_prompt = ""
         size = "448x448"
         cfg_scale = 4
+        loras = "ink:0.8, film"
         """
     presets = load_config(write(clean_place, text))[0].presets
     assert presets["night"].values() == {"suffix": "at night", "aspect": "landscape", "steps": 3, "strength": 0.6}
-    assert presets["Team red 红"].values() == {"negative_prompt": "", "size": "448x448", "cfg_scale": 4.0}
+    assert presets["Team red 红"].values() == {
+        "negative_prompt": "", "size": "448x448", "cfg_scale": 4.0, "loras": "ink:0.8, film",
+    }  # fmt: skip
 
 
 def test_all_problems_of_presets_are_told_at_once_each_with_its_place(clean_place: Path) -> None:
@@ -777,3 +780,18 @@ def test_quiet_hours_are_spans_of_a_day(clean_place: Path, spans: list[str]) -> 
 def test_what_is_wrong_with_hours_is_one_line(clean_place: Path, text: str, says: str) -> None:
     [told] = problems(write(clean_place, f"[hours]\n{text}"))
     assert says in told
+
+
+@pytest.mark.parametrize(
+    "loras",
+    ["", " ", ",", "Ink", "ink:0", "ink:4.1", "ink:nan", "ink:1e0", "ink:0.00001", "ink:", "ink:0,8", "a,b,c,d",
+     "ink, ink:1", "../x", "<lora:ink:1>", "x" * 41, "a" * 100_000],
+)  # fmt: skip
+def test_loras_of_a_preset_that_make_no_sense_are_refused(clean_place: Path, loras: str) -> None:
+    path = write(clean_place, f'[presets.a]\nloras = "{loras}"')
+    (said,) = problems(path)
+    assert said.startswith(f"{path}: [presets.a] loras: must be ")
+
+
+def test_loras_of_a_preset_are_text(clean_place: Path) -> None:
+    assert "[presets.a] loras: must be text" in problems(write(clean_place, "[presets.a]\nloras = 3"))[0]

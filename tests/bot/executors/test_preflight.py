@@ -45,8 +45,10 @@ def write_model(models_dir: Path) -> None:
 @pytest.mark.usefixtures("no_gpu")
 def test_without_a_card_the_demo_draws_on_the_cpu(clean_place: Path) -> None:
     findings = preflight(PipelineConfig(models_dir=clean_place), is_running=False)
-    assert marks(findings) == "•✔✔✔"
+    assert marks(findings) == "•✔•✔✔"
     assert "demo" in only(findings, "model").text
+    assert "4 GB to fetch" in only(findings, "advice").text
+    assert only(findings, "advice").way_out == "imagine-bot fetch sd15"
     assert "CPU" in only(findings, "gpu").text
 
 
@@ -62,7 +64,10 @@ def test_a_card_without_the_models_files_draws_the_demo_and_says_how_to_change_t
     findings = preflight(PipelineConfig(models_dir=clean_place), is_running=False)
     assert only(findings, "gpu").text == "Test RTX, 8192 MiB, driver 1.2"
     assert only(findings, "model").mark is Mark.NOTE
-    assert only(findings, "model").way_out.startswith("imagine-bot fetch majicflus-v1")
+    assert only(findings, "advice").way_out == "imagine-bot fetch majicflus-v1"
+    chinese = only(preflight(PipelineConfig(models_dir=clean_place), is_running=False, locale="zh_TW"), "advice")
+    assert "更適合這台電腦，需要下載 21 GB" in chinese.text
+    assert chinese.way_out == "imagine-bot fetch z-image-turbo"
 
 
 @pytest.mark.usefixtures("gpu")
@@ -94,7 +99,7 @@ def test_memory_is_counted_where_weights_rest(clean_place: Path) -> None:
     """All of which fits on the card."""
     write_model(clean_place)
     findings = preflight(PipelineConfig(models_dir=clean_place), is_running=False)
-    assert marks(findings) == "✔✔✔✔✔•"
+    assert marks(findings) == "✔✔✔✔✔✔•"
     assert "majicflus-v1" in only(findings, "model").text
     assert only(findings, "memory").text.startswith("1000 MiB needed")
     assert only(findings, "gpu memory").text == "2000 MiB needed, 7600 MiB free, of which 7004 MiB are used"

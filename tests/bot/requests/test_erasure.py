@@ -104,6 +104,7 @@ class World:
             prompt=prompt,
             negative_prompt=f"no {prompt}",
             translated=f"read {prompt}",
+            translated_negative=f"avoid {prompt}",
             source=source,
             strength=0.5 if source else 1.0,
         )

@@ -130,7 +130,9 @@ TRANSLATED = "a panda in the snow"
 
 
 def drawn_from_a_translation(spec: ImageSpec, prompt: str) -> bytes:
-    spec = replace(spec, prompt=prompt, translated=TRANSLATED)
+    spec = replace(
+        spec, prompt=prompt, translated=TRANSLATED, negative_prompt=prompt, translated_negative="a night sky"
+    )
     pixels = bytes(3 * spec.width * spec.height)
     image = GeneratedImage(
         pixels=pixels,
@@ -162,14 +164,17 @@ def test_a_translated_prompt_is_read_back_with_its_translation(spec: ImageSpec, 
     ours = info_of(png)
     assert ours is not None
     assert (ours.writer, ours.prompt, ours.translated) == (Writer.OURS, prompt, TRANSLATED)
-    assert "Original prompt" not in ours.settings
+    assert (ours.negative_prompt, ours.translated_negative) == (prompt, "a night sky")
+    assert not {"Original prompt", "Original negative prompt"} & ours.settings.keys()
     texts = embedded_texts(png)
     others = info_of(file_with(parameters=texts["parameters"]))
     assert others is not None
     assert (others.writer, others.translated) == (Writer.A1111, TRANSLATED)
-    assert others.prompt.split() == prompt.split()
+    assert others.prompt.split() == others.negative_prompt.split() == prompt.split()
+    assert others.translated_negative == "a night sky"
     assert others.settings["Seed"] == str(spec.seed)
-    assert texts["parameters"].splitlines()[0] == TRANSLATED  # what draws it with other tools
+    lines = texts["parameters"].splitlines()
+    assert lines[:2] == [TRANSLATED, "Negative prompt: a night sky"]  # what draws it with other tools
 
 
 @pytest.mark.parametrize("value", ['"', '"a', '"\\', "[" * 3000, '{"a": 1}', ""])

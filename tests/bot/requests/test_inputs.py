@@ -47,6 +47,7 @@ async def test_images_of_an_edit_are_kept_in_their_order_before_its_job_is_writt
     accepted = await make_service().submit_batch(Batch.of(WORDS, count=2, references=files), press(make_request))
     keys = tuple(read_reference(file).key for file in files)
     assert [job.spec.reference_keys for job in accepted.jobs] == [keys, keys]
+    assert accepted.jobs[0].spec.reference_pixels == 64 * 64 + 96 * 32  # of the second one without what is no multiple
     assert [(await images.read_reference(key)).key for key in keys] == list(keys)
     assert await jobs.inputs() == set(keys)
 

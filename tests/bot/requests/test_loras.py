@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.presentation.job_view import Voice
 from bot.presentation.wording import LANGUAGES, wording_for
-from bot.requests.loras import check, find, fitting, read_option, read_tag, search, shown_name, tags
+from bot.requests.loras import check, find, fitting, read_for_any, read_option, read_tag, search, shown_name, tags
 from bot.requests.models import Models
 from bot.requests.prompt_flags import ReadPrompt, read_prompt
 from pipeline.catalog.models import find_model
@@ -59,8 +59,12 @@ TYPED = {
     "ink:-1": "ink:-1",
     "ink:+2.00004": "ink:2",
     "ink:1, ink:0.5": "ink:0.5",
-    "ink:0": None,
-    ", ,": None,
+    "ink:0,5": "ink:0.5",
+    "ink:0,5,film:1,25": "film:1.25,ink:0.5",
+    "ink：0。5、film": "film:1,ink:0.5",
+    "ink:1, film": "film:1,ink:1",
+    "《lora：ink：0.4》，film": "film:1,ink:0.4",
+    "  ": None,
 }
 
 
@@ -77,7 +81,11 @@ REFUSED = {
     "inc": "There is no LoRA “inc” here. With Fake: a colour gradient you can use: film, ink, lace, turbo",
     "old": "The LoRA “old” was made for other models than Fake: a colour gradient. It works with: Sketch",
     "ink, film, lace, turbo": "An image can use at most 3 LoRAs.",
-    "ink:5": "The strength of a LoRA must be a number from -4 to 4, as in `ink:0.8`.",
+    ", ,": "A LoRA is written as its name",
+    "ink:0": "The strength of a LoRA must be a number from -4 to 4 other than 0, as in `ink:0.8`.",
+    "film, ink:0.00001": "The strength of a LoRA must be a number",
+    "<lora:ink:0>": "The strength of a LoRA must be a number",
+    "ink:5": "The strength of a LoRA must be a number from -4 to 4 other than 0, as in `ink:0.8`.",
     "ink:-4.1": "The strength of a LoRA must be a number",
     "ink:1e308": "The strength of a LoRA must be a number",
     "ink:nan": "The strength of a LoRA must be a number",
@@ -148,6 +156,11 @@ TAGS = {
     "a fox <lora:ink:0.5> <lora:ink:0.7>": ("a fox", "ink:0.7"),
     "a fox <lora:ink:0.5:0.9:lbw=ALL>": ("a fox", "ink:0.5"),
     "a fox <lora:ink:0>": ("a fox", None),
+    "a fox <lora:ink:0,5>": ("a fox", "ink:0.5"),
+    "一只狐狸《lora：ink：0.5》": ("一只狐狸", "ink:0.5"),
+    "a fox〈lora:ink:0。5〉": ("a fox", "ink:0.5"),
+    "a fox < LoRA : ink : 0.5 >": ("a fox", "ink:0.5"),
+    "一位读者在看《红楼梦》": ("一位读者在看《红楼梦》", None),
     "a fox --lora ink:0.4": ("a fox", "ink:0.4"),
     "/imagine prompt:a fox seed:3 lora:film:0.5,ink:0.8": ("a fox", "film:0.5,ink:0.8"),
     "a fox <lora:ink:0.5>\nSteps: 9, Sampler: Euler, Seed: 7, Size: 64x64": ("a fox", "ink:0.5"),
@@ -166,7 +179,7 @@ UNKNOWN = (
     "<lora:snow:0.8>",
     "<lora:ink:nan>",
     "<lora:ink:1e308>",
-    "<lora:ink:0,8>",
+    "<lora:ink:0,8,1>",
     "<lora::1>",
     "<lora:@everyone:1>",
     "<lyco:ink:1>",
@@ -243,7 +256,7 @@ def test_steps_that_were_said_win() -> None:
     untouched = read_prompt("x", MODELS, given={"speed": "fast", "steps": 20}, untouched={"steps": 20})
     assert untouched.options["steps"] == 8
     assert read("a fox", loras="turbo").options["steps"] == 8
-    assert read("a fox", loras="turbo:0").options == {"prompt": "a fox"}
+    assert read("a fox <lora:turbo:0>").options == {"prompt": "a fox"}
 
 
 def test_weight_of_the_fast_lora_that_was_said_wins() -> None:
@@ -292,3 +305,18 @@ def test_tags_are_written_as_they_are_read() -> None:
 
 def test_name_is_shown_without_markup() -> None:
     assert shown_name("`@here` <b>\u202e") == "??here? ?b?"
+
+
+def test_lora_is_found_by_a_file_name_of_any_letters() -> None:
+    """Full-width brackets and accents in two characters, as files have them that came from a Mac."""
+    for stem, typed in (("水墨（一）", "水墨（一）"), ("cafe\u0301 Noir_v2 (SDXL)", "Caf\u00e9 noir_v2 （SDXL）")):
+        lora = replace(FILM, file=FILM.file.with_name(f"{stem}.safetensors"))
+        assert find(typed, {lora.name: lora}) is lora
+        assert read_option(f"<lora:{typed}:0.5>", replace(MODELS, loras=lambda: {"film": lora}), FAKE)["film"].weight  # noqa: B023
+
+
+def test_what_is_for_any_model_is_read_for_the_first_that_can() -> None:
+    assert read_for_any("old:0.5", MODELS, MODELS.all) == "old:0.5"
+    with pytest.raises(InvalidSpec) as caught:
+        read_for_any("gone", MODELS, MODELS.all)
+    assert caught.value.detail == "unknown"

@@ -18,6 +18,7 @@ from bot.store.preset_store import PresetStore
 from pipeline.catalog.models import FAKE
 from pipeline.errors import InvalidSpec
 from tests.cards import PAINTER
+from tests.loras import LORAS
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
 MODELS = Models(usual=FAKE, others=(PAINTER,))
@@ -171,12 +172,12 @@ async def test_operators_presets_with_flags_stop_the_start_and_others_are_told(
         "night": PresetConfig(suffix="at night", strength="60%", negative_prompt=""),
         "Rainless": PresetConfig(model=FAKE.name, negative_prompt="rain"),
     }
-    presets = Presets(PresetStore(database), shared_presets(sections))
+    presets = Presets(PresetStore(database), shared_presets(sections, LORAS))
     options = {"strength": 0.6, "negative_prompt": ""}
     assert await presets.find(ANN, "Night") == Preset(suffix="at night", options=options)
     check_shared(presets, MODELS)
     assert "preset rainless" in caplog.text and "preset night" not in caplog.text
-    wide = Presets(PresetStore(database), shared_presets({"wide": PresetConfig(prefix="x --ar 16:9")}))
+    wide = Presets(PresetStore(database), shared_presets({"wide": PresetConfig(prefix="x --ar 16:9")}, LORAS))
     with pytest.raises(ConfigError, match=r"\[presets.wide\]: prefix and suffix must be words only"):
         check_shared(wide, MODELS)
 
@@ -190,3 +191,14 @@ async def test_suggestions_take_far_less_than_a_tenth_of_a_second(presets: Prese
         await presets.suggest(ANN, "n1")
         took.append(time.process_time() - started)
     assert sorted(took)[197] < 0.1
+
+
+async def test_operators_preset_has_loras_with_their_strengths(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that say none have the LoRA's own; one that is not here is told in the log, and may come back."""
+    sections = {"ink": PresetConfig(loras="ink, film : 0.5"), "gone": PresetConfig(loras="gone")}
+    presets = Presets(PresetStore(database), shared_presets(sections, LORAS))
+    assert (await presets.find(ANN, "ink")).options == {"loras": "film:0.5,ink:0.8"}
+    check_shared(presets, Models(usual=FAKE, loras=lambda: LORAS))
+    assert "preset gone" in caplog.text and "preset ink" not in caplog.text

@@ -41,9 +41,11 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageSpec, InvalidSpec, Size
+from pipeline.catalog.architecture import Feature
 from pipeline.catalog.models import ModelCard, find_model
 from pipeline.images.init_image import SourceFile
 from pipeline.spec import ImageOptions
+from tests.cards import PAINTER
 from tests.dictionary import READS_ENGLISH, Dictionary
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
@@ -621,3 +623,64 @@ async def test_a_negative_prompt_that_is_not_read_is_told_of(
     job = (await service.submit_batch(Batch.of(ImageOptions(prompt="fox")), asker(make_request()))).jobs[0]
     assert not service.unread(job.spec).is_negative_foreign
     assert service.unread(replace(job.spec, negative_prompt="模糊")).is_negative_foreign
+    told = replace(job.spec, negative_prompt="模糊", translated_negative="blurry")
+    assert not service.unread(told).is_negative_foreign and told.negative_text == "blurry"
+
+
+PAINTS_ENGLISH = replace(PAINTER, supports=PAINTER.supports - {Feature.LANGUAGES}, reads=("en",))
+
+
+@pytest.mark.parametrize(
+    ("negative", "read", "asked"),
+    [
+        ("一只熊猫", "a panda", ["一只熊猫"]),
+        ("blurry, 一只熊猫", "blurry, a panda", ["一只熊猫"]),
+        ("blurry", "", []),
+        ("秘密", "", ["秘密"]),  # its answer is no translation
+        ("", "", []),
+        (None, "", []),
+    ],
+)
+async def test_negative_prompt_is_translated_by_the_same_rule(
+    make_service: Callable[..., Service],
+    make_request: Callable[..., Request],
+    jobs: JobStore,
+    negative: str | None,
+    read: str,
+    asked: list[str],
+) -> None:
+    service, dictionary = make_service(models=Models(usual=PAINTS_ENGLISH, is_translated=True)), Dictionary()
+    service.translations = Translations(dictionary.translator())
+    batch = Batch.of(ImageOptions(prompt="a fox", negative_prompt=negative), count=2)
+    accepted = await service.submit_batch(batch, asker(make_request()))
+    stored = await jobs.get(accepted.jobs[1].id)
+    assert stored is not None
+    assert (stored.spec.translated_negative, stored.spec.translated, dictionary.asked) == (read, "", asked)
+    assert stored.spec.negative_prompt == (negative or "")
+    service.translations = Translations()  # its files are gone: what is made of the image is drawn from the same words
+    again = await service.submit_batch(derive.reroll(accepted.jobs[0], service.models), asker(make_request(), "again"))
+    assert again.jobs[0].spec.negative_text == (read or negative or "")
+
+
+async def test_both_prompts_are_translated_and_blocked_words_are_looked_for_in_one(
+    make_service: Callable[..., Service], make_request: Callable[..., Request]
+) -> None:
+    """Whoever lists a word as what to avoid asks for an image without it."""
+    service = make_service(models=Models(usual=PAINTS_ENGLISH, is_translated=True))
+    service.translations = Translations(Dictionary().translator())
+    await service.moderation.words.add("blood", is_restricted=False)
+    options = ImageOptions(prompt="一只熊猫", negative_prompt="血")
+    spec = (await service.submit_batch(Batch.of(options), asker(make_request()))).jobs[0].spec
+    assert (spec.text, spec.negative_text) == ("a panda", "blood")
+    with pytest.raises(BlockedWord):
+        await service.submit_batch(Batch.of(ImageOptions(prompt="血")), asker(make_request(), "k2"))
+
+
+async def test_model_without_negative_prompts_has_none_translated(
+    translating: tuple[Service, Dictionary], make_request: Callable[..., Request]
+) -> None:
+    service, dictionary = translating
+    batch = Batch.of(ImageOptions(prompt="fox", negative_prompt="一只熊猫"))
+    with pytest.raises(InvalidSpec):
+        await service.submit_batch(batch, asker(make_request()))
+    assert dictionary.asked == []

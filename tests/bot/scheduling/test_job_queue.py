@@ -30,7 +30,7 @@ from bot.scheduling.job_queue import JobQueue
 from bot.store import database as database_module
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
-from pipeline import ImageOptions, Progress, Stage
+from pipeline import ImageOptions, ImageSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 
 Put = Callable[..., Awaitable[Job]]
@@ -358,6 +358,27 @@ async def test_size_that_was_never_drawn_is_foretold_from_the_nearest_that_was(m
     assert await queue.paces.measured(draft) is None  # statistics show what was measured, and nothing else
     assert await queue.paces.of(replace(draft, model="demo")) == ASSUMED
     assert await queue.paces.of(replace(draft, model="long-gone")) == ASSUMED
+
+
+async def test_edit_is_foretold_from_images_without_references_until_one_was_drawn(make_queue, make_request) -> None:
+    """One that looks at three images as large as itself takes four times as long per step."""
+    queue = make_queue()
+    queue.paces.named_sizes = named_sizes
+
+    async def draw(spec: ImageSpec, step_s: float) -> None:
+        for _ in range(3):
+            job = await queue.put(make_request(steps=spec.steps), spec)
+            await queue.claim()
+            measured = Measurement(step_s=step_s, fixed_s=1.0)
+            await queue.finish(job.id, image_path="x", image_bytes=1, ran_s=3.0, measured=measured)
+
+    plain = find_model("fake").resolve(ImageOptions(prompt="x"), random_seed=0)
+    edit = replace(plain, references="a" * 64, reference_pixels=3 * plain.width * plain.height)
+    await draw(plain, 0.5)
+    assert (await queue.paces.of(edit)).step_s == pytest.approx(2.0)
+    await draw(edit, 1.5)
+    assert (await queue.paces.of(edit)).step_s == 1.5
+    assert (await queue.paces.of(plain)).step_s == 0.5
 
 
 def test_guess_for_a_model_is_in_proportion_to_the_pixels() -> None:

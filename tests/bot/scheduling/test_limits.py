@@ -101,3 +101,14 @@ def test_upscale_that_is_too_large_is_told_to_be_smaller_since_nobody_chooses_it
     with pytest.raises(JobTooLarge) as refused:
         check_cost(spec, 3.5, LIMITS)
     assert refused.value.max_steps == 0
+
+
+def test_images_that_an_edit_looks_at_count_as_pixels_of_every_step(spec: ImageSpec) -> None:
+    pixels = spec.width * spec.height
+    edit = dataclasses.replace(spec, references="a" * 64, reference_pixels=3 * pixels)
+    limits = LimitsConfig(max_pixel_steps=pixels * spec.steps)
+    check_size(spec, limits)
+    with pytest.raises(JobTooLarge) as caught:
+        check_size(edit, limits)
+    assert (caught.value.pixel_steps, caught.value.max_steps) == (4 * pixels * spec.steps, spec.steps // 4)
+    check_size(edit, LimitsConfig(max_pixel_steps=4 * pixels * spec.steps))

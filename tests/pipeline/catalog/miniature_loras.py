@@ -38,6 +38,13 @@ Z_IMAGE: Sides = {
     "layers.29.feed_forward.w1": (3840, 10240),
     "noise_refiner.1.attention.to_v": (3840, 3840),
 }
+XLABS_DOUBLE: Sides = {
+    "qkv_lora1": (3072, 9216),
+    "qkv_lora2": (3072, 9216),
+    "proj_lora1": (3072, 3072),
+    "proj_lora2": (3072, 3072),
+}
+QWEN3: Sides = {"layers.0.self_attn.q_proj": (2560, 4096), "layers.35.mlp.down_proj": (9728, 2560)}
 SD15: Sides = {
     "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k": (768, 320),
     "mid_block.attentions.0.proj_in": (1280, 1280),

@@ -44,6 +44,55 @@ RECOGNISED = {
         KeyStyle.DIFFUSERS,
     ),
     "klein, ComfyUI": (make.factors(make.KLEIN_BFL, prefix="diffusion_model."), "flux2-klein", KeyStyle.COMFYUI),
+    "FLUX.1, XLabs": (
+        make.factors(
+            {f"double_blocks.7.processor.{name}": shape for name, shape in make.XLABS_DOUBLE.items()},
+            ends=("down.weight", "up.weight"),
+        ),
+        "flux",
+        KeyStyle.COMFYUI,
+    ),
+    "FLUX.1, XLabs' single blocks": (
+        make.factors(
+            {
+                "single_blocks.1.processor.qkv_lora": (3072, 9216),
+                "single_blocks.1.processor.proj_lora": (15360, 3072),
+            },
+            ends=("down.weight", "up.weight"),
+        ),
+        "flux",
+        KeyStyle.COMFYUI,
+    ),
+    "Z-Image with its text encoder": (
+        make.kohya(make.Z_IMAGE) | make.kohya(make.QWEN3, prefix="lora_te_"),
+        "z-image",
+        KeyStyle.KOHYA,
+    ),
+    "klein with its text encoder": (
+        make.factors(make.KLEIN_BFL, prefix="diffusion_model.")
+        | make.factors(make.QWEN3, prefix="text_encoders.qwen3_4b.transformer.model."),
+        "flux2-klein",
+        KeyStyle.COMFYUI,
+    ),
+    "SD 1.5, diffusers' first years": (
+        make.factors(
+            {
+                "down_blocks.0.attentions.0.transformer_blocks.0.attn2.processor.to_k_lora": (768, 320),
+                "mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora": (1280, 1280),
+            },
+            ends=("down.weight", "up.weight"),
+        ),
+        "sd15",
+        KeyStyle.DIFFUSERS,
+    ),
+    "SD 1.5, diffusers' second year": (
+        make.factors(make.SD15, prefix="unet.", ends=OLD)
+        | make.factors(
+            CLIP, prefix="text_encoder.", ends=("lora_linear_layer.down.weight", "lora_linear_layer.up.weight")
+        ),
+        "sd15",
+        KeyStyle.DIFFUSERS,
+    ),
     "Z-Image, diffusers": (make.factors(make.Z_IMAGE, prefix="transformer."), "z-image", KeyStyle.DIFFUSERS),
     "Z-Image, ComfyUI": (make.factors(make.Z_IMAGE, prefix="diffusion_model."), "z-image", KeyStyle.COMFYUI),
     "Z-Image, kohya": (make.kohya(make.Z_IMAGE), "z-image", KeyStyle.KOHYA),
@@ -114,10 +163,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
         make.factors(make.FLUX_BFL) | {"double_blocks.0.img_attn.qkv.lora_B.bias": (9216,)},
         "changes biases",
     ),
-    "x-flux": (
-        heads.lora("double_blocks.0.processor.proj_lora1", ends=("down.weight", "up.weight")),
-        "names of an early kind",
+    "XLabs' of no stream": (
+        heads.lora("double_blocks.0.processor.proj_lora", ends=("down.weight", "up.weight")),
+        "none of its factors",
     ),
+    "IA3": ({"base_model.model.transformer_blocks.0.attn.to_k.ia3_l": (3072, 1)}, "adapter|IA3"),
+    "IA3 of kohya": (make.kohya(make.SD15) | {"lora_unet_x.on_input": ()}, "an IA3"),
+    "words of its own": (make.kohya(make.SD15) | {"bundle_emb.ink.string_to_param.*": (2, 768)}, "words of its own"),
     "one factor": ({f"{BLOCK}.lora_down.weight": (4, 3072), f"{BLOCK}.alpha": ()}, "has not the two factors"),
     "ranks that differ": (
         {f"{BLOCK}.lora_down.weight": (4, 3072), f"{BLOCK}.lora_up.weight": (9216, 8)},

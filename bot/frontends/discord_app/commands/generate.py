@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 import discord
 from discord import app_commands
 
-from bot.frontends.discord_app.commands.lora_choices import lora_choices
+from bot.frontends.discord_app.commands.lora_choices import chosen_model, suggest_loras
 from bot.frontends.discord_app.commands.options import FIELDS, ModelName, PresetName, SizeText, model_choices
 from bot.frontends.discord_app.commands.presets import suggest_presets
 from bot.frontends.discord_app.commands.signatures import Command, make_command, with_options
@@ -123,7 +122,7 @@ class Imagine:
         if "model" in names:
             command.autocomplete("model")(self.suggest_models)
         if "lora" in names:
-            command.autocomplete("lora")(self.suggest_loras)
+            command.autocomplete("lora")(suggest_loras)
         if "speed" in names:
             app_commands.choices(speed=[app_commands.Choice(name=text("speed-fast"), value=FAST)])(command)
         if "sampler" in names:
@@ -161,14 +160,9 @@ class Imagine:
         allowance = service.allowances.of_roles(role_ids(interaction))
         return model_choices([card for card in service.models.search(str(current)) if may_use(allowance, card)])
 
-    async def suggest_loras(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
-        """Suggest the LoRAs that the model draws with, by name, title and trigger words."""
-        models, model = self._context.service.models, self._chosen_model(interaction)
-        return await asyncio.to_thread(lora_choices, str(current), models, model)  # it looks at files
-
     async def suggest_sizes(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named sizes of the model; a width and a height can be typed as well."""
-        wording, model = reader(interaction), self._chosen_model(interaction)
+        wording, model = reader(interaction), chosen_model(interaction)
         named = [(wording.say(SIZE_KEYS[size]), size.value) for size in model.scales]
         wanted = str(current).casefold()
         found = [(name, value) for name, value in named if wanted in name.casefold() or wanted in value]
@@ -176,7 +170,7 @@ class Imagine:
 
     async def suggest_strengths(self, interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         """Suggest the named strengths with their numbers, and the number that was typed."""
-        wording, model = reader(interaction), self._chosen_model(interaction)
+        wording, model = reader(interaction), chosen_model(interaction)
         wanted = str(current).casefold().strip()
         named = [
             (wording.say("strength-choice", name=name.value, value=f"{model.strengths[name]:g}"), name.value)
@@ -187,10 +181,6 @@ class Imagine:
             if isinstance(typed := read_strength(wanted), float) and 0 < typed <= 1:
                 found = [(wording.say("strength-choice", name="", value=f"{typed:g}"), f"{typed:g}"), *named]
         return [app_commands.Choice(name=label, value=value) for label, value in found]
-
-    def _chosen_model(self, interaction: discord.Interaction) -> ModelCard:
-        chosen, models = getattr(interaction.namespace, "model", None), self._context.service.models
-        return (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
 
 
 def _is_offered(name: str, models: Models) -> bool:

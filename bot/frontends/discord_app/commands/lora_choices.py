@@ -1,12 +1,15 @@
-"""Suggestions for `lora:`, of which a person may type several: what stands there, and one more behind it. Pure."""
+"""Suggestions for `lora:`, of which a person may type several: what stands there, and one more behind it."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
+import discord
 from discord import app_commands
 
 from bot.frontends.discord_app.commands.options import MAX_CHOICE, MAX_CHOICES
+from bot.frontends.discord_app.interactions import context_of
 from bot.requests.loras import find, search
 from bot.requests.models import Models
 from bot.requests.pasted_settings import fold
@@ -15,6 +18,18 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.lora_uses import MAX_LORAS
 
 _SEPARATORS: Final = ",;、"
+
+
+async def suggest_loras(interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
+    """Suggest the LoRAs that the model draws with, by name, title and trigger words."""
+    models, model = context_of(interaction).service.models, chosen_model(interaction)
+    return await asyncio.to_thread(lora_choices, str(current), models, model)  # it looks at files
+
+
+def chosen_model(interaction: discord.Interaction) -> ModelCard:
+    """Return the model that stands in the command that is being typed, else the usual one."""
+    chosen, models = getattr(interaction.namespace, "model", None), context_of(interaction).service.models
+    return (models.named(chosen) if isinstance(chosen, str) else None) or models.usual
 
 
 def lora_choices(typed: str, models: Models, card: ModelCard) -> list[app_commands.Choice[str]]:

@@ -195,6 +195,9 @@ def _described(info: FileInfo, wording: Wording) -> str:
     if info.negative_prompt:
         negative = shorten(escape(info.negative_prompt.strip()), MAX_NEGATIVE)
         lines.append(wording.say("settings-negative", negative=negative))
+    if info.translated_negative:
+        text = shorten(escape(info.translated_negative.strip()), MAX_NEGATIVE)
+        lines.append(wording.say("negative-translated", text=text))
     shown = list(info.settings.items())[:MAX_SETTINGS]
     pairs = (f"{shorten(escape(key), MAX_SETTING)}: {shorten(escape(value), MAX_SETTING)}" for key, value in shown)
     said = wording.say("file-says", writer=info.writer.value)

@@ -14,6 +14,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import PictureNotReady, StoreUnavailable
+from bot.frontends.discord_app.commands.lora_choices import suggest_loras
 from bot.frontends.discord_app.commands.options import (
     FIELDS,
     SUGGESTING_S,
@@ -33,6 +34,8 @@ from bot.presentation.wording import ASPECT_KEYS, Wording
 from bot.preset_names import MAX_PRESETS, MAX_WORDS
 from bot.requests import derive
 from bot.requests.defaults import VALUE_KEYS
+from bot.requests.loras import MAX_CHARS as MAX_LORA_CHARS
+from bot.requests.loras import read_for_any
 from bot.requests.presets import NO_PRESET, Preset, check
 from pipeline.spec import (
     MAX_ASKED_SCALE,
@@ -52,7 +55,9 @@ log = logging.getLogger(__name__)
 LINE: Final = 150  # of a list, in characters
 SAVED_LINE: Final = 1000
 # Options that /imagine has as well, with the same description.
-KNOWN: Final = frozenset({"aspect", "size", "steps", "model", "negative", "cfg", "guidance", "sampler", "clip_skip"})
+KNOWN: Final = frozenset(
+    {"aspect", "size", "steps", "model", "negative", "cfg", "guidance", "sampler", "clip_skip", "lora"}
+)
 
 Words = app_commands.Range[str, 1, MAX_WORDS]
 # The options of `/preset save` and what each of them takes.
@@ -71,6 +76,7 @@ TYPES: Final[Mapping[str, Any]] = {
     "sampler": str,
     "clip_skip": app_commands.Range[int, 1, MAX_CLIP_SKIP],
     "strength": app_commands.Range[float, 0.01, 1.0],
+    "lora": app_commands.Range[str, 1, MAX_LORA_CHARS],
 }
 
 
@@ -90,7 +96,7 @@ class PresetCommands:
             aspect=[app_commands.Choice(name=text(ASPECT_KEYS[each]), value=each.value) for each in Aspect],
             sampler=[app_commands.Choice(name=sampler_title(each), value=each.value) for each in Sampler],
         )(save)
-        app_commands.autocomplete(name=suggest_own_presets, model=suggest_models)(save)
+        app_commands.autocomplete(name=suggest_own_presets, model=suggest_models, lora=suggest_loras)(save)
         delete = make_command("preset-delete", self.delete)
         app_commands.describe(name=text("preset-name"))(delete)
         app_commands.rename(name=text("option-name-name"))(delete)
@@ -105,6 +111,11 @@ class PresetCommands:
         before = NO_PRESET if "image" not in typed else await self._of_image(interaction, typed.pop("image"))
         if "model" in typed and (card := service.models.named(typed["model"])) is not None:
             typed["model"] = card.name
+        if "lora" in typed:
+            model = typed.get("model") or before.options.get("model")
+            named = None if model is None else service.models.find(str(model))
+            cards = service.models.all if named is None else (named,)
+            typed["lora"] = await asyncio.to_thread(read_for_any, typed["lora"], service.models, cards)
         preset = _joined(before, typed)
         check(preset, service.models)
         kept = await service.presets.save(person(interaction), name, preset)

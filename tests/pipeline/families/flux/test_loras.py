@@ -32,6 +32,12 @@ BOUND = 2e-5  # of the norm of what is computed, in float32
 SIZES = Sizes()
 COST = cost(64, 64, 3)
 PUBLISHED = {name.removesuffix(".weight"): shape for name, shape in dit_shapes(SIZES).items() if len(shape) == 2}
+XLABS = {
+    "qkv_lora1": "img_attn.qkv",
+    "qkv_lora2": "txt_attn.qkv",
+    "proj_lora1": "img_attn.proj",
+    "proj_lora2": "txt_attn.proj",
+}
 READERS = {"lora_te1_": clip_shapes(SIZES), "lora_te3_": t5_shapes(SIZES)}
 
 
@@ -195,5 +201,36 @@ def test_several_at_once_are_their_sum(path: Path, tmp_path: Path) -> None:
     placement = placement_on(transformer)
     placement.use(list(zip(cards, weights, strict=True)), COST)
     assert error(run(transformer), run(read(tmp_path / "merged.safetensors"))) < BOUND
+    placement.use([], COST)
+    assert equal(run(transformer), plain)
+
+
+def test_xlabs_names_change_what_its_attention_processors_changed(path: Path, tmp_path: Path) -> None:
+    """Queries, keys and values of single blocks are the first rows of what the checkpoint has as one layer."""
+    width = PUBLISHED["single_blocks.0.linear2"][0]
+    shapes = {
+        "single_blocks.1.linear1": (3 * width, width),
+        "single_blocks.1.linear2": PUBLISHED["single_blocks.1.linear2"],
+    }
+    shapes |= {f"double_blocks.0.{each}": PUBLISHED[f"double_blocks.0.{each}"] for each in XLABS.values()}
+    pairs = random_pairs(shapes)
+    tensors = load_file(path)
+    down, up = pairs["single_blocks.1.linear1"]
+    rest = PUBLISHED["single_blocks.1.linear1"][0] - len(up)
+    whole = {**pairs, "single_blocks.1.linear1": (down, torch.cat([up, torch.zeros(rest, up.shape[1])]))}
+    write(tmp_path / "merged.safetensors", merged(tensors, whole, scale=1.0), torch.float32)
+    names = {f"double_blocks.0.{ours}": f"double_blocks.0.processor.{theirs}" for theirs, ours in XLABS.items()}
+    names |= {
+        f"single_blocks.1.linear{n}": f"single_blocks.1.processor.{each}_lora" for n, each in ((1, "qkv"), (2, "proj"))
+    }
+    written: dict[str, Tensor] = {}
+    for layer, (down, up) in pairs.items():
+        written |= {f"{names[layer]}.down.weight": down, f"{names[layer]}.up.weight": up}
+    transformer = read(path)
+    plain = run(transformer)
+    placement = placement_on(transformer)
+    placement.use([(write_lora(tmp_path / "xlabs.safetensors", written), 1.0)], COST)
+    found = run(transformer)
+    assert error(found, run(read(tmp_path / "merged.safetensors"))) < BOUND < 1e-2 < error(found, plain)
     placement.use([], COST)
     assert equal(run(transformer), plain)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.catalog.lora_card import KeyStyle
@@ -19,6 +20,7 @@ from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.lora_placement import LoraPlacement
 from tests.pipeline.families.flux2.random_flux2 import Miniature, make_miniature, original_transformer, write_comfy
 from tests.pipeline.families.lora_files import merged, random_pairs, tensors_of, write_lora
+from tests.pipeline.families.random_qwen3 import tensors_of as tensors_of_qwen3
 
 BOUND = 2e-5  # of the norm of what is computed, in float32
 COST = cost(64, 64, 2)
@@ -81,3 +83,29 @@ def test_lora_on_every_layer_is_as_if_it_were_merged(
     placement.use([], COST)
     assert float((found - wanted).norm() / wanted.norm()) < BOUND < float((found - before).norm() / wanted.norm())
     assert torch.equal(predicted(model), before)
+
+
+def test_lora_on_the_text_encoder_is_as_if_it_were_merged(
+    miniature: Miniature, model: Flux2Model, tmp_path: Path
+) -> None:
+    """Whatever of it is not read after three quarters of its layers included."""
+    tensors = tensors_of_qwen3(miniature.qwen3)
+    shapes = {
+        name.removesuffix(".weight"): tensor.shape
+        for name, tensor in tensors.items()
+        if ".layers." in name and tensor.dim() == 2
+    }
+    pairs = random_pairs(shapes, gain=0.5)
+    card = write_comfy(miniature, tmp_path)
+    save_file(
+        {name: value.contiguous() for name, value in merged(tensors, pairs).items()}, tmp_path / "qwen_3_4b.safetensors"
+    )
+    wanted, before = load(card).reader.embedding("a red fox"), model.reader.embedding("a red fox")
+    named = tensors_of(pairs, KeyStyle.DIFFUSERS, "text_encoder.")
+    lora = write_lora(tmp_path / "ink.safetensors", named, base="flux2-klein")
+    placement = LoraPlacement(model.lora_parts(), model.residency, model.prompts, forget=model.forget_steps)
+    placement.use([(lora, 1.0)], COST)
+    found = model.reader.embedding("a red fox")
+    placement.use([], COST)
+    assert float((found - wanted).norm() / wanted.norm()) < BOUND < float((found - before).norm() / wanted.norm())
+    assert torch.equal(model.reader.embedding("a red fox"), before)

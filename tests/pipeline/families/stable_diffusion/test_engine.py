@@ -129,6 +129,15 @@ def test_everything_that_people_ask_for_changes_the_image(
     assert draw(engine, spec) == images[0]
 
 
+def test_translations_are_read_in_place_of_both_prompts(
+    engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard]
+) -> None:
+    reader, spec = model_of(engine).reader, a_spec(sdxl[1])
+    foreign = replace(spec, prompt="狐狸", negative_prompt="模糊", translated=spec.prompt, translated_negative="blurry")
+    read = [reader.conditioning(each).text for each in (spec, foreign, replace(foreign, translated_negative=""))]
+    assert torch.equal(read[0], read[1]) and not torch.equal(read[0], read[2])
+
+
 def test_guidance_is_one_pass_and_known_prompts_are_not_read_again(
     engine: StableDiffusionEngine, sdxl: tuple[Miniature, ModelCard]
 ) -> None:

@@ -21,7 +21,8 @@ from pipeline.families.z_image.model import ZImageModel
 from pipeline.streaming.arithmetic import choose_arithmetic
 from pipeline.streaming.lora_placement import LoraPlacement
 from tests.pipeline.families.lora_files import Pairs, merged, random_pairs, tensors_of, write_lora
-from tests.pipeline.families.random_qwen3 import WIDTH
+from tests.pipeline.families.random_qwen3 import LAYERS, WIDTH
+from tests.pipeline.families.random_qwen3 import tensors_of as tensors_of_qwen3
 from tests.pipeline.families.z_image.random_z_image import Miniature, lumina, make_miniature, write_comfyui
 
 BOUND = 2e-5  # of the norm of what is computed, in float32
@@ -119,3 +120,49 @@ def test_integers_are_left_alone_and_another_family_is_refused(
     with pytest.raises(LoraMisfit, match="made for another model"):
         placement.use([(write_lora(tmp_path / "other.safetensors", other), 1.0)], COST)
     assert torch.equal(predicted(model), before)
+
+
+@pytest.mark.parametrize(
+    ("style", "prefix"),
+    [
+        (KeyStyle.DIFFUSERS, "text_encoder."),
+        (KeyStyle.COMFYUI, "text_encoders.qwen3_4b.transformer."),
+        (KeyStyle.KOHYA, "lora_te_"),
+    ],
+)
+def test_lora_on_the_text_encoder_is_as_if_it_were_merged(
+    miniature: Miniature, model: ZImageModel, tmp_path: Path, style: KeyStyle, prefix: str
+) -> None:
+    """Its last layer included, which is not read."""
+    tensors = tensors_of_qwen3(miniature.qwen3)
+    shapes = {name: shape for name, shape in layers_of(tensors).items() if ".layers." in name}
+    assert any(f".layers.{LAYERS - 1}." in name for name in shapes)
+    pairs = random_pairs(shapes, gain=0.5)
+    card = write_comfyui(miniature, tmp_path)
+    (path,) = tmp_path.rglob("qwen_3_4b.safetensors")
+    save_file({name: value.contiguous() for name, value in merged(tensors, pairs).items()}, path)
+    wanted, before, image = read_by(load(card, tmp_path)), read_by(model), predicted(model)
+    placement = placement_on(model)
+    lora = write_lora(tmp_path / "ink.safetensors", tensors_of(pairs, style, prefix), base="z-image")
+    placement.use([(lora, 1.0)], COST)
+    found = read_by(model)
+    assert torch.equal(predicted(model), image)  # the transformer is not changed
+    placement.use([], COST)
+    assert float((found - wanted).norm() / wanted.norm()) < BOUND < float((found - before).norm() / wanted.norm())
+    assert torch.equal(read_by(model), before)
+
+
+def test_lora_on_layers_that_are_not_read_alone_is_refused_with_the_reason(
+    model: ZImageModel, miniature: Miniature, tmp_path: Path
+) -> None:
+    shapes = layers_of(tensors_of_qwen3(miniature.qwen3))
+    last = f"model.layers.{LAYERS - 1}.mlp.up_proj"
+    for name, reason in ((last, "changes nothing"), (f"model.layers.{LAYERS}.mlp.up_proj", "made for another model")):
+        pairs = random_pairs({name: shapes[last]})
+        lora = write_lora(tmp_path / "x.safetensors", tensors_of(pairs, KeyStyle.KOHYA, "lora_te_"), base="z-image")
+        with pytest.raises(LoraMisfit, match=reason):
+            placement_on(model).use([(lora, 1.0)], COST)
+
+
+def read_by(model: ZImageModel) -> Tensor:
+    return model.reader.embeddings("a red fox")

@@ -205,3 +205,22 @@ def test_suggestions_keep_what_was_typed(typed: str) -> None:
 def test_label_that_is_too_long_is_cut() -> None:
     [choice] = lora_choices("", Models(usual=FAKE, loras=lambda: {"ink": replace(INK, title="I" * 200)}), FAKE)
     assert len(choice.name) == 100 and choice.value == "ink"
+
+
+async def test_preset_keeps_loras_with_their_strengths(stage: Stage, pipeline: PipelineConfig) -> None:
+    discord = stage.discord
+
+    async def preset(**options: Any) -> str:
+        use = await discord.slash(discord.user, discord.channel, "preset save", options=options)
+        return (await use.wait(private)).text
+
+    assert r"LoRAs film\:0.5,ink\:0.8" in await preset(name="inky", lora="Ink wash, film:0,5")
+    for lora, reason in (("gone", "no LoRA “gone”"), ("ink:0", "other than 0"), ("sd", "made for other models")):
+        assert reason in await preset(name="bad", lora=lora)
+    async with stage.drawing(pipeline):
+        use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a fox", preset="inky")
+        await use.wait(is_done)
+    assert (await stage.job(1)).spec.loras == "film:0.5,ink:0.8"
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="a fox", preset="inky", lora="ink:1")
+    await use.wait(lambda message: not message.loading)
+    assert (await stage.job(2)).spec.loras == "ink:1"

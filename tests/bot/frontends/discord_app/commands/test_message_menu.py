@@ -15,6 +15,7 @@ from bot.jobs import UserKey
 from bot.requests.models import Models
 from bot.requests.translations import Translations
 from pipeline.catalog.models import FAKE
+from pipeline.images.reference import read_reference
 from pipeline.spec import Strength
 from tests.bot.frontends.discord_app.commands.test_image_input import DEAF, PNG, animated, file_of
 from tests.bot.frontends.discord_app.conftest import STARTING, Stage, Start
@@ -81,7 +82,10 @@ async def test_model_that_edits_asks_what_to_change_unless_a_strength_is_typed(
     use = await discord.message_menu(discord.user, theirs(discord), "Use as input")
     form = await use.wait_modal()
     labels = [each["label"] for each in form["components"]]
-    assert (form["title"], labels) == ("Edit this image", ["Which file", "What to change"])
+    assert (form["title"], labels) == (
+        "Edit this image",
+        ["Which file", "What to change", "More images to look at"],
+    )
     await (await discord.submit_modal(use, {"prompt": words})).wait(lambda message: bool(message.buttons))
     spec = (await stage.job(1)).spec
     assert (spec.prompt, spec.strength, bool(spec.references)) == ("night", strength, strength == 1)
@@ -108,10 +112,89 @@ async def test_one_of_several_files_is_chosen_in_the_form_and_flags_count(stage:
     form = await use.wait_modal()
     options = form["components"][0]["component"]["options"]
     assert [option["label"] for option in options] == ["1. start.png", "2. tall.png"]
-    sent = await discord.submit_modal(use, {"file": options[1]["value"], "prompt": "a pear --repeat 2 --strength 0.33"})
+    sent = await discord.submit_modal(
+        use, {"files": options[1]["value"], "prompt": "a pear --repeat 2 --strength 0.33"}
+    )
     await sent.wait(lambda message: bool(message.buttons))
     jobs = [await stage.job(number) for number in (1, 2)]
     assert [(job.spec.height, job.spec.strength) for job in jobs] == [(96, 0.33)] * 2
+
+
+async def test_up_to_three_images_are_used_in_one_form(stage: Stage) -> None:
+    """Those of the message first, in their order there, then those that were uploaded with the form."""
+    discord = stage.discord
+    files = [Upload(f"{side}.png", file_of((side, 64))) for side in (64, 80, 96, 112)]
+    keys = [read_reference(file.data).key for file in files]
+    message = theirs(discord, *files[:2])
+
+    async def change(answers: dict[str, object]) -> Use:
+        use = await discord.message_menu(discord.user, message, "Use as input")
+        form = await use.wait_modal()
+        options = [each["value"] for each in form["components"][0]["component"]["options"]]
+        chosen = [options[number] for number in answers.pop("files", [0])]  # type: ignore[attr-defined]
+        return await discord.submit_modal(use, {"prompt": "night", "files": chosen, **answers})
+
+    given: list[tuple[dict[str, object], list[str]]] = [
+        ({"files": [1, 0]}, keys[:2]),
+        ({"files": [1], "more": [files[2]]}, keys[1:3]),
+        ({"more": files[2:]}, [keys[0], *keys[2:]]),
+        ({"files": [1], "more": [files[1]]}, [keys[1]]),
+    ]
+    for number, (answers, expected) in enumerate(given, start=1):
+        await (await change(answers)).wait(lambda shown: bool(shown.buttons))
+        assert list((await stage.job(number)).spec.reference_keys) == expected
+    refused = [
+        ({"files": [0, 1], "more": files[2:]}, "at most 3"),
+        ({"more": [Upload("x.png", b"<html>")]}, "cannot be read as an image"),
+        ({"more": [Upload("x.png", PNG.data, size=2**30)]}, "larger than"),
+    ]
+    for answers, reason in refused:
+        answer = await private(await change(answers))
+        assert reason in answer.content and "night" in answer.content  # what was typed is given back
+    started = await change({"files": [0, 1], "prompt": "night --strength 0.3"})
+    assert "used the first" in (await private(started)).content
+    assert (await stage.job(5)).spec.source and not (await stage.job(5)).spec.references
+
+
+async def test_our_image_is_edited_with_up_to_two_more_that_are_uploaded(stage: Stage) -> None:
+    discord = stage.discord
+    async with stage.drawing():
+        message = await drawn(stage)
+        use = await discord.message_menu(discord.user, message, "Use as input")
+        form = await use.wait_modal()
+        assert form["components"][1]["component"]["max_values"] == 2
+        more = [Upload(f"{side}.png", file_of((side, 64))) for side in (80, 96)]
+        sent = await discord.submit_modal(use, {"prompt": "a pear", "more": more})
+        await sent.wait(lambda shown: bool(shown.images), timeout=20)
+    edited = await stage.job(2)
+    assert edited.spec.reference_keys[1:] == tuple(read_reference(file.data).key for file in more)
+    assert len(edited.spec.reference_keys) == 3
+
+
+@pytest.mark.parametrize(
+    "resolved",
+    [None, [], {}, {"attachments": None}, {"attachments": []}, {"attachments": {"7": 3}}, {"attachments": {"7": {}}},
+     {"attachments": {"7": {"url": 9}}}, {"attachments": {"7": {"url": "https://example.org/x.png", "size": 4}}},
+     {"attachments": {"7": {"url": "file:///etc/passwd", "size": "x"}}}],
+)  # fmt: skip
+async def test_upload_that_no_client_sends_draws_nothing(stage: Stage, resolved: object) -> None:
+    discord = stage.discord
+    message = theirs(discord)
+    await (await discord.message_menu(discord.user, message, "Use as input")).wait_modal()
+    fields = [
+        {"type": 4, "custom_id": "prompt", "value": "x"},
+        {"type": 3, "custom_id": "file", "values": [message.attachments[0]["id"]]},
+        {"type": 19, "custom_id": "more", "values": ["7"]},
+    ]
+    data = {
+        "custom_id": f"im2file:use:{message.id}",
+        "components": [{"type": 18, "component": each} for each in fields],
+    }
+    opened = discord.emu.interactions.open(
+        Kind.MODAL_SUBMIT, discord.user, discord.channel, {**data, "resolved": resolved}
+    )
+    await opened.changed.wait_for(lambda: any(event.kind == "message" for event in opened.timeline), 10)
+    assert not await stage.service.unfinished()
 
 
 @pytest.mark.parametrize("entry", ENTRIES[:3])
