@@ -5,7 +5,8 @@
 BASE is a folder with the root of a system that has Python in /usr/local, as python:3.13-slim-bookworm has it:
 
     debootstrap --variant=minbase --include=ca-certificates,libssl3,libffi8,libsqlite3-0,zlib1g,libbz2-1.0,liblzma5 \
-        bookworm BASE && cp -a PREFIX-OF-A-PYTHON/. BASE/usr/local/
+        bookworm BASE && cp -a PREFIX/. BASE/usr/local/ && chroot BASE ldconfig
+    sed -i '1s|.*|#!/usr/local/bin/python3|' BASE/usr/local/bin/pip*
 
 Every step of every stage is run by its words, with `chroot` in namespaces of its own. Then the finished root becomes
 read-only, and its user draws an image, starts the page, asks the health check, and stops it. Takes root, the network
@@ -122,7 +123,7 @@ class Builder:
         elif name == "COPY":
             self.copy(words, root)
         elif name == "RUN":
-            network = {name: value for name in OF_THE_NETWORK if (value := os.environ.get(name))}
+            network = {key: os.environ[key] for key in OF_THE_NETWORK if os.environ.get(key)}
             everything = {**network, **self.arguments, **self.environment}
             finish(in_root(root, value, everything, folder=self.folder, user=self.user))
 

@@ -71,9 +71,18 @@ def test_metadata_names_licence_files_version_and_readme(metadata: Metadata) -> 
     assert release() == f"imagine-bot {metadata.version}"
 
 
-def test_version_stands_in_the_changelog() -> None:
+def test_newest_part_of_the_changelog_is_the_version_or_what_is_not_released() -> None:
     changelog = ROOT.joinpath("CHANGELOG.md").read_text("utf-8")
-    assert f"\n## [{PROJECT['project']['version']}]" in changelog or "\n## [Unreleased]" in changelog
+    headings = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
+    version = Version(PROJECT["project"]["version"])
+    released = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:]]
+    assert all(released)
+    numbers = [Version(heading[1]) for heading in released if heading]
+    assert numbers == sorted(numbers, reverse=True)
+    if headings[0] == "[Unreleased]":
+        assert all(number <= version for number in numbers)
+    else:
+        assert headings[0].startswith(f"[{version}] - ")
 
 
 @pytest.mark.parametrize("line", PROJECT["project"]["dependencies"])
