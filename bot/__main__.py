@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bot.cli import bench, bench_models, models
+from bot.cli.alive import alive
 from bot.cli.check import check
 from bot.cli.draw import draw
 from bot.cli.fetch import fetch
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command(cls=Command)(run)
 app.command(cls=Command, context_settings={"allow_extra_args": True})(draw)
 app.command(cls=Command)(check)
+app.command(cls=Command)(alive)
 app.command(cls=Command)(fetch)
 app.command(cls=Command)(invite)
 app.add_typer(models.app, name="models")

@@ -31,6 +31,7 @@ from bot.lifecycle import Assembly, Exits, FileThreads, Lifecycle, Loop, exit_co
 from bot.maintenance import (
     PROMPTS_FOLDER,
     LagProbe,
+    beat_forever,
     begin_run,
     continue_numbers,
     end_run,
@@ -235,6 +236,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         "the hours": queue.pauses.watch,
         "the lag probe": lag.run,
         "the count of folded lines": tell_folded,
+        "the sign of life": partial(beat_forever, database.path, deadline),
         "the freezing of what stays": freeze_what_stays,
         "the look for damage": partial(
             tell_before_the_end, database.watch, alerts, AlertKind.DATABASE_DAMAGED, deadline

@@ -27,6 +27,7 @@ from bot.store.horizon import DAY_S, Horizon
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.lock import beat, fall_silent
 from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ ORPHAN_AGE_S: Final = 600.0  # a source is written just before its job
 PRUNE_EVERY_S: Final = 3600.0
 PRUNE_BATCH: Final = 200
 STARTED_S: Final = 60.0
+BEAT_EVERY_S: Final = 10.0
 FOLDED_EVERY_S: Final = 1.0
 LAG_PROBE_S: Final = 0.05
 LAG_SAMPLES: Final = 100_000
@@ -171,6 +173,20 @@ async def freeze_what_stays() -> None:
     gc.collect()
     gc.freeze()
     await asyncio.Event().wait()
+
+
+async def beat_forever(database: Path, deadline: Deadline) -> None:
+    """Give a sign of life as long as the event loop turns and the disk answers, for `imagine-bot alive`."""
+
+    async def turn() -> bool:
+        await asyncio.to_thread(beat, database)
+        await asyncio.sleep(BEAT_EVERY_S)
+        return True
+
+    try:
+        await supervise("the sign of life", turn, deadline)
+    finally:
+        fall_silent(database)
 
 
 async def tell_folded() -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -159,7 +160,7 @@ def _sha256(path: Path, should_stop: Callable[[], bool]) -> str | None:
             if should_stop():
                 return None
             digest.update(chunk)
-            if hasattr(os, "posix_fadvise"):  # or what the engine reads would be pushed out of the system's file cache
+            if sys.platform == "linux":  # or what the engine reads would be pushed out of the system's file cache
                 os.posix_fadvise(file.fileno(), begin, len(chunk), os.POSIX_FADV_DONTNEED)
             begin += len(chunk)
     return digest.hexdigest()

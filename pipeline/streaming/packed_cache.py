@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ class PackedFile(Mapping[str, Tensor]):
 
     def release(self) -> None:
         """Take what was read off this process's account; it stays in the system's file cache."""
-        if hasattr(self._mapping, "madvise"):
+        if sys.platform != "win32":
             self._mapping.madvise(mmap.MADV_DONTNEED)
 
     def _compare(self) -> None:

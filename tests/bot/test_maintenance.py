@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,19 @@ from bot.config import LimitsConfig, StorageConfig
 from bot.deadline import Deadline
 from bot.errors import StoreUnavailable
 from bot.jobs import Request
-from bot.maintenance import believed_moment, continue_numbers, forget_prompts, prune, prune_forever, prune_strays
+from bot.maintenance import (
+    beat_forever,
+    believed_moment,
+    continue_numbers,
+    forget_prompts,
+    prune,
+    prune_forever,
+    prune_strays,
+)
 from bot.store.image_store import ImageStore
 from bot.store.job_store import DAY_S, JobStore, Measurement
 from bot.store.key_value_store import SettingStore
+from bot.store.lock import last_beat, lock_path
 from pipeline import ImageSpec
 from tests.bot.scheduling.claiming import claim_next
 
@@ -163,3 +173,21 @@ async def test_pruning_goes_on_after_whatever_happened(
     pruning.cancel()
     await asyncio.wait([pruning])
     assert pruning.cancelled()
+
+
+async def test_sign_of_life_is_given_again_after_an_error_and_taken_back_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "BEAT_EVERY_S", 0.001)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.001)
+    database = tmp_path / "imagine-bot.db"  # whose lock file is not there at first
+    beating = asyncio.create_task(beat_forever(database, Deadline()))
+    await asyncio.sleep(0)
+    lock_path(database).touch()
+    os.utime(lock_path(database), (1, 1))
+    while last_beat(database) == 1:
+        await asyncio.sleep(0.001)
+    assert last_beat(database) == pytest.approx(time.time(), abs=60)
+    beating.cancel()
+    await asyncio.wait([beating])
+    assert last_beat(database) is None

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import logging
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -41,10 +42,10 @@ REFUSAL: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nCont
 
 def raise_file_limit() -> int:
     """Let this process open as many files as the page can use, if the system allows; how many it may now."""
-    try:
-        import resource
-    except ImportError:  # Windows, where sockets are not counted
+    if sys.platform == "win32":  # where sockets are not counted
         return WANTED_FILES
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     if soft != resource.RLIM_INFINITY and soft < allowed:

@@ -59,7 +59,7 @@ async def test_refusal_names_the_process_that_has_the_database_and_how_to_stop_i
     told = str(raised.value)
     assert f"(process {other.pid}, since {time.localtime().tm_year}-" in told
     assert sys.executable in told
-    stop = "taskkill /PID" if sys.platform == "win32" else "kill"
+    stop = "taskkill /F /PID" if sys.platform == "win32" else "kill"
     assert f"stop it first with `{stop} {other.pid}`" in told
 
 
