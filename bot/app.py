@@ -53,6 +53,7 @@ from bot.scheduling.hours import QuietHours
 from bot.scheduling.image_policy import policy_of
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
+from bot.scheduling.model_memory import ModelMemory
 from bot.scheduling.worker_pool import WorkerPool
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import DATABASE_NAME, Database, unusable
@@ -222,6 +223,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
     hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
     pool.image_policy = policy_of(config.moderation)
+    service.memory = ModelMemory(lambda: pool.left, queue, deadline=deadline)
     pool.hashes_of = partial(_file_hashes, hashes, cards, config.pipeline)
     is_loaded = asyncio.Event()
     await pool.expect_load(setup.card.name)  # jobs may queue from here on
@@ -229,6 +231,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     loops: dict[str, Loop] = {
         "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
         "the breaker": breaker.run,
+        "the unloading of idle models": partial(service.memory.watch, config.worker.idle_unload_min * 60.0),
         "erasing people": erasure.run,
         "taking messages back": retractions.run,
         "the hours": queue.pauses.watch,

@@ -192,6 +192,9 @@ class WorkerConfig(Section):
     stop_grace_s: int = Field(10, ge=1, le=3600, description="seconds to wait for a stopped job to come out")
     max_attempts: int = Field(2, ge=1, le=10, description="starts of one job, crashes included")
     max_failures_in_a_row: int = Field(3, ge=1, le=100, description="engine failures until the queue pauses itself")
+    idle_unload_min: int = Field(
+        0, ge=0, le=10_080, description="minutes without an image after which the model leaves memory; 0 = never"
+    )
 
 
 class DeliveryConfig(Section):

@@ -51,6 +51,7 @@ from bot.requests.quotas import Quota
 from bot.requests.stats import Stats, collect_stats
 from bot.requests.translations import Translations
 from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.model_memory import ModelMemory
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
@@ -115,6 +116,7 @@ class Service:
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self.moderation = parts.moderation
         self.translations = Translations()
+        self.memory = ModelMemory(lambda: (), parts.queue)  # of no runners, until the service gets its pool's
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery

@@ -188,7 +188,7 @@ class JobQueue:
         stop, now, model = self._stops.setdefault(job.id, StopSignal()), self._monotonic(), job.spec.model
         running = RunningJob(job, stop, since=now, runner=runner.number, expected_s=expected_s)
         if not runner.holds(model):
-            running.loading = self.loads.begin(model, is_first=runner.model is None, now=now)
+            running.loading = self.loads.begin(model, is_first=runner.is_first_load, now=now)
         self._running[job.id] = running
         self._waits.begun(job.id, now=now)
         self._tell()

@@ -27,7 +27,7 @@ from bot.scheduling.image_policy import ImagePolicy, Verdict
 from bot.scheduling.inputs import read_inputs
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
-from bot.scheduling.runner import Health, Runner
+from bot.scheduling.runner import Health, Runner, at_rest
 from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
@@ -72,6 +72,11 @@ class WorkerPool:
         self.runners = [Runner(number, slot, monotonic=self._monotonic) for number, slot in enumerate(slots)]
         queue.use_runners(self._states)
 
+    @property
+    def left(self) -> list[Runner]:
+        """The runners that are not lost."""
+        return [runner for runner in self.runners if runner.health is not Health.GONE]
+
     async def load(self, model: str) -> None:
         """Load a model ahead of the first job, on every executor that can draw it.
 
@@ -93,23 +98,24 @@ class WorkerPool:
         """
         await self._queue.loads.recall([model])
         loading = self._queue.loads.begin(model, is_first=True, now=self._monotonic())
-        for runner in self._left():
+        for runner in self.left:
             if runner.executor.models is None or model in runner.executor.models:
                 runner.model, runner.loading = model, loading
 
     async def _load(self, executor: Executor, model: str) -> None:
         runners = [runner for runner in self.runners if runner.executor is executor]
         loading, is_loaded = runners[0].loading, False
-        try:
-            await executor.start(model)
-            is_loaded = True
-        except RunnerLost as error:
-            for runner in runners:
-                self._lose(runner, error)
-            return
-        finally:
-            for runner in runners:
-                runner.model, runner.loading = model if is_loaded else None, None
+        async with at_rest(runners):
+            try:
+                await executor.start(model)
+                is_loaded = True
+            except RunnerLost as error:
+                for runner in runners:
+                    self._lose(runner, error)
+                return
+            finally:
+                for runner in runners:
+                    runner.model, runner.loading = model if is_loaded else None, None
         if loading is not None:
             await self._queue.loads.note(model, loading, took_s=self._monotonic() - loading.since)
         self._queue.announce()
@@ -121,13 +127,18 @@ class WorkerPool:
             EngineDead: the process has to end. Its job stays marked as running, for recovery to settle.
         """
         async with asyncio.TaskGroup() as loops:
-            for runner in self._left():
+            for runner in self.left:
                 loops.create_task(supervise("drawing", partial(self._turn, runner), self._deadline))
 
     async def _turn(self, runner: Runner) -> bool:
         """One job, whatever happens to it; False once the queue is closed or the runner is gone."""
         if (running := await self._queue.claim(runner.number, may_try=self._breaker.may_try)) is None:
             return False
+        async with at_rest([runner]):  # a release that has just begun ends first
+            await self._turn_of(runner, running)
+        return runner.health is not Health.GONE
+
+    async def _turn_of(self, runner: Runner, running: RunningJob) -> None:
         held, runner.model = runner.model, running.job.spec.model
         with structlog.contextvars.bound_contextvars(job=running.job.id):
             try:
@@ -138,7 +149,6 @@ class WorkerPool:
                 await self._queue.loads.note(running.job.spec.model, running.loaded, took_s=running.load_took_s)
         if running.loading is not None:  # it failed, or was stopped, before the engine had the model
             runner.model = None if running.is_handed_over else held
-        return runner.health is not Health.GONE
 
     async def _work(self, runner: Runner, running: RunningJob) -> None:
         job, started = running.job, self._monotonic()
@@ -294,11 +304,8 @@ class WorkerPool:
 
     # ── runners ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _left(self) -> list[Runner]:
-        return [runner for runner in self.runners if runner.health is not Health.GONE]
-
     def _states(self) -> list[RunnerState]:
-        left = self._left()
+        left = self.left
         is_needed = not any(runner.health is Health.READY for runner in left)
         return [runner.state(is_needed=is_needed, is_alone=len(self.runners) == 1) for runner in left]
 
@@ -325,7 +332,7 @@ class WorkerPool:
         """
         runner.lost()
         log.error("runner %s is lost: %s", runner.number, error)
-        if not self._left():
+        if not self.left:
             log.critical("the last runner is lost: this process ends, its supervisor has to start it again")
             if job is not None:
                 self._queue.leave_to_recovery(job.id)

@@ -1103,3 +1103,12 @@ console-loras-hint = Up to three, with a strength if you like: ink:0.8, film
 console-speed = Speed
 failure-lora-missing = A LoRA of this image is no longer here, or its file is damaged or does not fit the model. This cost you nothing; draw it without that LoRA, or tell the person who runs this bot.
 stats-failure-lora-missing = LoRA missing
+
+## Operating
+
+command-admin-release-name = release
+command-admin-release-description = Give the memory of the GPU back to other programs; the next image loads the model again
+admin-release-done = The model has left the memory. The next image loads it again; `/admin pause` keeps it away.
+admin-release-after-image = The model leaves the memory as soon as what is being drawn or loaded now is ready.
+admin-release-nothing = No model was in memory.
+admin-no-model = No model is in memory; the next image loads it.

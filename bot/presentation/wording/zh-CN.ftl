@@ -992,3 +992,12 @@ console-loras-hint = 最多三个，可加强度：ink:0.8, film
 console-speed = 速度
 failure-lora-missing = 这张图片要用的 LoRA 已经不在了，或者文件已损坏、不适合这个模型，不计入额度。请去掉它再画，或告诉机器人维护者。
 stats-failure-lora-missing = 缺少 LoRA
+
+## Operating
+
+command-admin-release-name = 释放显存
+command-admin-release-description = 把显存让给其他程序；画下一张图时会重新加载模型
+admin-release-done = 模型已移出显存。画下一张图时会重新加载；`/admin pause` 可以阻止加载。
+admin-release-after-image = 当前的绘制或加载一完成，模型就会移出显存。
+admin-release-nothing = 显存中没有模型。
+admin-no-model = 显存中没有模型，画下一张图时会加载。

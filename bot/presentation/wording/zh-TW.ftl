@@ -993,3 +993,12 @@ console-loras-hint = 最多三個，可加強度：ink:0.8, film
 console-speed = 速度
 failure-lora-missing = 這張圖片要用的 LoRA 已經不在了，或者檔案已損壞、不適合這個模型，不計入額度。請拿掉它再畫，或通知機器人維護者。
 stats-failure-lora-missing = 缺少 LoRA
+
+## Operating
+
+command-admin-release-name = 釋放顯示記憶體
+command-admin-release-description = 把顯示記憶體讓給其他程式；繪製下一張圖時會重新載入模型
+admin-release-done = 模型已移出顯示記憶體。繪製下一張圖時會重新載入；`/admin pause` 可以阻止載入。
+admin-release-after-image = 目前的繪製或載入一完成，模型就會移出顯示記憶體。
+admin-release-nothing = 顯示記憶體中沒有模型。
+admin-no-model = 顯示記憶體中沒有模型，繪製下一張圖時會載入。
