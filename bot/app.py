@@ -39,6 +39,7 @@ from bot.maintenance import (
     tell_folded,
 )
 from bot.requests.allowances import Allowances
+from bot.requests.backups import Backups
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
@@ -212,7 +213,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         allowances=Allowances(quotas, config.limits, config.roles),
         moderation=moderation,
     )
-    service = await _build_service(setup, parts, others, find)
+    service = await _build_service(setup, parts, others, find, deadline)
     erasure.forget_prompts = partial(_forget_prompts, executor, service.translations)
     breaker = Breaker(
         queue,
@@ -231,6 +232,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     loops: dict[str, Loop] = {
         "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
         "the breaker": breaker.run,
+        "the nightly backup": service.backups.run,
         "the unloading of idle models": partial(service.memory.watch, config.worker.idle_unload_min * 60.0),
         "erasing people": erasure.run,
         "taking messages back": retractions.run,
@@ -315,7 +317,7 @@ async def _settle(config: Config, jobs: JobStore, images: ImageStore, queue: Job
 
 
 async def _build_service(
-    setup: Setup, parts: Parts, others: Iterable[ModelCard], find: Callable[[str], ModelCard]
+    setup: Setup, parts: Parts, others: Iterable[ModelCard], find: Callable[[str], ModelCard], deadline: Deadline
 ) -> Service:
     config, card = setup.config, setup.card
     translator = await asyncio.to_thread(open_translator, config.translator, config.pipeline)
@@ -331,6 +333,9 @@ async def _build_service(
     check_shared(parts.presets, models)
     service = Service(parts, models, limits=config.limits, storage=config.storage)
     service.translations = Translations(translator)
+    service.backups = Backups(
+        config.backup, config.storage, release=setup.release, zone=lambda: service.pausing.zone, deadline=deadline
+    )
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service

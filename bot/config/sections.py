@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from bot.config.messages import ENV_PREFIX, did_you_mean
 from bot.config.preset_section import PresetConfig, PresetName, check_names
-from bot.config.spans import check_some_left, check_zone, read_span
+from bot.config.spans import check_some_left, check_time, check_zone, read_span
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.models import MODELS, catalog_of, find_model
 from pipeline.config import AUTO, ModelEntry, PipelineConfig, UserPath, user_data_dir
@@ -248,6 +248,15 @@ class StorageConfig(Section):
     min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
 
 
+class BackupConfig(Section):
+    """`[backup]`: the nightly backup."""
+
+    folder: UserPath | None = Field(None, description="folder of the nightly backups; unset = none is made")
+    at: Annotated[str, AfterValidator(check_time)] = Field("04:00", description="time of day, by the clock of [hours]")
+    keep: int = Field(7, ge=1, le=1000, description="how many nightly backups are kept")
+    images: bool = Field(True, description="copy the images, too; false = the database alone")
+
+
 _DEMANDS_MODELS: Final = ContextVar("_DEMANDS_MODELS", default=True)
 
 
@@ -369,6 +378,7 @@ class Config(BaseSettings):
     delivery: DeliveryConfig = DeliveryConfig()
     moderation: ModerationConfig = ModerationConfig()
     storage: StorageConfig = Field(default_factory=StorageConfig)
+    backup: BackupConfig = BackupConfig()
     pipeline: ModelConfig = Field(default_factory=ModelConfig)
     translator: TranslatorConfig = TranslatorConfig()
     log: LogConfig = LogConfig()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from bot.clock import Clock
-from bot.config import LimitsConfig, StorageConfig
+from bot.config import BackupConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
     AlreadyUnpacking,
@@ -35,6 +35,7 @@ from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
+from bot.requests.backups import Backups
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.histories import Histories
@@ -116,6 +117,7 @@ class Service:
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self.moderation = parts.moderation
         self.translations = Translations()
+        self.backups = Backups(BackupConfig(), storage, release="")
         self.memory = ModelMemory(lambda: (), parts.queue)  # of no runners, until the service gets its pool's
         self._jobs = parts.jobs
         self._queue = parts.queue
