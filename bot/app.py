@@ -24,6 +24,7 @@ from bot.delivery.results import DeliveryLoop
 from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
+from bot.executors.drawing import Drawing
 from bot.executors.translator_files import open_translator
 from bot.frontends.web.server import WebServer
 from bot.jobs import Job, JobStatus
@@ -223,6 +224,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     )
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
     hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
+    drawing = Drawing(config.pipeline, {card.name: card for card in service.models.all}, release=setup.release)
+    pool.drawn_with = service.repeats.drawn_with = drawing.hash_of
     pool.image_policy = policy_of(config.moderation)
     service.memory = ModelMemory(lambda: pool.left, queue, deadline=deadline)
     pool.hashes_of = partial(_file_hashes, hashes, cards, config.pipeline)

@@ -49,6 +49,7 @@ from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.quotas import Quota
+from bot.requests.repeats import Repeats, may_be_answered
 from bot.requests.stats import Stats, collect_stats
 from bot.requests.translations import Translations
 from bot.scheduling.job_queue import JobQueue
@@ -117,6 +118,7 @@ class Service:
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self.moderation = parts.moderation
         self.translations = Translations()
+        self.repeats = Repeats(parts.jobs, parts.queue, parts.images, clock=clock)
         self.backups = Backups(BackupConfig(), storage, release="")
         self.memory = ModelMemory(lambda: (), parts.queue)  # of no runners, until the service gets its pool's
         self._jobs = parts.jobs
@@ -217,6 +219,11 @@ class Service:
             inputs = await self.unpack(request)
         fitted = await asyncio.to_thread(fit_inputs, model, request.options, inputs, random_seed=random_seed)
         spec = replace(fitted.spec, translated=translated)
+        if may_be_answered(request):
+            self.moderation.bans.check(request.user)
+            drawn_with = await asyncio.to_thread(self.repeats.drawn_with, spec)
+            if (answered := await self.repeats.answer(request, spec, drawn_with=drawn_with)) is not None:
+                return answered, self._delivery.card_is_fresh(answered, NOBODY_KNOWS)
         await asyncio.to_thread(self.models.check_memory, model, spec)
         await self._check_disk()
         try:

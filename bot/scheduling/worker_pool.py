@@ -33,6 +33,7 @@ from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
 from bot.supervision import supervise
 from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec
+from pipeline.device.gpu import MIB
 from pipeline.images.png_metadata import NO_HASHES, FileHashes, encode_png
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class WorkerPool:
     """Draws job after job on every runner until the queue is closed.
 
     hashes_of: returns the hashes of the files that an image is drawn with, as far as they are known; for its own file.
+    drawn_with: returns what an image is drawn with beside its spec, as a hash; blocks, and never fails.
     image_policy: judges every picture before it is shown; None lets all pass.
     """
 
@@ -61,6 +63,7 @@ class WorkerPool:
         deadline: Deadline | None = None,
     ) -> None:
         self.hashes_of: Callable[[ImageSpec], FileHashes] = lambda _spec: NO_HASHES
+        self.drawn_with: Callable[[ImageSpec], str] = lambda _spec: ""
         self.image_policy: ImagePolicy | None = None
         self._queue = queue
         self._images = images
@@ -218,6 +221,7 @@ class WorkerPool:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
         job = running.job
         png = await asyncio.to_thread(_encode, image, self.hashes_of)
+        drawn_with = await asyncio.to_thread(self.drawn_with, job.spec)
         path = await self._write(job.id, png)
         try:
             await self._judge(running, path)
@@ -229,7 +233,12 @@ class WorkerPool:
             image_path=path,
             image_bytes=len(png),
             ran_s=image.seconds,
-            measured=Measurement(step_s=image.step_s, fixed_s=image.encode_s + image.decode_s),
+            measured=Measurement(
+                step_s=image.step_s,
+                fixed_s=image.encode_s + image.decode_s,
+                drawn_with=drawn_with,
+                taken_mib=0 if image.memory is None else image.memory.taken_bytes // MIB,
+            ),
         )
         if ended is not None and ended.image_path is None:  # a moderator stopped it meanwhile
             await self._images.delete(path)

@@ -1001,3 +1001,6 @@ admin-release-done = 模型已移出显存。画下一张图时会重新加载�
 admin-release-after-image = 当前的绘制或加载一完成，模型就会移出显存。
 admin-release-nothing = 显存中没有模型。
 admin-no-model = 显存中没有模型，画下一张图时会加载。
+flags-taken-fresh = 重新绘制
+card-repeat = 💡 这张图片已经画过：提示词、设置和种子都相同。加上 `--fresh` 可以重新绘制。
+memory-taken = 🐢 其他程序占用了 { $gib } GiB 显存，所以这次会慢一些。
