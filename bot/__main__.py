@@ -8,6 +8,7 @@ import typer
 
 from bot.cli import bench, bench_models, models
 from bot.cli.alive import alive
+from bot.cli.backup import backup, restore
 from bot.cli.check import check
 from bot.cli.draw import draw
 from bot.cli.fetch import fetch
@@ -30,6 +31,8 @@ app.command(cls=Command)(check)
 app.command(cls=Command)(alive)
 app.command(cls=Command)(fetch)
 app.command(cls=Command)(invite)
+app.command(cls=Command)(backup)
+app.command(cls=Command)(restore)
 app.add_typer(models.app, name="models")
 bench.app.command(cls=Command)(bench_models.models)
 app.add_typer(bench.app, name="bench")

@@ -160,7 +160,7 @@ def fail(text: str, code: ExitCode) -> Never:
     """Print an error on standard error and exit with `code`."""
     from bot.logs import redacted
 
-    say("✘", redacted(text), style="bold red")
+    say("✘", redacted("\n".join(map(printable, text.split("\n")))), style="bold red")
     raise typer.Exit(code)
 
 

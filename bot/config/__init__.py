@@ -17,6 +17,7 @@ from bot.config.messages import ENV_PREFIX, PASSWORD_ENV, TOKEN_ENV, looks_like_
 from bot.config.preset_section import PresetConfig
 from bot.config.sections import (
     DISCORD_API_URL,
+    BackupConfig,
     Config,
     ConsoleConfig,
     DeliveryConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "MAX_CONFIG_BYTES",
     "PASSWORD_ENV",
     "TOKEN_ENV",
+    "BackupConfig",
     "Config",
     "ConsoleConfig",
     "DeliveryConfig",

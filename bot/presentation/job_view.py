@@ -185,6 +185,8 @@ def unfinished_view(
             notes.append(Phrase(PASSED_BY[standing.passed_by]))
     if job.interruptions:
         notes.append(Phrase("card-resumed"))
+    if standing.progress is not None and standing.progress.taken_mib:
+        notes.append(memory_taken_phrase(standing.progress.taken_mib))
     return JobView(
         job=job,
         headline=_headline(job, standing, loading),
@@ -222,7 +224,7 @@ def ended_view(
         job=job,
         headline=headline,
         translation=translation_phrase(job),
-        notes=(*unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
+        notes=(*_origin_notes(job), *unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
         reason=reason,
         settings=settings_phrase(job, titles),
         details=setting_phrases(job.spec),
@@ -323,6 +325,20 @@ def lora_phrases(spec: ImageSpec) -> tuple[Phrase, ...]:
     """Name the LoRAs of an image with their weights: one sentence, none if there are none."""
     uses = tuple(f"{use.name} {use.weight:g}" for use in uses_in(spec.loras))
     return (Phrase("settings-loras", {"loras": uses}),) if uses else ()
+
+
+def _origin_notes(job: Job) -> tuple[Phrase, ...]:
+    """Say that an image was there already, or why it took longer than usual."""
+    if job.status is not JobStatus.DONE:
+        return ()
+    if job.repeat_of is not None:
+        return (Phrase("card-repeat"),)
+    return (memory_taken_phrase(job.taken_mib),) if job.taken_mib > 0 else ()
+
+
+def memory_taken_phrase(taken_mib: int) -> Phrase:
+    """Say that other programs have so much of the GPU's memory that images take longer."""
+    return Phrase("memory-taken", {"gib": f"{taken_mib / 1024:.1f}"})
 
 
 def _idle_notes(spec: ImageSpec) -> tuple[Phrase, ...]:

@@ -1163,3 +1163,14 @@ form-more-hint = Up to { $count }, if you like; three images in all.
 ## Negative prompts in English
 
 negative-translated = In English, to avoid: { $text }
+## Operating
+
+command-admin-release-name = release
+command-admin-release-description = Give the memory of the GPU back to other programs; the next image loads the model again
+admin-release-done = The model has left the memory. The next image loads it again; `/admin pause` keeps it away.
+admin-release-after-image = The model leaves the memory as soon as what is being drawn or loaded now is ready.
+admin-release-nothing = No model was in memory.
+admin-no-model = No model is in memory; the next image loads it.
+flags-taken-fresh = drawn anew
+card-repeat = 💡 This image was already here: the same words and settings with the same seed. Add `--fresh` to draw it again.
+memory-taken = 🐢 Other programs use { $gib } GiB of the GPU’s memory, so this takes longer.

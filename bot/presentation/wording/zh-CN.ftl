@@ -1043,3 +1043,14 @@ form-more-hint = 可不填，最多 { $count } 张；总共三张图片。
 ## 负面提示词的译文
 
 negative-translated = 负面提示词的译文：{ $text }
+## Operating
+
+command-admin-release-name = 释放显存
+command-admin-release-description = 把显存让给其他程序；画下一张图时会重新加载模型
+admin-release-done = 模型已移出显存。画下一张图时会重新加载；`/admin pause` 可以阻止加载。
+admin-release-after-image = 当前的绘制或加载一完成，模型就会移出显存。
+admin-release-nothing = 显存中没有模型。
+admin-no-model = 显存中没有模型，画下一张图时会加载。
+flags-taken-fresh = 重新绘制
+card-repeat = 💡 这张图片已经画过：提示词、设置和种子都相同。加上 `--fresh` 可以重新绘制。
+memory-taken = 🐢 其他程序占用了 { $gib } GiB 显存，所以这次会慢一些。

@@ -1044,3 +1044,14 @@ form-more-hint = 可不填，最多 { $count } 張；總共三張圖片。
 ## 負面提示詞的譯文
 
 negative-translated = 負面提示詞的譯文：{ $text }
+## Operating
+
+command-admin-release-name = 釋放顯示記憶體
+command-admin-release-description = 把顯示記憶體讓給其他程式；繪製下一張圖時會重新載入模型
+admin-release-done = 模型已移出顯示記憶體。繪製下一張圖時會重新載入；`/admin pause` 可以阻止載入。
+admin-release-after-image = 目前的繪製或載入一完成，模型就會移出顯示記憶體。
+admin-release-nothing = 顯示記憶體中沒有模型。
+admin-no-model = 顯示記憶體中沒有模型，繪製下一張圖時會載入。
+flags-taken-fresh = 重新繪製
+card-repeat = 💡 這張圖片已經畫過：提示詞、設定和種子都相同。加上 `--fresh` 可以重新繪製。
+memory-taken = 🐢 其他程式佔用了 { $gib } GiB 顯示記憶體，所以這次會慢一些。
