@@ -15,7 +15,9 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "assets"
 # In the order in which they are applied.
-STYLES: Final[Sequence[Path]] = tuple(FOLDER / f"{name}.css" for name in ("page", "cards", "gallery", "form"))
+STYLES: Final[Sequence[Path]] = tuple(
+    FOLDER / f"{name}.css" for name in ("page", "cards", "gallery", "dialogs", "form")
+)
 KINDS: Final = {".js": "text/javascript; charset=utf-8", ".webp": "image/webp", ".png": "image/png"}
 VERSION_CHARS: Final = 16
 
@@ -57,5 +59,6 @@ def starting_script() -> str:
     return f"""
         const home = new URL(window.gradio_config.root || "/", location).pathname.replace(/\\/$/, "");
         const reuse = id => trigger("reuse", {{job_id: id}});
-        import(home + "{address_of("page.js")}").then(page => page.start(element, reuse));
+        const startFrom = image => trigger("start_from", image);
+        import(home + "{address_of("page.js")}").then(page => page.start(element, {{reuse, startFrom}}));
     """

@@ -1,9 +1,13 @@
 // Asks for the state again and again, and hands it to what shows it.
+import {tellDialogs} from "./dialogs.js";
 import {part} from "./frame.js";
 import {showGallery, showImage, tellGallery} from "./gallery.js";
+import {tellHeader} from "./header.js";
 import {setOffline, tellOffline} from "./offline.js";
 import {show} from "./patch.js";
+import {tellSelection} from "./selection.js";
 import {ask} from "./server.js";
+import {words} from "./words.js";
 
 const BUSY_MS = 700, IDLE_MS = 3000, AWAY_MS = 4000;
 let newest, release, timer, isAsking = false;
@@ -12,10 +16,12 @@ async function refresh() {
   const state = await (await ask("/console/state")).json();
   if (release && release !== state.release) return location.reload();
   release = state.release;
-  tellGallery(state.words);
-  tellOffline(state.words);
-  part("model").textContent = state.words.model;
-  show(part("queue"), state.queue);
+  Object.assign(words, state.words);
+  tellHeader(state);
+  tellGallery(state.models);
+  tellSelection();
+  tellDialogs();
+  tellOffline();
   show(part("jobs"), state.jobs);
   if (state.newest !== newest || part("gallery").hidden) {
     newest = state.newest;
