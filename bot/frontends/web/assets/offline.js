@@ -1,0 +1,11 @@
+// What the page says while the server does not answer.
+import {part} from "./frame.js";
+import {words} from "./words.js";
+
+export function tellOffline() {
+  part("offline").textContent = words.offline;
+}
+
+export function setOffline(isOffline) {
+  part("offline").hidden = !isOffline || !part("offline").textContent;
+}
