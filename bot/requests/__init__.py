@@ -30,4 +30,5 @@ allowances.py       what a person may, by their roles and by what was set for th
 quotas.py           what people have used of their limits. Pure.
 pausing.py          pausing the queue, and letting it go on
 stats.py            numbers for the operator
+operating.py        what else an operator sees: runners, limits, the disk
 """

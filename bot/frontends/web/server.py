@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from bot.config import ConsoleConfig
+from bot.config import ConsoleConfig, Passwords
 from bot.delivery.frontend import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
@@ -57,6 +57,7 @@ PORT_WAY_OUT: Final = "stop what uses it, or choose another with [console] port,
 # Whose word counts on where a request came from; the variable is uvicorn's, for a proxy on another machine.
 TRUSTED_VARIABLE: Final = "FORWARDED_ALLOW_IPS"
 TRUSTED: Final = "127.0.0.0/8,::1"
+UNHEARD: Final = b"x-forwarded-for-unheard"
 CLOSE_S: Final = 2  # open pages are cut off after this
 
 
@@ -123,14 +124,16 @@ def without_the_departed(app: ASGIApp) -> ASGIApp:
 def with_what_proxies_say(app: ASGIApp, *, may_have_proxy: bool) -> ASGIApp:
     """An app that hears of a proxy on this machine by which scheme and from which address it was asked.
 
-    A page that is for this machine alone has everything from here: nobody chooses another address for themselves.
+    A page that is for this machine alone has everything from here: nobody chooses another address for themselves. The
+    header gets another name then, by which the operator's corner still sees that there is a proxy.
     """
     trusted = os.environ.get(TRUSTED_VARIABLE, TRUSTED)
     told = cast("ASGIApp", ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=trusted))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not may_have_proxy:
-            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"x-forwarded-for"]}
+            headers = [(UNHEARD if name == b"x-forwarded-for" else name, value) for name, value in scope["headers"]]
+            scope = {**scope, "headers": headers}
         await told(scope, receive, send)
 
     return answer
@@ -199,18 +202,18 @@ class WebServer:
     def __init__(
         self,
         config: ConsoleConfig,
-        password: SecretStr | None,
+        passwords: Passwords,
         *,
         service: Service,
         settings: SettingStore,
         data_dir: Path,
         release: str,
     ) -> None:
-        check_exposure(config, password)
+        check_exposure(config, passwords.page)
         self.frontend: Frontend = WebFrontend()
         self._config = config
         self._place = public_place(config.root_path)
-        self._password = password
+        self._passwords = passwords
         self._service = service
         self._settings = settings
         self._uploads = data_dir.resolve() / UPLOADS_FOLDER
@@ -276,9 +279,9 @@ class WebServer:
     def _serve(self, handlers: PageHandlers, ask: Ask) -> None:
         uploads = Uploads(self._uploads)
         our_routes = routes(handlers, ask, self._secret, uploads)
-        self._gate = Gate(starting_page, password=self._password, routes=our_routes, place=self._place)
+        self._gate = Gate(starting_page, password=self._passwords.page, routes=our_routes, place=self._place)
         # Without a password it answers to the names of this machine alone.
-        may_have_proxy = self._password is not None or bool(self._config.root_path)
+        may_have_proxy = self._passwords.page is not None or bool(self._config.root_path)
         config = uvicorn.Config(
             with_what_proxies_say(without_the_departed(self._gate), may_have_proxy=may_have_proxy),
             proxy_headers=False,
