@@ -8,8 +8,9 @@ gradio_page.py  the Gradio part: the form, what its buttons do, and `draw` for s
 settings_fields.py  the fields for settings that not every model has
 form.py         what the form says, offers and reads, apart from Gradio. Pure.
 browser_locale.py  which kind of Chinese a browser reads, said to Gradio
-page.js         the living part: asks for the state, shows jobs, picture and gallery; page.css how it looks
-routes.py       what page.js asks for, and the pictures; no Gradio in it
+assets/         scripts and styles: page.js starts the living part, whose modules are named by what they show or do
+own_files.py    the files of assets/ under addresses that browsers may keep
+routes.py       what the scripts ask for, and the pictures; no Gradio in it
 handlers.py     everything that a person may do at the page, in terms of `bot/requests`
 fragments.py    JobView → HTML, in the reader's language. Pure.
 identity.py     who is asking: a cookie, else an address. Pure.

@@ -40,7 +40,7 @@ def offer_choices(models: Models) -> str:
             label.style.display = offered.includes(label.querySelector("input").value) ? "" : "none";
         }}
         const lacks = {json.dumps(OF_SOME)}.filter(setting => !offered.includes(setting));
-        document.documentElement.dataset.lacks = lacks.join(" ");  // page.css hides them, drawn yet or not
+        document.documentElement.dataset.lacks = lacks.join(" ");  // form.css hides them, drawn yet or not
     }}"""
 
 

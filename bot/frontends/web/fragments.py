@@ -1,6 +1,7 @@
 """JobView → HTML: a waiting or running job, a failure, a picture, in one language. Pure: no I/O.
 
-Everything that a person typed is escaped here. What is said is `bot/presentation`; what buttons do is `page.js`.
+Everything that a person typed is escaped here. What is said is `bot/presentation`; what buttons do is
+`assets/actions.js`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ OWN_SENTENCES: Final = {
     "card-resumed": "console-resumed",
     "unknown-words": "console-unknown-words",
 }
-# The registry: a button is one entry here, one sentence per language, and what `page.js` does with it.
+# The registry: a button is one entry here, one sentence per language, and what `assets/actions.js` does with it.
 BUTTONS: Final = {
     Action.CANCEL: "button-cancel",
     Action.REUSE: "console-reuse",

@@ -1,7 +1,7 @@
 """The Gradio part: the form, what its buttons do, and `draw` for scripts.
 
 Importing this imports Gradio, which takes seconds: `server.py` does it in its own thread. The living part of the
-page is `page.js`; what a button means is `handlers.py`. Sentences are in
+page is `assets/page.js`; what a button means is `handlers.py`. Sentences are in
 `bot/presentation/wording`; the browser chooses the language.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import gradio as gr
@@ -26,6 +25,7 @@ from bot.frontends.web.fragments import file_name
 from bot.frontends.web.handlers import MAX_NAME_CHARS, PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.image_fields import IMAGE_KEYS, image_fields
+from bot.frontends.web.own_files import STYLES, starting_script
 from bot.frontends.web.security.bodies import EDIT, START, Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.security.refused import RequestRefused
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HERE: Final = Path(__file__).parent
 POLL_S: Final = 0.05  # Gradio looks a thousand times a second for work that waits, which takes 6 % of a core all day
 MAX_SIZE_CHARS: Final = 20
 MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio's own queue must hold up nobody
@@ -107,7 +106,7 @@ def mount(app: Starlette, handlers: PageHandlers, ask: Ask, models: Models, *, s
         theme=gr.themes.Default(
             primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
         ),
-        css_paths=[HERE / "page.css"],
+        css_paths=list(STYLES),
         i18n=gr.I18n(
             **{
                 language: {key: wording_for(language).say(key) for key in keys}
@@ -243,7 +242,7 @@ def _blocks(
             with gr.Column(scale=3, min_width=320):
                 living = gr.HTML(
                     html_template="<div class='living'></div>",
-                    js_on_load=(HERE / "page.js").read_text("utf-8"),
+                    js_on_load=starting_script(),
                     apply_default_css=False,
                     elem_id="living",
                 )

@@ -1,4 +1,4 @@
-"""The routes beside Gradio's own: the state for `page.js`, pictures, and uploads.
+"""The routes beside Gradio's own: the state, the page's own files, pictures, and uploads.
 
 Runs on the page's loop; `ask` carries every question to the service's. Which paths lead here, and what the names in
 them look like, is `paths.py`; who may come this far is `gate.py`.
@@ -20,6 +20,7 @@ from bot.errors import BotError, Refusal
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
+from bot.frontends.web.own_files import own_files, version
 from bot.frontends.web.security.gate import Handler
 from bot.frontends.web.security.refused import RequestRefused
 from bot.frontends.web.uploads import KINDS, Uploads
@@ -30,7 +31,9 @@ log = logging.getLogger(__name__)
 THUMBNAIL_PX: Final = 320
 # Asked for again each time, because it may have been removed; "private": not for caches that several people share.
 KEPT: Final = {"Cache-Control": "private, no-cache"}
+FOR_GOOD: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 NO_PICTURE: Final = "there is no such picture"
+NO_FILE: Final = "there is no such file"
 
 
 def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> dict[str, Handler]:
@@ -91,6 +94,12 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
             return FileResponse(path, media_type="image/png", headers={**KEPT, "ETag": tag})
         return Response(small, media_type="image/webp", headers={**KEPT, "ETag": tag})
 
+    async def own_file(request: Request) -> Response:
+        known = own_files().get(request.path_params["name"])
+        if known is None or request.path_params["version"] != version():
+            return PlainTextResponse(NO_FILE, status_code=404)
+        return Response(known.content, media_type=known.kind, headers=FOR_GOOD)
+
     async def upload(request: Request) -> Response:
         try:
             name = await uploads.receive(visitor(request, secret), request.headers, request.stream())
@@ -120,6 +129,7 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         "upscale": told(upscale),
         "dismiss": told(dismiss),
         "file": told(file),
+        "own_file": own_file,
         "upload": upload,
         "upload_progress": upload_progress,
         "uploaded": uploaded,

@@ -15,6 +15,7 @@ from typing import Final
 JOB_ID: Final = r"[0-9]{1,18}"  # inside SQLite's integers
 WORD: Final = r"[A-Za-z0-9_-]{1,64}"  # what Gradio and its clients call sessions and events
 BARE_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"  # of a file, with no folder, drive or address in it
+VERSION: Final = r"[0-9a-f]{16}"  # of all files that the page brings along
 HOST: Final = r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
 # Of Gradio's own files: neither `..` nor a hidden one.
 _PIECE: Final = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}"  # no file of Gradio's has a longer name, and no system takes one
@@ -63,6 +64,7 @@ TABLE: Final = (
     _ours("POST", "vary", rf"/console/jobs/(?P<job_id>{JOB_ID})/vary"),
     _ours("POST", "upscale", rf"/console/jobs/(?P<job_id>{JOB_ID})/upscale"),
     _ours("POST", "dismiss", rf"/console/jobs/(?P<job_id>{JOB_ID})/dismiss"),
+    _ours("GET", "own_file", rf"/console/assets/(?P<version>{VERSION})/(?P<name>{BARE_NAME})"),
     # gradio_client asks for what `draw` returned behind `file=`: for the path, or the whole address that it once was.
     _ours(
         "GET",

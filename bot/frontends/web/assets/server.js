@@ -1,0 +1,14 @@
+// Questions to the server, in the reader's language and below the path where a proxy shows the page.
+export const language = navigator.language;
+export const home = new URL(window.gradio_config.root || "/", location).pathname.replace(/\/$/, "");
+
+const address = (path, values = {}) => `${home}${path}?${new URLSearchParams({lang: language, ...values})}`;
+
+// 409 is a refusal, which has a sentence for the reader.
+export async function ask(path, values, options) {
+  const answer = await fetch(address(path, values), options);
+  if (!answer.ok && answer.status !== 409) throw new Error(`${answer.status} for ${path}`);
+  return answer;
+}
+
+export const post = async path => (await ask(path, {}, {method: "POST"})).json();

@@ -1,0 +1,48 @@
+// Asks for the state again and again, and hands it to what shows it.
+import {part} from "./frame.js";
+import {showGallery, showImage, tellGallery} from "./gallery.js";
+import {setOffline, tellOffline} from "./offline.js";
+import {show} from "./patch.js";
+import {ask} from "./server.js";
+
+const BUSY_MS = 700, IDLE_MS = 3000, AWAY_MS = 4000;
+let newest, release, timer, isAsking = false;
+
+async function refresh() {
+  const state = await (await ask("/console/state")).json();
+  if (release && release !== state.release) return location.reload();
+  release = state.release;
+  tellGallery(state.words);
+  tellOffline(state.words);
+  part("model").textContent = state.words.model;
+  show(part("queue"), state.queue);
+  show(part("jobs"), state.jobs);
+  if (state.newest !== newest || part("gallery").hidden) {
+    newest = state.newest;
+    await showGallery();
+    if (newest) await showImage(newest);
+  }
+  return state.is_busy;
+}
+
+export async function look() {
+  if (isAsking) return;
+  isAsking = true;
+  clearTimeout(timer);
+  let pause = AWAY_MS;
+  try {
+    pause = await refresh() ? BUSY_MS : IDLE_MS;
+    setOffline(false);
+  } catch (error) {
+    console.debug(error);
+    setOffline(true);
+    pause = AWAY_MS / 2;
+  } finally {
+    isAsking = false;
+    timer = setTimeout(look, pause);
+  }
+}
+
+export function lookSoon() {
+  for (const pause of [150, 500, 1000]) setTimeout(look, pause);
+}
