@@ -54,9 +54,8 @@ class Operating:
         storage: StorageConfig,
         monotonic: Clock = time.monotonic,
     ) -> None:
-        self.limits = limits
-        self.history_days = storage.history_days
-        self.min_free_mib = storage.min_free_mib
+        bounds = {"history_days": storage.history_days, "min_free_mib": storage.min_free_mib}
+        self.limits: Mapping[str, int] = {**limits.model_dump(), **bounds}  # by their keys in the config
         self._queue = queue
         self._images = images
         self._database = storage.data_dir / DATABASE_NAME

@@ -13,6 +13,8 @@ own_files.py    the files of assets/ under addresses that browsers may keep
 routes.py       what the scripts ask for, and the pictures; no Gradio in it
 handlers.py     everything that a person may do at the page, in terms of `bot/requests`
 fragments.py    JobView → HTML, in the reader's language. Pure.
+corner/         the operator's corner: a page of its own
+names.py        the names that people give themselves. Pure.
 identity.py     who is asking: a cookie, else an address. Pure.
 uploads.py      what people upload to start a picture from
 frontend.py     the Frontend for the page, which looks by itself

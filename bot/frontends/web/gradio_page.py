@@ -22,9 +22,10 @@ from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.exchange import Attached
 from bot.frontends.web.fragments import file_name
-from bot.frontends.web.handlers import MAX_NAME_CHARS, PageHandlers
+from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.image_fields import IMAGE_KEYS, image_fields
+from bot.frontends.web.names import MAX_NAME_CHARS
 from bot.frontends.web.own_files import STYLES, starting_script
 from bot.frontends.web.security.bodies import EDIT, START, Events
 from bot.frontends.web.security.gate import note

@@ -26,6 +26,7 @@ from bot.frontends.web import fragments
 from bot.frontends.web.addresses import PictureAddresses
 from bot.frontends.web.exchange import NO_IMAGES, Attached, Drawn, Reuse
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
+from bot.frontends.web.names import clean_name, page_name
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
 from bot.presentation.job_view import ended_view, moderated_phrase, unfinished_view
 from bot.presentation.wording import wording_for
@@ -43,7 +44,6 @@ from pipeline.spec import Aspect, ImageOptions, Size
 log = logging.getLogger(__name__)
 
 GALLERY_PAGE: Final = 24
-MAX_NAME_CHARS: Final = 30
 MAX_SEARCH_CHARS: Final = 100
 STANDINGS_AGE_S: Final = 0.4  # many pages ask at once; the queue need not be read for each
 LOOK_AGAIN_S: Final = 0.4
@@ -177,7 +177,7 @@ class PageHandlers:
     async def _made_of(self, visitor: Visitor, job_id: int, verb: Callable[[Job, Models], Batch]) -> Drawn:
         """Raises Refusal, InvalidSpec, StoreUnavailable."""
         job = await self.own(visitor, job_id)
-        return await self._submit(visitor, verb(job, self._service.models), name=_name(job))
+        return await self._submit(visitor, verb(job, self._service.models), name=page_name(job))
 
     async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:
         """Return the values that draw one's own picture again, seed included.
@@ -195,9 +195,12 @@ class PageHandlers:
         bound = partial(self._address_bound, visitor)
         accepted = await self._service.submit_batch(batch, _asker(visitor, name), admission=bound)
         self._standings_at = -math.inf
-        text = wording_for(visitor.locale).say("console-queued", count=len(accepted.jobs))
-        if accepted.refusal is not None:
-            text = f"{text} {self.explain(accepted.refusal, visitor)}"
+        wording, queued, asked = wording_for(visitor.locale), len(accepted.jobs), len(batch.images)
+        if accepted.refusal is None:
+            return Drawn(jobs=accepted.jobs, text=wording.say("console-queued", count=queued))
+        key = "console-drop-one" if asked - queued == 1 else "console-drop-some"
+        counts = {"queued": queued, "asked": asked, "dropped": asked - queued}
+        text = wording.say(key, reason=self.explain(accepted.refusal, visitor), **counts)
         return Drawn(jobs=accepted.jobs, text=text)
 
     async def cancel(self, visitor: Visitor, job_id: int) -> str:
@@ -252,7 +255,7 @@ class PageHandlers:
         unfinished = await self._unfinished()
         mine = [(job, standing) for job, standing in unfinished if job.user == me]
         newest = await self._service.histories.newest(me, limit=1)
-        names = {job.id: _name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
+        names = {job.id: page_name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
         return {
             "release": self._settings.release,
             "queue": [fragments.queue_list(unfinished, names, me, voice, now=now)],
@@ -278,6 +281,7 @@ class PageHandlers:
             ],
             "is_busy": bool(mine),
             "newest": newest[0].id if newest else None,
+            "room": await self._room(visitor, unfinished),
             "words": self.words(visitor),
         }
 
@@ -344,6 +348,16 @@ class PageHandlers:
         """Return the page's own texts around the jobs."""
         return fragments.words(wording_for(visitor.locale), model=self._service.models.usual.title)
 
+    async def _room(self, visitor: Visitor, unfinished: Sequence[tuple[Job, QueueStatus]]) -> dict[str, object]:
+        """Return how many images of the usual size a request may be for now, and what is said if those are few."""
+        quota = await self._service.quota(visitor.user)
+        waiting = sum(job.status is JobStatus.QUEUED for job, _ in unfinished)
+        places = self._service.operating.limits["max_waiting"] - waiting
+        left = math.ceil(quota.limit - quota.used) if quota.limit - quota.used < 1 else int(quota.limit - quota.used)
+        most = 0 if quota.active >= quota.active_limit else max(0, min(MAX_BATCH, places, left))
+        text = "" if most == MAX_BATCH else wording_for(visitor.locale).say("console-room", count=most)
+        return {"most": most, "text": text}
+
     async def _link(self, job: Job, kind: str) -> str | None:
         address = await self.addresses.of(job, kind)
         return None if address is None else f"{self._settings.root_path}{address}"
@@ -380,18 +394,6 @@ class PageHandlers:
 
 def _asker(visitor: Visitor, name: str) -> Asker:
     key = f"{visitor.origin}-{secrets.token_hex(8)}"
-    address = json.dumps({"name": _clean_name(name)})
+    address = json.dumps({"name": clean_name(name)})
     reply_to = ReplyTo(frontend=FRONTEND, key=key, address=address)
     return Asker(user=visitor.user, reply_to=reply_to, key=f"{FRONTEND}:{key}")
-
-
-def _clean_name(name: str) -> str:
-    return " ".join("".join(character for character in name if character.isprintable()).split())[:MAX_NAME_CHARS]
-
-
-def _name(job: Job) -> str:
-    try:
-        name = json.loads(job.reply_to.address).get("name")
-    except (ValueError, AttributeError, RecursionError):  # a damaged row has no name
-        return ""
-    return _clean_name(name) if isinstance(name, str) else ""

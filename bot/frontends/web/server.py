@@ -31,6 +31,8 @@ from bot.config import ConsoleConfig, Passwords
 from bot.delivery.frontend import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
+from bot.frontends.web.corner.handlers import CornerHandlers
+from bot.frontends.web.corner.routes import Corner, corner_routes
 from bot.frontends.web.cross_loop import Ask, bridge_to
 from bot.frontends.web.frontend import WebFrontend
 from bot.frontends.web.gradio_import import import_page
@@ -40,6 +42,7 @@ from bot.frontends.web.protocol import KEEP_ALIVE_S, Connection
 from bot.frontends.web.routes import routes
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import Gate
+from bot.frontends.web.security.operators import Operators
 from bot.frontends.web.security.origins import public_place
 from bot.frontends.web.starting_page import starting_page
 from bot.frontends.web.uploads import Uploads
@@ -278,10 +281,16 @@ class WebServer:
 
     def _serve(self, handlers: PageHandlers, ask: Ask) -> None:
         uploads = Uploads(self._uploads)
-        our_routes = routes(handlers, ask, self._secret, uploads)
-        self._gate = Gate(starting_page, password=self._passwords.page, routes=our_routes, place=self._place)
         # Without a password it answers to the names of this machine alone.
         may_have_proxy = self._passwords.page is not None or bool(self._config.root_path)
+        self._operators = Operators(self._passwords.operator, is_for_this_machine=not may_have_proxy)
+        corner = CornerHandlers(
+            self._service, people_per_address=self._config.people_per_address, release=self._release
+        )
+        parts = Corner(operators=self._operators, handlers=corner, root_path=self._place.path)
+        our_routes = routes(handlers, ask, self._secret, uploads)
+        our_routes |= corner_routes(parts, handlers, ask, self._secret)
+        self._gate = Gate(starting_page, password=self._passwords.page, routes=our_routes, place=self._place)
         config = uvicorn.Config(
             with_what_proxies_say(without_the_departed(self._gate), may_have_proxy=may_have_proxy),
             proxy_headers=False,
@@ -309,7 +318,7 @@ class WebServer:
     async def _live(self, build: Callable[[], tuple[Starlette, Events]], is_over: asyncio.Event) -> None:
         """Build the page beside the loop, which answers meanwhile, and let requests to it until all is over."""
         loop = asyncio.get_running_loop()
-        self._close_gate = partial(loop.call_soon_threadsafe, self._gate.close)
+        self._close_gate = partial(loop.call_soon_threadsafe, self._close)
         try:
             builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page builder")
             building = loop.run_in_executor(builder, build)
@@ -327,6 +336,10 @@ class WebServer:
                 await ending
         finally:
             self._close_gate = lambda: None
+
+    def _close(self) -> None:
+        self._gate.close()
+        self._operators.close()
 
     def _announce(self) -> None:
         if self._service.is_accepting:  # else it was told to stop while the page was built

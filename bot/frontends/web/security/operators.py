@@ -64,6 +64,11 @@ class Operators:
         self._is_for_this_machine = is_for_this_machine
         self._sessions: TTLCache[str, None] = TTLCache(MAX_SESSIONS, SESSION_S, timer=clock)
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is a password, and so something to leave."""
+        return self._admission is not None
+
     def standing(self, request: HTTPConnection) -> Standing:
         """Return what the corner is to the sender of a request that has passed the gate."""
         if self._admission is not None:
