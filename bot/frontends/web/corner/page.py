@@ -1,4 +1,4 @@
-"""The HTML of the operator's corner: the places that `assets/operator.js` fills, in one language. Reads its style, and nothing else."""
+"""The HTML of the operator's corner, in one language: the places that `assets/operator.js` fills. Reads its style only."""
 
 from __future__ import annotations
 
