@@ -1106,6 +1106,8 @@ stats-failure-lora-missing = LoRA missing
 
 ## The page's form, when it is offline, and its operator's corner
 
+console-unsent = The service is not responding, so nothing was queued. What you wrote stays here: press Draw again when the service is back.
+console-ready = The image is ready:
 console-room = { $count ->
         [0] No image fits into your limits at the moment.
         [one] Only one image fits into your limits at the moment.

@@ -995,6 +995,8 @@ stats-failure-lora-missing = 缺少 LoRA
 
 ## The page's form, when it is offline, and its operator's corner
 
+console-unsent = 服务没有响应，没有任何内容加入队列。你写的内容会留在这里：服务恢复后请再按一次“开始画”。
+console-ready = 图片已完成：
 console-room = { $count ->
         [0] 你的额度目前已满。
        *[other] 你的额度目前还能容纳 { $count } 张图片。

@@ -996,6 +996,8 @@ stats-failure-lora-missing = 缺少 LoRA
 
 ## The page's form, when it is offline, and its operator's corner
 
+console-unsent = 服務沒有回應，沒有任何內容加入佇列。你寫的內容會留在這裡：服務恢復後請再按一次「開始畫」。
+console-ready = 圖片已完成：
 console-room = { $count ->
         [0] 你的額度目前已滿。
        *[other] 你的額度目前還能容納 { $count } 張圖片。

@@ -1,10 +1,11 @@
 // What the page says while the server does not answer.
-import {part} from "./frame.js";
+import {part, root} from "./frame.js";
 
 export function tellOffline(words) {
   part("offline").textContent = words.offline;
 }
 
 export function setOffline(isOffline) {
+  root.classList.toggle("away", isOffline);  // away.css
   part("offline").hidden = !isOffline || !part("offline").textContent;
 }

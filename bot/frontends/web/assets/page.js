@@ -5,9 +5,14 @@
 // Everything shown comes as HTML from the server, in the reader's language and escaped. Nothing is kept here that a
 // reload would lose.
 import {listenToButtons} from "./actions.js";
+import {listenToResults} from "./announcing.js";
+import {listenToArrivals} from "./arrival.js";
+import {listenToRequests} from "./away.js";
+import {listenToFlaws} from "./flaws.js";
 import {listenToForm} from "./form.js";
 import {build} from "./frame.js";
 import {listenToGallery} from "./gallery.js";
+import {listenToRoom} from "./room.js";
 import {language} from "./server.js";
 import {look} from "./state.js";
 
@@ -17,6 +22,11 @@ export function start(element, reuse) {
   listenToGallery();
   listenToButtons(reuse);
   listenToForm();
+  listenToArrivals();
+  listenToFlaws();
+  listenToRequests();
+  listenToResults();
+  listenToRoom();
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
   look();
 }

@@ -3,7 +3,9 @@ import {part} from "./frame.js";
 import {showGallery, showImage, tellGallery} from "./gallery.js";
 import {setOffline, tellOffline} from "./offline.js";
 import {show} from "./patch.js";
+import {tellRoom} from "./room.js";
 import {ask} from "./server.js";
+import {words} from "./words.js";
 
 const BUSY_MS = 700, IDLE_MS = 3000, AWAY_MS = 4000;
 let newest, release, timer, isAsking = false;
@@ -12,6 +14,8 @@ async function refresh() {
   const state = await (await ask("/console/state")).json();
   if (release && release !== state.release) return location.reload();
   release = state.release;
+  Object.assign(words, state.words);
+  tellRoom(state.room);
   tellGallery(state.words);
   tellOffline(state.words);
   part("model").textContent = state.words.model;

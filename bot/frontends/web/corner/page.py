@@ -1,4 +1,4 @@
-"""The HTML of the operator's corner, in one language: the places that `assets/operator.js` fills. Reads its style only."""
+"""The HTML of the operator's corner, in one language: the places that `assets/operator.js` fills."""
 
 from __future__ import annotations
 
