@@ -99,6 +99,33 @@ class Histories:
         wanted = self._read(search or "").wanted
         return (await self._look(user, Stretch(limit=limit, before_id=before_id), wanted))[0]
 
+    async def older(
+        self,
+        user: UserKey,
+        *,
+        limit: int,
+        before_id: int | None = None,
+        search: str = "",
+        model: str | None = None,
+        is_kept: bool = False,
+    ) -> Page:
+        """Return images from a number on, newest first, for a list that grows; `older_than` is where it goes on.
+
+        Args:
+            model: the name of the model that drew them; None: any.
+            is_kept: only those that their person keeps.
+
+        Raises:
+            StoreUnavailable
+        """
+        read = self._read(search)
+        wanted = replace(read.wanted, model=model, is_kept=is_kept)
+        found, edge = await self._look(user, Stretch(limit=limit + 1, before_id=before_id), wanted)
+        has_more = len(found) > limit
+        shown = tuple(found[:limit])
+        onward = shown[-1].id if has_more else edge
+        return Page(jobs=shown, older_than=onward, searched_to=None if has_more else edge, days=read.days)
+
     async def shared(self, frontend: str, guild_id: int, *, apart_from: UserKey, limit: int, search: str) -> list[Job]:
         """Return the newest pictures of others on a server that everybody there may see, newest first."""
         wanted = self._read(search).wanted

@@ -11,6 +11,7 @@ from typing import Final
 
 MAX_ID: Final = 2**63 - 1  # of SQLite's integers: people may write larger ones
 SEARCHED: Final = 20_000  # pictures of one person that one look passes over, for one word
+ROW_LOOKS: Final = 4  # words that could be looked for while one row is read, which holds the model
 SHARED_SEARCHED: Final = 1_000  # pictures of one server
 
 SqlValues = dict[str, str | int | float | None]
@@ -49,6 +50,8 @@ class Wanted:
 
     words: parts of the prompt in any order; one that is a number may be the seed instead.
     since, until: when it was asked for, Unix seconds: from `since` on, and before `until`.
+    model: the name of the model that drew it.
+    is_kept: its person keeps it.
     with_removed: those that a moderator removed as well, where nothing has to be found in them.
     """
 
@@ -57,23 +60,28 @@ class Wanted:
     job_id: int | None = None
     since: int | None = None
     until: int | None = None
+    model: str | None = None
+    is_kept: bool = False
     with_removed: bool = False
 
     @property
     def is_bounded(self) -> bool:
         """Whether pictures may have to be passed over one by one, so that a look must end before all are seen."""
-        return bool(self.words) and self.seed is None and self.job_id is None
+        is_looked_up = self.seed is not None or self.job_id is not None or self.is_kept
+        return (bool(self.words) or self.model is not None) and not is_looked_up
 
     @property
     def searched(self) -> int:
         """How many pictures one look passes over: fewer for several words, each of which may be in every prompt."""
-        return max(1, SEARCHED // max(1, sum(len(_cases(word)) for word in self.words)))
+        looks = sum(len(_cases(word)) for word in self.words) + (0 if self.model is None else ROW_LOOKS)
+        return max(1, SEARCHED // max(1, looks))
 
     def condition(self) -> str:
         """Return what holds for a picture that was found; what is not needed is left out."""
         parts = [_contains(word, f"word_{number}") for number, word in enumerate(self.words)]
-        named = {"seed": "seed = :seed", "job_id": "id = :job_id"}
+        named = {"seed": "seed = :seed", "job_id": "id = :job_id", "model": "model = :model"}
         parts += [condition for name, condition in named.items() if getattr(self, name) is not None]
+        parts += ["is_kept = 1"] if self.is_kept else []
         parts += [self.days()] if (self.since, self.until) != (None, None) else []
         return " AND ".join(parts) or "TRUE"
 
@@ -84,7 +92,8 @@ class Wanted:
 
     def values(self) -> SqlValues:
         """Return the values of `condition`."""
-        values: SqlValues = {"seed": self.seed, "job_id": self.job_id, "since": self.since, "until": self.until}
+        names = ("seed", "job_id", "since", "until", "model")
+        values: SqlValues = {name: getattr(self, name) for name in names}
         for number, word in enumerate(self.words):
             for case, text in enumerate(_cases(word)):
                 values[f"word_{number}_{case}"] = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"

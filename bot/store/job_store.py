@@ -595,6 +595,8 @@ class JobStore:
         """This person's pictures of a stretch, in its order."""
         order = f"ORDER BY id {stretch.direction} LIMIT :limit"
         index = "INDEXED BY jobs_done_of_user" if wanted.seed is None else "INDEXED BY jobs_seed_of_user"
+        if wanted.is_kept:
+            index = "INDEXED BY jobs_kept_of_user"  # few
         if wanted.job_id is not None:
             index = ""  # its number alone finds it
         # What is inside reads one index and no row, and passes over as many pictures as a command has time for.

@@ -15,6 +15,7 @@ from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, Frontend,
 from bot.frontends.web.frontend import WebFrontend
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
+from bot.frontends.web.own_images import Looked
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, ReplyTo, UserKey
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -66,7 +67,7 @@ class OnPage:
     name = WebFrontend.name
 
     async def show(self, job: Job, standing: QueueStatus) -> None:
-        if (await self._handlers.own(self._visitor, job.id)).status is JobStatus.QUEUED:
+        if (await self._handlers.images.own(self._visitor, job.id)).status is JobStatus.QUEUED:
             await self._queue.claim()
         if standing.progress is not None:
             self._queue.report(job.id, standing.progress)
@@ -74,7 +75,7 @@ class OnPage:
         await self._look()
 
     async def deliver(self, job: Job, image: Path | None) -> ReplyTo:
-        if (await self._handlers.own(self._visitor, job.id)).status is JobStatus.QUEUED:
+        if (await self._handlers.images.own(self._visitor, job.id)).status is JobStatus.QUEUED:
             await self._queue.claim()
         if image is not None:
             path = await self._images.write(job.id, image.read_bytes())
@@ -115,9 +116,9 @@ class OnPage:
         """Open the page, and every picture on it."""
         self._handlers._standings_at = 0.0
         state: dict[str, Any] = await self._handlers.state(self._visitor)
-        page: dict[str, Any] = await self._handlers.gallery(self._visitor, search="", before_id=None)
+        page: dict[str, Any] = await self._handlers.images.page(self._visitor, Looked())
         ids = [int(re.findall(r'data-id="(\d+)"', html)[0]) for html in page["pictures"]]
-        self._texts = [*state["jobs"], *[await self._handlers.picture(self._visitor, number) for number in ids]]
+        self._texts = [*state["jobs"], *[await self._handlers.images.large(self._visitor, number) for number in ids]]
         addresses = [re.findall(r'src="/pictures/(\w+)/(\d+)\.png"', text) for text in self._texts]
         files = [await self._handlers.addresses.file(key, int(number)) for found in addresses for key, number in found]
         self._pictures = [file.read_bytes() for file in files if file is not None]

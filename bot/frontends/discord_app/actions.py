@@ -51,16 +51,12 @@ from bot.frontends.discord_app.reveal import reveal
 from bot.frontends.discord_app.visibility import in_time, visible_job
 from bot.jobs import Job, JobStatus
 from bot.presentation.job_view import MENU, Action, setting_phrases, settings_phrase, translation_phrase
-from bot.requests import derive
 from bot.requests.edits import edits
 from bot.requests.erased import check_not_erased
 from bot.requests.loras import trigger_phrases
-from pipeline.catalog.architecture import Feature
-from pipeline.errors import InvalidSpec
-from pipeline.spec import MAX_STEPS
+from bot.requests.verbs import VERBS, can_start_from_images, idle, steps_after
 
 LINE_PROMPT: Final = 200
-MORE_STEPS_FACTOR: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,34 +73,8 @@ class Press:
 # ── drawing again ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def _again(interaction: discord.Interaction, job: Job) -> None:
-    await draw_chosen(interaction, derive.reroll(job, context_of(interaction).service.models))
-
-
-async def _vary(interaction: discord.Interaction, job: Job) -> None:
-    """Start from the picture if its model can; else only the seed changes."""
-    models = context_of(interaction).service.models
-    strength = models.nearest(job.spec.model).default_strength if _can_start_from_images(interaction, job) else None
-    await draw_chosen(interaction, derive.vary(job, models, strength=strength))
-
-
-async def _more_steps(interaction: discord.Interaction, job: Job) -> None:
-    steps = _steps_after(job)
-    if steps <= job.spec.steps:
-        raise InvalidSpec("steps", f"are at most {MAX_STEPS}")
-    await draw_chosen(interaction, derive.more_steps(job, context_of(interaction).service.models, steps=steps))
-
-
-def _steps_after(job: Job) -> int:
-    return min(MAX_STEPS, job.spec.steps * MORE_STEPS_FACTOR)
-
-
-async def _final(interaction: discord.Interaction, job: Job) -> None:
-    await draw_chosen(interaction, derive.final(job, context_of(interaction).service.models))
-
-
-async def _upscale(interaction: discord.Interaction, job: Job) -> None:
-    await draw_chosen(interaction, derive.upscale(job, context_of(interaction).service.models))
+async def _draw(verb: Action, interaction: discord.Interaction, job: Job) -> None:
+    await draw_chosen(interaction, VERBS[verb](job, context_of(interaction).service.models))
 
 
 # ── the menu ────────────────────────────────────────────────────────────────────────────────────────
@@ -114,7 +84,7 @@ async def _more(interaction: discord.Interaction, job: Job) -> None:
     await _answer_privately(interaction)
     wording = reader(interaction)
     labels = {
-        Action.MORE_STEPS: wording.say("button-more-steps", steps=_steps_after(job)),
+        Action.MORE_STEPS: wording.say("button-more-steps", steps=steps_after(job)),
         Action.KEEP: wording.say("button-unkeep" if job.is_kept else "button-keep"),
     }
     view = buttons(_menu(interaction, job), job.id, wording, labels=labels)
@@ -123,16 +93,10 @@ async def _more(interaction: discord.Interaction, job: Job) -> None:
 
 
 def _menu(interaction: discord.Interaction, job: Job) -> list[Action]:
-    left_out = set()
-    if job.spec.steps >= MAX_STEPS:
-        left_out.add(Action.MORE_STEPS)
-    if not _can_start_from_images(interaction, job):
-        left_out.add(Action.FINAL)
-        if not any(map(edits, context_of(interaction).service.models.all)):
-            left_out.add(Action.START_FROM)
     models = context_of(interaction).service.models
-    if models.nearest(job.spec.model).final_size(job.spec.width, job.spec.height) is None:
-        left_out.add(Action.FINAL)
+    left_out = idle(job, models)
+    if not can_start_from_images(job, models) and not any(map(edits, models.all)):
+        left_out.add(Action.START_FROM)
     if not _may_dispose(interaction, job):
         left_out |= {Action.KEEP, Action.DELETE}
     return [action for action in MENU if action not in left_out]
@@ -215,14 +179,10 @@ async def _erase(interaction: discord.Interaction, job: Job) -> None:
 
 
 PRESSES: Final[dict[str, Press]] = {
-    Action.REROLL: Press(do=_again, is_once=True),
+    **{verb: Press(do=partial(_draw, verb), is_once=True) for verb in VERBS},
     Action.EDIT: Press(do=forms.ask_for_edit),
-    Action.VARY: Press(do=_vary, is_once=True),
-    Action.UPSCALE: Press(do=_upscale, is_once=True),
     Action.POST: Press(do=post, is_once=True),
     Action.MORE: Press(do=_more),
-    Action.MORE_STEPS: Press(do=_more_steps, is_once=True),
-    Action.FINAL: Press(do=_final, is_once=True),
     Action.START_FROM: Press(do=forms.ask_for_start_from),
     Action.INFO: Press(do=_info),
     Action.ORIGINAL: Press(do=_original),
@@ -386,10 +346,6 @@ async def _file(interaction: discord.Interaction, job: Job, *, guild_id: int | N
     if file is None:
         raise PicturePruned(job.id)
     return file
-
-
-def _can_start_from_images(interaction: discord.Interaction, job: Job) -> bool:
-    return Feature.INIT_IMAGE in context_of(interaction).service.models.nearest(job.spec.model).supports
 
 
 def _may_dispose(interaction: discord.Interaction, job: Job) -> bool:

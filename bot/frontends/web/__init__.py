@@ -11,7 +11,12 @@ browser_locale.py  which kind of Chinese a browser reads, said to Gradio
 assets/         scripts and styles: page.js starts the living part, whose modules are named by what they show or do
 own_files.py    the files of assets/ under addresses that browsers may keep
 routes.py       what the scripts ask for, and the pictures; no Gradio in it
-handlers.py     everything that a person may do at the page, in terms of `bot/requests`
+handlers.py     what a person may ask for at the page, in terms of `bot/requests`
+own_images.py   a person's finished images: looked at, kept, deleted, taken along
+zip_stream.py   a ZIP file of them, made while it is sent
+examples.py     prompts to try, with the images that the demo model drew from them. Pure.
+help_page.py    what the page does, its keys, and what the demo model can draw. Pure.
+page_words.py   the texts that the scripts show. Pure.
 fragments.py    JobView → HTML, in the reader's language. Pure.
 corner/         the operator's corner: a page of its own
 names.py        the names that people give themselves. Pure.

@@ -2,16 +2,19 @@
 
 Gradio accepts a browser's locale only if one of its own translations has exactly that name, and shows English to
 everybody else: a reader in Hong Kong (`zh-HK`) would get an English form. So the HTML of the page begins with a script
-that replaces such a locale by the language that the reader gets. Must not know what the page contains.
+that replaces such a locale by the language that the reader gets, or by the one that they chose on the page. Must not
+know what the page contains.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.frontends.web.identity import LANGUAGE_COOKIE, locale_of
 from bot.presentation.wording import LANGUAGES, language_of
 
 HEAD: Final = b"<head>"
@@ -19,7 +22,7 @@ SCRIPT: Final = '<script>Object.defineProperty(navigator, "language", {{value: "
 
 
 class BrowserLocale:
-    """ASGI middleware around Gradio: changes the page itself for readers of Chinese, and nothing else."""
+    """ASGI middleware around Gradio: changes the page itself for readers who need it, and nothing else."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,8 +32,9 @@ class BrowserLocale:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("GET", "/"):
             await self._app(scope, receive, send)
             return
-        language = language_of(Headers(scope=scope).get("accept-language", "").partition(",")[0])
-        if language == LANGUAGES[0]:
+        request = HTTPConnection(scope)
+        language = language_of(locale_of(request))
+        if language == LANGUAGES[0] and LANGUAGE_COOKIE not in request.cookies:
             await self._app(scope, receive, send)
             return
         plain = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"accept-encoding"]}
@@ -55,6 +59,6 @@ class _Inserting:
         body = self._body.replace(HEAD, HEAD + self._script, 1)
         headers = MutableHeaders(raw=list(self._start["headers"]))
         headers["content-length"] = str(len(body))
-        headers.add_vary_header("Accept-Language")
+        headers.add_vary_header("Accept-Language, Cookie")
         await self._send({**self._start, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})

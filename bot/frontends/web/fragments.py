@@ -20,6 +20,7 @@ from bot.frontends.web.identity import FRONTEND
 from bot.jobs import Job, JobStatus, QueueStatus, UserKey
 from bot.presentation.job_view import Action, JobView, Phrase, Voice, eta
 from bot.presentation.wording import Wording
+from bot.requests.verbs import steps_after
 from pipeline.engine import Preview, Progress, Stage
 
 SOON_S: Final = 2  # an open page looks every second
@@ -47,10 +48,17 @@ OWN_SENTENCES: Final = {
 BUTTONS: Final = {
     Action.CANCEL: "button-cancel",
     Action.REUSE: "console-reuse",
-    Action.VARY: "console-vary",
+    Action.REROLL: "button-again",
+    Action.EDIT: "button-edit",
+    Action.VARY: "button-vary",
     Action.UPSCALE: "button-upscale",
+    Action.FINAL: "button-final",
+    Action.MORE_STEPS: "button-more-steps",
+    Action.START_FROM: "button-start-from",
+    Action.DELETE: "button-delete",
     Action.DISMISS: "console-ok",
 }
+LABEL_TIME: Final = "\ue000"  # stands in a label for a time of day, which only the browser knows
 
 
 def voice_of(wording: Wording, *, now: float) -> Voice:
@@ -80,34 +88,59 @@ def failure(view: JobView, voice: Voice) -> str:
     )
 
 
-def picture(view: JobView, address: str | None, voice: Voice) -> str:
-    """Lay out a finished picture in full, with its buttons; `address` is None if its file is gone."""
+def picture(view: JobView, address: str | None, voice: Voice, *, menu: Iterable[Action] = ()) -> str:
+    """Lay out a finished image in full, with its buttons.
+
+    Args:
+        view: the image.
+        address: of its file; None if that is gone.
+        voice: that of the page.
+        menu: what more may be done with it.
+    """
     job, wording = view.job, voice.wording
     if address is None:
         image = f"<p class=note>{escape(wording.say('history-file-gone', job_id=job.id))}</p>"
         download = ""
     else:
+        name = escape(wording.say("page-look-closely", prompt=wording.prompt(job), job_id=job.id))
         image = (
-            f'<a href="{escape(address)}" target="_blank" rel="noopener"><img src="{escape(address)}" '
+            f'<a class="large" href="{escape(address)}" target="_blank" rel="noopener" data-do="zoom" '
+            f'data-id="{job.id}" data-name="{escape(file_name(job))}" aria-label="{name}"><img src="{escape(address)}" '
             f'width="{job.spec.width}" height="{job.spec.height}" alt="{escape(wording.prompt(job))}"></a>'
         )
         text = escape(wording.say("console-download"))
         download = f'<a class="button" href="{escape(address)}" download="{escape(file_name(job))}">{text}</a>'
+    # The form beside it is what another front end would open for an edit, so *edit* says all that *reuse* would.
+    actions = [action for action in view.actions if action is not Action.REUSE]
+    more = "".join(_button(action, job, voice) for action in menu if action in BUTTONS)
+    if more:
+        more = (
+            f'<details class="more"><summary class="button">{escape(wording.say("button-more"))}</summary>'
+            f'<div class="menu">{more}</div></details>'
+        )
     classes = _classes("picture", job)
     return (
         f'<article class="{classes}" data-key="picture-{job.id}" data-id="{job.id}" data-seed="{job.spec.seed}">'
-        f'{image}<div class="buttons">{download}{_buttons(view, voice)}</div>'
-        f"{_notes(view.notes, voice)}{_about(view, voice, seconds=job.ran_s)}</article>"
+        f'{image}<div class="about">{_about(view, voice, seconds=job.ran_s)}{_notes(view.notes, voice)}'
+        f'<div class="buttons">{download}{_buttons(view, voice, actions)}{_star(job, wording)}{more}</div>'
+        "</div></article>"
     )
 
 
 def thumbnail(job: Job, address: str | None, wording: Wording) -> str:
-    """Lay out a picture in the gallery; pressing it shows it in full."""
-    name = wording.say("console-show", prompt=wording.prompt(job))
+    """Lay out an image in the gallery; pressing it shows it in full.
+
+    The browser puts the time of day in the reader's zone into its label, in place of `LABEL_TIME`.
+    """
+    prompt, at = wording.prompt(job), job.finished_at or job.queued_at
+    label = escape(wording.say("page-image-label", prompt=prompt, job_id=job.id, time=LABEL_TIME))
     inside = f'<img src="{escape(address)}" alt="" loading="lazy">' if address else f"<span>#{job.id}</span>"
+    classes = _classes("thumbnail", job) + (" kept" if job.is_kept else "")
+    file = f' data-file="{escape(address.removesuffix("webp"))}png"' if address else ""
     return (
-        f'<button class="{_classes("thumbnail", job)}" data-key="thumbnail-{job.id}" data-do="show" data-id="{job.id}" '
-        f'aria-label="{escape(name)}" title="{escape(wording.prompt(job))}">{inside}</button>'
+        f'<button type="button" class="{classes}" data-key="thumbnail-{job.id}" data-do="show" '
+        f'data-id="{job.id}" data-at="{at}"{file} data-name="{escape(file_name(job))}" '
+        f'aria-label="{label}" title="{escape(prompt)}">{inside}</button>'
     )
 
 
@@ -122,6 +155,8 @@ def queue_list(
     """Lay out the queue: who is being drawn and who waits, without prompts."""
     wording = voice.wording
     running = sum(job.status is JobStatus.RUNNING for job, _ in unfinished)
+    if not unfinished:
+        return f'<p data-key="queue" class="idle">{escape(wording.say("page-queue-idle"))}</p>'
     title = wording.say("queue-title", running=running, waiting=len(unfinished) - running)
     items = []
     for job, standing in unfinished[:QUEUE_LINES]:
@@ -133,19 +168,6 @@ def queue_list(
         items.append(f"<li>{escape(wording.say('queue-more', count=len(unfinished) - QUEUE_LINES))}</li>")
     lines = f"<ol>{''.join(items)}</ol>" if items else ""
     return f'<details data-key="queue"><summary>{escape(title)}</summary>{lines}</details>'
-
-
-def words(wording: Wording, *, model: str) -> dict[str, str]:
-    """Return the page's own texts around the jobs; `model` is the title of the usual one."""
-    return {
-        "gallery": wording.say("console-gallery"),
-        "search": wording.say("console-search"),
-        "older": wording.say("console-older"),
-        "offline": wording.say("console-offline"),
-        "unsent": wording.say("console-unsent"),
-        "ready": wording.say("console-ready"),
-        "model": model,
-    }
 
 
 def soon(moment: int, wording: Wording, *, now: float) -> str:
@@ -211,9 +233,21 @@ def _notes(notes: Iterable[Phrase], voice: Voice) -> str:
     return "".join(f"<p class=note>{escape(voice.say(note))}</p>" for note in notes)
 
 
-def _buttons(view: JobView, voice: Voice) -> str:
-    offered = [(action, BUTTONS[action]) for action in view.actions if action in BUTTONS]
-    return "".join(
-        f'<button class="button" data-do="{action}" data-id="{view.job.id}">{escape(voice.wording.say(key))}</button>'
-        for action, key in offered
+def _buttons(view: JobView, voice: Voice, actions: Iterable[Action] | None = None) -> str:
+    offered = view.actions if actions is None else actions
+    return "".join(_button(action, view.job, voice) for action in offered if action in BUTTONS)
+
+
+def _button(action: Action, job: Job, voice: Voice) -> str:
+    values = {"steps": steps_after(job)} if action is Action.MORE_STEPS else {}
+    text = escape(voice.wording.say(BUTTONS[action], **values))
+    return f'<button type="button" class="button" data-do="{action}" data-id="{job.id}">{text}</button>'
+
+
+def _star(job: Job, wording: Wording) -> str:
+    """Lay out the button that keeps an image, which is pressed while it is kept."""
+    text = escape(wording.say("button-unkeep" if job.is_kept else "button-keep"))
+    return (
+        f'<button type="button" class="button star" data-do="{Action.KEEP}" data-id="{job.id}" '
+        f'data-is-kept="{"yes" if job.is_kept else ""}">{text}</button>'
     )

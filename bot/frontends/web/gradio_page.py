@@ -36,6 +36,7 @@ from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, MODEL_KEYS, SIZE_KEYS, wording_for
 from bot.requests.batch import MAX_BATCH
+from bot.requests.init_images import read_file
 from bot.requests.models import Models
 from pipeline.catalog.models import DEMO, ModelCard
 from pipeline.images.init_image import MAX_SOURCE_BYTES
@@ -184,7 +185,8 @@ def _blocks(
     blocks = _Discreet(title="imagine-bot", analytics_enabled=False)
     with blocks:
         remembered_name = gr.BrowserState("", storage_key="imagine-bot-name", secret="not a secret")
-        with gr.Row(equal_height=False):
+        gr.HTML(html_template="<div class='top'></div>", apply_default_css=False, elem_id="top")
+        with gr.Row(equal_height=False, elem_id="work"):
             with gr.Column(scale=2, min_width=320):
                 prompt = gr.Textbox(
                     label=say("console-prompt"),
@@ -311,6 +313,20 @@ def _blocks(
             again_in += refilled(options, by_name.get(model, card).negative_prompt)
             return [*again_in, EDIT if again.references else START, *[*offered[1:], None, None][:2]]
 
+        async def start_from(event: gr.EventData, request: gr.Request) -> Any:
+            """Put an image into the form: one of the person's own, or one that was dropped or pasted."""
+            asker = _asker(request, secret)
+            root_path = str(_http(request).scope["root_path"])
+            try:
+                if (name := getattr(event, "upload", None)) is not None:
+                    uploads.find(asker, name)
+                    return _offered(name, root_path=root_path)
+                file = await ask(handlers.images.file(asker, event.job_id))
+                image = await read_file(file)
+            except BotError:
+                return gr.skip()
+            return await _offer(image, asker, uploads, root_path=root_path) or gr.skip()
+
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model, size, exact_size]
         inputs += [*of_some.values(), way, *further]
         button.click(draw_from_form, inputs, said, **quiet)
@@ -322,6 +338,7 @@ def _blocks(
         filled = [prompt, seed, steps, aspect, model, source, strength, size, exact_size, *of_some.values()]
         filled += [way, *further]
         living.reuse(reuse, None, filled, **quiet)
+        living.start_from(start_from, None, source, **quiet)
         name.change(None, name, remembered_name, js="name => name", **quiet)
         blocks.load(None, remembered_name, name, js="name => name", **quiet)
         api(_draw_for_scripts(handlers, ask, card, secret), api_name="draw", concurrency_limit=None)
@@ -336,7 +353,12 @@ def _blocks(
         for choice in (aspect, size):  # whoever chooses wants that, and the exact size may be out of sight
             choice.input(None, None, exact_size, js="() => ''", **quiet)
     numbers = {event.name: number for number, event in blocks.fns.items()}
-    return blocks, Events(form=numbers["draw_from_form"], reuse=numbers["reuse"], draw=numbers["draw"])
+    return blocks, Events(
+        form=numbers["draw_from_form"],
+        reuse=numbers["reuse"],
+        start_from=numbers["start_from"],
+        draw=numbers["draw"],
+    )
 
 
 def _draw_for_scripts(handlers: PageHandlers, ask: Ask, card: ModelCard, secret: str) -> Callable[..., Any]:
@@ -391,6 +413,10 @@ async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, roo
         name = await uploads.put(asker, picture)
     except RequestRefused:
         return None
+    return _offered(name, root_path=root_path)
+
+
+def _offered(name: str, *, root_path: str) -> dict[str, str]:
     return {
         "path": name,
         "url": f"{root_path}/gradio_api/file={name}",

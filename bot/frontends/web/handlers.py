@@ -12,7 +12,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,26 +25,27 @@ from bot.errors import JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.frontends.web import fragments
 from bot.frontends.web.addresses import PictureAddresses
 from bot.frontends.web.exchange import NO_IMAGES, Attached, Drawn, Reuse
+from bot.frontends.web.help_page import help_page
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
 from bot.frontends.web.names import clean_name, page_name
+from bot.frontends.web.own_images import OwnImages
+from bot.frontends.web.page_words import page_words
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
-from bot.presentation.job_view import ended_view, moderated_phrase, unfinished_view
+from bot.presentation.job_view import Action, Phrase, Voice, ended_view, model_title, moderated_phrase, unfinished_view
 from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch
 from bot.requests.edits import notes_on, read_change
-from bot.requests.erased import check_not_erased
 from bot.requests.models import Models
 from bot.requests.prompt_flags import read_prompt
 from bot.requests.service import Service
+from bot.requests.verbs import VERBS
 from bot.scheduling.limits import LEAST_COST
 from pipeline.errors import InvalidSpec
 from pipeline.spec import Aspect, ImageOptions, Size
 
 log = logging.getLogger(__name__)
 
-GALLERY_PAGE: Final = 24
-MAX_SEARCH_CHARS: Final = 100
 STANDINGS_AGE_S: Final = 0.4  # many pages ask at once; the queue need not be read for each
 LOOK_AGAIN_S: Final = 0.4
 ADDRESS_RETRY_S: Final = 60
@@ -65,12 +66,14 @@ class PageSettings:
     secret: makes addresses of pictures that nobody can guess.
     people_per_address: as much as so many people may have, everybody at one network address may have together.
     root_path: below it the browser finds everything.
+    has_corner: there is a corner for the operator, whoever may enter it.
     """
 
     secret: str
     people_per_address: int
     release: str
     root_path: str = ""
+    has_corner: bool = False
 
 
 class PageHandlers:
@@ -86,6 +89,7 @@ class PageHandlers:
     ) -> None:
         self._service = service
         self.addresses = PictureAddresses(service, settings.secret)
+        self.images = OwnImages(service, self.addresses, root_path=settings.root_path, clock=clock)
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
@@ -166,18 +170,14 @@ class PageHandlers:
         """
         return await self._submit(visitor, Batch.of(options, count=count, init_image=source), name=name)
 
-    async def vary(self, visitor: Visitor, job_id: int) -> Drawn:
-        """Queue several pictures with the settings of one's own picture, each with a new seed; see `_made_of`."""
-        return await self._made_of(visitor, job_id, partial(derive.vary, count=MAX_BATCH))
+    async def draw_again(self, visitor: Visitor, job_id: int, verb: Action) -> Drawn:
+        """Queue what one of `VERBS` makes of one's own image.
 
-    async def upscale(self, visitor: Visitor, job_id: int) -> Drawn:
-        """Queue one's own picture at twice its size; see `_made_of`."""
-        return await self._made_of(visitor, job_id, derive.upscale)
-
-    async def _made_of(self, visitor: Visitor, job_id: int, verb: Callable[[Job, Models], Batch]) -> Drawn:
-        """Raises Refusal, InvalidSpec, StoreUnavailable."""
-        job = await self.own(visitor, job_id)
-        return await self._submit(visitor, verb(job, self._service.models), name=page_name(job))
+        Raises:
+            Refusal, InvalidSpec, StoreUnavailable
+        """
+        job = await self.images.own(visitor, job_id)
+        return await self._submit(visitor, VERBS[verb](job, self._service.models), name=page_name(job))
 
     async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:
         """Return the values that draw one's own picture again, seed included.
@@ -185,7 +185,7 @@ class PageHandlers:
         Raises:
             JobNotFound, JobUnreadable
         """
-        job = await self.own(visitor, job_id)
+        job = await self.images.own(visitor, job_id)
         options = replace(derive.options_of(job, self._service.models), seed=job.spec.seed)
         init_image = None if job.spec.upscale else await self._service.init_image(job)
         references = tuple(await self._service.references(job))
@@ -223,7 +223,7 @@ class PageHandlers:
         Raises:
             JobNotFound
         """
-        await self._service.mark_told([(await self.own(visitor, job_id)).id])
+        await self._service.mark_told([(await self.images.own(visitor, job_id)).id])
 
     async def ended(self, visitor: Visitor, job_id: int) -> Job:
         """Wait until one's own job has ended.
@@ -231,26 +231,16 @@ class PageHandlers:
         Raises:
             JobNotFound
         """
-        while not (job := await self.own(visitor, job_id)).status.is_final:  # noqa: ASYNC110 - the row is the truth
+        while not (job := await self.images.own(visitor, job_id)).status.is_final:  # noqa: ASYNC110 - the row is the truth
             await asyncio.sleep(LOOK_AGAIN_S)
         return job
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def own(self, visitor: Visitor, job_id: int) -> Job:
-        """Return one of this person's jobs; those of others do not exist here.
-
-        Raises:
-            JobNotFound
-        """
-        job = await self._service.job(job_id)
-        if job.user != visitor.user:
-            raise JobNotFound(job_id)
-        return job
-
     async def state(self, visitor: Visitor) -> dict[str, object]:
         """Return everything on an open page that may change, as JSON: HTML by key, and the newest picture's id."""
         now, me, titles = self._clock(), visitor.user, self._service.models.titles
+        usual = self._service.models.usual
         voice = fragments.voice_of(wording_for(visitor.locale), now=now)
         unfinished = await self._unfinished()
         mine = [(job, standing) for job, standing in unfinished if job.user == me]
@@ -281,40 +271,13 @@ class PageHandlers:
             ],
             "is_busy": bool(mine),
             "newest": newest[0].id if newest else None,
+            "has_corner": self._settings.has_corner,
             "room": await self._room(visitor, unfinished),
-            "words": self.words(visitor),
+            "words": dict(page_words(voice.wording.language)),
+            "model": _title(usual.name, titles, voice),
+            "models": [[each.name, _title(each.name, titles, voice)] for each in self._service.models.all],
+            "language": voice.wording.language,
         }
-
-    async def gallery(self, visitor: Visitor, *, search: str, before_id: int | None) -> dict[str, object]:
-        """Return a page of this person's pictures as JSON, newest first; `search` is read by `history_search.py`."""
-        wording = wording_for(visitor.locale)
-        search = search.strip()[:MAX_SEARCH_CHARS]
-        jobs = await self._service.histories.newest(
-            visitor.user, limit=GALLERY_PAGE + 1, before_id=before_id, search=search or None
-        )
-        page = jobs[:GALLERY_PAGE]
-        empty = wording.say("history-nothing-found" if search else "console-empty", search=search)
-        return {
-            "pictures": [fragments.thumbnail(job, await self._link(job, "webp"), wording) for job in page],
-            "older_than": page[-1].id if len(jobs) > GALLERY_PAGE else None,
-            "empty": "" if page or before_id is not None else empty,
-        }
-
-    async def picture(self, visitor: Visitor, job_id: int) -> str:
-        """Return one's own picture in full, as HTML.
-
-        Raises:
-            JobNotFound, PictureErased, PictureRemoved
-        """
-        job = await self.own(visitor, job_id)
-        check_not_erased(job)
-        if job.status is not JobStatus.DONE:
-            raise JobNotFound(job_id)
-        models = self._service.models
-        unread, can_upscale = self._service.unread(job.spec), models.can_upscale(job.spec)
-        view = ended_view(job, unread=unread, titles=models.titles, can_upscale=can_upscale)
-        voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
-        return fragments.picture(view, await self._link(job, "png"), voice)
 
     def explain(self, error: Exception, visitor: Visitor) -> str:
         """Say why something was refused; unexpected errors are logged under an id."""
@@ -344,10 +307,6 @@ class PageHandlers:
         key = "note-cancelled" if job.status is JobStatus.CANCELLED else "history-file-gone"
         return wording.say(key, job_id=job.id)
 
-    def words(self, visitor: Visitor) -> dict[str, str]:
-        """Return the page's own texts around the jobs."""
-        return fragments.words(wording_for(visitor.locale), model=self._service.models.usual.title)
-
     async def _room(self, visitor: Visitor, unfinished: Sequence[tuple[Job, QueueStatus]]) -> dict[str, object]:
         """Return how many images of the usual size a request may be for now, and what is said if those are few."""
         quota = await self._service.quota(visitor.user)
@@ -358,9 +317,9 @@ class PageHandlers:
         text = "" if most == MAX_BATCH else wording_for(visitor.locale).say("console-room", count=most)
         return {"most": most, "text": text}
 
-    async def _link(self, job: Job, kind: str) -> str | None:
-        address = await self.addresses.of(job, kind)
-        return None if address is None else f"{self._settings.root_path}{address}"
+    def help(self, visitor: Visitor) -> str:
+        """Return the help of the page, as HTML."""
+        return help_page(self._service.models.usual, wording_for(visitor.locale), days=self._service.history_days)
 
     async def _unfinished(self) -> list[tuple[Job, QueueStatus]]:
         async with self._reading:
@@ -390,6 +349,10 @@ class PageHandlers:
             raise TooManyFromAddress(used=quota.active, limit=quota.active_limit, retry_at=retry_at)
         if quota.used + LEAST_COST > quota.limit:
             raise TooManyFromAddress(used=quota.used, limit=quota.limit, retry_at=retry_at)
+
+
+def _title(name: str, titles: Mapping[str, str], voice: Voice) -> str:
+    return voice.say(Phrase("page-model", {"model": model_title(name, titles)}))
 
 
 def _asker(visitor: Visitor, name: str) -> Asker:

@@ -20,6 +20,7 @@ from bot.jobs import UserKey
 
 FRONTEND: Final = "console"
 COOKIE: Final = "imagine_bot"
+LANGUAGE_COOKIE: Final = "imagine_bot_language"  # written by the page when somebody chooses one
 HASH_CHARS: Final = 32
 THIS_MACHINE: Final = "local"
 NO_ADDRESS: Final = "an address that is none"  # as a proxy may say
@@ -46,8 +47,14 @@ def visitor(request: HTTPConnection, secret: str) -> Visitor:
     else:
         person = f"address-{THIS_MACHINE if is_here else keyed_hash(secret, host)}"
     # The page asks in the language that it is written in; everything else by the header.
-    locale = request.query_params.get("lang") or request.headers.get("accept-language", "").partition(",")[0]
+    locale = request.query_params.get("lang") or locale_of(request)
     return Visitor(user=UserKey(frontend=FRONTEND, id=person), origin=origin, locale=locale.strip()[:35])
+
+
+def locale_of(request: HTTPConnection) -> str:
+    """Return what somebody reads: what they chose on the page, else what their browser prefers."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    return chosen or request.headers.get("accept-language", "").partition(",")[0]
 
 
 def new_token() -> str:

@@ -16,7 +16,7 @@ from typing import Final
 FOLDER: Final = Path(__file__).parent / "assets"
 # In the order in which they are applied.
 STYLES: Final[Sequence[Path]] = tuple(
-    FOLDER / f"{name}.css" for name in ("page", "cards", "gallery", "form", "access", "away")
+    FOLDER / f"{name}.css" for name in ("page", "cards", "gallery", "dialogs", "form", "access", "away")
 )
 KINDS: Final = {".js": "text/javascript; charset=utf-8", ".webp": "image/webp", ".png": "image/png"}
 CORNER_STYLE: Final = FOLDER / "operator.css"  # of the operator's corner, a page of its own
@@ -60,5 +60,6 @@ def starting_script() -> str:
     return f"""
         const home = new URL(window.gradio_config.root || "/", location).pathname.replace(/\\/$/, "");
         const reuse = id => trigger("reuse", {{job_id: id}});
-        import(home + "{address_of("page.js")}").then(page => page.start(element, reuse));
+        const startFrom = image => trigger("start_from", image);
+        import(home + "{address_of("page.js")}").then(page => page.start(element, {{reuse, startFrom}}));
     """

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
 from PIL import Image
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from bot.errors import BotError, Refusal
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
 from bot.frontends.web.own_files import own_files, version
+from bot.frontends.web.own_images import MAX_AT_ONCE, Looked
 from bot.frontends.web.security.gate import Handler
+from bot.frontends.web.security.paths import JOB_ID
 from bot.frontends.web.security.refused import RequestRefused
 from bot.frontends.web.uploads import KINDS, Uploads
+from bot.frontends.web.zip_stream import zipped
+from bot.presentation.job_view import Action
 from pipeline.errors import InvalidSpec
 
 log = logging.getLogger(__name__)
@@ -32,6 +37,9 @@ THUMBNAIL_PX: Final = 320
 # Asked for again each time, because it may have been removed; "private": not for caches that several people share.
 KEPT: Final = {"Cache-Control": "private, no-cache"}
 FOR_GOOD: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
+NOT_KEPT: Final = {"Cache-Control": "no-store"}
+JOB_IDS: Final = re.compile(rf"{JOB_ID}(?:,{JOB_ID}){{0,999}}", re.ASCII)
+MAX_NAME: Final = 100  # characters of a model's name
 NO_PICTURE: Final = "there is no such picture"
 NO_FILE: Final = "there is no such file"
 
@@ -45,6 +53,8 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
+            except RequestRefused as bad:
+                return PlainTextResponse(bad.text, status_code=bad.status)
             except (BotError, InvalidSpec) as error:
                 text = handlers.explain(error, visitor(request, secret))
                 return JSONResponse({"text": text, "is_refusal": True}, status_code=409)
@@ -55,24 +65,43 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         return JSONResponse(await ask(handlers.state(visitor(request, secret))))
 
     async def gallery(request: Request) -> Response:
-        before = request.query_params.get("before", "")
-        search = request.query_params.get("search", "")
+        query = request.query_params
+        before = query.get("before", "")
+        looked = Looked(
+            search=query.get("search", ""), model=query.get("model", "")[:MAX_NAME], is_kept=query.get("kept") == "yes"
+        )
         before_id = int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None
-        return JSONResponse(await ask(handlers.gallery(visitor(request, secret), search=search, before_id=before_id)))
+        return JSONResponse(await ask(handlers.images.page(visitor(request, secret), looked, before_id=before_id)))
 
     async def picture(request: Request) -> Response:
-        return HTMLResponse(await ask(handlers.picture(visitor(request, secret), _job_id(request))))
+        return HTMLResponse(await ask(handlers.images.large(visitor(request, secret), _job_id(request))))
 
     async def cancel(request: Request) -> Response:
         return JSONResponse({"text": await ask(handlers.cancel(visitor(request, secret), _job_id(request)))})
 
-    async def vary(request: Request) -> Response:
-        drawn = await ask(handlers.vary(visitor(request, secret), _job_id(request)))
+    async def draw_again(request: Request) -> Response:
+        verb = Action(request.path_params["verb"])
+        drawn = await ask(handlers.draw_again(visitor(request, secret), _job_id(request), verb))
         return JSONResponse({"text": drawn.text})
 
-    async def upscale(request: Request) -> Response:
-        drawn = await ask(handlers.upscale(visitor(request, secret), _job_id(request)))
-        return JSONResponse({"text": drawn.text})
+    async def keep(request: Request) -> Response:
+        text = await ask(handlers.images.keep(visitor(request, secret), _job_ids(request), is_kept=True))
+        return JSONResponse({"text": text})
+
+    async def let_go(request: Request) -> Response:
+        text = await ask(handlers.images.keep(visitor(request, secret), _job_ids(request), is_kept=False))
+        return JSONResponse({"text": text})
+
+    async def erase(request: Request) -> Response:
+        return JSONResponse({"text": await ask(handlers.images.erase(visitor(request, secret), _job_ids(request)))})
+
+    async def zip_file(request: Request) -> Response:
+        files = await ask(handlers.images.files(visitor(request, secret), _job_ids(request)))
+        headers = {**NOT_KEPT, "Content-Disposition": 'attachment; filename="imagine-bot.zip"'}
+        return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)
+
+    async def help_text(request: Request) -> Response:
+        return HTMLResponse(handlers.help(visitor(request, secret)))
 
     async def dismiss(request: Request) -> Response:
         await ask(handlers.dismiss(visitor(request, secret), _job_id(request)))
@@ -118,15 +147,19 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
             path = uploads.find(visitor(request, secret), name)
         except BotError:
             return PlainTextResponse(NO_PICTURE, status_code=404)
-        return FileResponse(path, media_type=KINDS[name.rpartition(".")[2]], headers={"Cache-Control": "no-store"})
+        return FileResponse(path, media_type=KINDS[name.rpartition(".")[2]], headers=NOT_KEPT)
 
     return {
         "state": told(state),
         "gallery": told(gallery),
         "picture": told(picture),
         "cancel": told(cancel),
-        "vary": told(vary),
-        "upscale": told(upscale),
+        "draw_again": told(draw_again),
+        "keep": told(keep),
+        "let_go": told(let_go),
+        "erase": told(erase),
+        "zip": told(zip_file),
+        "help": told(help_text),
         "dismiss": told(dismiss),
         "file": told(file),
         "own_file": own_file,
@@ -138,6 +171,21 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
 
 def _job_id(request: Request) -> int:
     return int(request.path_params["job_id"])
+
+
+def _job_ids(request: Request) -> list[int]:
+    """Read which images are meant, each once: `ids=7,8,9`.
+
+    Raises:
+        RequestRefused: there are none, too many, or something else.
+    """
+    text = request.query_params.get("ids", "")
+    if JOB_IDS.fullmatch(text) is None:
+        raise RequestRefused(422, "ids must be numbers of images with commas between them")
+    ids = list(dict.fromkeys(map(int, text.split(","))))
+    if len(ids) > MAX_AT_ONCE:
+        raise RequestRefused(422, f"at most {MAX_AT_ONCE} images may be named at once")
+    return ids
 
 
 def _thumbnail(path: Path) -> bytes:

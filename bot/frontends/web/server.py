@@ -217,6 +217,8 @@ class WebServer:
         self._config = config
         self._place = public_place(config.root_path)
         self._passwords = passwords
+        # Without a password it answers to the names of this machine alone.
+        self._may_have_proxy = passwords.page is not None or bool(config.root_path)
         self._service = service
         self._settings = settings
         self._uploads = data_dir.resolve() / UPLOADS_FOLDER
@@ -262,6 +264,7 @@ class WebServer:
                 people_per_address=self._config.people_per_address,
                 release=self._release,
                 root_path=self._place.path,
+                has_corner=self._passwords.operator is not None or not self._may_have_proxy,
             ),
         )
         loop = asyncio.get_running_loop()
@@ -281,9 +284,7 @@ class WebServer:
 
     def _serve(self, handlers: PageHandlers, ask: Ask) -> None:
         uploads = Uploads(self._uploads)
-        # Without a password it answers to the names of this machine alone.
-        may_have_proxy = self._passwords.page is not None or bool(self._config.root_path)
-        self._operators = Operators(self._passwords.operator, is_for_this_machine=not may_have_proxy)
+        self._operators = Operators(self._passwords.operator, is_for_this_machine=not self._may_have_proxy)
         corner = CornerHandlers(
             self._service, people_per_address=self._config.people_per_address, release=self._release
         )
@@ -292,7 +293,7 @@ class WebServer:
         our_routes |= corner_routes(parts, handlers, ask, self._secret)
         self._gate = Gate(starting_page, password=self._passwords.page, routes=our_routes, place=self._place)
         config = uvicorn.Config(
-            with_what_proxies_say(without_the_departed(self._gate), may_have_proxy=may_have_proxy),
+            with_what_proxies_say(without_the_departed(self._gate), may_have_proxy=self._may_have_proxy),
             proxy_headers=False,
             log_config=None,
             access_log=False,

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.types import Receive, Scope, Send
 
+from bot.frontends.web.identity import locale_of
 from bot.presentation.wording import wording_for
 
 RETRY_S: Final = 2
@@ -44,7 +45,7 @@ wait();
 
 async def starting_page(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the page, in the reader's language."""
-    wording = wording_for(Request(scope).headers.get("accept-language", "").partition(",")[0].strip())
+    wording = wording_for(locale_of(Request(scope)))
     text = escape(wording.say("console-starting"))
     page = PAGE.format(language=wording.language, text=text, retry=RETRY_S)
     await HTMLResponse(page, headers=HEADERS)(scope, receive, send)

@@ -204,13 +204,9 @@ console-stopping = Stopping
 console-resumed = ↻ The service was restarted; your place was kept.
 console-download = ⬇ Download
 console-reuse = ↩ Use these settings
-console-vary = 🔀 More like this
-console-show = Show: { $prompt }
 console-ok = OK
 console-gallery = Your images
 console-search = Search by words, seed or date
-console-older = Older
-console-empty = No images yet. Enter a prompt, and your images will appear here. They will still be here when you come back another day.
 console-offline = The service is not responding. This page reconnects by itself, and nothing that is waiting is lost.
 console-from-picture = { $settings } · from an image, strength { $strength }
 console-you = you
@@ -1104,6 +1100,72 @@ console-speed = Speed
 failure-lora-missing = A LoRA of this image is no longer here, or its file is damaged or does not fit the model. This cost you nothing; draw it without that LoRA, or tell the person who runs this bot.
 stats-failure-lora-missing = LoRA missing
 
+## The page: header, examples, images
+
+page-model = { $model }
+page-queue-idle = Ready to draw
+page-language = Language
+page-help = Help
+page-close = Close
+page-previous = Previous image
+page-next = Next image
+page-welcome = What would you like to see?
+page-examples-demo = Press an example to put it into the form. The built-in demo model drew these images from these words.
+page-examples-other = Press an example to put it into the form. These prompts suit { $model }.
+page-image-label = { $prompt }, number { $job_id }, { $time }
+page-look-closely = Look closely: { $prompt }, number { $job_id }
+page-nothing-found = None of your images is like that.
+page-kept-only = Only kept images
+page-all-models = All models
+page-models = Model
+page-select = Select
+page-select-done = Done
+page-selected = { $n } selected
+page-zip = ⬇ Download as ZIP
+page-keep = ⭐ Keep
+page-delete = 🗑️ Delete
+page-compare = Compare
+page-compare-hint = Select exactly two images to compare them.
+page-too-many = At most { $most } images go into one ZIP file.
+page-delete-one = Delete this image for good? The file and its prompt will be gone. It still counts toward today's limit.
+page-delete-many = Delete these { $n } images for good? The files and their prompts will be gone. They still count toward today's limit.
+page-yes-delete = Delete for good
+page-no = Cancel
+page-drop = Drop the image to use it
+page-used = The image is in the form, under “More settings”.
+page-not-used = That is no image that can be used. PNG, JPEG and WebP work.
+page-keys = Keys
+page-key-draw = draws
+page-key-arrows = go from image to image
+page-key-enter = shows an image large
+page-key-select = selects an image
+page-key-keep = keeps an image, or lets it go
+page-key-delete = deletes an image, after a question
+page-key-escape = closes what is open
+page-help-draw = Write what to draw and press Draw. You can close the page meanwhile: the image is drawn and waits for you here.
+page-help-images = Press an image to see it large. Below it are the ways to go on: again with another seed, with changed words, with small changes, or larger.
+page-help-input = To start from an image, drop it anywhere on this page or paste it. One of your own can be dragged as well.
+page-kept = { $count ->
+        [one] The image is kept.
+       *[other] { $count } images are kept.
+    }
+page-kept-no-longer = { $count ->
+        [one] The image is no longer kept.
+       *[other] { $count } images are no longer kept.
+    }
+page-deleted = { $count ->
+        [one] The image is deleted.
+       *[other] { $count } images are deleted.
+    }
+page-help-known = { $count ->
+        [one] The one thing that this model can draw
+       *[other] All { $count } things that this model can draw
+    }
+page-help-private = { $days ->
+        [one] Only this browser sees your images. They are stored for a day; those that you keep (⭐) stay.
+       *[other] Only this browser sees your images. They are stored for { $days } days; those that you keep (⭐) stay.
+    }
+
 ## The page's form, when it is offline, and its operator's corner
 
 console-unsent = The service is not responding, so nothing was queued. What you wrote stays here: press Draw again when the service is back.
@@ -1115,6 +1177,7 @@ console-room = { $count ->
     }
 console-drop-one = { $queued } of { $asked } queued; the last one does not fit: { $reason }
 console-drop-some = { $queued } of { $asked } queued; { $dropped } do not fit: { $reason }
+page-operator = Operator’s corner
 operator-title = Operator’s corner
 operator-back = Back to the page
 operator-leave = Leave

@@ -30,7 +30,7 @@ ORDERED = {
 SORTED = re.compile(r"USE TEMP B-TREE FOR (?:LAST TERM OF )?ORDER BY")
 
 
-SEARCHED_INDEX = re.compile("INDEX jobs_(done|seed|moderated)_of_user")
+SEARCHED_INDEX = re.compile("INDEX jobs_(done|seed|moderated|kept)_of_user")
 WANTED = (
     Wanted(with_removed=True),
     Wanted(with_removed=True, since=1, until=9),
@@ -39,6 +39,10 @@ WANTED = (
     Wanted(seed=7, words=("fox",)),
     Wanted(seed=7),
     Wanted(job_id=7),
+    Wanted(model="demo"),
+    Wanted(model="demo", words=("fox",), since=1),
+    Wanted(is_kept=True),
+    Wanted(is_kept=True, model="demo", words=("fox",), seed=7, since=1),
 )
 
 

@@ -1,35 +1,124 @@
-// What the buttons on cards and images mean: `data-do` names the action, `data-id` the job.
+// What buttons mean: `data-do` names the action, `data-id` the job.
+import {open, question, showHelp} from "./dialogs.js";
 import {part, root} from "./frame.js";
-import {say} from "./form.js";
-import {showImage} from "./gallery.js";
+import {fillPrompt, say} from "./form.js";
+import {forget, grid, ids, showGallery, showImage, shownId} from "./gallery.js";
+import {close, compare, turn, zoom, zoomed} from "./lightbox.js";
 import {setOffline} from "./offline.js";
-import {post} from "./server.js";
+import {isSelecting, selected, setSelecting, toggle} from "./selection.js";
+import {home, post} from "./server.js";
 import {lookSoon} from "./state.js";
+import {counted, words} from "./words.js";
 
-async function send(id, action) {
-  const answer = await post(`/console/jobs/${id}/${action}`);
+const AT_ONCE = 100;  // images that the server takes in one request
+
+// Ask the server to do something, and say what came of it; whether it was done.
+async function tell(path, values) {
+  const answer = await post(path, values);
   if (answer.text) say(answer.text, answer.is_refusal);
+  return !answer.is_refusal;
+}
+
+async function send(button) {
+  await tell(`/console/jobs/${button.dataset.id}/${button.dataset.do}`);
   lookSoon();
 }
 
-// `reuse` fills the form with the settings of a job.
-export function listenToButtons(reuse) {
-  const actions = {
-    show: id => showImage(id).then(() => part("shown").scrollIntoView({behavior: "smooth", block: "nearest"})),
-    reuse: async id => { reuse(Number(id)); document.querySelector("#prompt textarea")?.focus(); },
-    cancel: send, vary: send, upscale: send, dismiss: send,
+// The same for any number of images, as many at once as may be; `after` hears of each portion that was done.
+async function forAll(path, all, after = () => {}) {
+  for (let start = 0; start < all.length; start += AT_ONCE) {
+    const portion = all.slice(start, start + AT_ONCE);
+    if (!await tell(path, {ids: portion.join(",")})) return;
+    after(portion);
+  }
+}
+
+async function showAnew(id) {
+  await showGallery();
+  if (shownId() === id) await showImage(id);
+  if (zoomed() === id) await zoom(id);
+}
+
+async function keep(id, isKept) {
+  await forAll(isKept ? "/console/images/let_go" : "/console/images/keep", [id]);
+  await showAnew(id);
+}
+
+async function erase(all) {
+  const text = all.length === 1 ? words.delete_one : counted(words.delete_many, all.length);
+  if (!await question(text)) return;
+  const index = grid.indexOf(all[0]);
+  const inFocus = document.activeElement?.closest(".grid");
+  await forAll("/console/images/erase", all, gone => {
+    if (gone.includes(zoomed())) close();
+    forget(gone);
+  });
+  setSelecting(false);
+  if (inFocus) grid.focus(index);
+  await showGallery();
+}
+
+function download(all) {
+  if (all.length > AT_ONCE) return say(words.too_many, true);
+  const address = `${home}/console/images/zip?${new URLSearchParams({ids: all.join(",")})}`;
+  Object.assign(document.createElement("a"), {href: address, download: ""}).click();
+}
+
+// `events` are those of the Gradio component: `reuse` fills the form, `startFrom` puts an image there.
+export function listenToButtons(events) {
+  const edit = button => {
+    close();
+    events.reuse(Number(button.dataset.id));
+    document.querySelector("#prompt textarea")?.focus();
   };
-  root.addEventListener("click", async event => {
+  const actions = {
+    show: async button => {
+      if (isSelecting) return toggle(button);
+      await Promise.all([zoom(button.dataset.id), showImage(button.dataset.id)]);
+    },
+    zoom: button => zoom(button.dataset.id),
+    previous: () => turn(-1),
+    next: () => turn(1),
+    close: button => button.closest("dialog").close(),
+    help: showHelp,
+    try: button => fillPrompt(button.dataset.prompt),
+    reuse: edit, edit,
+    start_from: button => { close(); events.startFrom({job_id: Number(button.dataset.id)}); say(words.used); },
+    keep: button => keep(Number(button.dataset.id), button.dataset.isKept === "yes"),
+    delete: button => erase([Number(button.dataset.id)]),
+    zip: () => download([...selected]),
+    keepSelected: async () => { await forAll("/console/images/keep", [...selected]); setSelecting(false); await showGallery(); },
+    compare: () => compare(ids().filter(id => selected.has(id))),
+    deleteSelected: () => erase([...selected]),
+    cancel: send, reroll: send, vary: send, upscale: send, final: send, more_steps: send, dismiss: send,
+  };
+  document.addEventListener("click", async event => {
     const button = event.target.closest("[data-do]");
-    if (!button) return;
-    button.disabled = true;
+    if (!button || !(button.dataset.do in actions)) return;
+    if (button.tagName === "A" && (event.ctrlKey || event.metaKey || event.shiftKey)) return;  // in a tab of its own
+    event.preventDefault();
+    const isLocked = button.classList.contains("button");
+    if (isLocked) button.disabled = true;
     try {
-      await actions[button.dataset.do](button.dataset.id, button.dataset.do);
+      await actions[button.dataset.do](button);
     } catch (error) {
       console.debug(error);
       setOffline(true);
     } finally {
-      button.disabled = false;
+      if (isLocked && !["previous", "next"].includes(button.dataset.do)) button.disabled = false;
     }
+  });
+  // Keys on an image, in the gallery and large.
+  root.addEventListener("keydown", event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+    const cell = event.target.closest(".thumbnail"), id = cell ? Number(cell.dataset.id) : zoomed();
+    const keys = {
+      x: () => cell && toggle(cell),
+      f: () => keep(id, Boolean(cell ? cell.classList.contains("kept") : part("stage").querySelector("[data-is-kept=yes]"))),
+      Delete: () => erase(cell && selected.size ? [...selected] : [id]),
+    };
+    if (!id || !(event.key in keys) || part("question").open) return;
+    event.preventDefault();
+    Promise.resolve(keys[event.key]()).catch(error => { console.debug(error); setOffline(true); });
   });
 }

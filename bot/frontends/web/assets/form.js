@@ -8,6 +8,15 @@ export function say(text, isRefusal = false) {
   place.append(Object.assign(document.createElement("span"), {className: isRefusal ? "refusal" : "answer", textContent: text}));
 }
 
+// Put words into the prompt as if they were typed.
+export function fillPrompt(text) {
+  const field = document.querySelector("#prompt textarea");
+  if (!field) return;
+  field.value = text;
+  field.dispatchEvent(new Event("input", {bubbles: true}));
+  field.focus();
+}
+
 export function listenToForm() {
   document.addEventListener("click", event => {
     if (!event.target.closest("#draw")) return;

@@ -1,7 +1,8 @@
 // What the page says while the server does not answer.
 import {part, root} from "./frame.js";
+import {words} from "./words.js";
 
-export function tellOffline(words) {
+export function tellOffline() {
   part("offline").textContent = words.offline;
 }
 

@@ -13,4 +13,4 @@ export async function ask(path, values, options) {
   return answer;
 }
 
-export const post = async path => (await ask(path, {}, {method: "POST"})).json();
+export const post = async (path, values) => (await ask(path, values, {method: "POST"})).json();

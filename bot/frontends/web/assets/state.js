@@ -1,9 +1,12 @@
 // Asks for the state again and again, and hands it to what shows it.
+import {tellDialogs} from "./dialogs.js";
 import {part} from "./frame.js";
 import {showGallery, showImage, tellGallery} from "./gallery.js";
+import {tellHeader} from "./header.js";
 import {setOffline, tellOffline} from "./offline.js";
 import {show} from "./patch.js";
 import {tellRoom} from "./room.js";
+import {tellSelection} from "./selection.js";
 import {ask} from "./server.js";
 import {words} from "./words.js";
 
@@ -16,10 +19,11 @@ async function refresh() {
   release = state.release;
   Object.assign(words, state.words);
   tellRoom(state.room);
-  tellGallery(state.words);
-  tellOffline(state.words);
-  part("model").textContent = state.words.model;
-  show(part("queue"), state.queue);
+  tellHeader(state);
+  tellGallery(state.models);
+  tellSelection();
+  tellDialogs();
+  tellOffline();
   show(part("jobs"), state.jobs);
   if (state.newest !== newest || part("gallery").hidden) {
     newest = state.newest;

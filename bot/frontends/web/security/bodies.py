@@ -32,6 +32,7 @@ class Events:
 
     form: int  # the button that draws
     reuse: int
+    start_from: int
     draw: int
 
 
@@ -85,10 +86,12 @@ def _direct(values: Mapping[str, object], events: Events) -> dict[str, object]:
     data = _list(values.get("data"))
     if fn_index == events.form:
         return {"fn_index": fn_index, "data": _form(data)}
-    if fn_index != events.reuse:
+    if fn_index not in (events.reuse, events.start_from):
         raise RequestRefused(404, "there is no such event")
     _check_count(data, 0)
     event = _object(values.get("event_data"))
+    if fn_index == events.start_from and "upload" in event:
+        return {"fn_index": fn_index, "data": [], "event_data": {"upload": _bare_name(event["upload"])}}
     return {"fn_index": fn_index, "data": [], "event_data": {"job_id": _number(event, "job_id", most=10**18)}}
 
 
@@ -175,6 +178,17 @@ FORM: Final[tuple[Callable[[object], bool], ...]] = (
     _is_text, _is_text, _is_text, _is_text, _is_text, _is_text, _is_text,
     _is_way, _is_upload, _is_upload,
 )  # fmt: skip
+
+
+def _bare_name(value: object) -> str:
+    """The name of an upload, alone.
+
+    Raises:
+        RequestRefused
+    """
+    if not isinstance(value, str) or re.fullmatch(BARE_NAME, value, re.ASCII) is None:
+        raise RequestRefused(403, "files are uploaded, not fetched")
+    return value
 
 
 # ── pieces ──────────────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ WORD: Final = r"[A-Za-z0-9_-]{1,64}"  # what Gradio and its clients call session
 BARE_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"  # of a file, with no folder, drive or address in it
 VERSION: Final = r"[0-9a-f]{16}"  # of all files that the page brings along
 HOST: Final = r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+_VERBS: Final = "reroll|vary|upscale|more_steps|final"  # of `bot/requests/verbs.py`
 # Of Gradio's own files: neither `..` nor a hidden one.
 _PIECE: Final = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}"  # no file of Gradio's has a longer name, and no system takes one
 
@@ -61,9 +62,13 @@ TABLE: Final = (
     _ours("GET", "gallery", r"/console/gallery"),
     _ours("GET", "picture", rf"/console/jobs/(?P<job_id>{JOB_ID})"),
     _ours("POST", "cancel", rf"/console/jobs/(?P<job_id>{JOB_ID})/cancel"),
-    _ours("POST", "vary", rf"/console/jobs/(?P<job_id>{JOB_ID})/vary"),
-    _ours("POST", "upscale", rf"/console/jobs/(?P<job_id>{JOB_ID})/upscale"),
+    _ours("POST", "draw_again", rf"/console/jobs/(?P<job_id>{JOB_ID})/(?P<verb>{_VERBS})"),
     _ours("POST", "dismiss", rf"/console/jobs/(?P<job_id>{JOB_ID})/dismiss"),
+    _ours("POST", "keep", r"/console/images/keep"),
+    _ours("POST", "let_go", r"/console/images/let_go"),
+    _ours("POST", "erase", r"/console/images/erase"),
+    _ours("GET", "zip", r"/console/images/zip"),
+    _ours("GET", "help", r"/console/help"),
     _ours("GET", "own_file", rf"/console/assets/(?P<version>{VERSION})/(?P<name>{BARE_NAME})"),
     _ours("GET", "operator_page", r"/operator"),
     _ours("GET", "operator", r"/console/operator"),

@@ -138,7 +138,7 @@ class Person:
     async def open(self) -> None:
         await self.page.goto(self.url)
         await expect(self.page.locator("#prompt textarea")).to_be_visible()
-        await expect(self.page.locator(".living .gallery")).to_be_visible()
+        await expect(self.page.locator(".living .welcome, .living .gallery:not(.bare)").first).to_be_visible()
 
     async def draw(self, prompt: str, *, steps: int = 2) -> None:
         await self.page.fill("#prompt textarea", prompt)

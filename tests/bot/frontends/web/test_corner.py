@@ -58,7 +58,9 @@ async def visit(handlers: PageHandlers, clock: FrozenClock, monkeypatch: pytest.
         routes = corner_routes(
             Corner(operators=operators, handlers=corner, root_path=place.path), handlers, ask, "secret"
         )
-        gate = Gate(Starlette(), password=page, routes=routes, events=Events(form=0, reuse=3, draw=6), place=place)
+        gate = Gate(
+            Starlette(), password=page, routes=routes, events=Events(form=0, reuse=3, start_from=4, draw=6), place=place
+        )
         client = options.pop("client", "127.0.0.1")
         transport = httpx.ASGITransport(app=gate, client=(client, 1))
         return httpx.AsyncClient(transport=transport, **{"base_url": "http://127.0.0.1:6006", **options})
@@ -109,7 +111,7 @@ async def test_operator_cancels_jobs_of_anybody(visit: Visit, handlers: PageHand
     async with visit() as browser:
         answer = await browser.post(f"{PLACE}/jobs/{job.id}/cancel", json={})
         assert (answer.status_code, answer.json()["text"]) == (200, f"Image #{job.id} was cancelled.")
-        assert (await handlers.own(ANN, job.id)).status is JobStatus.CANCELLED
+        assert (await handlers.images.own(ANN, job.id)).status is JobStatus.CANCELLED
         for number in (job.id, 999):  # twice, and one that there never was
             answer = await browser.post(f"{PLACE}/jobs/{number}/cancel", json={})
             assert answer.status_code == 409 and answer.json()["is_refusal"]
@@ -173,7 +175,7 @@ async def test_corner_with_a_password_shows_and_does_nothing_without_it(visit: V
         assert (await seen(browser))["can_leave"] is True
         assert (await browser.post(f"{PLACE}/leave", json={})).status_code == 200
         assert (await browser.get(PLACE)).status_code == 403
-    assert not (await handlers.own(ANN, job.id)).is_cancel_requested
+    assert not (await handlers.images.own(ANN, job.id)).is_cancel_requested
 
 
 @pytest.mark.parametrize(

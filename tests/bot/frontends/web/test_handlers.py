@@ -18,14 +18,15 @@ from bot.errors import (
     JobNotFound,
     PictureRemoved,
     TooManyJobs,
-    UploadGone,
 )
 from bot.frontends.web.exchange import Attached
-from bot.frontends.web.handlers import GALLERY_PAGE, Drawn, PageHandlers, PageSettings, TooManyFromAddress
+from bot.frontends.web.handlers import Drawn, PageHandlers, PageSettings, TooManyFromAddress
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
+from bot.frontends.web.own_images import GALLERY_PAGE, Looked
 from bot.frontends.web.routes import _thumbnail
-from bot.jobs import BatchPlace, Derivation, FailureCode, Job, JobStatus, UserKey, Verb
+from bot.jobs import Derivation, FailureCode, Job, JobStatus, UserKey, Verb
 from bot.pause import Pause, PauseKind
+from bot.presentation.job_view import Action
 from bot.requests import inputs as inputs_module
 from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
@@ -189,21 +190,21 @@ async def test_picture_appears_with_what_draws_it_again_and_for_its_person_only(
     await handlers.draw(ANN, ImageOptions(prompt="<b>apple</b>", seed=7, steps=4, aspect=Aspect.PORTRAIT))
     job = await finish()
     assert (await handlers.state(ANN))["newest"] == job.id
-    html = await handlers.picture(ANN, job.id)
+    html = await handlers.images.large(ANN, job.id)
     assert "seed 7" in html and "&lt;b&gt;apple" in html and "<b>" not in html
     again = await handlers.reuse(ANN, job.id)
     assert again.options == ImageOptions(
         prompt="<b>apple</b>", seed=7, steps=4, aspect=Aspect.PORTRAIT, model="fake", guidance=3.5
     )
     for forbidden in (
-        handlers.picture(BEN, job.id),
+        handlers.images.large(BEN, job.id),
         handlers.cancel(BEN, job.id),
-        handlers.vary(BEN, job.id),
+        handlers.draw_again(BEN, job.id, Action.VARY),
         handlers.reuse(BEN, job.id),
     ):
         with pytest.raises(JobNotFound):
             await forbidden
-    assert (await handlers.gallery(BEN, search="", before_id=None))["pictures"] == []
+    assert (await handlers.images.page(BEN, Looked()))["pictures"] == []
 
 
 @pytest.mark.parametrize("size", [Size.DRAFT, Size.LARGE, Dimensions(width=448, height=320)])
@@ -214,7 +215,7 @@ async def test_size_of_a_picture_comes_back_with_its_settings(
     first = await finish()
     again = await handlers.reuse(ANN, first.id)
     assert again.options.size == size
-    await handlers.vary(ANN, first.id)
+    await handlers.draw_again(ANN, first.id, Action.REROLL)
     second = await finish()
     assert (second.spec.width, second.spec.height) == (first.spec.width, first.spec.height)
 
@@ -242,10 +243,10 @@ async def test_one_picture_that_cannot_be_read_hides_no_other(
     assert path is not None
     path.unlink()
     path.symlink_to(path)
-    page = await handlers.gallery(ANN, search="", before_id=None)
+    page = await handlers.images.page(ANN, Looked())
     assert [html.count("<img") for html in page["pictures"]] == [1, 0]  # newest first
     assert await handlers.addresses.of(whole, "png") is not None and await handlers.addresses.of(broken, "png") is None
-    assert "has expired and was removed" in await handlers.picture(ANN, broken.id)
+    assert "has expired and was removed" in await handlers.images.large(ANN, broken.id)
 
 
 async def test_source_that_cannot_be_read_is_gone(
@@ -282,7 +283,7 @@ async def test_images_of_the_form_are_edited_in_their_shape_and_come_back_with_r
     assert (len(spec.reference_keys), spec.width, spec.height, spec.strength) == (2, 96, 64, 1.0)
     assert drawn.notes == ()
     job = await finish()
-    assert "edited from 2 images" in await handlers.picture(ANN, job.id)
+    assert "edited from 2 images" in await handlers.images.large(ANN, job.id)
     reuse = await handlers.reuse(ANN, job.id)
     assert (reuse.init_image, len(reuse.references)) == (None, 2)
     again = Attached(files=reuse.references, is_edit=True)
@@ -335,13 +336,13 @@ async def test_gallery_pages_and_searches(handlers: PageHandlers, finish: Callab
     for number in range(GALLERY_PAGE + 2):
         await handlers.draw(ANN, ImageOptions(prompt=f"picture {number:02}", seed=number + 100, steps=1))
         await finish()
-    page = await handlers.gallery(ANN, search="", before_id=None)
+    page = await handlers.images.page(ANN, Looked())
     assert len(page["pictures"]) == GALLERY_PAGE
-    rest = await handlers.gallery(ANN, search="", before_id=page["older_than"])
+    rest = await handlers.images.page(ANN, Looked(), before_id=page["older_than"])
     assert len(rest["pictures"]) == 2 and rest["older_than"] is None
-    assert len((await handlers.gallery(ANN, search="re 01", before_id=None))["pictures"]) == 1
-    assert len((await handlers.gallery(ANN, search="105", before_id=None))["pictures"]) == 1
-    assert "giraffe" in (await handlers.gallery(ANN, search="giraffe", before_id=None))["empty"]
+    assert len((await handlers.images.page(ANN, Looked(search="re 01")))["pictures"]) == 1
+    assert len((await handlers.images.page(ANN, Looked(search="105")))["pictures"]) == 1
+    assert "giraffe" in (await handlers.images.page(ANN, Looked(search="giraffe")))["empty"]
 
 
 async def test_failure_stays_until_it_was_read(handlers: PageHandlers, finish: Callable[..., Awaitable[Job]]) -> None:
@@ -390,27 +391,6 @@ async def test_one_address_has_no_more_than_its_people_whoever_asks(
     await ask("h")
 
 
-async def test_variations_start_from_the_same_picture_with_other_seeds(
-    handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], images: ImageStore
-) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (90, 60), "green").save(buffer, format="JPEG")
-    options = ImageOptions(prompt="apple", seed=7, steps=4, strength=0.5)
-    drawn = await handlers.draw(ANN, options, source=buffer.getvalue())
-    job = await finish()
-    varied = await handlers.vary(ANN, drawn.jobs[0].id)
-    assert len(varied.jobs) == MAX_BATCH
-    assert {(each.spec.source, each.spec.strength) for each in varied.jobs} == {(job.spec.source, 0.5)}
-    assert 7 not in {each.spec.seed for each in varied.jobs}
-    (batch_id,) = {each.batch.batch_id for each in varied.jobs if each.batch is not None}
-    assert [each.batch for each in varied.jobs] == [BatchPlace(batch_id=batch_id, index=n) for n in range(MAX_BATCH)]
-    assert {each.derived_from for each in varied.jobs} == {Derivation(job_id=job.id, verb=Verb.VARY)}
-    assert job.batch is None and job.derived_from is None
-    await images.delete_sources(kept=(), before=float("inf"))
-    with pytest.raises(UploadGone):
-        await handlers.vary(ANN, job.id)
-
-
 async def test_spoiler_is_covered_in_the_gallery_and_large(
     handlers: PageHandlers, finish: Callable[..., Awaitable[Job]], jobs: JobStore
 ) -> None:
@@ -418,9 +398,9 @@ async def test_spoiler_is_covered_in_the_gallery_and_large(
         await handlers.draw(ANN, ImageOptions(prompt="apple", steps=4))
         await finish()
     await jobs._database.fetch_all("UPDATE jobs SET is_spoiler = 1 WHERE id = 2")  # as the image check does
-    shown = [await handlers.picture(ANN, number) for number in (1, 2)]
+    shown = [await handlers.images.large(ANN, number) for number in (1, 2)]
     assert ['class="picture spoiler"' in html for html in shown] == [False, True]
-    page = await handlers.gallery(ANN, search="", before_id=None)
+    page = await handlers.images.page(ANN, Looked())
     assert ['class="thumbnail spoiler"' in html for html in page["pictures"]] == [True, False]  # type: ignore[attr-defined]
 
 
@@ -433,16 +413,16 @@ async def test_own_picture_is_upscaled_and_the_form_gets_the_settings_of_the_one
     assert path is not None
     Image.new("RGB", (job.spec.width, job.spec.height), "green").save(path, format="PNG")
     with pytest.raises(JobNotFound):
-        await handlers.upscale(BEN, job.id)
-    assert 'data-do="upscale"' in await handlers.picture(ANN, job.id)
-    (upscaled,) = (await handlers.upscale(ANN, job.id)).jobs
+        await handlers.draw_again(BEN, job.id, Action.UPSCALE)
+    assert 'data-do="upscale"' in await handlers.images.large(ANN, job.id)
+    (upscaled,) = (await handlers.draw_again(ANN, job.id, Action.UPSCALE)).jobs
     assert (upscaled.spec.width, upscaled.spec.seed, upscaled.spec.upscale) == (2 * job.spec.width, 7, 2)
     assert upscaled.derived_from == Derivation(job_id=drawn.jobs[0].id, verb=Verb.UPSCALE)
     await finish()
-    shown = await handlers.picture(ANN, upscaled.id)
+    shown = await handlers.images.large(ANN, upscaled.id)
     assert 'data-do="upscale"' not in shown and "upscaled ×2" in shown
     with pytest.raises(CannotUpscale):
-        await handlers.upscale(ANN, upscaled.id)
+        await handlers.draw_again(ANN, upscaled.id, Action.UPSCALE)
     reuse = await handlers.reuse(ANN, upscaled.id)
     assert (reuse.init_image, reuse.options.strength, reuse.options.upscale, reuse.options.seed) == (
         None,
@@ -486,7 +466,7 @@ async def test_what_the_model_cannot_read_is_said_beside_job_and_picture(
     assert isinstance(state["jobs"], list)
     assert "3 of 11 characters" in state["jobs"][0]
     job = await finish()
-    assert "3 of 11 characters" in await handlers.picture(ANN, job.id)
+    assert "3 of 11 characters" in await handlers.images.large(ANN, job.id)
 
 
 @pytest.mark.parametrize(
@@ -572,16 +552,16 @@ async def test_removed_image_comes_back_by_no_address_and_its_person_is_told_onc
     assert await handlers.addresses.file(key, job.id) is not None
     await handlers._service.moderation.remove(job.id, "rude <b>", may=lambda _job: True)
     for way in (
-        lambda: handlers.picture(ANN, job.id),
-        lambda: handlers.vary(ANN, job.id),
+        lambda: handlers.images.large(ANN, job.id),
+        lambda: handlers.draw_again(ANN, job.id, Action.VARY),
         lambda: handlers.reuse(ANN, job.id),
         lambda: handlers.addresses.file(key, job.id),
     ):
         with pytest.raises(PictureRemoved) as raised:
             await way()
         assert "was removed by a moderator: rude <b>" in handlers.explain(raised.value, ANN)
-    assert await handlers.addresses.of(await handlers.own(ANN, job.id), "webp") is None
-    assert (await handlers.gallery(ANN, search="", before_id=None))["pictures"] == []
+    assert await handlers.addresses.of(await handlers.images.own(ANN, job.id), "webp") is None
+    assert (await handlers.images.page(ANN, Looked()))["pictures"] == []
     shown = str((await handlers.state(ANN))["jobs"])
     assert "removed by a moderator: rude &lt;b&gt;" in shown and "red apple" not in shown
     assert "dismiss" in shown
@@ -598,7 +578,7 @@ async def test_page_shows_the_prompt_and_what_the_model_reads_in_its_place(
     await handlers.draw(ANN, ImageOptions(prompt="一只熊猫 & snow", steps=1))
     waiting = texts(await handlers.state(ANN))
     job = await finish()
-    for shown in (waiting, await handlers.picture(ANN, job.id)):
+    for shown in (waiting, await handlers.images.large(ANN, job.id)):
         assert "一只熊猫 &amp; snow" in shown
         assert "The model reads: a panda &amp; snow" in shown
     reuse = await handlers.reuse(ANN, job.id)

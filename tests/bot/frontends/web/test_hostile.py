@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.bot.frontends.web.conftest import DEFAULTS, PageProcess, session_at
+from tests.bot.frontends.web.conftest import DEFAULTS, PageProcess, Session, session_at
 from tests.bot.frontends.web.strangers import ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -69,9 +69,9 @@ BODIES: list[tuple[str, str]] = [
         {"session_hash": "x" * 9999}, {"event_id": {}}, {"trigger_id": "x"}, {"trigger_id": -5}, {"trigger_id": 10**20},
         {"event_data": DEEP[:100]}, {"batched": True}, {"simple_format": "x"}, {"request": {}}, {"fn_index": 1},
         {"fn_index": 3}, {"fn_index": 3, "data": []}, {"fn_index": 3, "data": [], "event_data": {"job_id": "1"}},
-        {"fn_index": 3, "data": [], "event_data": {"job_id": 10**400}}, {"fn_index": 6},
+        {"fn_index": 3, "data": [], "event_data": {"job_id": 10**400}}, {"fn_index": 6}, {"fn_index": 7},
     )),
-    *((JOIN, json.dumps({"data": [PROMPT, 1, 2], "fn_index": 6, "session_hash": "y", **change})) for change in (
+    *((JOIN, json.dumps({"data": [PROMPT, 1, 2], "fn_index": 7, "session_hash": "y", **change})) for change in (
         {"session_hash": None}, {"session_hash": 7}, {"session_hash": "a/b"}, {"fn_index": 0}, {"fn_index": -6},
         {"data": [PROMPT] * 1000}, {"data": [[[PROMPT]]]}, {"data": None}, {"trigger_id": []}, {"event_id": 7},
     )),
@@ -119,6 +119,35 @@ async def test_bodies_that_are_wrong_are_refused_in_a_sentence(shared: PageProce
         ("POST", f"/console/jobs/{DIGITS}/vary", [], 404),
         ("POST", f"/console/jobs/{DIGITS}/upscale", [], 404),
         ("POST", "/console/jobs/999999999999999999/upscale", [], 409),
+        ("POST", "/console/jobs/1/erase", [], 404),
+        ("GET", "/console/jobs/1/vary", [], 404),
+        ("GET", "/console/gallery?model=%ED%A0%80%00%27&kept=%FF&before=1", [], 200),
+        ("GET", f"/console/gallery?model={'x' * 5000}&kept=yes", [], 200),
+        ("GET", "/console/help?lang=%ED%A0%80", [], 200),
+        ("GET", "/console/help", [("Cookie", "imagine_bot_language=\xff../../x; imagine_bot_language=")], 200),
+        *(
+            (method, f"/console/images/{deed}{query}", [], status)
+            for method, deed in (("POST", "keep"), ("POST", "let_go"), ("POST", "erase"), ("GET", "zip"))
+            for query, status in (
+                ("", 422),
+                ("?ids=", 422),
+                ("?ids=x", 422),
+                ("?ids=1,,2", 422),
+                ("?ids=-1", 422),
+                ("?ids=1.5", 422),
+                ("?ids=%D9%A1", 422),
+                (f"?ids={DIGITS}", 422),
+                (f"?ids={','.join(['7'] * 10_000)}", 422),
+                (f"?ids={','.join(map(str, range(101)))}", 422),
+                ("?ids=999999999999999999", 409),
+                ("?ids=0,0,0", 409),
+            )
+        ),
+        ("GET", "/console/images/erase?ids=1", [], 404),
+        ("POST", "/console/images/zip?ids=1", [], 404),
+        ("POST", "/console/images/erase?ids=1", [("Origin", "http://evil.example")], 403),
+        ("POST", "/console/images/keep?ids=1", [("Origin", "null")], 403),
+        ("GET", "/console/assets/0000000000000000/page.js", [], 404),
         ("GET", f"/pictures/x/{DIGITS}.png", [], 404),
         ("GET", "/pictures/x/1.png", [("Range", "bytes=9-1,x")], 404),
         ("GET", "/gradio_api/queue/data?session_hash=nobody", [], 200),
@@ -227,6 +256,49 @@ async def test_address_that_a_proxy_tells_is_not_given_out(shared: PageProcess) 
         assert [each.status_code for each in answers] == [200] * 4
         assert [each for each in answers if "evil" in each.text or "evil" in str(each.headers)] == []
         assert shared.url.rstrip("/") + "/pictures/" in drawn.text
+
+
+async def test_images_of_others_are_neither_kept_nor_deleted_nor_taken_along(shared: PageProcess) -> None:
+    before = len(shared.lines)
+    async with session_at(shared.url) as ann, session_at(shared.url) as eve:
+        await ann.draw(PROMPT)
+        (html,) = await ann.wait_for_pictures(1)
+        number = re.findall(r'data-id="(\d+)"', html)[0]
+        file = re.findall(r'data-file="([^"]+)"', html)[0]
+        for deed in ("keep", "let_go", "erase"):
+            refused = await eve.client.post(f"/console/images/{deed}?ids={number}")
+            assert refused.status_code == 409 and refused.json()["is_refusal"] and PROMPT not in refused.text
+        assert (await eve.client.get(f"/console/images/zip?ids={number}")).status_code == 409
+        assert (await eve.client.get(f"/console/jobs/{number}")).status_code == 409
+        event = {"data": [], "fn_index": await start_number(eve), "session_hash": "x"}
+        for data in ({"job_id": int(number)}, {"upload": "0" * 32 + ".png"}, {"job_id": 10**18}):
+            answer = await eve.client.post(PREDICT, json={**event, "event_data": data})
+            assert answer.status_code == 200 and "path" not in answer.text, data
+        for bad in ({"upload": "../x.png"}, {"upload": FILE}, {"upload": None}, {"job_id": "1"}, {}, None, [], "x"):
+            answer = await eve.client.post(PREDICT, json={**event, "event_data": bad})
+            assert 400 <= answer.status_code < 500, bad
+        mine = await ann.client.post(PREDICT, json={**event, "event_data": {"job_id": int(number)}})
+        assert ".png" in mine.text
+        archive = await ann.client.get(f"/console/images/zip?ids={number},{number}")
+        assert (
+            archive.status_code == 200
+            and archive.content[:2] == b"PK"
+            and archive.headers["Cache-Control"] == "no-store"
+        )
+        assert archive.headers["Content-Disposition"] == 'attachment; filename="imagine-bot.zip"'
+        twice = [await ann.client.post(f"/console/images/erase?ids={number}") for _ in range(2)]
+        assert [each.json() for each in twice] == [{"text": "The image is deleted."}] * 2
+        assert (await ann.client.get(file)).status_code == 410
+        assert (await ann.client.get(f"/console/images/zip?ids={number}")).status_code == 409
+        assert (await ann.client.post(f"/console/jobs/{number}/reroll")).status_code == 409
+        assert (await ann.gallery())["pictures"] == []
+    assert_quiet(shared, before)
+
+
+async def start_number(session: Session) -> int:
+    """Gradio's number for what puts an image into the form."""
+    dependencies = (await session.client.get("/config")).json()["dependencies"]
+    return next(each["id"] for each in dependencies if ["start_from"] in [[name] for _, name in each["targets"]])
 
 
 def assert_quiet(page: PageProcess, before: int) -> None:

@@ -38,7 +38,7 @@ async def test_files_are_kept_for_good_and_nothing_else_is_found() -> None:
         Starlette(),
         password=None,
         routes=routes(nobody, nobody, "secret", nobody),
-        events=Events(form=0, reuse=1, draw=2),
+        events=Events(form=0, reuse=1, start_from=3, draw=2),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=gate), base_url="http://127.0.0.1") as client:
         answer = await client.get(address_of("page.js"))

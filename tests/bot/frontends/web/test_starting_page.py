@@ -30,7 +30,7 @@ from bot.frontends.web.starting_page import starting_page
 from bot.presentation.wording import LANGUAGES, wording_for
 from tests.bot.frontends.web.conftest import CHROMIUM_FLAGS
 
-EVENTS = Events(form=0, reuse=3, draw=6)
+EVENTS = Events(form=0, reuse=3, start_from=4, draw=6)
 Make = Callable[..., tuple[Gate, httpx.AsyncClient]]
 
 

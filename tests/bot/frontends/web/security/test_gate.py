@@ -23,7 +23,7 @@ from bot.frontends.web.security.gate import MAX_BODY_BYTES, Gate
 from bot.frontends.web.security.origins import public_place
 from tests.bot.frontends.web.strangers import PICTURE, PREFIXES, names_of
 
-EVENTS = Events(form=0, reuse=3, draw=6)
+EVENTS = Events(form=0, reuse=3, start_from=4, draw=6)
 NAMED_DRAW = "/gradio_api/call/v2/draw"
 Ask = Callable[..., httpx.AsyncClient]
 
