@@ -5,6 +5,7 @@ Runs on the loop of the service. Every method takes the visitor; the images of o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -92,8 +93,9 @@ class OwnImages:
         is_first = not found.jobs and before_id is None and found.older_than is None
         is_new = is_first and looked.is_anything
         nothing = "history-nothing-found" if search else "page-nothing-found"
+        links = await asyncio.gather(*(self._link(job, "webp") for job in found.jobs))
         return {
-            "pictures": [fragments.thumbnail(job, await self._link(job, "webp"), wording) for job in found.jobs],
+            "pictures": [fragments.thumbnail(*each, wording) for each in zip(found.jobs, links, strict=True)],
             "older_than": found.older_than,
             "empty": wording.say(nothing, search=search) if is_first and not is_new else "",
             "welcome": welcome(models.usual, wording, root_path=self._root_path) if is_new else "",
