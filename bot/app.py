@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from bot.config import Config
+from bot.config import Config, Passwords
 from bot.deadline import Deadline
 from bot.delivery.alert_watch import AlertWatch, restarted, tell_before_the_end
 from bot.delivery.alerts import AlertKind, Alerts
@@ -104,7 +104,7 @@ class Setup:
 
     config: Config
     token: SecretStr | None
-    password: SecretStr | None
+    passwords: Passwords
     release: str
     card: ModelCard
     say_page: Callable[[str], None] | None = None  # to the operator, once its address is certain
@@ -114,7 +114,7 @@ async def run(
     config: Config,
     token: SecretStr | None,
     *,
-    password: SecretStr | None,
+    passwords: Passwords,
     release: str,
     say_page: Callable[[str], None] | None = None,
 ) -> ExitCode:
@@ -139,7 +139,7 @@ async def run(
     )
     opening = Database.open(config.storage.data_dir / DATABASE_NAME)
     database = await opening.__aenter__()
-    setup = Setup(config=config, token=token, password=password, release=release, card=card, say_page=say_page)
+    setup = Setup(config=config, token=token, passwords=passwords, release=release, card=card, say_page=say_page)
     errors = await lifecycle.serve(partial(build, setup, database, executor, lifecycle.deadline))
     if exit_code(errors) in (ExitCode.OK, ExitCode.USAGE):
         await lifecycle.shutdown.run({"noting the end": end_run(SettingStore(database))}, at_most_s=NOTE_S)
@@ -256,7 +256,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         page = await exits["leaving the page"].enter_async_context(
             WebServer(
                 config.console,
-                setup.password,
+                setup.passwords,
                 service=service,
                 settings=settings,
                 data_dir=config.storage.data_dir,

@@ -16,6 +16,7 @@ import re
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
@@ -33,6 +34,8 @@ FOLD_S: Final = 60.0
 OUR_LINES: Final = 10  # of one place and minute that differ; a library's place gets one
 MAX_PLACES: Final = 500
 NEVER_FOLDED: Final = frozenset({"job ended"})  # statistics count these
+RECENT_LINES: Final = 200
+MAX_RECENT_CHARS: Final = 2000  # of one of them, its traceback included
 MAX_PRINTED_CHARS: Final = 8192  # of a line that never ends
 PRINTING: Final = frozenset({"bot.logs", "traceback", "contextlib", "warnings", "logging", "threading"})
 PERSONAL_KEYS: Final = ("prompt", "negative_prompt", "spec", "options")  # typed by people: debug only
@@ -76,6 +79,16 @@ def announce(text: str) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _Handler):
             handler.announce(text)
+
+
+def recent() -> list[str]:
+    """Return the latest lines as people read them, redacted like all; those at debug, which hold prompts, are left out.
+
+    At most `RECENT_LINES` of `MAX_RECENT_CHARS`, the oldest first.
+    """
+    return [
+        line for handler in logging.getLogger().handlers if isinstance(handler, _Handler) for line in handler.recent()
+    ]
 
 
 def redact(secret: SecretStr) -> None:
@@ -222,6 +235,8 @@ class _Handler(logging.StreamHandler[TextIO]):
         self._is_console = is_console
         self._folding = folding
         self._shows_debug = shows_debug
+        self._recent: deque[str] = deque(maxlen=RECENT_LINES)
+        self._plain = _formatter(is_console=True, has_colors=False)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write what there is to say now."""
@@ -260,8 +275,15 @@ class _Handler(logging.StreamHandler[TextIO]):
         for record in records:
             try:
                 super().emit(record)
+                if record.levelno > logging.DEBUG:
+                    self._recent.append(self._plain.format(record)[:MAX_RECENT_CHARS])
             except Exception:  # noqa: BLE001 - a line that cannot be written ends nothing
                 self.handleError(record)
+
+    def recent(self) -> list[str]:
+        """Return the latest lines."""
+        with self.lock or contextlib.nullcontext():
+            return list(self._recent)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as logging calls it
         """Say that a line could not be written; logging itself would print it, with all that it holds."""

@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 def run(config_path: ConfigPath = None) -> None:
     """Run the bot, the local page, or both, until stopped (Ctrl-C or SIGTERM)."""
     from bot import logs
-    from bot.config import load_config, load_password, load_token, near_misses
+    from bot.config import load_config, load_passwords, load_token, near_misses
 
     config, path = load_config(config_path)
-    token, password = load_token(config.discord), load_password(config.console)
-    for secret in (token, password):
+    token, passwords = load_token(config.discord), load_passwords(config.console)
+    for secret in (token, passwords.page, passwords.operator):
         if secret is not None:
             logs.redact(secret)
     if token is None:
@@ -52,7 +52,7 @@ def run(config_path: ConfigPath = None) -> None:
     say_page = partial(_say_page, sys.stderr) if token is None or config.console.enabled else None
     try:
         with logs.captured_prints():
-            code = asyncio.run(service.run(config, token, password=password, release=release(), say_page=say_page))
+            code = asyncio.run(service.run(config, token, passwords=passwords, release=release(), say_page=say_page))
     except (OperatorError, PipelineError):
         raise
     except Exception:

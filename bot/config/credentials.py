@@ -1,4 +1,4 @@
-"""The bot token, the page's password and the proxy. Secrets come from the environment or from files of their own.
+"""The bot token, the page's passwords and the proxy. Secrets come from the environment or from files of their own.
 
 The content of a secret file is never shown, not even in an error.
 """
@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 from pydantic import SecretStr
 
-from bot.config.messages import PASSWORD_ENV, TOKEN_ENV
+from bot.config.messages import OPERATOR_PASSWORD_ENV, PASSWORD_ENV, TOKEN_ENV
 from bot.config.sections import ConsoleConfig, DiscordConfig
 from bot.errors import ConfigError
 from bot.text_files import read_file, read_text
@@ -58,23 +59,43 @@ def token_refused(config: DiscordConfig) -> str:
     return f"reset the token on the Bot page of https://discord.com/developers/applications, and {place}"
 
 
-def load_password(config: ConsoleConfig) -> SecretStr | None:
-    """Return the page's password from config or environment, else from `console.password_file`; None if unset.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passwords:
+    """The passwords of the local page: for everybody who opens it, and for its operator's corner; None if unset."""
 
-    Quotes in the file belong to it.
+    page: SecretStr | None = None
+    operator: SecretStr | None = None
+
+
+NO_PASSWORDS: Final = Passwords()
+
+
+def load_passwords(config: ConsoleConfig) -> Passwords:
+    """Return the passwords of the page, each from config or environment, else from its file.
+
+    Quotes in a file belong to the password.
 
     Raises:
-        ConfigError: the file cannot be read, is empty, or holds more than a line; or the password is not UTF-8.
+        ConfigError: a file cannot be read, is empty, or holds more than a line; or a password is not UTF-8.
     """
-    if config.password is not None:
+    return Passwords(
+        page=_load_password(config.password, config.password_file, "password", PASSWORD_ENV),
+        operator=_load_password(
+            config.operator_password, config.operator_password_file, "operator_password", OPERATOR_PASSWORD_ENV
+        ),
+    )
+
+
+def _load_password(given: SecretStr | None, file: Path | None, key: str, variable: str) -> SecretStr | None:
+    if given is not None:
         try:
-            return SecretStr(read_text(config.password.get_secret_value()))
+            return SecretStr(read_text(given.get_secret_value()))
         except UnicodeError as error:
-            raise ConfigError([f"{PASSWORD_ENV}: is not UTF-8 text"], way_out="use another password") from error
-    if config.password_file is None:
+            raise ConfigError([f"{variable}: is not UTF-8 text"], way_out="use another password") from error
+    if file is None:
         return None
-    way_out = f"put the password, and nothing else, into the file, or set {PASSWORD_ENV}"
-    return SecretStr(_read_secret(config.password_file, "[console] password_file", way_out=way_out))
+    way_out = f"put the password, and nothing else, into the file, or set {variable}"
+    return SecretStr(_read_secret(file, f"[console] {key}_file", way_out=way_out))
 
 
 def proxy_of(config: DiscordConfig) -> str | None:

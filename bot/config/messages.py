@@ -16,11 +16,12 @@ from pydantic_core import ErrorDetails
 ENV_PREFIX: Final = "IMAGINE_BOT__"
 TOKEN_ENV: Final = "DISCORD_TOKEN"
 PASSWORD_ENV: Final = f"{ENV_PREFIX}CONSOLE__PASSWORD"
+OPERATOR_PASSWORD_ENV: Final = f"{ENV_PREFIX}CONSOLE__OPERATOR_PASSWORD"
 TOKENS_STAY_OUT: Final = (
     f"a token does not belong in this file: set {TOKEN_ENV}, or write it into a file of its own and name that in "
     "[discord] token_file"
 )
-SECRET_KEYS: Final = ("password", "proxy")  # the address of a proxy may contain a password
+SECRET_KEYS: Final = ("password", "operator_password", "proxy")  # the address of a proxy may contain a password
 TOO_DEEP: Final = "brackets are nested thousands deep, or a number has thousands of digits"
 KEYS_EXPLAINED: Final = "config.example.toml explains every key"
 SHOWN_CHARS: Final = 100

@@ -121,6 +121,12 @@ class ConsoleConfig(Section):
     port: int = Field(6006, ge=0, le=65_535, description="port to listen on; 0 = any free one")
     password: SecretStr | None = Field(None, min_length=1, description="asked of everybody who opens the page")
     password_file: UserPath | None = Field(None, description="file holding the password, if password is not set")
+    operator_password: SecretStr | None = Field(
+        None, min_length=1, description="asked of whoever opens the operator's corner of the page"
+    )
+    operator_password_file: UserPath | None = Field(
+        None, description="file holding the operator's password, if operator_password is not set"
+    )
     root_path: Annotated[str, AfterValidator(_root_path)] = Field(
         "",
         description="where a proxy shows the page: a path, or a whole address; empty = at no path, or without a proxy",

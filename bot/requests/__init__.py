@@ -31,4 +31,5 @@ quotas.py           what people have used of their limits. Pure.
 backups.py          a backup every night, and whenever somebody asks
 pausing.py          pausing the queue, and letting it go on
 stats.py            numbers for the operator
+operating.py        what else an operator sees: runners, limits, the disk
 """

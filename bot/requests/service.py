@@ -44,6 +44,7 @@ from bot.requests.inputs import NO_INPUTS, Inputs, check_count, check_settings, 
 from bot.requests.loras import check as check_loras
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
+from bot.requests.operating import Operating
 from bot.requests.pausing import Pausing
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
@@ -108,6 +109,7 @@ class Service:
         self.is_accepting = True
         self.archive = Archive(parts.jobs, parts.images, clock=clock)
         self.pausing = Pausing(parts.queue)
+        self.operating = Operating(parts.queue, parts.images, limits=limits, storage=storage)
         self.histories = Histories(parts.jobs, zone=self.pausing.zone, clock=clock)
         self.preferences = parts.preferences
         self.pseudonyms = parts.pseudonyms

@@ -133,6 +133,16 @@ class JobQueue:
         """Place jobs on these runners, as they are whenever somebody asks."""
         self._runners = runners
 
+    @property
+    def runners(self) -> Sequence[RunnerState]:
+        """The runners at this moment."""
+        return self._runners()
+
+    @property
+    def drawn(self) -> dict[int, int]:
+        """The job that each runner draws, by the runner's number."""
+        return {running.runner: job_id for job_id, running in self._running.items()}
+
     async def claim(
         self, runner: int = 0, *, may_try: Callable[[Pause], bool] = lambda _pause: False
     ) -> RunningJob | None:

@@ -17,7 +17,7 @@ import pytest
 
 from bot import app, lifecycle, maintenance
 from bot.app import Setup, assumed_pace, build
-from bot.config import Config, LimitsConfig, StorageConfig, WorkerConfig
+from bot.config import NO_PASSWORDS, Config, LimitsConfig, StorageConfig, WorkerConfig
 from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.delivery.status_updates import StatusUpdates
@@ -91,7 +91,7 @@ def serve(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def serve() -> tuple[asyncio.Task[list[BaseException]], Lifecycle]:
         life = Lifecycle(grace_s=1)
         executor = ThreadExecutor(PipelineConfig(model="fake"), stop_grace_s=1.0)
-        setup = Setup(config=config, token=None, password=None, release="test", card=find_model("fake"))
+        setup = Setup(config=config, token=None, passwords=NO_PASSWORDS, release="test", card=find_model("fake"))
 
         async def live() -> list[BaseException]:
             try:

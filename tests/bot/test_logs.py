@@ -563,3 +563,27 @@ def test_log_that_cannot_be_written_says_nothing_of_the_line(monkeypatch: pytest
     with logs.captured_prints():
         logging.getLogger("bot.app").error("odd: %s", PROMPT)
     assert [word for word in QUOTES if word in stream.getvalue()] == []
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_latest_lines_are_kept_as_they_were_shown_without_those_at_debug(level: str) -> None:
+    stream = set_up(level)
+    logs.redact(SecretStr("hunter2"))
+    logger = logging.getLogger("bot.scheduling.worker_pool")
+    logger.debug("drawing a red apple")
+    logger.info("the password is %s", "hunter2", extra={"prompt": "a red apple", "took_s": 1.5})
+    logger.error("failed", exc_info=ValueError("a red apple"))
+    said = logs.recent()
+    assert len(said) == 2 and "[info" in said[0] and "took_s=1.5" in said[0]
+    assert "***" in said[0] and "ValueError" in said[1]
+    assert not any(word in line for line in said for word in ("hunter2", "apple", "\x1b["))
+    assert ("red apple" in stream.getvalue()) is (level == "debug")
+
+
+def test_latest_lines_are_bounded_in_number_and_length() -> None:
+    set_up()
+    for number in range(logs.RECENT_LINES + 5):
+        logging.getLogger("bot.app").critical("%s %s", number, "x" * 10_000)
+    said = logs.recent()
+    assert len(said) == logs.RECENT_LINES and " 204 x" in said[-1]
+    assert all(len(line) == logs.MAX_RECENT_CHARS for line in said)

@@ -17,7 +17,7 @@ import torch
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot.config import ENV_PREFIX, TOKEN_ENV, Config, DiscordConfig, RoleConfig, load_config, load_password, load_token
+from bot.config import ENV_PREFIX, TOKEN_ENV, Config, DiscordConfig, RoleConfig, load_config, load_passwords, load_token
 from bot.errors import ConfigError
 from bot.frontends.discord_app import attachments
 from bot.store.image_store import ImageStore
@@ -111,7 +111,7 @@ def test_any_secret_file_is_read_or_the_problem_is_told_without_it(paths: Paths,
     path = next(paths) / "secret.txt"
     path.write_bytes(data)
     config = Config(discord={"token_file": path}, console={"password_file": path})
-    for load in (lambda: load_token(config.discord), lambda: load_password(config.console)):
+    for load in (lambda: load_token(config.discord), lambda: load_passwords(config.console).page):
         try:
             secret = load()
         except ConfigError as error:

@@ -18,6 +18,8 @@ examples.py     prompts to try, with the images that the demo model drew from th
 help_page.py    what the page does, its keys, and what the demo model can draw. Pure.
 page_words.py   the texts that the scripts show. Pure.
 fragments.py    JobView → HTML, in the reader's language. Pure.
+corner/         the operator's corner: a page of its own
+names.py        the names that people give themselves. Pure.
 identity.py     who is asking: a cookie, else an address. Pure.
 uploads.py      what people upload to start a picture from
 frontend.py     the Frontend for the page, which looks by itself

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from bot.errors import InvalidFlag, JobTooLarge, UploadGone
 from bot.requests.loras import fast_of, fitting
 from bot.requests.models import Models
 from pipeline.catalog.model_card import ModelCard
@@ -15,6 +16,14 @@ from pipeline.errors import InvalidSpec
 
 # The fields for settings that not every model has, in the order of the form.
 OF_SOME: Final = ("negative_prompt", "cfg_scale", "guidance", "sampler", "clip_skip", "loras", "speed")
+
+# The ids of fields on the page, by the names of what they hold.
+FIELD_IDS: Final = {
+    **{name: name for name in ("prompt", "seed", "steps", "aspect", "size", "count", "model", "strength")},
+    **{name: name.replace("_", "-") for name in OF_SOME},
+    "image": "source",
+    "references": "source",
+}
 
 
 def offers(card: ModelCard, name: str, models: Models) -> bool:
@@ -56,12 +65,32 @@ def usual_strength(cards: Sequence[ModelCard]) -> str:
     return f"name => ({json.dumps(strengths)})[name] ?? {cards[0].default_strength}"
 
 
-def said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False) -> str:
-    """Return an answer below the button, with notes about the prompt, as HTML."""
+def said(text: str, notes: Sequence[str] = (), *, is_refusal: bool = False, field: str = "") -> str:
+    """Return an answer below the button, with notes about the prompt, as HTML.
+
+    A refusal may name the id of the field that it is about: `assets/flaws.js` puts it there.
+    """
     kind = "refusal" if is_refusal else "answer"
     # A number of its own: the browser leaves alone, and faded out, what is the same as before.
-    answer = f'<span class="{kind}" data-number="{secrets.token_hex(4)}">{escape(text)}</span>'
+    about = f' data-field="{field}"' if field else ""
+    answer = f'<span class="{kind}" data-number="{secrets.token_hex(4)}"{about}>{escape(text)}</span>'
     return answer + "".join(f'<span class="noted">{escape(note)}</span>' for note in notes)
+
+
+def flawed_field(error: Exception, *, has_exact_size: bool) -> str:
+    """Return the id of the field that an error is about; "" if it is about none."""
+    match error:
+        case InvalidSpec(field="size") if has_exact_size:
+            return "exact-size"
+        case InvalidSpec() if error.field in FIELD_IDS:
+            return FIELD_IDS[error.field]
+        case InvalidFlag():
+            return "prompt"
+        case JobTooLarge():
+            return "steps"
+        case UploadGone():
+            return "source"
+    return ""
 
 
 def whole(field: str, value: object) -> int | None:

@@ -69,10 +69,10 @@ def voice_of(wording: Wording, *, now: float) -> Voice:
 def unfinished(view: JobView, voice: Voice) -> str:
     """Lay out a job that waits or runs: its place, its finish time, a button to stop it."""
     job = view.job
-    lines = [voice.say(view.headline), *([voice.say(view.eta)] if view.eta is not None else [])]
+    when = "" if view.eta is None else f'<span class="when"> · {escape(voice.say(view.eta))}</span>'
     return (
         f'<article class="card" data-key="{job.id}" data-status="{job.status}">'
-        f'<div class="row"><strong>{escape(" · ".join(lines))}</strong>{_buttons(view, voice)}</div>'
+        f'<div class="row"><strong>{escape(voice.say(view.headline))}{when}</strong>{_buttons(view, voice)}</div>'
         f"{_bar(job, view.progress)}{_preview(view.progress)}"
         f"{_notes(view.notes, voice)}{_about(view, voice)}</article>"
     )
@@ -163,7 +163,7 @@ def queue_list(
         who = wording.say("console-you") if job.user == me else names.get(job.id) or _stranger(job, wording)
         place = "🎨" if job.status is JobStatus.RUNNING else f"{standing.position}."
         when = voice.say(eta(standing, now=now, soon_s=SOON_S) or Phrase("queue-unknown-finish"))
-        items.append(f"<li>{escape(f'{place} {who} · {when}')}</li>")
+        items.append(f'<li>{escape(f"{place} {who}")}<span class="when"> · {escape(when)}</span></li>')
     if len(unfinished) > QUEUE_LINES:
         items.append(f"<li>{escape(wording.say('queue-more', count=len(unfinished) - QUEUE_LINES))}</li>")
     lines = f"<ol>{''.join(items)}</ol>" if items else ""

@@ -21,10 +21,12 @@ from bot.frontends.web import form
 from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.exchange import Attached
+from bot.frontends.web.form_memory import keep_form
 from bot.frontends.web.fragments import file_name
-from bot.frontends.web.handlers import MAX_NAME_CHARS, PageHandlers
+from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.image_fields import IMAGE_KEYS, image_fields
+from bot.frontends.web.names import MAX_NAME_CHARS
 from bot.frontends.web.own_files import STYLES, starting_script
 from bot.frontends.web.security.bodies import EDIT, START, Events
 from bot.frontends.web.security.gate import note
@@ -288,7 +290,8 @@ def _blocks(
                 attached = Attached(files=files, is_edit=way == EDIT)
                 drawn = await ask(handlers.draw_typed(asker, values, count=images, attached=attached, name=name or ""))
             except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets a number and the log its place
-                return form.said(handlers.explain(error, asker), is_refusal=True)
+                field = form.flawed_field(error, has_exact_size=bool((exact_size or "").strip()))
+                return form.said(handlers.explain(error, asker), is_refusal=True, field=field)
             return form.said(drawn.text, drawn.notes)
 
         async def reuse(event: gr.EventData, request: gr.Request) -> list[Any]:
@@ -344,6 +347,9 @@ def _blocks(
         model.input(None, model, steps, js=form.usual_steps(cards), **quiet)
         model.input(None, model, strength, js=form.usual_strength(cards), **quiet)
         blocks.load(None, model, None, js=offer, **quiet)
+        kept = {"prompt": prompt, "seed": seed, "steps": steps, "aspect": aspect, "count": count, "source": source}
+        kept |= {"strength": strength, "model": model, "size": size, "exact_size": exact_size, **of_some, "way": way}
+        keep_form(blocks, kept | {f"source_{number}": field for number, field in enumerate(further, start=2)})
         for choice in (aspect, size):  # whoever chooses wants that, and the exact size may be out of sight
             choice.input(None, None, exact_size, js="() => ''", **quiet)
     numbers = {event.name: number for number, event in blocks.fns.items()}

@@ -27,6 +27,7 @@ from bot.frontends.web.addresses import PictureAddresses
 from bot.frontends.web.exchange import NO_IMAGES, Attached, Drawn, Reuse
 from bot.frontends.web.help_page import help_page
 from bot.frontends.web.identity import FRONTEND, THIS_MACHINE, Visitor
+from bot.frontends.web.names import clean_name, page_name
 from bot.frontends.web.own_images import OwnImages
 from bot.frontends.web.page_words import page_words
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
@@ -45,7 +46,6 @@ from pipeline.spec import Aspect, ImageOptions, Size
 
 log = logging.getLogger(__name__)
 
-MAX_NAME_CHARS: Final = 30
 STANDINGS_AGE_S: Final = 0.4  # many pages ask at once; the queue need not be read for each
 LOOK_AGAIN_S: Final = 0.4
 ADDRESS_RETRY_S: Final = 60
@@ -66,12 +66,14 @@ class PageSettings:
     secret: makes addresses of pictures that nobody can guess.
     people_per_address: as much as so many people may have, everybody at one network address may have together.
     root_path: below it the browser finds everything.
+    has_corner: there is a corner for the operator, whoever may enter it.
     """
 
     secret: str
     people_per_address: int
     release: str
     root_path: str = ""
+    has_corner: bool = False
 
 
 class PageHandlers:
@@ -176,7 +178,7 @@ class PageHandlers:
             Refusal, InvalidSpec, StoreUnavailable
         """
         job = await self.images.own(visitor, job_id)
-        return await self._submit(visitor, VERBS[verb](job, self._service.models), name=_name(job))
+        return await self._submit(visitor, VERBS[verb](job, self._service.models), name=page_name(job))
 
     async def reuse(self, visitor: Visitor, job_id: int) -> Reuse:
         """Return the values that draw one's own picture again, seed included.
@@ -194,9 +196,12 @@ class PageHandlers:
         bound = partial(self._address_bound, visitor)
         accepted = await self._service.submit_batch(batch, _asker(visitor, name), admission=bound)
         self._standings_at = -math.inf
-        text = wording_for(visitor.locale).say("console-queued", count=len(accepted.jobs))
-        if accepted.refusal is not None:
-            text = f"{text} {self.explain(accepted.refusal, visitor)}"
+        wording, queued, asked = wording_for(visitor.locale), len(accepted.jobs), len(batch.images)
+        if accepted.refusal is None:
+            return Drawn(jobs=accepted.jobs, text=wording.say("console-queued", count=queued))
+        key = "console-drop-one" if asked - queued == 1 else "console-drop-some"
+        counts = {"queued": queued, "asked": asked, "dropped": asked - queued}
+        text = wording.say(key, reason=self.explain(accepted.refusal, visitor), **counts)
         return Drawn(jobs=accepted.jobs, text=text)
 
     async def cancel(self, visitor: Visitor, job_id: int) -> str:
@@ -241,7 +246,7 @@ class PageHandlers:
         unfinished = await self._unfinished()
         mine = [(job, standing) for job, standing in unfinished if job.user == me]
         newest = await self._service.histories.newest(me, limit=1)
-        names = {job.id: _name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
+        names = {job.id: page_name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
         return {
             "release": self._settings.release,
             "queue": [fragments.queue_list(unfinished, names, me, voice, now=now)],
@@ -267,6 +272,8 @@ class PageHandlers:
             ],
             "is_busy": bool(mine),
             "newest": newest[0].id if newest else None,
+            "has_corner": self._settings.has_corner,
+            "room": await self._room(visitor, unfinished),
             "words": dict(page_words(voice.wording.language)),
             "model": _title(usual.name, titles, voice),
             "models": [[each.name, _title(each.name, titles, voice)] for each in self._service.models.all],
@@ -300,6 +307,16 @@ class PageHandlers:
             return wording.failure(job.failure_code)
         key = "note-cancelled" if job.status is JobStatus.CANCELLED else "history-file-gone"
         return wording.say(key, job_id=job.id)
+
+    async def _room(self, visitor: Visitor, unfinished: Sequence[tuple[Job, QueueStatus]]) -> dict[str, object]:
+        """Return how many images of the usual size a request may be for now, and what is said if those are few."""
+        quota = await self._service.quota(visitor.user)
+        waiting = sum(job.status is JobStatus.QUEUED for job, _ in unfinished)
+        places = self._service.operating.limits["max_waiting"] - waiting
+        left = math.ceil(quota.limit - quota.used) if quota.limit - quota.used < 1 else int(quota.limit - quota.used)
+        most = 0 if quota.active >= quota.active_limit else max(0, min(MAX_BATCH, places, left))
+        text = "" if most == MAX_BATCH else wording_for(visitor.locale).say("console-room", count=most)
+        return {"most": most, "text": text}
 
     def help(self, visitor: Visitor) -> str:
         """Return the help of the page, as HTML."""
@@ -341,18 +358,6 @@ def _title(name: str, titles: Mapping[str, str], voice: Voice) -> str:
 
 def _asker(visitor: Visitor, name: str) -> Asker:
     key = f"{visitor.origin}-{secrets.token_hex(8)}"
-    address = json.dumps({"name": _clean_name(name)})
+    address = json.dumps({"name": clean_name(name)})
     reply_to = ReplyTo(frontend=FRONTEND, key=key, address=address)
     return Asker(user=visitor.user, reply_to=reply_to, key=f"{FRONTEND}:{key}")
-
-
-def _clean_name(name: str) -> str:
-    return " ".join("".join(character for character in name if character.isprintable()).split())[:MAX_NAME_CHARS]
-
-
-def _name(job: Job) -> str:
-    try:
-        name = json.loads(job.reply_to.address).get("name")
-    except (ValueError, AttributeError, RecursionError):  # a damaged row has no name
-        return ""
-    return _clean_name(name) if isinstance(name, str) else ""

@@ -16,9 +16,10 @@ from typing import Final
 FOLDER: Final = Path(__file__).parent / "assets"
 # In the order in which they are applied.
 STYLES: Final[Sequence[Path]] = tuple(
-    FOLDER / f"{name}.css" for name in ("page", "cards", "gallery", "dialogs", "form")
+    FOLDER / f"{name}.css" for name in ("page", "cards", "gallery", "dialogs", "form", "access", "away")
 )
 KINDS: Final = {".js": "text/javascript; charset=utf-8", ".webp": "image/webp", ".png": "image/png"}
+CORNER_STYLE: Final = FOLDER / "operator.css"  # of the operator's corner, a page of its own
 VERSION_CHARS: Final = 16
 
 

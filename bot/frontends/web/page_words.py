@@ -11,10 +11,12 @@ from bot.frontends.web.own_images import MAX_AT_ONCE
 from bot.presentation.wording import wording_for
 
 KEYS: Final = (
-    "console-gallery", "console-search", "console-offline",
+    "console-gallery", "console-search", "console-offline", "console-ready",
+    "console-unsent",
     "page-all-models", "page-close", "page-compare", "page-compare-hint", "page-delete", "page-delete-many",
     "page-delete-one", "page-drop", "page-help", "page-keep", "page-kept-only", "page-language", "page-models",
-    "page-next", "page-no", "page-not-used", "page-previous", "page-select", "page-select-done", "page-selected",
+    "page-next", "page-no", "page-not-used", "page-operator", "page-previous", "page-select", "page-select-done",
+    "page-selected",
     "page-too-many", "page-used", "page-yes-delete", "page-zip",
 )  # fmt: skip
 # What is counted in the browser has a sentence for every count.

@@ -27,10 +27,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from bot.config import ConsoleConfig
+from bot.config import ConsoleConfig, Passwords
 from bot.delivery.frontend import Frontend
 from bot.errors import ConfigError, FrontendUnavailable
 from bot.frontends.web.connections import BACKLOG, Connections, raise_file_limit, room_for
+from bot.frontends.web.corner.handlers import CornerHandlers
+from bot.frontends.web.corner.routes import Corner, corner_routes
 from bot.frontends.web.cross_loop import Ask, bridge_to
 from bot.frontends.web.frontend import WebFrontend
 from bot.frontends.web.gradio_import import import_page
@@ -40,6 +42,7 @@ from bot.frontends.web.protocol import KEEP_ALIVE_S, Connection
 from bot.frontends.web.routes import routes
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import Gate
+from bot.frontends.web.security.operators import Operators
 from bot.frontends.web.security.origins import public_place
 from bot.frontends.web.starting_page import starting_page
 from bot.frontends.web.uploads import Uploads
@@ -57,6 +60,7 @@ PORT_WAY_OUT: Final = "stop what uses it, or choose another with [console] port,
 # Whose word counts on where a request came from; the variable is uvicorn's, for a proxy on another machine.
 TRUSTED_VARIABLE: Final = "FORWARDED_ALLOW_IPS"
 TRUSTED: Final = "127.0.0.0/8,::1"
+UNHEARD: Final = b"x-forwarded-for-unheard"
 CLOSE_S: Final = 2  # open pages are cut off after this
 
 
@@ -123,14 +127,16 @@ def without_the_departed(app: ASGIApp) -> ASGIApp:
 def with_what_proxies_say(app: ASGIApp, *, may_have_proxy: bool) -> ASGIApp:
     """An app that hears of a proxy on this machine by which scheme and from which address it was asked.
 
-    A page that is for this machine alone has everything from here: nobody chooses another address for themselves.
+    A page that is for this machine alone has everything from here: nobody chooses another address for themselves. The
+    header gets another name then, by which the operator's corner still sees that there is a proxy.
     """
     trusted = os.environ.get(TRUSTED_VARIABLE, TRUSTED)
     told = cast("ASGIApp", ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=trusted))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not may_have_proxy:
-            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"x-forwarded-for"]}
+            headers = [(UNHEARD if name == b"x-forwarded-for" else name, value) for name, value in scope["headers"]]
+            scope = {**scope, "headers": headers}
         await told(scope, receive, send)
 
     return answer
@@ -199,18 +205,20 @@ class WebServer:
     def __init__(
         self,
         config: ConsoleConfig,
-        password: SecretStr | None,
+        passwords: Passwords,
         *,
         service: Service,
         settings: SettingStore,
         data_dir: Path,
         release: str,
     ) -> None:
-        check_exposure(config, password)
+        check_exposure(config, passwords.page)
         self.frontend: Frontend = WebFrontend()
         self._config = config
         self._place = public_place(config.root_path)
-        self._password = password
+        self._passwords = passwords
+        # Without a password it answers to the names of this machine alone.
+        self._may_have_proxy = passwords.page is not None or bool(config.root_path)
         self._service = service
         self._settings = settings
         self._uploads = data_dir.resolve() / UPLOADS_FOLDER
@@ -256,6 +264,7 @@ class WebServer:
                 people_per_address=self._config.people_per_address,
                 release=self._release,
                 root_path=self._place.path,
+                has_corner=self._passwords.operator is not None or not self._may_have_proxy,
             ),
         )
         loop = asyncio.get_running_loop()
@@ -275,12 +284,16 @@ class WebServer:
 
     def _serve(self, handlers: PageHandlers, ask: Ask) -> None:
         uploads = Uploads(self._uploads)
+        self._operators = Operators(self._passwords.operator, is_for_this_machine=not self._may_have_proxy)
+        corner = CornerHandlers(
+            self._service, people_per_address=self._config.people_per_address, release=self._release
+        )
+        parts = Corner(operators=self._operators, handlers=corner, root_path=self._place.path)
         our_routes = routes(handlers, ask, self._secret, uploads)
-        self._gate = Gate(starting_page, password=self._password, routes=our_routes, place=self._place)
-        # Without a password it answers to the names of this machine alone.
-        may_have_proxy = self._password is not None or bool(self._config.root_path)
+        our_routes |= corner_routes(parts, handlers, ask, self._secret)
+        self._gate = Gate(starting_page, password=self._passwords.page, routes=our_routes, place=self._place)
         config = uvicorn.Config(
-            with_what_proxies_say(without_the_departed(self._gate), may_have_proxy=may_have_proxy),
+            with_what_proxies_say(without_the_departed(self._gate), may_have_proxy=self._may_have_proxy),
             proxy_headers=False,
             log_config=None,
             access_log=False,
@@ -306,7 +319,7 @@ class WebServer:
     async def _live(self, build: Callable[[], tuple[Starlette, Events]], is_over: asyncio.Event) -> None:
         """Build the page beside the loop, which answers meanwhile, and let requests to it until all is over."""
         loop = asyncio.get_running_loop()
-        self._close_gate = partial(loop.call_soon_threadsafe, self._gate.close)
+        self._close_gate = partial(loop.call_soon_threadsafe, self._close)
         try:
             builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page builder")
             building = loop.run_in_executor(builder, build)
@@ -324,6 +337,10 @@ class WebServer:
                 await ending
         finally:
             self._close_gate = lambda: None
+
+    def _close(self) -> None:
+        self._gate.close()
+        self._operators.close()
 
     def _announce(self) -> None:
         if self._service.is_accepting:  # else it was told to stop while the page was built

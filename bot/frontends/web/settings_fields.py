@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from bot.frontends.web.form import offers
+from bot.frontends.web.form import FIELD_IDS, offers
 from bot.presentation.wording import MODEL_KEYS
 from bot.requests.flag_values import NO_NEGATIVE
 from bot.requests.loras import FAST, fitting
@@ -47,7 +47,7 @@ def settings_fields(models: Models, say: Callable[[str], Any]) -> dict[str, Any]
     cards = models.all
 
     def shown(name: str) -> dict[str, Any]:
-        return {"visible": any(offers(card, name, models) for card in cards), "elem_id": element_id(name)}
+        return {"visible": any(offers(card, name, models) for card in cards), "elem_id": FIELD_IDS[name]}
 
     def text_field(name: str, key: str, **options: Any) -> Any:
         # For numbers as well: an emptied field for numbers says 0 in the browser, which is a number.
@@ -82,11 +82,6 @@ def _lora_choices(models: Models) -> list[tuple[str, str]]:
     found = {lora.name: lora for card in models.all for lora in fitting(models, card)}
     labels = {name: " · ".join([lora.title, *lora.triggers]) for name, lora in found.items()}
     return [("", ""), *((label, name) for name, label in labels.items())]
-
-
-def element_id(name: str) -> str:
-    """Return the id of a field on the page."""
-    return name.replace("_", "-")
 
 
 def asked(values: Mapping[str, str | None], card: ModelCard, models: Models) -> dict[str, object]:

@@ -1235,3 +1235,58 @@ page-help-private = { $days ->
         [one] Only this browser sees your images. They are stored for a day; those that you keep (⭐) stay.
        *[other] Only this browser sees your images. They are stored for { $days } days; those that you keep (⭐) stay.
     }
+
+## The page's form, when it is offline, and its operator's corner
+
+console-unsent = The service is not responding, so nothing was queued. What you wrote stays here: press Draw again when the service is back.
+console-ready = The image is ready:
+console-room = { $count ->
+        [0] No image fits into your limits at the moment.
+        [one] Only one image fits into your limits at the moment.
+       *[other] Only { $count } images fit into your limits at the moment.
+    }
+console-drop-one = { $queued } of { $asked } queued; the last one does not fit: { $reason }
+console-drop-some = { $queued } of { $asked } queued; { $dropped } do not fit: { $reason }
+page-operator = Operator’s corner
+operator-title = Operator’s corner
+operator-back = Back to the page
+operator-leave = Leave
+operator-enter = Enter
+operator-enter-hint = This part is for whoever runs the service.
+operator-password = Operator’s password
+operator-closed = This needs the operator’s password.
+operator-wrong = This is not the operator’s password.
+operator-too-many = Too many passwords at once. Please try again in a few seconds.
+operator-queue = Queue
+operator-queue-empty = Nothing is being drawn, and nobody is waiting.
+operator-moving = Requests are accepted and drawn.
+operator-day = In 24 hours: { $done } done, { $failed } failed, { $cancelled } cancelled, { $drawn } of drawing. Running for { $uptime }.
+operator-cancel-one = Cancel image #{ $job_id }
+operator-reason = Reason for a pause (optional, shown to everybody who waits)
+operator-until = Until (optional)
+operator-until-hint = 30m, 18:00
+operator-pause = Pause
+operator-resume = Resume
+operator-runners = Runners
+operator-runner = Runner { $number }
+operator-runner-empty = no model in memory
+operator-runner-holds = { $model } in memory
+operator-runner-draws = is drawing image #{ $job_id }
+operator-runner-loads = loading the model, about { $left } left
+operator-runner-rests = failed several times, rests for { $left }
+operator-runner-idle = idle
+operator-storage = Storage
+operator-storage-sizes = Database { $database } · { $images } image files, { $image_size } · { $free } free
+operator-storage-unreadable = The sizes cannot be read; the log says why.
+operator-limits = Limits
+operator-limits-hint = They are changed in the config file, and hold from the next start.
+operator-limit-max-waiting = Images waiting in total
+operator-limit-max-active-per-user = Requests of one person at a time
+operator-limit-max-images-per-day = Images of one person in 24 hours
+operator-limit-cooldown-s = Seconds between two requests of one person while something waits
+operator-limit-max-pixel-steps = Pixels × steps of one image
+operator-limit-people-per-address = One network address may have as much as so many people
+operator-limit-history-days = Days until an image is deleted
+operator-limit-min-free-mib = Free MiB on the disk below which nothing is accepted
+operator-log = Log
+operator-log-hint = The latest lines, without prompts and passwords.

@@ -1100,3 +1100,57 @@ page-kept-no-longer = 已取消收藏 { $count } 张图片。
 page-deleted = 已删除 { $count } 张图片。
 page-help-known = 这个模型能画的全部 { $count } 种东西
 page-help-private = 只有这个浏览器能看到你的图片。它们保存 { $days } 天，收藏（⭐）的会一直保留。
+
+## The page's form, when it is offline, and its operator's corner
+
+console-unsent = 服务没有响应，没有任何内容加入队列。你写的内容会留在这里：服务恢复后请再按一次“开始画”。
+console-ready = 图片已完成：
+console-room = { $count ->
+        [0] 你的额度目前已满。
+       *[other] 你的额度目前还能容纳 { $count } 张图片。
+    }
+console-drop-one = { $asked } 张中有 { $queued } 张已加入队列，最后一张放不下：{ $reason }
+console-drop-some = { $asked } 张中有 { $queued } 张已加入队列，另外 { $dropped } 张放不下：{ $reason }
+page-operator = 管理角
+operator-title = 管理角
+operator-back = 返回页面
+operator-leave = 退出
+operator-enter = 进入
+operator-enter-hint = 这里只供运行本服务的人使用。
+operator-password = 管理密码
+operator-closed = 这里需要管理密码。
+operator-wrong = 管理密码不对。
+operator-too-many = 同时尝试的密码太多，请几秒后再试。
+operator-queue = 队列
+operator-queue-empty = 没有正在画的图片，也没有人在等待。
+operator-moving = 正常接收任务并绘制。
+operator-day = 24 小时内：完成 { $done }，失败 { $failed }，取消 { $cancelled }，绘制用时 { $drawn }。已运行 { $uptime }。
+operator-cancel-one = 取消图片 #{ $job_id }
+operator-reason = 暂停原因（可不填，所有等待的人都会看到）
+operator-until = 直到（可不填）
+operator-until-hint = 30m、18:00
+operator-pause = 暂停
+operator-resume = 继续
+operator-runners = 绘图器
+operator-runner = 绘图器 { $number }
+operator-runner-empty = 内存中没有模型
+operator-runner-holds = 内存中是 { $model }
+operator-runner-draws = 正在画图片 #{ $job_id }
+operator-runner-loads = 正在加载模型，约剩 { $left }
+operator-runner-rests = 多次失败，休息 { $left }
+operator-runner-idle = 空闲
+operator-storage = 存储
+operator-storage-sizes = 数据库 { $database } · 图片文件 { $images } 个，{ $image_size } · 剩余空间 { $free }
+operator-storage-unreadable = 无法读取大小，原因见日志。
+operator-limits = 上限
+operator-limits-hint = 在配置文件中修改，下次启动后生效。
+operator-limit-max-waiting = 等待的图片总数
+operator-limit-max-active-per-user = 每人同时的请求数
+operator-limit-max-images-per-day = 每人 24 小时内的图片数
+operator-limit-cooldown-s = 有人等待时，同一人两次请求间隔的秒数
+operator-limit-max-pixel-steps = 一张图片的像素 × 步数
+operator-limit-people-per-address = 一个网络地址最多相当于几个人
+operator-limit-history-days = 图片保留的天数
+operator-limit-min-free-mib = 磁盘剩余少于多少 MiB 时不再接收任务
+operator-log = 日志
+operator-log-hint = 最近的日志，不含提示词和密码。

@@ -1101,3 +1101,57 @@ page-kept-no-longer = 已取消收藏 { $count } 張圖片。
 page-deleted = 已刪除 { $count } 張圖片。
 page-help-known = 這個模型能畫的全部 { $count } 種東西
 page-help-private = 只有這個瀏覽器能看到你的圖片。它們保存 { $days } 天，收藏（⭐）的會一直保留。
+
+## The page's form, when it is offline, and its operator's corner
+
+console-unsent = 服務沒有回應，沒有任何內容加入佇列。你寫的內容會留在這裡：服務恢復後請再按一次「開始畫」。
+console-ready = 圖片已完成：
+console-room = { $count ->
+        [0] 你的額度目前已滿。
+       *[other] 你的額度目前還能容納 { $count } 張圖片。
+    }
+console-drop-one = { $asked } 張中有 { $queued } 張已加入佇列，最後一張放不下：{ $reason }
+console-drop-some = { $asked } 張中有 { $queued } 張已加入佇列，另外 { $dropped } 張放不下：{ $reason }
+page-operator = 管理角
+operator-title = 管理角
+operator-back = 返回頁面
+operator-leave = 離開
+operator-enter = 進入
+operator-enter-hint = 這裡只供執行本服務的人使用。
+operator-password = 管理密碼
+operator-closed = 這裡需要管理密碼。
+operator-wrong = 管理密碼不對。
+operator-too-many = 同時嘗試的密碼太多，請幾秒後再試。
+operator-queue = 佇列
+operator-queue-empty = 沒有正在畫的圖片，也沒有人在等待。
+operator-moving = 正常接收任務並繪製。
+operator-day = 24 小時內：完成 { $done }，失敗 { $failed }，取消 { $cancelled }，繪製用時 { $drawn }。已執行 { $uptime }。
+operator-cancel-one = 取消圖片 #{ $job_id }
+operator-reason = 暫停原因（可不填，所有等待的人都會看到）
+operator-until = 直到（可不填）
+operator-until-hint = 30m、18:00
+operator-pause = 暫停
+operator-resume = 繼續
+operator-runners = 繪圖器
+operator-runner = 繪圖器 { $number }
+operator-runner-empty = 記憶體中沒有模型
+operator-runner-holds = 記憶體中是 { $model }
+operator-runner-draws = 正在畫圖片 #{ $job_id }
+operator-runner-loads = 正在載入模型，約剩 { $left }
+operator-runner-rests = 多次失敗，休息 { $left }
+operator-runner-idle = 閒置
+operator-storage = 儲存空間
+operator-storage-sizes = 資料庫 { $database } · 圖片檔案 { $images } 個，{ $image_size } · 剩餘空間 { $free }
+operator-storage-unreadable = 無法讀取大小，原因見日誌。
+operator-limits = 上限
+operator-limits-hint = 在設定檔中修改，下次啟動後生效。
+operator-limit-max-waiting = 等待的圖片總數
+operator-limit-max-active-per-user = 每人同時的請求數
+operator-limit-max-images-per-day = 每人 24 小時內的圖片數
+operator-limit-cooldown-s = 有人等待時，同一人兩次請求間隔的秒數
+operator-limit-max-pixel-steps = 一張圖片的像素 × 步數
+operator-limit-people-per-address = 一個網路位址最多相當於幾個人
+operator-limit-history-days = 圖片保留的天數
+operator-limit-min-free-mib = 磁碟剩餘少於多少 MiB 時不再接收任務
+operator-log = 日誌
+operator-log-hint = 最近的日誌，不含提示詞和密碼。

@@ -8,13 +8,15 @@ import pytest
 from pydantic import SecretStr
 
 from bot.config import (
+    OPERATOR_PASSWORD_ENV,
     PASSWORD_ENV,
     TOKEN_ENV,
     Config,
     ConsoleConfig,
     DiscordConfig,
+    Passwords,
     load_config,
-    load_password,
+    load_passwords,
     load_token,
     looks_like_token,
 )
@@ -123,7 +125,8 @@ def test_the_flaw_of_a_secret_file_is_named_and_never_shown(clean_place: Path, c
     file.write_bytes(content)
     for load in (
         lambda: load_token(DiscordConfig(token_file=file)),
-        lambda: load_password(ConsoleConfig(password_file=file)),
+        lambda: load_passwords(ConsoleConfig(password_file=file)),
+        lambda: load_passwords(ConsoleConfig(operator_password_file=file)),
     ):
         with pytest.raises(ConfigError) as caught:
             load()
@@ -148,13 +151,18 @@ def test_a_password_is_read_as_it_is(clean_place: Path, encoding: str) -> None:
     file = clean_place / "password.txt"
     for password in ("hunter 2", '"quoted"', "Bot me", "密码"):
         file.write_bytes(f"{password}\r\n".encode(encoding))
-        assert load_password(ConsoleConfig(password_file=file)) == SecretStr(password)
+        both = ConsoleConfig(password_file=file, operator_password_file=file)
+        assert load_passwords(both) == Passwords(page=SecretStr(password), operator=SecretStr(password))
 
 
 def test_a_password_or_token_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD_ENV, "secret\udcff")
     with pytest.raises(ConfigError, match=f"^{PASSWORD_ENV}: is not UTF-8 text\n→ use another password$"):
-        load_password(load_config()[0].console)
+        load_passwords(load_config()[0].console)
+    monkeypatch.delenv(PASSWORD_ENV)
+    monkeypatch.setenv(OPERATOR_PASSWORD_ENV, "secret\udcff")
+    with pytest.raises(ConfigError, match=f"^{OPERATOR_PASSWORD_ENV}: is not UTF-8 text"):
+        load_passwords(load_config()[0].console)
     monkeypatch.setenv(TOKEN_ENV, "secret\udcff")
     with pytest.raises(ConfigError, match=f"^{TOKEN_ENV} holds characters that no token has"):
         load_token(DiscordConfig())
@@ -162,7 +170,7 @@ def test_a_password_or_token_that_is_no_text_is_refused(monkeypatch: pytest.Monk
 
 def test_a_password_is_read_as_utf8_whatever_the_locale() -> None:
     as_ascii = SecretStr("密码".encode().decode("ascii", "surrogateescape"))
-    password = load_password(ConsoleConfig(password=as_ascii))
+    password = load_passwords(ConsoleConfig(password=as_ascii)).page
     assert password is not None and password.get_secret_value() == "密码"
 
 

@@ -16,7 +16,7 @@ from bot.config import (
     DiscordConfig,
     default_config_paths,
     load_config,
-    load_password,
+    load_passwords,
     load_token,
 )
 from bot.errors import ConfigError, ExitCode
@@ -284,7 +284,7 @@ def test_pipes_and_devices_are_read_as_neither_config_nor_secret(clean_place: Pa
         with pytest.raises(ConfigError, match=f"token_file: cannot read {path}: it is a pipe or a device"):
             load_token(DiscordConfig(token_file=path))
         with pytest.raises(ConfigError, match=f"password_file: cannot read {path}: it is a pipe or a device"):
-            load_password(ConsoleConfig(password_file=path))
+            load_passwords(ConsoleConfig(password_file=path))
 
 
 def test_a_config_of_megabytes_is_a_problem(clean_place: Path) -> None:

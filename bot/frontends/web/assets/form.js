@@ -1,5 +1,4 @@
 // The form beside the living part, as far as Gradio leaves it to us: its answer, its keys.
-import {root} from "./frame.js";
 import {lookSoon} from "./state.js";
 
 export function say(text, isRefusal = false) {
@@ -22,8 +21,6 @@ export function listenToForm() {
   document.addEventListener("click", event => {
     if (!event.target.closest("#draw")) return;
     lookSoon();
-    // On a phone the cards are below the form.
-    if (root.getBoundingClientRect().top > innerHeight) root.scrollIntoView({behavior: "smooth"});
   });
   document.addEventListener("keydown", event => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

@@ -2,7 +2,8 @@
 //
 // `part` finds a place by its name. The frame is built once, before any other module looks for its places.
 const TOP = `<header><h1>imagine-bot</h1><span class="model"></span><div class="queue"></div>
-  <select class="language"></select><button type="button" class="button helps" data-do="help"></button></header>`;
+  <select class="language"></select><button type="button" class="button helps" data-do="help"></button>
+  <a class="button corner" hidden>⚙</a></header>`;
 const LIVING = `<p class="offline" role="alert" hidden></p><div class="jobs"></div><div class="shown"></div>
   <div class="welcomes"></div>
   <section class="gallery" hidden>

@@ -13,6 +13,9 @@ export function tellHeader(state) {
   part("language").ariaLabel = words.language;
   part("language").value = state.language;
   part("helps").textContent = words.help;
+  part("corner").hidden = !state.has_corner;
+  part("corner").href = `${home}/operator`;
+  part("corner").title = part("corner").ariaLabel = words.operator;
 }
 
 export function listenToHeader() {

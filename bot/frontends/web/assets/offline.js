@@ -1,5 +1,5 @@
 // What the page says while the server does not answer.
-import {part} from "./frame.js";
+import {part, root} from "./frame.js";
 import {words} from "./words.js";
 
 export function tellOffline() {
@@ -7,5 +7,6 @@ export function tellOffline() {
 }
 
 export function setOffline(isOffline) {
+  root.classList.toggle("away", isOffline);  // away.css
   part("offline").hidden = !isOffline || !part("offline").textContent;
 }

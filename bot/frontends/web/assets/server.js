@@ -1,6 +1,8 @@
 // Questions to the server, in the reader's language and below the path where a proxy shows the page.
 export const language = navigator.language;
-export const home = new URL(window.gradio_config.root || "/", location).pathname.replace(/\/$/, "");
+// The operator's corner has no Gradio; it lies beside the page.
+const root = window.gradio_config ? window.gradio_config.root || "/" : ".";
+export const home = new URL(root, location).pathname.replace(/\/$/, "");
 
 const address = (path, values = {}) => `${home}${path}?${new URLSearchParams({lang: language, ...values})}`;
 

@@ -5,6 +5,7 @@ import {showGallery, showImage, tellGallery} from "./gallery.js";
 import {tellHeader} from "./header.js";
 import {setOffline, tellOffline} from "./offline.js";
 import {show} from "./patch.js";
+import {tellRoom} from "./room.js";
 import {tellSelection} from "./selection.js";
 import {ask} from "./server.js";
 import {words} from "./words.js";
@@ -17,6 +18,7 @@ async function refresh() {
   if (release && release !== state.release) return location.reload();
   release = state.release;
   Object.assign(words, state.words);
+  tellRoom(state.room);
   tellHeader(state);
   tellGallery(state.models);
   tellSelection();

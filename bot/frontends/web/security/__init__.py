@@ -6,4 +6,5 @@ origins.py    which page a request comes from, and where a proxy shows ours. Pur
 refused.py    what is wrong with a request
 bodies.py     what requests to Gradio may hold. Pure.
 admission.py  who brings the password, and who has to wait before it is compared
+operators.py  who may enter the operator's corner
 """

@@ -1,4 +1,4 @@
-"""Whether somebody brings the password: strangers wait before it is compared, people who were let in before do not.
+"""Whether somebody brings a password: strangers wait before it is compared, people who were let in before do not.
 
 The wait grows with the number of those who wait, at one address and everywhere, up to a bound: a guesser slows down
 strangers a little and locks out nobody. If too many wait at one address, the oldest there are sent away: somebody's
@@ -47,17 +47,19 @@ class Verdict(Enum):
 
 
 class Admission:
-    """Compares passwords, slowly."""
+    """Compares passwords with one, slowly; `name` is what the log calls it."""
 
     def __init__(
         self,
         password: SecretStr,
         *,
+        name: str = "password",
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key = secrets.token_bytes(32)
         self._expected = self._digest(password.get_secret_value().encode())
+        self._name = name
         self._sleep = sleep
         self._clock = clock
         self._known: LRUCache[str, None] = LRUCache(MAX_KNOWN)  # whoever brought it last time
@@ -76,17 +78,24 @@ class Admission:
             return Verdict.REFUSED
         network = network_of(address)
         who = f"token {self._digest(token.encode()).hex()}" if token else f"network {network}"
-        if who in self._known and self._is_right(authorization):
+        if who in self._known and self._matches(_password_in(authorization)):
             self._remember(who)
             return Verdict.ADMITTED
         # One wrong guess and one is a stranger again: else whoever shares an address could guess without waiting.
         self._known.pop(who, None)
+        verdict = await self.compare(_password_in(authorization), address=address)
+        if verdict is Verdict.ADMITTED:
+            self._remember(who)
+        return verdict
+
+    async def compare(self, given: bytes | None, *, address: str) -> Verdict:
+        """Decide about a password, None being no password at all, after the wait that every stranger has."""
+        network = network_of(address)
         if not await self._has_waited(network):
             return Verdict.TOO_MANY
-        if not self._is_right(authorization):
+        if not self._matches(given):
             self._note_wrong(network)
             return Verdict.REFUSED
-        self._remember(who)
         return Verdict.ADMITTED
 
     def introduce(self, token: str) -> None:
@@ -117,14 +126,9 @@ class Admission:
                 del self._waiting[network]
         return True
 
-    def _is_right(self, authorization: str) -> bool:
-        scheme, _, encoded = authorization.partition(" ")
-        try:
-            _, _, given = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        except (ValueError, binascii.Error):
-            given = b""
-        is_equal = hmac.compare_digest(self._digest(given), self._expected)
-        return is_equal and scheme.lower() == "basic"
+    def _matches(self, given: bytes | None) -> bool:
+        is_equal = hmac.compare_digest(self._digest(given or b""), self._expected)
+        return is_equal and given is not None
 
     def _digest(self, text: bytes) -> bytes:
         return hmac.new(self._key, text, hashlib.sha256).digest()
@@ -138,7 +142,7 @@ class Admission:
             said_at, unsaid = self._wrong[network]
             self._wrong[network] = (said_at, unsaid + 1)
         else:
-            log.warning("a wrong password from %s", network)
+            log.warning("a wrong %s from %s", self._name, network)
             self._wrong[network] = (self._clock(), 0)
 
     def tell_wrong(self, *, since: float = math.inf) -> None:
@@ -146,4 +150,14 @@ class Admission:
         while self._wrong and (network := next(iter(self._wrong))) and self._wrong[network][0] <= since:
             _, unsaid = self._wrong.pop(network)
             if unsaid:
-                log.warning("%s more wrong passwords from %s", unsaid, network)
+                log.warning("%s more wrong %ss from %s", unsaid, self._name, network)
+
+
+def _password_in(authorization: str) -> bytes | None:
+    """Return the password of a header as browsers send it (RFC 7617); None if there is none in it."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        _, _, given = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+    except (ValueError, binascii.Error):
+        return None
+    return given if scheme.lower() == "basic" else None

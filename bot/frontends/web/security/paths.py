@@ -70,6 +70,13 @@ TABLE: Final = (
     _ours("GET", "zip", r"/console/images/zip"),
     _ours("GET", "help", r"/console/help"),
     _ours("GET", "own_file", rf"/console/assets/(?P<version>{VERSION})/(?P<name>{BARE_NAME})"),
+    _ours("GET", "operator_page", r"/operator"),
+    _ours("GET", "operator", r"/console/operator"),
+    _ours("POST", "operator_enter", r"/console/operator/enter"),
+    _ours("POST", "operator_leave", r"/console/operator/leave"),
+    _ours("POST", "operator_pause", r"/console/operator/pause"),
+    _ours("POST", "operator_resume", r"/console/operator/resume"),
+    _ours("POST", "operator_cancel", rf"/console/operator/jobs/(?P<job_id>{JOB_ID})/cancel"),
     # gradio_client asks for what `draw` returned behind `file=`: for the path, or the whole address that it once was.
     _ours(
         "GET",

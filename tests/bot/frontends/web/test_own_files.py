@@ -9,19 +9,19 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from bot.frontends.web.own_files import FOLDER, STYLES, address_of, own_files, version
+from bot.frontends.web.own_files import CORNER_STYLE, FOLDER, STYLES, address_of, own_files, version
 from bot.frontends.web.routes import routes
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import Gate
 
 
 def test_every_file_that_a_script_imports_is_there_and_no_script_is_left_over() -> None:
-    imported = {"page.js"}
+    imported = {"page.js", "operator.js", "keeping.js"}  # which the server names
     for name, file in own_files().items():
         if name.endswith(".js"):
             imported |= set(re.findall(r'from "\./([a-z_]+\.js)"', file.content.decode()))
     assert imported == {name for name in own_files() if name.endswith(".js")}
-    assert set(STYLES) == set(FOLDER.rglob("*.css"))
+    assert {*STYLES, CORNER_STYLE} == set(FOLDER.rglob("*.css"))
 
 
 def test_no_file_names_an_address_elsewhere() -> None:

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from bot.config import ConsoleConfig
+from bot.config import NO_PASSWORDS, ConsoleConfig
 from bot.errors import ConfigError, ExitCode, FrontendUnavailable
 from bot.frontends.web.server import WebServer, check_exposure, make_empty, with_what_proxies_say
 from bot.requests.models import Models
@@ -25,7 +25,9 @@ from tests.network import ROOT
 
 def console(settings: SettingStore, folder: Path, **config: Any) -> WebServer:
     service = cast("Any", SimpleNamespace(card=None))
-    return WebServer(ConsoleConfig(**config), None, service=service, settings=settings, data_dir=folder, release="test")
+    return WebServer(
+        ConsoleConfig(**config), NO_PASSWORDS, service=service, settings=settings, data_dir=folder, release="test"
+    )
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "pictures.example"])

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.config import ConsoleConfig
+from bot.config import NO_PASSWORDS, ConsoleConfig
 from bot.frontends.web.security import admission
 from bot.frontends.web.security.bodies import Events
 from bot.frontends.web.security.gate import Gate
@@ -168,7 +168,9 @@ class Slow:
 async def server(settings: Any, tmp_path: Any) -> AsyncIterator[WebServer]:
     service: Any = SimpleNamespace(models=SimpleNamespace(all=[]), is_accepting=True)
     config = ConsoleConfig(port=0)
-    async with WebServer(config, None, service=service, settings=settings, data_dir=tmp_path, release="test") as server:
+    async with WebServer(
+        config, NO_PASSWORDS, service=service, settings=settings, data_dir=tmp_path, release="test"
+    ) as server:
         yield server
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bot.frontends.web.corner.routes import Corner, corner_routes
 from bot.frontends.web.identity import COOKIE, is_token, new_token
 from bot.frontends.web.routes import routes
 from bot.frontends.web.security import admission, paths
@@ -538,7 +539,9 @@ async def test_error_that_nobody_expected_is_a_number_and_its_text_is_nowhere(
 def test_every_route_of_the_table_is_there() -> None:
     nobody: Any = None
     named = {entry.route for entry in paths.TABLE if entry.route is not None}
-    assert set(routes(nobody, nobody, "secret", nobody)) == named
+    corner: Any = Corner(operators=nobody, handlers=nobody, root_path="")
+    ours = routes(nobody, nobody, "secret", nobody) | corner_routes(corner, nobody, nobody, "secret")
+    assert set(ours) == named
 
 
 def test_tokens_of_two_people_differ() -> None:
