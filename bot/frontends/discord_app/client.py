@@ -212,6 +212,7 @@ class DiscordClient(discord.AutoShardedClient):
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Answer a form that was sent, and what only another release knows; the library answers all else."""
+        self.frontend.time.hear(interaction.id)
         self._greeter.note_locale(interaction)
         if interaction.type is discord.InteractionType.modal_submit:
             await forms.submitted(interaction)

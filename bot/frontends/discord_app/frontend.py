@@ -29,7 +29,7 @@ from bot.frontends.discord_app.composer import Composed, Composer, wording_of
 from bot.frontends.discord_app.copies import take_back_copies
 from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
-from bot.frontends.discord_app.message_ref import FRONTEND, Address, request_key
+from bot.frontends.discord_app.message_ref import FRONTEND, Address, DiscordTime, request_key
 from bot.frontends.discord_app.permissions import is_age_restricted
 from bot.frontends.discord_app.pings import Pings
 from bot.frontends.discord_app.private_delivery import PrivateDelivery
@@ -64,7 +64,8 @@ class DiscordFrontend:
         self._service = service
         self._composer = Composer(service)
         self._pings = Pings(client, service)
-        self._sender = Sender(client, self._composer)
+        self.time = DiscordTime()
+        self._sender = Sender(client, self._composer, self.time)
         self.private = PrivateDelivery(self._sender, self._composer, service)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         # By the key of a message: those that progress may not touch any more, those whose prompt AutoMod dislikes,
@@ -226,7 +227,7 @@ class DiscordFrontend:
                 if job.is_private:
                     await self.private.show(job, standing)
                     return
-                if address.is_old or address.message_id is None:
+                if self.time.is_old(address) or address.message_id is None:
                     return
                 async with self._lock(key):
                     if key not in self._closed:

@@ -1,4 +1,4 @@
-"""Where a job's message stands on Discord: what `ReplyTo.address` holds, and how old the message is. Pure.
+"""Where a job's message stands on Discord: what `ReplyTo.address` holds, and how old the message is.
 
 No secrets in it: it is stored with the job. Writing there is `frontend.py`; who may act on a job because of
 where it stands is `permissions.py`.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from dataclasses import dataclass
 from typing import Final
 
 import discord
 
+from bot.clock import Clock
 from bot.delivery.frontend import DeliveryImpossible
 from bot.jobs import Job, ReplyTo, UserKey
 
@@ -71,13 +73,24 @@ class Address:
         key = interaction_id if self.message_id is None else self.message_id
         return ReplyTo(frontend=FRONTEND, key=str(key), address=json.dumps(dataclasses.asdict(self)))
 
-    @property
-    def is_old(self) -> bool:
-        """Whether edits of this message are limited."""
-        if self.message_id is None:
+
+class DiscordTime:
+    """What time it is for Discord, by the newest of its ids: the clock of this machine may be hours off."""
+
+    def __init__(self, *, monotonic: Clock = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._ahead_s: float | None = None  # of the monotonic clock, in Unix seconds
+
+    def hear(self, snowflake: int) -> None:
+        """Take note of an id that Discord has just given."""
+        self._ahead_s = discord.utils.snowflake_time(snowflake).timestamp() - self._monotonic()
+
+    def is_old(self, address: Address) -> bool:
+        """Whether edits of this message are limited. Until an id was heard, the clock of this machine is believed."""
+        if address.message_id is None:
             return False
-        age = discord.utils.utcnow() - discord.utils.snowflake_time(self.message_id)
-        return age.total_seconds() > OLD_MESSAGE_S
+        now = discord.utils.utcnow().timestamp() if self._ahead_s is None else self._monotonic() + self._ahead_s
+        return now - discord.utils.snowflake_time(address.message_id).timestamp() > OLD_MESSAGE_S
 
 
 def key_of(user: discord.abc.User) -> UserKey:

@@ -20,7 +20,7 @@ from bot.frontends.discord_app.components import buttons
 from bot.frontends.discord_app.composer import Composed, Composer, wording_of
 from bot.frontends.discord_app.embeds import NOBODY, StatusMessage
 from bot.frontends.discord_app.http_errors import TROUBLES, Remedy, remedy, wait_s
-from bot.frontends.discord_app.message_ref import Address
+from bot.frontends.discord_app.message_ref import Address, DiscordTime
 from bot.frontends.discord_app.permissions import reference_to
 from bot.jobs import Job, ReplyTo
 from bot.presentation.job_view import Action
@@ -50,9 +50,10 @@ class Ended:
 class Sender:
     """Sends and edits messages as the bot."""
 
-    def __init__(self, client: discord.Client, composer: Composer) -> None:
+    def __init__(self, client: discord.Client, composer: Composer, time: DiscordTime) -> None:
         self._client = client
         self._composer = composer
+        self._time = time
         self._turns: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def turn(self, channel_id: int) -> asyncio.Lock:
@@ -140,7 +141,7 @@ class Sender:
                     allowed_mentions=NOBODY,
                 )
         except discord.RateLimited as error:
-            if address.is_old:  # the rate limit on edits of old messages can last very long
+            if self._time.is_old(address):  # the rate limit on edits of old messages can last very long
                 raise Refused(str(error)) from error
             raise
 

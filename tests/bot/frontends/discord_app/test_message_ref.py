@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import discord
 import pytest
 
 from bot.delivery.frontend import DeliveryImpossible
-from bot.frontends.discord_app.message_ref import Address, is_of_server
+from bot.frontends.discord_app.message_ref import Address, DiscordTime, is_of_server
 from bot.jobs import ReplyTo
 from tests.bot.frontends.discord_app.test_embeds import a_job
+from tests.conftest import FrozenClock
 
 ADDRESS = Address(channel_id=2, message_id=3, guild_id=1, user_id=4, locale="en-US")
 FIELDS = json.loads(ADDRESS.reply_to().address)
@@ -53,3 +56,22 @@ def test_damaged_address_is_a_reason_not_to_deliver_and_of_no_server(text: str) 
     with pytest.raises(DeliveryImpossible, match="cannot be read"):
         Address.read(stored(text))
     assert not is_of_server(replace(a_job(), reply_to=stored(text)), 1)
+
+
+@pytest.mark.parametrize("wrong_h", [-5, 0, 2, 91 * 24])
+def test_age_of_a_message_is_by_the_clock_of_discord(
+    monkeypatch: pytest.MonkeyPatch, clock: FrozenClock, wrong_h: int
+) -> None:
+    posted = datetime(2026, 12, 1, tzinfo=UTC)
+    monkeypatch.setattr(discord.utils, "utcnow", lambda: posted + timedelta(hours=wrong_h))
+    now, address = DiscordTime(monotonic=clock), replace(ADDRESS, message_id=discord.utils.time_snowflake(posted))
+    assert now.is_old(address) is (wrong_h > 1), "nothing was heard"
+    now.hear(discord.utils.time_snowflake(posted + timedelta(seconds=5)))
+    assert not now.is_old(address)
+    clock.advance(3594)
+    assert not now.is_old(address)
+    clock.advance(2)
+    assert now.is_old(address)
+    assert not now.is_old(replace(address, message_id=None))
+    now.hear(discord.utils.time_snowflake(posted + timedelta(minutes=5)))  # the machine slept, or Discord knows better
+    assert not now.is_old(address)

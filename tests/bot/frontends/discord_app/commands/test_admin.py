@@ -124,8 +124,7 @@ async def test_no_message_is_edited_after_its_first_hour_of_a_night_of_pause(
     while before != len(stage.discord.requests("PATCH .*")):  # what they say of their places has come to rest
         before = len(stage.discord.requests("PATCH .*"))
         await asyncio.sleep(0.1)
-    real = discord.utils.utcnow
-    monkeypatch.setattr(discord.utils, "utcnow", lambda: real() + timedelta(hours=1, seconds=1))
+    monkeypatch.setattr(stage.client.frontend.time, "_monotonic", lambda: time.monotonic() + 3601)
     await stage.service.cancel(1, by=(await stage.job(1)).user)  # its message becomes a result; the other one moves up
     await stage.discord.wait_message(lambda message: "🚫" in message.content)
     for _ in range(20):
@@ -133,6 +132,21 @@ async def test_no_message_is_edited_after_its_first_hour_of_a_night_of_pause(
         await asyncio.sleep(0.02)
     edits = [request for request in stage.discord.requests("PATCH .*")[before:] if str(messages[1].id) in request.path]
     assert edits == [] and stage.discord.refresh(messages[1]).content == messages[1].content
+
+
+async def test_messages_are_kept_up_to_date_though_the_clock_of_this_machine_is_hours_ahead(
+    stage: Stage, manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = discord.utils.utcnow
+    monkeypatch.setattr(discord.utils, "utcnow", lambda: real() + timedelta(hours=2))
+    uses = []
+    for user, prompt in ((stage.discord.user, "x"), (manager, "y")):
+        uses.append(await stage.discord.slash(user, stage.discord.channel, "imagine", prompt=prompt))
+        await uses[-1].wait(lambda message: message.buttons)
+    await uses[1].wait(lambda message: "1 ahead" in message.content)
+    seen = len(uses[1].timeline)
+    await stage.service.cancel(1, by=(await stage.job(1)).user)
+    await uses[1].wait(lambda message: "ahead" not in message.content, timeout=5, after=seen)
 
 
 async def test_refusals_while_paused_name_the_time_at_which_it_goes_on(start: Start) -> None:
