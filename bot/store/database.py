@@ -157,7 +157,8 @@ class Database:
     async def scrub(self) -> None:
         """Write the file anew without what deleted rows left in it, and empty its -wal file.
 
-        Others may read meanwhile, writes wait: 3 s of a processor for 300 000 jobs (270 MiB).
+        Others may read meanwhile, writes wait, or are refused after the busy timeout: 10 s of a processor for 1 000 000
+        jobs (1 GiB).
 
         Raises:
             StoreUnavailable: it is locked by another program, or there is no room for a second copy.
