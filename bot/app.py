@@ -73,7 +73,7 @@ from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
 from pipeline.catalog.loras import loras_of
-from pipeline.catalog.model_hash import ModelHashes, learn, lora_hashes, weights_file
+from pipeline.catalog.model_hash import ModelHashes, Part, learn, lora_hashes, weights_file
 from pipeline.catalog.models import (
     ModelCard,
     choose_model,
@@ -395,7 +395,8 @@ async def _hash_models(
         if not deadline.has_begun:
             await asyncio.to_thread(learn, hashes, card, config.models_dir, lambda: deadline.has_begun)
     for lora in loras_of(config).values():
-        await asyncio.to_thread(hashes.find, lora.file, lambda: deadline.has_begun)
+        find = partial(hashes.find, lora.file, lambda: deadline.has_begun, part=Part.TENSORS)
+        await asyncio.to_thread(find)
     await deadline.wait_for_begin()
 
 

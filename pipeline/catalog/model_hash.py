@@ -14,11 +14,13 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.catalog import fetch_record, files
 from pipeline.catalog.architecture import Kind
+from pipeline.catalog.headers import NotWeights, header_of
 from pipeline.catalog.loras import loras_of
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
@@ -32,6 +34,17 @@ _MAX_BYTES: Final = 2**20
 _SEAL_BYTES: Final = 2**10  # at most, of what is written around the content
 _CHUNK_BYTES: Final = 2**23
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Part(StrEnum):
+    """What of a file is hashed; the values are told apart behind its path.
+
+    AUTOMATIC1111 knows a LoRA by its tensors, so that it stays the same when its notes are changed
+    (modules/hashes.py, `addnet_hash_safetensors`; extensions-builtin/Lora/network.py).
+    """
+
+    WHOLE = ""
+    TENSORS = "#tensors"
 
 
 class ModelHashes:
@@ -48,35 +61,36 @@ class ModelHashes:
         """The hashes beside the packed weights."""
         return cls(config.packed_folder / FILE_NAME)
 
-    def known(self, path: Path) -> str:
+    def known(self, path: Path, *, part: Part = Part.WHOLE) -> str:
         """Return the hash of a file without reading the file; "" if it is not known, or the file has changed."""
         try:
             size, changed_ns = _state(path)
         except OSError:
             return ""
         with self._lock:
-            kept = self._read().get(str(path))
+            kept = self._read().get(f"{path}{part}")
         return kept[2] if kept is not None and kept[:2] == (size, changed_ns) else ""
 
-    def find(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+    def find(self, path: Path, should_stop: Callable[[], bool] = lambda: False, *, part: Part = Part.WHOLE) -> str:
         """Return the hash of a file, and read the file for it if it is not known. Blocks for up to a minute.
 
         Returns:
             "" if it was told to stop, or the file cannot be read or changed meanwhile.
         """
-        if known := self.known(path):
+        if known := self.known(path, part=part):
             return known
         try:
             before = _state(path)
-            digest = _sha256(path, should_stop)
+            noted, begin = (_noted(path), _header_bytes(path)) if part is Part.TENSORS else ("", 0)
+            digest = noted or _sha256(path, should_stop, begin=begin)
             if digest is None or _state(path) != before:
                 return ""
         except OSError:
             return ""
-        self.remember(path, digest)
+        self.remember(path, digest, part=part)
         return digest
 
-    def remember(self, path: Path, sha256: str) -> None:
+    def remember(self, path: Path, sha256: str, *, part: Part = Part.WHOLE) -> None:
         """Keep the hash of a file as it is now; hexadecimal digits, in either case."""
         if _SHA256.fullmatch(sha256 := sha256.lower()) is None:
             return
@@ -86,8 +100,8 @@ class ModelHashes:
             return
         with self._lock:
             self._known = {**_stored(self._place), **self._read()}  # another process may have added some
-            self._known.pop(str(path), None)
-            self._known[str(path)] = (size, changed_ns, sha256)
+            self._known.pop(f"{path}{part}", None)
+            self._known[f"{path}{part}"] = (size, changed_ns, sha256)
             while len(self._known) > MAX_KEPT:
                 del self._known[next(iter(self._known))]
             while len(content := json.dumps(self._known).encode()) > _MAX_BYTES - _SEAL_BYTES:
@@ -114,7 +128,8 @@ def weights_file(card: ModelCard, models_dir: Path) -> Path | None:
 def lora_hashes(hashes: ModelHashes, spec: ImageSpec, config: PipelineConfig) -> dict[str, str]:
     """Return the hashes of the LoRAs of an image by their names, of those that are known."""
     loras = loras_of(config) if spec.loras else {}
-    found = {use.name: hashes.known(loras[use.name].file) for use in read_uses(spec.loras) if use.name in loras}
+    files_of = {use.name: loras[use.name].file for use in read_uses(spec.loras) if use.name in loras}
+    found = {name: hashes.known(file, part=Part.TENSORS) for name, file in files_of.items()}
     return {name: digest for name, digest in found.items() if digest}
 
 
@@ -152,10 +167,27 @@ def _state(path: Path) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _sha256(path: Path, should_stop: Callable[[], bool]) -> str | None:
+def _noted(path: Path) -> str:
+    """The hash in the notes of a LoRA, from its trainer, which AUTOMATIC1111 takes first; "" if there is none."""
+    try:
+        noted = header_of(path).metadata.get("sshs_model_hash", "").lower()
+    except NotWeights:
+        return ""
+    return noted if _SHA256.fullmatch(noted) else ""
+
+
+def _header_bytes(path: Path) -> int:
+    """Where the tensors of a safetensors file begin."""
+    with path.open("rb") as file:
+        return 8 + int.from_bytes(file.read(8), "little")
+
+
+def _sha256(path: Path, should_stop: Callable[[], bool], *, begin: int) -> str | None:
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        begin = 0
+        if begin > os.fstat(file.fileno()).st_size:
+            raise OSError("its header is longer than the file")
+        file.seek(begin)
         while chunk := file.read(_CHUNK_BYTES):
             if should_stop():
                 return None

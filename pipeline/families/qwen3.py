@@ -179,8 +179,8 @@ class Qwen3TextEncoder(StreamedModule):
 
     def lora_part(self) -> LoraPart:
         """What LoRAs may change of it; those for layers that are not read change no image."""
-        module: Any = self.module
-        names = partial(_lora_names, depth=self.depth, unread=module.unread)
+        unread: Any = self.module.unread
+        names = partial(_lora_names, depth=self.depth, unread=unread)
         return part_of(self, LORA_PREFIXES, names, is_text=True)
 
     @torch.no_grad()

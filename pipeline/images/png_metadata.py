@@ -25,6 +25,7 @@ SPEC_KEYWORD: Final = "imagine-bot"
 XMP_KEYWORD: Final = "XML:com.adobe.xmp"  # XMP specification, part 3, 1.1.5
 DIGITAL_SOURCE_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SHORT_HASH_CHARS: Final = 10  # as AUTOMATIC1111 shows it (modules/sd_models.py, `shorthash`)
+SHORT_LORA_HASH_CHARS: Final = 12  # of a LoRA (extensions-builtin/Lora/network.py)
 MAX_TEXT_BYTES: Final = 96 * 1024  # a spec with the three longest texts, every character escaped, is below 90 kB
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 NEGATIVE: Final = "Negative prompt:"
@@ -145,8 +146,8 @@ def read_spec(png: bytes) -> ImageSpec | None:
 
 
 def _lora_hashes(uses: Iterable[LoraUse], hashes: FileHashes) -> str:
-    """`"ink: 1a2b3c4d5e, film: 6f7a8b9c0d"`, of those whose hash is known; always in quotes, as there."""
-    known = (f"{use.name}: {digest[:SHORT_HASH_CHARS]}" for use in uses if (digest := hashes.loras.get(use.name)))
+    """`"ink: 1a2b3c4d5e6f, film: 6f7a8b9c0d1e"`, of those whose hash is known; always in quotes, as there."""
+    known = (f"{use.name}: {digest[:SHORT_LORA_HASH_CHARS]}" for use in uses if (digest := hashes.loras.get(use.name)))
     listed = ", ".join(known)
     return json.dumps(listed) if listed else ""
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.catalog.added_models import change_added, list_path, read_added
+from pipeline.catalog.adding_loras import check_lora_name, unique_lora_name
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.loras import demand_loras, find_lora, fits, loras_of, own_loras
 from pipeline.catalog.models import FLUX1_DEV, SD15, find_model
@@ -174,3 +175,13 @@ def test_two_hundred_are_looked_up_quickly(tmp_path: Path) -> None:
     for _ in range(10):
         loras_of(config)
     assert (time.process_time() - begin) / 10 < 0.05
+
+
+def test_file_of_any_name_gets_one_that_can_be_typed() -> None:
+    taken: list[str] = []
+    odd = ("a" * 300, "--x", "<lora:ink:1>", "a,b:c", "\u202e", "")
+    for stem in ("Ink Wash (v2)", "水墨", "墨", "..", "none", "CAFÉ", "ink wash (v2)", *odd):
+        taken.append(unique_lora_name(stem, taken))
+        check_lora_name(taken[-1])
+    assert taken[:7] == ["ink-wash-v2", "lora", "lora-2", "lora-3", "none-2", "cafe", "ink-wash-v2-2"]
+    assert len(set(taken)) == len(taken)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import struct
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +15,13 @@ import pytest
 from pipeline.catalog import fetch_record, model_hash
 from pipeline.catalog.fetch_record import FetchedFile, FetchRecord
 from pipeline.catalog.model_card import ModelFile
-from pipeline.catalog.model_hash import MAX_KEPT, ModelHashes, learn, weights_file
+from pipeline.catalog.model_hash import MAX_KEPT, ModelHashes, Part, learn, lora_hashes, weights_file
 from pipeline.catalog.models import DEMO, FAKE, FLUX1_DEV
+from pipeline.config import LoraEntry, PipelineConfig
+from pipeline.images.png_metadata import FileHashes, parameters
 from pipeline.sealed_files import write_sealed
+from pipeline.spec import ImageOptions
+from tests.pipeline.catalog.miniature_loras import write_lora
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -159,3 +165,43 @@ def test_model_is_known_by_the_one_file_of_its_transformer(tmp_path: Path) -> No
     assert weights_file(FLUX1_DEV, tmp_path) == expected
     sharded = replace(FLUX1_DEV, files={"dit": ModelFile(repo="a/b", path="transformer/")})
     assert [weights_file(card, tmp_path) for card in (sharded, DEMO, FAKE)] == [None, None, None]
+
+
+ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc" (FIPS 180-4, example B.1)
+
+
+def lora_of_three_bytes(path: Path, **notes: str) -> Path:
+    header = {"__metadata__": notes, "a.lora_down.weight": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]}}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"abc")
+    return path
+
+
+def test_lora_is_known_by_its_tensors_whatever_its_notes_say(tmp_path: Path) -> None:
+    hashes = ModelHashes(tmp_path / "hashes.json")
+    for number, notes in enumerate(({}, {"ss_tag_frequency": "{}"}, {"sshs_model_hash": "nonsense"})):
+        path = lora_of_three_bytes(tmp_path / f"{number}.safetensors", **notes)
+        assert hashes.find(path, part=Part.TENSORS) == ABC
+        assert hashes.find(path) != ABC == ModelHashes(tmp_path / "hashes.json").known(path, part=Part.TENSORS)
+    noted = lora_of_three_bytes(tmp_path / "noted.safetensors", sshs_model_hash="A" * 64)
+    assert hashes.find(noted, part=Part.TENSORS) == "a" * 64
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", struct.pack("<Q", 2**62) + b"{}", struct.pack("<Q", 100) + b"{}"])
+def test_lora_that_is_damaged_has_no_hash(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    assert ModelHashes(tmp_path / "hashes.json").find(path, part=Part.TENSORS) == ""
+
+
+def test_png_names_the_hash_of_a_lora_as_automatic1111_reads_it(tmp_path: Path) -> None:
+    file = write_lora(tmp_path / "ink.safetensors")
+    content = file.read_bytes()
+    expected = hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest()
+    config = PipelineConfig(models_dir=tmp_path, loras=(LoraEntry(name="ink", file=file),))
+    hashes = ModelHashes(tmp_path / "hashes.json")
+    spec = replace(FLUX1_DEV.resolve(ImageOptions(prompt="a fox"), random_seed=1), loras="ink:0.8")
+    assert "Lora hashes" not in parameters(spec, hashes=FileHashes("", lora_hashes(hashes, spec, config)))
+    hashes.find(file, part=Part.TENSORS)
+    text = parameters(spec, hashes=FileHashes("", lora_hashes(hashes, spec, config)))
+    assert f'Lora hashes: "ink: {expected[:12]}"' in text and text.startswith("a fox <lora:ink:0.8>\n")
