@@ -44,12 +44,15 @@ async def _check(config_path: Path | None, *, is_offline: bool, with_updates: bo
     """Print findings as they arrive. Returns the number of problems."""
     from bot.findings import Mark
     from bot.logs import redacted
+    from bot.troubles import OF_TOPICS, place
 
     styles = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.PROBLEM: "bold red"}
     problems = 0
     async for finding in examine(config_path, is_offline=is_offline, with_updates=with_updates):
         text = f"{finding.topic:<11}" + "\n".join(map(printable, finding.text.split("\n")))
         text += f"\n{' ' * 13}→ {finding.way_out}" if finding.way_out else ""
+        if finding.mark is Mark.PROBLEM and finding.topic in OF_TOPICS:
+            text += f"\n{' ' * 13}→ more in {place(OF_TOPICS[finding.topic])}"
         say(finding.mark.value, redacted(text), style=styles[finding.mark], on_stderr=False)
         problems += finding.mark is Mark.PROBLEM
     return problems

@@ -1115,3 +1115,4 @@ admin-no-model = No model is in memory; the next image loads it.
 flags-taken-fresh = drawn anew
 card-repeat = 💡 This image was already here: the same words and settings with the same seed. Add `--fresh` to draw it again.
 memory-taken = 🐢 Other programs use { $gib } GiB of the GPU’s memory, so this takes longer.
+trouble-more = Help: docs/troubleshooting.md#{ $entry }

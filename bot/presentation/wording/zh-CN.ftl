@@ -1004,3 +1004,4 @@ admin-no-model = 显存中没有模型，画下一张图时会加载。
 flags-taken-fresh = 重新绘制
 card-repeat = 💡 这张图片已经画过：提示词、设置和种子都相同。加上 `--fresh` 可以重新绘制。
 memory-taken = 🐢 其他程序占用了 { $gib } GiB 显存，所以这次会慢一些。
+trouble-more = 解决办法：docs/troubleshooting.zh-CN.md#{ $entry }

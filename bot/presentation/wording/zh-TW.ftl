@@ -1005,3 +1005,4 @@ admin-no-model = 顯示記憶體中沒有模型，繪製下一張圖時會載入
 flags-taken-fresh = 重新繪製
 card-repeat = 💡 這張圖片已經畫過：提示詞、設定和種子都相同。加上 `--fresh` 可以重新繪製。
 memory-taken = 🐢 其他程式佔用了 { $gib } GiB 顯示記憶體，所以這次會慢一些。
+trouble-more = 解決辦法：docs/troubleshooting.zh-CN.md#{ $entry }
