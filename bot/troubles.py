@@ -48,6 +48,7 @@ OF_ERRORS: Final[Mapping[str, str]] = {
 OF_TOPICS: Final[Mapping[str, str]] = {
     "token": "token-refused",
     "database": "database",
+    "backup": "backup",
     "disk": "disk-full",
     "gpu": "no-gpu",
     "files": "download-failed",

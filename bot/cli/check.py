@@ -75,7 +75,7 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_updates: b
     from bot.findings import Mark, note
     from bot.frontends.discord_app import preflight as discord
     from bot.frontends.web.preflight import preflight as look_at_page
-    from bot.store.preflight import is_in_use
+    from bot.store.preflight import check_backups, is_in_use
     from bot.store.preflight import preflight as look_at_store
 
     config, findings = look_at_config(config_path)
@@ -88,6 +88,8 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_updates: b
         yield finding
     is_running = await asyncio.to_thread(is_in_use, config.storage)
     for finding in await asyncio.to_thread(look_at_store, config.storage, is_running=is_running):
+        yield finding
+    for finding in await asyncio.to_thread(check_backups, config.backup):
         yield finding
     of_translator = await asyncio.to_thread(look_at_translator, config.translator, config.pipeline)
     machine = partial(look_at_machine, is_translated=all(finding.mark is Mark.OK for finding in of_translator))
