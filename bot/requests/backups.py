@@ -95,6 +95,8 @@ class Backups:
         try:
             backup = await self._make("nightly")
         except BackupFailed as error:
+            if self._deadline.has_begun:  # the next start makes it
+                return
             self._failed_at = now
             log.critical("there is no backup of this night, it is tried again in an hour: %s", error)
             return

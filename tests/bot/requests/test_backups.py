@@ -132,13 +132,15 @@ async def test_whoever_asks_gets_one_at_a_time(data_dir: Path, clock) -> None:
     assert isinstance(second, BackupFailed), "in the same second it would have the same name"
 
 
-async def test_stop_cuts_a_backup_short(data_dir: Path, clock) -> None:
+async def test_stop_cuts_a_backup_short(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     deadline = Deadline()
     config, storage = BackupConfig(folder=data_dir.parent / "out"), StorageConfig(data_dir=data_dir, min_free_mib=0)
     backups = Backups(config, storage, release="x", deadline=deadline)
     deadline.begin(5)
     with pytest.raises(BackupFailed, match="about to stop"):
         await backups.make()
+    await backups.look()
+    assert "no backup of this night" not in caplog.text, "the next start makes it"
     assert list(backups.folder.iterdir()) == []
 
 
