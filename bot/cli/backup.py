@@ -28,7 +28,7 @@ def backup(
     import time
 
     from bot.config import load_config
-    from bot.requests.backups import backup_name
+    from bot.store.backups.nightly import backup_name
     from bot.store.backups.writing import make_backup
 
     config, _ = load_config(config_path)

@@ -44,12 +44,15 @@ async def _check(config_path: Path | None, *, is_offline: bool, with_updates: bo
     """Print findings as they arrive. Returns the number of problems."""
     from bot.findings import Mark
     from bot.logs import redacted
+    from bot.troubles import OF_TOPICS, place
 
     styles = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.PROBLEM: "bold red"}
     problems = 0
     async for finding in examine(config_path, is_offline=is_offline, with_updates=with_updates):
         text = f"{finding.topic:<11}" + "\n".join(map(printable, finding.text.split("\n")))
         text += f"\n{' ' * 13}→ {finding.way_out}" if finding.way_out else ""
+        if finding.mark is Mark.PROBLEM and finding.topic in OF_TOPICS:
+            text += f"\n{' ' * 13}→ more in {place(OF_TOPICS[finding.topic])}"
         say(finding.mark.value, redacted(text), style=styles[finding.mark], on_stderr=False)
         problems += finding.mark is Mark.PROBLEM
     return problems
@@ -72,7 +75,7 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_updates: b
     from bot.findings import Mark, note
     from bot.frontends.discord_app import preflight as discord
     from bot.frontends.web.preflight import preflight as look_at_page
-    from bot.store.preflight import is_in_use
+    from bot.store.preflight import check_backups, is_in_use
     from bot.store.preflight import preflight as look_at_store
 
     config, findings = look_at_config(config_path)
@@ -85,6 +88,8 @@ async def examine(config_path: Path | None, *, is_offline: bool, with_updates: b
         yield finding
     is_running = await asyncio.to_thread(is_in_use, config.storage)
     for finding in await asyncio.to_thread(look_at_store, config.storage, is_running=is_running):
+        yield finding
+    for finding in await asyncio.to_thread(check_backups, config.backup):
         yield finding
     of_translator = await asyncio.to_thread(look_at_translator, config.translator, config.pipeline)
     is_translated = all(finding.mark is Mark.OK for finding in of_translator)

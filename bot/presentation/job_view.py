@@ -17,6 +17,7 @@ from typing import Final
 from bot.jobs import Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause
 from bot.presentation.wording import MODEL_KEYS, Wording, failure_key
+from bot.troubles import OF_FAILURES
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Progress, Stage
 from pipeline.lora_uses import uses_in
@@ -118,6 +119,7 @@ class JobView:
     progress: Progress | None = None  # of a running job
     notes: tuple[Phrase, ...] = ()
     reason: Phrase | None = None  # why it failed
+    more: Phrase | None = None  # where more is said about that
     settings: Phrase
     details: tuple[Phrase, ...] = ()  # settings that not every model has
     actions: tuple[Action, ...]
@@ -226,6 +228,7 @@ def ended_view(
         translation=translation_phrase(job),
         notes=(*_origin_notes(job), *unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
         reason=reason,
+        more=None if job.failure_code is None else Phrase("trouble-more", {"entry": OF_FAILURES[job.failure_code]}),
         settings=settings_phrase(job, titles),
         details=setting_phrases(job.spec),
         actions=tuple(action for action in ACTIONS[job.status] if can_upscale or action is not Action.UPSCALE),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from bot.config import BackupConfig, StorageConfig
 from bot.config.spans import read_time
 from bot.deadline import Deadline
 from bot.errors import BackupFailed
+from bot.store.backups.nightly import backup_name, is_nightly, made_at, nightly_backups
 from bot.store.backups.writing import PART, Backup, Stopped, make_backup
 from bot.supervision import supervise
 
@@ -32,13 +32,6 @@ AGAIN_S: Final = 3600.0  # after a night in which it did not work
 LEFT_OVER_S: Final = 86_400.0  # what a killed process left half written
 MIB: Final = 2**20
 FOLDER: Final = "backups"  # in the data folder, if the config names none
-_STAMP: Final = "%Y%m%dT%H%M%SZ"
-_NIGHTLY: Final = re.compile(r"imagine-bot-nightly-(\d{8}T\d{6}Z)(-\d+)?\.zip", re.ASCII)
-
-
-def backup_name(moment: float, *, kind: str = "backup") -> str:
-    """Return the name of a backup that is made at a moment, in Unix seconds."""
-    return f"imagine-bot-{kind}-{datetime.fromtimestamp(moment, UTC).strftime(_STAMP)}.zip"
 
 
 class Backups:
@@ -78,9 +71,7 @@ class Backups:
 
     def nightly(self) -> list[Path]:
         """Return the nightly backups that are there, oldest first. Blocks."""
-        with contextlib.suppress(OSError):
-            return sorted(path for path in self.folder.iterdir() if _NIGHTLY.fullmatch(path.name))
-        return []
+        return nightly_backups(self.folder)
 
     async def run(self) -> None:
         """Make a backup every night, if the config names a folder for them. Never returns."""
@@ -104,6 +95,8 @@ class Backups:
         try:
             backup = await self._make("nightly")
         except BackupFailed as error:
+            if self._deadline.has_begun:  # the next start makes it
+                return
             self._failed_at = now
             log.critical("there is no backup of this night, it is tried again in an hour: %s", error)
             return
@@ -119,7 +112,7 @@ class Backups:
         if due_at > now:
             due_at = (due - timedelta(days=1)).timestamp()
         # A file of the future was made while the clock was wrong: it is none of this night.
-        return not any(due_at <= made_at <= now for made_at in map(_made_at, self.nightly()))
+        return not any(due_at <= made_at(path) <= now for path in self.nightly())
 
     async def _make(self, kind: str) -> Backup:
         async with self._one_at_a_time:
@@ -145,15 +138,7 @@ class Backups:
                 log.info("deleted an old backup: %s", path.name)
         with contextlib.suppress(OSError):
             for path in self.folder.iterdir():
-                is_ours = path.name.startswith(".backup-") or _NIGHTLY.fullmatch(path.name.removesuffix(PART))
+                is_ours = path.name.startswith(".backup-") or is_nightly(path.name.removesuffix(PART))
                 is_half = path.name.startswith(".backup-") or path.name.endswith(PART)
                 if is_ours and is_half and path.stat().st_mtime < now - LEFT_OVER_S:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _made_at(path: Path) -> float:
-    match = _NIGHTLY.fullmatch(path.name)
-    with contextlib.suppress(ValueError):  # the thirtieth of February
-        if match is not None:
-            return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC).timestamp()
-    return float("-inf")

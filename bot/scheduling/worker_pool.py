@@ -32,6 +32,7 @@ from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
 from bot.supervision import supervise
+from bot.troubles import OF_FAILURES, place
 from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec
 from pipeline.device.gpu import MIB
 from pipeline.images.png_metadata import NO_HASHES, FileHashes, encode_png
@@ -285,7 +286,7 @@ class WorkerPool:
             log.info("the image check blocked the picture")
             return await self._queue.fail(job.id, code, ran_s=ran_s)
         # The person is told the code; the details are for the operator.
-        log.error("job failed: %s", code, exc_info=error)
+        log.error("job failed: %s, see %s", code, place(OF_FAILURES[code]), exc_info=error)
         if isinstance(error, StorageFailed):
             if self._deadline.has_begun:  # the next process may find the disk in a better state
                 return await self._queue.requeue(job.id)

@@ -1290,3 +1290,4 @@ operator-limit-history-days = Days until an image is deleted
 operator-limit-min-free-mib = Free MiB on the disk below which nothing is accepted
 operator-log = Log
 operator-log-hint = The latest lines, without prompts and passwords.
+trouble-more = Help: docs/troubleshooting.md#{ $entry }

@@ -1154,3 +1154,4 @@ operator-limit-history-days = 图片保留的天数
 operator-limit-min-free-mib = 磁盘剩余少于多少 MiB 时不再接收任务
 operator-log = 日志
 operator-log-hint = 最近的日志，不含提示词和密码。
+trouble-more = 解决办法：docs/troubleshooting.zh-CN.md#{ $entry }

@@ -1155,3 +1155,4 @@ operator-limit-history-days = 圖片保留的天數
 operator-limit-min-free-mib = 磁碟剩餘少於多少 MiB 時不再接收任務
 operator-log = 日誌
 operator-log-hint = 最近的日誌，不含提示詞和密碼。
+trouble-more = 解決辦法：docs/troubleshooting.zh-CN.md#{ $entry }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from typer.testing import Result
 
 from bot.errors import ExitCode
 from bot.store.backups.erased import note_erased
@@ -16,10 +17,18 @@ from bot.store.database import DATABASE_NAME, Database
 from bot.store.key_value_store import SettingStore
 from bot.store.lock import lock_path
 from bot.store.pseudonyms import KEY_SETTING, pseudonym_of
-from tests.bot.cli.command_line import invoke, refusal
+from tests.bot.cli.command_line import invoke
 
 pytestmark = pytest.mark.usefixtures("clean_place", "clean_logging")
 KEY = "ab" * 32
+
+
+def refusal(result: Result) -> str:
+    """The sentence of a refusal, before the line that says where more is said."""
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    said, more = result.stderr.splitlines()
+    assert more == "→ more in docs/troubleshooting.md#backup"
+    return str(said)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.config import BackupConfig, StorageConfig
+from bot.config import BackupConfig, StorageConfig, WorkerConfig
 from bot.deadline import Deadline
 from bot.errors import BackupFailed
+from bot.findings import Mark
 from bot.requests import backups as module
-from bot.requests.backups import Backups, backup_name
+from bot.requests.backups import Backups
+from bot.store.backups.nightly import backup_name, made_at
 from bot.store.database import DATABASE_NAME, Database
+from bot.store.preflight import check_backups
 
 DAY_S = 86_400
 NIGHT = datetime(2026, 12, 1, 4, 0, tzinfo=UTC).timestamp()
@@ -85,8 +89,6 @@ async def test_nothing_else_in_the_folder_is_deleted(data_dir: Path, clock) -> N
     stale.write_bytes(b"")
     fresh.write_bytes(b"")
     (backups.folder / "imagine-bot-nightly-20200101T000000Z.zip").write_bytes(b"")
-    import os
-
     os.utime(stale, (1, 1))
     os.utime(fresh, (NIGHT, NIGHT))
     clock.now = NIGHT
@@ -130,13 +132,15 @@ async def test_whoever_asks_gets_one_at_a_time(data_dir: Path, clock) -> None:
     assert isinstance(second, BackupFailed), "in the same second it would have the same name"
 
 
-async def test_stop_cuts_a_backup_short(data_dir: Path, clock) -> None:
+async def test_stop_cuts_a_backup_short(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     deadline = Deadline()
     config, storage = BackupConfig(folder=data_dir.parent / "out"), StorageConfig(data_dir=data_dir, min_free_mib=0)
     backups = Backups(config, storage, release="x", deadline=deadline)
     deadline.begin(5)
     with pytest.raises(BackupFailed, match="about to stop"):
         await backups.make()
+    await backups.look()
+    assert "no backup of this night" not in caplog.text, "the next start makes it"
     assert list(backups.folder.iterdir()) == []
 
 
@@ -181,3 +185,28 @@ async def test_without_a_folder_there_is_no_nightly_backup(data_dir: Path, clock
 def test_section_that_means_nothing_is_refused(section: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         BackupConfig.model_validate(section)
+
+
+def test_day_that_never_was_is_no_night() -> None:
+    assert made_at(Path("imagine-bot-nightly-20260230T040000Z.zip")) == float("-inf")
+
+
+def test_check_says_how_nightly_backups_are(tmp_path: Path) -> None:
+    assert check_backups(BackupConfig()) == []
+    config = BackupConfig(folder=tmp_path / "deep" / "out")
+    (finding,) = check_backups(config)
+    assert finding.mark is Mark.NOTE and not (tmp_path / "deep").exists(), "nothing is made by a look"
+    config.folder.mkdir(parents=True)  # type: ignore[union-attr]
+    for day in (1, 2):
+        (tmp_path / "deep" / "out" / f"imagine-bot-nightly-2026120{day}T040000Z.zip").write_bytes(b"")
+    (finding,) = check_backups(config)
+    assert finding.mark is Mark.OK and "20261202" in finding.text
+    (tmp_path / "file").write_bytes(b"")
+    (finding,) = check_backups(BackupConfig(folder=tmp_path / "file" / "out"))
+    assert finding.mark is Mark.PROBLEM
+
+
+@pytest.mark.parametrize("minutes", [-1, 10_081, 1.5, "soon", None])
+def test_minutes_that_are_none_are_refused(minutes: object) -> None:
+    with pytest.raises(ValueError):
+        WorkerConfig.model_validate({"idle_unload_min": minutes})

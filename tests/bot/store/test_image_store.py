@@ -283,6 +283,8 @@ async def test_no_file_is_touched_on_the_event_loop(images: ImageStore, monkeypa
         "free_bytes": images.free_bytes,
         "can_write": lambda: images.can_write(min_free_bytes=1),
         "delete_sources": lambda: images.delete_sources(kept=(), before=0.0),
+        "copy": lambda: images.copy(path, 9),
+        "usage": images.usage,
         "delete_source": lambda: images.delete_source(key),
         "delete": lambda: images.delete(path),
     }
