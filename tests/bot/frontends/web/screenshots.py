@@ -53,7 +53,7 @@ async def shoot_for_docs(browser: Browser, url: str) -> None:
     async with visiting(browser, url, "en", "desk", "light") as person:
         await draw_scenes(person, "en")
         await begin_another(person, "en")
-        await save(person.page, Path("docs/page.png"))
+        await save(person.page, Path("docs/page.png"), is_whole=True)
 
 
 async def shoot_states(browser: Browser, url: str, folder: Path, language: str, device: str, colours: str) -> None:
