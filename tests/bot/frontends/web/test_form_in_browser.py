@@ -107,7 +107,8 @@ async def test_form_survives_a_reload_with_its_image_and_takes_nothing_that_it_c
         await expect(page.locator("#count input[type=number]")).to_have_value("1")
         await expect(page.locator("#steps input[type=number]")).not_to_have_value("7")
         for stored in (
-            "{", "[]", "null", '"x"', '{"version": 1, "values": 7}', '{"version": 1, "values": {"__proto__": {"x": 1}}}',
+            "{", "[]", "null", '"x"', '{"version": 1, "values": 7}',
+            '{"version": 1, "values": {"__proto__": {"x": 1}}}',
             json.dumps({"version": 2, "values": {"prompt": "x"}}), json.dumps({"version": 1, "values": {"prompt": []}}),
             json.dumps({"version": 1, "values": {"prompt": "x"}, "more": "x" * 70_000}),
         ):  # fmt: skip
