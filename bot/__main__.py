@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bot.cli import bench, bench_models, models
+from bot.cli.backup import backup, restore
 from bot.cli.check import check
 from bot.cli.draw import draw
 from bot.cli.fetch import fetch
@@ -28,6 +29,8 @@ app.command(cls=Command, context_settings={"allow_extra_args": True})(draw)
 app.command(cls=Command)(check)
 app.command(cls=Command)(fetch)
 app.command(cls=Command)(invite)
+app.command(cls=Command)(backup)
+app.command(cls=Command)(restore)
 app.add_typer(models.app, name="models")
 bench.app.command(cls=Command)(bench_models.models)
 app.add_typer(bench.app, name="bench")

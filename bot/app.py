@@ -24,6 +24,7 @@ from bot.delivery.results import DeliveryLoop
 from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
+from bot.executors.drawing import Drawing
 from bot.executors.translator_files import open_translator
 from bot.frontends.web.server import WebServer
 from bot.jobs import Job, JobStatus
@@ -39,6 +40,7 @@ from bot.maintenance import (
     tell_folded,
 )
 from bot.requests.allowances import Allowances
+from bot.requests.backups import Backups
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
@@ -53,6 +55,7 @@ from bot.scheduling.hours import QuietHours
 from bot.scheduling.image_policy import policy_of
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import LoadTimes, assumed_load_s
+from bot.scheduling.model_memory import ModelMemory
 from bot.scheduling.worker_pool import WorkerPool
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.database import DATABASE_NAME, Database, unusable
@@ -211,7 +214,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         allowances=Allowances(quotas, config.limits, config.roles),
         moderation=moderation,
     )
-    service = await _build_service(setup, parts, others, find)
+    service = await _build_service(setup, parts, others, find, deadline)
     erasure.forget_prompts = partial(_forget_prompts, executor, service.translations)
     breaker = Breaker(
         queue,
@@ -221,7 +224,10 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     )
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
     hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
+    drawing = Drawing(config.pipeline, {card.name: card for card in service.models.all}, release=setup.release)
+    pool.drawn_with = service.repeats.drawn_with = drawing.hash_of
     pool.image_policy = policy_of(config.moderation)
+    service.memory = ModelMemory(lambda: pool.left, queue, deadline=deadline)
     pool.hashes_of = partial(_file_hashes, hashes, cards, config.pipeline)
     is_loaded = asyncio.Event()
     await pool.expect_load(setup.card.name)  # jobs may queue from here on
@@ -229,6 +235,8 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     loops: dict[str, Loop] = {
         "pruning": partial(prune_forever, jobs, images, settings, config.storage, deadline),
         "the breaker": breaker.run,
+        "the nightly backup": service.backups.run,
+        "the unloading of idle models": partial(service.memory.watch, config.worker.idle_unload_min * 60.0),
         "erasing people": erasure.run,
         "taking messages back": retractions.run,
         "the hours": queue.pauses.watch,
@@ -312,7 +320,7 @@ async def _settle(config: Config, jobs: JobStore, images: ImageStore, queue: Job
 
 
 async def _build_service(
-    setup: Setup, parts: Parts, others: Iterable[ModelCard], find: Callable[[str], ModelCard]
+    setup: Setup, parts: Parts, others: Iterable[ModelCard], find: Callable[[str], ModelCard], deadline: Deadline
 ) -> Service:
     config, card = setup.config, setup.card
     translator = await asyncio.to_thread(open_translator, config.translator, config.pipeline)
@@ -328,6 +336,9 @@ async def _build_service(
     check_shared(parts.presets, models)
     service = Service(parts, models, limits=config.limits, storage=config.storage)
     service.translations = Translations(translator)
+    service.backups = Backups(
+        config.backup, config.storage, release=setup.release, zone=lambda: service.pausing.zone, deadline=deadline
+    )
     # Reads the tokenizer, which takes a tenth of a second, before anybody waits for a message.
     await asyncio.to_thread(service.unread, card.resolve(ImageOptions(prompt="x"), random_seed=0))
     return service

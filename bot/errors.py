@@ -26,6 +26,7 @@ BotError
    ├─ SchemaTooNew(path, found, known)
    ├─ DatabaseUnusable(path, reason, way_out)
    │  └─ DatabaseLocked        another program holds it at this moment
+   ├─ BackupFailed(text) · BackupUnusable(path, reason, way_out)
    ├─ AlreadyRunning(path)
    └─ FrontendUnavailable(frontend, reason)
       └─ FrontendUnreachable   the network, or the other side, is down
@@ -443,6 +444,20 @@ class DatabaseLocked(DatabaseUnusable):
     """Another program holds the database; once it lets go, a start works."""
 
     exit_code = ExitCode.FAILED
+
+
+class BackupFailed(OperatorError):
+    """No backup could be made, and nothing was left behind."""
+
+    exit_code = ExitCode.FAILED
+
+
+class BackupUnusable(OperatorError):
+    """A file cannot be restored, and nothing was changed."""
+
+    def __init__(self, path: Path, reason: str, *, way_out: str = "") -> None:
+        super().__init__(f"{path} cannot be restored: {reason}" + (f"; {way_out}" if way_out else ""))
+        self.path, self.reason, self.way_out = path, reason, way_out
 
 
 class AlreadyRunning(OperatorError):

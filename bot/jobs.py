@@ -188,6 +188,7 @@ class Request:
     allowance: Allowance = USUAL
     is_private: bool = False  # only its person is to see the image
     is_spoiler: bool = False  # it is shown after a click
+    is_fresh: bool = False  # it is drawn even if an identical image is there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +223,8 @@ class Job:
     moderated_reason: str | None = (
         None  # why a moderator removed or cancelled it, "" without a reason; None if none did
     )
+    repeat_of: int | None = None  # the job whose image answers it, which may have been pruned since
+    taken_mib: int = 0  # GPU memory that other programs had, so that it took longer
 
     @property
     def input_keys(self) -> tuple[str, ...]:

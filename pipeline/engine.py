@@ -63,6 +63,7 @@ class Progress:
     steps: int = 0
     denoise_s: float = field(default=0.0, compare=False)  # since the first step began
     preview: Preview | None = field(default=None, compare=False, repr=False)  # after the first step, if there is one
+    taken_mib: int = field(default=0, compare=False)  # GPU memory that other programs have, if more is streamed for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class MemoryReport:
     ring_bytes: int
     expected_peak_bytes: int
     climbed: Mapping[str, int]  # what was changed because memory ran out, and how often
+    taken_bytes: int = 0  # that other programs have of what the setting allows, if more is streamed for it
 
     def summary(self) -> str:
         """For a log line."""

@@ -53,10 +53,10 @@ def tree(text: str) -> Iterator[str]:
 
 
 def paragraphs(text: str) -> Iterator[list[str]]:
-    """The lines of each paragraph or list item, without code, tables and headings."""
+    """The lines of each paragraph or list item, without code, tables, headings and quotations."""
     lines: list[str] = []
     for line in [*CODE.sub("", text).splitlines(), ""]:
-        is_prose = bool(line.strip()) and not line.startswith(("#", "|", "    "))
+        is_prose = bool(line.strip()) and not line.startswith(("#", "|", "    ", "> "))
         item = re.match(r" *(?:[-*]|\d+\.) ", line)
         if lines and (item or not is_prose):
             yield lines

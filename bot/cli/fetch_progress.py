@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from pipeline.catalog.download import Fetched, FetchProgress
+from pipeline.catalog.fetch_speed import note_speed
 from pipeline.catalog.file_owner import FileOwner
 from pipeline.config import PipelineConfig
 
@@ -51,7 +53,35 @@ class ProgressLines:
             self._said_at, self._said_bytes = now, progress.done_bytes
         what = "checking" if progress.is_checking else "fetching"
         done, total = progress.done_bytes / 1e9, progress.total_bytes / 1e9
-        self._say(f"{what}: {done:.2f} of {total:.2f} GB, {rate / 1e6:.1f} MB/s")
+        left = f", {_span((total - done) * 1e9 / rate)} left" if rate > 0 else ""
+        self._say(f"{what}: {done:.2f} of {total:.2f} GB, {rate / 1e6:.1f} MB/s{left}")
+
+
+def _span(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes / 60:.1f} h" if minutes >= 120 else f"{minutes} min"
+
+
+def hub_name(endpoint: str | None) -> str:
+    """Return what the hub is called: the host that is configured, else the hub's own name."""
+    return "ModelScope" if endpoint is None else urlsplit(endpoint).hostname or "the hub"
+
+
+class Meter:
+    """How much arrived, and how long that took: of what was here before nothing counts."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.count, self.took_s = 0, 0.0
+        self._clock = clock
+        self._begun: tuple[int, float] | None = None
+
+    def note(self, progress: FetchProgress) -> None:
+        """Take in progress; may be called from any thread, one at a time."""
+        if progress.is_checking:
+            return
+        now = self._clock()
+        self._begun = self._begun or (progress.done_bytes, now)
+        self.count, self.took_s = progress.done_bytes - self._begun[0], now - self._begun[1]
 
 
 def fetch_and_show(
@@ -74,8 +104,8 @@ def fetch_and_show(
         transient=True,
         disable=not console.is_terminal,
     )
-    lines = ProgressLines(say, clock=clock)
-    say("asking the hub which files there are")
+    lines, meter = ProgressLines(say, clock=clock), Meter(clock)
+    say(f"asking the hub, {hub_name(config.endpoint)}, which files there are")
     with bars:
         fetching = bars.add_task("fetching", total=None)
         checking = bars.add_task("checking", total=None, visible=False)
@@ -84,6 +114,7 @@ def fetch_and_show(
             bar = checking if progress.is_checking else fetching
             bars.update(bar, visible=True, total=progress.total_bytes, completed=progress.done_bytes)
             lines.show(progress)
+            meter.note(progress)
 
         # On its own thread, because the hub's library waits for its downloads to end and Ctrl-C must not.
         pool = ThreadPoolExecutor(max_workers=1)
@@ -92,4 +123,9 @@ def fetch_and_show(
         while not wait([future], timeout=LOOK_EVERY_S).done:
             if not console.is_terminal:
                 lines.tick()
-        return future.result()
+        fetched = future.result()
+    if meter.count:
+        note_speed(config.models_dir, count=meter.count, took_s=meter.took_s)
+        speed = f", {meter.count / meter.took_s / 1e6:.1f} MB/s" if meter.took_s >= 1 else ""
+        say(f"fetched {meter.count / 1e9:.2f} GB{speed}")
+    return fetched

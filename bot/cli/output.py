@@ -71,12 +71,21 @@ class Commands(Group):
         except ConfigError as error:
             fail(f"{error}" if error.way_out else f"{error}\n→ {MEND_CONFIG}", error.exit_code)
         except OperatorError as error:
-            fail(str(error), error.exit_code)
+            fail(_with_entry(str(error), error), error.exit_code)
         except (GenerationStopped, KeyboardInterrupt):
             say("stopped", style="dim")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except PipelineError as error:
-            fail(*explained(error))
+            text, code = explained(error)
+            fail(_with_entry(text, error), code)
+
+
+def _with_entry(text: str, error: Exception) -> str:
+    """Add where more is said about an error, if that is anywhere."""
+    from bot.troubles import entry_of, place
+
+    entry = entry_of(error)
+    return text if entry is None else f"{text}\n→ more in {place(entry)}"
 
 
 def run_to_exit(app: Callable[[], object]) -> Never:
@@ -147,7 +156,7 @@ def fail(text: str, code: ExitCode) -> Never:
     """Print an error on standard error and exit with `code`."""
     from bot.logs import redacted
 
-    say("✘", redacted(text), style="bold red")
+    say("✘", redacted("\n".join(map(printable, text.split("\n")))), style="bold red")
     raise typer.Exit(code)
 
 

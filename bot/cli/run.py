@@ -12,6 +12,7 @@ from typing import Final, TextIO
 import typer
 
 from bot.cli.output import ConfigPath, release, say
+from bot.cli.over_ssh import tunnel_command
 from bot.errors import ExitCode, OperatorError
 from pipeline.errors import PipelineError
 
@@ -48,7 +49,7 @@ def run(config_path: ConfigPath = None) -> None:
     for line in near_misses(os.environ):
         log.warning(line)
     log.info("starting", extra={"release": release(), "config": str(path or "defaults")})
-    say_page = partial(_say_page, sys.stderr) if token is None else None
+    say_page = partial(_say_page, sys.stderr) if token is None or config.console.enabled else None
     try:
         with logs.captured_prints():
             code = asyncio.run(service.run(config, token, passwords=passwords, release=release(), say_page=say_page))
@@ -64,3 +65,10 @@ def _say_page(terminal: TextIO, address: str) -> None:
     """Say where the page is, once its port is taken: then config, folders and model were found to be good."""
     with contextlib.redirect_stderr(terminal):  # by now, prints go to the log
         say("•", f"The page is at {address}; it is built in ten seconds or more.", style="yellow")
+        if (command := tunnel_command(os.environ, address)) is not None:
+            say(
+                "•",
+                f"This is an SSH session. To see the page on your own computer, run there:\n\n    {command}\n\n"
+                f"and open {address} while it runs.",
+                style="yellow",
+            )

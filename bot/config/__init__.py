@@ -25,6 +25,7 @@ from bot.config.messages import ENV_PREFIX, OPERATOR_PASSWORD_ENV, PASSWORD_ENV,
 from bot.config.preset_section import PresetConfig
 from bot.config.sections import (
     DISCORD_API_URL,
+    BackupConfig,
     Config,
     ConsoleConfig,
     DeliveryConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "OPERATOR_PASSWORD_ENV",
     "PASSWORD_ENV",
     "TOKEN_ENV",
+    "BackupConfig",
     "Config",
     "ConsoleConfig",
     "DeliveryConfig",

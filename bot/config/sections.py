@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from bot.config.messages import ENV_PREFIX, did_you_mean
 from bot.config.preset_section import PresetConfig, PresetName, check_names
-from bot.config.spans import check_some_left, check_zone, read_span
+from bot.config.spans import check_some_left, check_time, check_zone, read_span
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.models import MODELS, catalog_of, find_model
 from pipeline.config import AUTO, ModelEntry, PipelineConfig, UserPath, user_data_dir
@@ -198,6 +198,9 @@ class WorkerConfig(Section):
     stop_grace_s: int = Field(10, ge=1, le=3600, description="seconds to wait for a stopped job to come out")
     max_attempts: int = Field(2, ge=1, le=10, description="starts of one job, crashes included")
     max_failures_in_a_row: int = Field(3, ge=1, le=100, description="engine failures until the queue pauses itself")
+    idle_unload_min: int = Field(
+        0, ge=0, le=10_080, description="minutes without an image after which the model leaves memory; 0 = never"
+    )
 
 
 class DeliveryConfig(Section):
@@ -249,6 +252,15 @@ class StorageConfig(Section):
     )
     history_days: int = Field(90, ge=1, le=36_500, description="days until a job and its image are deleted")
     min_free_mib: int = Field(500, ge=0, description="free disk space below which nothing new is accepted, in MiB")
+
+
+class BackupConfig(Section):
+    """`[backup]`: the nightly backup."""
+
+    folder: UserPath | None = Field(None, description="folder of the nightly backups; unset = none is made")
+    at: Annotated[str, AfterValidator(check_time)] = Field("04:00", description="time of day, by the clock of [hours]")
+    keep: int = Field(7, ge=1, le=1000, description="how many nightly backups are kept")
+    images: bool = Field(True, description="copy the images, too; false = the database alone")
 
 
 _DEMANDS_MODELS: Final = ContextVar("_DEMANDS_MODELS", default=True)
@@ -372,6 +384,7 @@ class Config(BaseSettings):
     delivery: DeliveryConfig = DeliveryConfig()
     moderation: ModerationConfig = ModerationConfig()
     storage: StorageConfig = Field(default_factory=StorageConfig)
+    backup: BackupConfig = BackupConfig()
     pipeline: ModelConfig = Field(default_factory=ModelConfig)
     translator: TranslatorConfig = TranslatorConfig()
     log: LogConfig = LogConfig()

@@ -45,6 +45,28 @@ def read_span(text: str) -> Span:
     return span
 
 
+def read_time(text: str) -> int:
+    """Read a time of the day, "04:00". Returns minutes since midnight.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(rf"\s*{_TIME}\s*", text, re.ASCII)
+    if match is None or int(match[2]) > 59 or int(match[1]) > 23:
+        raise ValueError('must be a time like "04:00"')
+    return int(match[1]) * 60 + int(match[2])
+
+
+def check_time(text: str) -> str:
+    """Return a time of the day as it was written.
+
+    Raises:
+        ValueError: it is none.
+    """
+    read_time(text)
+    return text
+
+
 def check_some_left(spans: Iterable[Span]) -> None:
     """Check that spans leave a part of the day.
 

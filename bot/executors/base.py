@@ -60,6 +60,18 @@ class Executor(Protocol):
             RunnerLost: it is out of reach.
         """
 
+    async def release(self) -> bool:
+        """Give back the memory of the model that is loaded; waits for the image that is being drawn.
+
+        The next `run` loads its model again.
+
+        Returns:
+            False if no model was there.
+
+        Raises:
+            RunnerLost: it is out of reach.
+        """
+
     async def close(self, grace_s: float) -> bool:
         """Free the engine, waiting `grace_s` at most.
 

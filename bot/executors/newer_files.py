@@ -1,4 +1,4 @@
-"""What `check --newer` reports: whether the hub has newer files of the models that are here. Changes nothing.
+"""What `check --updates` reports of models: whether the hub has newer files of those that are here. Changes nothing.
 
 The one part of `check` that asks the hub of the models, and only when it is told to.
 """

@@ -17,6 +17,7 @@ from bot.findings import Finding, note, ok, problem
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import PackedDirReadOnly, UnknownModel
 from pipeline.catalog import files
+from pipeline.catalog.fetch_speed import last_speed
 from pipeline.catalog.headers import NotWeights, header_of
 from pipeline.catalog.loras import own_loras
 from pipeline.catalog.model_card import ModelCard
@@ -79,11 +80,20 @@ def _check_missing(card: ModelCard, flaws: Sequence[files.MissingFile], config: 
     absent = [flaw for flaw in flaws if flaw.reason is files.Flaw.ABSENT]
     if len(absent) <= 1:
         return [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws]
+    text = f"{card.title} ({card.name}) lacks {len(absent)} files"
     if card.fetch_gb and card.name in catalog_of(config).built_in:
-        way_out += f", about {card.fetch_gb} GB in all"
-    lines = "".join(f"\n{' ' * 13}{flaw.path}" for flaw in absent)
-    found = [problem("files", f"{len(absent)} files of {card.name} are absent:{lines}", way_out)]
+        text += f", about {card.fetch_gb} GB in all{_fetch_time(card, config)}"
+    found = [problem("files", text, way_out)]
     return found + [problem("files", f"{flaw.path} {flaw.told}", way_out) for flaw in flaws if flaw not in absent]
+
+
+def _fetch_time(card: ModelCard, config: PipelineConfig) -> str:
+    """How long fetching takes at the speed of the last download here; nothing before there was one."""
+    if (speed := last_speed(config.models_dir)) is None:
+        return ""
+    minutes = max(1, round(card.fetch_gb * 1e9 / speed / 60))
+    hours = f"{minutes / 60:.1f} hours" if minutes >= 120 else f"{minutes} min"
+    return f", {hours} at {speed / 1e6:.1f} MB/s as the last time"
 
 
 def _check_others(chosen: ModelCard | None, config: PipelineConfig, told: Iterable[Path] = ()) -> list[Finding]:

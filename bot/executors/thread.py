@@ -90,6 +90,10 @@ class ThreadExecutor:
         """Let the engine forget prompts, on the gpu thread and so between two images."""
         await asyncio.shield(self._on_thread(self._forget_prompts))
 
+    async def release(self) -> bool:
+        """Close the engine on the gpu thread and so between two images; the next one makes another."""
+        return await asyncio.shield(self._on_thread(self._close_engine))
+
     async def close(self, grace_s: float) -> bool:
         """Close the engine on its thread and end the thread; False if the thread hangs in a run."""
         closing = self._on_thread(self._close_engine)
@@ -106,10 +110,12 @@ class ThreadExecutor:
         if self._engine is not None:
             self._engine.forget_prompts()
 
-    def _close_engine(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+    def _close_engine(self) -> bool:
+        """Close the engine. Returns whether there was one."""
+        engine, self._engine, self._model = self._engine, None, None
+        if engine is not None:
+            engine.close()
+        return engine is not None
 
     def _engine_of(self, model: str) -> Engine:
         """The loaded engine of `model`; runs on the gpu thread. Two models never share the memory."""

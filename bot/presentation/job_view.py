@@ -17,6 +17,7 @@ from typing import Final
 from bot.jobs import Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause
 from bot.presentation.wording import MODEL_KEYS, Wording, failure_key
+from bot.troubles import OF_FAILURES
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Progress, Stage
 from pipeline.lora_uses import uses_in
@@ -118,6 +119,7 @@ class JobView:
     progress: Progress | None = None  # of a running job
     notes: tuple[Phrase, ...] = ()
     reason: Phrase | None = None  # why it failed
+    more: Phrase | None = None  # where more is said about that
     settings: Phrase
     details: tuple[Phrase, ...] = ()  # settings that not every model has
     actions: tuple[Action, ...]
@@ -185,6 +187,8 @@ def unfinished_view(
             notes.append(Phrase(PASSED_BY[standing.passed_by]))
     if job.interruptions:
         notes.append(Phrase("card-resumed"))
+    if standing.progress is not None and standing.progress.taken_mib:
+        notes.append(memory_taken_phrase(standing.progress.taken_mib))
     return JobView(
         job=job,
         headline=_headline(job, standing, loading),
@@ -222,8 +226,9 @@ def ended_view(
         job=job,
         headline=headline,
         translation=translation_phrase(job),
-        notes=(*unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
+        notes=(*_origin_notes(job), *unread_notes(unread, job.spec.model), *_idle_notes(job.spec)),
         reason=reason,
+        more=None if job.failure_code is None else Phrase("trouble-more", {"entry": OF_FAILURES[job.failure_code]}),
         settings=settings_phrase(job, titles),
         details=setting_phrases(job.spec),
         actions=tuple(action for action in ACTIONS[job.status] if can_upscale or action is not Action.UPSCALE),
@@ -321,6 +326,20 @@ def lora_phrases(spec: ImageSpec) -> tuple[Phrase, ...]:
     """Name the LoRAs of an image with their weights: one sentence, none if there are none."""
     uses = tuple(f"{use.name} {use.weight:g}" for use in uses_in(spec.loras))
     return (Phrase("settings-loras", {"loras": uses}),) if uses else ()
+
+
+def _origin_notes(job: Job) -> tuple[Phrase, ...]:
+    """Say that an image was there already, or why it took longer than usual."""
+    if job.status is not JobStatus.DONE:
+        return ()
+    if job.repeat_of is not None:
+        return (Phrase("card-repeat"),)
+    return (memory_taken_phrase(job.taken_mib),) if job.taken_mib > 0 else ()
+
+
+def memory_taken_phrase(taken_mib: int) -> Phrase:
+    """Say that other programs have so much of the GPU's memory that images take longer."""
+    return Phrase("memory-taken", {"gib": f"{taken_mib / 1024:.1f}"})
 
 
 def _idle_notes(spec: ImageSpec) -> tuple[Phrase, ...]:

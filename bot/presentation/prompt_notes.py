@@ -29,7 +29,7 @@ MAX_NAME_CHARS: Final = 32
 class PromptNotes:
     """The settings that stood in one prompt, as they were typed.
 
-    taken: the option → its value; the options are those of ImageOptions, and `count`.
+    taken: the option → its value; the options are those of ImageOptions, `count` and `fresh`.
     unknown: flags that nothing here knows.
     unsupported: flags that the model called `model`, or the place where the person asked, cannot follow.
     unused: names of settings from another program.
@@ -94,6 +94,7 @@ def _taken(taken: Mapping[str, str | int | float]) -> list[Phrase]:
         "clip_skip": "flags-taken-clip-skip",
         "strength": "flags-taken-strength",
         "loras": "flags-taken-loras",
+        "fresh": "flags-taken-fresh",
     }
     if taken.get("negative_prompt") == "":
         phrases["negative_prompt"] = "flags-taken-no-negative"

@@ -28,6 +28,7 @@ translations.py     prompts put into English for models that read nothing else
 models.py           the models that people may ask for
 allowances.py       what a person may, by their roles and by what was set for them
 quotas.py           what people have used of their limits. Pure.
+backups.py          a backup every night, and whenever somebody asks
 pausing.py          pausing the queue, and letting it go on
 stats.py            numbers for the operator
 operating.py        what else an operator sees: runners, limits, the disk

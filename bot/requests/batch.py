@@ -58,6 +58,7 @@ class Batch:
     references: the images that an edit looks at, the one to be changed first.
 
     is_private, is_spoiler: as the job was that it is made from, or as the person asked.
+    is_fresh: draw even what is there.
     """
 
     images: tuple[ImageOptions, ...]
@@ -66,6 +67,7 @@ class Batch:
     derived_from: Derivation | None = None
     is_private: bool = False
     is_spoiler: bool = False
+    is_fresh: bool = False
 
     @classmethod
     def of(
@@ -88,7 +90,7 @@ class Batch:
         images = tuple(
             replace(image, seed=(random_seed + number) % (MAX_SEED + 1)) for number, image in enumerate(self.images)
         )
-        return replace(self, images=images)
+        return replace(self, images=images, is_fresh=True)  # nobody asks for one certain image
 
     def requests(
         self, asker: Asker, *, source: File | None = None, references: tuple[File, ...] = ()
@@ -109,6 +111,7 @@ class Batch:
                 allowance=asker.allowance,
                 is_private=asker.is_private or self.is_private,
                 is_spoiler=asker.is_spoiler or self.is_spoiler,
+                is_fresh=self.is_fresh,
             )
 
 

@@ -81,6 +81,7 @@ class Filled:
     is_spoiler: bool
     notes: tuple[Phrase, ...]
     is_model_typed: bool = False
+    is_fresh: bool = False
 
 
 def fill(wish: Wish, levels: Levels, models: Models) -> Filled:
@@ -114,6 +115,7 @@ def fill(wish: Wish, levels: Levels, models: Models) -> Filled:
         is_spoiler=_first(wish.is_spoiler, levels.personal.is_spoiler),
         notes=tuple(notes),
         is_model_typed=is_model_typed,
+        is_fresh=read.is_fresh,
     )
 
 

@@ -89,10 +89,12 @@ class Change:
             InvalidSpec
         """
         if job is None:
-            return changed(self.way, self.options, images, count=self.read.count)
-        if self.way.is_edit:
-            return derive.change(job, options=self.options, more=images, count=self.read.count)
-        return derive.start_from(job, models, options=self.options)
+            batch = changed(self.way, self.options, images, count=self.read.count)
+        elif self.way.is_edit:
+            batch = derive.change(job, options=self.options, more=images, count=self.read.count)
+        else:
+            batch = derive.start_from(job, models, options=self.options)
+        return replace(batch, is_fresh=self.read.is_fresh)
 
 
 def read_change(
@@ -156,7 +158,8 @@ def typed(
         init_image=images[0] if images and not is_edit else None,
         references=images if is_edit else (),
     )
-    return replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler), notes
+    chosen = replace(batch, is_private=filled.is_private, is_spoiler=filled.is_spoiler, is_fresh=filled.is_fresh)
+    return chosen, notes
 
 
 def changed(way: Way, options: ImageOptions, images: Sequence[InitImage], *, count: int = 1) -> Batch:

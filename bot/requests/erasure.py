@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -28,6 +29,7 @@ from bot.delivery.retractions import Retractions
 from bot.errors import JobAlreadyFinished, JobNotFound, StoreUnavailable
 from bot.jobs import Job, UserKey
 from bot.scheduling.job_queue import JobQueue
+from bot.store.backups.erased import FILE_NAME, note_erased
 from bot.store.database import Database
 from bot.store.database_copies import forget_in_copies
 from bot.store.erasure_store import ErasureStore
@@ -193,10 +195,19 @@ class Erasure:
                 forget_person(user)
             named = await asyncio.to_thread(forget_in_copies, held.database.path, user)
             await _delete_all(map(held.images.delete, named))
+            await self._note_for_backups(user)
             await held.settings.set(SWEEP_SETTING, str(int(self._clock())))
             if await held.erasures.end(user):
                 break
         log.info("everything about %s was erased: %s jobs", held.pseudonyms.short(user), count)
+
+    async def _note_for_backups(self, user: UserKey) -> None:
+        """See that no backup that was made until now brings the person back."""
+        folder, pseudonym = self._holders.database.path.parent, self._holders.pseudonyms.of(user)
+        try:
+            await asyncio.to_thread(note_erased, folder, pseudonym, now=int(self._clock()))
+        except OSError as error:
+            raise StoreUnavailable(f"{FILE_NAME}: {error}", is_full=error.errno == errno.ENOSPC) from error
 
     async def _bring_to_rest(self, user: UserKey) -> None:
         """Wait until nothing of this person waits, runs or is being delivered, and no one draws from their images."""

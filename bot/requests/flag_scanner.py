@@ -39,7 +39,7 @@ _NAMES: Final[Mapping[Arity, str]] = {
     Arity.TEXT: "no neg negative",
     Arity.NOTHING: (
         "draft fast relax relaxed turbo stealth public raw tile hd sd video loop uplight upbeta upanime test testp "
-        "creative light beta"
+        "creative light beta fresh"
     ),
     Arity.NUMBER: (
         "v version niji stylize s chaos c quality q weird w iw sw sv cw ow stop exp sameseed bs cfg cfg-scale "

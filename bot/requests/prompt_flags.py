@@ -65,6 +65,7 @@ SCHEDULE: Final = "schedule type"
 COMMAND: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale", "lora": "loras"}
 LORA_HASHES: Final = "Lora hashes"  # which say nothing that the tags beside them do not
 LORAS: Final = "loras"
+FRESH: Final = "fresh"
 FIELDS: Final = frozenset(each.name for each in dataclasses.fields(ImageOptions))
 RATIO_SCALE: Final = 10**5
 SAME_SHAPE: Final = 0.01  # of a ratio: a model of one shape draws a square, whatever is asked
@@ -76,11 +77,13 @@ class ReadPrompt:
 
     options: everything for `ImageOptions.read`: the prompt, what was given, and what the prompt set.
     count: how many images, 1 to the most that there are.
+    is_fresh: draw even an image that is there.
     """
 
     prompt: str
     options: Mapping[str, object]
     count: int
+    is_fresh: bool = False
     notes: PromptNotes = field(default_factory=PromptNotes)
 
     def with_image(self, *, is_given: bool) -> ReadPrompt:
@@ -158,13 +161,18 @@ def read_prompt(
     is_too_long = len(clean_prompt(text)) > MAX_PROMPT_CHARS  # `ImageSpec` refuses it
     found = _Found(prompt=text) if is_too_long else _find(text)
     choice = _Choice(models, said, most)
-    for setting in _in_order(each for each in found.settings if each.option != LORAS):
+    is_fresh = any(each.option == FRESH for each in found.settings)
+    for setting in _in_order(each for each in found.settings if each.option not in (LORAS, FRESH)):
         choice.add(setting)
     flags = [(each.value, each.shown) for each in found.settings if each.option == LORAS]
     wish = LoraWish(option=given.get(LORAS), speed=given.get("speed"), tags=found.tags, flags=flags)
     picked = pick(wish, models, choice.card, found.prompt)
     notes = PromptNotes(
-        taken={**choice.taken, **({LORAS: picked.taken} if picked.taken else {})},
+        taken={
+            **choice.taken,
+            **({LORAS: picked.taken} if picked.taken else {}),
+            **({FRESH: ""} if is_fresh else {}),
+        },
         unknown=_distinct([*found.unknown, *picked.unknown, *negative_tags]),
         unsupported=_distinct([*choice.unsupported, *picked.unsupported]),
         model=choice.card.name,
@@ -176,7 +184,9 @@ def read_prompt(
     own = {name: value for name, value in picked.options.items() if name == LORAS or not choice.has(name)}
     kept = {name: value for name, value in given.items() if name not in (LORAS, "speed")}
     options = {**kept, **choice.options, **own, "prompt": found.prompt}
-    return ReadPrompt(prompt=found.prompt, options=options, count=choice.count or count or 1, notes=notes)
+    return ReadPrompt(
+        prompt=found.prompt, options=options, count=choice.count or count or 1, is_fresh=is_fresh, notes=notes
+    )
 
 
 class _Choice:
@@ -292,9 +302,9 @@ def _find(text: str) -> _Found:
         settings.insert(
             0, _Setting(option="negative_prompt", value=pasted.negative_prompt, shown=shown, is_pasted=True)
         )
-    drafts = {"draft": ("size", "draft")}
+    words = {"draft": ("size", "draft"), "fresh": (FRESH, "yes")}
     for flag in flags:
-        option, value = drafts.get(flag.name) or (FLAGS.get(flag.name), flag.value)
+        option, value = words.get(flag.name) or (FLAGS.get(flag.name), flag.value)
         if option is not None:
             settings.append(_Setting(option=option, value=value, shown=flag.shown))
     settings += [
@@ -306,7 +316,7 @@ def _find(text: str) -> _Found:
         prompt=clean_prompt(prompt),
         tags=tags,
         settings=kept,
-        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *drafts)), *negative_tags),
+        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *words)), *negative_tags),
         unused=unused,
     )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from bot.clock import Clock
-from bot.config import LimitsConfig, StorageConfig
+from bot.config import BackupConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
     AlreadyUnpacking,
@@ -35,6 +35,7 @@ from bot.pause import Pause
 from bot.requests import quotas
 from bot.requests.allowances import Allowances, permitted
 from bot.requests.archive import Archive
+from bot.requests.backups import Backups
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.histories import Histories
@@ -49,9 +50,11 @@ from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
 from bot.requests.quotas import Quota
+from bot.requests.repeats import Repeats, may_be_answered
 from bot.requests.stats import Stats, collect_stats
 from bot.requests.translations import Translations
 from bot.scheduling.job_queue import JobQueue
+from bot.scheduling.model_memory import ModelMemory
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
@@ -117,6 +120,9 @@ class Service:
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self.moderation = parts.moderation
         self.translations = Translations()
+        self.repeats = Repeats(parts.jobs, parts.queue, parts.images, clock=clock)
+        self.backups = Backups(BackupConfig(), storage, release="")
+        self.memory = ModelMemory(lambda: (), parts.queue)  # of no runners, until the service gets its pool's
         self._jobs = parts.jobs
         self._queue = parts.queue
         self._delivery = parts.delivery
@@ -215,6 +221,11 @@ class Service:
             inputs = await self.unpack(request)
         fitted = await asyncio.to_thread(fit_inputs, model, request.options, inputs, random_seed=random_seed)
         spec = replace(fitted.spec, translated=translated)
+        if may_be_answered(request):
+            self.moderation.bans.check(request.user)
+            drawn_with = await asyncio.to_thread(self.repeats.drawn_with, spec)
+            if (answered := await self.repeats.answer(request, spec, drawn_with=drawn_with)) is not None:
+                return answered, self._delivery.card_is_fresh(answered, NOBODY_KNOWS)
         await asyncio.to_thread(self.models.check_memory, model, spec)
         await self._check_disk()
         try:

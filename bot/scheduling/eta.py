@@ -130,7 +130,7 @@ def foretell(
             continue
         runner = placement.runner
         job = take(waiting, placement)
-        reading = NO_LOAD if job.model is None or runner.holds(job.model) else load(job.model, runner.model is None)
+        reading = NO_LOAD if job.model is None or runner.holds(job.model) else load(job.model, runner.is_first_load)
         ends_s = now_s + reading.seconds + job.seconds * runner.pace
         is_rough = is_rough or reading.is_rough or runner.is_rough
         del free_s[runner]

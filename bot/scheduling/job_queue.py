@@ -108,6 +108,16 @@ class JobQueue:
                 raise refusal
             # Room appeared between the two statements: try again.
 
+    async def put_repeat(self, request: Request, spec: ImageSpec, earlier: Job, *, most_per_day: int) -> Job | None:
+        """Accept a request that is about to be answered with the image of another job; see `JobStore.insert_repeat`."""
+        return await self._jobs.insert_repeat(
+            request, spec, earlier, size_class=eta.size_class(spec), most_per_day=most_per_day, now=self._now()
+        )
+
+    async def draw_after_all(self, job_id: int) -> Job | None:
+        """Let such a job wait like any other, since its image cannot be copied."""
+        return await self._end(job_id, lambda: self._jobs.draw_after_all(job_id))
+
     async def check(self, request: Request) -> None:
         """Refuse what `put` would refuse at this moment: a look before work that would be in vain.
 
@@ -198,7 +208,7 @@ class JobQueue:
         stop, now, model = self._stops.setdefault(job.id, StopSignal()), self._monotonic(), job.spec.model
         running = RunningJob(job, stop, since=now, runner=runner.number, expected_s=expected_s)
         if not runner.holds(model):
-            running.loading = self.loads.begin(model, is_first=runner.model is None, now=now)
+            running.loading = self.loads.begin(model, is_first=runner.is_first_load, now=now)
         self._running[job.id] = running
         self._waits.begun(job.id, now=now)
         self._tell()
@@ -213,7 +223,7 @@ class JobQueue:
         self._tell()
 
     async def finish(
-        self, job_id: int, *, image_path: str, image_bytes: int, ran_s: float, measured: Measurement
+        self, job_id: int, *, image_path: str, image_bytes: int, ran_s: float, measured: Measurement | None
     ) -> Job | None:
         """The picture of a running job is saved."""
         return await self._end(

@@ -52,10 +52,16 @@ class RunnerState:
     ready_in_s: float = 0.0  # it draws nothing before
     is_loading: bool = False  # it reads `model` ahead of its first job until then
     is_rough: bool = False  # `ready_in_s` is a guess
+    has_loaded: bool = False  # some model in this process, so that the next load is none with imports
 
     def can_draw(self, model: str | None) -> bool:
         """Whether a job of this model may be given to it."""
         return model is None or self.models is None or model in self.models
+
+    @property
+    def is_first_load(self) -> bool:
+        """Whether the next model that it reads is the first of the process."""
+        return self.model is None and not self.has_loaded
 
     def holds(self, model: str | None) -> bool:
         """Whether it need not read another model first."""

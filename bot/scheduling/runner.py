@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from typing import Final
 
@@ -35,6 +37,9 @@ class Runner:
         self.executor = executor
         self.model: str | None = None  # in its memory, as far as known, or on its way there
         self.loading: Loading | None = None  # ahead of its first job
+        self.has_loaded = False  # a model, which may be gone again
+        self.at_work = asyncio.Lock()  # held while it draws or loads: nothing takes its model away meanwhile
+        self.idle_since = monotonic()
         self.failures_in_a_row = 0
         self._monotonic = monotonic
         self._cool_downs = 0
@@ -77,6 +82,16 @@ class Runner:
         self._ready_at = self._monotonic() + cool_down_s
         return cool_down_s
 
+    def came_to_rest(self) -> None:
+        """Note that nothing is drawn or loaded any more."""
+        self.has_loaded = self.has_loaded or self.model is not None
+        self.idle_since = self._monotonic()
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds for which it has done nothing; 0 while it draws or loads."""
+        return 0.0 if self.at_work.locked() else max(0.0, self._monotonic() - self.idle_since)
+
     def lost(self) -> None:
         """Note that it is out of reach for good."""
         self._is_gone = True
@@ -97,4 +112,18 @@ class Runner:
             ready_in_s=max(load_s, 0.0 if is_needed else self.ready_in_s),
             is_loading=self.loading is not None,
             is_rough=self.loading is not None and self.loading.expected.is_rough,
+            has_loaded=self.has_loaded,
         )
+
+
+@asynccontextmanager
+async def at_rest(runners: Sequence[Runner]) -> AsyncIterator[None]:
+    """Wait until these runners neither draw nor load, and let nobody else begin meanwhile."""
+    async with AsyncExitStack() as stack:
+        for runner in runners:
+            await stack.enter_async_context(runner.at_work)
+        try:
+            yield
+        finally:
+            for runner in runners:
+                runner.came_to_rest()

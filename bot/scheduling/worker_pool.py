@@ -27,12 +27,14 @@ from bot.scheduling.image_policy import ImagePolicy, Verdict
 from bot.scheduling.inputs import read_inputs
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
-from bot.scheduling.runner import Health, Runner
+from bot.scheduling.runner import Health, Runner, at_rest
 from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
 from bot.store.job_store import Measurement
 from bot.supervision import supervise
+from bot.troubles import OF_FAILURES, place
 from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec
+from pipeline.device.gpu import MIB
 from pipeline.images.png_metadata import NO_HASHES, FileHashes, encode_png
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class WorkerPool:
     """Draws job after job on every runner until the queue is closed.
 
     hashes_of: returns the hashes of the files that an image is drawn with, as far as they are known; for its own file.
+    drawn_with: returns what an image is drawn with beside its spec, as a hash; blocks, and never fails.
     image_policy: judges every picture before it is shown; None lets all pass.
     """
 
@@ -61,6 +64,7 @@ class WorkerPool:
         deadline: Deadline | None = None,
     ) -> None:
         self.hashes_of: Callable[[ImageSpec], FileHashes] = lambda _spec: NO_HASHES
+        self.drawn_with: Callable[[ImageSpec], str] = lambda _spec: ""
         self.image_policy: ImagePolicy | None = None
         self._queue = queue
         self._images = images
@@ -71,6 +75,11 @@ class WorkerPool:
         slots = [executor for executor in executors for _ in range(executor.slots)]
         self.runners = [Runner(number, slot, monotonic=self._monotonic) for number, slot in enumerate(slots)]
         queue.use_runners(self._states)
+
+    @property
+    def left(self) -> list[Runner]:
+        """The runners that are not lost."""
+        return [runner for runner in self.runners if runner.health is not Health.GONE]
 
     async def load(self, model: str) -> None:
         """Load a model ahead of the first job, on every executor that can draw it.
@@ -93,23 +102,24 @@ class WorkerPool:
         """
         await self._queue.loads.recall([model])
         loading = self._queue.loads.begin(model, is_first=True, now=self._monotonic())
-        for runner in self._left():
+        for runner in self.left:
             if runner.executor.models is None or model in runner.executor.models:
                 runner.model, runner.loading = model, loading
 
     async def _load(self, executor: Executor, model: str) -> None:
         runners = [runner for runner in self.runners if runner.executor is executor]
         loading, is_loaded = runners[0].loading, False
-        try:
-            await executor.start(model)
-            is_loaded = True
-        except RunnerLost as error:
-            for runner in runners:
-                self._lose(runner, error)
-            return
-        finally:
-            for runner in runners:
-                runner.model, runner.loading = model if is_loaded else None, None
+        async with at_rest(runners):
+            try:
+                await executor.start(model)
+                is_loaded = True
+            except RunnerLost as error:
+                for runner in runners:
+                    self._lose(runner, error)
+                return
+            finally:
+                for runner in runners:
+                    runner.model, runner.loading = model if is_loaded else None, None
         if loading is not None:
             await self._queue.loads.note(model, loading, took_s=self._monotonic() - loading.since)
         self._queue.announce()
@@ -121,13 +131,18 @@ class WorkerPool:
             EngineDead: the process has to end. Its job stays marked as running, for recovery to settle.
         """
         async with asyncio.TaskGroup() as loops:
-            for runner in self._left():
+            for runner in self.left:
                 loops.create_task(supervise("drawing", partial(self._turn, runner), self._deadline))
 
     async def _turn(self, runner: Runner) -> bool:
         """One job, whatever happens to it; False once the queue is closed or the runner is gone."""
         if (running := await self._queue.claim(runner.number, may_try=self._breaker.may_try)) is None:
             return False
+        async with at_rest([runner]):  # a release that has just begun ends first
+            await self._turn_of(runner, running)
+        return runner.health is not Health.GONE
+
+    async def _turn_of(self, runner: Runner, running: RunningJob) -> None:
         held, runner.model = runner.model, running.job.spec.model
         with structlog.contextvars.bound_contextvars(job=running.job.id):
             try:
@@ -138,7 +153,6 @@ class WorkerPool:
                 await self._queue.loads.note(running.job.spec.model, running.loaded, took_s=running.load_took_s)
         if running.loading is not None:  # it failed, or was stopped, before the engine had the model
             runner.model = None if running.is_handed_over else held
-        return runner.health is not Health.GONE
 
     async def _work(self, runner: Runner, running: RunningJob) -> None:
         job, started = running.job, self._monotonic()
@@ -208,6 +222,7 @@ class WorkerPool:
         """File first, row second, announcement last: a crash in between repeats work and loses nothing."""
         job = running.job
         png = await asyncio.to_thread(_encode, image, self.hashes_of)
+        drawn_with = await asyncio.to_thread(self.drawn_with, job.spec)
         path = await self._write(job.id, png)
         try:
             await self._judge(running, path)
@@ -219,7 +234,12 @@ class WorkerPool:
             image_path=path,
             image_bytes=len(png),
             ran_s=image.seconds,
-            measured=Measurement(step_s=image.step_s, fixed_s=image.encode_s + image.decode_s),
+            measured=Measurement(
+                step_s=image.step_s,
+                fixed_s=image.encode_s + image.decode_s,
+                drawn_with=drawn_with,
+                taken_mib=0 if image.memory is None else image.memory.taken_bytes // MIB,
+            ),
         )
         if ended is not None and ended.image_path is None:  # a moderator stopped it meanwhile
             await self._images.delete(path)
@@ -266,7 +286,7 @@ class WorkerPool:
             log.info("the image check blocked the picture")
             return await self._queue.fail(job.id, code, ran_s=ran_s)
         # The person is told the code; the details are for the operator.
-        log.error("job failed: %s", code, exc_info=error)
+        log.error("job failed: %s, see %s", code, place(OF_FAILURES[code]), exc_info=error)
         if isinstance(error, StorageFailed):
             if self._deadline.has_begun:  # the next process may find the disk in a better state
                 return await self._queue.requeue(job.id)
@@ -294,11 +314,8 @@ class WorkerPool:
 
     # ── runners ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _left(self) -> list[Runner]:
-        return [runner for runner in self.runners if runner.health is not Health.GONE]
-
     def _states(self) -> list[RunnerState]:
-        left = self._left()
+        left = self.left
         is_needed = not any(runner.health is Health.READY for runner in left)
         return [runner.state(is_needed=is_needed, is_alone=len(self.runners) == 1) for runner in left]
 
@@ -325,7 +342,7 @@ class WorkerPool:
         """
         runner.lost()
         log.error("runner %s is lost: %s", runner.number, error)
-        if not self._left():
+        if not self.left:
             log.critical("the last runner is lost: this process ends, its supervisor has to start it again")
             if job is not None:
                 self._queue.leave_to_recovery(job.id)

@@ -122,10 +122,7 @@ class Database:
                 # others go on, and the task can be cancelled.
                 await connection.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_SLICE_MS}")
             except Timeout as error:
-                holder = holder_of(path)
-                if holder is None:
-                    raise AlreadyRunning(path) from error
-                raise AlreadyRunning(path, holder=holder.description, way_out=holder.way_out) from error
+                raise already_running(path) from error
             except OSError as error:
                 if (file := file_in_the_way(path.parent)) is not None:
                     raise DatabaseUnusable(path, f"{file} is no folder", way_out=NAME_A_FOLDER) from error
@@ -274,6 +271,13 @@ def pending_migrations(found: int, path: Path) -> list[Migration]:
     return [migration for migration in known if migration.version > found]
 
 
+def already_running(path: Path) -> AlreadyRunning:
+    """Return what is said if another process holds a database. Blocks: milliseconds, on Windows seconds."""
+    if (holder := holder_of(path)) is None:
+        return AlreadyRunning(path)
+    return AlreadyRunning(path, holder=holder.description, way_out=holder.way_out)
+
+
 def file_in_the_way(folder: Path) -> Path | None:
     """What stands where `folder`, or one of the folders around it, should be; None if nothing does."""
     with suppress(OSError):  # it may not be looked at
@@ -361,6 +365,31 @@ def _looks() -> tuple[str, ...]:
             """
         ).fetchall()
     return tuple(f"SELECT {names} FROM {table} LIMIT 1" for table, names in columns)
+
+
+def migrate_file(path: Path) -> None:
+    """Bring a database that nobody works on up to date. Blocks.
+
+    Raises:
+        SchemaTooNew, sqlite3.Error
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        for migration in pending_migrations(found, path):
+            connection.executescript(_as_transaction(migration))
+
+
+def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Return what a database consists of: types and names, and the text of whatever runs by itself.
+
+    Raises:
+        sqlite3.Error
+    """
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    return {
+        (str(kind), str(name), " ".join(str(sql).split()) if kind in ("trigger", "view") else "")
+        for kind, name, sql in rows
+    }
 
 
 def _keep_private(path: Path) -> None:

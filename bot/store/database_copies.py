@@ -61,7 +61,7 @@ def _forget(copy: Path, user: UserKey) -> set[str]:
     # Not read-only: SQLite 3.40 then stumbles over generated columns when it copies.
     with closing(sqlite3.connect(copy)) as original:
         original.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        tables = dict(_tables_of_people(original))
+        tables = dict(tables_of_people(original))
         count = sum(original.execute(f"SELECT COUNT(*) FROM {table} WHERE {_VALUES_OF_MINE}", mine).fetchone()[0]
                     for table in tables)  # fmt: skip
         if not count:
@@ -114,7 +114,7 @@ def _drop_inputs(connection: sqlite3.Connection, mine: tuple[str, str], has_refe
         connection.execute(f"DROP INDEX by_origin_and_{column}")
 
 
-def _tables_of_people(connection: sqlite3.Connection) -> Iterator[tuple[str, set[str]]]:
+def tables_of_people(connection: sqlite3.Connection) -> Iterator[tuple[str, set[str]]]:
     """The tables whose rows name people, with their columns; jobs last, because rows of others refer to them."""
     rows = connection.execute(
         """

@@ -52,6 +52,17 @@ class ImageStore:
         """
         return await asyncio.to_thread(self._write, number, png)
 
+    async def copy(self, relative: str, number: int) -> str:
+        """Give the file another name, with another number. Files are never written to, so both may share their bytes.
+
+        Returns:
+            The path relative to the folder.
+
+        Raises:
+            OSError: it is gone, or the disk is full or not writable; nothing is left behind.
+        """
+        return await asyncio.to_thread(self._copy, relative, number)
+
     async def locate(self, relative: str) -> Path | None:
         """The file, or None if it is gone or the path leads outside the folder.
 
@@ -217,6 +228,18 @@ class ImageStore:
         relative = Path(f"{number // FILES_PER_FOLDER:05}") / f"{number}-{secrets.token_hex(8)}.png"
         _write_whole(self._folder / relative, png)
         return relative.as_posix()
+
+    def _copy(self, relative: str, number: int) -> str:
+        if (file := _locate(self._folder, relative)) is None:
+            raise FileNotFoundError(errno.ENOENT, "is gone", relative)
+        new = Path(f"{number // FILES_PER_FOLDER:05}") / f"{number}-{secrets.token_hex(8)}.png"
+        target = self._folder / new
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            os.link(file, target)
+        except OSError:  # a file system without links, or one that has enough of this file
+            _write_whole(target, file.read_bytes())
+        return new.as_posix()
 
     def _read(self, key: str) -> Image.Image:
         try:

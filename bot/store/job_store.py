@@ -86,6 +86,8 @@ class Measurement:
 
     step_s: float
     fixed_s: float
+    drawn_with: str = ""  # what it was drawn with beside its spec, as a hash; "" if that is not known
+    taken_mib: int = 0  # GPU memory that other programs had
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,7 @@ class JobStore:
                       EXISTS (
                           SELECT 1 FROM jobs
                           WHERE {MINE} AND queued_at > :now - :cooldown_s AND queued_at <= :now AND {_COUNTS}
+                            AND {_COST} > 0
                       )
                       OR EXISTS (
                           SELECT 1 FROM spent
@@ -190,29 +193,18 @@ class JobStore:
             RETURNING *
             """,
             {
-                "request_key": request.key,
-                "user_frontend": request.user.frontend,
-                "user_id": request.user.id,
+                **_columns_of(request),
                 "person": self._pseudonym_of(request.user),
-                "reply_frontend": request.reply_to.frontend,
-                "reply_key": request.reply_to.key,
-                "reply_address": request.reply_to.address,
                 "spec": spec_codec.encode(spec),
                 "needs_image": bool(spec.source or spec.references),
                 "model": spec.model,
                 "size_class": size_class,
                 "now": now,
-                "batch_id": None if request.batch is None else request.batch.batch_id,
-                "batch_index": None if request.batch is None else request.batch.index,
-                "derived_from": None if request.derived_from is None else request.derived_from.job_id,
-                "derived_by": None if request.derived_from is None else request.derived_from.verb,
                 "max_waiting": limits.max_waiting,
                 "max_active_per_user": limits.max_active_per_user,
                 "max_images_per_day": limits.max_images_per_day,
                 "cooldown_s": limits.cooldown_s,
                 "cost": cost,
-                "is_private": request.is_private,
-                "is_spoiler": request.is_spoiler,
             },
         )
         return None if row is None else _job(row)
@@ -313,12 +305,13 @@ class JobStore:
         image_path: str,
         image_bytes: int,
         ran_s: float,
-        measured: Measurement,
+        measured: Measurement | None,
         now: int,
     ) -> Job | None:
         """Mark a running job done and put it into the outbox; None if it is not running.
 
-        One that a moderator stopped meanwhile is cancelled instead, and has no picture.
+        One that a moderator stopped meanwhile is cancelled instead, and has no picture. `measured` is None of what was
+        not drawn.
         """
         return await self._one(
             f"""
@@ -326,7 +319,8 @@ class JobStore:
             SET status = iif(moderated_reason IS NULL, 'done', 'cancelled'),
                 image_path = iif(moderated_reason IS NULL, :image_path, NULL),
                 image_bytes = iif(moderated_reason IS NULL, :image_bytes, NULL),
-                finished_at = :now, ran_s = ran_s + :ran_s, step_s = :step_s, fixed_s = :fixed_s, delivery = {_OUTBOX}
+                finished_at = :now, ran_s = ran_s + :ran_s, step_s = :step_s, fixed_s = :fixed_s,
+                drawn_with = COALESCE(:drawn_with, drawn_with), taken_mib = :taken_mib, delivery = {_OUTBOX}
             WHERE id = :id AND status = 'running'
             RETURNING *
             """,
@@ -335,10 +329,109 @@ class JobStore:
                 "image_path": image_path,
                 "image_bytes": image_bytes,
                 "ran_s": ran_s,
-                "step_s": measured.step_s,
-                "fixed_s": measured.fixed_s,
+                "step_s": None if measured is None else measured.step_s,
+                "fixed_s": None if measured is None else measured.fixed_s,
+                "drawn_with": (None if measured is None else measured.drawn_with) or None,
+                "taken_mib": (None if measured is None else measured.taken_mib) or None,
                 "now": now,
             },
+        )
+
+    # ── repeating ───────────────────────────────────────────────────────────────────────────────────
+
+    async def same_image(self, request: Request, spec: ImageSpec, drawn_with: str) -> Job | None:
+        """The newest image that is what a request asks for, and that its person may see; None without one.
+
+        Their own, or one that was asked for in public on the same server. `requests/repeats.py` says what is the same.
+        """
+        is_same = (
+            "status = 'done' AND seed = :seed AND spec = :spec AND drawn_with = :drawn_with "
+            "AND image_path IS NOT NULL AND erased_at IS NULL AND moderated_reason IS NULL"
+        )
+        # Nor one of which a moderator removed a repeat, or what it repeats.
+        is_clean = """
+            NOT EXISTS (
+                SELECT 1 FROM jobs AS family
+                WHERE family.moderated_reason IS NOT NULL
+                  AND (family.id = COALESCE(found.repeat_of, found.id)
+                       OR family.repeat_of = COALESCE(found.repeat_of, found.id))
+            )
+        """
+        return await self._one(
+            f"""
+            SELECT * FROM jobs WHERE id = (
+                SELECT MAX(found.id) FROM (
+                    SELECT id, repeat_of FROM jobs INDEXED BY jobs_seed_of_user WHERE {MINE} AND {is_same}
+                    UNION ALL
+                    SELECT id, repeat_of FROM jobs INDEXED BY jobs_seed_of_guild
+                    WHERE reply_frontend = :reply_frontend AND is_private = 0 AND {is_same}
+                      AND guild_id = CASE WHEN json_valid(:reply_address)
+                                     THEN json_extract(:reply_address, '$.guild_id') END
+                ) AS found
+                WHERE {is_clean}
+            )
+            """,
+            {
+                **values_of(request.user),
+                "reply_frontend": request.reply_to.frontend,
+                "reply_address": request.reply_to.address,
+                "seed": spec.seed,
+                "spec": spec_codec.encode(spec),
+                "drawn_with": drawn_with,
+            },
+        )
+
+    async def insert_repeat(
+        self, request: Request, spec: ImageSpec, earlier: Job, *, size_class: int, most_per_day: int, now: int
+    ) -> Job | None:
+        """Add a job that is answered with the image of another, as one that runs: no runner may take it.
+
+        Counts toward no limit but `most_per_day`, of such jobs of one person. None if that is reached, if the other
+        image was removed or deleted meanwhile, if the person is being erased, or if this request made a job before.
+        """
+        return await self._one(
+            f"""
+            INSERT INTO jobs (
+                request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
+                spec, model, size_class, status, queued_at, started_at, batch_id, batch_index, derived_from, derived_by,
+                cost, is_private, is_spoiler, drawn_with, repeat_of
+            )
+            SELECT
+                :request_key, :user_frontend, :user_id, :reply_frontend, :reply_key, :reply_address,
+                :spec, :model, :size_class, 'running', :now, :now, :batch_id, :batch_index, :derived_from, :derived_by,
+                0, :is_private, MAX(:is_spoiler, earlier.is_spoiler), earlier.drawn_with,
+                COALESCE(earlier.repeat_of, earlier.id)
+            FROM jobs AS earlier
+            WHERE earlier.id = :earlier AND earlier.status = 'done' AND earlier.image_path = :image_path
+              AND earlier.erased_at IS NULL AND earlier.moderated_reason IS NULL
+              AND earlier.is_private = :was_private
+              AND NOT {_IS_ERASING}
+              AND (SELECT COUNT(*) FROM jobs WHERE {MINE} AND {_TODAY} AND repeat_of IS NOT NULL) < :most_per_day
+            ON CONFLICT (request_key) DO NOTHING
+            RETURNING *
+            """,
+            {
+                **_columns_of(request),
+                "spec": spec_codec.encode(spec),
+                "model": spec.model,
+                "size_class": size_class,
+                "now": now,
+                "earlier": earlier.id,
+                "image_path": earlier.image_path,
+                "was_private": earlier.is_private,
+                "most_per_day": most_per_day,
+            },
+        )
+
+    async def draw_after_all(self, job_id: int) -> Job | None:
+        """Let a job wait that was to be answered with an image that cannot be copied; None if it does not run."""
+        return await self._one(
+            """
+            UPDATE jobs SET status = 'queued', started_at = NULL, repeat_of = NULL
+            WHERE id = :id AND status = 'running'
+            RETURNING *
+            """,
+            {"id": job_id},
         )
 
     async def mark_spoiler(self, job_id: int) -> None:
@@ -918,6 +1011,23 @@ class JobStore:
         return [_job(row) for row in await self._database.fetch_all(sql, values)]
 
 
+def _columns_of(request: Request) -> dict[str, str | int | float | None]:
+    """The columns of a row that say what was asked, by whom and where; all but the image."""
+    return {
+        **values_of(request.user),
+        "request_key": request.key,
+        "reply_frontend": request.reply_to.frontend,
+        "reply_key": request.reply_to.key,
+        "reply_address": request.reply_to.address,
+        "batch_id": None if request.batch is None else request.batch.batch_id,
+        "batch_index": None if request.batch is None else request.batch.index,
+        "derived_from": None if request.derived_from is None else request.derived_from.job_id,
+        "derived_by": None if request.derived_from is None else request.derived_from.verb,
+        "is_private": request.is_private,
+        "is_spoiler": request.is_spoiler,
+    }
+
+
 def _by_values(user: UserKey | None) -> dict[str, str | int | float | None]:
     return {"user_frontend": None, "user_id": None} if user is None else values_of(user)
 
@@ -960,6 +1070,8 @@ def _job(row: sqlite3.Row) -> Job:
         is_private=row["is_private"] != 0,  # damaged: rather hidden than shown
         is_spoiler=row["is_spoiler"] == 1,
         moderated_reason=None if row["moderated_reason"] is None else _text(row["moderated_reason"]),
+        repeat_of=_whole(row["repeat_of"]),
+        taken_mib=_whole(row["taken_mib"]) or 0,
     )
 
 

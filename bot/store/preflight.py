@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bot.config import StorageConfig
+from bot.config import BackupConfig, StorageConfig
 from bot.errors import OperatorError
 from bot.findings import Finding, note, ok, problem
 from bot.store import spec_codec
+from bot.store.backups.nightly import nightly_backups
 from bot.store.database import (
     DATABASE_NAME,
     LET_WRITE,
@@ -79,6 +80,22 @@ def _check_contents(config: StorageConfig, *, is_running: bool) -> list[Finding]
         way_out = "if it was moved away, replaced, or lost its -wal file: put it back before the bot starts"
         findings.append(note("database", text, way_out))
     return findings
+
+
+def check_backups(config: BackupConfig) -> list[Finding]:
+    """Check that nightly backups can be written, and say when the newest was made. Blocks; writes nothing."""
+    if config.folder is None:
+        return []
+    folder = _nearest_folder(config.folder)
+    if (file := file_in_the_way(config.folder.expanduser().absolute())) is not None:
+        return [problem("backup", f"{file} is no folder", "set [backup] folder to a folder")]
+    if not os.access(folder, os.W_OK | os.X_OK):
+        way_out = "give the bot's user the right to write there, or set [backup] folder to another"
+        return [problem("backup", f"{folder} cannot be written", way_out)]
+    newest = max(nightly_backups(config.folder), default=None)
+    if newest is None:
+        return [note("backup", f"{config.folder}: none was made yet, the first one follows the next start")]
+    return [ok("backup", f"{config.folder}, every night at {config.at}; the newest is {newest.name}")]
 
 
 def check_disk(config: StorageConfig) -> list[Finding]:

@@ -44,8 +44,13 @@ class Pseudonyms:
 
     def of(self, user: UserKey) -> str:
         """Return the pseudonym of a person: 64 hexadecimal digits."""
-        return hmac.new(self._key, f"{user.frontend}:{user.id}".encode(), hashlib.sha256).hexdigest()
+        return pseudonym_of(self._key, user.frontend, user.id)
 
     def short(self, user: UserKey) -> str:
         """Return the first digits of it, for the log."""
         return self.of(user)[:LOG_CHARS]
+
+
+def pseudonym_of(key: bytes, frontend: str, user_id: str) -> str:
+    """Return the pseudonym of somebody under a key."""
+    return hmac.new(key, f"{frontend}:{user_id}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()

@@ -1,6 +1,6 @@
 """Whether the hub has newer files of a model than those that are here. Only listings are read; nothing is changed.
 
-Asked by `imagine-bot check --newer` and by nobody else: no start and no drawing asks the hub anything. No torch.
+Asked by `imagine-bot check --updates` and by nobody else: no start and no drawing asks the hub anything. No torch.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import logging
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -339,7 +339,11 @@ class TorchEngine:
         should_stop: ShouldStop,
     ) -> GeneratedImage:
         model, residency = loaded.model, loaded.model.residency
-        run = DenoisingRun(spec, on_progress, should_stop, self._device, loaded.previewer, references=inputs.references)
+
+        def tell(progress: Progress) -> None:  # another program may take memory, or give it back, during an image
+            on_progress(replace(progress, taken_mib=residency.taken_bytes // MIB))
+
+        run = DenoisingRun(spec, tell, should_stop, self._device, loaded.previewer, references=inputs.references)
         for part in residency.parts:
             part.on_block = run.check_stop
         check = model.decoder.register_forward_hook(check_finite)

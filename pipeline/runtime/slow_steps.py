@@ -17,4 +17,7 @@ def warn_if_slow(steps_s: Sequence[float], planned_s: float, why: Callable[[], S
     """Warn if even the fastest step took far longer than this GPU needs."""
     if steps_s and min(steps_s) > TOO_SLOW * planned_s:
         causes = "; ".join(why()) or "its driver gives no reason, so it may be shared with other programs"
-        log.warning("a step took %.2f s where this card needs about %.2f s: %s", min(steps_s), planned_s, causes)
+        log.warning(
+            "a step took %.2f s where this card needs about %.2f s: %s; see docs/troubleshooting.md#slow-steps",
+            min(steps_s), planned_s, causes,
+        )  # fmt: skip

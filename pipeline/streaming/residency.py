@@ -286,6 +286,13 @@ class Residency:
         if self._budget is not None:
             self._budget.trim()
 
+    @property
+    def taken_bytes(self) -> int:
+        """What other programs have of the memory that the setting allows; 0 if nothing is streamed for it."""
+        if self._budget is None or self.plan is None or not self.plan.streamed_bytes:
+            return 0
+        return max(0, self._budget.limit - self._found_bytes)
+
     def snapshot(self) -> MemoryReport:
         """What is where."""
         ring, plan = self.ring, self.plan
@@ -298,6 +305,7 @@ class Residency:
             ring_bytes=0 if ring is None else sum(len(slot) for slot in ring.slots),
             expected_peak_bytes=0 if plan is None else plan.peak_bytes,
             climbed={str(rung): count for rung, count in self.ladder.climbed.items()},
+            taken_bytes=self.taken_bytes,
         )
 
     def _empty(self, ring: BlockRing) -> None:

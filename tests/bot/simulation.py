@@ -158,6 +158,9 @@ class SimulatedEngine:
             encode_s=encode_s, denoise_s=denoise_s, decode_s=decode_s, peak_mib=None,
         )  # fmt: skip
 
+    async def release(self) -> bool:
+        return False
+
     async def close(self, grace_s: float) -> bool:
         return True
 

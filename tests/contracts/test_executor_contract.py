@@ -125,3 +125,21 @@ async def test_close_says_whether_the_engine_came_to_rest(make: Make, spec: Imag
     stop.set(StopReason.SHUTDOWN)
     with pytest.raises(GenerationStopped):
         await run
+
+
+async def test_release_gives_the_model_back_once_and_the_next_run_loads_again(
+    executor: Executor, spec: ImageSpec
+) -> None:
+    assert not await executor.release()
+    await executor.start("fake")
+    assert await executor.release()
+    assert not await executor.release()
+    assert (await executor.run(spec, on_progress=ignore, stop=StopSignal())).spec == spec
+
+
+async def test_release_waits_for_the_run(executor: Executor, spec: ImageSpec) -> None:
+    slow = replace(spec, prompt="x [step=0.02]")
+    drawing = asyncio.create_task(executor.run(slow, on_progress=ignore, stop=StopSignal()))
+    await asyncio.sleep(0)
+    assert await executor.release()
+    assert drawing.done() or (await drawing).spec == slow

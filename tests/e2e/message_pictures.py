@@ -57,9 +57,9 @@ EXAMPLES: Final = {locale: DEMO.examples[locale][0] for locale in NAMES}
 async def waiting(album: Album, bot: BotProcess, data_dir: Path, people: People) -> None:
     """From the first request of a bot that has just been started to one that outlives a crash."""
     alice, bob, carol, dave, admin = (people(name) for name in ("alice", "bob", "carol", "dave", "admin"))
-    first = await alice.imagine("a fox on a blue background", seed=7)
+    first = await alice.imagine("a fox on a blue background", seed=17)
     await first.wait(is_cancellable, timeout=PATIENCE_S)
-    second = await bob.imagine("a rocket and the moon on a dark blue background", seed=3)
+    second = await bob.imagine("a rocket and the moon on a dark blue background", seed=13)
     album.add("waiting", "Just started", await says(first, "you are next", "loading"))
     album.add("waiting", "Just started, somebody else asks", await says(second, "1 ahead of you", "loaded first"))
     await finished(first)

@@ -326,3 +326,21 @@ async def test_jobs_with_a_kill_every_ten_are_all_delivered_exactly_once(
     assert all(row["attempts"] == 2 for row in table if row["status"] != "done")  # two kills met the same job
     assert sum(bool(message.images) for message in messages) == sum(row["status"] == "done" for row in table)
     discord.assert_clean()
+
+
+async def test_identical_request_is_answered_with_the_stored_image_and_survives_a_kill(
+    discord: Discord, bot: BotProcess, data_dir: Path
+) -> None:
+    first = await imagine(discord, RUNNING, steps=4, seed=7)
+    await first.wait(is_result, timeout=15)
+    discord.fault(r"PATCH /channels/\d+/messages/\d+", times=float("inf"), hang=30)
+    await imagine(discord, RUNNING, steps=4, seed=7)
+    await wait_row(data_dir, 1, delivery="pending")
+    await bot.kill()
+    discord.clear_faults()
+    await restart(bot)
+    await wait_row(data_dir, 1, delivery="delivered")
+    assert sum("already here" in message.text for message in discord.messages(discord.channel)) == 1
+    one, two = rows(data_dir)
+    assert (two["status"], two["cost"], two["ran_s"], two["repeat_of"]) == ("done", 0, 0, one["id"])
+    assert sum(bool(each.images) for each in discord.messages(discord.channel)) == 2

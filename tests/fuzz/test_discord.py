@@ -98,6 +98,7 @@ COMMANDS: dict[str, dict[str, tuple[Option, Any]]] = {
     "quota": {},
     "admin pause": {"reason": (Option.STRING, SECRET), "until": (Option.STRING, "18:00")},
     "admin resume": {},
+    "admin release": {},
     "admin queue": {},
     "admin cancel": {"id": (Option.INTEGER, 1)},
     "admin stats": {},

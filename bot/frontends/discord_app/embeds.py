@@ -132,8 +132,11 @@ def alt_text(job: Job, wording: Wording, *, with_prompt: bool = True) -> str:
 def ended_message(view: JobView, wording: Wording, *, with_prompt: bool = True) -> StatusMessage:
     """Lay out a job that failed or was cancelled."""
     voice, job = voice_of(wording), view.job
+    description = _prompts(view, wording, with_prompt)
+    if view.more is not None:
+        description += f"\n-# {voice.say(view.more)}"  # in small letters
     embed = discord.Embed(
-        description=_prompts(view, wording, with_prompt),
+        description=description,
         colour=RED if job.status is JobStatus.FAILED else GREY,
     )
     embed.set_footer(text=_settings_line(view, voice))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -102,7 +103,8 @@ async def submit(interaction: discord.Interaction, match: re.Match[str], values:
         untouched={"strength": USUAL[verb].value},
     )
     options = ImageOptions.read(**{"model": card.name, **read.options})
-    await draw_chosen(interaction, Batch.of(options, count=read.count, init_image=image), notes=read.phrases())
+    batch = replace(Batch.of(options, count=read.count, init_image=image), is_fresh=read.is_fresh)
+    await draw_chosen(interaction, batch, notes=read.phrases())
 
 
 async def _change(interaction: discord.Interaction, image: AttachedImage, words: str) -> None:

@@ -81,9 +81,10 @@ def unfinished(view: JobView, voice: Voice) -> str:
 def failure(view: JobView, voice: Voice) -> str:
     """Lay out a failed job, shown until its person dismisses it."""
     assert view.reason is not None, "only failed jobs are shown so"
+    more = "" if view.more is None else f'<p class="settings">{escape(voice.say(view.more))}</p>'
     return (
         f'<article class="card failed" data-key="failed-{view.job.id}" data-status="failed">'
-        f'<div class="row"><strong>{escape(voice.say(view.reason))}</strong></div>{_about(view, voice)}'
+        f'<div class="row"><strong>{escape(voice.say(view.reason))}</strong></div>{more}{_about(view, voice)}'
         f'<div class="buttons">{_buttons(view, voice)}</div></article>'
     )
 

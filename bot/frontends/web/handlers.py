@@ -138,7 +138,8 @@ class PageHandlers:
         options, taken = ImageOptions.read(**read.options), read.notes.taken
         if "model" in taken and "steps" not in taken and options.steps == chosen.default_steps:
             options = replace(options, steps=None)  # which the form holds for the model that is chosen there
-        drawn = await self.draw(visitor, options, count=read.count, source=source, name=name)
+        batch = replace(Batch.of(options, count=read.count, init_image=source), is_fresh=read.is_fresh)
+        drawn = await self._submit(visitor, batch, name=name)
         voice = fragments.voice_of(wording_for(visitor.locale), now=self._clock())
         return replace(drawn, notes=tuple(map(voice.say, read.phrases())))
 

@@ -1208,6 +1208,12 @@ operator-runner-idle = idle
 operator-storage = Storage
 operator-storage-sizes = Database { $database } · { $images } image files, { $image_size } · { $free } free
 operator-storage-unreadable = The sizes cannot be read; the log says why.
+operator-backup = Back up now
+operator-backup-made = Backup made and verified: { $file }, { $images } images, { $size }.
+operator-backup-lacks = { $count } images that the database names cannot be opened, and are not in it.
+operator-backup-failed = No backup could be made: { $reason }
+operator-release = Give the GPU’s memory back
+operator-released = The model has left the memory. The next image loads it again; a pause keeps it away.
 operator-limits = Limits
 operator-limits-hint = They are changed in the config file, and hold from the next start.
 operator-limit-max-waiting = Images waiting in total
@@ -1220,3 +1226,16 @@ operator-limit-history-days = Days until an image is deleted
 operator-limit-min-free-mib = Free MiB on the disk below which nothing is accepted
 operator-log = Log
 operator-log-hint = The latest lines, without prompts and passwords.
+
+## Operating
+
+command-admin-release-name = release
+command-admin-release-description = Give the memory of the GPU back to other programs; the next image loads the model again
+admin-release-done = The model has left the memory. The next image loads it again; `/admin pause` keeps it away.
+admin-release-after-image = The model leaves the memory as soon as what is being drawn or loaded now is ready.
+admin-release-nothing = No model was in memory.
+admin-no-model = No model is in memory; the next image loads it.
+flags-taken-fresh = drawn anew
+card-repeat = 💡 This image was already here: the same words and settings with the same seed. Add `--fresh` to draw it again.
+memory-taken = 🐢 Other programs use { $gib } GiB of the GPU’s memory, so this takes longer.
+trouble-more = Help: docs/troubleshooting.md#{ $entry }

@@ -1081,6 +1081,12 @@ operator-runner-idle = 空闲
 operator-storage = 存储
 operator-storage-sizes = 数据库 { $database } · 图片文件 { $images } 个，{ $image_size } · 剩余空间 { $free }
 operator-storage-unreadable = 无法读取大小，原因见日志。
+operator-backup = 立即备份
+operator-backup-made = 备份已完成并校验：{ $file }，{ $images } 张图片，{ $size }。
+operator-backup-lacks = 数据库中有 { $count } 张图片无法打开，未包含在内。
+operator-backup-failed = 无法备份：{ $reason }
+operator-release = 释放显存
+operator-released = 模型已离开显存。画下一张图片时会重新加载；暂停可以让它不再加载。
 operator-limits = 上限
 operator-limits-hint = 在配置文件中修改，下次启动后生效。
 operator-limit-max-waiting = 等待的图片总数
@@ -1093,3 +1099,16 @@ operator-limit-history-days = 图片保留的天数
 operator-limit-min-free-mib = 磁盘剩余少于多少 MiB 时不再接收任务
 operator-log = 日志
 operator-log-hint = 最近的日志，不含提示词和密码。
+
+## Operating
+
+command-admin-release-name = 释放显存
+command-admin-release-description = 把显存让给其他程序；画下一张图时会重新加载模型
+admin-release-done = 模型已移出显存。画下一张图时会重新加载；`/admin pause` 可以阻止加载。
+admin-release-after-image = 当前的绘制或加载一完成，模型就会移出显存。
+admin-release-nothing = 显存中没有模型。
+admin-no-model = 显存中没有模型，画下一张图时会加载。
+flags-taken-fresh = 重新绘制
+card-repeat = 💡 这张图片已经画过：提示词、设置和种子都相同。加上 `--fresh` 可以重新绘制。
+memory-taken = 🐢 其他程序占用了 { $gib } GiB 显存，所以这次会慢一些。
+trouble-more = 解决办法：docs/troubleshooting.zh-CN.md#{ $entry }

@@ -1082,6 +1082,12 @@ operator-runner-idle = 閒置
 operator-storage = 儲存空間
 operator-storage-sizes = 資料庫 { $database } · 圖片檔案 { $images } 個，{ $image_size } · 剩餘空間 { $free }
 operator-storage-unreadable = 無法讀取大小，原因見日誌。
+operator-backup = 立即備份
+operator-backup-made = 備份已完成並驗證：{ $file }，{ $images } 張圖片，{ $size }。
+operator-backup-lacks = 資料庫中有 { $count } 張圖片無法開啟，未包含在內。
+operator-backup-failed = 無法備份：{ $reason }
+operator-release = 釋放顯示卡記憶體
+operator-released = 模型已離開記憶體。畫下一張圖片時會重新載入；暫停可以讓它不再載入。
 operator-limits = 上限
 operator-limits-hint = 在設定檔中修改，下次啟動後生效。
 operator-limit-max-waiting = 等待的圖片總數
@@ -1094,3 +1100,16 @@ operator-limit-history-days = 圖片保留的天數
 operator-limit-min-free-mib = 磁碟剩餘少於多少 MiB 時不再接收任務
 operator-log = 日誌
 operator-log-hint = 最近的日誌，不含提示詞和密碼。
+
+## Operating
+
+command-admin-release-name = 釋放顯示記憶體
+command-admin-release-description = 把顯示記憶體讓給其他程式；繪製下一張圖時會重新載入模型
+admin-release-done = 模型已移出顯示記憶體。繪製下一張圖時會重新載入；`/admin pause` 可以阻止載入。
+admin-release-after-image = 目前的繪製或載入一完成，模型就會移出顯示記憶體。
+admin-release-nothing = 顯示記憶體中沒有模型。
+admin-no-model = 顯示記憶體中沒有模型，繪製下一張圖時會載入。
+flags-taken-fresh = 重新繪製
+card-repeat = 💡 這張圖片已經畫過：提示詞、設定和種子都相同。加上 `--fresh` 可以重新繪製。
+memory-taken = 🐢 其他程式佔用了 { $gib } GiB 顯示記憶體，所以這次會慢一些。
+trouble-more = 解決辦法：docs/troubleshooting.zh-CN.md#{ $entry }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli.program_updates import Unanswered
 from bot.errors import ExitCode
 from bot.store.database import DATABASE_NAME
 from pipeline.catalog import fetch_record
@@ -82,6 +83,10 @@ def test_checking_leaves_nothing_behind(data_dir: Path) -> None:
     assert not data_dir.exists()
 
 
+def unanswered(_command: object) -> str:
+    raise Unanswered("there was no answer")
+
+
 class Listing:
     """A hub of which every listing is the same, or that does not answer."""
 
@@ -118,16 +123,21 @@ def vae_of_flux(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("no_gpu", "data_dir", "vae_of_flux")
 def test_hub_is_asked_for_newer_files_only_if_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.catalog.newer.ModelScope", hub := Listing())
-    assert " newer " not in invoke("check", "--offline").stdout
+    asked: list[object] = []
+    monkeypatch.setattr("bot.cli.program_updates._ask", asked.append)
+    said = invoke("check", "--offline").stdout
+    assert " newer " not in said and " program " not in said and asked == []
     assert hub.asked == []
 
 
 @pytest.mark.usefixtures("no_gpu", "data_dir")
+@pytest.mark.parametrize("option", ["--updates", "--newer"])
 def test_newer_files_at_the_hub_are_said_with_the_way_to_them(
-    monkeypatch: pytest.MonkeyPatch, vae_of_flux: Path
+    monkeypatch: pytest.MonkeyPatch, vae_of_flux: Path, option: str
 ) -> None:
     monkeypatch.setattr("pipeline.catalog.newer.ModelScope", hub := Listing())
-    said = invoke("check", "--offline", "--newer").stdout
+    monkeypatch.setattr("bot.cli.program_updates._ask", lambda _command: "refs/tags/v0.0.1")
+    said = invoke("check", "--offline", option).stdout
     assert hub.asked
     assert "flux1-dev: the hub has a newer one, yours was fetched on 2027-01-15" in said
     assert vae_of_flux.name in said.replace("\n", "")
@@ -138,7 +148,8 @@ def test_newer_files_at_the_hub_are_said_with_the_way_to_them(
 def test_hub_that_does_not_answer_is_a_note_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCORD_TOKEN", BOT_TOKEN)
     monkeypatch.setattr("pipeline.catalog.newer.ModelScope", Listing(ConnectionError("no route to host")))
-    result = invoke("check", "--offline", "--newer")
+    monkeypatch.setattr("bot.cli.program_updates._ask", unanswered)
+    result = invoke("check", "--offline", "--updates")
     assert result.exit_code == ExitCode.OK
     assert "• newer" in result.stdout and "no route to host" in result.stdout
 
@@ -146,5 +157,6 @@ def test_hub_that_does_not_answer_is_a_note_and_no_problem(monkeypatch: pytest.M
 @pytest.mark.usefixtures("no_gpu", "data_dir")
 def test_hub_is_not_asked_about_models_that_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.catalog.newer.ModelScope", hub := Listing())
-    assert "the hub was not asked" in invoke("check", "--offline", "--newer").stdout
+    monkeypatch.setattr("bot.cli.program_updates._ask", unanswered)
+    assert "the hub was not asked" in invoke("check", "--offline", "--updates").stdout
     assert hub.asked == []

@@ -12,6 +12,7 @@ from bot.cli.fetch_progress import ProgressLines
 from bot.errors import ExitCode
 from pipeline.catalog import files
 from pipeline.catalog.download import Fetched, FetchProgress
+from pipeline.catalog.fetch_speed import last_speed
 from pipeline.catalog.file_owner import FileOwner
 from pipeline.catalog.model_card import ModelCard
 from pipeline.device.gpu import Gpu
@@ -195,12 +196,15 @@ def test_fetch_without_a_terminal_says_how_far_it_is_every_ten_seconds() -> None
         lines.show(FetchProgress(is_checking=False, done_bytes=10**9 + second * 10**8, total_bytes=24 * 10**9))
         lines.tick()
     assert said == [
-        f"fetching: {gb} of 24.00 GB, {rate} MB/s"
-        for gb, rate in (("2.00", "90.0"), ("3.00", "100.0"), ("4.00", "100.0"))
+        f"fetching: {gb} of 24.00 GB, {rate} MB/s, {left} min left"
+        for gb, rate, left in (("2.00", "90.0", 4), ("3.00", "100.0", 4), ("4.00", "100.0", 3))
     ]
     now += 7
     lines.tick()  # nothing arrives, which is worth a line as well
-    assert said[-1] == "fetching: 4.50 of 24.00 GB, 41.7 MB/s"
+    assert said[-1] == "fetching: 4.50 of 24.00 GB, 41.7 MB/s, 8 min left"
+    now += 10
+    lines.tick()
+    assert said[-1] == "fetching: 4.50 of 24.00 GB, 0.0 MB/s", "of a line that stands still nobody can tell"
     lines.show(FetchProgress(is_checking=True, done_bytes=10**9, total_bytes=24 * 10**9))
     now += 10
     lines.tick()
@@ -233,7 +237,29 @@ def test_fetch_goes_through_the_proxy_of_the_config_else_of_the_environment(
 def test_fetch_says_at_once_that_it_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.catalog.download.fetch", lambda *_, **__: Fetched())
     said = invoke("fetch").stdout
-    assert said.index("asking the hub") < said.index("all files are there and whole")
+    assert said.index("asking the hub, ModelScope,") < said.index("all files are there and whole")
+
+
+@pytest.mark.usefixtures("whole_files")
+def test_fetch_names_the_hub_and_remembers_how_fast_it_was(clean_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def fetch(*_: object, on_progress: Callable[[FetchProgress], None], **__: object) -> Fetched:
+        nonlocal now
+        for done in (5, 6, 7):
+            on_progress(FetchProgress(is_checking=False, done_bytes=done * 10**9, total_bytes=7 * 10**9))
+            now += 100.0
+        on_progress(FetchProgress(is_checking=True, done_bytes=10**9, total_bytes=7 * 10**9))
+        return Fetched()
+
+    monkeypatch.setattr("pipeline.catalog.download.fetch", fetch)
+    monkeypatch.setattr("bot.cli.fetch_progress.fetch_and_show.__kwdefaults__", {"clock": lambda: now})
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__ENDPOINT", "https://hub.example/x")
+    monkeypatch.setenv("IMAGINE_BOT__PIPELINE__MODELS_DIR", str(clean_place))
+    said = invoke("fetch", "flux1-dev").stdout
+    assert "asking the hub, hub.example, which files there are" in said
+    assert "fetched 2.00 GB, 10.0 MB/s" in said
+    assert last_speed(clean_place) == 10**7
 
 
 @pytest.fixture

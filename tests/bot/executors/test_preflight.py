@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from dataclasses import replace
@@ -15,6 +16,7 @@ from bot.executors import preflight as look
 from bot.executors.preflight import preflight
 from bot.findings import Mark
 from pipeline.catalog import files
+from pipeline.catalog.fetch_speed import last_speed, note_speed
 from pipeline.catalog.models import DEMO, MAJICFLUS_V1, MODELS
 from pipeline.config import PipelineConfig
 from pipeline.device.gpu import TorchBuild
@@ -82,11 +84,30 @@ def test_every_file_that_is_missing_or_cut_off_is_named(clean_place: Path) -> No
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("model", ["flux1-dev", "majicflus-v1"])
 def test_files_that_are_absent_are_one_line_with_the_size_of_the_download(clean_place: Path, model: str) -> None:
-    finding = only(preflight(PipelineConfig(models_dir=clean_place, model=model), is_running=False), "files")
-    first, *lines = finding.text.split("\n")
-    assert first == f"{len(lines)} files of {model} are absent:" and len(lines) >= 4
-    assert any(line.strip().endswith("ae.safetensors") for line in lines)
-    assert finding.way_out == f"imagine-bot fetch {model}, about 34 GB in all"
+    config = PipelineConfig(models_dir=clean_place, model=model)
+    finding = only(preflight(config, is_running=False), "files")
+    assert re.fullmatch(rf".+ \({model}\) lacks \d+ files, about 34 GB in all", finding.text)
+    assert finding.way_out == f"imagine-bot fetch {model}"
+    note_speed(clean_place, count=10**9, took_s=100.0)
+    finding = only(preflight(config, is_running=False), "files")
+    assert finding.text.endswith(", about 34 GB in all, 57 min at 10.0 MB/s as the last time")
+    note_speed(clean_place, count=10**8, took_s=100.0)
+    assert only(preflight(config, is_running=False), "files").text.endswith("9.4 hours at 1.0 MB/s as the last time")
+
+
+@pytest.mark.parametrize("content", [b"", b"0", b"-5", b"nan", b"inf", b"1e300", b"\xff", b"1" * 10**6, b"fast"])
+def test_speed_that_is_none_is_not_known(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".fetch_speed").write_bytes(content)
+    assert last_speed(tmp_path) is None
+
+
+def test_speed_is_noted_if_it_says_something(tmp_path: Path) -> None:
+    for count, took_s in ((10, 1.0), (10**9, 0.0), (10**18, 1.0)):
+        note_speed(tmp_path, count=count, took_s=took_s)
+    note_speed(tmp_path / "missing", count=10**9, took_s=1.0)
+    assert last_speed(tmp_path) is None
+    note_speed(tmp_path, count=10**9, took_s=2.0)
+    assert last_speed(tmp_path) == 5e8
 
 
 @pytest.mark.usefixtures("gpu")

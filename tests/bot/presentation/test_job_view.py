@@ -93,6 +93,20 @@ def test_pause_with_an_end_says_when_in_the_way_of_each_front_end(pause: Pause) 
     assert page.endswith(". Drawing resumes in 2 hours.") and page.startswith("⏸️ paused"), page
 
 
+def test_image_that_was_there_says_so_and_one_that_took_longer_says_why() -> None:
+    done = a_job(status=JobStatus.DONE)
+    assert ended_view(done).notes == ()
+    assert ended_view(replace(done, repeat_of=3, taken_mib=9)).notes == (Phrase("card-repeat"),)
+    assert ended_view(replace(done, taken_mib=1536)).notes == (Phrase("memory-taken", {"gib": "1.5"}),)
+    assert ended_view(replace(done, taken_mib=-5)).notes == ()
+    assert ended_view(replace(done, status=JobStatus.CANCELLED, repeat_of=3)).notes == ()
+    progress = Progress(stage=Stage.DENOISING, step=1, steps=4, taken_mib=1536)
+    running = unfinished_view(
+        a_job(status=JobStatus.RUNNING), replace(WAITING, position=None, progress=progress), now=NOW
+    )
+    assert Phrase("memory-taken", {"gib": "1.5"}) in running.notes
+
+
 def test_waiting_job_has_a_place_a_time_and_can_be_cancelled() -> None:
     view = unfinished_view(a_job(), WAITING, now=NOW)
     assert view.headline == Phrase("card-ahead", {"count": 1})

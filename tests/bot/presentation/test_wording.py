@@ -26,6 +26,7 @@ from bot.pause import PauseKind
 from bot.presentation import wording as wording_module
 from bot.presentation.wording import LANGUAGES, MODEL_KEYS, key_of, wording_for
 from bot.requests.preferences import Ping, PrivateTo, Setting
+from bot.scheduling.model_memory import Release
 from pipeline import ImageOptions, InvalidSpec, Size
 from pipeline.catalog.models import DEMO, MAJICFLUS_V1
 from tests.bot.frontends.discord_app.test_commands import CHOICES, OnlyModels
@@ -127,6 +128,7 @@ async def test_no_sentence_is_unused() -> None:
     said |= {f"{prefix}-{way}" for prefix in ("private-to", "private-waits") for way in PrivateTo}
     said |= {f"mine-{setting.value.replace('_', '-')}" for setting in Setting}
     said |= {"stats-failure-" + code.value.replace("_", "-") for code in FailureCode}
+    said |= {"admin-release-" + each.value.replace("_", "-") for each in Release}
     said |= {f"alert-{kind}" for kind in AlertKind}
     said |= {f"alert-{kind}-over" for kind in set(AlertKind) - HAPPENINGS}
     assert sentences("en").keys() - said == set()

@@ -25,6 +25,7 @@ from bot.requests.erasure import Erasure, Holders, Progress
 from bot.requests.preferences import Ping, Preferences, Setting
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
+from bot.store.backups.erased import FILE_NAME, erased_people
 from bot.store.database import Database
 from bot.store.erasure_store import ErasureStore
 from bot.store.image_store import ImageStore
@@ -503,3 +504,17 @@ async def test_hostile_paths_in_rows_delete_nothing_outside(world: World, tmp_pa
         assert await erasure.erase(ANN) is Progress.SWEPT
     assert outside.read_text() == "precious"
     assert leftovers(tmp_path / "data", OF_ANN) == []
+
+
+async def test_backups_made_before_are_told_who_was_erased(world: World) -> None:
+    pseudonym = world.holders.pseudonyms.of(ANN)
+    note = world.database.path.parent / FILE_NAME
+    note.mkdir()  # so that it cannot be written
+    await world.holders.erasures.begin(ANN, now=NOW)
+    with pytest.raises(StoreUnavailable):
+        await world.eraser().work()
+    assert await world.holders.erasures.pending() == [ANN], "an erasure that a backup would undo is not over"
+    note.rmdir()
+    await world.eraser().work()
+    assert await world.holders.erasures.pending() == []
+    assert erased_people(note.parent) == {pseudonym: NOW} and ANN.id not in note.read_text()

@@ -409,6 +409,20 @@ def test_cfg_of_a_pasted_model_with_embedded_guidance_is_not_that_of_one_without
     assert read(pasted).options["guidance"] == 3.5
 
 
+@pytest.mark.parametrize("text", ["a cat --fresh", "--fresh a cat", "a cat —fresh", "a cat --fresh --fresh"])
+def test_fresh_draws_what_is_there_and_is_no_word_of_the_prompt(text: str) -> None:
+    found = read_prompt(text, PAINTING)
+    assert (found.is_fresh, found.prompt) == (True, "a cat")
+    assert found.options.keys() == {"prompt"}
+
+
+def test_fresh_is_told_and_nothing_else_sets_it() -> None:
+    assert said("cat --fresh --seed 5") == ["Taken from your prompt: seed 5, drawn anew"]
+    assert not read_prompt("fresh bread", PAINTING).is_fresh
+    assert not read_prompt('a sign "--fresh"', PAINTING).is_fresh
+    assert not read_prompt("a loaf —fresh and warm", PAINTING).is_fresh
+
+
 def test_pasted_settings_that_hold_anyway_are_no_news() -> None:
     text = "cat\nSteps: 9, Sampler: Euler, CFG scale: 1, Distilled CFG Scale: 3.5, Seed: 1"
     assert read(text).notes.unused == ()

@@ -81,6 +81,9 @@ class FakeRunner:
             denoise_s=SECONDS[spec.model] * self.pace, decode_s=0.0, peak_mib=None,
         )  # fmt: skip
 
+    async def release(self) -> bool:
+        return False
+
     async def close(self, grace_s: float) -> bool:
         return True
 

@@ -75,7 +75,7 @@ CREATE TABLE jobs (
     GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.source') END) VIRTUAL, reply_origin TEXT
     GENERATED ALWAYS AS (substr(reply_key, 1, instr(reply_key, '-'))) VIRTUAL, batch_id     TEXT, batch_index  INTEGER, derived_from INTEGER, derived_by   TEXT, is_kept   INTEGER NOT NULL DEFAULT 0 CHECK (is_kept IN (0, 1)), erased_at INTEGER, cost      REAL    NOT NULL DEFAULT 1, is_private INTEGER NOT NULL DEFAULT 0 CHECK (is_private IN (0, 1)), is_spoiler INTEGER NOT NULL DEFAULT 0 CHECK (is_spoiler IN (0, 1)), moderated_reason TEXT, guild_id INTEGER
     GENERATED ALWAYS AS (CASE WHEN json_valid(reply_address) THEN json_extract(reply_address, '$.guild_id') END) VIRTUAL, reference_keys TEXT
-    GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.references') END) VIRTUAL,  -- when the person was told that a result could not be delivered
+    GENERATED ALWAYS AS (CASE WHEN json_valid(spec) THEN json_extract(spec, '$.references') END) VIRTUAL, drawn_with TEXT, repeat_of INTEGER, taken_mib INTEGER,  -- when the person was told that a result could not be delivered
     CHECK ((status = 'failed') = (failure_code IS NOT NULL)),
     CHECK ((status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CHECK (status <> 'done' OR image_path IS NOT NULL)
@@ -167,6 +167,12 @@ CREATE INDEX jobs_of_user ON jobs (user_frontend, user_id, queued_at, status, st
 CREATE INDEX jobs_of_user_by_id ON jobs (user_frontend, user_id, id);
 
 CREATE INDEX jobs_outcomes ON jobs (finished_at, status, queued_at, model, failure_code) WHERE finished_at IS NOT NULL;
+
+CREATE INDEX jobs_repeats ON jobs (repeat_of) WHERE repeat_of IS NOT NULL;
+
+CREATE INDEX jobs_repeats_of_user ON jobs (user_frontend, user_id, queued_at) WHERE repeat_of IS NOT NULL;
+
+CREATE INDEX jobs_seed_of_guild ON jobs (reply_frontend, guild_id, seed) WHERE status = 'done' AND is_private = 0;
 
 CREATE INDEX jobs_seed_of_user ON jobs (user_frontend, user_id, seed, id) WHERE status = 'done';
 

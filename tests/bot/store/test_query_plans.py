@@ -57,6 +57,12 @@ async def edges(jobs: JobStore) -> None:
         await jobs.history_edge(ANN, Stretch(limit=5, is_ascending=is_ascending), searched=1000)
 
 
+async def repeat(jobs: JobStore, request: Request, spec: ImageSpec) -> None:
+    earlier = await jobs.get(1)
+    assert earlier is not None
+    await jobs.insert_repeat(request, spec, earlier, size_class=0, most_per_day=9, now=9)
+
+
 @pytest.fixture
 async def statements(
     database: Database,
@@ -85,6 +91,9 @@ async def statements(
         "claim": lambda: jobs.claim(1, now=9),
         "gpu_seconds": lambda: jobs.gpu_seconds(now=9),
         "finish": lambda: jobs.finish(1, image_path="a", image_bytes=1, ran_s=1.0, measured=measured, now=9),
+        "same_image": lambda: jobs.same_image(make_request(), spec, "x"),
+        "insert_repeat": lambda: repeat(jobs, make_request(), spec),
+        "draw_after_all": lambda: jobs.draw_after_all(1),
         "mark_spoiler": lambda: jobs.mark_spoiler(1),
         "fail": lambda: jobs.fail(1, FailureCode.TIMEOUT, ran_s=1.0, now=9),
         "cancel_running": lambda: jobs.cancel_running(1, ran_s=1.0, now=9),

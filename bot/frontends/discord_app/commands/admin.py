@@ -1,4 +1,4 @@
-"""/admin: pause, resume, queue, cancel, stats, and what is in `moderation.py` and `quotas.py`.
+"""/admin: pause, resume, release, queue, cancel, stats, and what is in `moderation.py` and `quotas.py`.
 
 Hidden from members by default, checked again when used.
 """
@@ -38,6 +38,7 @@ class AdminCommands:
             "admin",
             make_command("admin-pause", self.pause, reason="reason", until="pause-until"),
             make_command("admin-resume", self.resume),
+            make_command("admin-release", self.release),
             make_command("admin-queue", self.queue),
             make_command("admin-cancel", self.cancel, job_id="id"),
             make_command("admin-stats", self.stats),
@@ -70,6 +71,13 @@ class AdminCommands:
         if pausing.next_quiet_at is not None:
             lines.append(wording.say("admin-next-quiet", next_at=clock_time(pausing.next_quiet_at)))
         await say(interaction, "\n".join(lines))
+
+    async def release(self, interaction: discord.Interaction) -> None:
+        """Give the memory of the model back to other programs, after the image that is being drawn."""
+        self._context.access.check_operator(interaction)
+        await think(interaction)
+        released = await self._context.service.memory.release()
+        await say(interaction, reader(interaction).say(f"admin-release-{released.value.replace('_', '-')}"))
 
     async def queue(self, interaction: discord.Interaction) -> None:
         """Show the queue with the prompts of this server, for moderation."""

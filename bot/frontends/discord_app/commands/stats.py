@@ -16,6 +16,7 @@ from bot.presentation.job_view import pause_phrase
 from bot.presentation.spans import span
 from bot.presentation.wording import Wording
 from bot.requests.stats import Stats
+from bot.scheduling.model_memory import MemoryState
 from bot.store.statistics_store import Count, PersonTime
 
 GIB: Final = 2**30
@@ -67,6 +68,8 @@ def _load(context: InteractionContext, stats: Stats, wording: Wording) -> list[s
             started_at=relative(int(time.time() - stats.uptime_s)),
         )
     ]
+    if service.memory.state is MemoryState.RELEASED:
+        lines.append(wording.say("admin-no-model"))
     if stats.outlook is not None and (plan := stats.outlook.plan) is not None:
         lines.append(
             wording.say(

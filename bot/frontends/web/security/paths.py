@@ -77,6 +77,8 @@ TABLE: Final = (
     _ours("POST", "operator_leave", r"/console/operator/leave"),
     _ours("POST", "operator_pause", r"/console/operator/pause"),
     _ours("POST", "operator_resume", r"/console/operator/resume"),
+    _ours("POST", "operator_back_up", r"/console/operator/backup"),
+    _ours("POST", "operator_release", r"/console/operator/release"),
     _ours("POST", "operator_cancel", rf"/console/operator/jobs/(?P<job_id>{JOB_ID})/cancel"),
     # gradio_client asks for what `draw` returned behind `file=`: for the path, or the whole address that it once was.
     _ours(

@@ -272,6 +272,30 @@ def test_larger_image_than_usual_gets_more_room_for_as_long_as_it_is_drawn(
     assert np.array_equal(draw(engine, a_spec()), usual)
 
 
+def test_memory_that_another_program_takes_is_told_while_it_does(
+    engine: MiniatureEngine, budget: FakeBudget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.families.torch_engine.MIB", 1)
+    told: list[int] = []
+
+    def taken() -> int:
+        told.clear()
+        spec = a_spec()
+        image = engine.generate(spec, on_progress=lambda each: told.append(each.taken_mib), should_stop=lambda: False)
+        assert image.memory is not None
+        return image.memory.taken_bytes
+
+    assert taken() == 0 and set(told) == {0}
+    budget.others = 5 * budget.grain
+    assert taken() >= budget.others, "the next image is planned anew"
+    assert max(told) >= budget.others
+    budget.others = 0
+    assert taken() == 0 and set(told) == {0}
+    budget.limit += 2**30
+    budget.others = 5 * budget.grain
+    assert taken() == 0, "nothing has to be streamed for that"
+
+
 def test_no_room_for_a_single_block_fails_the_image_only(engine: MiniatureEngine, budget: FakeBudget) -> None:
     before, budget.others = draw(engine, a_spec()), budget.limit - HEADROOM_BYTES
     with pytest.raises(OutOfMemory):

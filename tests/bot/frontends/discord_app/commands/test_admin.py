@@ -18,12 +18,15 @@ from bot.errors import StoreUnavailable
 from bot.jobs import JobStatus, UserKey
 from bot.pause import Pause
 from bot.scheduling.hours import QuietHours
+from bot.scheduling.model_memory import ModelMemory
+from bot.scheduling.runner import Runner
 from bot.store.key_value_store import SettingStore
 from bot.store.statistics_store import MAX_NAMES, MAX_PEOPLE, Count, PersonTime, StatisticsStore
 from pipeline.device.memory_plan import make_plan
 from pipeline.device.runtime_estimate import RuntimeEstimate
 from pipeline.families.flux.architecture import cost
 from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.bot.scheduling.test_runners import FakeRunner
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.permissions import Permission
 from tests.pipeline.measured import measured_card
@@ -292,3 +295,28 @@ async def test_longest_stats_fit_into_a_message(stage: Stage, manager: Any, monk
     monkeypatch.setattr(StatisticsStore, "failures", names)
     page = await admin(stage, manager, "stats")
     assert page.count("9" * 19) == MAX_PEOPLE and "other 1000000" in page
+
+
+async def test_release_says_what_became_of_the_model(stage: Stage, manager: Any) -> None:
+    runner, executor = Runner(0, FakeRunner("fake")), FakeRunner("fake")
+    runner.executor = executor
+    stage.service.memory = ModelMemory(lambda: [runner], stage.queue)
+    assert await admin(stage, manager, "release") == "No model was in memory."
+    assert "No model is in memory; the next image loads it." in await admin(stage, manager, "stats")
+
+    async def release() -> bool:
+        return True
+
+    executor.release, runner.model = release, "fake"  # type: ignore[method-assign]
+    assert "No model is in memory" not in await admin(stage, manager, "stats")
+    assert await admin(stage, manager, "release") == (
+        "The model has left the memory. The next image loads it again; `/admin pause` keeps it away."
+    )
+
+
+async def test_release_is_for_operators_only(start: Start) -> None:
+    async with start() as stage:
+        command = await stage.discord.wait_command("admin")
+        command["default_member_permissions"] = None
+        said = await admin(stage, stage.discord.user, "release")
+    assert "Manage Server" in said
