@@ -165,5 +165,7 @@ def _is_by_days(wanted: Wanted) -> bool:
 
 
 def _only_number(wanted: Wanted) -> int | None:
-    (word, *others) = wanted.words
-    return int(word) if not others and word.isascii() and word.isdecimal() and len(word) <= 18 else None
+    if len(wanted.words) != 1:
+        return None
+    word = wanted.words[0]
+    return int(word) if word.isascii() and word.isdecimal() and len(word) <= 18 else None

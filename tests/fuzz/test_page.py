@@ -156,9 +156,19 @@ ENDPOINTS: list[tuple[bytes, Any]] = [
     (b"/console/jobs/{job}/cancel", None),
     (b"/console/jobs/{job}/vary", None),
     (b"/console/jobs/{job}/dismiss", {}),
+    (b"/gradio_api/run/predict", {**REUSED, "fn_index": 4}),
+    (b"/gradio_api/run/predict", {**REUSED, "fn_index": 4, "event_data": {"upload": f"{SECRET}.png"}}),
+    (b"/console/images/keep?ids={job}", None),
+    (b"/console/images/let_go?ids={job},1,99", None),
+    (b"/console/images/erase?ids={job}", None),
 ]
 QUERIES = st.lists(
-    st.tuples(st.sampled_from(["before", "search", "lang", "session_hash", "upload_id", "fn_index", "x"]), texts),
+    st.tuples(
+        st.sampled_from(
+            ["before", "search", "lang", "ids", "model", "kept", "session_hash", "upload_id", "fn_index", "x"]
+        ),
+        texts,
+    ),
     max_size=2,
 ).map(lambda pairs: b"&".join(f"{name}={quote(text, errors='surrogatepass')}".encode() for name, text in pairs))
 in_header = st.one_of(
@@ -189,8 +199,9 @@ path_parts = texts.map(lambda text: quote(text.encode("utf-8", "surrogatepass")[
 )
 PATHS = [
     b"/", b"/config", b"/config/", b"/console/state", b"/console/gallery", b"/console/jobs/{job}", b"/theme.css",
-    b"/console/jobs/{job}/cancel", b"/pictures/{id}/{job}.png", b"/pictures/{id}/{job}.webp",
-    b"/pictures/{id}/{id}.{id}",
+    b"/console/jobs/{job}/cancel", b"/console/images/zip?ids={job}", b"/console/images/{id}?ids={job}",
+    b"/console/help", b"/console/assets/{id}/page.js", b"/console/assets/{id}/{id}",
+    b"/pictures/{id}/{job}.png", b"/pictures/{id}/{job}.webp", b"/pictures/{id}/{id}.{id}",
     b"/gradio_api/info", b"/gradio_api/app_id", b"/gradio_api/startup-events", b"/gradio_api/theme.css",
     b"/gradio_api/heartbeat/{id}",
     b"/gradio_api/queue/data?session_hash={id}",

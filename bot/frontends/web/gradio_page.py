@@ -196,7 +196,7 @@ def _blocks(
     blocks = _Discreet(title="imagine-bot", analytics_enabled=False)
     with blocks:
         remembered_name = gr.BrowserState("", storage_key="imagine-bot-name", secret="not a secret")
-        gr.HTML(html_template="<div class='top'></div>", apply_default_css=False, elem_id="top")
+        gr.HTML(html_template="<div class='top ours'></div>", apply_default_css=False, elem_id="top")
         with gr.Row(equal_height=False, elem_id="work"):
             with gr.Column(scale=2, min_width=320):
                 prompt = gr.Textbox(
@@ -256,7 +256,7 @@ def _blocks(
                     )  # fmt: skip
             with gr.Column(scale=3, min_width=320):
                 living = gr.HTML(
-                    html_template="<div class='living'></div>",
+                    html_template="<div class='living ours'></div>",
                     js_on_load=starting_script(),
                     apply_default_css=False,
                     elem_id="living",

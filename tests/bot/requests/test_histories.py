@@ -11,6 +11,7 @@ import pytest
 from bot.config import LimitsConfig
 from bot.jobs import Job, ReplyTo, Request, UserKey
 from bot.requests.histories import PAGE, Histories, Page, Turn
+from bot.store import history_query
 from bot.store.database import Database
 from bot.store.job_store import JobStore, Measurement
 from pipeline import ImageSpec
@@ -199,3 +200,30 @@ async def test_shared_are_others_public_pictures_of_this_server(
     for _ in range(3):
         await draw("new", user="ben")
     assert len(await histories.shared("test", 1, apart_from=ANN, limit=2, search="")) == 2
+
+
+async def test_list_that_grows_reaches_everything_a_search_that_is_cut_included(
+    histories: Histories, draw: Draw, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [(await draw(f"a {'fox' if number in (0, 11) else 'cat'}")).id for number in range(12)]
+    await jobs.keep(numbers[3], limit=9)
+    await jobs.keep(numbers[7], limit=9)
+    monkeypatch.setattr(history_query, "SEARCHED", 8)  # far fewer than there are
+
+    async def all_of(**wanted: object) -> list[int]:
+        seen, page = [], await histories.older(ANN, limit=5, **wanted)  # type: ignore[arg-type]
+        for _ in range(50):
+            seen += ids(page)
+            if page.older_than is None:
+                break
+            page = await histories.older(ANN, limit=5, before_id=page.older_than, **wanted)  # type: ignore[arg-type]
+        return seen
+
+    assert await all_of() == numbers[::-1]
+    assert await all_of(search="fox") == [numbers[11], numbers[0]]
+    assert await all_of(model="fake") == numbers[::-1] and await all_of(model="nobody's") == []
+    assert await all_of(model="fake", search="fox") == [numbers[11], numbers[0]]
+    assert await all_of(is_kept=True) == [numbers[7], numbers[3]]
+    assert await all_of(is_kept=True, search="cat seed:7", model="fake") == [numbers[7], numbers[3]]
+    assert ids(await histories.older(BEN, limit=5, is_kept=True)) == []
+    assert ids(await histories.older(ANN, limit=5, before_id=-(10**30))) == []

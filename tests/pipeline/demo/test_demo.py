@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 
 import pipeline.demo
+from bot.frontends.web.examples import EXAMPLES
+from bot.frontends.web.own_files import FOLDER as FOLDER_OF_PAGE
 from pipeline.bench.image_scoring import picture_of, references
 from pipeline.catalog.models import DEMO, create_engine
 from pipeline.config import PipelineConfig
@@ -180,3 +182,11 @@ def test_classes_have_the_parameters_that_the_card_states() -> None:
 
 def test_shipped_files_are_small_enough_for_a_repository() -> None:
     assert all(path.stat().st_size < 20 * 2**20 for path in FOLDER.rglob("*.safetensors"))
+
+
+def test_images_beside_the_examples_of_the_page_are_what_it_draws(engine: Engine) -> None:
+    """If not: python -m tests.bot.frontends.web.example_images."""
+    for example in EXAMPLES[:2]:
+        shown = Image.open(FOLDER_OF_PAGE / f"example-{example.name}.webp").convert("RGB")
+        fresh = draw(engine, example.english, seed=example.seed, steps=DEMO.default_steps)
+        assert np.abs(np.asarray(shown) / 255 - fresh).mean() < 0.02, example.name

@@ -47,13 +47,13 @@ async def main(folder: Path | None) -> None:
 
 async def shoot_for_docs(browser: Browser, url: str) -> None:
     """Save what the documents show: an image being drawn, on a desk; the page of a phone, in Chinese."""
-    async with visiting(browser, url, "en", "desk", "light") as person:
-        await draw_scenes(person, "en")
-        await begin_another(person, "en")
-        await save(person.page, Path("docs/page.png"))
     async with visiting(browser, url, "zh-CN", "phone", "light") as person:
         await draw_scenes(person, "zh-CN")
         await save(person.page, Path("docs/page-phone.png"), is_whole=True)
+    async with visiting(browser, url, "en", "desk", "light") as person:
+        await draw_scenes(person, "en")
+        await begin_another(person, "en")
+        await save(person.page, Path("docs/page.png"), is_whole=True)
 
 
 async def shoot_states(browser: Browser, url: str, folder: Path, language: str, device: str, colours: str) -> None:

@@ -31,6 +31,12 @@ def test_no_file_names_an_address_elsewhere() -> None:
             assert [each for each in found if not each.startswith("http://www.w3.org/")] == [], path
 
 
+def test_no_style_has_a_comma_in_brackets_where_gradio_would_put_its_prefix() -> None:
+    for path in FOLDER.glob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)
+        assert re.findall(r":(?:is|where|not|has)\([^)]*,", text) == [], path
+
+
 @pytest.mark.asyncio
 async def test_files_are_kept_for_good_and_nothing_else_is_found() -> None:
     nobody: Any = None
