@@ -9,6 +9,7 @@ settings_fields.py  the fields for settings that not every model has
 form.py         what the form says, offers and reads, apart from Gradio. Pure.
 browser_locale.py  which kind of Chinese a browser reads, said to Gradio
 assets/         scripts and styles: page.js starts the living part, whose modules are named by what they show or do
+installing.py   the web manifest, by which a browser installs the page
 own_files.py    the files of assets/ under addresses that browsers may keep
 routes.py       what the scripts ask for, and the pictures; no Gradio in it
 handlers.py     what a person may ask for at the page, in terms of `bot/requests`

@@ -98,6 +98,11 @@ class PageHandlers:
         self._reading = asyncio.Lock()
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by origin
 
+    @property
+    def root_path(self) -> str:
+        """Below which path the browser finds everything."""
+        return self._settings.root_path
+
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
 
     async def draw_typed(
@@ -245,16 +250,18 @@ class PageHandlers:
         voice = fragments.voice_of(wording_for(visitor.locale), now=now)
         unfinished = await self._unfinished()
         mine = [(job, standing) for job, standing in unfinished if job.user == me]
-        newest = await self._service.histories.newest(me, limit=1)
+        newest, failures, removed, room = await asyncio.gather(
+            self._service.histories.newest(me, limit=1),
+            self._service.failures(me),
+            self._service.moderation.untold(me),
+            self._room(visitor, unfinished),
+        )
         names = {job.id: page_name(job) for job, _ in unfinished if job.reply_to.frontend == FRONTEND}
         return {
             "release": self._settings.release,
             "queue": [fragments.queue_list(unfinished, names, me, voice, now=now)],
             "jobs": [
-                *(
-                    fragments.failure(ended_view(job, titles=titles), voice)
-                    for job in (*await self._service.failures(me), *await self._service.moderation.untold(me))
-                ),
+                *(fragments.failure(ended_view(job, titles=titles), voice) for job in (*failures, *removed)),
                 *(
                     fragments.unfinished(
                         unfinished_view(
@@ -273,7 +280,7 @@ class PageHandlers:
             "is_busy": bool(mine),
             "newest": newest[0].id if newest else None,
             "has_corner": self._settings.has_corner,
-            "room": await self._room(visitor, unfinished),
+            "room": room,
             "words": dict(page_words(voice.wording.language)),
             "model": _title(usual.name, titles, voice),
             "models": [[each.name, _title(each.name, titles, voice)] for each in self._service.models.all],

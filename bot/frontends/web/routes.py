@@ -21,6 +21,7 @@ from bot.errors import BotError, Refusal
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
+from bot.frontends.web.installing import MANIFEST_KIND, manifest
 from bot.frontends.web.own_files import own_files, version
 from bot.frontends.web.own_images import MAX_AT_ONCE, Looked
 from bot.frontends.web.security.gate import Handler
@@ -123,6 +124,12 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
             return FileResponse(path, media_type="image/png", headers={**KEPT, "ETag": tag})
         return Response(small, media_type="image/webp", headers={**KEPT, "ETag": tag})
 
+    async def web_manifest(request: Request) -> Response:
+        # Asked for again each time: the addresses of the icons change with them.
+        seen = JSONResponse(manifest(handlers.root_path), media_type=MANIFEST_KIND)
+        seen.headers.update(KEPT)
+        return seen
+
     async def own_file(request: Request) -> Response:
         known = own_files().get(request.path_params["name"])
         if known is None or request.path_params["version"] != version():
@@ -163,6 +170,7 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         "dismiss": told(dismiss),
         "file": told(file),
         "own_file": own_file,
+        "manifest": web_manifest,
         "upload": upload,
         "upload_progress": upload_progress,
         "uploaded": uploaded,

@@ -1291,3 +1291,12 @@ operator-limit-min-free-mib = Free MiB on the disk below which nothing is accept
 operator-log = Log
 operator-log-hint = The latest lines, without prompts and passwords.
 trouble-more = Help: docs/troubleshooting.md#{ $entry }
+
+## The page's form, when it is offline, and its operator's corner
+
+operator-backup = Back up now
+operator-backup-made = Backup made and verified: { $file }, { $images } images, { $size }.
+operator-backup-lacks = { $count } images that the database names cannot be opened, and are not in it.
+operator-backup-failed = No backup could be made: { $reason }
+operator-release = Give the GPU’s memory back
+operator-released = The model has left the memory. The next image loads it again; a pause keeps it away.

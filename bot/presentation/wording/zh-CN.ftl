@@ -1155,3 +1155,12 @@ operator-limit-min-free-mib = 磁盘剩余少于多少 MiB 时不再接收任务
 operator-log = 日志
 operator-log-hint = 最近的日志，不含提示词和密码。
 trouble-more = 解决办法：docs/troubleshooting.zh-CN.md#{ $entry }
+
+## The page's form, when it is offline, and its operator's corner
+
+operator-backup = 立即备份
+operator-backup-made = 备份已完成并校验：{ $file }，{ $images } 张图片，{ $size }。
+operator-backup-lacks = 数据库中有 { $count } 张图片无法打开，未包含在内。
+operator-backup-failed = 无法备份：{ $reason }
+operator-release = 释放显存
+operator-released = 模型已离开显存。画下一张图片时会重新加载；暂停可以让它不再加载。

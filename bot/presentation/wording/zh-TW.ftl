@@ -1156,3 +1156,12 @@ operator-limit-min-free-mib = 磁碟剩餘少於多少 MiB 時不再接收任務
 operator-log = 日誌
 operator-log-hint = 最近的日誌，不含提示詞和密碼。
 trouble-more = 解決辦法：docs/troubleshooting.zh-CN.md#{ $entry }
+
+## The page's form, when it is offline, and its operator's corner
+
+operator-backup = 立即備份
+operator-backup-made = 備份已完成並驗證：{ $file }，{ $images } 張圖片，{ $size }。
+operator-backup-lacks = 資料庫中有 { $count } 張圖片無法開啟，未包含在內。
+operator-backup-failed = 無法備份：{ $reason }
+operator-release = 釋放顯示卡記憶體
+operator-released = 模型已離開記憶體。畫下一張圖片時會重新載入；暫停可以讓它不再載入。

@@ -2,22 +2,18 @@
 import {part, root} from "./frame.js";
 import {words} from "./words.js";
 
+const place = Object.assign(document.createElement("p"), {className: "only-heard announced"});
+
+export function announceImage() {
+  const image = part("shown").querySelector("img");
+  if (image) place.textContent = `${words.ready} ${image.alt}`;
+}
+
 export function listenToResults() {
-  const place = document.createElement("p");
-  place.className = "only-heard announced";
   place.setAttribute("role", "status");
   root.append(place);
-  let shown, isFirst = true;
-  const say = text => { place.textContent = text; };
-  new MutationObserver(() => {
-    const image = part("shown").querySelector("[data-key]");
-    const key = image?.dataset.key;
-    if (key && key !== shown && !isFirst) say(`${words.ready} ${image.querySelector("img")?.alt ?? ""}`);
-    shown = key ?? shown;
-    isFirst = false;
-  }).observe(part("shown"), {childList: true, subtree: true, attributes: true, attributeFilter: ["data-key"]});
   new MutationObserver(changes => {
     const failed = changes.flatMap(change => [...change.addedNodes]).find(node => node.classList?.contains("failed"));
-    if (failed) say(failed.querySelector("strong")?.textContent ?? "");
+    if (failed) place.textContent = failed.querySelector("strong")?.textContent ?? "";
   }).observe(part("jobs"), {childList: true});
 }

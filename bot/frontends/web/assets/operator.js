@@ -101,6 +101,8 @@ part("pause").addEventListener("submit", async event => {
   if (await send(event.submitter, "/pause", values)) part("pause").reset();
 });
 part("resume").addEventListener("click", event => send(event.currentTarget, "/resume"));
+part("backup").addEventListener("click", event => send(event.currentTarget, "/backup"));
+part("release").addEventListener("click", event => send(event.currentTarget, "/release"));
 part("leave").addEventListener("click", event => send(event.currentTarget, "/leave"));
 part("queue").addEventListener("click", event => {
   const button = event.target.closest("[data-do=cancel]");

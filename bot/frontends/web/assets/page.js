@@ -14,6 +14,7 @@ import {listenToForm} from "./form.js";
 import {build} from "./frame.js";
 import {listenToGallery} from "./gallery.js";
 import {listenToHeader} from "./header.js";
+import {offerInstallation} from "./installing.js";
 import {listenToLightbox} from "./lightbox.js";
 import {listenToRoom} from "./room.js";
 import {listenToSelection} from "./selection.js";
@@ -36,6 +37,7 @@ export function start(element, events) {
   listenToRequests();
   listenToResults();
   listenToRoom();
+  offerInstallation();
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
   look();
 }

@@ -1,4 +1,5 @@
 // Asks for the state again and again, and hands it to what shows it.
+import {announceImage} from "./announcing.js";
 import {tellDialogs} from "./dialogs.js";
 import {part} from "./frame.js";
 import {showGallery, showImage, tellGallery} from "./gallery.js";
@@ -26,9 +27,11 @@ async function refresh() {
   tellOffline();
   show(part("jobs"), state.jobs);
   if (state.newest !== newest || part("gallery").hidden) {
+    const isNews = newest !== undefined && state.newest && state.newest !== newest;
     newest = state.newest;
     await showGallery();
     if (newest) await showImage(newest);
+    if (isNews) announceImage();
   }
   return state.is_busy;
 }

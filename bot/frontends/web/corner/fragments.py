@@ -107,10 +107,10 @@ def storage(stored: Storage | None, wording: Wording) -> str:
         return nothing("operator-storage-unreadable", wording)
     text = wording.say(
         "operator-storage-sizes",
-        database=_size(stored.database_bytes),
+        database=size_of(stored.database_bytes),
         images=stored.images,
-        image_size=_size(stored.image_bytes),
-        free=_size(stored.free_bytes),
+        image_size=size_of(stored.image_bytes),
+        free=size_of(stored.free_bytes),
     )
     return f'<p data-key="storage">{escape(text)}</p>'
 
@@ -136,5 +136,6 @@ def nothing(key: str, wording: Wording, **values: int) -> str:
     return f'<p class="note" data-key="nothing">{escape(wording.say(key, **values))}</p>'
 
 
-def _size(size: int) -> str:
+def size_of(size: int) -> str:
+    """Write a number of bytes."""
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.1f} MiB"

@@ -5,6 +5,7 @@ Runs on the loop of the service. Shows no prompts: `bot/requests/operating.py` s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Final
@@ -21,11 +22,18 @@ from bot.presentation.job_view import pause_phrase
 from bot.presentation.wording import Wording
 from bot.requests.moments import parse_until
 from bot.requests.service import Service
+from bot.scheduling.model_memory import Release
+from bot.store.backups.writing import Backup
 from pipeline.errors import InvalidSpec
 
 log = logging.getLogger(__name__)
 
 MAX_LINES: Final = 100  # of the queue
+RELEASED: Final = {
+    Release.DONE: "operator-released",
+    Release.AFTER_IMAGE: "admin-release-after-image",
+    Release.NOTHING: "admin-release-nothing",
+}
 OPERATOR: Final = UserKey(frontend=FRONTEND, id="operator")  # owns no jobs
 
 
@@ -37,6 +45,7 @@ class CornerHandlers:
         self._limits = {**service.operating.limits, "people_per_address": people_per_address}
         self._release = release
         self._clock = clock
+        self._backup: asyncio.Task[Backup] | None = None
 
     async def overview(self, wording: Wording) -> dict[str, object]:
         """Return everything in the corner that changes, as JSON: pieces of HTML by their places."""
@@ -97,6 +106,27 @@ class CornerHandlers:
         waiting = await self._service.pausing.resume()
         log.info("the queue was resumed in the operator's corner")
         return wording.say("admin-resumed", waiting=waiting)
+
+    async def back_up(self, wording: Wording) -> str:
+        """Make a backup and say where it lies; who asks meanwhile waits for the same one, and nobody ends it.
+
+        Raises:
+            BackupFailed
+        """
+        if self._backup is None or self._backup.done():
+            self._backup = asyncio.create_task(self._service.backups.make(), name="the operator's backup")
+        backup = await asyncio.shield(self._backup)
+        log.info("a backup was made in the operator's corner: %s", backup.path.name)
+        size = fragments.size_of(backup.bytes)
+        said = wording.say("operator-backup-made", file=str(backup.path), images=backup.images, size=size)
+        if backup.missing:
+            said = " ".join([said, wording.say("operator-backup-lacks", count=len(backup.missing))])
+        return said
+
+    async def release(self, wording: Wording) -> str:
+        """Give the memory of the GPU back, as soon as nothing is drawn."""
+        released = await self._service.memory.release()
+        return wording.say(RELEASED[released])
 
     def field_of(self, error: Exception) -> str:
         """Return the field of the form that an error is about; "" if none."""

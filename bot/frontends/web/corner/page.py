@@ -52,8 +52,10 @@ PAGE: Final = """<!doctype html>
 <button class="button" type="button" id="resume">{resume}</button></div>
 </form>
 <div id="queue"></div></section>
-<section aria-labelledby="runners-title"><h2 id="runners-title">{runners}</h2><div id="runners"></div></section>
-<section aria-labelledby="storage-title"><h2 id="storage-title">{storage}</h2><div id="storage"></div></section>
+<section aria-labelledby="runners-title"><h2 id="runners-title">{runners}</h2><div id="runners"></div>
+<p><button class="button" id="release">{release}</button></p></section>
+<section aria-labelledby="storage-title"><h2 id="storage-title">{storage}</h2><div id="storage"></div>
+<p><button class="button" id="backup">{backup}</button></p></section>
 <section aria-labelledby="limits-title"><h2 id="limits-title">{limits}</h2><p class="note">{limits_hint}</p>
 <div id="limits"></div></section>
 <section aria-labelledby="log-title"><h2 id="log-title">{log}</h2><p class="note">{log_hint}</p>
@@ -80,6 +82,8 @@ WORDS: Final = (
     "operator-pause",
     "operator-resume",
     "operator-runners",
+    "operator-release",
+    "operator-backup",
     "operator-storage",
     "operator-limits",
     "operator-limits-hint",

@@ -13,7 +13,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from bot.errors import BotError
+from bot.errors import BackupFailed, BotError
 from bot.frontends.web.corner.handlers import CornerHandlers
 from bot.frontends.web.corner.page import corner_page
 from bot.frontends.web.cross_loop import Ask
@@ -117,6 +117,17 @@ def corner_routes(corner: Corner, page: PageHandlers, ask: Ask, secret: str) -> 
         await _read(request, ())
         return JSONResponse({"text": await ask(corner.handlers.resume(wording(request)))})
 
+    async def back_up(request: Request) -> Response:
+        await _read(request, ())
+        try:
+            return JSONResponse({"text": await ask(corner.handlers.back_up(wording(request)))})
+        except BackupFailed as failed:
+            return _refused(wording(request).say("operator-backup-failed", reason=str(failed)), status=409)
+
+    async def release(request: Request) -> Response:
+        await _read(request, ())
+        return JSONResponse({"text": await ask(corner.handlers.release(wording(request)))})
+
     return {
         "operator_page": the_page,
         "operator": inside(overview),
@@ -125,6 +136,8 @@ def corner_routes(corner: Corner, page: PageHandlers, ask: Ask, secret: str) -> 
         "operator_cancel": inside(cancel),
         "operator_pause": inside(pause),
         "operator_resume": inside(resume),
+        "operator_back_up": inside(back_up),
+        "operator_release": inside(release),
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from starlette.applications import Starlette
 
 from bot import logs
 from bot.config import LogConfig
+from bot.errors import BackupFailed
 from bot.frontends.web.corner.handlers import CornerHandlers
 from bot.frontends.web.corner.routes import MAX_BODY_BYTES, Corner, corner_routes
 from bot.frontends.web.handlers import PageHandlers
@@ -28,6 +31,7 @@ from bot.pause import PauseKind
 from bot.requests.batch import Asker, Batch
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
+from bot.store.backups.writing import Backup
 from pipeline.spec import ImageOptions
 from tests.bot.frontends.web.test_handlers import ANN, APPLE, config, handlers, queue
 from tests.conftest import FrozenClock
@@ -154,7 +158,7 @@ async def test_flaw_is_told_with_its_field_and_nothing_is_paused(
     assert handlers._service.paused is None
 
 
-ACTIONS = ("/enter", "/leave", "/pause", "/resume", "/jobs/1/cancel")
+ACTIONS = ("/backup", "/release", "/enter", "/leave", "/pause", "/resume", "/jobs/1/cancel")
 
 
 async def test_corner_with_a_password_shows_and_does_nothing_without_it(visit: Visit, handlers: PageHandlers) -> None:
@@ -163,7 +167,7 @@ async def test_corner_with_a_password_shows_and_does_nothing_without_it(visit: V
     async with visit(**options, client="198.51.100.7") as browser:
         assert (await browser.get("/operator")).status_code == 200
         assert (await browser.get(PLACE)).status_code == 403
-        for action in ("/leave", "/resume", f"/jobs/{job.id}/cancel"):
+        for action in ("/leave", "/resume", "/backup", "/release", f"/jobs/{job.id}/cancel"):
             assert (await browser.post(f"{PLACE}{action}", json={})).status_code == 403
         assert (await browser.post(f"{PLACE}/pause", json={"reason": "", "until": ""})).status_code == 403
         for wrong in ("team", "", "boss", "x" * 2000):
@@ -238,3 +242,27 @@ async def test_body_that_is_wrong_is_refused(visit: Visit, handlers: PageHandler
         answer = await browser.post(f"{PLACE}/pause", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == status and answer.json()["is_refusal"]
     assert handlers._service.paused is None
+
+
+async def test_operator_makes_a_backup_and_gives_memory_back(
+    visit: Visit, handlers: PageHandlers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    async def make() -> Backup:
+        made.append(1)
+        await asyncio.sleep(0.05)
+        if len(made) == 2:
+            raise BackupFailed("the disk is full")
+        return Backup(path=tmp_path / "x.zip", bytes=2**20, images=3, missing=("1.png",))
+
+    monkeypatch.setattr(handlers._service.backups, "make", make)
+    async with visit() as browser:
+        both = await asyncio.gather(*(browser.post(f"{PLACE}/backup", json={}) for _ in range(2)))
+        for answer in both:  # pressed twice, made once
+            assert answer.status_code == 200 and "x.zip, 3 images, 1.0 MiB. 1 images" in answer.json()["text"]
+        assert len(made) == 1
+        answer = await browser.post(f"{PLACE}/backup", json={})
+        assert answer.status_code == 409 and answer.json()["text"] == "No backup could be made: the disk is full"
+        answer = await browser.post(f"{PLACE}/release", json={})
+        assert answer.status_code == 200 and answer.json()["text"] == "No model was in memory."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,8 @@ async def test_form_survives_a_reload_with_its_image_and_takes_nothing_that_it_c
         await expect(page.locator("#count input[type=number]")).to_have_value("1")
         await expect(page.locator("#steps input[type=number]")).not_to_have_value("7")
         for stored in (
-            "{", "[]", "null",
-            '"x"', '{"version": 1, "values": 7}', '{"version": 1, "values": {"__proto__": {"x": 1}}}',
+            "{", "[]", "null", '"x"', '{"version": 1, "values": 7}',
+            '{"version": 1, "values": {"__proto__": {"x": 1}}}',
             json.dumps({"version": 2, "values": {"prompt": "x"}}), json.dumps({"version": 1, "values": {"prompt": []}}),
             json.dumps({"version": 1, "values": {"prompt": "x"}, "more": "x" * 70_000}),
         ):  # fmt: skip
@@ -161,7 +162,10 @@ UNSENT = {"en": "nothing was queued", "zh-CN": "没有任何内容加入队列"}
 
 
 async def test_limits_and_a_service_that_is_gone_are_told_in_the_readers_language(start: Start, visit: Visit) -> None:
-    async with start(limits__max_images_per_day=6) as service, AsyncExitStack() as visits:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]  # the same after the restart
+    async with start(limits__max_images_per_day=6, console__port=port) as service, AsyncExitStack() as visits:
         ann = await visits.enter_async_context(visit(service.url))
         ben = await visits.enter_async_context(visit(service.url, locale="zh-CN"))
         await ann.page.fill("#count input[type=number]", "4")
