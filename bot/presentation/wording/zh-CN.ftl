@@ -1028,7 +1028,7 @@ recommended-commercial-fetch = 商用请选 { $model }，需要下载 { $size } 
 
 ## 预设里的 LoRA
 
-option-lora-name = lora
+option-lora-name = lora模型
 
 ## 一张表单里的多张图片
 

@@ -1029,7 +1029,7 @@ recommended-commercial-fetch = 商用請選 { $model }，需要下載 { $size } 
 
 ## 預設組合裡的 LoRA
 
-option-lora-name = lora
+option-lora-name = lora模型
 
 ## 一張表單裡的多張圖片
 
