@@ -10,6 +10,7 @@ backup may come from anywhere: it is read as a stranger's, whole, before anythin
 from __future__ import annotations
 
 import errno
+import errno
 import hashlib
 import logging
 import os
@@ -140,6 +141,11 @@ def _unpack(path: Path, stage: Path) -> Manifest:
         raise BackupUnusable(path, f"it is no backup, or damaged ({error})", way_out=OTHER_FILE) from error
     except PermissionError as error:
         raise BackupUnusable(path, error.strerror or str(error)) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Its list of files leads to before its beginning.
+        raise BackupUnusable(path, f"it is no backup, or damaged ({error.strerror})", way_out=OTHER_FILE) from error
     _check_database(path, stage / DATABASE_NAME, manifest)
     return manifest
 
