@@ -25,13 +25,12 @@ from bot.frontends.web.form_memory import keep_form
 from bot.frontends.web.fragments import file_name
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
-from bot.frontends.web.image_fields import IMAGE_KEYS, image_fields
+from bot.frontends.web.image_fields import IMAGE_KEYS, as_upload, image_fields, upload_named
 from bot.frontends.web.installing import SMALL_ICON
 from bot.frontends.web.names import MAX_NAME_CHARS
 from bot.frontends.web.own_files import FOLDER, STYLES, starting_script
 from bot.frontends.web.security.bodies import EDIT, START, Events
 from bot.frontends.web.security.gate import note
-from bot.frontends.web.security.refused import RequestRefused
 from bot.frontends.web.settings_fields import FIELD_KEYS, asked, model_choices, refilled, settings_fields
 from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
@@ -311,7 +310,7 @@ def _blocks(
                 again = await ask(handlers.reuse(asker, event.job_id))
                 root_path = str(_http(request).scope["root_path"])
                 pictures = again.references or (again.init_image,)
-                offered = [await _offer(each, asker, uploads, root_path=root_path) for each in pictures]
+                offered = [await as_upload(each, asker, uploads, root_path=root_path) for each in pictures]
             except BotError:
                 return [gr.skip()] * (12 + len(of_some))
             options = again.options
@@ -331,12 +330,12 @@ def _blocks(
             try:
                 if (name := getattr(event, "upload", None)) is not None:
                     uploads.find(asker, name)
-                    return _offered(name, root_path=root_path)
+                    return upload_named(name, root_path=root_path)
                 file = await ask(handlers.images.file(asker, event.job_id))
                 image = await read_file(file)
             except BotError:
                 return gr.skip()
-            return await _offer(image, asker, uploads, root_path=root_path) or gr.skip()
+            return await as_upload(image, asker, uploads, root_path=root_path) or gr.skip()
 
         inputs = [prompt, seed, steps, aspect, count, source, strength, name, model, size, exact_size]
         inputs += [*of_some.values(), way, *further]
@@ -414,23 +413,3 @@ def _asker(request: gr.Request | None, secret: str) -> Visitor:
 def _http(request: gr.Request | None) -> HTTPConnection:
     assert request is not None and request.request is not None, "set for every event that came over HTTP"
     return request.request
-
-
-async def _offer(picture: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:
-    """Store one of our pictures like an upload of the browser, and return what the form expects of an upload."""
-    if picture is None:
-        return None
-    try:
-        name = await uploads.put(asker, picture)
-    except RequestRefused:
-        return None
-    return _offered(name, root_path=root_path)
-
-
-def _offered(name: str, *, root_path: str) -> dict[str, str]:
-    return {
-        "path": name,
-        "url": f"{root_path}/gradio_api/file={name}",
-        "orig_name": "start.png",
-        "mime_type": "image/png",
-    }

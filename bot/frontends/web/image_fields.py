@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from bot.frontends.web.identity import Visitor
 from bot.frontends.web.security.bodies import EDIT, START
+from bot.frontends.web.security.refused import RequestRefused
+from bot.frontends.web.uploads import Uploads
 from bot.requests.edits import edits
 from pipeline.catalog.model_card import ModelCard
 
@@ -42,6 +45,27 @@ def image_fields(cards: Sequence[ModelCard], say: gr.I18n) -> tuple[gr.Image, li
         elem_id="way",
     )
     return source, further, way
+
+
+async def as_upload(image: bytes | None, asker: Visitor, uploads: Uploads, *, root_path: str) -> dict[str, str] | None:
+    """Store an image like an upload of the browser, and return what a field expects of it; None without room."""
+    if image is None:
+        return None
+    try:
+        name = await uploads.put(asker, image)
+    except RequestRefused:
+        return None
+    return upload_named(name, root_path=root_path)
+
+
+def upload_named(name: str, *, root_path: str) -> dict[str, str]:
+    """Return what a field expects of the upload of this name; `root_path` is where a browser finds the page."""
+    return {
+        "path": name,
+        "url": f"{root_path}/gradio_api/file={name}",
+        "orig_name": "start.png",
+        "mime_type": "image/png",
+    }
 
 
 def _field(label: Any, name: str, *, height: int) -> gr.Image:
