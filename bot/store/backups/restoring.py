@@ -10,7 +10,6 @@ backup may come from anywhere: it is read as a stranger's, whole, before anythin
 from __future__ import annotations
 
 import errno
-import errno
 import hashlib
 import logging
 import os
