@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from bot import app, lifecycle
-from bot.app import Setup, assumed_pace, build
+from bot.app import Setup, build
 from bot.config import Config, LimitsConfig, StorageConfig, WorkerConfig
 from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
@@ -26,6 +26,7 @@ from bot.frontends.web.frontend import WebFrontend
 from bot.jobs import Job, JobStatus, Request
 from bot.lifecycle import Lifecycle
 from bot.requests.service import Service
+from bot.scheduling.card_paces import assumed_pace
 from bot.store.database import Database
 from bot.store.job_store import JobStore
 from pipeline import ImageSpec

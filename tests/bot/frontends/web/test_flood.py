@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bot.errors import ExitCode
-from bot.requests.service import MAX_UNPACKING
+from bot.requests.unpacking import MAX_UNPACKING
 from tests.bot.frontends.web.conftest import Session, session_at, start_in
 from tests.bot.frontends.web.flood import HALF_OPEN, Seen, attack, kinds, open_files
 
