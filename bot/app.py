@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +50,7 @@ from bot.requests.privacy import Privacy
 from bot.requests.service import Parts, Service
 from bot.requests.translations import Translations
 from bot.scheduling.breaker import Breaker
-from bot.scheduling.eta import Pace, pixels_of
+from bot.scheduling.card_paces import assumed_pace, card_of, named_sizes, steps_taken
 from bot.scheduling.hours import QuietHours
 from bot.scheduling.image_policy import policy_of
 from bot.scheduling.job_queue import JobQueue
@@ -71,7 +70,7 @@ from bot.store.retraction_store import RetractionStore
 from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
-from pipeline import Aspect, ImageOptions, ImageSpec, UnknownModel
+from pipeline import ImageOptions, ImageSpec
 from pipeline.catalog.loras import loras_of
 from pipeline.catalog.model_hash import ModelHashes, Part, learn, lora_hashes, weights_file
 from pipeline.catalog.models import (
@@ -79,7 +78,6 @@ from pipeline.catalog.models import (
     choose_model,
     demand_files,
     demand_means,
-    find_model,
     unread_of,
     usable_models,
 )
@@ -88,7 +86,6 @@ from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import check_memory, estimate_runtime
 from pipeline.images.png_metadata import FileHashes
-from pipeline.spec import last_steps
 
 if TYPE_CHECKING:
     from bot.frontends.discord_app.client import DiscordClient
@@ -416,46 +413,3 @@ async def _deliver(chat: DiscordClient | None, delivery: DeliveryLoop) -> None:
     if chat is not None:
         await chat.wait_until_connected()
     await delivery.run()
-
-
-def card_of(cards: Mapping[str, ModelCard], name: str) -> ModelCard:
-    """The card of a model from those found at the start: looking for own files again may take a network disk seconds.
-
-    Raises:
-        UnknownModel
-    """
-    return cards[name] if name in cards else find_model(name)
-
-
-def assumed_pace(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> Pace:
-    """The model's own guess for the first finish times."""
-    try:
-        card = find(spec.model)
-    except UnknownModel:  # of an older release: the job will fail with a clear text when its turn comes
-        return Pace(step_s=1.0, fixed_s=1.0, is_rough=True)
-    usual = Pace(step_s=card.assumed_step_s, fixed_s=card.assumed_fixed_s, is_rough=True)
-    return usual.scaled(pixels_of(spec) / math.prod(card.size(Aspect.SQUARE)))
-
-
-def steps_taken(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> int:
-    """How many of an image's steps its model takes; all of them if the spec is damaged."""
-    try:
-        architecture = find(spec.model).architecture
-    except UnknownModel:
-        return spec.steps
-    is_cut = isinstance(spec.strength, float) and 0 < spec.strength < 1
-    taken = last_steps if spec.upscale else architecture.steps_taken
-    return taken(spec.steps, spec.strength) if is_cut else spec.steps
-
-
-def named_sizes(spec: ImageSpec, find: Callable[[str], ModelCard] = find_model) -> list[ImageSpec]:
-    """The same image in the named sizes of its model; of an edit, those that look at no other image as well."""
-    try:
-        card = find(spec.model)
-    except UnknownModel:
-        return []
-    sizes = [card.size(Aspect.SQUARE, size) for size in card.scales]
-    fields = asdict(spec)  # which are not checked again: a damaged row may lie in the database
-    looks = [{}, {"references": "", "reference_pixels": 0}] if spec.references else [{}]
-    named = ({"width": width, "height": height, "upscale": 0} for width, height in sizes)
-    return [ImageSpec.accepted(**fields | size | look) for size in named for look in looks]

@@ -1,5 +1,7 @@
 """What can go wrong on this side of the door.
 
+Longer than other files on purpose: the tree below is that of the classes, and both are read together.
+
 BotError
 ├─ Refusal                       said to the person, logged at info, never a traceback
 │  ├─ QueueFull(waiting, limit, retry_at)

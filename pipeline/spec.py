@@ -2,6 +2,8 @@
 
 Rules here hold for any model; what only one model knows (its sizes, its step counts) is on its card in
 `models.py`. Must not know people, queues or tensors.
+
+Longer than other files on purpose: a field is added with its rule, its text and its way to JSON and back in one place.
 """
 
 from __future__ import annotations

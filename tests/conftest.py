@@ -6,6 +6,7 @@ And how the tests are shared by two processes.
 from __future__ import annotations
 
 import atexit
+import gc
 import itertools
 import os
 import sys
@@ -103,7 +104,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Programs that tests start choose their threads themselves, as outside of tests."""
+    """Take what was imported out of the collector's sight; let programs that tests start choose their threads.
+
+    Every engine that is closed has the collector look at everything, of which thousands of tests and libraries of
+    millions of objects are nearly all.
+    """
+    gc.collect()
+    gc.freeze()
     if _is_shared:
         os.environ.pop("OMP_NUM_THREADS", None)
 

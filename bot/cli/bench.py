@@ -70,7 +70,7 @@ def quality(
     cfg_scale: Annotated[list[float] | None, typer.Option("--cfg", help="CFG scale; repeatable.")] = None,
     guidance: Annotated[list[float] | None, typer.Option(help="Embedded guidance; repeatable.")] = None,
     size: Annotated[list[str] | None, typer.Option(help="draft, normal; repeatable.")] = None,
-    pictures: Annotated[int, typer.Option(min=8, max=1000, help="Pictures per setting.")] = 64,
+    pictures: Annotated[int, typer.Option(min=8, max=1000, help="Images per setting.")] = 64,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
     config_path: Annotated[Path | None, typer.Option("--config", help="Config file.", show_default=False)] = None,
 ) -> None:
@@ -120,7 +120,7 @@ def engine(
     limit: Annotated[int | None, typer.Option(min=2000, help="GPU memory in MiB; default: the config's.")] = None,
     is_eager: Annotated[bool, typer.Option("--eager", help="Do not compile blocks.")] = False,
     draws_pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help=f"Whole pictures of {PICTURE_STEPS} steps as well.")
+        bool, typer.Option("--pictures/--no-pictures", help=f"Whole images of {PICTURE_STEPS} steps as well.")
     ] = True,
     emulate: Annotated[str | None, typer.Option(help=f"Use a part of this GPU: {', '.join(EMULATIONS)}.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the figures as JSON.")] = None,
@@ -273,10 +273,10 @@ class Report:
                 f"{conditions.emulation.link_gb_s:.1f} GB/s for our own transformer only, all else has the whole one"
             )
         if self.pictures:
-            yield f"pictures have {PICTURE_STEPS} steps; {STOCK} draws a few, the others are reckoned from them"
+            yield f"images have {PICTURE_STEPS} steps; {STOCK} draws a few, the others are reckoned from them"
         for each in self.pictures:
             if each.error:
-                yield f"pictures of {each.system} at {each.side_px}: {each.error}"
+                yield f"images of {each.system} at {each.side_px}: {each.error}"
         for timing in self.timings:
             if timing.error:
                 yield f"{timing.system} at {timing.side_px}: {timing.error}"
@@ -337,7 +337,7 @@ def _table(scores: list[Score]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=f"{scores[0].pictures} pictures per setting", box=box.SIMPLE_HEAD)
+    table = Table(title=f"{scores[0].pictures} images per setting", box=box.SIMPLE_HEAD)
     table.add_column("measure")
     for score in scores:
         setting = score.setting
@@ -350,5 +350,5 @@ def _table(scores: list[Score]) -> Table:
         if name in scores[0].shares:
             table.add_row(name, *(f"{100 * score.shares[name]:.0f} %" for score in scores))
     table.add_row("PSNR to float32", *("–" if score.psnr_db is None else f"{score.psnr_db:.1f} dB" for score in scores))
-    table.add_row("seconds per picture", *(f"{score.seconds:.2f}" for score in scores))
+    table.add_row("seconds per image", *(f"{score.seconds:.2f}" for score in scores))
     return table

@@ -1,4 +1,4 @@
-"""`imagine-bot draw`: one picture without Discord, database or queue, saved as a PNG.
+"""`imagine-bot draw`: one image without Discord, database or queue, saved as a PNG.
 
 Checks everything that can be checked first, because importing torch takes seconds.
 """
@@ -81,12 +81,12 @@ def draw(
     ] = None,
     is_fast: Annotated[bool, typer.Option("--fast", help="Fewer steps, with the LoRA of the config for that.")] = False,
     image: Annotated[
-        Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP; brought to the shape.")
+        Path | None, typer.Option(help="Image to start from: PNG, JPEG or WebP; brought to the shape.")
     ] = None,
     reference: Annotated[
         list[Path] | None,
         typer.Option(
-            help=f"Picture to edit, as the prompt says; up to {MAX_REFERENCES}, for models that edit.", metavar="FILE"
+            help=f"Image to edit, as the prompt says; up to {MAX_REFERENCES}, for models that edit.", metavar="FILE"
         ),
     ] = None,
     strength: Annotated[
@@ -107,7 +107,7 @@ def draw(
     is_forced: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
     config_path: ConfigPath = None,
 ) -> None:
-    """Draw one picture, without Discord, and save it as a PNG."""
+    """Draw one image, without Discord, and save it as a PNG."""
     if context.args:
         whole = " ".join([prompt, *context.args])
         fail(f'the prompt is one argument: put it in quotes, {PROGRAM} draw "{whole}"', ExitCode.USAGE)
@@ -149,7 +149,7 @@ def draw(
         fitted = fit_inputs(card, options, Inputs(references=references), random_seed=random_seed)
         spec = fitted.spec
     elif references:
-        fail("--image starts from a picture and --reference edits one: leave one of them out", ExitCode.USAGE)
+        fail("--image starts from an image and --reference edits one: leave one of them out", ExitCode.USAGE)
     else:
         spec, start = resolve_with_source(card, options, read_upload(image), random_seed=random_seed)
         source = start.tobytes()
@@ -173,9 +173,9 @@ def draw(
     written = write_new(path, encode_png(drawn, release(), hashes=hashes), is_forced=is_forced)
     _show_picture(drawn, written, inputs=reference or ([image] if image else []))
     if output is not None and not output.is_dir() and path != output:
-        say("•", f"pictures are PNG files: {output} became {path}", style="yellow")
+        say("•", f"images are PNG files: {output} became {path}", style="yellow")
     if written != path:
-        say("•", f"{path} is there already: the picture went to {written} (--force overwrites)", style="yellow")
+        say("•", f"{path} is there already: the image went to {written} (--force overwrites)", style="yellow")
 
 
 def png_path(output: Path | None, prompt: str, seed: int) -> Path:
@@ -189,7 +189,7 @@ def png_path(output: Path | None, prompt: str, seed: int) -> Path:
 
 
 def _png_path(output: Path | None, prompt: str, seed: int) -> Path:
-    words = "-".join(re.findall(r"\w+", prompt.lower()))[:NAME_CHARS].rstrip("-_") or "picture"
+    words = "-".join(re.findall(r"\w+", prompt.lower()))[:NAME_CHARS].rstrip("-_") or "image"
     default = f"{words}-{seed}.png"
     try:
         os.fsencode(default)
@@ -200,7 +200,7 @@ def _png_path(output: Path | None, prompt: str, seed: int) -> Path:
     elif output.is_dir():
         path = output / default
     elif output.suffix.lower() in FOREIGN_SUFFIXES:
-        fail(f"{output}: pictures are written as PNG; end the name in .png", ExitCode.USAGE)
+        fail(f"{output}: images are written as PNG; end the name in .png", ExitCode.USAGE)
     else:
         path = output if output.suffix.lower() == ".png" else output.with_name(f"{output.name}.png")
     if not path.parent.is_dir():

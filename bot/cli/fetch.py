@@ -32,7 +32,7 @@ def fetch(
         bool | None,
         typer.Option(
             "--prepare/--no-prepare",
-            help="Pack the weights for this graphics card now, or when they are first used. Default: ask.",
+            help="Pack the weights for this GPU now, or when they are first used. Default: ask.",
             show_default=False,
         ),
     ] = None,

@@ -233,7 +233,7 @@ def _explained(error: PipelineError) -> tuple[str, ExitCode]:
             return f"{error}\n→ {way_out}", ExitCode.FAILED
         case GpuUnusable():
             which = f"{error.gpu}: " if error.gpu else ""
-            text = f"{error.model} needs a graphics card that PyTorch can use; {which}{error.obstacle}"
+            text = f"{error.model} needs a GPU that PyTorch can use; {which}{error.obstacle}"
             return f'{text}\n→ {error.way_out}, or draw with [pipeline] model = "demo"', ExitCode.USAGE
         case PackedDirReadOnly():
             return f"{error.model}: {error.reason}\n→ {error.way_out}", ExitCode.USAGE
@@ -258,7 +258,7 @@ def _explained(error: PipelineError) -> tuple[str, ExitCode]:
         case EngineDead():
             return f"the GPU gave up: {error}", ExitCode.ENGINE_DEAD
         case _:
-            return f"the picture could not be drawn: {printable(str(error))}", ExitCode.FAILED
+            return f"the image could not be drawn: {printable(str(error))}", ExitCode.FAILED
 
 
 def progress_bars(*columns: ProgressColumn) -> ProgressBars:

@@ -1,6 +1,8 @@
 """The sections of the config file: keys, defaults, bounds. Frozen; each part of the program receives only its own.
 
 `config.example.toml` is their documentation. Reads nothing: see `loading.py`.
+
+Longer than other files on purpose: every key is here, in the order of the example.
 """
 
 from __future__ import annotations

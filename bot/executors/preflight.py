@@ -148,7 +148,7 @@ def _check_gpu(state: GpuState, card: ModelCard, config: PipelineConfig) -> list
     if config.device == "cpu":
         slow = f"{text}; {card.name} draws on the CPU, as [pipeline] device says"
         if card.needs_gpu:
-            return [note("gpu", f"{slow}: a picture takes hours, and tens of gigabytes of memory")]
+            return [note("gpu", f"{slow}: an image takes hours, and tens of gigabytes of memory")]
         return [note("gpu", slow) if gpu is None else ok("gpu", slow)]
     if state.is_usable:
         return [ok("gpu", text)]
@@ -175,7 +175,7 @@ def _check_outlook(card: ModelCard, config: PipelineConfig) -> Finding:
         "speed",
         f"{outlook.weight_format}: {plan.resident_bytes / 1e9:.1f} GB of weights stay on the card, "
         f"{plan.streamed_bytes / 1e9:.1f} GB are streamed at every step at {speed.link_gb_s:.1f} GB/s; about "
-        f"{outlook.step_s:.2f} s per step of a large square picture (TFLOP/s: {rates})",
+        f"{outlook.step_s:.2f} s per step of a large square image (TFLOP/s: {rates})",
     )
 
 

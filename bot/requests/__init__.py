@@ -7,6 +7,7 @@ flag_values.py      the values of options behind flags and in pasted settings. P
 loras.py            what people write of LoRAs: options, tags, `speed: fast`
 pasted_settings.py  text of other programs, and the `/imagine` line, taken apart. Pure.
 batch.py            one request for several images, and its outcome. Pure.
+unpacking.py        the images of requests, unpacked one after the other
 init_images.py      the file that a request starts from
 derive.py           the verbs that make a request from an earlier job. Pure.
 file_info.py        what an image file says about how it was drawn. Pure.

@@ -11,17 +11,14 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from bot.clock import Clock
 from bot.config import BackupConfig, LimitsConfig, StorageConfig
 from bot.delivery.results import DeliveryLoop
 from bot.errors import (
-    AlreadyUnpacking,
     JobAlreadyFinished,
     JobNotFound,
     NotAccepting,
@@ -40,7 +37,7 @@ from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import ChannelDefaults
 from bot.requests.histories import Histories
 from bot.requests.init_images import file_of, read_file
-from bot.requests.inputs import NO_INPUTS, Inputs, check_count, check_settings, fit_inputs, store, unpack_inputs
+from bot.requests.inputs import NO_INPUTS, Inputs, check_count, check_settings, fit_inputs, store
 from bot.requests.loras import check as check_loras
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
@@ -53,6 +50,7 @@ from bot.requests.quotas import Quota
 from bot.requests.repeats import Repeats, may_be_answered
 from bot.requests.stats import Stats, collect_stats
 from bot.requests.translations import NOT_TRANSLATED, Translated, Translations
+from bot.requests.unpacking import Unpacking
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.model_memory import ModelMemory
 from bot.store.channel_setting_store import ChannelSettingStore
@@ -62,13 +60,10 @@ from bot.store.job_store import JobStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.statistics_store import StatisticsStore
 from pipeline.catalog.vocabulary import Unread
-from pipeline.device.gpu import MIB
 from pipeline.spec import MAX_SEED, ImageSpec, clean_prompt
 from pipeline.translation.foreign_text import needs_translation
 
 log = logging.getLogger(__name__)
-
-MAX_UNPACKING: Final = 8  # init images that wait for each other
 
 # Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
 Admission = Callable[[], AbstractAsyncContextManager[object]]
@@ -132,9 +127,7 @@ class Service:
         self._clock = clock
         self._monotonic = monotonic
         self._started = monotonic()
-        self._unpacking: set[UserKey] = set()
-        # One thread, also when the caller gave up: unpacking takes up to half a gigabyte.
-        self._unpacker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unpack")
+        self._unpacking = Unpacking()
 
     # ── asking for pictures ─────────────────────────────────────────────────────────────────────────
 
@@ -236,7 +229,7 @@ class Service:
             if (answered := await self.repeats.answer(request, spec, drawn_with=drawn_with)) is not None:
                 return answered, self._delivery.card_is_fresh(answered, NOBODY_KNOWS)
         await asyncio.to_thread(self.models.check_memory, model, spec)
-        await self._check_disk()
+        await self._images.demand_room(self._storage.min_free_mib)
         try:
             await store(fitted, self._images)
         except OSError as error:
@@ -255,8 +248,6 @@ class Service:
     async def unpack(self, request: Request) -> Inputs:
         """Read the images that a request needs, after every cheaper check has passed.
 
-        Files are unpacked one at a time, and no person has more than one request waiting.
-
         Raises:
             Refusal: NotAccepting, StorageFull, AlreadyUnpacking, or one of `JobQueue.check`.
             InvalidSpec: a value, or a file, cannot be used.
@@ -264,35 +255,15 @@ class Service:
         if request.source is None and not request.references:
             return NO_INPUTS
         await self._check_before(request)
-        if request.user in self._unpacking or len(self._unpacking) >= MAX_UNPACKING:
-            raise AlreadyUnpacking
-        self._unpacking.add(request.user)
-        try:
-            return await unpack_inputs(request, self._unpacker)
-        finally:
-            self._unpacking.discard(request.user)
+        return await self._unpacking.of(request)
 
     async def _check_before(self, request: Request) -> None:
         """Check everything that takes no time, before something that does."""
         if not self.is_accepting:
             raise NotAccepting
         check_settings(request, self.models.demand(request.options.model))
-        await self._check_disk()
+        await self._images.demand_room(self._storage.min_free_mib)
         await self._queue.check(request)
-
-    async def _check_disk(self) -> None:
-        try:
-            free_mib = await self._images.free_bytes() // MIB
-        except OSError as error:
-            log.error("requests are refused, since no picture could be stored: %s", error)
-            raise StorageFull from error
-        if free_mib < self._storage.min_free_mib:
-            log.error(
-                "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
-                free_mib,
-                self._storage.min_free_mib,
-            )
-            raise StorageFull
 
     async def cancel(self, job_id: int, *, by: UserKey, may: Callable[[Job], bool] = lambda _job: False) -> Job:
         """Cancel a job of one's own, or one of somebody else's if `may` says so. A running one stops within a step.

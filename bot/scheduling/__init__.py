@@ -12,5 +12,6 @@ breaker.py      pauses the queue when drawing or saving keeps failing, and ends 
 limits.py       which bound refused a request, and until when. Pure.
 waits.py        how much longer than foretold waits are. Pure.
 load_times.py   how long models took to load
+card_paces.py   what a card says of an image before any was drawn. Pure.
 eta.py          order and finish times of waiting jobs. Pure.
 """

@@ -21,7 +21,9 @@ from uuid import uuid4
 
 from PIL import Image
 
+from bot.errors import StorageFull
 from pipeline.atomic_file import write_atomically
+from pipeline.device.gpu import MIB
 from pipeline.engine import Reference
 
 log = logging.getLogger(__name__)
@@ -207,6 +209,25 @@ class ImageStore:
                         size += entry.stat(follow_symlinks=False).st_size
                         count += 1
         return count, size
+
+    async def demand_room(self, min_free_mib: int) -> None:
+        """See that there is room for another image.
+
+        Raises:
+            StorageFull: less than `min_free_mib` is free, or the disk does not answer.
+        """
+        try:
+            free_mib = await self.free_bytes() // MIB
+        except OSError as error:
+            log.error("requests are refused, since no picture could be stored: %s", error)
+            raise StorageFull from error
+        if free_mib < min_free_mib:
+            log.error(
+                "the disk is nearly full, requests are refused: %s MiB are free, the floor is %s MiB",
+                free_mib,
+                min_free_mib,
+            )
+            raise StorageFull
 
     async def can_write(self, *, min_free_bytes: int) -> bool:
         """Whether a picture could be saved now: there is room, and a file can be written."""

@@ -76,7 +76,7 @@ def _check_contents(config: StorageConfig, *, is_running: bool) -> list[Finding]
         findings.append(note("database", text, "if a later release wrote them, start that one"))
     highest = ImageStore(config.data_dir / IMAGES_FOLDER).highest_number_now()
     if highest > contents.last_number and not is_running:
-        text = f"there are pictures up to number {highest}, and the database knows {contents.last_number or 'none'}"
+        text = f"there are images up to number {highest}, and the database knows {contents.last_number or 'none'}"
         way_out = "if it was moved away, replaced, or lost its -wal file: put it back before the bot starts"
         findings.append(note("database", text, way_out))
     return findings

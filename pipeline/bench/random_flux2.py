@@ -17,20 +17,20 @@ from diffsynth.pipelines.flux2_image import Flux2ImagePipeline
 from torch import Tensor, nn
 
 from pipeline.bench.random_qwen3 import SIZES_4B, ByteTokenizer, random_encoder, stock_encoder
-from pipeline.bench.random_weights import RandomBlocks, filled_module, moving_module
+from pipeline.bench.random_weights import filled_module, moving_module, random_part
 from pipeline.bench.tenants import Tenant
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.flux2.architecture import READING_LAYERS
 from pipeline.families.flux2.autoencoder import Decoder, Encoder
 from pipeline.families.flux2.cards import VARIANTS
-from pipeline.families.flux2.checkpoint import assemble, reading_format
+from pipeline.families.flux2.checkpoint import assemble
 from pipeline.families.flux2.engine import Flux2Engine
 from pipeline.families.flux2.model import Flux2Model
 from pipeline.families.flux2.transformer import Transformer
+from pipeline.families.qwen3 import reading_format
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
-from pipeline.streaming.block_packing import prepare
 from pipeline.streaming.quantization import FLOAT8
 
 # modelscope/DiffSynth-Studio:diffsynth/configs/model_configs.py
@@ -88,11 +88,7 @@ def _read(
 ) -> Flux2Model:
     """Make a model of ours in place of `load_model`."""
     dtype, device = arithmetic.dtype, arithmetic.device
-    with torch.device("meta"):
-        module = parts.dit()
-    prepare(module, Transformer.COMPONENT, arithmetic.weight_format, dtype)
-    transformer = Transformer(module, RandomBlocks(module, Transformer.COMPONENT), device)
-    arithmetic.use_in(transformer)
+    transformer = random_part(Transformer, parts.dit, arithmetic.weight_format, dtype, device)
     halves: list[Any] = [
         filled_module(partial(half, parts.vae_widths, 2), dtype).to(device) for half in (Decoder, Encoder)
     ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import torch
 from diffsynth.models.z_image_text_encoder import ZImageTextEncoder
 from torch import nn
 
-from pipeline.bench.random_weights import RandomBlocks
+from pipeline.bench.random_weights import random_part
 from pipeline.families.qwen3 import Qwen3, Qwen3TextEncoder
 from pipeline.families.qwen3_component import chat_text
 from pipeline.runtime.prompt_tokenizer import Tokens
-from pipeline.streaming.block_packing import prepare
 from pipeline.streaming.quantization import Format
 
 STOCK: Final = ZImageTextEncoder  # DiffSynth's, of 4 billion weights
@@ -50,10 +50,7 @@ def random_encoder(
     sizes: Mapping[str, int], layers: int, weight_format: Format, dtype: torch.dtype, device: str
 ) -> Qwen3TextEncoder:
     """Make ours, with so many layers; nothing is placed yet."""
-    with torch.device("meta"):
-        module: Any = Qwen3(**sizes, layers=layers)
-    prepare(module, Qwen3TextEncoder.COMPONENT, weight_format, dtype)
-    return Qwen3TextEncoder(module, RandomBlocks(module, Qwen3TextEncoder.COMPONENT), device)
+    return random_part(Qwen3TextEncoder, partial(Qwen3, **sizes, layers=layers), weight_format, dtype, device)
 
 
 def stock_encoder() -> nn.Module:

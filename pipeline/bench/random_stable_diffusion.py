@@ -21,14 +21,15 @@ from diffsynth.pipelines.stable_diffusion import StableDiffusionPipeline
 from diffsynth.pipelines.stable_diffusion_xl import StableDiffusionXLPipeline
 from torch import nn
 
-from pipeline.bench.random_weights import RandomBlocks, filled_module, moving_module
+from pipeline.bench.random_weights import filled_module, moving_module, random_part
 from pipeline.bench.tenants import Tenant
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
+from pipeline.families.recipes import UNPACKED
 from pipeline.families.stable_diffusion.autoencoder import SCALES
 from pipeline.families.stable_diffusion.cards import VARIANTS
-from pipeline.families.stable_diffusion.checkpoint import ENCODERS, STREAMED, UNPACKED, assemble
+from pipeline.families.stable_diffusion.checkpoint import ENCODERS, STREAMED, assemble
 from pipeline.families.stable_diffusion.engine import StableDiffusionEngine
 from pipeline.families.stable_diffusion.model import StableDiffusionModel
 from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, Clip
@@ -36,8 +37,6 @@ from pipeline.families.torch_engine import ReadModel
 from pipeline.runtime.prompt_tokenizer import Tokens, read_tokenizer
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
-from pipeline.streaming.block_packing import prepare
-from pipeline.streaming.quantization import Format
 
 CLIP_TOKENS: Final = 77
 OVERFLOWING_GAIN: Final = 1e5  # of a convolution whose weights 16 bits still hold, and whose values they do not
@@ -120,11 +119,14 @@ def random_model(parts: Parts, *, overflows: bool = False) -> ReadModel:
         budget: VramBudget | None,
         prompts_dir: Path | None,
     ) -> StableDiffusionModel:
-        unet = _streamed("unet", parts.unet, arithmetic.weight_format, arithmetic)
-        arithmetic.use_in(unet)
-        half = UNPACKED[arithmetic.dtype]
-        encoders = [_streamed(name, parts.clips[name], half, arithmetic) for name in ENCODERS if name in parts.clips]
-        vae: Any = filled_module(parts.vae, arithmetic.dtype).to(arithmetic.device)
+        dtype, device = arithmetic.dtype, arithmetic.device
+        unet: Any = random_part(STREAMED["unet"], parts.unet, arithmetic.weight_format, dtype, device)
+        encoders: list[Any] = [
+            random_part(STREAMED[name], parts.clips[name], UNPACKED[dtype], dtype, device)
+            for name in ENCODERS
+            if name in parts.clips
+        ]
+        vae: Any = filled_module(parts.vae, dtype).to(device)
         for half in (vae.decoder, vae.encoder) if overflows else ():
             half.mid_block.resnets[0].conv2.weight *= OVERFLOWING_GAIN
         tokenizer = files.path_of(card.files["tokenizer_1"], config.models_dir)
@@ -161,11 +163,3 @@ class _Tokenizer:
     def __call__(self, prompt: str, **_options: object) -> Tokens:
         tokens: Tokens = self._tokenizer(prompt, max_length=self.model_max_length)
         return tokens
-
-
-def _streamed(name: str, make: Callable[[], nn.Module], weight_format: Format, arithmetic: Arithmetic) -> Any:
-    part = STREAMED[name]
-    with torch.device("meta"):
-        module = make()
-    prepare(module, part.COMPONENT, weight_format, arithmetic.dtype)
-    return part(module, RandomBlocks(module, part.COMPONENT), arithmetic.device)

@@ -128,7 +128,7 @@ class Patterns:
 
 def random_transformer(make: Callable[[], Any], weight_format: Format, dtype: torch.dtype, device: str) -> Transformer:
     """A transformer of ours; nothing is placed yet."""
-    return _random(Transformer, make, weight_format, dtype, device)
+    return random_part(Transformer, make, weight_format, dtype, device)
 
 
 def random_model(classes: Classes = FLUX1) -> ReadModel:
@@ -150,13 +150,12 @@ def random_model(classes: Classes = FLUX1) -> ReadModel:
 def _random_model(card: ModelCard, arithmetic: Arithmetic, budget: VramBudget | None, classes: Classes) -> FluxModel:
     dtype, device = arithmetic.dtype, arithmetic.device
     transformer = random_transformer(classes.dit, arithmetic.weight_format, dtype, device)
-    arithmetic.use_in(transformer)
     weight_format = Format.INT8 if arithmetic.weight_format.is_8bit else arithmetic.weight_format
     text_encoders = [
-        _random(
+        random_part(
             PooledTextEncoder, classes.clip, Format.BFLOAT16 if weight_format.is_8bit else weight_format, dtype, device
         ),
-        _random(TextEncoder, classes.t5, weight_format, dtype, device),
+        random_part(TextEncoder, classes.t5, weight_format, dtype, device),
     ]
     pipe = FluxImagePipeline(torch_dtype=dtype, device=device)
     for name, make in (("vae_decoder", classes.vae_decoder), ("vae_encoder", classes.vae_encoder)):
@@ -247,7 +246,8 @@ def fill(module: nn.Module, dtype: torch.dtype) -> None:
             child._parameters[name] = nn.Parameter(value, requires_grad=False)
 
 
-def _random(part: type[S], make: Callable[[], Any], weight_format: Format, dtype: torch.dtype, device: str) -> S:
+def random_part(part: type[S], make: Callable[[], Any], weight_format: Format, dtype: torch.dtype, device: str) -> S:
+    """A streamed part of a model, for any family; nothing is placed yet."""
     with torch.device("meta"):
         module = make()
     part.simplify(module)

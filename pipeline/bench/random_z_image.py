@@ -17,18 +17,18 @@ from diffsynth.pipelines.z_image import ZImagePipeline
 from torch import nn
 
 from pipeline.bench.random_qwen3 import SIZES_4B, ByteTokenizer, random_encoder, stock_encoder
-from pipeline.bench.random_weights import RandomBlocks, filled_module, moving_module
+from pipeline.bench.random_weights import filled_module, moving_module, random_part
 from pipeline.bench.tenants import Tenant
 from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
+from pipeline.families.qwen3 import reading_format
 from pipeline.families.z_image.cards import VARIANTS
-from pipeline.families.z_image.checkpoint import assemble, text_format_of
+from pipeline.families.z_image.checkpoint import assemble
 from pipeline.families.z_image.engine import ZImageEngine
 from pipeline.families.z_image.model import ZImageModel
 from pipeline.families.z_image.transformer import Transformer
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
-from pipeline.streaming.block_packing import prepare
 
 LAYERS_4B: Final = 36
 
@@ -68,16 +68,12 @@ def _read(
 ) -> ZImageModel:
     """Make a model of ours in place of `load_model`."""
     dtype, device = arithmetic.dtype, arithmetic.device
-    with torch.device("meta"):
-        module = parts.dit()
-    prepare(module, Transformer.COMPONENT, arithmetic.weight_format, dtype)
-    transformer = Transformer(module, RandomBlocks(module, Transformer.COMPONENT), device)
-    arithmetic.use_in(transformer)
+    transformer = random_part(Transformer, parts.dit, arithmetic.weight_format, dtype, device)
     decoder, encoder = (filled_module(make, dtype).to(device) for make in (parts.vae_decoder, parts.vae_encoder))
     return assemble(
         card,
         transformer,
-        random_encoder(parts.qwen3, parts.layers - 1, text_format_of(arithmetic), dtype, device),
+        random_encoder(parts.qwen3, parts.layers - 1, reading_format(arithmetic), dtype, device),
         vae=(decoder, encoder),
         arithmetic=arithmetic,
         tokenizer=ByteTokenizer(),

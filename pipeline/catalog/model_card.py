@@ -1,6 +1,8 @@
 """What is true of a model before loading it: `ModelCard`, and how it turns options into a spec.
 
 The cards themselves are in `models.py`; where their files lie is the business of `files.py`.
+
+Longer than other files on purpose: a card is one value, and filling the gaps of a request needs all of it.
 """
 
 from __future__ import annotations

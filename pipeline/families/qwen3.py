@@ -24,9 +24,12 @@ from torch.nn import functional
 from pipeline.errors import GenerationFailed
 from pipeline.families.qwen3_component import QWEN3
 from pipeline.families.qwen3_component import chat_text as chat_text
+from pipeline.families.recipes import UNPACKED, Shapes
 from pipeline.runtime.t5_encoder import Words
+from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.lora_names import Layers, LoraPart, Target, whole
 from pipeline.streaming.lora_parts import part_of
+from pipeline.streaming.quantization import Format
 from pipeline.streaming.streamed_module import StreamedModule
 
 EPSILON: Final = 1e-6
@@ -36,7 +39,6 @@ LORA_PREFIXES: Final = (
     "text_encoder.", "text_encoders.qwen3_4b.transformer.", "text_encoders.qwen3_4b.", "lora_te_", "lora_te1_",
 )  # fmt: skip
 
-Shapes = Mapping[str, Sequence[int]]  # of a module's tensors, by name
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, (T, D) each
 
 
@@ -301,3 +303,8 @@ def _shape(shapes: Shapes, name: str, dimensions: int) -> Sequence[int]:
     if len(shapes[name]) != dimensions:
         raise GenerationFailed(f"{name} is {tuple(shapes[name])}, which has not {dimensions} dimensions")
     return shapes[name]
+
+
+def reading_format(arithmetic: Arithmetic) -> Format:
+    """How it is kept beside such a transformer: in 8 bits if that is, as integers, since floats are the less exact."""
+    return Format.INT8 if arithmetic.weight_format.is_8bit else UNPACKED[arithmetic.dtype]

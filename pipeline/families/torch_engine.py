@@ -195,6 +195,7 @@ class TorchEngine:
         arithmetic = self.choose_arithmetic(budget)
         model = self._read(card, config, arithmetic, budget=budget, prompts_dir=self._prompts_dir)
         residency = model.residency
+        arithmetic.use_in(residency.transformer)
         residency.fit()
         if residency.is_streamed and config.compile:
             compile_or_start_over(model.compile_blocks, config.packed_folder)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from bot import app, lifecycle, maintenance
-from bot.app import Setup, assumed_pace, build
+from bot.app import Setup, build
 from bot.config import NO_PASSWORDS, Config, LimitsConfig, StorageConfig, WorkerConfig
 from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
@@ -28,6 +28,7 @@ from bot.jobs import Job, JobStatus, Request
 from bot.lifecycle import Lifecycle
 from bot.maintenance import HORIZON_SETTING
 from bot.requests.service import Service
+from bot.scheduling.card_paces import assumed_pace
 from bot.store.database import Database
 from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore

@@ -6,6 +6,7 @@ import dataclasses
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from pipeline.config import PipelineConfig
 from pipeline.engine import Engine, Progress, Stage
 from pipeline.errors import GenerationStopped, InvalidSpec
 from pipeline.images.init_image import resolve_with_source
-from pipeline.spec import Aspect, ImageOptions, ImageSpec
+from pipeline.spec import ImageOptions, ImageSpec
+from pipeline.streaming.arithmetic import Arithmetic
 
 STEPS = 3
 
@@ -31,8 +33,13 @@ class Subject:
     engine: Engine
     create: Callable[[], Engine]
 
+    def options(self, **changes: Any) -> ImageOptions:
+        """Of the smallest image that the model draws: what is promised depends on no size."""
+        size = min(self.card.scales, key=lambda size: self.card.scales[size])
+        return ImageOptions(**{"prompt": "a red apple", "seed": 1, "steps": STEPS, "size": size, **changes})
+
     def spec(self, *, seed: int = 1) -> ImageSpec:
-        return self.card.resolve(ImageOptions(prompt="a red apple", seed=seed, steps=STEPS), random_seed=0)
+        return self.card.resolve(self.options(seed=seed), random_seed=0)
 
 
 def config_of(models_dir: Path) -> PipelineConfig:
@@ -158,12 +165,12 @@ def test_prompts_are_forgotten_and_read_again_to_the_same_bytes(subject: Subject
 
 
 def test_source_shows_through_less_and_less_as_the_strength_grows(subject: Subject) -> None:
-    width, height = subject.card.sizes[Aspect.SQUARE]
+    width, height = subject.spec().width, subject.spec().height
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize((width, height)).save(buffer, format="PNG")
     distances = []
     for strength in (0.1, 0.5, 1.0):
-        options = ImageOptions(prompt="a red apple", seed=1, steps=STEPS, strength=strength)
+        options = subject.options(strength=strength)
         spec, source = resolve_with_source(subject.card, options, buffer.getvalue(), random_seed=0)
         first, again = (
             subject.engine.generate(spec, on_progress=ignore, should_stop=never, source=source.tobytes()).pixels
@@ -223,4 +230,17 @@ def test_load_and_close_may_be_called_twice(subject: Subject) -> None:
     engine.load()
     engine.load()
     engine.close()
+    engine.close()
+
+
+def test_transformer_multiplies_as_was_decided_for_this_machine(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every family: without a word, 8-bit weights are multiplied by whatever the library has."""
+    told: list[object] = []
+    monkeypatch.setattr(Arithmetic, "use_in", lambda _arithmetic, transformer: told.append(transformer))
+    engine = subject.create()
+    engine.load()
+    loaded = getattr(engine, "loaded", None)
+    assert told == ([] if loaded is None else [loaded.model.residency.transformer])
     engine.close()

@@ -28,7 +28,8 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 MAX_REQUEST: Final = 1 << 20
 LOOK_S: Final = 0.02  # how soon the end of a process is noticed
-FRESH: Final = ("IMAGINE_BOT", "DISCORD_TOKEN")  # variables that no module reads when it is imported
+# Variables that no module reads when it is imported.
+FRESH: Final = ("IMAGINE_BOT", "DISCORD_TOKEN", "NETWORK_GUARD_FILE", "ALL_PROXY", "HTTPS_PROXY")
 
 
 class Pipe(NamedTuple):

@@ -213,8 +213,9 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
     """Bit for bit, at both sizes, after a run that was broken off, and with other things in the ring meanwhile."""
     import torch
 
-    from pipeline.families.flux.checkpoint import checkpoint_of, sources_of
+    from pipeline.families.flux.checkpoint import recipe_of
     from pipeline.families.flux.transformer import Transformer, random_inputs
+    from pipeline.families.recipes import sources_of
     from pipeline.runtime.cuda_memory import hold_to
     from pipeline.runtime.vram_budget import CudaBudget
     from pipeline.streaming.arithmetic import choose_arithmetic
@@ -243,7 +244,7 @@ def test_streamed_transformer_computes_what_the_resident_one_does(
         )
 
     hold_to(torch.cuda.get_device_properties(0).total_memory)
-    checkpoint = checkpoint_of("dit", sources_of(card, models_dir)["dit"])
+    checkpoint = recipe_of("dit", sources_of(card, models_dir)["dit"])
     transformer = checkpoint.streamed(Transformer, Format(weight_format), arithmetic, cache)
     transformer.use_8bit_matmul(is_supported(Format(weight_format)))
     transformer.use_kernels(fastest_tiles(), fuses_rows=can_fuse_rows())

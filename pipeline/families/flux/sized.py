@@ -10,7 +10,7 @@ Letters in shapes: B batch, T text tokens, C channels, H and W image sides in pi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,10 +36,8 @@ from torch import nn
 
 from pipeline.errors import GenerationFailed
 from pipeline.families.flux.architecture import LATENT
+from pipeline.families.recipes import Make, Shapes
 from pipeline.runtime.t5_encoder import BUCKETS, T5Encoder, Words
-
-Shapes = Mapping[str, Sequence[int]]  # of a module's tensors, by name
-Make = Callable[[Shapes], nn.Module]
 
 TIME_CHANNELS: Final = 256
 THETA: Final = 10000

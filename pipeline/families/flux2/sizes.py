@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from diffsynth.models.flux2_dit import Flux2DiT
@@ -16,9 +16,7 @@ from pipeline.errors import GenerationFailed
 from pipeline.families.flux2.architecture import LATENT
 from pipeline.families.flux2.autoencoder import PATCH, Decoder, Encoder
 from pipeline.families.flux2.names import VAE_LEVELS
-
-Shapes = Mapping[str, Sequence[int]]
-Make = Callable[[Shapes], nn.Module]
+from pipeline.families.recipes import Shapes
 
 AXES: Final = 4  # time, row, column, and place in the text, which share a head alike
 THETA: Final = 2000

@@ -7,7 +7,7 @@ The catalogue (`model_parts.py`) says what each component is read from, `names.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,10 @@ from torch import nn
 
 from pipeline.catalog import files
 from pipeline.catalog.model_card import ModelCard
-from pipeline.catalog.model_parts import parts_of
 from pipeline.config import PipelineConfig
-from pipeline.device.gpu_profile import packed_path
 from pipeline.device.memory_plan import Weights, plan_blocks
-from pipeline.errors import GenerationFailed, OutOfMemory
+from pipeline.errors import OutOfMemory
+from pipeline.families.recipes import UNPACKED, Make, Recipe, packed_file, reading_key, sources_of
 from pipeline.families.stable_diffusion import names, sizes
 from pipeline.families.stable_diffusion.autoencoder import SCALES, Decoder, Encoder
 from pipeline.families.stable_diffusion.conditioning import READING, PromptReader
@@ -34,7 +33,7 @@ from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.block_packing import layout, prepare
 from pipeline.streaming.checkpoint_files import CheckpointFiles
-from pipeline.streaming.conversion import Conversion, load_whole
+from pipeline.streaming.conversion import Convert
 from pipeline.streaming.quantization import Format
 from pipeline.streaming.residency import Residency
 from pipeline.streaming.streamed_module import StreamedModule
@@ -42,21 +41,11 @@ from pipeline.streaming.streamed_module import StreamedModule
 CLIP_L_NAME: Final = "clip_l"
 CLIP_G_NAME: Final = "clip_g"
 ENCODERS: Final = (CLIP_L_NAME, CLIP_G_NAME)  # in the order in which their embeddings stand side by side
-UNPACKED: Final = {kept.dtype: kept for kept in Format if not kept.is_8bit}
 STREAMED: Final[Mapping[str, type[StreamedModule]]] = {
     "unet": UNet,
     CLIP_L_NAME: TextEncoder,
     CLIP_G_NAME: PooledTextEncoder,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """The tensors of one component, and how a module is made for them."""
-
-    source: CheckpointFiles
-    convert: names.Convert
-    make: Callable[[], nn.Module]
 
 
 def load_model(
@@ -81,22 +70,11 @@ def load_model(
     recipes = recipes_of(card, config.models_dir)
 
     def read(name: str, weight_format: Format) -> Any:
-        recipe = recipes[name]
-        is_kept = arithmetic.is_streamed and card.packed_gb > 0
-        return STREAMED[name].read(
-            recipe.source,
-            recipe.make,
-            convert=recipe.convert,
-            weight_format=weight_format,
-            dtype=arithmetic.dtype,
-            device=arithmetic.device,
-            cache=packed_path(config.packed_folder, card, name, weight_format) if is_kept else None,
-        )
+        cache = packed_file(card, config, arithmetic, name, weight_format)
+        return recipes[name].streamed(STREAMED[name], weight_format, arithmetic, cache)
 
     unet = read("unet", arithmetic.weight_format)
-    arithmetic.use_in(unet)
     encoders = [read(name, UNPACKED[arithmetic.dtype]) for name in ENCODERS if name in recipes]
-    vae = recipes["vae"]
     prompt_files = None
     if arithmetic.is_streamed and prompts_dir is not None:
         prompt_files = PromptFiles(prompts_dir, readers_of(card, config.models_dir, recipes, arithmetic))
@@ -104,7 +82,7 @@ def load_model(
         card,
         unet,
         encoders,
-        load_whole(vae.make, vae.source, vae.convert, dtype=arithmetic.dtype, device=arithmetic.device),
+        recipes["vae"].whole(arithmetic),
         arithmetic,
         tokenizer=files.path_of(card.files["tokenizer_1"], config.models_dir),
         budget=budget,
@@ -157,7 +135,7 @@ def in_16_bits_if_all_fits(
     """
     half = Format(card.architecture.half)
     recipes = recipes_of(card, config.models_dir)
-    weights = {name: weights_of(name, recipes[name].make, half, half.dtype) for name in STREAMED if name in recipes}
+    weights = {name: weights_of(name, recipes[name].new, half, half.dtype) for name in STREAMED if name in recipes}
     try:
         plan = plan_blocks(
             weights.pop("unet"),
@@ -189,11 +167,7 @@ def recipes_of(card: ModelCard, models_dir: Path) -> dict[str, Recipe]:
         ModelFilesMissing: files are absent, empty or not whole, or not what belongs there.
         GenerationFailed: a file holds something else than its place says.
     """
-    files.demand(card, models_dir)
-    parts, misfits = parts_of(card, models_dir)
-    if misfits:
-        raise GenerationFailed("; ".join(map(str, misfits)))
-    return recipes_for({name: CheckpointFiles(part, models_dir=models_dir) for name, part in parts.items()})
+    return recipes_for(sources_of(card, models_dir))
 
 
 def recipes_for(sources: Mapping[str, CheckpointFiles]) -> dict[str, Recipe]:
@@ -206,28 +180,20 @@ def recipes_for(sources: Mapping[str, CheckpointFiles]) -> dict[str, Recipe]:
     for name, activation in ((CLIP_L_NAME, QUICK_GELU), (CLIP_G_NAME, GELU)):
         if name in sources:
             make_clip = partial(sizes.make_clip, activation=activation)
-            recipes[name], shapes = _recipe(sources[name], names.clip_converter, make_clip)
-            pooled_width = sizes.pooled_width(shapes) if name == CLIP_G_NAME else None
+            recipes[name] = _recipe(sources[name], names.clip_converter, make_clip)
+            pooled_width = sizes.pooled_width(recipes[name].shapes) if name == CLIP_G_NAME else None
     make_unet = partial(sizes.make_unet, pooled_width=pooled_width)
-    recipes["unet"], _ = _recipe(sources["unet"], names.unet_converter, make_unet)
-    recipes["vae"], _ = _recipe(sources["vae"], names.vae_converter, sizes.make_vae)
+    recipes["unet"] = _recipe(sources["unet"], names.unet_converter, make_unet)
+    recipes["vae"] = _recipe(sources["vae"], names.vae_converter, sizes.make_vae)
     return recipes
 
 
-def _recipe(
-    source: CheckpointFiles,
-    converter: Callable[[Iterable[str]], names.Convert],
-    make: Callable[[sizes.Shapes], nn.Module],
-) -> tuple[Recipe, sizes.Shapes]:
-    convert = converter(source.names)
-    shapes = {name: shape for group in Conversion(source, convert).groups for name, shape in group.makes.items()}
-    return Recipe(source=source, convert=convert, make=partial(make, shapes)), shapes
+def _recipe(source: CheckpointFiles, converter: Callable[[Iterable[str]], Convert], make: Make) -> Recipe:
+    return Recipe(source=source, convert=converter(source.names), make=make)
 
 
 def readers_of(card: ModelCard, models_dir: Path, recipes: Mapping[str, Recipe], arithmetic: Arithmetic) -> str:
     """What a reading depends on beside the prompt."""
     encoders = [recipes[name].source.fingerprint("") for name in ENCODERS if name in recipes]
     tokenizer = files.path_of(card.files["tokenizer_1"], models_dir)
-    tokens = [(path.name, path.stat().st_size) for path in sorted(tokenizer.iterdir())]
-    where = torch.cuda.get_device_name() if arithmetic.device == "cuda" else arithmetic.device
-    return repr((READING, encoders, tokens, arithmetic.dtype, torch.__version__, where))
+    return reading_key(READING, encoders, tokenizers=[tokenizer], arithmetic=arithmetic)

@@ -14,14 +14,15 @@ scripts/convert_diffusers_to_original_stable_diffusion.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from torch import Tensor
 
+from pipeline.streaming.conversion import Convert
+
 Names = dict[str, str]  # of a file's tensors → of a module's
 Tensors = dict[str, Tensor]
-Convert = Callable[[Tensors], Mapping[str, Tensor]]
 
 UNET_ENDS: Final = {
     "time_embed.0": "time_embedding.linear_1",

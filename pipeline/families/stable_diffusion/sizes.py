@@ -7,7 +7,7 @@ SD 1.5 has 8 heads everywhere, SDXL and CLIP have heads of 64 channels, and norm
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from diffsynth.models.stable_diffusion_unet import UNet2DConditionModel
@@ -16,10 +16,9 @@ from diffsynth.models.stable_diffusion_xl_unet import SDXLUNet2DConditionModel
 from torch import nn
 
 from pipeline.errors import GenerationFailed
+from pipeline.families.recipes import Shapes
 from pipeline.families.stable_diffusion.architecture import LATENT
 from pipeline.families.stable_diffusion.text_encoders import Clip
-
-Shapes = Mapping[str, Sequence[int]]
 
 GROUPS: Final = 32
 SD15_HEADS: Final = 8

@@ -16,9 +16,8 @@ from diffsynth.models.z_image_dit import ZImageDiT
 from torch import Tensor, nn
 
 from pipeline.errors import GenerationFailed
+from pipeline.families.recipes import Shapes
 from pipeline.families.z_image.architecture import LATENT
-
-Shapes = Mapping[str, Sequence[int]]
 
 PATCH: Final = "2-1"  # DiffSynth's key of the one size of patches: 2 × 2 px of the latents, 1 image
 AXES: Final = (4, 6, 6)  # sixteenths of a head, of which rotary embeddings of (index, row, column) take so many

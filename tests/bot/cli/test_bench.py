@@ -97,7 +97,7 @@ def test_engine_prints_a_row_per_system_beside_stock(asked: dict[str, object]) -
         [STOCK, "512", "115.00", "–", "–", "–", "1.0"],
         ["float8", "512", "failed", "–", "–", "–", "–"],
     ]
-    assert "pictures of float8 at 512: out of memory within 7200 MiB" in result.stdout
+    assert "images of float8 at 512: out of memory within 7200 MiB" in result.stdout
     assert "diffusers at 512: diffusers is not installed: pip install diffusers" in result.stdout
     assert "float8 at 512: blocks are not compiled" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80

@@ -174,9 +174,9 @@ def test_draw_never_overwrites_by_itself(clean_place: Path) -> None:
 def test_draw_says_when_the_picture_has_another_name_than_asked_for(clean_place: Path) -> None:
     (clean_place / "mine.png").write_text("precious")
     assert draw("a cat", "-o", "mine.png").stderr == (
-        "• mine.png is there already: the picture went to mine-2.png (--force overwrites)\n"
+        "• mine.png is there already: the image went to mine-2.png (--force overwrites)\n"
     )
-    assert draw("a cat", "-o", "v1.5").stderr == "• pictures are PNG files: v1.5 became v1.5.png\n"
+    assert draw("a cat", "-o", "v1.5").stderr == "• images are PNG files: v1.5 became v1.5.png\n"
     assert draw("a cat", "-o", "new.png").stderr == draw("a cat", "-o", ".").stderr == ""
 
 
@@ -229,7 +229,7 @@ def test_draw_writes_where_it_is_told(clean_place: Path, output: str, file: str)
         (["a cat", "--sampler", "heun"], "sampler must be one of dpmpp-2m-karras, euler, ddim"),
         (["a cat", "--clip-skip", "2"], "clip skip cannot be set with fake"),
         (["a cat", "--cfg", "0", "--model", "sd15"], "cfg scale must be 1 to 30"),
-        (["a cat", "-o", "cat.jpg"], "cat.jpg: pictures are written as PNG; end the name in .png"),
+        (["a cat", "-o", "cat.jpg"], "cat.jpg: images are written as PNG; end the name in .png"),
     ],
 )
 def test_draw_refuses_in_one_line(clean_place: Path, arguments: list[str], says: str) -> None:

@@ -124,7 +124,7 @@ def test_large_model_never_falls_to_the_cpu_in_silence(
     monkeypatch.setattr("pipeline.device.gpu.find_gpu", lambda: gpu)
     result = invoke(command, *(["a red apple"] if command == "draw" else []))
     assert result.exit_code == ExitCode.USAGE
-    assert "flux1-dev needs a graphics card" in result.stderr
+    assert "flux1-dev needs a GPU" in result.stderr
     expected = ("GTX 1070", "535.183", "6.1", "7.5 or more") if gpu else ("no NVIDIA card", "install the NVIDIA driver")
     assert all(words in result.stderr for words in expected)
     assert '[pipeline] model = "demo"' in result.stderr

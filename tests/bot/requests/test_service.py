@@ -34,8 +34,9 @@ from bot.jobs import BatchPlace, Delivery, Derivation, Job, JobStatus, RemoteIma
 from bot.requests import derive, init_images, inputs
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
-from bot.requests.service import MAX_UNPACKING, Service
+from bot.requests.service import Service
 from bot.requests.translations import Translations
+from bot.requests.unpacking import MAX_UNPACKING
 from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -294,7 +295,7 @@ async def test_pictures_are_unpacked_one_at_a_time_also_when_nobody_waits_for_th
     people = [f"person {number}" for number in range(MAX_UNPACKING)]
     asking = [asyncio.create_task(service.submit(replace(make_request(who), source=a_png((30, 20))))) for who in people]
     await asyncio.to_thread(has_begun.wait)
-    while len(service._unpacking) < MAX_UNPACKING:
+    while len(service._unpacking.people) < MAX_UNPACKING:
         await asyncio.sleep(0)
     for who in (people[3], "one more"):
         with pytest.raises(AlreadyUnpacking):
@@ -305,7 +306,7 @@ async def test_pictures_are_unpacked_one_at_a_time_also_when_nobody_waits_for_th
     later = asyncio.create_task(service.submit(replace(make_request("later"), source=a_png((30, 20)))))
     may_end.set()
     await asyncio.gather(*asking[1:], later)
-    assert most == 1 and not service._unpacking
+    assert most == 1 and not service._unpacking.people
 
 
 async def test_picture_may_lie_on_the_disk_until_it_is_read(make_service, make_request, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from bot import retry as retry_module
-from bot.app import assumed_pace, named_sizes, steps_taken
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import (
@@ -25,6 +24,7 @@ from bot.errors import (
 from bot.jobs import FailureCode, Job, JobStatus, Request, StopReason
 from bot.pause import Pause, PauseKind
 from bot.scheduling import job_queue as jobqueue_module
+from bot.scheduling.card_paces import assumed_pace, named_sizes, steps_taken
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store import database as database_module

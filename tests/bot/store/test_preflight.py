@@ -99,7 +99,7 @@ async def test_pictures_that_the_database_does_not_know_are_told(data_dir: Path,
     await add_job(GOOD_SPEC, 1)
     await ImageStore(data_dir / IMAGES_FOLDER).write(7, b"png")
     _, finding = check_database(StorageConfig(data_dir=data_dir), is_running=False)
-    assert "pictures up to number 7, and the database knows 1" in finding.text
+    assert "images up to number 7, and the database knows 1" in finding.text
     assert check_database(StorageConfig(data_dir=data_dir), is_running=True)[1:] == []
 
 

@@ -7,6 +7,7 @@ import pytest
 import pipeline.families.flux.engine  # noqa: F401 - takes seconds, which shall count for no test
 from pipeline.bench.quality import REFERENCE_PRECISION, Score, Setting, make_tasks, measure
 from pipeline.config import PipelineConfig
+from pipeline.spec import Size
 
 pytestmark = pytest.mark.timeout(180)  # many drawings, on a machine that may be busy
 
@@ -28,7 +29,7 @@ class Scores:
         self.drawn: list[int] = []  # grows by one per picture
         self.tasks = make_tasks(8)
         settings = [
-            Setting(precision=precision, steps=1, cfg_scale=1.0, guidance=3.5)
+            Setting(precision=precision, steps=1, cfg_scale=1.0, guidance=3.5, size=Size.DRAFT)
             for precision in ("float8", REFERENCE_PRECISION, "int8")
         ]
         self._coming = measure(

@@ -32,12 +32,15 @@ expect.set_options(timeout=LONG_MS)
 class PageProcess(BotProcess):
     """`imagine-bot run` without a token: the page alone."""
 
-    def __init__(self, env: Mapping[str, str], *, cwd: Path, guard_file: Path, files: int | None = None) -> None:
+    def __init__(
+        self, env: Mapping[str, str], *, cwd: Path, guard_file: Path, files: int | None = None, is_forked: bool = False
+    ) -> None:
         no_discord = cast("Discord", SimpleNamespace(gateway=SimpleNamespace(sessions=[])))
         command = [sys.executable, "-m", "bot", "run"]
         if files is not None:
             command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
-        super().__init__(no_discord, command, env=env, cwd=cwd)
+        preload = "tests.bot.frontends.web.preloaded" if is_forked and files is None else ""
+        super().__init__(no_discord, command, env=env, cwd=cwd, preload=preload)
         self.guard_file = guard_file
         self.url = ""
 
@@ -61,11 +64,11 @@ class PageProcess(BotProcess):
 Start = Callable[..., AbstractAsyncContextManager[PageProcess]]
 
 
-def start_in(folder: Path, *, files: int | None = None, is_guarded: bool = True) -> Start:
+def start_in(folder: Path, *, files: int | None = None, is_guarded: bool = True, is_forked: bool = False) -> Start:
     """`async with start(section__key=value) as page:`; every start in the same folder has the same data.
 
     Of `files`, if given, the process may open so many at the same time. Without the guard it may connect to wherever it
-    wants: only for networks that lead nowhere.
+    wants: only for networks that lead nowhere. Forked, it has imported already what takes seconds: see `preloaded.py`.
     """
 
     @asynccontextmanager
@@ -85,8 +88,9 @@ def start_in(folder: Path, *, files: int | None = None, is_guarded: bool = True)
         env = {f"IMAGINE_BOT__{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
         # A proxy that Gradio's library could not use, and that nobody needs here.
         env |= {"ALL_PROXY": "socks5h://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
-        env |= guarded(folder / "attempts.txt") if is_guarded else {"PYTHONPATH": str(ROOT)}
-        async with PageProcess(env, cwd=folder, guard_file=folder / "attempts.txt", files=files) as process:
+        guard_file = folder / "attempts.txt"
+        env |= guarded(guard_file) if is_guarded else {"PYTHONPATH": str(ROOT)}
+        async with PageProcess(env, cwd=folder, guard_file=guard_file, files=files, is_forked=is_forked) as process:
             await process.wait_page()
             yield process
 
@@ -95,7 +99,7 @@ def start_in(folder: Path, *, files: int | None = None, is_guarded: bool = True)
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    return start_in(tmp_path)
+    return start_in(tmp_path, is_forked=True)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

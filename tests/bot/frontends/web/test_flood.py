@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bot.errors import ExitCode
-from bot.requests.service import MAX_UNPACKING
+from bot.requests.unpacking import MAX_UNPACKING
 from tests.bot.frontends.web.conftest import Session, session_at, start_in
 from tests.bot.frontends.web.flood import HALF_OPEN, Seen, attack, kinds, open_files
 
@@ -43,7 +43,7 @@ async def test_twelve_pictures_that_unpack_to_far_more_than_they_are_hurt_nobody
         file = {"path": name, "meta": {"_type": "gradio.FileData"}}
         return (await session.draw("[step=0] from a bomb", -1, 1, "square", 1, file)).text
 
-    async with start_in(tmp_path)() as page, contextlib.AsyncExitStack() as stack:
+    async with start_in(tmp_path, is_forked=True)() as page, contextlib.AsyncExitStack() as stack:
         sessions = [await stack.enter_async_context(session_at(page.url)) for _ in range(BOMBS)]
         await Seen().visit(page)
         before_mib, seen = peak_mib(page.pid), Seen()

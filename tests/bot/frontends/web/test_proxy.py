@@ -71,7 +71,7 @@ class Behind:
 async def started(folder: Path, **settings: Any) -> AsyncIterator[Behind]:
     trust, port = make_certificate(folder), free_port()
     settings = {name: str(value).replace("PORT", str(port)) for name, value in settings.items()}
-    async with start_in(folder)(**settings) as page:
+    async with start_in(folder, is_forked=True)(**settings) as page:
         yield Behind(page=page, port=port, certificates=folder, trust=trust)
         assert page.attempts == []
 

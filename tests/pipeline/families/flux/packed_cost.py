@@ -100,9 +100,9 @@ def pack_alone(folder: Path, source: Path) -> None:
     import resource
 
     from pipeline.families.flux import names
-    from pipeline.families.flux.checkpoint import Checkpoint
     from pipeline.families.flux.sized import FLUX_MODULES
     from pipeline.families.flux.transformer import Transformer
+    from pipeline.families.recipes import Recipe
 
     (part,) = identify(source).parts
     files = CheckpointFiles(part)
@@ -114,7 +114,7 @@ def pack_alone(folder: Path, source: Path) -> None:
     )
     Transformer.read(
         files,
-        Checkpoint(source=files, convert=names.transformer_weights, make=FLUX_MODULES.dit).new,
+        Recipe(source=files, convert=names.transformer_weights, make=FLUX_MODULES.dit).new,
         convert=names.transformer_weights,
         weight_format=Format.INT8,
         dtype=torch.bfloat16,

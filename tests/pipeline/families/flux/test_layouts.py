@@ -16,7 +16,8 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.errors import ModelFilesMissing
 from pipeline.families.flux.cards import FLUX1_SCHNELL
-from pipeline.families.flux.checkpoint import load_pipeline, sources_of
+from pipeline.families.flux.checkpoint import load_pipeline
+from pipeline.families.recipes import sources_of
 from pipeline.runtime.denoising_run import DenoisingRun
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.spec import ImageOptions

@@ -30,9 +30,10 @@ from pipeline.device.gpu_profile import Tiles
 from pipeline.device.memory_plan import HEADROOM_BYTES
 from pipeline.errors import DiskFull, GenerationFailed, OutOfMemory
 from pipeline.families.flux.architecture import BYTES_PER_TOKEN, DIT, FLUX
-from pipeline.families.flux.checkpoint import Checkpoint, checkpoint_of
+from pipeline.families.flux.checkpoint import recipe_of
 from pipeline.families.flux.text_encoders import PooledTextEncoder, TextEncoder
 from pipeline.families.flux.transformer import Transformer
+from pipeline.families.recipes import Recipe
 from pipeline.runtime.vram_budget import FakeBudget
 from pipeline.streaming import compilation, packed_cache
 from pipeline.streaming import residency as residency_module
@@ -54,10 +55,10 @@ Make = Callable[..., Transformer]
 CPU = choose_arithmetic(is_streamed=False, device="cpu", precision="auto", packed_dir=Path())
 
 
-def checkpoint(name: str, paths: Sequence[Path]) -> Checkpoint:
+def checkpoint(name: str, paths: Sequence[Path]) -> Recipe:
     part = identify_files(paths).part(FLUX.components[name].part or PartKind.DENOISER)
     assert part is not None
-    return checkpoint_of(name, CheckpointFiles(part))
+    return recipe_of(name, CheckpointFiles(part))
 
 
 @pytest.fixture

@@ -127,7 +127,6 @@ def read_miniature(
         )
 
     denoiser = read(StreamedDenoiser, "denoiser", arithmetic.weight_format)
-    arithmetic.use_in(denoiser)
     reader = read(StreamedReader, "reader", Format.INT8 if arithmetic.weight_format.is_8bit else Format.FLOAT32)
     reader.use_8bit_matmul(False)
     autoencoder = Autoencoder()
