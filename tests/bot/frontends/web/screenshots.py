@@ -98,6 +98,9 @@ async def shoot_states(browser: Browser, url: str, folder: Path, language: str, 
         await page.fill(".search", "giraffe")
         await expect(page.locator(".gallery .empty")).to_be_visible()
         await shoot("nothing-found")
+        await person.page.goto(f"{url}/operator")
+        await expect(person.page.locator("#limits table")).to_be_visible()
+        await shoot("corner", is_whole=True)
 
 
 @asynccontextmanager
