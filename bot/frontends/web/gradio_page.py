@@ -28,7 +28,7 @@ from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.image_fields import IMAGE_KEYS, as_upload, image_fields, upload_named
 from bot.frontends.web.installing import SMALL_ICON
 from bot.frontends.web.names import MAX_NAME_CHARS
-from bot.frontends.web.own_files import FOLDER, STYLES, starting_script
+from bot.frontends.web.own_files import STYLES, starting_script
 from bot.frontends.web.security.bodies import EDIT, START, Events
 from bot.frontends.web.security.gate import note
 from bot.frontends.web.settings_fields import FIELD_KEYS, asked, model_choices, refilled, settings_fields
@@ -110,7 +110,6 @@ def mount(app: Starlette, handlers: PageHandlers, ask: Ask, models: Models, *, s
         run_history=False,
         allowed_paths=[],
         show_error=False,
-        favicon_path=str(FOLDER / SMALL_ICON),
         max_file_size=MAX_SOURCE_BYTES,
         ssr_mode=False,
         enable_monitoring=False,

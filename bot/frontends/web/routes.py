@@ -21,7 +21,7 @@ from bot.errors import BotError, Refusal
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import visitor
-from bot.frontends.web.installing import MANIFEST_KIND, manifest
+from bot.frontends.web.installing import MANIFEST_KIND, SMALL_ICON, manifest
 from bot.frontends.web.own_files import own_files, version
 from bot.frontends.web.own_images import MAX_AT_ONCE, Looked
 from bot.frontends.web.security.gate import Handler
@@ -124,6 +124,9 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
             return FileResponse(path, media_type="image/png", headers={**KEPT, "ETag": tag})
         return Response(small, media_type="image/webp", headers={**KEPT, "ETag": tag})
 
+    async def icon(_request: Request) -> Response:
+        return Response(own_files()[SMALL_ICON].content, media_type=own_files()[SMALL_ICON].kind, headers=KEPT)
+
     async def web_manifest(request: Request) -> Response:
         # Asked for again each time: the addresses of the icons change with them.
         seen = JSONResponse(manifest(handlers.root_path), media_type=MANIFEST_KIND)
@@ -171,6 +174,7 @@ def routes(handlers: PageHandlers, ask: Ask, secret: str, uploads: Uploads) -> d
         "file": told(file),
         "own_file": own_file,
         "manifest": web_manifest,
+        "icon": icon,
         "upload": upload,
         "upload_progress": upload_progress,
         "uploaded": uploaded,
