@@ -26,7 +26,6 @@ from bot.frontends.web.fragments import file_name
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
 from bot.frontends.web.image_fields import IMAGE_KEYS, as_upload, image_fields, upload_named
-from bot.frontends.web.installing import SMALL_ICON
 from bot.frontends.web.names import MAX_NAME_CHARS
 from bot.frontends.web.own_files import STYLES, starting_script
 from bot.frontends.web.security.bodies import EDIT, START, Events
