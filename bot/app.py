@@ -222,7 +222,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     )
     pool = WorkerPool(queue, [executor], images, breaker, config.worker, deadline=deadline)
     hashes, cards = ModelHashes.of(config.pipeline), {card.name: card for card in service.models.all}
-    drawing = Drawing(config.pipeline, {card.name: card for card in service.models.all}, release=setup.release)
+    drawing = Drawing(config.pipeline, cards, release=setup.release, image_check=config.moderation.image_check)
     pool.drawn_with = service.repeats.drawn_with = drawing.hash_of
     pool.image_policy = policy_of(config.moderation)
     service.memory = ModelMemory(lambda: pool.left, queue, deadline=deadline)

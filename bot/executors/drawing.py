@@ -1,8 +1,9 @@
 """What an image is drawn with beside its spec, as a hash: where it is the same, so are the bytes of an image.
 
 The program, PyTorch, the machine with its GPU and driver, the settings that reach the engine, and the files of the
-model, of its LoRAs and of nothing else, by size and time of the last change. Whatever cannot be found out makes the
-hash unknown, so that nothing is taken for the same.
+model, of its LoRAs and of nothing else, by size and time of the last change. The image check counts as well, so that
+no image is shown again that it has not seen. Whatever cannot be found out makes the hash unknown, so that nothing is
+taken for the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -33,12 +34,23 @@ SETTINGS: Final = ("device", "precision", "compile", "cpu_threads", "vram_limit_
 
 
 class Drawing:
-    """How this process draws."""
+    """How this process draws.
 
-    def __init__(self, config: PipelineConfig, cards: Mapping[str, ModelCard], *, release: str) -> None:
+    image_check: the words of the program that looks at every image; see `scheduling/image_policy.py`.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        cards: Mapping[str, ModelCard],
+        *,
+        release: str,
+        image_check: Sequence[str] = (),
+    ) -> None:
         self._config = config
         self._cards = cards
         self._release = release
+        self._image_check = tuple(image_check)
 
     def hash_of(self, spec: ImageSpec) -> str:
         """Return the hash for images of a spec; "" if it cannot be known. Blocks for milliseconds, and never fails."""
@@ -53,7 +65,8 @@ class Drawing:
                 loras = loras_of(self._config)
                 paths |= {loras[use.name].file for use in uses}
             stamps = sorted(_stamp(path) for path in paths)
-            return hashlib.sha256(json.dumps([self._machine, spec.model, stamps]).encode()).hexdigest()
+            judged = [self._image_check, [_stamp(path) for path in map(Path, self._image_check) if path.is_file()]]
+            return hashlib.sha256(json.dumps([self._machine, spec.model, stamps, judged]).encode()).hexdigest()
         except (OSError, NotWeights, KeyError, IndexError, ValueError) as error:
             log.debug("what images are drawn with is not known: %s", error)
             return ""

@@ -119,7 +119,7 @@ class Moderation:
     # ── images ──────────────────────────────────────────────────────────────────────────────────────
 
     async def remove(self, job_id: int, reason: str, *, may: Callable[[Job], bool]) -> Job:
-        """Remove an image for good, with its prompt, what shows it larger, and every copy that another starts from.
+        """Remove an image for good, with its prompt, its repeats, what shows it larger, and what others start from.
 
         One that still waits or runs is cancelled. The file goes first: a crash in between leaves an image without its
         file, which can be removed again.
@@ -131,7 +131,11 @@ class Moderation:
             FileNotDeleted
             StoreUnavailable: also if its row changes with every try.
         """
-        reason = clean_reason(reason)
+        return await self._remove(job_id, clean_reason(reason), may, set())
+
+    async def _remove(self, job_id: int, reason: str, may: Callable[[Job], bool], seen: set[int]) -> Job:
+        """Do so. `seen` are the jobs that are being removed already: rows that are damaged may name each other."""
+        seen.add(job_id)
         for _ in range(MAX_TRIES):  # until nothing happens to the job between the look and the statement
             if (job := await self._jobs.get(job_id)) is None:
                 raise JobNotFound(job_id)
@@ -139,33 +143,28 @@ class Moderation:
                 raise NotYourJob(job_id)
             if job.is_erased and job.moderated_reason is not None:
                 raise PictureRemoved(job_id, job.moderated_reason)
-            await self._remove_made_from(job, reason)
+            await self._remove_same(job, reason, seen)
             if job.image_path is not None and not await self._images.delete(job.image_path):
                 raise FileNotDeleted(job_id)
             if (removed := await self._store.remove(job, reason, now=self._now())) is not None:
                 log.info("job %s was removed by a moderator", job_id)
                 await self._queue.stop([removed])
-                await self._remove_made_from(job, reason)  # what was asked for meanwhile; from now on it is refused
+                await self._remove_same(job, reason, seen)  # what was asked for meanwhile; from now on it is refused
                 return removed
         raise StoreUnavailable("the row keeps changing", is_full=False)  # or names a file that nobody can name
 
-    async def _remove_made_from(self, job: Job, reason: str) -> None:
-        """Remove whatever else would show the image.
+    async def _remove_same(self, job: Job, reason: str, seen: set[int]) -> None:
+        """Remove whatever else would show the image, whoever asked for it: else it would come back that way.
 
         Raises:
             FileNotDeleted, StoreUnavailable
         """
         await self._remove_starts(job, reason)
-        await self._remove_larger(job, reason)
-
-    async def _remove_larger(self, job: Job, reason: str) -> None:
-        """Remove what shows the same image larger, whoever asked for it: else it would come back that way."""
-        for child in await self._store.children(job.id):
-            derived = child.derived_from
-            # Numbers rise, so that no damaged row can lead back to where this began.
-            if child.id > job.id and derived is not None and derived.verb in LARGER:
+        larger = [each for each in await self._store.children(job.id) if _shows_larger(each)]
+        for other in [*larger, *await self._store.repeats(job)]:
+            if other.id not in seen:
                 with suppress(JobNotFound, PictureRemoved):
-                    await self.remove(child.id, reason, may=_anybody)
+                    await self._remove(other.id, reason, _anybody, seen)
 
     async def _remove_starts(self, job: Job, reason: str) -> None:
         """Delete what other images start from if it is this one; those that wait for it are cancelled."""
@@ -223,6 +222,10 @@ class Moderation:
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+def _shows_larger(child: Job) -> bool:
+    return child.derived_from is not None and child.derived_from.verb in LARGER
 
 
 def _copies_in(child: Job) -> tuple[str, ...]:

@@ -360,11 +360,14 @@ class JobStore:
     async def same_image(self, request: Request, spec: ImageSpec, drawn_with: str) -> Job | None:
         """The newest image that is what a request asks for, and that its person may see; None without one.
 
-        Their own, or one that was asked for in public on the same server. `requests/repeats.py` says what is the same.
+        Their own, or one that was asked for in public on the same server; none of a place for adults elsewhere.
+        `requests/repeats.py` says what is the same.
         """
         is_same = (
             "status = 'done' AND seed = :seed AND spec = :spec AND drawn_with = :drawn_with "
-            "AND image_path IS NOT NULL AND erased_at IS NULL AND moderated_reason IS NULL"
+            "AND image_path IS NOT NULL AND erased_at IS NULL AND moderated_reason IS NULL "
+            # An image of a place for adults stays in such places.
+            f"AND {_is_for_adults('reply_address')} <= {_is_for_adults(':reply_address')}"
         )
         # Nor one of which a moderator removed a repeat, or what it repeats.
         is_clean = """
@@ -516,6 +519,7 @@ class JobStore:
                 finished_at = iif(is_settled, :now, NULL),
                 delivery = iif(is_settled, {_OUTBOX}, delivery),
                 started_at = iif(is_settled, started_at, NULL),
+                repeat_of = iif(is_settled, repeat_of, NULL),  -- it is drawn
                 interruptions = interruptions + 1
             FROM (
                 SELECT id AS unfinished_id,
@@ -1061,6 +1065,11 @@ class JobStore:
 
     async def _many(self, sql: str, values: dict[str, str | int | float | None]) -> list[Job]:
         return [_job(row) for row in await self._database.fetch_all(sql, values)]
+
+
+def _is_for_adults(address: str) -> str:
+    """SQL of whether a reply address is that of a place for adults, as front ends note it."""
+    return f"(json_valid({address}) AND COALESCE(json_extract({address}, '$.is_age_restricted'), 0) = 1)"
 
 
 def _columns_of(request: Request) -> dict[str, str | int | float | None]:

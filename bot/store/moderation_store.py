@@ -191,6 +191,23 @@ class ModerationStore:
         )
         return [job_of(row) for row in rows]
 
+    async def repeats(self, job: Job) -> list[Job]:
+        """The other jobs that show the very image of one, because it repeats them or they it; not those removed."""
+        first = job.id if job.repeat_of is None else job.repeat_of
+        rows = await self._database.fetch_all(
+            """
+            SELECT * FROM (
+                SELECT * FROM jobs WHERE id = :first
+                UNION ALL
+                SELECT * FROM jobs INDEXED BY jobs_repeats WHERE repeat_of = :first
+            )
+            WHERE id <> :id AND NOT (erased_at IS NOT NULL AND moderated_reason IS NOT NULL)
+            ORDER BY id
+            """,
+            {"id": job.id, "first": first if abs(first) <= MAX_ID else None},
+        )
+        return [job_of(row) for row in rows]
+
     async def waiting_from(self, key: str) -> list[Job]:
         """The unfinished jobs that need an image, by its key in `Job.input_keys`."""
         rows = await self._database.fetch_all(

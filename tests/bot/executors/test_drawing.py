@@ -73,6 +73,18 @@ def test_it_changes_with_whatever_may_change_the_bytes(
     assert Drawing(PipelineConfig(**settings), CARDS, release=release).hash_of(spec) not in ("", before)
 
 
+def test_it_changes_with_the_image_check(weights: Path, of_demo: ImageSpec, tmp_path: Path) -> None:
+    """Which has not seen the images that were drawn before it was there, or before its file changed."""
+    script, hashes = tmp_path / "check.py", set[str]()
+    for content in ("", "stricter"):
+        script.write_text(content)
+        for check in ((), ("python", str(script)), ("python", str(script), "--strict"), ("python", "x" * 5000)):
+            drawing = Drawing(PipelineConfig(models_dir=weights.parent), CARDS, release="1", image_check=check)
+            hashes.add(drawing.hash_of(of_demo))
+            assert drawing.hash_of(of_demo) in hashes
+    assert len(hashes - {""}) >= 5
+
+
 @pytest.mark.parametrize("trouble", ["unknown model", "file gone", "no weights", "unknown LoRA", "no files"])
 def test_what_cannot_be_known_is_not_known(
     trouble: str, weights: Path, of_demo: ImageSpec, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.config import LimitsConfig
-from bot.errors import Banned, NotAccepting
+from bot.errors import Banned, FileNotDeleted, NotAccepting
 from bot.jobs import Delivery, Job, JobStatus, ReplyTo, Request, UserKey
 from bot.requests.batch import Asker, Batch
 from bot.requests.service import Service
@@ -23,6 +23,8 @@ from pipeline.spec import ImageOptions
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")
 DRAWN = Measurement(step_s=0.5, fixed_s=0.0, drawn_with="as now")
 HERE, ELSEWHERE = '{"guild_id": 1}', '{"guild_id": 2}'
+ADULTS = '{"guild_id": 1, "is_age_restricted": true}'
+FOR_ALL = '{"guild_id": 1, "is_age_restricted": false}'
 Draw = Callable[..., Awaitable[Job]]
 
 
@@ -155,6 +157,71 @@ async def test_image_that_shows_nowhere_on_a_server_is_its_persons_alone(ask, dr
     assert (await ask("ann", address="{}")).status is JobStatus.DONE
 
 
+@pytest.mark.parametrize("asker", ["ann", "bob"])
+@pytest.mark.parametrize("address", [HERE, FOR_ALL, '{"guild_id": 1, "is_age_restricted": "yes"}'])
+async def test_image_of_a_place_for_adults_stays_in_such_places(ask, draw: Draw, asker: str, address: str) -> None:
+    """For the person who asked for it, too."""
+    await draw("ann", address=ADULTS)
+    assert (await ask(asker, address=address)).status is JobStatus.QUEUED
+    assert (await ask(asker, address=ADULTS)).status is JobStatus.DONE
+
+
+async def test_image_of_a_place_for_all_may_be_shown_to_adults(ask, draw: Draw) -> None:
+    await draw("ann", address=FOR_ALL)
+    assert (await ask("bob", address=ADULTS)).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+async def test_removing_one_removes_every_one_that_shows_it(
+    ask, draw: Draw, service: Service, images: ImageStore, jobs: JobStore, database: Database, which: int
+) -> None:
+    """Whoever asked for it, also if rows are damaged so that they name each other."""
+    shown = [await draw("ann"), await ask("bob"), await ask("ann", address=ELSEWHERE)]
+    other = await draw("ann", seed=8)
+    await database.fetch_all("UPDATE jobs SET repeat_of = id WHERE id = 1")
+    await service.moderation.remove(shown[which].id, "rude", may=lambda job: job.id == shown[which].id)
+    for job in shown:
+        left = await jobs.get(job.id)
+        assert left is not None and left.is_erased and left.moderated_reason == "rude"
+        assert await content(images, job) == b""
+    assert await content(images, other) == f"png {other.id}".encode()
+    assert {job.user for who in (ANN, BOB) for job in await service.moderation.untold(who)} == {ANN, BOB}
+
+
+async def test_removal_that_could_not_delete_every_file_can_be_repeated(
+    ask, draw: Draw, service: Service, images: ImageStore, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, again = await draw("ann"), await ask("bob")
+    delete = images.delete
+
+    async def refuse(path: str) -> bool:
+        return path != again.image_path and await delete(path)
+
+    with monkeypatch.context() as patch, pytest.raises(FileNotDeleted):
+        patch.setattr(images, "delete", refuse)
+        await service.moderation.remove(first.id, "rude", may=lambda _job: True)
+    await service.moderation.remove(first.id, "rude", may=lambda _job: True)
+    for job in (first, again):
+        left = await jobs.get(job.id)
+        assert left is not None and left.is_erased
+
+
+async def test_repeat_that_is_being_answered_during_the_removal_is_never_shown(
+    ask, draw: Draw, service: Service, images: ImageStore, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, copy = await draw("ann"), images.copy
+
+    async def slow(relative: str, number: int) -> str:
+        path = await copy(relative, number)
+        await service.moderation.remove(first.id, "rude", may=lambda _job: True)
+        return path
+
+    monkeypatch.setattr(images, "copy", slow)
+    again = await ask("bob")
+    assert (again.status, again.image_path) == (JobStatus.CANCELLED, None)
+    assert not list(images._folder.rglob("*.png"))
+
+
 async def test_spoiler_stays_one(ask, draw: Draw) -> None:
     await draw("ann", is_spoiler=True)
     assert (await ask("bob")).is_spoiler
@@ -212,7 +279,7 @@ async def test_kill_before_it_is_done_leaves_a_job_that_is_drawn_once(
         patch.setattr(images, "copy", kill)
         await ask(key="press")
     (recovered,) = await jobs.recover(max_attempts=1, now=9)
-    assert (recovered.status, recovered.attempts) == (JobStatus.QUEUED, 0)
+    assert (recovered.status, recovered.attempts, recovered.repeat_of) == (JobStatus.QUEUED, 0, None)
     assert await jobs.due(now=10**12, limit=5) == []
     assert (await ask(key="press")).id == recovered.id
 

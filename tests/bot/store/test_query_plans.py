@@ -216,6 +216,7 @@ async def test_no_statement_of_another_store_reads_all_jobs(
         lambda: moderation.stop_all_of(ANN, "why", now=9),
         lambda: moderation.untold(ANN),
         lambda: moderation.children(1),
+        lambda: moderation.repeats(job),
         lambda: moderation.waiting_from("a" * 64),
         lambda: moderation.note_copy(1, reply),
         lambda: moderation.copies_of(1),
@@ -229,7 +230,7 @@ async def test_no_statement_of_another_store_reads_all_jobs(
     ):
         await ask()
     monkeypatch.undo()
-    assert len(seen) >= 14
+    assert len(seen) >= 15
     for sql, values in seen:
         plan = [row["detail"] for row in await database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert [line for line in plan if re.search(r"SCAN jobs|SCAN copies|SCAN retractions", line)] == [], (sql, plan)
