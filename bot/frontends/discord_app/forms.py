@@ -147,7 +147,7 @@ def _read_edit(job: Job, models: Models, values: Values) -> Drawing:
         aspect=None if typed.aspect == filled["aspect"] else typed.aspect,
         size=None if str(typed.size) == filled["size"] else typed.size or Size.NORMAL,
     )
-    batch = derive.edit(job, models, options=options)
+    batch = replace(derive.edit(job, models, options=options), is_fresh=read.is_fresh)
     return Drawing(batch=batch, notes=(*read.phrases(), *_lost(job, models, options)))
 
 
@@ -167,7 +167,7 @@ def _read_start_from(job: Job, models: Models, values: Values) -> Drawing:
     given = {"strength": values.get("strength") or None}
     read = _read_typed(job, models, values, given=given, untouched={"strength": Strength.MEDIUM.value})
     options = ImageOptions.read(**read.options)
-    batch = derive.start_from(job, models, options=options)
+    batch = replace(derive.start_from(job, models, options=options), is_fresh=read.is_fresh)
     return Drawing(batch=batch, notes=(*read.phrases(), *_lost(job, models, options)))
 
 

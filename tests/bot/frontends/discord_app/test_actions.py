@@ -13,7 +13,8 @@ import pytest
 from bot.config import LimitsConfig
 from bot.frontends.discord_app import interactions, presses
 from bot.frontends.discord_app.components import BUTTONS
-from bot.jobs import Delivery, Job, JobStatus, UserKey, Verb
+from bot.jobs import Delivery, Job, JobStatus, Request, UserKey, Verb
+from bot.requests.service import Service
 from tests.bot.frontends.discord_app.conftest import PAINTING, STARTING, Stage, Start
 from tests.discord_server.driver import ClientRefused, Use
 from tests.discord_server.interactions import Kind
@@ -150,6 +151,26 @@ async def test_flags_in_a_form_are_taken_out_and_told(stage: Stage) -> None:
     await sent.wait(is_done)
     spec = (await stage.job(2)).spec
     assert (spec.prompt, spec.seed) == ("a pear", 3)
+
+
+@pytest.mark.parametrize("typed", ["--fresh", "—fresh", "－－fresh"])
+async def test_fresh_in_any_form_draws_what_is_there(start: Start, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    asked: list[bool] = []
+    submit = Service.submit
+
+    async def watched(self: Service, request: Request, **rest: Any) -> Any:
+        asked.append(request.is_fresh)
+        return await submit(self, request, **rest)
+
+    monkeypatch.setattr(Service, "submit", watched)
+    async with start(models=STARTING) as stage, stage.drawing():
+        message = await picture(stage)
+        opened = await menu(stage, message)
+        for place, button in ((message, "✏️ Edit"), (opened, "🖼️ Use as starting image")):
+            for words in ("a pear", f"a pear {typed}"):
+                use = await stage.discord.click(place, button)
+                await (await stage.discord.submit_modal(use, {"prompt": words})).wait(is_done)
+    assert asked == [False, False, True, False, True]
 
 
 async def test_edit_shows_the_negative_prompt_and_keeps_changes_or_drops_it(start: Start) -> None:
