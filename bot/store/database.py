@@ -27,6 +27,7 @@ from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
 from bot.retry import Backoff, retry
 from bot.store.lock import holder_of, lock_path
+from bot.store.read_only import open_read_only
 
 DATABASE_NAME: Final = "imagine-bot.db"  # in the data folder
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for the other side of a pipe; Windows has none
@@ -299,7 +300,7 @@ def rehearse_migrations(path: Path) -> list[str]:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
             copy.text_factory = readable
             if path.exists():
-                with closing(sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)) as original:
+                with closing(open_read_only(path)) as original:
                     original.backup(copy)
             found = int(copy.execute("PRAGMA user_version").fetchone()[0])
             pending = pending_migrations(found, path)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from bot.store.database import (
 )
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.lock import holder_of
+from bot.store.read_only import open_read_only
 
 MIB: Final = 2**20
 
@@ -119,7 +119,7 @@ class Contents:
 def look(path: Path) -> Contents:
     """Read the rows of a database. Returns empty contents if it is missing or unreadable."""
     try:
-        with closing(sqlite3.connect(f"file:{path.resolve().as_posix()}?mode=ro", uri=True)) as connection:
+        with closing(open_read_only(path)) as connection:
             connection.text_factory = readable
             waiting = connection.execute("SELECT id, spec FROM jobs WHERE status IN ('queued', 'running')").fetchall()
             last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()

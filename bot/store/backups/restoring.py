@@ -2,6 +2,7 @@
 
     read and checked ──► images, beside those that are there ──► database set aside ──► database replaced
 
+What was deleted, removed or forbidden since stays so, as far as the database that is replaced tells (`decided.py`).
 Names of image files never come again, so adding them harms no database; one rename makes the backup the database. What
 was there before lies beside it under the name of a copy that an upgrade leaves, where erasures reach it as well. A
 backup may come from anywhere: it is read as a stranger's, whole, before anything is changed. All of this blocks.
@@ -29,6 +30,7 @@ from typing import IO, Final
 from filelock import FileLock, Timeout
 
 from bot.errors import BackupUnusable, DatabaseUnusable
+from bot.store.backups.decided import attach, carry_over
 from bot.store.backups.erased import erased_people, merged, note_erased
 from bot.store.backups.manifest import (
     MANIFEST_NAME,
@@ -38,6 +40,7 @@ from bot.store.backups.manifest import (
     ManifestUnreadable,
     read_manifest,
 )
+from bot.store.backups.writing import images_named_in
 from bot.store.database import (
     DATABASE_NAME,
     LET_GO,
@@ -52,6 +55,7 @@ from bot.store.database_copies import tables_of_people
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.lock import lock_path
 from bot.store.pseudonyms import KEY_SETTING, pseudonym_of
+from bot.store.read_only import open_read_only
 from pipeline.atomic_file import write_atomically
 
 log = logging.getLogger(__name__)
@@ -244,29 +248,33 @@ def _put_in_place(path: Path, stage: Path, manifest: Manifest, data_dir: Path) -
     highest = max(last_number, ImageStore(data_dir / IMAGES_FOLDER).highest_number_now())
     try:
         migrate_file(staged)
-        erased_again = _ready(staged, erased, manifest.made_at, highest, key)
+        erased_again = _ready(staged, erased, manifest.made_at, highest, key, database)
+        named = {f"{IMAGES_FOLDER}/{image}" for image in images_named_in(staged)}
     except SQLITE_ERRORS as error:
         raise BackupUnusable(path, f"its database cannot be used ({error})", way_out=OTHER_FILE) from error
-    for name in manifest.files:
-        if name != DATABASE_NAME:
-            _place_image(stage / name, data_dir / name)
+    images = sorted(named & manifest.files.keys())  # without those that were deleted or removed since
+    for name in images:
+        _place_image(stage / name, data_dir / name)
     aside = _set_aside(database)
     staged.replace(database)
     _sync_folder(data_dir)
-    return Restored(made_at=manifest.made_at, images=len(manifest.files) - 1, aside=aside, erased_again=erased_again)
+    return Restored(made_at=manifest.made_at, images=len(images), aside=aside, erased_again=erased_again)
 
 
-def _ready(staged: Path, erased: dict[str, int], made_at: int, highest: int, key: str) -> int:
+def _ready(staged: Path, erased: dict[str, int], made_at: int, highest: int, key: str, replaced: Path) -> int:
     """Bring a restored database up to what happened since. Returns how many people are to be erased again.
 
-    `key` is that of the pseudonyms in the database that is replaced, "" if that is not known: the backup may have been
-    made before there was one.
+    `replaced` is the database whose place it takes, which may not be there; `key` is that of its pseudonyms, "" if that
+    is not known: the backup may have been made before there was one.
     """
-    with closing(sqlite3.connect(staged, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(staged.resolve().as_uri(), uri=True, isolation_level=None)) as connection:
         connection.text_factory = readable
+        is_attached = attach(connection, replaced)
         connection.execute("BEGIN IMMEDIATE")
         if key:
             connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (KEY_SETTING, key))
+        if is_attached:
+            carry_over(connection)
         again = _people_erased_since(connection, erased, made_at, key)
         connection.executemany("INSERT OR IGNORE INTO erasures VALUES (?, ?, ?)", again)
         for setting in OF_A_PROCESS:
@@ -309,7 +317,7 @@ def _look_at_old(database: Path) -> tuple[int, str]:
     if database.exists():
         with (
             suppress(*SQLITE_ERRORS),
-            closing(sqlite3.connect(f"file:{database.resolve().as_posix()}?mode=ro", uri=True)) as connection,
+            closing(open_read_only(database)) as connection,
         ):
             connection.text_factory = readable
             row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()

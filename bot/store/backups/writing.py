@@ -23,6 +23,7 @@ from bot.store.backups.erased import erased_people
 from bot.store.backups.manifest import IMAGE, MANIFEST_NAME, BackedUpFile, Manifest
 from bot.store.database import DATABASE_NAME, SQLITE_ERRORS, readable
 from bot.store.image_store import IMAGES_FOLDER, SOURCES
+from bot.store.read_only import open_read_only
 
 PART: Final = ".part"
 CHUNK_BYTES: Final = 2**20
@@ -77,7 +78,7 @@ def make_backup(
         with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as folder:
             snapshot = Path(folder) / DATABASE_NAME
             version = _copy_database(database, snapshot)
-            images = sorted(_images_named_in(snapshot)) if with_images else []
+            images = sorted(images_named_in(snapshot)) if with_images else []
             _check_room(path.parent, snapshot, data_dir, images, min_free_bytes)
             part.unlink(missing_ok=True)
             with _create(part) as file:
@@ -117,7 +118,7 @@ def _copy_database(database: Path, snapshot: Path) -> int:
     """
     os.close(os.open(snapshot, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with (
-        closing(sqlite3.connect(f"file:{database.resolve().as_posix()}?mode=ro", uri=True, timeout=WAIT_S)) as original,
+        closing(open_read_only(database, timeout_s=WAIT_S)) as original,
         closing(sqlite3.connect(snapshot, isolation_level=None)) as copy,
     ):
         copy.text_factory = readable
@@ -129,8 +130,8 @@ def _copy_database(database: Path, snapshot: Path) -> int:
         return int(copy.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _images_named_in(snapshot: Path) -> Iterator[str]:
-    """The image files that rows name, as paths in the image folder; a damaged name is nobody's."""
+def images_named_in(snapshot: Path) -> Iterator[str]:
+    """Return the image files that rows name, as paths in the image folder; a damaged name is nobody's."""
     with closing(sqlite3.connect(snapshot)) as connection:
         connection.text_factory = readable
         known = {row[1] for row in connection.execute("PRAGMA table_xinfo(jobs)")}

@@ -30,7 +30,9 @@ from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.job_store import JobStore, Measurement
 from bot.store.key_value_store import SettingStore
 from bot.store.lock import lock_path
-from bot.store.pseudonyms import Pseudonyms
+from bot.store.moderation_store import Ban, ListedWord, ModerationStore
+from bot.store.preflight import look
+from bot.store.pseudonyms import KEY_SETTING, Pseudonyms
 from pipeline import ImageSpec
 from tests.bot.store.test_migration import FIXTURE
 
@@ -249,6 +251,89 @@ async def test_people_erased_since_are_erased_again(home: Home, backup: Path) ->
     async with Database.open(home.database) as database:
         assert await ErasureStore(database).pending() == [ann]
     assert set(erased_people(home.folder)) == {pseudonyms.of(ann), pseudonyms.of(bob)}, "for the next restore"
+
+
+@pytest.mark.parametrize("which", ["deleted", "removed"])
+async def test_image_that_is_gone_since_does_not_come_back(home: Home, backup: Path, which: str) -> None:
+    """Neither its row nor its file, though the backup has both; the others do."""
+    before = home.files()
+    async with Database.open(home.database) as database:
+        jobs, images = JobStore(database), ImageStore(home.folder / IMAGES_FOLDER)
+        job, other = await jobs.get(3), await jobs.get(1)
+        assert job is not None and job.image_path is not None and other is not None and job.spec.source == SOURCE
+        if which == "deleted":
+            await images.delete(job.image_path)
+            await jobs.erase(job.id, now=9)
+        else:
+            decisions = ModerationStore(database)
+            await images.delete(job.image_path)
+            assert await decisions.remove(job, "rude", now=9) is not None
+        await images.delete_source(SOURCE)
+        await images.delete(str(other.image_path))  # by accident
+    restored = restore_backup(backup, home.folder, may_overwrite=True)
+    assert set(before) - set(home.files()) == {job.image_path, f"sources/{SOURCE[:2]}/{SOURCE}.png"}
+    assert restored.images == len(before) - 2
+    async with Database.open(home.database) as database:
+        again = await JobStore(database).get(job.id)
+    assert again is not None and again.is_erased and (again.image_path, again.spec.prompt) == (None, "")
+    assert again.moderated_reason == (None if which == "deleted" else "rude")
+
+
+async def decide(home: Home, *people: str, words: tuple[str, ...] = ()) -> None:
+    """Let these bans and words hold, and no others."""
+    async with Database.open(home.database) as database:
+        store, pseudonyms = ModerationStore(database), await Pseudonyms.open(SettingStore(database))
+        for ban in await store.bans():
+            await store.unban(ban.person)
+        for word in await store.words():
+            await store.remove_word(word.word)
+        for name in people:
+            person = pseudonyms.of(UserKey(frontend="test", id=name))
+            await store.ban(
+                Ban(person=person, user_frontend="test", user_id=name, reason="", banned_at=1, until_at=None)
+            )
+        for word in words:
+            await store.put_word(ListedWord(word=word, is_restricted=False), now=1)
+
+
+async def decided(home: Home) -> tuple[set[str | None], set[str]]:
+    async with Database.open(home.database) as database:
+        store = ModerationStore(database)
+        return {ban.user_id for ban in await store.bans()}, {word.word for word in await store.words()}
+
+
+@pytest.mark.parametrize("state", ["whole", "damaged", "of another bot", "of an earlier release", "gone"])
+async def test_bans_and_words_are_those_of_now_if_they_can_be_told(home: Home, tmp_path: Path, state: str) -> None:
+    await decide(home, "ann", "bob", words=("rude", "old"))
+    made = make_backup(home.folder, tmp_path / "b.zip", release="x").path
+    await decide(home, "bob", "eve", words=("rude", "new"))
+    match state:
+        case "damaged":
+            home.database.write_bytes(b"garbage" * 1000)
+        case "of another bot":
+            with closing(sqlite3.connect(home.database, isolation_level=None)) as connection:
+                connection.execute("UPDATE settings SET value = 'ab' WHERE key = ?", (KEY_SETTING,))
+        case "of an earlier release":
+            with closing(sqlite3.connect(home.database, isolation_level=None)) as connection:
+                connection.execute("DROP TABLE blocked_words")
+        case "gone":
+            home.database.unlink()
+    restore_backup(made, home.folder, may_overwrite=True)
+    then = ({"ann", "bob"}, {"rude", "old"})
+    assert await decided(home) == (({"bob", "eve"}, {"rude", "new"}) if state == "whole" else then)
+
+
+@pytest.mark.parametrize("name", ["bot #1", "what?", "100%25", "a&mode=rwc", "图片 ü"])
+async def test_folder_of_any_name_is_backed_up_and_restored(home: Home, tmp_path: Path, name: str) -> None:
+    """SQLite takes addresses for files, in which `#` and `?` mean something."""
+    folder = tmp_path / name
+    home.folder.rename(folder)
+    made = make_backup(folder, tmp_path / "b.zip", release="x")
+    assert made.images == 7 and not made.missing
+    restore_backup(made.path, folder, may_overwrite=True)
+    assert len(await replace(home, folder=folder).people()) == 4
+    assert look(folder / DATABASE_NAME).last_number == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "b.zip"])
 
 
 def test_list_of_the_erased_goes_with_the_backup(home: Home, tmp_path: Path) -> None:
