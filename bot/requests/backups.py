@@ -20,8 +20,8 @@ from bot.config import BackupConfig, StorageConfig
 from bot.config.spans import read_time
 from bot.deadline import Deadline
 from bot.errors import BackupFailed
-from bot.store.backups.nightly import backup_name, is_nightly, made_at, nightly_backups
-from bot.store.backups.writing import PART, Backup, Stopped, make_backup
+from bot.store.backups.nightly import backup_name, is_half_written, made_at, nightly_backups
+from bot.store.backups.writing import Backup, Stopped, make_backup
 from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Backups:
         log.info("backup verified: %s, %s images, %.0f MB", backup.path.name, backup.images, backup.bytes / 1e6)
         if backup.missing:
             log.warning("%s images that the database names cannot be opened, and are not in it", len(backup.missing))
-        await asyncio.to_thread(self._prune, now)
+        await asyncio.to_thread(self._prune)
 
     def _is_due(self, now: float) -> bool:
         local = datetime.fromtimestamp(now, UTC).astimezone(self._zone())
@@ -117,6 +117,7 @@ class Backups:
     async def _make(self, kind: str) -> Backup:
         async with self._one_at_a_time:
             path = self.folder / backup_name(self._clock(), kind=kind)
+            await asyncio.to_thread(self._sweep, self._clock())
             try:
                 return await asyncio.to_thread(
                     make_backup,
@@ -130,15 +131,16 @@ class Backups:
             except Stopped as error:
                 raise BackupFailed("the program is about to stop") from error
 
-    def _prune(self, now: float) -> None:
-        """Delete the nightly backups beyond those that are kept, and what killed processes left. Blocks."""
+    def _prune(self) -> None:
+        """Delete the nightly backups beyond those that are kept. Blocks."""
         for path in self.nightly()[: -self._config.keep]:
             with contextlib.suppress(OSError):
                 path.unlink()
                 log.info("deleted an old backup: %s", path.name)
+
+    def _sweep(self, now: float) -> None:
+        """Delete what killed processes left half written, which may be as large as a backup. Blocks."""
         with contextlib.suppress(OSError):
             for path in self.folder.iterdir():
-                is_ours = path.name.startswith(".backup-") or is_nightly(path.name.removesuffix(PART))
-                is_half = path.name.startswith(".backup-") or path.name.endswith(PART)
-                if is_ours and is_half and path.stat().st_mtime < now - LEFT_OVER_S:
+                if is_half_written(path.name) and path.stat().st_mtime < now - LEFT_OVER_S:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,4 +1,4 @@
-"""The names of backups, and which files of a folder are nightly ones: no other is ever deleted."""
+"""The names of backups, and which files of a folder are nightly ones or half written: no other is ever deleted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Final
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
+PART: Final = ".part"
+WORK_PREFIX: Final = ".backup-"  # of folders
+_HALF: Final = re.compile(rf"imagine-bot-(?:nightly|backup)-\d{{8}}T\d{{6}}Z\.zip{re.escape(PART)}", re.ASCII)
 _NIGHTLY: Final = re.compile(r"imagine-bot-nightly-(\d{8}T\d{6}Z)\.zip", re.ASCII)
 
 
@@ -20,6 +23,11 @@ def backup_name(moment: float, *, kind: str = "backup") -> str:
 def is_nightly(name: str) -> bool:
     """Whether a file is called like a nightly backup."""
     return _NIGHTLY.fullmatch(name) is not None
+
+
+def is_half_written(name: str) -> bool:
+    """Whether a file or folder is called like what is left of a backup whose process was killed."""
+    return name.startswith(WORK_PREFIX) or _HALF.fullmatch(name) is not None
 
 
 def nightly_backups(folder: Path) -> list[Path]:

@@ -21,11 +21,11 @@ from typing import IO, Final
 from bot.errors import BackupFailed
 from bot.store.backups.erased import erased_people
 from bot.store.backups.manifest import IMAGE, MANIFEST_NAME, BackedUpFile, Manifest
+from bot.store.backups.nightly import PART, WORK_PREFIX
 from bot.store.database import DATABASE_NAME, SQLITE_ERRORS, readable
 from bot.store.image_store import IMAGES_FOLDER, SOURCES
 from bot.store.read_only import open_read_only
 
-PART: Final = ".part"
 CHUNK_BYTES: Final = 2**20
 LARGE_BYTES: Final = 2**30  # from here on, an entry is prepared to grow beyond 2 GiB
 WAIT_S: Final = 30.0  # for another program that has locked the database
@@ -75,7 +75,7 @@ def make_backup(
     part, made_at = path.with_name(f"{path.name}{PART}"), int(time.time())
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=path.parent) as folder:
             snapshot = Path(folder) / DATABASE_NAME
             version = _copy_database(database, snapshot)
             images = sorted(images_named_in(snapshot)) if with_images else []

@@ -97,6 +97,22 @@ async def test_nothing_else_in_the_folder_is_deleted(data_dir: Path, clock) -> N
     assert left == sorted([*kept, fresh.name, backup_name(NIGHT, kind="nightly")])
 
 
+async def test_what_killed_processes_left_is_deleted_also_without_nightly_backups(data_dir: Path, clock) -> None:
+    """Each may be as large as all images, and holds them."""
+    backups, clock.now = backups_of(data_dir, clock, folder=None), NIGHT
+    folder = backups.folder / ".backup-abc"
+    folder.mkdir(parents=True)
+    (folder / DATABASE_NAME).write_bytes(b"")
+    halves = [f"imagine-bot-{kind}-20200101T000000Z.zip.part" for kind in ("backup", "nightly")]
+    others = ["imagine-bot-backup-20200101T000000Z.zip.part.txt", "mine.zip.part", "imagine-bot-backup-x.zip.part"]
+    for name in (*halves, *others):
+        (backups.folder / name).write_bytes(b"")
+    for path in backups.folder.iterdir():
+        os.utime(path, (1, 1))
+    made = await backups.make()
+    assert sorted(path.name for path in backups.folder.iterdir()) == sorted([*others, made.path.name])
+
+
 async def test_failure_is_told_once_an_hour_and_costs_no_older_backup(
     data_dir: Path, clock, caplog: pytest.LogCaptureFixture
 ) -> None:
