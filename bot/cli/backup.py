@@ -36,11 +36,15 @@ def backup(
     if path.is_dir():
         path /= backup_name(time.time())
     made = make_backup(config.storage.data_dir, path, release=release(), with_images=has_images)
-    size = f"{made.images} images, {made.bytes / 1e6:.1f} MB"
+    size = f"{_images(made.images)}, {made.bytes / 1e6:.1f} MB"
     say("✔", f"{printable(str(made.path))}: {size}, read back and verified", style="green", on_stderr=False)
     if made.missing:
-        text = f"{len(made.missing)} images that the database names cannot be opened, and are not in it"
+        text = f"{_images(len(made.missing))} that the database names could not be opened, nor put into it"
         say("•", text, style="yellow", on_stderr=False)
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def restore(
@@ -58,7 +62,7 @@ def restore(
     config, _ = load_config(config_path)
     restored = restore_backup(file, config.storage.data_dir, may_overwrite=may_overwrite)
     made = datetime.fromtimestamp(restored.made_at).astimezone()
-    text = f"{config.storage.data_dir} is as it was on {made:%Y-%m-%d %H:%M}, with {restored.images} images"
+    text = f"{config.storage.data_dir} is as it was on {made:%Y-%m-%d %H:%M}, with {_images(restored.images)}"
     say("✔", printable(text), style="green", on_stderr=False)
     if restored.aside is not None:
         text = f"what was there is kept as {printable(str(restored.aside))}"

@@ -1232,8 +1232,8 @@ page-help-known = { $count ->
        *[other] All { $count } things that this model can draw
     }
 page-help-private = { $days ->
-        [one] Only this browser sees your images. They are stored for a day; those that you keep (⭐) stay.
-       *[other] Only this browser sees your images. They are stored for { $days } days; those that you keep (⭐) stay.
+        [one] Of the visitors of this page, only this browser sees your images; whoever runs the service can see them too. They are stored for a day; those that you keep (⭐) stay.
+       *[other] Of the visitors of this page, only this browser sees your images; whoever runs the service can see them too. They are stored for { $days } days; those that you keep (⭐) stay.
     }
 
 ## The page's form, when it is offline, and its operator's corner
@@ -1276,7 +1276,10 @@ operator-runner-loads = loading the model, about { $left } left
 operator-runner-rests = failed several times, rests for { $left }
 operator-runner-idle = idle
 operator-storage = Storage
-operator-storage-sizes = Database { $database } · { $images } image files, { $image_size } · { $free } free
+operator-storage-sizes = Database { $database } · { $images ->
+        [one] 1 image file
+       *[other] { $images } image files
+    }, { $image_size } · { $free } free
 operator-storage-unreadable = The sizes cannot be read; the log says why.
 operator-limits = Limits
 operator-limits-hint = They are changed in the config file, and hold from the next start.
@@ -1292,11 +1295,17 @@ operator-log = Log
 operator-log-hint = The latest lines, without prompts and passwords.
 trouble-more = Help: docs/troubleshooting.md#{ $entry }
 
-## The page's form, when it is offline, and its operator's corner
+## Backups and the GPU's memory in the operator's corner
 
 operator-backup = Back up now
-operator-backup-made = Backup made and verified: { $file }, { $images } images, { $size }.
-operator-backup-lacks = { $count } images that the database names cannot be opened, and are not in it.
+operator-backup-made = Backup made and verified: { $file }, { $images ->
+        [one] 1 image
+       *[other] { $images } images
+    }, { $size }.
+operator-backup-lacks = { $count ->
+        [one] One image that the database names cannot be opened, and is not in it.
+       *[other] { $count } images that the database names cannot be opened, and are not in it.
+    }
 operator-backup-failed = No backup could be made: { $reason }
 operator-release = Give the GPU’s memory back
 operator-released = The model has left the memory. The next image loads it again; a pause keeps it away.

@@ -1099,7 +1099,7 @@ page-kept = 已收藏 { $count } 张图片。
 page-kept-no-longer = 已取消收藏 { $count } 张图片。
 page-deleted = 已删除 { $count } 张图片。
 page-help-known = 这个模型能画的全部 { $count } 种东西
-page-help-private = 只有这个浏览器能看到你的图片。它们保存 { $days } 天，收藏（⭐）的会一直保留。
+page-help-private = 访问这个页面的人里，只有这个浏览器能看到你的图片；运行本服务的人也能看到。它们保存 { $days } 天，收藏（⭐）的会一直保留。
 
 ## The page's form, when it is offline, and its operator's corner
 
@@ -1131,8 +1131,8 @@ operator-until = 直到（可不填）
 operator-until-hint = 30m、18:00
 operator-pause = 暂停
 operator-resume = 继续
-operator-runners = 绘图器
-operator-runner = 绘图器 { $number }
+operator-runners = 执行者
+operator-runner = 执行者 { $number }
 operator-runner-empty = 内存中没有模型
 operator-runner-holds = 内存中是 { $model }
 operator-runner-draws = 正在画图片 #{ $job_id }
@@ -1156,7 +1156,7 @@ operator-log = 日志
 operator-log-hint = 最近的日志，不含提示词和密码。
 trouble-more = 解决办法：docs/troubleshooting.zh-CN.md#{ $entry }
 
-## The page's form, when it is offline, and its operator's corner
+## Backups and the GPU's memory in the operator's corner
 
 operator-backup = 立即备份
 operator-backup-made = 备份已完成并校验：{ $file }，{ $images } 张图片，{ $size }。

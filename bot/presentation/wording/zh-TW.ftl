@@ -1100,7 +1100,7 @@ page-kept = 已收藏 { $count } 張圖片。
 page-kept-no-longer = 已取消收藏 { $count } 張圖片。
 page-deleted = 已刪除 { $count } 張圖片。
 page-help-known = 這個模型能畫的全部 { $count } 種東西
-page-help-private = 只有這個瀏覽器能看到你的圖片。它們保存 { $days } 天，收藏（⭐）的會一直保留。
+page-help-private = 造訪這個頁面的人裡，只有這個瀏覽器看得到你的圖片；執行本服務的人也看得到。它們保存 { $days } 天，收藏（⭐）的會一直保留。
 
 ## The page's form, when it is offline, and its operator's corner
 
@@ -1132,8 +1132,8 @@ operator-until = 直到（可不填）
 operator-until-hint = 30m、18:00
 operator-pause = 暫停
 operator-resume = 繼續
-operator-runners = 繪圖器
-operator-runner = 繪圖器 { $number }
+operator-runners = 執行者
+operator-runner = 執行者 { $number }
 operator-runner-empty = 記憶體中沒有模型
 operator-runner-holds = 記憶體中是 { $model }
 operator-runner-draws = 正在畫圖片 #{ $job_id }
@@ -1157,7 +1157,7 @@ operator-log = 日誌
 operator-log-hint = 最近的日誌，不含提示詞和密碼。
 trouble-more = 解決辦法：docs/troubleshooting.zh-CN.md#{ $entry }
 
-## The page's form, when it is offline, and its operator's corner
+## Backups and the GPU's memory in the operator's corner
 
 operator-backup = 立即備份
 operator-backup-made = 備份已完成並驗證：{ $file }，{ $images } 張圖片，{ $size }。

@@ -90,3 +90,17 @@ def test_running_bot_is_not_restored_under(database: Path, tmp_path: Path) -> No
     with FileLock(lock_path(database)):
         refused = invoke("restore", "--overwrite", str(tmp_path / "b.zip"))
     assert refused.exit_code == ExitCode.ALREADY_RUNNING
+
+
+def test_one_image_is_no_images(database: Path, tmp_path: Path) -> None:
+    """Nor is one that is missing."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute(
+            """
+            INSERT INTO jobs (request_key, user_frontend, user_id, reply_frontend, reply_key, reply_address,
+                              spec, model, size_class, status, queued_at, finished_at, image_path)
+            VALUES ('k', 'discord', '8', 'discord', 'c', '{}', '{}', 'demo', 1, 'done', 1, 2, '00000/1-ab.png')
+            """
+        )
+    made = invoke("backup", str(tmp_path / "b.zip"))
+    assert "1 image that the database names could not be opened" in made.stdout and "0 images, " in made.stdout

@@ -260,7 +260,7 @@ async def test_operator_makes_a_backup_and_gives_memory_back(
     async with visit() as browser:
         both = await asyncio.gather(*(browser.post(f"{PLACE}/backup", json={}) for _ in range(2)))
         for answer in both:  # pressed twice, made once
-            assert answer.status_code == 200 and "x.zip, 3 images, 1.0 MiB. 1 images" in answer.json()["text"]
+            assert answer.status_code == 200 and "x.zip, 3 images, 1.0 MiB. One image that" in answer.json()["text"]
         assert len(made) == 1
         answer = await browser.post(f"{PLACE}/backup", json={})
         assert answer.status_code == 409 and answer.json()["text"] == "No backup could be made: the disk is full"
