@@ -10,12 +10,11 @@ start; then its file, under its own number; then it is done, and delivered like 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 
-from bot.clock import Clock
 from bot.jobs import Job, Request
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
@@ -33,12 +32,12 @@ class Repeats:
     drawn_with: returns what an image of a spec would be drawn with now, as a hash; "" if that is not known. Blocks.
     """
 
-    def __init__(self, jobs: JobStore, queue: JobQueue, images: ImageStore, *, clock: Clock = time.time) -> None:
+    def __init__(self, jobs: JobStore, queue: JobQueue, images: ImageStore) -> None:
         self.drawn_with: Callable[[ImageSpec], str] = lambda _spec: ""
         self._jobs = jobs
         self._queue = queue
         self._images = images
-        self._clock = clock
+        self._answering: set[asyncio.Task[Job | None]] = set()
 
     async def answer(self, request: Request, spec: ImageSpec, *, drawn_with: str) -> Job | None:
         """Answer a request with an image that is there, if there is one. Returns its job, which is done.
@@ -51,11 +50,18 @@ class Repeats:
         earlier = await self._jobs.same_image(request, spec, drawn_with)
         if earlier is None or earlier.image_path is None or await self._images.find(earlier.image_path) is None:
             return None
+        # Whoever goes away meanwhile, as a browser does, leaves no row that seems to run for ever.
+        answering = asyncio.create_task(self._answer(request, spec, earlier, earlier.image_path), name="a repeat")
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+        return await asyncio.shield(answering)
+
+    async def _answer(self, request: Request, spec: ImageSpec, earlier: Job, image_path: str) -> Job | None:
         job = await self._queue.put_repeat(request, spec, earlier, most_per_day=MOST_PER_DAY)
         if job is None:  # it was removed at this moment, or this person may have no more of them today
             return None
         try:
-            path = await self._images.copy(earlier.image_path, job.id)
+            path = await self._images.copy(image_path, job.id)
         except OSError as error:
             log.warning("job %s is drawn, since the image that is there cannot be copied: %s", job.id, error)
             return await self._queue.draw_after_all(job.id)

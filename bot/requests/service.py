@@ -115,7 +115,7 @@ class Service:
         self.channels = ChannelDefaults(parts.channel_settings, models)
         self.moderation = parts.moderation
         self.translations = Translations()
-        self.repeats = Repeats(parts.jobs, parts.queue, parts.images, clock=clock)
+        self.repeats = Repeats(parts.jobs, parts.queue, parts.images)
         self.backups = Backups(BackupConfig(), storage, release="")
         self.memory = ModelMemory(lambda: (), parts.queue)  # of no runners, until the service gets its pool's
         self._jobs = parts.jobs

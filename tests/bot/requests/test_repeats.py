@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -282,6 +283,33 @@ async def test_kill_before_it_is_done_leaves_a_job_that_is_drawn_once(
     assert (recovered.status, recovered.attempts, recovered.repeat_of) == (JobStatus.QUEUED, 0, None)
     assert await jobs.due(now=10**12, limit=5) == []
     assert (await ask(key="press")).id == recovered.id
+
+
+@pytest.mark.parametrize("moment", ["put", "copied"])
+async def test_whoever_goes_away_meanwhile_leaves_nothing_that_seems_to_run(
+    ask, draw: Draw, queue: JobQueue, jobs: JobStore, images: ImageStore, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """As a browser that is closed: erasing that person would wait for it for ever."""
+    await draw()
+    holder, method = (queue, "put_repeat") if moment == "put" else (images, "copy")
+    original, is_there = getattr(holder, method), asyncio.Event()
+
+    async def slow(*args: Any, **kwargs: Any) -> Any:
+        is_there.set()
+        await asyncio.sleep(0.05)
+        return await original(*args, **kwargs)
+
+    monkeypatch.setattr(holder, method, slow)
+    asking = asyncio.create_task(ask(key="press"))
+    await is_there.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    for _ in range(200):
+        if (job := await jobs.by_request_key("press")) is not None and job.status.is_final:
+            break
+        await asyncio.sleep(0.01)
+    assert job is not None and job.status is JobStatus.DONE and await content(images, job) != b""
 
 
 async def test_runner_takes_no_job_that_is_about_to_be_answered(
