@@ -224,6 +224,7 @@ class Job:
         None  # why a moderator removed or cancelled it, "" without a reason; None if none did
     )
     repeat_of: int | None = None  # the job whose image answers it, which may have been pruned since
+    drawn_with: str = ""  # machine and files that drew it, as a hash
     taken_mib: int = 0  # GPU memory that other programs had, so that it took longer
 
     @property

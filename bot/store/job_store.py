@@ -1132,6 +1132,7 @@ def _job(row: sqlite3.Row) -> Job:
         is_spoiler=row["is_spoiler"] == 1,
         moderated_reason=None if row["moderated_reason"] is None else _text(row["moderated_reason"]),
         repeat_of=_whole(row["repeat_of"]),
+        drawn_with=row["drawn_with"] if isinstance(row["drawn_with"], str) else "",
         taken_mib=_whole(row["taken_mib"]) or 0,
     )
 

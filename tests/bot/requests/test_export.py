@@ -89,6 +89,7 @@ async def test_copy_holds_everything_of_its_person_and_nothing_of_others(
     await draw(b"bob's", user=BOB, prompt="bob's words")
     await preferences.set(ANN, Setting.PING, Ping.DM)
     await database.fetch_all("INSERT INTO presets VALUES ('test', 'ann', 'mine', '{\"steps\": 4}')")
+    await database.fetch_all("UPDATE jobs SET repeat_of = 3, drawn_with = 'abc', taken_mib = 7 WHERE id = 1")
     person = privacy.holders.pseudonyms.of(ANN)
     await database.fetch_all("INSERT INTO bans VALUES (:p, 'test', 'ann', 'spam', 5, 99)", {"p": person})
     files = contents(await privacy.export(ANN, part=1, limit_bytes=9 * MIB))
@@ -102,6 +103,8 @@ async def test_copy_holds_everything_of_its_person_and_nothing_of_others(
         "mein Äpfelchen 苹果",
         7,
     )
+    repeat = (record["answered_with_the_image_of"], record["drawn_with"], record["gpu_mib_of_other_programs"])
+    assert repeat == (3, "abc", 7)
     assert (record["file"], record["starting_image"]) == ("images/1.png", "starting-images/1.png")
     assert not any(b"bob" in each for each in files.values())
 

@@ -46,6 +46,9 @@ BAD_VALUES = {
     "user_id": [b"\xff", 7],
     "reply_address": ["{", "[]", "7", "null"],
     "size_class": ["large"],
+    "repeat_of": ["first", 2**62, -1, 1.5, b"\xff"],
+    "drawn_with": [7, b"\xff", ""],
+    "taken_mib": ["much", -5, 2**62, float("inf")],
     "model": [b"\xff", "of a newer release"],
 }  # fmt: skip
 
