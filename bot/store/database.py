@@ -381,6 +381,19 @@ def migrate_file(path: Path) -> None:
             connection.executescript(_as_transaction(migration))
 
 
+def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Return what a database consists of: types and names, and the text of whatever runs by itself.
+
+    Raises:
+        sqlite3.Error
+    """
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    return {
+        (str(kind), str(name), " ".join(str(sql).split()) if kind in ("trigger", "view") else "")
+        for kind, name, sql in rows
+    }
+
+
 def _keep_private(path: Path) -> None:
     """Make the file, or take from others the right to read it: SQLite gives its side files the same rights."""
     opened = os.open(path, os.O_RDWR | os.O_CREAT | NO_WAIT, 0o600)

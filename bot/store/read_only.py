@@ -1,4 +1,4 @@
-"""Looks at database files: nothing is written, and no file is made where none is."""
+"""Opens database files for looking alone: nothing is written, and no file is made where none is."""
 
 from __future__ import annotations
 
@@ -24,16 +24,3 @@ def read_only_uri(path: Path) -> str:
     Characters such as `#` and `?` are masked: else SQLite would make a file whose name ends before them.
     """
     return f"{path.resolve().as_uri()}?mode=ro"
-
-
-def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    """Return what a database consists of: types and names, and the text of whatever runs by itself.
-
-    Raises:
-        sqlite3.Error
-    """
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
-    return {
-        (str(kind), str(name), " ".join(str(sql).split()) if kind in ("trigger", "view") else "")
-        for kind, name, sql in rows
-    }

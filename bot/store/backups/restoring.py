@@ -49,12 +49,13 @@ from bot.store.database import (
     migrate_file,
     migrations,
     readable,
+    schema_of,
 )
 from bot.store.database_copies import tables_of_people
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.lock import lock_path
 from bot.store.pseudonyms import KEY_SETTING, pseudonym_of
-from bot.store.read_only import open_read_only, schema_of
+from bot.store.read_only import open_read_only
 from pipeline.atomic_file import write_atomically
 
 log = logging.getLogger(__name__)
