@@ -28,8 +28,9 @@ from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
 from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
 from bot.scheduling.waits import Waits
 from bot.store.database import retry_until_stored
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec, Progress
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from bot.errors import (
 )
 from bot.jobs import Job, Request
 from bot.store.horizon import DAY_S
-from bot.store.job_store import ROUNDING, Counted, Usage
+from bot.store.job_store import ROUNDING
+from bot.store.usage_store import Counted, Usage
 from pipeline import ImageSpec
 
 LEAST_COST: Final = 0.05  # reading the prompt, decoding and delivering take their time, however small an image is

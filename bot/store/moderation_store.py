@@ -12,8 +12,9 @@ from typing import Final
 from bot.jobs import Job, ReplyTo, UserKey
 from bot.store.database import Database, SqlValue
 from bot.store.history_query import MAX_ID
+from bot.store.job_rows import job_of
 from bot.store.job_sql import FORGOTTEN, MINE, UNFINISHED, values_of
-from bot.store.job_store import TAKE_BACK_S, job_of
+from bot.store.retention_store import TAKE_BACK_S
 
 # A waiting job ends now; a running one comes to rest by itself and ends then, after a crash at the next start.
 _STOPPED: Final = """
