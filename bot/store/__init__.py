@@ -1,8 +1,8 @@
 """What outlives the process: the database (all SQL of the project is in this folder) and the image files.
 
 database.py         the SQLite file: open it alone, migrate it, run statements on it
+schema.py           its numbered migrations, in migrations/, and what it consists of
 lock.py             who works on a database
-migrations/         the numbered scripts
 job_store.py        the life of a job: accepted, run, ended, cancelled; all that is asked of jobs, together
 usage_store.py      what jobs used: of the bounds, of the GPU, how long they took
 outbox_store.py     whom a result is to be told, and whether it arrived
