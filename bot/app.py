@@ -44,10 +44,11 @@ from bot.requests.backups import Backups
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
+from bot.requests.parts import Parts
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets, check_shared, shared_presets
 from bot.requests.privacy import Privacy
-from bot.requests.service import Parts, Service
+from bot.requests.service import Service
 from bot.requests.translations import Translations
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.card_paces import assumed_pace, card_of, named_sizes, steps_taken

@@ -1,6 +1,7 @@
 """Everything that people may ask for, for every front end.
 
 service.py          the one door: submit, cancel, look
+parts.py            the parts that it is built on
 prompt_flags.py     the options in a prompt, `--ar 16:9`, taken out of it. Pure.
 flag_scanner.py     what in a text is a flag, and what belongs to it. Pure.
 flag_values.py      the values of options behind flags and in pasted settings. Pure.

@@ -32,10 +32,11 @@ from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
+from bot.requests.parts import Parts
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
-from bot.requests.service import Parts, Service
+from bot.requests.service import Service
 from bot.requests.translations import Translations
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
