@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.errors import InvalidFlag
-from bot.presentation.job_view import Phrase
+from bot.presentation.phrases import Phrase
 from bot.presentation.prompt_notes import PromptNotes, shortened
 from bot.requests.batch import MAX_BATCH
 from bot.requests.flag_scanner import split_flags
