@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
@@ -13,20 +13,11 @@ from bot.store.database import Database, SqlValue
 from bot.store.job_sql import values_of
 
 
-def nobody(_user: UserKey) -> str:
-    """The pseudonym that nothing was spent under."""
-    return ""
-
-
 class JobTable:
-    """The `jobs` table, for the stores that ask something of it.
+    """The `jobs` table, for the stores that ask something of it."""
 
-    pseudonym_of: under which name `spent` holds what a person drew before they had everything erased.
-    """
-
-    def __init__(self, database: Database, *, pseudonym_of: Callable[[UserKey], str] = nobody) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._pseudonym_of = pseudonym_of
 
     async def _one(self, sql: str, values: dict[str, SqlValue]) -> Job | None:
         row = await self._database.fetch_one(sql, values)

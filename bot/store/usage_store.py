@@ -6,11 +6,12 @@ What stands against a bound counts in the same words here and in the insert of `
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bot.jobs import UserKey
+from bot.store.database import Database
 from bot.store.horizon import DAY_S
 from bot.store.job_rows import JobTable, text_of, whole_of
 from bot.store.job_sql import (
@@ -69,8 +70,20 @@ class Totals:
     gpu_s: float
 
 
+def nobody(_user: UserKey) -> str:
+    """The pseudonym that nothing was spent under."""
+    return ""
+
+
 class UsageStore(JobTable):
-    """What limits, forecasts and statistics ask of the `jobs` table."""
+    """What limits, forecasts and statistics ask of the `jobs` table.
+
+    pseudonym_of: under which name `spent` holds what a person drew before they had everything erased.
+    """
+
+    def __init__(self, database: Database, *, pseudonym_of: Callable[[UserKey], str] = nobody) -> None:
+        super().__init__(database)
+        self._pseudonym_of = pseudonym_of
 
     async def usage(self, user: UserKey, *, now: int) -> Usage:
         """What stands against the bounds at this moment."""
