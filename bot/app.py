@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,7 @@ from bot.delivery.retractions import Retractions
 from bot.errors import ExitCode, StoreUnavailable
 from bot.executors import Executor, create_executor
 from bot.executors.drawing import Drawing
+from bot.executors.file_hashes import file_hashes, hash_models
 from bot.executors.translator_files import open_translator
 from bot.frontends.web.server import WebServer
 from bot.jobs import Job, JobStatus
@@ -44,10 +45,11 @@ from bot.requests.backups import Backups
 from bot.requests.erasure import Erasure, Holders
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
+from bot.requests.parts import Parts
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets, check_shared, shared_presets
 from bot.requests.privacy import Privacy
-from bot.requests.service import Parts, Service
+from bot.requests.service import Service
 from bot.requests.translations import Translations
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.card_paces import assumed_pace, card_of, named_sizes, steps_taken
@@ -70,9 +72,9 @@ from bot.store.retraction_store import RetractionStore
 from bot.store.statistics_store import StatisticsStore
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
-from pipeline import ImageOptions, ImageSpec
+from pipeline import ImageOptions
 from pipeline.catalog.loras import loras_of
-from pipeline.catalog.model_hash import ModelHashes, Part, learn, lora_hashes, weights_file
+from pipeline.catalog.model_hash import ModelHashes
 from pipeline.catalog.models import (
     ModelCard,
     choose_model,
@@ -82,10 +84,8 @@ from pipeline.catalog.models import (
     usable_models,
 )
 from pipeline.catalog.vocabulary import forget_prompts
-from pipeline.config import PipelineConfig
 from pipeline.device.gpu import MIB
 from pipeline.device.runtime_estimate import check_memory, estimate_runtime
-from pipeline.images.png_metadata import FileHashes
 
 if TYPE_CHECKING:
     from bot.frontends.discord_app.client import DiscordClient
@@ -226,7 +226,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
     pool.drawn_with = service.repeats.drawn_with = drawing.hash_of
     pool.image_policy = policy_of(config.moderation)
     service.memory = ModelMemory(lambda: pool.left, queue, deadline=deadline)
-    pool.hashes_of = partial(_file_hashes, hashes, cards, config.pipeline)
+    pool.hashes_of = partial(file_hashes, hashes, cards, config.pipeline)
     is_loaded = asyncio.Event()
     forgetful = (moderation.bans.forget_ended, retractions.forget_old, holders.erasures.prune_spent)
     await pool.expect_load(setup.card.name)  # jobs may queue from here on
@@ -246,7 +246,7 @@ async def _assemble(setup: Setup, database: Database, executor: Executor, deadli
         "the look for damage": partial(
             tell_before_the_end, database.watch, alerts, AlertKind.DATABASE_DAMAGED, deadline
         ),
-        "the hashing of models": partial(_hash_models, hashes, cards.values(), config.pipeline, is_loaded, deadline),
+        "the hashing of models": partial(hash_models, hashes, cards.values(), config.pipeline, is_loaded, deadline),
     }
     before_drawing: Callable[[], Coroutine[None, None, None]] | None = None
     if setup.token is None or config.console.enabled:
@@ -370,31 +370,6 @@ async def _load_and_draw(
     lag.report("while loading")
     await pool.run()
     lag.report("while serving")
-
-
-def _file_hashes(
-    hashes: ModelHashes, cards: Mapping[str, ModelCard], config: PipelineConfig, spec: ImageSpec
-) -> FileHashes:
-    path = weights_file(cards[spec.model], config.models_dir) if spec.model in cards else None
-    return FileHashes("" if path is None else hashes.known(path), lora_hashes(hashes, spec, config))
-
-
-async def _hash_models(
-    hashes: ModelHashes,
-    cards: Iterable[ModelCard],
-    config: PipelineConfig,
-    is_loaded: asyncio.Event,
-    deadline: Deadline,
-) -> None:
-    """Find the hashes of all models and LoRAs, one after the other, once nothing waits for the disk any more."""
-    await is_loaded.wait()
-    for card in cards:
-        if not deadline.has_begun:
-            await asyncio.to_thread(learn, hashes, card, config.models_dir, lambda: deadline.has_begun)
-    for lora in loras_of(config).values():
-        find = partial(hashes.find, lora.file, lambda: deadline.has_begun, part=Part.TENSORS)
-        await asyncio.to_thread(find)
-    await deadline.wait_for_begin()
 
 
 async def _ends_before(deadline: Deadline, wait: Callable[[], Coroutine[None, None, None]]) -> bool:

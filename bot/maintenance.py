@@ -25,9 +25,9 @@ from bot.deadline import Deadline
 from bot.errors import StoreUnavailable
 from bot.store.horizon import DAY_S, Horizon
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.lock import beat, fall_silent
+from bot.store.retention_store import RetentionStore
 from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ Forget = Callable[[int], Awaitable[None]]
 
 
 async def prune_forever(
-    jobs: JobStore,
+    jobs: RetentionStore,
     images: ImageStore,
     settings: SettingStore,
     config: StorageConfig,
@@ -87,7 +87,7 @@ async def prune_forever(
     await supervise("deleting old jobs", turn, deadline)
 
 
-async def believed_moment(jobs: JobStore, settings: SettingStore, *, now: int) -> int:
+async def believed_moment(jobs: RetentionStore, settings: SettingStore, *, now: int) -> int:
     """The moment from which age is counted, whatever the clock says; notes this look at it for the next one."""
     stored = await settings.get_json(HORIZON_SETTING)
     horizon = Horizon.read(stored, newest_at=min(now, await jobs.newest_at() or now)).look(now)
@@ -99,7 +99,7 @@ async def believed_moment(jobs: JobStore, settings: SettingStore, *, now: int) -
     return min(horizon.trusted_at, now)
 
 
-async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
+async def prune(jobs: RetentionStore, images: ImageStore, *, before: int) -> int:
     """Delete the jobs that ended before `before`, pictures first: a crash in between leaves no orphans.
 
     Those whose picture cannot be deleted now are kept for the next time, and hold up no others.
@@ -114,7 +114,7 @@ async def prune(jobs: JobStore, images: ImageStore, *, before: int) -> int:
     return deleted
 
 
-async def prune_strays(jobs: JobStore, images: ImageStore, *, before: int) -> int:
+async def prune_strays(jobs: RetentionStore, images: ImageStore, *, before: int) -> int:
     """Delete pictures written before `before` that no row names: of a database moved away, or of a crash."""
     deleted = 0
     async for pictures in images.written_before(before):
@@ -124,7 +124,7 @@ async def prune_strays(jobs: JobStore, images: ImageStore, *, before: int) -> in
     return deleted
 
 
-async def continue_numbers(jobs: JobStore, images: ImageStore) -> None:
+async def continue_numbers(jobs: RetentionStore, images: ImageStore) -> None:
     """Never give a number twice: old messages on Discord name jobs by them. Says so if the database lacks some."""
     last, highest = await jobs.last_number(), await images.highest_number()
     if last > MAX_NUMBER:

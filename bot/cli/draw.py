@@ -294,7 +294,7 @@ def _translate(spec: ImageSpec, card: ModelCard, config: Config) -> list[str]:
 
 def _say_notes(read: ReadPrompt) -> None:
     """Say what stood in the prompt beside words."""
-    from bot.presentation.job_view import Voice
+    from bot.presentation.phrases import Voice
     from bot.presentation.wording import wording_for
 
     voice = Voice(wording=wording_for("en"), write_moment=str)
@@ -304,7 +304,8 @@ def _say_notes(read: ReadPrompt) -> None:
 
 def _say_unread(spec: ImageSpec, config: PipelineConfig) -> None:
     """Warn about parts of the prompt that the model cannot make sense of: in every language, unless it is English."""
-    from bot.presentation.job_view import Voice, unread_notes
+    from bot.presentation.job_view import unread_notes
+    from bot.presentation.phrases import Voice
     from bot.presentation.wording import LANGUAGES, wording_for
     from pipeline.catalog.models import unread_of
 

@@ -22,7 +22,7 @@ from bot.deadline import Deadline
 from bot.delivery.frontend import DeliveryDelayed
 from bot.errors import StoreUnavailable
 from bot.pause import MAX_MOMENT
-from bot.presentation.job_view import Phrase, Value
+from bot.presentation.phrases import Phrase, Value
 from bot.store.key_value_store import SettingStore
 from bot.supervision import supervise
 

@@ -24,7 +24,7 @@ from bot.retry import doubled_s
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import retry_until_stored
 from bot.store.image_store import ImageStore
-from bot.store.job_store import LONGEST_PAUSE_S, JobStore
+from bot.store.outbox_store import LONGEST_PAUSE_S, OutboxStore
 from bot.supervision import supervise
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class DeliveryLoop:
 
     def __init__(
         self,
-        jobs: JobStore,
+        jobs: OutboxStore,
         queue: JobQueue,
         images: ImageStore,
         config: DeliveryConfig,

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.jobs import Job, PassedBy, QueueStatus
-from bot.presentation.job_view import JobView, Moment, Phrase, unfinished_view
+from bot.presentation.job_view import JobView, unfinished_view
+from bot.presentation.phrases import Moment, Phrase
 
 ETA_TOLERANCE_S: Final = 5  # Discord counts down by itself; only a change of plan is worth an edit
 ETA_TOLERANCE_SHARE: Final = 0.2  # of the time that is left

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import ACTIONS, JobView, Phrase, Value
+from bot.presentation.job_view import ACTIONS, JobView
+from bot.presentation.phrases import Phrase, Value
 
 
 def together(views: Sequence[JobView]) -> JobView:

@@ -1,22 +1,22 @@
 """Job → JobView: the content of a message or fragment about a job, for every front end and language. Pure: no I/O.
 
-A view holds phrases, which are keys of `wording/` with their values, and the actions that make sense. A front end
-lays the phrases out and says them with its `Voice`, which writes moments and quotes people in its own way. Must not
-know Discord or HTML, and does not decide who may act.
+A view holds phrases (`phrases.py`) and the actions that make sense. A front end lays the phrases out and says them with
+its `Voice`. Must not know Discord or HTML, and does not decide who may act.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from bot.jobs import Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause
-from bot.presentation.wording import MODEL_KEYS, Wording, failure_key
+from bot.presentation.phrases import ClockTime, Moment, Phrase, Typed, Value
+from bot.presentation.wording import MODEL_KEYS, failure_key
 from bot.troubles import OF_FAILURES
 from pipeline.catalog.vocabulary import NOTHING, Unread
 from pipeline.engine import Progress, Stage
@@ -76,38 +76,6 @@ MENU: Final = (  # of Action.MORE
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """Text that a person typed; a front end escapes its markup."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A future moment in Unix seconds, said as "in 5 minutes"."""
-
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClockTime:
-    """A future moment in Unix seconds, said as "08:00"."""
-
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """A sentence of `wording/` with its values; a value may be another phrase, or a list."""
-
-    key: str
-    values: Mapping[str, Value] = field(default_factory=dict)
-
-
-Value = str | int | Typed | Moment | ClockTime | Phrase | tuple["Value", ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
     """Everything that is said about one job."""
@@ -124,41 +92,6 @@ class JobView:
     details: tuple[Phrase, ...] = ()  # settings that not every model has
     actions: tuple[Action, ...]
     of_batch: Phrase | None = None  # how far the other images of an unfinished request are
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
-    """The way in which one front end speaks one language.
-
-    write_clock: writes a time of day; None for a front end that does not know its reader's time zone.
-    own: the keys of the front end's own sentences, by the keys that they replace.
-    """
-
-    wording: Wording
-    write_moment: Callable[[int], str]
-    quote: Callable[[str], str] = str
-    own: Mapping[str, str] = field(default_factory=dict)
-    write_clock: Callable[[int], str] | None = None
-
-    def say(self, phrase: Phrase, **more: str | int) -> str:
-        """Say a phrase; `more` are values that only this front end has, such as a mention."""
-        values = {name: self._value(value) for name, value in phrase.values.items()}
-        return self.wording.say(self.own.get(phrase.key, phrase.key), **values, **more)
-
-    def _value(self, value: Value) -> str | int:
-        match value:
-            case Typed(text=text):
-                return self.quote(text)
-            case Moment(at=at):
-                return self.write_moment(at)
-            case ClockTime(at=at):
-                return (self.write_clock or self.write_moment)(at)
-            case Phrase():
-                return self.say(value)
-            case tuple():
-                return self.wording.say("list-separator").join(str(self._value(each)) for each in value)
-            case _:
-                return value
 
 
 def unfinished_view(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.presentation.job_view import Phrase, Typed, Value
+from bot.presentation.phrases import Phrase, Typed, Value
 from pipeline.spec import clean_prompt, sampler_title
 
 SETTING_KEYS: Final[Mapping[str, str]] = {

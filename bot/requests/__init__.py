@@ -1,7 +1,9 @@
 """Everything that people may ask for, for every front end.
 
 service.py          the one door: submit, cancel, look
-prompt_flags.py     the options in a prompt, `--ar 16:9`, taken out of it. Pure.
+parts.py            the parts that it is built on
+prompt_flags.py     the options in a prompt, `--ar 16:9`, fitted to the model. Pure.
+typed_settings.py   a prompt taken apart: its words, and the settings in it as they were written. Pure.
 flag_scanner.py     what in a text is a flag, and what belongs to it. Pure.
 flag_values.py      the values of options behind flags and in pasted settings. Pure.
 loras.py            what people write of LoRAs: options, tags, `speed: fast`

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.presentation.job_view import Phrase, Typed
+from bot.presentation.phrases import Phrase, Typed
 from bot.presentation.prompt_notes import shortened
 from bot.requests.flag_values import is_exact_size
 from bot.requests.loras import are_fitting, steps_of

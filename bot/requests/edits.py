@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.jobs import USUAL, Allowance, Job
-from bot.presentation.job_view import Phrase
+from bot.presentation.phrases import Phrase
 from bot.requests import derive
 from bot.requests.allowances import may_use
 from bot.requests.batch import Batch, InitImage

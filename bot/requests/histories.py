@@ -16,7 +16,7 @@ from bot.clock import Clock
 from bot.jobs import Job, UserKey
 from bot.requests.history_search import Days, Search, midnight_in, read_search
 from bot.store.history_query import ANYTHING, MAX_ID, Stretch, Wanted
-from bot.store.job_store import JobStore
+from bot.store.history_store import HistoryStore
 
 PAGE: Final = 10
 
@@ -52,7 +52,7 @@ class Histories:
     zone: of the days that people type; None for that of the machine.
     """
 
-    def __init__(self, jobs: JobStore, *, zone: tzinfo | None = None, clock: Clock = time.time) -> None:
+    def __init__(self, jobs: HistoryStore, *, zone: tzinfo | None = None, clock: Clock = time.time) -> None:
         self._jobs = jobs
         self._zone = zone
         self._clock = clock

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.presentation.job_view import Phrase
+from bot.presentation.phrases import Phrase
 from bot.presentation.prompt_notes import shortened, trigger_phrase
 from bot.requests.models import MAX_TOLD, Models
 from bot.requests.pasted_settings import fold, fold_tag, split_lora

@@ -15,8 +15,9 @@ from bot.errors import AlreadyExporting
 from bot.jobs import Job, UserKey
 from bot.requests.erasure import Erasure, Holders, Progress
 from bot.requests.export import Export, JsonObject, export, when
-from bot.store.job_store import Counts, Usage
 from bot.store.moderation_store import Ban
+from bot.store.retention_store import Counts
+from bot.store.usage_store import Usage
 
 ALL_PRESETS: Final = 10_000  # a later release may have let people keep more than this one does
 

@@ -1,8 +1,8 @@
 """A prompt as it was typed → the words to draw, and the options that stood in it. Pure: no I/O, nothing is logged.
 
-`flag_scanner.py` finds flags such as `--ar 16:9`, `pasted_settings.py` takes text of other programs apart; here their
-values become options of the model, or notes for the person: nothing of them is ever drawn. Every front end calls
-`read_prompt` before `ImageOptions.read`. Values that the person set elsewhere win.
+`typed_settings.py` takes a text apart; here the values of its settings become options of the model, or notes for the
+person: nothing of them is ever drawn. Every front end calls `read_prompt` before `ImageOptions.read`. Values that the
+person set elsewhere win.
 """
 
 from __future__ import annotations
@@ -13,59 +13,19 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.errors import InvalidFlag
-from bot.presentation.job_view import Phrase
+from bot.presentation.phrases import Phrase
 from bot.presentation.prompt_notes import PromptNotes, shortened
 from bot.requests.batch import MAX_BATCH
-from bot.requests.flag_scanner import split_flags
 from bot.requests.flag_values import MOST, is_exact_size, is_no_negative, read_value, sampler_of
 from bot.requests.loras import LoraWish, pick, without_tags
 from bot.requests.models import Models
-from bot.requests.pasted_settings import split_command, split_lora, split_pasted, unwrapped
+from bot.requests.typed_settings import FRESH, Found, Setting, take_apart
 from pipeline.catalog.model_card import ModelCard
 from pipeline.errors import InvalidSpec
 from pipeline.spec import MAX_PROMPT_CHARS, RANDOM_SEED, Aspect, ImageOptions, Sampler, clean_prompt
 
-# Flag → the option that it sets; all other flags are unknown here.
-FLAGS: Final[Mapping[str, str]] = {
-    "ar": "aspect",
-    "aspect": "aspect",
-    "seed": "seed",
-    "steps": "steps",
-    "repeat": "count",
-    "r": "count",
-    "count": "count",
-    "size": "size",
-    "model": "model",
-    "no": "negative_prompt",
-    "neg": "negative_prompt",
-    "negative": "negative_prompt",
-    "cfg": "cfg_scale",
-    "cfg-scale": "cfg_scale",
-    "cfg_scale": "cfg_scale",
-    "guidance": "guidance",
-    "sampler": "sampler",
-    "clip-skip": "clip_skip",
-    "clip_skip": "clip_skip",
-    "clipskip": "clip_skip",
-    "strength": "strength",
-    "lora": "loras",
-}
-PASTED: Final[Mapping[str, str]] = {
-    "steps": "steps",
-    "seed": "seed",
-    "size": "size",
-    "model": "model",
-    "cfg scale": "cfg_scale",
-    "distilled cfg scale": "guidance",
-    "sampler": "sampler",
-    "clip skip": "clip_skip",
-}
-SCHEDULE: Final = "schedule type"
-# What /imagine calls an option that has another name in ImageOptions.
-COMMAND: Final[Mapping[str, str]] = {"negative": "negative_prompt", "cfg": "cfg_scale", "lora": "loras"}
 LORA_HASHES: Final = "Lora hashes"  # which say nothing that the tags beside them do not
 LORAS: Final = "loras"
-FRESH: Final = "fresh"
 FIELDS: Final = frozenset(each.name for each in dataclasses.fields(ImageOptions))
 RATIO_SCALE: Final = 10**5
 SAME_SHAPE: Final = 0.01  # of a ratio: a model of one shape draws a square, whatever is asked
@@ -97,32 +57,6 @@ class ReadPrompt:
     def phrases(self) -> tuple[Phrase, ...]:
         """Return what to tell the person, one sentence each; empty if the prompt held words only."""
         return self.notes.phrases()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Setting:
-    """A setting as it was typed.
-
-    is_pasted: from another program, so that a value of no use here is no mistake.
-    schedule: how another program spaces the steps of a sampler; "" if it does not say.
-    has_guidance: it is the CFG scale of a model with embedded guidance, whose value is pasted with it.
-    """
-
-    option: str
-    value: str
-    shown: str
-    is_pasted: bool = False
-    schedule: str = ""
-    has_guidance: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    prompt: str
-    tags: tuple[str, ...] = ()
-    settings: tuple[_Setting, ...] = ()
-    unknown: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
 
 
 def read_prompt(
@@ -159,7 +93,7 @@ def read_prompt(
     if count is not None:
         said["count"] = count
     is_too_long = len(clean_prompt(text)) > MAX_PROMPT_CHARS  # `ImageSpec` refuses it
-    found = _Found(prompt=text) if is_too_long else _find(text)
+    found = Found(prompt=text) if is_too_long else take_apart(text)
     choice = _Choice(models, said, most)
     is_fresh = any(each.option == FRESH for each in found.settings)
     for setting in _in_order(each for each in found.settings if each.option not in (LORAS, FRESH)):
@@ -209,7 +143,7 @@ class _Choice:
         """Whether somebody chose a value for an option."""
         return option in self.options or option in self._said
 
-    def add(self, setting: _Setting) -> None:
+    def add(self, setting: Setting) -> None:
         """Take a setting, or note why not.
 
         Raises:
@@ -267,7 +201,7 @@ class _Choice:
             case _:
                 return False
 
-    def _is_overridden(self, setting: _Setting) -> bool:
+    def _is_overridden(self, setting: Setting) -> bool:
         said_size = self._said.get("size")
         is_size_exact = isinstance(said_size, str) and is_exact_size(said_size)
         if setting.option == "aspect":
@@ -287,83 +221,9 @@ class _Choice:
             self.options["aspect"] = None  # not the shape of a form that nobody touched
 
 
-def _find(text: str) -> _Found:
-    """Take a text apart. Where flags, pasted settings and options of a command disagree, the last of these count."""
-    typed = unwrapped(text)
-    line, command = split_command(typed)
-    prompt, flags = split_flags(line)
-    pasted = split_pasted(prompt)
-    prompt, tags = split_lora(pasted.prompt)
-    if line == typed and not flags and not tags and pasted.is_prompt_only:
-        return _Found(prompt=text)
-    settings, unused = _pasted_settings(pasted.settings)
-    if pasted.negative_prompt:
-        shown = "Negative prompt"
-        settings.insert(
-            0, _Setting(option="negative_prompt", value=pasted.negative_prompt, shown=shown, is_pasted=True)
-        )
-    words = {"draft": ("size", "draft"), "fresh": (FRESH, "yes")}
-    for flag in flags:
-        option, value = words.get(flag.name) or (FLAGS.get(flag.name), flag.value)
-        if option is not None:
-            settings.append(_Setting(option=option, value=value, shown=flag.shown))
-    settings += [
-        _Setting(option=COMMAND.get(name, name), value=value, shown=f"{name}:{value}")
-        for name, value in command.items()
-    ]
-    kept, negative_tags = _without_lora_of(settings)
-    return _Found(
-        prompt=clean_prompt(prompt),
-        tags=tags,
-        settings=kept,
-        unknown=(*(flag.shown for flag in flags if flag.name not in (*FLAGS, *words)), *negative_tags),
-        unused=unused,
-    )
-
-
-def _without_lora_of(settings: Iterable[_Setting]) -> tuple[tuple[_Setting, ...], tuple[str, ...]]:
-    """Return settings without LoRA tags in negative prompts, and the tags; nothing but tags is no setting."""
-    kept: list[_Setting] = []
-    tags: list[str] = []
-    for setting in settings:
-        rest, found = split_lora(setting.value) if setting.option == "negative_prompt" else (setting.value, ())
-        tags += found
-        if rest or not found:
-            kept.append(dataclasses.replace(setting, value=rest) if found else setting)
-    return tuple(kept), tuple(tags)
-
-
-def _pasted_settings(pasted: Mapping[str, str]) -> tuple[list[_Setting], tuple[str, ...]]:
-    """Return the settings of another program that mean something here, and the names of the others."""
-    settings, unused = [], []
-    schedule = next((value for key, value in pasted.items() if key.casefold() == SCHEDULE), "")
-    options = {PASTED.get(key.casefold()) for key in pasted}
-    has_sampler, has_guidance = "sampler" in options, "guidance" in options
-    for key, value in pasted.items():
-        if key.casefold() == SCHEDULE and has_sampler:  # said with the sampler
-            continue
-        option = PASTED.get(key.casefold())
-        if option is None:
-            unused.append(key)
-            continue
-        if value != str(RANDOM_SEED):  # which says nothing
-            spaced = schedule if option == "sampler" else ""
-            settings.append(
-                _Setting(
-                    option=option,
-                    value=value,
-                    shown=key,
-                    is_pasted=True,
-                    schedule=spaced,
-                    has_guidance=has_guidance and option == "cfg_scale",
-                )
-            )
-    return settings, tuple(unused)
-
-
-def _in_order(settings: Iterable[_Setting]) -> Iterable[_Setting]:
+def _in_order(settings: Iterable[Setting]) -> Iterable[Setting]:
     """Return the last setting of each option, the model first; of a shape and an exact size, the last one."""
-    last: dict[str, _Setting] = {}
+    last: dict[str, Setting] = {}
     for setting in settings:
         if setting.option == "aspect" and "size" in last and _is_exact_size(last["size"]):
             del last["size"]
@@ -391,7 +251,7 @@ def _can_draw(card: ModelCard, size: str) -> bool:
     return True
 
 
-def _is_exact_size(setting: _Setting) -> bool:
+def _is_exact_size(setting: Setting) -> bool:
     return setting.option == "size" and is_exact_size(setting.value)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bot.config import LimitsConfig
 from bot.jobs import USUAL, Allowance
 from bot.scheduling.limits import LEAST_COST, daily_limit_ends_at, used_images
-from bot.store.job_store import Counted, Usage
+from bot.store.usage_store import Counted, Usage
 from pipeline import Aspect, ImageSpec, Size
 from pipeline.catalog.model_card import ModelCard
 

@@ -12,12 +12,11 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bot.clock import Clock
 from bot.config import BackupConfig, LimitsConfig, StorageConfig
-from bot.delivery.results import DeliveryLoop
 from bot.errors import (
     JobAlreadyFinished,
     JobNotFound,
@@ -30,7 +29,7 @@ from bot.errors import (
 from bot.jobs import NOBODY_KNOWS, USUAL, Allowance, Job, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
 from bot.requests import quotas
-from bot.requests.allowances import Allowances, permitted
+from bot.requests.allowances import permitted
 from bot.requests.archive import Archive
 from bot.requests.backups import Backups
 from bot.requests.batch import Accepted, Asker, Batch
@@ -40,25 +39,16 @@ from bot.requests.init_images import file_of, read_file
 from bot.requests.inputs import NO_INPUTS, Inputs, check_count, check_settings, fit_inputs, store
 from bot.requests.loras import check as check_loras
 from bot.requests.models import Models
-from bot.requests.moderation import Moderation
 from bot.requests.operating import Operating
+from bot.requests.parts import Parts
 from bot.requests.pausing import Pausing
-from bot.requests.preferences import Preferences
-from bot.requests.presets import Presets
-from bot.requests.privacy import Privacy
 from bot.requests.quotas import Quota
 from bot.requests.repeats import Repeats, may_be_answered
 from bot.requests.stats import Stats, collect_stats
 from bot.requests.translations import NOT_TRANSLATED, Translated, Translations
 from bot.requests.unpacking import Unpacking
-from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.model_memory import ModelMemory
-from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.horizon import DAY_S
-from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore
-from bot.store.pseudonyms import Pseudonyms
-from bot.store.statistics_store import StatisticsStore
 from pipeline.catalog.vocabulary import Unread
 from pipeline.spec import MAX_SEED, ImageSpec, clean_prompt
 from pipeline.translation.foreign_text import needs_translation
@@ -67,24 +57,6 @@ log = logging.getLogger(__name__)
 
 # Entered around each job of a batch; raises a Refusal if a bound that only the front end knows has no room.
 Admission = Callable[[], AbstractAsyncContextManager[object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The parts that the service is built on."""
-
-    jobs: JobStore
-    queue: JobQueue
-    delivery: DeliveryLoop
-    images: ImageStore
-    preferences: Preferences
-    pseudonyms: Pseudonyms
-    privacy: Privacy
-    presets: Presets
-    statistics: StatisticsStore
-    channel_settings: ChannelSettingStore
-    allowances: Allowances
-    moderation: Moderation
 
 
 class Service:

@@ -16,7 +16,7 @@ from typing import Final
 from bot.clock import Clock
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
-from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, QueueFull, Refusal, StoreUnavailable, TooManyJobs
+from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, Refusal, StoreUnavailable
 from bot.jobs import FailureCode, Job, QueueStatus, Request, StopReason, StopSignal, UserKey
 from bot.pause import Pause
 from bot.scheduling import eta, limits
@@ -28,14 +28,14 @@ from bot.scheduling.placement import Placement, RunnerState, Ticket, place, take
 from bot.scheduling.survey import Delays, RunningJob, Survey, flaw_of, take_survey
 from bot.scheduling.waits import Waits
 from bot.store.database import retry_until_stored
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec, Progress
 
 log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 30.0  # look into the table at least this often, whatever the event says
-DEFAULT_RETRY_S: Final = 600  # "try again in …" while nobody can draw what waits
 
 
 class JobQueue:
@@ -365,20 +365,8 @@ class JobQueue:
         if find(0, 0) is None:
             return None
         standings = await self.standings()
-        refusal, pause = find(*self._free_times(user, standings)), self.paused
-        if pause is not None and isinstance(refusal, QueueFull | TooManyJobs):
-            is_drawing = any(job.user == user and not standing.position for job, standing in standings)
-            if isinstance(refusal, QueueFull) or not is_drawing:
-                return refusal.while_paused(pause.until)
-        return refusal
-
-    def _free_times(self, user: UserKey, standings: Sequence[tuple[Job, QueueStatus]]) -> tuple[int, int]:
-        """When the next place in the queue, and the next place of this person, are expected to be free."""
-        ends = [(job.user, standing.finish_at or int(self._clock()) + DEFAULT_RETRY_S) for job, standing in standings]
-        soon = self._now() + 1
-        next_free_at = max(soon, min((end for _, end in ends), default=soon))
-        own_free_at = max(soon, min((end for owner, end in ends if owner == user), default=soon))
-        return next_free_at, own_free_at
+        refusal = find(*limits.free_times(user, standings, now=self._now()))
+        return None if refusal is None else limits.while_paused(refusal, user, standings, self.paused)
 
     async def _end(self, job_id: int, statement: Callable[[], Awaitable[Job | None]]) -> Job | None:
         job = await retry_until_stored(statement, self._deadline)

@@ -20,11 +20,14 @@ from bot.errors import (
     TooManyJobs,
     UploadGone,
 )
-from bot.jobs import Job, Request
+from bot.jobs import Job, QueueStatus, Request, UserKey
+from bot.pause import Pause
 from bot.store.horizon import DAY_S
-from bot.store.job_store import ROUNDING, Counted, Usage
+from bot.store.job_store import ROUNDING
+from bot.store.usage_store import Counted, Usage
 from pipeline import ImageSpec
 
+DEFAULT_RETRY_S: Final = 600  # "try again in …" while nobody can draw what waits
 LEAST_COST: Final = 0.05  # reading the prompt, decoding and delivering take their time, however small an image is
 
 
@@ -107,6 +110,26 @@ def find_refusal(
     if usage.waiting >= limits.max_waiting:
         return QueueFull(waiting=usage.waiting, limit=limits.max_waiting, retry_at=next_free_at)
     return None
+
+
+def free_times(user: UserKey, standings: Sequence[tuple[Job, QueueStatus]], *, now: int) -> tuple[int, int]:
+    """When the next place in the queue, and the next place of this person, are expected to be free."""
+    ends = [(job.user, standing.finish_at or now + DEFAULT_RETRY_S) for job, standing in standings]
+    soon = now + 1
+    next_free_at = max(soon, min((end for _, end in ends), default=soon))
+    own_free_at = max(soon, min((end for owner, end in ends if owner == user), default=soon))
+    return next_free_at, own_free_at
+
+
+def while_paused(
+    refusal: Refusal, user: UserKey, standings: Sequence[tuple[Job, QueueStatus]], pause: Pause | None
+) -> Refusal:
+    """Say until when the queue is paused, if what was refused waits for a job that cannot begin before."""
+    if pause is not None and isinstance(refusal, QueueFull | TooManyJobs):
+        is_drawing = any(job.user == user and not standing.position for job, standing in standings)
+        if isinstance(refusal, QueueFull) or not is_drawing:
+            return refusal.while_paused(pause.until)
+    return refusal
 
 
 def used_images(counted: Sequence[Counted]) -> float:

@@ -9,7 +9,7 @@ from bot.clock import Clock
 from bot.jobs import Job
 from bot.scheduling import eta
 from bot.scheduling.eta import Pace
-from bot.store.job_store import JobStore
+from bot.store.usage_store import UsageStore
 from pipeline import ImageSpec
 
 
@@ -20,7 +20,7 @@ class Paces:
     steps_taken: how many of its steps are taken.
     """
 
-    def __init__(self, jobs: JobStore, assumed: Callable[[ImageSpec], Pace], clock: Clock) -> None:
+    def __init__(self, jobs: UsageStore, assumed: Callable[[ImageSpec], Pace], clock: Clock) -> None:
         self.named_sizes: Callable[[ImageSpec], Sequence[ImageSpec]] = lambda _spec: ()
         self.steps_taken: Callable[[ImageSpec], int] = lambda spec: spec.steps
         self._jobs = jobs

@@ -30,7 +30,7 @@ from bot.scheduling.placement import RunnerState
 from bot.scheduling.runner import Health, Runner, at_rest
 from bot.scheduling.survey import RunningJob
 from bot.store.image_store import ImageStore
-from bot.store.job_store import Measurement
+from bot.store.usage_store import Measurement
 from bot.supervision import supervise
 from bot.troubles import OF_FAILURES, place
 from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec

@@ -15,19 +15,18 @@ import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import aiosqlite
 from filelock import FileLock, Timeout
 
 from bot.deadline import Deadline
-from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, SchemaTooNew, StoreUnavailable
+from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, StoreUnavailable
 from bot.retry import Backoff, retry
 from bot.store.lock import holder_of, lock_path
 from bot.store.read_only import open_read_only
+from bot.store.schema import Migration, as_transaction, looks, pending_migrations
 
 DATABASE_NAME: Final = "imagine-bot.db"  # in the data folder
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for the other side of a pipe; Windows has none
@@ -68,14 +67,6 @@ SqlValue = str | int | float | None
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-
-class Migration(NamedTuple):
-    """One numbered script; the number becomes SQLite's `user_version`."""
-
-    version: int
-    name: str
-    sql: str
 
 
 class Database:
@@ -221,8 +212,8 @@ class Database:
             _keep_private(backup)
             await self._connection.execute_fetchall("VACUUM INTO :backup", {"backup": str(backup)})
         # Without any migration, one write all the same: a file that takes none is to be told at the start.
-        for script in [_as_transaction(migration) for migration in pending] or [
-            _as_transaction(Migration(found, "", ""))
+        for script in [as_transaction(migration) for migration in pending] or [
+            as_transaction(Migration(found, "", ""))
         ]:
             try:
                 await self._connection.executescript(script)
@@ -230,7 +221,7 @@ class Database:
                 if self._connection.in_transaction:
                     await self._connection.execute_fetchall("ROLLBACK")
                 raise
-        for look in _looks():
+        for look in looks():
             await self._connection.execute_fetchall(look)
 
 
@@ -252,25 +243,6 @@ async def retry_until_stored(statement: Callable[[], Awaitable[T]], deadline: De
         deadline=deadline,
         on_failure=say,
     )
-
-
-def migrations() -> list[Migration]:
-    """Every migration that ships, in order."""
-    folder = resources.files("bot.store") / "migrations"
-    scripts = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
-    return [Migration(int(item.name[:4]), item.name, item.read_text("utf-8")) for item in scripts]
-
-
-def pending_migrations(found: int, path: Path) -> list[Migration]:
-    """What a database of version `found` lacks.
-
-    Raises:
-        SchemaTooNew
-    """
-    known = migrations()
-    if found > known[-1].version:
-        raise SchemaTooNew(path, found=found, known=known[-1].version)
-    return [migration for migration in known if migration.version > found]
 
 
 def already_running(path: Path) -> AlreadyRunning:
@@ -307,8 +279,8 @@ def rehearse_migrations(path: Path) -> list[str]:
             if found and (damage := copy.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise DatabaseUnusable(path, f"it is damaged ({damage})", way_out=RESTORE)
             for migration in pending:
-                copy.executescript(_as_transaction(migration))
-            for look in _looks():
+                copy.executescript(as_transaction(migration))
+            for look in looks():
                 copy.execute(look).fetchall()
             return [migration.name for migration in pending]
     except SQLITE_ERRORS as error:
@@ -352,48 +324,6 @@ def readable(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-@cache
-def _looks() -> tuple[str, ...]:
-    """Statements that read a row of every table by its columns: what is missing is told at the start."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        for migration in migrations():
-            fresh.executescript(migration.sql)
-        columns = fresh.execute(
-            """
-            SELECT tables.name, group_concat(columns.name)
-            FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
-            WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'
-            GROUP BY tables.name
-            """
-        ).fetchall()
-    return tuple(f"SELECT {names} FROM {table} LIMIT 1" for table, names in columns)
-
-
-def migrate_file(path: Path) -> None:
-    """Bring a database that nobody works on up to date. Blocks.
-
-    Raises:
-        SchemaTooNew, sqlite3.Error
-    """
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        for migration in pending_migrations(found, path):
-            connection.executescript(_as_transaction(migration))
-
-
-def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    """Return what a database consists of: types and names, and the text of whatever runs by itself.
-
-    Raises:
-        sqlite3.Error
-    """
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
-    return {
-        (str(kind), str(name), " ".join(str(sql).split()) if kind in ("trigger", "view") else "")
-        for kind, name, sql in rows
-    }
-
-
 def _keep_private(path: Path) -> None:
     """Make the file, or take from others the right to read it: SQLite gives its side files the same rights."""
     opened = os.open(path, os.O_RDWR | os.O_CREAT | NO_WAIT, 0o600)
@@ -406,8 +336,3 @@ def _keep_private(path: Path) -> None:
         with suppress(OSError):  # it is not there, or somebody else's, who may have let us write it
             if stat.S_ISREG(file.stat().st_mode):
                 file.chmod(0o600)
-
-
-def _as_transaction(migration: Migration) -> str:
-    """The script and the note that it ran, all or nothing."""
-    return f"BEGIN IMMEDIATE;\n{migration.sql}\nPRAGMA user_version = {migration.version};\nCOMMIT;"

@@ -16,8 +16,8 @@ from typing import Final
 
 from bot.errors import StoreUnavailable
 from bot.jobs import UserKey
-from bot.store.database import DAMAGE, PRIMARY_CODE, is_full
-from bot.store.job_store import FROM_RESULT
+from bot.store.database import DAMAGE, PRIMARY_CODE, is_full, readable
+from bot.store.retention_store import FROM_RESULT
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _forget(copy: Path, user: UserKey) -> set[str]:
     mine = (user.frontend, user.id)
     # Not read-only: SQLite 3.40 then stumbles over generated columns when it copies.
     with closing(sqlite3.connect(copy)) as original:
-        original.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        original.text_factory = readable
         tables = dict(tables_of_people(original))
         count = sum(original.execute(f"SELECT COUNT(*) FROM {table} WHERE {_VALUES_OF_MINE}", mine).fetchone()[0]
                     for table in tables)  # fmt: skip
@@ -85,7 +85,7 @@ def _forget(copy: Path, user: UserKey) -> set[str]:
 
 
 def _drop_inputs(connection: sqlite3.Connection, mine: tuple[str, str], has_references: bool) -> None:
-    """Take out of the rows of others the images that they needed and this person drew; see `JobStore.made_from`."""
+    """Take out of the rows of others the images that they needed and this person drew, as `made_from` finds them."""
     columns = ["source", "reference_keys"] if has_references else ["source"]
     for column in columns:
         connection.execute(f"CREATE INDEX by_origin_and_{column} ON jobs (derived_from) WHERE {column} <> ''")

@@ -1,6 +1,6 @@
 """What is asked of a history: a stretch of it, and what its pictures have to have; as conditions of SQL. Pure.
 
-The statements that they become part of are in `job_store.py`.
+The statements that they become part of are in `history_store.py`.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.jobs import Job, ReplyTo, UserKey
-from bot.store.database import Database, SqlValue
 from bot.store.history_query import MAX_ID
+from bot.store.job_rows import JobTable
 from bot.store.job_sql import FORGOTTEN, MINE, UNFINISHED, values_of
-from bot.store.job_store import TAKE_BACK_S, job_of
+from bot.store.retention_store import TAKE_BACK_S
 
 # A waiting job ends now; a running one comes to rest by itself and ends then, after a crash at the next start.
 _STOPPED: Final = """
@@ -49,11 +49,8 @@ class ListedWord:
     is_restricted: bool
 
 
-class ModerationStore:
+class ModerationStore(JobTable):
     """The tables `bans`, `blocked_words` and `copies`, and what moderators do to rows of `jobs`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     # ── bans ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,7 +147,7 @@ class ModerationStore:
 
     async def stop_all_of(self, user: UserKey, reason: str, *, now: int) -> list[Job]:
         """Cancel what a person has waiting or running. Returns the jobs as they are now."""
-        rows = await self._database.fetch_all(
+        return await self._many(
             f"""
             UPDATE jobs INDEXED BY jobs_active_of_user
             SET {_STOPPED},
@@ -160,11 +157,10 @@ class ModerationStore:
             """,
             {**values_of(user), "reason": reason, "now": now},
         )
-        return [job_of(row) for row in rows]
 
     async def untold(self, user: UserKey) -> list[Job]:
         """What moderators removed or stopped of a person and that no message says, until that person is told."""
-        rows = await self._database.fetch_all(
+        return await self._many(
             f"""
             SELECT * FROM jobs INDEXED BY jobs_moderated_of_user
             WHERE {MINE} AND moderated_reason IS NOT NULL AND told_at IS NULL
@@ -174,11 +170,10 @@ class ModerationStore:
             """,
             values_of(user),
         )
-        return [job_of(row) for row in rows]
 
     async def children(self, job_id: int) -> list[Job]:
         """The jobs that were made from one and need an image."""
-        rows = await self._database.fetch_all(
+        return await self._many(
             """
             SELECT * FROM jobs INDEXED BY jobs_derived_with_source
             WHERE derived_from = :id AND source <> ''
@@ -189,7 +184,6 @@ class ModerationStore:
             """,
             {"id": job_id},
         )
-        return [job_of(row) for row in rows]
 
     async def repeats(self, job: Job) -> list[Job]:
         """The other jobs that show the very image of one, because it repeats them or they it; not those removed."""
@@ -210,7 +204,7 @@ class ModerationStore:
 
     async def waiting_from(self, key: str) -> list[Job]:
         """The unfinished jobs that need an image, by its key in `Job.input_keys`."""
-        rows = await self._database.fetch_all(
+        return await self._many(
             f"""
             SELECT * FROM jobs
             WHERE {UNFINISHED} AND :key <> '' AND (source = :key OR instr(reference_keys, :key) > 0)
@@ -218,7 +212,6 @@ class ModerationStore:
             """,
             {"key": key},
         )
-        return [job_of(row) for row in rows]
 
     # ── copies ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -252,10 +245,6 @@ class ModerationStore:
             {"frontend": frontend, "key": key},
         )
         return None if row is None else int(row["job_id"])
-
-    async def _one(self, sql: str, values: dict[str, SqlValue]) -> Job | None:
-        row = await self._database.fetch_one(sql, values)
-        return None if row is None else job_of(row)
 
 
 def _ban_of(row: sqlite3.Row) -> Ban:

@@ -26,7 +26,8 @@ from bot.deadline import Deadline
 from bot.delivery.results import DeliveryLoop
 from bot.errors import Refusal
 from bot.jobs import Job, QueueStatus, ReplyTo, Request, StopSignal, UserKey
-from bot.presentation.job_view import JobView, Moment, Voice, unfinished_view
+from bot.presentation.job_view import JobView, unfinished_view
+from bot.presentation.phrases import Moment, Voice
 from bot.presentation.wording import wording_for
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace

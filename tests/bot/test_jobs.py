@@ -25,7 +25,8 @@ from bot.jobs import (
     UserKey,
 )
 from bot.store.database import Database
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageOptions, ImageSpec
 from tests.bot.scheduling.claiming import claim_next
 

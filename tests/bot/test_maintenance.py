@@ -24,10 +24,12 @@ from bot.maintenance import (
     prune_forever,
     prune_strays,
 )
+from bot.store.horizon import DAY_S
 from bot.store.image_store import ImageStore
-from bot.store.job_store import DAY_S, JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.lock import last_beat, lock_path
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 from tests.bot.scheduling.claiming import claim_next
 

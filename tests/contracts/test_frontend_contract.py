@@ -19,7 +19,7 @@ from bot.frontends.web.own_images import Looked
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, ReplyTo, UserKey
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
-from bot.store.job_store import Measurement
+from bot.store.usage_store import Measurement
 from pipeline import ImageOptions, Progress
 from pipeline import Stage as RunStage
 from tests.bot.frontends.discord_app.conftest import Stage, Start, keep_discord, start  # noqa: F401 - fixtures

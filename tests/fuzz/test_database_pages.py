@@ -25,8 +25,9 @@ from bot.scheduling.pauses import PAUSE_SETTING
 from bot.store import preflight
 from bot.store.database import Database, rehearse_migrations
 from bot.store.history_query import Stretch, Wanted
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageOptions, ImageSpec
 from tests.bot.scheduling.claiming import claim_next
 from tests.fuzz.fuzzing import fuzz

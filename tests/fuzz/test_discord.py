@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bot.frontends.discord_app.actions import PRESSES
-from bot.store.job_store import Measurement
+from bot.store.usage_store import Measurement
 from tests.bot.frontends.discord_app.conftest import PAINTING, Stage, Start, keep_discord, start  # noqa: F401 - fixtures
 from tests.discord_server.client import Option
 from tests.discord_server.interactions import Interaction, Kind

@@ -24,8 +24,9 @@ from bot.scheduling.pauses import PAUSE_SETTING
 from bot.store import spec_codec
 from bot.store.database import Database
 from bot.store.history_query import Stretch, Wanted
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 from pipeline.catalog.models import DEMO
 from tests.bot.scheduling.claiming import claim_next

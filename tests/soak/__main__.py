@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.store.database import migrations
+from bot.store.schema import migrations
 from tests.discord_server import BotProcess, Discord, Use
 from tests.e2e.conftest import bot_process, rows
 from tests.network import attempts, guarded

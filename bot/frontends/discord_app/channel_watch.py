@@ -12,7 +12,7 @@ from bot.delivery.alerts import Alert, AlertKind, Report
 from bot.delivery.frontend import DeliveryImpossible, Frontend
 from bot.frontends.discord_app.message_ref import Address
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
-from bot.presentation.job_view import Typed, Value
+from bot.presentation.phrases import Typed, Value
 
 UNKNOWN: Final = "?"
 

@@ -22,7 +22,7 @@ from bot.delivery.alerts import Alert, AlertKind, Report
 from bot.errors import StoreUnavailable
 from bot.frontends.discord_app.command_ids import GLOBAL, CommandIds
 from bot.frontends.discord_app.http_errors import TROUBLES
-from bot.presentation.job_view import Phrase, Typed
+from bot.presentation.phrases import Phrase, Typed
 from bot.store.key_value_store import SettingStore
 from bot.supervision import supervise
 

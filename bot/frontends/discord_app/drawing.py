@@ -38,7 +38,7 @@ from bot.frontends.discord_app.message_ref import FRONTEND, channel_ids
 from bot.frontends.discord_app.permissions import is_age_restricted
 from bot.frontends.discord_app.visibility import LOOK_S, in_time
 from bot.jobs import RemoteImage, ReplyTo
-from bot.presentation.job_view import Phrase
+from bot.presentation.phrases import Phrase
 from bot.requests.allowances import led_by_permitted, may_use
 from bot.requests.batch import Accepted, Asker, Batch
 from bot.requests.channel_defaults import MODEL, PRIVATE

@@ -14,7 +14,8 @@ from typing import Final
 import discord
 
 from bot.jobs import Job, JobStatus
-from bot.presentation.job_view import Action, JobView, Voice, lora_phrases
+from bot.presentation.job_view import Action, JobView, lora_phrases
+from bot.presentation.phrases import Voice
 from bot.presentation.wording import Wording
 from bot.requests.flag_values import NO_NEGATIVE
 from bot.requests.models import Models

@@ -33,7 +33,8 @@ from bot.frontends.discord_app.form_fields import (
 from bot.frontends.discord_app.interactions import OptionsOutdated, attempt, context_of, explain, reader
 from bot.frontends.discord_app.visibility import check_shown_here, visible_job
 from bot.jobs import Allowance, Job
-from bot.presentation.job_view import Action, Phrase
+from bot.presentation.job_view import Action
+from bot.presentation.phrases import Phrase
 from bot.presentation.prompt_notes import lost_phrase
 from bot.presentation.wording import ASPECT_KEYS
 from bot.requests import derive

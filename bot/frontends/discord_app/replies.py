@@ -44,7 +44,7 @@ from bot.frontends.discord_app.permissions import (
     reference_to,
 )
 from bot.jobs import Allowance, Delivery, Job, JobStatus, ReplyTo
-from bot.presentation.job_view import Phrase
+from bot.presentation.phrases import Phrase
 from bot.presentation.wording import Wording, wording_for
 from bot.requests.allowances import led_by_permitted, may_use
 from bot.requests.batch import Accepted, Asker, Batch, InitImage

@@ -6,6 +6,7 @@ protocol.py     one connection: strict about heads, and about time
 security/       what every request has to pass before Gradio or our routes see it
 gradio_page.py  the Gradio part: the form, what its buttons do, and `draw` for scripts. Imported late: it takes seconds
 settings_fields.py  the fields for settings that not every model has
+form_keys.py    the sentences of the form
 form.py         what the form says, offers and reads, apart from Gradio. Pure.
 browser_locale.py  which kind of Chinese a browser reads, said to Gradio
 assets/         scripts and styles: page.js starts the living part, whose modules are named by what they show or do

@@ -18,7 +18,8 @@ from PIL import Image
 
 from bot.frontends.web.identity import FRONTEND
 from bot.jobs import Job, JobStatus, QueueStatus, UserKey
-from bot.presentation.job_view import Action, JobView, Phrase, Voice, eta
+from bot.presentation.job_view import Action, JobView, eta
+from bot.presentation.phrases import Phrase, Voice
 from bot.presentation.wording import Wording
 from bot.requests.verbs import steps_after
 from pipeline.engine import Preview, Progress, Stage

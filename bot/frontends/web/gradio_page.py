@@ -21,16 +21,17 @@ from bot.frontends.web import form
 from bot.frontends.web.browser_locale import BrowserLocale
 from bot.frontends.web.cross_loop import Ask
 from bot.frontends.web.exchange import Attached
+from bot.frontends.web.form_keys import FORM_KEYS
 from bot.frontends.web.form_memory import keep_form
 from bot.frontends.web.fragments import file_name
 from bot.frontends.web.handlers import PageHandlers
 from bot.frontends.web.identity import Visitor, visitor
-from bot.frontends.web.image_fields import IMAGE_KEYS, as_upload, image_fields, upload_named
+from bot.frontends.web.image_fields import as_upload, image_fields, upload_named
 from bot.frontends.web.names import MAX_NAME_CHARS
 from bot.frontends.web.own_files import STYLES, starting_script
 from bot.frontends.web.security.bodies import EDIT, START, Events
 from bot.frontends.web.security.gate import note
-from bot.frontends.web.settings_fields import FIELD_KEYS, asked, model_choices, refilled, settings_fields
+from bot.frontends.web.settings_fields import asked, model_choices, refilled, settings_fields
 from bot.frontends.web.uploads import Uploads
 from bot.jobs import JobStatus
 from bot.presentation.wording import ASPECT_KEYS, LANGUAGES, MODEL_KEYS, SIZE_KEYS, wording_for
@@ -67,29 +68,6 @@ POLL_S: Final = 0.05  # Gradio looks a thousand times a second for work that wai
 MAX_SIZE_CHARS: Final = 20
 MAX_EVENTS: Final = 1000  # that wait at the same time: scripts, mostly; Gradio's own queue must hold up nobody
 EXAMPLE_KEY: Final = "example"  # a prompt that the usual model draws well; from its card
-# Sentences of the form: the browser chooses the language. Those of the living part come with every answer.
-FORM_KEYS: Final = (
-    "console-prompt",
-    "console-prompt-demo",
-    "console-prompt-english",
-    "console-draw",
-    "console-seed",
-    "console-dice",
-    "console-keep",
-    "console-steps",
-    "console-aspect",
-    "console-size",
-    "console-exact-size",
-    "console-exact-size-hint",
-    "console-model",
-    "console-count",
-    "console-more",
-    *IMAGE_KEYS,
-    "console-strength",
-    "console-name",
-    "console-name-hint",
-    *FIELD_KEYS,
-)
 
 
 def mount(app: Starlette, handlers: PageHandlers, ask: Ask, models: Models, *, secret: str, uploads: Uploads) -> Events:

@@ -31,7 +31,8 @@ from bot.frontends.web.names import clean_name, page_name
 from bot.frontends.web.own_images import OwnImages
 from bot.frontends.web.page_words import page_words
 from bot.jobs import Job, JobStatus, QueueStatus, ReplyTo
-from bot.presentation.job_view import Action, Phrase, Voice, ended_view, model_title, moderated_phrase, unfinished_view
+from bot.presentation.job_view import Action, ended_view, model_title, moderated_phrase, unfinished_view
+from bot.presentation.phrases import Phrase, Voice
 from bot.presentation.wording import wording_for
 from bot.requests import derive
 from bot.requests.batch import MAX_BATCH, Asker, Batch

@@ -41,21 +41,13 @@ from bot.store.backups.manifest import (
     read_manifest,
 )
 from bot.store.backups.writing import images_named_in
-from bot.store.database import (
-    DATABASE_NAME,
-    LET_GO,
-    SQLITE_ERRORS,
-    already_running,
-    migrate_file,
-    migrations,
-    readable,
-    schema_of,
-)
+from bot.store.database import DATABASE_NAME, LET_GO, SQLITE_ERRORS, already_running, readable
 from bot.store.database_copies import tables_of_people
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
 from bot.store.lock import lock_path
 from bot.store.pseudonyms import KEY_SETTING, pseudonym_of
 from bot.store.read_only import open_read_only
+from bot.store.schema import migrate_file, migrations, schema_of
 from pipeline.atomic_file import write_atomically
 
 log = logging.getLogger(__name__)

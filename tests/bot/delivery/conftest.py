@@ -15,8 +15,9 @@ from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo, Request
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline.catalog.models import find_model
 
 MEASURED = Measurement(step_s=1.0, fixed_s=1.0)

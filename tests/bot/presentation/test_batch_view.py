@@ -8,7 +8,8 @@ import pytest
 
 from bot.jobs import Delivery, FailureCode, Job, JobStatus, QueueStatus, ReplyTo, UserKey
 from bot.presentation.batch_view import together
-from bot.presentation.job_view import Action, JobView, Voice, ended_view, unfinished_view
+from bot.presentation.job_view import Action, JobView, ended_view, unfinished_view
+from bot.presentation.phrases import Voice
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import ImageSpec
 

@@ -15,19 +15,8 @@ from bot.frontends.web import fragments
 from bot.jobs import FailureCode, Job, JobStatus, PassedBy, QueueStatus
 from bot.pause import Pause, PauseKind
 from bot.presentation.batch_view import together
-from bot.presentation.job_view import (
-    ACTIONS,
-    Action,
-    JobView,
-    Moment,
-    Phrase,
-    Typed,
-    Voice,
-    ended_view,
-    eta,
-    pause_phrase,
-    unfinished_view,
-)
+from bot.presentation.job_view import ACTIONS, Action, JobView, ended_view, eta, pause_phrase, unfinished_view
+from bot.presentation.phrases import Moment, Phrase, Typed, Voice
 from bot.presentation.wording import LANGUAGES, wording_for
 from pipeline import Progress, Stage
 from pipeline.catalog.unknown_words import Unknown

@@ -12,9 +12,10 @@ from bot.delivery.results import DeliveryLoop
 from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
+from bot.requests.parts import Parts
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
-from bot.requests.service import Parts, Service
+from bot.requests.service import Service
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore

@@ -15,7 +15,7 @@ from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models
 from bot.requests.quotas import personal_quota
 from bot.store.database import Database
-from bot.store.job_store import Usage
+from bot.store.usage_store import Usage
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline import ImageOptions, InvalidSpec
 from pipeline.catalog.models import find_model

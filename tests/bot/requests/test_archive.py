@@ -16,7 +16,9 @@ from bot.requests.archive import Archive
 from bot.requests.models import Models
 from bot.store.history_query import Stretch
 from bot.store.image_store import ImageStore
-from bot.store.job_store import TAKE_BACK_S, JobStore, Measurement
+from bot.store.job_store import JobStore
+from bot.store.retention_store import TAKE_BACK_S
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 from pipeline.catalog.models import find_model
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from bot.jobs import Request
-from bot.presentation.job_view import Voice, translation_phrase, unread_notes
+from bot.presentation.job_view import translation_phrase, unread_notes
+from bot.presentation.phrases import Voice
 from bot.presentation.wording import wording_for
 from bot.requests.batch import Asker, Batch
 from bot.requests.models import Models

@@ -29,12 +29,13 @@ from bot.store.backups.erased import FILE_NAME, erased_people
 from bot.store.database import Database
 from bot.store.erasure_store import ErasureStore
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.moderation_store import ModerationStore
 from bot.store.preset_store import PresetStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.retraction_store import RetractionStore
+from bot.store.usage_store import Measurement
 from bot.store.user_quota_store import UserQuotaStore
 from bot.store.user_setting_store import UserSettingStore
 from pipeline import ImageOptions, ImageSpec

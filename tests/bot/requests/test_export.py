@@ -20,8 +20,9 @@ from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")

@@ -13,7 +13,8 @@ from bot.jobs import Job, ReplyTo, Request, UserKey
 from bot.requests.histories import PAGE, Histories, Page, Turn
 from bot.store import history_query
 from bot.store.database import Database
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 from tests.conftest import FrozenClock
 

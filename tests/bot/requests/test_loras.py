@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.presentation.job_view import Voice
+from bot.presentation.phrases import Voice
 from bot.presentation.wording import LANGUAGES, wording_for
 from bot.requests.loras import check, find, fitting, read_for_any, read_option, read_tag, search, shown_name, tags
 from bot.requests.models import Models

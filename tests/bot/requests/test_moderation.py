@@ -28,8 +28,9 @@ from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.history_query import Stretch, Wanted
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.moderation_store import ModerationStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 from pipeline.catalog.models import find_model
 

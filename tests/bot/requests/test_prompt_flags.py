@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import InvalidFlag
-from bot.presentation.job_view import Voice
+from bot.presentation.phrases import Voice
 from bot.presentation.wording import LANGUAGES, wording_for
 from bot.requests import prompt_flags
 from bot.requests.models import Models

@@ -18,7 +18,8 @@ from bot.requests.service import Service
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
+from bot.store.usage_store import Measurement
 from pipeline.spec import ImageOptions
 
 ANN, BOB = UserKey(frontend="test", id="ann"), UserKey(frontend="test", id="bob")

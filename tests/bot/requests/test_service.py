@@ -40,7 +40,8 @@ from bot.requests.unpacking import MAX_UNPACKING
 from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec, InvalidSpec, Size
 from pipeline.catalog.architecture import Feature
 from pipeline.catalog.models import ModelCard, find_model

@@ -20,8 +20,9 @@ from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import Load
 from bot.scheduling.placement import RunnerState, Ticket
 from bot.store.database import Database
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageOptions, ImageSpec
 from pipeline.catalog.models import MODELS, ModelCard
 

@@ -28,8 +28,9 @@ from bot.scheduling.card_paces import assumed_pace, named_sizes, steps_taken
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store import database as database_module
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageOptions, ImageSpec, Progress, Stage
 from pipeline.catalog.models import find_model
 

@@ -9,7 +9,7 @@ import pytest
 from bot.config import LimitsConfig
 from bot.errors import CoolingDown, DailyLimit, JobTooLarge, QueueFull, TooManyJobs
 from bot.scheduling.limits import check_cost, check_size, daily_limit_ends_at, find_refusal
-from bot.store.job_store import Counted, Usage
+from bot.store.usage_store import Counted, Usage
 from pipeline import ImageSpec
 
 LIMITS = LimitsConfig(max_waiting=2, max_active_per_user=2, max_images_per_day=3, cooldown_s=5)

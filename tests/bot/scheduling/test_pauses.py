@@ -18,8 +18,9 @@ from bot.scheduling.eta import Pace
 from bot.scheduling.hours import QuietHours
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.pauses import LIFTED_SETTING, LOOK_S, PAUSE_SETTING
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline.catalog.models import find_model
 from tests.conftest import FrozenClock
 

@@ -13,8 +13,9 @@ from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.database import Database
 from bot.store.history_query import Stretch, Wanted
-from bot.store.job_store import AWAITED_S, JobStore, Measurement
+from bot.store.job_store import AWAITED_S, JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 from tests.bot.scheduling.claiming import claim_next
 

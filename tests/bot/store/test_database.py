@@ -16,8 +16,10 @@ import pytest
 from bot.deadline import Deadline
 from bot.errors import AlreadyRunning, DatabaseLocked, DatabaseUnusable, ExitCode, SchemaTooNew, StoreUnavailable
 from bot.store import database as module
-from bot.store.database import Database, Migration, migrations, rehearse_migrations
+from bot.store import schema
+from bot.store.database import Database, rehearse_migrations
 from bot.store.image_store import ImageStore
+from bot.store.schema import Migration, migrations
 
 SNAPSHOT = Path(__file__).with_name("schema.sql")
 
@@ -99,7 +101,7 @@ async def test_failing_migration_leaves_schema_version_and_rows_untouched(
         await database.fetch_all("INSERT INTO settings (key, value) VALUES ('kept', 'yes')")
     known = migrations()
     broken = Migration(known[-1].version + 1, "9999_broken.sql", "DELETE FROM settings; SELECT no_such_function();")
-    monkeypatch.setattr(module, "migrations", lambda: [*known, broken])
+    monkeypatch.setattr(schema, "migrations", lambda: [*known, broken])
     with pytest.raises(DatabaseUnusable, match="no_such_function"):
         async with Database.open(path):
             pass
@@ -119,7 +121,7 @@ async def test_migration_of_a_database_in_use_leaves_a_backup_beside_it(
     assert list(tmp_path.glob("test.v*.db")) == []  # a new file needs none
     known = migrations()
     newer = Migration(known[-1].version + 1, "9999_newer.sql", "CREATE TABLE newer (id INTEGER);")
-    monkeypatch.setattr(module, "migrations", lambda: [*known, newer])
+    monkeypatch.setattr(schema, "migrations", lambda: [*known, newer])
     assert rehearse_migrations(path) == ["9999_newer.sql"]
     async with Database.open(path) as database:
         assert await database.fetch_all("SELECT * FROM newer") == []

@@ -10,8 +10,8 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.jobs import UserKey
-from bot.store.database import migrations
 from bot.store.database_copies import copies_of, forget_in_copies
+from bot.store.schema import migrations
 from tests.leftovers import leftovers
 
 ANN = UserKey(frontend="discord", id="123456789012345678")

@@ -281,6 +281,7 @@ async def test_no_file_is_touched_on_the_event_loop(images: ImageStore, monkeypa
         "written_before": lambda: collect(images),
         "sweep": images.sweep,
         "free_bytes": images.free_bytes,
+        "demand_room": lambda: images.demand_room(0),
         "can_write": lambda: images.can_write(min_free_bytes=1),
         "delete_sources": lambda: images.delete_sources(kept=(), before=0.0),
         "copy": lambda: images.copy(path, 9),

@@ -19,10 +19,12 @@ from bot.jobs import BatchPlace, Delivery, Derivation, FailureCode, JobStatus, R
 from bot.pause import Pause
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
-from bot.store.database import Database, migrations, rehearse_migrations
+from bot.store.database import Database, rehearse_migrations
 from bot.store.history_query import Stretch, Wanted
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
+from bot.store.schema import migrations
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 
 FIXTURE = Path(__file__).with_name("version_2.sql")

@@ -12,10 +12,11 @@ from bot.jobs import Delivery, FailureCode, ReplyTo, Request, UserKey
 from bot.store.database import Database, SqlValue
 from bot.store.erasure_store import ErasureStore
 from bot.store.history_query import Stretch, Wanted
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.moderation_store import ModerationStore
 from bot.store.retraction_store import RetractionStore
 from bot.store.statistics_store import StatisticsStore
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 
 ANN = UserKey(frontend="test", id="ann")
@@ -148,7 +149,7 @@ async def statements(
         "spend": lambda: jobs.spend(ANN, now=9),
         "delete": lambda: jobs.delete([1]),
     }
-    public = {each for each in vars(JobStore) if not each.startswith("_")}
+    public = {each for kind in JobStore.__mro__[:-1] for each in vars(kind) if not each.startswith("_")}
     assert calls.keys() == public, "a new method needs its line here"
     for name, call in calls.items():  # noqa: B007 - `watched` reads it
         await call()  # type: ignore[misc]

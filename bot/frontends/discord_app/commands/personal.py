@@ -28,7 +28,8 @@ from bot.frontends.discord_app.interactions import (
 )
 from bot.frontends.discord_app.message_ref import is_of_server
 from bot.jobs import Job, JobStatus, QueueStatus
-from bot.presentation.job_view import Phrase, eta, pause_phrase
+from bot.presentation.job_view import eta, pause_phrase
+from bot.presentation.phrases import Phrase
 from bot.presentation.wording import Wording
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from bot.frontends.web.identity import FRONTEND
 from bot.frontends.web.names import page_name
 from bot.jobs import Job, JobStatus, QueueStatus
 from bot.pause import Pause
-from bot.presentation.job_view import Phrase, Voice, eta, model_title, pause_phrase, settings_phrase
+from bot.presentation.job_view import eta, model_title, pause_phrase, settings_phrase
+from bot.presentation.phrases import Phrase, Voice
 from bot.presentation.spans import span
 from bot.presentation.wording import Wording
 from bot.requests.operating import Storage

@@ -26,10 +26,11 @@ from bot.jobs import Job
 from bot.requests.allowances import Allowances
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
+from bot.requests.parts import Parts
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
-from bot.requests.service import Parts, Service
+from bot.requests.service import Service
 from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue

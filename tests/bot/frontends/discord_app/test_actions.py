@@ -631,7 +631,7 @@ async def test_message_is_taken_back_though_the_process_died_after_erasing(
     async def die(_job: Job) -> bool:
         return False
 
-    monkeypatch.setattr("bot.store.job_store.TAKE_BACK_S", 0)
+    monkeypatch.setattr("bot.store.retention_store.TAKE_BACK_S", 0)
     monkeypatch.setattr(stage.client.frontend, "retract", die)
     message = await picture(stage)
     await (await delete(stage, message)).wait(lambda shown: "was deleted" in shown.content)

@@ -15,7 +15,7 @@ from bot.delivery.alerts import Alert, AlertKind
 from bot.frontends.discord_app.alert_channel import AlertChannel
 from bot.frontends.discord_app.command_ids import GLOBAL
 from bot.frontends.discord_app.command_sync import COMMANDS_SETTING
-from bot.presentation.job_view import Value
+from bot.presentation.phrases import Value
 from bot.store.key_value_store import SettingStore
 from tests.bot.frontends.discord_app.conftest import Stage
 

@@ -16,7 +16,7 @@ from bot.frontends.discord_app import frontend as reply_module
 from bot.frontends.discord_app.frontend import DiscordFrontend
 from bot.frontends.discord_app.message_ref import Address
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus
-from bot.store.job_store import Measurement
+from bot.store.usage_store import Measurement
 from pipeline import Progress, Stage
 from tests.bot.frontends.discord_app.conftest import Stage as Bot
 from tests.bot.frontends.discord_app.conftest import Start

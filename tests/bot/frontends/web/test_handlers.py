@@ -32,20 +32,22 @@ from bot.requests.allowances import Allowances
 from bot.requests.batch import MAX_BATCH
 from bot.requests.models import Models
 from bot.requests.moderation import Moderation
+from bot.requests.parts import Parts
 from bot.requests.preferences import Preferences
 from bot.requests.presets import Presets
 from bot.requests.privacy import Privacy
-from bot.requests.service import Parts, Service
+from bot.requests.service import Service
 from bot.requests.translations import Translations
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.store.channel_setting_store import ChannelSettingStore
 from bot.store.image_store import ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.moderation_store import ModerationStore
 from bot.store.pseudonyms import Pseudonyms
 from bot.store.statistics_store import StatisticsStore
+from bot.store.usage_store import Measurement
 from bot.store.user_quota_store import UserQuotaStore
 from pipeline import InvalidSpec, Progress, Stage
 from pipeline.catalog.models import find_model

@@ -24,15 +24,17 @@ from bot.store.backups.erased import FILE_NAME, erased_people, note_erased
 from bot.store.backups.manifest import MANIFEST_NAME
 from bot.store.backups.restoring import restore_backup
 from bot.store.backups.writing import Backup, Stopped, make_backup
-from bot.store.database import DATABASE_NAME, Database, migrations
+from bot.store.database import DATABASE_NAME, Database
 from bot.store.erasure_store import ErasureStore
 from bot.store.image_store import IMAGES_FOLDER, ImageStore
-from bot.store.job_store import JobStore, Measurement
+from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.lock import lock_path
 from bot.store.moderation_store import Ban, ListedWord, ModerationStore
 from bot.store.preflight import look
 from bot.store.pseudonyms import KEY_SETTING, Pseudonyms
+from bot.store.schema import migrations
+from bot.store.usage_store import Measurement
 from pipeline import ImageSpec
 from tests.bot.store.test_migration import FIXTURE
 
