@@ -15,9 +15,9 @@ KEYS: Final = (
     "console-unsent",
     "page-all-models", "page-close", "page-compare", "page-compare-hint", "page-delete", "page-delete-many",
     "page-delete-one", "page-drop", "page-help", "page-keep", "page-kept-only", "page-language", "page-models",
-    "page-next", "page-no", "page-not-used", "page-operator", "page-previous", "page-select", "page-select-done",
-    "page-selected",
-    "page-too-many", "page-used", "page-yes-delete", "page-zip",
+    "page-next", "page-no", "page-not-used", "page-operator", "page-paste", "page-previous", "page-reset",
+    "page-select", "page-select-done", "page-selected", "page-too-many", "page-upload", "page-used",
+    "page-yes-delete", "page-zip",
 )  # fmt: skip
 # What is counted in the browser has a sentence for every count.
 COUNT: Final = "\ue000"  # stands for a number that only the browser knows

@@ -1309,3 +1309,9 @@ operator-backup-lacks = { $count ->
 operator-backup-failed = No backup could be made: { $reason }
 operator-release = Give the GPU’s memory back
 operator-released = The model has left the memory. The next image loads it again; a pause keeps it away.
+
+## What the parts of the page's fields are called aloud
+
+page-reset = Back to the usual value
+page-upload = Upload an image
+page-paste = Paste an image

@@ -1164,3 +1164,9 @@ operator-backup-lacks = 数据库中有 { $count } 张图片无法打开，未�
 operator-backup-failed = 无法备份：{ $reason }
 operator-release = 释放显存
 operator-released = 模型已离开显存。画下一张图片时会重新加载；暂停可以让它不再加载。
+
+## What the parts of the page's fields are called aloud
+
+page-reset = 恢复默认值
+page-upload = 上传图片
+page-paste = 粘贴图片

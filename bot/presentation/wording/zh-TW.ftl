@@ -1165,3 +1165,9 @@ operator-backup-lacks = 資料庫中有 { $count } 張圖片無法開啟，未�
 operator-backup-failed = 無法備份：{ $reason }
 operator-release = 釋放顯示卡記憶體
 operator-released = 模型已離開記憶體。畫下一張圖片時會重新載入；暫停可以讓它不再載入。
+
+## What the parts of the page's fields are called aloud
+
+page-reset = 恢復預設值
+page-upload = 上傳圖片
+page-paste = 貼上圖片

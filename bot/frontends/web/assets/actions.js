@@ -1,6 +1,6 @@
 // What buttons mean: `data-do` names the action, `data-id` the job.
 import {open, question, showHelp} from "./dialogs.js";
-import {part, root} from "./frame.js";
+import {part} from "./frame.js";
 import {fillPrompt, say} from "./form.js";
 import {forget, grid, ids, showGallery, showImage, shownId} from "./gallery.js";
 import {close, compare, turn, zoom, zoomed} from "./lightbox.js";
@@ -48,14 +48,14 @@ async function erase(all) {
   const text = all.length === 1 ? words.delete_one : counted(words.delete_many, all.length);
   if (!await question(text)) return;
   const index = grid.indexOf(all[0]);
-  const inFocus = document.activeElement?.closest(".grid");
+  const isByKeys = document.activeElement?.matches(".grid *, :focus-visible");
   await forAll("/console/images/erase", all, gone => {
     if (gone.includes(zoomed())) close();
     forget(gone);
   });
   setSelecting(false);
-  if (inFocus) grid.focus(index);
   await showGallery();
+  if (isByKeys) grid.focus(Math.max(0, index));
 }
 
 function download(all) {
@@ -97,19 +97,19 @@ export function listenToButtons(events) {
     if (!button || !(button.dataset.do in actions)) return;
     if (button.tagName === "A" && (event.ctrlKey || event.metaKey || event.shiftKey)) return;  // in a tab of its own
     event.preventDefault();
-    const isLocked = button.classList.contains("button");
-    if (isLocked) button.disabled = true;
+    if (button.ariaBusy === "true") return;
+    if (button.matches(".button:not(.turns)")) button.ariaBusy = "true";  // `disabled` would take the focus away
     try {
       await actions[button.dataset.do](button);
     } catch (error) {
       console.debug(error);
       setOffline(true);
     } finally {
-      if (isLocked && !["previous", "next"].includes(button.dataset.do)) button.disabled = false;
+      button.ariaBusy = null;
     }
   });
   // Keys on an image, in the gallery and large.
-  root.addEventListener("keydown", event => {
+  document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     const cell = event.target.closest(".thumbnail"), id = cell ? Number(cell.dataset.id) : zoomed();
     const keys = {

@@ -27,4 +27,8 @@ export function listenToForm() {
     event.preventDefault();
     document.querySelector("#draw")?.click();
   });
+  // Gradio takes Tab for typing, and would leave the list of choices open over the fields.
+  document.addEventListener("keydown", event => {
+    if (event.key === "Tab" && event.target.matches("input[role=combobox]")) event.stopPropagation();
+  }, true);
 }

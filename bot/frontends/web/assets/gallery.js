@@ -1,7 +1,7 @@
 // The person's images: the large one, and the gallery of all, which grows while it is scrolled, with its search.
 import {part} from "./frame.js";
 import {Grid} from "./grid.js";
-import {show} from "./patch.js";
+import {exchange, show} from "./patch.js";
 import {decorate} from "./selection.js";
 import {ask, language} from "./server.js";
 import {words} from "./words.js";
@@ -12,6 +12,7 @@ const days = new Intl.DateTimeFormat(language, {day: "numeric", month: "short"})
 const times = new Intl.DateTimeFormat(language, {hour: "2-digit", minute: "2-digit", hour12: false});
 
 export let grid;
+export let isStale = false;  // what was looked for last was not answered
 let oldest = null, isLoading = false, typing, asked = 0;
 
 export const ids = () => grid.items.map(item => item.id);
@@ -40,7 +41,7 @@ function looked() {
 
 export async function showImage(id) {
   const answer = await ask(`/console/jobs/${id}`);
-  show(part("shown"), answer.status === 409 ? [] : [await answer.text()]);
+  exchange(part("shown"), answer.status === 409 ? [] : [await answer.text()]);
 }
 
 export const shownId = () => Number(part("shown").querySelector(".picture")?.dataset.id) || null;
@@ -50,6 +51,7 @@ export async function showGallery({isNew = false} = {}) {
   const number = ++asked;
   const page = await (await ask("/console/gallery", looked())).json();
   if (number !== asked) return;  // meanwhile something else was asked for
+  isStale = false;
   const fresh = page.pictures.map(item);
   const known = isNew ? [] : grid.items.filter(each => page.older_than !== null && each.id < page.older_than);
   if (!known.length) oldest = page.older_than;
@@ -99,7 +101,17 @@ export function tellGallery(models) {
 
 export function listenToGallery() {
   grid = new Grid(part("grid"), {prepare, onEnd: showOlder});
-  const again = () => { clearTimeout(typing); typing = setTimeout(() => showGallery({isNew: true}).catch(console.debug), TYPING_MS); };
+  const look = async () => {
+    try {
+      await showGallery({isNew: true});
+      // What was found is to be seen, also below a large image.
+      if (part("gallery").getBoundingClientRect().top > innerHeight / 2) part("gallery").scrollIntoView();
+    } catch (error) {
+      console.debug(error);
+      isStale = true;  // state.js asks again
+    }
+  };
+  const again = () => { clearTimeout(typing); typing = setTimeout(look, TYPING_MS); };
   part("search").addEventListener("input", again);
   part("of-model").addEventListener("change", again);
   part("only-kept").addEventListener("click", event => {

@@ -30,6 +30,7 @@ export class Grid {
 
   // Show these items, and build the cells of those anew that changed.
   setItems(items) {
+    const focused = this.place.contains(document.activeElement) ? document.activeElement : null;
     const before = new Map(this.items.map(item => [item.id, item.html]));
     const kept = new Set(items.filter(item => before.get(item.id) === item.html).map(item => item.id));
     for (const [id, cell] of this.cells) if (!kept.has(id)) { cell.remove(); this.cells.delete(id); }
@@ -38,6 +39,7 @@ export class Grid {
     this.places = new Map(items.map((item, index) => [item.id, index]));
     this.setCurrent(this.places.get(id) ?? Math.min(this.current, Math.max(0, items.length - 1)));
     this.measure();
+    if (focused && !focused.isConnected) this.cells.get(Number(focused.dataset.id))?.focus({preventScroll: true});
   }
 
   measure() {

@@ -2,7 +2,7 @@
 import {open} from "./dialogs.js";
 import {part} from "./frame.js";
 import {grid, ids} from "./gallery.js";
-import {show} from "./patch.js";
+import {exchange, show} from "./patch.js";
 import {ask} from "./server.js";
 
 let current = null;
@@ -13,12 +13,12 @@ export async function zoom(id) {
   const html = answer.status === 409 ? "" : await answer.text();
   if (current !== Number(id)) return;  // the next one was asked for meanwhile
   if (!html) return close();
-  show(part("stage"), [html]);
+  exchange(part("stage"), [html]);
   const dialog = open("lightbox");
   dialog.ariaLabel = part("stage").querySelector("img")?.alt ?? "";
   const all = ids(), index = all.indexOf(current);
-  part("previous").disabled = index <= 0;
-  part("next").disabled = index < 0 || index >= all.length - 1;
+  part("previous").ariaDisabled = String(index <= 0);  // and stays in focus
+  part("next").ariaDisabled = String(index < 0 || index >= all.length - 1);
 }
 
 export const zoomed = () => part("lightbox").open ? current : null;
@@ -41,9 +41,9 @@ export async function compare(pair) {
 }
 
 export function listenToLightbox() {
-  part("lightbox").addEventListener("keydown", event => {
+  document.addEventListener("keydown", event => {
     const ways = {ArrowLeft: -1, ArrowRight: 1};
-    if (!(event.key in ways) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!zoomed() || part("question").open || !(event.key in ways) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     turn(ways[event.key]);
   });

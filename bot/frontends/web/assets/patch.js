@@ -25,3 +25,11 @@ export function show(place, pieces) {
     if (place.children[index] !== there) place.insertBefore(there, place.children[index] ?? null);
   });
 }
+
+// The same for one piece that takes the place of another: whoever stood on a button stands on its successor.
+export function exchange(place, pieces) {
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
+  show(place, pieces);
+  if (!focused || focused.isConnected) return;
+  place.querySelector(`[data-do="${focused.dataset.do}"]`)?.focus({preventScroll: true});
+}

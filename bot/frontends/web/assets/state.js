@@ -2,8 +2,9 @@
 import {announceImage} from "./announcing.js";
 import {tellDialogs} from "./dialogs.js";
 import {part} from "./frame.js";
-import {showGallery, showImage, tellGallery} from "./gallery.js";
+import {isStale, showGallery, showImage, tellGallery} from "./gallery.js";
 import {tellHeader} from "./header.js";
+import {tellLabels} from "./labels.js";
 import {setOffline, tellOffline} from "./offline.js";
 import {show} from "./patch.js";
 import {tellRoom} from "./room.js";
@@ -25,7 +26,9 @@ async function refresh() {
   tellSelection();
   tellDialogs();
   tellOffline();
+  tellLabels();
   show(part("jobs"), state.jobs);
+  if (isStale) await showGallery({isNew: true});
   if (state.newest !== newest || part("gallery").hidden) {
     const isNews = newest !== undefined && state.newest && state.newest !== newest;
     newest = state.newest;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import httpx
 import pytest
@@ -112,6 +113,12 @@ async def test_form_offers_the_shapes_and_sizes_of_the_chosen_model(shared: Page
         await person.page.click("#model input")
         await person.page.get_by_role("option", name="Fake: a colour gradient").click()
         await expect(large).to_be_visible()
+        # Whoever comes by with Tab leaves no open list behind.
+        await person.page.locator("#model input").blur()
+        await person.page.focus("#model input")
+        await expect(person.page.locator("#model [role=listbox], .options").first).to_be_visible()
+        await person.page.keyboard.press("Tab")
+        await expect(person.page.locator(".options")).to_have_count(0)
 
 
 async def test_setting_that_some_models_have_is_drawn_and_comes_back(shared: PageProcess, visit: Visit) -> None:
@@ -306,6 +313,14 @@ async def test_chinese_browser_gets_a_chinese_page(shared: PageProcess, visit: V
         await person.draw("一个红苹果")
         await expect(person.said).to_contain_text("已加入队列")
         await expect(person.page.locator(".shown")).to_contain_text("种子")
+        # Nor is it heard in English.
+        await person.page.click("#more > button")
+        await expect(person.page.locator("#source [aria-label='粘贴图片']")).to_be_visible()
+        heard = await person.page.evaluate(
+            "[...document.querySelectorAll('#work [aria-label]')].map(each => each.ariaLabel)"
+        )
+        names = "Fake: a colour gradient|LoRA"
+        assert [label for label in heard if re.search("[A-Za-z]{3}", re.sub(names, "", label))] == []
 
 
 @pytest.mark.parametrize("locale", ["zh-TW", "zh-HK", "zh-Hant-HK"])

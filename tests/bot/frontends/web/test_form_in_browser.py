@@ -156,6 +156,16 @@ async def test_phone_shows_the_card_at_once_and_everything_can_be_hit(shared: Pa
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
         await expect(person.picture).to_be_visible()
         assert await page.evaluate(TOUCHED) == []
+        # The header has its buttons in one row, and a service that is gone is told wherever somebody is.
+        tops = await page.evaluate(
+            "[...document.querySelectorAll('.top header .button, .top select')].map(each => each.offsetTop)"
+        )
+        assert len(set(tops)) == 1
+        await page.evaluate("scrollTo(0, 0)")
+        await page.context.set_offline(True)
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.locator(".offline")).to_be_in_viewport()
+        await page.context.set_offline(False)
 
 
 UNSENT = {"en": "nothing was queued", "zh-CN": "没有任何内容加入队列"}

@@ -27,6 +27,10 @@ async def focused(page: Page) -> str:
     return str(await page.evaluate("document.activeElement.dataset.id ?? document.activeElement.className"))
 
 
+async def action_in_focus(page: Page) -> str:
+    return str(await page.evaluate("document.activeElement.dataset.do"))
+
+
 async def test_example_is_tried_and_images_are_looked_at_kept_compared_taken_along_and_deleted(
     shared: PageProcess, visit: Visit
 ) -> None:
@@ -69,12 +73,26 @@ async def test_example_is_tried_and_images_are_looked_at_kept_compared_taken_alo
             assert await page.evaluate(
                 "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
             )
+        # At the end of the way, and at a button whose image gives way to the next, the focus stays, and so do the keys.
+        await lightbox.locator(".previous").focus()
+        await page.keyboard.press("Enter")
+        await expect(lightbox.locator(".previous")).to_be_disabled()
+        assert await action_in_focus(page) == "previous"
+        await lightbox.locator(".star").focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(lightbox.locator(f"[data-key=picture-{ids[1]}] img")).to_be_visible()
+        assert await action_in_focus(page) == "keep"
         await page.keyboard.press("f")
         await expect(lightbox.locator(".star")).to_have_text("⭐ Stop keeping")
+        assert await action_in_focus(page) == "keep"
         await page.keyboard.press("Escape")
         await expect(lightbox).to_be_hidden()
-        assert await focused(page) == ids[1]
-        await expect(page.locator(f".thumbnail.kept[data-id='{ids[1]}']")).to_have_count(1)
+        seen_last = page.locator(f".thumbnail[data-id='{ids[1]}']")
+        await expect(seen_last).to_be_focused()
+        await expect(seen_last).to_have_class(re.compile("kept"))
+        for is_kept in (False, True):  # built anew, and still in focus
+            await page.keyboard.press("f")
+            await expect(page.locator(f".thumbnail{'.kept' if is_kept else ':not(.kept)'}:focus")).to_have_count(1)
 
         # Only those that are kept, and all again.
         await page.click(".only-kept")
@@ -86,6 +104,16 @@ async def test_example_is_tried_and_images_are_looked_at_kept_compared_taken_alo
         await page.select_option(".of-model", "")
         await expect(person.thumbnails).to_have_count(3)
 
+        # What is looked for while the service is away is found when it is back.
+        await page.context.set_offline(True)
+        async with page.expect_event("requestfailed", lambda request: "search=zebra" in request.url):
+            await page.fill(".search", "zebra")
+        await page.context.set_offline(False)
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.locator(".gallery .empty")).to_contain_text("None of your images matches “zebra”.")
+        await page.fill(".search", "")
+        await expect(person.thumbnails).to_have_count(3)
+
         # Two are selected: compared, and taken along as a ZIP file.
         await page.click(".selects")
         await person.thumbnails.nth(0).click()
@@ -94,6 +122,7 @@ async def test_example_is_tried_and_images_are_looked_at_kept_compared_taken_alo
         await page.click("[data-do=compare]")
         await expect(page.locator(".comparison img")).to_have_count(2)
         await page.keyboard.press("Escape")
+        assert await action_in_focus(page) == "compare"
         async with page.expect_download() as waiting:
             await page.click("[data-do=zip]")
         with zipfile.ZipFile(await (await waiting.value).path()) as archive:
@@ -104,6 +133,7 @@ async def test_example_is_tried_and_images_are_looked_at_kept_compared_taken_alo
         await expect(page.locator(".question")).to_contain_text("Delete these 2 images for good?")
         await page.keyboard.press("Escape")
         await expect(person.thumbnails).to_have_count(3)
+        assert await action_in_focus(page) == "deleteSelected"
         await page.click("[data-do=deleteSelected]")
         await page.click(".question .yes")
         await expect(person.thumbnails).to_have_count(1)
