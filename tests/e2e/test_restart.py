@@ -228,7 +228,7 @@ async def test_sigterm_refuses_new_requests_politely(discord: Discord, bot: BotP
     await wait_row(data_dir, status="running")
     await asyncio.sleep(0.5)  # until its step has begun, which cannot be stopped
     bot._signal(signal.SIGTERM)
-    await asyncio.sleep(0.3)
+    await bot.wait_log("stopping: no new requests")
     refused = await imagine(discord)
     assert "restarting" in (await refused.wait(lambda message: message.ephemeral)).text
     assert await bot.wait_exit(timeout=20) == ExitCode.OK
