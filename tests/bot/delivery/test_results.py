@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import time
+from functools import partial
 
 import pytest
 
 from bot import supervision
+from bot.clock import Clock
 from bot.config import DeliveryConfig
 from bot.deadline import Deadline
 from bot.delivery import results as module
@@ -18,6 +22,13 @@ from bot.jobs import Delivery, JobStatus
 from tests.bot.delivery.conftest import MEASURED, settled, until
 from tests.bot.rests import Rests
 from tests.conftest import FrozenClock
+
+
+@pytest.fixture
+def delivery_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Seconds pass at every look at it, so that the next try of a delivery is due at the next look."""
+    monkeypatch.setattr(module, "SWEEP_S", 0.01)
+    return partial(next, itertools.count(time.time() + 2.0, 2.0))
 
 
 async def test_result_is_delivered_once_and_its_new_place_remembered(jobs, frontend, delivery, draw) -> None:
@@ -45,12 +56,10 @@ async def test_final_trouble_ends_the_tries(jobs, frontend, delivery, draw, trou
     assert frontend.delivered == []
 
 
-async def test_old_result_is_given_up_and_told_on_request(
-    jobs, queue, images, frontend, draw, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_old_result_is_given_up_and_told_on_request(jobs, queue, images, frontend, draw, delivery_clock) -> None:
     frontend.troubles = [DeliveryDelayed()] * 100
     config = DeliveryConfig(retry_first_s=0.01, give_up_after_s=1)
-    delivery = DeliveryLoop(jobs, queue, images, config)
+    delivery = DeliveryLoop(jobs, queue, images, config, clock=delivery_clock)
     delivery.add_frontend(frontend)
     queue.subscribe(delivery.wake)
     task = asyncio.create_task(delivery.run_results())
