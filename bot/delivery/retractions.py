@@ -79,15 +79,18 @@ class Retractions:
 
         async def turn() -> bool:
             self._wake.clear()
-            now = int(self._clock())
-            due = await self._store.due(self._frontends, now=now, limit=AT_ONCE)
-            for retraction in due:
-                await self._take_back(retraction)
-            if len(due) < AT_ONCE:
+            if not await self.look():
                 await wait_for(self._wake, LOOK_S)
             return True
 
         await supervise("taking messages back", turn, self._deadline)
+
+    async def look(self) -> bool:
+        """Take back what is due now. Returns whether more may be due."""
+        due = await self._store.due(self._frontends, now=int(self._clock()), limit=AT_ONCE)
+        for retraction in due:
+            await self._take_back(retraction)
+        return len(due) == AT_ONCE
 
     async def _take_back(self, retraction: Retraction) -> None:
         try:

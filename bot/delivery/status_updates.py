@@ -108,7 +108,7 @@ class StatusUpdates:
 
         async def turn() -> bool:
             self._wake.clear()
-            await self._refresh()
+            await self.refresh()
             # A fixed pause, whatever woke us: at most EDITS_PER_INTERVAL edits in an interval.
             await asyncio.sleep(self._config.card_interval_s / EDITS_PER_INTERVAL)
             await wait_for(self._wake, self._config.card_interval_s)
@@ -121,7 +121,8 @@ class StatusUpdates:
         for message in messages_of(await self._known()):
             await self._show(message, is_late=True)
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Make the one edit that is most worth making now, unless a result is on its way."""
         messages = messages_of(await self._known())
         is_held = self._is_held()
         self._messages.settle(messages, now=self._monotonic(), may_forget=not is_held, grace_s=ENDED_GRACE_S)

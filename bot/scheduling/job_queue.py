@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-from bot.clock import Clock
+from bot.clock import Clock, wait_for
 from bot.config import LimitsConfig
 from bot.deadline import Deadline
 from bot.errors import JobAlreadyFinished, JobNotFound, NotYourJob, Refusal, StoreUnavailable
@@ -157,9 +157,7 @@ class JobQueue:
                 if (running := await self._claim_now(runner, may_try)) is not None:
                     return running
                 if not self._is_closed:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(SWEEP_S):
-                            await changed.wait()
+                    await wait_for(changed, SWEEP_S)
             return None
         finally:
             self._idle.discard(runner)

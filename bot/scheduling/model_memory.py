@@ -76,15 +76,19 @@ class ModelMemory:
     async def watch(self, unload_after_s: float) -> None:
         """Release models with which nothing was drawn for so long; with 0 never. Never returns."""
 
-        async def look() -> bool:
-            if (rested_s := self._idle_s()) >= unload_after_s and self.state is MemoryState.LOADED:
-                await self.release()
-            await asyncio.sleep(min(LOOK_S, max(1.0, unload_after_s - rested_s)))
+        async def turn() -> bool:
+            await asyncio.sleep(await self.look(unload_after_s))
             return True
 
         if unload_after_s <= 0:
             await asyncio.Event().wait()
-        await supervise("unloading the idle model", look, self._deadline)
+        await supervise("unloading the idle model", turn, self._deadline)
+
+    async def look(self, unload_after_s: float) -> float:
+        """Release models with which nothing was drawn for so long. Returns after how many seconds to look again."""
+        if (rested_s := self._idle_s()) >= unload_after_s and self.state is MemoryState.LOADED:
+            await self.release()
+        return min(LOOK_S, max(1.0, unload_after_s - rested_s))
 
     def _idle_s(self) -> float:
         """Seconds for which nothing has been drawn or loaded."""

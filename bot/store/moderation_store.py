@@ -188,7 +188,7 @@ class ModerationStore(JobTable):
     async def repeats(self, job: Job) -> list[Job]:
         """The other jobs that show the very image of one, because it repeats them or they it; not those removed."""
         first = job.id if job.repeat_of is None else job.repeat_of
-        rows = await self._database.fetch_all(
+        return await self._many(
             """
             SELECT * FROM (
                 SELECT * FROM jobs WHERE id = :first
@@ -200,7 +200,6 @@ class ModerationStore(JobTable):
             """,
             {"id": job.id, "first": first if abs(first) <= MAX_ID else None},
         )
-        return [job_of(row) for row in rows]
 
     async def waiting_from(self, key: str) -> list[Job]:
         """The unfinished jobs that need an image, by its key in `Job.input_keys`."""

@@ -24,7 +24,7 @@ from pipeline.config import PipelineConfig
 from pipeline.families.flux2.architecture import READING_LAYERS
 from pipeline.families.flux2.autoencoder import Decoder, Encoder
 from pipeline.families.flux2.cards import VARIANTS
-from pipeline.families.flux2.checkpoint import assemble
+from pipeline.families.flux2.checkpoint import LoadedParts, assemble
 from pipeline.families.flux2.engine import Flux2Engine
 from pipeline.families.flux2.model import Flux2Model
 from pipeline.families.flux2.transformer import Transformer
@@ -92,15 +92,9 @@ def _read(
     halves: list[Any] = [
         filled_module(partial(half, parts.vae_widths, 2), dtype).to(device) for half in (Decoder, Encoder)
     ]
-    return assemble(
-        card,
-        transformer,
-        random_encoder(parts.qwen3, max(READING_LAYERS), reading_format(arithmetic), dtype, device),
-        (halves[0], halves[1]),
-        arithmetic,
-        tokenizer=ByteTokenizer(),
-        budget=budget,
-    )
+    encoder = random_encoder(parts.qwen3, max(READING_LAYERS), reading_format(arithmetic), dtype, device)
+    loaded = LoadedParts(transformer, encoder, (halves[0], halves[1]), ByteTokenizer())
+    return assemble(card, loaded, arithmetic, budget=budget)
 
 
 def _stock_pipeline(parts: Parts, _card: ModelCard, device: str, limit_gib: float | None) -> Any:

@@ -29,7 +29,7 @@ from pipeline.config import PipelineConfig
 from pipeline.families.recipes import UNPACKED
 from pipeline.families.stable_diffusion.autoencoder import SCALES
 from pipeline.families.stable_diffusion.cards import VARIANTS
-from pipeline.families.stable_diffusion.checkpoint import ENCODERS, STREAMED, assemble
+from pipeline.families.stable_diffusion.checkpoint import ENCODERS, STREAMED, LoadedParts, assemble
 from pipeline.families.stable_diffusion.engine import StableDiffusionEngine
 from pipeline.families.stable_diffusion.model import StableDiffusionModel
 from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, Clip
@@ -129,8 +129,8 @@ def random_model(parts: Parts, *, overflows: bool = False) -> ReadModel:
         vae: Any = filled_module(parts.vae, dtype).to(device)
         for half in (vae.decoder, vae.encoder) if overflows else ():
             half.mid_block.resnets[0].conv2.weight *= OVERFLOWING_GAIN
-        tokenizer = files.path_of(card.files["tokenizer_1"], config.models_dir)
-        return assemble(card, unet, encoders, vae, arithmetic, tokenizer=tokenizer, budget=budget)
+        tokenizer = read_tokenizer(files.path_of(card.files["tokenizer_1"], config.models_dir))
+        return assemble(card, LoadedParts(unet, encoders, vae, tokenizer), arithmetic, budget=budget)
 
     return read
 

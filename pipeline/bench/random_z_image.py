@@ -23,7 +23,7 @@ from pipeline.catalog.model_card import ModelCard
 from pipeline.config import PipelineConfig
 from pipeline.families.qwen3 import reading_format
 from pipeline.families.z_image.cards import VARIANTS
-from pipeline.families.z_image.checkpoint import assemble
+from pipeline.families.z_image.checkpoint import LoadedParts, assemble
 from pipeline.families.z_image.engine import ZImageEngine
 from pipeline.families.z_image.model import ZImageModel
 from pipeline.families.z_image.transformer import Transformer
@@ -69,16 +69,10 @@ def _read(
     """Make a model of ours in place of `load_model`."""
     dtype, device = arithmetic.dtype, arithmetic.device
     transformer = random_part(Transformer, parts.dit, arithmetic.weight_format, dtype, device)
-    decoder, encoder = (filled_module(make, dtype).to(device) for make in (parts.vae_decoder, parts.vae_encoder))
-    return assemble(
-        card,
-        transformer,
-        random_encoder(parts.qwen3, parts.layers - 1, reading_format(arithmetic), dtype, device),
-        vae=(decoder, encoder),
-        arithmetic=arithmetic,
-        tokenizer=ByteTokenizer(),
-        budget=budget,
-    )
+    vae: Any = tuple(filled_module(make, dtype).to(device) for make in (parts.vae_decoder, parts.vae_encoder))
+    encoder = random_encoder(parts.qwen3, parts.layers - 1, reading_format(arithmetic), dtype, device)
+    loaded = LoadedParts(transformer, encoder, vae, ByteTokenizer())
+    return assemble(card, loaded, arithmetic, budget=budget)
 
 
 def _stock_pipeline(parts: Parts, _card: ModelCard, device: str, limit_gib: float | None) -> Any:

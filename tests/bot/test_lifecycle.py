@@ -29,12 +29,16 @@ def test_error_counts_by_what_the_supervisor_can_do_about_it(caplog: pytest.LogC
 
 def test_file_that_hangs_does_not_hold_the_process() -> None:
     """asyncio waits for the threads of its default executor without an end."""
-    release = threading.Event()
+    begun, release = threading.Event(), threading.Event()
+
+    def read() -> None:
+        begun.set()
+        release.wait(30)
 
     async def main() -> None:
         asyncio.get_running_loop().set_default_executor(FileThreads())
-        reading = asyncio.create_task(asyncio.to_thread(release.wait, 30))
-        await asyncio.sleep(0.01)
+        reading = asyncio.create_task(asyncio.to_thread(read))
+        await asyncio.to_thread(begun.wait, 10)
         reading.cancel()
 
     started = time.monotonic()

@@ -41,6 +41,13 @@ def ignore(_progress: Progress) -> None:
     pass
 
 
+class Begun(asyncio.Event):
+    """Is set by the first progress of a run, after which its engine is at work."""
+
+    def __call__(self, _progress: Progress) -> None:
+        self.set()
+
+
 async def test_run_draws_the_spec(executor: Executor, spec: ImageSpec) -> None:
     await executor.start("fake")
     image = await executor.run(spec, on_progress=ignore, stop=StopSignal())
@@ -64,9 +71,8 @@ async def test_progress_arrives_on_the_event_loop_and_ends_with_the_last_step(
 async def test_stop_signal_ends_the_run_within_a_step(executor: Executor, spec: ImageSpec) -> None:
     stop = StopSignal()
     endless = replace(spec, prompt="[hang] [step=0.01]")
-    asyncio.get_running_loop().call_later(0.1, stop.set, StopReason.USER)
     with pytest.raises(GenerationStopped):
-        await executor.run(endless, on_progress=ignore, stop=stop)
+        await executor.run(endless, on_progress=lambda _: stop.set(StopReason.USER), stop=stop)
     await executor.run(spec, on_progress=ignore, stop=StopSignal())
 
 
@@ -83,10 +89,10 @@ async def test_dead_engine_is_told_as_such(executor: Executor, spec: ImageSpec) 
 
 async def test_cancelling_the_task_waits_until_the_engine_rests(executor: Executor, spec: ImageSpec) -> None:
     """A thread goes on when its task is cancelled: the next run must not meet a ghost."""
-    stop = StopSignal()
+    stop, begun = StopSignal(), Begun()
     endless = replace(spec, prompt="[hang] [step=0.05]")
-    task = asyncio.create_task(executor.run(endless, on_progress=ignore, stop=stop))
-    await asyncio.sleep(0.1)
+    task = asyncio.create_task(executor.run(endless, on_progress=begun, stop=stop))
+    await asyncio.wait_for(begun.wait(), 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -118,9 +124,9 @@ async def test_close_says_whether_the_engine_came_to_rest(make: Make, spec: Imag
     assert await rested.close(2.0) is True
 
     hung = make(stop_grace_s=0.1)
-    stop = StopSignal()
-    run = asyncio.create_task(hung.run(replace(spec, prompt="[step=1]"), on_progress=ignore, stop=stop))
-    await asyncio.sleep(0.05)
+    stop, begun = StopSignal(), Begun()
+    run = asyncio.create_task(hung.run(replace(spec, prompt="[step=1]"), on_progress=begun, stop=stop))
+    await asyncio.wait_for(begun.wait(), 10)
     assert await hung.close(0.1) is False
     stop.set(StopReason.SHUTDOWN)
     with pytest.raises(GenerationStopped):

@@ -224,11 +224,10 @@ async def test_sigterm_ends_in_time_though_the_database_stays_locked_and_the_nex
 
 
 async def test_sigterm_refuses_new_requests_politely(discord: Discord, bot: BotProcess, data_dir: Path) -> None:
-    await imagine(discord, "[step=4]", steps=2)
-    await wait_row(data_dir, status="running")
-    await asyncio.sleep(0.5)  # until its step has begun, which cannot be stopped
+    drawing = await imagine(discord, "[step=4]", steps=2)
+    await drawing.wait(lambda message: "🎨" in message.text)  # its step has begun, which cannot be stopped
     bot._signal(signal.SIGTERM)
-    await asyncio.sleep(0.3)
+    await bot.wait_log("stopping: no new requests")
     refused = await imagine(discord)
     assert "restarting" in (await refused.wait(lambda message: message.ephemeral)).text
     assert await bot.wait_exit(timeout=20) == ExitCode.OK

@@ -7,6 +7,7 @@ The catalogue (`model_parts.py`) says what each component is read from, `names.p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,16 @@ DIT_NAME: Final = "dit"
 QWEN3_NAME: Final = "qwen3"
 TOKENIZER_NAME: Final = "tokenizer"
 STREAMED: Final[Mapping[str, type[StreamedModule]]] = {DIT_NAME: Transformer, QWEN3_NAME: Qwen3TextEncoder}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedParts:
+    """The parts of a model as they were read, and on their device."""
+
+    transformer: Transformer
+    encoder: Qwen3TextEncoder
+    vae: tuple[Decoder, Encoder]
+    tokenizer: ReadsPrompts
 
 
 def load_model(
@@ -70,42 +81,31 @@ def load_model(
         facts = ("klein", READING, READING_LAYERS, recipes[QWEN3_NAME].source.fingerprint(encoder_format))
         prompt_files = PromptFiles(prompts_dir, reading_key(*facts, tokenizers=[tokenizer], arithmetic=arithmetic))
     vae: Any = (recipes["decoder"].whole(arithmetic), recipes["encoder"].whole(arithmetic))
-    return assemble(
-        card,
-        transformer,
-        encoder,
-        vae,
-        arithmetic,
-        tokenizer=read_tokenizer(tokenizer),
-        budget=budget,
-        prompt_files=prompt_files,
-    )
+    parts = LoadedParts(transformer, encoder, vae, read_tokenizer(tokenizer))
+    return assemble(card, parts, arithmetic, budget=budget, prompt_files=prompt_files)
 
 
-def assemble(  # noqa: PLR0913 - the parts of a model
+def assemble(
     card: ModelCard,
-    transformer: Transformer,
-    encoder: Qwen3TextEncoder,
-    vae: tuple[Decoder, Encoder],
+    parts: LoadedParts,
     arithmetic: Arithmetic,
     *,
-    tokenizer: ReadsPrompts,
     budget: VramBudget | None,
     prompt_files: PromptFiles | None = None,
 ) -> Flux2Model:
     """Make a model of its parts."""
     prompts = PromptEmbeddingCache(prompt_files)
     residency = Residency(
-        transformer,
-        [encoder],
+        parts.transformer,
+        [parts.encoder],
         budget=budget,
         cost=card.largest_cost() if arithmetic.is_streamed else None,
-        fixed_bytes=sum(weight.nbytes for half in vae for weight in half.parameters()),
+        fixed_bytes=sum(weight.nbytes for half in parts.vae for weight in half.parameters()),
     )
-    decoder, image_encoder = vae
+    decoder, image_encoder = parts.vae
     return Flux2Model(
-        transformer,
-        PromptReader(encoder, tokenizer, prompts),
+        parts.transformer,
+        PromptReader(parts.encoder, parts.tokenizer, prompts),
         residency,
         prompts,
         decoder=decoder,

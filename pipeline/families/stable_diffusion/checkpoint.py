@@ -7,7 +7,7 @@ The catalogue (`model_parts.py`) says what each component is read from, `names.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from pipeline.families.stable_diffusion.model import StableDiffusionModel
 from pipeline.families.stable_diffusion.text_encoders import GELU, QUICK_GELU, PooledTextEncoder, TextEncoder
 from pipeline.families.stable_diffusion.unet import UNet
 from pipeline.runtime.prompt_cache import PromptEmbeddingCache, PromptFiles
-from pipeline.runtime.prompt_tokenizer import read_tokenizer
+from pipeline.runtime.prompt_tokenizer import ReadsPrompts, read_tokenizer
 from pipeline.runtime.vram_budget import VramBudget
 from pipeline.streaming.arithmetic import Arithmetic
 from pipeline.streaming.block_packing import layout, prepare
@@ -46,6 +46,16 @@ STREAMED: Final[Mapping[str, type[StreamedModule]]] = {
     CLIP_L_NAME: TextEncoder,
     CLIP_G_NAME: PooledTextEncoder,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedParts:
+    """The parts of a model as they were read, and on their device; `encoders` stand in the order of `ENCODERS`."""
+
+    unet: UNet
+    encoders: Sequence[TextEncoder]
+    vae: nn.Module
+    tokenizer: ReadsPrompts
 
 
 def load_model(
@@ -78,45 +88,35 @@ def load_model(
     prompt_files = None
     if arithmetic.is_streamed and prompts_dir is not None:
         prompt_files = PromptFiles(prompts_dir, readers_of(card, config.models_dir, recipes, arithmetic))
-    return assemble(
-        card,
-        unet,
-        encoders,
-        recipes["vae"].whole(arithmetic),
-        arithmetic,
-        tokenizer=files.path_of(card.files["tokenizer_1"], config.models_dir),
-        budget=budget,
-        prompt_files=prompt_files,
-    )
+    tokenizer = read_tokenizer(files.path_of(card.files["tokenizer_1"], config.models_dir))
+    parts = LoadedParts(unet, encoders, recipes["vae"].whole(arithmetic), tokenizer)
+    return assemble(card, parts, arithmetic, budget=budget, prompt_files=prompt_files)
 
 
-def assemble(  # noqa: PLR0913 - the parts of a model
+def assemble(
     card: ModelCard,
-    unet: UNet,
-    encoders: Sequence[TextEncoder],
-    vae: nn.Module,
+    parts: LoadedParts,
     arithmetic: Arithmetic,
     *,
-    tokenizer: Path,
     budget: VramBudget | None,
     prompt_files: PromptFiles | None = None,
 ) -> StableDiffusionModel:
     """Make a model of its parts."""
     prompts = PromptEmbeddingCache(prompt_files, at_once=1)
     residency = Residency(
-        unet,
-        encoders,
+        parts.unet,
+        parts.encoders,
         budget=budget,
         cost=card.largest_cost() if arithmetic.is_streamed else None,
-        fixed_bytes=sum(weight.nbytes for weight in vae.parameters()),
+        fixed_bytes=sum(weight.nbytes for weight in parts.vae.parameters()),
     )
     return StableDiffusionModel(
-        unet,
-        PromptReader(encoders, read_tokenizer(tokenizer), prompts, device=arithmetic.device),
+        parts.unet,
+        PromptReader(parts.encoders, parts.tokenizer, prompts, device=arithmetic.device),
         residency,
         prompts,
-        decoder=Decoder(vae),
-        encoder=Encoder(vae),
+        decoder=Decoder(parts.vae),
+        encoder=Encoder(parts.vae),
         latent_scale=SCALES[card.architecture.name],
         architecture=card.architecture,
     )

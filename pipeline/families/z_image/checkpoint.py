@@ -7,6 +7,7 @@ called here and which module is made for them; the VAE is FLUX.1's. Everything i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,16 @@ from pipeline.streaming.streamed_module import StreamedModule
 
 LAYERS: Final = -1  # of Qwen3: all but the last one, which nobody asks
 _STREAMED: Final[Mapping[str, type[StreamedModule]]] = {"dit": Transformer, "qwen3": Qwen3TextEncoder}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedParts:
+    """The parts of a model as they were read, and on their device; `vae` is its halves, from and to latents."""
+
+    transformer: Transformer
+    encoder: Qwen3TextEncoder
+    vae: tuple[nn.Module, nn.Module]
+    tokenizer: ReadsPrompts
 
 
 def load_model(
@@ -73,46 +84,31 @@ def load_model(
         key = reading_key("z-image", READING, version, tokenizers=[tokenizer], arithmetic=arithmetic)
         prompt_files = PromptFiles(prompts_dir, key)
     decoder, encoder_of_images = (recipes[half].whole(arithmetic) for half in ("vae_decoder", "vae_encoder"))
-    return assemble(
-        card,
-        transformer,
-        encoder,
-        vae=(decoder, encoder_of_images),
-        arithmetic=arithmetic,
-        tokenizer=read_tokenizer(tokenizer),
-        budget=budget,
-        prompt_files=prompt_files,
-    )
+    parts = LoadedParts(transformer, encoder, (decoder, encoder_of_images), read_tokenizer(tokenizer))
+    return assemble(card, parts, arithmetic, budget=budget, prompt_files=prompt_files)
 
 
-def assemble(  # noqa: PLR0913 - the parts of a model
+def assemble(
     card: ModelCard,
-    transformer: Transformer,
-    encoder: Qwen3TextEncoder,
-    *,
-    vae: tuple[nn.Module, nn.Module],
+    parts: LoadedParts,
     arithmetic: Arithmetic,
-    tokenizer: ReadsPrompts,
+    *,
     budget: VramBudget | None,
     prompt_files: PromptFiles | None = None,
 ) -> ZImageModel:
-    """Make a model of its parts.
-
-    Args:
-        vae: its halves, from latents and to latents.
-    """
+    """Make a model of its parts."""
     prompts = PromptEmbeddingCache(prompt_files)
     residency = Residency(
-        transformer,
-        [encoder],
+        parts.transformer,
+        [parts.encoder],
         budget=budget,
         cost=card.largest_cost() if arithmetic.is_streamed else None,
-        fixed_bytes=sum(weight.nbytes for half in vae for weight in half.parameters()),
+        fixed_bytes=sum(weight.nbytes for half in parts.vae for weight in half.parameters()),
     )
-    decoder, encoder_of_images = vae
+    decoder, encoder_of_images = parts.vae
     return ZImageModel(
-        transformer,
-        PromptReader(encoder, tokenizer, prompts, device=arithmetic.device),
+        parts.transformer,
+        PromptReader(parts.encoder, parts.tokenizer, prompts, device=arithmetic.device),
         residency,
         prompts,
         decoder=decoder,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from bot.clock import Clock
 from bot.config import DeliveryConfig, LimitsConfig
 from bot.delivery.results import DeliveryLoop
 from bot.jobs import Delivery, Job, JobStatus, QueueStatus, ReplyTo, Request
@@ -62,11 +64,17 @@ def frontend() -> RecordingFrontend:
 
 
 @pytest.fixture
+def delivery_clock() -> Clock:
+    """The clock of delivery; a module of tests may have another."""
+    return time.time
+
+
+@pytest.fixture
 async def delivery(
-    jobs: JobStore, queue: JobQueue, images: ImageStore, frontend: RecordingFrontend
+    jobs: JobStore, queue: JobQueue, images: ImageStore, frontend: RecordingFrontend, delivery_clock: Clock
 ) -> AsyncIterator[DeliveryLoop]:
     config = DeliveryConfig(card_interval_s=0.2, retry_first_s=0.01, retry_max_s=0.02)
-    delivery = DeliveryLoop(jobs, queue, images, config)
+    delivery = DeliveryLoop(jobs, queue, images, config, clock=delivery_clock)
     delivery.add_frontend(frontend)
     queue.subscribe(delivery.wake)
     tasks = [asyncio.create_task(delivery.run())]

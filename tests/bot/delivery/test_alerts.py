@@ -58,13 +58,15 @@ def heard() -> Listener:
 
 
 @asynccontextmanager
-async def running(alerts: Alerts) -> AsyncIterator[None]:
+async def running(alerts: Alerts, *, are_noted: bool = True) -> AsyncIterator[None]:
+    """Let the loops run until all is told, and noted if it can be."""
     tasks = [asyncio.create_task(alerts.run()), asyncio.create_task(alerts.remember())]
     try:
         yield
         await alerts.flush(2.0)
-        for _ in range(50):
-            await asyncio.sleep(0.002)
+        async with asyncio.timeout(10):
+            while are_noted and alerts._is_unnoted.is_set():  # what is noted is all that there was to tell
+                await asyncio.sleep(0.002)
     finally:
         for task in tasks:
             task.cancel()
@@ -178,7 +180,7 @@ async def test_database_that_takes_no_notes_keeps_nobody_from_being_told(
         raise StoreUnavailable("locked", is_full=False)
 
     monkeypatch.setattr(SettingStore, "set", locked)
-    async with running(alerts):
+    async with running(alerts, are_noted=False):
         alerts.begin(Alert(kind=PAUSED))
     assert heard.told == ["paused"]
 

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import time
+from functools import partial
 
 import pytest
 
 from bot import supervision
+from bot.clock import Clock
 from bot.config import DeliveryConfig
 from bot.deadline import Deadline
+from bot.delivery import results as module
 from bot.delivery.frontend import DeliveryDelayed, DeliveryImpossible, MessageGone
 from bot.delivery.results import DeliveryLoop
 from bot.errors import StoreUnavailable
 from bot.jobs import Delivery, JobStatus
 from tests.bot.delivery.conftest import MEASURED, settled, until
+from tests.bot.rests import Rests
 from tests.conftest import FrozenClock
+
+
+@pytest.fixture
+def delivery_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Seconds pass at every look at it, so that the next try of a delivery is due at the next look."""
+    monkeypatch.setattr(module, "SWEEP_S", 0.01)
+    return partial(next, itertools.count(time.time() + 2.0, 2.0))
 
 
 async def test_result_is_delivered_once_and_its_new_place_remembered(jobs, frontend, delivery, draw) -> None:
     job = await settled(jobs, await draw())
     assert job.delivery is Delivery.DELIVERED and job.reply_to.key == f"answer-{job.id}"
-    delivery.wake()
-    await asyncio.sleep(0.05)
-    assert frontend.delivered == [(job.id, JobStatus.DONE, b"png")]
+    other = await settled(jobs, await draw())  # a later look, which finds both
+    await asyncio.wait_for(delivery.flush(), 5)
+    assert frontend.delivered == [(each.id, JobStatus.DONE, b"png") for each in (job, other)]
 
 
 async def test_delayed_result_is_tried_again_until_it_works(jobs, frontend, delivery, draw) -> None:
@@ -43,12 +56,10 @@ async def test_final_trouble_ends_the_tries(jobs, frontend, delivery, draw, trou
     assert frontend.delivered == []
 
 
-async def test_old_result_is_given_up_and_told_on_request(
-    jobs, queue, images, frontend, draw, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_old_result_is_given_up_and_told_on_request(jobs, queue, images, frontend, draw, delivery_clock) -> None:
     frontend.troubles = [DeliveryDelayed()] * 100
     config = DeliveryConfig(retry_first_s=0.01, give_up_after_s=1)
-    delivery = DeliveryLoop(jobs, queue, images, config)
+    delivery = DeliveryLoop(jobs, queue, images, config, clock=delivery_clock)
     delivery.add_frontend(frontend)
     queue.subscribe(delivery.wake)
     task = asyncio.create_task(delivery.run_results())
@@ -64,8 +75,10 @@ async def test_result_of_a_front_end_that_is_switched_off_waits(jobs, queue, ima
     queue.subscribe(delivery.wake)
     task = asyncio.create_task(delivery.run_results())
     job = await draw()
-    await asyncio.sleep(0.1)
-    assert (await jobs.get(job.id)).delivery is Delivery.PENDING
+    async with asyncio.timeout(10):
+        while not (looked_at := await jobs.get(job.id)).delivery_attempts and looked_at.delivery is Delivery.PENDING:
+            await asyncio.sleep(0.01)
+    assert looked_at.delivery is Delivery.PENDING
     task.cancel()
     await asyncio.wait([task])
 
@@ -140,7 +153,7 @@ async def test_note_that_cannot_be_written_while_stopping_is_left_to_the_next_st
     async def locked(*_: object) -> None:
         raise StoreUnavailable("locked", is_full=False)
 
-    deadline = Deadline(0)
+    deadline, rests = Deadline(0), Rests(monkeypatch, module)
     delivery = DeliveryLoop(jobs, queue, images, DeliveryConfig(), deadline=deadline)
     delivery.add_frontend(frontend)
     job = await draw()
@@ -149,9 +162,10 @@ async def test_note_that_cannot_be_written_while_stopping_is_left_to_the_next_st
         task = asyncio.create_task(delivery.run_results())
         await until(lambda: frontend.delivered)
         await asyncio.wait_for(delivery.flush(), 5)
-        for _ in range(5):
+        for looks in range(rests.count, rests.count + 5):
             delivery.wake()
-            await asyncio.sleep(0.02)
+            await rests.wait(looks + 1)
+        await asyncio.wait_for(delivery.flush(), 5)  # nothing that such a look began is under way
         task.cancel()
         await asyncio.wait([task])
     assert len(frontend.delivered) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,6 +15,7 @@ from bot.jobs import Job, ReplyTo
 from bot.store.database import Database
 from bot.store.job_store import JobStore
 from bot.store.retraction_store import LONGEST_PAUSE_S, RetractionStore
+from tests.bot.rests import Rests
 
 ADDRESS = {"channel_id": 1, "message_id": 2, "guild_id": 3, "user_id": 44, "locale": "en-US", "name": "Ann"}
 
@@ -31,20 +31,10 @@ def at(job: Job, address: str, key: str = "2") -> Job:
     return replace(job, reply_to=ReplyTo(frontend="discord", key=key, address=address))
 
 
-async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not what():
-            await asyncio.sleep(0.01)
-
-
-async def run(retractions: Retractions, what: Callable[[], bool]) -> None:
-    task = asyncio.create_task(retractions.run())
-    try:
-        await until(what)
-        await asyncio.sleep(0.05)
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+async def look(retractions: Retractions) -> None:
+    """Take back what is due; a second look shows that nothing of it is still due."""
+    for _ in range(2):
+        assert not await retractions.look()
 
 
 def test_address_says_where_a_message_stands_and_nothing_else(job: Job) -> None:
@@ -70,16 +60,15 @@ async def test_message_is_taken_back_once(job: Job, database: Database, error: E
     await Retractions(store).add([job, job])  # the process ends
     retractions = Retractions(store)
     retractions.add_frontend("discord", withdraw)
-    await run(retractions, lambda: bool(asked))
+    await look(retractions)
     assert len(asked) == 1 and asked[0]["message_id"] == 2
     assert await retractions.left() == 0
 
 
 @pytest.mark.parametrize("error", [DeliveryDelayed(2.0), ValueError("unknown")])
 async def test_message_that_cannot_be_taken_back_now_is_tried_again_and_given_up_after_days(
-    job: Job, database: Database, clock, error: Exception, monkeypatch: pytest.MonkeyPatch
+    job: Job, database: Database, clock, error: Exception
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.01)
     store, tries = RetractionStore(database), []
 
     async def withdraw(_address: str) -> None:
@@ -89,22 +78,21 @@ async def test_message_that_cannot_be_taken_back_now_is_tried_again_and_given_up
     retractions = Retractions(store, clock=clock)
     retractions.add_frontend("discord", withdraw)
     await retractions.add([job])
-    await run(retractions, lambda: len(tries) == 1)
+    await look(retractions)
     assert len(tries) == 1 and await retractions.left() == 1
     for number in range(2, LEAST_TRIES):  # one look days later may be that of a clock that is ahead
         clock.advance(GIVE_UP_S + 1)
-        await run(retractions, lambda number=number: len(tries) == number)
-        assert await retractions.left() == 1
+        await look(retractions)
+        assert len(tries) == number and await retractions.left() == 1
     clock.advance(GIVE_UP_S + 1)
-    await run(retractions, lambda: len(tries) == LEAST_TRIES)
-    assert await retractions.left() == 0
+    await look(retractions)
+    assert len(tries) == LEAST_TRIES and await retractions.left() == 0
 
 
 @pytest.mark.parametrize("after_s", [2.0, 1e9])
 async def test_message_postponed_by_a_clock_that_was_ahead_or_by_discord_for_years_is_tried_again_within_hours(
-    job: Job, database: Database, clock, after_s: float, monkeypatch: pytest.MonkeyPatch
+    job: Job, database: Database, clock, after_s: float
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.01)
     tries = []
 
     async def withdraw(_address: str) -> None:
@@ -115,11 +103,14 @@ async def test_message_postponed_by_a_clock_that_was_ahead_or_by_discord_for_yea
     retractions.add_frontend("discord", withdraw)
     await retractions.add([job])
     clock.advance(91 * 86_400)
-    await run(retractions, lambda: len(tries) == 1)
+    await look(retractions)
+    assert len(tries) == 1
     clock.advance(-91 * 86_400)
-    await run(retractions, lambda: len(tries) == 2)
+    await look(retractions)
+    assert len(tries) == 2
     clock.advance(LONGEST_PAUSE_S)
-    await run(retractions, lambda: len(tries) == 3)
+    await look(retractions)
+    assert len(tries) == 3
     assert await retractions.left() == 1
 
 
@@ -134,7 +125,8 @@ async def test_one_that_hangs_in_trouble_holds_up_no_other(job: Job, database: D
     retractions = Retractions(store)
     retractions.add_frontend("discord", withdraw)
     await retractions.add([job, at(job, json.dumps(ADDRESS | {"message_id": 5}), key="5")])
-    await run(retractions, lambda: bool(done))
+    await look(retractions)
+    assert len(done) == 1
 
 
 @pytest.mark.parametrize("column", ["added_at", "attempts", "address"])
@@ -151,11 +143,31 @@ async def test_damaged_row_holds_up_no_other(job: Job, database: Database, colum
     retractions.add_frontend("discord", withdraw)
     await retractions.add([job, at(job, good, key="5")])
     await database.fetch_all(f"UPDATE retractions SET {column} = :value WHERE key = '2'", {"value": value})
-    await run(retractions, lambda: bool(done))
+    await look(retractions)
+    assert len(done) == 1
 
 
 async def test_front_end_that_is_switched_off_is_waited_for(job: Job, database: Database) -> None:
     retractions = Retractions(RetractionStore(database))
     await retractions.add([job])
-    await run(retractions, lambda: True)
+    await look(retractions)
     assert await retractions.left() == 1
+
+
+async def test_loop_takes_back_what_is_added_while_it_rests(
+    job: Job, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests, asked = Rests(monkeypatch, module), []
+
+    async def withdraw(address: str) -> None:
+        asked.append(address)
+
+    retractions = Retractions(RetractionStore(database))
+    retractions.add_frontend("discord", withdraw)
+    task = asyncio.create_task(retractions.run())
+    await rests.wait(1)
+    await retractions.add([job])
+    await rests.wait(2)
+    assert len(asked) == 1 and await retractions.left() == 0
+    task.cancel()
+    await asyncio.wait([task])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import time
 
 import pytest
@@ -37,13 +38,10 @@ async def test_cards_of_everybody_waiting_are_brought_up_to_date(queue, frontend
     assert list(latest.values()) == [None, 1, 2]
 
 
-async def test_nothing_changed_nothing_edited(queue, frontend, delivery, put) -> None:
-    job = await put()
-    delivery.card_is_fresh(job, dict(await queue.standings())[job])
+async def test_nothing_changed_nothing_edited(queue, stepping, put) -> None:
+    await shown_at_first(queue, stepping, await put())
     for _ in range(20):
-        delivery.wake()
-        await asyncio.sleep(0.02)
-    assert frontend.shown == []
+        assert await stepping.look(1.0) == []
 
 
 async def test_time_that_ran_out_on_a_card_is_replaced(queue, frontend, delivery, put) -> None:
@@ -54,21 +52,23 @@ async def test_time_that_ran_out_on_a_card_is_replaced(queue, frontend, delivery
     assert frontend.shown[0][1].finish_at > time.time()
 
 
-async def test_edits_of_one_card_keep_their_distance(queue, frontend, delivery, put) -> None:
+async def test_edits_of_one_card_keep_their_distance(queue, clock, stepping, put) -> None:
     job = await put()
     await queue.claim()
+    edited_at = []
     for step in range(100):
         queue.report(job.id, Progress(stage=Stage.DENOISING, step=step, steps=100))
-        await asyncio.sleep(0.01)
-    assert 2 <= len(frontend.shown) <= 8  # a second and a bit, one edit in 0.2 s
+        edited_at += [clock() for _ in await stepping.look(0.25)]
+    distances = [after - before for before, after in itertools.pairwise(edited_at)]
+    assert len(distances) >= 2 and min(distances) >= DeliveryConfig().card_interval_s
 
 
 async def test_no_card_is_edited_while_a_result_is_on_its_way(queue, frontend, delivery, put, draw) -> None:
     frontend.hold.clear()
-    await draw()
-    await asyncio.sleep(0.1)
+    job = await draw()
+    await until(lambda: delivery.is_telling(job.user))
     await put()
-    await asyncio.sleep(0.4)
+    await delivery.updates.refresh()
     assert frontend.shown == []
     frontend.hold.set()
     await until(lambda: frontend.shown)
@@ -113,11 +113,11 @@ async def test_edit_that_failed_for_no_known_reason_stays_worth_making(
     delivery.add_frontend(frontend)
     frontend.troubles = [RuntimeError("a bug in the front end")]
     job = await put()
-    await delivery.updates._refresh()
-    await delivery.updates._refresh()
+    await delivery.updates.refresh()
+    await delivery.updates.refresh()
     assert frontend.shown == []  # not at once
     clock.advance(BROKEN_MESSAGE_S)
-    await delivery.updates._refresh()
+    await delivery.updates.refresh()
     assert [job_id for job_id, _ in frontend.shown] == [job.id]
 
 
@@ -149,7 +149,7 @@ async def test_card_whose_edit_failed_still_has_to_say_that_its_job_stops(jobs, 
     frontend.troubles.append(DeliveryDelayed(0.0))
     for _ in range(2):
         monotonic.advance(60)
-        await delivery.updates._refresh()
+        await delivery.updates.refresh()
     assert frontend.troubles == [] and [shown[0] for shown in frontend.shown] == [job.id]
 
 
@@ -166,7 +166,7 @@ async def test_clock_set_back_delays_no_card(jobs, queue, images, frontend, put)
     delivery.card_is_fresh(job, dataclasses.replace(standing, position=7))
     clock.advance(-3600)
     monotonic.advance(5)
-    await delivery.updates._refresh()
+    await delivery.updates.refresh()
     assert [shown[0] for shown in frontend.shown] == [job.id]
 
 
@@ -182,7 +182,7 @@ async def test_edit_counts_only_once_it_was_made(queue, jobs, images, frontend, 
         await show(job, standing)
 
     frontend.show = slow
-    editing = asyncio.create_task(delivery.updates._refresh())
+    editing = asyncio.create_task(delivery.updates.refresh())
     await is_asked.wait()
     assert shown_of(delivery, job) is None
     announcing = asyncio.create_task(delivery.updates.announce_stop())  # waits for the edit, and finds it made
@@ -202,7 +202,7 @@ async def test_word_of_the_front_end_during_an_edit_is_not_overwritten(queue, jo
         delivery.card_is_fresh(job, own)
 
     frontend.show = show
-    await delivery.updates._refresh()
+    await delivery.updates.refresh()
     assert shown_of(delivery, job).standing == own
 
 
@@ -219,7 +219,7 @@ def stepping(jobs, queue, images, frontend, clock):
     async def look(seconds: float = 4.0) -> list[tuple[int, int | None]]:
         clock.advance(seconds)
         before = len(frontend.shown)
-        await delivery.updates._refresh()
+        await delivery.updates.refresh()
         return [(job_id, standing.position) for job_id, standing in frontend.shown[before:]]
 
     delivery.look = look

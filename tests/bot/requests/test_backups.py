@@ -183,11 +183,17 @@ async def test_loop_goes_on_after_errors_that_nobody_expected(
     task.cancel()
 
 
-async def test_without_a_folder_there_is_no_nightly_backup(data_dir: Path, clock) -> None:
+async def test_without_a_folder_there_is_no_nightly_backup(
+    data_dir: Path, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_LOOK_S", 0.0)
+    looks: list[float] = []
     backups = backups_of(data_dir, clock, folder=None)
+    monkeypatch.setattr(backups, "look", lambda: looks.append(clock()))
     task = asyncio.create_task(backups.run())
-    await asyncio.sleep(0.02)
-    assert not task.done() and not backups.folder.exists()
+    for _ in range(100):  # nothing is waited for before the first look
+        await asyncio.sleep(0)
+    assert not task.done() and looks == []
     task.cancel()
 
 

@@ -33,6 +33,7 @@ from bot.store.key_value_store import SettingStore
 from bot.store.usage_store import Measurement
 from pipeline import ImageOptions, ImageSpec, Progress, Stage
 from pipeline.catalog.models import find_model
+from tests.bot.rests import Rests
 
 Put = Callable[..., Awaitable[Job]]
 GAME_NIGHT = Pause.by_operator("a game night")
@@ -105,10 +106,12 @@ async def test_repeated_request_returns_the_first_job_even_when_the_queue_is_ful
     assert await put(queue, key="same") == first
 
 
-async def test_claim_waits_for_a_job_and_wakes_when_one_is_put(make_queue, put) -> None:
-    queue = make_queue()
+async def test_claim_waits_for_a_job_and_wakes_when_one_is_put(
+    make_queue, put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, rests = make_queue(), Rests(monkeypatch, jobqueue_module)
     claiming = asyncio.create_task(queue.claim())
-    await asyncio.sleep(0.02)
+    await rests.wait(1)
     assert not claiming.done()
     job = await put(queue)
     running = await asyncio.wait_for(claiming, 2)
@@ -191,12 +194,14 @@ async def test_cancelling_twice_or_too_late_or_nothing_is_told_apart(make_queue,
         await queue.cancel(999)
 
 
-async def test_pause_holds_new_jobs_back_and_outlives_the_process(make_queue, put) -> None:
-    queue = make_queue()
+async def test_pause_holds_new_jobs_back_and_outlives_the_process(
+    make_queue, put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, rests = make_queue(), Rests(monkeypatch, jobqueue_module)
     await queue.pause(GAME_NIGHT)
     await put(queue)
     claiming = asyncio.create_task(queue.claim())
-    await asyncio.sleep(0.02)
+    await rests.wait(1)
     assert not claiming.done()
     restarted = make_queue()
     await restarted.recover(max_attempts=2)

@@ -18,8 +18,8 @@ from bot.scheduling.breaker import Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.load_times import Load
-from bot.scheduling.model_memory import MemoryState, ModelMemory, Release
-from bot.scheduling.runner import Runner
+from bot.scheduling.model_memory import LOOK_S, MemoryState, ModelMemory, Release
+from bot.scheduling.runner import Runner, at_rest
 from bot.scheduling.worker_pool import WorkerPool
 from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
@@ -134,29 +134,30 @@ async def test_lost_runner_stops_no_release(put, jobs: JobStore, working) -> Non
         assert other.releases == 1
 
 
-async def test_idle_model_is_unloaded_and_one_that_draws_is_not(
-    jobs: JobStore, put, working, clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.scheduling.model_memory.LOOK_S", 0.01)
+async def test_idle_model_is_unloaded_and_one_that_draws_is_not(jobs: JobStore, put, working, clock) -> None:
     runner = Releasing("small")
-    async with working(runner) as (_, memory):
+    async with working(runner) as (pool, memory):
         await all_ended(jobs, await put())
-        watching = asyncio.create_task(memory.watch(600.0))
+        async with at_rest(pool.runners):
+            pass
         clock.advance(599)
-        await asyncio.sleep(0.05)
+        assert await memory.look(600.0) == 1.0
         assert memory.state is MemoryState.LOADED
         runner.begun.clear()
         runner.may_end.clear()
         job = await put()
         await runner.begun.wait()
         clock.advance(5000)
-        await asyncio.sleep(0.05)
+        assert await memory.look(600.0) == LOOK_S
         assert runner.releases == 0
         runner.may_end.set()
         await all_ended(jobs, job)
-        await asyncio.sleep(0.05)
+        async with at_rest(pool.runners):
+            pass
+        await memory.look(600.0)
         assert runner.releases == 0, "it has only just come to rest"
         clock.advance(601)
+        watching = asyncio.create_task(memory.watch(600.0))
         while memory.state is not MemoryState.RELEASED:
             await asyncio.sleep(0.01)
         watching.cancel()
@@ -167,7 +168,8 @@ async def test_zero_minutes_never_unload(queue: JobQueue, clock) -> None:
     runner.model = "small"
     watching = asyncio.create_task(ModelMemory(lambda: [runner], queue).watch(0.0))
     clock.advance(10**6)
-    await asyncio.sleep(0.02)
+    for _ in range(100):  # a release by this runner waits for nothing else
+        await asyncio.sleep(0)
     assert runner.model == "small" and not watching.done()
     watching.cancel()
 

@@ -13,6 +13,7 @@ from bot.errors import QueueFull, StoreUnavailable, TooManyJobs
 from bot.jobs import Job, JobStatus
 from bot.pause import Pause, PauseKind
 from bot.requests.pausing import Pausing
+from bot.scheduling import job_queue
 from bot.scheduling.breaker import BY_ENGINE, Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.hours import QuietHours
@@ -22,6 +23,7 @@ from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from bot.store.usage_store import Measurement
 from pipeline.catalog.models import find_model
+from tests.bot.rests import Rests
 from tests.conftest import FrozenClock
 
 DAY = 1_800_000_000 - 1_800_000_000 % 86_400  # a midnight, UTC
@@ -58,14 +60,16 @@ def put(make_request) -> Callable[..., Awaitable[Job]]:
 
 
 async def begins(queue: JobQueue) -> bool:
-    """Whether a waiting job is begun at this moment."""
+    """Whether a waiting job is begun at this moment, rather than waited for."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bot.scheduling.job_queue.SWEEP_S", 0.02)
-        try:
-            async with asyncio.timeout(0.15):
-                return await queue.claim() is not None
-        except TimeoutError:
-            return False
+        rests = Rests(patch, job_queue)
+        claiming, resting = asyncio.create_task(queue.claim()), asyncio.create_task(rests.wait(1))
+        await asyncio.wait([claiming, resting], return_when=asyncio.FIRST_COMPLETED)
+        has_begun = claiming.done() and claiming.result() is not None
+        for task in (claiming, resting):
+            task.cancel()
+        await asyncio.wait([claiming, resting])
+    return has_begun
 
 
 # ── quiet hours ─────────────────────────────────────────────────────────────────────────────────────
@@ -110,12 +114,12 @@ async def test_listeners_hear_when_quiet_hours_begin_and_end(restart: Restart, p
     assert heard == [Pause(kind=PauseKind.QUIET_HOURS, until=MORNING), None]
 
 
-async def test_sleeping_queue_wakes_up_by_itself(restart: Restart, put, clock) -> None:
+async def test_sleeping_queue_wakes_up_by_itself(restart: Restart, put, clock, monkeypatch: pytest.MonkeyPatch) -> None:
     clock.now = MORNING - 1
-    queue = await restart()
+    queue, rests = await restart(), Rests(monkeypatch, job_queue)
     await put(queue)
     claiming = asyncio.create_task(queue.claim())
-    await asyncio.sleep(0.02)
+    await rests.wait(1)
     assert not claiming.done()
     clock.now = MORNING
     watching = asyncio.create_task(queue.pauses.watch())

@@ -17,6 +17,7 @@ from bot.errors import RunnerLost
 from bot.executors.base import Executor
 from bot.jobs import FailureCode, Job, JobStatus, Request, StopSignal
 from bot.pause import Pause
+from bot.scheduling import job_queue
 from bot.scheduling.breaker import BY_ENGINE, FIRST_COOL_DOWN_S, Breaker
 from bot.scheduling.eta import Pace
 from bot.scheduling.job_queue import JobQueue
@@ -27,6 +28,7 @@ from bot.store.image_store import ImageStore
 from bot.store.job_store import JobStore
 from bot.store.key_value_store import SettingStore
 from pipeline import EngineDead, GeneratedImage, GenerationFailed, GenerationStopped, ImageSpec, Progress, Stage
+from tests.bot.rests import Rests
 from tests.bot.scheduling.ending import all_ended
 
 SECONDS = {"small": 40.0, "large": 60.0}  # that a picture takes at the usual pace
@@ -268,20 +270,22 @@ async def test_runner_that_cools_down_is_used_if_no_other_is_left(jobs: JobStore
 
 
 async def test_pause_of_the_engine_lets_one_of_several_runners_try(
-    jobs: JobStore, queue: JobQueue, put: Put, working
+    jobs: JobStore, queue: JobQueue, put: Put, working, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = FakeRunner("small"), FakeRunner("small")
+    rests, first, second = Rests(monkeypatch, job_queue), FakeRunner("small"), FakeRunner("small")
     first.may_end.clear()
     second.may_end.clear()
     await queue.pause(BY_ENGINE)
     put_jobs = [await put(), await put("bob")]
     async with working(first, second):
         await first.begun.wait()
-        await asyncio.sleep(0.05)
+        looks = rests.count
+        put_jobs.append(await put("eve"))  # the other one looks again
+        await rests.wait(looks + 1)
         assert not second.begun.is_set()
         first.may_end.set()
         second.may_end.set()
-        assert [job.status for job in await all_ended(jobs, *put_jobs)] == [JobStatus.DONE] * 2
+        assert [job.status for job in await all_ended(jobs, *put_jobs)] == [JobStatus.DONE] * 3
 
 
 async def test_pace_of_a_runner_is_measured_against_what_was_expected(jobs: JobStore, put: Put, working) -> None:

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
 
@@ -141,10 +142,16 @@ async def test_lock_of_another_program_is_a_passing_trouble(tmp_path: Path, monk
             with pytest.raises(StoreUnavailable) as trouble:
                 await database.fetch_all(write, {"key": "now"})
             assert not trouble.value.is_full
-            insisting = asyncio.create_task(
-                module.retry_until_stored(lambda: database.fetch_all(write, {"key": "later"}), Deadline())
-            )
-            await asyncio.sleep(0.2)
+            tries = []
+
+            def statement() -> Awaitable[object]:
+                tries.append(write)
+                return database.fetch_all(write, {"key": "later"})
+
+            insisting = asyncio.create_task(module.retry_until_stored(statement, Deadline()))
+            async with asyncio.timeout(5):
+                while len(tries) < 2:
+                    await asyncio.sleep(0.01)
             other.execute("COMMIT")
         await asyncio.wait_for(insisting, 5)
         assert [row["key"] for row in await database.fetch_all("SELECT key FROM settings")] == ["later"]
@@ -381,8 +388,12 @@ async def test_file_that_is_taken_away_while_running_is_told(
     path = tmp_path / "test.db"
     await fill(path)
     async with Database.open(path) as database:
+        looks, is_gone = [], database._is_gone
+        monkeypatch.setattr(database, "_is_gone", lambda: looks.append(1) or is_gone())
         watching = asyncio.create_task(database.watch())
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            while len(looks) < 2 and not watching.done():  # at the second, the first has found nothing
+                await asyncio.sleep(0.01)
         assert not watching.done()
         if how == "deleted":
             path.unlink()

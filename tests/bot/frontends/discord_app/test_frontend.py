@@ -122,9 +122,9 @@ async def test_progress_after_the_result_is_dropped(bot: Bot, png: Path) -> None
 
 async def test_result_waits_for_progress_on_its_way(bot: Bot, png: Path) -> None:
     job = await done(bot)
-    bot.discord.fault(EDIT, slow=0.3)
+    slow = bot.discord.fault(EDIT, slow=0.3)
     progress = asyncio.create_task(reply(bot).show(replace(job, status=JobStatus.RUNNING), STANDING))
-    await asyncio.sleep(0.05)
+    await slow.wait_spent()
     await reply(bot).deliver(job, png)
     await progress
     (message,) = bot.discord.messages(bot.discord.channel)

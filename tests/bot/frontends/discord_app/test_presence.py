@@ -10,12 +10,14 @@ from datetime import UTC
 import pytest
 
 from bot.deadline import Deadline
+from bot.frontends.discord_app import presence as module
 from bot.frontends.discord_app.presence import MAX_STATE, Presence, commonest, paused_text
 from bot.jobs import JobStatus
 from bot.pause import Pause
 from bot.presentation.spans import span
 from bot.presentation.wording import LANGUAGES, wording_for
 from tests.bot.frontends.discord_app.conftest import Stage, Start
+from tests.bot.rests import Rests
 from tests.discord_server import Discord
 
 
@@ -62,13 +64,17 @@ async def test_a_hundred_changes_at_once_are_one_update(stage: Stage) -> None:
         assert stage.discord.gateway.online[0].presences == ["/imagine"]
 
 
-async def test_nothing_is_sent_while_nothing_changes(stage: Stage) -> None:
+async def test_nothing_is_sent_while_nothing_changes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    rests = Rests(monkeypatch, module)
     async with shown(stage, interval_s=0.01) as presence:
         await stage.discord.wait_presence("/imagine")
-        for _ in range(20):
+        await rests.wait(1)
+        for looks in range(1, 21):
             presence.wake()
-            await asyncio.sleep(0.01)
-        assert stage.discord.gateway.online[0].presences == ["/imagine"]
+            await rests.wait(looks + 1)
+        await stage.service.pausing.pause("")
+        await stage.discord.wait_presence("paused")
+        assert stage.discord.gateway.online[0].presences == ["/imagine", "paused"]
 
 
 @pytest.mark.parametrize("is_resumable", [True, False])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import httpx
@@ -225,7 +224,7 @@ async def test_picture_to_start_from(shared: PageProcess, visit: Visit, tmp_path
         await person.open()
         await person.page.click("#more button")
         await person.page.set_input_files("#source input[type=file]", tmp_path / "broken.jpg")
-        await asyncio.sleep(1)
+        await expect(person.page.locator("#source img")).to_be_attached()
         await person.draw("a red apple")
         await expect(person.said).to_contain_text("PNG, JPEG or WebP")
 

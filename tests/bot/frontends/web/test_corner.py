@@ -28,6 +28,7 @@ from bot.frontends.web.security.operators import COOKIE, Operators
 from bot.frontends.web.security.origins import public_place
 from bot.jobs import JobStatus, ReplyTo, UserKey
 from bot.pause import PauseKind
+from bot.presentation.wording import Wording
 from bot.requests.batch import Asker, Batch
 from bot.scheduling.job_queue import JobQueue
 from bot.scheduling.placement import RunnerState
@@ -248,10 +249,19 @@ async def test_operator_makes_a_backup_and_gives_memory_back(
     visit: Visit, handlers: PageHandlers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
+    pressed, are_both_pressed, back_up = [], asyncio.Event(), CornerHandlers.back_up
+
+    async def press(self: CornerHandlers, wording: Wording) -> str:
+        pressed.append(1)
+        if len(pressed) == 2:
+            are_both_pressed.set()
+        return await back_up(self, wording)
+
+    monkeypatch.setattr(CornerHandlers, "back_up", press)
 
     async def make() -> Backup:
         made.append(1)
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(are_both_pressed.wait(), 10)
         if len(made) == 2:
             raise BackupFailed("the disk is full")
         return Backup(path=tmp_path / "x.zip", bytes=2**20, images=3, missing=("1.png",))

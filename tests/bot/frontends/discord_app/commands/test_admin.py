@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import re
 import time
 from dataclasses import replace
@@ -120,16 +120,19 @@ async def test_no_message_is_edited_after_its_first_hour_of_a_night_of_pause(
     for user, prompt in ((stage.discord.user, "x"), (manager, "y")):  # one after the other: the first is job 1
         use = await stage.discord.slash(user, stage.discord.channel, "imagine", prompt=prompt)
         messages.append(await use.wait(lambda message: "⏸️ paused until <t:" in message.content))
+    updates, passed_s = stage.delivery.updates, itertools.count(10.0, 10.0)
+    monkeypatch.setattr(updates, "_monotonic", lambda: time.monotonic() + next(passed_s))  # every edit is due at once
     before = -1
     while before != len(stage.discord.requests("PATCH .*")):  # what they say of their places has come to rest
         before = len(stage.discord.requests("PATCH .*"))
-        await asyncio.sleep(0.1)
+        for _ in messages:
+            await updates.refresh()
     monkeypatch.setattr(stage.client.frontend.time, "_monotonic", lambda: time.monotonic() + 3601)
     await stage.service.cancel(1, by=(await stage.job(1)).user)  # its message becomes a result; the other one moves up
     await stage.discord.wait_message(lambda message: "🚫" in message.content)
-    for _ in range(20):
-        stage.delivery.wake()
-        await asyncio.sleep(0.02)
+    await stage.delivery.flush()  # no edit is held up any more
+    for _ in range(5):
+        await updates.refresh()
     edits = [request for request in stage.discord.requests("PATCH .*")[before:] if str(messages[1].id) in request.path]
     assert edits == [] and stage.discord.refresh(messages[1]).content == messages[1].content
 

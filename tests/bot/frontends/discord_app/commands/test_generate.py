@@ -226,11 +226,12 @@ async def test_unexpected_error_is_told_with_an_id_and_logged_with_it(
 
 
 async def test_interaction_that_is_too_late_queues_nothing(stage: Stage) -> None:
-    stage.discord.fault("POST /interactions/.*", code=10062)
-    await stage.discord.slash(stage.discord.user, stage.discord.channel, "imagine", prompt="x")
-    await stage.discord.wait_requests("POST /interactions/.*")
-    await asyncio.sleep(0.05)
-    assert await stage.service.unfinished() == []
+    discord, late = stage.discord, stage.discord.fault("POST /interactions/.*", code=10062)
+    await discord.slash(discord.user, discord.channel, "imagine", prompt="late")
+    await late.wait_spent()
+    use = await discord.slash(discord.user, discord.channel, "imagine", prompt="in time")
+    await use.wait(lambda message: "⏳" in message.content)  # the late one would stand before it
+    assert [job.spec.prompt for job, _ in await stage.service.unfinished()] == ["in time"]
 
 
 async def test_longest_wildest_prompt_is_drawn(stage: Stage) -> None:
