@@ -143,7 +143,7 @@ class TorchEngine:
             budget: of GPU memory; None: what the configuration says of the GPU, and none on a CPU.
             loras: says which LoRAs there are, by name; asked for each image that wants some.
         """
-        self._card = card
+        self.card = card
         self._config = config
         self._prompts_dir = prompts_dir
         self._read = read
@@ -169,7 +169,7 @@ class TorchEngine:
         log.info(
             "model loaded",
             extra={
-                "model": self._card.name,
+                "model": self.card.name,
                 "device": self._device,
                 "seconds": round(time.perf_counter() - started_at, 2),
             },
@@ -178,16 +178,16 @@ class TorchEngine:
     def choose_arithmetic(self, budget: VramBudget | None) -> Arithmetic:
         """Decide how the model is kept and computed with. A family may know better."""
         return choose_arithmetic(
-            is_streamed=self._card.is_streamed and budget is not None,
+            is_streamed=self.card.is_streamed and budget is not None,
             device=self._device,
             precision=self._config.precision,
             packed_dir=self._config.packed_folder,
-            half=self._card.architecture.half,
-            bears_float8=self._card.architecture.bears_float8,
+            half=self.card.architecture.half,
+            bears_float8=self.card.architecture.bears_float8,
         )
 
     def _load(self) -> Loaded:
-        config, card, architecture = self._config, self._card, self._card.architecture
+        config, card, architecture = self._config, self.card, self.card.architecture
         budget = self._budget
         if self._device == "cuda":
             budget = budget or CudaBudget(config.limit_mib(total_mib()) * MIB)
@@ -223,11 +223,11 @@ class TorchEngine:
         """
         check_source(spec, source)
         check_references(spec, references)
-        if references and Feature.EDIT not in self._card.supports:
-            raise InvalidSpec("references", f"cannot be looked at by {self._card.name}")
-        loras = wanted_loras(spec, self._card, self._find_loras)
-        if spec.model != self._card.name:
-            raise InvalidSpec("model", f"this engine draws with {self._card.name}")
+        if references and Feature.EDIT not in self.card.supports:
+            raise InvalidSpec("references", f"cannot be looked at by {self.card.name}")
+        loras = wanted_loras(spec, self.card, self._find_loras)
+        if spec.model != self.card.name:
+            raise InvalidSpec("model", f"this engine draws with {self.card.name}")
         inputs = Inputs.of(spec, source, references)
         for _ in range(ATTEMPTS):
             self._drop_damaged()
@@ -305,7 +305,7 @@ class TorchEngine:
         try:
             if should_stop():  # loading may have taken minutes
                 raise GenerationStopped
-            loaded.loras.use(loras, inputs.cost(self._card.architecture, spec))
+            loaded.loras.use(loras, inputs.cost(self.card.architecture, spec))
             if residency.is_streamed:
                 loaded.model.prompts.upcoming = upcoming
             try:
@@ -355,7 +355,7 @@ class TorchEngine:
         if picture.getbbox() is None:
             raise GenerationFailed("the image is black")
         image = run.finish(picture, residency.snapshot() if residency.is_streamed else None)
-        if (planned_s := self._planned_step_s(loaded, spec, inputs.cost(self._card.architecture, spec))) is not None:
+        if (planned_s := self._planned_step_s(loaded, spec, inputs.cost(self.card.architecture, spec))) is not None:
             warn_if_slow(run.steps_s[1:], planned_s)
         return image
 

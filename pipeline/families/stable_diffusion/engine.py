@@ -37,6 +37,6 @@ class StableDiffusionEngine(TorchEngine):
         """Keep weights in 16 bits where all of them fit, in 8 bits otherwise, unless the setting says how."""
         arithmetic = super().choose_arithmetic(budget)
         is_open = self._config.precision == "auto" and arithmetic.weight_format.is_8bit
-        if budget is None or not is_open or not self._card.architecture.prefers_half:
+        if budget is None or not is_open or not self.card.architecture.prefers_half:
             return arithmetic
-        return in_16_bits_if_all_fits(self._card, self._config, arithmetic, budget)
+        return in_16_bits_if_all_fits(self.card, self._config, arithmetic, budget)

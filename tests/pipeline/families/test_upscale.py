@@ -60,7 +60,7 @@ def a_spec(card: ModelCard, **changes: Any) -> ImageSpec:
 
 
 def card_of(engine: TorchEngine) -> ModelCard:
-    return engine._card
+    return engine.card
 
 
 def draw(engine: TorchEngine, spec: ImageSpec, **options: Any) -> GeneratedImage:
@@ -91,7 +91,7 @@ def test_upscale_is_twice_as_large_and_takes_the_last_steps_in_four_tiles(
     planned: list[tuple[int, int, int]] = []
     cost = card_of(engine).architecture.cost
     architecture = replace(card_of(engine).architecture, cost=lambda *size: planned.append(size) or cost(*size))
-    monkeypatch.setattr(engine, "_card", replace(card_of(engine), architecture=architecture))
+    monkeypatch.setattr(engine, "card", replace(card_of(engine), architecture=architecture))
     image = draw(engine, spec, on_progress=told.append)
     steps = last_steps(spec.steps, spec.strength)
     assert (image.width, image.height, len(image.pixels)) == (64, 64, 64 * 64 * 3)

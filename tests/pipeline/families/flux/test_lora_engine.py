@@ -127,7 +127,7 @@ def test_lora_that_does_not_fit_is_refused_before_anything_is_drawn(
 
 def test_model_that_takes_none_says_so(engine: FluxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     card = dataclasses.replace(miniature_card(), supports=frozenset())
-    monkeypatch.setattr(engine, "_card", card)
+    monkeypatch.setattr(engine, "card", card)
     with pytest.raises(InvalidSpec, match="loras: cannot be used with flux1-dev"):
         draw(engine, "ink:1")
 

@@ -62,7 +62,7 @@ def generate(engine: Flux2Engine, spec: ImageSpec, **options: Any) -> GeneratedI
 
 
 def draw(engine: Flux2Engine, references: Sequence[Reference] = (), **changes: Any) -> bytes:
-    return generate(engine, a_spec(engine._card, references, **changes), references=references).pixels
+    return generate(engine, a_spec(engine.card, references, **changes), references=references).pixels
 
 
 def model_of(engine: Flux2Engine) -> Flux2Model:
@@ -145,7 +145,7 @@ def distance(one: bytes, other: bytes) -> float:
 
 
 def test_integers_draw_nearly_the_same(folder: Path, engine: Flux2Engine) -> None:
-    rounded = made(engine._card, folder, precision="int8")
+    rounded = made(engine.card, folder, precision="int8")
     shown = [reference(1)]
     assert 0 < distance(draw(rounded, shown), draw(engine, shown)) < 8
     rounded.close()
@@ -153,7 +153,7 @@ def test_integers_draw_nearly_the_same(folder: Path, engine: Flux2Engine) -> Non
 
 def test_streamed_blocks_draw_what_resident_ones_draw(folder: Path, engine: Flux2Engine) -> None:
     """With the text encoder in the ring; packed once, and read from there afterwards. References take more memory."""
-    card, edits = replace(engine._card, packed_gb=1), ([], [reference(1), reference(2)])
+    card, edits = replace(engine.card, packed_gb=1), ([], [reference(1), reference(2)])
     wanted = [draw(engine, shown) for shown in edits]
     for _ in range(2):
         streamed = made(card, folder, FakeBudget(2**30, grain=1))
@@ -187,11 +187,11 @@ def stream_some_blocks(engine: Flux2Engine, cost: StepCost) -> None:
 
 def test_memory_is_planned_for_the_tokens_of_references(folder: Path, engine: Flux2Engine) -> None:
     """And no longer than for the image that looks at them."""
-    streamed = made(engine._card, folder, FakeBudget(4 * 2**30, grain=MIB))
+    streamed = made(engine.card, folder, FakeBudget(4 * 2**30, grain=MIB))
     planned: list[int] = []
     for shown in ([], [reference(1, 1024, 1024)], [reference(1, 1024, 1024)] * 3, []):
         keys = [each.key for each in shown]
-        spec = streamed._card.resolve(ImageOptions(prompt="a fox"), random_seed=0, references=keys)
+        spec = streamed.card.resolve(ImageOptions(prompt="a fox"), random_seed=0, references=keys)
         with pytest.raises(GenerationStopped):  # as soon as all is planned
             generate(streamed, spec, references=shown, should_stop=StopAt(1))
         plan = model_of(streamed).residency.plan
@@ -275,9 +275,9 @@ def test_references_that_are_missing_unasked_or_in_another_order_are_refused(eng
     first, second = reference(1), reference(2)
     for asked, given in [((first,), ()), ((), (first,)), ((first, second), (second, first)), ((first,), (second,))]:
         with pytest.raises(InvalidSpec):
-            generate(engine, a_spec(engine._card, asked), references=given)
+            generate(engine, a_spec(engine.card, asked), references=given)
     with pytest.raises(InvalidSpec):
-        a_spec(engine._card, [first, second, reference(3), reference(4)])
+        a_spec(engine.card, [first, second, reference(3), reference(4)])
 
 
 def test_stop_while_references_are_looked_at_leaves_no_trace(engine: Flux2Engine) -> None:
@@ -285,13 +285,13 @@ def test_stop_while_references_are_looked_at_leaves_no_trace(engine: Flux2Engine
     wanted = draw(engine, shown)
     for asked in (0, 3, 8):  # before anything, between blocks, in the second step
         with pytest.raises(GenerationStopped):
-            generate(engine, a_spec(engine._card, shown, seed=9), references=shown, should_stop=StopAt(asked))
+            generate(engine, a_spec(engine.card, shown, seed=9), references=shown, should_stop=StopAt(asked))
         assert draw(engine, shown) == wanted
 
 
 def test_strength_is_the_share_of_noise_to_begin_with(engine: Flux2Engine) -> None:
     for strength in (0.05, 0.5, 0.95):
-        spec = a_spec(engine._card, strength=strength, source="0" * 64, steps=4)
+        spec = a_spec(engine.card, strength=strength, source="0" * 64, steps=4)
         sigmas = schedule_of(spec, "FLUX.2").sigmas
         assert float(sigmas[0]) == pytest.approx(strength, abs=1e-5)
         assert len(sigmas) == 4 and bool((sigmas.diff() < 0).all()) and float(sigmas[-1]) > 0
@@ -300,7 +300,7 @@ def test_strength_is_the_share_of_noise_to_begin_with(engine: Flux2Engine) -> No
 def test_upscale_redraws_in_tiles(engine: Flux2Engine) -> None:
     source = bytes(range(256)) * (SIDE * SIDE * 3 // 256)
     changes: dict[str, Any] = {"upscale": UPSCALE, "strength": 0.5, "source": hashlib.sha256(source).hexdigest()}
-    spec = replace(a_spec(engine._card), width=2 * SIDE, height=2 * SIDE, steps=2, **changes)
+    spec = replace(a_spec(engine.card), width=2 * SIDE, height=2 * SIDE, steps=2, **changes)
     seen: list[Progress] = []
     sides: set[tuple[int, ...]] = set()
     hook = model_of(engine).transformer.module.register_forward_pre_hook(

@@ -46,7 +46,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, ZImage
 
 
 def a_spec(engine: ZImageEngine, **changes: Any) -> ImageSpec:
-    spec = engine._card.resolve(ImageOptions(prompt=PROMPT, seed=3), random_seed=0)
+    spec = engine.card.resolve(ImageOptions(prompt=PROMPT, seed=3), random_seed=0)
     return replace(spec, **{"steps": 3, "width": 96, "height": 80, **changes})
 
 
