@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.config import LimitsConfig
 from bot.delivery.frontend import DeliveryImpossible
 from bot.frontends.discord_app import embeds
-from bot.frontends.discord_app.message_ref import Address
+from bot.frontends.discord_app.message_ref import Address, DiscordTime
 from bot.frontends.web import fragments
 from bot.jobs import FailureCode, Job, JobStatus, QueueStatus, ReplyTo, Request, UserKey
 from bot.pause import Pause
@@ -201,7 +201,7 @@ def test_any_stored_address_is_read_or_said_to_be_impossible(stored: str) -> Non
     except DeliveryImpossible:
         return
     address.reply_to()
-    assert address.is_old in (True, False)
+    assert DiscordTime().is_old(address) in (True, False)
     wording_for(address.locale)
 
 
