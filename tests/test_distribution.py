@@ -55,7 +55,7 @@ def test_wheel_holds_what_the_program_cannot_work_without(builder: WheelBuilder)
         r"pipeline/demo/references/cutouts\.png",
         r"pipeline/catalog/tokenizers/t5/.+",
         r"bot/store/migrations/0001_jobs\.sql",
-        r"bot/frontends/web/page\.(js|css)",
+        r"bot/frontends/web/assets/page\.(js|css)",
         r"bot/presentation/wording/zh-TW\.ftl",
     ):
         assert any(re.fullmatch(pattern, name) for name in names), pattern

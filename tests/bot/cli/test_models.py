@@ -143,7 +143,7 @@ def test_lora_gets_the_name_and_title_that_are_asked_for(clean_place: Path) -> N
     ("arguments", "says"),
     [
         (["--lora", "nothing"], "there is no nothing; for fake there is film, ink, turbo"),
-        (["--lora", "ink:9"], "must have weights from -4 to 4"),
+        (["--lora", "ink:9"], "must have numbers from -4 to 4, not 0, as weights"),
         (["--lora", "ink", "--lora", "film", "--lora", "turbo", "--lora", "sd"], "must be made for fake"),
         (["--lora", "sd"], "must be made for fake, and sd is not"),
         (["--model", "demo", "--lora", "ink"], "cannot be used with demo"),

@@ -1,12 +1,17 @@
 // Gradio labels parts of its fields in English; whoever hears the page gets them in their language.
 import {words} from "./words.js";
 
-const KNOWN = {"Reset to default value": "reset", "File upload": "upload", "Upload file": "upload", "Paste from clipboard": "paste"};
+const KNOWN = {
+  "Reset to default value": () => words.reset,
+  "File upload": () => words.upload,
+  "Upload file": () => words.upload,
+  "Paste from clipboard": () => words.paste,
+};
 const PART = /^(?:number input|range slider) for (.+)$/s;
 
 function tell(part) {
   const label = part.ariaLabel;
-  const told = PART.exec(label)?.[1] ?? words[KNOWN[label]];
+  const told = PART.exec(label)?.[1] ?? KNOWN[label]?.();
   if (told && told !== label) part.ariaLabel = told;
   if (told && KNOWN[part.title]) part.title = told;
 }

@@ -166,7 +166,8 @@ class Slow:
 
 @pytest.fixture
 async def server(settings: Any, tmp_path: Any) -> AsyncIterator[WebServer]:
-    service: Any = SimpleNamespace(models=SimpleNamespace(all=[]), is_accepting=True)
+    operating = SimpleNamespace(limits={})
+    service: Any = SimpleNamespace(models=SimpleNamespace(all=[]), is_accepting=True, operating=operating)
     config = ConsoleConfig(port=0)
     async with WebServer(
         config, NO_PASSWORDS, service=service, settings=settings, data_dir=tmp_path, release="test"
