@@ -64,5 +64,12 @@ socket.socket.connect_ex = _Guarded.connect_ex  # type: ignore[method-assign]
 socket.socket.sendto = _Guarded.sendto  # type: ignore[method-assign,assignment]
 socket.socket.sendmsg = _Guarded.sendmsg  # type: ignore[method-assign,assignment]
 socket.getaddrinfo = _looking_up
-if "NETWORK_GUARD_FILE" in os.environ:
-    Path(os.environ["NETWORK_GUARD_FILE"]).with_suffix(".on").touch()
+
+
+def tell() -> None:
+    """Note down that somebody looks; a process that was forked with the guard in it says so itself."""
+    if "NETWORK_GUARD_FILE" in os.environ:
+        Path(os.environ["NETWORK_GUARD_FILE"]).with_suffix(".on").touch()
+
+
+tell()
