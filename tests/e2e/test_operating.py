@@ -38,7 +38,7 @@ async def test_troubles_are_told_once_in_the_alert_channel_and_nowhere_else(
         message = await wait_alert(discord, team, "⚠️ No new images are being drawn.")
         assert r"paused: a \*game\*" in message.content
         assert message.pings == []
-        await imagine(discord, "a secret [step=0.3]", steps=5)
+        await imagine(discord, "a secret [step=0.3]", steps=10)
         await imagine(discord, "another secret")
         await wait_row(data_dir, 1)
         await (await discord.slash(boss, discord.channel, "admin resume")).wait(lambda m: m.content)
