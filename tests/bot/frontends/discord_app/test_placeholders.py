@@ -23,7 +23,7 @@ async def clear(stage: Stage) -> None:
 async def waiting(stage: Stage, monkeypatch: pytest.MonkeyPatch, settings: SettingStore) -> tuple[Use, str]:
     """A request whose file is on its way, and what is noted of it."""
     monkeypatch.setattr(drawing, "FILE_FIRST_S", 0.01)
-    stage.discord.fault("GET /cdn/", slow=0.5)
+    stage.discord.fault("GET /cdn/", slow=1.5)  # or the note may have come and gone before the first look
     use = await ask(stage.discord)
     while (noted := await settings.get(SETTING)) is None:
         await asyncio.sleep(0.01)
