@@ -32,7 +32,7 @@ async def answer(people: int, seconds: float, folder: Path) -> None:
         discord.assert_clean()
         discord.assert_thrifty()
     waits = ", ".join(f"{name} {percentile(acks, percent):.3f} s" for name, percent in (("p50", 50), ("p99", 99)))
-    print(  # noqa: T201
+    print(  # noqa: T201 - its purpose
         f"{people * EACH} commands in {seconds:g} s, {drawn} images drawn meanwhile: first answer {waits}, at most "
         f"{max(acks):.3f} s; the machine itself was late by {machine.p99_s:.3f} s (p99)"
     )

@@ -40,7 +40,7 @@ async def measure(path: Path, rows: int) -> None:
             await asyncio.sleep(0.05)
         await scrubbing
         took_s, spent_s = time.perf_counter() - begun, time.process_time() - spent
-    print(  # noqa: T201
+    print(  # noqa: T201 - its purpose
         f"{rows} rows, {path.stat().st_size / 2**20:.0f} MiB: scrubbed in {took_s:.1f} s, {spent_s:.1f} s of CPU; "
         f"{len(reads_s)} reads meanwhile took at most {max(reads_s):.2f} s, as many writes at most "
         f"{max(writes_s):.1f} s, {refused} of them were refused"

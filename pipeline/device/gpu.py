@@ -104,7 +104,7 @@ def look_at_gpu() -> GpuState:
 def judge_gpu(gpu: Gpu | None, build: TorchBuild) -> GpuState:
     """Compare a card and its driver with what PyTorch was built for."""
     if gpu is None:
-        return GpuState(gpu=None, obstacle="no NVIDIA card that its driver knows of", way_out=INSTALL_DRIVER)
+        return GpuState(gpu=None, obstacle="no NVIDIA GPU that its driver knows of", way_out=INSTALL_DRIVER)
     if build.cuda is None:
         obstacle = f"the installed PyTorch {build.version} was built without CUDA"
         return GpuState(gpu=gpu, obstacle=obstacle, way_out=INSTALL_CUDA)

@@ -125,7 +125,7 @@ def test_large_model_never_falls_to_the_cpu_in_silence(
     result = invoke(command, *(["a red apple"] if command == "draw" else []))
     assert result.exit_code == ExitCode.USAGE
     assert "flux1-dev needs a GPU" in result.stderr
-    expected = ("GTX 1070", "535.183", "6.1", "7.5 or more") if gpu else ("no NVIDIA card", "install the NVIDIA driver")
+    expected = ("GTX 1070", "535.183", "6.1", "7.5 or more") if gpu else ("no NVIDIA GPU", "install the NVIDIA driver")
     assert all(words in result.stderr for words in expected)
     assert '[pipeline] model = "demo"' in result.stderr
 
